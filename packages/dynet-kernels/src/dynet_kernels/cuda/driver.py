@@ -159,25 +159,22 @@ class Gpu:
         self.upload_from(address, values.ctypes.data, values.nbytes)
 
     def upload_from(self, address: int, source: int, size: int) -> None:
-        if size:
-            self.enter()
-            call("cuMemcpyHtoD_v2", address, source, size)
+        self._write("cuMemcpyHtoD_v2", address, source, size)
 
     def download(self, address: int, values: np.ndarray) -> None:
-        if values.nbytes:
-            self.enter()
-            call("cuMemcpyDtoH_v2", values.ctypes.data, address, values.nbytes)
+        self._write("cuMemcpyDtoH_v2", values.ctypes.data, address, values.nbytes)
 
     def copy(self, address: int, source: int, size: int) -> None:
-        if size:
-            self.enter()
-            call("cuMemcpyDtoD_v2", address, source, size)
+        self._write("cuMemcpyDtoD_v2", address, source, size)
 
     def fill(self, address: int, bits: int, words: int) -> None:
         """Set `words` numbers of four bytes each, from `address` on, to the 32-bit pattern `bits`."""
-        if words:
+        self._write("cuMemsetD32_v2", address, bits, words)
+
+    def _write(self, function: str, address: int, what: int, size: int) -> None:
+        if size:
             self.enter()
-            call("cuMemsetD32_v2", address, bits, words)
+            call(function, address, what, size)
 
     def synchronize(self) -> None:
         """Wait until the GPU has done all work that was requested."""

@@ -12,23 +12,11 @@ from collections.abc import Callable, Iterator
 
 from .. import layout
 from ..plain import Words, plain
+from . import tape
 from .forward import add_planned, find_depths, lists_are_too_long, note_edges, start_numbering
 from .nodes import Context, Node, Parameter, Plan, Step, whole_lines
 from .repeats import gradients_once, sums_are_known
-from .tape import (
-    Block,
-    Group,
-    add_clear,
-    add_fill,
-    add_steps,
-    each_group,
-    each_group_backwards,
-    is_wanted,
-    put_in_order,
-    start_tape,
-    use_tape,
-    write_lists,
-)
+from .tape import Block, Group
 
 
 class Gradients:
@@ -58,7 +46,7 @@ class Gradients:
         """Clear the memory that was assigned since `gradient_top` was `begin`: add an instruction to the tape."""
         end = self.context.gradient_top
         if end > begin:
-            add_clear(self.plan, begin, end - begin)
+            tape.add_clear(self.plan, begin, end - begin)
 
     @plain
     def owner(self, operand) -> tuple:
@@ -106,7 +94,7 @@ def make_ready(gradients: Gradients, group: Group) -> tuple:
     steps = group.signature.backward
     for number in range(steps.count):
         step = steps[number]
-        if is_wanted(group, step, gradients.everything):
+        if tape.is_wanted(group, step, gradients.everything):
             targets = Targets(gradients, group, step)
             bit = 1 << number
             if targets.become_aliases():
@@ -268,7 +256,7 @@ def plan_backward(context, loss, size, everything) -> None:
     that the pass is only planned ahead, and no rows are noted. If `everything` is 1, all nodes get gradients, even
     those that depend on no trained parameter, and aliases have their own.
     """
-    use_tape(Context(context), "backward")
+    tape.use_tape(Context(context), "backward")
     plan = Plan(context)
     gradients = Gradients(plan, loss, everything)
     if is_kept(gradients):
@@ -302,7 +290,7 @@ def plan_anew(gradients: Gradients, size) -> None:
     plan, context = gradients.plan, gradients.context
     context.backward_plan = -1  # from here on, the tape is no longer that of the kept plan
     context.backward_plans += 1
-    start_tape(context)
+    tape.start_tape(context)
     if not depths_are_known(gradients):
         find_depths_again(gradients)
     find_planned(gradients)
@@ -311,7 +299,7 @@ def plan_anew(gradients: Gradients, size) -> None:
         return
     # The forward plan may have sorted the same nodes already.
     if context.ordered != context.plan or context.ordered_count != context.planned_count:
-        put_in_order(plan)
+        tape.put_in_order(plan)
         context.ordered = -1
     add_all_steps(gradients, size)
     finish(gradients)
@@ -441,15 +429,15 @@ def add_all_steps(gradients: Gradients, size) -> None:
     context.gradient_top = start
     gradients.allocate(plan.node(gradients.loss))
     gradients.clear_from(start)
-    add_fill(plan, layout.SEED_FILL, start, size, 1)
-    for group in each_group_backwards(plan, plan.by_depth, count, Node.runs_with):
+    tape.add_fill(plan, layout.SEED_FILL, start, size, 1)
+    for group in tape.each_group_backwards(plan, plan.by_depth, count, Node.runs_with):
         begin = context.gradient_top
         for _, node in group.each_node():
             gradients.place(node.number)
         gradients.clear_from(begin)
         if group.signature.backward.count:
             add_backward_steps(gradients, group)
-    for group in each_group(plan, plan.by_signature, count, has_same_signature):
+    for group in tape.each_group(plan, plan.by_signature, count, has_same_signature):
         if group.signature.deferred.count:
             add_deferred_steps(group, gradients.everything, search)
 
@@ -458,8 +446,8 @@ def add_all_steps(gradients: Gradients, size) -> None:
 def add_backward_steps(gradients: Gradients, group: Group) -> None:
     steps, everything = group.signature.backward, gradients.everything
     fresh, distinct, aliased = make_ready(gradients, group)
-    block = gradients_once(group, write_lists(group, steps, with_gradients=True), everything)
-    add_steps(group, steps, block, everything, fresh, distinct, left_out=aliased)
+    block = gradients_once(group, tape.write_lists(group, steps, with_gradients=True), everything)
+    tape.add_steps(group, steps, block, everything, fresh, distinct, left_out=aliased)
 
 
 @plain
@@ -469,9 +457,9 @@ def add_deferred_steps(group: Group, everything, search) -> None:
     if sums_are_known(group, search):
         base, columns = signature.once_base, signature.once_columns
     else:
-        written = write_lists(group, signature.deferred, with_gradients=True)
+        written = tape.write_lists(group, signature.deferred, with_gradients=True)
         base, columns = written.base, written.columns
-    add_steps(group, signature.deferred, Block(base, columns), everything)
+    tape.add_steps(group, signature.deferred, Block(base, columns), everything)
 
 
 @plain

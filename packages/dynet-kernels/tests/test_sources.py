@@ -122,8 +122,8 @@ def test_what_is_compiled_again_is_what_comes_out_differently(compiled):
     scan, comment = "families/scan.py", '"""Cumulative sums'
     assert compiled(scan, comment, comment) == (3, 3)  # the planner and two shards
     assert compiled(scan, comment, '"""Sums') == (3, 0)
-    assert compiled(scan, "tir.float32(0.0)", "tir.float32(1.0)") == (3, 1)
-    assert compiled(scan, "tir.float32(1.0)", "tir.float32(0.0)") == (0, 0)
+    assert compiled(scan, "Accumulator(lanes, 0.0)", "Accumulator(lanes, 1.0)") == (3, 1)
+    assert compiled(scan, "Accumulator(lanes, 1.0)", "Accumulator(lanes, 0.0)") == (0, 0)
     assert compiled("target.py", "inline-instr-cost:int=10000", "inline-instr-cost:int=9999") == (3, 3)
     assert compiled("tir.py", "def let(", "# shared\ndef let(") == (3, 0)
     assert compiled("machine/library.py", "class Library(Shards):", "# keeps\nclass Library(Shards):") == (0, 0)

@@ -339,4 +339,4 @@ CACHE_LINE = 16  # floats in a cache line; the memory of every node starts at a 
 
 def aligned(size: int) -> int:
     """Round a number of floats up to whole cache lines."""
-    return (size + CACHE_LINE - 1) // CACHE_LINE * CACHE_LINE
+    return (size + (CACHE_LINE - 1)) & -CACHE_LINE

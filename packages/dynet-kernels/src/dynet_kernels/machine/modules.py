@@ -23,30 +23,19 @@ from ..tvm_modules import T, ir, tirx, tvm
 PASSES = {"tirx.disable_storage_rewrite": True, "tirx.disable_cse_tir": True}
 # Passes of TVM that change nothing in kernels made of plain loops, but take two thirds of the time to compile them.
 NEEDLESS = [
-    "s_tir.HoistIfThenElse",
-    "s_tir.StmtSimplify",
-    "s_tir.CompactBufferAllocation",
-    "s_tir.RenormalizeSplitPattern",
-    "s_tir.InsertHoistIfThenElse",
-    "s_tir.InjectVirtualThread",
-    "s_tir.InjectPermutedLayout",
-    "tirx.RemoveNoOp",
-]
+    "s_tir.HoistIfThenElse", "s_tir.StmtSimplify", "s_tir.CompactBufferAllocation", "s_tir.RenormalizeSplitPattern",
+    "s_tir.InsertHoistIfThenElse", "s_tir.InjectVirtualThread", "s_tir.InjectPermutedLayout", "tirx.RemoveNoOp",
+]  # fmt: skip
 NEEDLESS_ON_CPU = [
     *NEEDLESS,
     # Our buffers have one dimension, so FlattenBuffer only complicates indices of vectors, which StmtSimplify would
     # undo. LLVM simplifies arithmetic anyway. In matrix products, these two take half of the time of all passes.
-    "tirx.FlattenBuffer",
-    "tirx.StmtSimplify",
+    "tirx.FlattenBuffer", "tirx.StmtSimplify",
     # These are for threads of a GPU, or for the memory of accelerators.
-    *(
-        f"s_tir.{name}"
-        for name in (
-            "InferFragment", "InjectDoubleBuffer", "InjectSoftwarePipeline", "LiftThreadBinding", "LowerAutoCopy",
-            "LowerCrossThreadReduction", "LowerThreadAllreduce", "LowerVtcmAlloc", "ManifestSharedMemoryLocalStage",
-            "MergeSharedMemoryAllocations", "ThreadSync", "TransformMmaBufferLayout", "UnifyThreadBinding",
-        )
-    ),
+    "s_tir.InferFragment", "s_tir.InjectDoubleBuffer", "s_tir.InjectSoftwarePipeline", "s_tir.LiftThreadBinding",
+    "s_tir.LowerAutoCopy", "s_tir.LowerCrossThreadReduction", "s_tir.LowerThreadAllreduce", "s_tir.LowerVtcmAlloc",
+    "s_tir.ManifestSharedMemoryLocalStage", "s_tir.MergeSharedMemoryAllocations", "s_tir.ThreadSync",
+    "s_tir.TransformMmaBufferLayout", "s_tir.UnifyThreadBinding",
 ]  # fmt: skip
 # Loops are emitted unrolled where it pays. If LLVM did so, too, the code would be twice as long and no faster.
 LLVM_OPTIONS = ["-unroll-runtime=false"]

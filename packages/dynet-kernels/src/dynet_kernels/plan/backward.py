@@ -14,7 +14,7 @@ from .. import layout
 from ..plain import Words, plain
 from . import tape
 from .forward import add_planned, find_depths, lists_are_too_long, note_edges, start_numbering
-from .nodes import Context, Node, Parameter, Plan, Step, whole_lines
+from .nodes import Context, Node, Parameter, Plan, Step
 from .repeats import gradients_once, sums_are_known
 from .tape import Block, Group
 
@@ -38,7 +38,7 @@ class Gradients:
     @plain
     def allocate(self, node: Node) -> None:
         node.gradient = self.context.gradient_top
-        self.context.gradient_top += whole_lines(node.gradient_size)
+        self.context.gradient_top += layout.aligned(node.gradient_size)
         node.set_flag(layout.HAS_GRADIENT)
 
     @plain

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from .. import layout
 from ..plain import Words, plain, popcount
-from .nodes import Context, Node, Plan, Signature, whole_lines
+from .nodes import Context, Node, Plan, Signature
 from .repeats import copy_values, values_once
 from .tape import add_steps, each_group, put_in_order, start_tape, use_tape, write_lists
 
@@ -225,7 +225,7 @@ def plan_anew(plan: Plan, inputs: Inputs, begin, end) -> None:
     earliest = context.node_count
     start_numbering(plan)
     add_nodes(plan, inputs, begin, end)
-    values = inputs.start + whole_lines(inputs.count)
+    values = inputs.start + layout.aligned(inputs.count)
     top = values + context.needed_floats
     context.needed_floats = top - inputs.start
     if top > context.arena_end or lists_are_too_long(context):

@@ -265,7 +265,7 @@ class Node(PlannerStruct):
     @property
     def room(self):
         """How many floats of memory the node takes: `size`, rounded up to whole cache lines."""
-        return whole_lines(self.size)
+        return layout.aligned(self.size)
 
     @property
     def columns(self):
@@ -300,7 +300,3 @@ class Node(PlannerStruct):
     def runs_with(self, other: Node):
         """Whether one instruction computes both: they have one signature, so one stage, and one depth in this stage."""
         return self.signature_at == other.signature_at and self.depth == other.depth
-
-
-def whole_lines(floats):
-    return (floats + (layout.CACHE_LINE - 1)) & -layout.CACHE_LINE

@@ -13,7 +13,7 @@ from typing import Any
 
 from .. import layout
 from ..plain import plain
-from .nodes import Steps, whole_lines
+from .nodes import Steps
 from .tape import Block, Group, add_instruction, is_wanted
 
 LEAST_COLUMNS = 8  # in smaller groups, equal columns are not looked for
@@ -188,7 +188,7 @@ def gradients_once(group: Group, block: Block, everything) -> Block:
     equal = find_equal(group, block, to_operand)
     if equal.found:
         count = equal.count
-        width = whole_lines(signature.size + signature.size_each)
+        width = layout.aligned(signature.size + signature.size_each)
         sums = context.gradient_top
         context.gradient_top = sums + count * width
         copied = equal.add_step(COPY, count, layout.BY_COLUMNS)

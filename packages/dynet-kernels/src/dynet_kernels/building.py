@@ -226,16 +226,16 @@ class Builder:
         try:
             pickle.dump((lock, part), self.process.stdin)
             self.process.stdin.flush()
-            is_well, found = pickle.load(self.process.stdout)
+            is_well, answer = pickle.load(self.process.stdout)
         except (BrokenPipeError, EOFError, pickle.UnpicklingError):
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(PATIENCE)
             self._said.seek(0)
-            is_well, found = False, self._said.read().decode(errors="replace")
-            found += f"its process ended with status {self.process.returncode}"
+            is_well, answer = False, self._said.read().decode(errors="replace")
+            answer += f"its process ended with status {self.process.returncode}"
         if not is_well:
-            raise BuildError(found)
-        return found
+            raise BuildError(answer)
+        return answer
 
     def end(self) -> None:
         """Wait until the process has ended, after `process.terminate`. Kill it if that takes longer than PATIENCE."""

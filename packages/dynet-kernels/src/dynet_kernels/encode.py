@@ -46,7 +46,7 @@ def _integers(description: Description, here: int) -> list[int]:
     }
     backward = groups["backward"] + groups["deferred"]
     own_gradients = {2 * k + 1 for k, view in enumerate(description.views) if view.source == layout.SELF}
-    views, parts = [number for view in description.views for number in view], [part.at for part in description.parts]
+    views, parts = [integer for view in description.views for integer in view], [part.at for part in description.parts]
     steps_at = len(layout.SIGNATURE) + len(views)
     parts_at = steps_at + len(layout.STEP) * sum(map(len, groups.values()))
     steps: list[int] = []

@@ -131,10 +131,10 @@ class Kernels:
         This is `name`; if it was defined before, differently, a number is appended, because old kernels stay. `kernels`
         are by the ends of their names. With `alone`, each is compiled by itself.
         """
-        start, number = name, 1
+        start, count = name, 1
         while any(self._kernels.get(start + end, kernel).key != kernel.key for end, kernel in kernels.items()):
-            number += 1
-            start = f"{name}.{number}"
+            count += 1
+            start = f"{name}.{count}"
         for end, kernel in kernels.items():
             (self.add_alone if alone else self.add)(start + end, kernel)
         return start
@@ -157,11 +157,11 @@ class Kernels:
 
     def close(self, shard: int) -> None:
         """Close a shard: later kernels with names like those in it are added to another one."""
-        self._open = {group: number for group, number in self._open.items() if number != shard}
+        self._open = {group: index for group, index in self._open.items() if index != shard}
 
-    def shard(self, number: int) -> dict[int, tuple[str, Kernel]]:
-        """Return (name, kernel) by place in shard `number`. The opcode is number * SHARD + place."""
-        return {place: (name, self._kernels[name]) for place, name in enumerate(self._shards[number])}
+    def shard(self, index: int) -> dict[int, tuple[str, Kernel]]:
+        """Return (name, kernel) by place in shard `index`. The opcode is number * SHARD + place."""
+        return {slot: (name, self._kernels[name]) for slot, name in enumerate(self._shards[index])}
 
     def shards(self) -> range:
         return range(len(self._shards))

@@ -156,11 +156,11 @@ def prefetch(buffer, start, size):
         prefetch_line(buffer, start + line * CACHE_LINE)
 
 
-def prefetch_line(buffer, place):
-    """Prefetch the cache line of the float with index `place` into the L2 cache."""
+def prefetch_line(buffer, index):
+    """Prefetch the cache line of the float at an index into the L2 cache."""
     # 0: to read; 2: keep it in the L2 cache; 1: it is data, not code
-    how = [tirx.const(number, "int32") for number in (0, 2, 1)]
-    T.evaluate(T.call_llvm_intrin("void", "llvm.prefetch.p0", T.address_of(buffer[place]), *how))
+    how = [tirx.const(constant, "int32") for constant in (0, 2, 1)]
+    T.evaluate(T.call_llvm_intrin("void", "llvm.prefetch.p0", T.address_of(buffer[index]), *how))
 
 
 def vector_loop(size, lanes, step):

@@ -50,8 +50,8 @@ def chosen(condition, x, y):
     return T.Select(condition, number(x, condition), number(y, condition))
 
 
-def lane(x, number):
-    return tirx.Shuffle([x], [tirx.const(number, "int32")]) if lanes_of(x) > 1 else x
+def lane(x, index):
+    return tirx.Shuffle([x], [tirx.const(index, "int32")]) if lanes_of(x) > 1 else x
 
 
 def bits_of(x):
@@ -255,7 +255,7 @@ def horizontal_sums(vectors) -> dict:
     """
     lanes, share = lanes_of(vectors[0]), lanes_of(vectors[0])
     if len(vectors) not in (2, 4, 8) or len(vectors) > lanes:
-        return {place: horizontal(add, vector) for place, vector in enumerate(vectors)}
+        return {index: horizontal(add, vector) for index, vector in enumerate(vectors)}
     # Make one vector of every two: half of its lanes are for the sums of the first, half for those of the second.
     while len(vectors) > 1:
         share //= 2
@@ -269,7 +269,7 @@ def horizontal_sums(vectors) -> dict:
 
 def _folded(vectors, share, lanes):
     """Add groups 1, 3, ... of `share` lanes to groups 0, 2, ...; two vectors count as one of `lanes` lanes."""
-    first = [place + k for place in range(0, lanes, 2 * share) for k in range(share)]
+    first = [start + k for start in range(0, lanes, 2 * share) for k in range(share)]
     halves = [tirx.Shuffle(list(vectors), [tirx.const(k + move, "int32") for k in first]) for move in (0, share)]
     return let(let(halves[0]) + let(halves[1]))
 
@@ -279,12 +279,12 @@ def transposed(vectors):
     vectors, lanes = list(vectors), lanes_of(vectors[0]) if len(vectors) > 1 else 1
     move = lanes // 2
     while move:  # exchange the squares of move x move numbers on both sides of the diagonal
-        for first in [place for place in range(lanes) if not place & move]:
+        for first in [index for index in range(lanes) if not index & move]:
             pair = [vectors[first], vectors[first + move]]
             upper = [lanes + k - move if k & move else k for k in range(lanes)]
             lower = [lanes + k if k & move else k + move for k in range(lanes)]
-            for place, order in ((first, upper), (first + move, lower)):
-                vectors[place] = let(tirx.Shuffle(pair, [tirx.const(k, "int32") for k in order]))
+            for index, order in ((first, upper), (first + move, lower)):
+                vectors[index] = let(tirx.Shuffle(pair, [tirx.const(k, "int32") for k in order]))
         move //= 2
     return vectors
 

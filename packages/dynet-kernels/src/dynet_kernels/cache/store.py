@@ -94,8 +94,8 @@ def private_directory(directory: Path) -> Path:
         path.mkdir(mode=0o700, exist_ok=True)
     if not directory.is_dir():
         raise CacheError(f"{directory} is not a directory")
-    if found := danger(directory.stat()):
-        raise CacheError(f"{directory} {found}, and code stored there would run as this user")
+    if reason := danger(directory.stat()):
+        raise CacheError(f"{directory} {reason}, and code stored there would run as this user")
     if not os.access(directory, os.R_OK | os.X_OK):
         raise CacheError(f"{directory} cannot be accessed (mode {stat.S_IMODE(directory.stat().st_mode):04o})")
     for path in directory.parents:

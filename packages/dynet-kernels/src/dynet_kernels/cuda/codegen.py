@@ -44,7 +44,7 @@ AXES = ("blockIdx.x", "blockIdx.y", "blockIdx.z", "threadIdx.x", "threadIdx.y", 
 
 def pairs(kernels) -> list:
     """Return (place, (function, kernel)) for each kernel of a shard, which has (name, kernel) by place."""
-    return [(place, (modules.kernel_function(name), kernel)) for place, (name, kernel) in kernels.items()]
+    return [(slot, (modules.kernel_function(name), kernel)) for slot, (name, kernel) in kernels.items()]
 
 
 def device_source(pairs) -> str:
@@ -54,8 +54,8 @@ def device_source(pairs) -> str:
 
     def run(memory, index):  # a host function that calls all kernels, because TVM leaves out what is never called
         for _, (function, kernel) in pairs:
-            numbers = [Words(index)[k] for k in range(2 + len(kernel.parameters))]
-            function(Words(memory, "float32"), Words(index), *numbers)
+            integers = [Words(index)[k] for k in range(2 + len(kernel.parameters))]
+            function(Words(memory, "float32"), Words(index), *integers)
 
     functions["run"] = tir.emitted("run", run).with_attr("target", host)
     target = tvm.target.Target({"kind": "cuda", "arch": "sm_70"}, host={"kind": "llvm"})
@@ -66,14 +66,14 @@ def device_source(pairs) -> str:
 
 def extents(function) -> dict[str, object]:
     """Return the extent of each axis that a kernel uses, such as "blockIdx.x", as an expression of its arguments."""
-    values, found = {}, {}
+    values, extent_of = {}, {}
 
     def bind(node):
         values[node.var] = node.value
 
     def attribute(node):
         if node.attr_key == "thread_extent":
-            found[node.node.thread_tag] = node.value
+            extent_of[node.node.thread_tag] = node.value
 
     tvm_ffi.structural_walk(function.body, ((tirx.Bind, bind), (tirx.AttrStmt, attribute)), order="pre")
 
@@ -82,7 +82,7 @@ def extents(function) -> dict[str, object]:
             expression, (tirx.Var, lambda var: inlined(values[var]) if var in values else var)
         )
 
-    return {axis: inlined(extent) for axis, extent in found.items()}
+    return {axis: inlined(extent) for axis, extent in extent_of.items()}
 
 
 class Launch(Struct):

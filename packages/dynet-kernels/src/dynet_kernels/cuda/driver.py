@@ -86,9 +86,9 @@ def call(name: str, *arguments) -> None:
 
 def _whole(name: str, *arguments) -> int:
     """Return the int that a function of the driver stores where its first argument points."""
-    found = ctypes.c_int()
-    call(name, ctypes.byref(found), *arguments)
-    return found.value
+    result = ctypes.c_int()
+    call(name, ctypes.byref(result), *arguments)
+    return result.value
 
 
 @functools.cache
@@ -195,9 +195,9 @@ class Module:
         self._module = module
 
     def function(self, name: str) -> int:
-        found = handle()
-        call("cuModuleGetFunction", ctypes.byref(found), self._module, name.encode())
-        return found.value or 0
+        address = handle()
+        call("cuModuleGetFunction", ctypes.byref(address), self._module, name.encode())
+        return address.value or 0
 
 
 class Stopwatch:

@@ -151,25 +151,25 @@ class Machine(library.Shards):
 
     def load_used(self) -> None:
         with self._lock:
-            numbers = self._to_load()
-            if not numbers:
+            indices = self._to_load()
+            if not indices:
                 return
-            shards = [self._kernels.shard(number) for number in numbers]
+            shards = [self._kernels.shard(index) for index in indices]
             facts = self.gpu.arch, compiler.name(), self.tf32
             sources = [Source(shard, *facts) for shard in shards]
             loaded = library.modules(sources, self.gpu.load, cubin, "GPU", kept=(Source,))  # type: ignore[arg-type]
             launchers = library.modules([Launcher(shard, *facts) for shard in shards], kind=None, kept=(Launcher,))
             handles = self._launch.handles
-            self._launch.set_handles([*handles, *[0] * ((numbers[-1] + 1) * SHARD - len(handles))])
-            for number, shard, module, launcher in zip(numbers, shards, loaded, launchers):
-                if problems := [found for found in (module, launcher) if isinstance(found, library.CompileError)]:
-                    self._failed[number] = problems[0]
+            self._launch.set_handles([*handles, *[0] * ((indices[-1] + 1) * SHARD - len(handles))])
+            for index, shard, module, launcher in zip(indices, shards, loaded, launchers):
+                if problems := [one for one in (module, launcher) if isinstance(one, library.CompileError)]:
+                    self._failed[index] = problems[0]
                     continue
-                for place, (name, _) in shard.items():
-                    self._launch.handles[number * SHARD + place] = module.function(symbol_of(name))
-                self._launchers[number] = launcher.get_function(LAUNCH_SHARD)
-                self._code[number] = 1
-                self._loaded.add(number)
+                for slot, (name, _) in shard.items():
+                    self._launch.handles[index * SHARD + slot] = module.function(symbol_of(name))
+                self._launchers[index] = launcher.get_function(LAUNCH_SHARD)
+                self._code[index] = 1
+                self._loaded.add(index)
 
     def plan_forward(self, context: int, begin: int, end: int, inputs: int, inputs_begin: int, inputs_end: int) -> int:
         """Plan the new records, integers `begin` to `end` - 1, and copy their input values to the GPU.

@@ -26,8 +26,8 @@ class Fill(Kernel):
 
     def on_gpu(self, instruction):
         start, size, number = instruction.parameters
-        with thread_each(instruction, size) as place:
-            store(instruction.memory, start + place, T.Cast("float32", number))
+        with thread_each(instruction, size) as offset:
+            store(instruction.memory, start + offset, T.Cast("float32", number))
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,17 @@ class Clear(Kernel):
 
     def on_cpu(self, instruction, lanes):
         zero = tir.wide(0.0, lanes)
-        with serial(instruction.count) as number:
-            start, size = instruction.addresses(number, 0, 1)
+        with serial(instruction.count) as column:
+            start, size = instruction.addresses(column, 0, 1)
             first, end = instruction.stretch(size, lanes)
-            at = let(start + first)
+            address = let(start + first)
             size = let(end - first)
-            vector_loop(size, lanes, lambda offset, mask: store(instruction.memory, at + offset, zero, mask))  # noqa: B023
+            vector_loop(size, lanes, lambda offset, mask: store(instruction.memory, address + offset, zero, mask))  # noqa: B023
 
     def on_gpu(self, instruction):
         """Launch one block per range."""
-        number = instruction.thread("blockIdx.x", instruction.count)
+        column = instruction.thread("blockIdx.x", instruction.count)
         lane = instruction.thread("threadIdx.x", 256)
-        start, size = instruction.addresses(number, 0, 1)
-        with share_of(lane, 256, size) as place:
-            store(instruction.memory, let(start + place), tir.float32(0.0))
+        start, size = instruction.addresses(column, 0, 1)
+        with share_of(lane, 256, size) as offset:
+            store(instruction.memory, let(start + offset), tir.float32(0.0))

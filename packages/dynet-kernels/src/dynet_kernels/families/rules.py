@@ -230,9 +230,9 @@ def _reduce_vectors(column, reductions, size, lanes):
 
     def step(offsets, mask):
         values = [column.evaluate(formulas, offset, lanes, mask) for offset in offsets]
-        for number, (offset, those) in enumerate(zip(offsets, values, strict=True)):
+        for k, (offset, those) in enumerate(zip(offsets, values, strict=True)):
             column.keep(reductions, those, offset, mask)
-            totals[number % chains].take(those, mask)
+            totals[k % chains].take(those, mask)
 
     _each_vector(formulas, size, lanes, step)
     whole, *others = totals
@@ -250,27 +250,27 @@ def _reduce_with_threads(rule, instruction, size, vectors, numbers):
     block = instruction.thread("blockIdx.x", blocks)
     thread = instruction.thread("threadIdx.x", threads)
     sums = Sums(thread, threads)
-    number = settled(T.Select(small, block * warps + sums.warp, block))
+    index = settled(T.Select(small, block * warps + sums.warp, block))
     lane, sharing = settled(T.Select(small, sums.lane, thread)), settled(T.Select(small, int64(WARP), int64(threads)))
     first, together = settled(T.Select(small, sums.warp, int64(0))), settled(T.Select(small, int64(1), int64(warps)))
     # A warp without a column works on an empty one: all threads of the block must reach the barriers in `of_warps`.
-    there = let(number < instruction.count)
+    there = let(index < instruction.count)
     size = settled(T.Select(there, size, int64(0)))
-    column = Column(rule, instruction, settled(T.Select(there, number, int64(0))))
+    column = Column(rule, instruction, settled(T.Select(there, index, int64(0))))
     column.reduced |= multiples(rule, size)
     for reductions in rule.passes:
         totals = Totals(reductions, 1)
-        with share_of(lane, sharing, size) as place:
-            values = column.evaluate([reduction.formula for reduction in reductions.values()], place, 1)
-            column.keep(reductions, values, place)
+        with share_of(lane, sharing, size) as element:
+            values = column.evaluate([reduction.formula for reduction in reductions.values()], element, 1)
+            column.keep(reductions, values, element)
             totals.take(values)
         column.reduced |= totals.results(lambda combine, total: sums.of_warps(first, together, total, combine))
     if numbers:
         with tir.when(T.And(there, lane == 0)):
             column.write(numbers, [int64(0)], 1)
     if vectors:
-        with share_of(lane, sharing, size) as place:
-            column.write(vectors, [place], 1)
+        with share_of(lane, sharing, size) as element:
+            column.write(vectors, [element], 1)
 
 
 @dataclass(frozen=True)
@@ -297,7 +297,7 @@ def _apart(outputs: dict[str, Formula], columns: frozenset[str]) -> tuple[dict[s
     # `columns`, which have `size` elements and overwrite their targets.
     sharing, reductions, names = Sharing(), {}, {}
 
-    found = {}
+    rest = {}
     for output, traced in outputs.items():
         root = sharing(traced.result)
         kept = {}
@@ -314,8 +314,8 @@ def _apart(outputs: dict[str, Formula], columns: frozenset[str]) -> tuple[dict[s
             if keep:
                 kept[id(of)] = Symbol("input", output)
         result = replaced(root, names | kept)
-        found[output] = Formula(inputs_of(result), result)
-    return reductions, found
+        rest[output] = Formula(inputs_of(result), result)
+    return reductions, rest
 
 
 def _reads(root: Symbol, part: Symbol) -> bool:
@@ -392,16 +392,16 @@ class Rule(Kernel):
     @property
     def passes(self) -> list[dict[str, Reduction]]:
         """The other reductions in groups that run in one loop. A group reads results of earlier groups only."""
-        found: list[dict[str, Reduction]] = []
-        places: dict[str, int] = {}
+        groups: list[dict[str, Reduction]] = []
+        levels: dict[str, int] = {}
         for name, reduction in self.reductions.items():
             if name in self.multiples:
                 continue
-            places[name] = max((places[read] + 1 for read in reduction.formula.names if read in places), default=0)
-            if places[name] == len(found):
-                found.append({})
-            found[places[name]][name] = reduction
-        return found
+            levels[name] = max((levels[read] + 1 for read in reduction.formula.names if read in levels), default=0)
+            if levels[name] == len(groups):
+                groups.append({})
+            groups[levels[name]][name] = reduction
+        return groups
 
     @property
     def reads(self) -> set[str]:
@@ -431,8 +431,8 @@ class Rule(Kernel):
         (size,) = instruction.parameters
 
         def each(run, *arguments):
-            with serial(instruction.count) as number:
-                run(Column(self, instruction, number), *arguments)
+            with serial(instruction.count) as column:
+                run(Column(self, instruction, column), *arguments)
 
         def any_size():
             if self.reductions and not is_long:
@@ -462,13 +462,13 @@ class Rule(Kernel):
             _reduce_with_threads(self, instruction, size, vectors, numbers)
             return
         width = size if vectors else 1
-        with thread_each(instruction, instruction.count * width) as number:
-            column = Column(self, instruction, let(T.floordiv(number, width)))
-            place = let(T.floormod(number, width))
+        with thread_each(instruction, instruction.count * width) as thread:
+            column = Column(self, instruction, let(T.floordiv(thread, width)))
+            element = let(T.floormod(thread, width))
             if vectors:
-                column.write(vectors, [place], 1)
+                column.write(vectors, [element], 1)
             if numbers:
-                with tir.when(place == 0):
+                with tir.when(element == 0):
                     column.write(numbers, [int64(0)], 1)
 
 
@@ -512,15 +512,15 @@ class Across(Kernel):
 
 
 class Columns(Column):
-    """Emits a rule for `lanes` neighboring interleaved columns, from `offset` on, of column `number`."""
+    """Emits a rule for `lanes` neighboring interleaved columns, from `offset` on, of a column."""
 
-    def __init__(self, rule, instruction, number, offset, lanes, mask=None):
+    def __init__(self, rule, instruction, column, offset, lanes, mask=None):
         _, self.width = instruction.parameters
         self.rule, self.instruction, self.memory = rule, instruction, instruction.memory
         self.lanes, self.mask = lanes, mask
         self.addresses, self.reduced = {}, {}
         for name in sorted(rule.reads | set(rule.outputs)):
-            start = instruction.address(rule.role_of(name), number)
+            start = instruction.address(rule.role_of(name), column)
             if name in rule.constants:
                 self.reduced[name] = tir.wide(load(self.memory, start), lanes)
                 continue
@@ -587,9 +587,9 @@ class UpdateRule(Rule):
         (size,) = instruction.parameters
         first, end = instruction.stretch(instruction.count * size, lanes)
 
-        def some(number, begin, stop):
-            """Emit the update of the elements [begin, stop) of column `number`."""
-            column = Column(self, instruction, number)
+        def some(index, begin, stop):
+            """Emit the update of the elements [begin, stop) of column `index`."""
+            column = Column(self, instruction, index)
 
             def step(offsets, mask):
                 column.write(self.outputs, [let(begin + offset) for offset in offsets], lanes, mask)
@@ -597,9 +597,9 @@ class UpdateRule(Rule):
             tir.unrolled_loop(let(stop - begin), lanes, vectors, step)
 
         width = let(T.max(size, 1))
-        with serial(let(T.floordiv(first, width)), let(T.floordiv(end + width - 1, width))) as number:
-            begin = let(T.max(first - number * size, 0))
-            some(number, begin, let(T.max(T.min(end - number * size, size), begin)))
+        with serial(let(T.floordiv(first, width)), let(T.floordiv(end + width - 1, width))) as index:
+            begin = let(T.max(first - index * size, 0))
+            some(index, begin, let(T.max(T.min(end - index * size, size), begin)))
 
 
 def update_rule(function: Callable) -> UpdateRule:

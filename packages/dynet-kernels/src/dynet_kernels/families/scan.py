@@ -28,15 +28,15 @@ class Scan(Kernel):
     def on_cpu(self, instruction, lanes):
         width = instruction.parameters[3]
 
-        def one_by_one(number):
+        def one_by_one(column):
             with serial(width) as offset:
-                _run(self, instruction, number, offset, 1)
+                _run(self, instruction, column, offset, 1)
 
-        def in_vectors(number):
-            vector_loop(width, lanes, lambda offset, mask: _run(self, instruction, number, offset, lanes, mask))
+        def in_vectors(column):
+            vector_loop(width, lanes, lambda offset, mask: _run(self, instruction, column, offset, lanes, mask))
 
-        with serial(instruction.count) as number:
-            tir.choose(width < 4, lambda: one_by_one(number), lambda: in_vectors(number))
+        with serial(instruction.count) as column:
+            tir.choose(width < 4, lambda: one_by_one(column), lambda: in_vectors(column))
 
     def on_gpu(self, instruction):
         """Launch one thread for each w of each column. It sums along i."""
@@ -44,11 +44,11 @@ class Scan(Kernel):
             _run(self, instruction, column, offset, 1)
 
 
-def _run(kernel, instruction, number, offset, lanes, mask=None):
+def _run(kernel, instruction, column, offset, lanes, mask=None):
     """Emit the sums for `lanes` neighboring w from `offset` on."""
     target_role, source_role, size, width = instruction.parameters
-    target = let(instruction.address(target_role, number) + offset)
-    source = let(instruction.address(source_role, number) + offset)
+    target = let(instruction.address(target_role, column) + offset)
+    source = let(instruction.address(source_role, column) + offset)
     total = tir.Accumulator(lanes, 0.0)
     with serial(size) as step:
         row = let((size - 1 - step if kernel.backward else step) * width)

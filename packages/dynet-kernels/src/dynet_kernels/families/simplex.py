@@ -53,10 +53,10 @@ class Simplex(Kernel):
 class _Column:
     """Emits loops over the elements of one column, whose array 0 is the result y, 1 the scores x, 2 the bounds u."""
 
-    def __init__(self, instruction, number, views, lanes):
+    def __init__(self, instruction, column, views, lanes):
         (self.size,) = instruction.parameters
         self.memory, self.lanes = instruction.memory, lanes
-        self.at = [instruction.address(2 * view, number) for view in range(views)]
+        self.addresses = [instruction.address(2 * view, column) for view in range(views)]
 
     def wide(self, value):
         return tir.wide(value, self.lanes)
@@ -68,8 +68,8 @@ class _Column:
         """Set each element of array `view` to `formula` of the elements of the arrays `reads`."""
 
         def step(offset, mask):
-            values = [load(self.memory, let(self.at[read] + offset), self.lanes, mask) for read in reads]
-            store(self.memory, let(self.at[view] + offset), let(formula(*values)), mask)
+            values = [load(self.memory, let(self.addresses[read] + offset), self.lanes, mask) for read in reads]
+            store(self.memory, let(self.addresses[view] + offset), let(formula(*values)), mask)
 
         vector_loop(self.size, self.lanes, step)
 
@@ -79,7 +79,7 @@ class _Column:
         totals = [tir.Accumulator(self.lanes, start) for _ in formulas]
 
         def step(offset, mask):
-            values = [load(self.memory, let(self.at[read] + offset), self.lanes, mask) for read in reads]
+            values = [load(self.memory, let(self.addresses[read] + offset), self.lanes, mask) for read in reads]
             for total, formula in zip(totals, formulas):
                 value = let(formula(*values))
                 if mask is not None:

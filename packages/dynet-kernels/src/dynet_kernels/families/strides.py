@@ -44,8 +44,8 @@ class Strides(Kernel):
         target_role, source_role, *p = instruction.parameters
         extents, targets, sources = p[:LOOPS], p[LOOPS : 2 * LOOPS], p[2 * LOOPS :]
 
-        def put(at, value, mask=None):
-            instruction.write(at, value, mask, self.accumulate)
+        def put(address, value, mask=None):
+            instruction.write(address, value, mask, self.accumulate)
 
         def inner(target, source):
             def vectors():

@@ -23,9 +23,9 @@ def thread_each(instruction, count, size=None):
     """
     size = size or tuning.cuda().block
     block = instruction.thread("blockIdx.x", T.floordiv(count + (size - 1), size))
-    number = let(block * size + instruction.thread("threadIdx.x", size))
-    with tir.when(number < count):
-        yield number
+    thread = let(block * size + instruction.thread("threadIdx.x", size))
+    with tir.when(thread < count):
+        yield thread
 
 
 @contextmanager
@@ -59,10 +59,10 @@ def block_of_products(instruction, group, extents, height, width):
 @contextmanager
 def share_of(lane, threads, size):
     """Loop over this thread's share of the numbers below `size`: lane, lane + threads, and so on. Yields the number."""
-    place = tir.IntVariable(lane)
-    with T.While(place.value < size):
-        yield let(place.value)
-        place.value += threads
+    index = tir.IntVariable(lane)
+    with T.While(index.value < size):
+        yield let(index.value)
+        index.value += threads
 
 
 def wait():
@@ -105,7 +105,7 @@ class Sums:
             T.buffer_store(self.shared, value, [self.warp])
         wait()
         total = tir.Accumulator(1, self.shared[int64(first)], self.dtype)
-        with serial(1, count) as number:
-            total.value = combine(let(total.value), let(self.shared[first + number]))
+        with serial(1, count) as k:
+            total.value = combine(let(total.value), let(self.shared[first + k]))
         wait()  # all threads must have read `shared` before the next call writes to it
         return let(total.value)

@@ -65,16 +65,16 @@ class Toeplitz(Kernel):
             for k, total in enumerate(sums):
                 store(memory, let(y + first + k * lanes), let(total.value))
 
-        def single(y, a, b, at, mask):
-            """Compute one vector of y, from element `at` on."""
-            total = tir.Accumulator(lanes, load(memory, let(y + at), lanes, mask))
+        def single(y, a, b, start, mask):
+            """Compute one vector of y, from element `start` on."""
+            total = tir.Accumulator(lanes, load(memory, let(y + start), lanes, mask))
             with serial(size) as i:
                 factor = tir.wide(load(memory, let(a + i)), lanes)
-                total.value = vmath.fma(factor, load(memory, let(b + at + step * i), lanes, mask), total.value)
-            store(memory, let(y + at), let(total.value), mask)
+                total.value = vmath.fma(factor, load(memory, let(b + start + step * i), lanes, mask), total.value)
+            store(memory, let(y + start), let(total.value), mask)
 
-        with serial(instruction.count) as number:
-            y, a, b = instruction.addresses(number, y_role, a_role, b_role)
+        with serial(instruction.count) as column:
+            y, a, b = instruction.addresses(column, y_role, a_role, b_role)
             b = let(b + offset)
             tiles = let(T.floordiv(size, OUTPUTS * lanes))
             with serial(tiles) as block:
@@ -83,7 +83,7 @@ class Toeplitz(Kernel):
             vector_loop(
                 let(size - done),
                 lanes,
-                lambda at, mask: single(y, a, b, let(done + at), mask),  # noqa: B023
+                lambda start, mask: single(y, a, b, let(done + start), mask),  # noqa: B023
             )
 
     def on_gpu(self, instruction):

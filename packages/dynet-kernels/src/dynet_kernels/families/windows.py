@@ -70,9 +70,9 @@ class Windows(Kernel):
                 vector_loop(size, lanes, step)
 
             def scalars():
-                with serial(size) as place:
-                    at = let(image + place * g.row_step)
-                    source, target = (seen + place, at) if self.backward else (at, seen + place)
+                with serial(size) as position:
+                    address = let(image + position * g.row_step)
+                    source, target = (seen + position, address) if self.backward else (address, seen + position)
                     instruction.write(target, load(memory, source), add=self.backward)
 
             tir.choose(g.row_step == 1, vectors, scalars)
@@ -108,13 +108,13 @@ class Windows(Kernel):
                     below = let(T.floordiv(g.height - 1 - row, g.row_step) + 1)
                     end = let(T.max(T.min(below, g.result_height), first))
                     with serial(g.window_width) as j:
-                        number = let((channel * g.window_width + j) * g.window_height + i)
-                        with serial(g.result_width) as place:
+                        element = let((channel * g.window_width + j) * g.window_height + i)
+                        with serial(g.result_width) as result_column:
                             one_column(
-                                let(windows + number * g.places + place * g.result_height),
+                                let(windows + element * g.places + result_column * g.result_height),
                                 let(image + channel * g.plane),
                                 row,
-                                let(place * g.column_step + j - g.left),
+                                let(result_column * g.column_step + j - g.left),
                                 first,
                                 end,
                             )
@@ -128,9 +128,9 @@ class Windows(Kernel):
         with thread_each_element(instruction, size) as (column, rest):
             seen = let(instruction.address(windows_role, column) + rest)
             extents = g.result_height, g.result_width, g.window_height, g.window_width, g.channels
-            row, place, i, j, channel = _unfolded(rest, extents)
+            row, result_column, i, j, channel = _unfolded(rest, extents)
             top = let(row * g.row_step + i - g.above)
-            left = let(place * g.column_step + j - g.left)
+            left = let(result_column * g.column_step + j - g.left)
             image = let(instruction.address(image_role, column) + channel * g.plane + left * g.height + top)
 
             def inside():
@@ -162,9 +162,9 @@ class LargestInWindow(Kernel):
         with serial(instruction.count) as column:
             y, image, places = instruction.addresses(column, y_role, image_role, places_role)
             with serial(g.channels) as channel:
-                with serial(g.result_width) as place:
+                with serial(g.result_width) as result_column:
                     with serial(g.result_height) as row:
-                        _largest_at(instruction.memory, g, y, image, places, channel, row, place)
+                        _largest_at(instruction.memory, g, y, image, places, channel, row, result_column)
 
     def on_gpu(self, instruction):
         """Launch one thread per window position and channel."""
@@ -175,8 +175,8 @@ class LargestInWindow(Kernel):
             column = let(T.floordiv(thread, size))
             y, image, places = instruction.addresses(column, y_role, image_role, places_role)
             extents = (g.result_height, g.result_width, g.channels)
-            row, place, channel = _unfolded(let(T.floormod(thread, size)), extents)
-            _largest_at(instruction.memory, g, y, image, places, channel, row, place)
+            row, result_column, channel = _unfolded(let(T.floormod(thread, size)), extents)
+            _largest_at(instruction.memory, g, y, image, places, channel, row, result_column)
 
 
 def _geometry(parameters):
@@ -187,35 +187,35 @@ def _geometry(parameters):
     return g
 
 
-def _unfolded(number, extents):
+def _unfolded(index, extents):
     """Split a flat index into the indices of loops of these extents, innermost first."""
-    found = []
+    indices = []
     for extent in extents:
-        found.append(let(T.floormod(number, extent)))
-        number = let(T.floordiv(number, extent))
-    return found
+        indices.append(let(T.floormod(index, extent)))
+        index = let(T.floordiv(index, extent))
+    return indices
 
 
-def _largest_at(memory, g, y, image, places, channel, row, place):
+def _largest_at(memory, g, y, image, places, channel, row, result_column):
     """Store the largest number in one window and channel, and its offset in the image."""
     # Of equal numbers it is the first one. NaN counts as larger than any number.
 
     def within(start, window, extent):
         return let(T.max(0 - start, 0)), let(T.min(extent - start, window))
 
-    top, left = let(row * g.row_step - g.above), let(place * g.column_step - g.left)
+    top, left = let(row * g.row_step - g.above), let(result_column * g.column_step - g.left)
     first_row, end_row = within(top, g.window_height, g.height)
     first_column, end_column = within(left, g.window_width, g.width)
     corner = let(channel * g.plane + left * g.height + top)
     best = tir.Accumulator(1, float("-inf"))
-    best_at = tir.IntVariable(corner + first_column * g.height + first_row)
+    best_offset = tir.IntVariable(corner + first_column * g.height + first_row)
     with serial(end_column - first_column) as j:
         with serial(end_row - first_row) as i:
-            at = let(corner + (first_column + j) * g.height + first_row + i)
-            value = load(memory, let(image + at))
+            offset = let(corner + (first_column + j) * g.height + first_row + i)
+            value = load(memory, let(image + offset))
             with tir.when(T.Or(value > best.value, T.isnan(value))):
                 best.value = value
-                best_at.value = at
-    number = let((channel * g.result_width + place) * g.result_height + row)
-    store(memory, let(y + number), best.value)
-    store(memory, let(places + number), T.reinterpret("float32", T.Cast("int32", best_at.value)))
+                best_offset.value = offset
+    element = let((channel * g.result_width + result_column) * g.result_height + row)
+    store(memory, let(y + element), best.value)
+    store(memory, let(places + element), T.reinterpret("float32", T.Cast("int32", best_offset.value)))

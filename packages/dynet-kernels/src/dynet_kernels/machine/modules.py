@@ -119,17 +119,17 @@ class Running:
         context, end = self.context, self.context.tape_count
         shard = settled(self.tape[context.row].opcode // SHARD)
         for _ in forever():
-            number = context.row
-            if ends(number >= end):
+            row = context.row
+            if ends(row >= end):
                 break
-            instruction = self.tape[number]
-            place = bound(instruction.opcode - shard * SHARD)
-            if ends(place < 0) or ends(place >= SHARD):
+            instruction = self.tape[row]
+            slot = bound(instruction.opcode - shard * SHARD)
+            if ends(slot < 0) or ends(slot >= SHARD):
                 break
-            run(number, instruction, place)
+            run(row, instruction, slot)
             if ends(fails()):
                 break
-            context.row = number + 1
+            context.row = row + 1
 
 
 def switch(code, choices: list, otherwise: Callable) -> None:
@@ -157,11 +157,11 @@ def kernel_function(name: str) -> Function:
 def shard_module(kernels: dict[int, tuple[str, Kernel]], lanes: int) -> Any:
     """Emit the module of a shard: its kernels, by place, and its function; vector registers hold `lanes` floats."""
     functions, numbered = {}, []
-    for place, (name, kernel) in kernels.items():
+    for slot, (name, kernel) in kernels.items():
         function, emitted = kernel_function(name), kernel.cpu(lanes)
         functions[function.name] = emitted
         names = [parameter.name for parameter in emitted.params]
-        numbered.append((place, function, kernel.parameters, names[2 : len(names) - len(kernel.parameters)]))
+        numbered.append((slot, function, kernel.parameters, names[2 : len(names) - len(kernel.parameters)]))
     return module_of({**functions, RUN_SHARD: tir.emitted(RUN_SHARD, shard_runner(numbered))})
 
 
@@ -183,7 +183,7 @@ def shard_runner(kernels: list[tuple]) -> Callable[..., None]:
         shares = {name: getattr(running.context, name) for name in layout.SHARES}
         running.each_of_shard(functools.partial(run, running, shares))
 
-    def run(running: Running, shares, number, instruction, place):
+    def run(running: Running, shares, row, instruction, slot):
         parameters_at = instruction.parameters
 
         def launch(function, parameters, names):
@@ -192,10 +192,10 @@ def shard_runner(kernels: list[tuple]) -> Callable[..., None]:
             function(running.memory, running.index, *told, *numbers)
 
         def unknown():
-            running.context.row = number
+            running.context.row = row
             refuse()
 
-        switch(place, [(value, functools.partial(launch, *known)) for value, *known in kernels], unknown)
+        switch(slot, [(value, functools.partial(launch, *known)) for value, *known in kernels], unknown)
 
     return run_shard
 

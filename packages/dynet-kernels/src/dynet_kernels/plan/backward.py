@@ -92,11 +92,11 @@ def make_ready(gradients: Gradients, group: Group) -> tuple:
     """
     fresh, distinct, aliased = 0, 0, 0
     steps = group.signature.backward
-    for number in range(steps.count):
-        step = steps[number]
+    for k in range(steps.count):
+        step = steps[k]
         if tape.is_wanted(group, step, gradients.everything):
             targets = Targets(gradients, group, step)
-            bit = 1 << number
+            bit = 1 << k
             if targets.become_aliases():
                 aliased |= bit
             elif targets.are_overwritten():
@@ -133,7 +133,7 @@ class Targets:
 
     @plain
     def are_nodes(self, fit: Callable):
-        """Whether all targets are nodes, and fit(number) holds for each. After one that does not fit, none is tried."""
+        """Whether all targets are nodes for which fit(operand) holds. After one that does not fit, none is tried."""
         good = 1
         for _, operand in self.each_target():
             good = good and operand >= 0 and fit(operand)
@@ -320,8 +320,8 @@ def depths_are_known(gradients: Gradients):
 def find_depths_again(gradients: Gradients) -> None:
     plan, end = gradients.plan, gradients.loss + 1
     start_numbering(plan)
-    for number in range(end):
-        note_edges(plan, plan.node(number), 0)
+    for index in range(end):
+        note_edges(plan, plan.node(index), 0)
     find_depths(plan, 0, end, gradients.has_steps)
     plan.context.fill(one_numbering=0, kept_one_numbering=0, ordered=-1)
 
@@ -336,8 +336,8 @@ def find_planned(gradients: Gradients) -> None:
     """
     plan, context, loss = gradients.plan, gradients.context, gradients.loss
     if context.flags_used:
-        for number in range(context.node_count):
-            plan.node(number).flags &= layout.NEEDS_GRADIENT
+        for index in range(context.node_count):
+            plan.node(index).flags &= layout.NEEDS_GRADIENT
     context.flags_used = 1
     plan.node(loss).set_flag(layout.REACHED | layout.DIFFERENTIATED)
     context.fill(needed_floats=0, needed_index=2, needed_tape=3, planned_count=0, lookup_count=0)

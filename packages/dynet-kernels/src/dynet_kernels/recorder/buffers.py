@@ -72,8 +72,8 @@ def take(here: Here, function: Function, given: Item, before: int):
     need(given.type == here.shared.tuple)
     numbers = here.items(given)
     new = NewRecord(here, 0, before + numbers.size)
-    for place in range(numbers.size):
-        new.floats[new.first + before + place] = here.number(numbers[place])
+    for k in range(numbers.size):
+        new.floats[new.first + before + k] = here.number(numbers[k])
     if before:
         put_key(here.shared, here.graph, new.first + 1)
     here.graph.inputs_length = new.first + new.inputs

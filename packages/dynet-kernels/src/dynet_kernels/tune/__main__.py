@@ -129,14 +129,14 @@ def main(given: list[str] | None = None) -> None:
             seconds = (end - time.monotonic()) * search.study.share / shares
             shares -= search.study.share
             values, complete = search.run(seconds, progress)
-            found = replace(before[family], parameters=values, figure=search.figures(values))
+            record = replace(before[family], parameters=values, figure=search.figures(values))
             if path:  # written after each family, so that an interrupted run keeps its results
                 tuning_records.write(
-                    path, tuning_records.merged(tuning_records.read(path) if path.exists() else [], [found])
+                    path, tuning_records.merged(tuning_records.read(path) if path.exists() else [], [record])
                 )
             tried = f"{search.tried} tried" + (f", {search.refused} refused" if search.refused else "")
             progress.line(f"{family}: {values} ({tried}{'' if complete else ', time ran out'})")
-            progress.line("  " + ", ".join(f"{label}: {figure}" for label, figure in found.figure.items()))
+            progress.line("  " + ", ".join(f"{label}: {figure}" for label, figure in record.figure.items()))
     finally:
         progress.close()
     if path:

@@ -64,20 +64,20 @@ class Workload:
     def index_of(self, addresses: Sequence[int]) -> np.ndarray:
         """Return all address lists, which count floats, if the arrays begin at these addresses, which count bytes."""
         index = []
-        for number, (address, array) in enumerate(zip(addresses, self.arrays, strict=True)):
-            step = 0 if number in self.shared else array.strides[0] // 4
+        for k, (address, array) in enumerate(zip(addresses, self.arrays, strict=True)):
+            step = 0 if k in self.shared else array.strides[0] // 4
             index += [address // 4 + step * column for column in range(self.columns)]
         return np.array(index, np.int64)
 
     def has_results(self, arrays: Sequence[np.ndarray]) -> bool:
         """Return whether `arrays` hold what numpy computed where the kernel writes, and are unchanged elsewhere."""
-        for number, (array, start) in enumerate(zip(arrays, self.start, strict=True)):
-            if number not in self.expected:
+        for k, (array, start) in enumerate(zip(arrays, self.start, strict=True)):
+            if k not in self.expected:
                 if not np.array_equal(array, start):
                     return False
                 continue
-            expected = self.expected[number]
-            got = array.view(np.float64) if number in self.doubles else array
+            expected = self.expected[k]
+            got = array.view(np.float64) if k in self.doubles else array
             if not np.allclose(got, expected, rtol=TOLERANCE, atol=TOLERANCE * np.abs(expected).max()):
                 return False
         return True
@@ -106,7 +106,7 @@ class Candidate:
 
     def __init__(self, parameters: Parameters | None, kernels: Iterable[str], run: Callable[..., None]):
         self.parameters, self.run = parameters, run
-        self.opcodes = {name: number for number, name in enumerate(kernels)}
+        self.opcodes = {name: index for index, name in enumerate(kernels)}
 
     def once(self, workload: Workload, rows: int = 1) -> float:
         """Run a workload `rows` times. Return how many seconds it took: CPU time, or from start to end on a GPU."""
@@ -156,11 +156,11 @@ class OnGpu(Candidate):
             self._timer.gpu.upload(address, array)
 
     def arrays(self, workload: Workload) -> Sequence[np.ndarray]:
-        found = [np.empty_like(array) for array in workload.start]
+        copies = [np.empty_like(array) for array in workload.start]
         addresses, _ = self._timer.copy(workload)
-        for address, array in zip(addresses, found, strict=True):
+        for address, array in zip(addresses, copies, strict=True):
             self._timer.gpu.download(address, array)
-        return found
+        return copies
 
 
 class Timer:
@@ -239,11 +239,11 @@ def least_times(
     """
     rows = {workload.label: rows_for(candidates[-1], workload) for workload in workloads}
     least = {workload.label: [math.inf] * len(candidates) for workload in workloads}
-    for number in range(rounds):
+    for turn in range(rounds):
         for workload in workloads:
-            for place, candidate in list(enumerate(candidates))[:: -1 if number % 2 == 0 else 1]:
+            for index, candidate in list(enumerate(candidates))[:: -1 if turn % 2 == 0 else 1]:
                 spent = candidate.once(workload, rows[workload.label]) / rows[workload.label]
-                least[workload.label][place] = min(least[workload.label][place], spent)
+                least[workload.label][index] = min(least[workload.label][index], spent)
         yield least
 
 
@@ -256,9 +256,9 @@ def ratio(
     least three rounds.
     """
     mean = largest = math.inf
-    for number, least in enumerate(least_times([candidate, best], workloads, rounds)):
+    for turn, least in enumerate(least_times([candidate, best], workloads, rounds)):
         ratios = [ours / others for ours, others in least.values()]
         mean, largest = math.exp(sum(map(math.log, ratios)) / len(ratios)), max(ratios)
-        if number >= 2 and mean > hopeless:
+        if turn >= 2 and mean > hopeless:
             break
     return mean, largest

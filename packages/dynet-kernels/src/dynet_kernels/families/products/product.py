@@ -50,11 +50,11 @@ class Product(Kernel):
             """Emit y[j] for j in [first, end) from copies of parts of W."""
 
             def fill(panel, row, vectors, mask, k, length):
-                panel.fill(memory, length, lambda number: w + (k + number) * apart + row, vectors, mask)
+                panel.fill(memory, length, lambda column: w + (k + column) * apart + row, vectors, mask)
 
             def bring(row, vectors, k, part):
                 next_rows = let(w + k * apart + row + (vectors + part) * lanes)
-                return lambda number: tir.prefetch_line(memory, next_rows + number * apart)
+                return lambda column: tir.prefetch_line(memory, next_rows + column * apart)
 
             sums.by_panels(fill, bring, sizes.tiles[0], sizes.panel, inner, first, end, start_role, row_first=True)
 
@@ -63,10 +63,10 @@ class Product(Kernel):
 
             def rows_of(start, width, row, vectors, mask):
                 def vector_of(k, v):
-                    at = let(w + k * apart + row + v * lanes)
+                    address = let(w + k * apart + row + v * lanes)
                     if width >= ENOUGH:
-                        tir.prefetch_line(memory, at + vectors * lanes)  # for the next tile of rows
-                    return load(memory, at, lanes, mask)
+                        tir.prefetch_line(memory, address + vectors * lanes)  # for the next tile of rows
+                    return load(memory, address, lanes, mask)
 
                 # If fewer columns are left than the tile has, it computes the last one several times.
                 columns = [start] + [settled(T.min(start + j, end - 1)) for j in range(1, width)]
@@ -116,11 +116,11 @@ class Product(Kernel):
         memory = instruction.memory
 
         def write(i, j, total):
-            at = let(instruction.address(y_role, j) + i)
+            address = let(instruction.address(y_role, j) + i)
             tir.choose(
                 start_role >= 0,
-                lambda: store(memory, at, total + memory[instruction.address(start_role, j) + i]),
-                lambda: store(memory, at, total),
+                lambda: store(memory, address, total + memory[instruction.address(start_role, j) + i]),
+                lambda: store(memory, address, total),
             )
 
         tiled_product(
@@ -163,8 +163,8 @@ class ColumnGradient(Kernel):
             sums = [[tir.Accumulator(lanes, zero) for _ in range(width)] for _ in columns]
 
             def step(row, mask=None):
-                at = let(w + first_row + k * apart + row)
-                matrix = [load(memory, at + c * apart, lanes, mask) for c in range(width)]
+                address = let(w + first_row + k * apart + row)
+                matrix = [load(memory, address + c * apart, lanes, mask) for c in range(width)]
                 for j in range(len(columns)):
                     vector = load(memory, dy[j] + row, lanes, mask)
                     for c in range(width):
@@ -173,14 +173,14 @@ class ColumnGradient(Kernel):
             vector_loop(height, lanes, step)
             adds = T.Or(instruction.fresh == 0, first_row > 0)
             for j in range(len(columns)):
-                at = let(dx[j] + k)
+                address = let(dx[j] + k)
                 totals = vmath.horizontal_sums([let(total.value) for total in sums[j]])
                 for c, total in totals.items():
                     lane_count = vmath.lanes_of(total)
-                    so_far = load(memory, at + c, lane_count)
+                    so_far = load(memory, address + c, lane_count)
                     nothing = tir.wide(0.0, lane_count)
                     so_far = let(T.Select(tir.wide(adds, lane_count), so_far, nothing))
-                    store(memory, at + c, so_far + total)
+                    store(memory, address + c, so_far + total)
 
         sizes = tuning.cpu(lanes).column_gradient
         width_for = dict(sizes.tiles)
@@ -206,9 +206,9 @@ class ColumnGradient(Kernel):
             # A vector holds elements of one row of W, so no lanes have to be added up.
 
             def fill(panel, row, vectors, mask, k, length):
-                def column(number):
-                    place = row + number
-                    return w + (T.min(place, inner - 1) if mask is not None else place) * apart + k
+                def column(n):
+                    index = row + n
+                    return w + (T.min(index, inner - 1) if mask is not None else index) * apart + k
 
                 panel.fill_transposed(memory, length, column, vectors)
 
@@ -216,12 +216,12 @@ class ColumnGradient(Kernel):
                 # After the last elements of dx, the next panel is for the first ones again, from rows further down.
                 beyond = row + vectors * lanes >= stop
                 next_row = T.Select(beyond, begin, row + vectors * lanes) + part * lanes
-                at = let(w + next_row * apart + T.Select(beyond, k + sizes.panel, k))
+                address = let(w + next_row * apart + T.Select(beyond, k + sizes.panel, k))
                 lines = sizes.panel // CACHE_LINE  # cache lines per column of W in a panel
 
-                def line(number):
-                    column, place = quotient(number, lines), remainder(number, lines)
-                    tir.prefetch_line(memory, at + column * apart + place * CACHE_LINE)
+                def line(index):
+                    column, offset = quotient(index, lines), remainder(index, lines)
+                    tir.prefetch_line(memory, address + column * apart + offset * CACHE_LINE)
 
                 return line
 
@@ -305,51 +305,51 @@ class MatrixGradient(Kernel):
             # out. If `spread`, the next rows of dW are prefetched a line at a time along with the additions; if not,
             # all at once, and only if dW is large.
 
-            def at(c, v):
+            def address(c, v):
                 return dw + (k + c) * apart + row + v * lanes
 
             sums = [
-                [tir.Accumulator(lanes, load(memory, at(c, v), lanes, mask)) for v in range(vectors)]
+                [tir.Accumulator(lanes, load(memory, address(c, v), lanes, mask)) for v in range(vectors)]
                 for c in range(width)
             ]
 
-            def step(number):
-                buffer, x = xs(number) if xs else (memory, let(instruction.address(x_role, start + number) + k))
-                vector = [panel.vector(number, v) for v in range(vectors)]
+            def step(n):
+                buffer, x = xs(n) if xs else (memory, let(instruction.address(x_role, start + n) + k))
+                vector = [panel.vector(n, v) for v in range(vectors)]
                 for c in range(width):
                     scalar = let(tir.wide(buffer[x + c], lanes))
                     for v in range(vectors):
                         sums[c][v].value = vmath.fma(vector[v], scalar, sums[c][v].value)
 
             if spread:
-                lines, next_rows = width * vectors, let(at(0, vectors))
+                lines, next_rows = width * vectors, let(address(0, vectors))
                 some = let(T.min(length, lines))
 
-                def next_line(number):
-                    column, place = remainder(number, width), quotient(number, width)
-                    tir.prefetch_line(memory, next_rows + column * apart + place * lanes)
+                def next_line(line):
+                    column, vector = remainder(line, width), quotient(line, width)
+                    tir.prefetch_line(memory, next_rows + column * apart + vector * lanes)
 
-                with serial(some, lines) as number:
-                    next_line(number)
-                with serial(some) as number:
-                    next_line(number)
-                    step(number)
+                with serial(some, lines) as n:
+                    next_line(n)
+                with serial(some) as n:
+                    next_line(n)
+                    step(n)
             else:
                 some = 0
                 with tir.when(rows * inner > LARGE):
                     for c in range(width):
-                        tir.prefetch(memory, let(at(c, vectors)), vectors * lanes)
+                        tir.prefetch(memory, let(address(c, vectors)), vectors * lanes)
             if bring:
                 brought, prefetch = bring
                 before, some = some, let(T.min(some + brought, length))
-                with serial(before, some) as number:
-                    prefetch(number - before)
-                    step(number)
-            with serial(some, length) as number:
-                step(number)
+                with serial(before, some) as n:
+                    prefetch(n - before)
+                    step(n)
+            with serial(some, length) as n:
+                step(n)
             for c in range(width):
                 for v in range(vectors):
-                    store(memory, at(c, v), sums[c][v].value, mask)
+                    store(memory, address(c, v), sums[c][v].value, mask)
 
         def of_few(dw, first, end):
             """Add the terms of few columns j: one panel holds all their dy[j]."""
@@ -402,14 +402,14 @@ class MatrixGradient(Kernel):
                     line = let(quotient(tile, tiles_a_line))
                     of_dy = line - lines_of_x
                     role = let(T.Select(of_dy < 0, x_role, dy_role))
-                    place = settled(T.Select(of_dy < 0, first_k + line * CACHE_LINE, stretch + of_dy * CACHE_LINE))
+                    offset = settled(T.Select(of_dy < 0, first_k + line * CACHE_LINE, stretch + of_dy * CACHE_LINE))
                     done = let(remainder(tile, tiles_a_line) * columns_a_tile)
                     column = settled(next_columns + done)
                     some = T.max(T.min(columns_a_tile, length - done), 0)
                     needed = T.And(line < lines, end - start > length)
 
-                    def prefetch(number):
-                        tir.prefetch_line(memory, instruction.address(role, column + number) + place)
+                    def prefetch(n):
+                        tir.prefetch_line(memory, instruction.address(role, column + n) + offset)
 
                     return settled(T.Select(needed, some, int64(0))), prefetch
 
@@ -421,8 +421,8 @@ class MatrixGradient(Kernel):
                     widths = sorted({wide, max(wide // 2, 1), min(wide, 2), 1}, reverse=True)
 
                     def tile(k, width):
-                        def xs(number):
-                            return x_panel.buffer, let(number * x_panel.width + (k - first_k))
+                        def xs(n):
+                            return x_panel.buffer, let(n * x_panel.width + (k - first_k))
 
                         def sums(xs=None, spread=False, bring=None):
                             add(dw, k, width, row, vectors, mask, start, length, panel, xs, spread, bring)

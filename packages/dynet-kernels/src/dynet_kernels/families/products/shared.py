@@ -110,8 +110,8 @@ def tensor_core_product(instruction, group, extents, left, right, write):
 
     def fill(shared, width, start, end, first_k, value):
         """Copy INNER x `width` elements value(k, i) of a factor from (first_k, start) on, 0 for i >= `end`."""
-        with share_of(thread, WARPS * WARP, INNER * width) as number:
-            k, i = settled(T.floordiv(number, width)), settled(T.floormod(number, width))
+        with share_of(thread, WARPS * WARP, INNER * width) as element:
+            k, i = settled(T.floordiv(element, width)), settled(T.floormod(element, width))
             there = T.And(start + i < end, first_k + k < inner)
             tir.choose(
                 there,
@@ -136,8 +136,8 @@ def tensor_core_product(instruction, group, extents, left, right, write):
         wait()
     for down in range(DOWN):
         for across in range(ACROSS):
-            for number in range(4):
-                i = settled(first_row + top + (16 * down + 8 * (number // 2)))
-                j = settled(first_column + side + (8 * across + number % 2) + t * 2)
+            for element in range(4):
+                i = settled(first_row + top + (16 * down + 8 * (element // 2)))
+                j = settled(first_column + side + (8 * across + element % 2) + t * 2)
                 with tir.when(T.And(i < rows, j < columns)):
-                    write(first, i, j, let(sums[int64(4 * (ACROSS * down + across) + number)]))
+                    write(first, i, j, let(sums[int64(4 * (ACROSS * down + across) + element)]))

@@ -129,7 +129,7 @@ class Chain:
         """Return pairs (symbol, gradient) for each wanted input in the tree `root`, and for each symbol in `ends`."""
         # `dy` is the gradient of `root`; `y` is the input that holds the value of `root`, if it is stored. `ends` are
         # ids of symbols whose gradients are not traced on to the inputs.
-        terms, found, symbols = {id(root): [dy]}, [], beneath(root)
+        terms, pairs, symbols = {id(root): [dy]}, [], beneath(root)
         if id(root) not in self.users:  # it is no branch
             for key, symbol in symbols.items():
                 for argument in () if symbol.function in (*LEAVES, *CONDITIONS) else symbol.arguments:
@@ -139,7 +139,7 @@ class Chain:
                 continue
             gradient = self.simplifier.sum(terms[id(symbol)])
             if symbol.function == "input" or id(symbol) in ends:
-                found.append((symbol, gradient))
+                pairs.append((symbol, gradient))
                 continue
             # Where no branch that is taken uses the symbol, select 0 for its arguments, too: 0 * NaN would be NaN.
             if id(symbol) in self.left_out and symbol is not root:
@@ -148,7 +148,7 @@ class Chain:
                 parts = self._parts(symbol, gradient, y if symbol is root else None, ends)
             for argument, part in parts:
                 terms.setdefault(id(argument), []).append(self.simplifier(part))
-        return found
+        return pairs
 
     def _depends(self, symbol: Symbol) -> bool:
         for key, one in in_order(symbol, self.depends).items():

@@ -103,7 +103,7 @@ def launch_module(pairs, name: str):
     return modules.module_of({name: tir.emitted(name, launch)})
 
 
-def _run(running, told: Launch, pairs, _, instruction, place):
+def _run(running, told: Launch, pairs, _, instruction, slot):
     opcode, table = instruction.opcode, instruction.parameters
     handle = Words(told.functions)[opcode]
     arguments = Words(told.arguments)
@@ -111,10 +111,10 @@ def _run(running, told: Launch, pairs, _, instruction, place):
     def launch(kernel):
         function = kernel.cuda()
         parameters = [running.table[table + k] for k in range(len(kernel.parameters))]
-        numbers = [running.context.origin, told.index, instruction.base, instruction.count, *parameters]
-        for place, value in enumerate(numbers):
-            arguments[place] = value
-        given = dict(zip(function.params, numbers))
+        integers = [running.context.origin, told.index, instruction.base, instruction.count, *parameters]
+        for k, value in enumerate(integers):
+            arguments[k] = value
+        given = dict(zip(function.params, integers))
         sizes = {
             axis: tvm_ffi.structural_map(extent, (tirx.Var, lambda var: given.get(var, var)))
             for axis, extent in extents(function).items()
@@ -122,10 +122,11 @@ def _run(running, told: Launch, pairs, _, instruction, place):
         sizes = [let(T.Cast("int64", sizes[axis]) if axis in sizes else int64(1)) for axis in AXES]
         blocks = let(sizes[0] * sizes[1] * sizes[2])
         with tir.when(blocks > int64(0)):
-            function_at, values_at, null = (tir.pointer(at, "int64") for at in (handle, told.pointers, int64(0)))
+            addresses = handle, told.pointers, int64(0)
+            called, values, null = (tir.pointer(address, "int64") for address in addresses)
             shape = [T.Cast("uint32", size) for size in sizes]
-            launched = function_at, *shape, tirx.const(0, "uint32"), null, values_at, null
+            launched = called, *shape, tirx.const(0, "uint32"), null, values, null
             told.failure = T.Cast("int64", T.call_extern("int32", "cuLaunchKernel", *launched))
 
-    *others, (_, last) = [(number, functools.partial(launch, kernel)) for number, (_, kernel) in pairs]
-    modules.switch(place, others, last)
+    *others, (_, last) = [(one, functools.partial(launch, kernel)) for one, (_, kernel) in pairs]
+    modules.switch(slot, others, last)

@@ -71,9 +71,9 @@ def explain(status: int) -> str:
     """Return the driver's name and description of an error status."""
     words = []
     for function in (_library().cuGetErrorName, _library().cuGetErrorString):
-        found = text()
-        function(status, ctypes.byref(found))
-        words.append((found.value or b"unknown").decode(errors="replace"))
+        word = text()
+        function(status, ctypes.byref(word))
+        words.append((word.value or b"unknown").decode(errors="replace"))
     return ": ".join(words)
 
 

@@ -143,7 +143,7 @@ class Machine(library.Shards):
         (planner,) = library.modules([library.Planner()])
         self._plans = {name: planner.get_function(f"plan_{name}") for name in library.PHASES}
         self._launch = Launch()
-        self._launch_at = ctypes.addressof(self._launch)
+        self._launch_address = ctypes.addressof(self._launch)
         # Copies of address lists, by (id of the context, whether it is the forward pass); the last used is at the end.
         self._copies: dict[tuple[int, ...], Copy] = {}
         self._ids = itertools.count(1)
@@ -224,7 +224,7 @@ class Machine(library.Shards):
                 launch = self._launchers.get(opcode // SHARD)
                 if launch is None or not self._launch.handles[opcode]:
                     raise self._kernels.no_code(opcode)
-                launch(context, self._launch_at)  # type: ignore[operator]
+                launch(context, self._launch_address)  # type: ignore[operator]
                 if self._launch.failure:
                     self._fail(tape)
 

@@ -111,7 +111,7 @@ class Windows(Kernel):
                         element = let((channel * g.window_width + j) * g.window_height + i)
                         with serial(g.result_width) as result_column:
                             one_column(
-                                let(windows + element * g.places + result_column * g.result_height),
+                                let(windows + element * g.positions + result_column * g.result_height),
                                 let(image + channel * g.plane),
                                 row,
                                 let(result_column * g.column_step + j - g.left),
@@ -124,7 +124,7 @@ class Windows(Kernel):
         memory = instruction.memory
         windows_role, image_role, *parameters = instruction.parameters
         g = _geometry(parameters)
-        size = let(g.places * g.window_height * g.window_width * g.channels)
+        size = let(g.positions * g.window_height * g.window_width * g.channels)
         with thread_each_element(instruction, size) as (column, rest):
             seen = let(instruction.address(windows_role, column) + rest)
             extents = g.result_height, g.result_width, g.window_height, g.window_width, g.channels
@@ -170,7 +170,7 @@ class LargestInWindow(Kernel):
         """Launch one thread per window position and channel."""
         y_role, image_role, places_role, *parameters = instruction.parameters
         g = _geometry(parameters)
-        size = let(g.places * g.channels)
+        size = let(g.positions * g.channels)
         with thread_each(instruction, instruction.count * size) as thread:
             column = let(T.floordiv(thread, size))
             y, image, places = instruction.addresses(column, y_role, image_role, places_role)
@@ -180,9 +180,9 @@ class LargestInWindow(Kernel):
 
 
 def _geometry(parameters):
-    """Return an object with the parameters WINDOW, `places` (how many positions) and `plane` (floats of a channel)."""
+    """Return an object with the parameters WINDOW, `positions` (how many there are) and `plane` (floats of a channel)."""
     g = SimpleNamespace(**dict(zip(WINDOW, parameters, strict=True)))
-    g.places = let(g.result_height * g.result_width)
+    g.positions = let(g.result_height * g.result_width)
     g.plane = let(g.height * g.width)
     return g
 

@@ -184,12 +184,12 @@ def shard_runner(kernels: list[tuple]) -> Callable[..., None]:
         running.each_of_shard(functools.partial(run, running, shares))
 
     def run(running: Running, shares, row, instruction, slot):
-        parameters_at = instruction.parameters
+        parameters_start = instruction.parameters
 
         def launch(function, parameters, names):
-            numbers = [running.table[parameters_at + k] for k in range(len(parameters))]
+            integers = [running.table[parameters_start + k] for k in range(len(parameters))]
             told = [shares[name] if name in shares else getattr(instruction, name) for name in names]
-            function(running.memory, running.index, *told, *numbers)
+            function(running.memory, running.index, *told, *integers)
 
         def unknown():
             running.context.row = row

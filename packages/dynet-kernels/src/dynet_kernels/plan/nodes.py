@@ -100,9 +100,9 @@ class Plan:
             raise AttributeError(f"there is no buffer {name!r} among {', '.join(layout.BUFFERS)}")
         return self._buffers[name]
 
-    def node(self, number) -> Node:
-        node = self._nodes[number]
-        node.plan, node.number = self, number
+    def node(self, index) -> Node:
+        node = self._nodes[index]
+        node.plan, node.number = self, index
         return node
 
     def parameter(self, row) -> Parameter:

@@ -39,7 +39,7 @@ class Equal:
     count: Any
 
     @property
-    def found(self):
+    def pays(self):
         """Whether there are enough equal columns, so that some are left out."""
         return self.count != self.block.columns
 
@@ -157,14 +157,14 @@ def values_once(group: Group, block: Block) -> tuple[Equal, Block]:
     Return what `copy_values` needs, and the new lists, or `block` itself if nothing is left out.
     """
     equal = find_equal(group, block)
-    base = equal.write(with_gradients=False).base if equal.found else block.base
+    base = equal.write(with_gradients=False).base if equal.pays else block.base
     return equal, Block(base, equal.count)
 
 
 @plain
 def copy_values(equal: Equal) -> None:
     index = equal.group.plan.index
-    if equal.found:
+    if equal.pays:
         count = equal.block.columns - equal.count
         base = equal.add_step(COPY, count, layout.BY_COLUMNS)
         for k, column in equal.each_repeated():
@@ -186,7 +186,7 @@ def gradients_once(group: Group, block: Block, everything) -> Block:
             if is_wanted(group, signature.backward[k], everything):
                 to_operand = 1
     equal = find_equal(group, block, to_operand)
-    if equal.found:
+    if equal.pays:
         count = equal.count
         width = layout.aligned(signature.size + signature.size_each)
         sums = context.gradient_top

@@ -70,9 +70,9 @@ def has_format(view: Buffer, *formats: tuple[int, str]):
 
 
 @plain
-def described(array_at, view: Buffer, formats: dict):
+def described(address, view: Buffer, formats: dict):
     """Describe a numpy array in a Py_buffer. Return how many numbers it has; 0 if they cannot be read."""
-    if extern("PyObject_GetBuffer", array_at, view.address, STRIDED | FORMAT, returns="int32") != 0:
+    if extern("PyObject_GetBuffer", address, view.address, STRIDED | FORMAT, returns="int32") != 0:
         extern("PyErr_Clear")
         return 0
     count, dims = 0, dims_of(view)
@@ -165,7 +165,7 @@ def read_flat(here: Here, x: Item, use: Callable):
     """
     if x.type == here.shared.array:
         return use(Array(here, x))
-    one = Items(x.place, 1)
+    one = Items(x.slot, 1)
     if not here.is_sequence(x):
         return use(Numbers(here, one, 0))
     need(here.items(x).size > 0)

@@ -32,9 +32,9 @@ EMPTY = (
 """The words of a graph that are 0 after it was renewed."""
 
 
-def outgrow(graph: Graph, buffer_at) -> None:
-    Words(buffer_at - LINK)[0] = graph.outgrown
-    graph.outgrown = buffer_at
+def outgrow(graph: Graph, address) -> None:
+    Words(address - LINK)[0] = graph.outgrown
+    graph.outgrown = address
 
 
 @c_function("dynet_make_room")

@@ -15,11 +15,11 @@ from .structures import Expression, Graph, List, Shared
 
 
 class Item(Expression):
-    """An object, or an expression with its attributes. `place` is the address of the word with the object's address."""
+    """An object, or an expression with its attributes. `slot` is the address of the word with the object's address."""
 
-    def __init__(self, address: Any, place: Any = NULL):
+    def __init__(self, address: Any, slot: Any = NULL):
         super().__init__(address)
-        self.place = place
+        self.slot = slot
 
 
 class Here:
@@ -109,7 +109,7 @@ class Here:
     @plain
     def one_or_all(self, x: Item) -> Items:
         """Return the items of a list or tuple, or any other object as the only item."""
-        begin, size = x.place, 1
+        begin, size = x.slot, 1
         if self.is_sequence(x):
             items = self.items(x)
             begin, size = items.begin, items.size

@@ -19,10 +19,10 @@ HASH, HASHED = 0x9E3779B1, (1 << 30) - 1
 
 
 @plain
-def is_one_of(number, known: Iterable[int]):
+def is_one_of(value, known: Iterable[int]):
     result = 0
     for each in known:
-        if number == each:
+        if value == each:
             result = 1
     return result
 

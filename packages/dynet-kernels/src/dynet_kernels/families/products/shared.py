@@ -105,8 +105,8 @@ def tensor_core_product(instruction, group, extents, left, right, write):
     a = T.alloc_buffer((INNER, ROWS + APART), "float32", scope="shared")
     b = T.alloc_buffer((INNER, COLUMNS + APART), "float32", scope="shared")
     sums = T.alloc_buffer((4 * DOWN * ACROSS,), "float32", scope="local", annotations=tir.ON_STACK)
-    for place in range(4 * DOWN * ACROSS):
-        T.buffer_store(sums, tir.float32(0.0), [int64(place)])
+    for index in range(4 * DOWN * ACROSS):
+        T.buffer_store(sums, tir.float32(0.0), [int64(index)])
 
     def fill(shared, width, start, end, first_k, value):
         """Copy INNER x `width` elements value(k, i) of a factor from (first_k, start) on, 0 for i >= `end`."""
@@ -131,8 +131,8 @@ def tensor_core_product(instruction, group, extents, left, right, write):
                 for across in range(ACROSS):
                     column = side + 8 * across + g
                     two = [let(b[t + (k + lower), column]) for lower in (0, 4)]
-                    place = T.address_of(sums[int64(4 * (ACROSS * down + across))])
-                    T.evaluate(T.call_extern("int32", "multiply_tf32", place, *four, *two))
+                    result = T.address_of(sums[int64(4 * (ACROSS * down + across))])
+                    T.evaluate(T.call_extern("int32", "multiply_tf32", result, *four, *two))
         wait()
     for down in range(DOWN):
         for across in range(ACROSS):

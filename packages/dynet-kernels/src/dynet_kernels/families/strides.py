@@ -48,12 +48,11 @@ class Strides(Kernel):
             instruction.write(address, value, mask, self.accumulate)
 
         def inner(target, source):
+            def vector(offset, mask):
+                put(let(target + offset), load(memory, source + offset, lanes, mask), mask)
+
             def vectors():
-                vector_loop(
-                    extents[0],
-                    lanes,
-                    lambda offset, mask: put(let(target + offset), load(memory, source + offset, lanes, mask), mask),
-                )
+                vector_loop(extents[0], lanes, vector)
 
             def scalars():
                 with serial(extents[0]) as i:

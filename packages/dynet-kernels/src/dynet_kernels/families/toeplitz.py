@@ -80,11 +80,8 @@ class Toeplitz(Kernel):
             with serial(tiles) as block:
                 tile(y, a, b, block)
             done = let(tiles * (OUTPUTS * lanes))
-            vector_loop(
-                let(size - done),
-                lanes,
-                lambda start, mask: single(y, a, b, let(done + start), mask),  # noqa: B023
-            )
+            rest = let(size - done)
+            vector_loop(rest, lanes, lambda start, mask: single(y, a, b, let(done + start), mask))  # noqa: B023
 
     def on_gpu(self, instruction):
         """Launch one thread per element of y."""

@@ -180,7 +180,7 @@ class LargestInWindow(Kernel):
 
 
 def _geometry(parameters):
-    """Return an object with the parameters WINDOW, `positions` (how many there are) and `plane` (floats of a channel)."""
+    """Return an object with the parameters WINDOW, `positions` (how many) and `plane` (floats of a channel)."""
     g = SimpleNamespace(**dict(zip(WINDOW, parameters, strict=True)))
     g.positions = let(g.result_height * g.result_width)
     g.plane = let(g.height * g.width)

@@ -58,20 +58,6 @@ def order_plan(address, helper: Helper) -> None:
             Sharing(context.sharing).ahead = layout.ORDERED
 
 
-@plain
-def plan_ahead(address) -> None:
-    """Plan. The helper does this."""
-    context = Context(address)
-    PLAN_BACKWARD(context.ahead, context.node_count - 1, 0, 0)
-
-
-@plain
-def take_plan(address) -> None:
-    """Copy what the plan has changed to the context. The main thread does this after the pass."""
-    context = Context(address)
-    context.take(Context(context.ahead), RESULTS)
-
-
 # In nanoseconds: how long helpers look for work before they sleep, how long threads wait before they let others have
 # their core, and after what time cores are counted again.
 PATIENCE, SPIN, LOOK_AGAIN = 3_000_000, 10_000, 1_000_000_000
@@ -262,7 +248,8 @@ def finish_plan(address, sharing: Sharing, helper: Helper, always) -> None:
     since = time()
     if sharing.ahead == layout.ORDERED and (always or not move(helper, layout.ORDERED, layout.IDLE)):
         wait_for(helper, since)
-        take_plan(address)
+        context = Context(address)
+        context.take(Context(context.ahead), RESULTS)
         note(sharing, sharing.planned - (time() - since) * WAIT)
 
 
@@ -284,7 +271,8 @@ def look_for_work(sharing: Sharing, helper: Helper, lock, since):
     if state == layout.ORDERED and move(helper, layout.ORDERED, layout.WORKING):
         if helper.row < 0:
             start = time(CORE)
-            plan_ahead(sharing.context)
+            context = Context(sharing.context)
+            PLAN_BACKWARD(context.ahead, context.node_count - 1, 0, 0)
             sharing.planned = time(CORE) - start
         else:
             run_part(sharing.context, helper.row, helper.row + 1, helper.part, helper.parts)

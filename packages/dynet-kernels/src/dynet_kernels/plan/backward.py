@@ -349,7 +349,8 @@ def find_planned(gradients: Gradients) -> None:
                 list_lookup(plan, node)
                 if gradients.has_steps(node):
                     add_needed(context, node)
-                    add_planned(plan, node, node.signature.number, node.depth_of_all)
+                    # The integer `depth` of a node is counted within its stage.
+                    add_planned(plan, node, node.signature.number, node.depth + plan.stage_begins[node.stage])
 
 
 @plain

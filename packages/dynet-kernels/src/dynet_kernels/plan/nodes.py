@@ -249,11 +249,6 @@ class Node(PlannerStruct):
         return self.plan.node(self.number - 1)
 
     @property
-    def depth_of_all(self):
-        """The node's depth among all nodes. (Its integer `depth` is its depth among the nodes of its stage.)"""
-        return self.depth + self.plan.stage_begins[self.stage]
-
-    @property
     def size(self):
         signature = self.signature
         return self.record.with_each(signature.size, signature.size_each)

@@ -377,16 +377,14 @@ class MatrixGradient(Kernel):
 
             def some_columns(stretch, height, start, length):
                 """Add to `height` rows of dW from `stretch` on, for `length` columns j from `start` on."""
-                blocks(
-                    end_column - first_column,
-                    tuning.WIDE,
-                    lambda k, size: some_elements(stretch, height, start, length, let(first_column + k), size),
-                )
+                emit = functools.partial(some_elements, stretch, height, start, length)
+                blocks(end_column - first_column, tuning.WIDE, emit)
 
-            def some_elements(stretch, height, start, length, first_k, size):
-                """Do the same for `size` columns of dW, from `first_k` on."""
+            def some_elements(stretch, height, start, length, offset, size):
+                """Do the same for `size` columns of dW, from this thread's column `offset` on."""
                 # During each tile of dW, prefetch one cache line of a few of the x[j] or dy[j] that come next: a core
                 # can wait for only few lines at a time.
+                first_k = let(first_column + offset)
                 copied = let(height > 2 * tall * lanes)
                 with tir.when(copied):
                     x_panel.fill_parts(memory, length, lambda n: instruction.address(x_role, start + n) + first_k, size)
@@ -402,14 +400,14 @@ class MatrixGradient(Kernel):
                     line = let(quotient(tile, tiles_a_line))
                     of_dy = line - lines_of_x
                     role = let(T.Select(of_dy < 0, x_role, dy_role))
-                    offset = settled(T.Select(of_dy < 0, first_k + line * CACHE_LINE, stretch + of_dy * CACHE_LINE))
+                    begin = settled(T.Select(of_dy < 0, first_k + line * CACHE_LINE, stretch + of_dy * CACHE_LINE))
                     done = let(remainder(tile, tiles_a_line) * columns_a_tile)
                     column = settled(next_columns + done)
                     some = T.max(T.min(columns_a_tile, length - done), 0)
                     needed = T.And(line < lines, end - start > length)
 
                     def prefetch(n):
-                        tir.prefetch_line(memory, instruction.address(role, column + n) + offset)
+                        tir.prefetch_line(memory, instruction.address(role, column + n) + begin)
 
                     return settled(T.Select(needed, some, int64(0))), prefetch
 

@@ -12,8 +12,7 @@ import numpy as np
 
 LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 COMPUTE_MAJOR, COMPUTE_MINOR = 75, 76  # values of the driver's enum CUdevice_attribute, for the compute capability
-# Values of the driver's enum CUresult.
-OUT_OF_MEMORY = 2
+OUT_OF_MEMORY = 2  # a value of the driver's enum CUresult
 
 u32, u64, size_t, handle, text = ctypes.c_uint, ctypes.c_uint64, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_char_p
 out = ctypes.POINTER

@@ -46,8 +46,7 @@ class LargestInOrder(Kernel):
                     key = _key(load(memory, let(start + offset), lanes, mask))
                     if mask is not None:
                         key = let(T.Select(mask, key, vmath.number(LOWEST, key, "int32")))
-                    reached = let(T.Select(key >= tir.wide(limit, lanes), one, none))
-                    total.value += reached
+                    total.value += let(T.Select(key >= tir.wide(limit, lanes), one, none))
 
                 vector_loop(size, lanes, step)
                 return let(T.Cast("int64", vmath.horizontal(lambda a, b: a + b, let(total.value))))
@@ -77,8 +76,7 @@ class LargestInOrder(Kernel):
         def count_from(limit):
             total = tir.IntVariable(0)
             with share_of(lane, THREADS, size) as element:
-                key = _key(load(memory, let(x + element)))
-                total.value += T.Cast("int64", key >= limit)
+                total.value += T.Cast("int64", _key(load(memory, let(x + element))) >= limit)
             return sums.of_block(let(total.value), lambda a, b: a + b)
 
         lower, step = tir.IntVariable(LOWEST), tir.IntVariable(1 << 31)

@@ -134,11 +134,8 @@ def _readable(path: Path) -> list[Record]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as problem:
-        warnings.warn(
-            f"dynet: the tuning records in {path} are not used ({problem}); kernels may be slower.",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        message = f"dynet: the tuning records in {path} are not used ({problem}); kernels may be slower."
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
         return []
 
 

@@ -203,8 +203,7 @@ def exp(x):
     rest = fma(whole, -0.693359375, x)
     rest = let(fma(whole, 2.12194440e-4, rest))
     value = polynomial(
-        rest,
-        (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1),
+        rest, (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
     )
     return register(scaled(let(fma(rest * rest, value, rest) + 1.0), whole))
 
@@ -364,8 +363,7 @@ def power(x, y):
     whole = let(T.floor(exact + 0.5))
     rest = register(cast("float32", exact - whole))
     value = polynomial(
-        rest,
-        (1.5475896706e-4, 1.3400283159e-3, 9.6180054153e-3, 5.5503277424e-2, 2.4022651332e-1, 6.9314720629e-1),
+        rest, (1.5475896706e-4, 1.3400283159e-3, 9.6180054153e-3, 5.5503277424e-2, 2.4022651332e-1, 6.9314720629e-1)
     )
     value = register(fma(rest, value, 1.0))
     n = cast("int32", whole)

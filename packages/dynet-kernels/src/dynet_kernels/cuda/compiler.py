@@ -67,12 +67,8 @@ def _nvcc(source: str, arch: str) -> bytes:
     with tempfile.TemporaryDirectory(prefix="dynet-cuda-") as directory:
         code, cubin = Path(directory) / "kernels.cu", Path(directory) / "kernels.cubin"
         code.write_text(source)
-        done = subprocess.run(
-            [str(find_nvcc()), f"-arch={arch}", "--cubin", "-o", str(cubin), str(code)],
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-        )
+        command = [str(find_nvcc()), f"-arch={arch}", "--cubin", "-o", str(cubin), str(code)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
         if done.returncode:
             raise CudaError(f"nvcc could not compile the kernels:\n{done.stderr[-4000:]}")
         return cubin.read_bytes()

@@ -434,18 +434,17 @@ class Rule(Kernel):
             with serial(instruction.count) as column:
                 run(Column(self, instruction, column), *arguments)
 
+        def in_vectors():
+            each(_in_vectors, size, lanes)
+
         def any_size():
             if self.reductions and not is_long:
                 # A column that fits into one vector stays in a register from the reductions to the outputs: loading it
                 # again with a mask would be slow.
                 mask = tir.first_lanes(size, lanes) if lanes > 1 else None
-                tir.choose(
-                    size <= lanes,
-                    lambda: each(_in_one_vector, size, lanes, mask),
-                    lambda: each(_in_vectors, size, lanes),
-                )
+                tir.choose(size <= lanes, lambda: each(_in_one_vector, size, lanes, mask), in_vectors)
             else:
-                each(_in_vectors, size, lanes)
+                in_vectors()
 
         # Columns of a few floats, as in small matrices, have vectors of this length. Full vectors with masks would
         # reach into the next columns in memory, which makes them slow.

@@ -110,14 +110,10 @@ class Windows(Kernel):
                     with serial(g.window_width) as j:
                         element = let((channel * g.window_width + j) * g.window_height + i)
                         with serial(g.result_width) as result_column:
-                            one_column(
-                                let(windows + element * g.positions + result_column * g.result_height),
-                                let(image + channel * g.plane),
-                                row,
-                                let(result_column * g.column_step + j - g.left),
-                                first,
-                                end,
-                            )
+                            seen = let(windows + element * g.positions + result_column * g.result_height)
+                            plane = let(image + channel * g.plane)
+                            left = let(result_column * g.column_step + j - g.left)
+                            one_column(seen, plane, row, left, first, end)
 
     def on_gpu(self, instruction):
         """Launch one thread per element of the matrix of windows."""

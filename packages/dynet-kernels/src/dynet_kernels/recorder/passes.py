@@ -73,10 +73,10 @@ def compute(shared: Shared, graph_at):
 
 
 def value_of(graph: Graph, x: Item) -> Words:
-    return Words(4 * place_of(graph, x), "float32")
+    return Words(4 * value_address(graph, x), "float32")
 
 
-def place_of(graph: Graph, x: Item):
+def value_address(graph: Graph, x: Item):
     """Return where the value of a computed node begins in the memory for values, in floats."""
     return Node(Words(graph.node_rows), x.at * len(layout.NODE)).value
 
@@ -167,7 +167,7 @@ def after_pass(here: Here, function: Function, given: Items, has_address: bool):
     """Compute a node. Return where its value begins, or None."""
     size_computed(here, function, given[0], here.flag(given, 1))
     if has_address:
-        return extern("PyLong_FromSsize_t", place_of(here.graph, given[0]))
+        return extern("PyLong_FromSsize_t", value_address(here.graph, given[0]))
     return new_reference(here.shared.none)
 
 

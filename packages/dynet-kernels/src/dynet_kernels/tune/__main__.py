@@ -131,9 +131,8 @@ def main(given: list[str] | None = None) -> None:
             values, complete = search.run(seconds, progress)
             record = replace(before[family], parameters=values, figure=search.figures(values))
             if path:  # written after each family, so that an interrupted run keeps its results
-                tuning_records.write(
-                    path, tuning_records.merged(tuning_records.read(path) if path.exists() else [], [record])
-                )
+                old = tuning_records.read(path) if path.exists() else []
+                tuning_records.write(path, tuning_records.merged(old, [record]))
             tried = f"{search.tried} tried" + (f", {search.refused} refused" if search.refused else "")
             progress.line(f"{family}: {values} ({tried}{'' if complete else ', time ran out'})")
             progress.line("  " + ", ".join(f"{label}: {figure}" for label, figure in record.figure.items()))

@@ -45,27 +45,28 @@ def tiled_product(instruction, group, extents, left, right, write):
     i, j = let(first_row + row), let(first_column + column)
     a = T.alloc_buffer((tile, tile), "float32", scope="shared")
     b = T.alloc_buffer((tile, tile), "float32", scope="shared")
-    zero = tir.float32(0.0)
-    total = tir.Accumulator(1, zero)
-
-    def fill(shared, inside, value):
-        tir.choose(
-            inside,
-            lambda: T.buffer_store(shared, value(), [column, row]),
-            lambda: T.buffer_store(shared, zero, [column, row]),
-        )
+    total = tir.Accumulator(1, 0.0)
 
     with serial(T.floordiv(inner + (tile - 1), tile)) as step:
         k_left = let(step * tile + column)
         k_right = let(step * tile + row)
-        fill(a, T.And(i < rows, k_left < inner), lambda: left(first, i, k_left))
-        fill(b, T.And(j < columns, k_right < inner), lambda: right(first, k_right, j))
+        store_if(T.And(i < rows, k_left < inner), a, [column, row], lambda: left(first, i, k_left))
+        store_if(T.And(j < columns, k_right < inner), b, [column, row], lambda: right(first, k_right, j))
         wait()
         for k in range(tile):
             total.value = vmath.fma(a[k, row], b[column, k], total.value)
         wait()
     with tir.when(T.And(i < rows, j < columns)):
         write(first, i, j, total.value)
+
+
+def store_if(condition, shared, indices, value):
+    """Store value() in a buffer where a condition holds, else 0."""
+
+    def store(number):
+        T.buffer_store(shared, number, indices)
+
+    tir.choose(condition, lambda: store(value()), lambda: store(tir.float32(0.0)))
 
 
 ROWS, COLUMNS, INNER, WARPS = 64, 32, 16, 4  # a block computes ROWS x COLUMNS results, from INNER terms at a time
@@ -113,11 +114,7 @@ def tensor_core_product(instruction, group, extents, left, right, write):
         with share_of(thread, WARPS * WARP, INNER * width) as element:
             k, i = settled(T.floordiv(element, width)), settled(T.floormod(element, width))
             there = T.And(start + i < end, first_k + k < inner)
-            tir.choose(
-                there,
-                lambda: T.buffer_store(shared, value(let(first_k + k), let(start + i)), [k, i]),
-                lambda: T.buffer_store(shared, tir.float32(0.0), [k, i]),
-            )
+            store_if(there, shared, [k, i], lambda: value(let(first_k + k), let(start + i)))
 
     with serial(T.floordiv(inner + (INNER - 1), INNER)) as step:
         first_k = settled(step * INNER)

@@ -8,7 +8,7 @@ from dynet_kernels import tuning, tuning_records
 from dynet_kernels.cuda.driver import Gpu
 from dynet_kernels.tune import __main__ as command
 from dynet_kernels.tune import search, shapes, timing
-from dynet_kernels.tune.gpu_timing import GpuTimer
+from dynet_kernels.tune.timing import GpuTimer
 
 STUDY = shapes.STUDIES["cuda"]
 DEFAULT = tuning.Cuda()

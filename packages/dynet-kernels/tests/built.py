@@ -1,6 +1,6 @@
 """Modules that tests build into the cache of compiled kernels."""
 
-from dynet_kernels.building import sites
+from dynet_kernels import building
 from dynet_kernels.cache import store
 
 
@@ -8,7 +8,7 @@ def load_or_build(key, build):
     """`load_or_make` of an object file that `build(path)` writes."""
 
     def make(_):
-        with sites.folder(store.building_site()) as folder:
+        with building.folder(store.building_site()) as folder:
             build(folder / "kernels.o")
             return (folder / "kernels.o").read_bytes()
 

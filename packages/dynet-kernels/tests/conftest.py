@@ -9,7 +9,7 @@ import pytest  # noqa: E402
 from cached import COMPILE, run  # noqa: E402
 
 from dynet_kernels import tuning_records  # noqa: E402
-from dynet_kernels.cache import directory as places  # noqa: E402
+from dynet_kernels.cache import store  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -45,10 +45,10 @@ def fresh_temporary(tmp_path, monkeypatch):
     temporary.mkdir(mode=0o700)
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
     monkeypatch.delenv("DYNET_CACHE_DIR", raising=False)
-    for function in (places._temporary_directory, places.warn):
+    for function in (store._temporary_directory, store.warn):
         function.cache_clear()
     yield temporary
-    for function in (places._temporary_directory, places.warn):
+    for function in (store._temporary_directory, store.warn):
         function.cache_clear()
 
 

@@ -10,7 +10,6 @@ import pytest
 from built import load_or_build
 from cached import USE, linux_only, names, posix_only, root_only, run, use
 
-from dynet_kernels.cache import directory as places
 from dynet_kernels.cache import store
 from dynet_kernels.cache.store import CacheError, cache_directory
 
@@ -109,7 +108,7 @@ def test_a_file_others_can_write_to_or_a_link_is_not_loaded(directory, build, tm
 
 NOBODY = """
     import os, sys, tempfile
-    from dynet_kernels.cache import directory, shipped_code, store
+    from dynet_kernels.cache import shipped_code, store
     os.environ["DYNET_CACHE_DIR"], tempfile.tempdir = sys.argv[1:]
     os.setgid(65534)
     os.setuid(65534)
@@ -124,7 +123,7 @@ NOBODY = """
     del os.environ["DYNET_CACHE_DIR"]
     import warnings
     warnings.simplefilter("ignore")  # that a temporary directory is used
-    assert not directory.exists()
+    assert not store.exists()
     assert store.load_or_make("key", lambda lock: b"code", load=bytes) == b"code"
 """
 
@@ -198,9 +197,9 @@ def test_a_link_left_in_the_temporary_directory_is_not_followed(tmp_path, monkey
         chosen = cache_directory()
     assert chosen.parent == fresh_temporary and not chosen.is_symlink()
     assert names(tmp_path / "target") == []
-    places._remove(chosen, os.getpid() + 1)
+    store._remove(chosen, os.getpid() + 1)
     assert chosen.exists()
-    places._remove(chosen, os.getpid())
+    store._remove(chosen, os.getpid())
     assert not chosen.exists()
 
 

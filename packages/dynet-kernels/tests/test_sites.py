@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from dynet_kernels.building import sites
+from dynet_kernels import building as sites
 
 needs_locks = pytest.mark.skipif(sites.fcntl is None, reason="needs locks")
 

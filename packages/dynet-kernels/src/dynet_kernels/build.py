@@ -71,7 +71,7 @@ def import_packages() -> None:
 
 def parts_for(target: CpuTarget) -> list[Part]:
     """Return all parts that programs may need, for the CPU `target`: the planner, the recorder, and every shard."""
-    shards = [Shard(KERNELS.shard(number), target) for number in KERNELS.shards()]
+    shards = [Shard(KERNELS.shard(index), target) for index in KERNELS.shards()]
     return [Planner(target), Recorder(target), *shards]
 
 

@@ -108,8 +108,8 @@ def gradients(
         simplifier = Simplifier({*numbers, result, "d" + result})
         root = simplifier(formula.result)
     y, dy = (simplifier(Symbol("input", name)) for name in (result, "d" + result))
-    found = Chain(simplifier, set(operands)).gradients(root, dy, y)
-    by_name = {symbol.arguments[0]: gradient for symbol, gradient in found}
+    pairs = Chain(simplifier, set(operands)).gradients(root, dy, y)
+    by_name = {symbol.arguments[0]: gradient for symbol, gradient in pairs}
     return {name: Formula(inputs_of(by_name[name]), by_name[name]) for name in operands if name in by_name}
 
 
@@ -129,7 +129,7 @@ class Chain:
         """Return pairs (symbol, gradient) for each wanted input in the tree `root`, and for each symbol in `ends`."""
         # `dy` is the gradient of `root`; `y` is the input that holds the value of `root`, if it is stored. `ends` are
         # ids of symbols whose gradients are not traced on to the inputs.
-        terms, found, symbols = {id(root): [dy]}, [], beneath(root)
+        terms, pairs, symbols = {id(root): [dy]}, [], beneath(root)
         if id(root) not in self.users:  # it is no branch
             for key, symbol in symbols.items():
                 for argument in () if symbol.function in (*LEAVES, *CONDITIONS) else symbol.arguments:
@@ -139,7 +139,7 @@ class Chain:
                 continue
             gradient = self.simplifier.sum(terms[id(symbol)])
             if symbol.function == "input" or id(symbol) in ends:
-                found.append((symbol, gradient))
+                pairs.append((symbol, gradient))
                 continue
             # Where no branch that is taken uses the symbol, select 0 for its arguments, too: 0 * NaN would be NaN.
             if id(symbol) in self.left_out and symbol is not root:
@@ -148,7 +148,7 @@ class Chain:
                 parts = self._parts(symbol, gradient, y if symbol is root else None, ends)
             for argument, part in parts:
                 terms.setdefault(id(argument), []).append(self.simplifier(part))
-        return found
+        return pairs
 
     def _depends(self, symbol: Symbol) -> bool:
         for key, one in in_order(symbol, self.depends).items():
@@ -180,22 +180,22 @@ class Chain:
         ends = ends | self._shared(a, id(whole)) | self._shared(b, id(whole))
         are_numbers = {id(one) for part in (a, b) for one in beneath(part).values() if self._is_used_by_all(one, whole)}
         branches = []
-        for place, branch in enumerate((a, b)):
-            self.masks.append(lambda part, place=place: f.where(condition, *((0, part) if place else (part, 0))))
+        for index, branch in enumerate((a, b)):
+            self.masks.append(lambda part, index=index: f.where(condition, *((0, part) if index else (part, 0))))
             start = self._total(dy) if id(branch) in are_numbers else dy
             branches.append(self.gradients(branch, start, y, ends | are_numbers))
             self.masks.pop()
         one, other = branches
-        found = {id(symbol): (symbol, [as_symbol(0), as_symbol(0)]) for symbol, _ in one + other}
-        for place, branch in enumerate((one, other)):
+        pairs = {id(symbol): (symbol, [as_symbol(0), as_symbol(0)]) for symbol, _ in one + other}
+        for index, branch in enumerate((one, other)):
             for symbol, gradient in branch:
-                found[id(symbol)][1][place] = gradient
-                others = (other, one)[place]
+                pairs[id(symbol)][1][index] = gradient
+                others = (other, one)[index]
                 if _may_choose_zero(gradient, dy) or not any(symbol is known for known, _ in others):
                     self.left_out.add(id(symbol))
         return [
             (symbol, parts[0] + parts[1] if key in are_numbers else f.where(condition, *parts))
-            for key, (symbol, parts) in found.items()
+            for key, (symbol, parts) in pairs.items()
         ]
 
     def _is_used_by_all(self, symbol: Symbol, user: Symbol) -> bool:

@@ -46,9 +46,9 @@ def _integers(description: Description, here: int) -> list[int]:
     }
     backward = groups["backward"] + groups["deferred"]
     own_gradients = {2 * k + 1 for k, view in enumerate(description.views) if view.source == layout.SELF}
-    views, parts = [number for view in description.views for number in view], [part.at for part in description.parts]
-    steps_at = len(layout.SIGNATURE) + len(views)
-    parts_at = steps_at + len(layout.STEP) * sum(map(len, groups.values()))
+    views, parts = [integer for view in description.views for integer in view], [part.at for part in description.parts]
+    steps_offset = len(layout.SIGNATURE) + len(views)
+    parts_offset = steps_offset + len(layout.STEP) * sum(map(len, groups.values()))
     steps: list[int] = []
     parameters: list[int] = []
     first, last = description.waits or (0, layout.TO_THE_END)
@@ -56,7 +56,7 @@ def _integers(description: Description, here: int) -> list[int]:
     head |= {
         "waits_from": first,
         "waits_count": last - first,
-        "parts": here + parts_at if parts else parts_at,
+        "parts": here + parts_offset if parts else parts_offset,
         "part_count": len(parts),
         "last_part_repeats": int(description.repeats),
         "view_count": len(description.views),
@@ -66,14 +66,14 @@ def _integers(description: Description, here: int) -> list[int]:
         # The deferred steps may read the lists that were written for the backward steps (see `plan/repeats.py`).
         together = direction == "backward" and description.determined_by != layout.NO_VIEW
         lists = _lists([effects for _, effects in (backward if together else group)])
-        facts = zip(layout.STEPS, (steps_at + len(steps), len(group), *lists), strict=True)
+        facts = zip(layout.STEPS, (steps_offset + len(steps), len(group), *lists), strict=True)
         head |= {f"{direction}_{name}": fact for name, fact in facts}
         for step, effects in group:
             covers = _covered(description, step, effects)
             steps += layout.STEP.filled(
                 opcode=KERNELS.opcode(step.kernel),
                 gradient_of=step.gradient_of,
-                parameters=here + parts_at + len(parts) + len(parameters),
+                parameters=here + parts_offset + len(parts) + len(parameters),
                 covers=covers,
                 shared=_shared(description, step, effects, deferred=direction == "deferred"),
                 work=effects.work,

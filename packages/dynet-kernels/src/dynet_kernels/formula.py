@@ -163,9 +163,9 @@ CONDITIONS = ("less", "less_equal", "equal")
 def apply(function: str, *arguments) -> Symbol:
     """Return the symbol for a function of symbols or numbers. Conditions for numbers, or vice versa, are TypeErrors."""
     symbols = [as_symbol(argument) for argument in arguments]
-    for place, symbol in enumerate(symbols):
-        if (function == "where" and place == 0) != (symbol.function in CONDITIONS):
-            wanted = "condition" if function == "where" and place == 0 else "number"
+    for index, symbol in enumerate(symbols):
+        if (function == "where" and index == 0) != (symbol.function in CONDITIONS):
+            wanted = "condition" if function == "where" and index == 0 else "number"
             raise TypeError(
                 f"{function}: {symbol!r:.60} is not a {wanted}; a condition such as x > 0 is the first argument of "
                 "where(x > 0, a, b), and nothing else"
@@ -337,9 +337,9 @@ class Formula:
         return {name: cls(names, _number(f"{function.__name__}: {name}", result)) for name, result in results.items()}
 
     def __reduce__(self):  # pickle by itself would call itself for each argument
-        places = {key: place for place, key in enumerate(in_order(self.result))}
+        positions = {key: position for position, key in enumerate(in_order(self.result))}
         lines = [
-            (one.function, one.arguments if one.function in LEAVES else [places[id(part)] for part in one.arguments])
+            (one.function, one.arguments if one.function in LEAVES else [positions[id(part)] for part in one.arguments])
             for one in in_order(self.result).values()
         ]
         return _restored, (self.names, lines)
@@ -353,7 +353,7 @@ class Formula:
 def _restored(names: tuple[str, ...], lines: list[tuple[str, Sequence]]) -> Formula:
     symbols: list[Symbol] = []
     for function, parts in lines:
-        symbols.append(Symbol(function, *(parts if function in LEAVES else [symbols[place] for place in parts])))
+        symbols.append(Symbol(function, *(parts if function in LEAVES else [symbols[position] for position in parts])))
     return Formula(names, symbols[-1])
 
 
@@ -375,19 +375,19 @@ def in_order(symbol: Symbol, known: Container[int] = ()) -> dict[int, Symbol]:
 
     Symbols whose ids are in `known`, and what only they are computed from, are left out.
     """
-    found: dict[int, Symbol] = {}
+    ordered: dict[int, Symbol] = {}
     stack = [symbol]
     while stack:
         one = stack[-1]
         is_leaf = one.function in LEAVES
-        waiting = [] if is_leaf else [a for a in one.arguments if id(a) not in found and id(a) not in known]
-        if not waiting or id(one) in found or id(one) in known:
+        waiting = [] if is_leaf else [a for a in one.arguments if id(a) not in ordered and id(a) not in known]
+        if not waiting or id(one) in ordered or id(one) in known:
             if id(one) not in known:
-                found[id(one)] = one
+                ordered[id(one)] = one
             stack.pop()
         else:
             stack += reversed(waiting)
-    return found
+    return ordered
 
 
 def beneath(symbol: Symbol) -> dict[int, Symbol]:

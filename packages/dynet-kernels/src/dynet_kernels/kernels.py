@@ -48,13 +48,11 @@ class Kernel:
     """The base class of all kernels. A subclass has `on_cpu` and `on_gpu`, and `effects` if steps use it.
 
     Args:
-        name: what tells the kernel from all others; by default its class and fields do.
         parameters: the names of the parameters of an instruction.
         shared: how CPU threads can share an instruction, as a constant of `layout`; see `tir.kernel`.
         may_set: whether a CPU overwrites the target of an instruction that is `fresh`.
     """
 
-    name: str = ""
     parameters: tuple[str, ...] = ()
     shared: int = layout.BY_COLUMNS
     may_set: bool = False
@@ -62,7 +60,7 @@ class Kernel:
     @property
     def key(self) -> str:
         """A text that differs for kernels with different code. Compiled code is cached under a key that contains it."""
-        return self.name or repr(self)
+        return repr(self)
 
     def effects(self, parameters: tuple[int, ...]) -> Effects:
         """Return what an instruction with these parameters reads and writes. By default, the planner itself knows."""
@@ -75,7 +73,7 @@ class Kernel:
 
     def cuda(self) -> Any:
         """Return the code for a GPU."""
-        return tir.kernel(self.on_gpu, self.parameters)
+        return tir.kernel(self.on_gpu, self.parameters, atomic=True)
 
     def on_cpu(self, instruction: Any, lanes: int) -> None:
         """Emit what a CPU does for an instruction, which is a `tir.Instruction`."""
@@ -133,10 +131,10 @@ class Kernels:
         This is `name`; if it was defined before, differently, a number is appended, because old kernels stay. `kernels`
         are by the ends of their names. With `alone`, each is compiled by itself.
         """
-        start, number = name, 1
+        start, count = name, 1
         while any(self._kernels.get(start + end, kernel).key != kernel.key for end, kernel in kernels.items()):
-            number += 1
-            start = f"{name}.{number}"
+            count += 1
+            start = f"{name}.{count}"
         for end, kernel in kernels.items():
             (self.add_alone if alone else self.add)(start + end, kernel)
         return start
@@ -159,11 +157,11 @@ class Kernels:
 
     def close(self, shard: int) -> None:
         """Close a shard: later kernels with names like those in it are added to another one."""
-        self._open = {group: number for group, number in self._open.items() if number != shard}
+        self._open = {group: index for group, index in self._open.items() if index != shard}
 
-    def shard(self, number: int) -> dict[int, tuple[str, Kernel]]:
-        """Return (name, kernel) by place in shard `number`. The opcode is number * SHARD + place."""
-        return {place: (name, self._kernels[name]) for place, name in enumerate(self._shards[number])}
+    def shard(self, index: int) -> dict[int, tuple[str, Kernel]]:
+        """Return (name, kernel) by place in shard `index`. The opcode is number * SHARD + place."""
+        return {slot: (name, self._kernels[name]) for slot, name in enumerate(self._shards[index])}
 
     def shards(self) -> range:
         return range(len(self._shards))

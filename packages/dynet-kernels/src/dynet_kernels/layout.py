@@ -21,31 +21,31 @@ class Structure:
     """
 
     def __init__(self, *names: str):
-        self._places = {name: place for place, name in enumerate(names)}
-        if len(self._places) != len(names):
+        self._indices = {name: index for index, name in enumerate(names)}
+        if len(self._indices) != len(names):
             raise ValueError(f"two integers have the same name: {names}")
 
     def __getattr__(self, name: str) -> int:
         try:
-            return self.__dict__["_places"][name]
+            return self.__dict__["_indices"][name]
         except KeyError:
             raise AttributeError(f"there is no integer {name!r} among {', '.join(self)}") from None
 
     def __getitem__(self, name: str) -> int:
-        return self._places[name]
+        return self._indices[name]
 
     def __contains__(self, name: str) -> bool:
-        return name in self._places
+        return name in self._indices
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
+        return iter(self._indices)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._indices)
 
     def filled(self, **values: int) -> list[int]:
         """Return the integers in `values` as a list in the order of the names. Every name must be given."""
-        if values.keys() != self._places.keys():
+        if values.keys() != self._indices.keys():
             raise ValueError(f"wanted {', '.join(self)}; got {', '.join(values)}")
         return [values[name] for name in self]
 
@@ -339,4 +339,4 @@ CACHE_LINE = 16  # floats in a cache line; the memory of every node starts at a 
 
 def aligned(size: int) -> int:
     """Round a number of floats up to whole cache lines."""
-    return (size + CACHE_LINE - 1) // CACHE_LINE * CACHE_LINE
+    return (size + (CACHE_LINE - 1)) & -CACHE_LINE

@@ -139,9 +139,9 @@ class Simplifier(Sharing):
     def _product(self, number: float, factors: Factors) -> Symbol:
         # First the factors that are the same for a whole column: their product is computed once per column. The number
         # is last, because it may make the product too large.
-        found = [(self.seen[which][1], divides) for which, divides in factors]
-        are_numbers = [one.function != "constant" and self.is_number(one) for one, _ in found]
-        ordered = [one for wanted in (True, False) for one, is_number in zip(found, are_numbers) if is_number == wanted]
+        pairs = [(self.seen[which][1], divides) for which, divides in factors]
+        are_numbers = [one.function != "constant" and self.is_number(one) for one, _ in pairs]
+        ordered = [one for wanted in (True, False) for one, is_number in zip(pairs, are_numbers) if is_number == wanted]
         ordered.insert(sum(are_numbers) or len(ordered), (as_symbol(number), False))
         product = as_symbol(1)
         for factor, divides in ordered:

@@ -156,11 +156,11 @@ def prefetch(buffer, start, size):
         prefetch_line(buffer, start + line * CACHE_LINE)
 
 
-def prefetch_line(buffer, place):
-    """Prefetch the cache line of the float with index `place` into the L2 cache."""
+def prefetch_line(buffer, index):
+    """Prefetch the cache line of the float at an index into the L2 cache."""
     # 0: to read; 2: keep it in the L2 cache; 1: it is data, not code
-    how = [tirx.const(number, "int32") for number in (0, 2, 1)]
-    T.evaluate(T.call_llvm_intrin("void", "llvm.prefetch.p0", T.address_of(buffer[place]), *how))
+    how = [tirx.const(constant, "int32") for constant in (0, 2, 1)]
+    T.evaluate(T.call_llvm_intrin("void", "llvm.prefetch.p0", T.address_of(buffer[index]), *how))
 
 
 def vector_loop(size, lanes, step):
@@ -244,8 +244,8 @@ class Instruction:
             role * stride, and has one address for each column.
         count: the number of columns that this thread works on.
         stride: the distance between the beginnings of two address lists.
-        fresh: 1 if the memory that the kernel adds to is uninitialized, so that the kernel must overwrite it. Always 0
-            on a GPU.
+        fresh: 1 if the memory that the kernel adds to is uninitialized, so that the kernel must overwrite it. None if
+            it never does so, as on a GPU.
         others: the number of columns that other CPU threads work on; 0 unless threads share the columns.
         columns_before: how many of these columns come before the columns of this thread.
         rows_before: which share of the rows of the result comes before the rows of this thread, in units of 1 / WHOLE;
@@ -253,6 +253,7 @@ class Instruction:
         rows_after: which share of the rows comes after the rows of this thread, in the same units.
         parameters: the integer parameters.
         scope: the Python contexts, such as the axes of GPU threads, that are closed when the kernel's code is complete.
+        atomic: whether other threads may add to the same numbers, as on a GPU.
     """
 
     memory: object
@@ -267,6 +268,7 @@ class Instruction:
     rows_after: object
     parameters: list
     scope: ExitStack
+    atomic: bool
 
     def thread(self, axis, extent):
         """Run the rest of the kernel on `extent` GPU threads or blocks along an axis; return the number of this one."""
@@ -274,6 +276,9 @@ class Instruction:
 
     def address(self, role, column):
         return let(self.index[self.base + role * self.stride + column], "at")  # type: ignore
+
+    def addresses(self, column, *roles):
+        return [self.address(role, column) for role in roles]
 
     def shared_address(self, role, column):
         """Load an address from list number `role`. The index `column` counts from the instruction's first column.
@@ -289,22 +294,31 @@ class Instruction:
         first, end = (share_of(units, share) for share in (self.rows_before, int64(WHOLE) - self.rows_after))  # type: ignore
         return settled(T.min(first * int64(unit), count)), settled(T.min(end * int64(unit), count))
 
+    def write(self, start, value, mask=None, add=False):
+        """Write to memory from `start` on. With `add`, add to what is there, unless the instruction is `fresh`."""
+        if not add:
+            store(self.memory, start, value, mask)
+        elif self.atomic:
+            T.evaluate(T.call_extern("float32", "atomicAdd", T.address_of(self.memory[start]), value))  # type: ignore
+        else:
+            lanes = mask.ty.dtype.lanes if mask is not None else value.ty.dtype.lanes
+            before = load(self.memory, start, lanes, mask)
+            if self.fresh is not None:
+                before = let(T.Select(wide(self.fresh != int64(0), lanes), wide(float32(0.0), lanes), before))
+            store(self.memory, start, before + value, mask)
+
 
 def share_of(count, share):
     """Return count * share / WHOLE, rounded down."""
     return count * share >> WHOLE.bit_length() - 1
 
 
-def add_or_set(instruction: Instruction, buffer, start, value, mask=None):
-    """Add `value` to `buffer` from index `start` on, or overwrite it if the instruction is `fresh`."""
-    lanes = mask.ty.dtype.lanes if mask is not None else value.ty.dtype.lanes
-    fresh = wide(instruction.fresh != int64(0), lanes)  # type: ignore
-    so_far = let(T.Select(fresh, wide(float32(0.0), lanes), load(buffer, start, lanes, mask)))
-    store(buffer, start, so_far + value, mask)
-
-
 def kernel(
-    body: Callable[[Instruction], None], parameters: tuple[str, ...], may_set: bool = False, shared: int = ALONE
+    body: Callable[[Instruction], None],
+    parameters: tuple[str, ...],
+    may_set: bool = False,
+    shared: int = ALONE,
+    atomic: bool = False,
 ):
     """Build the TIR function of one kernel.
 
@@ -312,41 +326,31 @@ def kernel(
         body: `body(instruction)` emits the code of the kernel.
         parameters: the names of the integer parameters.
         may_set: whether the kernel overwrites its target instead of adding to it if `Instruction.fresh` is 1. If not,
-            `fresh` is always 0.
+            `fresh` is None.
         shared: how CPU threads share an instruction. BY_COLUMNS: the kernel sees only the columns of its thread.
             BY_ROWS: the body asks for the rows of its thread by `Instruction.stretch`. EITHER: threads share some
             instructions by columns and others by rows, and the body must allow for both. ALONE: one thread runs the
             whole instruction.
+        atomic: whether additions are atomic, as on a GPU.
     """
+    by_columns, by_rows = shared in (BY_COLUMNS, EITHER), shared in (BY_ROWS, EITHER)
+
+    def integer(name, is_given=True):
+        return T.arg(name, T.int64()) if is_given else int64(0)
+
     with ir_builder.IRBuilder() as builder:
         with T.prim_func(is_private=True, s_tir=True):
             T.func_name("kernel")
             memory = T.arg("memory", T.handle("float32"))
             index = T.arg("index", T.handle("int64"))
-            base, count = T.arg("base", T.int64()), T.arg("count", T.int64())
-            fresh = T.arg("fresh", T.int64()) if may_set else int64(0)
-            others = T.arg("others", T.int64()) if shared in (BY_COLUMNS, EITHER) else int64(0)
-            columns_before = T.arg("columns_before", T.int64()) if shared == EITHER else int64(0)
-            before, after = (
-                T.arg(name, T.int64()) if shared in (BY_ROWS, EITHER) else int64(0)
-                for name in ("rows_before", "rows_after")
-            )
-            numbers = [T.arg(name, T.int64()) for name in parameters]
+            base, count = integer("base"), integer("count")
+            fresh = integer("fresh") if may_set else None
+            others, columns_before = integer("others", by_columns), integer("columns_before", shared == EITHER)
+            shares = others, columns_before, integer("rows_before", by_rows), integer("rows_after", by_rows)
+            numbers = [integer(name) for name in parameters]
             with ExitStack() as scope:
-                body(
-                    Instruction(
-                        T.decl_buffer((UNBOUNDED,), "float32", data=memory),
-                        T.decl_buffer((UNBOUNDED,), "int64", data=index),
-                        base,
-                        count,
-                        let(count + others) if shared in (BY_COLUMNS, EITHER) else count,
-                        fresh,
-                        others,
-                        columns_before,
-                        before,
-                        after,
-                        numbers,
-                        scope,
-                    )
-                )
+                memory = T.decl_buffer((UNBOUNDED,), "float32", data=memory)
+                index = T.decl_buffer((UNBOUNDED,), "int64", data=index)
+                stride = let(count + others) if by_columns else count
+                body(Instruction(memory, index, base, count, stride, fresh, *shares, numbers, scope, atomic))
     return builder.get()

@@ -8,7 +8,7 @@ group of kernels with the same tuning parameters. A *vector* is what one vector 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -239,14 +239,18 @@ def cuda() -> Cuda:
 
 
 @contextmanager
-def using(parameters: Cpu | Cuda) -> Iterator[None]:
-    """Use these parameters for all kernels that are emitted within a `with` block, instead of the defaults."""
-    chosen = _chosen[type(parameters)]
-    token = chosen.set(parameters)
+def holding(variable: ContextVar[Any], value: Any) -> Iterator[None]:
+    """Let a variable have a value within a `with` block."""
+    token = variable.set(value)
     try:
         yield
     finally:
-        chosen.reset(token)
+        variable.reset(token)
+
+
+def using(parameters: Cpu | Cuda) -> AbstractContextManager[None]:
+    """Use these parameters for all kernels that are emitted within a `with` block, instead of the defaults."""
+    return holding(_chosen[type(parameters)], parameters)
 
 
 def from_json(name: Any, values: object) -> Parameters:

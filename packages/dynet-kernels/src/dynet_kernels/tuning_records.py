@@ -93,17 +93,17 @@ def read(path: Path) -> list[Record]:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(content, list):
         raise ValueError("it does not hold a list of records")
-    return [_record(number, entry) for number, entry in enumerate(content)]
+    return [_record(index, entry) for index, entry in enumerate(content)]
 
 
-def _record(number: int, entry: object) -> Record:
+def _record(index: int, entry: object) -> Record:
     known = {f.name for f in fields(Record)}
     if not isinstance(entry, dict) or not {"family", "target", "parameters"} <= set(entry) <= known:
-        raise ValueError(f"record {number} does not have the entries of a record: {', '.join(sorted(known))}")
+        raise ValueError(f"record {index} does not have the entries of a record: {', '.join(sorted(known))}")
     try:
         return Record(**{**entry, "parameters": tuning.from_json(entry["family"], entry["parameters"])})
     except ValueError as problem:
-        raise ValueError(f"record {number}: {problem}") from None
+        raise ValueError(f"record {index}: {problem}") from None
 
 
 def write(path: Path, records: Iterable[Record]) -> None:
@@ -119,8 +119,8 @@ def _flat(entry: dict) -> str:
 
 def merged(old: Iterable[Record], new: Iterable[Record]) -> list[Record]:
     """Return all old and new records, except old ones with the same family, kind of machine and CPU as a new one."""
-    found = {(record.target, record.cpu, record.family): record for record in (*old, *new)}
-    return list(found.values())
+    chosen = {(record.target, record.cpu, record.family): record for record in (*old, *new)}
+    return list(chosen.values())
 
 
 def user_file() -> Path:
@@ -134,11 +134,8 @@ def _readable(path: Path) -> list[Record]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as problem:
-        warnings.warn(
-            f"dynet: the tuning records in {path} are not used ({problem}); kernels may be slower.",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        message = f"dynet: the tuning records in {path} are not used ({problem}); kernels may be slower."
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
         return []
 
 
@@ -150,10 +147,10 @@ def known(setting: str) -> dict[str, list[Record]]:
     if setting == "off":
         return {}
     own = [user_file()] if shipped_code.look_in_cache() else []
-    places = [Path(setting)] if setting else [*own, SHIPPED]
-    if setting and not places[0].is_dir():
+    roots = [Path(setting)] if setting else [*own, SHIPPED]
+    if setting and not roots[0].is_dir():
         raise ValueError(f"DYNET_RECORDS is {setting!r}: use off, the name of a directory, or leave it unset.")
-    paths = [path for place in places for path in (sorted(place.iterdir(), key=str) if place.is_dir() else [place])]
+    paths = [path for root in roots for path in (sorted(root.iterdir(), key=str) if root.is_dir() else [root])]
     return {str(path): _readable(path) for path in paths if path.name.endswith(".json")}
 
 

@@ -19,9 +19,9 @@ class _Module:
     def __getattr__(self, attribute: str) -> Any:
         if attribute.startswith("__"):  # `inspect` and other tools ask any object for these: this must not import TVM
             raise AttributeError(attribute)
-        found = getattr(importlib.import_module(self._name), attribute)
-        setattr(self, attribute, found)
-        return found
+        value = getattr(importlib.import_module(self._name), attribute)
+        setattr(self, attribute, value)
+        return value
 
 
 # The modules of the compiler

@@ -8,6 +8,7 @@ has its own element. In operations of a vector and a number of Python, each lane
 from __future__ import annotations
 
 import math
+import operator
 
 from .formula import LARGEST, SMALLEST
 from .tir import Accumulator, let, vector_type, wide
@@ -49,8 +50,8 @@ def chosen(condition, x, y):
     return T.Select(condition, number(x, condition), number(y, condition))
 
 
-def lane(x, number):
-    return tirx.Shuffle([x], [tirx.const(number, "int32")]) if lanes_of(x) > 1 else x
+def lane(x, index):
+    return tirx.Shuffle([x], [tirx.const(index, "int32")]) if lanes_of(x) > 1 else x
 
 
 def bits_of(x):
@@ -71,16 +72,8 @@ def with_sign(magnitude, x):
     return register(from_bits(T.bitwise_or(bits_of(magnitude), sign_bit(x))))
 
 
-def add(x, y):
-    return x + y
-
-
-def subtract(x, y):
-    return x - y
-
-
-def multiply(x, y):
-    return x * y
+add, subtract, multiply = operator.add, operator.sub, operator.mul
+less, less_equal, equal = operator.lt, operator.le, operator.eq
 
 
 def divide(x, y):
@@ -91,18 +84,6 @@ def divide(x, y):
 def negative(x):
     """Return -x by flipping the sign bit, which also works for zero and NaN."""
     return from_bits(T.bitwise_xor(bits_of(x), SIGN))
-
-
-def less(x, y):
-    return x < y
-
-
-def less_equal(x, y):
-    return x <= y
-
-
-def equal(x, y):
-    return x == y
 
 
 def where(condition, x, y):
@@ -222,8 +203,7 @@ def exp(x):
     rest = fma(whole, -0.693359375, x)
     rest = let(fma(whole, 2.12194440e-4, rest))
     value = polynomial(
-        rest,
-        (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1),
+        rest, (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
     )
     return register(scaled(let(fma(rest * rest, value, rest) + 1.0), whole))
 
@@ -274,7 +254,7 @@ def horizontal_sums(vectors) -> dict:
     """
     lanes, share = lanes_of(vectors[0]), lanes_of(vectors[0])
     if len(vectors) not in (2, 4, 8) or len(vectors) > lanes:
-        return {place: horizontal(add, vector) for place, vector in enumerate(vectors)}
+        return {index: horizontal(add, vector) for index, vector in enumerate(vectors)}
     # Make one vector of every two: half of its lanes are for the sums of the first, half for those of the second.
     while len(vectors) > 1:
         share //= 2
@@ -288,7 +268,7 @@ def horizontal_sums(vectors) -> dict:
 
 def _folded(vectors, share, lanes):
     """Add groups 1, 3, ... of `share` lanes to groups 0, 2, ...; two vectors count as one of `lanes` lanes."""
-    first = [place + k for place in range(0, lanes, 2 * share) for k in range(share)]
+    first = [start + k for start in range(0, lanes, 2 * share) for k in range(share)]
     halves = [tirx.Shuffle(list(vectors), [tirx.const(k + move, "int32") for k in first]) for move in (0, share)]
     return let(let(halves[0]) + let(halves[1]))
 
@@ -298,12 +278,12 @@ def transposed(vectors):
     vectors, lanes = list(vectors), lanes_of(vectors[0]) if len(vectors) > 1 else 1
     move = lanes // 2
     while move:  # exchange the squares of move x move numbers on both sides of the diagonal
-        for first in [place for place in range(lanes) if not place & move]:
+        for first in [index for index in range(lanes) if not index & move]:
             pair = [vectors[first], vectors[first + move]]
             upper = [lanes + k - move if k & move else k for k in range(lanes)]
             lower = [lanes + k if k & move else k + move for k in range(lanes)]
-            for place, order in ((first, upper), (first + move, lower)):
-                vectors[place] = let(tirx.Shuffle(pair, [tirx.const(k, "int32") for k in order]))
+            for index, order in ((first, upper), (first + move, lower)):
+                vectors[index] = let(tirx.Shuffle(pair, [tirx.const(k, "int32") for k in order]))
         move //= 2
     return vectors
 
@@ -383,8 +363,7 @@ def power(x, y):
     whole = let(T.floor(exact + 0.5))
     rest = register(cast("float32", exact - whole))
     value = polynomial(
-        rest,
-        (1.5475896706e-4, 1.3400283159e-3, 9.6180054153e-3, 5.5503277424e-2, 2.4022651332e-1, 6.9314720629e-1),
+        rest, (1.5475896706e-4, 1.3400283159e-3, 9.6180054153e-3, 5.5503277424e-2, 2.4022651332e-1, 6.9314720629e-1)
     )
     value = register(fma(rest, value, 1.0))
     n = cast("int32", whole)

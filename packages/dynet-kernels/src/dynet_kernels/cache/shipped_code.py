@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from . import directory, seal, store
+from . import seal, store
 
 PACKAGE: Any = Path(__file__).parents[1]
 if not PACKAGE.is_dir():
@@ -35,7 +35,7 @@ def index() -> dict[str, str]:
 
 def look_in_cache() -> bool:
     """Return whether to look for files in the cache, too. Where code is shipped, do not create a cache for that."""
-    return directory.exists() or not (index() or FOLDER.exists())
+    return store.exists() or not (index() or FOLDER.exists())
 
 
 def find(key: str) -> bytes | None:

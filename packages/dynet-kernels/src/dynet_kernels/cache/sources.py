@@ -15,7 +15,7 @@ HERE = os.path.dirname(os.path.dirname(__file__))
 # These files and folders of this package load, keep or time code but do not affect it, so they do not count.
 KEEPERS = frozenset(
     os.path.join(HERE, name)
-    for name in "building cache tune __init__.py build.py description.py encode.py interpreter.py locks.py "
+    for name in "building.py cache tune __init__.py build.py description.py encode.py interpreter.py locks.py "
     "machine/library.py table.py tuning_records.py".split()
 )
 
@@ -32,8 +32,8 @@ def digest(kinds: frozenset[type]) -> str:
 @functools.cache
 def _emitters(folder: str) -> list[str]:
     entries = [entry for entry in os.scandir(folder) if entry.path not in KEEPERS and entry.name != "__pycache__"]
-    found = [entry.path for entry in entries if entry.name.endswith(".py")]
-    return [*found, *(file for entry in entries if entry.is_dir() for file in _emitters(entry.path))]
+    files = [entry.path for entry in entries if entry.name.endswith(".py")]
+    return [*files, *(file for entry in entries if entry.is_dir() for file in _emitters(entry.path))]
 
 
 def _files_of(kind: type) -> set[str]:

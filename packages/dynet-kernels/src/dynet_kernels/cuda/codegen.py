@@ -44,7 +44,7 @@ AXES = ("blockIdx.x", "blockIdx.y", "blockIdx.z", "threadIdx.x", "threadIdx.y", 
 
 def pairs(kernels) -> list:
     """Return (place, (function, kernel)) for each kernel of a shard, which has (name, kernel) by place."""
-    return [(place, (modules.kernel_function(name), kernel)) for place, (name, kernel) in kernels.items()]
+    return [(slot, (modules.kernel_function(name), kernel)) for slot, (name, kernel) in kernels.items()]
 
 
 def device_source(pairs) -> str:
@@ -54,8 +54,8 @@ def device_source(pairs) -> str:
 
     def run(memory, index):  # a host function that calls all kernels, because TVM leaves out what is never called
         for _, (function, kernel) in pairs:
-            numbers = [Words(index)[k] for k in range(2 + len(kernel.parameters))]
-            function(Words(memory, "float32"), Words(index), *numbers)
+            integers = [Words(index)[k] for k in range(2 + len(kernel.parameters))]
+            function(Words(memory, "float32"), Words(index), *integers)
 
     functions["run"] = tir.emitted("run", run).with_attr("target", host)
     target = tvm.target.Target({"kind": "cuda", "arch": "sm_70"}, host={"kind": "llvm"})
@@ -66,14 +66,14 @@ def device_source(pairs) -> str:
 
 def extents(function) -> dict[str, object]:
     """Return the extent of each axis that a kernel uses, such as "blockIdx.x", as an expression of its arguments."""
-    values, found = {}, {}
+    values, extent_of = {}, {}
 
     def bind(node):
         values[node.var] = node.value
 
     def attribute(node):
         if node.attr_key == "thread_extent":
-            found[node.node.thread_tag] = node.value
+            extent_of[node.node.thread_tag] = node.value
 
     tvm_ffi.structural_walk(function.body, ((tirx.Bind, bind), (tirx.AttrStmt, attribute)), order="pre")
 
@@ -82,7 +82,7 @@ def extents(function) -> dict[str, object]:
             expression, (tirx.Var, lambda var: inlined(values[var]) if var in values else var)
         )
 
-    return {axis: inlined(extent) for axis, extent in found.items()}
+    return {axis: inlined(extent) for axis, extent in extent_of.items()}
 
 
 class Launch(Struct):
@@ -103,7 +103,7 @@ def launch_module(pairs, name: str):
     return modules.module_of({name: tir.emitted(name, launch)})
 
 
-def _run(running, told: Launch, pairs, _, instruction, place):
+def _run(running, told: Launch, pairs, _, instruction, slot):
     opcode, table = instruction.opcode, instruction.parameters
     handle = Words(told.functions)[opcode]
     arguments = Words(told.arguments)
@@ -111,10 +111,10 @@ def _run(running, told: Launch, pairs, _, instruction, place):
     def launch(kernel):
         function = kernel.cuda()
         parameters = [running.table[table + k] for k in range(len(kernel.parameters))]
-        numbers = [running.context.origin, told.index, instruction.base, instruction.count, *parameters]
-        for place, value in enumerate(numbers):
-            arguments[place] = value
-        given = dict(zip(function.params, numbers))
+        integers = [running.context.origin, told.index, instruction.base, instruction.count, *parameters]
+        for k, value in enumerate(integers):
+            arguments[k] = value
+        given = dict(zip(function.params, integers))
         sizes = {
             axis: tvm_ffi.structural_map(extent, (tirx.Var, lambda var: given.get(var, var)))
             for axis, extent in extents(function).items()
@@ -122,10 +122,11 @@ def _run(running, told: Launch, pairs, _, instruction, place):
         sizes = [let(T.Cast("int64", sizes[axis]) if axis in sizes else int64(1)) for axis in AXES]
         blocks = let(sizes[0] * sizes[1] * sizes[2])
         with tir.when(blocks > int64(0)):
-            function_at, values_at, null = (tir.pointer(at, "int64") for at in (handle, told.pointers, int64(0)))
+            addresses = handle, told.pointers, int64(0)
+            called, values, null = (tir.pointer(address, "int64") for address in addresses)
             shape = [T.Cast("uint32", size) for size in sizes]
-            launched = function_at, *shape, tirx.const(0, "uint32"), null, values_at, null
+            launched = called, *shape, tirx.const(0, "uint32"), null, values, null
             told.failure = T.Cast("int64", T.call_extern("int32", "cuLaunchKernel", *launched))
 
-    *others, (_, last) = [(number, functools.partial(launch, kernel)) for number, (_, kernel) in pairs]
-    modules.switch(place, others, last)
+    *others, (_, last) = [(one, functools.partial(launch, kernel)) for one, (_, kernel) in pairs]
+    modules.switch(slot, others, last)

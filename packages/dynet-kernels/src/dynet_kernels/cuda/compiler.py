@@ -30,16 +30,16 @@ class NoCompilerError(CudaError):
 
 def find_nvcc() -> str | None:
     """Return the path of nvcc from PATH, CUDA_HOME, CUDA_PATH or the toolkit's usual directory."""
-    found = shutil.which("nvcc")
+    nvcc = shutil.which("nvcc")
     homes = [os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH"), "/usr/local/cuda"]
-    return found or next((path for home in homes if home and (path := shutil.which("nvcc", path=f"{home}/bin"))), None)
+    return nvcc or next((path for home in homes if home and (path := shutil.which("nvcc", path=f"{home}/bin"))), None)
 
 
 def find_nvrtc() -> str | None:
     """Return a library nvrtc that can be loaded: from the system's places, then from NVIDIA's Python packages."""
     spec = importlib.util.find_spec("nvidia")
-    places = [Path(place) for place in (spec.submodule_search_locations or [])] if spec else []
-    wheels = [path for place in places for pattern in NVRTC_IN_WHEELS for path in sorted(place.glob(pattern))]
+    folders = [Path(folder) for folder in (spec.submodule_search_locations or [])] if spec else []
+    wheels = [path for folder in folders for pattern in NVRTC_IN_WHEELS for path in sorted(folder.glob(pattern))]
     for candidate in (*NVRTC, *map(str, wheels)):
         try:
             ctypes.CDLL(candidate)
@@ -67,12 +67,8 @@ def _nvcc(source: str, arch: str) -> bytes:
     with tempfile.TemporaryDirectory(prefix="dynet-cuda-") as directory:
         code, cubin = Path(directory) / "kernels.cu", Path(directory) / "kernels.cubin"
         code.write_text(source)
-        done = subprocess.run(
-            [str(find_nvcc()), f"-arch={arch}", "--cubin", "-o", str(cubin), str(code)],
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-        )
+        command = [str(find_nvcc()), f"-arch={arch}", "--cubin", "-o", str(cubin), str(code)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
         if done.returncode:
             raise CudaError(f"nvcc could not compile the kernels:\n{done.stderr[-4000:]}")
         return cubin.read_bytes()

@@ -12,9 +12,7 @@ import numpy as np
 
 LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 COMPUTE_MAJOR, COMPUTE_MINOR = 75, 76  # values of the driver's enum CUdevice_attribute, for the compute capability
-# Values of the driver's enum CUresult.
-NO_DEVICE = 100
-OUT_OF_MEMORY = 2
+OUT_OF_MEMORY = 2  # a value of the driver's enum CUresult
 
 u32, u64, size_t, handle, text = ctypes.c_uint, ctypes.c_uint64, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_char_p
 out = ctypes.POINTER
@@ -71,9 +69,9 @@ def explain(status: int) -> str:
     """Return the driver's name and description of an error status."""
     words = []
     for function in (_library().cuGetErrorName, _library().cuGetErrorString):
-        found = text()
-        function(status, ctypes.byref(found))
-        words.append((found.value or b"unknown").decode(errors="replace"))
+        word = text()
+        function(status, ctypes.byref(word))
+        words.append((word.value or b"unknown").decode(errors="replace"))
     return ": ".join(words)
 
 
@@ -86,9 +84,9 @@ def call(name: str, *arguments) -> None:
 
 def _whole(name: str, *arguments) -> int:
     """Return the int that a function of the driver stores where its first argument points."""
-    found = ctypes.c_int()
-    call(name, ctypes.byref(found), *arguments)
-    return found.value
+    result = ctypes.c_int()
+    call(name, ctypes.byref(result), *arguments)
+    return result.value
 
 
 @functools.cache
@@ -159,25 +157,22 @@ class Gpu:
         self.upload_from(address, values.ctypes.data, values.nbytes)
 
     def upload_from(self, address: int, source: int, size: int) -> None:
-        if size:
-            self.enter()
-            call("cuMemcpyHtoD_v2", address, source, size)
+        self._write("cuMemcpyHtoD_v2", address, source, size)
 
     def download(self, address: int, values: np.ndarray) -> None:
-        if values.nbytes:
-            self.enter()
-            call("cuMemcpyDtoH_v2", values.ctypes.data, address, values.nbytes)
+        self._write("cuMemcpyDtoH_v2", values.ctypes.data, address, values.nbytes)
 
     def copy(self, address: int, source: int, size: int) -> None:
-        if size:
-            self.enter()
-            call("cuMemcpyDtoD_v2", address, source, size)
+        self._write("cuMemcpyDtoD_v2", address, source, size)
 
     def fill(self, address: int, bits: int, words: int) -> None:
         """Set `words` numbers of four bytes each, from `address` on, to the 32-bit pattern `bits`."""
-        if words:
+        self._write("cuMemsetD32_v2", address, bits, words)
+
+    def _write(self, function: str, address: int, what: int, size: int) -> None:
+        if size:
             self.enter()
-            call("cuMemsetD32_v2", address, bits, words)
+            call(function, address, what, size)
 
     def synchronize(self) -> None:
         """Wait until the GPU has done all work that was requested."""
@@ -198,9 +193,9 @@ class Module:
         self._module = module
 
     def function(self, name: str) -> int:
-        found = handle()
-        call("cuModuleGetFunction", ctypes.byref(found), self._module, name.encode())
-        return found.value or 0
+        address = handle()
+        call("cuModuleGetFunction", ctypes.byref(address), self._module, name.encode())
+        return address.value or 0
 
 
 class Stopwatch:

@@ -11,6 +11,7 @@ import itertools
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -136,41 +137,39 @@ class Machine(library.Shards):
     def __init__(self, kernels: Kernels, gpu: driver.Gpu, tf32: bool = False):
         super().__init__(kernels)
         self.gpu, self.tf32 = gpu, tf32
-        self._code = (
-            ctypes.c_int64 * layout.MOST_SHARDS
-        )()  # for each shard 1 if it is loaded, which the planner reads
+        self._code = (ctypes.c_int64 * layout.MOST_SHARDS)()  # the planner reads it: 1 for each shard that is loaded
         self._launchers: dict[int, object] = {}
         self._lock = threading.Lock()
         (planner,) = library.modules([library.Planner()])
         self._plans = {name: planner.get_function(f"plan_{name}") for name in library.PHASES}
         self._launch = Launch()
-        self._launch_at = ctypes.addressof(self._launch)
+        self._launch_address = ctypes.addressof(self._launch)
         # Copies of address lists, by (id of the context, whether it is the forward pass); the last used is at the end.
         self._copies: dict[tuple[int, ...], Copy] = {}
-        self._numbers = itertools.count(1)
+        self._ids = itertools.count(1)
         self.load_used()
 
     def load_used(self) -> None:
         with self._lock:
-            numbers = self._to_load()
-            if not numbers:
+            indices = self._to_load()
+            if not indices:
                 return
-            shards = [self._kernels.shard(number) for number in numbers]
+            shards = [self._kernels.shard(index) for index in indices]
             facts = self.gpu.arch, compiler.name(), self.tf32
             sources = [Source(shard, *facts) for shard in shards]
             loaded = library.modules(sources, self.gpu.load, cubin, "GPU", kept=(Source,))  # type: ignore[arg-type]
             launchers = library.modules([Launcher(shard, *facts) for shard in shards], kind=None, kept=(Launcher,))
             handles = self._launch.handles
-            self._launch.set_handles([*handles, *[0] * ((numbers[-1] + 1) * SHARD - len(handles))])
-            for number, shard, module, launcher in zip(numbers, shards, loaded, launchers):
-                if problems := [found for found in (module, launcher) if isinstance(found, library.CompileError)]:
-                    self._failed[number] = problems[0]
+            self._launch.set_handles([*handles, *[0] * ((indices[-1] + 1) * SHARD - len(handles))])
+            for index, shard, module, launcher in zip(indices, shards, loaded, launchers):
+                if problems := [one for one in (module, launcher) if isinstance(one, library.CompileError)]:
+                    self._failed[index] = problems[0]
                     continue
-                for place, (name, _) in shard.items():
-                    self._launch.handles[number * SHARD + place] = module.function(symbol_of(name))
-                self._launchers[number] = launcher.get_function(LAUNCH_SHARD)
-                self._code[number] = 1
-                self._loaded.add(number)
+                for slot, (name, _) in shard.items():
+                    self._launch.handles[index * SHARD + slot] = module.function(symbol_of(name))
+                self._launchers[index] = launcher.get_function(LAUNCH_SHARD)
+                self._code[index] = 1
+                self._loaded.add(index)
 
     def plan_forward(self, context: int, begin: int, end: int, inputs: int, inputs_begin: int, inputs_end: int) -> int:
         """Plan the new records, integers `begin` to `end` - 1, and copy their input values to the GPU.
@@ -196,36 +195,23 @@ class Machine(library.Shards):
         Context.from_address(context).never_fresh = 1
         return self._plan("backward", context, *arguments)
 
-    def plan_gradient_norm(self, context: int, *arguments: int) -> int:
-        return self._plan("gradient_norm", context, *arguments)
-
-    def plan_update(self, context: int, *arguments: int) -> int:
-        return self._plan("update", context, *arguments)
-
     def _plan(self, name: str, context: int, *arguments: int) -> int:
         Context.from_address(context).code = ctypes.addressof(self._code)
         return self._plans[name](context, *arguments)
 
-    def forward(self, context: int, *arguments: int) -> int:
-        return self._run_if_ready(context, self.plan_forward(context, *arguments))
+    def _plan_and_run(self, name: str, context: int, *arguments: int) -> int:
+        status = getattr(self, f"plan_{name}")(context, *arguments)
+        if status == layout.READY:
+            self.run(context)
+        return status
 
-    def backward(self, context: int, *arguments: int) -> int:
-        return self._run_if_ready(context, self.plan_backward(context, *arguments))
-
-    def gradient_norm(self, context: int, *arguments: int) -> int:
-        return self._run_if_ready(context, self.plan_gradient_norm(context, *arguments))
-
-    def update(self, context: int, *arguments: int) -> int:
-        return self._run_if_ready(context, self.plan_update(context, *arguments))
+    plan_gradient_norm, plan_update = partialmethod(_plan, "gradient_norm"), partialmethod(_plan, "update")
+    forward, backward = partialmethod(_plan_and_run, "forward"), partialmethod(_plan_and_run, "backward")
+    gradient_norm, update = partialmethod(_plan_and_run, "gradient_norm"), partialmethod(_plan_and_run, "update")
 
     def synchronize(self) -> None:
         """Wait until the GPU has done all work that was requested."""
         self.gpu.synchronize()
-
-    def _run_if_ready(self, context: int, status: int) -> int:
-        if status == layout.READY:
-            self.run(context)
-        return status
 
     def run(self, context: int) -> None:
         """Launch the kernels of all instructions of the tape, without waiting for the GPU."""
@@ -238,7 +224,7 @@ class Machine(library.Shards):
                 launch = self._launchers.get(opcode // SHARD)
                 if launch is None or not self._launch.handles[opcode]:
                     raise self._kernels.no_code(opcode)
-                launch(context, self._launch_at)  # type: ignore[operator]
+                launch(context, self._launch_address)  # type: ignore[operator]
                 if self._launch.failure:
                     self._fail(tape)
 
@@ -261,14 +247,11 @@ class Machine(library.Shards):
 
     def _plan_of(self, tape: Context) -> tuple[tuple[int, ...], int | None]:
         """Return the key in `_copies` of this tape's lists, and the number of the plan; None if always to be copied."""
-        if tape.index == tape.forward_index:
-            plan = tape.plan
-        elif tape.index == tape.backward_index:
-            plan = tape.backward_plans
-        else:
+        is_forward = tape.index == tape.forward_index
+        if not is_forward and tape.index != tape.backward_index:
             return (0,), None
-        tape.copies = tape.copies or next(self._numbers)
-        return (tape.copies, tape.index == tape.forward_index), plan
+        tape.copies = tape.copies or next(self._ids)
+        return (tape.copies, is_forward), tape.plan if is_forward else tape.backward_plans
 
     def _give_back(self, copy: Copy) -> None:
         if copy.size:

@@ -17,7 +17,6 @@ class Fill(Kernel):
     """Sets `size` floats from address `start` on to the integer `number`. It has no address lists."""
 
     parameters = ("start", "size", "number")
-    name = "fill"
     shared = ALONE
 
     def on_cpu(self, instruction, lanes):
@@ -27,31 +26,29 @@ class Fill(Kernel):
 
     def on_gpu(self, instruction):
         start, size, number = instruction.parameters
-        with thread_each(instruction, size) as place:
-            store(instruction.memory, start + place, T.Cast("float32", number))
+        with thread_each(instruction, size) as offset:
+            store(instruction.memory, start + offset, T.Cast("float32", number))
 
 
 @dataclass(frozen=True)
 class Clear(Kernel):
     """Sets one range per column to 0. Address list 0 holds where the ranges begin, list 1 their sizes in floats."""
 
-    name = "clear"
     shared = BY_ROWS
 
     def on_cpu(self, instruction, lanes):
         zero = tir.wide(0.0, lanes)
-        with serial(instruction.count) as number:
-            start, size = (instruction.address(role, number) for role in range(2))
+        with serial(instruction.count) as column:
+            start, size = instruction.addresses(column, 0, 1)
             first, end = instruction.stretch(size, lanes)
-            at = let(start + first)
-            vector_loop(
-                let(end - first), lanes, lambda offset, mask: store(instruction.memory, at + offset, zero, mask)
-            )  # noqa: B023
+            address = let(start + first)
+            size = let(end - first)
+            vector_loop(size, lanes, lambda offset, mask: store(instruction.memory, address + offset, zero, mask))  # noqa: B023
 
     def on_gpu(self, instruction):
         """Launch one block per range."""
-        number = instruction.thread("blockIdx.x", instruction.count)
+        column = instruction.thread("blockIdx.x", instruction.count)
         lane = instruction.thread("threadIdx.x", 256)
-        start, size = (instruction.address(role, number) for role in range(2))
-        with share_of(lane, 256, size) as place:
-            store(instruction.memory, let(start + place), tir.float32(0.0))
+        start, size = instruction.addresses(column, 0, 1)
+        with share_of(lane, 256, size) as offset:
+            store(instruction.memory, let(start + offset), tir.float32(0.0))

@@ -28,7 +28,6 @@ class Invert(Kernel):
     """
 
     parameters = ("order", "matrix", "work", "group")
-    name = "invert"
     shared = ALONE
 
     def effects(self, parameters):
@@ -51,8 +50,8 @@ class Invert(Kernel):
                 def step(offset, mask):
                     pivots = load(memory, let(saved + offset), lanes, mask)
                     for start, f in zip(starts, opposite):
-                        at = let(start + offset)
-                        store(memory, at, vmath.fma(pivots, f, load(memory, at, lanes, mask)), mask)
+                        address = let(start + offset)
+                        store(memory, address, vmath.fma(pivots, f, load(memory, address, lanes, mask)), mask)
 
                 vector_loop(order, lanes, step)
                 for start, f in zip(starts, factors):
@@ -62,8 +61,8 @@ class Invert(Kernel):
             with serial(blocks) as block:
                 columns(let(block * COLUMNS), COLUMNS)
             rest = let(blocks * COLUMNS)
-            with serial(order - rest) as number:
-                columns(let(rest + number), 1)
+            with serial(order - rest) as column:
+                columns(let(rest + column), 1)
 
         def copy(target, source, factor):
             wide = let(tir.wide(factor, lanes))
@@ -73,9 +72,8 @@ class Invert(Kernel):
 
             vector_loop(order, lanes, step)
 
-        with serial(T.floordiv(instruction.count, group)) as number:
-            matrix = instruction.address(matrix_role, number * group)
-            work = instruction.address(work_role, number * group)
+        with serial(T.floordiv(instruction.count, group)) as index:
+            matrix, work = instruction.addresses(index * group, matrix_role, work_role)
             saved = let(work + order + order)
             with serial(order) as k:
                 row = _find_pivot(memory, order, matrix, k)
@@ -102,16 +100,16 @@ class Invert(Kernel):
         memory = instruction.memory
         first = let(instruction.thread("blockIdx.x", T.floordiv(instruction.count, group)) * group)
         lane = instruction.thread("threadIdx.x", THREADS)
-        matrix, work = instruction.address(matrix_role, first), instruction.address(work_role, first)
+        matrix, work = instruction.addresses(first, matrix_role, work_role)
         saved = let(work + order + order)
 
         def each(size, emit):
             """Emit a loop over this thread's share of the numbers below `size`."""
-            with share_of(lane, THREADS, size) as number:
-                emit(number)
+            with share_of(lane, THREADS, size) as index:
+                emit(index)
 
         def exchange(one, other):
-            each(order, lambda number: _exchange(memory, one(number), other(number)))
+            each(order, lambda index: _exchange(memory, one(index), other(index)))
 
         with serial(order) as k:
             with tir.when(lane == 0):
@@ -126,12 +124,12 @@ class Invert(Kernel):
             each(order, lambda i: store(memory, let(saved + i), load(memory, let(column + i))))  # noqa: B023
             wait()
 
-            def eliminate(number):
-                i, j = let(T.floormod(number, order)), let(T.floordiv(number, order))  # noqa: B023
+            def eliminate(element):
+                i, j = let(T.floormod(element, order)), let(T.floordiv(element, order))  # noqa: B023
                 with tir.when(T.And(i != k, j != k)):  # noqa: B023
-                    at = let(matrix + number)
+                    address = let(matrix + element)
                     part = load(memory, let(matrix + j * order + k)) * factor  # noqa: B023
-                    store(memory, at, load(memory, at) - load(memory, let(saved + i)) * part)
+                    store(memory, address, load(memory, address) - load(memory, let(saved + i)) * part)
 
             each(order * order, eliminate)
             wait()
@@ -139,8 +137,8 @@ class Invert(Kernel):
             def finish(i):
                 with tir.when(i != k):  # noqa: B023
                     store(memory, let(column + i), vmath.negative(load(memory, let(saved + i)) * factor))  # noqa: B023
-                    at = let(matrix + i * order + k)  # noqa: B023
-                    store(memory, at, load(memory, at) * factor)  # noqa: B023
+                    address = let(matrix + i * order + k)  # noqa: B023
+                    store(memory, address, load(memory, address) * factor)  # noqa: B023
 
             each(order, finish)
             with tir.when(lane == 0):
@@ -159,8 +157,8 @@ def _find_pivot(memory, order, matrix, k):
     column = let(matrix + k * order)
     row = tir.IntVariable(k)
     largest = tir.Accumulator(1, vmath.absolute(load(memory, let(column + k))))
-    with serial(order - k - 1) as number:
-        i = let(k + 1 + number)
+    with serial(order - k - 1) as step:
+        i = let(k + 1 + step)
         size = let(vmath.absolute(load(memory, let(column + i))))
         with tir.when(size > largest.value):
             largest.value = size

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from .. import tir, tuning
 from ..kernels import Kernel
 from ..layout import ALONE
@@ -10,6 +12,7 @@ from ..tvm_modules import T, tirx
 from .threads import Sums, share_of
 
 
+@dataclass(frozen=True)
 class GradientNorm(Kernel):
     """Adds the squares of the gradients in address list 0, of `size` floats each, to `total`.
 
@@ -19,7 +22,6 @@ class GradientNorm(Kernel):
     """
 
     parameters = ("size",)
-    name = "gradient_norm"
     shared = ALONE
 
     def on_cpu(self, instruction, lanes):
@@ -29,37 +31,38 @@ class GradientNorm(Kernel):
         (size,) = instruction.parameters
         sums = tir.on_stack(chains * lanes, "float64")
 
-        def chain(number):
-            return sums.vload((int64(number * lanes),), wide)
+        def chain(index):
+            return sums.vload((int64(index * lanes),), wide)
 
-        def put(number, value):
-            T.add_to_parent(sums.vstore((int64(number * lanes),), value))
+        def put(index, value):
+            T.add_to_parent(sums.vstore((int64(index * lanes),), value))
 
-        def add(number, at, mask=None):
-            g = load(instruction.memory, at, lanes, mask)
+        def add(index, address, mask=None):
+            g = load(instruction.memory, address, lanes, mask)
             if mask is not None:
                 g = let(T.Select(mask, g, tir.wide(0.0, lanes)))
             g = let(T.Cast(wide, g))
-            put(number, chain(number) + g * g)
+            put(index, chain(index) + g * g)
 
-        for number in range(chains):
-            put(number, tir.wide(tirx.const(0.0, "float64"), lanes))
+        for index in range(chains):
+            put(index, tir.wide(tirx.const(0.0, "float64"), lanes))
         with serial(instruction.count) as column:
             start = instruction.address(int64(0), column)
             stretch_size = let(T.floordiv(size, int64(chains * lanes)) * int64(vectors * lanes))
             with serial(T.floordiv(stretch_size, int64(vectors * lanes))) as step:
-                for number in range(chains):
-                    stretch, vector = divmod(number, vectors)
+                for index in range(chains):
+                    stretch, vector = divmod(index, vectors)
                     begin = start + stretch_size * int64(stretch) + int64(vector * lanes)
-                    add(number, let(begin + step * int64(vectors * lanes)))
+                    add(index, let(begin + step * int64(vectors * lanes)))
             rest = let(stretch_size * int64(stretches))
             vector_loop(let(size - rest), lanes, lambda offset, mask: add(0, let(start + rest + offset), mask))
         total = let(chain(0))
-        for number in range(1, chains):
-            total = let(total + chain(number))
+        for index in range(1, chains):
+            total = let(total + chain(index))
         put(0, total)
         with serial(int64(lanes)) as lane:
-            _add_to_total(instruction, let(sums[lane]))
+            value, total = let(sums[lane]), _total(instruction)
+            T.buffer_store(total, total[int64(0)] + value, [int64(0)])
 
     def on_gpu(self, instruction):
         """Launch one block per column, which adds its sum atomically to the total."""
@@ -68,8 +71,8 @@ class GradientNorm(Kernel):
         start = instruction.address(int64(0), instruction.thread("blockIdx.x", instruction.count))
         lane = instruction.thread("threadIdx.x", threads)
         total = tir.Accumulator(1, tirx.const(0.0, "float64"), "float64")
-        with share_of(lane, int64(threads), size) as place:
-            g = let(T.Cast("float64", instruction.memory[start + place]))
+        with share_of(lane, int64(threads), size) as element:
+            g = let(T.Cast("float64", instruction.memory[start + element]))
             total.value += g * g
         whole = Sums(lane, threads, "float64").of_block(let(total.value), lambda a, b: a + b)
         with tir.when(lane == int64(0)):
@@ -80,8 +83,3 @@ class GradientNorm(Kernel):
 def _total(instruction):
     """Return a buffer whose first element is the float64 total."""
     return tir.buffer_at(instruction.address(int64(1), int64(0)) * int64(4), "float64")
-
-
-def _add_to_total(instruction, value):
-    total = _total(instruction)
-    T.buffer_store(total, total[int64(0)] + value, [int64(0)])

@@ -19,9 +19,9 @@ from ..formula import LEAVES, REDUCTIONS, Formula, Symbol, beneath, in_order, in
 from ..kernels import NUMBER, Effects, Kernel
 from ..layout import BY_ROWS
 from ..simplification import Sharing
-from ..tir import divided, int64, let, load, serial, settled, store, vector_loop
+from ..tir import int64, let, load, serial, settled, store, vector_loop
 from ..tvm_modules import T, tirx
-from .threads import WARP, Sums, add_atomically, share_of, thread_each
+from .threads import WARP, Sums, share_of, thread_each, thread_each_element
 
 FUNCTIONS = {name: function for name, function in vars(vmath).items() if name in formula.FUNCTIONS}
 
@@ -124,19 +124,13 @@ class Column:
             if reduction.keep:
                 store(self.memory, let(self.addresses[reduction.keep] + offset), value, mask)
 
-    def write(self, outputs, offsets, lanes, mask=None, add=None, loaded=None):
-        """Store the outputs for the vectors at several offsets, or add them: atomically by `add`, if given."""
+    def write(self, outputs, offsets, lanes, mask=None, loaded=None):
+        """Store the outputs for the vectors at several offsets, or add them."""
         # All are evaluated before any is stored, because an output may overwrite what a formula reads.
         values = [self.evaluate(outputs.values(), offset, lanes, mask, loaded) for offset in offsets]
         for name, parts in zip(outputs, zip(*values), strict=True):
             for offset, value in zip(offsets, parts, strict=True):
-                at = let(self.addresses[name] + offset)
-                if name not in self.rule.accumulate:
-                    store(self.memory, at, value, mask)
-                elif add:
-                    add(self.memory, at, value)
-                else:
-                    tir.add_or_set(self.instruction, self.memory, at, value, mask)
+                self.instruction.write(let(self.addresses[name] + offset), value, mask, name in self.rule.accumulate)
 
 
 class Totals:
@@ -236,9 +230,9 @@ def _reduce_vectors(column, reductions, size, lanes):
 
     def step(offsets, mask):
         values = [column.evaluate(formulas, offset, lanes, mask) for offset in offsets]
-        for number, (offset, those) in enumerate(zip(offsets, values, strict=True)):
+        for k, (offset, those) in enumerate(zip(offsets, values, strict=True)):
             column.keep(reductions, those, offset, mask)
-            totals[number % chains].take(those, mask)
+            totals[k % chains].take(those, mask)
 
     _each_vector(formulas, size, lanes, step)
     whole, *others = totals
@@ -256,27 +250,27 @@ def _reduce_with_threads(rule, instruction, size, vectors, numbers):
     block = instruction.thread("blockIdx.x", blocks)
     thread = instruction.thread("threadIdx.x", threads)
     sums = Sums(thread, threads)
-    number = settled(T.Select(small, block * warps + sums.warp, block))
+    index = settled(T.Select(small, block * warps + sums.warp, block))
     lane, sharing = settled(T.Select(small, sums.lane, thread)), settled(T.Select(small, int64(WARP), int64(threads)))
     first, together = settled(T.Select(small, sums.warp, int64(0))), settled(T.Select(small, int64(1), int64(warps)))
     # A warp without a column works on an empty one: all threads of the block must reach the barriers in `of_warps`.
-    there = let(number < instruction.count)
+    there = let(index < instruction.count)
     size = settled(T.Select(there, size, int64(0)))
-    column = Column(rule, instruction, settled(T.Select(there, number, int64(0))))
+    column = Column(rule, instruction, settled(T.Select(there, index, int64(0))))
     column.reduced |= multiples(rule, size)
     for reductions in rule.passes:
         totals = Totals(reductions, 1)
-        with share_of(lane, sharing, size) as place:
-            values = column.evaluate([reduction.formula for reduction in reductions.values()], place, 1)
-            column.keep(reductions, values, place)
+        with share_of(lane, sharing, size) as element:
+            values = column.evaluate([reduction.formula for reduction in reductions.values()], element, 1)
+            column.keep(reductions, values, element)
             totals.take(values)
         column.reduced |= totals.results(lambda combine, total: sums.of_warps(first, together, total, combine))
     if numbers:
         with tir.when(T.And(there, lane == 0)):
-            column.write(numbers, [int64(0)], 1, add=add_atomically)
+            column.write(numbers, [int64(0)], 1)
     if vectors:
-        with share_of(lane, sharing, size) as place:
-            column.write(vectors, [place], 1, add=add_atomically)
+        with share_of(lane, sharing, size) as element:
+            column.write(vectors, [element], 1)
 
 
 @dataclass(frozen=True)
@@ -303,7 +297,7 @@ def _apart(outputs: dict[str, Formula], columns: frozenset[str]) -> tuple[dict[s
     # `columns`, which have `size` elements and overwrite their targets.
     sharing, reductions, names = Sharing(), {}, {}
 
-    found = {}
+    rest = {}
     for output, traced in outputs.items():
         root = sharing(traced.result)
         kept = {}
@@ -320,8 +314,8 @@ def _apart(outputs: dict[str, Formula], columns: frozenset[str]) -> tuple[dict[s
             if keep:
                 kept[id(of)] = Symbol("input", output)
         result = replaced(root, names | kept)
-        found[output] = Formula(inputs_of(result), result)
-    return reductions, found
+        rest[output] = Formula(inputs_of(result), result)
+    return reductions, rest
 
 
 def _reads(root: Symbol, part: Symbol) -> bool:
@@ -398,16 +392,16 @@ class Rule(Kernel):
     @property
     def passes(self) -> list[dict[str, Reduction]]:
         """The other reductions in groups that run in one loop. A group reads results of earlier groups only."""
-        found: list[dict[str, Reduction]] = []
-        places: dict[str, int] = {}
+        groups: list[dict[str, Reduction]] = []
+        levels: dict[str, int] = {}
         for name, reduction in self.reductions.items():
             if name in self.multiples:
                 continue
-            places[name] = max((places[read] + 1 for read in reduction.formula.names if read in places), default=0)
-            if places[name] == len(found):
-                found.append({})
-            found[places[name]][name] = reduction
-        return found
+            levels[name] = max((levels[read] + 1 for read in reduction.formula.names if read in levels), default=0)
+            if levels[name] == len(groups):
+                groups.append({})
+            groups[levels[name]][name] = reduction
+        return groups
 
     @property
     def reads(self) -> set[str]:
@@ -437,21 +431,20 @@ class Rule(Kernel):
         (size,) = instruction.parameters
 
         def each(run, *arguments):
-            with serial(instruction.count) as number:
-                run(Column(self, instruction, number), *arguments)
+            with serial(instruction.count) as column:
+                run(Column(self, instruction, column), *arguments)
+
+        def in_vectors():
+            each(_in_vectors, size, lanes)
 
         def any_size():
             if self.reductions and not is_long:
                 # A column that fits into one vector stays in a register from the reductions to the outputs: loading it
                 # again with a mask would be slow.
                 mask = tir.first_lanes(size, lanes) if lanes > 1 else None
-                tir.choose(
-                    size <= lanes,
-                    lambda: each(_in_one_vector, size, lanes, mask),
-                    lambda: each(_in_vectors, size, lanes),
-                )
+                tir.choose(size <= lanes, lambda: each(_in_one_vector, size, lanes, mask), in_vectors)
             else:
-                each(_in_vectors, size, lanes)
+                in_vectors()
 
         # Columns of a few floats, as in small matrices, have vectors of this length. Full vectors with masks would
         # reach into the next columns in memory, which makes them slow.
@@ -468,14 +461,14 @@ class Rule(Kernel):
             _reduce_with_threads(self, instruction, size, vectors, numbers)
             return
         width = size if vectors else 1
-        with thread_each(instruction, instruction.count * width) as number:
-            column = Column(self, instruction, let(T.floordiv(number, width)))
-            place = let(T.floormod(number, width))
+        with thread_each(instruction, instruction.count * width) as thread:
+            column = Column(self, instruction, let(T.floordiv(thread, width)))
+            element = let(T.floormod(thread, width))
             if vectors:
-                column.write(vectors, [place], 1, add=add_atomically)
+                column.write(vectors, [element], 1)
             if numbers:
-                with tir.when(place == 0):
-                    column.write(numbers, [int64(0)], 1, add=add_atomically)
+                with tir.when(element == 0):
+                    column.write(numbers, [int64(0)], 1)
 
 
 @dataclass(frozen=True)
@@ -503,31 +496,30 @@ class Across(Kernel):
 
     def on_cpu(self, instruction, lanes):
         size, width = instruction.parameters
+        with serial(instruction.count) as column:
 
-        with serial(instruction.count) as number:
-            vector_loop(
-                width,
-                lanes,
-                lambda offset, mask: Columns(self.rule, instruction, number, offset, lanes, mask).run(size),  # noqa: B023
-            )
+            def some(offset, mask):
+                Columns(self.rule, instruction, column, offset, lanes, mask).run(size)  # noqa: B023
+
+            vector_loop(width, lanes, some)
 
     def on_gpu(self, instruction):
         """Launch one thread per interleaved column: neighboring threads read neighboring floats."""
         size, width = instruction.parameters
-        with thread_each(instruction, instruction.count * width) as number:
-            column, offset = divided(number, width)
-            Columns(self.rule, instruction, column, offset, 1).run(size, add_atomically)
+        with thread_each_element(instruction, width) as (column, offset):
+            Columns(self.rule, instruction, column, offset, 1).run(size)
 
 
-class Columns:
-    """Emits a rule for `lanes` neighboring interleaved columns, from `offset` on, of column `number`."""
+class Columns(Column):
+    """Emits a rule for `lanes` neighboring interleaved columns, from `offset` on, of a column."""
 
-    def __init__(self, rule, instruction, number, offset, lanes, mask=None):
+    def __init__(self, rule, instruction, column, offset, lanes, mask=None):
         _, self.width = instruction.parameters
-        self.rule, self.memory, self.lanes, self.mask = rule, instruction.memory, lanes, mask
+        self.rule, self.instruction, self.memory = rule, instruction, instruction.memory
+        self.lanes, self.mask = lanes, mask
         self.addresses, self.reduced = {}, {}
         for name in sorted(rule.reads | set(rule.outputs)):
-            start = instruction.address(rule.role_of(name), number)
+            start = instruction.address(rule.role_of(name), column)
             if name in rule.constants:
                 self.reduced[name] = tir.wide(load(self.memory, start), lanes)
                 continue
@@ -555,37 +547,29 @@ class Columns:
         evaluation = Evaluation([f.result for f in formulas], value_of, first_of, position_of, self.lanes)
         return [let(evaluation(formula.result)) for formula in formulas]
 
-    def write(self, outputs, row, add=None):
-        """Store the outputs for element `row` of each column, or add them: atomically by `add`, if given."""
+    def write(self, outputs, row):
+        """Store the outputs for element `row` of each column, or add them."""
         values = self.evaluate(outputs.values(), row)
         for name, value in zip(outputs, values, strict=True):
-            at = let(self.addresses[name] + row * self.width)
-            if name not in self.rule.accumulate:
-                store(self.memory, at, value, self.mask)
-            elif add:
-                add(self.memory, at, value)
-            else:
-                store(self.memory, at, load(self.memory, at, self.lanes, self.mask) + value, self.mask)
+            address = let(self.addresses[name] + row * self.width)
+            self.instruction.write(address, value, self.mask, name in self.rule.accumulate)
 
-    def run(self, size, add=None):
+    def run(self, size):
         """Emit all reductions, then the outputs, whose formulas may read their results."""
         self.reduced |= {name: tir.wide(value, self.lanes) for name, value in multiples(self.rule, size).items()}
         for reductions in self.rule.passes:
             totals = Totals(reductions, self.lanes)
             with serial(size) as row:
                 values = self.evaluate([reduction.formula for reduction in reductions.values()], row)
-                for reduction, value in zip(reductions.values(), values, strict=True):
-                    if reduction.keep:
-                        store(self.memory, let(self.addresses[reduction.keep] + row * self.width), value, self.mask)
+                self.keep(reductions, values, row * self.width, self.mask)
                 totals.take(values)
             self.reduced |= totals.results()
-        vectors = {name: formula for name, formula in self.rule.outputs.items() if name not in self.rule.numbers}
-        numbers = {name: formula for name, formula in self.rule.outputs.items() if name in self.rule.numbers}
+        vectors, numbers = _outputs(self.rule, numbers=False), _outputs(self.rule, numbers=True)
         if vectors:
             with serial(size) as row:
-                self.write(vectors, row, add)
+                self.write(vectors, row)
         if numbers:
-            self.write(numbers, 0, add)
+            self.write(numbers, 0)
 
 
 SMALL = 1e-37  # a little above the smallest normal float32; see `without_denormals`
@@ -602,9 +586,9 @@ class UpdateRule(Rule):
         (size,) = instruction.parameters
         first, end = instruction.stretch(instruction.count * size, lanes)
 
-        def some(number, begin, stop):
-            """Emit the update of the elements [begin, stop) of column `number`."""
-            column = Column(self, instruction, number)
+        def some(index, begin, stop):
+            """Emit the update of the elements [begin, stop) of column `index`."""
+            column = Column(self, instruction, index)
 
             def step(offsets, mask):
                 column.write(self.outputs, [let(begin + offset) for offset in offsets], lanes, mask)
@@ -612,9 +596,9 @@ class UpdateRule(Rule):
             tir.unrolled_loop(let(stop - begin), lanes, vectors, step)
 
         width = let(T.max(size, 1))
-        with serial(let(T.floordiv(first, width)), let(T.floordiv(end + width - 1, width))) as number:
-            begin = let(T.max(first - number * size, 0))
-            some(number, begin, let(T.max(T.min(end - number * size, size), begin)))
+        with serial(let(T.floordiv(first, width)), let(T.floordiv(end + width - 1, width))) as index:
+            begin = let(T.max(first - index * size, 0))
+            some(index, begin, let(T.max(T.min(end - index * size, size), begin)))
 
 
 def update_rule(function: Callable) -> UpdateRule:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from .. import tir
 from ..kernels import NUMBER, Effects, Kernel
-from ..tir import divided, let, load, serial, store, vector_loop
-from .threads import add_atomically, thread_each
+from ..tir import let, load, serial, vector_loop
+from .threads import thread_each_element
 
 
 @dataclass(frozen=True)
@@ -28,39 +28,30 @@ class Scan(Kernel):
     def on_cpu(self, instruction, lanes):
         width = instruction.parameters[3]
 
-        def one_by_one(number):
+        def one_by_one(column):
             with serial(width) as offset:
-                _run(self, instruction, number, offset, 1)
+                _run(self, instruction, column, offset, 1)
 
-        def in_vectors(number):
-            vector_loop(width, lanes, lambda offset, mask: _run(self, instruction, number, offset, lanes, mask))
+        def in_vectors(column):
+            vector_loop(width, lanes, lambda offset, mask: _run(self, instruction, column, offset, lanes, mask))
 
-        with serial(instruction.count) as number:
-            tir.choose(width < 4, lambda: one_by_one(number), lambda: in_vectors(number))
+        with serial(instruction.count) as column:
+            tir.choose(width < 4, lambda: one_by_one(column), lambda: in_vectors(column))
 
     def on_gpu(self, instruction):
         """Launch one thread for each w of each column. It sums along i."""
-        width = instruction.parameters[3]
-        with thread_each(instruction, instruction.count * width) as number:
-            column, offset = divided(number, width)
-            _run(self, instruction, column, offset, 1, add=add_atomically)
+        with thread_each_element(instruction, instruction.parameters[3]) as (column, offset):
+            _run(self, instruction, column, offset, 1)
 
 
-def _run(kernel, instruction, number, offset, lanes, mask=None, add=None):
-    """Emit the sums for `lanes` neighboring w from `offset` on. `add`, if given, emits an atomic addition."""
+def _run(kernel, instruction, column, offset, lanes, mask=None):
+    """Emit the sums for `lanes` neighboring w from `offset` on."""
     target_role, source_role, size, width = instruction.parameters
-    memory = instruction.memory
-    target = let(instruction.address(target_role, number) + offset)
-    source = let(instruction.address(source_role, number) + offset)
+    target = let(instruction.address(target_role, column) + offset)
+    source = let(instruction.address(source_role, column) + offset)
     total = tir.Accumulator(lanes, 0.0)
     with serial(size) as step:
         row = let((size - 1 - step if kernel.backward else step) * width)
-        value = let(total.value + load(memory, let(source + row), lanes, mask))
+        value = let(total.value + load(instruction.memory, let(source + row), lanes, mask))
         total.value = value
-        at = let(target + row)
-        if not kernel.backward:
-            store(memory, at, value, mask)
-        elif add:
-            add(memory, at, value)
-        else:
-            store(memory, at, load(memory, at, lanes, mask) + value, mask)
+        instruction.write(let(target + row), value, mask, add=kernel.backward)

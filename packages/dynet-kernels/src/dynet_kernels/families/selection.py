@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from .. import tir, vmath
 from ..kernels import NUMBER, Effects, Kernel
 from ..layout import ALONE
-from ..tir import divided, int64, let, load, serial, store, vector_loop
+from ..tir import int64, let, load, serial, store, vector_loop
 from ..tvm_modules import T, tirx
-from .threads import Sums, add_atomically, share_of, thread_each
+from .threads import Sums, share_of, thread_each_element
 
 THREADS = 128
 LOWEST = -(1 << 31)
@@ -20,20 +20,19 @@ LOWEST = -(1 << 31)
 
 @dataclass(frozen=True)
 class LargestInOrder(Kernel):
-    """y = the `number` (<= `size`) largest elements of x in the order in which x has them; places = their indices.
+    """y = the `chosen` (<= `size`) largest elements of x in the order in which x has them; places = their indices.
 
     A binary search finds the key of the smallest of them, bit by bit.
     """
 
-    parameters = ("size", "number", "y", "x", "places")
-    name = "largest_in_order"
+    parameters = ("size", "chosen", "y", "x", "places")
 
     def effects(self, parameters):
-        size, number, y, _, places = parameters
-        return Effects(((y, number), (places, number)), 4 * NUMBER * size)
+        size, chosen, y, _, places = parameters
+        return Effects(((y, chosen), (places, chosen)), 4 * NUMBER * size)
 
     def on_cpu(self, instruction, lanes):
-        size, number, y_role, x_role, places_role = instruction.parameters
+        size, chosen, y_role, x_role, places_role = instruction.parameters
         memory = instruction.memory
         one, none = tir.wide(1.0, lanes), tir.wide(0.0, lanes)
 
@@ -47,28 +46,27 @@ class LargestInOrder(Kernel):
                     key = _key(load(memory, let(start + offset), lanes, mask))
                     if mask is not None:
                         key = let(T.Select(mask, key, vmath.number(LOWEST, key, "int32")))
-                    reached = let(T.Select(key >= tir.wide(limit, lanes), one, none))
-                    total.value += reached
+                    total.value += let(T.Select(key >= tir.wide(limit, lanes), one, none))
 
                 vector_loop(size, lanes, step)
                 return let(T.Cast("int64", vmath.horizontal(lambda a, b: a + b, let(total.value))))
 
-            found, step = tir.IntVariable(LOWEST), tir.IntVariable(1 << 31)
+            lower, step = tir.IntVariable(LOWEST), tir.IntVariable(1 << 31)
             with T.While(step.value > 0):
-                reached = _halve(found, step, count_from, number)
-                with tir.when(reached == number):
-                    # Exactly `number` keys are at least `found`: the lower bits do not matter, so end the loop.
+                reached = _halve(lower, step, count_from, chosen)
+                with tir.when(reached == chosen):
+                    # Exactly `chosen` keys are at least `lower`: the lower bits do not matter, so end the loop.
                     step.value = 0
-            threshold = let(T.Cast("int32", found.value))
+            threshold = let(T.Cast("int32", lower.value))
             above = tir.IntVariable(0)
             with tir.when(threshold < tirx.const((1 << 31) - 1, "int32")):
                 above.value = count_from(let(threshold + tirx.const(1, "int32")))
-            y, places = instruction.address(y_role, column), instruction.address(places_role, column)
-            _put_in_order(memory, size, number, threshold, let(number - above.value), y, x, places)
+            y, places = instruction.addresses(column, y_role, places_role)
+            _put_in_order(memory, size, chosen, threshold, let(chosen - above.value), y, x, places)
 
     def on_gpu(self, instruction):
         """Launch one block per column. Its threads count together; the first one writes the results."""
-        size, number, y_role, x_role, places_role = instruction.parameters
+        size, chosen, y_role, x_role, places_role = instruction.parameters
         memory = instruction.memory
         column = instruction.thread("blockIdx.x", instruction.count)
         lane = instruction.thread("threadIdx.x", THREADS)
@@ -77,33 +75,31 @@ class LargestInOrder(Kernel):
 
         def count_from(limit):
             total = tir.IntVariable(0)
-            with share_of(lane, THREADS, size) as place:
-                key = _key(load(memory, let(x + place)))
-                total.value += T.Cast("int64", key >= limit)
+            with share_of(lane, THREADS, size) as element:
+                total.value += T.Cast("int64", _key(load(memory, let(x + element))) >= limit)
             return sums.of_block(let(total.value), lambda a, b: a + b)
 
-        found, step = tir.IntVariable(LOWEST), tir.IntVariable(1 << 31)
+        lower, step = tir.IntVariable(LOWEST), tir.IntVariable(1 << 31)
         with serial(32):
-            _halve(found, step, count_from, number)
-        threshold = let(T.Cast("int32", found.value))
+            _halve(lower, step, count_from, chosen)
+        threshold = let(T.Cast("int32", lower.value))
         last = tirx.const((1 << 31) - 1, "int32")
         following = let(T.Select(threshold < last, threshold + tirx.const(1, "int32"), threshold))
         counted = count_from(following)
         above = let(T.Select(threshold < last, counted, int64(0)))
-        y, places = instruction.address(y_role, column), instruction.address(places_role, column)
+        y, places = instruction.addresses(column, y_role, places_role)
         with tir.when(lane == 0):
-            _put_in_order(memory, size, number, threshold, let(number - above), y, x, places)
+            _put_in_order(memory, size, chosen, threshold, let(chosen - above), y, x, places)
 
 
 @dataclass(frozen=True)
 class FallingOrder(Kernel):
-    """y = x sorted from largest to smallest; places = `found`, an index for each element, permuted in the same way.
+    """y = x sorted from largest to smallest; places = `indices`, an index for each element, permuted in the same way.
 
     It counts, for each element, how many come before it, so the time is quadratic in `size`.
     """
 
-    parameters = ("size", "y", "places", "x", "found")
-    name = "falling_order"
+    parameters = ("size", "y", "places", "x", "indices")
 
     def effects(self, parameters):
         size, y, places, *_ = parameters
@@ -111,14 +107,13 @@ class FallingOrder(Kernel):
 
     def on_cpu(self, instruction, lanes):
         with serial(instruction.count) as column:
-            with serial(instruction.parameters[0]) as number:
-                _put_by_rank(instruction, column, number)
+            with serial(instruction.parameters[0]) as element:
+                _put_by_rank(instruction, column, element)
 
     def on_gpu(self, instruction):
         """Launch one thread per element, which finds the element's place in the sorted column."""
-        size = instruction.parameters[0]
-        with thread_each(instruction, instruction.count * size) as thread:
-            _put_by_rank(instruction, let(T.floordiv(thread, size)), let(T.floormod(thread, size)))
+        with thread_each_element(instruction, instruction.parameters[0]) as (column, element):
+            _put_by_rank(instruction, column, element)
 
 
 @dataclass(frozen=True)
@@ -126,7 +121,6 @@ class Scatter(Kernel):
     """target[places[i]] += source[i] for each i < size. Places must be within the target."""
 
     parameters = ("size", "target", "source", "places")
-    name = "scatter"
     shared = ALONE
 
     def effects(self, parameters):
@@ -137,23 +131,20 @@ class Scatter(Kernel):
         size, target_role, source_role, places_role = instruction.parameters
         memory = instruction.memory
         with serial(instruction.count) as column:
-            target, source = instruction.address(target_role, column), instruction.address(source_role, column)
-            places = instruction.address(places_role, column)
-            with serial(size) as number:
-                at = let(target + _place(memory, let(places + number)))
-                store(memory, at, load(memory, at) + load(memory, let(source + number)))
+            target, source, places = instruction.addresses(column, target_role, source_role, places_role)
+            with serial(size) as element:
+                address = let(target + _index_at(memory, let(places + element)))
+                store(memory, address, load(memory, address) + load(memory, let(source + element)))
 
     def on_gpu(self, instruction):
         """Launch one thread per element of the source; the additions are atomic."""
         size, target_role, source_role, places_role = instruction.parameters
         memory = instruction.memory
-        with thread_each(instruction, instruction.count * size) as thread:
-            column, number = divided(thread, size)
-            at = let(
-                instruction.address(target_role, column)
-                + _place(memory, let(instruction.address(places_role, column) + number))
-            )
-            add_atomically(memory, at, load(memory, let(instruction.address(source_role, column) + number)))
+        with thread_each_element(instruction, size) as (column, element):
+            target, places = instruction.addresses(column, target_role, places_role)
+            address = let(target + _index_at(memory, let(places + element)))
+            value = load(memory, let(instruction.address(source_role, column) + element))
+            instruction.write(address, value, add=True)
 
 
 def _key(x):
@@ -168,48 +159,48 @@ def _key(x):
     return let(T.Select(magnitude > vmath.number(0x7F800000, bits, "int32"), magnitude, key))
 
 
-def _halve(found, step, count_from, number):
+def _halve(lower, step, count_from, count):
     """Emit a step of the binary search for a key, and return how many keys are >= found + step."""
-    # If at least `number` are, add `step` to `found`, which begins at LOWEST; halve `step` in any case.
-    candidate = let(found.value + step.value)
+    # If at least `count` are, add `step` to `lower`, which begins at LOWEST; halve `step` in any case.
+    candidate = let(lower.value + step.value)
     reached = count_from(let(T.Cast("int32", candidate)))
-    with tir.when(reached >= number):
-        found.value = candidate
+    with tir.when(reached >= count):
+        lower.value = candidate
     step.value = T.shift_right(step.value, 1)
     return reached
 
 
-def _put_in_order(memory, size, number, threshold, spare, y, x, places):
+def _put_in_order(memory, size, count, threshold, spare, y, x, places):
     """Store in y, with indices in `places`, the x with keys above `threshold`, and the first `spare` equal to it."""
     filled, equals = tir.IntVariable(0), tir.IntVariable(spare)
-    with serial(size) as place:
-        value = load(memory, let(x + place))
+    with serial(size) as element:
+        value = load(memory, let(x + element))
         key = _key(value)
         equal = let(T.Cast("int64", key == threshold))
         taken = T.Or(key > threshold, T.And(key == threshold, equals.value > 0))
-        with tir.when(T.And(taken, filled.value < number)):
+        with tir.when(T.And(taken, filled.value < count)):
             store(memory, let(y + filled.value), value)
-            store(memory, let(places + filled.value), T.reinterpret("float32", T.Cast("int32", place)))
+            store(memory, let(places + filled.value), T.reinterpret("float32", T.Cast("int32", element)))
             filled.value += 1
             equals.value = equals.value - equal
 
 
-def _put_by_rank(instruction, column, number):
-    """Store element `number` of x in y, and of `found` in `places`, by its rank. Equal elements keep their order."""
+def _put_by_rank(instruction, column, element):
+    """Store an element of x in y, and that of `indices` in `places`, by its rank. Equal elements keep their order."""
     size, *roles = instruction.parameters
     memory = instruction.memory
-    y, places, x, found = (instruction.address(role, column) for role in roles)
-    value = load(memory, let(x + number))
+    y, places, x, indices = instruction.addresses(column, *roles)
+    value = load(memory, let(x + element))
     key = _key(value)
     rank = tir.IntVariable(0)
     with serial(size) as other:
         its_key = _key(load(memory, let(x + other)))
-        before = T.Or(its_key > key, T.And(its_key == key, other < number))
+        before = T.Or(its_key > key, T.And(its_key == key, other < element))
         rank.value += T.Cast("int64", before)
     store(memory, let(y + rank.value), value)
-    store(memory, let(places + rank.value), load(memory, let(found + number)))
+    store(memory, let(places + rank.value), load(memory, let(indices + element)))
 
 
-def _place(memory, at):
+def _index_at(memory, address):
     """Load an index, an int32 whose bits are in the float32 memory, as an int64."""
-    return let(T.Cast("int64", T.reinterpret("int32", load(memory, at))))
+    return let(T.Cast("int64", T.reinterpret("int32", load(memory, address))))

@@ -37,24 +37,26 @@ class Simplex(Kernel):
         return Effects(((0, size),), 10 * NUMBER * size)
 
     def on_cpu(self, instruction, lanes):
-        views, emit = EMITTERS[self.function]
-        with serial(instruction.count) as number:
-            emit(_Column(instruction, number, views, lanes))
+        with serial(instruction.count) as column:
+            self._emit(instruction, column, lanes)
 
     def on_gpu(self, instruction):
         """Launch one thread per column."""
+        with thread_each(instruction, instruction.count, THREADS) as column:
+            self._emit(instruction, column, 1)
+
+    def _emit(self, instruction, column, lanes):
         views, emit = EMITTERS[self.function]
-        with thread_each(instruction, instruction.count, THREADS) as number:
-            emit(_Column(instruction, number, views, 1))
+        emit(_Column(instruction, column, views, lanes))
 
 
 class _Column:
     """Emits loops over the elements of one column, whose array 0 is the result y, 1 the scores x, 2 the bounds u."""
 
-    def __init__(self, instruction, number, views, lanes):
+    def __init__(self, instruction, column, views, lanes):
         (self.size,) = instruction.parameters
         self.memory, self.lanes = instruction.memory, lanes
-        self.at = [instruction.address(2 * view, number) for view in range(views)]
+        self.addresses = [instruction.address(2 * view, column) for view in range(views)]
 
     def wide(self, value):
         return tir.wide(value, self.lanes)
@@ -66,8 +68,8 @@ class _Column:
         """Set each element of array `view` to `formula` of the elements of the arrays `reads`."""
 
         def step(offset, mask):
-            values = [load(self.memory, let(self.at[read] + offset), self.lanes, mask) for read in reads]
-            store(self.memory, let(self.at[view] + offset), let(formula(*values)), mask)
+            values = [load(self.memory, let(self.addresses[read] + offset), self.lanes, mask) for read in reads]
+            store(self.memory, let(self.addresses[view] + offset), let(formula(*values)), mask)
 
         vector_loop(self.size, self.lanes, step)
 
@@ -77,7 +79,7 @@ class _Column:
         totals = [tir.Accumulator(self.lanes, start) for _ in formulas]
 
         def step(offset, mask):
-            values = [load(self.memory, let(self.at[read] + offset), self.lanes, mask) for read in reads]
+            values = [load(self.memory, let(self.addresses[read] + offset), self.lanes, mask) for read in reads]
             for total, formula in zip(totals, formulas):
                 value = let(formula(*values))
                 if mask is not None:
@@ -87,9 +89,11 @@ class _Column:
         vector_loop(self.size, self.lanes, step)
         return [vmath.horizontal(combine, let(total.value)) for total in totals]
 
-
-def _sum(a, b):
-    return a + b
+    def count_and_sum(self, holds, value, *reads):
+        """Return for how many elements a condition holds, and the sum of a formula over them."""
+        one, zero = self.constant(1.0), self.constant(0.0)
+        terms = [lambda *x: T.Select(holds(*x), one, zero), lambda *x: T.Select(holds(*x), value(*x), zero)]
+        return self.reduce(vmath.add, 0.0, terms, *reads)
 
 
 def _rounds(side, move):
@@ -112,19 +116,10 @@ def _sparsemax(column):
     (peak,) = column.reduce(vmath.maximum, float("-inf"), [lambda x: x], 1)
     peak = column.wide(peak)
     threshold = tir.Accumulator(1, -1.0)
-    zero, one = column.constant(0.0), column.constant(1.0)
 
     def above():
         t = column.wide(let(threshold.value))
-        return column.reduce(
-            _sum,
-            0.0,
-            [
-                lambda x: T.Select(x - peak > t, one, zero),
-                lambda x: T.Select(x - peak > t, x - peak, zero),
-            ],
-            1,
-        )
+        return column.count_and_sum(lambda x: x - peak > t, lambda x: x - peak, 1)
 
     def raise_threshold(count, total):
         level = let((total - 1.0) / count)
@@ -133,7 +128,7 @@ def _sparsemax(column):
 
     _rounds(above, raise_threshold)
     t = column.wide(let(threshold.value))
-    column.each(0, lambda x: vmath.maximum(let(x - peak - t), zero), 1)
+    column.each(0, lambda x: vmath.maximum(let(x - peak - t), column.constant(0.0)), 1)
 
 
 def _constrained_softmax(column):
@@ -142,29 +137,21 @@ def _constrained_softmax(column):
     column.each(0, lambda x, u: x - vmath.log(u), 1, 2)
     threshold = tir.Accumulator(1, LARGEST)
     peak, mass, total = (tir.Accumulator(1, 0.0) for _ in range(3))
-    zero, one, lowest = column.constant(0.0), column.constant(1.0), column.constant(float("-inf"))
+    zero, lowest = column.constant(0.0), column.constant(float("-inf"))
 
     def held():
         t = column.wide(let(threshold.value))
-        return column.reduce(
-            _sum,
-            0.0,
-            [lambda key, u: T.Select(key > t, one, zero), lambda key, u: T.Select(key > t, u, zero)],
-            0,
-            2,
-        )
+        return column.count_and_sum(lambda key, u: key > t, lambda key, u: u, 0, 2)
 
     def lower_threshold(_, bounds):
         t = column.wide(let(threshold.value))
         (highest,) = column.reduce(vmath.maximum, float("-inf"), [lambda key, x: T.Select(key > t, lowest, x)], 0, 1)
         wide_peak = column.wide(highest)
-        (exponentials,) = column.reduce(
-            _sum,
-            0.0,
-            [lambda key, x: T.Select(key > t, zero, let(vmath.exp(let(x - wide_peak))))],
-            0,
-            1,
-        )
+
+        def exponential(key, x):
+            return T.Select(key > t, zero, let(vmath.exp(let(x - wide_peak))))
+
+        (exponentials,) = column.reduce(vmath.add, 0.0, [exponential], 0, 1)
         peak.value = highest
         mass.value = T.max(float32(0.0), 1.0 - bounds)
         total.value = exponentials
@@ -176,13 +163,7 @@ def _constrained_softmax(column):
     _rounds(held, lower_threshold)
     t, highest = column.wide(let(threshold.value)), column.wide(let(peak.value))
     share = column.wide(let(let(mass.value) / let(total.value)))
-    column.each(
-        0,
-        lambda key, x, u: T.Select(key > t, u, let(let(vmath.exp(let(x - highest))) * share)),
-        0,
-        1,
-        2,
-    )
+    column.each(0, lambda key, x, u: T.Select(key > t, u, let(let(vmath.exp(let(x - highest))) * share)), 0, 1, 2)
 
 
 # For each function: how many of the arrays y, x and u it has, and what emits it.

@@ -8,7 +8,7 @@ from .. import tir
 from ..kernels import NUMBER, Effects, Kernel
 from ..tir import int64, let, load, serial, store, vector_loop
 from ..tvm_modules import T
-from .threads import add_atomically, thread_each
+from .threads import thread_each_element
 
 LOOPS = 4
 SHORT = 1024  # if loop 0 writes at most this many contiguous floats, the next column's target is prefetched meanwhile
@@ -25,11 +25,7 @@ class Strides(Kernel):
 
     accumulate: bool
     may_set = True
-    parameters = (
-        "target",
-        "source",
-        *(f"{kind}{k}" for kind in ("extent", "target", "source") for k in range(4)),
-    )
+    parameters = ("target", "source", *(f"{kind}{k}" for kind in ("extent", "target", "source") for k in range(LOOPS)))
 
     def effects(self, parameters):
         """Return what the kernel does. With `accumulate`, it covers the target if the loops leave no gaps in it."""
@@ -48,19 +44,15 @@ class Strides(Kernel):
         target_role, source_role, *p = instruction.parameters
         extents, targets, sources = p[:LOOPS], p[LOOPS : 2 * LOOPS], p[2 * LOOPS :]
 
-        def put(at, value, mask=None):
-            if self.accumulate:
-                tir.add_or_set(instruction, memory, at, value, mask)
-            else:
-                store(memory, at, value, mask)
+        def put(address, value, mask=None):
+            instruction.write(address, value, mask, self.accumulate)
 
         def inner(target, source):
+            def vector(offset, mask):
+                put(let(target + offset), load(memory, source + offset, lanes, mask), mask)
+
             def vectors():
-                vector_loop(
-                    extents[0],
-                    lanes,
-                    lambda offset, mask: put(let(target + offset), load(memory, source + offset, lanes, mask), mask),
-                )
+                vector_loop(extents[0], lanes, vector)
 
             def scalars():
                 with serial(extents[0]) as i:
@@ -85,7 +77,7 @@ class Strides(Kernel):
                 if not self.accumulate:  # a CPU reads a cache line before it writes to it, so prefetch the target
                     later = instruction.address(target_role, let(T.min(column + 1, last)))
                     tir.prefetch(memory, later, ahead)
-                copy(instruction.address(target_role, column), instruction.address(source_role, column))
+                copy(*instruction.addresses(column, target_role, source_role))
 
         def into_one():
             """Add columns that fit into one vector. Neighbors mostly share a target, which stays in a register."""
@@ -117,21 +109,14 @@ class Strides(Kernel):
         tir.choose(extents[1] * extents[2] * extents[3] == 1, stretches, lambda: each(outer))
 
     def on_gpu(self, instruction):
-        memory = instruction.memory
         target_role, source_role, *p = instruction.parameters
         extents, targets, sources = p[:LOOPS], p[LOOPS : 2 * LOOPS], p[2 * LOOPS :]
         size = extents[0] * extents[1] * extents[2] * extents[3]
-        with thread_each(instruction, instruction.count * size) as number:
-            column = let(T.floordiv(number, size))
-            rest = let(T.floormod(number, size))
-            target = instruction.address(target_role, column)
-            source = instruction.address(source_role, column)
+        with thread_each_element(instruction, size) as (column, rest):
+            target, source = instruction.addresses(column, target_role, source_role)
             for extent, target_stride, source_stride in zip(extents, targets, sources, strict=True):
                 step = let(T.floormod(rest, extent))
                 rest = let(T.floordiv(rest, extent))
                 target = let(target + step * target_stride)
                 source = let(source + step * source_stride)
-            if self.accumulate:
-                add_atomically(memory, target, memory[source])
-            else:
-                store(memory, target, memory[source])
+            instruction.write(target, instruction.memory[source], add=self.accumulate)

@@ -10,7 +10,7 @@ from ..layout import BY_ROWS
 from ..tir import let, load, serial, store
 from ..tvm_modules import T
 from .products.panels import row_tiles
-from .threads import thread_each
+from .threads import thread_each_element
 
 Y, X, FACTOR = 0, 2, 4  # the numbers of the address lists
 VECTORS = 4  # how many vectors of y are computed at the same time, with their sums in registers
@@ -42,28 +42,28 @@ class Sum(Kernel):
             y = instruction.address(Y, first)
             end = _end_of_run(instruction, first)
 
-            def some(place, vectors, mask):
+            def some(offset, vectors, mask):
                 zero = tir.wide(0.0, lanes)
                 totals = [tir.Accumulator(lanes, zero) for _ in range(vectors)]
 
-                def add(number, ahead=0):
-                    x = let(instruction.address(X, let(first + number)) + place)
+                def add(k, ahead=0):
+                    x = let(instruction.address(X, let(first + k)) + offset)
                     if ahead:
                         tir.prefetch(memory, x + ahead, ahead)
                     for v, total in enumerate(totals):
                         total.value += load(memory, x + v * lanes, lanes, mask)
 
                 def all_columns(ahead=0):
-                    with serial(let(end - first)) as number:
-                        add(number, ahead)
+                    with serial(let(end - first)) as k:
+                        add(k, ahead)
 
                 # The arrays are far apart. If there are many, prefetch what the next turn of the loop over y adds up.
                 width = vectors * lanes
-                far = T.And(end - first >= MANY, place + 2 * width <= stop)
+                far = T.And(end - first >= MANY, offset + 2 * width <= stop)
                 tir.choose(far, lambda: all_columns(width), all_columns)
                 for v, total in enumerate(totals):
                     value = _scaled(self, instruction, first, total.value, lanes)
-                    store(memory, y + place + v * lanes, value, mask)
+                    store(memory, y + offset + v * lanes, value, mask)
 
             row_tiles(begin, stop, lanes, VECTORS, some)
             column.value = end
@@ -72,17 +72,15 @@ class Sum(Kernel):
         """Launch one thread per element of each column; only those of the first column of a run work."""
         (size,) = instruction.parameters
         memory = instruction.memory
-        with thread_each(instruction, instruction.count * size) as number:
-            column = let(T.floordiv(number, size))
-            place = let(T.floormod(number, size))
+        with thread_each_element(instruction, size) as (column, element):
             y = instruction.address(Y, column)
             before = instruction.address(Y, let(T.max(column - 1, 0)))
             with tir.when(T.Or(column == 0, before != y)):
                 total = tir.Accumulator(1, 0.0)
                 with serial(let(_end_of_run(instruction, column) - column)) as step:
                     x = instruction.address(X, let(column + step))
-                    total.value += load(memory, let(x + place))
-                store(memory, let(y + place), _scaled(self, instruction, column, total.value, 1))
+                    total.value += load(memory, let(x + element))
+                store(memory, let(y + element), _scaled(self, instruction, column, total.value, 1))
 
 
 def _scaled(kernel, instruction, first, total, lanes):

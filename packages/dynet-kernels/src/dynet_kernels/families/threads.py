@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 
 from .. import tir, tuning
-from ..tir import int64, let, serial, settled
+from ..tir import divided, int64, let, serial, settled
 from ..tvm_modules import T, tirx
 
 WARP = 32  # threads in a warp: they run together and can read each other's registers
@@ -23,9 +23,16 @@ def thread_each(instruction, count, size=None):
     """
     size = size or tuning.cuda().block
     block = instruction.thread("blockIdx.x", T.floordiv(count + (size - 1), size))
-    number = let(block * size + instruction.thread("threadIdx.x", size))
-    with tir.when(number < count):
-        yield number
+    thread = let(block * size + instruction.thread("threadIdx.x", size))
+    with tir.when(thread < count):
+        yield thread
+
+
+@contextmanager
+def thread_each_element(instruction, size):
+    """Launch a thread for each of `size` elements of each column. Yields the column and the index of the element."""
+    with thread_each(instruction, instruction.count * size) as thread:
+        yield divided(thread, size)
 
 
 def block_of_products(instruction, group, extents, height, width):
@@ -52,20 +59,15 @@ def block_of_products(instruction, group, extents, height, width):
 @contextmanager
 def share_of(lane, threads, size):
     """Loop over this thread's share of the numbers below `size`: lane, lane + threads, and so on. Yields the number."""
-    place = tir.IntVariable(lane)
-    with T.While(place.value < size):
-        yield let(place.value)
-        place.value += threads
+    index = tir.IntVariable(lane)
+    with T.While(index.value < size):
+        yield let(index.value)
+        index.value += threads
 
 
 def wait():
     """Emit a barrier for the threads of the block. It must not be in an emitted `if`."""
     T.evaluate(T.tvm_storage_sync("shared"))
-
-
-def add_atomically(memory, at, value):
-    """Emit memory[at] += value as one atomic operation, because other threads may add to the same number."""
-    T.evaluate(T.call_extern("float32", "atomicAdd", T.address_of(memory[at]), value))
 
 
 class Sums:
@@ -103,7 +105,7 @@ class Sums:
             T.buffer_store(self.shared, value, [self.warp])
         wait()
         total = tir.Accumulator(1, self.shared[int64(first)], self.dtype)
-        with serial(1, count) as number:
-            total.value = combine(let(total.value), let(self.shared[first + number]))
+        with serial(1, count) as k:
+            total.value = combine(let(total.value), let(self.shared[first + k]))
         wait()  # all threads must have read `shared` before the next call writes to it
         return let(total.value)

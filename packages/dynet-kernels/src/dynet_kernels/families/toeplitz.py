@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from .. import tir, vmath
 from ..kernels import FLOP, Effects, Kernel
-from ..tir import divided, let, load, serial, store, vector_loop
+from ..tir import let, load, serial, store, vector_loop
 from ..tvm_modules import T
-from .threads import add_atomically, thread_each
+from .threads import thread_each_element
 
 OUTPUTS = 8  # how many vectors of y are computed together, with their sums in registers
 INPUTS = 4  # how many elements of a are used together: a[i], a[i + lanes], a[i + 2 * lanes] and so on
@@ -22,7 +22,6 @@ class Toeplitz(Kernel):
     """y[k] += sum over i < size of a[i] * b[offset + k + step * i] for 0 <= k < size; `step` is 1 or -1."""
 
     parameters = ("y", "a", "b", "size", "offset", "step")
-    name = "toeplitz"
 
     def effects(self, parameters):
         y, _, _, size, *_ = parameters
@@ -66,36 +65,32 @@ class Toeplitz(Kernel):
             for k, total in enumerate(sums):
                 store(memory, let(y + first + k * lanes), let(total.value))
 
-        def single(y, a, b, at, mask):
-            """Compute one vector of y, from element `at` on."""
-            total = tir.Accumulator(lanes, load(memory, let(y + at), lanes, mask))
+        def single(y, a, b, start, mask):
+            """Compute one vector of y, from element `start` on."""
+            total = tir.Accumulator(lanes, load(memory, let(y + start), lanes, mask))
             with serial(size) as i:
                 factor = tir.wide(load(memory, let(a + i)), lanes)
-                total.value = vmath.fma(factor, load(memory, let(b + at + step * i), lanes, mask), total.value)
-            store(memory, let(y + at), let(total.value), mask)
+                total.value = vmath.fma(factor, load(memory, let(b + start + step * i), lanes, mask), total.value)
+            store(memory, let(y + start), let(total.value), mask)
 
-        with serial(instruction.count) as number:
-            y, a = instruction.address(y_role, number), instruction.address(a_role, number)
-            b = let(instruction.address(b_role, number) + offset)
+        with serial(instruction.count) as column:
+            y, a, b = instruction.addresses(column, y_role, a_role, b_role)
+            b = let(b + offset)
             tiles = let(T.floordiv(size, OUTPUTS * lanes))
             with serial(tiles) as block:
                 tile(y, a, b, block)
             done = let(tiles * (OUTPUTS * lanes))
-            vector_loop(
-                let(size - done),
-                lanes,
-                lambda at, mask: single(y, a, b, let(done + at), mask),  # noqa: B023
-            )
+            rest = let(size - done)
+            vector_loop(rest, lanes, lambda start, mask: single(y, a, b, let(done + start), mask))  # noqa: B023
 
     def on_gpu(self, instruction):
         """Launch one thread per element of y."""
         y_role, a_role, b_role, size, offset, step = instruction.parameters
         memory = instruction.memory
-        with thread_each(instruction, instruction.count * size) as number:
-            column, k = divided(number, size)
+        with thread_each_element(instruction, size) as (column, k):
             a = instruction.address(a_role, column)
             b = let(instruction.address(b_role, column) + offset + k)
             total = tir.Accumulator(1, 0.0)
             with serial(size) as i:
                 total.value = let(total.value) + load(memory, let(a + i)) * load(memory, let(b + step * i))
-            add_atomically(memory, let(instruction.address(y_role, column) + k), let(total.value))
+            instruction.write(let(instruction.address(y_role, column) + k), let(total.value), add=True)

@@ -18,7 +18,7 @@ from .. import tir
 from ..kernels import NUMBER, Effects, Kernel
 from ..tir import let, load, serial, store, vector_loop
 from ..tvm_modules import T
-from .threads import add_atomically, thread_each
+from .threads import thread_each, thread_each_element
 
 # `row_step` and `column_step` are how far the window moves, `above` and `left` how much padding there is, and
 # `result_height` and `result_width` how many positions the window has.
@@ -65,18 +65,15 @@ class Windows(Kernel):
                 def step(offset, mask):
                     source, target = (seen, image) if self.backward else (image, seen)
                     value = load(memory, let(source + offset), lanes, mask)
-                    at = let(target + offset)
-                    store(memory, at, load(memory, at, lanes, mask) + value if self.backward else value, mask)
+                    instruction.write(let(target + offset), value, mask, self.backward)
 
                 vector_loop(size, lanes, step)
 
             def scalars():
-                with serial(size) as place:
-                    at = let(image + place * g.row_step)
-                    if self.backward:
-                        store(memory, at, load(memory, at) + load(memory, seen + place))
-                    else:
-                        store(memory, seen + place, load(memory, at))
+                with serial(size) as position:
+                    address = let(image + position * g.row_step)
+                    source, target = (seen + position, address) if self.backward else (address, seen + position)
+                    instruction.write(target, load(memory, source), add=self.backward)
 
             tir.choose(g.row_step == 1, vectors, scalars)
 
@@ -102,8 +99,7 @@ class Windows(Kernel):
             tir.choose(T.And(left >= 0, left < g.width), inside, outside)
 
         with serial(instruction.count) as column:
-            image = instruction.address(image_role, column)
-            windows = instruction.address(windows_role, column)
+            image, windows = instruction.addresses(column, image_role, windows_role)
             with serial(g.channels) as channel:
                 with serial(g.window_height) as i:
                     # At window positions in rows [first, end) of the result, row i of the window is in the image.
@@ -112,41 +108,30 @@ class Windows(Kernel):
                     below = let(T.floordiv(g.height - 1 - row, g.row_step) + 1)
                     end = let(T.max(T.min(below, g.result_height), first))
                     with serial(g.window_width) as j:
-                        number = let((channel * g.window_width + j) * g.window_height + i)
-                        with serial(g.result_width) as place:
-                            one_column(
-                                let(windows + number * g.places + place * g.result_height),
-                                let(image + channel * g.plane),
-                                row,
-                                let(place * g.column_step + j - g.left),
-                                first,
-                                end,
-                            )
+                        element = let((channel * g.window_width + j) * g.window_height + i)
+                        with serial(g.result_width) as result_column:
+                            seen = let(windows + element * g.positions + result_column * g.result_height)
+                            plane = let(image + channel * g.plane)
+                            left = let(result_column * g.column_step + j - g.left)
+                            one_column(seen, plane, row, left, first, end)
 
     def on_gpu(self, instruction):
         """Launch one thread per element of the matrix of windows."""
         memory = instruction.memory
         windows_role, image_role, *parameters = instruction.parameters
         g = _geometry(parameters)
-        size = let(g.places * g.window_height * g.window_width * g.channels)
-        with thread_each(instruction, instruction.count * size) as thread:
-            column = let(T.floordiv(thread, size))
-            rest = let(T.floormod(thread, size))
+        size = let(g.positions * g.window_height * g.window_width * g.channels)
+        with thread_each_element(instruction, size) as (column, rest):
             seen = let(instruction.address(windows_role, column) + rest)
-            i, j, channel, row, place = _unfolded(
-                rest,
-                (g.result_height, g.result_width, g.window_height, g.window_width, g.channels),
-                lambda y, x, i, j, channel: (i, j, channel, y, x),
-            )
+            extents = g.result_height, g.result_width, g.window_height, g.window_width, g.channels
+            row, result_column, i, j, channel = _unfolded(rest, extents)
             top = let(row * g.row_step + i - g.above)
-            left = let(place * g.column_step + j - g.left)
+            left = let(result_column * g.column_step + j - g.left)
             image = let(instruction.address(image_role, column) + channel * g.plane + left * g.height + top)
 
             def inside():
-                if self.backward:
-                    add_atomically(memory, image, load(memory, seen))
-                else:
-                    store(memory, seen, load(memory, image))
+                source, target = (seen, image) if self.backward else (image, seen)
+                instruction.write(target, load(memory, source), add=self.backward)
 
             def outside():
                 if not self.backward:
@@ -161,7 +146,6 @@ class LargestInWindow(Kernel):
     """y[r, c, k] = the largest element of channel k under the window; `places` = its offset in the image, as int32."""
 
     parameters = ("y", "image", "places", *WINDOW)
-    name = "largest_in_window"
 
     def effects(self, parameters):
         y, _, places, _, _, channels, *_, down, across = parameters
@@ -172,62 +156,62 @@ class LargestInWindow(Kernel):
         y_role, image_role, places_role, *parameters = instruction.parameters
         g = _geometry(parameters)
         with serial(instruction.count) as column:
-            y, image, places = (instruction.address(role, column) for role in (y_role, image_role, places_role))
+            y, image, places = instruction.addresses(column, y_role, image_role, places_role)
             with serial(g.channels) as channel:
-                with serial(g.result_width) as place:
+                with serial(g.result_width) as result_column:
                     with serial(g.result_height) as row:
-                        _largest_at(instruction.memory, g, y, image, places, channel, row, place)
+                        _largest_at(instruction.memory, g, y, image, places, channel, row, result_column)
 
     def on_gpu(self, instruction):
         """Launch one thread per window position and channel."""
         y_role, image_role, places_role, *parameters = instruction.parameters
         g = _geometry(parameters)
-        size = let(g.places * g.channels)
+        size = let(g.positions * g.channels)
         with thread_each(instruction, instruction.count * size) as thread:
             column = let(T.floordiv(thread, size))
-            y, image, places = (instruction.address(role, column) for role in (y_role, image_role, places_role))
+            y, image, places = instruction.addresses(column, y_role, image_role, places_role)
             extents = (g.result_height, g.result_width, g.channels)
-            row, place, channel = _unfolded(let(T.floormod(thread, size)), extents, lambda *found: found)
-            _largest_at(instruction.memory, g, y, image, places, channel, row, place)
+            row, result_column, channel = _unfolded(let(T.floormod(thread, size)), extents)
+            _largest_at(instruction.memory, g, y, image, places, channel, row, result_column)
 
 
 def _geometry(parameters):
-    """Return an object with the parameters WINDOW, `places` (how many positions) and `plane` (floats of a channel)."""
+    """Return an object with the parameters WINDOW, `positions` (how many) and `plane` (floats of a channel)."""
     g = SimpleNamespace(**dict(zip(WINDOW, parameters, strict=True)))
-    g.places = let(g.result_height * g.result_width)
+    g.positions = let(g.result_height * g.result_width)
     g.plane = let(g.height * g.width)
     return g
 
 
-def _unfolded(number, extents, order):
-    """Split a flat index into the indices of loops of these extents, innermost first, and return order(*indices)."""
-    found = []
+def _unfolded(index, extents):
+    """Split a flat index into the indices of loops of these extents, innermost first."""
+    indices = []
     for extent in extents:
-        found.append(let(T.floormod(number, extent)))
-        number = let(T.floordiv(number, extent))
-    return order(*found)
+        indices.append(let(T.floormod(index, extent)))
+        index = let(T.floordiv(index, extent))
+    return indices
 
 
-def _largest_at(memory, g, y, image, places, channel, row, place):
+def _largest_at(memory, g, y, image, places, channel, row, result_column):
     """Store the largest number in one window and channel, and its offset in the image."""
     # Of equal numbers it is the first one. NaN counts as larger than any number.
 
     def within(start, window, extent):
         return let(T.max(0 - start, 0)), let(T.min(extent - start, window))
 
-    top, left = let(row * g.row_step - g.above), let(place * g.column_step - g.left)
+    top, left = let(row * g.row_step - g.above), let(result_column * g.column_step - g.left)
     first_row, end_row = within(top, g.window_height, g.height)
     first_column, end_column = within(left, g.window_width, g.width)
     corner = let(channel * g.plane + left * g.height + top)
     best = tir.Accumulator(1, float("-inf"))
-    best_at = tir.IntVariable(corner + first_column * g.height + first_row)
+    best_offset = tir.IntVariable(corner + first_column * g.height + first_row)
     with serial(end_column - first_column) as j:
         with serial(end_row - first_row) as i:
-            at = let(corner + (first_column + j) * g.height + first_row + i)
-            value = load(memory, let(image + at))
+            offset = let(corner + (first_column + j) * g.height + first_row + i)
+            value = load(memory, let(image + offset))
             with tir.when(T.Or(value > best.value, T.isnan(value))):
                 best.value = value
-                best_at.value = at
-    number = let((channel * g.result_width + place) * g.result_height + row)
-    store(memory, let(y + number), best.value)
-    store(memory, let(places + number), T.reinterpret("float32", T.Cast("int32", best_at.value)))
+                best_offset.value = offset
+    element = let((channel * g.result_width + result_column) * g.result_height + row)
+    store(memory, let(y + element), best.value)
+    store(memory, let(places + element), T.reinterpret("float32", T.Cast("int32", best_offset.value)))

@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from .. import layout, tuning_records
-from ..building.builders import Builders
+from ..building import Builders
 from ..cache import shipped_code, store
 from ..kernels import RUN_SHARD, SHARD, Kernels
 from ..target import NATIVE, CpuTarget, general_kinds, host_cpu
@@ -50,18 +50,18 @@ class Shards:
 
     def require(self, opcode: int) -> None:
         """Raise a CompileError if a kernel's shard cannot be compiled, a NoCodeError if nothing has asked for it."""
-        number = opcode // SHARD
-        if number in self._failed:
-            raise self._failed.pop(number)
-        if number not in self._loaded:
+        shard = opcode // SHARD
+        if shard in self._failed:
+            raise self._failed.pop(shard)
+        if shard not in self._loaded:
             raise self._kernels.no_code(opcode)
 
     def _to_load(self) -> list[int]:
         """Return the numbers of the shards that `load_used` has to load, after closing these shards."""
-        numbers = sorted(self._kernels.used - self._loaded - self._failed.keys())
-        for number in numbers:
-            self._kernels.close(number)
-        return numbers
+        indices = sorted(self._kernels.used - self._loaded - self._failed.keys())
+        for index in indices:
+            self._kernels.close(index)
+        return indices
 
 
 class Library(Shards):
@@ -95,19 +95,19 @@ class Library(Shards):
 
         If a shard cannot be compiled, the error is kept for `require`. All other errors are raised.
         """
-        numbers = self._to_load()
+        indices = self._to_load()
         planners = [] if self._has_planner else [Planner()]
-        shards = [Shard(self._kernels.shard(number)) for number in numbers]
+        shards = [Shard(self._kernels.shard(index)) for index in indices]
         # The planner takes longest to compile, so begin with it.
         loaded = modules([*planners, *shards], kept=(Shard,))
-        for number, module in zip(numbers, loaded[len(planners) :]):
+        for index, module in zip(indices, loaded[len(planners) :]):
             if isinstance(module, CompileError):
-                self._failed[number] = module
+                self._failed[index] = module
                 continue
             run = module.get_function(RUN_SHARD)
             _functions.append(run)
-            _code[number] = run.__chandle__()
-            self._loaded.add(number)
+            _code[index] = run.__chandle__()
+            self._loaded.add(index)
         for module in loaded[: len(planners)]:
             for name in Library.__annotations__:
                 setattr(self, name, module.get_function(name))
@@ -143,13 +143,13 @@ def modules(
     Raises:
         CompileError: a part cannot be compiled.
     """
-    found: list = []
+    loaded: list = []
     for part in parts:
         code = stored(part) if general else store.stored(key_of(part))
-        found.append(None if code is None else load(code))
-    missing = [place for place, module in enumerate(found) if module is None]
+        loaded.append(None if code is None else load(code))
+    missing = [position for position, module in enumerate(loaded) if module is None]
     if not missing:
-        return found
+        return loaded
     builders = Builders(store.building_site())
 
     def made(part: Part, builder) -> Any:
@@ -171,14 +171,14 @@ def modules(
         builder = None
         with suppress(IndexError):
             while True:
-                place = waiting.popleft()
+                position = waiting.popleft()
                 try:
                     # Started before the cache takes its lock: it removes the lock file if this process is killed.
                     builder = builder or builders.new()
-                    done.put((place, made(parts[place], builder), None))
+                    done.put((position, made(parts[position], builder), None))
                 except BaseException as problem:
                     builder = None  # its process may have ended
-                    done.put((place, None, problem))
+                    done.put((position, None, problem))
 
     # Threads and a SimpleQueue withstand interrupts. A pool of `concurrent.futures` has locks that can stay locked.
     threads = [threading.Thread(target=work) for _ in range(min(sharing.cores(), len(missing)))]
@@ -187,9 +187,9 @@ def modules(
             for thread in threads:
                 thread.start()
             for _ in missing:
-                place, found[place], problem = done.get()
-                if isinstance(problem, CompileError) and isinstance(parts[place], kept):
-                    found[place] = problem
+                position, loaded[position], problem = done.get()
+                if isinstance(problem, CompileError) and isinstance(parts[position], kept):
+                    loaded[position] = problem
                 elif problem is not None:
                     raise problem
                 else:
@@ -200,7 +200,7 @@ def modules(
             if thread.ident is not None:
                 thread.join()
         builders.close()
-    return found
+    return loaded
 
 
 def stored(part: Part) -> bytes | None:
@@ -270,8 +270,8 @@ class Progress:
         self._show("")
 
     def _show(self, elsewhere: str) -> None:
-        number = min(self._done + 1, self._count)
-        on_terminal = f"\rdynet: compiling kernels, {number} of {self._count}, each once for this machine"
+        current = min(self._done + 1, self._count)
+        on_terminal = f"\rdynet: compiling kernels, {current} of {self._count}, each once for this machine"
         self._print(on_terminal if self._on_terminal else elsewhere)
 
     def _print(self, text: str) -> None:

@@ -23,30 +23,19 @@ from ..tvm_modules import T, ir, tirx, tvm
 PASSES = {"tirx.disable_storage_rewrite": True, "tirx.disable_cse_tir": True}
 # Passes of TVM that change nothing in kernels made of plain loops, but take two thirds of the time to compile them.
 NEEDLESS = [
-    "s_tir.HoistIfThenElse",
-    "s_tir.StmtSimplify",
-    "s_tir.CompactBufferAllocation",
-    "s_tir.RenormalizeSplitPattern",
-    "s_tir.InsertHoistIfThenElse",
-    "s_tir.InjectVirtualThread",
-    "s_tir.InjectPermutedLayout",
-    "tirx.RemoveNoOp",
-]
+    "s_tir.HoistIfThenElse", "s_tir.StmtSimplify", "s_tir.CompactBufferAllocation", "s_tir.RenormalizeSplitPattern",
+    "s_tir.InsertHoistIfThenElse", "s_tir.InjectVirtualThread", "s_tir.InjectPermutedLayout", "tirx.RemoveNoOp",
+]  # fmt: skip
 NEEDLESS_ON_CPU = [
     *NEEDLESS,
     # Our buffers have one dimension, so FlattenBuffer only complicates indices of vectors, which StmtSimplify would
     # undo. LLVM simplifies arithmetic anyway. In matrix products, these two take half of the time of all passes.
-    "tirx.FlattenBuffer",
-    "tirx.StmtSimplify",
+    "tirx.FlattenBuffer", "tirx.StmtSimplify",
     # These are for threads of a GPU, or for the memory of accelerators.
-    *(
-        f"s_tir.{name}"
-        for name in (
-            "InferFragment", "InjectDoubleBuffer", "InjectSoftwarePipeline", "LiftThreadBinding", "LowerAutoCopy",
-            "LowerCrossThreadReduction", "LowerThreadAllreduce", "LowerVtcmAlloc", "ManifestSharedMemoryLocalStage",
-            "MergeSharedMemoryAllocations", "ThreadSync", "TransformMmaBufferLayout", "UnifyThreadBinding",
-        )
-    ),
+    "s_tir.InferFragment", "s_tir.InjectDoubleBuffer", "s_tir.InjectSoftwarePipeline", "s_tir.LiftThreadBinding",
+    "s_tir.LowerAutoCopy", "s_tir.LowerCrossThreadReduction", "s_tir.LowerThreadAllreduce", "s_tir.LowerVtcmAlloc",
+    "s_tir.ManifestSharedMemoryLocalStage", "s_tir.MergeSharedMemoryAllocations", "s_tir.ThreadSync",
+    "s_tir.TransformMmaBufferLayout", "s_tir.UnifyThreadBinding",
 ]  # fmt: skip
 # Loops are emitted unrolled where it pays. If LLVM did so, too, the code would be twice as long and no faster.
 LLVM_OPTIONS = ["-unroll-runtime=false"]
@@ -130,17 +119,17 @@ class Running:
         context, end = self.context, self.context.tape_count
         shard = settled(self.tape[context.row].opcode // SHARD)
         for _ in forever():
-            number = context.row
-            if ends(number >= end):
+            row = context.row
+            if ends(row >= end):
                 break
-            instruction = self.tape[number]
-            place = bound(instruction.opcode - shard * SHARD)
-            if ends(place < 0) or ends(place >= SHARD):
+            instruction = self.tape[row]
+            slot = bound(instruction.opcode - shard * SHARD)
+            if ends(slot < 0) or ends(slot >= SHARD):
                 break
-            run(number, instruction, place)
+            run(row, instruction, slot)
             if ends(fails()):
                 break
-            context.row = number + 1
+            context.row = row + 1
 
 
 def switch(code, choices: list, otherwise: Callable) -> None:
@@ -168,11 +157,11 @@ def kernel_function(name: str) -> Function:
 def shard_module(kernels: dict[int, tuple[str, Kernel]], lanes: int) -> Any:
     """Emit the module of a shard: its kernels, by place, and its function; vector registers hold `lanes` floats."""
     functions, numbered = {}, []
-    for place, (name, kernel) in kernels.items():
+    for slot, (name, kernel) in kernels.items():
         function, emitted = kernel_function(name), kernel.cpu(lanes)
         functions[function.name] = emitted
         names = [parameter.name for parameter in emitted.params]
-        numbered.append((place, function, kernel.parameters, names[2 : len(names) - len(kernel.parameters)]))
+        numbered.append((slot, function, kernel.parameters, names[2 : len(names) - len(kernel.parameters)]))
     return module_of({**functions, RUN_SHARD: tir.emitted(RUN_SHARD, shard_runner(numbered))})
 
 
@@ -194,19 +183,19 @@ def shard_runner(kernels: list[tuple]) -> Callable[..., None]:
         shares = {name: getattr(running.context, name) for name in layout.SHARES}
         running.each_of_shard(functools.partial(run, running, shares))
 
-    def run(running: Running, shares, number, instruction, place):
-        parameters_at = instruction.parameters
+    def run(running: Running, shares, row, instruction, slot):
+        parameters_start = instruction.parameters
 
         def launch(function, parameters, names):
-            numbers = [running.table[parameters_at + k] for k in range(len(parameters))]
+            integers = [running.table[parameters_start + k] for k in range(len(parameters))]
             told = [shares[name] if name in shares else getattr(instruction, name) for name in names]
-            function(running.memory, running.index, *told, *numbers)
+            function(running.memory, running.index, *told, *integers)
 
         def unknown():
-            running.context.row = number
+            running.context.row = row
             refuse()
 
-        switch(place, [(value, functools.partial(launch, *known)) for value, *known in kernels], unknown)
+        switch(slot, [(value, functools.partial(launch, *known)) for value, *known in kernels], unknown)
 
     return run_shard
 

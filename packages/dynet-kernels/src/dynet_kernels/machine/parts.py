@@ -93,7 +93,7 @@ class Shard:
     @property
     def key(self) -> str:
         """A text with the tuning parameters and the kernels, which goes into the cache key; see `Part.key`."""
-        kernels = [f"{place} {name}: {kernel.key}" for place, (name, kernel) in self.kernels.items()]
+        kernels = [f"{slot} {name}: {kernel.key}" for slot, (name, kernel) in self.kernels.items()]
         return "\n".join([repr(self.parameters), *kernels])
 
     def for_target(self, target: CpuTarget) -> Shard:

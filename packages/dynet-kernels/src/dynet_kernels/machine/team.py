@@ -51,25 +51,11 @@ def order_plan(address, helper: Helper) -> None:
         copy = Context(context.ahead)
         # If no backward pass follows, as in a program that only predicts now, the next graph is not planned ahead.
         context.backward_expected = 0
-        for place in range(len(layout.CONTEXT)):
-            copy.words[place] = context.words[place]
+        for k in range(len(layout.CONTEXT)):
+            copy.words[k] = context.words[k]
         helper.row = -1
         if move(helper, layout.IDLE, layout.ORDERED):
             Sharing(context.sharing).ahead = layout.ORDERED
-
-
-@plain
-def plan_ahead(address) -> None:
-    """Plan. The helper does this."""
-    context = Context(address)
-    PLAN_BACKWARD(context.ahead, context.node_count - 1, 0, 0)
-
-
-@plain
-def take_plan(address) -> None:
-    """Copy what the plan has changed to the context. The main thread does this after the pass."""
-    context = Context(address)
-    context.take(Context(context.ahead), RESULTS)
 
 
 # In nanoseconds: how long helpers look for work before they sleep, how long threads wait before they let others have
@@ -116,24 +102,24 @@ def is_worth_it(context: Context):
 
 
 @plain
-def row_of(sharing: Sharing, number) -> Helper:
+def row_of(sharing: Sharing, index) -> Helper:
     """Return the row of a helper. Helpers are counted from 1."""
-    return Helper(sharing.rows + number * 8 * layout.HELPER_ROW)
+    return Helper(sharing.rows + index * 8 * layout.HELPER_ROW)
 
 
 @plain
 def each_of(sharing: Sharing, helpers):
-    for number in range(1, helpers + 1):
-        yield row_of(sharing, number)
+    for index in range(1, helpers + 1):
+        yield row_of(sharing, index)
 
 
 @plain
 def pace_of(sharing: Sharing, context: Context) -> Pace:
     """Return what is known of passes like that of a context: forward or backward, with about as much work."""
-    number, rest = context.tape == context.forward_tape, context.shared_work
+    index, rest = context.tape == context.forward_tape, context.shared_work
     while rest > 0:
-        number, rest = number + 2, rest >> 1
-    return Pace(sharing.paces + number * 8 * len(layout.PACE))
+        index, rest = index + 2, rest >> 1
+    return Pace(sharing.paces + index * 8 * len(layout.PACE))
 
 
 @separate
@@ -262,7 +248,8 @@ def finish_plan(address, sharing: Sharing, helper: Helper, always) -> None:
     since = time()
     if sharing.ahead == layout.ORDERED and (always or not move(helper, layout.ORDERED, layout.IDLE)):
         wait_for(helper, since)
-        take_plan(address)
+        context = Context(address)
+        context.take(Context(context.ahead), RESULTS)
         note(sharing, sharing.planned - (time() - since) * WAIT)
 
 
@@ -284,7 +271,8 @@ def look_for_work(sharing: Sharing, helper: Helper, lock, since):
     if state == layout.ORDERED and move(helper, layout.ORDERED, layout.WORKING):
         if helper.row < 0:
             start = time(CORE)
-            plan_ahead(sharing.context)
+            context = Context(sharing.context)
+            PLAN_BACKWARD(context.ahead, context.node_count - 1, 0, 0)
             sharing.planned = time(CORE) - start
         else:
             run_part(sharing.context, helper.row, helper.row + 1, helper.part, helper.parts)
@@ -311,13 +299,13 @@ def run_part(address, first, end, part, parts):
     """
     context = Context(address)
     instruction = tape_of(context)[first]
-    own_at = context.threads + part * 8 * layout.THREAD_ROW
-    own = Context(own_at)
+    own_address = context.threads + part * 8 * layout.THREAD_ROW
+    own = Context(own_address)
     begin, stop = part * layout.WHOLE // parts, (part + 1) * layout.WHOLE // parts
     way = instruction.shared if parts > 1 else layout.ALONE
     by_rows, by_columns = way == layout.BY_ROWS, way == layout.BY_COLUMNS
     own.take(context, layout.RUNNING)
-    own.fill(row=first, tape_count=end, others=0, columns_before=0, address=own_at)
+    own.fill(row=first, tape_count=end, others=0, columns_before=0, address=own_address)
     own.rows_before = begin if by_rows else 0
     own.rows_after = layout.WHOLE - stop if by_rows else 0
     if by_columns:
@@ -327,8 +315,8 @@ def run_part(address, first, end, part, parts):
         before = tir.share_of(count, begin)
         mine = tir.share_of(count, stop) - before
         copy.fill(base=base + before, count=mine)
-        own.fill(tape=own_at + 8 * layout.THREAD_INSTRUCTION, row=0, tape_count=1)
+        own.fill(tape=own_address + 8 * layout.THREAD_INSTRUCTION, row=0, tape_count=1)
         own.fill(others=count - mine, columns_before=before)
-    if fails(run_rows, own_at):
+    if fails(run_rows, own_address):
         context.row = first if by_columns else own.row
         context.status = layout.NO_CODE

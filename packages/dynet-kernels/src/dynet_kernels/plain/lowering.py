@@ -83,8 +83,8 @@ def branch(value, *sides: Callable) -> Iterator[bool]:
 def loop(begin, end=None) -> Iterator[Any]:
     begin, end = wide(begin), wide(end)
     count = begin if end is None else end - begin
-    with T.serial(int64(0), int64(count)) as number:
-        yield number if end is None else let(begin + number)
+    with T.serial(int64(0), int64(count)) as k:
+        yield k if end is None else let(begin + k)
 
 
 def forever() -> Iterator[None]:
@@ -182,11 +182,11 @@ def either(first, *rest: Callable):
     """`first or rest[0]() or ...`: what each of `rest` emits runs only if none before it holds."""
     if not rest or not is_emitted(first):
         return either(rest[0](), *rest[1:]) if rest and not condition(first) else first
-    found = Variable(first)
+    result = Variable(first)
     for one in rest:
-        for _ in when(negation(found.value)):
-            found.value = one()
-    return found.value
+        for _ in when(negation(result.value)):
+            result.value = one()
+    return result.value
 
 
 def pick(value, then: Callable, otherwise: Callable):

@@ -40,26 +40,26 @@ class Words:
         self.memory: Any = memory if isinstance(memory, ctypes.Array) else None
         self.buffer: Any = tir.buffer_at(memory, dtype) if self.memory is None else None
 
-    def __getitem__(self, place) -> Any:
+    def __getitem__(self, index) -> Any:
         if self.memory is None:
-            number = tirx.BufferLoad(self.buffer, [int64(wide(place))])
-            return let(number if self.dtype == self.wide else T.Cast(self.wide, number))
-        return self.memory[self._inside(place)]
+            value = tirx.BufferLoad(self.buffer, [int64(wide(index))])
+            return let(value if self.dtype == self.wide else T.Cast(self.wide, value))
+        return self.memory[self._inside(index)]
 
-    def __setitem__(self, place, value) -> None:
+    def __setitem__(self, index, value) -> None:
         if self.memory is not None:
-            self.memory[self._inside(place)] = value  # the low 64 bits of it, as in compiled code
+            self.memory[self._inside(index)] = value  # the low 64 bits of it, as in compiled code
             return
         if self.wide == "int64":
             integer(value)  # refuses a float
-        number = tirx.const(value, self.dtype) if isinstance(value, int | float) else value
-        cast = number if self.dtype == "int64" else T.Cast(self.dtype, number)
-        T.buffer_store(self.buffer, cast, [int64(wide(place))])
+        emitted = tirx.const(value, self.dtype) if isinstance(value, int | float) else value
+        cast = emitted if self.dtype == "int64" else T.Cast(self.dtype, emitted)
+        T.buffer_store(self.buffer, cast, [int64(wide(index))])
 
-    def _inside(self, place: int) -> int:
-        if place < 0:
-            raise IndexError(f"place {place} of numbers in memory")
-        return place
+    def _inside(self, index: int) -> int:
+        if index < 0:
+            raise IndexError(f"place {index} of numbers in memory")
+        return index
 
 
 class Struct:
@@ -88,9 +88,10 @@ class Struct:
         for name, value in values.items():
             setattr(self, name, value)
 
-    def take(self, other: Struct, names: Iterable[str]) -> None:
+    def take(self, other: Struct, names: Iterable[str], to: str = "{}", of: str = "{}") -> None:
+        """Copy integers of a structure. `to` and `of` make the names here, and there, of `names`."""
         for name in names:
-            setattr(self, name, getattr(other, name))
+            setattr(self, to.format(name), getattr(other, of.format(name)))
 
 
 class Rows:
@@ -99,9 +100,9 @@ class Rows:
     def __init__(self, kind: type[Struct], words: Words, start: Any = 0):
         self.kind, self.words, self.start = kind, words, start
 
-    def __getitem__(self, number) -> Any:
-        place = self.start + wide(number) * len(self.kind.layout)
-        return self.kind(self.words, let(place) if self.words.memory is None else place)
+    def __getitem__(self, index) -> Any:
+        start = self.start + wide(index) * len(self.kind.layout)
+        return self.kind(self.words, let(start) if self.words.memory is None else start)
 
 
 def on_stack(count: int) -> Words:

@@ -114,28 +114,28 @@ class _Rewriting:
 
     def __init__(self, file: str, definition: Any, is_entry: bool, scope: dict[str, Any]):
         self.file, self.definition, self.is_entry = file, definition, is_entry
-        self.at: Any = definition  # the node that is being rewritten
+        self.current: Any = definition  # the node that is being rewritten
         self.times, _ = _assignments(definition)
         self.own = {name for name in self.times if self.times[name] > 1}  # its variables
         known = {name: scope[name] for name in scope if name not in self.times and scope[name] != "loop"}
         self.scope = known | dict.fromkeys(self.own, "variable") | {"for": None, "return": not is_entry}
         self.results, self.falls = [], None  # where it stores results, and a statement that ends it without one
 
-    def refuse(self, text: str, at=None):
-        at = at or self.at
-        raise SyntaxError(f"a plain function cannot have {text}", (self.file, at.lineno, at.col_offset + 1, None))
+    def refuse(self, text: str, node=None):
+        node = node or self.current
+        raise SyntaxError(f"a plain function cannot have {text}", (self.file, node.lineno, node.col_offset + 1, None))
 
     def visit(self, node) -> Any:
         if not isinstance(node, ast.AST):
             return [self.visit(one) for one in node] if isinstance(node, list) else node
-        before, kind = self.at, type(node).__name__
-        self.at = node if hasattr(node, "lineno") else before
+        before, kind = self.current, type(node).__name__
+        self.current = node if hasattr(node, "lineno") else before
         name = getattr(node, NAMES.get(kind, ""), None) or ""
         if name.startswith("__") or name in (*LOWERED, "range"):
             self.refuse(f"the name `{name}`, except `for k in range(...)`, `max(...)` and `min(...)`")
         rewrite = self.copy if kind in COPIED else getattr(self, f"visit_{kind}", None)
         made = rewrite(node) if rewrite else self.refuse(f"`{TEXTS.get(kind, kind.lower())}`")
-        self.at = before
+        self.current = before
         return made
 
     def copy(self, node, **fields) -> Any:
@@ -150,7 +150,7 @@ class _Rewriting:
 
     def new(self, kind: Callable[..., Any], *fields) -> Any:
         """Make a node of the syntax tree where the node is that is being rewritten."""
-        return kind(*fields, lineno=self.at.lineno, col_offset=self.at.col_offset)
+        return kind(*fields, lineno=self.current.lineno, col_offset=self.current.col_offset)
 
     def load(self, name: str, attribute: str, context: ast.expr_context):
         return self.new(ast.Attribute, self.new(ast.Name, name, ast.Load()), attribute, context)
@@ -163,7 +163,7 @@ class _Rewriting:
         return self.call(name, self.visit(first), *[self.new(ast.Lambda, NOTHING, self.visit(one)) for one in rest])
 
     def statements(self, *texts: str):
-        return ast.parse("\n" * (self.at.lineno - 1) + ";".join(texts)).body if texts else []
+        return ast.parse("\n" * (self.current.lineno - 1) + ";".join(texts)).body if texts else []
 
     def function(self, **fields):
         """Rewrite the function: its variables are made first, so that every branch and loop of it can set them."""

@@ -12,23 +12,11 @@ from collections.abc import Callable, Iterator
 
 from .. import layout
 from ..plain import Words, plain
+from . import tape
 from .forward import add_planned, find_depths, lists_are_too_long, note_edges, start_numbering
-from .nodes import Context, Node, Parameter, Plan, Step, whole_lines
+from .nodes import Context, Node, Parameter, Plan, Step
 from .repeats import gradients_once, sums_are_known
-from .tape import (
-    Block,
-    Group,
-    add_clear,
-    add_fill,
-    add_steps,
-    each_group,
-    each_group_backwards,
-    is_wanted,
-    put_in_order,
-    start_tape,
-    use_tape,
-    write_lists,
-)
+from .tape import Block, Group
 
 
 class Gradients:
@@ -50,7 +38,7 @@ class Gradients:
     @plain
     def allocate(self, node: Node) -> None:
         node.gradient = self.context.gradient_top
-        self.context.gradient_top += whole_lines(node.gradient_size)
+        self.context.gradient_top += layout.aligned(node.gradient_size)
         node.set_flag(layout.HAS_GRADIENT)
 
     @plain
@@ -58,7 +46,7 @@ class Gradients:
         """Clear the memory that was assigned since `gradient_top` was `begin`: add an instruction to the tape."""
         end = self.context.gradient_top
         if end > begin:
-            add_clear(self.plan, begin, end - begin)
+            tape.add_clear(self.plan, begin, end - begin)
 
     @plain
     def owner(self, operand) -> tuple:
@@ -104,11 +92,11 @@ def make_ready(gradients: Gradients, group: Group) -> tuple:
     """
     fresh, distinct, aliased = 0, 0, 0
     steps = group.signature.backward
-    for number in range(steps.count):
-        step = steps[number]
-        if is_wanted(group, step, gradients.everything):
+    for k in range(steps.count):
+        step = steps[k]
+        if tape.is_wanted(group, step, gradients.everything):
             targets = Targets(gradients, group, step)
-            bit = 1 << number
+            bit = 1 << k
             if targets.become_aliases():
                 aliased |= bit
             elif targets.are_overwritten():
@@ -145,7 +133,7 @@ class Targets:
 
     @plain
     def are_nodes(self, fit: Callable):
-        """Whether all targets are nodes, and fit(number) holds for each. After one that does not fit, none is tried."""
+        """Whether all targets are nodes for which fit(operand) holds. After one that does not fit, none is tried."""
         good = 1
         for _, operand in self.each_target():
             good = good and operand >= 0 and fit(operand)
@@ -268,12 +256,11 @@ def plan_backward(context, loss, size, everything) -> None:
     that the pass is only planned ahead, and no rows are noted. If `everything` is 1, all nodes get gradients, even
     those that depend on no trained parameter, and aliases have their own.
     """
-    use_tape(Context(context), "backward")
+    tape.use_tape(Context(context), "backward")
     plan = Plan(context)
     gradients = Gradients(plan, loss, everything)
     if is_kept(gradients):
-        for name in KEPT:
-            setattr(plan.context, name, getattr(plan.context, f"backward_{name}"))
+        plan.context.take(plan.context, KEPT, of="backward_{}")
         plan.context.status = layout.READY
         plan.table[layout.SEED_FILL] = plan.node(loss).gradient
         plan.table[layout.SEED_FILL + 1] = size
@@ -303,7 +290,7 @@ def plan_anew(gradients: Gradients, size) -> None:
     plan, context = gradients.plan, gradients.context
     context.backward_plan = -1  # from here on, the tape is no longer that of the kept plan
     context.backward_plans += 1
-    start_tape(context)
+    tape.start_tape(context)
     if not depths_are_known(gradients):
         find_depths_again(gradients)
     find_planned(gradients)
@@ -312,7 +299,7 @@ def plan_anew(gradients: Gradients, size) -> None:
         return
     # The forward plan may have sorted the same nodes already.
     if context.ordered != context.plan or context.ordered_count != context.planned_count:
-        put_in_order(plan)
+        tape.put_in_order(plan)
         context.ordered = -1
     add_all_steps(gradients, size)
     finish(gradients)
@@ -333,8 +320,8 @@ def depths_are_known(gradients: Gradients):
 def find_depths_again(gradients: Gradients) -> None:
     plan, end = gradients.plan, gradients.loss + 1
     start_numbering(plan)
-    for number in range(end):
-        note_edges(plan, plan.node(number), 0)
+    for index in range(end):
+        note_edges(plan, plan.node(index), 0)
     find_depths(plan, 0, end, gradients.has_steps)
     plan.context.fill(one_numbering=0, kept_one_numbering=0, ordered=-1)
 
@@ -349,8 +336,8 @@ def find_planned(gradients: Gradients) -> None:
     """
     plan, context, loss = gradients.plan, gradients.context, gradients.loss
     if context.flags_used:
-        for number in range(context.node_count):
-            plan.node(number).flags &= layout.NEEDS_GRADIENT
+        for index in range(context.node_count):
+            plan.node(index).flags &= layout.NEEDS_GRADIENT
     context.flags_used = 1
     plan.node(loss).set_flag(layout.REACHED | layout.DIFFERENTIATED)
     context.fill(needed_floats=0, needed_index=2, needed_tape=3, planned_count=0, lookup_count=0)
@@ -362,7 +349,8 @@ def find_planned(gradients: Gradients) -> None:
                 list_lookup(plan, node)
                 if gradients.has_steps(node):
                     add_needed(context, node)
-                    add_planned(plan, node, node.signature.number, node.depth_of_all)
+                    # The integer `depth` of a node is counted within its stage.
+                    add_planned(plan, node, node.signature.number, node.depth + plan.stage_begins[node.stage])
 
 
 @plain
@@ -442,15 +430,15 @@ def add_all_steps(gradients: Gradients, size) -> None:
     context.gradient_top = start
     gradients.allocate(plan.node(gradients.loss))
     gradients.clear_from(start)
-    add_fill(plan, layout.SEED_FILL, start, size, 1)
-    for group in each_group_backwards(plan, plan.by_depth, count, Node.runs_with):
+    tape.add_fill(plan, layout.SEED_FILL, start, size, 1)
+    for group in tape.each_group_backwards(plan, plan.by_depth, count, Node.runs_with):
         begin = context.gradient_top
         for _, node in group.each_node():
             gradients.place(node.number)
         gradients.clear_from(begin)
         if group.signature.backward.count:
             add_backward_steps(gradients, group)
-    for group in each_group(plan, plan.by_signature, count, has_same_signature):
+    for group in tape.each_group(plan, plan.by_signature, count, has_same_signature):
         if group.signature.deferred.count:
             add_deferred_steps(group, gradients.everything, search)
 
@@ -459,8 +447,8 @@ def add_all_steps(gradients: Gradients, size) -> None:
 def add_backward_steps(gradients: Gradients, group: Group) -> None:
     steps, everything = group.signature.backward, gradients.everything
     fresh, distinct, aliased = make_ready(gradients, group)
-    block = gradients_once(group, write_lists(group, steps, with_gradients=True), everything)
-    add_steps(group, steps, block, everything, fresh, distinct, left_out=aliased)
+    block = gradients_once(group, tape.write_lists(group, steps, with_gradients=True), everything)
+    tape.add_steps(group, steps, block, everything, fresh, distinct, left_out=aliased)
 
 
 @plain
@@ -470,9 +458,9 @@ def add_deferred_steps(group: Group, everything, search) -> None:
     if sums_are_known(group, search):
         base, columns = signature.once_base, signature.once_columns
     else:
-        written = write_lists(group, signature.deferred, with_gradients=True)
+        written = tape.write_lists(group, signature.deferred, with_gradients=True)
         base, columns = written.base, written.columns
-    add_steps(group, signature.deferred, Block(base, columns), everything)
+    tape.add_steps(group, signature.deferred, Block(base, columns), everything)
 
 
 @plain
@@ -496,5 +484,4 @@ def finish(gradients: Gradients) -> None:
             backward_everything=gradients.everything,
             backward_start=context.gradient_start,
         )
-        for name in KEPT:
-            setattr(context, f"backward_{name}", getattr(context, name))
+        context.take(context, KEPT, to="backward_{}")

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from .. import layout
 from ..plain import Words, plain, popcount
-from .nodes import Context, Node, Plan, Signature, whole_lines
+from .nodes import Context, Node, Plan, Signature
 from .repeats import copy_values, values_once
 from .tape import add_steps, each_group, put_in_order, start_tape, use_tape, write_lists
 
@@ -30,14 +30,14 @@ def number_signature(plan: Plan, signature: Signature) -> None:
     context = plan.context
     if signature.numbering == context.numbering:
         return
-    number = context.numbered
+    index = context.numbered
     signature.numbering = context.numbering
-    signature.number = number
-    context.numbered = number + 1
-    if number < layout.MOST_NUMBERED:
+    signature.number = index
+    context.numbered = index + 1
+    if index < layout.MOST_NUMBERED:
         for word in range(layout.WORDS):
-            plan.predecessors[number * layout.WORDS + word] = 0
-        goes_before(plan, number, number)
+            plan.predecessors[index * layout.WORDS + word] = 0
+        goes_before(plan, index, index)
 
 
 @plain
@@ -55,13 +55,13 @@ def note_edges(plan: Plan, node: Node, earliest, visit: Callable = lambda operan
     """
     signature = node.signature
     number_signature(plan, signature)
-    number = signature.number
+    index = signature.number
     if node.is_later_part:
-        goes_before(plan, node.part_before.signature.number, number)
+        goes_before(plan, node.part_before.signature.number, index)
     for operand in node.record.awaited():
         visit(operand)
         if operand >= earliest:
-            goes_before(plan, plan.node(operand).signature.number, number)
+            goes_before(plan, plan.node(operand).signature.number, index)
 
 
 @plain
@@ -76,16 +76,16 @@ def find_stages(plan: Plan) -> None:
         return
     words = (count + 63) >> 6
     for via in range(count):
-        for number in range(count):
-            row = number * layout.WORDS
+        for index in range(count):
+            row = index * layout.WORDS
             if (predecessors[row + (via >> 6)] >> (via & 63)) & 1:
                 for k in range(words):
                     predecessors[row + k] |= predecessors[via * layout.WORDS + k]
-    for number in range(count):
+    for index in range(count):
         stage = 0
         for k in range(words):
-            stage += popcount(predecessors[number * layout.WORDS + k])
-        plan.stages[number] = stage
+            stage += popcount(predecessors[index * layout.WORDS + k])
+        plan.stages[index] = stage
 
 
 @plain
@@ -101,8 +101,8 @@ def find_depths(plan: Plan, first, last, has_instructions: Callable) -> None:
     for k in range(stages):
         plan.stage_begins[k] = 0
     plan.context.planned_count = 0
-    for number in range(first, last):
-        node = plan.node(number)
+    for index in range(first, last):
+        node = plan.node(index)
         signature = node.signature.number
         stage = plan.stages[signature] if in_stages else 0
         depth = 0
@@ -129,12 +129,12 @@ def find_depths(plan: Plan, first, last, has_instructions: Callable) -> None:
 
 
 @plain
-def add_planned(plan: Plan, node: Node, number, depth) -> None:
-    place = plan.context.planned_count
-    plan.planned[place] = node.number
-    plan.numbers[place] = number
-    plan.depths[place] = depth
-    plan.context.planned_count = place + 1
+def add_planned(plan: Plan, node: Node, signature_index, depth) -> None:
+    position = plan.context.planned_count
+    plan.planned[position] = node.number
+    plan.numbers[position] = signature_index
+    plan.depths[position] = depth
+    plan.context.planned_count = position + 1
 
 
 @plain
@@ -150,8 +150,8 @@ def number_depths(plan: Plan, stages) -> None:
         plan.stage_begins[stage] = deepest
         deepest += size
     plan.context.deepest = deepest
-    for place in range(plan.context.planned_count):
-        plan.depths[place] += plan.stage_begins[plan.by_depth[place]]
+    for position in range(plan.context.planned_count):
+        plan.depths[position] += plan.stage_begins[plan.by_depth[position]]
 
 
 # Records are compared in chunks of so many integers; only after each chunk does the loop check for a difference.
@@ -172,8 +172,7 @@ def plan_forward(context, begin, end, inputs_at, inputs_begin, inputs_end) -> No
     inputs = Inputs(plan, inputs_at, inputs_begin, inputs_end - inputs_begin)
     if is_kept(plan, begin, end, inputs):
         inputs.take()
-        for name in KEPT:
-            setattr(plan.context, name, getattr(plan.context, f"kept_{name}"))
+        plan.context.take(plan.context, KEPT, of="kept_{}")
         plan.context.status = layout.READY
     else:
         plan_anew(plan, inputs, begin, end)
@@ -188,8 +187,8 @@ class Inputs:
 
     @plain
     def take(self) -> None:
-        for place in range(self.count):
-            self.memory[self.start + place] = self.source[self.begin + place]
+        for k in range(self.count):
+            self.memory[self.start + k] = self.source[self.begin + k]
 
 
 @plain
@@ -204,11 +203,11 @@ def is_kept(plan: Plan, begin, end, inputs: Inputs):
         return 0
     if context.kept_start != inputs.start:
         return 0
-    place, difference = 0, 0
-    while place < end and difference == 0:
-        for k in range(min(end - place, CHUNK)):
-            difference |= plan.new_records[place + k] ^ plan.kept_records[place + k]
-        place += CHUNK
+    position, difference = 0, 0
+    while position < end and difference == 0:
+        for k in range(min(end - position, CHUNK)):
+            difference |= plan.new_records[position + k] ^ plan.kept_records[position + k]
+        position += CHUNK
     return difference == 0
 
 
@@ -221,12 +220,12 @@ def plan_anew(plan: Plan, inputs: Inputs, begin, end) -> None:
     forget_nodes(plan, begin)
     if begin == 0:
         context.flags_used = 0
-    for place in range(begin, end):
-        plan.records[place] = plan.new_records[place]
+    for position in range(begin, end):
+        plan.records[position] = plan.new_records[position]
     earliest = context.node_count
     start_numbering(plan)
     add_nodes(plan, inputs, begin, end)
-    values = inputs.start + whole_lines(inputs.count)
+    values = inputs.start + layout.aligned(inputs.count)
     top = values + context.needed_floats
     context.needed_floats = top - inputs.start
     if top > context.arena_end or lists_are_too_long(context):
@@ -262,16 +261,16 @@ def add_nodes(plan: Plan, inputs: Inputs, begin, end) -> None:
     """
     context = plan.context
     earliest = context.node_count
-    number, position, floats, index, tape, aliases = earliest, begin, 0, 0, 0, 0
+    node_index, position, floats, index, tape, aliases = earliest, begin, 0, 0, 0, 0
     rebase = inputs.start - inputs.begin
     while position < end:
         record = plan.record(position)
         whole, attributes = record.signature, record.attributes
         for k in range(whole.constants):
             plan.records[attributes + k] += rebase
-        first = number
+        first = node_index
         for part in range(record.part_count):
-            node = plan.node(number)
+            node = plan.node(node_index)
             node.fill(signature=whole.part(part).start, operands=record.start, first_part=first)
             note_operands(plan, node, earliest)
             signature = node.signature
@@ -286,13 +285,13 @@ def add_nodes(plan: Plan, inputs: Inputs, begin, end) -> None:
             elif kind == layout.INPUT:
                 node.value = plan.records[attributes]  # the address of the value
             else:
-                plan.aliases[aliases] = number
+                plan.aliases[aliases] = node_index
                 aliases += 1
                 if kind == layout.APART:
                     context.one_numbering = 0
-            number += 1
+            node_index += 1
         position = attributes + whole.attributes
-    context.fill(node_count=number, needed_floats=floats, needed_index=index, needed_tape=tape, alias_count=aliases)
+    context.fill(node_count=node_index, needed_floats=floats, needed_index=index, needed_tape=tape, alias_count=aliases)
 
 
 @plain
@@ -352,8 +351,7 @@ def add_all_steps(plan: Plan) -> None:
 def keep(plan: Plan, inputs: Inputs, end) -> None:
     """Keep this plan of a whole graph, whose records have `end` integers, to use it again for equal records."""
     context = plan.context
-    for place in range(end):
-        plan.kept_records[place] = plan.new_records[place]
+    for position in range(end):
+        plan.kept_records[position] = plan.new_records[position]
     context.fill(kept_end=end, kept_inputs=inputs.count, kept_start=inputs.start)
-    for name in KEPT:
-        setattr(context, f"kept_{name}", getattr(context, name))
+    context.take(context, KEPT, to="kept_{}")

@@ -52,8 +52,8 @@ class Steps(PlannerStruct):
         super().__init__(signature.words, signature.start + layout.SIGNATURE[f"{direction}_begin"])
         self.signature = signature
 
-    def __getitem__(self, number) -> Step:
-        return Rows(Step, self.words, self.signature.start + self.begin)[number]
+    def __getitem__(self, index) -> Step:
+        return Rows(Step, self.words, self.signature.start + self.begin)[index]
 
 
 class Signature(PlannerStruct):
@@ -76,11 +76,11 @@ class Signature(PlannerStruct):
         return Steps(self, "deferred")
 
     @plain
-    def part(self, number) -> Signature:
-        """Return the signature of part `number`; without parts, this one. The last one listed serves all later ones."""
+    def part(self, index) -> Signature:
+        """Return the signature of part `index`; without parts, this one. The last one listed serves all later ones."""
         count = self.part_count
-        place = self.start if count == 0 else self.words[self.parts + min(number, count - 1)]
-        return Signature(self.words, place)
+        start = self.start if count == 0 else self.words[self.parts + min(index, count - 1)]
+        return Signature(self.words, start)
 
 
 class Plan:
@@ -100,9 +100,9 @@ class Plan:
             raise AttributeError(f"there is no buffer {name!r} among {', '.join(layout.BUFFERS)}")
         return self._buffers[name]
 
-    def node(self, number) -> Node:
-        node = self._nodes[number]
-        node.plan, node.number = self, number
+    def node(self, index) -> Node:
+        node = self._nodes[index]
+        node.plan, node.number = self, index
         return node
 
     def parameter(self, row) -> Parameter:
@@ -112,8 +112,8 @@ class Plan:
         """Return the parameter in row -1 - `operand` of the parameter table."""
         return self.parameter(-1 - operand)
 
-    def signature(self, place) -> Signature:
-        return Signature(self.table, place)
+    def signature(self, start) -> Signature:
+        return Signature(self.table, start)
 
     @plain
     def record(self, position) -> Record:
@@ -142,8 +142,8 @@ class Record:
     def __init__(self, plan: Plan, start, signature: Signature):
         self.plan, self.start, self.signature = plan, start, signature
 
-    def operand(self, number):
-        return self.plan.records[self.start + number]
+    def operand(self, index):
+        return self.plan.records[self.start + index]
 
     @property
     def whole(self) -> Signature:
@@ -175,9 +175,9 @@ class Record:
         return self.attributes + self.signature.attributes
 
     @plain
-    def with_each(self, number, number_each):
-        """Return `number`, plus `number_each` for each operand that shares the view EACH."""
-        return number + number_each * self.each_count if number_each else number
+    def with_each(self, amount, amount_each):
+        """Return `amount`, plus `amount_each` for each operand that shares the view EACH."""
+        return amount + amount_each * self.each_count if amount_each else amount
 
     @property
     @plain
@@ -202,8 +202,8 @@ class Record:
         for turn in range(1 + signature.waits_each):
             first = signature.waits_from if turn == 0 else self.each_start
             count = self._listed(signature) if turn == 0 else self.each_count
-            for number in range(count):
-                yield self.operand(first + number)
+            for k in range(count):
+                yield self.operand(first + k)
 
     @plain
     def _listed(self, signature: Signature):
@@ -249,11 +249,6 @@ class Node(PlannerStruct):
         return self.plan.node(self.number - 1)
 
     @property
-    def depth_of_all(self):
-        """The node's depth among all nodes. (Its integer `depth` is its depth among the nodes of its stage.)"""
-        return self.depth + self.plan.stage_begins[self.stage]
-
-    @property
     def size(self):
         signature = self.signature
         return self.record.with_each(signature.size, signature.size_each)
@@ -265,7 +260,7 @@ class Node(PlannerStruct):
     @property
     def room(self):
         """How many floats of memory the node takes: `size`, rounded up to whole cache lines."""
-        return whole_lines(self.size)
+        return layout.aligned(self.size)
 
     @property
     def columns(self):
@@ -300,7 +295,3 @@ class Node(PlannerStruct):
     def runs_with(self, other: Node):
         """Whether one instruction computes both: they have one signature, so one stage, and one depth in this stage."""
         return self.signature_at == other.signature_at and self.depth == other.depth
-
-
-def whole_lines(floats):
-    return (floats + (layout.CACHE_LINE - 1)) & -layout.CACHE_LINE

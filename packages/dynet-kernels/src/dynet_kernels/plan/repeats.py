@@ -13,7 +13,7 @@ from typing import Any
 
 from .. import layout
 from ..plain import plain
-from .nodes import Steps, whole_lines
+from .nodes import Steps
 from .tape import Block, Group, add_instruction, is_wanted
 
 LEAST_COLUMNS = 8  # in smaller groups, equal columns are not looked for
@@ -39,15 +39,15 @@ class Equal:
     count: Any
 
     @property
-    def found(self):
+    def pays(self):
         """Whether there are enough equal columns, so that some are left out."""
         return self.count != self.block.columns
 
     def number_of(self, column):
         return self.group.plan.numbers_of_columns[column]
 
-    def first_column(self, number):
-        return self.group.plan.numbers_of_columns[self.block.columns + number]
+    def first_column(self, index):
+        return self.group.plan.numbers_of_columns[self.block.columns + index]
 
     def address(self, view, side, column):
         """Return the address of a column of the group, from the list of values (side 0) or gradients (1) of a view."""
@@ -59,36 +59,31 @@ class Equal:
 
         The gradients of the nodes themselves are replaced by those from address `sums` on, `width` floats per column.
         """
-        context, index, signature, count = (
-            self.group.plan.context,
-            self.group.plan.index,
-            self.group.signature,
-            self.count,
-        )
-        base = context.index_top
-        for number in range(signature.view_count):
-            view = signature.views[number]
-            start = base + 2 * number * count
-            for place in range(count):
-                index[start + place] = self.address(number, 0, self.first_column(place))
+        context, index = self.group.plan.context, self.group.plan.index
+        signature, count, base = self.group.signature, self.count, context.index_top
+        for k in range(signature.view_count):
+            view = signature.views[k]
+            start = base + 2 * k * count
+            for column in range(count):
+                index[start + column] = self.address(k, 0, self.first_column(column))
             if with_gradients:
                 start_of_sums = sums + view.offset
-                for place in range(count):
+                for column in range(count):
                     if view.source == layout.SELF:
-                        index[start + count + place] = start_of_sums + place * width
+                        index[start + count + column] = start_of_sums + column * width
                     else:
-                        index[start + count + place] = self.address(number, 1, self.first_column(place))
+                        index[start + count + column] = self.address(k, 1, self.first_column(column))
         context.index_top = base + 2 * count * signature.view_count
         return Block(base, count)
 
     @plain
     def each_repeated(self) -> Iterator[tuple]:
         """Loop over the columns that equal earlier ones. Yield how many there were before, and the column."""
-        place = 0
+        count = 0
         for column in range(self.block.columns):
             if self.first_column(self.number_of(column)) != column:
-                yield place, column
-                place += 1
+                yield count, column
+                count += 1
 
     @plain
     def add_step(self, kind: int, count, shared: int):
@@ -112,8 +107,8 @@ def find_equal(group: Group, block: Block, gradients=0) -> Equal:
     is_some = columns >= LEAST_COLUMNS and columns < 1 << COLUMN_BITS
     if view != layout.NO_VIEW and is_some and 2 * columns <= group.plan.context.bucket_count:
         work = 0
-        for number in range(signature.forward.count):
-            work += signature.forward[number].work
+        for k in range(signature.forward.count):
+            work += signature.forward[k].work
         if work >= max(LEAST_WORK, LEAST_WORK_EACH * (signature.size + signature.size_each)):
             first = number_columns(Equal(group, block, columns), view, gradients)
             if first * LEAST_PART <= columns * (LEAST_PART - 1):
@@ -162,19 +157,19 @@ def values_once(group: Group, block: Block) -> tuple[Equal, Block]:
     Return what `copy_values` needs, and the new lists, or `block` itself if nothing is left out.
     """
     equal = find_equal(group, block)
-    base = equal.write(with_gradients=False).base if equal.found else block.base
+    base = equal.write(with_gradients=False).base if equal.pays else block.base
     return equal, Block(base, equal.count)
 
 
 @plain
 def copy_values(equal: Equal) -> None:
     index = equal.group.plan.index
-    if equal.found:
+    if equal.pays:
         count = equal.block.columns - equal.count
         base = equal.add_step(COPY, count, layout.BY_COLUMNS)
-        for place, column in equal.each_repeated():
-            index[base + place] = equal.address(0, 0, column)
-            index[base + count + place] = equal.address(0, 0, equal.first_column(equal.number_of(column)))
+        for k, column in equal.each_repeated():
+            index[base + k] = equal.address(0, 0, column)
+            index[base + count + k] = equal.address(0, 0, equal.first_column(equal.number_of(column)))
 
 
 @plain
@@ -187,24 +182,24 @@ def gradients_once(group: Group, block: Block, everything) -> Block:
     signature, context, index = group.signature, group.plan.context, group.plan.index
     to_operand, base = 0, block.base
     if signature.determined_by != layout.NO_VIEW:
-        for number in range(signature.backward.count):
-            if is_wanted(group, signature.backward[number], everything):
+        for k in range(signature.backward.count):
+            if is_wanted(group, signature.backward[k], everything):
                 to_operand = 1
     equal = find_equal(group, block, to_operand)
-    if equal.found:
+    if equal.pays:
         count = equal.count
-        width = whole_lines(signature.size + signature.size_each)
+        width = layout.aligned(signature.size + signature.size_each)
         sums = context.gradient_top
         context.gradient_top = sums + count * width
         copied = equal.add_step(COPY, count, layout.BY_COLUMNS)
-        for number in range(count):
-            index[copied + number] = sums + number * width
-            index[copied + count + number] = equal.address(0, 1, equal.first_column(number))
+        for k in range(count):
+            index[copied + k] = sums + k * width
+            index[copied + count + k] = equal.address(0, 1, equal.first_column(k))
         others = block.columns - count
         added = equal.add_step(ADD, others, layout.ALONE)
-        for place, column in equal.each_repeated():
-            index[added + place] = sums + equal.number_of(column) * width
-            index[added + others + place] = equal.address(0, 1, column)
+        for k, column in equal.each_repeated():
+            index[added + k] = sums + equal.number_of(column) * width
+            index[added + others + k] = equal.address(0, 1, column)
         base = equal.write(with_gradients=True, sums=sums, width=width).base
         signature.fill(once_base=base, once_columns=count, once_nodes=group.count, once_search=context.searches)
     return Block(base, equal.count)

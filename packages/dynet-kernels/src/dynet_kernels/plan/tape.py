@@ -48,20 +48,20 @@ def move_in_order(count, keys: Words, key_count, counters: Words, lists: Sequenc
         counters[k + 1] += counters[k]
     for k in range(count):
         key = keys[k]
-        place = counters[key]
-        counters[key] = place + 1
+        position = counters[key]
+        counters[key] = position + 1
         for source, target in lists:
-            target[place] = source[k]
+            target[position] = source[k]
 
 
 class Group:
-    """`count` nodes of one signature, adjacent in the list `order` from place `begin` on. `group[k]` is the k-th."""
+    """`count` nodes of one signature, adjacent in the list `order` from index `begin` on. `group[k]` is the k-th."""
 
     def __init__(self, plan: Plan, order: Words, begin, count):
         self.plan, self.order, self.begin, self.count = plan, order, begin, count
 
-    def __getitem__(self, place) -> Node:
-        return self.plan.node(self.order[self.begin + place])
+    def __getitem__(self, k) -> Node:
+        return self.plan.node(self.order[self.begin + k])
 
     @property
     def signature(self):
@@ -69,8 +69,8 @@ class Group:
 
     @plain
     def each_node(self) -> Iterator[tuple]:
-        for place in range(self.count):
-            yield place, self[place]
+        for k in range(self.count):
+            yield k, self[k]
 
 
 @plain
@@ -117,14 +117,14 @@ def write_lists(group: Group, steps: Steps, with_gradients: bool = False) -> Blo
     base, columns, count = context.index_top, group_columns(group), signature.view_count
     one_column = signature.columns == 1 and signature.columns_each == 0
     read, read_first = steps.lists, steps.first_lists
-    for number in range(count):
+    for k in range(count):
         # Lists from MOST_LISTS on have no bits: if a step reads one of them, all bits of `read` are set.
-        bits = min(2 * number, layout.MOST_LISTS - 2)
+        bits = min(2 * k, layout.MOST_LISTS - 2)
         whole, first = (read >> bits) & 3, (read_first >> bits) & 3
-        values = base + 2 * number * columns
+        values = base + 2 * k * columns
         gradients = values + columns
         sides = [("value", 1, values), ("gradient", 2, gradients)] if with_gradients else [("value", 1, values)]
-        lists = Lists(group, signature.views[number], sides)
+        lists = Lists(group, signature.views[k], sides)
         if one_column and lists.is_direct:
             lists.write_direct(whole, first)
         elif whole | first:
@@ -172,15 +172,15 @@ class Lists:
             count = self.group.count if whole & bit else 1 if first & bit else 0
             # The first two cases are there for speed only.
             if self.source >= 0:
-                for place in range(count):
-                    operand = self.group[place].record.operand(self.source)
-                    self.index[start + place] = self.offset + self.plan.address(operand, field)
+                for k in range(count):
+                    operand = self.group[k].record.operand(self.source)
+                    self.index[start + k] = self.offset + self.plan.address(operand, field)
             elif self.source == layout.SELF:
-                for place in range(count):
-                    self.index[start + place] = self.offset + getattr(self.group[place], field)
+                for k in range(count):
+                    self.index[start + k] = self.offset + getattr(self.group[k], field)
             else:
-                for place in range(count):
-                    self.index[start + place] = self._beside(self.group[place], field)
+                for k in range(count):
+                    self.index[start + k] = self._beside(self.group[k], field)
 
     @plain
     def write_all(self) -> None:
@@ -200,17 +200,17 @@ class Lists:
         period, stride, first = view.period, view.stride, record.each_start
         for k in range(record.each_count):
             operand = record.operand(first + k)
-            for field, _, list_at in self.sides:
+            for field, _, list_start in self.sides:
                 start = self.offset + self.plan.address(operand, field)
-                place = list_at + begin + k * period
+                position = list_start + begin + k * period
                 for column in range(period):
-                    self.index[place + column] = start + column * stride
+                    self.index[position + column] = start + column * stride
 
     @plain
     def _write_columns(self, node: Node, begin) -> None:
         """Write the addresses of a node's columns, for a view with any source but EACH. `begin` columns come before."""
         view, attributes = self.view, node.record.attributes
-        starts = [(self.start_of(node, field), list_at + begin) for field, _, list_at in self.sides]
+        starts = [(self.start_of(node, field), list_start + begin) for field, _, list_start in self.sides]
         period, stride, outer = view.period, view.stride, view.outer
         index, index_step, scale = view.index, view.index_step, view.scale
         for column in range(node.columns):
@@ -219,8 +219,8 @@ class Lists:
                 move = column % period * stride + column // period * outer
             if index >= 0:
                 move += self.plan.records[attributes + index + column * index_step] * scale
-            for start, place in starts:
-                self.index[place + column] = start + move
+            for start, position in starts:
+                self.index[position + column] = start + move
 
     @plain
     def start_of(self, node: Node, field: str):
@@ -248,8 +248,7 @@ CLEAR_WORK = 100  # an estimate of how many picoseconds one thread takes to set 
 
 def use_tape(context: Context, direction: str) -> None:
     """Select the tape and address lists that planning and running use from now on: "forward" or "backward"."""
-    for name in ("index", "tape", "index_end", "tape_end"):
-        setattr(context, name, getattr(context, f"{direction}_{name}"))
+    context.take(context, ("index", "tape", "index_end", "tape_end"), of=direction + "_{}")
 
 
 def start_tape(context: Context) -> None:
@@ -270,12 +269,12 @@ def add_instruction(
     way = way_to_share(plan, shared, count, distinct) if work >= plan.limits.least_instruction else layout.ALONE
     if way != layout.ALONE:
         context.shared_work += work
-    number = context.tape_count
-    instruction = Rows(Instruction, plan.tape)[number]
+    row = context.tape_count
+    instruction = Rows(Instruction, plan.tape)[row]
     instruction.fill(opcode=opcode, base=base, count=count, parameters=parameters, fresh=fresh, shared=way)
-    context.tape_count = number + 1
+    context.tape_count = row + 1
     if Words(context.code)[opcode // SHARD] == 0:
-        context.fill(status=layout.NO_CODE, row=number)
+        context.fill(status=layout.NO_CODE, row=row)
 
 
 @plain
@@ -293,10 +292,10 @@ def way_to_share(plan: Plan, shared, count, distinct):
     return layout.BY_COLUMNS if may_by_columns and count >= COLUMNS_EACH * plan.limits.threads else layout.BY_ROWS
 
 
-def add_fill(plan: Plan, parameters: int, start, size, number) -> None:
-    """Append an instruction that sets `size` floats at `start` to `number`; these are in `table`, at `parameters`."""
-    for place, value in enumerate((start, size, number)):
-        plan.table[parameters + place] = value
+def add_fill(plan: Plan, parameters: int, start, size, value) -> None:
+    """Append an instruction that sets `size` floats at `start` to `value`; these are in `table`, at `parameters`."""
+    for k, integer in enumerate((start, size, value)):
+        plan.table[parameters + k] = integer
     add_instruction(plan, layout.FILL, 0, 1, parameters)
 
 
@@ -316,21 +315,12 @@ def add_steps(group: Group, steps: Steps, block: Block, everything=0, fresh=0, d
     gradients, `distinct` steps add to a different gradient for each node, so that threads can share them by columns,
     and `left_out` steps have nothing to do.
     """
-    columns = block.columns
-    for number in range(steps.count):
-        step = steps[number]
-        if not (left_out >> number) & 1 and is_wanted(group, step, everything):
-            add_instruction(
-                group.plan,
-                step.opcode,
-                block.base,
-                columns,
-                step.parameters,
-                (fresh >> number) & 1,
-                step.shared,
-                columns * step.work,
-                (distinct >> number) & 1,
-            )
+    base, columns = block.base, block.columns
+    for k in range(steps.count):
+        step = steps[k]
+        if not (left_out >> k) & 1 and is_wanted(group, step, everything):
+            first = step.opcode, base, columns, step.parameters
+            add_instruction(group.plan, *first, (fresh >> k) & 1, step.shared, columns * step.work, (distinct >> k) & 1)
 
 
 @plain
@@ -346,9 +336,9 @@ def is_wanted(group: Group, step: Step, everything):
 @plain
 def _is_needed(group: Group, operand, everything):
     plan = group.plan
-    place, needed = 0, 0
-    while place < group.count and not needed:
-        node = group[place]
+    position, needed = 0, 0
+    while position < group.count and not needed:
+        node = group[position]
         record = node.record
         if operand >= 0:
             needed = plan.needs_gradient(record.operand(operand), everything)
@@ -360,5 +350,5 @@ def _is_needed(group: Group, operand, everything):
             needed = everything | node.part_before.needs_gradient
         else:
             needed = everything | node.needs_gradient
-        place += 1
+        position += 1
     return needed

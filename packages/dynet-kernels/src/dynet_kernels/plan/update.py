@@ -27,8 +27,8 @@ def plan_gradient_norm(context, opcode, first, last, states, dense, total_at) ->
     start_tape(plan.context)
     check_room(plan, last, states, dense, 1)
     if plan.context.status == layout.READY:
-        for number in range(first, last):
-            updated = Updated(plan, number, states, dense)
+        for row in range(first, last):
+            updated = Updated(plan, row, states, dense)
             if updated.columns and updated.parameter.needs_gradient:
                 updated.write_list(0, updated.parameter.gradient, updated.width)
                 plan.index[plan.context.index_top + updated.columns] = total_at
@@ -48,8 +48,8 @@ def plan_update(context, opcode, count, states, numbers, numbers_at, dense) -> N
     start_tape(plan.context)
     check_room(plan, count, states, dense, views)
     if plan.context.status == layout.READY:
-        for number in range(count):
-            updated = Updated(plan, number, states, dense)
+        for row in range(count):
+            updated = Updated(plan, row, states, dense)
             if updated.parameter.needs_gradient and updated.row.chosen:
                 if updated.columns:
                     updated.write_list(0, updated.parameter.value, updated.width)
@@ -67,42 +67,42 @@ def plan_update(context, opcode, count, states, numbers, numbers_at, dense) -> N
 def check_room(plan: Plan, rows, states, dense, views) -> None:
     """Set `status` to TOO_SMALL if `index` has no room for the lists of the first `rows` parameters, two per view."""
     needed = 0
-    for number in range(rows):
-        needed += 2 * views * Updated(plan, number, states, dense).columns
+    for row in range(rows):
+        needed += 2 * views * Updated(plan, row, states, dense).columns
     if needed > plan.context.index_end:
         plan.context.fill(status=layout.TOO_SMALL, needed_index=needed)
 
 
 class Updated:
-    """The parameter in row `number` of a trainer's table, and the columns that the pass works on.
+    """The parameter in row `index` of a trainer's table, and the columns that the pass works on.
 
     If `whole`, all of it is one column. Otherwise it is a lookup table, and each touched row is a column; if `dense` is
     1, lookup tables are whole, too. `states` is how many tensors the trainer keeps for each parameter.
     """
 
     @plain
-    def __init__(self, plan: Plan, number, states, dense):
+    def __init__(self, plan: Plan, index, states, dense):
         self.plan = plan
-        self.row = Update(plan.table, number * (len(layout.UPDATE) + states))
+        self.row = Update(plan.table, index * (len(layout.UPDATE) + states))
         parameter = plan.parameter(self.row.parameter)
         self.parameter, self.width, self.rows = parameter, parameter.width, parameter.rows
         self.touched = Words(parameter.touched)
         self.whole = parameter.touched == 0 or dense or self.touched[1 + 2 * self.rows]
         self.columns = 1 if self.whole else self.touched[0]
 
-    def state(self, number):
-        return self.plan.table[self.row.start + len(layout.UPDATE) + number]
+    def state(self, index):
+        return self.plan.table[self.row.start + len(layout.UPDATE) + index]
 
     @plain
     def write_list(self, view, start, width) -> None:
         """Write the first address list of a view: column c is at `start` + `width` * (its row of the lookup table)."""
         index = self.plan.index
-        list_at = self.plan.context.index_top + 2 * view * self.columns
+        list_start = self.plan.context.index_top + 2 * view * self.columns
         if self.whole:
-            index[list_at] = start
+            index[list_start] = start
         else:
             for column in range(self.columns):
-                index[list_at + column] = start + self.touched[1 + column] * width
+                index[list_start + column] = start + self.touched[1 + column] * width
 
     @plain
     def add_instruction(self, opcode, views, work_each) -> None:
@@ -114,8 +114,8 @@ class Updated:
         size = row.floats if self.whole else self.width
         row.column = size
         work, way = self.columns * size * work_each, layout.BY_ROWS if work_each else layout.ALONE
-        size_at = row.start + layout.UPDATE.column
-        add_instruction(self.plan, opcode, context.index_top, self.columns, size_at, shared=way, work=work)
+        size_offset = row.start + layout.UPDATE.column
+        add_instruction(self.plan, opcode, context.index_top, self.columns, size_offset, shared=way, work=work)
         context.index_top += 2 * views * self.columns
 
     @plain

@@ -37,18 +37,18 @@ class Array:
     @plain
     def __init__(self, here: Here, x: Item, integers: bool = False):
         need(x.type == here.shared.array)
-        at, view = x.address, Buffer(on_stack(len(words.BUFFER)))
-        self.count = described(at, view, INTEGERS) if integers else extern("dynet_read_array", at, view.address)
+        source, view = x.address, Buffer(on_stack(len(words.BUFFER)))
+        self.count = described(source, view, INTEGERS) if integers else extern("dynet_read_array", source, view.address)
         need(self.count > 0)
         self.view, self.begin, self.dims, self.item = view, view.begin, dims_of(view), view.item
         self.shape, self.step = Words(view.shape), Words(view.strides)[0]
-        self.sizes = [self.shape[place] if place < self.dims else 0 for place in PLACES]
+        self.sizes = [self.shape[k] if k < self.dims else 0 for k in PLACES]
 
     @plain
-    def integer(self, place, limit):
+    def integer(self, index, limit):
         """Return an integer of an array of one dimension, which must be at least 0 and below `limit`."""
-        at = self.begin + place * self.step
-        return below(limit, Words(at)[0] if self.item == 8 else Words(at, "int32")[0])
+        address = self.begin + index * self.step
+        return below(limit, Words(address)[0] if self.item == 8 else Words(address, "int32")[0])
 
     @plain
     def store(self, inputs: Words, start) -> None:
@@ -62,24 +62,24 @@ def dims_of(view: Buffer):
 @plain
 def has_format(view: Buffer, *formats: tuple[int, str]):
     # The first two bytes of the format string are the letter and the 0 that ends the string.
-    letter, found = Words(view.format, "int16")[0], 0
+    letter, known = Words(view.format, "int16")[0], 0
     for size, letters in formats:
         if view.item == size and is_one_of(letter, map(ord, letters)):
-            found = 1
-    return found
+            known = 1
+    return known
 
 
 @plain
-def described(array_at, view: Buffer, formats: dict):
+def described(address, view: Buffer, formats: dict):
     """Describe a numpy array in a Py_buffer. Return how many numbers it has; 0 if they cannot be read."""
-    if extern("PyObject_GetBuffer", array_at, view.address, STRIDED | FORMAT, returns="int32") != 0:
+    if extern("PyObject_GetBuffer", address, view.address, STRIDED | FORMAT, returns="int32") != 0:
         extern("PyErr_Clear")
         return 0
     count, dims = 0, dims_of(view)
     if dims > 0 and dims <= words.MOST_DIMS:
         count = has_format(view, *formats.values())
-        for place in range(dims):
-            count *= Words(view.shape)[place]
+        for k in range(dims):
+            count *= Words(view.shape)[k]
     extern("PyBuffer_Release", view.address)
     return count
 
@@ -98,9 +98,9 @@ def copy_array(shared: Shared, view_at, count, target_at):
         if has_format(view, form):
             for column in range(count // rows):
                 source, rest = view.begin, column
-                for place in range(1, dims_of(view)):
-                    source += rest % shape[place] * strides[place]
-                    rest //= shape[place]
+                for k in range(1, dims_of(view)):
+                    source += rest % shape[k] * strides[k]
+                    rest //= shape[k]
                 first = column * rows
                 if step == item:
                     near = Words(source, dtype)
@@ -123,16 +123,16 @@ class Stack:
         need(first.dims < words.MOST_DIMS)
         self.here, self.arrays, self.first = here, arrays, first
         self.dims, self.count = first.dims + 1, first.count * arrays.size
-        self.sizes = [arrays.size if first.dims == place else first.sizes[place] for place in PLACES]
+        self.sizes = [arrays.size if first.dims == k else first.sizes[k] for k in PLACES]
 
     @plain
     def store(self, inputs: Words, start) -> None:
-        for number in range(self.arrays.size):
-            array = Array(self.here, self.arrays[number])
+        for k in range(self.arrays.size):
+            array = Array(self.here, self.arrays[k])
             need(array.dims == self.first.dims)
             for size, expected in zip(array.sizes, self.first.sizes):
                 need(size == expected)
-            array.store(inputs, start + number * self.first.count)
+            array.store(inputs, start + k * self.first.count)
 
 
 class Numbers:
@@ -144,16 +144,16 @@ class Numbers:
         self.count = rows.size * self.columns
         self.sizes = [rows.size, self.columns][2 - dims :]
 
-    def row(self, number) -> Items:
-        return self.here.items(self.rows[number]) if self.dims else self.rows
+    def row(self, index) -> Items:
+        return self.here.items(self.rows[index]) if self.dims else self.rows
 
     @plain
     def store(self, inputs: Words, start) -> None:
-        for number in range(self.rows.size):
-            row = self.row(number)
+        for k in range(self.rows.size):
+            row = self.row(k)
             need(row.size == self.columns)
             for column in range(self.columns):
-                inputs[start + number + column * self.rows.size] = self.here.number(row[column])
+                inputs[start + k + column * self.rows.size] = self.here.number(row[column])
 
 
 @entry
@@ -165,7 +165,7 @@ def read_flat(here: Here, x: Item, use: Callable):
     """
     if x.type == here.shared.array:
         return use(Array(here, x))
-    one = Items(x.place, 1)
+    one = Items(x.slot, 1)
     if not here.is_sequence(x):
         return use(Numbers(here, one, 0))
     need(here.items(x).size > 0)
@@ -189,7 +189,7 @@ def read(here: Here, x: Item, use: Callable):
 def read_indices(here: Here, x: Item, use: Callable, or_one: bool = False):
     """Return `use(count, at)` for the integers of a list, tuple or array of one dimension; with `or_one`, also for one.
 
-    `at(place, limit)` is one of them. It must be at least 0 and below `limit`.
+    `at(index, limit)` is one of them. It must be at least 0 and below `limit`.
     """
     if x.type == here.shared.array:
         array = Array(here, x, integers=True)
@@ -198,10 +198,10 @@ def read_indices(here: Here, x: Item, use: Callable, or_one: bool = False):
     need(or_one or here.is_sequence(x))
     items = here.one_or_all(x)
 
-    def at(place, limit):
-        return below(limit, here.index(items[place]))
+    def integer_at(index, limit):
+        return below(limit, here.index(items[index]))
 
-    return use(items.size, at)
+    return use(items.size, integer_at)
 
 
 @recording(1, key=words.ARRAY_KEY)
@@ -222,8 +222,8 @@ def array(here: Here, function: Function, given: Items):
 @plain
 def tensor(here: Here, function: Function, batched, values: Array | Stack | Numbers):
     key = on_stack(words.ARRAY_KEY)
-    for place, size in enumerate(values.sizes):
-        key[place + 1] = size
+    for k, size in enumerate(values.sizes):
+        key[k + 1] = size
     row = find_shape(function, key, values.dims, values.stacked or batched)
     new = new_input(here, row, values.count)
     values.store(new.floats, new.first)
@@ -266,14 +266,14 @@ def sparse(here: Here, function: Function, given: Items):
     other = new.floats[new.first]
     for element in range(count):
         new.floats[new.first + element] = other
-    for number in range(values.size):
-        place, stride = new.first, 1
+    for k in range(values.size):
+        offset, stride = new.first, 1
         for axis in range(shape.size):
             indices, size = here.items(axes[axis]), key[axis + 1]
             need(indices.size == values.size)
-            place += below(size, here.index(indices[number])) * stride
+            offset += below(size, here.index(indices[k])) * stride
             stride *= size
-        new.floats[place] = here.number(values[number])
+        new.floats[offset] = here.number(values[k])
     return new.finish(row.result)
 
 
@@ -286,13 +286,13 @@ def one_hot(here: Here, function: Function, size: Item, given: Item):
     rows = here.index(size)
     need(rows > 0)
 
-    def use(columns, at: Callable):
+    def use(columns, integer_at: Callable):
         row, count = find(function, rows, columns), rows * columns
         new = new_input(here, row, count)
-        for place in range(count):
-            new.floats[new.first + place] = 0
+        for k in range(count):
+            new.floats[new.first + k] = 0
         for column in range(columns):
-            new.floats[new.first + column * rows + at(column, rows)] = 1
+            new.floats[new.first + column * rows + integer_at(column, rows)] = 1
         return new.finish(row.result)
 
     return read_indices(here, given, use, or_one=True)

@@ -32,9 +32,9 @@ EMPTY = (
 """The words of a graph that are 0 after it was renewed."""
 
 
-def outgrow(graph: Graph, buffer_at) -> None:
-    Words(buffer_at - LINK)[0] = graph.outgrown
-    graph.outgrown = buffer_at
+def outgrow(graph: Graph, address) -> None:
+    Words(address - LINK)[0] = graph.outgrown
+    graph.outgrown = address
 
 
 @c_function("dynet_make_room")
@@ -72,8 +72,8 @@ def take(here: Here, function: Function, given: Item, before: int):
     need(given.type == here.shared.tuple)
     numbers = here.items(given)
     new = NewRecord(here, 0, before + numbers.size)
-    for place in range(numbers.size):
-        new.floats[new.first + before + place] = here.number(numbers[place])
+    for k in range(numbers.size):
+        new.floats[new.first + before + k] = here.number(numbers[k])
     if before:
         put_key(here.shared, here.graph, new.first + 1)
     here.graph.inputs_length = new.first + new.inputs

@@ -90,6 +90,6 @@ def new_reference(address: Any) -> Any:
 def call_python(function, *objects):
     """Call a Python function with these objects. Return its result, or NULL if it has raised an error."""
     given = on_stack(len(objects))
-    for place, x in enumerate(objects):
-        given[place] = x
+    for k, x in enumerate(objects):
+        given[k] = x
     return extern("PyObject_Vectorcall", function, given.address, len(objects), NULL)

@@ -61,8 +61,8 @@ def count_in_order(shared: Shared, function_at, count, keywords):
     given, known = of_tuple(keywords), of_tuple(Function(function_at).parameters)
     if known.size < count + given.size:
         return -1
-    for place in range(given.size):
-        if given[place].address != known[count + place].address:
+    for k in range(given.size):
+        if given[k].address != known[count + k].address:
             return -1
     return count + given.size
 

@@ -15,11 +15,11 @@ from .structures import Expression, Graph, List, Shared
 
 
 class Item(Expression):
-    """An object, or an expression with its attributes. `place` is the address of the word with the object's address."""
+    """An object, or an expression with its attributes. `slot` is the address of the word with the object's address."""
 
-    def __init__(self, address: Any, place: Any = NULL):
+    def __init__(self, address: Any, slot: Any = NULL):
         super().__init__(address)
-        self.place = place
+        self.slot = slot
 
 
 class Here:
@@ -76,17 +76,17 @@ class Here:
         """Return the value of an index. If x is no integer of 64 bits, leave the entry."""
         need(self.is_index(x))
         is_int = x.type == self.shared.int
-        number = extern("PyLong_AsSsize_t", x.address) if is_int else extern("PyNumber_AsSsize_t", x.address, NULL)
-        if number == -1:
+        value = extern("PyLong_AsSsize_t", x.address) if is_int else extern("PyNumber_AsSsize_t", x.address, NULL)
+        if value == -1:
             need_no_error()
-        return number
+        return value
 
     @plain
-    def flag(self, given: Items, place: int):
+    def flag(self, given: Items, index: int):
         """Return 1 if an argument is True, 0 if it is False or missing. If it is anything else, leave the entry."""
-        if given.size <= place:
+        if given.size <= index:
             return 0
-        x = given[place].address
+        x = given[index].address
         need(x == self.shared.true or x == self.shared.false)
         return x == self.shared.true
 
@@ -94,10 +94,10 @@ class Here:
     def number(self, x: Item):
         """Return a number as a float64. If x is no number, or an int that is too large, leave the entry."""
         need(self.is_number(x))
-        number = extern("PyFloat_AsDouble", x.address, returns="float64")
-        if number == -1.0:
+        value = extern("PyFloat_AsDouble", x.address, returns="float64")
+        if value == -1.0:
             need_no_error()
-        return number
+        return value
 
     @plain
     def items(self, x: Item) -> Items:
@@ -109,7 +109,7 @@ class Here:
     @plain
     def one_or_all(self, x: Item) -> Items:
         """Return the items of a list or tuple, or any other object as the only item."""
-        begin, size = x.place, 1
+        begin, size = x.slot, 1
         if self.is_sequence(x):
             items = self.items(x)
             begin, size = items.begin, items.size
@@ -122,8 +122,8 @@ class Here:
         return new.finish(dim)
 
     @plain
-    def node(self, place, dim, *owned):
-        """Return an expression, a freed one or else a new one, for node `place` behind the graph's, of shape `dim`."""
+    def node(self, index, dim, *owned):
+        """Return an expression, a freed one or else a new one, for node `index` behind the graph's, of shape `dim`."""
         shared, graph = self.shared, self.graph
         free = shared.free
         if free == NULL:
@@ -131,7 +131,7 @@ class Here:
         else:
             shared.free = Expression(free).at
             shared.free_count -= 1
-        Expression(free).fill(references=1, at=graph.nodes + place, version=graph.version, dim=dim)
+        Expression(free).fill(references=1, at=graph.nodes + index, version=graph.version, dim=dim)
         return free
 
 
@@ -154,10 +154,10 @@ def need_no_error() -> None:
 
 
 @plain
-def below(limit, number):
+def below(limit, index):
     """Return a number that must be at least 0 and below `limit`."""
-    need(number >= 0 and number < limit)
-    return number
+    need(index >= 0 and index < limit)
+    return index
 
 
 class Items:
@@ -166,11 +166,11 @@ class Items:
     def __init__(self, begin, size):
         self.begin, self.size = begin, size
 
-    def __getitem__(self, place) -> Item:
-        return Item(Words(self.begin)[place], self.begin + 8 * place)
+    def __getitem__(self, index) -> Item:
+        return Item(Words(self.begin)[index], self.begin + 8 * index)
 
     def first(self, count: int) -> list[Item]:
-        return [self[place] for place in range(count)]
+        return [self[index] for index in range(count)]
 
 
 def of_tuple(address) -> Items:
@@ -196,8 +196,8 @@ class NewRecord:
 
     @plain
     def write(self, *integers, begin=0) -> None:
-        for place, number in enumerate(integers):
-            self.integers[self.start + begin + place] = number
+        for k, integer in enumerate(integers):
+            self.integers[self.start + begin + k] = integer
 
     @plain
     def finish(self, dim, nodes=1):

@@ -43,8 +43,8 @@ def with_number(here: Here, function: Function, x: Item, given: Item, sign=1):
     The number, multiplied by `sign`, is stored in the graph's input buffer. Its offset there becomes an attribute.
     """
     need(here.is_operand(x))
-    number, row, new = here.number(given), find(function, x.dim), NewRecord(here, 3, 1)
-    new.floats[new.first] = number if sign == 1 else -number
+    value, row, new = here.number(given), find(function, x.dim), NewRecord(here, 3, 1)
+    new.floats[new.first] = value if sign == 1 else -value
     new.write(row.signature, x.at, new.first)
     return new.finish(row.result)
 
@@ -56,10 +56,10 @@ def index(here: Here, function: Function, x: Item, given: Item, of_lookup=False,
     The index must be at least 0 and below the row's `limit`; with `from_end`, a negative one counts from the end. With
     `of_lookup`, the op is on a lookup table instead.
     """
-    place, row = here.index(given), find_operand(here, function, of_lookup, x)
-    if from_end and place < 0:
-        place += row.limit
-    return here.append(row.result, row.signature, x.at, below(row.limit, place))
+    position, row = here.index(given), find_operand(here, function, of_lookup, x)
+    if from_end and position < 0:
+        position += row.limit
+    return here.append(row.result, row.signature, x.at, below(row.limit, position))
 
 
 @recording(2, key=2, indices=False, lookup_indices=True)
@@ -69,11 +69,11 @@ def indices(here: Here, function: Function, x: Item, given: Item, of_lookup: boo
     The key is the Dim of the operand and the number of indices.
     """
 
-    def use(count, at: Callable):
+    def use(count, integer_at: Callable):
         row, new = find_operand(here, function, of_lookup, x, count), NewRecord(here, count + 2)
         new.write(row.signature, x.at)
-        for place in range(count):
-            new.write(at(place, row.limit), begin=place + 2)
+        for k in range(count):
+            new.write(integer_at(k, row.limit), begin=k + 2)
         return new.finish(row.result)
 
     return read_indices(here, given, use)
@@ -114,19 +114,19 @@ def many(here: Here, function: Function, given: Item):
     few = xs.size <= words.MOST_KEYED
     key[0] = xs.size if few else -xs.size
     value = mixed(0, key[0])
-    for place in range(xs.size):
-        need(here.is_operand(xs[place]))
-        if few or place == 0:
-            key[place + 1] = xs[place].dim
-            value = mixed(value, xs[place].dim)
+    for k in range(xs.size):
+        need(here.is_operand(xs[k]))
+        if few or k == 0:
+            key[k + 1] = xs[k].dim
+            value = mixed(value, xs[k].dim)
         else:
-            need(xs[place].dim == key[1])
+            need(xs[k].dim == key[1])
     row = find_words(function, key, xs.size + 1 if few else 2, words.LIST_KEY, value)
     variadic = row.limit  # 1 if the number of operands comes before them in the record, else 0
     new = NewRecord(here, xs.size + variadic + 1)
     new.write(row.signature, xs.size)
-    for place in range(xs.size):
-        new.write(xs[place].at, begin=variadic + place + 1)
+    for k in range(xs.size):
+        new.write(xs[k].at, begin=variadic + k + 1)
     return new.finish(row.result)
 
 

@@ -28,19 +28,19 @@ def is_prepared(here: Here):
 
 
 @plain
-def call_planner(graph: Graph, function: str, *numbers):
+def call_planner(graph: Graph, function: str, *integers):
     """Call the planner's function that plans and runs a pass, without Python's lock. Return whether it has succeeded.
 
     Args:
         function: "forward" or "backward": the word of `graph` with the handle of the function.
         numbers: the arguments of the function after the first one, which is the address of the planner's context.
     """
-    for place, number in enumerate((graph.context, *numbers)):
-        setattr(graph, f"argument_{2 * place + 1}", number)
+    for k, integer in enumerate((graph.context, *integers)):
+        setattr(graph, f"argument_{2 * k + 1}", integer)
     first, result = graph.address + 8 * words.GRAPH.argument_0, on_stack(2)
     result[0], result[1] = 0, 0
     state = extern("PyEval_SaveThread")
-    count = 1 + len(numbers)
+    count = 1 + len(integers)
     failed = extern("TVMFFIFunctionCall", getattr(graph, function), first, count, result.address, returns="int32")
     extern("PyEval_RestoreThread", state)
     return failed == 0 and Context(graph.context).status == layout.READY
@@ -73,10 +73,10 @@ def compute(shared: Shared, graph_at):
 
 
 def value_of(graph: Graph, x: Item) -> Words:
-    return Words(4 * place_of(graph, x), "float32")
+    return Words(4 * value_address(graph, x), "float32")
 
 
-def place_of(graph: Graph, x: Item):
+def value_address(graph: Graph, x: Item):
     """Return where the value of a computed node begins in the memory for values, in floats."""
     return Node(Words(graph.node_rows), x.at * len(layout.NODE)).value
 
@@ -102,8 +102,8 @@ def into_array(here: Here, function: Function, x: Item, array: Item, dtype: str)
     need(array.type == here.shared.array)
     size = size_computed(here, function, x, 0)
     numbers, copy = value_of(here.graph, x), Words(Words(array.address)[words.ARRAY.data], dtype)
-    for place in range(size):
-        copy[place] = numbers[place]
+    for k in range(size):
+        copy[k] = numbers[k]
     return new_reference(array.address)
 
 
@@ -116,22 +116,22 @@ def into_list(here: Here, function: Function, given: Items, least: int):
         return extern("PyFloat_FromDouble", value_of(here.graph, x)[0])
     # The list is made before the pass: making it may run the garbage collector, and so Python code that empties the
     # graph.
-    found = made("PyList_New", size)
+    made_list = made("PyList_New", size)
     # Hide the list from the garbage collector: during the pass, other threads could find it by `gc.get_objects`, with
     # items that are still NULL.
-    extern("PyObject_GC_UnTrack", found)
+    extern("PyObject_GC_UnTrack", made_list)
     if here.graph.open != here.version or not is_computed(here, flag):
-        extern("Py_DecRef", found)
+        extern("Py_DecRef", made_list)
         return
-    numbers, items = value_of(here.graph, x), Words(List(found).items)
-    for place in range(size):
-        number = extern("PyFloat_FromDouble", numbers[place])
-        if number == NULL:
-            extern("PyObject_GC_Track", found)
-            fail(found)
-        items[place] = number
-    extern("PyObject_GC_Track", found)
-    return found
+    numbers, items = value_of(here.graph, x), Words(List(made_list).items)
+    for k in range(size):
+        item = extern("PyFloat_FromDouble", numbers[k])
+        if item == NULL:
+            extern("PyObject_GC_Track", made_list)
+            fail(made_list)
+        items[k] = item
+    extern("PyObject_GC_Track", made_list)
+    return made_list
 
 
 @plain
@@ -167,7 +167,7 @@ def after_pass(here: Here, function: Function, given: Items, has_address: bool):
     """Compute a node. Return where its value begins, or None."""
     size_computed(here, function, given[0], here.flag(given, 1))
     if has_address:
-        return extern("PyLong_FromSsize_t", place_of(here.graph, given[0]))
+        return extern("PyLong_FromSsize_t", value_address(here.graph, given[0]))
     return new_reference(here.shared.none)
 
 
@@ -180,11 +180,11 @@ def differentiate(here: Here, function: Function, given: Items):
     """
     graph, full = here.graph, here.flag(given, 1)
     size_computed(here, function, given[0], 0)
-    place = given[0].at
+    node = given[0].at
     need(graph.begun == graph.changes)
     here.shared.passes += 1
-    need(call_planner(graph, "backward", place, 1, full))
-    graph.fill(differentiated=place, differentiated_fully=full)
+    need(call_planner(graph, "backward", node, 1, full))
+    graph.fill(differentiated=node, differentiated_fully=full)
     return new_reference(here.shared.none)
 
 
@@ -213,7 +213,7 @@ def set(here: Here, function: Function, x: Item, given: Item):
 
 
 @plain
-def start_of(here: Here, place, signature):
+def start_of(here: Here, target, signature):
     """Find the values of an input node in the input buffer.
 
     In a graph that has been planned, the planner's table says where the record of the node is. In one that has not, the
@@ -228,19 +228,19 @@ def start_of(here: Here, place, signature):
     """
     graph, records = here.graph, Words(here.graph.records)
     if graph.planned == graph.length:
-        node = Node(Words(graph.node_rows), place * len(layout.NODE))
+        node = Node(Words(graph.node_rows), target * len(layout.NODE))
         need(node.signature_at == signature)
         return records[node.operands]
     need(graph.planned == 0)
-    position, number, turns = 0, 0, 0
-    if graph.searched_version == here.version and graph.searched_node <= place:
-        position, number = graph.searched, graph.searched_node
+    position, index, turns = 0, 0, 0
+    if graph.searched_version == here.version and graph.searched_node <= target:
+        position, index = graph.searched, graph.searched_node
     plan = Plan(graph.context, records=records)
-    while number < place and turns < MOST_SEARCHED:
+    while index < target and turns < MOST_SEARCHED:
         record = plan.record(position)
-        number += record.part_count
+        index += record.part_count
         position = record.end
         turns += 1
-    need(number == place and records[position] == signature)
-    graph.fill(searched_version=here.version, searched=position, searched_node=place)
+    need(index == target and records[position] == signature)
+    graph.fill(searched_version=here.version, searched=position, searched_node=target)
     return records[position + 1]

@@ -36,11 +36,11 @@ def commit(here: Here, function: Function, dim: Item, nodes: Item, head: Item, o
     need(here.index(version) == here.version)
     count, first, rest = here.index(nodes), here.items(head), here.items(operands)
     need(count >= 0)
-    new, place = NewRecord(here, first.size + rest.size), 0
+    new, position = NewRecord(here, first.size + rest.size), 0
     for items in (first, rest):
         for k in range(items.size):
-            new.write(number_of(here, items[k]), begin=place)
-            place += 1
+            new.write(number_of(here, items[k]), begin=position)
+            position += 1
     return new.finish(dim.address, count)
 
 
@@ -57,30 +57,30 @@ def sequence(here: Here, function: Function, result: Item, head: Item, xs: Item,
     shared, graph = here.shared, here.graph
     need(head.type == shared.tuple and xs.type == shared.list and version.type == shared.int)
     wanted, first = here.index(version), here.items(head)
-    for place in range(first.size):
-        here.index(first[place])  # leaves the entry if it does not fit
+    for k in range(first.size):
+        here.index(first[k])  # leaves the entry if it does not fit
     # The list is made before the checks: making it may run the garbage collector, and so Python code that changes what
     # was checked.
     size = List(xs.address).size
-    found = made("PyList_New", size)
+    made_list = made("PyList_New", size)
     now, items = Here(shared, graph, graph.version), here.items(xs)
     fine = now.version == wanted and items.size == size
-    for place in range(items.size):
-        x = items[place]
+    for k in range(items.size):
+        x = items[k]
         if not (x.type == shared.expression and now.is_node(x) and x.dim == dim.address):
             fine = 0
     if not fine:
-        extern("Py_DecRef", found)
+        extern("Py_DecRef", made_list)
         return
-    new = NewRecord(now, first.size + size, 0, found)
-    made_nodes = Words(List(found).items)
-    for place in range(size):
-        made_nodes[place] = now.node(1 + place, result.address, found)
-        new.write(items[place].at, begin=first.size + place)
-    for place in range(first.size):
-        new.write(here.index(first[place]), begin=place)
+    new = NewRecord(now, first.size + size, 0, made_list)
+    made_nodes = Words(List(made_list).items)
+    for k in range(size):
+        made_nodes[k] = now.node(1 + k, result.address, made_list)
+        new.write(items[k].at, begin=first.size + k)
+    for k in range(first.size):
+        new.write(here.index(first[k]), begin=k)
     graph.fill(length=new.start + new.length, nodes=graph.nodes + size + 1)
-    return found
+    return made_list
 
 
 @recording(2, key=0, anywhere=True)

@@ -19,39 +19,39 @@ HASH, HASHED = 0x9E3779B1, (1 << 30) - 1
 
 
 @plain
-def is_one_of(number, known: Iterable[int]):
-    found = 0
+def is_one_of(value, known: Iterable[int]):
+    result = 0
     for each in known:
-        if number == each:
-            found = 1
-    return found
+        if value == each:
+            result = 1
+    return result
 
 
 @plain
-def mixed(value, number):
+def mixed(value, word):
     """Return the hash of one more word of a key, given the hash of the words before.
 
     The upper half of the word is folded into the lower half, because the word may be a float, and the lower bits of
     round floats are 0. The result is cut to 30 bits before it is multiplied, because TVM assumes that products of int64
     do not overflow.
     """
-    return (((value ^ number ^ (number >> 32)) & HASHED) * HASH) >> 16
+    return (((value ^ word ^ (word >> 32)) & HASHED) * HASH) >> 16
 
 
 @plain
 def hashed(key: Words, begin, size):
     """Return the hash of a key, without unused words at its end."""
     value = 0
-    for place in range(size):
-        value = mixed(value, key[begin + place])
+    for k in range(size):
+        value = mixed(value, key[begin + k])
     return value
 
 
 @plain
 def are_equal(a: Words, begin, b: Words, start, size):
     alike = 1
-    for place in range(size):
-        if a[begin + place] != b[start + place]:
+    for k in range(size):
+        if a[begin + k] != b[start + k]:
             alike = 0
             break
     return alike
@@ -64,18 +64,18 @@ def search(table: Words, mask, width, key: Words, begin, size, value) -> Any:
     The table has `mask` + 1 rows of `width` words. The key is `size` words of `key` from offset `begin` on; `value` is
     its hash.
     """
-    place = value & mask
-    while table[place * width] != 0 and not are_equal(table, place * width, key, begin, size):
-        place = (place + 1) & mask
-    return place * width
+    row = value & mask
+    while table[row * width] != 0 and not are_equal(table, row * width, key, begin, size):
+        row = (row + 1) & mask
+    return row * width
 
 
 @plain
 def find(function: Function, *key) -> Row:
     """Return the row with this key in the table of a recording function. Without one, leave the entry."""
     given = on_stack(len(key))
-    for place, number in enumerate(key):
-        given[place] = number
+    for k, word in enumerate(key):
+        given[k] = word
     return find_words(function, given, len(key), len(key), hashed(given, 0, len(key)))
 
 
@@ -98,9 +98,9 @@ def enter(shared: Shared, function_at, row_at):
     rows, width = function.mask + 1, function.key + len(words.ROW)
     if 2 * (function.used + 1) > rows:
         table, old = made("PyMem_RawCalloc", rows * 2, width * 8), Words(function.table)
-        for place in range(rows):
-            if old[place * width] != 0:
-                put_row(Words(table), 2 * rows - 1, function.key, old, place * width)
+        for row in range(rows):
+            if old[row * width] != 0:
+                put_row(Words(table), 2 * rows - 1, function.key, old, row * width)
         extern("PyMem_RawFree", function.table)
         function.fill(table=table, mask=2 * rows - 1)
     function.used += put_row(Words(function.table), function.mask, function.key, Words(row_at), 0)
@@ -118,7 +118,7 @@ def put_row(table: Words, mask, key, source: Words, begin):
         used += 1
     target = search(table, mask, width, source, begin, key, hashed(source, begin, used))
     is_new = 1 if table[target] == 0 else 0
-    for place in range(width):
-        back = width - 1 - place
+    for k in range(width):
+        back = width - 1 - k
         table[target + back] = source[begin + back]
     return is_new

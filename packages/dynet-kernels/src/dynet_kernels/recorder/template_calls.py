@@ -50,11 +50,11 @@ class Key:
     @plain
     def read(self, given: Items) -> None:
         need(given.size <= words.TEMPLATE_KEY)
-        for place in range(given.size):
-            items = self.here.one_or_all(given[place])
-            if self.here.is_sequence(given[place]):
+        for k in range(given.size):
+            items = self.here.one_or_all(given[k])
+            if self.here.is_sequence(given[k]):
                 self.add(items.size * 4 + SIZE)
-            self.items[place] = items.begin
+            self.items[k] = items.begin
             self.add_items(items)
 
     @plain
@@ -67,8 +67,8 @@ class Key:
     @plain
     def add_items(self, items: Items) -> None:
         last, repeated = 0, 0  # the Dim of the item before, if it is an expression, else 0; whether it is repeated
-        for place in range(items.size):
-            x = items[place]
+        for k in range(items.size):
+            x = items[k]
             dim = x.dim if self.here.is_operand(x) else NULL
             if dim != NULL and dim == last:
                 if repeated == 0:
@@ -89,9 +89,9 @@ class Key:
         if self.here.is_index(x):
             if kind != shared.int:  # add the type of a numpy integer to the key, because an op may refuse it
                 self.add(kind + CONSTANT)
-            number = self.here.index(x)
-            need(number < LARGEST and number > -LARGEST)
-            self.add(number * 4 + INT)
+            index = self.here.index(x)
+            need(index < LARGEST and index > -LARGEST)
+            self.add(index * 4 + INT)
         elif x.address == shared.none or x.address == shared.true or x.address == shared.false:
             self.add(x.address + CONSTANT)
         else:
@@ -100,10 +100,10 @@ class Key:
             self.add(bits_of(extern("PyFloat_AsDouble", x.address, returns="float64")))
 
     @plain
-    def operand(self, number) -> Expression:
-        """Return the expression among the arguments that a template calls `number`; see `words.OPERAND`."""
-        items = Items(self.items[number >> words.ITEM_BITS], 0)
-        return items[number & ((1 << words.ITEM_BITS) - 1)]
+    def operand(self, code) -> Expression:
+        """Return the expression among the arguments that a template calls `code`; see `words.OPERAND`."""
+        items = Items(self.items[code >> words.ITEM_BITS], 0)
+        return items[code & ((1 << words.ITEM_BITS) - 1)]
 
 
 @recording()
@@ -114,13 +114,13 @@ def template(here: Here, function: Function, given: Items):
     need(are_equal(known.words, len(words.TEMPLATE), key.words, 1, key.size))
     parts = Words(row.signature + 8 * (key.size + len(words.TEMPLATE)))
     equal = known.length * 2 + known.inputs + known.keys
-    for place in range(known.equal):
-        need(key.operand(parts[equal + 2 * place]).at == key.operand(parts[equal + 2 * place + 1]).at)
+    for k in range(known.equal):
+        need(key.operand(parts[equal + 2 * k]).at == key.operand(parts[equal + 2 * k + 1]).at)
     if known.nodes == 0:
         return new_reference(key.operand(parts[1]).address)
 
-    def operand(number):
-        return key.operand(number).at
+    def operand(code):
+        return key.operand(code).at
 
     return append(here, known, parts, operand, row.result)
 
@@ -138,8 +138,8 @@ def replay(here: Here, function: Function, dim: Item, template: Item, operands: 
     items = here.items(operands)
     start = made("PyBytes_AsString", template.address)
 
-    def operand(number):
-        return number_of(here, items[number])
+    def operand(index):
+        return number_of(here, items[index])
 
     return append(here, Template(start), Words(start + 8 * len(words.TEMPLATE)), operand, dim.address)
 
@@ -152,17 +152,17 @@ def append(here: Here, known: Template, parts: Words, operand: Callable, dim):
     """
     length, inputs, graph = known.length, known.inputs, here.graph
     new, begin = NewRecord(here, length, inputs), on_stack(4)
-    for place, value in enumerate((0, 0, graph.nodes, new.first)):  # for each kind, what to add to the number
-        begin[place] = value
-    for place in range(length):
-        kind, number = parts[2 * place], parts[2 * place + 1]
-        new.write(operand(number) if kind == words.OPERAND else number + begin[kind], begin=place)
+    for k, value in enumerate((0, 0, graph.nodes, new.first)):  # for each kind, what to add to the number
+        begin[k] = value
+    for k in range(length):
+        kind, integer = parts[2 * k], parts[2 * k + 1]
+        new.write(operand(integer) if kind == words.OPERAND else integer + begin[kind], begin=k)
     raw = Words(graph.inputs, "int32")
-    for place in range(inputs):
-        raw[new.first + place] = parts[2 * length + place]
+    for k in range(inputs):
+        raw[new.first + k] = parts[2 * length + k]
     node = new.finish(dim, known.nodes)
-    for place in range(known.keys):  # last: the chain of keys never leads to a record that there was no memory for
-        put_key(here.shared, graph, new.first + parts[2 * length + inputs + place])
+    for k in range(known.keys):  # last: the chain of keys never leads to a record that there was no memory for
+        put_key(here.shared, graph, new.first + parts[2 * length + inputs + k])
     return node
 
 
@@ -172,5 +172,5 @@ def key(here: Here, function: Function, given: Items):
 
     The first 8 bytes are the word for the key in tables.
     """
-    found = Key(here, given)
-    return extern("PyBytes_FromStringAndSize", found.words.address, (found.size + 1) * 8)
+    made_key = Key(here, given)
+    return extern("PyBytes_FromStringAndSize", made_key.words.address, (made_key.size + 1) * 8)

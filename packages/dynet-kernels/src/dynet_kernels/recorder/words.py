@@ -77,7 +77,7 @@ GRAPH = Structure(
     # counts floats; how many integers of records the planner has room for; the TVM handles of the two compiled passes.
     "prepared", "context", "node_rows", "values_begin", "most", "forward", "backward",
     # Memory for the arguments of a pass. Each argument takes two words: its TVM type and its value.
-    *(f"argument_{place}" for place in range(2 * MOST_ARGUMENTS)),
+    *(f"argument_{k}" for k in range(2 * MOST_ARGUMENTS)),
 )  # fmt: skip
 
 OPERATORS = ("add", "subtract", "multiply", "true_divide")

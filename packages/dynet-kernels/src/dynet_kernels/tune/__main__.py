@@ -19,10 +19,9 @@ from .. import tuning, tuning_records
 from ..cuda import compiler
 from ..cuda.driver import CudaError, Gpu, NoDriverError
 from ..target import host_cpu
-from .gpu_timing import GpuTimer
 from .search import Search
 from .shapes import STUDIES
-from .timing import CpuTimer, Timer
+from .timing import CpuTimer, GpuTimer, Timer
 
 TVM = ("apache-tvm", "apache-tvm-ffi")  # packages whose versions are written into the results
 
@@ -130,14 +129,13 @@ def main(given: list[str] | None = None) -> None:
             seconds = (end - time.monotonic()) * search.study.share / shares
             shares -= search.study.share
             values, complete = search.run(seconds, progress)
-            found = replace(before[family], parameters=values, figure=search.figures(values))
+            record = replace(before[family], parameters=values, figure=search.figures(values))
             if path:  # written after each family, so that an interrupted run keeps its results
-                tuning_records.write(
-                    path, tuning_records.merged(tuning_records.read(path) if path.exists() else [], [found])
-                )
+                old = tuning_records.read(path) if path.exists() else []
+                tuning_records.write(path, tuning_records.merged(old, [record]))
             tried = f"{search.tried} tried" + (f", {search.refused} refused" if search.refused else "")
             progress.line(f"{family}: {values} ({tried}{'' if complete else ', time ran out'})")
-            progress.line("  " + ", ".join(f"{label}: {figure}" for label, figure in found.figure.items()))
+            progress.line("  " + ", ".join(f"{label}: {figure}" for label, figure in record.figure.items()))
     finally:
         progress.close()
     if path:

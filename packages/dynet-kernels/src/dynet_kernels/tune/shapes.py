@@ -63,12 +63,12 @@ def product(rows: int, inner: int, columns: int, matrices: int = 1) -> Workload:
     return Workload(f"{label}, {matrices} matrices", "product", lists, parameters, {2: result})
 
 
-def _gradient(kernel: str, place: int, sizes: tuple[int, ...], computed: Callable[..., np.ndarray]) -> Workload:
+def _gradient(kernel: str, target: int, sizes: tuple[int, ...], computed: Callable[..., np.ndarray]) -> Workload:
     """Return a workload in which a kernel adds what `computed` returns, given W, x and y, to that of the three."""
     rows, inner, columns = sizes
     (w,), x, y = _matrices(rows, inner, columns)
     arrays = [w.reshape(1, -1), x, y]
-    expected = {place: arrays[place] + computed(w, np.float64(x), np.float64(y)).reshape(arrays[place].shape)}
+    expected = {target: arrays[target] + computed(w, np.float64(x), np.float64(y)).reshape(arrays[target].shape)}
     return Workload(f"{rows}x{inner}x{columns}", kernel, arrays, (rows, inner, rows, 0, 1, 2, 0), expected, (0,))
 
 

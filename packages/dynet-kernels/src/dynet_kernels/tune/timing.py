@@ -1,7 +1,11 @@
-"""Compiles kernels with given tuning parameters, and times them on tapes that repeat one instruction."""
+"""Compiles kernels with given tuning parameters, and times them on tapes that repeat one instruction.
+
+On a GPU, its own clock times them.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from .. import layout, tuning, tuning_records
+from ..cuda import codegen, compiler, driver
+from ..cuda.machine import LAUNCH_SHARD, Context, Launch, symbol_of
 from ..kernels import RUN_SHARD, Kernel
 from ..layout import CONTEXT
 from ..machine import modules
-from ..target import CpuTarget
+from ..target import CpuTarget, host_cpu
 from ..tuning import Parameters
 
 ROW_SECONDS = 1e-3  # in one measurement, an instruction is repeated for about so many seconds
@@ -58,20 +64,20 @@ class Workload:
     def index_of(self, addresses: Sequence[int]) -> np.ndarray:
         """Return all address lists, which count floats, if the arrays begin at these addresses, which count bytes."""
         index = []
-        for number, (address, array) in enumerate(zip(addresses, self.arrays, strict=True)):
-            step = 0 if number in self.shared else array.strides[0] // 4
+        for k, (address, array) in enumerate(zip(addresses, self.arrays, strict=True)):
+            step = 0 if k in self.shared else array.strides[0] // 4
             index += [address // 4 + step * column for column in range(self.columns)]
         return np.array(index, np.int64)
 
     def has_results(self, arrays: Sequence[np.ndarray]) -> bool:
         """Return whether `arrays` hold what numpy computed where the kernel writes, and are unchanged elsewhere."""
-        for number, (array, start) in enumerate(zip(arrays, self.start, strict=True)):
-            if number not in self.expected:
+        for k, (array, start) in enumerate(zip(arrays, self.start, strict=True)):
+            if k not in self.expected:
                 if not np.array_equal(array, start):
                     return False
                 continue
-            expected = self.expected[number]
-            got = array.view(np.float64) if number in self.doubles else array
+            expected = self.expected[k]
+            got = array.view(np.float64) if k in self.doubles else array
             if not np.allclose(got, expected, rtol=TOLERANCE, atol=TOLERANCE * np.abs(expected).max()):
                 return False
         return True
@@ -93,14 +99,14 @@ def _on_cache_line(array: np.ndarray) -> np.ndarray:
 
 
 class Candidate:
-    """The kernels of a family, compiled with tuning parameters for the CPU. `gpu_timing` has them for a GPU.
+    """The kernels of a family, compiled with tuning parameters for the CPU.
 
     Instructions name each kernel by its number in the order of `kernels`. run(context) runs a tape.
     """
 
     def __init__(self, parameters: Parameters | None, kernels: Iterable[str], run: Callable[..., None]):
         self.parameters, self.run = parameters, run
-        self.opcodes = {name: number for number, name in enumerate(kernels)}
+        self.opcodes = {name: index for index, name in enumerate(kernels)}
 
     def once(self, workload: Workload, rows: int = 1) -> float:
         """Run a workload `rows` times. Return how many seconds it took: CPU time, or from start to end on a GPU."""
@@ -125,6 +131,36 @@ class Candidate:
         self.reset(workload)
         self.once(workload)
         return workload.has_results(self.arrays(workload))
+
+
+class OnGpu(Candidate):
+    """A candidate for a GPU. `launch` is from `codegen.launch_module`; `handles` are the kernels' at the driver."""
+
+    def __init__(self, parameters: Parameters, kernels: Iterable[str], timer: GpuTimer, launch, handles: list[int]):
+        super().__init__(parameters, kernels, launch)
+        self._timer, self._device = timer, Launch(handles)
+
+    def once(self, workload: Workload, rows: int = 1) -> float:
+        timer, tape = self._timer, workload.tape(self.opcodes[workload.kernel], rows)
+        context = Context(tape=tape.ctypes.data, tape_count=rows, table=workload.table.ctypes.data)
+        _, self._device.index = timer.copy(workload)
+        timer.watch.start()
+        self.run(ctypes.addressof(context), ctypes.addressof(self._device))
+        seconds = timer.watch.stop()
+        self._device.check(workload.kernel)
+        return seconds
+
+    def reset(self, workload: Workload) -> None:
+        addresses, _ = self._timer.copy(workload)
+        for address, array in zip(addresses, workload.start, strict=True):
+            self._timer.gpu.upload(address, array)
+
+    def arrays(self, workload: Workload) -> Sequence[np.ndarray]:
+        copies = [np.empty_like(array) for array in workload.start]
+        addresses, _ = self._timer.copy(workload)
+        for address, array in zip(addresses, copies, strict=True):
+            self._timer.gpu.download(address, array)
+        return copies
 
 
 class Timer:
@@ -156,6 +192,35 @@ class CpuTimer(Timer):
         return Candidate(values, kernels, modules.compile_cpu(module, self.target.tvm_target())[RUN_SHARD])
 
 
+class GpuTimer(Timer):
+    registers = 0
+
+    def __init__(self, gpu: driver.Gpu):
+        self.gpu, self.watch, self.target = gpu, driver.Stopwatch(gpu), gpu.arch
+        self._copies: dict[str, tuple[list[int], int]] = {}
+
+    def copy(self, workload: Workload) -> tuple[list[int], int]:
+        """Return the GPU addresses of a workload's arrays and address lists, by its label. They are never freed."""
+        if workload.label not in self._copies:
+            arrays = [self.gpu.allocate(array.nbytes) for array in workload.start]
+            lists = workload.index_of(arrays)
+            index = self.gpu.allocate(lists.nbytes)
+            self.gpu.upload(index, lists)
+            self._copies[workload.label] = arrays, index
+        return self._copies[workload.label]
+
+    def compiled(self, kernels: dict[str, Kernel], family: str = "", values: Parameters | None = None) -> Candidate:
+        values = values or tuning_records.for_cuda(self.gpu.arch)
+        assert isinstance(values, tuning.Cuda)
+        pairs = codegen.pairs(dict(enumerate(kernels.items())))
+        with tuning.using(values):
+            source, module = codegen.device_source(pairs), codegen.launch_module(pairs, LAUNCH_SHARD)
+        loaded = self.gpu.load(compiler.compile(source, self.target))
+        launch = modules.compile_cpu(module, host_cpu().tvm_target())[LAUNCH_SHARD]
+        handles = [loaded.function(symbol_of(name)) for name in kernels]
+        return OnGpu(values, kernels, self, launch, handles)
+
+
 def rows_for(candidate: Candidate, workload: Workload, seconds: float = ROW_SECONDS) -> int:
     """Return how often to repeat a workload in one measurement, so that the measurement takes about `seconds`."""
     rows = 1
@@ -174,11 +239,11 @@ def least_times(
     """
     rows = {workload.label: rows_for(candidates[-1], workload) for workload in workloads}
     least = {workload.label: [math.inf] * len(candidates) for workload in workloads}
-    for number in range(rounds):
+    for turn in range(rounds):
         for workload in workloads:
-            for place, candidate in list(enumerate(candidates))[:: -1 if number % 2 == 0 else 1]:
+            for index, candidate in list(enumerate(candidates))[:: -1 if turn % 2 == 0 else 1]:
                 spent = candidate.once(workload, rows[workload.label]) / rows[workload.label]
-                least[workload.label][place] = min(least[workload.label][place], spent)
+                least[workload.label][index] = min(least[workload.label][index], spent)
         yield least
 
 
@@ -191,9 +256,9 @@ def ratio(
     least three rounds.
     """
     mean = largest = math.inf
-    for number, least in enumerate(least_times([candidate, best], workloads, rounds)):
+    for turn, least in enumerate(least_times([candidate, best], workloads, rounds)):
         ratios = [ours / others for ours, others in least.values()]
         mean, largest = math.exp(sum(map(math.log, ratios)) / len(ratios)), max(ratios)
-        if number >= 2 and mean > hopeless:
+        if turn >= 2 and mean > hopeless:
             break
     return mean, largest

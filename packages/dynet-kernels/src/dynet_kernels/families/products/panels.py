@@ -6,6 +6,8 @@ of neighboring rows; if fewer rows are left, a mask selects the lanes to use.
 
 from __future__ import annotations
 
+import functools
+
 from ... import tir, vmath
 from ...tir import int64, let, load, quotient, remainder, serial, settled, store
 from ...tvm_modules import T
@@ -90,29 +92,29 @@ class Panel:
 
     def fill(self, memory, count, source, vectors, mask):
         """Copy `vectors` vectors from address source(n) to each row n < `count`. The mask is for the last vector."""
-        with serial(count) as number:
-            at = let(source(number))
+        with serial(count) as row:
+            address = let(source(row))
             for v in range(vectors):
-                value = load(memory, let(at + v * self.lanes), self.lanes, mask if v == vectors - 1 else None)
-                store(self.buffer, let(number * self.width + v * self.lanes), value)
+                value = load(memory, let(address + v * self.lanes), self.lanes, mask if v == vectors - 1 else None)
+                store(self.buffer, let(row * self.width + v * self.lanes), value)
 
     def fill_parts(self, memory, count, source, length):
         """Copy `length` floats from address source(n) to each row n < `count`."""
         whole = let(quotient(length, self.lanes) * self.lanes)
         rest = let(length - whole)
         mask = tir.first_lanes(rest, self.lanes) if self.lanes > 1 else None
-        with serial(count) as number:
-            at, to = let(source(number)), let(number * self.width)
+        with serial(count) as row:
+            address, to = let(source(row)), let(row * self.width)
 
             def copy(v, vectors):
                 for k in range(vectors):
-                    place = let((v + k) * self.lanes)
-                    store(self.buffer, to + place, load(memory, at + place, self.lanes))
+                    offset = let((v + k) * self.lanes)
+                    store(self.buffer, to + offset, load(memory, address + offset, self.lanes))
 
             tiles(0, let(quotient(whole, self.lanes)), [4, 1], copy)
             if self.lanes > 1:
                 with tir.when(rest > 0):
-                    store(self.buffer, to + whole, load(memory, at + whole, self.lanes, mask))
+                    store(self.buffer, to + whole, load(memory, address + whole, self.lanes, mask))
 
     def fill_transposed(self, memory, count, source, vectors):
         """Fill the panel with a transpose: element k of row n < `count` comes from address source(k) + n."""
@@ -120,30 +122,29 @@ class Panel:
         lanes = self.lanes
         with serial(vectors) as v:
             with serial(quotient(count + lanes - 1, self.lanes)) as block:
-                number = let(block * lanes)
-                mask = tir.first_lanes(T.min(lanes, count - number), self.lanes) if self.lanes > 1 else None
-                columns = [let(source(let(v * lanes + k)) + number) for k in range(self.lanes)]
+                first = let(block * lanes)
+                mask = tir.first_lanes(T.min(lanes, count - first), self.lanes) if self.lanes > 1 else None
+                columns = [let(source(let(v * lanes + k)) + first) for k in range(self.lanes)]
                 rows = vmath.transposed([load(memory, column, self.lanes, mask) for column in columns])
                 for k, row in enumerate(rows):
-                    store(self.buffer, let((number + k) * self.width + v * lanes), row)
+                    store(self.buffer, let((first + k) * self.width + v * lanes), row)
 
-    def vector(self, number, v):
-        """Load vector v of row `number`. Lanes that the mask left out when the panel was filled are undefined."""
-        return load(self.buffer, let(number * self.width + v * self.lanes), self.lanes)
+    def vector(self, row, v):
+        """Load vector v of a row. Lanes that the mask left out when the panel was filled are undefined."""
+        return load(self.buffer, let(row * self.width + v * self.lanes), self.lanes)
 
 
 def blocks(count, size, emit):
     """Divide [0, count) into blocks of `size`, the last of which may be shorter: emit(first, length)."""
-    whole = size
-    with serial(quotient(count + whole - 1, size)) as block:
-        first = let(block * whole)
-        emit(first, let(T.min(whole, count - first)))
+    with serial(quotient(count + size - 1, size)) as block:
+        first = let(block * size)
+        emit(first, let(T.min(size, count - first)))
 
 
 def even_blocks(count, size, emit):
     """Divide [0, count) into as many blocks as `blocks` does, of nearly the same length."""
-    number = let(quotient(count + size - 1, size))
-    blocks(count, settled(quotient(count + number - 1, T.max(number, 1))), emit)
+    block_count = let(quotient(count + size - 1, size))
+    blocks(count, settled(quotient(count + block_count - 1, T.max(block_count, 1))), emit)
 
 
 CHUNK = 512  # columns of an instruction worked on together, so that their elements stay in the L2 cache
@@ -158,8 +159,8 @@ def groups(instruction, group, emit):
     """Emit a loop over the matrices of an instruction: emit(first, end) for the columns that share one."""
     # The width is at least 1, since we divide by it: a thread may have no columns at all.
     width = let(T.Select(group == 0, T.max(instruction.count, 1), group))
-    with serial(quotient(instruction.count, width)) as number:
-        first = let(number * width)
+    with serial(quotient(instruction.count, width)) as index:
+        first = let(index * width)
         emit(first, let(first + width))
 
 
@@ -183,15 +184,15 @@ class Sums:
         target = [let(self.instruction.address(self.target_role, j) + row) for j in columns]
         if self.shared:  # the targets will be read when all terms have been added up, so prefetch them now
             for v in range(vectors):
-                for at in target:
-                    tir.prefetch_line(self.memory, at + v * self.lanes)
+                for address in target:
+                    tir.prefetch_line(self.memory, address + v * self.lanes)
         zero = tir.wide(0.0, self.lanes)
         masks = [None] * (vectors - 1) + [mask]
         sums = [[tir.Accumulator(self.lanes, zero) for _ in range(vectors)] for _ in columns]
         if not self.shared:
             with tir.when(start_role >= 0):
-                for j, number in enumerate(columns):
-                    start = let(self.instruction.address(start_role, number) + row)
+                for j, column in enumerate(columns):
+                    start = let(self.instruction.address(start_role, column) + row)
                     for v in range(vectors):
                         sums[j][v].value = load(self.memory, start + v * self.lanes, self.lanes, masks[v])
         with serial(length) as k:
@@ -204,11 +205,11 @@ class Sums:
                     sums[j][v].value = vmath.fma(matrix[v], scalar, sums[j][v].value)
         for j in range(len(columns)):
             for v in range(vectors):
-                at, total = target[j] + v * self.lanes, sums[j][v].value
+                address, total = target[j] + v * self.lanes, sums[j][v].value
                 if self.shared:  # read the target only now, because a column before this one may have the same target
                     adds = tir.wide(start_role >= 0, self.lanes)
-                    total = total + T.Select(adds, load(self.memory, at, self.lanes, masks[v]), zero)
-                store(self.memory, at, total, masks[v])
+                    total = total + T.Select(adds, load(self.memory, address, self.lanes, masks[v]), zero)
+                store(self.memory, address, total, masks[v])
 
     def by_panels(self, fill, bring, tile, height, depth, first, end, start_role, row_first):
         """Compute the target for the columns [first, end) of the instruction from panels of M.
@@ -250,18 +251,9 @@ class Sums:
 
             tiles(first, end, halves(width), some_columns)
 
-        def all_rows(emit):
-            joined_row_tiles(self.first_row, self.end_row, self.lanes, tall, emit)
-
+        each_rows = functools.partial(joined_row_tiles, self.first_row, self.end_row, self.lanes, tall)
+        each_columns = functools.partial(blocks, depth, height)
         if row_first:
-            all_rows(
-                lambda row, vectors, mask: blocks(
-                    depth, height, lambda k, length: one_panel(row, vectors, mask, k, length)
-                )
-            )
+            each_rows(lambda *rows: each_columns(lambda *columns: one_panel(*rows, *columns)))
         else:
-            blocks(
-                depth,
-                height,
-                lambda k, length: all_rows(lambda row, vectors, mask: one_panel(row, vectors, mask, k, length)),
-            )
+            each_columns(lambda *columns: each_rows(lambda *rows: one_panel(*rows, *columns)))

@@ -6,9 +6,10 @@ This module does not import TVM.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
+
+from ...tuning import holding
 
 FIRST = 80  # GPUs whose `arch` is `sm_80` or higher have TF32
 _tf32: ContextVar[bool] = ContextVar("tf32", default=False)
@@ -18,11 +19,6 @@ def tf32() -> bool:
     return _tf32.get()
 
 
-@contextmanager
-def using_tf32(wanted: bool) -> Iterator[None]:
-    """Emit kernels for matrix products that use TF32 if `wanted`, or float32 if not."""
-    token = _tf32.set(wanted)
-    try:
-        yield
-    finally:
-        _tf32.reset(token)
+def using_tf32(wanted: bool) -> AbstractContextManager[None]:
+    """Within a `with` block, emit kernels for matrix products that use TF32 if `wanted`, or float32 if not."""
+    return holding(_tf32, wanted)

@@ -7,6 +7,7 @@ those that it needs next while it works, a cache line at a time.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 from ... import tir, tuning, vmath
@@ -14,7 +15,6 @@ from ...kernels import Kernel
 from ...layout import BY_ROWS, CACHE_LINE, EITHER
 from ...tir import int64, let, load, quotient, remainder, serial, settled, store, vector_loop
 from ...tvm_modules import T
-from ..threads import add_atomically
 from .panels import Panel, Sums, blocks, by_chunks, even_blocks, groups, row_tiles, tiles
 from .shared import effects, tiled_product
 
@@ -32,7 +32,6 @@ class Product(Kernel):
     """
 
     parameters = ("rows", "inner", "apart", "matrix", "x", "y", "start", "group")
-    name = "product"
     shared = EITHER
 
     def effects(self, parameters):
@@ -51,36 +50,27 @@ class Product(Kernel):
             """Emit y[j] for j in [first, end) from copies of parts of W."""
 
             def fill(panel, row, vectors, mask, k, length):
-                panel.fill(memory, length, lambda number: w + (k + number) * apart + row, vectors, mask)
+                panel.fill(memory, length, lambda column: w + (k + column) * apart + row, vectors, mask)
 
             def bring(row, vectors, k, part):
                 next_rows = let(w + k * apart + row + (vectors + part) * lanes)
-                return lambda number: tir.prefetch_line(memory, next_rows + number * apart)
+                return lambda column: tir.prefetch_line(memory, next_rows + column * apart)
 
             sums.by_panels(fill, bring, sizes.tiles[0], sizes.panel, inner, first, end, start_role, row_first=True)
 
         def in_place(w, first, end):
             """Emit y[j] for j in [first, end), reading W where it is stored."""
 
-            def rows_of(row, vectors, mask, start, width):
+            def rows_of(start, width, row, vectors, mask):
                 def vector_of(k, v):
-                    at = let(w + k * apart + row + v * lanes)
+                    address = let(w + k * apart + row + v * lanes)
                     if width >= ENOUGH:
-                        tir.prefetch_line(memory, at + vectors * lanes)  # for the next tile of rows
-                    return load(memory, at, lanes, mask)
+                        tir.prefetch_line(memory, address + vectors * lanes)  # for the next tile of rows
+                    return load(memory, address, lanes, mask)
 
                 # If fewer columns are left than the tile has, it computes the last one several times.
                 columns = [start] + [settled(T.min(start + j, end - 1)) for j in range(1, width)]
                 sums.tile(vector_of, columns, row, vectors, mask, 0, inner, start_role)
-
-            def each_width(start, width):
-                row_tiles(
-                    first_row,
-                    end_row,
-                    lanes,
-                    vectors_for[width],
-                    lambda row, vectors, mask: rows_of(row, vectors, mask, start, width),
-                )
 
             # With fewer columns than rows, each tile of rows is used for all columns, so that W is read only once; else
             # all rows are used for one tile of columns after the other, so that x is read only once. Columns that the
@@ -95,14 +85,15 @@ class Product(Kernel):
             def some_columns(start, length):
                 def all_of_these(row, vectors, mask):
                     with serial(quotient(length + (widest - 1), widest)) as turn:
-                        rows_of(row, vectors, mask, let(first + start + turn * widest), widest)
+                        rows_of(let(first + start + turn * widest), widest, row, vectors, mask)
 
                 row_tiles(first_row, end_row, lanes, vectors_for[widest], all_of_these)
 
             blocks(count, at_once, some_columns)
             for width, narrower_one in zip(narrower, [*narrower[1:], 0]):
                 with tir.when(T.And(narrow > narrower_one, narrow <= width)):
-                    each_width(let(first + count), width)
+                    emit = functools.partial(rows_of, let(first + count), width)
+                    row_tiles(first_row, end_row, lanes, vectors_for[width], emit)
 
         def one_matrix(first, end):
             w = instruction.shared_address(w_role, first)
@@ -125,11 +116,11 @@ class Product(Kernel):
         memory = instruction.memory
 
         def write(i, j, total):
-            at = let(instruction.address(y_role, j) + i)
+            address = let(instruction.address(y_role, j) + i)
             tir.choose(
                 start_role >= 0,
-                lambda: store(memory, at, total + memory[instruction.address(start_role, j) + i]),
-                lambda: store(memory, at, total),
+                lambda: store(memory, address, total + memory[instruction.address(start_role, j) + i]),
+                lambda: store(memory, address, total),
             )
 
         tiled_product(
@@ -153,7 +144,6 @@ class ColumnGradient(Kernel):
     """dx[j] += W' dy[j]. Several j may share dx[j], unless the instruction is fresh; dx overlaps neither W nor dy."""
 
     parameters = ("rows", "inner", "apart", "matrix", "dx", "dy", "group")
-    name = "column_gradient"
     shared, may_set = EITHER, True
 
     def effects(self, parameters):
@@ -173,8 +163,8 @@ class ColumnGradient(Kernel):
             sums = [[tir.Accumulator(lanes, zero) for _ in range(width)] for _ in columns]
 
             def step(row, mask=None):
-                at = let(w + first_row + k * apart + row)
-                matrix = [load(memory, at + c * apart, lanes, mask) for c in range(width)]
+                address = let(w + first_row + k * apart + row)
+                matrix = [load(memory, address + c * apart, lanes, mask) for c in range(width)]
                 for j in range(len(columns)):
                     vector = load(memory, dy[j] + row, lanes, mask)
                     for c in range(width):
@@ -183,14 +173,14 @@ class ColumnGradient(Kernel):
             vector_loop(height, lanes, step)
             adds = T.Or(instruction.fresh == 0, first_row > 0)
             for j in range(len(columns)):
-                at = let(dx[j] + k)
+                address = let(dx[j] + k)
                 totals = vmath.horizontal_sums([let(total.value) for total in sums[j]])
                 for c, total in totals.items():
                     lane_count = vmath.lanes_of(total)
-                    so_far = load(memory, at + c, lane_count)
+                    so_far = load(memory, address + c, lane_count)
                     nothing = tir.wide(0.0, lane_count)
                     so_far = let(T.Select(tir.wide(adds, lane_count), so_far, nothing))
-                    store(memory, at + c, so_far + total)
+                    store(memory, address + c, so_far + total)
 
         sizes = tuning.cpu(lanes).column_gradient
         width_for = dict(sizes.tiles)
@@ -202,12 +192,8 @@ class ColumnGradient(Kernel):
             def some_rows(first_row, height):
                 def some_columns(start, n):
                     columns = [let(start + j) for j in range(n)]
-                    tiles(
-                        begin,
-                        stop,
-                        dict.fromkeys((width_for[n], 1)),
-                        lambda k, width: tile(w, columns, k, width, first_row, height),
-                    )
+                    widths = dict.fromkeys((width_for[n], 1))
+                    tiles(begin, stop, widths, lambda k, width: tile(w, columns, k, width, first_row, height))
 
                 tiles(first, end, list(width_for), some_columns)
 
@@ -220,9 +206,9 @@ class ColumnGradient(Kernel):
             # A vector holds elements of one row of W, so no lanes have to be added up.
 
             def fill(panel, row, vectors, mask, k, length):
-                def column(number):
-                    place = row + number
-                    return w + (T.min(place, inner - 1) if mask is not None else place) * apart + k
+                def column(n):
+                    index = row + n
+                    return w + (T.min(index, inner - 1) if mask is not None else index) * apart + k
 
                 panel.fill_transposed(memory, length, column, vectors)
 
@@ -230,12 +216,12 @@ class ColumnGradient(Kernel):
                 # After the last elements of dx, the next panel is for the first ones again, from rows further down.
                 beyond = row + vectors * lanes >= stop
                 next_row = T.Select(beyond, begin, row + vectors * lanes) + part * lanes
-                at = let(w + next_row * apart + T.Select(beyond, k + sizes.panel, k))
+                address = let(w + next_row * apart + T.Select(beyond, k + sizes.panel, k))
                 lines = sizes.panel // CACHE_LINE  # cache lines per column of W in a panel
 
-                def line(number):
-                    column, place = quotient(number, lines), remainder(number, lines)
-                    tir.prefetch_line(memory, at + column * apart + place * CACHE_LINE)
+                def line(index):
+                    column, offset = quotient(index, lines), remainder(index, lines)
+                    tir.prefetch_line(memory, address + column * apart + offset * CACHE_LINE)
 
                 return line
 
@@ -267,7 +253,9 @@ class ColumnGradient(Kernel):
             lambda width: (inner, width, rows),
             left=lambda first, i, k: memory[instruction.address(w_role, first) + k + i * apart],
             right=lambda first, k, j: memory[instruction.address(dy_role, first + j) + k],
-            write=lambda first, i, j, total: add_atomically(memory, instruction.address(dx_role, first + j) + i, total),
+            write=lambda first, i, j, total: instruction.write(
+                instruction.address(dx_role, first + j) + i, total, add=True
+            ),
         )
 
 
@@ -287,7 +275,6 @@ class MatrixGradient(Kernel):
     """dW += sum of dy[j] x[j]' over the columns j that share dW. It must not overlap x, dy or another dW."""
 
     parameters = ("rows", "inner", "apart", "dmatrix", "x", "dy", "group")
-    name = "matrix_gradient"
     shared = BY_ROWS
 
     def effects(self, parameters):
@@ -318,51 +305,51 @@ class MatrixGradient(Kernel):
             # out. If `spread`, the next rows of dW are prefetched a line at a time along with the additions; if not,
             # all at once, and only if dW is large.
 
-            def at(c, v):
+            def address(c, v):
                 return dw + (k + c) * apart + row + v * lanes
 
             sums = [
-                [tir.Accumulator(lanes, load(memory, at(c, v), lanes, mask)) for v in range(vectors)]
+                [tir.Accumulator(lanes, load(memory, address(c, v), lanes, mask)) for v in range(vectors)]
                 for c in range(width)
             ]
 
-            def step(number):
-                buffer, x = xs(number) if xs else (memory, let(instruction.address(x_role, start + number) + k))
-                vector = [panel.vector(number, v) for v in range(vectors)]
+            def step(n):
+                buffer, x = xs(n) if xs else (memory, let(instruction.address(x_role, start + n) + k))
+                vector = [panel.vector(n, v) for v in range(vectors)]
                 for c in range(width):
                     scalar = let(tir.wide(buffer[x + c], lanes))
                     for v in range(vectors):
                         sums[c][v].value = vmath.fma(vector[v], scalar, sums[c][v].value)
 
             if spread:
-                lines, next_rows = width * vectors, let(at(0, vectors))
+                lines, next_rows = width * vectors, let(address(0, vectors))
                 some = let(T.min(length, lines))
 
-                def next_line(number):
-                    column, place = remainder(number, width), quotient(number, width)
-                    tir.prefetch_line(memory, next_rows + column * apart + place * lanes)
+                def next_line(line):
+                    column, vector = remainder(line, width), quotient(line, width)
+                    tir.prefetch_line(memory, next_rows + column * apart + vector * lanes)
 
-                with serial(some, lines) as number:
-                    next_line(number)
-                with serial(some) as number:
-                    next_line(number)
-                    step(number)
+                with serial(some, lines) as n:
+                    next_line(n)
+                with serial(some) as n:
+                    next_line(n)
+                    step(n)
             else:
                 some = 0
                 with tir.when(rows * inner > LARGE):
                     for c in range(width):
-                        tir.prefetch(memory, let(at(c, vectors)), vectors * lanes)
+                        tir.prefetch(memory, let(address(c, vectors)), vectors * lanes)
             if bring:
                 brought, prefetch = bring
                 before, some = some, let(T.min(some + brought, length))
-                with serial(before, some) as number:
-                    prefetch(number - before)
-                    step(number)
-            with serial(some, length) as number:
-                step(number)
+                with serial(before, some) as n:
+                    prefetch(n - before)
+                    step(n)
+            with serial(some, length) as n:
+                step(n)
             for c in range(width):
                 for v in range(vectors):
-                    store(memory, at(c, v), sums[c][v].value, mask)
+                    store(memory, address(c, v), sums[c][v].value, mask)
 
         def of_few(dw, first, end):
             """Add the terms of few columns j: one panel holds all their dy[j]."""
@@ -390,22 +377,18 @@ class MatrixGradient(Kernel):
 
             def some_columns(stretch, height, start, length):
                 """Add to `height` rows of dW from `stretch` on, for `length` columns j from `start` on."""
-                blocks(
-                    end_column - first_column,
-                    tuning.WIDE,
-                    lambda k, size: some_elements(stretch, height, start, length, let(first_column + k), size),
-                )
+                emit = functools.partial(some_elements, stretch, height, start, length)
+                blocks(end_column - first_column, tuning.WIDE, emit)
 
-            def some_elements(stretch, height, start, length, first_k, size):
-                """Do the same for `size` columns of dW, from `first_k` on."""
+            def some_elements(stretch, height, start, length, offset, size):
+                """Do the same for `size` columns of dW, from this thread's column `offset` on."""
                 # During each tile of dW, prefetch one cache line of a few of the x[j] or dy[j] that come next: a core
                 # can wait for only few lines at a time.
+                first_k = let(first_column + offset)
                 copied = let(height > 2 * tall * lanes)
                 with tir.when(copied):
                     x_panel.fill_parts(memory, length, lambda n: instruction.address(x_role, start + n) + first_k, size)
-                lines_of_x, lines_of_dy = (
-                    let(quotient(floats + (CACHE_LINE - 1), CACHE_LINE)) for floats in (size, height)
-                )
+                lines_of_x, lines_of_dy = [let(quotient(n + (CACHE_LINE - 1), CACHE_LINE)) for n in (size, height)]
                 lines = let(lines_of_x + lines_of_dy)
                 tiles_of_rows = let(quotient(size, width))
                 tiles_a_line = let(T.max(quotient(tiles_of_rows * quotient(height, tall * lanes), lines), 1))
@@ -417,20 +400,14 @@ class MatrixGradient(Kernel):
                     line = let(quotient(tile, tiles_a_line))
                     of_dy = line - lines_of_x
                     role = let(T.Select(of_dy < 0, x_role, dy_role))
-                    place = settled(
-                        T.Select(
-                            of_dy < 0,
-                            first_k + line * CACHE_LINE,
-                            stretch + of_dy * CACHE_LINE,
-                        )
-                    )
+                    begin = settled(T.Select(of_dy < 0, first_k + line * CACHE_LINE, stretch + of_dy * CACHE_LINE))
                     done = let(remainder(tile, tiles_a_line) * columns_a_tile)
                     column = settled(next_columns + done)
                     some = T.max(T.min(columns_a_tile, length - done), 0)
                     needed = T.And(line < lines, end - start > length)
 
-                    def prefetch(number):
-                        tir.prefetch_line(memory, instruction.address(role, column + number) + place)
+                    def prefetch(n):
+                        tir.prefetch_line(memory, instruction.address(role, column + n) + begin)
 
                     return settled(T.Select(needed, some, int64(0))), prefetch
 
@@ -442,8 +419,8 @@ class MatrixGradient(Kernel):
                     widths = sorted({wide, max(wide // 2, 1), min(wide, 2), 1}, reverse=True)
 
                     def tile(k, width):
-                        def xs(number):
-                            return x_panel.buffer, let(number * x_panel.width + (k - first_k))
+                        def xs(n):
+                            return x_panel.buffer, let(n * x_panel.width + (k - first_k))
 
                         def sums(xs=None, spread=False, bring=None):
                             add(dw, k, width, row, vectors, mask, start, length, panel, xs, spread, bring)
@@ -460,11 +437,11 @@ class MatrixGradient(Kernel):
 
             def some_stretch(offset, height):
                 stretch = let(first_row + offset)
-                even_blocks(
-                    end - first,
-                    int64(sizes.panel),
-                    lambda number, length: some_columns(stretch, height, let(first + number), length),
-                )
+
+                def some(start, length):
+                    some_columns(stretch, height, let(first + start), length)
+
+                even_blocks(end - first, int64(sizes.panel), some)
 
             tile_rows = tall * lanes
             tiles_together = quotient(TOGETHER, T.max(inner, 1) * tile_rows)
@@ -482,7 +459,7 @@ class MatrixGradient(Kernel):
             lambda width: (rows, inner, width),
             left=lambda first, i, k: memory[instruction.address(dy_role, first + k) + i],
             right=lambda first, k, j: memory[instruction.address(x_role, first + k) + j],
-            write=lambda first, i, j, total: add_atomically(
-                memory, instruction.address(dw_role, first) + i + j * apart, total
+            write=lambda first, i, j, total: instruction.write(
+                instruction.address(dw_role, first) + i + j * apart, total, add=True
             ),
         )

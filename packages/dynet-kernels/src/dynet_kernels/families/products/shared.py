@@ -40,33 +40,33 @@ def tiled_product(instruction, group, extents, left, right, write):
         tensor_core_product(instruction, group, extents, left, right, write)
         return
     tile = tuning.cuda().tile
-    found = block_of_products(instruction, group, extents, tile, tile)
-    (rows, columns, inner), first, first_row, first_column = found
+    (rows, columns, inner), first, first_row, first_column = block_of_products(instruction, group, extents, tile, tile)
     row, column = instruction.thread("threadIdx.x", tile), instruction.thread("threadIdx.y", tile)
     i, j = let(first_row + row), let(first_column + column)
     a = T.alloc_buffer((tile, tile), "float32", scope="shared")
     b = T.alloc_buffer((tile, tile), "float32", scope="shared")
-    zero = tir.float32(0.0)
-    total = tir.Accumulator(1, zero)
-
-    def fill(shared, inside, value):
-        tir.choose(
-            inside,
-            lambda: T.buffer_store(shared, value(), [column, row]),
-            lambda: T.buffer_store(shared, zero, [column, row]),
-        )
+    total = tir.Accumulator(1, 0.0)
 
     with serial(T.floordiv(inner + (tile - 1), tile)) as step:
         k_left = let(step * tile + column)
         k_right = let(step * tile + row)
-        fill(a, T.And(i < rows, k_left < inner), lambda: left(first, i, k_left))
-        fill(b, T.And(j < columns, k_right < inner), lambda: right(first, k_right, j))
+        store_if(T.And(i < rows, k_left < inner), a, [column, row], lambda: left(first, i, k_left))
+        store_if(T.And(j < columns, k_right < inner), b, [column, row], lambda: right(first, k_right, j))
         wait()
         for k in range(tile):
             total.value = vmath.fma(a[k, row], b[column, k], total.value)
         wait()
     with tir.when(T.And(i < rows, j < columns)):
         write(first, i, j, total.value)
+
+
+def store_if(condition, shared, indices, value):
+    """Store value() in a buffer where a condition holds, else 0."""
+
+    def store(number):
+        T.buffer_store(shared, number, indices)
+
+    tir.choose(condition, lambda: store(value()), lambda: store(tir.float32(0.0)))
 
 
 ROWS, COLUMNS, INNER, WARPS = 64, 32, 16, 4  # a block computes ROWS x COLUMNS results, from INNER terms at a time
@@ -95,8 +95,8 @@ __device__ __forceinline__ int multiply_tf32(float* d, float a0, float a1, float
 
 def tensor_core_product(instruction, group, extents, left, right, write):
     """Emit a product on tensor cores. The arguments are as in `tiled_product`."""
-    found = block_of_products(instruction, group, extents, ROWS, COLUMNS)
-    (rows, columns, inner), first, first_row, first_column = found
+    block = block_of_products(instruction, group, extents, ROWS, COLUMNS)
+    (rows, columns, inner), first, first_row, first_column = block
     thread = instruction.thread("threadIdx.x", WARPS * WARP)
     warp, lane = divided(thread, WARP)
     g, t = divided(lane, 4)
@@ -106,19 +106,15 @@ def tensor_core_product(instruction, group, extents, left, right, write):
     a = T.alloc_buffer((INNER, ROWS + APART), "float32", scope="shared")
     b = T.alloc_buffer((INNER, COLUMNS + APART), "float32", scope="shared")
     sums = T.alloc_buffer((4 * DOWN * ACROSS,), "float32", scope="local", annotations=tir.ON_STACK)
-    for place in range(4 * DOWN * ACROSS):
-        T.buffer_store(sums, tir.float32(0.0), [int64(place)])
+    for index in range(4 * DOWN * ACROSS):
+        T.buffer_store(sums, tir.float32(0.0), [int64(index)])
 
     def fill(shared, width, start, end, first_k, value):
         """Copy INNER x `width` elements value(k, i) of a factor from (first_k, start) on, 0 for i >= `end`."""
-        with share_of(thread, WARPS * WARP, INNER * width) as number:
-            k, i = settled(T.floordiv(number, width)), settled(T.floormod(number, width))
+        with share_of(thread, WARPS * WARP, INNER * width) as element:
+            k, i = settled(T.floordiv(element, width)), settled(T.floormod(element, width))
             there = T.And(start + i < end, first_k + k < inner)
-            tir.choose(
-                there,
-                lambda: T.buffer_store(shared, value(let(first_k + k), let(start + i)), [k, i]),
-                lambda: T.buffer_store(shared, tir.float32(0.0), [k, i]),
-            )
+            store_if(there, shared, [k, i], lambda: value(let(first_k + k), let(start + i)))
 
     with serial(T.floordiv(inner + (INNER - 1), INNER)) as step:
         first_k = settled(step * INNER)
@@ -132,13 +128,13 @@ def tensor_core_product(instruction, group, extents, left, right, write):
                 for across in range(ACROSS):
                     column = side + 8 * across + g
                     two = [let(b[t + (k + lower), column]) for lower in (0, 4)]
-                    place = T.address_of(sums[int64(4 * (ACROSS * down + across))])
-                    T.evaluate(T.call_extern("int32", "multiply_tf32", place, *four, *two))
+                    result = T.address_of(sums[int64(4 * (ACROSS * down + across))])
+                    T.evaluate(T.call_extern("int32", "multiply_tf32", result, *four, *two))
         wait()
     for down in range(DOWN):
         for across in range(ACROSS):
-            for number in range(4):
-                i = settled(first_row + top + (16 * down + 8 * (number // 2)))
-                j = settled(first_column + side + (8 * across + number % 2) + t * 2)
+            for element in range(4):
+                i = settled(first_row + top + (16 * down + 8 * (element // 2)))
+                j = settled(first_column + side + (8 * across + element % 2) + t * 2)
                 with tir.when(T.And(i < rows, j < columns)):
-                    write(first, i, j, let(sums[int64(4 * (ACROSS * down + across) + number)]))
+                    write(first, i, j, let(sums[int64(4 * (ACROSS * down + across) + element)]))

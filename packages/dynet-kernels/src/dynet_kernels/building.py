@@ -1,0 +1,290 @@
+"""Starts processes that compile parts (see `parts.py`), so that this process need not import TVM.
+
+To *emit* a part is to generate its TIR, which takes much less time than to compile this TIR. The key of the TIR tells
+whether the cache already has the compiled code. Each process compiles in a temporary folder, which it locks, so that
+others can remove the folders of dead processes.
+
+A process exchanges pickles with its parent. A request comes on stdin: the name of a lock file, and a pickled part or
+None. A part is emitted, and the answer is the key of its code. On None, the code that was emitted last is compiled, and
+the answer is the compiled file. When the parent closes stdin or dies, the process removes the lock file, for which
+other processes would wait, and ends. TVM releases Python's global lock while it compiles, so other threads can listen
+to the parent and to signals.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import queue
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks: there, a folder that is old enough counts as left over
+    fcntl = None
+
+PREFIX = "dynet-building-"
+ABANDONED = 3600.0  # seconds after which an unfinished file, or a folder without a lock, counts as left over
+
+
+def lock(descriptor: int | None) -> bool | None:
+    """Try to lock an open file or folder. Return False if another process has locked it, None if there are no locks."""
+    if fcntl is None or descriptor is None:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as problem:
+        return False if isinstance(problem, BlockingIOError) else None
+    return True
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[bool | None]:
+    """Try to lock a folder for a `with` block, which gets what `lock` returns."""
+    descriptor = os.open(folder, os.O_RDONLY) if fcntl else None
+    try:
+        yield lock(descriptor)
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+@contextmanager
+def folder(parent: Path) -> Iterator[Path]:
+    """Make and lock a folder in `parent` for a `with` block, and remove it at the end of the block."""
+    with ExitStack() as held:
+        path = None
+        while path is None or not path.exists():  # another process may find it without a lock, and remove it
+            path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+            with suppress(FileNotFoundError):
+                held.enter_context(_locked(path))
+        held.callback(remove, path)
+        yield path
+
+
+def remove(folder: Path) -> None:
+    for _ in range(100):  # again, as another thread may be writing to the folder
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            break
+
+
+def prune(parent: Path) -> list[Path]:
+    """Remove the folders that dead processes of this user have left in `parent`. Return the paths of these folders."""
+    removed = []
+    with suppress(OSError):
+        for path in parent.glob(f"{PREFIX}*"):
+            with suppress(OSError):
+                status = path.lstat()
+                if not stat.S_ISDIR(status.st_mode) or (os.name == "posix" and status.st_uid != os.geteuid()):
+                    continue
+                with _locked(path) as is_free:
+                    if is_free or (is_free is None and time.time() - status.st_mtime >= ABANDONED):
+                        shutil.rmtree(path)
+                        removed.append(path)
+    return removed
+
+
+class LocalBuilder:
+    """Compiles parts in this process, in folders in `site`. `emit` and `build` are as those of `Builder`."""
+
+    def __init__(self, site: Path):
+        self._site = site
+        self._emitted: Any = None
+
+    def emit(self, part: Any, lock: Path | None) -> str | None:
+        self._emitted = part.emit() if hasattr(part, "emit") else part
+        return None if self._emitted is part else self._emitted.key
+
+    def build(self, lock: Path | None) -> bytes:
+        with folder(self._site) as path:
+            self._emitted.build(path / "part.o")
+            return (path / "part.o").read_bytes()
+
+
+class Worker:
+    """The state of this process, and its threads: one compiles in `folder`, others wait for requests and signals."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.builder = folder, LocalBuilder(folder)
+        self.lock: Path | None = None  # the lock file of the cache that the parent holds, if any
+        self.work: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()  # pickled parts that `listen` has received
+
+    def end(self) -> None:
+        """Remove this process's folder and the parent's lock file, and end the process."""
+        remove(self.folder)
+        if self.lock is not None:
+            with suppress(OSError):
+                self.lock.unlink()
+        os._exit(0)
+
+    def listen(self) -> None:
+        """Put the parent's requests into `work`. When the parent has closed the pipe or died, end the process."""
+        try:
+            while True:
+                self.lock, part = pickle.load(sys.stdin.buffer)
+                self.work.put(part)
+        finally:
+            self.end()
+
+    def wait_for_signal(self, signals: set[signal.Signals]) -> None:
+        signal.sigwait(signals)
+        self.end()
+
+    def answer(self, part: bytes | None) -> tuple[bool, Any]:
+        """Emit a part, or compile what was emitted. Return (True, what `LocalBuilder` does) or (False, an error)."""
+        try:
+            if part is None:
+                return True, self.builder.build(self.lock)
+            return True, self.builder.emit(pickle.loads(part), self.lock)
+        except Exception:
+            return False, traceback.format_exc()
+
+
+def main(site: str) -> None:
+    # Importing TVM and emitting code make many objects that stay. Collecting garbage among them would take a fifth of
+    # the import's time.
+    gc.disable()
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a compiler prints to stdout goes to stderr, as answers use stdout
+    with folder(Path(site)) as path:
+        # TVM leaves a small object file in the directory for temporary files. The folder is removed at the end.
+        os.environ["TMPDIR"] = str(path)
+        worker = Worker(path)
+        watchers = [threading.Thread(target=worker.listen, daemon=True)]
+        if hasattr(signal, "sigwait"):
+            signals = {signal.SIGTERM, signal.SIGHUP}
+            # Undo an inherited "ignore", with which `sigwait` would not see the signal. Both signals are blocked.
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            watchers.append(threading.Thread(target=worker.wait_for_signal, args=(signals,), daemon=True))
+        for watcher in watchers:
+            watcher.start()
+        try:
+            while True:
+                pickle.dump(worker.answer(worker.work.get()), answers)
+                answers.flush()
+        finally:
+            worker.end()
+
+
+PATIENCE = 0.5  # seconds to wait for a process to end by itself
+CHILD = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it, too, and decides
+if hasattr(signal, "pthread_sigmask"):  # until there is a thread that waits for them
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGHUP])
+os.write(1, b"!")
+_, site, *sys.path[:] = sys.argv
+# From the package's own folder: to import the whole library takes long, and nobody would listen meanwhile.
+import building
+del sys.path[0]
+building.main(site)
+"""
+
+
+class BuildError(RuntimeError):
+    """Raised if a part of the machine code could not be compiled. The message has the error of the child process."""
+
+
+class Builder:
+    """A child process that compiles parts, one after the other, in a folder that it makes in `site`."""
+
+    def __init__(self, site: Path):
+        self._said = tempfile.TemporaryFile()  # gets what the process writes to stderr
+        package = str(Path(__file__).parent)
+        command = [sys.executable, "-c", CHILD, str(site), package, *map(str, sys.path)]
+        self.process: Any = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said)
+        self.process.stdout.read(1)  # wait for the "!": from then on the process cleans up before it ends
+
+    def emit(self, part: Any, lock: Path | None) -> str | None:
+        """Have the process emit a part, which is pickled. Return the key of the code, which `build` then compiles.
+
+        The key is None for a part without a method `emit`, for which `build` does everything. `lock` is the lock file
+        that this process has made in the cache, if any: if this process is killed, the child removes it. A BuildError
+        is raised if emitting fails or the child ends.
+        """
+        return self._ask(lock, pickle.dumps(part))
+
+    def build(self, lock: Path | None) -> bytes:
+        """Have the process compile the code just emitted, and return the compiled file. Otherwise it is like `emit`."""
+        return self._ask(lock, None)
+
+    def _ask(self, lock: Path | None, part: bytes | None) -> Any:
+        try:
+            pickle.dump((lock, part), self.process.stdin)
+            self.process.stdin.flush()
+            is_well, answer = pickle.load(self.process.stdout)
+        except (BrokenPipeError, EOFError, pickle.UnpicklingError):
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(PATIENCE)
+            self._said.seek(0)
+            is_well, answer = False, self._said.read().decode(errors="replace")
+            answer += f"its process ended with status {self.process.returncode}"
+        if not is_well:
+            raise BuildError(answer)
+        return answer
+
+    def end(self) -> None:
+        """Wait until the process has ended, after `process.terminate`. Kill it if that takes longer than PATIENCE."""
+        try:
+            self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def close(self) -> None:
+        """Close the pipes to the process. Call this only when no thread uses them."""
+        for file in (self.process.stdin, self.process.stdout, self._said):
+            with suppress(BrokenPipeError):  # the process ended before it received everything
+                file.close()
+
+
+class Builders:
+    """Starts builders for several threads, and ends their processes. They make their folders in `site`."""
+
+    def __init__(self, site: Path):
+        self.site = site
+        self.stopped = False
+        self._all: list[Builder] = []
+        self._lock = threading.Lock()
+
+    def new(self) -> Builder | LocalBuilder:
+        """Start a builder, in this process if Python's executable is unknown or is the user's program.
+
+        A BuildError is raised if `stop` has been called.
+        """
+        if not sys.executable or getattr(sys, "frozen", False):
+            return LocalBuilder(self.site)
+        with self._lock:
+            if self.stopped:
+                raise BuildError("it was stopped")
+            self._all.append(Builder(self.site))
+            return self._all[-1]
+
+    def stop(self) -> None:
+        """End the processes of all builders. From then on, `new` raises a BuildError."""
+        with self._lock:
+            self.stopped = True
+        for builder in self._all:
+            builder.process.terminate()  # a thread that waits in `emit` or `build` gets a BuildError
+        for builder in self._all:
+            builder.end()
+        prune(self.site)  # a killed process leaves its folder
+
+    def close(self) -> None:
+        """Close the pipes to all builders. Call this only when no thread uses them."""
+        for builder in self._all:
+            builder.close()

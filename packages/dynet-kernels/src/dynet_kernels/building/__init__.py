@@ -1,1 +1,0 @@
-"""Compiles kernels in separate processes, each with a temporary folder."""

@@ -27,9 +27,21 @@ from .memory import Block, block
 from .parameter_rows import PARAMETER_ROWS
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
-# The buffers that grow with the records: name -> integers in the buffer per integer of the records.
-_ONE = "records kept_records aliases lookups planned numbers depths by_signature by_depth counters"
-PER_RECORD = {**dict.fromkeys(_ONE.split(), 1), "buckets": 2, "numbers_of_columns": 2, "nodes": len(NODE)}
+# The buffers that grow with the records, one item for each integer of these; and how many items others have at first.
+PER_RECORD = (
+    "records", "kept_records", "aliases", "lookups", "planned", "numbers", "depths", "by_signature", "by_depth",
+    "counters", "buckets", "numbers_of_columns", "nodes",
+)  # fmt: skip
+OF_PASSES = {"forward_index": 1 << 12, "forward_tape": 1 << 10, "backward_index": 1 << 12, "backward_tape": 1 << 10}
+OTHERS = {
+    "table": 1 << 12, "threads": layout.MOST_THREADS, "ahead": len(CONTEXT), "predecessors": MOST_NUMBERED,
+    "stages": MOST_NUMBERED, "stage_begins": MOST_NUMBERED + 1,
+}  # fmt: skip
+WIDTHS = {
+    "buckets": 2, "numbers_of_columns": 2, "nodes": len(NODE), "threads": layout.THREAD_ROW,
+    "predecessors": layout.WORDS, "forward_tape": len(INSTRUCTION), "backward_tape": len(INSTRUCTION),
+}  # fmt: skip
+"""How many integers an item of a buffer has, if not 1."""
 KEPT_FLOATS = 1 << 24  # memory for values of up to this size (64 MB) is always kept from one graph to the next
 FORGETTING = 32  # each call of `_fit_memory` lowers `Engine.used`, the memory that recent graphs needed, by 1/32
 ROOMY = 4  # memory is freed if there is more than this many times `Engine.used`
@@ -48,10 +60,9 @@ class Engine:
         # For each lookup parameter that the graph uses as one tensor: the array that lists which of its rows have a
         # gradient, and its row in PARAMETER_ROWS.
         self.whole: list[tuple[IntArray, int]] = []
-        note_engine(self)
-        self.changing = (
-            False  # True while buffers are being replaced, and later if an interrupt left them half replaced
-        )
+        _engines[:] = [reference for reference in _engines if reference() is not None] + [weakref.ref(self)]
+        # True while buffers are being replaced, and later if an interrupt left them half replaced
+        self.changing = False
         self.changes = 0  # how many times buffers have been replaced
         self.machine: Any = None  # the compiled code, loaded when first needed
         self.shards = 0
@@ -68,15 +79,8 @@ class Engine:
         self.gradients = block(0)
         self.used = 0  # how many floats the largest of the recent graphs needed for values; older graphs count less
         self._grow_records(1 << 10)
-        self._grow("table", 1 << 12)
-        self._grow("threads", layout.MOST_THREADS, width=layout.THREAD_ROW)
-        self._grow("ahead", len(CONTEXT))
-        self._grow("predecessors", MOST_NUMBERED * layout.WORDS)
-        self._grow("stages", MOST_NUMBERED)
-        self._grow("stage_begins", MOST_NUMBERED + 1)
-        for direction in ("forward", "backward"):
-            self._grow(f"{direction}_index", 1 << 12, end=f"{direction}_index_end")
-            self._grow(f"{direction}_tape", 1 << 10, end=f"{direction}_tape_end", width=len(INSTRUCTION))
+        for name, items in {**OTHERS, **OF_PASSES}.items():
+            self._grow(name, items)
         self.plan_anew()
         self._new_chunk(FIRST_FLOATS)
 
@@ -111,19 +115,17 @@ class Engine:
             self.recorded.mark_unusual()
             self.recorded.unprepare()
 
-    def _grow(self, name: str, size: int, end: str = "", width: int = 1) -> None:
-        old = self.buffers.get(name)
-        fresh = np.zeros(size * width, np.int64)
-        if old is not None:
-            fresh[: len(old)] = old
-        self.buffers[name] = fresh
+    def _grow(self, name: str, items: int) -> None:
+        old = self.buffers.get(name, ())
+        fresh = self.buffers[name] = np.zeros(items * WIDTHS.get(name, 1), np.int64)
+        fresh[: len(old)] = old
         self.slots[CONTEXT[name]] = fresh.ctypes.data
-        if end:
-            self.slots[CONTEXT[end]] = size
+        if name in OF_PASSES:
+            self.slots[CONTEXT[f"{name}_end"]] = items
 
     def _grow_records(self, size: int) -> None:
-        for name, width in PER_RECORD.items():
-            self._grow(name, size, width=width)
+        for name in PER_RECORD:
+            self._grow(name, size)
         self.room, self.slots[CONTEXT.bucket_count] = size, 2 * size
         self.plan_anew()
         self.nodes = memoryview(self.buffers["nodes"])  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
@@ -145,8 +147,6 @@ class Engine:
 
     def _use(self, chunk: Block) -> None:
         """Let compiled code store the values of the next nodes in `chunk`."""
-        self.numbers = chunk.direct()
-        self.numbers_count = len(self.numbers)
         self.numbers_at = self.slots[ARENA_TOP] = chunk.address
         self.slots[CONTEXT.arena_end] = chunk.address + chunk.floats
 
@@ -208,15 +208,14 @@ class Engine:
         self._shrink_records()
 
     def _shrink_records(self) -> None:
-        if self.room * 8 * sum(PER_RECORD.values()) > KEPT_FLOATS * 4:
+        if 8 * sum(len(self.buffers[name]) for name in PER_RECORD) > KEPT_FLOATS * 4:
             self.buffers = {name: b for name, b in self.buffers.items() if name not in PER_RECORD}
             self._grow_records(1 << 10)
-        for direction in ("forward", "backward"):
-            for name, width in ((f"{direction}_index", 1), (f"{direction}_tape", len(INSTRUCTION))):
-                if len(self.buffers[name]) * 8 > KEPT_FLOATS * 4:
-                    del self.buffers[name]
-                    self._grow(name, 1 << 12, f"{name}_end", width)
-                    self.plan_anew()
+        for name, items in OF_PASSES.items():
+            if len(self.buffers[name]) * 8 > KEPT_FLOATS * 4:
+                del self.buffers[name]
+                self._grow(name, items)
+                self.plan_anew()
 
     def _grow_gradients(self, floats: int) -> None:
         self.gradients = block(floats)
@@ -269,10 +268,10 @@ class Engine:
             self.machine = compiled(int(self.buffers[f"{direction}_tape"][slots[CONTEXT.row] * len(INSTRUCTION)]))
             return None
         with self.change():
-            for name, width in ((f"{direction}_index", 1), (f"{direction}_tape", len(INSTRUCTION))):
-                needed = slots[CONTEXT[f"needed_{name.removeprefix(direction + '_')}"]]
+            for kind in ("index", "tape"):
+                needed, name = slots[CONTEXT[f"needed_{kind}"]], f"{direction}_{kind}"
                 if needed > slots[CONTEXT[f"{name}_end"]]:
-                    self._grow(name, needed * 3 // 2, f"{name}_end", width)
+                    self._grow(name, needed * 3 // 2)
             needed = slots[CONTEXT.needed_floats]
             if direction == "backward":
                 if needed > slots[CONTEXT.gradient_end] - slots[CONTEXT.gradient_start]:
@@ -356,11 +355,6 @@ RENEWED_BESIDE = (
     "the expressions of the old graph can no longer be used"
 )
 _engines: list[weakref.ref[Any]] = []
-
-
-def note_engine(engine: Any) -> None:
-    _engines[:] = [reference for reference in _engines if reference() is not None]
-    _engines.append(weakref.ref(engine))
 
 
 def keep_for_graphs(memory, engines=_engines) -> None:

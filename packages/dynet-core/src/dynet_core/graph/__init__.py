@@ -22,7 +22,7 @@ from .. import recorder
 from ..annotations import Floats
 from ..compute import device
 from ..compute.engine import Engine
-from ..compute.memory import Block, block, floats_at
+from ..compute.memory import block, floats_at
 from ..compute.parameter_rows import PARAMETER_ROWS
 from ..errors import ArgumentTypeError, DynetWarning, GradientError, NotFiniteError, StaleExpressionError
 from ..messages.wording import counted, of_coroutines
@@ -224,11 +224,6 @@ class Graph:
             return True
         return watch is not None and x.at < watch.past_versions.count(version)
 
-    def _had_version(self, version: int) -> bool:
-        """Return whether this is the graph's version, or was before a `cg_revert`, so that its nodes may be there."""
-        watch = self.watch
-        return version == self.records.version or (watch is not None and version in watch.past_versions)
-
     def check_thread(self) -> None:
         """Raise StaleExpressionError if this is another thread's graph: no lock protects its buffers."""
         if current() is not self:
@@ -264,9 +259,7 @@ class Graph:
 
     def _replace_engine(self) -> None:
         """Take a new engine and forget all values, because an interrupt may have left buffers half replaced."""
-        if (watch := self.watch) is not None:
-            watch.forget_arenas()  # done first, in case an interrupt stops this function halfway
-        self.records.computed = NOTHING
+        self.forget_values()
         self.engine = self.engine.successor()
 
     def invalidate(self) -> None:
@@ -284,17 +277,6 @@ class Graph:
         if not self.engine.changing:
             self.engine.restart()
 
-    def number(self, index: int) -> float:
-        """Return the first number of a node's value. The value is computed if necessary."""
-        if self.records.computed[0] < self.records.length or self.engine.changing:
-            self._compute_for(index)
-        engine = self.engine
-        address = engine.nodes[index * len(NODE) + NODE.value]
-        number = address - engine.numbers_at
-        if 0 <= number < engine.numbers_count:
-            return engine.numbers[number]
-        return float(floats_at(address, 1)[0])  # the value is in another block of memory, or on a GPU
-
     def values(self, index: int, count: int) -> Floats:
         """Return the first `count` numbers of a node's value. Compute the value if necessary.
 
@@ -310,10 +292,6 @@ class Graph:
         if self.records.computed[0] < self.records.length or self.engine.changing:
             self._compute_for(index)
         return self.engine.nodes[index * len(NODE) + NODE.value]
-
-    def _memory(self) -> list[Block]:
-        """Return the blocks that hold values now. They are not freed as long as the result exists."""
-        return [*self.engine.chunks]
 
     def _differentiate(self, version: int, index: int, size: int, everything: bool) -> None:
         """Run the backward pass from node `index` of the graph's version `version`, whose value has `size` numbers.

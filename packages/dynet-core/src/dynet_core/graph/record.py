@@ -192,7 +192,7 @@ class PinnedGraph:
         """
         pinned_graph = cls(graph)
         if version != pinned_graph.version:
-            if graph.watch is None or not graph._had_version(version):
+            if graph.watch is None or version not in graph.watch.past_versions:
                 raise StaleExpressionError(is_gone(version))
             if any(place >= graph.watch.past_versions.count(version) for place in places):
                 raise StaleExpressionError(is_taken_back(version))

@@ -177,10 +177,8 @@ def renew_cg(
         check_validity: raise NotFiniteError, which names the node, if a computed value is infinite or NaN.
         autobatching: accepted for compatibility, and ignored: batching is always on.
     """
-    if immediate_compute is not False:
-        immediate_compute = checked_flag("renew_cg", "immediate_compute", immediate_compute)
-    if check_validity is not False:
-        check_validity = checked_flag("renew_cg", "check_validity", check_validity)
+    immediate_compute = checked_flag("renew_cg", "immediate_compute", immediate_compute)
+    check_validity = checked_flag("renew_cg", "check_validity", check_validity)
     fresh = cast(ComputationGraph, renew())
     if immediate_compute or check_validity:
         fresh.records.watch_values()

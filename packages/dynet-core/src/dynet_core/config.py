@@ -26,6 +26,7 @@ from .messages.hints import Closed
 from .random.noise import reset_random_seed
 
 T = TypeVar("T", int, float)
+THREADS = range(1, MOST_THREADS + 1)
 
 
 def _allowed(kind: Callable[[str], Any], holds: Callable[[Any], bool]) -> Callable[[str], Any]:
@@ -57,11 +58,7 @@ FLAGS: dict[str, tuple[str, Callable[[str], Any] | None, str]] = {
     "autobatch": ("autobatch", int, "0 or 1"),
     "autobatch-strategy": ("autobatch", int, "a whole number"),
     "profiling": ("profiling", int, "a whole number"),
-    "threads": (
-        "threads",
-        _allowed(int, range(1, MOST_THREADS + 1).__contains__),
-        f"a whole number from 1 to {MOST_THREADS}",
-    ),
+    "threads": ("threads", _allowed(int, THREADS.__contains__), f"a whole number from 1 to {MOST_THREADS}"),
     "gpus": ("requested_gpus", int, "a whole number"),
     "gpu-ids": ("gpu_ids", str, "numbers separated by commas"),
     "devices": ("devices", str, "devices separated by commas, such as CPU or GPU:0"),

@@ -119,10 +119,7 @@ def alias(
         has_gradient_of_whole=has_gradient_of_whole,
         alias_scale=scale or 0,
         alias_offset=offset,
-        views=[
-            View(SELF),
-            View(0, offset=offset, index=NO_INDEX if scale is None else 0, scale=scale or 0),
-        ],
+        views=[View(SELF), View(0, offset=offset, index=NO_INDEX if scale is None else 0, scale=scale or 0)],
         backward=[copy_step("accumulate", 3, 1, dim.total, gradient_of=0)],
     )
 

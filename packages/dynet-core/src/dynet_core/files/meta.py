@@ -13,8 +13,7 @@ import pickle
 import pickletools
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any, BinaryIO
@@ -210,8 +209,12 @@ def dumps(value: Any) -> tuple[bytes, dict[str, type]]:
     try:
         return _Pickler.dumps(value)
     except RecursionError:
-        with _deeper_recursion():
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(5 * limit)  # the pickler in Python needs five calls where the one in C needs one
+        try:
             return _Pickler.dumps(value)
+        finally:
+            sys.setrecursionlimit(limit)
 
 
 class _Pickler(_PythonPickler):
@@ -252,17 +255,6 @@ class _Pickler(_PythonPickler):
         self.save(name)
         self.write(pickle.STACK_GLOBAL)
         self.memoize(obj)
-
-
-@contextmanager
-def _deeper_recursion() -> Iterator[None]:
-    """Raise the recursion limit fivefold: the pickler in Python needs five calls where the one in C needs one."""
-    before = sys.getrecursionlimit()
-    sys.setrecursionlimit(5 * before)
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(before)
 
 
 @dataclass(frozen=True)

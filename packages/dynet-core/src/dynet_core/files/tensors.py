@@ -57,11 +57,6 @@ class Entry:
         there, here = shape_of(self.lookup, self.dims), shape_of(self.lookup, dims)
         return f"{kind_of(self.lookup)} {self.name} is {there} in the file, {here} in the model"
 
-    def check(self, path: str, dims: tuple[int, ...]) -> None:
-        """Raise FileFormatError if there is a `problem`."""
-        if problem := self.problem(dims):
-            raise FileFormatError(f"{path}: {problem}")
-
 
 def kind_of(lookup: bool) -> str:
     return "lookup parameter" if lookup else "parameter"

@@ -38,17 +38,15 @@ def write(file: BinaryIO, tensors: Iterable[StoredTensor]) -> None:
     for tensor in tensors:
         kind = b"LookupParameter" if tensor.lookup else b"Parameter"
         dims = ",".join(map(str, tensor.dims)).encode()
-        size = WIDTH * len(tensor.values) + 1
+        lines = [tensor.values] if tensor.gradient is None else [tensor.values, tensor.gradient]
+        size = (WIDTH * len(tensor.values) + 1) * len(lines)
         gradient = b"ZERO_GRAD" if tensor.gradient is None else b"FULL_GRAD"
-        size *= 1 if tensor.gradient is None else 2
         frozen = b" FROZEN" if tensor.frozen else b""
         name = checked_name(tensor.name).encode()
         file.write(b"#%s# %s {%s} %d %s%s\n" % (kind, name, dims, size, gradient, frozen))
-        for line in (tensor.values, tensor.gradient):
-            if line is not None:
-                for block in numbers_as_text(line):
-                    file.write(block)
-                file.write(b"\n")
+        for line in lines:
+            file.writelines(numbers_as_text(line))
+            file.write(b"\n")
 
 
 def checked_name(name: str) -> str:
@@ -95,10 +93,8 @@ class TextReader(Reader):
         """Parse the first line of an entry, at byte `start`. Return also how many bytes the others take."""
         found = HEAD.fullmatch(line)
         cut = not line.endswith(b"\n") and any(kind.startswith(line) or line.startswith(kind) for kind in KINDS)
-        if found is None and cut:
-            raise self._error(start, f"{CUT}: expected {EXPECTED}, found {_shown(line)}")
         if found is None:
-            problem = "this is not a file of parameters: " if not start else ""
+            problem = f"{CUT}: " if cut else "" if start else "this is not a file of parameters: "
             raise self._error(start, f"{problem}expected {EXPECTED}, found {_shown(line)}")
         dims = tuple(map(int, found["dims"].split(b",")))
         size, count = int(found["bytes"]), math.prod(dims)

@@ -427,6 +427,7 @@ def is_gone(version: int) -> str:
 
 
 def graph_of_node(x: Any) -> Graph:
+    """Return a node's graph; raise StaleExpressionError if the node is gone or is another thread's."""
     graph = current()
     if not graph.holds(x):
         refuse(x)

@@ -19,7 +19,7 @@ from ..dim import Dim
 from ..errors import ArgumentTypeError, GradientError, ShapeError, StaleExpressionError
 from ..messages.refusals import Refusals
 from ..recorder import ANY_GRAPH, NO_NODE
-from . import Graph, graph_of_node, has_no_node
+from . import graph_of_node, has_no_node
 
 FLOAT32, FLOAT64, empty = np.dtype(np.float32), np.dtype(np.float64), np.empty
 
@@ -85,9 +85,7 @@ class Operations(Refusals):
         """Return the size of the first dimension."""
         return self.type.rows
 
-    def _graph(self) -> Graph:
-        """Return this node's graph; raise StaleExpressionError if the node is gone or is another thread's."""
-        return graph_of_node(self)
+    _graph = graph_of_node
 
     def _again(self, called: str, recalculate: bool, end: str = "") -> None:
         """Compute the whole graph again if the flag `recalculate`, which the method `called` got, is true."""

@@ -67,18 +67,15 @@ _loading = threading.local()
 
 def initial_values(initializer: PyInitializer, dims: tuple[int, ...], lookup: bool) -> Floats:
     """Return the initial values as a flat array, in memory order: column-major; for a lookup table, row after row."""
-    left = getattr(_loading, "floats", None)
+    count, left = math.prod(dims), getattr(_loading, "floats", None)
     if left is not None:
-        _loading.floats = left - math.prod(dims)
-        if _loading.floats < 0:
-            raise FileFormatError(
-                f"more parameters than the file holds: {math.prod(dims)} of {dims}, where {left} are left"
-            )
+        _loading.floats = left - count
+        if left < count:
+            raise FileFormatError(f"more parameters than the file holds: {count} of {dims}, where {left} are left")
     try:
         values = initializer.values(dims, lookup=lookup)
         return (np.moveaxis(values, 0, -1) if lookup else values).ravel(order="F")
     except MemoryError:
-        count = math.prod(dims)
         raise OutOfMemoryError(f"there is not enough memory for the initial values of {count} numbers") from None
 
 
@@ -106,27 +103,22 @@ def _numbers(parameters: Iterable[Trained]) -> int:
     return sum(p.type.total for p in parameters)
 
 
+def _row(name: str, parameters: Sequence[Trained], trained: str, kind: str = "", shape: str = "") -> tuple[str, ...]:
+    numbers = _numbers(parameters)
+    return name, kind, shape, f"{numbers:,}", trained, f"{BYTES * numbers:,}"
+
+
 def _rows(everything: Sequence[Trained]) -> list[tuple[str, ...]]:
     """Return the cells of a table of parameters, row by row: the titles, the parameters, the totals."""
-    hidden = everything[SHOWN // 2 : -(SHOWN // 2)] if len(everything) > SHOWN else []
-    rows = [
-        (
-            printable(p.name()),
-            "lookup" if p._lookup else "",
-            repr(p.shape()),
-            f"{p.type.total:,}",
-            "yes" if p.is_updated() else "frozen",
-            f"{BYTES * p.type.total:,}",
-        )
-        for p in ([*everything[: SHOWN // 2], *everything[-(SHOWN // 2) :]] if hidden else everything)
-    ]
-    if hidden:
-        numbers = _numbers(hidden)
-        more = f"... {len(hidden):,} more ...", "", "", f"{numbers:,}", "", f"{BYTES * numbers:,}"
-        rows.insert(SHOWN // 2, more)
-    total, frozen = _numbers(everything), sum(not p.is_updated() for p in everything)
-    of_frozen = f"{frozen:,} frozen" if frozen else ""
-    return [HEAD, *rows, (f"{len(everything):,} in all", "", "", f"{total:,}", of_frozen, f"{BYTES * total:,}")]
+    rows = []
+    for p in everything:
+        kind, trained = "lookup" if p._lookup else "", "yes" if p.is_updated() else "frozen"
+        rows.append(_row(printable(p.name()), [p], trained, kind, repr(p.shape())))
+    if len(everything) > SHOWN:
+        hidden = everything[SHOWN // 2 : -(SHOWN // 2)]
+        rows[SHOWN // 2 : -(SHOWN // 2)] = [_row(f"... {len(hidden):,} more ...", hidden, "")]
+    frozen = sum(not p.is_updated() for p in everything)
+    return [HEAD, *rows, _row(f"{len(everything):,} in all", everything, f"{frozen:,} frozen" if frozen else "")]
 
 
 def table(parameters: Sequence[Trained]) -> str:

@@ -170,15 +170,6 @@ class LookupParameters(Trained):
         """The number of rows, then the dimensions of a row; `shape()` returns the same."""
         return Shape((self.rows, *self._row_dim.dims))
 
-    @property
-    def _dense_gradient(self) -> bool:
-        """Whether every row may have a gradient, because a graph used the whole table. Then updates change all rows."""
-        return bool(self._storage.touched[-1])
-
-    @_dense_gradient.setter
-    def _dense_gradient(self, dense: bool) -> None:
-        self._storage.touched[-1] = dense
-
     # Reading and changing values
 
     def _shaped(self, flat: Floats) -> Floats:

@@ -439,8 +439,7 @@ def initializer_from(
     >>> initializer_from("he", (3, 4))
     NormalInitializer(mean=0, var=0.125)
     """
-    if init is None:
-        return GlorotInitializer()
+    init = "glorot" if init is None else init
     if isinstance(init, PyInitializer):
         return init
     if isinstance(init, (np.ndarray, list, tuple)):

@@ -248,9 +248,9 @@ class Planned:
         self.engine = PlanningEngine(graph.records)
         self.plan("forward")
 
-    def plan(self, direction: str, *loss: int) -> None:
-        """Plan the forward pass, or the backward pass from `loss`: a node, and how many numbers its value has."""
-        self.engine.plan(*loss)
+    def plan(self, direction: str, loss: int | None = None) -> None:
+        """Plan the forward pass, or the backward pass from node `loss`."""
+        self.engine.plan(loss)
         self.nodes = dict(zip(NODE, self._rows("nodes", CONTEXT.node_count, len(NODE)).T))
         self.tape = [*self._rows(f"{direction}_tape", CONTEXT.tape_count, len(INSTRUCTION))[::-1].copy()]
 
@@ -305,9 +305,8 @@ def plan_text(loss: Expression | None = None) -> str:
     planned = Planned(graph)
     lines = [*_overview(planned), "", "forward", *_forward(planned)]
     last = len(planned.nodes["value"]) - 1 if loss is None else loss.at
-    signature = SIGNATURES[int(planned.nodes["signature"][last])]
-    if loss is not None or signature.dim.total == 1:
-        planned.plan("backward", last, signature.dim.total)
+    if SIGNATURES[int(planned.nodes["signature"][last])].total == 1:
+        planned.plan("backward", last)
         lines += ["", f"backward from node {last}", *_backward(planned)]
     return "\n".join(lines)
 

@@ -244,9 +244,8 @@ class Engine:
                 self.rows = PARAMETER_ROWS.buffer  # keeps the array alive: the planner reads it by its address
                 self.slots[CONTEXT.parameters] = self.rows.ctypes.data
                 self.plan_anew()
-            room = records + 2
-            if room > self.room:
-                self._grow_records(2 * room)
+            if records + 2 > self.room:
+                self._grow_records(2 * (records + 2))
 
     def plan_anew(self) -> None:
         """Discard the plans of the last passes, because what they refer to has changed."""
@@ -329,8 +328,8 @@ class Engine:
         addresses |= {"values_begin": self.numbers_at, "most": self.room}
         self.recorded.prepare(now, self, changes, self.machine.forward, self.machine.backward, **addresses)
 
-    def backward(self, version: int, loss: int, size: int, everything: bool) -> bool:
-        """Add the gradient of node `loss`, whose value has `size` numbers, to every parameter it depends on.
+    def backward(self, version: int, loss: int, everything: bool) -> bool:
+        """Add the gradient of node `loss`, a single number, to every parameter it depends on.
 
         With `everything`, also compute the gradients of nodes that depend on no parameter. Return False if a parameter
         has been unfrozen since the graph was planned: the plan has no place for its gradient, and the caller must
@@ -344,10 +343,10 @@ class Engine:
         for touched, row in self.whole:
             if PARAMETER_ROWS.needs(row):
                 touched[-1] = 1
-        if (status := self._run(version, "backward", loss, size, 1 if everything else 0)) == READY:
+        if (status := self._run(version, "backward", loss, 1, 1 if everything else 0)) == READY:
             return True
         self._make_room("backward", status)
-        return self.backward(version, loss, size, everything)
+        return self.backward(version, loss, everything)
 
 
 RENEWED_BESIDE = (
@@ -370,8 +369,8 @@ def keep_for_graphs(memory, engines=_engines) -> None:
 class PlanningEngine(Engine):
     """Only plans a graph and computes nothing. It has separate buffers, so the graph and its engine do not change."""
 
-    def plan(self, loss: int | None = None, size: int = 0) -> None:
-        """Plan the forward pass, or the backward pass from node `loss`, whose value has `size` numbers."""
+    def plan(self, loss: int | None = None) -> None:
+        """Plan the forward pass, or the backward pass from node `loss`, a single number."""
         records, slots = self.recorded, self.slots
         end, _, inputs_end = records.ends()
         if loss is None:
@@ -384,7 +383,7 @@ class PlanningEngine(Engine):
             slots[NEW_RECORDS], slots[ARENA_TOP] = records.address, self.numbers_at
             status = self.machine.plan_forward(self.context_at, 0, end, records.inputs_address, 0, inputs_end)
         else:
-            status = self.machine.plan_backward(self.context_at, loss, size, 0)
+            status = self.machine.plan_backward(self.context_at, loss, 1, 0)
         if status != READY:
             self._make_room("forward" if loss is None else "backward", status)
-            self.plan(loss, size)
+            self.plan(loss)

@@ -98,14 +98,12 @@ class Identity:
 
     def row(self, **facts) -> int:
         """Add a row for this parameter to PARAMETER_ROWS and return the row's number."""
-        row = PARAMETER_ROWS.add(**facts)
-        self.rows.append(row)
-        return row
+        self.rows.append(PARAMETER_ROWS.add(**facts))
+        return self.rows[-1]
 
     def dim(self, dim: Dim) -> Dim:
-        own = dim.own()
-        self.dims.append(own)
-        return own
+        self.dims.append(dim.own())
+        return self.dims[-1]
 
 
 class Retired(Identity):

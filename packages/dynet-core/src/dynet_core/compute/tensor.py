@@ -169,7 +169,6 @@ class Tensor:
 
 KERNELS.add("largest_in_order", LargestInOrder())
 KERNELS.add("falling_order", FallingOrder())
-Layout = list[tuple[int, int, int]]  # loops of `Tape.copy`, innermost first: (count, target stride, source stride)
 
 
 class GpuTensor(Tensor):
@@ -274,7 +273,7 @@ class Tape:
         self._table += parameters
         self._lists += lists
 
-    def copy(self, target: GpuBlock, source: GpuBlock, loops: Layout) -> None:
+    def copy(self, target: GpuBlock, source: GpuBlock, loops: list[tuple[int, int, int]]) -> None:
         """Append a copy in up to four loops of (count, target stride, source stride) in floats, the innermost first."""
         loops = [*loops, *[(1, 0, 0)] * (4 - len(loops))]
         lists = [np.array([block.address]) for block in (target, source)]

@@ -156,7 +156,7 @@ def differentiate_apart(engine: Engine, version: int, loss: int, places: Mapping
     engine.plan_anew()
     engine.slots[CONTEXT.parameters] = rows.ctypes.data
     try:
-        return engine.backward(version, loss, 1, True)
+        return engine.backward(version, loss, True)
     finally:
         engine.slots[CONTEXT.parameters] = usual
         engine.plan_anew()
@@ -293,27 +293,26 @@ class Graph:
             self._compute_for(index)
         return self.engine.nodes[index * len(NODE) + NODE.value]
 
-    def _differentiate(self, version: int, index: int, size: int, everything: bool) -> None:
-        """Run the backward pass from node `index` of the graph's version `version`, whose value has `size` numbers.
+    def _differentiate(self, version: int, index: int, everything: bool) -> None:
+        """Run the backward pass from node `index`, a single number, of the graph's version `version`.
 
         If it would read values that were computed from earlier values of parameters, compute all values again first.
         """
         records = self.records
         if records.computed[0] < records.length or self.engine.changing:
             self._compute_for(index)
-        if self.outdated.reached(index, self.engine, everything):
+        outdated = self.outdated.reached(index, self.engine, everything)
+        if outdated:
             warnings.warn(
                 "backward: parameters have changed since values of this graph were computed; they are computed again "
                 "from the present parameters. Call renew_cg() after update()",
                 DynetWarning,
                 stacklevel=5,
             )
+        if outdated or not self.engine.backward(version, index, everything):
             self.forget_values()
             self._compute_new()
-        if not self.engine.backward(version, index, size, everything):
-            self.forget_values()
-            self._compute_new()
-            self.engine.backward(version, index, size, everything)
+            self.engine.backward(version, index, everything)
         records.note_differentiated(version, index, everything)
 
     def gradients(self, index: int, count: int) -> Floats:

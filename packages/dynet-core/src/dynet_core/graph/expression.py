@@ -234,7 +234,7 @@ class Operations(Refusals):
         else:
             everything = full is not False and checked_flag("backward", "full", full)
             version = self._graph().records.version
-            self._graph()._differentiate(version, self.at, 1, everything)  # the graph has this node and this version
+            self._graph()._differentiate(version, self.at, everything)  # the graph has this node and this version
 
     def _refuse_stale(self) -> None:
         """Raise StaleExpressionError if the graph no longer has this node. It tells users more than other errors do."""

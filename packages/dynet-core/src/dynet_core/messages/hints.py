@@ -188,16 +188,24 @@ def with_usual_keywords(
 
 
 def explained(
-    function: AnyFunction, called: Callable[..., str], others: Mapping[str, str], uses: Mapping[str, str], end: str = ""
+    function: AnyFunction,
+    called: Callable[..., str],
+    others: Mapping[str, str],
+    uses: Mapping[str, str],
+    end: str = "",
+    check: Callable[..., None] | None = None,
 ) -> AnyFunction:
     """Return a method that calls `function`, and whose errors about arguments say what to use.
 
     `called` returns the name of the function in messages for an object; `others` and `uses` are as for `misfit`.
+    `check` is called first, with the arguments that are passed by position.
     """
     signature = inspect.signature(function)
 
     @functools.wraps(function)
     def checked(*arguments: Any, **named: Any) -> Any:
+        if check:
+            check(*arguments)
         if named and (bound := with_usual_keywords(signature, arguments, named, others)):
             return function(*bound)
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import html
 import math
 import threading
@@ -25,8 +24,7 @@ from ..initializer import NumpyInitializer, PyInitializer, initial_array, initia
 from ..messages.hints import USES, Closed, Missing, explained
 from ..messages.wording import counted, printable
 from . import object_files
-from .base import Trained, checked_name
-from .dense import Parameters
+from .base import Parameters, Trained, checked_name
 from .lookup import LookupParameters
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -45,20 +43,15 @@ def one_dim_argument(method: Method) -> Method:
     raise ArgumentError if the second is at least 2; smaller numbers are usual as initial values. For keyword arguments
     that the method does not have, a TypeError says what to use.
     """
-    called = explained(method, lambda self: method.__name__, {}, USES["add_parameters()"])
 
-    @functools.wraps(method)
-    def checked(self: Any, *positional: Any, **named: Any) -> Any:
-        if len(positional) > 1:
-            dim, init, *_ = positional
-            if _is_whole(dim) and _is_whole(init) and init >= 2:
-                raise ArgumentError(
-                    f"{method.__name__}: dimensions are one argument: write (({dim}, {init})) for {dim} times {init}, "
-                    f"or ({dim}, init={init}) for {dim} numbers that are all {init}"
-                )
-        return called(self, *positional, **named)
+    def check(self: Any, dim: Any = None, init: Any = None, *others: Any) -> None:
+        if _is_whole(dim) and _is_whole(init) and init >= 2:
+            raise ArgumentError(
+                f"{method.__name__}: dimensions are one argument: write (({dim}, {init})) for {dim} times {init}, "
+                f"or ({dim}, init={init}) for {dim} numbers that are all {init}"
+            )
 
-    return checked  # type: ignore[return-value]
+    return explained(method, lambda self: method.__name__, {}, USES["add_parameters()"], check=check)
 
 
 # `_loading.floats`: how many initial values may still be made while this thread loads a file; None at other times.
@@ -124,14 +117,12 @@ def _rows(everything: Sequence[Trained]) -> list[tuple[str, ...]]:
 def table(parameters: Sequence[Trained]) -> str:
     """Return a table of parameters as text. Without lookup parameters, it has no column "kind"."""
     rows = _rows(parameters)
-    kept = [place for place in range(len(HEAD)) if place != 1 or any(row[1] for row in rows[1:])]
-    widths = {place: max(len(row[place]) for row in rows) for place in kept}
+    kept = [column for column in range(len(HEAD)) if column != 1 or any(row[1] for row in rows[1:])]
+    widths = {column: max(len(row[column]) for row in rows) for column in kept}
+    aligned = {column: str.rjust if column in RIGHT else str.ljust for column in kept}
 
     def line(row: Sequence[str]) -> str:
-        cells = [
-            row[column].rjust(widths[column]) if column in RIGHT else row[column].ljust(widths[column])
-            for column in kept
-        ]
+        cells = [aligned[column](row[column], widths[column]) for column in kept]
         return "  ".join(cells).rstrip()
 
     lines = [line(row) for row in rows]

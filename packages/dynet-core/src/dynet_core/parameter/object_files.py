@@ -290,8 +290,8 @@ class _Entries:
     def _following(self, expected: Expected, fits: Callable[[Entry], bool]) -> list[Entry] | None:
         """Return the next entries and go past them, if they are as expected and `fits` is true of each; else None."""
         following = self.reader.entries[self.next : self.next + len(expected)]
-        same = [(entry.lookup, entry.dims) for entry in following] == [(lookup, dims) for lookup, dims, _ in expected]
-        if not same or not all(map(fits, following)):
+        kinds, wanted = ([(entry.lookup, entry.dims) for entry in entries] for entries in (following, expected))
+        if kinds != wanted or not all(map(fits, following)):
             return None
         self.next += len(expected)
         return following

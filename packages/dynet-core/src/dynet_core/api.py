@@ -14,8 +14,8 @@ from .annotations import Array, Dims, Index, Number, Numbers
 from .checks import checked_flag, checked_index, checked_list, plain_number
 from .compute.engine import RENEWED_BESIDE
 from .errors import ArgumentError, ArgumentTypeError, OutOfRangeError, StaleExpressionError
-from .graph import Checkpoint, Graph, Watch, current, renew
 from .graph.expression import Expression
+from .graph.graph import Checkpoint, Graph, Watch, current, renew
 from .graph.nodes import node_at
 from .graph.record import graph_of
 from .parameter import LookupParameters, parameter

@@ -24,8 +24,8 @@ from .compute.engine import PlanningEngine
 from .compute.parameter_rows import PARAMETER_ROWS
 from .dim import Dim
 from .errors import ArgumentError, GradientError, ShapeError
-from .graph import Graph, current
 from .graph.expression import Expression
+from .graph.graph import Graph, current
 from .graph.nodes import Node, nodes_of
 from .graph.record import graph_of
 from .recorder import ANY_GRAPH

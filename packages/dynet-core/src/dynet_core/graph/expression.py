@@ -19,7 +19,7 @@ from ..dim import Dim
 from ..errors import ArgumentTypeError, GradientError, ShapeError, StaleExpressionError
 from ..messages.refusals import Refusals
 from ..recorder import ANY_GRAPH, NO_NODE
-from . import graph_of_node, has_no_node
+from .graph import graph_of_node, has_no_node
 
 FLOAT32, FLOAT64, empty = np.dtype(np.float32), np.dtype(np.float64), np.empty
 

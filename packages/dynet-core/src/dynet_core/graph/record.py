@@ -23,8 +23,8 @@ from ..errors import ArgumentError, ArgumentTypeError, ShapeError, StaleExpressi
 from ..messages.wording import shown
 from ..recorder import ANY_GRAPH, NO_NODE, commit, commit_with_inputs, take, take_keyed
 from ..signature import SIGNATURES, Signature
-from . import OTHER_THREAD, Graph, current, has_no_node, is_gone, is_taken_back, refuse
 from .expression import Expression, Unfinished
+from .graph import OTHER_THREAD, Graph, current, has_no_node, is_gone, is_taken_back, refuse
 
 PARAMETERS: list[type] = []
 """The subclasses of `Expression` whose objects can be operands: the types of parameters, added by the package

@@ -17,8 +17,8 @@ from typing import Any
 from dynet_kernels.recorder.words import INPUT, ITEM_BITS, KEY, LITERAL, NODE, OPERAND, TEMPLATE
 
 from .. import recorder
-from . import Graph, current
 from .expression import Expression
+from .graph import Graph, current
 from .nodes import nodes_of
 
 MOST = 1 << 12  # for each op, calls with at most this many keys are observed at a time

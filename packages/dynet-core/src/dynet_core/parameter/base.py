@@ -19,8 +19,8 @@ from ..dim import Dim, checked_dims
 from ..errors import ArgumentError, ArgumentTypeError, GradientError, ParameterNameError, ShapeError
 from ..files import model_files
 from ..files.tensors import Entry, StoredTensor
-from ..graph import thread
 from ..graph.expression import Expression
+from ..graph.graph import thread
 from ..messages.wording import printable
 from ..recorder import become, note_pass
 from .storage import Storage, added_by_last_pass

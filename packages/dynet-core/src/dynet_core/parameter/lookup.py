@@ -21,8 +21,8 @@ from ..compute.memory import Block
 from ..compute.parameter_rows import PARAMETER_ROWS
 from ..dim import Dim
 from ..errors import ShapeError
-from ..graph import current
 from ..graph.expression import Expression
+from ..graph.graph import current
 from ..graph.nodes import LOOKUPS
 from ..graph.record import PinnedGraph, graph_of, pinned
 from ..messages.wording import counted

@@ -14,7 +14,7 @@ from ..compute.engine import keep_for_graphs
 from ..compute.memory import Block, block
 from ..compute.parameter_rows import PARAMETER_ROWS, Identity, Retired
 from ..errors import GradientError
-from ..graph import PARTS, Graph, differentiate_apart, thread
+from ..graph.graph import PARTS, Graph, differentiate_apart, thread
 from ..recorder import passes
 
 

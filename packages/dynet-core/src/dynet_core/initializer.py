@@ -113,7 +113,7 @@ def beyond_float32(number: Any) -> bool:
 
 def initial_array(data: object, name: str = "NumpyInitializer") -> Floats:
     """Return a copy of an array or nested lists as a float32 array. `name` is what the user called, for messages."""
-    return real_array(name, data, uneven=InitializerError, refused=InitializerError, too_large=InitializerError)
+    return real_array(name, data, uneven=InitializerError, strict=InitializerError)
 
 
 @dataclass(frozen=True)

@@ -91,11 +91,11 @@ class ComputationGraph(Graph):
 
     def _expression(self, name: str, index: int) -> Expression:
         self.check_thread()
-        place = checked_index(name, index)
-        node = node_at(self.records, place)
+        index = checked_index(name, index)
+        node = node_at(self.records, index)
         if node is None:
-            raise OutOfRangeError(f"{name}: graph {self.version()} has no expression number {place}")
-        return recorder.handle(place, node.dim)
+            raise OutOfRangeError(f"{name}: graph {self.version()} has no expression number {index}")
+        return recorder.handle(index, node.dim)
 
     def forward(self, index: int) -> None:
         """Compute the whole graph again, with new random numbers. `index` is the number of any expression of the graph.
@@ -363,9 +363,9 @@ class UnsignedValue:
 
 
 class _Values:
-    """The base of lists of numbers of one kind, to which `_number` converts them, that can be changed."""
+    """The base of lists of numbers of one kind, to which `_convert` converts them, that can be changed."""
 
-    _number: Callable[[str, Any], Any]
+    _convert: Callable[[str, Any], Any]
 
     def __init__(self, vals: Iterable[Any]):
         self.set(vals)
@@ -373,7 +373,7 @@ class _Values:
     def set(self, newval: Iterable[Any]) -> None:
         """Replace the list by `newval`, which may have a different length."""
         name = type(self).__name__
-        self._values = [self._number(name, value) for value in checked_list(name, newval, "numbers")]
+        self._values = [self._convert(name, value) for value in checked_list(name, newval, "numbers")]
 
     def get(self) -> list[Any]:
         """Return a copy of the list."""
@@ -392,7 +392,7 @@ class FloatVectorValue(_Values):
     ([1.0, 2.0], 2)
     """
 
-    _number = staticmethod(plain_number)
+    _convert = staticmethod(plain_number)
 
 
 class UnsignedVectorValue(_Values):
@@ -402,4 +402,4 @@ class UnsignedVectorValue(_Values):
     [1, 2]
     """
 
-    _number = staticmethod(_unsigned)
+    _convert = staticmethod(_unsigned)

@@ -89,7 +89,7 @@ def whole(name: str, what: str, value) -> int:
         if not isinstance(number, (float, np.floating, np.bool_, np.integer)):
             use = OF_SEVERAL.get(name, "") if isinstance(value, (list, tuple, slice, np.ndarray)) else ""
             if isinstance(value, Refusals):
-                use = f"take int(...) of its {value._number()}"
+                use = f"take int(...) of its {value._getter()}"
             got = f"{type(value).__name__} {shown(value, 40)}{': ' * bool(use)}{use}"
             raise ArgumentTypeError(f"{name}: {what} must be an int, not {got}") from None
         if not float(number).is_integer():

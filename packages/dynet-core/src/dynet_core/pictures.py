@@ -315,7 +315,7 @@ def _overview(planned: Planned) -> list[str]:
     kinds = [SIGNATURES[int(signature)].kind for signature in planned.nodes["signature"]]
     parts = kinds.count(layout.ALIAS) + kinds.count(layout.APART)
     slots = planned.engine.slots
-    floats = slots[CONTEXT.arena_top] - planned.engine.numbers_at
+    floats = slots[CONTEXT.arena_top] - planned.engine.values_begin
     return [
         f"{len(kinds)} nodes: {kinds.count(layout.INPUT)} inputs, {parts} parts of other nodes' memory, "
         f"{slots[CONTEXT.planned_count]} computed by {len(planned.tape)} instructions; {floats} floats"
@@ -327,7 +327,7 @@ def _forward(planned: Planned) -> list[str]:
     for group in groups:
         planned.read(group, "forward")
         planned.read(group, "repeated", ", which equal others")
-    return _written(groups, planned.nodes["value"], planned.engine.numbers_at)
+    return _written(groups, planned.nodes["value"], planned.engine.values_begin)
 
 
 def _backward(planned: Planned) -> list[str]:

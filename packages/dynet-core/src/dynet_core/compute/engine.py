@@ -147,12 +147,12 @@ class Engine:
 
     def _use(self, chunk: Block) -> None:
         """Let compiled code store the values of the next nodes in `chunk`."""
-        self.numbers_at = self.slots[ARENA_TOP] = chunk.address
+        self.values_begin = self.slots[ARENA_TOP] = chunk.address
         self.slots[CONTEXT.arena_end] = chunk.address + chunk.floats
 
     def arena_mark(self) -> tuple[int, int]:
         """Return the number of chunks, and the floats used in the newest one, for `return_to`."""
-        return len(self.chunks), self.slots[ARENA_TOP] - self.numbers_at
+        return len(self.chunks), self.slots[ARENA_TOP] - self.values_begin
 
     def return_to(self, version: int, length: int, mark: tuple[int, int]) -> None:
         """Free the memory that values have taken since `arena_mark` returned `mark`.
@@ -166,7 +166,7 @@ class Engine:
                 if self.recorded.is_at(version, length):
                     self._use(self.chunks[count - 1])
                     del self.chunks[count:]
-        self._set_arena_top(version, length, self.numbers_at + used)
+        self._set_arena_top(version, length, self.values_begin + used)
 
     def _set_arena_top(self, version: int, length: int, top: int) -> None:
         """Let the next values begin at address `top`, if `Records.is_at(version, length)` holds."""
@@ -198,7 +198,7 @@ class Engine:
         long and short sentences alternate, each long one would allocate memory again, at 50 to 1000 us per MB.
         """
         chunks = self.chunks
-        used = sum(chunk.floats for chunk in chunks[:-1]) + self.slots[ARENA_TOP] - self.numbers_at
+        used = sum(chunk.floats for chunk in chunks[:-1]) + self.slots[ARENA_TOP] - self.values_begin
         self.used = max(used, self.used - self.used // FORGETTING)
         wanted = max(self.used, FIRST_FLOATS)
         if len(chunks) > 1 or chunks[0].floats > max(ROOMY * wanted, KEPT_FLOATS):
@@ -295,7 +295,7 @@ class Engine:
             self.prepare(begin, end)
         self.slots[NEW_RECORDS] = records.address
         if not begin:
-            self._set_arena_top(version, 0, self.numbers_at)
+            self._set_arena_top(version, 0, self.values_begin)
         changes = self.changes
         status = self._run(version, "forward", begin, end, records.inputs_address, inputs_begin, inputs_end)
         if status != READY:
@@ -308,10 +308,10 @@ class Engine:
             self._publish(now, changes)
         return end, inputs_end
 
-    def _run(self, version: int, phase: str, *numbers: int) -> int:
+    def _run(self, version: int, phase: str, *arguments: int) -> int:
         """Call the compiled code of a pass if the graph still has this version. Return the pass's own status."""
         run, records = getattr(self.machine, phase, None), self.recorded
-        ran = records.version == version and [run(self.context_at, *numbers)]  # type: ignore[misc]
+        ran = records.version == version and [run(self.context_at, *arguments)]  # type: ignore[misc]
         if not ran:
             raise StaleExpressionError(RENEWED_BESIDE)
         return ran[0]
@@ -325,7 +325,7 @@ class Engine:
         if self.recorded.is_prepared(now):
             return
         addresses = {"context": self.context_at, "node_rows": self.buffers["nodes"].ctypes.data}
-        addresses |= {"values_begin": self.numbers_at, "most": self.room}
+        addresses |= {"values_begin": self.values_begin, "most": self.room}
         self.recorded.prepare(now, self, changes, self.machine.forward, self.machine.backward, **addresses)
 
     def backward(self, version: int, loss: int, everything: bool) -> bool:
@@ -380,7 +380,7 @@ class PlanningEngine(Engine):
             self.rows = PARAMETER_ROWS.buffer.copy()
             self.rows.reshape(-1, len(layout.PARAMETER))[:, layout.PARAMETER.touched] = 0
             slots[CONTEXT.parameters] = self.rows.ctypes.data
-            slots[NEW_RECORDS], slots[ARENA_TOP] = records.address, self.numbers_at
+            slots[NEW_RECORDS], slots[ARENA_TOP] = records.address, self.values_begin
             status = self.machine.plan_forward(self.context_at, 0, end, records.inputs_address, 0, inputs_end)
         else:
             status = self.machine.plan_backward(self.context_at, loss, 1, 0)

@@ -78,8 +78,8 @@ def _pop(reader: PickleReader, argument: None) -> None:
         reader.to_mark()
 
 
-def _put(reader: PickleReader, number: int) -> None:
-    reader.memo[number] = reader.stack[-1]
+def _put(reader: PickleReader, index: int) -> None:
+    reader.memo[index] = reader.stack[-1]
 
 
 def _constant(make: Callable[[], Any]) -> Perform:
@@ -319,14 +319,14 @@ def read_records(content: bytes, path: str, allow: Mapping[str, Any], own: bool 
 def _value(stream: BinaryIO, names: Names) -> Any:
     """Read the next pickle from `stream`. Damaged ones raise exceptions of any class."""
     try:
-        found = PickleReader(names).read(stream)
-        names.limits.check_paths([found, *names.fragile], Function, names.refuse_value)
+        value = PickleReader(names).read(stream)
+        names.limits.check_paths([value, *names.fragile], Function, names.refuse_value)
         if names.refused:
             raise ValueError("it is refused")
     except BaseException:
         names.abandon()
         raise
-    return found
+    return value
 
 
 def _problem(error: Exception, names: Names) -> str:
@@ -335,8 +335,8 @@ def _problem(error: Exception, names: Names) -> str:
     return f"{error!s:.200}" if type(error) is ValueError else f"{error!r:.200}"
 
 
-def _record(found: Any) -> Saved:
-    kind, *spec, name = found if type(found) is tuple and len(found) in (2, 3) else ("", "")
+def _record(value: Any) -> Saved:
+    kind, *spec, name = value if type(value) is tuple and len(value) in (2, 3) else ("", "")
     if type(kind) is str and kind in ("Parameters", "LookupParameters") and not spec and type(name) is str:
         return Saved(kind, name)
     if is_a(kind, type) and spec and type(name) is str:

@@ -242,10 +242,10 @@ class Operations(Refusals):
             self._graph()
 
 
-def _quick(kind: str, name: str, numbers: Callable[[Dim], int]) -> None:
+def _quick(kind: str, name: str, count_of: Callable[[Dim], int]) -> None:
     """Replace a method of `Operations` by the compiled function `kind` (see `recorder.function`).
 
-    This calls the Python method for new shapes. numbers(dim) is the number that it needs for a shape, such as how many
+    This calls the Python method for new shapes. count_of(dim) is the number that it needs for a shape, such as how many
     elements it has; 0 means that only the Python method handles the shape.
     """
     documented = getattr(Operations, name)
@@ -266,8 +266,8 @@ def _quick(kind: str, name: str, numbers: Callable[[Dim], int]) -> None:
         except IndexError:
             self._refuse_stale()  # a signal handler may have called `renew_cg`, so that there is no such node now
             raise
-        if self.version != ANY_GRAPH and self.type not in known and (number := numbers(self.type)):
-            method.enter((self.type,), 0, self.type, number)
+        if self.version != ANY_GRAPH and self.type not in known and (count := count_of(self.type)):
+            method.enter((self.type,), 0, self.type, count)
             known.add(self.type)
         return result
 

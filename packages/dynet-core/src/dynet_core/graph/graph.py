@@ -114,11 +114,11 @@ class Watch:
 
         `values_of` returns the value of a node, given its number and how many elements it has.
         """
-        begin, number = self.checked_records, self.checked
+        begin, first = self.checked_records, self.checked
         self.checked_records, self.checked, _ = recorded.ends()
         if self.checked_records < begin:
             return  # a signal handler has renewed the graph
-        for node in nodes_of(recorded, begin, self.checked_records, number):
+        for node in nodes_of(recorded, begin, self.checked_records, first):
             for index in node.places:
                 values = values_of(index, node.dim.total)
                 if not np.isfinite(values).all():
@@ -138,10 +138,10 @@ def _shape(recorded: Records, operand: int) -> str:
     return repr(node.dim)
 
 
-def differentiate_apart(engine: Engine, version: int, loss: int, places: Mapping[int, int] | None = None) -> bool:
+def differentiate_apart(engine: Engine, version: int, loss: int, targets: Mapping[int, int] | None = None) -> bool:
     """Compute the gradients of all nodes, as `backward(full=True)` does, without adding any to parameters.
 
-    During this pass, the engine has a table of parameters that leads gradients to other memory. `places` maps rows of
+    During this pass, the engine has a table of parameters that leads gradients to other memory. `targets` maps rows of
     PARAMETER_ROWS to the addresses at which their gradients are added. All other gradients go to memory that nothing
     reads. Return False if a parameter has been unfrozen since the last pass.
     """
@@ -151,7 +151,7 @@ def differentiate_apart(engine: Engine, version: int, loss: int, places: Mapping
     rows, usual = engine.rows.copy(), engine.slots[CONTEXT.parameters]
     addresses = rows.reshape(-1, len(PARAMETER))[:, PARAMETER.gradient]
     addresses[:] = unread.address
-    for row, address in (places or {}).items():
+    for row, address in (targets or {}).items():
         addresses[row] = address
     engine.plan_anew()
     engine.slots[CONTEXT.parameters] = rows.ctypes.data
@@ -166,7 +166,7 @@ def signature_of(engine: Engine, index: int) -> Signature:
     return SIGNATURES[int(engine.nodes[index * len(NODE) + NODE.signature])]
 
 
-def place_of_gradient(engine: Engine, index: int) -> tuple[int, int]:
+def whole_of_gradient(engine: Engine, index: int) -> tuple[int, int]:
     """Return which node's gradient has that of node `index` in it, and from which of its numbers on."""
     signature = signature_of(engine, index)
     if not signature.has_gradient_of_whole:
@@ -327,7 +327,7 @@ class Graph:
         if index > differentiated:
             return np.zeros(count, np.float32)
         is_complete = fully == 1 or index == differentiated
-        index, offset = place_of_gradient(self.engine, index)
+        index, offset = whole_of_gradient(self.engine, index)
         if not is_complete and not self._flags(index) & NEEDS_GRADIENT:
             return np.zeros(count, np.float32)  # what has been computed of its gradient need not be all of it
         is_part = signature_of(self.engine, index).kind == ALIAS

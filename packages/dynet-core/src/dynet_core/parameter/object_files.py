@@ -225,10 +225,10 @@ def _described(item: Any) -> tuple[meta.Saved, list[StoredTensor]]:
 
 
 def _collection(item: Any) -> Any:
-    found = item.param_collection()
-    if not hasattr(found, "_everything"):
-        raise ArgumentTypeError(f"{type(item).__name__}.param_collection() returned {found!r:.60}, not a collection")
-    return found
+    params = item.param_collection()
+    if not hasattr(params, "_everything"):
+        raise ArgumentTypeError(f"{type(item).__name__}.param_collection() returned {params!r:.60}, not a collection")
+    return params
 
 
 def _load_pair(data: str, meta_path: str, params: Collection, allow: dict[str, Any]) -> list[Any]:

@@ -16,12 +16,12 @@ _NOISE = adjacent(words.SHARED, "seed", "drawn")
 _drawing = new_lock()
 
 
-def generation(place: int = words.SHARED["generation"]) -> int:
+def generation(index: int = words.SHARED["generation"]) -> int:
     """Return a number that changes whenever a signature is added or the memory or state of a parameter changes.
 
     As soon as it returns a different number than before, what `Records.prepare` has stored is out of date.
     """
-    return SHARED.view[place]
+    return SHARED.view[index]
 
 
 def next_generation(freezes: bool = False) -> None:
@@ -30,11 +30,11 @@ def next_generation(freezes: bool = False) -> None:
     With `freezes`, a parameter is frozen or unfrozen, and nothing else changes. Then compiled code may start the next
     pass itself if it begins a graph.
     """
-    number = next(_generations)
+    newest = next(_generations)
     if freezes:
-        SHARED["generation"] = number
+        SHARED["generation"] = newest
     else:
-        SHARED.view[_GENERATIONS] = array.array("q", (number, number))
+        SHARED.view[_GENERATIONS] = array.array("q", (newest, newest))
 
 
 _generations = itertools.count(1)
@@ -58,8 +58,8 @@ def draw() -> int:
         drawn = view[_DRAWN]; view[_DRAWN] = drawn + 1; return drawn  # fmt: skip  # noqa: E702  # no handler can run here
 
 
-def passes(place: int = words.SHARED["passes"]) -> int:
-    return SHARED.view[place]
+def passes(index: int = words.SHARED["passes"]) -> int:
+    return SHARED.view[index]
 
 
 def note_pass() -> None:

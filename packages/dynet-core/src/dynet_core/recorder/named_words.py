@@ -13,19 +13,19 @@ from dynet_kernels.recorder import words
 class NamedWords:
     """64-bit words that Python reads and writes by their names, and compiled code by their address."""
 
-    __slots__ = ("_places", "address", "view")
+    __slots__ = ("_names", "address", "view")
 
     def __init__(self, names: Structure):
         memory: Any = np.zeros(len(names), np.int64)
         self.view: Any = memoryview(memory).cast("B").cast("q")
         self.address: int = memory.ctypes.data
-        self._places = names
+        self._names = names
 
     def __getitem__(self, name: str) -> int:
-        return self.view[self._places[name]]
+        return self.view[self._names[name]]
 
     def __setitem__(self, name: str, value: int) -> None:
-        self.view[self._places[name]] = value
+        self.view[self._names[name]] = value
 
 
 def adjacent(names: Structure, first: str, last: str) -> slice:

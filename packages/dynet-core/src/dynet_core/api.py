@@ -65,8 +65,7 @@ class ComputationGraph(Graph):
         """Set a checkpoint, to which `revert` returns, like the function `cg_checkpoint`."""
         self._compute()
         watch = self.watch_or_new()
-        length, nodes, inputs_length = self.records.ends()
-        watch.checkpoints.append(Checkpoint(length, nodes, inputs_length, self.engine.arena_mark()))
+        watch.checkpoints.append(Checkpoint(*self.records.ends(), self.engine.arena_mark()))
 
     def revert(self) -> None:
         """Remove the last checkpoint and all nodes recorded after it, like the function `cg_revert`."""

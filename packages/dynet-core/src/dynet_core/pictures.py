@@ -215,11 +215,8 @@ def _line_of(what: str, array: np.ndarray | None, only_check: bool) -> str:
 
 Rows = npt.NDArray[np.int64]
 MOST_GROUPS = 200  # the most groups that are printed for each pass
-OPERANDS = {
-    layout.ANY_OPERAND: "its operands",
-    layout.EACH_OPERAND: "its operands",
-    layout.BEFORE_OPERAND: "the part before",
-}
+OPERANDS: dict[int, str] = dict.fromkeys((layout.ANY_OPERAND, layout.EACH_OPERAND), "its operands")
+OPERANDS[layout.BEFORE_OPERAND] = "the part before"
 
 
 @dataclass

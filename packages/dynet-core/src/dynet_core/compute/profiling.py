@@ -51,8 +51,7 @@ class Profile:
         self.phases: dict[str, Line] = {}
         self.events: list[dict[str, Any]] = []
         self._lock = threading.Lock()
-        self._began = self._spent = 0.0
-        self._inside = 0.0
+        self._began = self._spent = self._inside = 0.0
 
     def __enter__(self) -> Profile:
         if Profile._running is not None:

@@ -19,9 +19,8 @@ import numpy as np
 
 from dynet_kernels.recorder import words
 
-from .counters import draw, noise
 from .graph_records import COMPUTED, DIFFERENTIATED, DONE, INPUTS_DONE, VERSION, GraphRecords
-from .named_words import NamedWords, adjacent
+from .named_words import NamedWords, adjacent, draw, noise
 
 _versions = itertools.count(1)
 THREAD = threading.local()

@@ -346,7 +346,7 @@ def test_a_graph_is_renewed_after_an_interrupt_anywhere():
     lines, at = 0, 7
     files = (
         "compiled.py",
-        "graph/__init__.py",
+        "graph/graph.py",
         "engine.py",
         "record.py",
         "kinds.py",

@@ -219,7 +219,7 @@ def test_values_that_unfold_without_end_are_refused(saved):
         ("sys.modules", "sys.modules is not a class"),
         ("collections.OrderedDict", "a collections.OrderedDict, which has no from_spec"),
         ("never_imported.Layer", "never_imported.Layer is in no module that is imported"),
-        ("_dynet.Parameters", "a dynet_core.parameter.dense.Parameters, which has no from_spec"),
+        ("_dynet.Parameters", "a dynet_core.parameter.base.Parameters, which has no from_spec"),
         ("_dynet.NoTrainer", "_dynet.NoTrainer is neither a class nor an operation of this library$"),
         ("_dynet.save", "_dynet.save is neither a class nor an operation of this library$"),
     ],

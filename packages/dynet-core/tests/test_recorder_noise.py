@@ -2,34 +2,34 @@
 
 import sys
 
-from dynet_core.recorder import counters
+from dynet_core.recorder import named_words
 
 
 def test_no_key_is_drawn_twice_if_a_handler_draws_while_the_state_is_read():
-    drawn = [counters.draw()]
+    drawn = [named_words.draw()]
 
     def draw_at_each_line(frame, event, _):
-        if frame.f_code is counters.noise.__code__ and event == "line":
-            drawn.append(counters.draw())
+        if frame.f_code is named_words.noise.__code__ and event == "line":
+            drawn.append(named_words.draw())
         return draw_at_each_line
 
     before = sys.gettrace()
     sys.settrace(draw_at_each_line)
     try:
-        counters.noise()
+        named_words.noise()
     finally:
         sys.settrace(before)
-    drawn.append(counters.draw())
+    drawn.append(named_words.draw())
     assert len(drawn) > 3
     assert drawn == list(range(drawn[0], drawn[0] + len(drawn)))
 
 
 def test_the_state_says_how_many_keys_were_drawn():
-    before = counters.noise()
+    before = named_words.noise()
     try:
-        counters.set_noise(5, 7)
-        assert counters.noise() == (5, 7)
-        assert counters.draw() == 7
-        assert counters.noise() == (5, 8)
+        named_words.set_noise(5, 7)
+        assert named_words.noise() == (5, 7)
+        assert named_words.draw() == 7
+        assert named_words.noise() == (5, 8)
     finally:
-        counters.set_noise(*before)
+        named_words.set_noise(*before)

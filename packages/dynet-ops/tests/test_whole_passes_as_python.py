@@ -223,10 +223,9 @@ def test_room_is_asked_for_alike(seen):
     dy.renew_cg()
     random.seed(1)
     engine = current().engine
-    for direction in ("forward", "backward"):
-        for name, width in ((f"{direction}_index", 1), (f"{direction}_tape", len(at.INSTRUCTION))):
-            del engine.buffers[name]
-            engine._grow(name, 8, f"{name}_end", width)
+    for name in ("forward_index", "forward_tape", "backward_index", "backward_tape"):
+        del engine.buffers[name]
+        engine._grow(name, 8)
     engine.plan_anew()
     loss = model.trees()
     loss.value()

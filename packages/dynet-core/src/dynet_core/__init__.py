@@ -67,8 +67,9 @@ from .random.noise import reset_random_seed
 for _before, _now in {
     "device": "compute.device", "dump": "pictures", "expression": "graph.expression",
     "files.object_files": "parameter.object_files", "initializer.base": "initializer",
-    "initializer.kinds": "initializer", "mutable_values": "api", "plan_text": "pictures",
-    "profiling": "compute.profiling", "seeds": "random.noise", "several": "api", "tensor": "compute.tensor",
+    "initializer.kinds": "initializer", "mutable_values": "api", "parameter.dense": "parameter.base",
+    "plan_text": "pictures", "profiling": "compute.profiling", "seeds": "random.noise", "several": "api",
+    "tensor": "compute.tensor",
 }.items():  # fmt: skip
     sys.modules[f"{__name__}.{_before}"] = sys.modules[f"{__name__}.{_now}"]
 

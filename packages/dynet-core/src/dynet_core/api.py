@@ -14,8 +14,8 @@ from .annotations import Array, Dims, Index, Number, Numbers
 from .checks import checked_flag, checked_index, checked_list, plain_number
 from .compute.engine import RENEWED_BESIDE
 from .errors import ArgumentError, ArgumentTypeError, OutOfRangeError, StaleExpressionError
-from .graph import Checkpoint, Graph, Watch, current, renew
 from .graph.expression import Expression
+from .graph.graph import Checkpoint, Graph, Watch, current, renew
 from .graph.nodes import node_at
 from .graph.record import graph_of
 from .parameter import LookupParameters, parameter
@@ -65,8 +65,7 @@ class ComputationGraph(Graph):
         """Set a checkpoint, to which `revert` returns, like the function `cg_checkpoint`."""
         self._compute()
         watch = self.watch_or_new()
-        length, nodes, inputs_length = self.records.ends()
-        watch.checkpoints.append(Checkpoint(length, nodes, inputs_length, self.engine.arena_mark()))
+        watch.checkpoints.append(Checkpoint(*self.records.ends(), self.engine.arena_mark()))
 
     def revert(self) -> None:
         """Remove the last checkpoint and all nodes recorded after it, like the function `cg_revert`."""
@@ -91,11 +90,11 @@ class ComputationGraph(Graph):
 
     def _expression(self, name: str, index: int) -> Expression:
         self.check_thread()
-        place = checked_index(name, index)
-        node = node_at(self.records, place)
+        index = checked_index(name, index)
+        node = node_at(self.records, index)
         if node is None:
-            raise OutOfRangeError(f"{name}: graph {self.version()} has no expression number {place}")
-        return recorder.handle(place, node.dim)
+            raise OutOfRangeError(f"{name}: graph {self.version()} has no expression number {index}")
+        return recorder.handle(index, node.dim)
 
     def forward(self, index: int) -> None:
         """Compute the whole graph again, with new random numbers. `index` is the number of any expression of the graph.
@@ -177,10 +176,8 @@ def renew_cg(
         check_validity: raise NotFiniteError, which names the node, if a computed value is infinite or NaN.
         autobatching: accepted for compatibility, and ignored: batching is always on.
     """
-    if immediate_compute is not False:
-        immediate_compute = checked_flag("renew_cg", "immediate_compute", immediate_compute)
-    if check_validity is not False:
-        check_validity = checked_flag("renew_cg", "check_validity", check_validity)
+    immediate_compute = checked_flag("renew_cg", "immediate_compute", immediate_compute)
+    check_validity = checked_flag("renew_cg", "check_validity", check_validity)
     fresh = cast(ComputationGraph, renew())
     if immediate_compute or check_validity:
         fresh.records.watch_values()
@@ -365,9 +362,9 @@ class UnsignedValue:
 
 
 class _Values:
-    """The base of lists of numbers of one kind, to which `_number` converts them, that can be changed."""
+    """The base of lists of numbers of one kind, to which `_convert` converts them, that can be changed."""
 
-    _number: Callable[[str, Any], Any]
+    _convert: Callable[[str, Any], Any]
 
     def __init__(self, vals: Iterable[Any]):
         self.set(vals)
@@ -375,7 +372,7 @@ class _Values:
     def set(self, newval: Iterable[Any]) -> None:
         """Replace the list by `newval`, which may have a different length."""
         name = type(self).__name__
-        self._values = [self._number(name, value) for value in checked_list(name, newval, "numbers")]
+        self._values = [self._convert(name, value) for value in checked_list(name, newval, "numbers")]
 
     def get(self) -> list[Any]:
         """Return a copy of the list."""
@@ -394,7 +391,7 @@ class FloatVectorValue(_Values):
     ([1.0, 2.0], 2)
     """
 
-    _number = staticmethod(plain_number)
+    _convert = staticmethod(plain_number)
 
 
 class UnsignedVectorValue(_Values):
@@ -404,4 +401,4 @@ class UnsignedVectorValue(_Values):
     [1, 2]
     """
 
-    _number = staticmethod(_unsigned)
+    _convert = staticmethod(_unsigned)

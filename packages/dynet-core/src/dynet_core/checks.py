@@ -89,7 +89,7 @@ def whole(name: str, what: str, value) -> int:
         if not isinstance(number, (float, np.floating, np.bool_, np.integer)):
             use = OF_SEVERAL.get(name, "") if isinstance(value, (list, tuple, slice, np.ndarray)) else ""
             if isinstance(value, Refusals):
-                use = f"take int(...) of its {value._number()}"
+                use = f"take int(...) of its {value._getter()}"
             got = f"{type(value).__name__} {shown(value, 40)}{': ' * bool(use)}{use}"
             raise ArgumentTypeError(f"{name}: {what} must be an int, not {got}") from None
         if not float(number).is_integer():
@@ -208,19 +208,14 @@ def float32(number: float) -> float:
 
 
 def real_array(
-    name: str,
-    values: object,
-    *,
-    uneven: type[DynetError] = ArgumentTypeError,
-    refused: type[DynetError] = ArgumentTypeError,
-    too_large: type[DynetError] | None = None,
+    name: str, values: object, *, uneven: type[DynetError] = ArgumentTypeError, strict: type[DynetError] | None = None
 ) -> np.ndarray:
     """Convert an argument to a new float32 array: a number, nested lists, an array or an iterator of numbers.
 
-    Types of errors: `uneven` if rows differ in length, `refused` if values are masked or no real numbers, `too_large`
-    if float32 cannot hold a number. If that is None, the number becomes infinite.
+    Types of errors: `uneven` if rows differ in length, `strict` if values are masked or no real numbers, or if float32
+    cannot hold one. If `strict` is None, the former is an ArgumentTypeError, and a number of the latter infinite.
     """
-    values = as_list(values)
+    values, refused = as_list(values), strict or ArgumentTypeError
     if is_masked(values):
         raise refused(f"{name}: {MASKED}")
     try:
@@ -231,7 +226,7 @@ def real_array(
         if isinstance(values, (list, tuple)):
             numbers = [single(value) for value in values]
             if any(number is not value for number, value in zip(numbers, values)):  # some of them were in arrays
-                return real_array(name, numbers, uneven=uneven, refused=refused, too_large=too_large)
+                return real_array(name, numbers, uneven=uneven, strict=strict)
             raise uneven(f"{name}: {NESTED if 'exceed' in str(problem) else UNEVEN}") from None
         raise refused(f"{name}: {_not_real(values)} ({problem})") from None
     except TypeError:
@@ -241,7 +236,7 @@ def real_array(
         try:
             array = array.astype(np.float64)
         except OverflowError:
-            raise (TooLargeError if refused is ArgumentTypeError else refused)(f"{name}: {TOO_LARGE}") from None
+            raise (strict or TooLargeError)(f"{name}: {TOO_LARGE}") from None
         except (TypeError, ValueError):
             raise refused(f"{name}: {_not_real(values)}") from None
     if array.dtype.kind not in "fiub":
@@ -250,8 +245,8 @@ def real_array(
         return array.copy(order="K")
     with np.errstate(over="ignore"):
         rounded = array.astype(np.float32)
-    if too_large is not None and np.any(np.isinf(rounded) & np.isfinite(array)):
-        raise too_large(f"{name}: array holds values that float32 cannot hold")
+    if strict and np.any(np.isinf(rounded) & np.isfinite(array)):
+        raise strict(f"{name}: array holds values that float32 cannot hold")
     return rounded
 
 

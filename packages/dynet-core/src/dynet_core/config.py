@@ -26,6 +26,7 @@ from .messages.hints import Closed
 from .random.noise import reset_random_seed
 
 T = TypeVar("T", int, float)
+THREADS = range(1, MOST_THREADS + 1)
 
 
 def _allowed(kind: Callable[[str], Any], holds: Callable[[Any], bool]) -> Callable[[str], Any]:
@@ -57,11 +58,7 @@ FLAGS: dict[str, tuple[str, Callable[[str], Any] | None, str]] = {
     "autobatch": ("autobatch", int, "0 or 1"),
     "autobatch-strategy": ("autobatch", int, "a whole number"),
     "profiling": ("profiling", int, "a whole number"),
-    "threads": (
-        "threads",
-        _allowed(int, range(1, MOST_THREADS + 1).__contains__),
-        f"a whole number from 1 to {MOST_THREADS}",
-    ),
+    "threads": ("threads", _allowed(int, THREADS.__contains__), f"a whole number from 1 to {MOST_THREADS}"),
     "gpus": ("requested_gpus", int, "a whole number"),
     "gpu-ids": ("gpu_ids", str, "numbers separated by commas"),
     "devices": ("devices", str, "devices separated by commas, such as CPU or GPU:0"),
@@ -151,11 +148,11 @@ class DynetParams(Closed):
                 shared parameters or after parameters have been made.
             DeviceError: the requested GPU cannot be used; the message names what is missing.
         """
-        number = self._wanted_gpu()
-        if number is not None:
+        gpu = self._wanted_gpu()
+        if gpu is not None:
             if self.shared_parameters:
                 raise ArgumentError("processes share parameters on the CPU only, and a GPU was asked for")
-            device.choose(number)
+            device.choose(gpu)
             if self.tf32:
                 device.allow_tf32()
         if self.threads:  # 0 keeps the default: one thread for each core of this process, but at most 8
@@ -172,16 +169,16 @@ class DynetParams(Closed):
         wrong = [part for part in names if not re.fullmatch(r"CPU|GPU:\d+", part)]
         if wrong:
             raise ArgumentError(f"--dynet-devices takes {FLAGS['devices'][2]}, got {wrong[0]!r}")
-        numbers = [int(part[4:]) for part in names if part != "CPU"]
+        indices = [int(part[4:]) for part in names if part != "CPU"]
         try:
             ids = [int(part) for part in self.gpu_ids.split(",") if part.strip()]
         except ValueError:
             raise ArgumentError(f"--dynet-gpu-ids takes {FLAGS['gpu-ids'][2]}, got {self.gpu_ids!r}") from None
-        if not numbers and (self.gpu or self.requested_gpus or ids):
-            numbers = ids or [0]
-        if max(len(numbers), self.requested_gpus) > 1:
-            raise ArgumentError(f"{max(len(numbers), self.requested_gpus)} GPUs were asked for; a process uses one")
-        return numbers[0] if numbers else None
+        if not indices and (self.gpu or self.requested_gpus or ids):
+            indices = ids or [0]
+        if max(len(indices), self.requested_gpus) > 1:
+            raise ArgumentError(f"{max(len(indices), self.requested_gpus)} GPUs were asked for; a process uses one")
+        return indices[0] if indices else None
 
     def change(self, settings: Mapping[str, Any]) -> None:
         """Change several settings, given by the names of their attributes. If a value is not allowed, change none."""
@@ -229,7 +226,7 @@ class DynetParams(Closed):
                 the mask has no effect, and the other settings decide.
         """
         flags = checked_list("set_gpu_mask", gpu_mask, "0 and 1")
-        wanted = [number for number, flag in enumerate(flags) if checked_flag("set_gpu_mask", "a flag", flag)]
+        wanted = [index for index, flag in enumerate(flags) if checked_flag("set_gpu_mask", "a flag", flag)]
         self.gpu_ids = ",".join(map(str, wanted))
 
     def set_tf32(self, tf32: bool) -> None:
@@ -321,12 +318,12 @@ def _checked(name: str, value: Any, kind: type[T]) -> T:
     if kind is int and not isinstance(value, str):
         value = whole(name, "the setting", value)
     try:
-        found = kind(value)
+        number = kind(value)
     except (TypeError, ValueError):
         raise ArgumentTypeError(f"{name}: expected {kind.__name__}, got {value!r:.40}") from None
-    if found < 0 or not math.isfinite(found):
-        raise ArgumentError(f"{name}: expected a number of at least 0, got {found}")
-    return found
+    if number < 0 or not math.isfinite(number):
+        raise ArgumentError(f"{name}: expected a number of at least 0, got {number}")
+    return number
 
 
 PARAMS = DynetParams()

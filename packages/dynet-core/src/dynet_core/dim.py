@@ -121,9 +121,7 @@ def checked_dims(name: str, dims: Dims, least: int = 1) -> tuple[int, ...]:
         ArgumentError: a size is not whole or is less than `least`, or there are no sizes.
         ShapeError: there are more than MAX_DIMS dimensions, or more than MAX_TOTAL numbers.
     """
-    single = (
-        dims.__class__ is int or (dims.__class__ is not tuple and not np.iterable(dims)) or isinstance(dims, Refusals)
-    )
+    single = not np.iterable(dims) or isinstance(dims, Refusals)
     listed: Sequence[Any] = (dims,) if single else dims  # type: ignore[assignment]
     checked = []
     for size in listed:

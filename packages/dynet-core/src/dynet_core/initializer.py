@@ -113,7 +113,7 @@ def beyond_float32(number: Any) -> bool:
 
 def initial_array(data: object, name: str = "NumpyInitializer") -> Floats:
     """Return a copy of an array or nested lists as a float32 array. `name` is what the user called, for messages."""
-    return real_array(name, data, uneven=InitializerError, refused=InitializerError, too_large=InitializerError)
+    return real_array(name, data, uneven=InitializerError, strict=InitializerError)
 
 
 @dataclass(frozen=True)
@@ -439,8 +439,7 @@ def initializer_from(
     >>> initializer_from("he", (3, 4))
     NormalInitializer(mean=0, var=0.125)
     """
-    if init is None:
-        return GlorotInitializer()
+    init = "glorot" if init is None else init
     if isinstance(init, PyInitializer):
         return init
     if isinstance(init, (np.ndarray, list, tuple)):

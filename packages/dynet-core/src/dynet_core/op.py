@@ -39,18 +39,18 @@ def samples(text: str) -> list[Sample]:
     2, and (5,), and the argument d is 1. Operands that the op takes as one list stand in brackets: `[3 5]`. There are
     no spaces within an argument.
     """
-    found = []
+    listed = []
     for words in map(str.split, text.split(";")):
         arguments = [word.partition("=") for word in words if "=" in word]
         shapes = [word.strip("[]").partition("*") for word in words if "=" not in word]
-        found.append(
+        listed.append(
             Sample(
                 [(tuple(map(int, dims.split("x"))), int(batch or 1)) for dims, _, batch in shapes],
                 {name: ast.literal_eval(value) for name, _, value in arguments},
                 words[0].startswith("["),
             )
         )
-    return found
+    return listed
 
 
 @dataclass(frozen=True)

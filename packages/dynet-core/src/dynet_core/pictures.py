@@ -24,8 +24,8 @@ from .compute.engine import PlanningEngine
 from .compute.parameter_rows import PARAMETER_ROWS
 from .dim import Dim
 from .errors import ArgumentError, GradientError, ShapeError
-from .graph import Graph, current
 from .graph.expression import Expression
+from .graph.graph import Graph, current
 from .graph.nodes import Node, nodes_of
 from .graph.record import graph_of
 from .recorder import ANY_GRAPH
@@ -61,23 +61,22 @@ def boxes(
     """
     names = {(e.at, e.version == ANY_GRAPH): name for e, name in (expression_names or {}).items()}
     rows = {table.name(): names for table, names in (lookup_names or {}).items()}
-    found: list[Box] = []
-    places: dict[int, int] = {}
+    drawn: list[Box] = []
+    indices: dict[int, int] = {}  # node, or -1 minus the row of a parameter -> index of its box
     for node in nodes_of(graph.records):
-        named = [names[place, False] for place in node.places if (place, False) in names]
+        named = [names[index, False] for index in node.places if (index, False) in names]
         label = ", ".join(named) or node.op
-        operands = []
         for operand in node.operands:
-            if operand < 0 and operand not in places:
-                places[operand] = len(found)
+            if operand < 0 and operand not in indices:
+                indices[operand] = len(drawn)
                 name = names.get((operand, True), PARAMETER_ROWS.names[-1 - operand])
-                found.append(Box(name, "", (), is_parameter=True))
-            operands.append(places[operand])
+                drawn.append(Box(name, "", (), is_parameter=True))
+        operands = tuple([indices[operand] for operand in node.operands])
         if node.op.startswith("lookup"):
-            label = _lookup_label(label, node, rows.get(found[operands[0]].label))
-        places.update(dict.fromkeys(node.places, len(found)))
-        found.append(Box(label, shape_text(node.dim) if show_dims else "", tuple(operands)))
-    return found
+            label = _lookup_label(label, node, rows.get(drawn[operands[0]].label))
+        indices.update(dict.fromkeys(node.places, len(drawn)))
+        drawn.append(Box(label, shape_text(node.dim) if show_dims else "", operands))
+    return drawn
 
 
 def _lookup_label(label: str, node: Node, names: Sequence[str] | None) -> str:
@@ -93,47 +92,45 @@ def shape_text(dim: Dim) -> str:
 def dot(graph: Graph, **shown: Any) -> str:
     """Return a graph as source text for Graphviz. `shown` are further arguments of `boxes`."""
     lines = ["digraph G {", "  rankdir=LR;", "  nodesep=.05;"]
-    for number, box in enumerate(boxes(graph, **shown)):
+    for index, box in enumerate(boxes(graph, **shown)):
         label = box.text.replace("\\", "\\\\").replace('"', '\\"')
         shape = "" if box.is_parameter else ", shape=rect"
-        lines.append(f'  N{number} [label="{label}"{shape}];')
-        lines += [f"  N{operand} -> N{number};" for operand in box.operands]
+        lines.append(f'  N{index} [label="{label}"{shape}];')
+        lines += [f"  N{operand} -> N{index};" for operand in box.operands]
     return "\n".join([*lines, "}"])
 
 
 def mermaid(graph: Graph) -> str:
     lines = ["flowchart LR"]
-    for number, box in enumerate(boxes(graph)):
+    for index, box in enumerate(boxes(graph)):
         left, right = ("([", "])") if box.is_parameter else ("[", "]")
-        lines.append(f'    N{number}{left}"{escape(box.text)}"{right}')
-        lines += [f"    N{operand} --> N{number}" for operand in box.operands]
+        lines.append(f'    N{index}{left}"{escape(box.text)}"{right}')
+        lines += [f"    N{operand} --> N{index}" for operand in box.operands]
     return "\n".join(lines) + "\n"
 
 
 def svg(graph: Graph) -> str:
     """Return a graph as an SVG image. Operands are to the left of the operations that use them."""
     drawn = boxes(graph)
-    columns: list[list[int]] = []
+    columns: list[list[int]] = []  # the indices of the boxes in each
     depths: list[int] = []
-    for number, box in enumerate(drawn):
+    for index, box in enumerate(drawn):
         depth = 1 + max([depths[operand] for operand in box.operands], default=-1)
         depths.append(depth)
         columns += [[] for _ in range(depth + 1 - len(columns))]
-        columns[depth].append(number)
-    corners: dict[int, tuple[int, int, int]] = {}  # number of a box -> its left edge, top edge and width in pixels
+        columns[depth].append(index)
+    corners: dict[int, tuple[int, int, int]] = {}  # index of a box -> its left edge, top edge and width in pixels
     x = GAP // 2
     for column in columns:
-        width = max(LETTER * len(drawn[number].text) for number in column) + 2 * LETTER
-        for row, number in enumerate(column):
-            corners[number] = (x, GAP // 2 + row * (LINE + GAP // 2), width)
+        width = max(LETTER * len(drawn[index].text) for index in column) + 2 * LETTER
+        for row, index in enumerate(column):
+            corners[index] = (x, GAP // 2 + row * (LINE + GAP // 2), width)
         x += width + GAP
-    height = GAP + max((len(column) for column in columns), default=0) * (LINE + GAP // 2)
-    shapes = [_svg_box(box, *corners[number]) for number, box in enumerate(drawn)]
-    lines = [
-        _svg_line(corners[operand], corners[number])
-        for number, box in enumerate(drawn)
-        for operand in dict.fromkeys(box.operands)
-    ]
+    height = GAP + max(map(len, columns), default=0) * (LINE + GAP // 2)
+    shapes, lines = [], []
+    for index, box in enumerate(drawn):
+        shapes.append(_svg_box(box, *corners[index]))
+        lines += [_svg_line(corners[operand], corners[index]) for operand in dict.fromkeys(box.operands)]
     size = f'width="{x}" height="{height}" viewBox="0 0 {x} {height}"'
     style = 'font-family="monospace" font-size="11" fill="none" stroke="currentColor"'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>{"".join([*lines, *shapes])}</svg>'
@@ -192,17 +189,18 @@ def _lines(graph: Graph, show_values: bool, show_gradients: bool, only_check: bo
     if not graph.records.length:
         yield "(Computation graph is empty)"
     for node in nodes_of(graph.records):
-        for place in node.places:
-            yield f"Node {place}: {node.op} {node.dim!r}"
+        for index in node.places:
+            x = recorder.handle(index, node.dim)
+            yield f"Node {index}: {node.op} {node.dim!r}"
             if show_values:
-                yield _line_of("Value", recorder.handle(place, node.dim).npvalue(dtype=np.float32), only_check)
+                yield _line_of("Value", x.npvalue(dtype=np.float32), only_check)
             if show_gradients:
-                yield _line_of("Gradient", _gradient(place, node.dim), only_check)
+                yield _line_of("Gradient", _gradient(x), only_check)
 
 
-def _gradient(place: int, dim) -> np.ndarray | None:
+def _gradient(x: Expression) -> np.ndarray | None:
     try:
-        return recorder.handle(place, dim).gradient(dtype=np.float32)
+        return x.gradient(dtype=np.float32)
     except GradientError:
         return None
 
@@ -217,11 +215,8 @@ def _line_of(what: str, array: np.ndarray | None, only_check: bool) -> str:
 
 Rows = npt.NDArray[np.int64]
 MOST_GROUPS = 200  # the most groups that are printed for each pass
-OPERANDS = {
-    layout.ANY_OPERAND: "its operands",
-    layout.EACH_OPERAND: "its operands",
-    layout.BEFORE_OPERAND: "the part before",
-}
+OPERANDS: dict[int, str] = dict.fromkeys((layout.ANY_OPERAND, layout.EACH_OPERAND), "its operands")
+OPERANDS[layout.BEFORE_OPERAND] = "the part before"
 
 
 @dataclass
@@ -240,28 +235,25 @@ class Group:
 
 
 class Planned:
-    """A plan of the whole graph that is made only to print it. Nothing is computed, and the graph does not change."""
+    """A plan of the whole graph that is made only to print it. Nothing is computed, and the graph does not change.
+
+    `nodes` has the columns of the nodes' table. `tape` has the instructions of a pass that have not been read yet, the
+    first one last. They are read one by one, to match them with the steps of the groups.
+    """
 
     def __init__(self, graph: Graph):
         self.engine = PlanningEngine(graph.records)
-        self.engine.plan()
-        self.nodes: dict[str, Rows] = {}
-        self._read()
-        self.forward = self._instructions("forward")
+        self.plan("forward")
 
-    def backward_from(self, loss: int, size: int) -> None:
-        self.engine.plan(loss, size)
-        self._read()
-        self.backward = self._instructions("backward")
+    def plan(self, direction: str, loss: int | None = None) -> None:
+        """Plan the forward pass, or the backward pass from node `loss`."""
+        self.engine.plan(loss)
+        self.nodes = dict(zip(NODE, self._rows("nodes", CONTEXT.node_count, len(NODE)).T))
+        self.tape = [*self._rows(f"{direction}_tape", CONTEXT.tape_count, len(INSTRUCTION))[::-1].copy()]
 
-    def _read(self) -> None:
-        count = self.engine.slots[CONTEXT.node_count]
-        rows = self.engine.buffers["nodes"][: count * len(NODE)].reshape(count, len(NODE))
-        self.nodes = {name: rows[:, place] for place, name in enumerate(NODE)}
-
-    def _instructions(self, direction: str) -> list[Rows]:
-        count = self.engine.slots[CONTEXT.tape_count]
-        return list(self.engine.buffers[f"{direction}_tape"][: count * len(INSTRUCTION)].reshape(count, -1).copy())
+    def _rows(self, buffer: str, slot: int, width: int) -> Rows:
+        count = self.engine.slots[slot]
+        return self.engine.buffers[buffer][: count * width].reshape(count, width)
 
     def groups(self, order: str) -> Iterator[Group]:
         """Yield the groups of nodes that the plan computes together.
@@ -269,29 +261,22 @@ class Planned:
         `order` is "by_depth" for the order in which they are computed, or "by_signature" for larger groups, each of all
         nodes with the same signature.
         """
-        numbers = self.engine.buffers[order][: self.engine.slots[CONTEXT.planned_count]]
+        planned = self.engine.buffers[order][: self.engine.slots[CONTEXT.planned_count]]
         begins = self.engine.buffers["stage_begins"]
         depths = self.nodes["depth"] + begins[self.nodes["stage"]]
 
-        def key(number: int) -> tuple[int, int]:
-            return int(self.nodes["signature"][number]), int(depths[number]) if order == "by_depth" else 0
+        def key(node: int) -> tuple[int, int]:
+            return int(self.nodes["signature"][node]), int(depths[node]) if order == "by_depth" else 0
 
-        for (signature, _), members in itertools.groupby(numbers.tolist(), key):
+        for (signature, _), members in itertools.groupby(planned.tolist(), key):
             yield Group(SIGNATURES[signature], list(members))
-
-
-class TapeReader:
-    """Instructions that are read one by one, to match them with the steps of the groups."""
-
-    def __init__(self, instructions: Sequence[Rows]):
-        self.rest = [*reversed(instructions)]
 
     def next_is(self, opcode: int, parameters: int | None = None) -> Rows | None:
         """Return the next instruction and move past it, if it calls this kernel with these parameters (None: any)."""
-        row = self.rest[-1] if self.rest else None
+        row = self.tape[-1] if self.tape else None
         if row is None or row[INSTRUCTION.opcode] != opcode:
             return None
-        return self.rest.pop() if parameters in (None, row[INSTRUCTION.parameters]) else None
+        return self.tape.pop() if parameters in (None, row[INSTRUCTION.parameters]) else None
 
     def read(self, group: Group, direction: str, purpose: str = "") -> None:
         """Add a line to a group for each instruction of its steps. `{target}` in `purpose` is what the step adds to."""
@@ -316,66 +301,65 @@ def plan_text(loss: Expression | None = None) -> str:
         return "The graph is empty."
     planned = Planned(graph)
     lines = [*_overview(planned), "", "forward", *_forward(planned)]
-    number = len(planned.nodes["value"]) - 1 if loss is None else loss.at
-    signature = SIGNATURES[int(planned.nodes["signature"][number])]
-    if loss is not None or signature.dim.total == 1:
-        planned.backward_from(number, signature.dim.total)
-        lines += ["", f"backward from node {number}", *_backward(planned)]
+    last = len(planned.nodes["value"]) - 1 if loss is None else loss.at
+    if SIGNATURES[int(planned.nodes["signature"][last])].total == 1:
+        planned.plan("backward", last)
+        lines += ["", f"backward from node {last}", *_backward(planned)]
     return "\n".join(lines)
 
 
 def _overview(planned: Planned) -> list[str]:
-    kinds = [SIGNATURES[int(number)].kind for number in planned.nodes["signature"]]
+    kinds = [SIGNATURES[int(signature)].kind for signature in planned.nodes["signature"]]
     parts = kinds.count(layout.ALIAS) + kinds.count(layout.APART)
     slots = planned.engine.slots
-    floats = slots[CONTEXT.arena_top] - planned.engine.numbers_at
+    floats = slots[CONTEXT.arena_top] - planned.engine.values_begin
     return [
         f"{len(kinds)} nodes: {kinds.count(layout.INPUT)} inputs, {parts} parts of other nodes' memory, "
-        f"{slots[CONTEXT.planned_count]} computed by {len(planned.forward)} instructions; {floats} floats"
+        f"{slots[CONTEXT.planned_count]} computed by {len(planned.tape)} instructions; {floats} floats"
     ]
 
 
 def _forward(planned: Planned) -> list[str]:
-    tape, groups = TapeReader(planned.forward), list(planned.groups("by_depth"))
+    groups = [*planned.groups("by_depth")]
     for group in groups:
-        tape.read(group, "forward")
-        tape.read(group, "repeated", ", which equal others")
-    return _written(groups, planned.nodes["value"], planned.engine.numbers_at)
+        planned.read(group, "forward")
+        planned.read(group, "repeated", ", which equal others")
+    return _written(groups, planned.nodes["value"], planned.engine.values_begin)
 
 
 def _backward(planned: Planned) -> list[str]:
-    tape, groups = TapeReader(planned.backward), [*planned.groups("by_depth")][::-1]
+    groups = [*planned.groups("by_depth")][::-1]
     start, before = planned.engine.gradients.address, []
-    while (line := _of_planner(planned, tape)) is not None:
+    while (line := _of_planner(planned)) is not None:
         before.append("  " + line)
     for group in groups:
         for step, parameters in _steps(group.signature, "backward"):
-            while (line := _of_planner(planned, tape)) is not None:
+            while (line := _of_planner(planned)) is not None:
                 group.lines.append(line)
-            tape.read(group, "repeated", ", for sums of the gradients of equal columns")
-            group.lines.append(_gradient_line(planned, group, step, tape, parameters))
+            planned.read(group, "repeated", ", for sums of the gradients of equal columns")
+            group.lines.append(_gradient_line(planned, group, step, parameters))
     lines = before + _written(groups, planned.nodes["gradient"], start)
     deferred = list(planned.groups("by_signature"))
     for group in deferred:
-        tape.read(group, "deferred", ", adds to {target}")
+        planned.read(group, "deferred", ", adds to {target}")
     if deferred := [group for group in deferred if group.lines]:
         lines += ["", "at the end, for the whole graph", *_written(deferred, planned.nodes["gradient"], start)]
     return lines
 
 
-def _of_planner(planned: Planned, tape: TapeReader) -> str | None:
+def _of_planner(planned: Planned) -> str | None:
     """Describe the next instruction if the planner itself added it, to set the loss's gradient to 1 or others to 0."""
-    if tape.next_is(layout.FILL) is not None:
+    if planned.next_is(layout.FILL) is not None:
         return "set the gradient of the loss to 1"
-    row = tape.next_is(layout.CLEAR)
+    row = planned.next_is(layout.CLEAR)
     if row is None:
         return None
     begin, size = planned.engine.buffers["backward_index"][row[INSTRUCTION.base] :][:2].tolist()
     return f"clear {size} floats, from {begin - planned.engine.gradients.address}"
 
 
-def _gradient_line(planned: Planned, group: Group, step: Step, tape: TapeReader, parameters: int) -> str:
-    row, target = tape.next_is(KERNELS.opcode(step.kernel), parameters), _target(step)
+def _gradient_line(planned: Planned, group: Group, step: Step, parameters: int) -> str:
+    row, target = planned.next_is(KERNELS.opcode(step.kernel), parameters), _target(step)
     if row is not None:
         verb = "sets" if row[INSTRUCTION.fresh] else "adds to"
         return f"{step.kernel}: {_columns(row)}, {verb} {target}"
@@ -386,11 +370,11 @@ def _gradient_line(planned: Planned, group: Group, step: Step, tape: TapeReader,
 
 def _is_alias(planned: Planned, group: Group, step: Step) -> bool:
     """Return whether the gradient to which `step` adds shares the memory of the gradient of the group's first node."""
-    number = group.nodes[0]
-    place = int(planned.nodes["operands"][number]) + max(step.gradient_of, 0)
-    operand = int(planned.engine.buffers["records"][place])
+    node = group.nodes[0]
+    position = int(planned.nodes["operands"][node]) + max(step.gradient_of, 0)
+    operand = int(planned.engine.buffers["records"][position])
     gradients, flags = planned.nodes["gradient"], planned.nodes["flags"]
-    return operand >= 0 and bool(flags[operand] & layout.HAS_GRADIENT) and gradients[operand] == gradients[number]
+    return operand >= 0 and bool(flags[operand] & layout.HAS_GRADIENT) and gradients[operand] == gradients[node]
 
 
 def _columns(instruction: Rows) -> str:
@@ -407,8 +391,8 @@ def _target(step: Step) -> str:
 def _steps(signature: Signature, direction: str) -> Iterator[tuple[Step, int]]:
     """Yield the steps of a signature for a pass, each with the index in TABLE of its parameters."""
     begin = signature.at + TABLE[signature.at + layout.SIGNATURE[f"{direction}_begin"]]
-    for number, step in enumerate(getattr(signature, direction) if signature.dim.total else ()):
-        yield step, TABLE[begin + number * len(layout.STEP) + layout.STEP.parameters]
+    for index, step in enumerate(getattr(signature, direction) if signature.dim.total else ()):
+        yield step, TABLE[begin + index * len(layout.STEP) + layout.STEP.parameters]
 
 
 def _written(groups: Sequence[Group], addresses: Rows, start: int) -> list[str]:

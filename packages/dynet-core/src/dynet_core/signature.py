@@ -45,19 +45,19 @@ class Signature(Description):
         """The kernel that computes the node's value; "" if no kernel does, as for an input."""
         return self.forward[-1].kernel if self.forward else ""
 
-    def nodes(self, integers: Sequence[int], place: int = 0) -> int:
+    def nodes(self, integers: Sequence[int], start: int = 0) -> int:
         """Return how many nodes a record adds to the graph.
 
-        `integers` has, from index `place` on, the integers of the record after its signature.
+        `integers` has, from index `start` on, the integers of the record after its signature.
         """
         if not self.repeats:
             return len(self.parts) or 1
-        return 1 + integers[place] - self.operands
+        return 1 + integers[start] - self.operands
 
-    def bounds(self, records: Sequence[int], place: int = 0) -> tuple[int, int, int]:
-        """Return where the operands, the attributes, and the next record start, for a record at index `place`."""
-        first = place + 1 + self.variadic
-        after = first + (records[place + 1] if self.variadic else self.operands)
+    def bounds(self, records: Sequence[int], start: int = 0) -> tuple[int, int, int]:
+        """Return where the operands, the attributes, and the next record start, for a record at index `start`."""
+        first = start + 1 + self.variadic
+        after = first + (records[start + 1] if self.variadic else self.operands)
         return first, after, after + self.attributes
 
 
@@ -93,7 +93,7 @@ def computed(
 
 
 def number_views(count: int) -> list[View]:
-    """Return views of plain numbers in the buffer of input values. The first attributes are their places there."""
+    """Return views of plain numbers in the buffer of input values. The first attributes are their positions there."""
     return [View(NOWHERE, index=attribute, scale=1) for attribute in range(count)]
 
 
@@ -119,10 +119,7 @@ def alias(
         has_gradient_of_whole=has_gradient_of_whole,
         alias_scale=scale or 0,
         alias_offset=offset,
-        views=[
-            View(SELF),
-            View(0, offset=offset, index=NO_INDEX if scale is None else 0, scale=scale or 0),
-        ],
+        views=[View(SELF), View(0, offset=offset, index=NO_INDEX if scale is None else 0, scale=scale or 0)],
         backward=[copy_step("accumulate", 3, 1, dim.total, gradient_of=0)],
     )
 

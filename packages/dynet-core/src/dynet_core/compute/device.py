@@ -79,31 +79,31 @@ def machine_of(gpu: Gpu | None, *needed: int) -> library.Library | Machine:
         return _machines[key]
 
 
-def _open(number: int) -> Gpu:
+def _open(index: int) -> Gpu:
     """Return the `Gpu`; raise DeviceError if the GPU, its driver or a compiler for kernels is missing."""
-    if number not in _gpus:
+    if index not in _gpus:
         from dynet_kernels.cuda import compiler, driver
 
         try:
-            found = driver.Gpu(number)
+            opened = driver.Gpu(index)
             compiler.name()
         except driver.CudaError as problem:
-            raise DeviceError(f"GPU:{number} was asked for, but {problem}") from None
-        _gpus[number] = found
-    return _gpus[number]
+            raise DeviceError(f"GPU:{index} was asked for, but {problem}") from None
+        _gpus[index] = opened
+    return _gpus[index]
 
 
-def choose(number: int) -> None:
-    """Use GPU `number` from now on; raise DeviceError if something is missing.
+def choose(index: int) -> None:
+    """Use GPU `index` from now on; raise DeviceError if something is missing.
 
     Parameters cannot be moved to it. If some have been made, raise ArgumentError.
     """
     global _gpu
-    if _gpu is not None and _gpu.number == number:
+    if _gpu is not None and _gpu.number == index:
         return
     for reason in filter(None, [ask() for ask in IN_USE]):
-        raise ArgumentError(f"GPU:{number} was asked for after {reason}; ask for it first")
-    _gpu = _open(number)
+        raise ArgumentError(f"GPU:{index} was asked for after {reason}; ask for it first")
+    _gpu = _open(index)
     _has_changed()
 
 
@@ -123,15 +123,15 @@ def allow_tf32(allowed: bool = True) -> None:
 
 
 @contextmanager
-def use(number: int | None, tf32: bool = False) -> Iterator[None]:
+def use(index: int | None, tf32: bool = False) -> Iterator[None]:
     """Change the device in a `with` block, for tests and measurements. A new graph begins at both ends.
 
-    Parameters made outside the block must not be used inside. `number` is the GPU's; None means the CPU. `tf32` is as
+    Parameters made outside the block must not be used inside. `index` is the GPU's; None means the CPU. `tf32` is as
     for `allow_tf32`.
     """
     global _gpu, _tf32
     before = _gpu, _tf32
-    _gpu = None if number is None else _open(number)
+    _gpu = None if index is None else _open(index)
     try:
         allow_tf32(tf32)
         yield

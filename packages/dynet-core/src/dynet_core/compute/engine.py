@@ -27,9 +27,21 @@ from .memory import Block, block
 from .parameter_rows import PARAMETER_ROWS
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
-# The buffers that grow with the records: name -> integers in the buffer per integer of the records.
-_ONE = "records kept_records aliases lookups planned numbers depths by_signature by_depth counters"
-PER_RECORD = {**dict.fromkeys(_ONE.split(), 1), "buckets": 2, "numbers_of_columns": 2, "nodes": len(NODE)}
+# The buffers that grow with the records, one item for each integer of these; and how many items others have at first.
+PER_RECORD = (
+    "records", "kept_records", "aliases", "lookups", "planned", "numbers", "depths", "by_signature", "by_depth",
+    "counters", "buckets", "numbers_of_columns", "nodes",
+)  # fmt: skip
+OF_PASSES = {"forward_index": 1 << 12, "forward_tape": 1 << 10, "backward_index": 1 << 12, "backward_tape": 1 << 10}
+OTHERS = {
+    "table": 1 << 12, "threads": layout.MOST_THREADS, "ahead": len(CONTEXT), "predecessors": MOST_NUMBERED,
+    "stages": MOST_NUMBERED, "stage_begins": MOST_NUMBERED + 1,
+}  # fmt: skip
+WIDTHS = {
+    "buckets": 2, "numbers_of_columns": 2, "nodes": len(NODE), "threads": layout.THREAD_ROW,
+    "predecessors": layout.WORDS, "forward_tape": len(INSTRUCTION), "backward_tape": len(INSTRUCTION),
+}  # fmt: skip
+"""How many integers an item of a buffer has, if not 1."""
 KEPT_FLOATS = 1 << 24  # memory for values of up to this size (64 MB) is always kept from one graph to the next
 FORGETTING = 32  # each call of `_fit_memory` lowers `Engine.used`, the memory that recent graphs needed, by 1/32
 ROOMY = 4  # memory is freed if there is more than this many times `Engine.used`
@@ -48,10 +60,9 @@ class Engine:
         # For each lookup parameter that the graph uses as one tensor: the array that lists which of its rows have a
         # gradient, and its row in PARAMETER_ROWS.
         self.whole: list[tuple[IntArray, int]] = []
-        note_engine(self)
-        self.changing = (
-            False  # True while buffers are being replaced, and later if an interrupt left them half replaced
-        )
+        _engines[:] = [reference for reference in _engines if reference() is not None] + [weakref.ref(self)]
+        # True while buffers are being replaced, and later if an interrupt left them half replaced
+        self.changing = False
         self.changes = 0  # how many times buffers have been replaced
         self.machine: Any = None  # the compiled code, loaded when first needed
         self.shards = 0
@@ -68,15 +79,8 @@ class Engine:
         self.gradients = block(0)
         self.used = 0  # how many floats the largest of the recent graphs needed for values; older graphs count less
         self._grow_records(1 << 10)
-        self._grow("table", 1 << 12)
-        self._grow("threads", layout.MOST_THREADS, width=layout.THREAD_ROW)
-        self._grow("ahead", len(CONTEXT))
-        self._grow("predecessors", MOST_NUMBERED * layout.WORDS)
-        self._grow("stages", MOST_NUMBERED)
-        self._grow("stage_begins", MOST_NUMBERED + 1)
-        for direction in ("forward", "backward"):
-            self._grow(f"{direction}_index", 1 << 12, end=f"{direction}_index_end")
-            self._grow(f"{direction}_tape", 1 << 10, end=f"{direction}_tape_end", width=len(INSTRUCTION))
+        for name, items in {**OTHERS, **OF_PASSES}.items():
+            self._grow(name, items)
         self.plan_anew()
         self._new_chunk(FIRST_FLOATS)
 
@@ -111,19 +115,17 @@ class Engine:
             self.recorded.mark_unusual()
             self.recorded.unprepare()
 
-    def _grow(self, name: str, size: int, end: str = "", width: int = 1) -> None:
-        old = self.buffers.get(name)
-        fresh = np.zeros(size * width, np.int64)
-        if old is not None:
-            fresh[: len(old)] = old
-        self.buffers[name] = fresh
+    def _grow(self, name: str, items: int) -> None:
+        old = self.buffers.get(name, ())
+        fresh = self.buffers[name] = np.zeros(items * WIDTHS.get(name, 1), np.int64)
+        fresh[: len(old)] = old
         self.slots[CONTEXT[name]] = fresh.ctypes.data
-        if end:
-            self.slots[CONTEXT[end]] = size
+        if name in OF_PASSES:
+            self.slots[CONTEXT[f"{name}_end"]] = items
 
     def _grow_records(self, size: int) -> None:
-        for name, width in PER_RECORD.items():
-            self._grow(name, size, width=width)
+        for name in PER_RECORD:
+            self._grow(name, size)
         self.room, self.slots[CONTEXT.bucket_count] = size, 2 * size
         self.plan_anew()
         self.nodes = memoryview(self.buffers["nodes"])  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
@@ -145,14 +147,12 @@ class Engine:
 
     def _use(self, chunk: Block) -> None:
         """Let compiled code store the values of the next nodes in `chunk`."""
-        self.numbers = chunk.direct()
-        self.numbers_count = len(self.numbers)
-        self.numbers_at = self.slots[ARENA_TOP] = chunk.address
+        self.values_begin = self.slots[ARENA_TOP] = chunk.address
         self.slots[CONTEXT.arena_end] = chunk.address + chunk.floats
 
     def arena_mark(self) -> tuple[int, int]:
         """Return the number of chunks, and the floats used in the newest one, for `return_to`."""
-        return len(self.chunks), self.slots[ARENA_TOP] - self.numbers_at
+        return len(self.chunks), self.slots[ARENA_TOP] - self.values_begin
 
     def return_to(self, version: int, length: int, mark: tuple[int, int]) -> None:
         """Free the memory that values have taken since `arena_mark` returned `mark`.
@@ -166,7 +166,7 @@ class Engine:
                 if self.recorded.is_at(version, length):
                     self._use(self.chunks[count - 1])
                     del self.chunks[count:]
-        self._set_arena_top(version, length, self.numbers_at + used)
+        self._set_arena_top(version, length, self.values_begin + used)
 
     def _set_arena_top(self, version: int, length: int, top: int) -> None:
         """Let the next values begin at address `top`, if `Records.is_at(version, length)` holds."""
@@ -198,7 +198,7 @@ class Engine:
         long and short sentences alternate, each long one would allocate memory again, at 50 to 1000 us per MB.
         """
         chunks = self.chunks
-        used = sum(chunk.floats for chunk in chunks[:-1]) + self.slots[ARENA_TOP] - self.numbers_at
+        used = sum(chunk.floats for chunk in chunks[:-1]) + self.slots[ARENA_TOP] - self.values_begin
         self.used = max(used, self.used - self.used // FORGETTING)
         wanted = max(self.used, FIRST_FLOATS)
         if len(chunks) > 1 or chunks[0].floats > max(ROOMY * wanted, KEPT_FLOATS):
@@ -208,15 +208,14 @@ class Engine:
         self._shrink_records()
 
     def _shrink_records(self) -> None:
-        if self.room * 8 * sum(PER_RECORD.values()) > KEPT_FLOATS * 4:
+        if 8 * sum(len(self.buffers[name]) for name in PER_RECORD) > KEPT_FLOATS * 4:
             self.buffers = {name: b for name, b in self.buffers.items() if name not in PER_RECORD}
             self._grow_records(1 << 10)
-        for direction in ("forward", "backward"):
-            for name, width in ((f"{direction}_index", 1), (f"{direction}_tape", len(INSTRUCTION))):
-                if len(self.buffers[name]) * 8 > KEPT_FLOATS * 4:
-                    del self.buffers[name]
-                    self._grow(name, 1 << 12, f"{name}_end", width)
-                    self.plan_anew()
+        for name, items in OF_PASSES.items():
+            if len(self.buffers[name]) * 8 > KEPT_FLOATS * 4:
+                del self.buffers[name]
+                self._grow(name, items)
+                self.plan_anew()
 
     def _grow_gradients(self, floats: int) -> None:
         self.gradients = block(floats)
@@ -245,9 +244,8 @@ class Engine:
                 self.rows = PARAMETER_ROWS.buffer  # keeps the array alive: the planner reads it by its address
                 self.slots[CONTEXT.parameters] = self.rows.ctypes.data
                 self.plan_anew()
-            room = records + 2
-            if room > self.room:
-                self._grow_records(2 * room)
+            if records + 2 > self.room:
+                self._grow_records(2 * (records + 2))
 
     def plan_anew(self) -> None:
         """Discard the plans of the last passes, because what they refer to has changed."""
@@ -269,10 +267,10 @@ class Engine:
             self.machine = compiled(int(self.buffers[f"{direction}_tape"][slots[CONTEXT.row] * len(INSTRUCTION)]))
             return None
         with self.change():
-            for name, width in ((f"{direction}_index", 1), (f"{direction}_tape", len(INSTRUCTION))):
-                needed = slots[CONTEXT[f"needed_{name.removeprefix(direction + '_')}"]]
+            for kind in ("index", "tape"):
+                needed, name = slots[CONTEXT[f"needed_{kind}"]], f"{direction}_{kind}"
                 if needed > slots[CONTEXT[f"{name}_end"]]:
-                    self._grow(name, needed * 3 // 2, f"{name}_end", width)
+                    self._grow(name, needed * 3 // 2)
             needed = slots[CONTEXT.needed_floats]
             if direction == "backward":
                 if needed > slots[CONTEXT.gradient_end] - slots[CONTEXT.gradient_start]:
@@ -297,7 +295,7 @@ class Engine:
             self.prepare(begin, end)
         self.slots[NEW_RECORDS] = records.address
         if not begin:
-            self._set_arena_top(version, 0, self.numbers_at)
+            self._set_arena_top(version, 0, self.values_begin)
         changes = self.changes
         status = self._run(version, "forward", begin, end, records.inputs_address, inputs_begin, inputs_end)
         if status != READY:
@@ -310,10 +308,10 @@ class Engine:
             self._publish(now, changes)
         return end, inputs_end
 
-    def _run(self, version: int, phase: str, *numbers: int) -> int:
+    def _run(self, version: int, phase: str, *arguments: int) -> int:
         """Call the compiled code of a pass if the graph still has this version. Return the pass's own status."""
         run, records = getattr(self.machine, phase, None), self.recorded
-        ran = records.version == version and [run(self.context_at, *numbers)]  # type: ignore[misc]
+        ran = records.version == version and [run(self.context_at, *arguments)]  # type: ignore[misc]
         if not ran:
             raise StaleExpressionError(RENEWED_BESIDE)
         return ran[0]
@@ -327,11 +325,11 @@ class Engine:
         if self.recorded.is_prepared(now):
             return
         addresses = {"context": self.context_at, "node_rows": self.buffers["nodes"].ctypes.data}
-        addresses |= {"values_begin": self.numbers_at, "most": self.room}
+        addresses |= {"values_begin": self.values_begin, "most": self.room}
         self.recorded.prepare(now, self, changes, self.machine.forward, self.machine.backward, **addresses)
 
-    def backward(self, version: int, loss: int, size: int, everything: bool) -> bool:
-        """Add the gradient of node `loss`, whose value has `size` numbers, to every parameter it depends on.
+    def backward(self, version: int, loss: int, everything: bool) -> bool:
+        """Add the gradient of node `loss`, a single number, to every parameter it depends on.
 
         With `everything`, also compute the gradients of nodes that depend on no parameter. Return False if a parameter
         has been unfrozen since the graph was planned: the plan has no place for its gradient, and the caller must
@@ -345,10 +343,10 @@ class Engine:
         for touched, row in self.whole:
             if PARAMETER_ROWS.needs(row):
                 touched[-1] = 1
-        if (status := self._run(version, "backward", loss, size, 1 if everything else 0)) == READY:
+        if (status := self._run(version, "backward", loss, 1, 1 if everything else 0)) == READY:
             return True
         self._make_room("backward", status)
-        return self.backward(version, loss, size, everything)
+        return self.backward(version, loss, everything)
 
 
 RENEWED_BESIDE = (
@@ -356,11 +354,6 @@ RENEWED_BESIDE = (
     "the expressions of the old graph can no longer be used"
 )
 _engines: list[weakref.ref[Any]] = []
-
-
-def note_engine(engine: Any) -> None:
-    _engines[:] = [reference for reference in _engines if reference() is not None]
-    _engines.append(weakref.ref(engine))
 
 
 def keep_for_graphs(memory, engines=_engines) -> None:
@@ -376,8 +369,8 @@ def keep_for_graphs(memory, engines=_engines) -> None:
 class PlanningEngine(Engine):
     """Only plans a graph and computes nothing. It has separate buffers, so the graph and its engine do not change."""
 
-    def plan(self, loss: int | None = None, size: int = 0) -> None:
-        """Plan the forward pass, or the backward pass from node `loss`, whose value has `size` numbers."""
+    def plan(self, loss: int | None = None) -> None:
+        """Plan the forward pass, or the backward pass from node `loss`, a single number."""
         records, slots = self.recorded, self.slots
         end, _, inputs_end = records.ends()
         if loss is None:
@@ -387,10 +380,10 @@ class PlanningEngine(Engine):
             self.rows = PARAMETER_ROWS.buffer.copy()
             self.rows.reshape(-1, len(layout.PARAMETER))[:, layout.PARAMETER.touched] = 0
             slots[CONTEXT.parameters] = self.rows.ctypes.data
-            slots[NEW_RECORDS], slots[ARENA_TOP] = records.address, self.numbers_at
+            slots[NEW_RECORDS], slots[ARENA_TOP] = records.address, self.values_begin
             status = self.machine.plan_forward(self.context_at, 0, end, records.inputs_address, 0, inputs_end)
         else:
-            status = self.machine.plan_backward(self.context_at, loss, size, 0)
+            status = self.machine.plan_backward(self.context_at, loss, 1, 0)
         if status != READY:
             self._make_room("forward" if loss is None else "backward", status)
-            self.plan(loss, size)
+            self.plan(loss)

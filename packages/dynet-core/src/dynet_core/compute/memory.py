@@ -102,14 +102,8 @@ class GpuBlock:
         self.gpu.upload(4 * (self.address + start), np.ascontiguousarray(values))
 
     def packer(self) -> Callable[..., None]:
-        pack_into = struct.Struct(f"={self.floats}f").pack_into
-
-        def pack(*numbers: float) -> None:
-            packed = np.empty(self.floats, np.float32)
-            pack_into(packed, 0, *numbers)  # type: ignore[arg-type]
-            self.write(packed)
-
-        return pack
+        pack = struct.Struct(f"={self.floats}f").pack
+        return lambda *numbers: self.write(np.frombuffer(pack(*numbers), np.float32))
 
     @contextmanager
     def edit(self) -> Iterator[Floats]:

@@ -26,7 +26,7 @@ class Rows:
     """
 
     def __init__(self) -> None:
-        self.names: dict[int, str] = {}  # number of a row -> name of the parameter, for messages
+        self.names: dict[int, str] = {}  # index of a row -> name of the parameter, for messages
         self.largest = 0  # the size of the largest parameter that there has been
         self.buffer = np.zeros(64 * WIDTH, np.int64)
         self.lock = new_lock()
@@ -40,7 +40,7 @@ class Rows:
         self.free: list[int] = []
 
     def add(self, name: str = "", floats: int = 0, **facts: int) -> int:
-        """Add a row and return its number. `floats` is the size of the parameter, `facts` the columns that are not 0.
+        """Add a row and return its index. `floats` is the size of the parameter, `facts` the columns that are not 0.
 
         `value` and `gradient` are addresses; `needs_gradient` says whether backward passes compute the gradient. For a
         lookup parameter, `touched` is the address of the list that says which of its `rows` rows have a gradient, and
@@ -50,23 +50,23 @@ class Rows:
         with self.lock:
             while self.given_back:
                 heapq.heappush(self.free, self.given_back.popleft())
-            number = heapq.heappop(self.free) if self.free else len(self.names)
-            self.names[number], self.largest = name, max(self.largest, floats)
-            while (number + 1) * WIDTH > len(self.buffer):
+            index = heapq.heappop(self.free) if self.free else len(self.names)
+            self.names[index], self.largest = name, max(self.largest, floats)
+            while (index + 1) * WIDTH > len(self.buffer):
                 self.buffer = np.concatenate([self.buffer, np.zeros_like(self.buffer)])
-            self._row(number)[:] = layout.PARAMETER.filled(**dict.fromkeys(layout.PARAMETER, 0) | facts)
+            self._row(index)[:] = layout.PARAMETER.filled(**dict.fromkeys(layout.PARAMETER, 0) | facts)
             self.version += 1
             self.added += 1
             next_generation()
-            return number
+            return index
 
-    def _row(self, number: int) -> npt.NDArray[np.int64]:
-        return self.buffer[number * WIDTH : (number + 1) * WIDTH]
+    def _row(self, index: int) -> npt.NDArray[np.int64]:
+        return self.buffer[index * WIDTH : (index + 1) * WIDTH]
 
-    def set_needs(self, number: int, needs: bool, gradient: int) -> None:
+    def set_needs(self, index: int, needs: bool, gradient: int) -> None:
         """Set whether backward passes add the parameter's gradient to the numbers from the address `gradient` on."""
         with self.lock:
-            row = self._row(number)
+            row = self._row(index)
             if row[GRADIENT] == gradient and row[NEEDS] == needs:
                 return
             next_generation(freezes=True)
@@ -75,12 +75,12 @@ class Rows:
             self.trained_again += needs
             next_generation(freezes=True)
 
-    def needs(self, number: int) -> bool:
-        return bool(self._row(number)[NEEDS])
+    def needs(self, index: int) -> bool:
+        return bool(self._row(index)[NEEDS])
 
-    def row_count(self, number: int) -> int:
+    def row_count(self, index: int) -> int:
         """Return how many rows a lookup parameter has."""
-        return int(self._row(number)[layout.PARAMETER.rows])
+        return int(self._row(index)[layout.PARAMETER.rows])
 
 
 PARAMETER_ROWS = Rows()
@@ -97,15 +97,13 @@ class Identity:
         self.dims: list[Dim] = dims or []
 
     def row(self, **facts) -> int:
-        """Add a row for this parameter to PARAMETER_ROWS and return the row's number."""
-        row = PARAMETER_ROWS.add(**facts)
-        self.rows.append(row)
-        return row
+        """Add a row for this parameter to PARAMETER_ROWS and return the row's index."""
+        self.rows.append(PARAMETER_ROWS.add(**facts))
+        return self.rows[-1]
 
     def dim(self, dim: Dim) -> Dim:
-        own = dim.own()
-        self.dims.append(own)
-        return own
+        self.dims.append(dim.own())
+        return self.dims[-1]
 
 
 class Retired(Identity):

@@ -51,8 +51,7 @@ class Profile:
         self.phases: dict[str, Line] = {}
         self.events: list[dict[str, Any]] = []
         self._lock = threading.Lock()
-        self._began = self._spent = 0.0
-        self._inside = 0.0
+        self._began = self._spent = self._inside = 0.0
 
     def __enter__(self) -> Profile:
         if Profile._running is not None:
@@ -107,18 +106,18 @@ class Profile:
             self._machine.run(context)
             self._machine.synchronize()
 
-        tape_at, count = int(slots[CONTEXT.tape]), int(slots[CONTEXT.tape_count])
-        tape = integers_at(tape_at, count * len(INSTRUCTION)).reshape(count, len(INSTRUCTION))
+        tape_address, count = int(slots[CONTEXT.tape]), int(slots[CONTEXT.tape_count])
+        tape = integers_at(tape_address, count * len(INSTRUCTION)).reshape(count, len(INSTRUCTION))
         slots[CONTEXT.tape_count] = 0
         overhead = min(self._seconds_of(run, context) for _ in range(CALLS))  # `tape_count` is 0: nothing runs
         slots[CONTEXT.tape_count] = 1
-        for number in range(count):
-            slots[CONTEXT.tape] = tape_at + number * len(INSTRUCTION) * 8
+        for position in range(count):
+            slots[CONTEXT.tape] = tape_address + position * len(INSTRUCTION) * 8
             start = time.perf_counter()
             seconds = self._seconds_of(run, context) - overhead
-            opcode, columns = int(tape[number, INSTRUCTION.opcode]), int(tape[number, INSTRUCTION.count])
+            opcode, columns = int(tape[position, INSTRUCTION.opcode]), int(tape[position, INSTRUCTION.count])
             self._note(self._name_of(opcode), "kernel", start, seconds, columns)
-        slots[CONTEXT.tape], slots[CONTEXT.tape_count] = tape_at, count
+        slots[CONTEXT.tape], slots[CONTEXT.tape_count] = tape_address, count
 
     @staticmethod
     def _seconds_of(run: Callable, context: int) -> float:

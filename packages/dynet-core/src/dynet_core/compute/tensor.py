@@ -169,7 +169,6 @@ class Tensor:
 
 KERNELS.add("largest_in_order", LargestInOrder())
 KERNELS.add("falling_order", FallingOrder())
-Layout = list[tuple[int, int, int]]  # loops of `Tape.copy`, innermost first: (count, target stride, source stride)
 
 
 class GpuTensor(Tensor):
@@ -193,8 +192,8 @@ class GpuTensor(Tensor):
         dim, num = self._checked_topk(dim, num)
         if self._integers:
             host = Tensor(self._values(), self._dims)  # the kernels do not handle integers, so numpy does it
-            values, places = host.topk(dim, num)
-            return self._like(values._values()), self._like(places._values())
+            values, indices = host.topk(dim, num)
+            return self._like(values._values()), self._like(indices._values())
         size = self._shape[dim]
         inner, outer = math.prod(self._shape[:dim]), math.prod(self._shape[dim + 1 :])
         columns = inner * outer
@@ -202,22 +201,22 @@ class GpuTensor(Tensor):
         if inner > 1:  # the kernel compares adjacent numbers, so make those along `dim` adjacent by a copy
             source = tape.scratch(columns * size)
             tape.copy(source, self._block, [(size, 1, inner), (inner, size, 1), (outer, inner * size, inner * size)])
-        found = [tape.scratch(columns * num) for _ in range(2)]
+        results = [tape.scratch(columns * num) for _ in range(2)]  # values, and indices
         starts = num * np.arange(columns)
-        y, places = (block.address + starts for block in found)
+        y, index = (block.address + starts for block in results)
         x = source.address + size * np.arange(columns)
-        tape.add("largest_in_order", (size, num, 0, 1, 2), [y, x, places])
+        tape.add("largest_in_order", (size, num, 0, 1, 2), [y, x, index])
         if num > 1:
             ordered = [tape.scratch(columns * num) for _ in range(2)]
-            lists = [block.address + starts for block in (*ordered, *found)]
+            lists = [block.address + starts for block in (*ordered, *results)]
             tape.add("falling_order", (num, 0, 1, 2, 3), lists)
-            found = ordered
+            results = ordered
         values = GpuBlock(self._block.gpu, columns * num)
         # The kernels write 32-bit indices, in the room of one float. Each becomes the lower half of a zeroed int64.
         indices = GpuBlock(self._block.gpu, 2 * columns * num, zero=True)
         back = [(num, inner, 1), (inner, 1, num), (outer, inner * num, inner * num)]
-        tape.copy(values, found[0], back)
-        tape.copy(indices, found[1], [(extent, 2 * target, source) for extent, target, source in back])
+        tape.copy(values, results[0], back)
+        tape.copy(indices, results[1], [(extent, 2 * target, source) for extent, target, source in back])
         tape.run()
         shape = (*self._shape[:dim], num, *self._shape[dim + 1 :])
         return GpuTensor(values, shape, self._dims), GpuTensor(indices, shape, self._dims, integers=True)
@@ -274,7 +273,7 @@ class Tape:
         self._table += parameters
         self._lists += lists
 
-    def copy(self, target: GpuBlock, source: GpuBlock, loops: Layout) -> None:
+    def copy(self, target: GpuBlock, source: GpuBlock, loops: list[tuple[int, int, int]]) -> None:
         """Append a copy in up to four loops of (count, target stride, source stride) in floats, the innermost first."""
         loops = [*loops, *[(1, 0, 0)] * (4 - len(loops))]
         lists = [np.array([block.address]) for block in (target, source)]
@@ -282,7 +281,7 @@ class Tape:
 
     def run(self) -> None:
         index, table, tape = (
-            np.array(numbers, np.int64) for numbers in (np.concatenate(self._lists), self._table, self._rows)
+            np.array(integers, np.int64) for integers in (np.concatenate(self._lists), self._table, self._rows)
         )
         context = np.zeros(len(CONTEXT), np.int64)
         for name, buffer in (("index", index), ("table", table), ("tape", tape)):
@@ -319,9 +318,9 @@ class _DLManagedTensor(ctypes.Structure):
     _fields_ = [("tensor", _DLTensor), ("context", ctypes.c_void_p), ("deleter", ctypes.c_void_p)]
 
 
-# Number of a capsule -> the memory and the C structures it points to, kept alive until `_delete` is called.
+# Key of a capsule -> the memory and the C structures it points to, kept alive until `_delete` is called.
 _kept: dict[int, tuple] = {}
-_numbers = itertools.count(1)
+_keys = itertools.count(1)
 
 
 @ctypes.CFUNCTYPE(None, ctypes.POINTER(_DLManagedTensor))
@@ -352,11 +351,11 @@ def capsule(block: GpuBlock, shape: tuple[int, ...], strides: tuple[int, ...], i
     """Return a DLPack capsule for a tensor that fills a block. It keeps the block alive. Strides count elements."""
     block.gpu.synchronize()  # wait for pending work: the library that reads the memory uses other CUDA streams
     count = len(shape)
-    numbers = ctypes.c_int64 * count
-    both = numbers(*shape), numbers(*strides)
+    integers = ctypes.c_int64 * count
+    both = integers(*shape), integers(*strides)
     kind, bits = (INTEGER, 64) if int64 else (FLOAT, 32)
-    number = next(_numbers)
+    key = next(_keys)
     tensor = _DLTensor(4 * block.address, CUDA, block.gpu.number, count, kind, bits, 1, *both, 0)
-    managed = _DLManagedTensor(tensor, number, ctypes.cast(_delete, ctypes.c_void_p))
-    _kept[number] = block, both, managed
+    managed = _DLManagedTensor(tensor, key, ctypes.cast(_delete, ctypes.c_void_p))
+    _kept[key] = block, both, managed
     return _new(ctypes.addressof(managed), CAPSULE, ctypes.cast(_delete_unused, ctypes.c_void_p))

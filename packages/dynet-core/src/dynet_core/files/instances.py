@@ -30,8 +30,8 @@ def checked(arguments: Any, *kinds: tuple[type, ...], least: int = 0) -> tuple:
         if all(type(argument) in types for argument, types in zip(arguments, kinds)):
             return arguments
     given = arguments if type(arguments) is tuple else (arguments,)
-    found = ", ".join(type(argument).__name__ for argument in given)
-    raise ValueError(f"arguments ({found}) that do not belong to plain data")
+    given_types = ", ".join(type(argument).__name__ for argument in given)
+    raise ValueError(f"arguments ({given_types}) that do not belong to plain data")
 
 
 def set_items(target: Any, pairs: Iterable[tuple], limits: Limits) -> None:
@@ -173,11 +173,11 @@ def set_dtype(made: np.dtype, state: Any, limits: Limits) -> None:
 def _unit(state: Any = None) -> str:
     """Return the unit of a dtype of dates or times, such as "[25s]", from the end of its state; "" if none."""
     _, unit = checked(state, (dict, *_NONE), (tuple,), least=2)
-    unit, number, per, _ = checked(unit, (bytes,), (int,), (int,), (int,), least=4)
+    unit, count, per, _ = checked(unit, (bytes,), (int,), (int,), (int,), least=4)
     if unit == b"generic":
         return ""
-    if _UNIT.fullmatch(unit) and number > 0 and per == 1:
-        return f"[{number}{unit.decode()}]"
+    if _UNIT.fullmatch(unit) and count > 0 and per == 1:
+        return f"[{count}{unit.decode()}]"
     raise ValueError("a unit of time that there is not")
 
 

@@ -27,8 +27,8 @@ def is_a(value: Any, *kinds: type) -> bool:
 
 def named(cls: type, attribute: str) -> Any:
     """Return an attribute that every class has, without running code. A name that is no `str` becomes ""."""
-    found = vars(type)[attribute].__get__(cls)
-    return found if type(found) in (str, tuple, MappingProxyType) else ""
+    value = vars(type)[attribute].__get__(cls)
+    return value if type(value) in (str, tuple, MappingProxyType) else ""
 
 
 class Limits:
@@ -99,7 +99,7 @@ class Limits:
         for root in (*values, *[state for _, state in self._states.values()]):
             above, left = {0}, [(0, iter([root]))]
             while left:
-                place, items = left[-1]
+                container, items = left[-1]
                 for item in items:
                     self._step()
                     if type(item) is without:
@@ -111,7 +111,7 @@ class Limits:
                         left.append((id(item), _held(item)))
                         break
                 else:
-                    above.discard(place)
+                    above.discard(container)
                     left.pop()
         self._states.clear()
         self._hashes.clear()

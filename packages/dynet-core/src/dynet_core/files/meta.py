@@ -13,8 +13,7 @@ import pickle
 import pickletools
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any, BinaryIO
@@ -79,8 +78,8 @@ def _pop(reader: PickleReader, argument: None) -> None:
         reader.to_mark()
 
 
-def _put(reader: PickleReader, number: int) -> None:
-    reader.memo[number] = reader.stack[-1]
+def _put(reader: PickleReader, index: int) -> None:
+    reader.memo[index] = reader.stack[-1]
 
 
 def _constant(make: Callable[[], Any]) -> Perform:
@@ -210,8 +209,12 @@ def dumps(value: Any) -> tuple[bytes, dict[str, type]]:
     try:
         return _Pickler.dumps(value)
     except RecursionError:
-        with _deeper_recursion():
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(5 * limit)  # the pickler in Python needs five calls where the one in C needs one
+        try:
             return _Pickler.dumps(value)
+        finally:
+            sys.setrecursionlimit(limit)
 
 
 class _Pickler(_PythonPickler):
@@ -252,17 +255,6 @@ class _Pickler(_PythonPickler):
         self.save(name)
         self.write(pickle.STACK_GLOBAL)
         self.memoize(obj)
-
-
-@contextmanager
-def _deeper_recursion() -> Iterator[None]:
-    """Raise the recursion limit fivefold: the pickler in Python needs five calls where the one in C needs one."""
-    before = sys.getrecursionlimit()
-    sys.setrecursionlimit(5 * before)
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(before)
 
 
 @dataclass(frozen=True)
@@ -327,14 +319,14 @@ def read_records(content: bytes, path: str, allow: Mapping[str, Any], own: bool 
 def _value(stream: BinaryIO, names: Names) -> Any:
     """Read the next pickle from `stream`. Damaged ones raise exceptions of any class."""
     try:
-        found = PickleReader(names).read(stream)
-        names.limits.check_paths([found, *names.fragile], Function, names.refuse_value)
+        value = PickleReader(names).read(stream)
+        names.limits.check_paths([value, *names.fragile], Function, names.refuse_value)
         if names.refused:
             raise ValueError("it is refused")
     except BaseException:
         names.abandon()
         raise
-    return found
+    return value
 
 
 def _problem(error: Exception, names: Names) -> str:
@@ -343,8 +335,8 @@ def _problem(error: Exception, names: Names) -> str:
     return f"{error!s:.200}" if type(error) is ValueError else f"{error!r:.200}"
 
 
-def _record(found: Any) -> Saved:
-    kind, *spec, name = found if type(found) is tuple and len(found) in (2, 3) else ("", "")
+def _record(value: Any) -> Saved:
+    kind, *spec, name = value if type(value) is tuple and len(value) in (2, 3) else ("", "")
     if type(kind) is str and kind in ("Parameters", "LookupParameters") and not spec and type(name) is str:
         return Saved(kind, name)
     if is_a(kind, type) and spec and type(name) is str:

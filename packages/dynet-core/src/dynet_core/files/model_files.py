@@ -66,8 +66,8 @@ def load_one(path: Path, lookup: bool, name: str, dims: tuple[int, ...] | None =
     """Read one parameter of a file. Refuse other dimensions than `dims`, unless that is None."""
     with opened(path, name="populate") as reader:
         entry = reader.named(lookup, name)
-        if dims is not None:
-            entry.check(reader.path, dims)
+        if dims is not None and (problem := entry.problem(dims)):
+            raise FileFormatError(f"{reader.path}: {problem}")
         return reader.read(entry)
 
 

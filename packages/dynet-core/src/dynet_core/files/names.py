@@ -35,12 +35,12 @@ _STANDARD += tuple(os.path.join(os.path.realpath(path), "") for path in _STANDAR
 
 def imported(module: str, name: str) -> Any:
     """Return what an imported module has under a name such as "Class.Inner", without running code of it, or None."""
-    found: Any = sys.modules.get(module)
+    value: Any = sys.modules.get(module)
     for part in name.split("."):
-        if not is_a(found, types.ModuleType, type):
+        if not is_a(value, types.ModuleType, type):
             return None
-        found = (named if is_a(found, type) else object.__getattribute__)(found, "__dict__").get(part)
-    return found
+        value = (named if is_a(value, type) else object.__getattribute__)(value, "__dict__").get(part)
+    return value
 
 
 def belongs(cls: type, other: type) -> bool:
@@ -155,7 +155,7 @@ PLAIN: dict[str, Any] = {
 }  # fmt: skip
 """The classes and functions that every file may name, by their full names: plain data of Python and numpy."""
 
-_PLAIN_CLASSES = {id(found) for found in PLAIN.values() if isinstance(found, type)}
+_PLAIN_CLASSES = {id(value) for value in PLAIN.values() if isinstance(value, type)}
 
 
 class Names:
@@ -182,38 +182,38 @@ class Names:
 
         For a class of the program's own, return a `Function` that makes its objects.
         """
-        found = self._found(module, name)
-        self.first = found if self.first is None else self.first
-        return found
+        value = self._look_up(module, name)
+        self.first = value if self.first is None else self.first
+        return value
 
-    def _found(self, module: str, name: str) -> Any:
+    def _look_up(self, module: str, name: str) -> Any:
         full = f"{module}.{name}"
         if full in PLAIN:
             return PLAIN[full]
         if module in THEIRS:
-            found = ours(name)
-            if is_a(found, type) or is_op(found):
-                return found
+            value = ours(name)
+            if is_a(value, type) or is_op(value):
+                return value
             return self._refuse(full, "is neither a class nor an operation of this library")
-        found = self._allow.get(full)
-        if found is None:
-            found = imported(module, name)
-        if self.first is None and is_a(found, type) and not is_builder(found):
+        value = self._allow.get(full)
+        if value is None:
+            value = imported(module, name)
+        if self.first is None and is_a(value, type) and not is_builder(value):
             return self._refuse(full, "has no from_spec, the method by which load makes the objects of a class")
         if self._everything or full in self._allow:
-            if not is_listable(found):
-                return self._refuse(full, self._why_not(found))
-            self._listed[id(found)] = found
-        elif is_builder(found) and (
-            self.first is None or found is self.first or self._own and beside(found, self.first)
+            if not is_listable(value):
+                return self._refuse(full, self._why_not(value))
+            self._listed[id(value)] = value
+        elif is_builder(value) and (
+            self.first is None or value is self.first or self._own and beside(value, self.first)
         ):
-            if instances.has_own_hash(type(found)):  # a class is hashed as its metaclass says
-                self.limits.no_keys[id(type(found))] = lambda: self._refuse(full, KEY)
-        elif self._is_own(found):
-            return Function(lambda arguments, limits: self._instance(found, arguments), own=found)
+            if instances.has_own_hash(type(value)):  # a class is hashed as its metaclass says
+                self.limits.no_keys[id(type(value))] = lambda: self._refuse(full, KEY)
+        elif self._is_own(value):
+            return Function(lambda arguments, limits: self._instance(value, arguments), own=value)
         else:
-            return self._refuse(full, CLASS if is_builder(found) else self._why_not(found))
-        return found
+            return self._refuse(full, CLASS if is_builder(value) else self._why_not(value))
+        return value
 
     def call(self, callee: Any, arguments: Any) -> Any:
         """Return the object that a pickle makes by calling `callee`, a result of `find`, with a tuple of arguments.
@@ -298,24 +298,24 @@ class Names:
             raise ValueError("a function that pickles are made by, as a value")
         self._refuse(name_of(value.own), VALUE)
 
-    def _is_own(self, found: Any) -> bool:
-        if not self._own or not is_a(found, type) or not is_builder(self.first) or instances.has_own_hash(type(found)):
+    def _is_own(self, value: Any) -> bool:
+        if not self._own or not is_a(value, type) or not is_builder(self.first) or instances.has_own_hash(type(value)):
             return False
-        if id(found) not in self._belonging:
-            self._belonging[id(found)] = not instances.reason_against(found) and belongs(found, self.first)
-        return self._belonging[id(found)]
+        if id(value) not in self._belonging:
+            self._belonging[id(value)] = not instances.reason_against(value) and belongs(value, self.first)
+        return self._belonging[id(value)]
 
-    def _why_not(self, found: Any) -> str:
-        """Return why a name in a file is refused. `found` is what it refers to; None if nothing."""
-        if found is None:
+    def _why_not(self, value: Any) -> str:
+        """Return why a name in a file is refused. `value` is what it refers to; None if nothing."""
+        if value is None:
             return "is in no module that is imported"
-        if is_a(found, type):
-            return instances.reason_against(found) or CLASS
-        if not is_listable(found):
+        if is_a(value, type):
+            return instances.reason_against(value) or CLASS
+        if not is_listable(value):
             return "is not a class"
         if self.first is None:
             return "is a function, not a class"
-        return FOREIGN if is_foreign(found.__module__) else FUNCTION
+        return FOREIGN if is_foreign(value.__module__) else FUNCTION
 
     def _check_factory(self, factory: Any = None) -> None:
         known = factory is None or id(factory) in _PLAIN_CLASSES or id(factory) in self._listed
@@ -337,9 +337,9 @@ def allowed(allow: Allow) -> dict[str, Any]:
         listed = [(one, None) if isinstance(one, str) else (name_of(one), one) for one in allow]
     else:
         raise ArgumentTypeError(f"allow: expected a list of classes, got {type(allow).__name__} {shown(allow)}")
-    for name, found in listed:
-        if not isinstance(name, str) or "." not in name or not (found is None or is_listable(found)):
-            what = name if found is None else found
+    for name, value in listed:
+        if not isinstance(name, str) or "." not in name or not (value is None or is_listable(value)):
+            what = name if value is None else value
             got = f"{type(what).__name__} {shown(what)}"
             raise ArgumentTypeError(f"allow: expected classes, or names such as 'module.Class', got {got}")
     return dict(listed)
@@ -360,30 +360,30 @@ def explanation(refused: Mapping[str, str]) -> str:
 
 def ours(name: str) -> Any:
     """Return what the library's imported modules have under a name, other than modules; None if there is nothing."""
-    found = [vars(sys.modules[module]).get(name) for module in (*OURS, OPS) if module in sys.modules]
-    return next((one for one in found if one is not None and not is_a(one, types.ModuleType)), None)
+    values = [vars(sys.modules[module]).get(name) for module in (*OURS, OPS) if module in sys.modules]
+    return next((one for one in values if one is not None and not is_a(one, types.ModuleType)), None)
 
 
-def is_op(found: Any) -> bool:
+def is_op(value: Any) -> bool:
     """Return whether an object is an operation of the library, such as `tanh`. Specs may contain these."""
     ops = sys.modules.get(OPS)
-    return callable(found) and any(vars(ops)[name] is found for name in getattr(ops, "__all__", ()))
+    return callable(value) and any(vars(ops)[name] is value for name in getattr(ops, "__all__", ()))
 
 
-def is_listable(found: Any) -> bool:
+def is_listable(value: Any) -> bool:
     """Return whether the user's argument `allow` may contain an object."""
-    return is_a(found, type, types.FunctionType, types.BuiltinFunctionType, FUNCTION_TYPE)
+    return is_a(value, type, types.FunctionType, types.BuiltinFunctionType, FUNCTION_TYPE)
 
 
-def is_builder(found: Any) -> bool:
+def is_builder(value: Any) -> bool:
     """Return whether an object is a class with a method `from_spec`, by which `dy.load` makes its objects."""
-    return is_a(found, type) and instances.static(found, "from_spec")[0] is not None
+    return is_a(value, type) and instances.static(value, "from_spec")[0] is not None
 
 
-def name_of(found: Any) -> Any:
+def name_of(value: Any) -> Any:
     """Return the full name of a class or function. Return any other object unchanged."""
-    get = named if is_a(found, type) else getattr
-    return f"{get(found, '__module__')}.{get(found, '__qualname__')}" if is_listable(found) else found
+    get = named if is_a(value, type) else getattr
+    return f"{get(value, '__module__')}.{get(value, '__qualname__')}" if is_listable(value) else value
 
 
 def _inside(name: str) -> str:

@@ -69,13 +69,12 @@ def sync_folder(target: str) -> None:
 
     Do nothing on systems that do not support this.
     """
-    try:
-        folder = os.open(os.path.dirname(target), os.O_RDONLY)
-    except OSError:
-        return
     with suppress(OSError):
-        os.fsync(folder)
-    os.close(folder)
+        folder = os.open(os.path.dirname(target), os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def checked_mode(path: str, named: str | bytes) -> int | None:

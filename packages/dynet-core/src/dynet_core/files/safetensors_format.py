@@ -84,10 +84,6 @@ def _pieces(array: np.ndarray) -> Iterator[np.ndarray]:
         yield room[: len(part)]
 
 
-def _is_possible(shape: tuple[int, ...], lookup: bool) -> bool:
-    return 1 + lookup <= len(shape) <= MAX_DIMS and extent(shape) <= MAX_TOTAL
-
-
 class SafetensorsReader(Reader):
     """An open safetensors file that this library has written. Others raise FileFormatError."""
 
@@ -130,7 +126,8 @@ class SafetensorsReader(Reader):
     def _entry(self, name: str, lookup: bool, frozen: bool) -> Entry:
         part = self.file.get_slice(name)
         shape = tuple(part.get_shape())
-        if part.get_dtype() != "F32" or not _is_possible(shape, lookup):
+        is_possible = 1 + lookup <= len(shape) <= MAX_DIMS and extent(shape) <= MAX_TOTAL
+        if part.get_dtype() != "F32" or not is_possible:
             raise FileFormatError(f"{self.path}: {name} is {part.get_dtype()} {shape}, which no parameter can be")
         return Entry(lookup, name, (*shape[1:], shape[0]) if lookup else shape, frozen=frozen)
 

@@ -50,17 +50,15 @@ class Entry:
         """How many values the parameter has."""
         return math.prod(self.dims)
 
+    def __str__(self) -> str:
+        return f"{kind_of(self.lookup)} {self.name} {shape_of(self.lookup, self.dims)}"
+
     def problem(self, dims: tuple[int, ...]) -> str:
         """Return how the dimensions differ from those in the model, as files store them; "" if they don't."""
         if self.dims == dims:
             return ""
         there, here = shape_of(self.lookup, self.dims), shape_of(self.lookup, dims)
         return f"{kind_of(self.lookup)} {self.name} is {there} in the file, {here} in the model"
-
-    def check(self, path: str, dims: tuple[int, ...]) -> None:
-        """Raise FileFormatError if there is a `problem`."""
-        if problem := self.problem(dims):
-            raise FileFormatError(f"{path}: {problem}")
 
 
 def kind_of(lookup: bool) -> str:
@@ -72,9 +70,7 @@ def shape_of(lookup: bool, dims: tuple[int, ...]) -> tuple[int, ...]:
     return (dims[-1], *dims[:-1]) if lookup else dims
 
 
-# For each parameter of a model: whether it is a lookup parameter, its dimensions as files store them, its name. Lookup
-# parameters come last.
-Expected = Sequence[tuple[bool, tuple[int, ...], str]]
+Expected = Sequence[Entry]  # the parameters of a model, lookup parameters last
 MOST_NAMED = 20  # the most problems that one error message lists
 MOST_COMPARED = 1000  # the most names that are compared with a wrong one
 
@@ -117,10 +113,10 @@ class Reader(AbstractContextManager):
             raise self._misfit(f"{self.path} holds no {kind_of(lookup)} named {name!r}{held}", self.entries, [name])
         return entry
 
-    def _misfit(self, message: str, found: Iterable[Entry], expected: Iterable[str]) -> FileFormatError:
+    def _misfit(self, message: str, entries: Iterable[Entry], expected: Sequence[str]) -> FileFormatError:
         """Return an error: `message`, followed by the reasons that the functions in EXPLAIN give."""
-        names, wanted = [entry.name for entry in found], list(expected)
-        return FileFormatError(". ".join(filter(None, [message, *[explain(names, wanted) for explain in EXPLAIN]])))
+        names = [entry.name for entry in entries]
+        return FileFormatError(". ".join(filter(None, [message, *[explain(names, expected) for explain in EXPLAIN]])))
 
     def matching(self, key: str, expected: Expected) -> list[Entry]:
         """Return the entries of the collection `key` ("": all) in the order of `expected`, or raise FileFormatError.
@@ -131,27 +127,27 @@ class Reader(AbstractContextManager):
         entries = self.with_prefix(key)
         parameters = [entry for entry in entries if not entry.lookup]
         lookups = [entry for entry in entries if entry.lookup]
-        found, wanted = [*parameters, *lookups], sum(lookup for lookup, *_ in expected)
-        names = [name for *_, name in expected]
-        if key and expected and self.entries and not found:
+        ordered, wanted = [*parameters, *lookups], sum(entry.lookup for entry in expected)
+        names = [entry.name for entry in expected]
+        if key and expected and self.entries and not ordered:
             held = _nearest(key, _collections(self.entries) or [entry.name for entry in self.entries])
             raise self._misfit(f"{self.path} holds nothing under {key}: it holds {held}", self.entries, names)
-        if (len(found), len(lookups)) != (len(expected), wanted):
+        if (len(ordered), len(lookups)) != (len(expected), wanted):
             there = f"holds {len(parameters)} parameters and {len(lookups)} lookup parameters"
             there = f"{there}{' under ' * bool(key)}{key}" if self.entries else "is empty: it holds no parameters"
-            if len({entry.name for entry in found}) < len(found):
+            if len({entry.name for entry in ordered}) < len(ordered):
                 there = f"{there}, some under the same name, as after save(append=True)"
             raise self._misfit(
                 f"{self.path} {there}, "
-                f"the collection {len(expected) - wanted} and {wanted}{_listed(different(found, expected))}",
+                f"the collection {len(expected) - wanted} and {wanted}{_listed(different(ordered, expected))}",
                 entries,
                 names,
             )
-        problems = [entry.problem(dims) for entry, (_, dims, _) in zip(found, expected)]
+        problems = [entry.problem(other.dims) for entry, other in zip(ordered, expected)]
         if any(problems):
             listed = _listed(list(filter(None, problems)))
             raise self._misfit(f"{self.path} does not fit the collection{listed}", entries, names)
-        return found
+        return ordered
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
@@ -165,21 +161,13 @@ def _collections(entries: Iterable[Entry]) -> list[str]:
     return ["/" + "/".join(names[:depth]) + "/" for names in parts for depth in range(1, len(names) + 1)]
 
 
-def different(found: Iterable[Entry], expected: Expected) -> list[str]:
+def different(entries: Iterable[Entry], expected: Expected) -> list[str]:
     """Compare the entries of a file with the expected parameters, by name. Return one message for each difference."""
-    there = {(entry.lookup, entry.name): entry for entry in found}
-    wanted = {(lookup, name): dims for lookup, dims, name in expected}
-    differing = [there[key].problem(dims) for key, dims in wanted.items() if key in there]
-    missing = [
-        f"{kind_of(lookup)} {name} {shape_of(lookup, dims)} is in the model only"
-        for (lookup, name), dims in wanted.items()
-        if (lookup, name) not in there
-    ]
-    more = [
-        f"{kind_of(entry.lookup)} {entry.name} {shape_of(entry.lookup, entry.dims)} is in the file only"
-        for key, entry in there.items()
-        if key not in wanted
-    ]
+    there = {(entry.lookup, entry.name): entry for entry in entries}
+    wanted = {(entry.lookup, entry.name): entry for entry in expected}
+    differing = [there[key].problem(entry.dims) for key, entry in wanted.items() if key in there]
+    missing = [f"{entry} is in the model only" for key, entry in wanted.items() if key not in there]
+    more = [f"{entry} is in the file only" for key, entry in there.items() if key not in wanted]
     return [*filter(None, differing), *missing, *more]
 
 

@@ -38,17 +38,15 @@ def write(file: BinaryIO, tensors: Iterable[StoredTensor]) -> None:
     for tensor in tensors:
         kind = b"LookupParameter" if tensor.lookup else b"Parameter"
         dims = ",".join(map(str, tensor.dims)).encode()
-        size = WIDTH * len(tensor.values) + 1
+        lines = [tensor.values] if tensor.gradient is None else [tensor.values, tensor.gradient]
+        size = (WIDTH * len(tensor.values) + 1) * len(lines)
         gradient = b"ZERO_GRAD" if tensor.gradient is None else b"FULL_GRAD"
-        size *= 1 if tensor.gradient is None else 2
         frozen = b" FROZEN" if tensor.frozen else b""
         name = checked_name(tensor.name).encode()
         file.write(b"#%s# %s {%s} %d %s%s\n" % (kind, name, dims, size, gradient, frozen))
-        for line in (tensor.values, tensor.gradient):
-            if line is not None:
-                for block in numbers_as_text(line):
-                    file.write(block)
-                file.write(b"\n")
+        for line in lines:
+            file.writelines(numbers_as_text(line))
+            file.write(b"\n")
 
 
 def checked_name(name: str) -> str:
@@ -72,7 +70,7 @@ class TextReader(Reader):
         self.file = open(path, "rb")
         try:
             self.size = os.fstat(self.file.fileno()).st_size
-            self.entries = list(self._found())
+            self.entries = list(self._heads())
         except BaseException:
             self.file.close()
             raise
@@ -80,7 +78,7 @@ class TextReader(Reader):
     def close(self) -> None:
         self.file.close()
 
-    def _found(self) -> Iterator[Entry]:
+    def _heads(self) -> Iterator[Entry]:
         while True:
             start = self.file.tell()
             line = self.file.readline(LONGEST_HEAD)
@@ -93,19 +91,17 @@ class TextReader(Reader):
 
     def _entry(self, start: int, line: bytes) -> tuple[Entry, int]:
         """Parse the first line of an entry, at byte `start`. Return also how many bytes the others take."""
-        found = HEAD.fullmatch(line)
+        head = HEAD.fullmatch(line)
         cut = not line.endswith(b"\n") and any(kind.startswith(line) or line.startswith(kind) for kind in KINDS)
-        if found is None and cut:
-            raise self._error(start, f"{CUT}: expected {EXPECTED}, found {_shown(line)}")
-        if found is None:
-            problem = "this is not a file of parameters: " if not start else ""
+        if head is None:
+            problem = f"{CUT}: " if cut else "" if start else "this is not a file of parameters: "
             raise self._error(start, f"{problem}expected {EXPECTED}, found {_shown(line)}")
-        dims = tuple(map(int, found["dims"].split(b",")))
-        size, count = int(found["bytes"]), math.prod(dims)
+        dims = tuple(map(int, head["dims"].split(b",")))
+        size, count = int(head["bytes"]), math.prod(dims)
         if len(dims) > MAX_DIMS or extent(dims) > MAX_TOTAL:
             raise self._error(start, f"impossible dimensions {dims}")
         once = WIDTH * count + 1
-        gradient = found["gradient"] == b"FULL_GRAD" if found["gradient"] else size == 2 * once
+        gradient = head["gradient"] == b"FULL_GRAD" if head["gradient"] else size == 2 * once
         if size != once * (1 + gradient):
             if cut and any(str(whole).startswith(str(size)) for whole in (once, 2 * once)):
                 raise self._error(start, f"{CUT}: expected {EXPECTED}, found {_shown(line)}")
@@ -113,12 +109,12 @@ class TextReader(Reader):
         # The rest of the file must be long enough: each value takes at least one byte, and a space follows each but the
         # last.
         try:
-            name = found["name"].decode()
+            name = head["name"].decode()
         except UnicodeDecodeError:
-            raise self._error(start, f"{_shown(found['name'])} is not a name") from None
+            raise self._error(start, f"{_shown(head['name'])} is not a name") from None
         if 2 * count - 1 > self.size - self.file.tell():
             raise self._error(start, f"{count} values of {name} are announced, but the file ends at byte {self.size}")
-        lookup, frozen = found["kind"] == b"LookupParameter", found["frozen"] is not None
+        lookup, frozen = head["kind"] == b"LookupParameter", head["frozen"] is not None
         if lookup and len(dims) == 1:  # DyNet writes this for rows of one number without dimensions; ours have one
             dims = (1, *dims)
         return Entry(lookup, name, dims, gradient, self.file.tell(), frozen), size
@@ -224,8 +220,8 @@ def _written_block(values: np.ndarray) -> bytes:
     # formats these numbers again, and infinities and NaN.
     unsure = np.abs(np.abs(scaled - whole) - 0.5) < 1e-5
     text = cells.view(f"S{WIDTH}")
-    for place in np.flatnonzero(unsure | ~finite):
-        text[place] = f"{values[place]:+.8e}".ljust(WIDTH).encode()
+    for index in np.flatnonzero(unsure | ~finite):
+        text[index] = f"{values[index]:+.8e}".ljust(WIDTH).encode()
     return cells.tobytes()
 
 
@@ -280,18 +276,18 @@ def _read_block(cells: np.ndarray, values: np.ndarray) -> bool:
     if not regular.all() or digits[:, 3:11].max() > 9 or digits[:, 13:15].max() > 9:
         return False
     pairs = digits[:, 3:11:2] * np.uint8(10) + digits[:, 4:11:2]
-    number = digits[:, 1].astype(np.float64)
+    magnitudes = digits[:, 1].astype(np.float64)
     for k in range(4):
-        number *= 100
-        number += pairs[:, k]
+        magnitudes *= 100
+        magnitudes += pairs[:, k]
     exponents = (digits[:, 13] * np.uint8(10) + digits[:, 14]).astype(np.int64)
     exponents = np.where(small, -exponents, exponents)
     if exponents.max() > MOST_EXPONENT or exponents.min() < LEAST_EXPONENT:
         return False
-    number *= _power(exponents - 8)
-    if number.max() > LARGEST * (1 + 1e-8):
+    magnitudes *= _power(exponents - 8)
+    if magnitudes.max() > LARGEST * (1 + 1e-8):
         return False
-    np.copysign(np.minimum(number, LARGEST), np.where(negative, -1.0, 1.0), out=values, casting="same_kind")
+    np.copysign(np.minimum(magnitudes, LARGEST), np.where(negative, -1.0, 1.0), out=values, casting="same_kind")
     return True
 
 

@@ -19,7 +19,7 @@ from ..dim import Dim
 from ..errors import ArgumentTypeError, GradientError, ShapeError, StaleExpressionError
 from ..messages.refusals import Refusals
 from ..recorder import ANY_GRAPH, NO_NODE
-from . import Graph, graph_of_node, has_no_node
+from .graph import graph_of_node, has_no_node
 
 FLOAT32, FLOAT64, empty = np.dtype(np.float32), np.dtype(np.float64), np.empty
 
@@ -92,9 +92,7 @@ class Operations(Refusals):
         """Return the size of the first dimension."""
         return self.type.rows
 
-    def _graph(self) -> Graph:
-        """Return this node's graph; raise StaleExpressionError if the node is gone or is another thread's."""
-        return graph_of_node(self)
+    _graph = graph_of_node
 
     def _again(self, called: str, recalculate: bool, end: str = "") -> None:
         """Compute the whole graph again if the flag `recalculate`, which the method `called` got, is true."""
@@ -105,7 +103,7 @@ class Operations(Refusals):
         """Return a copy of the value as a flat array, column-major. The value is computed if necessary."""
         graph = self._graph()
         address = self._address()
-        held = graph._memory()  # a signal handler may call `renew_cg`, which frees memory, at any line
+        held = [*graph.engine.chunks]  # a signal handler may call `renew_cg`, which frees memory, at any line
         self._refuse_stale()
         copy = floats_at(address, self.type.total).copy()
         del held
@@ -176,9 +174,7 @@ class Operations(Refusals):
             self._refuse_stale()
             raise ShapeError(f"scalar_value: the expression is {self.type!r}, not a single number")
         self._again("scalar_value", recalculate)
-        if self.version == ANY_GRAPH:
-            return float(self._stored()[0])
-        return self._graph().number(self.at)
+        return float(self._stored()[0])
 
     def vec_value(self, recalculate: bool = False) -> list[float]:
         """Return the value as a flat list, column by column, one batch element after another.
@@ -245,7 +241,7 @@ class Operations(Refusals):
         else:
             everything = full is not False and checked_flag("backward", "full", full)
             version = self._graph().records.version
-            self._graph()._differentiate(version, self.at, 1, everything)  # the graph has this node and this version
+            self._graph()._differentiate(version, self.at, everything)  # the graph has this node and this version
 
     def _refuse_stale(self) -> None:
         """Raise StaleExpressionError if the graph no longer has this node. It tells users more than other errors do."""
@@ -253,10 +249,10 @@ class Operations(Refusals):
             self._graph()
 
 
-def _quick(kind: str, name: str, numbers: Callable[[Dim], int]) -> None:
+def _quick(kind: str, name: str, count_of: Callable[[Dim], int]) -> None:
     """Replace a method of `Operations` by the compiled function `kind` (see `recorder.function`).
 
-    This calls the Python method for new shapes. numbers(dim) is the number that it needs for a shape, such as how many
+    This calls the Python method for new shapes. count_of(dim) is the number that it needs for a shape, such as how many
     elements it has; 0 means that only the Python method handles the shape.
     """
     documented = getattr(Operations, name)
@@ -277,8 +273,8 @@ def _quick(kind: str, name: str, numbers: Callable[[Dim], int]) -> None:
         except IndexError:
             self._refuse_stale()  # a signal handler may have called `renew_cg`, so that there is no such node now
             raise
-        if self.version != ANY_GRAPH and self.type not in known and (number := numbers(self.type)):
-            method.enter((self.type,), 0, self.type, number)
+        if self.version != ANY_GRAPH and self.type not in known and (count := count_of(self.type)):
+            method.enter((self.type,), 0, self.type, count)
             known.add(self.type)
         return result
 

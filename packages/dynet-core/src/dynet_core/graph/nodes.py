@@ -48,16 +48,16 @@ class Node:
         return self.signature.dim
 
 
-def nodes_of(recorded: Records, begin: int = 0, end: int | None = None, number: int = 0) -> Iterator[Node]:
-    """Yield a Node for each record in the integers from `begin` to `end` - 1. `number` is the first node's."""
+def nodes_of(recorded: Records, begin: int = 0, end: int | None = None, index: int = 0) -> Iterator[Node]:
+    """Yield a Node for each record in the integers from `begin` to `end` - 1. `index` is the first node's."""
     records, position = recorded.integers(begin, end), 0
     while position < len(records):
         signature = SIGNATURES[records[position]]
         count = signature.nodes(records, position + 1)
         first, after, end_of_record = signature.bounds(records, position)
         operands, attributes = tuple(records[first:after]), tuple(records[after:end_of_record])
-        yield Node(range(number, number + count), signature, operands, attributes, begin + after)
-        position, number = end_of_record, number + count
+        yield Node(range(index, index + count), signature, operands, attributes, begin + after)
+        position, index = end_of_record, index + count
 
 
 def node_at(recorded: Records, index: int) -> Node | None:

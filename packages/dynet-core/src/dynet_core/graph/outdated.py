@@ -137,14 +137,14 @@ class Outdated:
         before, operands = self._before_change(), self._operands_of_all()
         stack, met, old = [index], {index}, []
         while stack:
-            number = stack.pop()
-            row = number * len(NODE)
+            node = stack.pop()
+            row = node * len(NODE)
             if not (everything or engine.nodes[row + NODE.flags] & NEEDS_GRADIENT):
                 continue
-            if number < before and _has_own_value(engine, engine.nodes[row + NODE.value]):
-                old.append(number)
+            if node < before and _has_own_value(engine, engine.nodes[row + NODE.value]):
+                old.append(node)
                 continue
-            new = [operand for operand in operands[number] if operand >= 0 and operand not in met]
+            new = [operand for operand in operands[node] if operand >= 0 and operand not in met]
             met.update(new)
             stack += new
         met = set(old)
@@ -170,8 +170,8 @@ class Outdated:
         length = records.length
         for node in nodes_of(records, end, length, len(self._operands)):
             self._rows.update([operand for operand in node.operands if operand < 0])
-            for number in node.all:  # a node of a record may read those before it
-                self._operands.append((number - 1, *node.operands) if number > node.all.start else node.operands)
+            for index in node.all:  # a node of a record may read those before it
+                self._operands.append((index - 1, *node.operands) if index > node.all.start else node.operands)
         self._read = version, length
         return self._operands
 

@@ -23,8 +23,8 @@ from ..errors import ArgumentError, ArgumentTypeError, ShapeError, StaleExpressi
 from ..messages.wording import shown
 from ..recorder import ANY_GRAPH, NO_NODE, commit, commit_with_inputs, take, take_keyed
 from ..signature import SIGNATURES, Signature
-from . import OTHER_THREAD, Graph, current, has_no_node, is_gone, is_taken_back, refuse
 from .expression import Expression, Unfinished
+from .graph import OTHER_THREAD, Graph, current, has_no_node, is_gone, is_taken_back, refuse
 
 PARAMETERS: list[type] = []
 """The subclasses of `Expression` whose objects can be operands: the types of parameters, added by the package
@@ -108,7 +108,7 @@ def node(
 ) -> Expression:
     """Append a call of the op `name` to this thread's graph, and return an expression for its last node.
 
-    The node stores the places of `numbers`, which its kernels read, before the integers `attributes`.
+    The node stores the positions of `numbers`, which its kernels read, before the integers `attributes`.
     """
     graph = graph_of(name, operands)
     start = graph.take(numbers) if numbers else 0
@@ -185,16 +185,16 @@ class PinnedGraph:
         self._taken: tuple[int, Callable[[Any], int], Any] | None = None
 
     @classmethod
-    def as_of(cls, graph: Graph, version: int, places: Sequence[int] = ()) -> PinnedGraph:
-        """Return a PinnedGraph for code that stored node numbers (`places`) when the graph had this version.
+    def as_of(cls, graph: Graph, version: int, nodes: Sequence[int] = ()) -> PinnedGraph:
+        """Return a PinnedGraph for code that stored the numbers of `nodes` when the graph had this version.
 
         Raise StaleExpressionError if these nodes have been removed, or the graph is another thread's.
         """
         pinned_graph = cls(graph)
         if version != pinned_graph.version:
-            if graph.watch is None or not graph._had_version(version):
+            if graph.watch is None or version not in graph.watch.past_versions:
                 raise StaleExpressionError(is_gone(version))
-            if any(place >= graph.watch.past_versions.count(version) for place in places):
+            if any(node >= graph.watch.past_versions.count(version) for node in nodes):
                 raise StaleExpressionError(is_taken_back(version))
         graph.check_thread()
         return pinned_graph
@@ -227,8 +227,8 @@ class PinnedGraph:
             record, moved = [*head, *integers], self._take(take_again, values) - start
             signature = SIGNATURES[head[0]]
             _, first, _ = signature.bounds(record)
-            for place in range(first, first + signature.constants):
-                record[place] += moved
+            for position in range(first, first + signature.constants):
+                record[position] += moved
             integers = record[len(head) :]
 
     def rewrite(self, start: int, integers: Sequence[int]) -> None:
@@ -247,9 +247,9 @@ class PinnedGraph:
     def _gone(self) -> str:
         return OTHER_THREAD if self.graph is not current() else is_gone(self.version)
 
-    def node(self, number: int, dim: Dim) -> Expression:
+    def node(self, index: int, dim: Dim) -> Expression:
         """Return an expression for a node; raise StaleExpressionError if the graph's version has changed."""
-        node = recorder.handle(number, dim)
+        node = recorder.handle(index, dim)
         if node.version != self.version:
             raise StaleExpressionError(self._gone())
         return node

@@ -17,8 +17,8 @@ from typing import Any
 from dynet_kernels.recorder.words import INPUT, ITEM_BITS, KEY, LITERAL, NODE, OPERAND, TEMPLATE
 
 from .. import recorder
-from . import Graph, current
 from .expression import Expression
+from .graph import Graph, current
 from .nodes import nodes_of
 
 MOST = 1 << 12  # for each op, calls with at most this many keys are observed at a time
@@ -103,9 +103,9 @@ def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> l
     """
     operands: dict[int, int] = {}
     equal: list[int] = []
-    for number, x in _expressions(arguments):
-        if operands.setdefault(x.at, number) != number:
-            equal += [operands[x.at], number]
+    for word, x in _expressions(arguments):
+        if operands.setdefault(x.at, word) != word:
+            equal += [operands[x.at], word]
     if state == _state(graph):
         if not any(x is result for _, x in _expressions(arguments)):
             return None
@@ -119,7 +119,7 @@ def _copy(
     result: Any,
     operands: Mapping[int, int],
     equal: Sequence[int] = (),
-    fixed: Callable[[int], bool] = lambda number: False,
+    fixed: Callable[[int], bool] = lambda node: False,
 ) -> list[int] | None:
     """Return a template of what has been recorded, or None; see `_template`.
 
@@ -131,7 +131,7 @@ def _copy(
         return None
     if type(result) is not Expression or result.at != nodes - 1:
         return None
-    places: list[tuple[int, int]] = []
+    pairs: list[tuple[int, int]] = []
     try:
         recorded = [*nodes_of(graph.records, begin, end)]
     except (KeyError, IndexError):  # a signal handler has called `renew_cg`, so these are no records any more
@@ -139,29 +139,29 @@ def _copy(
     for node in recorded:
         signature = node.signature
         head = (signature.at, len(node.operands)) if signature.variadic else (signature.at,)
-        places += [(LITERAL, number) for number in head]
-        for number in node.operands:
-            if number >= first_node:
-                places.append((NODE, number - first_node))
-            elif number in operands:
-                places.append((OPERAND, operands[number]))
-            elif fixed(number):
-                places.append((LITERAL, number))
+        pairs += [(LITERAL, integer) for integer in head]
+        for operand in node.operands:
+            if operand >= first_node:
+                pairs.append((NODE, operand - first_node))
+            elif operand in operands:
+                pairs.append((OPERAND, operands[operand]))
+            elif fixed(operand):
+                pairs.append((LITERAL, operand))
             else:
                 return None
-        for number in node.attributes[: signature.constants]:
-            if number < first_input:
+        for position in node.attributes[: signature.constants]:
+            if position < first_input:
                 return None
-            places.append((INPUT, number - first_input))
-        places += [(LITERAL, number) for number in node.attributes[signature.constants :]]
+            pairs.append((INPUT, position - first_input))
+        pairs += [(LITERAL, attribute) for attribute in node.attributes[signature.constants :]]
     bits = array.array("i", graph.records.floats(first_input, inputs - first_input).tobytes())
     keys = [start - first_input for start in reversed(graph.records.keys(first_input))]
     # Random keys, which are among the input values, are different in each call, so they are zero here. Compiled code
     # writes a new key there, and in front of it the position of the graph's previous key.
     for key in keys:
         bits[key - 1 : key + len(KEY)] = array.array("i", [0] * (1 + len(KEY)))
-    sizes = len(places), nodes - first_node, len(bits), len(keys), len(equal) // 2
-    return [*sizes, *[word for pair in places for word in pair], *bits, *keys, *equal]
+    sizes = len(pairs), nodes - first_node, len(bits), len(keys), len(equal) // 2
+    return [*sizes, *[word for pair in pairs for word in pair], *bits, *keys, *equal]
 
 
 class Observed:
@@ -179,16 +179,16 @@ class Observed:
 
         `operands`, all different, will be others in later calls; the nodes `fixed` will be the same.
         """
-        places = {number: place for place, number in enumerate(operands)}
-        if len(places) < len(operands):
+        indices = {operand: index for index, operand in enumerate(operands)}
+        if len(indices) < len(operands):
             return None
-        known = _copy(self._graph, self._state, last, places, fixed=lambda number: number < 0 or number in fixed)
+        known = _copy(self._graph, self._state, last, indices, fixed=lambda node: node < 0 or node in fixed)
         return None if known is None else array.array("q", known).tobytes()
 
 
 def _expressions(arguments: Sequence) -> Iterator[tuple[int, Expression]]:
-    """Yield all expressions among the arguments and their items, with the numbers for them; see `words.OPERAND`."""
-    for place, x in enumerate(arguments):
-        for number, item in enumerate(x if isinstance(x, (list, tuple)) else [x]):
+    """Yield all expressions among the arguments and their items, with the words for them; see `words.OPERAND`."""
+    for position, x in enumerate(arguments):
+        for index, item in enumerate(x if isinstance(x, (list, tuple)) else [x]):
             if isinstance(item, Expression):
-                yield (place << ITEM_BITS) + number, item
+                yield (position << ITEM_BITS) + index, item

@@ -20,15 +20,15 @@ OURS = {"dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim"}  # packages whose
 
 
 def _read(table: str) -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = {}
+    uses: dict[str, dict[str, str]] = {}
     sections = []
     for line in table.splitlines():
         use, arrow, names = line.partition(" <- ")
         if not arrow:
-            sections = [found.setdefault(place, {}) for place in line.strip("[]").split()]
+            sections = [uses.setdefault(title, {}) for title in line.strip("[]").split()]
         for section in sections:
             section.update({name: use.replace("{}", name) for name in names.split()})
-    return found
+    return uses
 
 
 USES = _read(TABLE)
@@ -99,7 +99,7 @@ class Hinted:
     def __dir__(self) -> list[str]:
         own = getattr(self, "__dict__", ())
         there = [(name, inspect.getattr_static(type(self), name, None)) for name in object.__dir__(self)]
-        return [name for name, found in there if name in own or not isinstance(found, Hint)]
+        return [name for name, value in there if name in own or not isinstance(value, Hint)]
 
 
 class Closed(Hinted):
@@ -119,15 +119,15 @@ class Closed(Hinted):
     def _check(self, name: str, value: object) -> None:
         """Raise AttributeError if the class has no such attribute, or if it is a method and `value` not a function."""
         owner = type(self)
-        found = getattr(owner, name, None)
-        if found is None:
+        attribute = getattr(owner, name, None)
+        if attribute is None:
             hint = inspect.getattr_static(owner, name, None)
             if isinstance(hint, Hint):
                 hint.__get__(self, owner)
             near = nearest(name, [each for each in dir(self) if not each.startswith("_")])
             use = f"use {near}" if near else "only objects of your own subclasses accept new ones"
             raise AttributeError(f"{owner.__name__} has no attribute {name!r:.40}: {use}")
-        if callable(found) and not callable(value):
+        if callable(attribute) and not callable(value):
             raise AttributeError(f"{owner.__name__}.{name} is a method: call it, {name}(...)")
 
 
@@ -144,8 +144,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if swapped := [each for each in spelled if sorted(each) == sorted(letters)]:
         return spelled[swapped[0]]
     alike = [each for each in spelled if _digits(each) == _digits(letters)]
-    found = difflib.get_close_matches(letters, alike, 1, 0.8) if len(letters) > 4 else []
-    return spelled[found[0]] if found else ""
+    close = difflib.get_close_matches(letters, alike, 1, 0.8) if len(letters) > 4 else []
+    return spelled[close[0]] if close else ""
 
 
 def _letters(name: str) -> str:
@@ -188,16 +188,24 @@ def with_usual_keywords(
 
 
 def explained(
-    function: AnyFunction, called: Callable[..., str], others: Mapping[str, str], uses: Mapping[str, str], end: str = ""
+    function: AnyFunction,
+    called: Callable[..., str],
+    others: Mapping[str, str],
+    uses: Mapping[str, str],
+    end: str = "",
+    check: Callable[..., None] | None = None,
 ) -> AnyFunction:
     """Return a method that calls `function`, and whose errors about arguments say what to use.
 
     `called` returns the name of the function in messages for an object; `others` and `uses` are as for `misfit`.
+    `check` is called first, with the arguments that are passed by position.
     """
     signature = inspect.signature(function)
 
     @functools.wraps(function)
     def checked(*arguments: Any, **named: Any) -> Any:
+        if check:
+            check(*arguments)
         if named and (bound := with_usual_keywords(signature, arguments, named, others)):
             return function(*bound)
         try:
@@ -264,9 +272,9 @@ def misfit(
         signature.bind(*arguments, **{others.get(other, other): value for other, value in named.items()})
     except TypeError as problem:
         text = str(problem)
-    places = [one.name for one in signature.parameters.values() if one.kind is one.POSITIONAL_OR_KEYWORD]
-    if len(arguments) > len(places) > 0 and "too many" in text:
-        of_self = places[:1] == ["self"]
-        takes = f"{counted(len(places) - of_self, 'argument')}, {', '.join(places[of_self:])}"
+    positional = [one.name for one in signature.parameters.values() if one.kind is one.POSITIONAL_OR_KEYWORD]
+    if len(arguments) > len(positional) > 0 and "too many" in text:
+        of_self = positional[:1] == ["self"]
+        takes = f"{counted(len(positional) - of_self, 'argument')}, {', '.join(positional[of_self:])}"
         text = f"takes {takes}, but {len(arguments) - of_self} were given"
     return f"{name}(): {text}"

@@ -50,7 +50,7 @@ class Refusals(Hinted):
 
     # Methods that Python calls to use an object as a number: conversions, formatting and comparisons
 
-    def _number(self) -> str:
+    def _getter(self) -> str:
         """Return the call that gets this expression's value, such as ".npvalue()", for messages."""
         if self.type.total > 1:
             return ".npvalue()"
@@ -58,7 +58,7 @@ class Refusals(Hinted):
 
     def _refuse(self, what: str, end: str) -> NoReturn:
         raise ArgumentTypeError(
-            f"{what} an expression of {self.type!r}: take its {self._number()}, which has no gradient{end}"
+            f"{what} an expression of {self.type!r}: take its {self._getter()}, which has no gradient{end}"
         )
 
     def __float__(self) -> Any:
@@ -70,14 +70,14 @@ class Refusals(Hinted):
         if form:
             raise ArgumentTypeError(
                 f"the format {form!r:.40} is for numbers, not for an expression of {self.type!r}: "
-                f"format its {self._number()}"
+                f"format its {self._getter()}"
             )
         return str(self)
 
     def __lt__(self, other: object) -> bool:
         raise ArgumentTypeError(
             f"< and > compare numbers, not an expression of {self.type!r} with {type(other).__name__} {other!r:.60}: "
-            f"compare its {self._number()}"
+            f"compare its {self._getter()}"
         )
 
     __le__ = __gt__ = __ge__ = __lt__
@@ -107,7 +107,7 @@ class Refusals(Hinted):
         right = "..." if isinstance(other, int) and abs(other) >= HUGE else f"{other!r:.40}"
         warnings.warn(
             f"an expression never equals an object of type {type(other).__name__}, whatever its value: "
-            f"write e{self._number()} {sign} {right}",
+            f"write e{self._getter()} {sign} {right}",
             DynetWarning,
             stacklevel=3,
         )
@@ -147,13 +147,13 @@ class Refusals(Hinted):
                 return (inputs[0] is inputs[1]) == (function is np.equal)
             if function in COMPARISONS:
                 self.__lt__(next(x for x in inputs if x is not self))
-        raise ArgumentTypeError(self._is_no_array(function.__name__, self._number()))
+        raise ArgumentTypeError(self._is_no_array(function.__name__, self._getter()))
 
-    def _is_no_array(self, name: str, number: str) -> str:
+    def _is_no_array(self, name: str, call: str) -> str:
         use = f"; {OPERATIONS[name]} is the operation" if name in OPERATIONS else ""
         return (
             f"numpy.{name} takes numbers, not an expression of {self.type!r}: "
-            f"give it {number}, which has no gradient{use}"
+            f"give it {call}, which has no gradient{use}"
         )
 
     def __array_function__(self, function: Any, types: Any, arguments: Any, named: Any) -> Any:
@@ -186,9 +186,9 @@ class Refusals(Hinted):
             raise ArgumentTypeError(
                 f"an expression is not an array of {np.dtype(dtype)}: its .npvalue() is one, which has no gradient"
             )
-        found = np.empty((), object)
-        found[()] = self
-        return found
+        array = np.empty((), object)
+        array[()] = self
+        return array
 
 
 def _are_numbers(value: object) -> bool:
@@ -201,7 +201,7 @@ def _are_numbers(value: object) -> bool:
 
 def _refuse_index(self: Refusals) -> NoReturn:
     raise ArgumentTypeError(
-        f"an index or a size must be an int, not an expression of {self.type!r}: take int(...) of its {self._number()}"
+        f"an index or a size must be an int, not an expression of {self.type!r}: take int(...) of its {self._getter()}"
     )
 
 

@@ -11,9 +11,8 @@ from ..graph.record import PARAMETERS, one_operand
 from ..recorder import know
 from ..signature import apart
 from ..signature import copy_step as copy_step
-from .base import Constant, Trained
+from .base import Constant, Parameters, Trained
 from .collection import Model, ParameterCollection
-from .dense import Parameters
 from .lookup import LookupParameters
 
 Kind = TypeVar("Kind", bound=Expression)
@@ -55,12 +54,10 @@ def parameter(p: Expression | list[Any] | tuple[Any, ...], update: Any = True, *
 
 
 def _expressions(p: Any, update: bool = True) -> Any:
-    if isinstance(p, Expression):
-        return p if update else _fixed("parameter", p)
     if isinstance(p, (list, tuple)):
-        found = [_expressions(each, update) for each in p]
-        return found if isinstance(p, list) else tuple(found)
-    return _checked("parameter", p).expr(update)
+        expressions = [_expressions(each, update) for each in p]
+        return expressions if isinstance(p, list) else tuple(expressions)
+    return p if update and isinstance(p, Expression) else _fixed("parameter", p)
 
 
 @overload
@@ -76,20 +73,17 @@ def const_parameter(p: Expression, *more: Expression) -> Any:
     >>> dy.const_parameter(W).value()
     [1.0, 2.0]
     """
-    found = [_fixed("const_parameter", each) for each in (p, *more)]
-    return found if more else found[0]
+    fixed = [_fixed("const_parameter", each) for each in (p, *more)]
+    return fixed if more else fixed[0]
 
 
 def _fixed(name: str, p: Any) -> Expression:
-    if isinstance(p, Expression) and not isinstance(p, Trained):
-        return p if isinstance(p, Constant) else _without_gradient(p)
-    return _checked(name, p).expr(False)
+    if isinstance(p, Trained):
+        return p.expr(False)
+    if not isinstance(p, Expression):
+        kind = type(p).__name__
+        raise ArgumentTypeError(f"{name}: expected Parameters, LookupParameters or an expression, got {kind}")
+    return p if isinstance(p, Constant) else _without_gradient(p)
 
 
 _without_gradient = one_operand("const_parameter", apart)
-
-
-def _checked(name: str, p: object) -> Trained:
-    if isinstance(p, Trained):
-        return p
-    raise ArgumentTypeError(f"{name}: expected Parameters, LookupParameters or an expression, got {type(p).__name__}")

@@ -1,4 +1,4 @@
-"""The base class of parameters and lookup parameters, and the expression of a parameter used with update=False."""
+"""`Parameters`, the base class that they share with lookup parameters, and a parameter used with update=False."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ..annotations import Array, Floats, Number, Path
-from ..checks import checked_flag, checked_number, real_array
+from ..annotations import Array, Floats, Number, Numbers, Path
+from ..checks import checked_flag, checked_number, fitted, real_array
 from ..compute.memory import HostBlock
 from ..compute.tensor import CUDA, capsule
-from ..dim import checked_dims
+from ..dim import Dim, checked_dims
 from ..errors import ArgumentError, ArgumentTypeError, GradientError, ParameterNameError, ShapeError
 from ..files import model_files
-from ..files.tensors import StoredTensor
-from ..graph import thread
+from ..files.tensors import Entry, StoredTensor
 from ..graph.expression import Expression
+from ..graph.graph import thread
 from ..messages.wording import printable
 from ..recorder import become, note_pass
 from .storage import Storage, added_by_last_pass
@@ -281,8 +281,8 @@ class Trained(Expression):
         gradient, frozen = storage.gradient_or_none(), not (self._updated or self._never_trained)
         return StoredTensor(self._lookup, name or self._name, self.type.dims, storage.values.array, gradient, frozen)
 
-    def _expected(self) -> tuple[bool, tuple[int, ...], str]:
-        return self._lookup, self.type.dims, self._name
+    def _expected(self) -> Entry:
+        return Entry(self._lookup, self._name, self.type.dims)
 
     def _take(self, tensor: StoredTensor) -> None:
         """Replace values and gradient by those read from a file. Freeze the parameter if it was saved frozen."""
@@ -305,6 +305,39 @@ class Trained(Expression):
             self._is_never_trained()
         elif not updated:
             self.set_updated(False)
+
+
+class Parameters(Trained):
+    """A tensor that is trained. It is an expression, and can be an operand in every graph.
+
+    `ParameterCollection.add_parameters` makes it. `numpy.asarray(p)` and DLPack (`torch.from_dlpack(p)`) do not copy:
+    the result has the parameter's memory, and changes with the parameter. On a GPU, numpy gets a copy.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, name: str, dims: tuple[int, ...], values: object = None, collection: Collection | None = None):
+        dims, values = checked_values("Parameters", dims, values)
+        self._begin(name, Storage(name, values), collection)
+        become(self, -1 - self._storage.row, self._storage.identity.dim(Dim.of(dims)))
+
+    @property
+    def shape(self) -> Shape:
+        """The dimensions; `shape()` returns the same."""
+        return Shape(self.type.dims)
+
+    def set_value(self, arr: Numbers) -> None:
+        """Replace the values by those of an array of the same shape."""
+        self._storage.set_values(fitted("set_value", real_array("set_value", arr), self.type.dims).ravel(order="F"))
+
+    load_array = set_value
+
+    def get_index(self) -> int:
+        """Return the index of this parameter in `parameters_list()` of its collection; 0 if it has no collection."""
+        return self.collection.parameters_list().index(self) if self.collection else 0
+
+    def _shaped(self, flat: Floats) -> Floats:
+        return flat.reshape(self.type.shape, order="F")
 
 
 def checked_name(kind: str, name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import html
 import math
 import threading
@@ -25,8 +24,7 @@ from ..initializer import NumpyInitializer, PyInitializer, initial_array, initia
 from ..messages.hints import USES, Closed, Missing, explained
 from ..messages.wording import counted, printable
 from . import object_files
-from .base import Trained, checked_name
-from .dense import Parameters
+from .base import Parameters, Trained, checked_name
 from .lookup import LookupParameters
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -45,20 +43,15 @@ def one_dim_argument(method: Method) -> Method:
     raise ArgumentError if the second is at least 2; smaller numbers are usual as initial values. For keyword arguments
     that the method does not have, a TypeError says what to use.
     """
-    called = explained(method, lambda self: method.__name__, {}, USES["add_parameters()"])
 
-    @functools.wraps(method)
-    def checked(self: Any, *positional: Any, **named: Any) -> Any:
-        if len(positional) > 1:
-            dim, init, *_ = positional
-            if _is_whole(dim) and _is_whole(init) and init >= 2:
-                raise ArgumentError(
-                    f"{method.__name__}: dimensions are one argument: write (({dim}, {init})) for {dim} times {init}, "
-                    f"or ({dim}, init={init}) for {dim} numbers that are all {init}"
-                )
-        return called(self, *positional, **named)
+    def check(self: Any, dim: Any = None, init: Any = None, *others: Any) -> None:
+        if _is_whole(dim) and _is_whole(init) and init >= 2:
+            raise ArgumentError(
+                f"{method.__name__}: dimensions are one argument: write (({dim}, {init})) for {dim} times {init}, "
+                f"or ({dim}, init={init}) for {dim} numbers that are all {init}"
+            )
 
-    return checked  # type: ignore[return-value]
+    return explained(method, lambda self: method.__name__, {}, USES["add_parameters()"], check=check)
 
 
 # `_loading.floats`: how many initial values may still be made while this thread loads a file; None at other times.
@@ -67,18 +60,15 @@ _loading = threading.local()
 
 def initial_values(initializer: PyInitializer, dims: tuple[int, ...], lookup: bool) -> Floats:
     """Return the initial values as a flat array, in memory order: column-major; for a lookup table, row after row."""
-    left = getattr(_loading, "floats", None)
+    count, left = math.prod(dims), getattr(_loading, "floats", None)
     if left is not None:
-        _loading.floats = left - math.prod(dims)
-        if _loading.floats < 0:
-            raise FileFormatError(
-                f"more parameters than the file holds: {math.prod(dims)} of {dims}, where {left} are left"
-            )
+        _loading.floats = left - count
+        if left < count:
+            raise FileFormatError(f"more parameters than the file holds: {count} of {dims}, where {left} are left")
     try:
         values = initializer.values(dims, lookup=lookup)
         return (np.moveaxis(values, 0, -1) if lookup else values).ravel(order="F")
     except MemoryError:
-        count = math.prod(dims)
         raise OutOfMemoryError(f"there is not enough memory for the initial values of {count} numbers") from None
 
 
@@ -106,40 +96,33 @@ def _numbers(parameters: Iterable[Trained]) -> int:
     return sum(p.type.total for p in parameters)
 
 
+def _row(name: str, parameters: Sequence[Trained], trained: str, kind: str = "", shape: str = "") -> tuple[str, ...]:
+    numbers = _numbers(parameters)
+    return name, kind, shape, f"{numbers:,}", trained, f"{BYTES * numbers:,}"
+
+
 def _rows(everything: Sequence[Trained]) -> list[tuple[str, ...]]:
     """Return the cells of a table of parameters, row by row: the titles, the parameters, the totals."""
-    hidden = everything[SHOWN // 2 : -(SHOWN // 2)] if len(everything) > SHOWN else []
-    rows = [
-        (
-            printable(p.name()),
-            "lookup" if p._lookup else "",
-            repr(p.shape()),
-            f"{p.type.total:,}",
-            "yes" if p.is_updated() else "frozen",
-            f"{BYTES * p.type.total:,}",
-        )
-        for p in ([*everything[: SHOWN // 2], *everything[-(SHOWN // 2) :]] if hidden else everything)
-    ]
-    if hidden:
-        numbers = _numbers(hidden)
-        more = f"... {len(hidden):,} more ...", "", "", f"{numbers:,}", "", f"{BYTES * numbers:,}"
-        rows.insert(SHOWN // 2, more)
-    total, frozen = _numbers(everything), sum(not p.is_updated() for p in everything)
-    of_frozen = f"{frozen:,} frozen" if frozen else ""
-    return [HEAD, *rows, (f"{len(everything):,} in all", "", "", f"{total:,}", of_frozen, f"{BYTES * total:,}")]
+    rows = []
+    for p in everything:
+        kind, trained = "lookup" if p._lookup else "", "yes" if p.is_updated() else "frozen"
+        rows.append(_row(printable(p.name()), [p], trained, kind, repr(p.shape())))
+    if len(everything) > SHOWN:
+        hidden = everything[SHOWN // 2 : -(SHOWN // 2)]
+        rows[SHOWN // 2 : -(SHOWN // 2)] = [_row(f"... {len(hidden):,} more ...", hidden, "")]
+    frozen = sum(not p.is_updated() for p in everything)
+    return [HEAD, *rows, _row(f"{len(everything):,} in all", everything, f"{frozen:,} frozen" if frozen else "")]
 
 
 def table(parameters: Sequence[Trained]) -> str:
     """Return a table of parameters as text. Without lookup parameters, it has no column "kind"."""
     rows = _rows(parameters)
-    kept = [place for place in range(len(HEAD)) if place != 1 or any(row[1] for row in rows[1:])]
-    widths = {place: max(len(row[place]) for row in rows) for place in kept}
+    kept = [column for column in range(len(HEAD)) if column != 1 or any(row[1] for row in rows[1:])]
+    widths = {column: max(len(row[column]) for row in rows) for column in kept}
+    aligned = {column: str.rjust if column in RIGHT else str.ljust for column in kept}
 
     def line(row: Sequence[str]) -> str:
-        cells = [
-            row[column].rjust(widths[column]) if column in RIGHT else row[column].ljust(widths[column])
-            for column in kept
-        ]
+        cells = [aligned[column](row[column], widths[column]) for column in kept]
         return "  ".join(cells).rstrip()
 
     lines = [line(row) for row in rows]

@@ -21,8 +21,8 @@ from ..compute.memory import Block
 from ..compute.parameter_rows import PARAMETER_ROWS
 from ..dim import Dim
 from ..errors import ShapeError
-from ..graph import current
 from ..graph.expression import Expression
+from ..graph.graph import current
 from ..graph.nodes import LOOKUPS
 from ..graph.record import PinnedGraph, graph_of, pinned
 from ..messages.wording import counted
@@ -59,12 +59,12 @@ def _batch_signature(table: Dim, count: int) -> Signature:
     return signature
 
 
-def set_rows(graph: PinnedGraph, place: int, rows: Index | Iterable[Index]) -> bool:
-    """Let node `place` of a graph be of other rows of its table, if it is a lookup. Return whether it is.
+def set_rows(graph: PinnedGraph, node: int, rows: Index | Iterable[Index]) -> bool:
+    """Let a node of a graph be of other rows of its table, if it is a lookup. Return whether it is.
 
     All values are forgotten if the old rows were used.
     """
-    lookup = graph.graph.index_up_to(place).selections.get(place)
+    lookup = graph.graph.index_up_to(node).selections.get(node)
     if lookup is None or lookup.signature not in LOOKUPS:
         return False
     row = -1 - lookup.operands[0]
@@ -170,15 +170,6 @@ class LookupParameters(Trained):
         """The number of rows, then the dimensions of a row; `shape()` returns the same."""
         return Shape((self.rows, *self._row_dim.dims))
 
-    @property
-    def _dense_gradient(self) -> bool:
-        """Whether every row may have a gradient, because a graph used the whole table. Then updates change all rows."""
-        return bool(self._storage.touched[-1])
-
-    @_dense_gradient.setter
-    def _dense_gradient(self, dense: bool) -> None:
-        self._storage.touched[-1] = dense
-
     # Reading and changing values
 
     def _shaped(self, flat: Floats) -> Floats:
@@ -186,8 +177,8 @@ class LookupParameters(Trained):
 
     def _one(self, name: str, stored: Block, row: Index, dtype: npt.DTypeLike) -> Array:
         """Return a copy of one row of the table's values or gradients, `stored`. `name` is the caller, for messages."""
-        place = checked_indices(name, [row], self.rows, self._name, "row")[0]
-        flat = stored.part(place * self._row_dim.size, self._row_dim.size)
+        index = checked_indices(name, [row], self.rows, self._name, "row")[0]
+        flat = stored.part(index * self._row_dim.size, self._row_dim.size)
         return flat.reshape(self._row_dim.dims, order="F").astype(dtype)
 
     def row_as_array(self, row: Index, *, dtype: npt.DTypeLike = np.float64) -> Array:
@@ -215,11 +206,11 @@ class LookupParameters(Trained):
             i: the number of the row.
             row: an array of the row's dimensions, or a flat list of its values, column by column.
         """
-        place = checked_indices("init_row", [i], self.rows, self._name, "row")[0]
+        index = checked_indices("init_row", [i], self.rows, self._name, "row")[0]
         values, size = real_array("init_row", row), self._row_dim.size
         if values.shape != (size,):
             values = fitted("init_row", values, self._row_dim.dims).ravel(order="F")
-        self._storage.set_part(place * size, values)
+        self._storage.set_part(index * size, values)
 
     def init_from_array(self, arr: Numbers) -> None:
         """Replace all rows by those of an array of shape (rows, *dims).

@@ -225,10 +225,10 @@ def _described(item: Any) -> tuple[meta.Saved, list[StoredTensor]]:
 
 
 def _collection(item: Any) -> Any:
-    found = item.param_collection()
-    if not hasattr(found, "_everything"):
-        raise ArgumentTypeError(f"{type(item).__name__}.param_collection() returned {found!r:.60}, not a collection")
-    return found
+    params = item.param_collection()
+    if not hasattr(params, "_everything"):
+        raise ArgumentTypeError(f"{type(item).__name__}.param_collection() returned {params!r:.60}, not a collection")
+    return params
 
 
 def _load_pair(data: str, meta_path: str, params: Collection, allow: dict[str, Any]) -> list[Any]:
@@ -290,8 +290,8 @@ class _Entries:
     def _following(self, expected: Expected, fits: Callable[[Entry], bool]) -> list[Entry] | None:
         """Return the next entries and go past them, if they are as expected and `fits` is true of each; else None."""
         following = self.reader.entries[self.next : self.next + len(expected)]
-        same = [(entry.lookup, entry.dims) for entry in following] == [(lookup, dims) for lookup, dims, _ in expected]
-        if not same or not all(map(fits, following)):
+        kinds, wanted = ([(entry.lookup, entry.dims) for entry in entries] for entries in (following, expected))
+        if kinds != wanted or not all(map(fits, following)):
             return None
         self.next += len(expected)
         return following

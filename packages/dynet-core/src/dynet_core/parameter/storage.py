@@ -14,7 +14,7 @@ from ..compute.engine import keep_for_graphs
 from ..compute.memory import Block, block
 from ..compute.parameter_rows import PARAMETER_ROWS, Identity, Retired
 from ..errors import GradientError
-from ..graph import PARTS, Graph, differentiate_apart, thread
+from ..graph.graph import PARTS, Graph, differentiate_apart, thread
 from ..recorder import passes
 
 
@@ -82,14 +82,14 @@ class Storage:
         """
         if self._whole is None:
             self._whole = self.identity.row(
-                value=self.values.address, gradient=self._gradient_at(needs), needs_gradient=needs, name=self.name
+                value=self.values.address, gradient=self._gradient_address(needs), needs_gradient=needs, name=self.name
             )
         return self._whole
 
     def trained_rows(self) -> list[int]:
         return [row for row in (self.row, self._whole) if row is not None and PARAMETER_ROWS.needs(row)]
 
-    def _gradient_at(self, needs: bool) -> int:
+    def _gradient_address(self, needs: bool) -> int:
         return self.gradient.address if needs else self._lost()
 
     def set_needs(self, needs: bool) -> None:
@@ -97,7 +97,7 @@ class Storage:
         for row in (self.row, self._whole):
             if row is not None:
                 wanted = needs and self.values.floats > 0
-                PARAMETER_ROWS.set_needs(row, wanted, self._gradient_at(wanted))
+                PARAMETER_ROWS.set_needs(row, wanted, self._gradient_address(wanted))
 
     def _note_change(self) -> None:
         """Let this thread's graph know that the values change."""
@@ -180,11 +180,11 @@ def _added(graph: Graph, parameters: Sequence[Storage]) -> dict[int, Block]:
     records = graph.records
     version, (loss, fully) = records.version, records.differentiated
     blocks: dict[int, Block] = {}
-    places: dict[int, int] = {}
+    targets: dict[int, int] = {}
     for parameter in parameters:
         added = blocks[parameter.row] = block(parameter.values.floats, zero=True)
-        places |= dict.fromkeys(parameter.trained_rows(), added.address)
-    if not differentiate_apart(graph.engine, version, loss, places):
+        targets |= dict.fromkeys(parameter.trained_rows(), added.address)
+    if not differentiate_apart(graph.engine, version, loss, targets):
         raise GradientError("gradient: a parameter is trained again since backward(): ask for the gradient before")
     if not fully:
         records.note_differentiated(version, loss, PARTS)

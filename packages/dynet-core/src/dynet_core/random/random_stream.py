@@ -55,9 +55,9 @@ class InitialStream:
             return self.seed, self._engine.get_state(legacy=False), self._unread
 
     def __setstate__(self, state: tuple[int, dict[str, Any], np.ndarray]) -> None:
-        self.seed, place, self._unread = state
+        self.seed, engine_state, self._unread = state
         self._engine = np.random.RandomState()
-        self._engine.set_state(place)
+        self._engine.set_state(engine_state)
         self._lock = new_lock()
 
     def uniform(self, low: Number, high: Number, count: int) -> Floats:

@@ -33,7 +33,7 @@ from dynet_kernels.cache.store import CacheError
 from dynet_kernels.recorder.words import ANY_GRAPH, NO_NODE
 
 from . import cpython
-from .counters import draw, generation, next_generation, noise, note_pass, passes, set_noise
+from .named_words import draw, generation, next_generation, noise, note_pass, passes, set_noise
 
 if TYPE_CHECKING:
     from .functions import describe, function, operator, with_templates

@@ -23,9 +23,9 @@ def problem() -> str:
     return f"this Python stores {differing} differently" if differing else ""
 
 
-def word(address: int, place: int = 0) -> int:
-    """Read number `place` of the 64-bit words that begin at an address."""
-    return ctypes.c_int64.from_address(address + 8 * place).value
+def word(address: int, index: int = 0) -> int:
+    """Read word `index` of the 64-bit words that begin at an address."""
+    return ctypes.c_int64.from_address(address + 8 * index).value
 
 
 def _comparisons():
@@ -39,8 +39,8 @@ def _comparisons():
     items = [object() for _ in range(5)]
     addresses, stored = [*map(id, items)], word(id(items), words.LIST["items"])
     yield "lists", word(id(items), words.LIST["size"]) == 5 and [word(stored, k) for k in range(5)] == addresses
-    listed, place = tuple(items), len(words.TUPLE)
+    listed, first = tuple(items), len(words.TUPLE)
     same = word(id(listed), words.TUPLE["size"]) == len(listed)
-    yield "tuples", same and [word(id(listed), place + k) for k in range(5)] == addresses
+    yield "tuples", same and [word(id(listed), first + k) for k in range(5)] == addresses
     part = slice(*items[:3])
     yield "slices", [word(id(part), words.SLICE[name]) for name in ("first", "stop", "step")] == addresses[:3]

@@ -37,9 +37,9 @@ def _word(function: Any, name: str) -> c_int64:
     return c_int64.from_address(id(function) + 8 * words.FUNCTION[name])
 
 
-def _set(function: Any, **numbers: int) -> None:
-    for name, number in numbers.items():
-        _word(function, name).value = number
+def _set(function: Any, **values: int) -> None:
+    for name, value in values.items():
+        _word(function, name).value = value
 
 
 def _document(function: Any, documented: Callable) -> None:
@@ -71,17 +71,17 @@ def remember(self, key: Sequence, signature: int, result, limit: int = 0) -> Non
     rows, row_facts = _entered[id(self)], (signature, result, limit)
     if rows.get(key) == row_facts:
         return
-    numbers = [x if type(x) is int else id(immortal_dim(x)) for x in key]
+    integers = [x if type(x) is int else id(immortal_dim(x)) for x in key]
     size = _word(self, "key").value
     if size == LIST_KEY:
         if len(key) <= MOST_KEYED:
-            numbers = [len(key), *numbers]
-        elif len(set(numbers)) == 1:
-            numbers = [-len(key), numbers[0]]
+            integers = [len(key), *integers]
+        elif len(set(integers)) == 1:
+            integers = [-len(key), integers[0]]
         else:
             return
-        numbers += [0] * (size - len(numbers))
-    row = (c_int64 * (size + len(ROW)))(*numbers, signature, id(immortal_dim(result)), limit)
+        integers += [0] * (size - len(integers))
+    row = (c_int64 * (size + len(ROW)))(*integers, signature, id(immortal_dim(result)), limit)
     _enter(id(self), ctypes.addressof(row))
     rows[key] = row_facts
 

@@ -22,15 +22,15 @@ DIFFERENTIATED = adjacent(words.GRAPH, "differentiated", "differentiated_fully")
 
 
 def _word(name: str, text: str) -> Any:
-    place = words.GRAPH[name]
-    return property(lambda self: self._view[place], doc=text)
+    index = words.GRAPH[name]
+    return property(lambda self: self._view[index], doc=text)
 
 
-def _pair(places: slice, text: str) -> Any:
+def _pair(span: slice, text: str) -> Any:
     def write(self, pair: tuple[int, int]) -> None:
-        self._view[places] = array.array("q", pair)
+        self._view[span] = array.array("q", pair)
 
-    return property(lambda self: tuple(self._view[places].tolist()), write, doc=text)
+    return property(lambda self: tuple(self._view[span].tolist()), write, doc=text)
 
 
 class GraphRecords:
@@ -90,15 +90,15 @@ class GraphRecords:
 
     def note_computed(self, version: int, ends: tuple[int, int]) -> None:
         """Set `computed`, unless the version is different by now: a signal handler may have called `renew_cg`."""
-        view, numbers = self._view, array.array("q", ends)
-        if view[VERSION] == version: view[COMPUTED] = numbers  # fmt: skip  # noqa: E701  # no handler can run here
+        view, pair = self._view, array.array("q", ends)
+        if view[VERSION] == version: view[COMPUTED] = pair  # fmt: skip  # noqa: E701  # no handler can run here
         if view[VERSION] == version and ends[0]:
             self._words["planned"] = ends[0]
 
-    def note_differentiated(self, version: int, place: int, fully: int) -> None:
+    def note_differentiated(self, version: int, loss: int, fully: int) -> None:
         """Set `differentiated`, unless the graph has a different version by now."""
-        view, numbers = self._view, array.array("q", (place, fully))
-        if view[VERSION] == version: view[DIFFERENTIATED] = numbers  # fmt: skip  # noqa: E701
+        view, pair = self._view, array.array("q", (loss, fully))
+        if view[VERSION] == version: view[DIFFERENTIATED] = pair  # fmt: skip  # noqa: E701
 
     def watch_values(self) -> None:
         """Leave the next `renew_cg`, and every removal of values to be computed again, to Python functions.
@@ -143,12 +143,12 @@ class GraphRecords:
         count = (self.length if end is None else end) - begin
         return (c_int64 * count).from_address(self.address + 8 * begin)[:] if count else []
 
-    def rewrite(self, version: int, start: int, numbers: Sequence[int]) -> bool:
+    def rewrite(self, version: int, start: int, integers: Sequence[int]) -> bool:
         """Overwrite integers of a record, from index `start` among those of all records.
 
         Return whether they are written: not if the graph has a different version, or if the record has been computed.
         """
-        return self._overwrite(version, 0, start, array.array("q", numbers))
+        return self._overwrite(version, 0, start, array.array("q", integers))
 
     def floats(self, start: int, count: int) -> np.ndarray:
         """Return a view of `count` input values from `start` on, valid until the next one is appended."""
@@ -159,12 +159,12 @@ class GraphRecords:
 
     def keys(self, begin: int) -> list[int]:
         """Return the offsets of random keys in the input buffer, newest first. Omit those below `begin`."""
-        places, key = [], self._words["newest_key"]
+        offsets, key = [], self._words["newest_key"]
         while key > begin:
-            places.append(key - 1)
+            offsets.append(key - 1)
             link = c_int32.from_address(self.inputs_address + 4 * (key - 2)).value
             key = min(link, key - 1)  # a signal handler may have begun another graph, and replaced the link
-        return places
+        return offsets
 
     def write(self, version: int, start: int, values: np.ndarray) -> bool:
         """Overwrite the input values from offset `start` on with a float32 array, column by column.

@@ -1,31 +1,34 @@
-"""Memory that Python uses by names and compiled code by an address: 64-bit words. `SHARED` are those of all threads."""
+"""64-bit words that Python uses by names and compiled code by an address. Those of all threads have counters."""
 
 from __future__ import annotations
 
+import array
+import itertools
 from typing import Any
 
 import numpy as np
 
 from dynet_kernels.layout import Structure
+from dynet_kernels.locks import new_lock
 from dynet_kernels.recorder import words
 
 
 class NamedWords:
     """64-bit words that Python reads and writes by their names, and compiled code by their address."""
 
-    __slots__ = ("_places", "address", "view")
+    __slots__ = ("_names", "address", "view")
 
     def __init__(self, names: Structure):
         memory: Any = np.zeros(len(names), np.int64)
         self.view: Any = memoryview(memory).cast("B").cast("q")
         self.address: int = memory.ctypes.data
-        self._places = names
+        self._names = names
 
     def __getitem__(self, name: str) -> int:
-        return self.view[self._places[name]]
+        return self.view[self._names[name]]
 
     def __setitem__(self, name: str, value: int) -> None:
-        self.view[self._places[name]] = value
+        self.view[self._names[name]] = value
 
 
 def adjacent(names: Structure, first: str, last: str) -> slice:
@@ -33,4 +36,56 @@ def adjacent(names: Structure, first: str, last: str) -> slice:
     return slice(names[first], names[last] + 1)
 
 
-SHARED = NamedWords(words.SHARED)
+SHARED = NamedWords(words.SHARED)  # those of all threads
+_GENERATIONS = adjacent(words.SHARED, "generation", "settled")
+_DRAWN = words.SHARED["drawn"]
+_NOISE = adjacent(words.SHARED, "seed", "drawn")
+_drawing = new_lock()
+_generations = itertools.count(1)
+
+
+def generation(index: int = words.SHARED["generation"]) -> int:
+    """Return a number that changes whenever a signature is added or the memory or state of a parameter changes.
+
+    As soon as it returns a different number than before, what `Records.prepare` has stored is out of date.
+    """
+    return SHARED.view[index]
+
+
+def next_generation(freezes: bool = False) -> None:
+    """Change the number that `generation` returns, so that the next pass starts from Python.
+
+    With `freezes`, a parameter is frozen or unfrozen, and nothing else changes. Then compiled code may start the next
+    pass itself if it begins a graph.
+    """
+    newest = next(_generations)
+    if freezes:
+        SHARED["generation"] = newest
+    else:
+        SHARED.view[_GENERATIONS] = array.array("q", (newest, newest))
+
+
+def noise() -> tuple[int, int]:
+    """Return the seed from which random keys are made, and how many keys have been drawn from it."""
+    seed, drawn = SHARED.view[_NOISE].tolist()
+    return seed, drawn
+
+
+def set_noise(seed: int, drawn: int) -> None:
+    """Set the seed from which random keys are made. Go on as if `drawn` keys had been drawn from it."""
+    SHARED.view[_NOISE] = array.array("q", (seed, drawn))
+
+
+def draw() -> int:
+    """Draw a key that no node uses, and return how many were drawn before it."""
+    view = SHARED.view
+    with _drawing:  # where threads run Python code at the same time, without the GIL
+        drawn = view[_DRAWN]; view[_DRAWN] = drawn + 1; return drawn  # fmt: skip  # noqa: E702  # no handler can run here
+
+
+def passes(index: int = words.SHARED["passes"]) -> int:
+    return SHARED.view[index]
+
+
+def note_pass() -> None:
+    SHARED["passes"] = SHARED["passes"] + 1

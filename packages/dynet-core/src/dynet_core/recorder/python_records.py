@@ -19,9 +19,8 @@ import numpy as np
 
 from dynet_kernels.recorder import words
 
-from .counters import draw, noise
 from .graph_records import COMPUTED, DIFFERENTIATED, DONE, INPUTS_DONE, VERSION, GraphRecords
-from .named_words import NamedWords, adjacent
+from .named_words import NamedWords, adjacent, draw, noise
 
 _versions = itertools.count(1)
 THREAD = threading.local()
@@ -73,7 +72,7 @@ class Records(GraphRecords):
         view, new = self._view, next(_versions)
         state = array.array("q", (new, length, nodes, inputs_length))
         computed = array.array("q", min(self.computed, (length, inputs_length)))
-        key = next((place + 1 for place in self.keys(0) if place < inputs_length), 0)
+        key = next((offset + 1 for offset in self.keys(0) if offset < inputs_length), 0)
         if view[VERSION] == version: view[COMPUTED] = computed; view[DIFFERENTIATED] = _UNDIFFERENTIATED; view[_KEY] = key; view[_STATE] = state; return new  # fmt: skip  # noqa: E501, E701, E702
         return 0
 
@@ -83,15 +82,15 @@ class Records(GraphRecords):
         Return None if the graph has a different version, and -1 if a pass has been over the input values from `inputs`
         on.
         """
-        view, numbers = self._view, array.array("q", integers)
+        view, record = self._view, array.array("q", integers)
         while view[VERSION] == version:
             if view[INPUTS_DONE] > inputs:
                 return -1
             length, before = view[_LENGTH], view[_NODES]
-            end = length + len(numbers)
+            end = length + len(record)
             self._make_room(0, end)
-            place, ends = slice(length, end), array.array("q", (end, before + nodes))
-            if view[VERSION] == version and view[_LENGTH] == length and view[INPUTS_DONE] <= inputs: self._buffers[0][place] = numbers; view[_RECORDED] = ends; return before  # fmt: skip  # noqa: E501, E701, E702
+            span, ends = slice(length, end), array.array("q", (end, before + nodes))
+            if view[VERSION] == version and view[_LENGTH] == length and view[INPUTS_DONE] <= inputs: self._buffers[0][span] = record; view[_RECORDED] = ends; return before  # fmt: skip  # noqa: E501, E701, E702
         return None
 
     def take(self, values: np.ndarray, keyed: bool = False) -> int:
@@ -107,8 +106,8 @@ class Records(GraphRecords):
                 values.view(np.int32)[0], key = key, start + 2
             end = start + values.size
             self._make_room(1, end)
-            place = slice(start, end)
-            if view[VERSION] == version and view[_INPUTS_LENGTH] == start: self._buffers[1][place] = values; view[_INPUTS_LENGTH] = end; view[_KEY] = key; return start  # fmt: skip  # noqa: E501, E701, E702
+            span = slice(start, end)
+            if view[VERSION] == version and view[_INPUTS_LENGTH] == start: self._buffers[1][span] = values; view[_INPUTS_LENGTH] = end; view[_KEY] = key; return start  # fmt: skip  # noqa: E501, E701, E702
 
     def _make_room(self, kind: int, size: int) -> None:
         while (room := len(self._buffers[kind])) < size:
@@ -117,20 +116,20 @@ class Records(GraphRecords):
     def _replace(self, kind: int, size: int, kept: int) -> None:
         """Replace a buffer by one of `size` numbers with the same first `kept` ones, if no more of it are in use."""
         old, view, length = self._buffers[kind], self._view, _LENGTHS[kind]
-        memory, place = array.array(old.format, [0]) * size, slice(min(kept, len(old)))
-        new, address, numbers = memoryview(memory), memory.buffer_info()[0], old[place]
+        memory, span = array.array(old.format, [0]) * size, slice(min(kept, len(old)))
+        new, address, numbers = memoryview(memory), memory.buffer_info()[0], old[span]
         self._replaced[1].append(old)
-        if self._buffers[kind] is old and view[length] <= kept: new[place] = numbers; self._buffers[kind] = new; view[_BUFFERS[kind]] = address  # fmt: skip  # noqa: E501, E701, E702
+        if self._buffers[kind] is old and view[length] <= kept: new[span] = numbers; self._buffers[kind] = new; view[_BUFFERS[kind]] = address  # fmt: skip  # noqa: E501, E701, E702
 
-    def _overwrite(self, version: int, kind: int, start: int, numbers: np.ndarray | array.array) -> bool:
-        view, done, place = self._view, DONE + kind, slice(start, start + len(numbers))
-        if view[VERSION] == version and view[done] <= start: self._buffers[kind][place] = numbers; return True  # fmt: skip  # noqa: E501, E701, E702
+    def _overwrite(self, version: int, kind: int, start: int, values: np.ndarray | array.array) -> bool:
+        view, done, span = self._view, DONE + kind, slice(start, start + len(values))
+        if view[VERSION] == version and view[done] <= start: self._buffers[kind][span] = values; return True  # fmt: skip  # noqa: E501, E701, E702
         return False
 
     def renew_keys(self) -> None:
         version = self.version
-        for place in self.keys(0):
-            self._overwrite(version, 1, place, new_key())
+        for offset in self.keys(0):
+            self._overwrite(version, 1, offset, new_key())
 
 
 def new_key() -> np.ndarray:

@@ -67,8 +67,8 @@ class Records(GraphRecords):
 
     def __init__(self):
         super().__init__(_free_words.pop() if _free_words else immortal(NamedWords(words.GRAPH)))
-        for place in range(words.MOST_ARGUMENTS):
-            self._words[f"argument_{2 * place}"] = INT_ARGUMENT
+        for index in range(words.MOST_ARGUMENTS):
+            self._words[f"argument_{2 * index}"] = INT_ARGUMENT
         self.renew()
 
     def adopt(self, graph: Any) -> None:
@@ -108,9 +108,9 @@ class Records(GraphRecords):
         """Draw new random keys for all random nodes, for when they are computed again."""
         _renew_keys(self._words.address)
 
-    def _overwrite(self, version: int, kind: int, start: int, numbers: np.ndarray | array.array) -> bool:
-        address = numbers.ctypes.data if isinstance(numbers, np.ndarray) else numbers.buffer_info()[0]
-        return bool(_overwrite(self._words.address, version, kind, start, address, len(numbers)))
+    def _overwrite(self, version: int, kind: int, start: int, values: np.ndarray | array.array) -> bool:
+        address = values.ctypes.data if isinstance(values, np.ndarray) else values.buffer_info()[0]
+        return bool(_overwrite(self._words.address, version, kind, start, address, len(values)))
 
     def take(self, values: np.ndarray) -> int:
         """Append an array, as float32 and column by column, to the input buffer. Return its offset."""

@@ -56,9 +56,9 @@ def native(name: str, count: int) -> Callable[..., int]:
     """
     function = immortal(ctypes.PYFUNCTYPE(c_int64, *[c_int64] * count)(ADDRESSES[name]))
 
-    def call(*numbers: int) -> int:
+    def call(*arguments: int) -> int:
         try:
-            return function(*numbers)
+            return function(*arguments)
         except ctypes.ArgumentError:  # caused by a lack of memory, because the arguments are always ints
             raise MemoryError from None
 

@@ -34,9 +34,9 @@ METHOD_DESCRIPTOR, DEFAULT = 1 << 17, 1 << 18
 NOTHING = 0  # no docstring, or the end of a list
 
 
-def _stored(*numbers: int) -> int:
+def _stored(*integers: int) -> int:
     """Store 64-bit words forever, and return their address. An int in a structure of CPython fills a word here."""
-    return ctypes.addressof(immortal((c_int64 * len(numbers))(*numbers)))
+    return ctypes.addressof(immortal((c_int64 * len(integers))(*integers)))
 
 
 def _text(text: str) -> int:

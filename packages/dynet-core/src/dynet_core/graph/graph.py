@@ -1,0 +1,482 @@
+"""The computation graph of a thread: its records, and the values and gradients computed from them.
+
+An expression whose version is no longer valid is *stale*, and using it is an error.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+import weakref
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NoReturn
+
+import numpy as np
+
+from dynet_kernels.layout import ALIAS, CONTEXT, HAS_GRADIENT, NEEDS_GRADIENT, NODE, PARAMETER
+from dynet_kernels.machine import library
+
+from .. import recorder
+from ..annotations import Floats
+from ..compute import device
+from ..compute.engine import Engine
+from ..compute.memory import block, floats_at
+from ..compute.parameter_rows import PARAMETER_ROWS
+from ..errors import ArgumentTypeError, DynetWarning, GradientError, NotFiniteError, StaleExpressionError
+from ..messages.wording import counted, of_coroutines
+from ..recorder import ANY_GRAPH, NO_NODE, Records
+from ..signature import SIGNATURES, Signature
+from .nodes import InputIndex, node_at, nodes_of
+from .outdated import Outdated
+
+OTHER_THREAD = (
+    "this expression belongs to another thread's graph; each thread has its own graph: record and read an expression "
+    "in the same thread, and exchange numbers between threads, such as .value() and .npvalue() return"
+)
+thread = threading.local()  # `thread.graph` is the graph of the calling thread; `current()` creates it
+NOTHING, UNDIFFERENTIATED = (0, 0), (-1, 0)
+PARTS = 2  # the second number of `Records.differentiated` after a pass that `differentiate_apart` has run
+
+
+@dataclass
+class Checkpoint:
+    """The size of a graph when a checkpoint was set: integers of records, nodes, and input values.
+
+    `arena` is how much memory its values took, for `Engine.return_to`; None if they have been discarded since.
+    """
+
+    records: int
+    nodes: int
+    inputs: int
+    arena: tuple[int, int] | None
+
+
+class PastVersions:
+    """For each `cg_revert`: the version that the graph had before it, and how many nodes from that time still exist.
+
+    `cg_revert` gives the graph a new version. Expressions of the remaining nodes still hold the old one and stay valid.
+    """
+
+    def __init__(self):
+        self._versions: set[int] = set()
+        # Two ascending lists: versions, and how many of their nodes still exist. Consecutive versions with the same
+        # count share one entry, with the last of these versions.
+        self._rows: tuple[list[int], list[int]] = [], []
+
+    def __contains__(self, version: int) -> bool:
+        return version in self._versions
+
+    def count(self, version: int) -> int:
+        """Return how many nodes of the graph at this version still exist; 0 if no `cg_revert` ended this version."""
+        if version not in self._versions:
+            return 0
+        lasts, counts = self._rows
+        return counts[bisect_left(lasts, version)]
+
+    def cut(self, records: Records, version: int, nodes: int) -> None:
+        """Remember that `cg_revert` ends `version`, and removes all but the first `nodes` nodes.
+
+        A signal handler may call this method, too, at any line of it. Then the graph has a different version.
+        """
+        while records.version == version and (version not in self._versions or self.count(version) > nodes):
+            rows = lasts, counts = self._rows
+            kept = bisect_left(counts, nodes)
+            new = [*lasts[:kept], version], [*counts[:kept], nodes]
+            # No handler can run after this line has read the version.
+            if records.version == version and self._rows is rows: self._rows = new; self._versions.add(version)  # fmt: skip  # noqa: E501, E701, E702
+
+
+@dataclass
+class Watch:
+    """The checkpoints of a graph (the newest last), its options, and how far values are checked.
+
+    `immediate` and `check` are the options `immediate_compute` and `check_validity` of `renew_cg`. `checked` nodes have
+    been checked, whose records have `checked_records` integers.
+    """
+
+    immediate: bool = False
+    check: bool = False
+    checkpoints: list[Checkpoint] = field(default_factory=list)
+    past_versions: PastVersions = field(default_factory=PastVersions)
+    checked: int = 0
+    checked_records: int = 0
+
+    def forget_arenas(self) -> None:
+        """Forget how much memory the checkpoints' values took and which are checked: they are being discarded."""
+        for checkpoint in self.checkpoints:
+            checkpoint.arena = None
+        self.checked = self.checked_records = 0
+
+    def check_values(self, recorded: Records, values_of: Callable[[int, int], Floats]) -> None:
+        """Raise NotFiniteError if a value computed since the last call is infinite or NaN.
+
+        `values_of` returns the value of a node, given its number and how many elements it has.
+        """
+        begin, first = self.checked_records, self.checked
+        self.checked_records, self.checked, _ = recorded.ends()
+        if self.checked_records < begin:
+            return  # a signal handler has renewed the graph
+        for node in nodes_of(recorded, begin, self.checked_records, first):
+            for index in node.places:
+                values = values_of(index, node.dim.total)
+                if not np.isfinite(values).all():
+                    wrong = values[~np.isfinite(values)][0]
+                    shapes = ", ".join(_shape(recorded, operand) for operand in node.operands) or "none"
+                    raise NotFiniteError(
+                        f"{node.op}: node {index} of graph {recorded.version}, {node.dim!r}, holds {wrong}; "
+                        f"its operands are {shapes}"
+                    )
+
+
+def _shape(recorded: Records, operand: int) -> str:
+    if operand < 0:
+        return f"parameter {PARAMETER_ROWS.names[-1 - operand]}"
+    node = node_at(recorded, operand)
+    assert node is not None
+    return repr(node.dim)
+
+
+def differentiate_apart(engine: Engine, version: int, loss: int, targets: Mapping[int, int] | None = None) -> bool:
+    """Compute the gradients of all nodes, as `backward(full=True)` does, without adding any to parameters.
+
+    During this pass, the engine has a table of parameters that leads gradients to other memory. `targets` maps rows of
+    PARAMETER_ROWS to the addresses at which their gradients are added. All other gradients go to memory that nothing
+    reads. Return False if a parameter has been unfrozen since the last pass.
+    """
+    if engine.parameters_version != PARAMETER_ROWS.version:
+        engine.prepare(1, engine.recorded.length)
+    unread = block(PARAMETER_ROWS.largest)
+    rows, usual = engine.rows.copy(), engine.slots[CONTEXT.parameters]
+    addresses = rows.reshape(-1, len(PARAMETER))[:, PARAMETER.gradient]
+    addresses[:] = unread.address
+    for row, address in (targets or {}).items():
+        addresses[row] = address
+    engine.plan_anew()
+    engine.slots[CONTEXT.parameters] = rows.ctypes.data
+    try:
+        return engine.backward(version, loss, True)
+    finally:
+        engine.slots[CONTEXT.parameters] = usual
+        engine.plan_anew()
+
+
+def signature_of(engine: Engine, index: int) -> Signature:
+    return SIGNATURES[int(engine.nodes[index * len(NODE) + NODE.signature])]
+
+
+def whole_of_gradient(engine: Engine, index: int) -> tuple[int, int]:
+    """Return which node's gradient has that of node `index` in it, and from which of its numbers on."""
+    signature = signature_of(engine, index)
+    if not signature.has_gradient_of_whole:
+        return index, 0
+    operands = engine.nodes[index * len(NODE) + NODE.operands]
+    return int(engine.buffers["records"][operands]), signature.alias_offset
+
+
+class Graph:
+    """The nodes that this thread has recorded since its last `renew_cg`. An argument `index` is a node's number.
+
+    Code that stores node numbers must check the version before it uses them. `watch` is None unless the graph has
+    checkpoints or options of `renew_cg`.
+    """
+
+    __slots__ = ("__weakref__", "ended", "engine", "records", "input_index", "outdated", "watch")
+
+    _kind: ClassVar[type[Graph]]
+    """The class to instantiate: `api.ComputationGraph`, which adds the public methods and assigns itself here."""
+
+    def __init__(self) -> None:
+        self.ended: int | None = None  # the graph's version when its thread ended; None while the thread is running
+        self.watch: Watch | None = None
+        self.records, self.input_index = recorder.Records(), InputIndex(NO_NODE)
+        self.engine, self.outdated = Engine(self.records), Outdated(self.records)
+
+    def __repr__(self) -> str:
+        if self.ended is not None:
+            return f"<graph {self.ended} of a thread that has ended>"
+        length, nodes, _ = self.records.ends()
+        computed = "computed" if self.records.computed[0] >= length else "not computed to the end"
+        return f"<graph {self.version()}: {counted(nodes, 'expression')}, {computed}>"
+
+    def version(self) -> int:
+        """Return the version of the graph, a number that no other graph has. `renew` and `revert` change it."""
+        return self.records.version
+
+    def node_count(self) -> int:
+        return self.records.nodes
+
+    def watch_or_new(self) -> Watch:
+        """Return the `Watch` of the graph. Create it if there is none yet."""
+        watch = self.watch  # read once, because a signal handler may call renew_cg, which sets it to None
+        if watch is None:
+            self.records.watch_values()
+            watch = self.watch = Watch()
+        return watch
+
+    # Methods that check versions and threads
+
+    def holds(self, x: Any) -> bool:
+        """Return whether an expression can be used in this graph: it is one of its nodes, or a parameter."""
+        version, watch = x.version, self.watch
+        if version in (self.records.version, ANY_GRAPH):
+            return True
+        return watch is not None and x.at < watch.past_versions.count(version)
+
+    def check_thread(self) -> None:
+        """Raise StaleExpressionError if this is another thread's graph: no lock protects its buffers."""
+        if current() is not self:
+            raise StaleExpressionError(OTHER_THREAD if self.ended is None else is_gone(self.ended))
+
+    # Methods that compute values and gradients
+
+    def _compute(self, recalculate: bool = False) -> None:
+        self.check_thread()
+        if recalculate:
+            self.invalidate()
+        if self.records.computed[0] < self.records.length or self.engine.changing:
+            self._compute_new()
+
+    def _compute_new(self) -> None:
+        """Compute the nodes that have not been computed yet, without checking the thread."""
+        records, version = self.records, self.records.version
+        if self.engine.changing:  # an interrupt came while buffers were being replaced, so they cannot be used
+            self._replace_engine()
+        self.outdated.note()
+        ends = self.engine.forward(version, *records.computed)
+        records.note_computed(version, ends)
+        if (watch := self.watch) is not None and watch.check and records.version == version:
+            watch.check_values(records, self.values)
+
+    def _compute_for(self, index: int) -> None:
+        """Compute the new nodes. If one cannot be compiled, go on if node `index` was computed before."""
+        try:
+            self._compute_new()
+        except library.CompileError:
+            if not any(index in node.all for node in nodes_of(self.records, end=self.records.computed[0])):
+                raise
+
+    def _replace_engine(self) -> None:
+        """Take a new engine and forget all values, because an interrupt may have left buffers half replaced."""
+        self.forget_values()
+        self.engine = self.engine.successor()
+
+    def invalidate(self) -> None:
+        """Forget all values, so that they are computed again with changed inputs and new random numbers."""
+        self.check_thread()
+        self.forget_values()
+        self.records.differentiated = UNDIFFERENTIATED
+        self.records.renew_keys()
+
+    def forget_values(self) -> None:
+        """Forget all values, so that they are computed again from the same inputs and random numbers."""
+        if (watch := self.watch) is not None:
+            watch.forget_arenas()  # done first, in case an interrupt stops this function halfway
+        self.records.computed = NOTHING
+        if not self.engine.changing:
+            self.engine.restart()
+
+    def values(self, index: int, count: int) -> Floats:
+        """Return the first `count` numbers of a node's value. Compute the value if necessary.
+
+        On the CPU, the result is a view of the memory, valid until the next node is computed.
+        """
+        return floats_at(self.address(index), count)
+
+    def address(self, index: int) -> int:
+        """Return the address of a node's value, counted in floats. Compute the value if necessary.
+
+        The address is valid until the next node is computed.
+        """
+        if self.records.computed[0] < self.records.length or self.engine.changing:
+            self._compute_for(index)
+        return self.engine.nodes[index * len(NODE) + NODE.value]
+
+    def _differentiate(self, version: int, index: int, everything: bool) -> None:
+        """Run the backward pass from node `index`, a single number, of the graph's version `version`.
+
+        If it would read values that were computed from earlier values of parameters, compute all values again first.
+        """
+        records = self.records
+        if records.computed[0] < records.length or self.engine.changing:
+            self._compute_for(index)
+        outdated = self.outdated.reached(index, self.engine, everything)
+        if outdated:
+            warnings.warn(
+                "backward: parameters have changed since values of this graph were computed; they are computed again "
+                "from the present parameters. Call renew_cg() after update()",
+                DynetWarning,
+                stacklevel=5,
+            )
+        if outdated or not self.engine.backward(version, index, everything):
+            self.forget_values()
+            self._compute_new()
+            self.engine.backward(version, index, everything)
+        records.note_differentiated(version, index, everything)
+
+    def gradients(self, index: int, count: int) -> Floats:
+        """Return the gradient of a node, of `count` numbers; zeros if the backward pass did not reach it.
+
+        If it is a part, and only the gradient of the whole is known, all gradients are computed now. GradientError is
+        raised if there has been no backward pass, or if a part is asked for and parameters have changed since.
+        """
+        differentiated, fully = self.records.differentiated
+        if differentiated < 0 or self.engine.changing:
+            raise GradientError("gradient: backward() has not been called on this graph")
+        if index > differentiated:
+            return np.zeros(count, np.float32)
+        is_complete = fully == 1 or index == differentiated
+        index, offset = whole_of_gradient(self.engine, index)
+        if not is_complete and not self._flags(index) & NEEDS_GRADIENT:
+            return np.zeros(count, np.float32)  # what has been computed of its gradient need not be all of it
+        is_part = signature_of(self.engine, index).kind == ALIAS
+        if not is_complete and is_part and fully != PARTS and not self._differentiate_parts():
+            raise GradientError(
+                "gradient: this expression is a part of another one, and since backward(), parameters have changed, or "
+                "are trained again: ask for its gradient before that, or call backward(full=True)"
+            )
+        if not self._flags(index) & HAS_GRADIENT:
+            return np.zeros(count, np.float32)
+        return floats_at(self.engine.nodes[index * len(NODE) + NODE.gradient] + offset, count)
+
+    def _differentiate_parts(self) -> bool:
+        """Compute all gradients of the last backward pass. Return False if parameters have changed since."""
+        records, version = self.records, self.records.version
+        loss, _ = records.differentiated
+        if self.outdated.reached(loss, self.engine, True) or not differentiate_apart(self.engine, version, loss):
+            return False
+        records.note_differentiated(version, loss, PARTS)
+        return True
+
+    def _flags(self, index: int) -> int:
+        return int(self.engine.nodes[index * len(NODE) + NODE.flags])
+
+    # Methods for input values
+
+    def replace_input(self, version: int, index: int, values: Floats) -> None:
+        """Replace the values of an input node; forget all computed values if the old ones were used."""
+        start = self.start_of(index)
+        while self.records.version == version:
+            assert start is not None
+            if self.records.write(version, start, values):
+                return
+            self.invalidate()  # the old ones were used, perhaps just now by a signal handler
+        raise StaleExpressionError(is_gone(version))
+
+    def start_of(self, index: int) -> int | None:
+        """Return where the values of an input node start in the input buffer; None for other nodes."""
+        return self.index_up_to(index).starts.get(index)
+
+    def index_up_to(self, index: int) -> InputIndex:
+        """Return an index of the nodes that `set` and `set_index` can change, up to node `index` at least."""
+        self.input_index = self.input_index.up_to(self.records, index)
+        return self.input_index
+
+
+class Owner:
+    """Marks a thread's graph as ended when the thread ends.
+
+    Only the thread's local storage refers to this object, so Python deletes it, and calls `__del__`, at that moment.
+    """
+
+    __slots__ = ("end", "graph")
+
+    def __init__(self, graph: Graph):
+        self.graph, self.end = graph, graph.records.end
+
+    def __del__(self):
+        self.graph.ended, self.graph.outdated.thread = self.graph.records.version, 0
+        self.end()
+
+
+_graphs: list[weakref.ref[Graph]] = []  # the graphs of all threads
+
+
+def refuse(x: Any) -> NoReturn:
+    """Raise StaleExpressionError, which says why, for an expression that is not in this thread's graph."""
+    if x.version == NO_NODE:
+        raise ArgumentTypeError(has_no_node(x))
+    graph = current()
+    if graph.watch is not None and x.version in graph.watch.past_versions:
+        raise StaleExpressionError(is_taken_back(x.version))
+    others = [reference() for reference in tuple(_graphs)]
+    theirs = any(other is not None and other is not graph and other.holds(x) for other in others)
+    raise StaleExpressionError(OTHER_THREAD if theirs else is_gone(x.version))
+
+
+def has_no_node(x: Any) -> str:
+    return (
+        f"an unfinished {type(x).__name__} stands for no node, so it has no value and no shape: "
+        "replace it by the result of an operation, such as dy.inputVector"
+    )
+
+
+def is_taken_back(version: int) -> str:
+    return f"this expression belongs to a part of graph {version} that cg_revert has removed"
+
+
+def is_gone(version: int) -> str:
+    """Return the error message for a node of a graph that was renewed, or whose thread has ended."""
+    return (
+        f"this expression belongs to graph {version}, which renew_cg has replaced, or to a thread that has ended; the "
+        f"current graph is {current().version()}. Record it again; keep numbers, not expressions, across graphs, as in "
+        f"total += loss.value(){of_coroutines()}"
+    )
+
+
+def graph_of_node(x: Any) -> Graph:
+    """Return a node's graph; raise StaleExpressionError if the node is gone or is another thread's."""
+    graph = current()
+    if not graph.holds(x):
+        refuse(x)
+    return graph
+
+
+def current() -> Graph:
+    """Return the graph of the calling thread. The first call creates it."""
+    try:
+        return thread.graph
+    except AttributeError:
+        graph = Graph._kind()
+        _graphs[:] = [reference for reference in _graphs if reference() is not None] + [weakref.ref(graph)]
+        thread.owner = Owner(graph)
+        graph.records.adopt(graph)
+        thread.graph = graph
+        return graph
+
+
+def renew() -> Graph:
+    """Begin a new graph in this thread and return it.
+
+    An interrupt at any line leaves a usable graph: the old one before `records.renew()`, the new one after it.
+    """
+    try:
+        graph = thread.graph
+    except AttributeError:
+        return current()
+    engine = graph.engine
+    graph.records.computed = NOTHING
+    graph.records.differentiated = UNDIFFERENTIATED
+    if graph.watch is not None:
+        graph.watch = None
+    graph.records.renew()
+    graph.watch = None  # again: a signal handler may have set a checkpoint in between
+    if engine.changing:
+        graph.engine = Engine(graph.records)
+    elif engine.large:
+        engine.tidy()
+    if graph.engine.large:
+        graph.records.mark_unusual()
+    return graph
+
+
+def _forget() -> None:
+    """Drop this thread's graph when the device changes, so that the next graph has its buffers there."""
+    if hasattr(thread, "graph"):
+        renew()
+        del thread.graph
+        del thread.owner
+
+
+device.CHANGED.append(_forget)

@@ -68,7 +68,9 @@ class Run:
 
     def is_current(self) -> bool:
         """Return whether the graph is this thread's, and has not been renewed since `initial_state`."""
-        return self.graph is current() and self.graph._had_version(self.version)
+        version, watch = self.version, self.graph.watch
+        same = version == self.graph.records.version or (watch is not None and version in watch.past_versions)
+        return same and self.graph is current()
 
 
 class Owner(Hinted):

@@ -423,8 +423,9 @@ class Trainer(Closed):
             raise FileFormatError(f"{fname} holds no state of {name}: it has {few(tensors)}")
         there = {name: (tensor.lookup, tensor.dims) for name, tensor in tensors.items()}
         if there != {state.name: (state.lookup, state.dims) for state, _ in states}:
-            found = [Entry(tensor.lookup, _without_state(tensor.name), tensor.dims) for tensor in tensors.values()]
-            problems = different(found, [(state.lookup, state.dims, _without_state(state.name)) for state, _ in states])
+            held = [Entry(tensor.lookup, _without_state(tensor.name), tensor.dims) for tensor in tensors.values()]
+            wanted = [Entry(state.lookup, _without_state(state.name), state.dims) for state, _ in states]
+            problems = different(held, wanted)
             first = f": {problems[0]}" if problems else " in their order"
             raise FileFormatError(f"{fname} is not the state of this {name}: its parameters differ{first}")
         is_whole = own.dims == (3 * (len(IN_FILES) + 4),) and np.isfinite(own.values).all()

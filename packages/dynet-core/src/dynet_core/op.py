@@ -41,15 +41,11 @@ def samples(text: str) -> list[Sample]:
     """
     listed = []
     for words in map(str.split, text.split(";")):
+        operands = [word.strip("[]").partition("*") for word in words if "=" not in word]
+        shapes = [(tuple(map(int, dims.split("x"))), int(batch or 1)) for dims, _, batch in operands]
         arguments = [word.partition("=") for word in words if "=" in word]
-        shapes = [word.strip("[]").partition("*") for word in words if "=" not in word]
-        listed.append(
-            Sample(
-                [(tuple(map(int, dims.split("x"))), int(batch or 1)) for dims, _, batch in shapes],
-                {name: ast.literal_eval(value) for name, _, value in arguments},
-                words[0].startswith("["),
-            )
-        )
+        attributes = {name: ast.literal_eval(value) for name, _, value in arguments}
+        listed.append(Sample(shapes, attributes, words[0].startswith("[")))
     return listed
 
 

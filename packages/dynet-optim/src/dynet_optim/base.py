@@ -419,8 +419,9 @@ class Trainer(Closed):
             raise FileFormatError(f"{fname} holds no state of {name}: it has {few(tensors)}")
         there = {name: (tensor.lookup, tensor.dims) for name, tensor in tensors.items()}
         if there != {state.name: (state.lookup, state.dims) for state, _ in states}:
-            both = tensors.values(), [state for state, _ in states]
-            problems = different(*[[Entry(t.lookup, _without_state(t.name), t.dims) for t in side] for side in both])
+            held = [Entry(tensor.lookup, _without_state(tensor.name), tensor.dims) for tensor in tensors.values()]
+            wanted = [Entry(state.lookup, _without_state(state.name), state.dims) for state, _ in states]
+            problems = different(held, wanted)
             first = f": {problems[0]}" if problems else " in their order"
             raise FileFormatError(f"{fname} is not the state of this {name}: its parameters differ{first}")
         is_whole = own.dims == (3 * (len(IN_FILES) + 4),) and np.isfinite(own.values).all()

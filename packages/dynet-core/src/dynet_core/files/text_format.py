@@ -177,14 +177,10 @@ def _digits(count: int, width: int) -> np.ndarray:
 FOUR_DIGITS = _digits(10_000, 4)
 TWO_DIGITS = _digits(100, 2)
 # The characters of one number. After the point come four digits in `high` and four in `low`.
-CELL = np.dtype(
-    {
-        "names": ["sign", "first", "point", "high", "low", "e", "exponent_sign", "exponent", "space"],
-        "formats": ["u1", "u1", "u1", "u4", "u4", "u1", "u1", "u2", "u1"],
-        "offsets": [0, 1, 2, 3, 7, 11, 12, 13, 15],
-        "itemsize": WIDTH,
-    }
-)
+CELL = np.dtype([
+    ("sign", "u1"), ("first", "u1"), ("point", "u1"), ("high", "u4"), ("low", "u4"),
+    ("e", "u1"), ("exponent_sign", "u1"), ("exponent", "u2"), ("space", "u1"),
+])  # fmt: skip
 
 
 def numbers_as_text(values: np.ndarray) -> Iterator[bytes]:

@@ -224,6 +224,11 @@ class Graph:
             return True
         return watch is not None and x.at < watch.past_versions.count(version)
 
+    def _had_version(self, version: int) -> bool:
+        """Return whether this is the graph's version, or was before a `cg_revert`, so that its nodes may be there."""
+        watch = self.watch
+        return version == self.records.version or (watch is not None and version in watch.past_versions)
+
     def check_thread(self) -> None:
         """Raise StaleExpressionError if this is another thread's graph: no lock protects its buffers."""
         if current() is not self:

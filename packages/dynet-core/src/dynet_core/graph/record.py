@@ -192,7 +192,7 @@ class PinnedGraph:
         """
         pinned_graph = cls(graph)
         if version != pinned_graph.version:
-            if graph.watch is None or version not in graph.watch.past_versions:
+            if graph.watch is None or not graph._had_version(version):
                 raise StaleExpressionError(is_gone(version))
             if any(node >= graph.watch.past_versions.count(version) for node in nodes):
                 raise StaleExpressionError(is_taken_back(version))

@@ -73,8 +73,8 @@ for _before, _now in {
 }.items():  # fmt: skip
     sys.modules[f"{__name__}.{_before}"] = sys.modules[f"{__name__}.{_now}"]
 
-# Load the linker of compiled code now, so that the first computation need not wait for it. If this fails, the same
-# error is raised again when something is computed.
+# Load the linker of compiled code now, so that the first computation does not wait for it. If this fails, the first
+# computation raises the error again.
 with suppress(ImportError):
     store.linker()
 

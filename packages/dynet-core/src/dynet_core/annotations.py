@@ -10,17 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 Floats: TypeAlias = npt.NDArray[np.float32]
-"""Numbers as memory and files hold them."""
+"""Values as stored in memory and in files."""
 Array: TypeAlias = npt.NDArray[Any]
-"""Numbers as users read them: float64, unless an argument `dtype` says otherwise."""
+"""Values as users read them: float64, unless an argument `dtype` says otherwise."""
 Numbers: TypeAlias = npt.ArrayLike
 """Real numbers: an array, a list, or nested lists."""
 Number: TypeAlias = float | np.floating[Any] | np.integer[Any]
 Index: TypeAlias = SupportsIndex
-"""A whole number, as an int or a numpy integer."""
+"""An int or a numpy integer."""
 Indices: TypeAlias = Sequence[SupportsIndex] | npt.NDArray[np.integer[Any]]
 Dims: TypeAlias = SupportsIndex | Indices
 Key: TypeAlias = SupportsIndex | slice | tuple[SupportsIndex | slice, ...]
-"""What may be in the brackets of `x[key]`: an index or a slice, or a tuple of these, one for each dimension from the
-first on. Further dimensions are taken whole."""
+"""The key in `x[key]`: an index or a slice, or a tuple of them for the first dimensions. The other dimensions are kept
+whole."""
 Path: TypeAlias = str | os.PathLike[str]

@@ -25,7 +25,7 @@ from .parameter.base import Trained
 class ComputationGraph(Graph):
     """The computation graph of a thread, with the methods for users. `dy.cg()` returns it.
 
-    The methods of the base class `Graph` are for the library itself.
+    The methods of the base class `Graph` are internal.
 
     Many methods take the number of an expression as `index`. The `repr` of an expression shows its number:
     `expression 2/1: (3,)` is number 2 of the graph with version 1, and has the shape (3,).
@@ -81,7 +81,7 @@ class ComputationGraph(Graph):
         after = self.records.cut(version, last.nodes, last.records, last.inputs)
         if not after:
             raise StaleExpressionError(f"cg_revert: {RENEWED_BESIDE}")
-        # On one line, on which no handler can run: one may have called cg_revert before.
+        # A signal handler may have called cg_revert before this line, but none can run within it.
         if watch.checkpoints and watch.checkpoints[-1] is last: watch.checkpoints.pop()  # fmt: skip  # noqa: E701
         if last.arena is not None and not engine.changing:
             engine.return_to(after, last.records, last.arena)
@@ -101,7 +101,7 @@ class ComputationGraph(Graph):
 
         Raises:
             OutOfRangeError: the graph has no expression with this number.
-            StaleExpressionError: the graph is another thread's.
+            StaleExpressionError: the graph belongs to another thread.
 
         >>> x = dy.inputVector([1, 2])
         >>> g = dy.cg()
@@ -152,7 +152,7 @@ class ComputationGraph(Graph):
         pictures.dump(self, filename, show_values, show_gradients, nan_check_only)
 
     def print_graphviz(self) -> None:
-        """Print the graph as source text for Graphviz, a program that draws graphs."""
+        """Print the graph as Graphviz source."""
         print(pictures.dot(self))
 
     def _repr_svg_(self) -> str:
@@ -171,8 +171,8 @@ def renew_cg(
     """Begin a new graph and return it. Using an expression of the old graph then raises StaleExpressionError.
 
     Args:
-        immediate_compute: compute every node as soon as it is recorded, so that the line that causes an error raises
-            it. This is slow.
+        immediate_compute: compute every node as soon as it is recorded, so that an error is raised by the line that
+            causes it. This is slow.
         check_validity: raise NotFiniteError, which names the node, if a computed value is infinite or NaN.
         autobatching: accepted for compatibility, and ignored: batching is always on.
     """
@@ -191,7 +191,7 @@ renew_cg = recorder.describe(recorder.function("renew_quickly", renew_cg), renew
 
 @contextmanager
 def graph() -> Iterator[ComputationGraph]:
-    """Return a context manager that begins a new graph on entry, and another one at the end of the `with` block.
+    """Return a context manager that begins a new graph at both ends of its `with` block.
 
     >>> with graph():
     ...     pass
@@ -215,7 +215,7 @@ def cg_version() -> int:
 def cg_checkpoint() -> None:
     """Set a checkpoint: `cg_revert` removes the nodes that are recorded after it. Checkpoints can be nested.
 
-    All nodes recorded so far are computed now, unless they have been computed already.
+    All nodes recorded so far that have not been computed yet are computed now.
 
     >>> _ = dy.renew_cg()
     >>> x = dy.inputVector([1, 2])
@@ -241,7 +241,7 @@ def cg_revert() -> None:
 
 
 def print_text_graphviz() -> None:
-    """Print the current graph as source text for Graphviz, a program that draws graphs."""
+    """Print the current graph as Graphviz source."""
     print(pictures.dot(current()))
 
 
@@ -252,14 +252,14 @@ def print_graphviz(
     lookup_names: Mapping[LookupParameters, Sequence[str]] | None = None,
     collapse_birnns: bool = False,
 ) -> None:
-    """Print the current graph as source text for Graphviz. The arguments are those of DyNet's module `dynet_viz`.
+    """Print the current graph as Graphviz source, with the arguments of DyNet's module `dynet_viz`.
 
     Args:
         compact: leave out the dimensions, even if `show_dims` is True.
         show_dims: show the dimensions of each node.
         expression_names: a dict from expression to the name to show for it.
         lookup_names: a dict from lookup parameter to a list with the name to show for each row.
-        collapse_birnns: accepted for compatibility, and ignored: a layer of a recurrent network is one box anyway.
+        collapse_birnns: accepted for compatibility, and ignored: a layer of a recurrent network is always one box.
     """
     shown = {"show_dims": show_dims and not compact, "expression_names": expression_names}
     print(pictures.dot(current(), lookup_names=lookup_names, **shown))
@@ -334,7 +334,7 @@ class FloatValue:
         self.set(val)
 
     def set(self, val: float) -> None:
-        """Replace the number by `val`."""
+        """Replace the number with `val`."""
         self._value = plain_number("FloatValue: val", val)
 
     def get(self) -> float:
@@ -353,7 +353,7 @@ class UnsignedValue:
         self.set(val)
 
     def set(self, val: int) -> None:
-        """Replace the number by `val`."""
+        """Replace the number with `val`."""
         self._value = _unsigned("UnsignedValue", val)
 
     def get(self) -> int:
@@ -370,7 +370,7 @@ class _Values:
         self.set(vals)
 
     def set(self, newval: Iterable[Any]) -> None:
-        """Replace the list by `newval`, which may have a different length."""
+        """Replace the list with `newval`, which may have a different length."""
         name = type(self).__name__
         self._values = [self._convert(name, value) for value in checked_list(name, newval, "numbers")]
 

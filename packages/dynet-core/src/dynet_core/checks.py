@@ -1,7 +1,4 @@
-"""Checks of arguments that users pass. In all functions, `name` is the public function that was called.
-
-Error messages begin with it.
-"""
+"""Checks of users' arguments. In all functions, `name` is the public function that was called, for error messages."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ OF_SEVERAL = {"lookup": "dy.lookup_batch takes several", "x[...]": "dy.select_ro
 TOO_LARGE = "a number is too large for a float"
 UNEVEN = "the rows of the list differ in length"
 NESTED = "the list is nested too deeply"
-Range = tuple[str, Callable[[float], bool]]  # words for error messages, and whether a number is allowed
+Range = tuple[str, Callable[[float], bool]]  # a description for error messages, and a test of a number
 FINITE: Range = "a finite number", lambda x: True  # `checked_number` itself refuses infinities and NaN
 POSITIVE: Range = "a positive number", lambda x: x > 0
 NOT_NEGATIVE: Range = "a finite number, 0 or more", lambda x: x >= 0
@@ -33,52 +30,49 @@ SHARE: Range = "in [0, 1]", lambda x: 0 <= x <= 1
 
 
 def single(value: Any) -> Any:
-    """Return the number that a numpy array of one number holds, whatever its shape, and any other value as it is.
-
-    `np.where` and `npvalue()` may return numbers in this form, so everything that takes a number takes it.
-    """
+    """Return the number in a numpy array of size 1, as from `np.where` or `npvalue()`; any other value unchanged."""
     is_one = isinstance(value, np.ndarray) and value.size == 1
     return value.ravel()[0] if is_one and value.dtype.kind != "c" and not np.ma.is_masked(value) else value
 
 
 def is_masked(values: Any, deep: int = MOST_NESTED) -> bool:
-    """Return whether an array masks some of its numbers, or a list holds such an array or a masked number."""
+    """Return whether an array has masked elements, or a list contains such an array or a masked number."""
     if isinstance(values, (list, tuple)):
         return deep > 0 and not {*map(type, values)} <= PLAIN and any(is_masked(value, deep - 1) for value in values)
     return isinstance(values, np.ma.MaskedArray) and bool(np.ma.is_masked(values))
 
 
 def as_list(values: Any) -> Any:
-    """Return what an iterator or a view of a dict yields as a list, and any other value as it is."""
+    """Convert an iterator or a view of a dict to a list; return any other value unchanged."""
     return list(values) if isinstance(values, (Iterator, MappingView)) else values  # type: ignore[arg-type]
 
 
 def checked_list(name: str, items: Any, of: str = "") -> list[Any]:
-    """Return what a user passed as a list. `of` names the items in error messages."""
+    """Convert a user's argument to a list. `of` names the items in error messages."""
     try:
         iterator = iter(items)
     except TypeError:
         kind = f"{type(items).__name__} {shown(items, 60)}"
         raise ArgumentTypeError(f"{name}: expected a list{' of ' * bool(of)}{of}, got {kind}") from None
-    return list(iterator)  # outside of the `try`, because a generator may raise a TypeError of the user's
+    return list(iterator)  # outside the `try`, because the user's generator may itself raise a TypeError
 
 
 def whole(name: str, what: str, value) -> int:
-    """Convert a whole number that a user passed to an int.
+    """Convert a user's whole number to an int.
 
     Every function of the library accepts the same kinds of whole numbers: ints; floats without a fraction, because
-    `8 / 2` is a float; booleans (True is 1, False is 0); numpy's numbers of these three kinds; and numpy arrays that
-    hold one such number.
+    `8 / 2` is a float; booleans (True is 1, False is 0); numpy's numbers of these three kinds; and numpy arrays of one
+    such number.
 
     Args:
         name: the public function that was called, for error messages.
         what: what the number is, for error messages, such as "an index".
-        value: what the user passed.
+        value: the user's argument.
 
     Raises:
         ArgumentTypeError: `value` is none of these.
         ArgumentError: the number has a fraction, or is infinite or NaN.
-        OutOfRangeError: the number is HUGE or more, or -HUGE or less, so that no other error has to write it.
+        OutOfRangeError: the magnitude is HUGE or more, so that no other error message has to show such a number.
     """
     if value.__class__ is int and abs(value) < HUGE:
         return value
@@ -106,7 +100,7 @@ def checked_index(name: str, index) -> int:
 
 
 def _are_plain(values, size: int) -> bool:
-    """Return whether `values` is a nonempty list or tuple of ints in range: the usual case, which needs no checks."""
+    """Return whether `values` is a nonempty list or tuple of ints in range, which is the usual case."""
     if values.__class__ is not list and values.__class__ is not tuple:
         return False
     for value in values:
@@ -116,7 +110,7 @@ def _are_plain(values, size: int) -> bool:
 
 
 def checked_indices(name: str, indices, size: int, of: object, one: str = "index") -> list[int]:
-    """Check that the indices that a user passed are from 0 to `size` - 1, and return them as a list of ints.
+    """Check that a user's indices are from 0 to `size` - 1, and return them as a list of ints.
 
     The result may be the user's own list, so the caller must not change it. For error messages, `of` is what the
     indices select from: a str, or the `Dim` of an op's operand x, which is shown as "x" and the shape. `one` is what an
@@ -124,7 +118,7 @@ def checked_indices(name: str, indices, size: int, of: object, one: str = "index
 
     Raises:
         ArgumentTypeError: `indices` is not a sequence of numbers.
-        ArgumentError: there are no indices, or one is not a whole number.
+        ArgumentError: there are no indices, or an index is not a whole number.
         OutOfRangeError: an index is out of range.
     """
     if _are_plain(indices, size):
@@ -136,7 +130,7 @@ def checked_indices(name: str, indices, size: int, of: object, one: str = "index
     if not np.iterable(indices) or isinstance(indices, Refusals):
         raise ArgumentTypeError(f"{name}: indices must be a sequence of ints, not {indices!r:.60}")
     checked = []
-    for index in (*indices,):  # an index of a user's class may change the list when it is read
+    for index in (*indices,):  # reading an index of a user's class may change the list
         checked.append(whole(name, "an index", index))
     if not checked:
         raise ArgumentError(f"{name}: no indices")
@@ -147,7 +141,7 @@ def checked_indices(name: str, indices, size: int, of: object, one: str = "index
 
 
 def out_of_range(name: str, index: int, size: int, of: object, one: str = "index") -> OutOfRangeError:
-    """Return the error for an index that is out of range. The arguments are as for `checked_indices`."""
+    """Return the error for an index out of range. The arguments are as for `checked_indices`."""
     named = of if isinstance(of, str) else f"x {of!r}"
     has = size if one == "index" else counted(size, one)
     return OutOfRangeError(f"{name}: {one} {shown(index)} is out of range for {named}, which has {has}")
@@ -163,14 +157,14 @@ def checked_path(name: str, path) -> str:
 
 
 def checked_flag(name: str, what: str, value, end: str = "") -> bool:
-    """Return a flag as a bool; raise ArgumentTypeError unless it is True, False, 1 or 0. `end` ends the message."""
+    """Return a flag as a bool. Raise ArgumentTypeError unless it is True, False, 1 or 0. `end` ends the message."""
     if not isinstance(value, (bool, np.bool_, int)) or value not in (0, 1):
         raise ArgumentTypeError(f"{name}: {what} must be True or False, not {value!r:.40}{end}")
     return bool(value)
 
 
 def plain_number(name: str, value) -> float:
-    """Convert a number that a user passed, which may be in an array, to a float."""
+    """Convert a user's number, which may be in an array, to a float."""
     try:
         number = single(value)
         if isinstance(number, (str, bytes, np.ndarray)):
@@ -184,12 +178,12 @@ def plain_number(name: str, value) -> float:
 
 
 def checked_number(name: str, value, range: Range = FINITE) -> float:
-    """Convert a number that a user passed, which may be in an array, to a float.
+    """Check a user's number, which may be in an array, and convert it to a float.
 
     Args:
         name: what the number is, for error messages, such as "AdamTrainer: eps".
-        value: what the user passed.
-        range: which numbers are allowed. Those that are infinite or NaN as float32 never are.
+        value: the user's argument.
+        range: which numbers are allowed. Numbers that are infinite or NaN as float32 never are.
 
     Raises:
         ArgumentTypeError: the value is not a number.
@@ -221,17 +215,17 @@ def real_array(
     try:
         array = np.asarray(values)
     except DynetError:
-        raise  # an expression in the list has raised this error, and its message says what is wrong
+        raise  # an expression in the list raised this error, and its message says what is wrong
     except ValueError as problem:
         if isinstance(values, (list, tuple)):
             numbers = [single(value) for value in values]
-            if any(number is not value for number, value in zip(numbers, values)):  # some of them were in arrays
+            if any(number is not value for number, value in zip(numbers, values)):  # some were in arrays
                 return real_array(name, numbers, uneven=uneven, strict=strict)
             raise uneven(f"{name}: {NESTED if 'exceed' in str(problem) else UNEVEN}") from None
         raise refused(f"{name}: {_not_real(values)} ({problem})") from None
     except TypeError:
         raise refused(f"{name}: {_not_real(values)}") from None
-    # Of ints with more than 64 bits, Fractions and similar numbers, numpy makes an array of objects, converted here.
+    # numpy stores ints with more than 64 bits, Fractions and similar numbers in an array of objects. Convert it.
     if array.dtype == object and all(map(_is_real, array.flat)):
         try:
             array = array.astype(np.float64)
@@ -261,10 +255,7 @@ def _not_real(values) -> str:
 
 
 def fitted(name: str, array: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
-    """Return a float32 array for a parameter in the shape `dims`; raise ShapeError if it has a different one.
-
-    A single number fits any shape of size 1.
-    """
+    """Return an array in the shape `dims` of a parameter, or raise ShapeError. One number fits any shape of size 1."""
     if array.shape != dims and array.size == 1 == math.prod(dims):
         array = array.reshape(dims)
     if array.shape != dims:

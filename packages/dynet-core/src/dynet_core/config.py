@@ -30,7 +30,7 @@ THREADS = range(1, MOST_THREADS + 1)
 
 
 def _allowed(kind: Callable[[str], Any], holds: Callable[[Any], bool]) -> Callable[[str], Any]:
-    """Return a function that reads a number of type `kind` and raises ValueError if `holds` is not true of it."""
+    """Return a function that parses a number of type `kind`, and raises ValueError if `holds` is false for it."""
 
     def read(text: str) -> Any:
         if not holds(number := kind(text)):
@@ -41,10 +41,7 @@ def _allowed(kind: Callable[[str], Any], holds: Callable[[Any], bool]) -> Callab
 
 
 def _memory(text: str) -> int:
-    """Parse the value of `--dynet-mem`: a number of megabytes, or several separated by commas. Return their sum.
-
-    Programs for DyNet may give four: for forward passes, backward passes, parameters and scratch memory.
-    """
+    """Return the sum of the numbers of megabytes in `--dynet-mem`. (DyNet takes four, for four kinds of memory.)"""
     parts = [int(part) for part in text.split(",")]
     if min(parts) < 0:
         raise ValueError
@@ -94,27 +91,27 @@ class DynetParams(Closed):
     shared_parameters: bool = False
     gpu_ids: str = ""
     devices: str = ""
-    # "coupled" or "vanilla": what `LSTMBuilder` makes; "" if the user has not chosen
+    # Which kind of LSTM `LSTMBuilder` makes, "coupled" or "vanilla"; "" if the user has not chosen.
     lstm_builder: str = ""
-    # Name in a file -> class or function of the user that `load` may call, or None if only its name was given.
+    # Name in a file -> the user's class or function that `load` may call, or None if only its name was given.
     allow: dict[str, object] = {}
-    own_classes: bool = True  # whether `load` may make objects of the program's own classes, too
+    own_classes: bool = True  # whether `load` may also make objects of the program's own classes
 
     def __init__(self) -> None:
         self.lstm_builder = os.environ.get("DYNET_LSTM_BUILDER", "")
         self.allow = _allowed_by_environment()
 
     def from_args(self, shared_parameters: bool | None = None) -> None:
-        """Read settings from `sys.argv` and leave it as it is. `shared_parameters` takes precedence unless None."""
+        """Read settings from `sys.argv` without changing it. `shared_parameters` takes precedence unless None."""
         self.read(sys.argv[1:])
         if shared_parameters is not None:
             self.shared_parameters = bool(shared_parameters)
 
     def read(self, arguments: Sequence[str]) -> None:
-        """Read settings from a list of arguments of the command line, such as ["--dynet-seed", "1"].
+        """Read settings from command-line arguments, such as ["--dynet-seed", "1"].
 
-        Arguments that start with neither `--dynet-` nor `--dynet_` are ignored. An unknown flag that starts like this
-        causes a warning.
+        Arguments that start with neither `--dynet-` nor `--dynet_` are ignored. An unknown flag with one of these
+        prefixes causes a warning.
 
         Raises:
             ArgumentError: the value of a flag is missing or malformed.
@@ -181,16 +178,16 @@ class DynetParams(Closed):
         return indices[0] if indices else None
 
     def change(self, settings: Mapping[str, Any]) -> None:
-        """Change several settings, given by the names of their attributes. If a value is not allowed, change none."""
+        """Change several settings, given by attribute name. If a value is not allowed, change nothing."""
         fresh = copy.copy(self)
         for name, value in settings.items():
             getattr(fresh, f"set_{name}", functools.partial(setattr, fresh, name))(value)
         vars(self).update(vars(fresh))
 
     def set_mem(self, mem: int | str) -> None:
-        """Store how many megabytes to allocate, an int or the value of `--dynet-mem`, such as "128,128,128,128".
+        """Store how many megabytes to allocate: an int, or a value of `--dynet-mem` such as "128,128,128,128".
 
-        It has no effect here: memory grows with the graph.
+        This has no effect, because memory grows with the graph.
         """
         if not isinstance(mem, str):
             self.mem = _checked("set_mem", mem, int)
@@ -207,7 +204,7 @@ class DynetParams(Closed):
     def set_threads(self, threads: int) -> None:
         """Set the number of threads for large graphs on the CPU. 0 means one for each core, but at most 8.
 
-        The results are the same for any number.
+        The number of threads does not change the results.
         """
         count = _checked("set_threads", threads, int)
         if count > MOST_THREADS:
@@ -234,16 +231,13 @@ class DynetParams(Closed):
         self.tf32 = bool(tf32)
 
     def set_shared_parameters(self, shared_parameters: bool) -> None:
-        """Set whether new parameters are put into memory that is shared with processes forked later.
-
-        All these processes then train one model together.
-        """
+        """Set whether new parameters are in memory shared with processes forked later, to train one model together."""
         self.shared_parameters = bool(shared_parameters)
 
     def set_weight_decay(self, weight_decay: Number) -> None:
         """Set the weight decay of new models: each update also multiplies the parameters by `1 - weight_decay`.
 
-        Frozen parameters keep their values.
+        Frozen parameters do not change.
         """
         decay = _checked("set_weight_decay", weight_decay, float)
         if decay >= 1:
@@ -255,21 +249,18 @@ class DynetParams(Closed):
         self.autobatch = _checked("set_autobatch", autobatch, int)
 
     def set_profiling(self, profiling: int) -> None:
-        """Set whether `init` starts to profile the program (see `profile`). 0 means no, other numbers yes."""
+        """Set whether `init` starts to profile the program (see `profile`). 0 means no, any other number yes."""
         self.profiling = _checked("set_profiling", profiling, int)
 
     def set_allow(self, allow: Allow) -> None:
-        """Set the user's classes and functions with which `load` may make objects from files.
+        """Set which of the user's classes and functions `load` may use to make objects.
 
-        Those that the environment variable DYNET_ALLOW names are always allowed.
+        Names in the environment variable DYNET_ALLOW are always allowed.
         """
         self.allow = {**_allowed_by_environment(), **allowed(allow)}
 
     def set_own_classes(self, own_classes: bool) -> None:
-        """Set whether `load` may make objects of the program's own classes, too, not only of those allowed by name.
-
-        It finds them by where they are defined; see `load`.
-        """
+        """Set whether `load` may also make objects of the program's own classes that are not listed; see `load`."""
         self.own_classes = checked_flag("set_own_classes", "own_classes", own_classes)
 
     def set_cpu_mode(self) -> None:

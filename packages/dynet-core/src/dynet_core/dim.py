@@ -18,11 +18,11 @@ from .errors import ArgumentError, ShapeError
 from .messages.refusals import Refusals
 
 MAX_DIMS = 7
-MAX_TOTAL = 1 << 40  # the most numbers that one expression may hold: 2^40
+MAX_TOTAL = 1 << 40  # an expression holds at most this many numbers
 _lock = new_lock()
 GIVEN_BACK: deque[Dim] = deque()
-"""Dims made by `own` that no parameter and no graph uses any more, so that `own` can return them again. Finalizers add
-them here without taking the lock, because they may run while it is held."""
+"""Dims made by `own` that no parameter or graph uses any more, for reuse by `own`. Finalizers append them without the
+lock, because it may be held when they run."""
 _free: dict[Dim, list[tuple[int, Dim]]] = {}
 _owned: dict[Dim, int] = {}
 
@@ -30,18 +30,18 @@ _owned: dict[Dim, int] = {}
 class Dim:
     """The shape of an expression: the sizes of its dimensions, and its batch size.
 
-    A value of this shape is stored column-major, one batch element after the other.
+    A value of this shape is stored column-major, one batch element after another.
 
-    `Dim.of` returns the same object for equal sizes. Parameters are the exception: each has a Dim object that only it
-    uses, made by `own`. Nodes are computed in one batch only if their operands have the same Dim objects, so nodes that
-    use different parameters are computed in different batches.
+    `Dim.of` returns the same object for equal sizes. But each parameter has its own Dim object, made by `own`. Nodes
+    are computed in one batch only if their operands have the same Dim objects, so nodes that use different parameters
+    are computed in different batches.
 
     Args:
         dims: the sizes of the dimensions.
         batch: the batch size.
-        plain: for the Dim of a parameter, the Dim of the same sizes that `Dim.of` returns. For others, the Dim itself.
-        size: how many numbers one batch element has.
-        total: how many numbers all batch elements have together.
+        plain: for the Dim of a parameter, the Dim that `Dim.of` returns for the same sizes; otherwise the Dim itself.
+        size: the number of elements in one batch element.
+        total: the number of elements in the whole batch.
     """
 
     __slots__ = ("batch", "dims", "plain", "size", "total")
@@ -55,7 +55,7 @@ class Dim:
 
     @classmethod
     def of(cls, dims: tuple[int, ...], batch: int = 1) -> Dim:
-        """Return the Dim of these sizes. Every call with the same sizes returns the same object.
+        """Return the Dim with these sizes. Every call with the same sizes returns the same object.
 
         Raises:
             ShapeError: there are more than MAX_DIMS dimensions, or more than MAX_TOTAL numbers.
@@ -70,10 +70,10 @@ class Dim:
         return known
 
     def own(self) -> Dim:
-        """Return a Dim of the same sizes that no other parameter uses.
+        """Return a Dim with the same sizes that no other parameter uses.
 
-        The Dims of deleted parameters are used again, the oldest first. So if a model is deleted and made anew, it gets
-        its old Dims, and what the library has cached for them, such as signatures, serves again.
+        The Dims of deleted parameters are reused, the oldest first. So a model that is deleted and made again gets its
+        old Dims, for which the library has cached signatures and more.
         """
         with _lock:
             while GIVEN_BACK:
@@ -93,12 +93,12 @@ class Dim:
 
     @property
     def columns(self) -> int:
-        """The product of the sizes of all dimensions after the first; 1 if there are none."""
+        """The product of the sizes of all dimensions after the first."""
         return math.prod(self.dims[1:])
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The numpy shape of a value: the dimensions, then the batch size if it is larger than 1."""
+        """The numpy shape of a value: the dimensions, followed by the batch size if it is larger than 1."""
         return (*self.dims, self.batch) if self.batch > 1 else self.dims
 
     def __repr__(self) -> str:
@@ -109,16 +109,16 @@ class Dim:
 
 
 def checked_dims(name: str, dims: Dims, least: int = 1) -> tuple[int, ...]:
-    """Check dimensions that a user passed, and return them as a tuple of ints, each at least `least`.
+    """Check dimensions from the user, and return them as a tuple of ints, each at least `least`.
 
     Args:
         name: the public function that was called, for error messages.
-        dims: what the user passed: an int or a sequence of ints.
-        least: the smallest size that is allowed.
+        dims: an int or a sequence of ints.
+        least: the smallest size allowed.
 
     Raises:
         ArgumentTypeError: a size is not a number.
-        ArgumentError: a size is not whole or is less than `least`, or there are no sizes.
+        ArgumentError: a size is not an integer or is less than `least`, or there are no sizes.
         ShapeError: there are more than MAX_DIMS dimensions, or more than MAX_TOTAL numbers.
     """
     single = not np.iterable(dims) or isinstance(dims, Refusals)
@@ -139,12 +139,12 @@ def checked_dims(name: str, dims: Dims, least: int = 1) -> tuple[int, ...]:
 
 
 def extent(sizes: Sequence[int]) -> int:
-    """Return the product of the sizes that are not 0, which must not exceed MAX_TOTAL even if another size is 0."""
+    """Return the product of the nonzero sizes, which must not exceed MAX_TOTAL even if another size is 0."""
     return math.prod([size or 1 for size in sizes])
 
 
 def checked_batch(name: str, batch_size: Index) -> int:
-    """Return a batch size as an int; raise ArgumentError if it is not from 1 to MAX_TOTAL."""
+    """Return a batch size as an int. Raise ArgumentError if it is not from 1 to MAX_TOTAL."""
     batch = whole(name, "batch_size", batch_size)
     if not 1 <= batch <= MAX_TOTAL:
         raise ArgumentError(f"{name}: batch_size must be in 1..{MAX_TOTAL}, got {batch}")

@@ -1,7 +1,4 @@
-"""The exceptions of the library, one type for each kind of error.
-
-Each also derives from the built-in exceptions that DyNet 2.1 raises in the same case, so existing programs catch it.
-"""
+"""The exceptions. Each also derives from the built-in exceptions that DyNet 2.1 raises, so its programs catch them."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ class DynetError(Exception):
 
 
 class ShapeError(DynetError, ValueError):
-    """The dimensions or batch sizes of operands do not fit together, or the operation does not allow them."""
+    """The dimensions or batch sizes of operands do not match, or the operation does not allow them."""
 
 
 class ArgumentError(DynetError, ValueError):
@@ -27,15 +24,15 @@ class TooLargeError(ArgumentError, ArgumentTypeError, OverflowError):
 
 
 class ParameterNameError(ArgumentError, RuntimeError):
-    """A parameter or a collection cannot have the name that the user gave: it contains "/" or "_", or is no string."""
+    """The name given to a parameter or a collection contains "/" or "_", or is not a string."""
 
 
 class OutOfRangeError(DynetError, IndexError, ValueError, OverflowError):
-    """An index or a number is out of range, such as an index that a dimension, lookup table or batch does not have."""
+    """An index or a number is out of range, for example an index into a dimension, a lookup table or a batch."""
 
 
 class DeviceError(DynetError, RuntimeError):
-    """A device cannot be used: another one is in use, or something is missing, such as a driver."""
+    """A device cannot be used: another device is in use, or something is missing, such as a driver."""
 
 
 class OutOfMemoryError(DynetError, MemoryError):
@@ -47,10 +44,7 @@ class StaleExpressionError(DynetError, RuntimeError, ValueError):
 
 
 class GradientError(DynetError, RuntimeError):
-    """A gradient does not exist, for example because `backward` was not called.
-
-    A trainer's update also raises it if a gradient is infinite or NaN.
-    """
+    """A gradient does not exist, for example because `backward` was not called, or it is infinite or NaN."""
 
 
 class NotFiniteError(DynetError, RuntimeError):
@@ -58,10 +52,7 @@ class NotFiniteError(DynetError, RuntimeError):
 
 
 class FileFormatError(DynetError, ValueError, RuntimeError):
-    """A file is damaged, or does not fit the model or trainer that reads it, which stays unchanged.
-
-    Only what `load_generator` has yielded before the error stays in the model.
-    """
+    """A file is damaged, or does not match its model or trainer, which does not change (except by `load_generator`)."""
 
 
 class MissingFileError(DynetError, FileNotFoundError, RuntimeError):
@@ -69,10 +60,7 @@ class MissingFileError(DynetError, FileNotFoundError, RuntimeError):
 
 
 class ParallelError(DynetError, RuntimeError):
-    """The processes that train a model together cannot connect, or do not all do the same things.
-
-    For example, their models differ, or one makes more updates than another.
-    """
+    """The processes that train a model together cannot connect, or differ, for example in their models or updates."""
 
 
 class DynetWarning(RuntimeWarning):

@@ -1,7 +1,7 @@
 """Initializers, which make the initial values of parameters.
 
 With the same seed, parameters made in the same order start with the same values as in DyNet 2.1. Random numbers are
-drawn in memory order: a parameter column by column, a lookup parameter row after row. To write a new initializer,
+drawn in memory order: column by column for a parameter, row by row for a lookup parameter. To write a new initializer,
 derive from `PyInitializer` and override only `draw`.
 """
 
@@ -24,7 +24,7 @@ from .messages.hints import explain_arguments
 from .messages.wording import shown
 from .random.random_stream import stream
 
-FLOAT32_LIMIT = 2.0**128 - 2.0**103  # this number and all larger ones become infinity when rounded to float32
+FLOAT32_LIMIT = 2.0**128 - 2.0**103  # numbers of at least this become infinity when rounded to float32
 
 
 class InitializerError(DynetError, ValueError):
@@ -89,10 +89,7 @@ def checked_dim(initializer: PyInitializer, dim: Sequence[int]) -> tuple[int, ..
 
 
 def check_number(initializer: PyInitializer, field: str, least: float | None = None, infinite: bool = False) -> None:
-    """Check that an attribute of an initializer is a number that float32 can hold, and at least `least`.
-
-    If it is an array of one number, replace it by this number.
-    """
+    """Check that an attribute is a float32 of at least `least`. Replace an array of one number with the number."""
     value = single(getattr(initializer, field))
     object.__setattr__(initializer, field, value)  # the initializer is frozen
     if not isinstance(value, (Real, np.bool_)):
@@ -104,7 +101,7 @@ def check_number(initializer: PyInitializer, field: str, least: float | None = N
 
 
 def beyond_float32(number: Any) -> bool:
-    """Return whether a number is finite, but would become infinite if it were rounded to float32."""
+    """Return whether a number is finite, but becomes infinite when rounded to float32."""
     try:
         return FLOAT32_LIMIT <= abs(float(number)) < math.inf
     except OverflowError:
@@ -112,7 +109,7 @@ def beyond_float32(number: Any) -> bool:
 
 
 def initial_array(data: object, name: str = "NumpyInitializer") -> Floats:
-    """Return a copy of an array or nested lists as a float32 array. `name` is what the user called, for messages."""
+    """Copy an array or nested lists to a float32 array. `name` is what the user called, for messages."""
     return real_array(name, data, uneven=InitializerError, strict=InitializerError)
 
 
@@ -147,7 +144,7 @@ class NormalInitializer(PyInitializer):
 
 @dataclass(frozen=True)
 class UniformInitializer(PyInitializer):
-    """Draws values that are distributed uniformly over [-scale, scale].
+    """Draws values uniformly from [-scale, scale].
 
     Args:
         scale: the largest magnitude, above 0.
@@ -218,17 +215,15 @@ class IdentityInitializer(PyInitializer):
 class GlorotInitializer(PyInitializer):
     """Draws values uniformly from a range that keeps the variance of signals the same from layer to layer.
 
-    The range is [-s, s] with s = gain * sqrt(3 n / (d1 + ... + dn)) for n dimensions d1, ..., dn. For a matrix this is
-    gain * sqrt(6 / (d1 + d2)). A parameter with four dimensions is taken as the filter of a convolution:
+    The range is [-s, s] with s = gain * sqrt(3 n / (d1 + ... + dn)) for n dimensions d1, ..., dn. For a matrix, s is
+    gain * sqrt(6 / (d1 + d2)). A parameter with four dimensions is treated as the filter of a convolution:
     s = gain * sqrt(6 / ((d3 + d4) d1 d2)).
 
-    For a lookup parameter, the last of these dimensions is the number of rows. As in DyNet, it counts like the others
-    unless `is_lookup` is True: a lookup parameter of 10 rows of size 5 gets s = 0.6325, or 0.7746 with
-    `is_lookup=True`.
+    For a lookup parameter, the last dimension is the number of rows. As in DyNet, the formula includes it unless
+    `is_lookup` is True: for 10 rows of size 5, s is 0.6325, or 0.7746 with `is_lookup=True`.
 
     Args:
-        is_lookup: whether to leave the last dimension out of the formula. In a lookup parameter, it is the number of
-            rows.
+        is_lookup: whether to leave the last dimension, a lookup parameter's number of rows, out of the formula.
         gain: a factor, 0 or more. It depends on the activation function f: 1 for tanh, 0.5 for ReLU, 4 for the sigmoid,
             1 / f'(0) for any smooth f.
 
@@ -294,8 +289,8 @@ class SaxeInitializer(PyInitializer):
         side = side_of_square(self, dim)
         matrix = symmetric_uniform(1, dim).reshape(dim, order="F").astype(np.float64)
         left, _, right = np.linalg.svd(matrix)
-        # Libraries choose the signs of singular vectors differently. So choose them here: those that make the element
-        # of largest magnitude of each right vector positive.
+        # Libraries choose the signs of singular vectors differently. So here, make the element of largest magnitude of
+        # each right vector positive.
         largest = np.argmax(np.abs(right), axis=1)
         signs = np.sign(right[np.arange(side), largest])
         return (np.float32(self.scale) * (left * signs).astype(np.float32)).reshape(-1, order="F")
@@ -305,16 +300,16 @@ class SaxeInitializer(PyInitializer):
 class FromFileInitializer(PyInitializer):
     """Reads the values from a text file.
 
-    The file has one number for each element, separated by white space: column by column, or row after row for a lookup
-    parameter. A missing or unreadable number is an error; DyNet would set it and all following ones to zero.
+    The file has one number for each element, separated by white space: column by column, or row by row for a lookup
+    parameter. A missing or unreadable number is an error; DyNet would set this and all later elements to zero.
 
     Args:
         fname: the file's path.
 
     Raises:
         OSError: the file cannot be read.
-        InitializerError: the file has more or fewer numbers than the parameter, or something in it is not a number, or
-            a number is too large for float32.
+        InitializerError: the file has more or fewer numbers than the parameter, text that is not a number, or a number
+            that is too large for float32.
 
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
@@ -355,7 +350,7 @@ class NumpyInitializer(PyInitializer):
     """Copies the values of an array. For a lookup parameter, the first dimension of the array counts the rows.
 
     Args:
-        array: real numbers, in an array or in lists, with the parameter's shape. Dimensions of size 1 do not count,
+        array: real numbers, in an array or in lists, with the parameter's shape. Dimensions of size 1 are ignored,
             except the number of rows of a lookup parameter.
 
     Raises:
@@ -377,10 +372,7 @@ class NumpyInitializer(PyInitializer):
         object.__setattr__(self, "array", initial_array(self.array))
 
     def values(self, dim: Sequence[int], lookup: bool = False) -> Floats:
-        """Return a copy of the array, in the memory order of the parameter.
-
-        Dimensions of size 1 of `dim` and of the array need not agree.
-        """
+        """Return a copy of the array, in the memory order of the parameter. Dimensions of size 1 need not match."""
         dim = checked_dim(self, dim)
         array = self.array
         if _without_ones(array.shape) != _without_ones(dim) or (lookup and array.shape[:1] != dim[:1]):
@@ -395,12 +387,12 @@ def _without_ones(shape: tuple[int, ...]) -> list[int]:
 
 
 def symmetric_uniform(scale: Number, dim: tuple[int, ...]) -> Floats:
-    """Draw a value uniformly from [-scale, scale] for each element of a parameter. Return them as a flat array."""
+    """Return values from [-scale, scale] for all elements of a parameter, as a flat array."""
     return stream().uniform(-scale, scale, math.prod(dim))
 
 
 def side_of_square(initializer: PyInitializer, dim: tuple[int, ...]) -> int:
-    """Return the number of rows of a square matrix of shape `dim`. Refuse other shapes."""
+    """Return the number of rows of a square matrix. Raise InitializerError for any other shape `dim`."""
     if len(dim) != 2 or dim[0] != dim[1]:
         raise error(initializer, f"the parameter must be a square matrix but it is {dim}")
     return dim[0]

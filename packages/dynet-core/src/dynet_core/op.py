@@ -1,4 +1,4 @@
-"""OPS, the table of all operations (ops) on expressions. Tests and documentation are generated from the facts in it."""
+"""OPS, the table of all ops (operations on expressions). Tests and documentation are generated from it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,7 @@ Shape = tuple[tuple[int, ...], int]  # (dimensions, batch size)
 
 @dataclass(frozen=True)
 class Sample:
-    """The arguments of an op for one test.
-
-    `shapes` has the dimensions and the batch size of each operand, `attributes` the other arguments by name. `as_list`
-    says whether the op takes its operands as one list.
-    """
+    """An op's arguments in a test: operands' shapes, other arguments by name, and whether the operands are one list."""
 
     shapes: Sequence[Shape]
     attributes: dict[str, Any] = field(default_factory=dict)
@@ -33,11 +29,11 @@ class Sample:
 
 
 def samples(text: str) -> list[Sample]:
-    """Return samples from a text in which they are divided by `;`.
+    """Parse samples, which are separated by `;`.
 
-    A sample has the shape of each operand, then arguments: `3x4*2 5 d=1` has operands of shape (3, 4), with batch size
-    2, and (5,), and the argument d is 1. Operands that the op takes as one list stand in brackets: `[3 5]`. There are
-    no spaces within an argument.
+    A sample is the shape of each operand, then arguments: `3x4*2 5 d=1` means operands of shape (3, 4) with batch size
+    2, and of shape (5,), and the argument d=1. Brackets mean that the op takes its operands as one list: `[3 5]`. An
+    argument must not contain spaces.
     """
     listed = []
     for words in map(str.split, text.split(";")):
@@ -55,22 +51,21 @@ class Op:
 
     Args:
         name: the name of the function that users call.
-        record: the function itself. It appends one or more nodes to the graph.
-        reference: a function that computes the op in float64 by numpy. It gets one batch element of each operand.
+        record: this function. It appends one or more nodes to the graph.
+        reference: computes the op with numpy in float64, from one batch element of each operand.
         samples: the arguments with which tests call the op.
         domain: the range from which tests draw the operands' values.
         whole_batch: whether `reference` takes whole batches, with the batch as the last axis.
         differentiable: whether the operands get gradients.
-        differentiated_as: for an op whose gradient by design is not the derivative of `reference`: a function whose
-            derivative the gradient is.
+        differentiated_as: the function whose derivative the gradient is, if by design this is not `reference`.
         tolerance: the largest error that tests accept, relative to the largest magnitude of the correct values.
         tolerance_reason: why `tolerance` is larger than the default.
         random: whether the op draws random numbers.
-        prepare: makes a valid operand from numbers that a test has drawn, if not all numbers in `domain` are valid.
+        prepare: makes a valid operand from random numbers, if not all numbers in `domain` are valid.
         elementwise: whether each element of the result depends on only one element of each operand.
         limit, least: the largest and the smallest magnitude of finite operands for which tests compare the op.
         range_reason: why not all magnitudes are compared.
-        formula: what the op computes from each element, if it is stated so: a `dynet_kernels.formula.Formula`.
+        formula: the `dynet_kernels.formula.Formula` that the op computes from each element, if it is defined by one.
     """
 
     name: str
@@ -98,8 +93,7 @@ OPS: dict[str, Op] = {}
 def check_is_free(function: Callable) -> None:
     """Raise ArgumentError if another op has the function's name.
 
-    An op whose function has the same module and qualified name, as in a notebook cell that is run twice, may be
-    replaced. Nodes recorded with it stay as they are.
+    An op whose function has the same module and qualified name may be replaced, as when a notebook cell is run twice.
     """
     name = function.__name__
     if name in OPS:
@@ -111,11 +105,11 @@ def check_is_free(function: Callable) -> None:
 
 
 def register(function: Function, *, repeats: bool = True, **facts: Any) -> Function:
-    """Add an op to OPS under the name of `function`, and return the function that users are to call.
+    """Add an op to OPS under the name of `function`, and return the function that users call.
 
     Args:
         repeats: whether to record repeated calls from templates, without calling `function`; see `templates`.
-        facts: the fields of `Op` other than `name` and `record`. `samples` may be a text.
+        facts: the fields of `Op` other than `name` and `record`. `samples` may be a string.
     """
     name = function.__name__
     check_is_free(function)
@@ -128,10 +122,10 @@ def register(function: Function, *, repeats: bool = True, **facts: Any) -> Funct
 
 
 def recorded(kind: str = "", **facts: Any) -> Callable[[Function], Function]:
-    """Return a decorator that makes an op of a function which appends nodes to the graph. `facts` are as in `register`.
+    """Return a decorator that makes an op from a function that appends nodes to the graph.
 
-    `kind` is the kind of compiled code that records those calls which the function has passed to `remember`, such as
-    "index" (see `recorder.function`). Without it, compiled code records from templates only.
+    `kind`, such as "index", is the kind of compiled code that records calls after the function has passed their key to
+    `remember` (see `recorder.function`). Without it, compiled code only uses templates. `facts` are as in `register`.
     """
     return lambda function: register(
         recorder.describe(recorder.function(kind, function), function) if kind else function, **facts
@@ -139,5 +133,5 @@ def recorded(kind: str = "", **facts: Any) -> Callable[[Function], Function]:
 
 
 def remember(op: Callable, key: Sequence, signature: Signature, limit: int = 0) -> None:
-    """Let compiled code record later calls of an op with the same key: see `recorder.function`."""
+    """Let compiled code record later calls of an op with the same key; see `recorder.function`."""
     op.enter(key, signature.at, signature.dim, limit)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""A graph shown to users: as a drawing (for Graphviz, Mermaid, or as SVG), its numbers, and its plan as text."""
+"""Shows graphs to users: as drawings (Graphviz, Mermaid, SVG), as lists of values, and as plans."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def shape_text(dim: Dim) -> str:
 
 
 def dot(graph: Graph, **shown: Any) -> str:
-    """Return a graph as source text for Graphviz. `shown` are further arguments of `boxes`."""
+    """Return a graph as Graphviz source. `shown` has other arguments of `boxes`."""
     lines = ["digraph G {", "  rankdir=LR;", "  nodesep=.05;"]
     for index, box in enumerate(boxes(graph, **shown)):
         label = box.text.replace("\\", "\\\\").replace('"', '\\"')
@@ -175,7 +175,7 @@ def dump_cg(
 
 
 def dump(graph: Graph, filename, show_values, show_gradients, nan_check_only) -> None:
-    """Do for `graph` what `dump_cg` does."""
+    """Same as `dump_cg`, for any graph."""
     flags = {"show_values": show_values, "show_gradients": show_gradients, "nan_check_only": nan_check_only}
     text = "\n".join(_lines(graph, *[checked_flag("dump_cg", what, value) for what, value in flags.items()])) + "\n"
     if filename:
@@ -214,7 +214,7 @@ def _line_of(what: str, array: np.ndarray | None, only_check: bool) -> str:
 
 
 Rows = npt.NDArray[np.int64]
-MOST_GROUPS = 200  # the most groups that are printed for each pass
+MOST_GROUPS = 200  # at most this many groups are printed for each pass
 OPERANDS: dict[int, str] = dict.fromkeys((layout.ANY_OPERAND, layout.EACH_OPERAND), "its operands")
 OPERANDS[layout.BEFORE_OPERAND] = "the part before"
 
@@ -228,7 +228,7 @@ class Group:
     lines: list[str] = field(default_factory=list)
 
     def head(self, addresses: Rows, start: int) -> str:
-        """Return a line: the op, the shape, the number of nodes, and where the first one is, counted from `start`."""
+        """Return a line: the op, the shape, the number of nodes, and the first node's address relative to `start`."""
         name = self.signature.name or self.signature.kernel or "part of a record"
         count = "1 node" if len(self.nodes) == 1 else f"{len(self.nodes)} nodes"
         return f"{name:24} {shape_text(self.signature.dim):16} {count}, from {addresses[self.nodes[0]] - start}"
@@ -256,11 +256,7 @@ class Planned:
         return self.engine.buffers[buffer][: count * width].reshape(count, width)
 
     def groups(self, order: str) -> Iterator[Group]:
-        """Yield the groups of nodes that the plan computes together.
-
-        `order` is "by_depth" for the order in which they are computed, or "by_signature" for larger groups, each of all
-        nodes with the same signature.
-        """
+        """Yield the groups of nodes: "by_depth", as they are computed, or "by_signature", one for each signature."""
         planned = self.engine.buffers[order][: self.engine.slots[CONTEXT.planned_count]]
         begins = self.engine.buffers["stage_begins"]
         depths = self.nodes["depth"] + begins[self.nodes["stage"]]
@@ -348,7 +344,7 @@ def _backward(planned: Planned) -> list[str]:
 
 
 def _of_planner(planned: Planned) -> str | None:
-    """Describe the next instruction if the planner itself added it, to set the loss's gradient to 1 or others to 0."""
+    """Describe the next instruction if the planner added it: to set the loss's gradient to 1, or clear gradients."""
     if planned.next_is(layout.FILL) is not None:
         return "set the gradient of the loss to 1"
     row = planned.next_is(layout.CLEAR)
@@ -406,13 +402,13 @@ def _written(groups: Sequence[Group], addresses: Rows, start: int) -> list[str]:
 
 
 def show_plan(loss: Expression | None = None) -> None:
-    """Print how the graph is computed: which nodes together, by which kernels, and where they are in memory.
+    """Print how the graph is computed: which nodes form a group, which kernels run, and where results are in memory.
 
-    Nodes of the same op with the same shapes form a group, if none of them needs the value of another. Under each group
-    are the kernel calls that compute it. Positions, such as "from 16", count floats from the start of the memory for
+    Nodes of the same op with the same shapes form a group if none of them needs another's value. Each group is followed
+    by the kernel calls that compute it. Positions, such as "from 16", count floats from the start of the memory for
     values, or for gradients. A kernel of the backward pass sets a gradient, adds to it, or has nothing to do because
-    two gradients are in the same memory. The plan is for computing the whole graph at once; `show_plan` itself computes
-    nothing.
+    two gradients are in the same memory. The plan is for computing the whole graph in one pass; `show_plan` itself
+    computes nothing.
 
     Args:
         loss: where the backward pass starts; by default the last node, if its value is a single number.
@@ -420,7 +416,7 @@ def show_plan(loss: Expression | None = None) -> None:
     Raises:
         StaleExpressionError: `loss` belongs to another graph.
         ShapeError: `loss` is not a single number.
-        ArgumentError, ArgumentTypeError: `loss` is a parameter, or not an expression.
+        ArgumentError, ArgumentTypeError: `loss` is a parameter, or is not an expression.
 
     >>> _ = dy.renew_cg()
     >>> x, y = dy.inputVector([1, 2]), dy.inputVector([3, 4])

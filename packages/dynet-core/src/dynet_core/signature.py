@@ -1,4 +1,4 @@
-"""Signatures, which say how one kind of node is computed. The planner reads them from the list TABLE."""
+"""Signatures, each of which says how one kind of node is computed. The planner reads them from the list TABLE."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ SIGNATURES: dict[int, Signature] = {}  # index in TABLE -> signature
 
 @dataclass(eq=False, slots=True)
 class Signature(Description):
-    """A `Description` that is also in TABLE, where it begins at index `at`. The constructor writes it there.
+    """A `Description` that the constructor also writes to TABLE, at index `at`.
 
-    `name` is the name of the op, for messages; for `has_gradient_of_whole` see `alias`.
+    `name` is the name of the op, for messages. For `has_gradient_of_whole`, see `alias`.
     """
 
     dim: Dim
@@ -42,7 +42,7 @@ class Signature(Description):
 
     @property
     def kernel(self) -> str:
-        """The kernel that computes the node's value; "" if no kernel does, as for an input."""
+        """The kernel that computes the node's value; "" if there is none, for example for an input."""
         return self.forward[-1].kernel if self.forward else ""
 
     def nodes(self, integers: Sequence[int], start: int = 0) -> int:
@@ -71,13 +71,13 @@ def computed(
     passes: bool = True,
     **facts: Any,
 ) -> Signature:
-    """Return the signature of a node that one kernel computes, and its gradients by one kernel each.
+    """Return the signature of a node whose value, and each operand's gradient, is computed by one kernel.
 
     Args:
-        kernel: the kernel's name. The kernel of the gradient of the operand x, if there is one, has ".dx" behind it.
+        kernel: the kernel's name. The kernel for the gradient of the operand x, if any, is named `kernel` + ".dx".
         parameters: the integers that each of these kernels needs.
-        views: where they read and write.
-        names: what the views are called, beginning with the node itself; by default as the kernel's formulas say.
+        views: where the kernels read and write.
+        names: the names of the views, beginning with the node itself; by default those in the kernel's formulas.
         passes: whether operands get gradients.
         facts: other fields of `Signature`.
     """
@@ -100,17 +100,17 @@ def number_views(count: int) -> list[View]:
 def alias(
     dim: Dim, *, name: str = "", scale: int | None = None, offset: int = 0, has_gradient_of_whole: bool = False
 ) -> Signature:
-    """Return the signature of a node whose value is a part of its operand's value, in the same memory, without a copy.
+    """Return the signature of a node whose value is a section of its operand's value, in the same memory.
 
-    The part starts `offset` floats after the start of the operand's value. If `scale` is given, the node has one
-    attribute (an integer stored with it), and `scale` times this attribute is added to `offset`.
+    The section starts `offset` floats after the start of the operand's value. If `scale` is given, the node has one
+    attribute, and `scale` times this attribute is added to `offset`.
 
-    In the same way, the node's gradient is a part of the operand's gradient, in the same memory. There are exceptions:
-    if the node is the loss, and in `backward(full=True)`, the node's gradient has separate memory, and is added to the
-    operand's gradient.
+    In the same way, the node's gradient is a section of the operand's gradient, in the same memory. But if the node is
+    the loss, or in `backward(full=True)`, the node's gradient has separate memory, and is added to the operand's
+    gradient.
 
-    If `has_gradient_of_whole`, the gradient that users get of the node is always the part of the operand's gradient.
-    It contains what flows to the operand from elsewhere.
+    With `has_gradient_of_whole`, users who ask for the node's gradient always get the section of the operand's
+    gradient, which includes contributions from other nodes that use the operand.
     """
     return Signature(
         dim,
@@ -125,10 +125,10 @@ def alias(
 
 
 def apart(dim: Dim, backward: Sequence[Step] = (), *, constants: int = 0) -> Signature:
-    """Return the signature of a node whose value is its operand's, in the same memory, but whose gradient is separate.
+    """Return the signature of a node that shares its operand's value, in the same memory, but has its own gradient.
 
-    The steps `backward` compute the operand's gradient from the node's; without any, the operand gets no gradient from
-    this node. They read `constants` numbers from the graph's buffer of input values.
+    The steps `backward` compute the operand's gradient from the node's gradient. If there are none, the operand gets no
+    gradient from this node. The steps read `constants` numbers from the graph's buffer of input values.
     """
     return Signature(
         dim,

@@ -1,1 +1,1 @@
-"""What computes, and where: devices and memory on them, tensors, the engine that runs the compiled passes, profiles."""
+"""Devices and their memory, tensors, the engine that runs the compiled passes, and the profiler."""

@@ -1,4 +1,4 @@
-"""The device of the process, the CPU or one GPU: it has all values and parameters and runs all kernels."""
+"""The device of the process, the CPU or one GPU: it holds all values and parameters, and runs all kernels."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _gpus: dict[int, Gpu] = {}
 _gpu: Gpu | None = None
 _tf32 = False
 IN_USE: list[Callable[[], str]] = []
-"""Functions that can forbid a change of the device. Each returns why, such as "parameters had been made", for the error
-that `choose` raises, or "" if the device may change."""
+"""Functions that can forbid a change of the device. Each returns "" or a reason, such as "parameters had been made",
+for the error that `choose` raises."""
 CHANGED: list[Callable[[], None]] = []
-"""Functions that are called after the device has changed, in the thread that changed it."""
+"""Functions called after the device has changed, in the thread that changed it."""
 
 
 def gpu() -> Gpu | None:
@@ -33,7 +33,7 @@ def gpu() -> Gpu | None:
 
 
 def name() -> str:
-    """Return "CPU" or a name such as "GPU:0"."""
+    """Return the name of the device in use: "CPU", or for example "GPU:0"."""
     return "CPU" if _gpu is None else f"GPU:{_gpu.number}"
 
 
@@ -62,7 +62,7 @@ def compiled(*needed: int) -> library.Library | Machine:
 def machine_of(gpu: Gpu | None, *needed: int) -> library.Library | Machine:
     """Return the compiled code for a device (None: the CPU), after loading the kernels that ops have needed so far.
 
-    If one of the opcodes `needed` cannot be compiled, raise CompileError; others are then left out.
+    Kernels that cannot be compiled are left out; raise CompileError if `needed` has the opcode of such a kernel.
     """
     with _lock:
         key = None if gpu is None else (gpu.number, _tf32)
@@ -80,7 +80,7 @@ def machine_of(gpu: Gpu | None, *needed: int) -> library.Library | Machine:
 
 
 def _open(index: int) -> Gpu:
-    """Return the `Gpu`; raise DeviceError if the GPU, its driver or a compiler for kernels is missing."""
+    """Return a GPU. Raise DeviceError if the GPU, its driver or a compiler for kernels is missing."""
     if index not in _gpus:
         from dynet_kernels.cuda import compiler, driver
 
@@ -108,7 +108,7 @@ def choose(index: int) -> None:
 
 
 def allow_tf32(allowed: bool = True) -> None:
-    """Set whether matrix products on the GPU may round their inputs to TF32, a faster float format of 19 bits.
+    """Set whether matrix products on the GPU may round their inputs to TF32, a faster 19-bit float format.
 
     Raise DeviceError if the GPU in use is too old for it.
     """
@@ -146,7 +146,7 @@ def _has_changed() -> None:
 
 
 def has_driver() -> bool:
-    """Return whether there is a GPU driver. It is not initialized: a process that has done so can no longer fork."""
+    """Return whether there is a GPU driver. It is not initialized, because the process could then no longer fork."""
     from dynet_kernels.cuda import driver
 
     try:

@@ -1,8 +1,4 @@
-"""`Engine`: the buffers for the graph of one thread, and the calls of compiled code that plan and run it.
-
-The *arena* is the memory for values, a list of blocks called *chunks*. The *context* is an array of integers that
-Python and compiled code share; CONTEXT in `layout` names them.
-"""
+"""`Engine`: the buffers for the graph of one thread, and the calls of compiled code that plan and run it."""
 
 from __future__ import annotations
 
@@ -42,7 +38,7 @@ WIDTHS = {
     "predecessors": layout.WORDS, "forward_tape": len(INSTRUCTION), "backward_tape": len(INSTRUCTION),
 }  # fmt: skip
 """How many integers an item of a buffer has, if not 1."""
-KEPT_FLOATS = 1 << 24  # memory for values of up to this size (64 MB) is always kept from one graph to the next
+KEPT_FLOATS = 1 << 24  # memory for values up to this size (64 MB) is always kept from one graph to the next
 FORGETTING = 32  # each call of `_fit_memory` lowers `Engine.used`, the memory that recent graphs needed, by 1/32
 ROOMY = 4  # memory is freed if there is more than this many times `Engine.used`
 FIRST_FLOATS = 1 << 16  # the number of floats in the first block of memory for values
@@ -50,7 +46,7 @@ ARENA_TOP, NEW_RECORDS = CONTEXT.arena_top, CONTEXT.new_records
 
 
 class Engine:
-    """Plans and runs the graph of one thread. Values are in the arena (`chunks`), gradients in one other block."""
+    """Plans and runs the graph of one thread. Values are in the arena (`chunks`), gradients in one block."""
 
     room: int  # the number of integers of records that the buffers of PER_RECORD have room for
 
@@ -61,7 +57,7 @@ class Engine:
         # gradient, and its row in PARAMETER_ROWS.
         self.whole: list[tuple[IntArray, int]] = []
         _engines[:] = [reference for reference in _engines if reference() is not None] + [weakref.ref(self)]
-        # True while buffers are being replaced, and later if an interrupt left them half replaced
+        # True while buffers are being replaced, and afterwards if an interrupt left them half replaced
         self.changing = False
         self.changes = 0  # how many times buffers have been replaced
         self.machine: Any = None  # the compiled code, loaded when first needed
@@ -77,7 +73,7 @@ class Engine:
         self.chunks: list[Block] = []
         self.large = False  # whether `renew_cg` must call `tidy`: buffers are large, or `kept` or `whole` is not empty
         self.gradients = block(0)
-        self.used = 0  # how many floats the largest of the recent graphs needed for values; older graphs count less
+        self.used = 0  # the most floats that a recent graph needed for values; older graphs count less
         self._grow_records(1 << 10)
         for name, items in {**OTHERS, **OF_PASSES}.items():
             self._grow(name, items)
@@ -86,10 +82,7 @@ class Engine:
 
     @contextmanager
     def change(self) -> Iterator[None]:
-        """Mark the engine as `changing` while a `with` block replaces buffers.
-
-        If an exception ends the block, the mark stays, and the graph will take a new engine.
-        """
+        """Mark the engine as `changing` in a `with` block. After an exception, the graph will create a new engine."""
         self.recorded.mark_unusual()
         self.changes += 1
         self.recorded.unprepare()
@@ -98,13 +91,13 @@ class Engine:
         self.changing = False
 
     def successor(self) -> Engine:
-        """Return a new engine, with new buffers, that takes the place of this one for the same graph."""
+        """Return a new engine, with new buffers, that replaces this engine for the same graph."""
         new = Engine(self.recorded)
         new.kept, new.whole, new.large = self.kept, self.whole, True
         return new
 
     def use_whole(self, touched: IntArray, row: int) -> None:
-        """Remember that the graph uses a whole lookup parameter as one tensor, so that all its rows get a gradient.
+        """Remember that the graph uses a lookup parameter as one tensor, so that all its rows get a gradient.
 
         `touched` is the array that lists which rows have a gradient: `backward` sets its last element to 1, which means
         all rows. `row` is the parameter's row in PARAMETER_ROWS.
@@ -136,7 +129,7 @@ class Engine:
         self._use(self.chunks[-1])
 
     def _replace_chunks(self, floats: int) -> None:
-        """Replace the memory for values by one new block. Free the old blocks first, to make room for it."""
+        """Replace the memory for values with one new block. Free the old blocks first, to make room for it."""
         self._use(block(0))
         self.chunks.clear()
         try:
@@ -151,14 +144,13 @@ class Engine:
         self.slots[CONTEXT.arena_end] = chunk.address + chunk.floats
 
     def arena_mark(self) -> tuple[int, int]:
-        """Return the number of chunks, and the floats used in the newest one, for `return_to`."""
+        """Return the number of chunks, and how many floats are used in the newest chunk, for `return_to`."""
         return len(self.chunks), self.slots[ARENA_TOP] - self.values_begin
 
     def return_to(self, version: int, length: int, mark: tuple[int, int]) -> None:
         """Free the memory that values have taken since `arena_mark` returned `mark`.
 
-        Do nothing unless `Records.is_at(version, length)`: a signal handler may have called `renew_cg`, or computed
-        values.
+        Do nothing unless `Records.is_at(version, length)`: a signal handler may have renewed or computed the graph.
         """
         count, used = mark
         if len(self.chunks) > count:
@@ -169,22 +161,19 @@ class Engine:
         self._set_arena_top(version, length, self.values_begin + used)
 
     def _set_arena_top(self, version: int, length: int, top: int) -> None:
-        """Let the next values begin at address `top`, if `Records.is_at(version, length)` holds."""
+        """Let the next values begin at address `top` if `Records.is_at(version, length)`."""
         slots, records = self.slots, self.recorded
         slots[ARENA_TOP] = top if records.is_at(version, length) else slots[ARENA_TOP]
 
     def restart(self) -> None:
-        """Prepare for computing the whole graph again. The new values overwrite the present ones in memory."""
+        """Prepare to compute the whole graph again. The new values will overwrite the old values in memory."""
         if self.large:
             with self.change():
                 self._fit_memory()
         self.trained_again = PARAMETER_ROWS.trained_again
 
     def tidy(self) -> None:
-        """Free memory that no recent graph has needed, and drop the references kept for the last graph.
-
-        `renew_cg` calls this if `large` is set: the buffers are large, or there are such references.
-        """
+        """Called by `renew_cg` if `large`: free memory that no recent graph needed, and clear `kept` and `whole`."""
         with self.change():
             self._fit_memory()
             self.kept.clear()
@@ -225,7 +214,7 @@ class Engine:
     def prepare(self, begin: int, records: int) -> None:
         """Make the engine ready to plan: load new kernels, copy new signatures and parameters, enlarge buffers.
 
-        The records of the graph are `records` integers, of which those from `begin` on will be planned.
+        The graph's records take `records` integers. Planning will start at integer `begin`.
         """
         end, shards = len(TABLE), len(KERNELS.used)
         if self.shards != shards:
@@ -248,14 +237,13 @@ class Engine:
                 self._grow_records(2 * (records + 2))
 
     def plan_anew(self) -> None:
-        """Discard the plans of the last passes, because what they refer to has changed."""
+        """Discard the plans of the last passes, because something that they refer to has changed."""
         self.slots[CONTEXT.kept_end] = self.slots[CONTEXT.backward_plan] = -1
 
     def _make_room(self, direction: str, status: int) -> None:
-        """Enlarge the buffers that were too small for a pass, or start threads, so that it can start again.
+        """Prepare to start a pass again that stopped with `status`: enlarge buffers, start threads or load a kernel.
 
-        `status` is why the pass has stopped. If it needs a kernel that cannot be compiled, raise CompileError; nothing
-        has run.
+        Raise CompileError if the kernel cannot be compiled. No instruction has run yet.
         """
         slots = self.slots
         if status == NO_HELPERS:
@@ -283,11 +271,11 @@ class Engine:
                     self._new_chunk(floats)
 
     def forward(self, version: int, begin: int, inputs_begin: int) -> tuple[int, int]:
-        """Plan and run the records that have not been computed yet, from integer `begin` and input `inputs_begin` on.
+        """Plan and run the new records, which start at integer `begin`; their inputs start at `inputs_begin`.
 
         Return these two arguments for the next call. A signal handler or a finalizer may call `renew_cg` at any line
-        here, and then the records are gone. So the version is compared on the line that calls compiled code; if it has
-        changed, raise StaleExpressionError.
+        here, which removes the records. So `_run` compares the version on the line that calls compiled code, and raises
+        StaleExpressionError if it has changed.
         """
         records, now = self.recorded, generation()
         end, _, inputs_end = records.ends()
@@ -309,7 +297,7 @@ class Engine:
         return end, inputs_end
 
     def _run(self, version: int, phase: str, *arguments: int) -> int:
-        """Call the compiled code of a pass if the graph still has this version. Return the pass's own status."""
+        """Call the compiled code of a pass if the graph still has this version. Return the status of the pass."""
         run, records = getattr(self.machine, phase, None), self.recorded
         ran = records.version == version and [run(self.context_at, *arguments)]  # type: ignore[misc]
         if not ran:
@@ -317,10 +305,10 @@ class Engine:
         return ran[0]
 
     def _publish(self, now: int, changes: int) -> None:
-        """Tell compiled code that it may run later passes in these buffers itself, without calling Python.
+        """Tell compiled code that it may run later passes in these buffers without calling Python.
 
-        It may do so until a buffer is replaced, or until `generation()` no longer returns `now`, what it returned when
-        this pass began, because a signature or parameter has changed.
+        It may do so until a buffer is replaced, or until a signature or parameter changes: `generation()` then no
+        longer returns `now`, its result when this pass began.
         """
         if self.recorded.is_prepared(now):
             return
@@ -338,7 +326,7 @@ class Engine:
         if self.trained_again != PARAMETER_ROWS.trained_again:
             return False
         if self.parameters_version != PARAMETER_ROWS.version:
-            self.slots[CONTEXT.backward_plan] = -1  # it may be for gradients that are not wanted any more
+            self.slots[CONTEXT.backward_plan] = -1  # it may compute gradients that are no longer wanted
         note_pass()
         for touched, row in self.whole:
             if PARAMETER_ROWS.needs(row):
@@ -357,7 +345,7 @@ _engines: list[weakref.ref[Any]] = []
 
 
 def keep_for_graphs(memory, engines=_engines) -> None:
-    """Keep `memory`, of a deleted parameter, until every graph that may still use it has been renewed."""
+    """Keep a deleted parameter's memory until every graph that may still use it has been renewed."""
     for reference in tuple(engines):
         engine = reference()
         if engine is not None and engine.recorded.length:
@@ -367,7 +355,7 @@ def keep_for_graphs(memory, engines=_engines) -> None:
 
 
 class PlanningEngine(Engine):
-    """Only plans a graph and computes nothing. It has separate buffers, so the graph and its engine do not change."""
+    """Plans a graph without computing it, in separate buffers, so the graph and its engine do not change."""
 
     def plan(self, loss: int | None = None) -> None:
         """Plan the forward pass, or the backward pass from node `loss`, a single number."""
@@ -375,8 +363,8 @@ class PlanningEngine(Engine):
         end, _, inputs_end = records.ends()
         if loss is None:
             self.prepare(0, end)
-            # The planner marks which rows of lookup parameters get a gradient. Here no gradient is computed, so give it
-            # a copy of the table of parameters without the addresses of these marks.
+            # The planner marks which rows of lookup parameters get a gradient. No gradient is computed here, so give it
+            # a copy of the parameter table without the addresses of these marks.
             self.rows = PARAMETER_ROWS.buffer.copy()
             self.rows.reshape(-1, len(layout.PARAMETER))[:, layout.PARAMETER.touched] = 0
             slots[CONTEXT.parameters] = self.rows.ctypes.data

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 class HostBlock:
-    """A block of host memory for float32 numbers, which starts at a cache line.
+    """A block of float32 values in host memory, aligned to a cache line.
 
-    If `shared`, processes that are forked later use the same memory, not a copy. It is then filled with zeros.
+    If `shared`, the memory is zeroed, and processes that are forked later use the same memory, not a copy.
     """
 
     __slots__ = ("_direct", "_whole", "address", "array", "floats")
@@ -44,32 +44,32 @@ class HostBlock:
         self._direct = memoryview(self.array)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
 
     def direct(self) -> memoryview:
-        """Return a view of the numbers, for reading without a copy."""
+        """Return a view of the values, for reading without a copy."""
         return self._direct
 
     def part(self, start: int, count: int) -> Floats:
-        """Return a view of `count` numbers from number `start` on."""
+        """Return a view of `count` values, starting at index `start`."""
         return self.array[start : start + count]
 
     def write(self, values: Numbers) -> None:
-        """Set all numbers to the values of an array, or to one number."""
+        """Set all values to those of an array, or to one number."""
         self.array[:] = values
 
     def write_part(self, start: int, values: Floats) -> None:
         self.array[start : start + values.size] = values
 
     def packer(self) -> Callable[..., None]:
-        """Return a function that stores its arguments, as many as the block has floats."""
+        """Return a function that stores its arguments, one for each float of the block."""
         return functools.partial(struct.Struct(f"={self.floats}f").pack_into, self._direct, 0)
 
     @contextmanager
     def edit(self) -> Iterator[Floats]:
-        """Return a context manager whose `with` block gets the numbers as an array and may change them in place."""
+        """Return a context manager whose `with` block gets the values as an array, which it may change in place."""
         yield self.array
 
 
 class GpuBlock:
-    """A block of memory on a GPU. Python cannot read at its `address`."""
+    """A block of GPU memory. Python cannot read at its `address`."""
 
     __slots__ = ("address", "floats", "gpu")
 
@@ -81,11 +81,11 @@ class GpuBlock:
 
     @property
     def array(self) -> Floats:
-        """A read-only copy of the numbers."""
+        """A read-only copy of the values."""
         return self.part(0, self.floats)
 
     def part(self, start: int, count: int) -> Floats:
-        """Return a read-only copy of `count` numbers from number `start` on."""
+        """Return a read-only copy of `count` values, starting at index `start`."""
         copy = np.empty(count, np.float32)
         self.gpu.download(4 * (self.address + start), copy)
         copy.flags.writeable = False
@@ -107,7 +107,7 @@ class GpuBlock:
 
     @contextmanager
     def edit(self) -> Iterator[Floats]:
-        """Return a context manager whose `with` block gets a copy on the host to change, which is then written back."""
+        """Return a context manager whose `with` block gets a copy on the host, which is written back afterwards."""
         copy = self.array.copy()
         yield copy
         self.write(copy)
@@ -121,7 +121,7 @@ Block = HostBlock | GpuBlock
 
 
 def block(floats: int, zero: bool = False, shared: bool = False) -> Block:
-    """Allocate a block on the device in use. The arguments are as for `HostBlock`; `shared` has no effect on a GPU."""
+    """Allocate a block on the device in use. See `HostBlock` for the arguments; `shared` has no effect on a GPU."""
     gpu = device.gpu()
     try:
         return HostBlock(floats, zero, shared) if gpu is None else GpuBlock(gpu, floats, zero)
@@ -138,7 +138,7 @@ def copy_on_gpu(gpu: Gpu, address: int, count: int) -> GpuBlock:
 
 
 def floats_at(address: int, count: int) -> Floats:
-    """Return floats on the device in use as an array: on the CPU a view, on a GPU a copy on the host."""
+    """Return floats on the device in use as an array: a view on the CPU; a copy on the host for a GPU."""
     gpu = device.gpu()
     if gpu is None:
         return np.frombuffer((ctypes.c_float * count).from_address(address * 4), np.float32)  # type: ignore
@@ -148,5 +148,5 @@ def floats_at(address: int, count: int) -> Floats:
 
 
 def integers_at(address: int, count: int) -> npt.NDArray[np.int64]:
-    """Return a view of int64 numbers in host memory. This address counts bytes, not floats."""
+    """Return a view of int64 values in host memory. This address counts bytes, not floats."""
     return np.frombuffer((ctypes.c_int64 * count).from_address(address), np.int64)  # type: ignore

@@ -1,4 +1,4 @@
-"""PARAMETER_ROWS, the table in which compiled code finds the addresses of all parameters' values and gradients."""
+"""PARAMETER_ROWS, the table from which compiled code reads the addresses of all parameters' values and gradients."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ WIDTH, GRADIENT, NEEDS = len(layout.PARAMETER), layout.PARAMETER.gradient, layou
 class Rows:
     """The table of parameters, which all threads share. PARAMETER in `dynet_kernels.layout` names its columns.
 
-    A parameter may have further rows, such as one for uses without a gradient. As an operand, a parameter is -1 minus
-    its row. `version` grows with each change of the table, `added` with each new row.
+    A parameter may have more than one row, such as a row for uses without a gradient. As an operand, a parameter is -1
+    minus its row. `version` grows with each change of the table, `added` with each new row.
     """
 
     def __init__(self) -> None:
         self.names: dict[int, str] = {}  # index of a row -> name of the parameter, for messages
-        self.largest = 0  # the size of the largest parameter that there has been
+        self.largest = 0  # the size of the largest parameter so far
         self.buffer = np.zeros(64 * WIDTH, np.int64)
         self.lock = new_lock()
         self.version = self.added = 0
-        # How many times parameters have been unfrozen. A graph that was planned before has no place for their
-        # gradients, so the engine computes it again if this number has changed.
+        # How many times parameters have been unfrozen. A graph that was planned earlier has no room for their
+        # gradients, so the engine computes the graph again if this number has changed.
         self.trained_again = 0
-        # Rows that no parameter and no graph uses any more, for `add` to use again. Finalizers append them without
-        # taking the lock, because it may be held when they run.
+        # Rows that no parameter or graph uses any more, for reuse by `add`. Finalizers append them without the lock,
+        # because it may be held when they run.
         self.given_back: deque[int] = deque()
         self.free: list[int] = []
 
@@ -64,7 +64,7 @@ class Rows:
         return self.buffer[index * WIDTH : (index + 1) * WIDTH]
 
     def set_needs(self, index: int, needs: bool, gradient: int) -> None:
-        """Set whether backward passes add the parameter's gradient to the numbers from the address `gradient` on."""
+        """Set whether backward passes compute the parameter's gradient, and the address at which it starts."""
         with self.lock:
             row = self._row(index)
             if row[GRADIENT] == gradient and row[NEEDS] == needs:
@@ -88,7 +88,7 @@ IN_USE.append(lambda: "parameters had been made" if PARAMETER_ROWS.names else ""
 
 
 class Identity:
-    """The rows of PARAMETER_ROWS and the Dims that belong to one parameter and to no other."""
+    """The rows of PARAMETER_ROWS and the Dims that belong to one parameter."""
 
     __slots__ = ("dims", "rows")
 
@@ -107,15 +107,12 @@ class Identity:
 
 
 class Retired(Identity):
-    """The rows and Dims of a deleted parameter.
-
-    Graphs that may still use them keep this object alive. When it is deleted, other parameters may get them.
-    """
+    """The rows and Dims of a deleted parameter, for reuse once no graph keeps this object alive any more."""
 
     __slots__ = ()
 
-    # Both lists are default arguments, which keeps them alive: when Python shuts down, it may clear the names in
-    # modules before it runs finalizers.
+    # Both lists are default arguments, because a Python that shuts down may clear the names in modules before it runs
+    # finalizers.
     def __del__(self, rows=PARAMETER_ROWS.given_back, dims=GIVEN_BACK):
         rows.extend(self.rows)
         dims.extend(self.dims)

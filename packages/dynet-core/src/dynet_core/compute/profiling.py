@@ -1,4 +1,4 @@
-"""The profiler: it times every kernel call and phase, and shows the times as a table and as a trace."""
+"""The profiler, which times every kernel call and phase, and shows the times as a table and as a trace."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from ..recorder import next_generation
 from .device import compiled
 from .memory import integers_at
 
-LONGEST_TRACE = 200_000  # the most events that a trace has
+LONGEST_TRACE = 200_000  # a trace has at most this many events
 TRACE_FILE = "dynet-trace.json"
-CALLS = 5  # to measure the overhead of a call, this many calls that run nothing are timed; the shortest counts
+CALLS = 5  # the overhead of a call is the shortest time of this many calls that run nothing
 
 
 @dataclass
 class Line:
-    """A line of the table: how often a kernel or phase ran, and the sums of its columns and seconds."""
+    """A line of the table: how often a kernel or phase ran, and its total columns and seconds."""
 
     calls: int = 0
     columns: int = 0
@@ -75,12 +75,12 @@ class Profile:
         Profile._running = None
 
     def _set_watched(self, watched: bool) -> None:
-        """Set whether Python must start all passes, to time them. Otherwise compiled code may start them, too."""
+        """Set whether Python must start all passes, to time them. Otherwise compiled code may start passes itself."""
         self._machine.is_watched = watched
         next_generation()
 
     def _timed(self, phase: str, plan: Callable) -> Callable:
-        """Return a function that plans a pass or an update, runs its kernel calls one by one, and times all of this."""
+        """Return a function that plans a pass or an update, runs its kernel calls one by one, and times everything."""
 
         def call(context: int, *arguments) -> int:
             with self._lock:
@@ -150,10 +150,7 @@ class Profile:
         return "\n".join(lines)
 
     def save(self, fname: str | os.PathLike[str]) -> None:
-        """Write the trace to the file `fname`, as JSON for the viewers of Chrome (`chrome://tracing`) and Perfetto.
-
-        Only the first 200,000 events are in it.
-        """
+        """Write the trace, at most the first 200,000 events, to a file, as JSON for `chrome://tracing` and Perfetto."""
         Path(fname).write_text(json.dumps({"traceEvents": self.events, "displayTimeUnit": "ns"}))
 
 
@@ -166,8 +163,8 @@ def profile() -> Profile:
     """Return a context manager that times the kernels and phases that run in its `with` block.
 
     There are two phases, planning and running, for each of these: forward passes, backward passes, norms of gradients,
-    and updates. The rest of the time, as for recording graphs, is the phase "Python". `--dynet-profiling 1` profiles
-    the whole program: at its end, the table is printed to stderr, and the trace is written to `dynet-trace.json`.
+    and updates. All other time, such as for recording graphs, is the phase "Python". `--dynet-profiling 1` profiles the
+    whole program: at its end, the table is printed to stderr, and the trace is written to `dynet-trace.json`.
 
     >>> with profile() as times:
     ...     _ = dy.tanh(dy.inputVector([1, 2])).value()
@@ -182,7 +179,7 @@ def profile() -> Profile:
 
 
 def profile_program() -> None:
-    """Profile from now on, and report at the end of the program."""
+    """Start profiling, and report when the program exits."""
     if Profile._running is None:
         running = Profile().__enter__()
         atexit.register(_report, running, os.getpid())

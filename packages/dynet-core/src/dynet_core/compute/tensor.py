@@ -1,4 +1,4 @@
-"""`Tensor`: a copy of an expression's value, which outlives the graph."""
+"""`Tensor`: a copy of an expression's value that outlives the graph."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from .memory import GpuBlock
 class Tensor:
     """A copy of an expression's value, made by `Expression.tensor_value`.
 
-    `numpy.asarray(t)` and DLPack (`torch.from_dlpack(t)`) give access to the memory of a tensor `t`, without a copy.
-    numpy gets a copy only if the tensor is on a GPU.
+    `numpy.asarray(t)` and DLPack (`torch.from_dlpack(t)`) share the memory of a tensor `t`; for a tensor on a GPU,
+    numpy gets a copy.
 
     Args:
         array: the values, in the shape of the expression; a batch larger than 1 is the last axis.
-        dims: how many axes of the array are dimensions. The batch is not counted.
+        dims: how many axes of the array are dimensions, not counting the batch.
 
     >>> t = dy.inputTensor([[1, 5, 2], [7, 0, 3]]).tensor_value()
     >>> t.argmax(dim=1).as_numpy()
@@ -50,7 +50,7 @@ class Tensor:
         """Return a copy of the values as a numpy array on the host.
 
         Args:
-            dtype: the type of the array's numbers; by default float64, or int64 for indices.
+            dtype: the type of the array's elements; by default float64, or int64 for indices.
         """
         values = self._values()
         usual = np.float64 if values.dtype == np.float32 else np.int64
@@ -103,7 +103,7 @@ class Tensor:
         return self._like(np.take_along_axis(self._array, indices, dim)), self._like(indices)
 
     def categorical_sample_log_prob(self, dim: int = 0, num: int = 1) -> Tensor:
-        """Draw random indices along a dimension. The values along it are the logarithms of the indices' probabilities.
+        """Draw random indices along a dimension. The values are the logarithms of the indices' probabilities.
 
         The random numbers depend on the same seed as dropout; see `reset_random_seed`.
 
@@ -123,16 +123,16 @@ class Tensor:
         if not (logs < np.inf).all() or (logs.max(-1) == -np.inf).any():
             raise ArgumentError(f"categorical_sample_log_prob: {self!r} holds no logarithms of probabilities")
         random = np.random.Generator(np.random.Philox(int.from_bytes(noise.next_key(), "little")))
-        # The Gumbel-max trick: the index of the largest sum of a logarithm and Gumbel noise is such a random draw.
+        # The Gumbel-max trick: the index of the largest sum of a logarithm and Gumbel noise has this distribution.
         shape = (*logs.shape[:-2], num, logs.shape[-1])
         return self._like(np.moveaxis((logs + random.gumbel(size=shape)).argmax(-1), -1, dim))
 
     def _values(self) -> npt.NDArray[Any]:
-        """Return the values as an array on the host. The caller must not change it."""
+        """Return the values as an array on the host, which the caller must not change."""
         return self._array
 
     def _like(self, array: npt.NDArray[Any]) -> Tensor:
-        """Return a tensor with the values of `array`, on the same device and with as many dimensions."""
+        """Return a tensor with the values of `array`, on the same device and with the same number of dimensions."""
         return Tensor(array, self._dims)
 
     def _axes(self) -> tuple[int, ...]:
@@ -172,10 +172,10 @@ KERNELS.add("falling_order", FallingOrder())
 
 
 class GpuTensor(Tensor):
-    """A tensor on a GPU. numpy gets a copy of it on the host; DLPack gives other libraries its memory.
+    """A tensor on a GPU. numpy gets a copy on the host; DLPack shares the memory with other libraries.
 
     The block has float32 or int64 values, column-major, the batch last; an int64 takes the room of two floats. `dims`
-    is the number of axes without the batch.
+    is the number of axes, not counting the batch.
     """
 
     __slots__ = ("_block", "_integers", "_shape")
@@ -191,14 +191,14 @@ class GpuTensor(Tensor):
         """Return the largest values and their indices; see `Tensor.topk`."""
         dim, num = self._checked_topk(dim, num)
         if self._integers:
-            host = Tensor(self._values(), self._dims)  # the kernels do not handle integers, so numpy does it
+            host = Tensor(self._values(), self._dims)  # the kernels do not handle integers
             values, indices = host.topk(dim, num)
             return self._like(values._values()), self._like(indices._values())
         size = self._shape[dim]
         inner, outer = math.prod(self._shape[:dim]), math.prod(self._shape[dim + 1 :])
         columns = inner * outer
         tape, source = Tape(self._block.gpu), self._block
-        if inner > 1:  # the kernel compares adjacent numbers, so make those along `dim` adjacent by a copy
+        if inner > 1:  # the kernel compares adjacent values, so make the values along `dim` adjacent by a copy
             source = tape.scratch(columns * size)
             tape.copy(source, self._block, [(size, 1, inner), (inner, size, 1), (outer, inner * size, inner * size)])
         results = [tape.scratch(columns * num) for _ in range(2)]  # values, and indices
@@ -212,7 +212,7 @@ class GpuTensor(Tensor):
             tape.add("falling_order", (num, 0, 1, 2, 3), lists)
             results = ordered
         values = GpuBlock(self._block.gpu, columns * num)
-        # The kernels write 32-bit indices, in the room of one float. Each becomes the lower half of a zeroed int64.
+        # The kernels write 32-bit indices. Each becomes the lower half of a zeroed int64.
         indices = GpuBlock(self._block.gpu, 2 * columns * num, zero=True)
         back = [(num, inner, 1), (inner, 1, num), (outer, inner * num, inner * num)]
         tape.copy(values, results[0], back)
@@ -264,9 +264,9 @@ class Tape:
         return self._blocks[-1]
 
     def add(self, kernel: str, parameters: Sequence[int], lists: Sequence[np.ndarray]) -> None:
-        """Append a kernel call. `lists` has, for each array, the addresses at which its columns start.
+        """Append a kernel call. `lists` has, for each array, the addresses of its columns.
 
-        `parameters` are sizes, and for each array its place in `lists`.
+        `parameters` are sizes, followed by each array's index in `lists`.
         """
         base = sum(len(each) for each in self._lists)
         self._rows += [KERNELS.opcode(kernel), base, len(lists[0]), len(self._table), 0, 0]
@@ -274,7 +274,7 @@ class Tape:
         self._lists += lists
 
     def copy(self, target: GpuBlock, source: GpuBlock, loops: list[tuple[int, int, int]]) -> None:
-        """Append a copy in up to four loops of (count, target stride, source stride) in floats, the innermost first."""
+        """Append a copy in up to four loops (count, target stride, source stride in floats), innermost first."""
         loops = [*loops, *[(1, 0, 0)] * (4 - len(loops))]
         lists = [np.array([block.address]) for block in (target, source)]
         self.add("copy", (0, 1, *itertools.chain(*zip(*loops))), lists)
@@ -313,7 +313,7 @@ class _DLTensor(ctypes.Structure):
 
 
 class _DLManagedTensor(ctypes.Structure):
-    """DLPack's DLManagedTensor: a DLTensor and the function that releases its memory."""
+    """DLPack's DLManagedTensor: a DLTensor, and the function that releases its memory."""
 
     _fields_ = [("tensor", _DLTensor), ("context", ctypes.c_void_p), ("deleter", ctypes.c_void_p)]
 
@@ -330,10 +330,10 @@ def _delete(managed) -> None:
 
 @ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 def _delete_unused(capsule) -> None:
-    """Release the memory of a capsule that is being destroyed, unless another library has taken it over.
+    """Release the memory of a capsule that is being destroyed, unless another library has taken ownership.
 
-    That library has renamed the capsule, and calls `_delete` when it has finished. The capsule comes as an address: a
-    Python reference to an object that is being destroyed would destroy it a second time.
+    That library has renamed the capsule, and will call `_delete`. The argument is an address, because a Python
+    reference to an object that is being destroyed would destroy it a second time.
     """
     if _is_valid(capsule, CAPSULE):
         _delete(ctypes.cast(_pointer(capsule, CAPSULE), ctypes.POINTER(_DLManagedTensor)))
@@ -348,8 +348,8 @@ _is_valid.restype, _is_valid.argtypes = ctypes.c_int, [ctypes.c_void_p, ctypes.c
 
 
 def capsule(block: GpuBlock, shape: tuple[int, ...], strides: tuple[int, ...], int64: bool = False):
-    """Return a DLPack capsule for a tensor that fills a block. It keeps the block alive. Strides count elements."""
-    block.gpu.synchronize()  # wait for pending work: the library that reads the memory uses other CUDA streams
+    """Return a DLPack capsule for a tensor that fills a block. It keeps the block alive. Strides are in elements."""
+    block.gpu.synchronize()  # wait for pending work, because the other library uses other CUDA streams
     count = len(shape)
     integers = ctypes.c_int64 * count
     both = integers(*shape), integers(*strides)

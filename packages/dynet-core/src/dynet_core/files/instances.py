@@ -1,6 +1,6 @@
-"""Make objects of users' classes from a pickle, without running code of these classes.
+"""Make the objects of a pickle, plain data and objects of users' classes, without running code of these classes.
 
-The caller, `names`, first checks that the user has allowed the class.
+The caller, `names`, first checks that the class is allowed.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ Maker = Callable[[type, tuple, Limits], Any]
 
 
 def checked(arguments: Any, *kinds: tuple[type, ...], least: int = 0) -> tuple:
-    """Return the arguments that a pickle passes in a call, or raise ValueError.
+    """Check and return the arguments of a call in a pickle, or raise ValueError.
 
-    There must be at least `least` of them. `kinds` has the types that each may have; derived classes are refused.
+    There must be at least `least` arguments. `kinds` has the types allowed for each; derived classes are refused.
     """
     if type(arguments) is tuple and least <= len(arguments) <= len(kinds):
         if all(type(argument) in types for argument, types in zip(arguments, kinds)):
@@ -35,39 +35,39 @@ def checked(arguments: Any, *kinds: tuple[type, ...], least: int = 0) -> tuple:
 
 
 def set_items(target: Any, pairs: Iterable[tuple], limits: Limits) -> None:
-    """Put pairs into a dict, by the built-in methods even if its class overrides them."""
+    """Put pairs into a dict with the built-in method, even if its class overrides it."""
     put = OrderedDict.__setitem__ if is_a(target, OrderedDict) else dict.__setitem__
     for key, value in pairs:
         put(target, limits.key(key, target), value)
 
 
 def add_items(target: set, items: Iterable, limits: Limits) -> None:
-    """Put items into a set, by the built-in methods even if its class overrides them."""
+    """Put items into a set with the built-in method, even if its class overrides it."""
     for item in items:
         set.add(target, limits.key(item, target))
 
 
 def _content(arguments: Any, limits: Limits, *kinds: type, default: Any = (), least: int = 0) -> Any:
-    """Return the one argument of a call, whose type is one of `kinds`, or `default`. Count its items."""
+    """Return the only argument of a call, whose type is in `kinds`, or `default`. Count its items."""
     (content,) = checked(arguments, kinds, least=least) or (default,)
     limits.copy(len(content))
     return content
 
 
 def _holding(base: type, default: Any = (), least: int = 0) -> Maker:
-    """Return a maker for `base` from one object of it."""
+    """Return a maker for `base` from one argument of this type."""
     return lambda cls, arguments, limits: base.__new__(
         cls, _content(arguments, limits, base, default=default, least=least)
     )
 
 
 def _same(base: type) -> Maker:
-    """Return a maker for int or float from one object of it."""
+    """Return a maker for int or float from one argument of this type."""
     return lambda cls, arguments, limits: base.__new__(cls, *checked(arguments, (base,), least=1))
 
 
 def _filled(base: type, fill: Callable[[Any, Any, Limits], None], *kinds: type) -> Maker:
-    """Return a maker for `base` that fills an empty object with the items of the argument, which is one of `kinds`."""
+    """Return a maker for `base` that fills an empty object with the items of the argument, whose type is in `kinds`."""
 
     def make(cls: type, arguments: tuple, limits: Limits) -> Any:
         made = base.__new__(cls)  # type: ignore[reportCallIssue]
@@ -108,7 +108,7 @@ def _frozenset(cls: type, arguments: tuple, limits: Limits) -> Any:
 
 
 def _byte_array(cls: type, arguments: tuple, limits: Limits) -> Any:
-    """Make a bytearray of nothing, of bytes, or of a string and an encoding as for `encoded`."""
+    """Make a bytearray from no arguments, from bytes, or from a string and an encoding as in `encoded`."""
     if len(arguments) == 2:
         arguments = (encoded(arguments, limits),)
     made = bytearray.__new__(cls)
@@ -117,7 +117,7 @@ def _byte_array(cls: type, arguments: tuple, limits: Limits) -> Any:
 
 
 def encoded(arguments: tuple, limits: Limits) -> bytes:
-    """Return the bytes that pickles of protocols 0, 1 and 2 store as a string, one character each, and "latin1"."""
+    """Return bytes that pickles of protocols 0, 1 and 2 store as a string, one character per byte, and "latin1"."""
     text, encoding = checked(arguments, (str,), (str,), least=2)
     if encoding not in ("latin1", "latin-1"):
         raise ValueError(f"bytes as {encoding!r:.40}")
@@ -126,7 +126,7 @@ def encoded(arguments: tuple, limits: Limits) -> bytes:
 
 
 def _of_whole_numbers(base: type) -> Maker:
-    """Return a maker for range or slice, from three ints or None."""
+    """Return a maker for range or slice from three arguments, ints or None."""
     whole = (int, type(None))
     return lambda cls, arguments, limits: base(*checked(arguments, whole, whole, whole, least=3))
 
@@ -150,7 +150,7 @@ _MOST = 2**32  # the largest product of an array's dimensions, where a dimension
 
 
 def dtype(arguments: Any, limits: Limits) -> np.dtype:
-    """Return a new dtype in this machine's byte order. `set_dtype` may change it: nothing else refers to it."""
+    """Return a new dtype in this machine's byte order. `set_dtype` may change it, because nothing else refers to it."""
     text, _, _ = checked(arguments, (str,), _WHOLE, _WHOLE, least=3)
     if not _TEXT.fullmatch(text):
         raise ValueError(f"a dtype {text!r:.40}, which is not a plain one")
@@ -190,7 +190,7 @@ def array(arguments: Any, limits: Limits) -> np.ndarray:
 
 
 def set_array(made: np.ndarray, state: Any, limits: Limits) -> None:
-    """Set the shape, dtype and content of an array. Its objects may be numbers, strings, bytes and None."""
+    """Set the shape, dtype and content of an array. An array of objects may hold numbers, strings, bytes and None."""
     if type(state) is not tuple or len(state) != 5:
         raise ValueError("the state of an array that is not a plain one")
     _, shape, kind, fortran, content = state
@@ -206,9 +206,9 @@ def set_array(made: np.ndarray, state: Any, limits: Limits) -> None:
 
 
 def buffered(arguments: Any, limits: Limits) -> np.ndarray:
-    """Return the array that pickles of protocol 5 make by `_frombuffer(content, dtype, shape, order)`.
+    """Return the array that pickles of protocol 5 make with `_frombuffer(content, dtype, shape, order)`.
 
-    If the order is "K", the order of the axes follows.
+    If `order` is "K", a further argument is the order of the axes.
     """
     content, kind, shape, *rest = arguments
     order, axes, *_ = *checked(tuple(rest), (str,), (tuple, *_NONE), least=1), None
@@ -238,7 +238,7 @@ def _checked_shape(shape: Any, kind: Any) -> int:
 
 
 _BUILT_IN = {id(base) for base in (*MAKERS, None)}  # ids, because metaclasses may define how classes are compared
-# What sets the fields of a dataclass with `frozen=True, slots=True`, of which the state is a list
+# The method that sets the fields of a dataclass with `frozen=True, slots=True`. The state of such an object is a list.
 _SET_FIELDS = vars(dataclasses.make_dataclass("_", ["a"], frozen=True, slots=True))["__setstate__"]
 OF_THEIR_OWN = (
     "__reduce__", "__reduce_ex__", "__setstate__", "__getnewargs__", "__getnewargs_ex__", "__new__", "__del__",
@@ -248,9 +248,9 @@ be made or deleted without running code of the class, so they are refused."""
 
 
 def static(cls: type, name: str) -> tuple[Any, Any]:
-    """Look up an attribute of a class, without running code of descriptors or metaclasses as `getattr` does.
+    """Look up an attribute of a class without running code of descriptors or metaclasses, unlike `getattr`.
 
-    Return the class that defines it, and what is stored there; (None, None) if there is none.
+    Return the class that defines it, and the object stored there; (None, None) if there is no such attribute.
     """
     for base in named(cls, "__mro__"):
         if name in named(base, "__dict__"):
@@ -273,7 +273,7 @@ def reason_against(cls: type) -> str:
 
 
 def has_own_hash(cls: type) -> bool:
-    """Return whether hashing or comparing objects of a class, or asking for their names, runs code of the class."""
+    """Return whether hashing or comparing objects of a class, or reading their names, runs code of the class."""
     owners = {id(static(cls, name)[0]) for name in ("__hash__", "__eq__", "__getattribute__", "__name__")}
     return not owners <= {*_BUILT_IN, id(type), id(enum.Enum)}
 
@@ -281,14 +281,14 @@ def has_own_hash(cls: type) -> bool:
 def made(cls: type, arguments: Any, limits: Limits) -> Any:
     """Make an object of a class for which `reason_against` returns ""; for an `Enum`, return the existing member.
 
-    `arguments` are those that the pickle passes to the class; for an `Enum`, the value of the member.
+    `arguments` are the arguments in the pickle; for an `Enum`, the value of the member.
     """
     if issubclass(cls, enum.Enum):
-        limits.visit(arguments)  # the file may have objects whose classes compare them
+        limits.visit(arguments)  # the file may have objects whose classes define comparisons
         (value,) = arguments
         for member in static(cls, "_member_map_")[1].values():
-            its = object.__getattribute__(member, "_value_")  # not `member._value_`: the class may define this method
-            # Objects of further classes in it would compare themselves with the file's data.
+            its = object.__getattribute__(member, "_value_")  # the class may define `__getattribute__`
+            # `==` would call code of any other classes in the value, and pass it data from the file.
             if type(its) is type(value) and kinds(its) <= kinds(value) and its == value:
                 return member
         raise ValueError(f"{cls.__name__} has no member of this value")
@@ -309,8 +309,8 @@ def base_of(cls: type) -> type:
 def set_state(target: Any, state: Any, limits: Limits) -> None:
     """Set the attributes and slots of an object that `made` has returned.
 
-    `state` is a dict of attributes; for a class with `__slots__`, a pair of it (or None) and a dict of slots; for a
-    frozen dataclass with slots, the list of its fields' values. Any other raises ValueError.
+    `state` is a dict of attributes; for a class with `__slots__`, a pair: this dict (or None) and a dict of slots; for
+    a frozen dataclass with slots, a list of the fields' values. Any other state raises ValueError.
     """
     if type(state) is list and static(type(target), "__setstate__")[1] is _SET_FIELDS:
         described: Any = types.SimpleNamespace(__dataclass_fields__=static(type(target), "__dataclass_fields__")[1])
@@ -319,7 +319,7 @@ def set_state(target: Any, state: Any, limits: Limits) -> None:
     for content in (attributes, slots):
         if content is not None and (type(content) is not dict or not all(type(name) is str for name in content)):
             raise ValueError(f"the state of a {type(target).__name__} is not a dict of attributes")
-    # The pickle may still change the dicts in `state`, but not what the object has got from them.
+    # The pickle may still change the dicts in `state`, but not the attributes that were copied from them.
     limits.state(target, [value for part in (attributes, slots) if type(part) is dict for value in part.values()])
     if attributes:
         _, descriptor = static(type(target), "__dict__")

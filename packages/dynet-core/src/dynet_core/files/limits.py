@@ -1,6 +1,6 @@
 """Limits on the time and memory for reading a pickle, which grow with its size.
 
-Without them, a small file made by an attacker could keep the reader busy without end, or fill the memory.
+Without them, a small malicious file could keep the reader busy forever, or use up all memory.
 """
 
 from __future__ import annotations
@@ -13,20 +13,17 @@ from typing import Any
 ATOMS = frozenset({str, int, float, bool, bytes, type(None), complex})  # types whose values contain no other objects
 # The most levels of nesting of a value, and of a key. Python can pickle about 1000.
 DEEPEST, DEEPEST_KEY = 2000, 500
-MOST_ALIKE = 1000  # the most keys of one container with the same hash: finding a key may compare it with all of these
+MOST_ALIKE = 1000  # at most this many keys of a container may have the same hash; a search may compare all of them
 _OWN_HASH = 2**61 - 1  # ints below this are their own hashes; an attacker can choose larger ones with equal hashes
 
 
 def is_a(value: Any, *kinds: type) -> bool:
-    """Return whether a value's class derives from one of `kinds`.
-
-    `isinstance` may run code of the class: it reads `value.__class__`, which can be a property.
-    """
+    """Like `isinstance`, but without reading `value.__class__`, which may be a property and run code of the class."""
     return issubclass(type(value), kinds)
 
 
 def named(cls: type, attribute: str) -> Any:
-    """Return an attribute that every class has, without running code. A name that is no `str` becomes ""."""
+    """Return an attribute that every class has, without running code; "" if it has an unexpected type."""
     value = vars(type)[attribute].__get__(cls)
     return value if type(value) in (str, tuple, MappingProxyType) else ""
 
@@ -34,8 +31,8 @@ def named(cls: type, attribute: str) -> Any:
 class Limits:
     """Counts the work of making the values in a file of `size` bytes, and raises ValueError if it is too much.
 
-    A pickle needs only two bytes to refer to an object again. That costs little while the object is only shared, but
-    much if it is copied each time, hashed, or visited by every path, as `repr` does.
+    A pickle needs only two bytes to refer to an object again. This is cheap if the object is just shared, but expensive
+    if it is copied or hashed each time, or visited along every path, as by `repr`.
     """
 
     def __init__(self, size: int):
@@ -45,7 +42,7 @@ class Limits:
         # id.
         self._states: dict[int, tuple[Any, list]] = {}  # an object of a user's class, and the values of its attributes
         self._hashes: dict[int, tuple[Any, Counter]] = {}  # a container, and how many of its keys have each hash
-        # The `id` of a class whose objects must not be hashed or compared -> what is called where one would be.
+        # `id` of a class whose objects must not be hashed or compared -> function to call before this raises an error.
         self.no_keys: dict[int, Callable[[], Any]] = {}
 
     def copy(self, count: int) -> None:
@@ -55,15 +52,12 @@ class Limits:
             raise ValueError("it copies the same data again and again")
 
     def state(self, made: Any, values: list) -> None:
-        """Remember an object's attributes, which its hash may visit. The list must not change afterwards."""
+        """Remember the values of an object's attributes, which its hash may visit. The list must not change later."""
         self.copy(len(values))
         self._states[id(made)] = made, values
 
     def key(self, value: Any, container: Any) -> Any:
-        """Check the cost of hashing what becomes a key of a dict or an element of a set. Return it.
-
-        Tuples and large ints do not store their hash, so it is computed again each time.
-        """
+        """Check the cost of hashing a new key or element, and return it. Tuples and large ints do not cache hashes."""
         kind = type(value)
         if kind is str or kind is int and -_OWN_HASH < value < _OWN_HASH or kind is bytes or kind is float:
             return value
@@ -75,7 +69,7 @@ class Limits:
         return value
 
     def visit(self, value: Any) -> None:
-        """Check all that is hashed or compared if a value is."""
+        """Check everything that is hashed or compared if a value is."""
         left = [(value, 0)]
         while left:
             item, depth = left.pop()
@@ -90,11 +84,11 @@ class Limits:
                 left.append((self._states[id(item)][1], depth + 1))
 
     def check_paths(self, values: Iterable[Any], without: type, refuse: Callable[[Any], None]) -> None:
-        """Raise ValueError if a value has too many paths, or too long ones. Call `refuse` with objects of `without`.
+        """Raise ValueError if `values` have too many or too long paths. Call `refuse` with objects of type `without`.
 
         A path leads from a value through nested containers to one item. Functions such as `repr` follow all paths, so a
-        shared container counts once for each. The attributes that `state` has collected are checked, too. Afterwards
-        they and the counts of hashes are forgotten, so that the next pickle starts afresh.
+        shared container counts once for each path. The attributes that `state` has collected are also checked, and are
+        then cleared for the next pickle, like the counts of hashes.
         """
         for root in (*values, *[state for _, state in self._states.values()]):
             above, left = {0}, [(0, iter([root]))]
@@ -128,7 +122,7 @@ def kinds(value: Any) -> set[int]:
 
 
 def _held(value: Any) -> Iterator:
-    """Yield the items of a container, for a dict its keys and values."""
+    """Yield the items of a container; for a dict, its keys and values."""
     if is_a(value, dict):
         return (part for pair in dict.items(value) for part in pair)
     bases = (list, tuple, set, frozenset, deque)

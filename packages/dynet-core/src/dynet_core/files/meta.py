@@ -25,10 +25,10 @@ from .names import Function, Names, Refused, explanation, is_builder, is_listabl
 
 
 class PickleReader:
-    """Reads one pickle. `stack` has the values since the last mark, `below` the stacks before each mark.
+    """Reads one pickle. `stack` has the values since the last mark; `below` has the stacks before each mark.
 
-    The opcode MARK begins the items of a container: it appends `stack` to `below` and starts an empty one. `memo` has
-    the values that the pickle uses again, by the numbers that it gives them.
+    The opcode MARK begins the items of a container: it appends `stack` to `below` and starts an empty stack. `memo` has
+    the values that the pickle uses again, by number.
     """
 
     def __init__(self, names: Names):
@@ -56,7 +56,7 @@ class PickleReader:
         return values
 
     def to_mark(self) -> list:
-        """Pop all values since the last mark and return them. Remove the mark."""
+        """Remove the last mark and all values after it. Return these values."""
         values, self.stack = self.stack, self.below.pop()
         return values
 
@@ -88,12 +88,12 @@ def _constant(make: Callable[[], Any]) -> Perform:
 
 
 def _of_top(count: int) -> Perform:
-    """Return the opcode that replaces the last `count` values by a tuple of them."""
+    """Return the opcode that replaces the last `count` values with a tuple of them."""
     return lambda reader, _: reader.stack.append(tuple(reader.top(count)))
 
 
 def _of_marked(make: Callable[[PickleReader, list], Any]) -> Perform:
-    """Return the opcode that replaces all values since the last mark by the result of `make`."""
+    """Return the opcode that replaces all values since the last mark with the result of `make`."""
 
     def perform(reader: PickleReader, argument: None) -> None:
         values = reader.to_mark()
@@ -196,15 +196,15 @@ OPCODES: dict[str, Perform] = {
 
 
 PACKAGES = ("dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim")  # the packages of this library
-# Unlike the pickler in C, this one has methods to override.
+# Unlike the C pickler, the Python pickler has methods to override.
 _PythonPickler: Any = pickle._Pickler  # type: ignore[attr-defined]
 
 
 def dumps(value: Any) -> tuple[bytes, dict[str, type]]:
-    """Return the pickle of a value, and a dict from the name of what it calls to the class of what the call makes.
+    """Return the pickle of a value, and a dict: name of a class or function that it calls -> class of the result.
 
-    If the value contains an object of the library, such as a parameter, raise ArgumentTypeError. Errors of methods of
-    objects in the value are passed on.
+    Raise ArgumentTypeError if the value contains an object of the library, such as a parameter. Errors raised by
+    methods of objects in the value are passed on.
     """
     try:
         return _Pickler.dumps(value)
@@ -229,7 +229,7 @@ class _Pickler(_PythonPickler):
         return stream.getvalue(), pickler.makers
 
     def save_global(self, obj: Any, name: str | None = None) -> None:
-        """Write a class or function as its full name; for one of this library, as the name that DyNet gives it."""
+        """Write the full name of a class or function; for one from this library, the name in the original DyNet."""
         module, known = getattr(obj, "__module__", None) or "", name or getattr(obj, "__qualname__", "")
         if module.partition(".")[0] in PACKAGES and ours(known) is obj:
             known = obj._dynet_name() if hasattr(obj, "_dynet_name") else known
@@ -261,8 +261,8 @@ class _Pickler(_PythonPickler):
 class Saved:
     """The description of one saved object.
 
-    `kind` is "Parameters", "LookupParameters" or a class; `name` is that of the parameter, or of the object's
-    collection; from `spec`, `kind.from_spec` makes the object again.
+    `kind` is "Parameters", "LookupParameters" or a class. `name` is the name of the parameter, or of the object's
+    collection. `kind.from_spec` recreates the object from `spec`.
     """
 
     kind: str | type
@@ -271,10 +271,10 @@ class Saved:
 
 
 def write_record(file: BinaryIO, record: Saved, allow: Mapping[str, Any], own: bool = False) -> str:
-    """Write the description of one object; `allow` and `own` are as for `read_records`.
+    """Write the description of one object. `allow` and `own` are as for `read_records`.
 
-    Return "" if that accepts it; otherwise what it asks for, or why it refuses the object in any case. Raise
-    ArgumentTypeError if the spec cannot be pickled.
+    Return "" if `read_records` accepts the object; otherwise, a message that says what the user must allow, or why the
+    object is always refused. Raise ArgumentTypeError if the spec cannot be pickled.
     """
     if isinstance(record.kind, str):
         file.write(dumps((record.kind, record.name))[0])
@@ -298,10 +298,10 @@ def write_record(file: BinaryIO, record: Saved, allow: Mapping[str, Any], own: b
 
 
 def read_records(content: bytes, path: str, allow: Mapping[str, Any], own: bool = False) -> list[Saved]:
-    """Read all descriptions of a `.meta` file.
+    """Read all descriptions in a `.meta` file.
 
-    `allow` maps names in the file to allowed classes; None stands for the class of that name in modules already
-    imported. `own` allows the program's own classes, too: see `modules.belongs`.
+    `allow` maps names in the file to allowed classes; None means the class with that name in a module already imported.
+    `own` also allows the program's own classes; see `names.belongs`.
     """
     stream, records, limits = io.BytesIO(content), [], Limits(len(content))
     while stream.tell() < len(content):
@@ -317,7 +317,7 @@ def read_records(content: bytes, path: str, allow: Mapping[str, Any], own: bool 
 
 
 def _value(stream: BinaryIO, names: Names) -> Any:
-    """Read the next pickle from `stream`. Damaged ones raise exceptions of any class."""
+    """Read the next pickle from `stream`. A damaged pickle may raise any exception."""
     try:
         value = PickleReader(names).read(stream)
         names.limits.check_paths([value, *names.fragile], Function, names.refuse_value)

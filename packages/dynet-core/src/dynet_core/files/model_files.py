@@ -1,4 +1,4 @@
-"""Write parameters to files and read them. The ending of the name decides: safetensors, or DyNet's text format."""
+"""Write and read files of parameters: safetensors or DyNet's text format, depending on the file name's extension."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ Path = str | os.PathLike[str]
 
 
 def save(tensors: Sequence[StoredTensor], path: Path, append: bool = False) -> None:
-    """Write parameters to a file. An old file is replaced in one step, after everything has been written.
+    """Write parameters to a file. An existing file is replaced in one step, after everything has been written.
 
-    If `append`, the parameters that are already in the file stay. If the file cannot be written, its old contents
-    remain.
+    `append` keeps the parameters that are already in the file. If the file cannot be written, it does not change.
     """
     path = checked_path("save", path)
     binary = _is_safetensors(path)
@@ -30,7 +29,7 @@ def save(tensors: Sequence[StoredTensor], path: Path, append: bool = False) -> N
 
 
 def write(file: BinaryIO, path: Path, tensors: Sequence[StoredTensor]) -> None:
-    """Write parameters to an open file. The ending of its final name, `path`, determines the format."""
+    """Write parameters to an open file. The extension of its final name, `path`, determines the format."""
     if _is_safetensors(path):
         safetensors_format.write(file, tensors)
     else:
@@ -44,8 +43,8 @@ def _is_safetensors(path: Path) -> bool:
 def opened(path: Path, named: Path | None = None, name: str = "load") -> Reader:
     """Open a file of parameters for reading.
 
-    `named` is the file's final name, which determines the format, if `path` is a temporary one. `name` is the calling
-    function, for messages. A damaged file raises FileFormatError.
+    If `path` is a temporary name, `named` is the file's final name, which determines the format. `name` is the calling
+    function, for messages. Raise FileFormatError if the file is damaged.
     """
     path = checked_path(name, path)
     binary = _is_safetensors(named or path)
@@ -63,7 +62,7 @@ def load_all(path: Path) -> list[StoredTensor]:
 
 
 def load_one(path: Path, lookup: bool, name: str, dims: tuple[int, ...] | None = None) -> StoredTensor:
-    """Read one parameter of a file. Refuse other dimensions than `dims`, unless that is None."""
+    """Read one parameter from a file. If `dims` is given, refuse any other dimensions."""
     with opened(path, name="populate") as reader:
         entry = reader.named(lookup, name)
         if dims is not None and (problem := entry.problem(dims)):
@@ -72,9 +71,6 @@ def load_one(path: Path, lookup: bool, name: str, dims: tuple[int, ...] | None =
 
 
 def load_matching(path: Path, key: str, expected: Expected) -> list[StoredTensor]:
-    """Read the parameters of the collection `key` of a file ("": all), in the order of `expected`.
-
-    They are matched by order, not by name.
-    """
+    """Read the parameters of the collection `key` in a file ("": all), matched by order as in `Reader.matching`."""
     with opened(path, name="populate") as reader:
         return [reader.read(entry) for entry in reader.matching(key, expected)]

@@ -1,8 +1,8 @@
 """Find what the names in a `.meta` file refer to, and refuse those that the user does not allow.
 
-Allowed are plain data types of Python and numpy, classes and operations of this library, classes that the user allows,
-and objects of classes that belong to the one whose `from_spec` takes them. Nothing is imported, and nothing found by a
-name is called: `plain_data`, `numpy_data` and `instances` make the objects.
+These are allowed: plain data types of Python and numpy, classes and operations of this library, classes that the user
+allows, and objects of classes that belong to the class whose `from_spec` gets them. Nothing is imported, and nothing
+found by name is called: the functions in `instances` make the objects.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _STANDARD += tuple(os.path.join(os.path.realpath(path), "") for path in _STANDAR
 
 
 def imported(module: str, name: str) -> Any:
-    """Return what an imported module has under a name such as "Class.Inner", without running code of it, or None."""
+    """Return the object with a name such as "Class.Inner" in an imported module, or None. Run no code of the module."""
     value: Any = sys.modules.get(module)
     for part in name.split("."):
         if not is_a(value, types.ModuleType, type):
@@ -46,7 +46,7 @@ def imported(module: str, name: str) -> Any:
 def belongs(cls: type, other: type) -> bool:
     """Return whether `cls` is beside `other` and does not derive from a class of this library.
 
-    Forged attributes of an object that does could be addresses.
+    Objects of this library's classes may hold memory addresses as attributes, which a file could forge.
     """
     ours = any(named(base, "__module__").partition(".")[0] in LIBRARY for base in named(cls, "__mro__"))
     return not ours and beside(cls, other)
@@ -55,7 +55,7 @@ def belongs(cls: type, other: type) -> bool:
 def beside(cls: type, other: type) -> bool:
     """Return whether two classes are defined in the same module, folder or folder of a top-level package.
 
-    Installed packages and the standard library have no classes that are beside others.
+    Classes of installed packages and of the standard library are not beside any class.
     """
     (module, folders), (its_module, its_folders) = _home(cls), _home(other)
     return module is not None and its_module is not None and (module is its_module or bool(folders & its_folders))
@@ -64,8 +64,8 @@ def beside(cls: type, other: type) -> bool:
 def _home(cls: type) -> tuple[Any, set[str]]:
     """Return a class's module, and the folders of its file and of its top-level package.
 
-    The module is None if it is installed, or does not have the class. There are no folders where a folder may mix the
-    program with what is installed, as in archives.
+    The module is None if it is installed, or does not have the class. There are no folders if the program may share
+    them with installed code, for example in archives.
     """
     name = named(cls, "__module__")
     if imported(name, named(cls, "__qualname__")) is not cls:
@@ -73,14 +73,14 @@ def _home(cls: type) -> tuple[Any, set[str]]:
     module = sys.modules[name]
     inside = object.__getattribute__(module, "__dict__")
     file = inside.get("__file__")
-    if type(file) is not str:  # a notebook's module or that of `python -c`, which has no spec, or a built-in one
+    if type(file) is not str:  # the module of a notebook or of `python -c`, which has no spec; or built in
         return (module if inside.get("__spec__") is None else None), set()
     real = os.path.realpath(file)
     if _is_installed(file) or _is_installed(real):
         return None, set()
     folder, package = os.path.dirname(real), inside.get("__package__") or ""
     inner = os.sep + package.replace(".", os.sep)
-    entry = folder.removesuffix(inner) if package else folder  # where Python has found the module or its package
+    entry = folder.removesuffix(inner) if package else folder  # where Python found the module or its package
     if not (os.path.isabs(file) and os.path.isfile(real) and os.path.isdir(entry)) or getattr(sys, "frozen", False):
         return module, set()
     if any(name.endswith((".dist-info", "EGG-INFO")) for name in os.listdir(entry)):
@@ -89,7 +89,7 @@ def _home(cls: type) -> tuple[Any, set[str]]:
 
 
 def is_foreign(module: str | None) -> bool:
-    """Return whether a module is installed, built-in, of the standard library or not imported."""
+    """Return whether a module is installed, built in, part of the standard library, or not imported."""
     inside = object.__getattribute__(sys.modules.get(module or "", types), "__dict__")
     file = inside.get("__file__") or ("" if inside.get("__spec__") is None else _STANDARD[0])
     return _is_installed(os.path.realpath(str(file))) or file in _STANDARD
@@ -99,25 +99,25 @@ def _is_installed(path: str) -> bool:
     return not {"site-packages", "dist-packages"}.isdisjoint(path.split(os.sep)) or path.startswith(_STANDARD)
 
 
-THEIRS = ("_dynet", "_gdynet", "dynet")  # modules that files, including the original DyNet's, name for these
-NAMESPACES = ("argparse.Namespace", "optparse.Values")  # every file may name them: their objects only hold attributes
+THEIRS = ("_dynet", "_gdynet", "dynet")  # names for this library's modules in files, including the original DyNet's
+NAMESPACES = ("argparse.Namespace", "optparse.Values")  # allowed in every file: their objects only hold attributes
 CLASS, FUNCTION = "is a class that you have not allowed", "is a function that you have not allowed"
 VALUE, KEY = CLASS + " as a value", CLASS + " as a key, which runs its __hash__ or __eq__"
 FOREIGN = "is a function that is not the program's own: do not trust a file with it unless you saved it yourself"
-ASKS = (CLASS, FUNCTION, VALUE, KEY)  # why something is refused that the user's `allow` permits
-CALLED = "would be called"  # a function, where a file would have an object made
+ASKS = (CLASS, FUNCTION, VALUE, KEY)  # reasons to refuse something that the user can allow
+CALLED = "would be called"  # for a function that a file would call to make an object
 
 Allow = Mapping[str, Any] | Iterable[Any]
-"""The user's argument `allow`: a list of classes and functions, or of their names; or a dict from the names that they
-have in files to the classes and functions."""
+"""The user's argument `allow`: a list of classes and functions, or of their names; or a dict from names in files to
+classes and functions."""
 
 
 @dataclass(frozen=True, eq=False)
 class Function:
-    """What is called instead of a function that pickles name, such as numpy's `_reconstruct`.
+    """Replaces a function that pickles call, such as numpy's `_reconstruct`.
 
-    `make(arguments, limits)` makes the object; `complete(made, state, limits)` sets its state, if it can have one.
-    `own` is a class of the program's own, of which a pickle may make objects, but which is no value.
+    `make(arguments, limits)` makes the object. `complete(made, state, limits)` sets its state, if it can have one.
+    `own` is one of the program's own classes: a pickle may make objects of it, but may not have the class as a value.
     """
 
     make: Callable[[Any, Limits], Any]
@@ -127,16 +127,13 @@ class Function:
 
 @dataclass(frozen=True)
 class Refused:
-    """Stands for a class or function that is refused, and for all objects that a pickle makes by calling it.
-
-    With it, reading can go on to the end, so that one error message lists everything that is refused.
-    """
+    """A placeholder for a refused class or function and its objects, so that one error can list everything refused."""
 
     name: str
 
 
-# Stands for `copyreg._reconstructor`, by which pickles of protocols 0 and 1 make objects: `Names.call` uses
-# `Names._rebuilt` instead of its `make`.
+# Replaces `copyreg._reconstructor`, with which pickles of protocols 0 and 1 make objects. `Names.call` calls
+# `Names._rebuilt`, not `make`.
 _REBUILD = Function(lambda arguments, limits: None)
 _DTYPE = Function(instances.dtype, instances.set_dtype)
 _NUMPY = {
@@ -159,10 +156,10 @@ _PLAIN_CLASSES = {id(value) for value in PLAIN.values() if isinstance(value, typ
 
 
 class Names:
-    """Looks up the names in one pickle, and makes objects where it calls a class or function.
+    """Looks up the names in one pickle, and makes objects where the pickle calls a class or function.
 
-    `allow` is as for `meta.read_records`. `own` allows objects of the program's own classes; `everything`, to check a
-    file that has just been written, all classes and functions of imported modules.
+    `allow` is as for `meta.read_records`. `own` allows objects of the program's own classes. `everything` allows all
+    classes and functions of imported modules, to check a file that has just been written.
     """
 
     def __init__(self, allow: Mapping[str, Any], limits: Limits, own: bool = False, everything: bool = False):
@@ -170,17 +167,17 @@ class Names:
         self.limits = limits
         self._allow = {**dict.fromkeys(NAMESPACES), **allow}
         self._own, self._everything = own, everything
-        self.first: Any = None  # what the pickle has named first: the class of the object, whose `from_spec` is called
+        self.first: Any = None  # the first object named: the class whose `from_spec` is called
         self._belonging: dict[int, bool] = {}  # `id` of a class -> whether it is the program's own
         self._listed: dict[int, Any] = {}  # allowed classes and functions that the pickle has named, by their `id`
-        # `id` -> (object for which the pickle may still set a state, function that sets it)
+        # `id` of an object whose state the pickle may still set -> (object, function that sets the state)
         self._incomplete: dict[int, tuple[Any, Callable]] = {}
-        self.fragile: list[Any] = []  # the defaultdicts and deques: nested very deeply, they crash Python when freed
+        self.fragile: list[Any] = []  # defaultdicts and deques: nested very deeply, they crash Python when freed
 
     def find(self, module: str, name: str) -> Any:
         """Return the class or function that a pickle names `module.name`, or a `Refused` if it is not allowed.
 
-        For a class of the program's own, return a `Function` that makes its objects.
+        For one of the program's own classes, return a `Function` that makes its objects.
         """
         value = self._look_up(module, name)
         self.first = value if self.first is None else self.first
@@ -207,7 +204,7 @@ class Names:
         elif is_builder(value) and (
             self.first is None or value is self.first or self._own and beside(value, self.first)
         ):
-            if instances.has_own_hash(type(value)):  # a class is hashed as its metaclass says
+            if instances.has_own_hash(type(value)):  # a metaclass may define how its classes are hashed
                 self.limits.no_keys[id(type(value))] = lambda: self._refuse(full, KEY)
         elif self._is_own(value):
             return Function(lambda arguments, limits: self._instance(value, arguments), own=value)
@@ -218,7 +215,7 @@ class Names:
     def call(self, callee: Any, arguments: Any) -> Any:
         """Return the object that a pickle makes by calling `callee`, a result of `find`, with a tuple of arguments.
 
-        `callee` is not called: functions of this package make the object.
+        `callee` is not called: functions in `instances` make the object.
         """
         if type(callee) is Refused:
             if self.refused[callee.name] in (FUNCTION, FOREIGN):
@@ -241,7 +238,7 @@ class Names:
         return self._refuse(name_of(callee), CALLED)
 
     def build(self, target: Any, state: Any) -> None:
-        """Set the state of `target`, an object made by `call`, once. Raise ValueError if the pickle may not set one."""
+        """Set the state of `target`, an object made by `call`. Raise ValueError if it has one or cannot have one."""
         if type(target) is Refused:
             return
         if id(target) not in self._incomplete:
@@ -249,10 +246,7 @@ class Names:
         self._incomplete.pop(id(target))[1](target, state, self.limits)
 
     def abandon(self) -> None:
-        """Empty all defaultdicts and deques that have been made, because reading fails.
-
-        They may be nested so deeply that Python would crash when it frees them.
-        """
+        """Called when reading fails: empty all defaultdicts and deques. Freeing deeply nested ones may crash Python."""
         for made in self.fragile:
             (dict if is_a(made, dict) else deque).clear(made)
 
@@ -278,10 +272,10 @@ class Names:
         return made
 
     def _rebuilt(self, cls: Any, base: Any, content: Any) -> Any:
-        """Make what a pickle of protocol 0 or 1 makes by `copyreg._reconstructor`.
+        """Make the object that a pickle of protocol 0 or 1 makes with `copyreg._reconstructor`.
 
-        `base` is the built-in class from which `cls` derives, such as `list`. `content` is an object of this class with
-        the contents of the new object; None if `base` is `object`.
+        `base` is the built-in class from which `cls` derives, such as `list`. `content` is a `base` object with the
+        contents of the new object; None if `base` is `object`.
         """
         if type(cls) is Refused:
             return cls
@@ -293,7 +287,7 @@ class Names:
         return self._instance(cls, content if instances.is_named_tuple(cls) else (content,))
 
     def refuse_value(self, value: Function) -> None:
-        """Refuse what a pickle may call, but has as a value."""
+        """Refuse a function or class that a pickle may call, but uses as a value."""
         if value.own is None:
             raise ValueError("a function that pickles are made by, as a value")
         self._refuse(name_of(value.own), VALUE)
@@ -330,7 +324,7 @@ class Names:
 
 
 def allowed(allow: Allow) -> dict[str, Any]:
-    """Return the argument `allow` as a dict from names in files to classes and functions; None if only named."""
+    """Convert the argument `allow` to a dict from names in files to classes and functions (None: only named)."""
     if isinstance(allow, Mapping):
         listed = list(allow.items())
     elif isinstance(allow, Iterable) and not isinstance(allow, str):
@@ -346,7 +340,7 @@ def allowed(allow: Allow) -> dict[str, Any]:
 
 
 def explanation(refused: Mapping[str, str]) -> str:
-    """Return what was refused and why (`refused` maps names to reasons), and how the user can allow it if possible."""
+    """Return what was refused and why (`refused` maps names to reasons), and if possible, how the user can allow it."""
     shown = {_shown(name): reason for name, reason in [*refused.items()][:10]}
     said = [f"{name} {reason}" for name, reason in shown.items()]
     if asked := [name for name, reason in shown.items() if reason in ASKS]:
@@ -359,13 +353,13 @@ def explanation(refused: Mapping[str, str]) -> str:
 
 
 def ours(name: str) -> Any:
-    """Return what the library's imported modules have under a name, other than modules; None if there is nothing."""
+    """Return the object, not a module, that has a name in one of the library's imported modules; None if none has."""
     values = [vars(sys.modules[module]).get(name) for module in (*OURS, OPS) if module in sys.modules]
     return next((one for one in values if one is not None and not is_a(one, types.ModuleType)), None)
 
 
 def is_op(value: Any) -> bool:
-    """Return whether an object is an operation of the library, such as `tanh`. Specs may contain these."""
+    """Return whether an object is an operation of the library, such as `tanh`. Specs may contain operations."""
     ops = sys.modules.get(OPS)
     return callable(value) and any(vars(ops)[name] is value for name in getattr(ops, "__all__", ()))
 
@@ -376,7 +370,7 @@ def is_listable(value: Any) -> bool:
 
 
 def is_builder(value: Any) -> bool:
-    """Return whether an object is a class with a method `from_spec`, by which `dy.load` makes its objects."""
+    """Return whether an object is a class with a method `from_spec`, with which `dy.load` makes its objects."""
     return is_a(value, type) and instances.static(value, "from_spec")[0] is not None
 
 
@@ -387,7 +381,7 @@ def name_of(value: Any) -> Any:
 
 
 def _inside(name: str) -> str:
-    """Return what a class or function is called in its module, from its full name."""
+    """Return the name of a class or function within its module, given its full name."""
     parts = name.split(".")
     last = max((k for k in range(1, len(parts)) if ".".join(parts[:k]) in sys.modules), default=len(parts) - 1)
     return ".".join(parts[last:])

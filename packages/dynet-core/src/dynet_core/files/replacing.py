@@ -1,4 +1,4 @@
-"""Replace files atomically: a reader sees the whole old file or the whole new one, never a part."""
+"""Replace files atomically: a reader sees either the whole old file or the whole new file."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def replacing(
 ) -> Iterator[BinaryIO]:
     """Return a context manager that opens a new file, and renames it to `path` if the `with` block raises no error.
 
-    Until then, readers find the whole old file, even after a crash. A symbolic link is followed. If `path` exists and
-    is not a regular file but, for example, a pipe or a terminal, it is written directly. With `keep`, the new file
-    starts with the contents of the old one. `named` is the name in error messages. If the file cannot be written, raise
-    OSError; the old file is unchanged.
+    Until then, readers find the old file, even after a crash. Symbolic links are followed. If `path` exists and is not
+    a regular file, but for example a pipe or a terminal, it is written directly. With `keep`, the new file starts with
+    the contents of the old file. `named` is the name in error messages. If the file cannot be written, raise OSError;
+    the old file is unchanged.
     """
     shown = os.fspath(named or path)
     if not shown:
@@ -65,10 +65,7 @@ def new_file_beside(target: str, mode: int | None = None) -> str:
 
 
 def sync_folder(target: str) -> None:
-    """Have the folder of `target` written to disk, so that the file's new name survives a power failure.
-
-    Do nothing on systems that do not support this.
-    """
+    """If the system can, write the folder of `target` to disk, so that the new name survives a power failure."""
     with suppress(OSError):
         folder = os.open(os.path.dirname(target), os.O_RDONLY)
         try:

@@ -1,7 +1,7 @@
 """Read and write files in the safetensors format: binary, many times faster than text, and readable by other software.
 
-A parameter is stored as the array that its `as_array` returns, in row-major order. The metadata say in which order the
-parameters are, which of them are lookup parameters, and which are frozen. Gradients are not stored.
+A parameter is stored as the array that its `as_array` returns, in row-major order. The metadata record the order of the
+parameters, which are lookup parameters, and which are frozen. Gradients are not stored.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..dim import MAX_DIMS, MAX_TOTAL, extent
 from ..errors import ArgumentError, FileFormatError
 from .tensors import Entry, Reader, StoredTensor
 
-PIECE = 1 << 16  # about how many numbers to copy at a time when an array must be put into row-major order
+PIECE = 1 << 16  # about this many values are copied at a time to put an array into row-major order
 ORDER = "dynet"  # a key of the metadata; its value is JSON: [[name, whether it is a lookup parameter], ...]
 FROZEN = "dynet.frozen"  # a key of the metadata, if there are frozen parameters; its value is JSON: [name, ...]
 
@@ -62,9 +62,9 @@ def write(file: BinaryIO, tensors: Iterable[StoredTensor]) -> None:
 
 
 def _pieces(array: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the numbers of an array in row-major order, as little-endian float32.
+    """Yield the values of an array in row-major order, as little-endian float32.
 
-    An array in a different order is copied in pieces that fit into a CPU cache. The next piece may overwrite the last.
+    An array in a different order is copied in pieces that fit into a CPU cache; each piece may overwrite the previous.
     """
     if not array.size:
         return
@@ -85,7 +85,7 @@ def _pieces(array: np.ndarray) -> Iterator[np.ndarray]:
 
 
 class SafetensorsReader(Reader):
-    """An open safetensors file that this library has written. Others raise FileFormatError."""
+    """An open safetensors file written by this library. Any other file raises FileFormatError."""
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = os.fspath(path)

@@ -17,10 +17,10 @@ from ..messages.wording import few
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A parameter as it is written to a file or was read from one.
+    """A parameter as stored in a file.
 
-    `dims` are the dimensions; of a lookup parameter, the last one is the number of rows. `values` is a flat array,
-    column by column, and so is `gradient`; it is None if the gradient is zero or not stored.
+    The last of `dims` is the number of rows for a lookup parameter. `values` and `gradient` are flat arrays, column by
+    column; `gradient` is None if it is zero or not stored.
     """
 
     lookup: bool
@@ -35,7 +35,7 @@ class StoredTensor:
 class Entry:
     """The description of a parameter in a file: everything but its values and gradient.
 
-    `gradient` says whether the file has one. `position` is the byte at which the values begin, in the text format.
+    `gradient` says whether the file has a gradient. `position` is the byte at which the values begin in a text file.
     """
 
     lookup: bool
@@ -54,7 +54,7 @@ class Entry:
         return f"{kind_of(self.lookup)} {self.name} {shape_of(self.lookup, self.dims)}"
 
     def problem(self, dims: tuple[int, ...]) -> str:
-        """Return how the dimensions differ from those in the model, as files store them; "" if they don't."""
+        """Return how the dimensions differ from `dims`, the model's dimensions in the order of files; "" if equal."""
         if self.dims == dims:
             return ""
         there, here = shape_of(self.lookup, self.dims), shape_of(self.lookup, dims)
@@ -71,13 +71,13 @@ def shape_of(lookup: bool, dims: tuple[int, ...]) -> tuple[int, ...]:
 
 
 Expected = Sequence[Entry]  # the parameters of a model, lookup parameters last
-MOST_NAMED = 20  # the most problems that one error message lists
-MOST_COMPARED = 1000  # the most names that are compared with a wrong one
+MOST_NAMED = 20  # an error message lists at most this many problems
+MOST_COMPARED = 1000  # a wrong name is compared with at most this many names
 
 EXPLAIN: list[Callable[[Iterable[str], Iterable[str]], str]] = []
-"""Functions that may know why a file does not fit a model. Other packages append theirs to this list. Each function
-takes two arguments: the names of the parameters in the file, and the names of the parameters that the model expects. It
-returns a sentence for the error message, or "" if it knows no reason."""
+"""Functions that may know why a file does not match a model; other packages append to this list. The arguments are the
+names of the parameters in the file, and the names that the model expects. The result is a sentence for the error
+message, or ""."""
 
 
 class Reader(AbstractContextManager):
@@ -96,7 +96,7 @@ class Reader(AbstractContextManager):
         self.close()
 
     def with_prefix(self, key: str) -> list[Entry]:
-        """Return the entries of the collection `key`; all entries if that is ""."""
+        """Return the entries of the collection `key` ("": all)."""
         prefix = key if not key or key.endswith("/") else key + "/"
         return [entry for entry in self.entries if entry.name.startswith(prefix)]
 
@@ -105,7 +105,7 @@ class Reader(AbstractContextManager):
         return {(entry.lookup, entry.name): entry for entry in reversed(self.entries)}
 
     def named(self, lookup: bool, name: str) -> Entry:
-        """Return the first entry of a parameter with this full name. Without one, raise FileFormatError."""
+        """Return the first entry with this full name. Raise FileFormatError if there is none."""
         entry = self._by_name.get((lookup, name))
         if entry is None:
             there = [entry.name for entry in self.entries if entry.lookup == lookup]
@@ -121,8 +121,8 @@ class Reader(AbstractContextManager):
     def matching(self, key: str, expected: Expected) -> list[Entry]:
         """Return the entries of the collection `key` ("": all) in the order of `expected`, or raise FileFormatError.
 
-        They are matched by order, not by name: the first lookup parameter's entry belongs to the first expected lookup
-        parameter, and so on; the others likewise. In the file, lookup parameters may be between the others.
+        They are matched by order, not by name: the first entry of a lookup parameter belongs to the first expected
+        lookup parameter, and so on, and likewise for other parameters. Files may mix both kinds.
         """
         entries = self.with_prefix(key)
         parameters = [entry for entry in entries if not entry.lookup]
@@ -156,7 +156,7 @@ def _nearest(name: str, names: Iterable[str]) -> str:
 
 
 def _collections(entries: Iterable[Entry]) -> list[str]:
-    """Return the names of all collections that entries are in, such as /encoder/, but not /."""
+    """Return the names of all collections with entries, such as /encoder/, except /."""
     parts = [entry.name.split("/")[1:-1] for entry in entries]
     return ["/" + "/".join(names[:depth]) + "/" for names in parts for depth in range(1, len(names) + 1)]
 

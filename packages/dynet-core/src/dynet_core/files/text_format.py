@@ -5,8 +5,8 @@
     ... and one line of the gradient, if the entry says FULL_GRAD
 
 {3,2} are the dimensions. The last dimension of a `#LookupParameter#` is the number of rows. 97 is the number of bytes
-that the other lines of the entry take. The first line says ZERO_GRAD if the gradient is zero and not stored. It ends
-with FROZEN if trainers do not change the parameter; DyNet ignores this word.
+in the other lines of the entry. The first line says ZERO_GRAD if the gradient is zero and not stored. It ends with
+FROZEN if trainers do not change the parameter; DyNet ignores this word.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ HEAD = re.compile(
 KINDS = (b"#Parameter# ", b"#LookupParameter# ")  # how the first line of an entry begins
 CUT = "the file ends in the first line of an entry"
 EXPECTED = "'#Parameter# NAME {DIMS} BYTES ...'"
-LONGEST_HEAD = 1 << 16  # the most bytes that the first line of an entry may have
+LONGEST_HEAD = 1 << 16  # the first line of an entry has at most this many bytes
 
 
 def write(file: BinaryIO, tensors: Iterable[StoredTensor]) -> None:
@@ -50,7 +50,7 @@ def write(file: BinaryIO, tensors: Iterable[StoredTensor]) -> None:
 
 
 def checked_name(name: str) -> str:
-    """Return a name that an entry can store, or raise ArgumentError."""
+    """Return a parameter's name. Raise ArgumentError if an entry cannot store it."""
     if re.fullmatch(r"[^\s#]+", name) is None:
         raise ArgumentError(f"save: {name!r} cannot be a name in a file: give a key without spaces and '#'")
     return name
@@ -90,7 +90,7 @@ class TextReader(Reader):
                 self._skip(entry, size)
 
     def _entry(self, start: int, line: bytes) -> tuple[Entry, int]:
-        """Parse the first line of an entry, at byte `start`. Return also how many bytes the others take."""
+        """Parse the first line of an entry, at byte `start`. Also return how many bytes the other lines take."""
         head = HEAD.fullmatch(line)
         cut = not line.endswith(b"\n") and any(kind.startswith(line) or line.startswith(kind) for kind in KINDS)
         if head is None:
@@ -106,8 +106,7 @@ class TextReader(Reader):
             if cut and any(str(whole).startswith(str(size)) for whole in (once, 2 * once)):
                 raise self._error(start, f"{CUT}: expected {EXPECTED}, found {_shown(line)}")
             raise self._error(start, f"{count} values do not take {size} bytes")
-        # The rest of the file must be long enough: each value takes at least one byte, and a space follows each but the
-        # last.
+        # Check the rest of the file: each value takes at least one byte, and a space follows all but the last.
         try:
             name = head["name"].decode()
         except UnicodeDecodeError:
@@ -115,7 +114,7 @@ class TextReader(Reader):
         if 2 * count - 1 > self.size - self.file.tell():
             raise self._error(start, f"{count} values of {name} are announced, but the file ends at byte {self.size}")
         lookup, frozen = head["kind"] == b"LookupParameter", head["frozen"] is not None
-        if lookup and len(dims) == 1:  # DyNet writes this for rows of one number without dimensions; ours have one
+        if lookup and len(dims) == 1:  # DyNet writes this for rows of no dimensions, which have one here
             dims = (1, *dims)
         return Entry(lookup, name, dims, gradient, self.file.tell(), frozen), size
 
@@ -125,7 +124,7 @@ class TextReader(Reader):
     def _skip(self, entry: Entry, size: int) -> None:
         """Go to the end of an entry, whose first line says that its numbers take `size` bytes.
 
-        If neither another entry nor the end of the file follows them, `size` is wrong, and the lines are read.
+        If neither another entry nor the end of the file is there, `size` is wrong, and the lines are read instead.
         """
         end = entry.position + size
         self.file.seek(end - 1)
@@ -212,8 +211,8 @@ def _written_block(values: np.ndarray) -> bytes:
     cells["exponent"] = TWO_DIGITS[np.abs(exponents)]
     cells["space"] = ord(" ")
 
-    # Near the midpoint of two whole numbers, the small error of `scaled` may have made `whole` the wrong one. Python
-    # formats these numbers again, and infinities and NaN.
+    # Near the midpoint of two integers, the small error of `scaled` may have rounded `whole` the wrong way. Python
+    # formats these numbers again, and also infinities and NaN.
     unsure = np.abs(np.abs(scaled - whole) - 0.5) < 1e-5
     text = cells.view(f"S{WIDTH}")
     for index in np.flatnonzero(unsure | ~finite):
@@ -224,7 +223,7 @@ def _written_block(values: np.ndarray) -> bytes:
 def _exponents(magnitudes: np.ndarray) -> np.ndarray:
     """Return each magnitude's decimal exponent, such as 2 for 123 = 1.23e2; 0 for zero."""
     binary = np.frexp(magnitudes)[1]
-    # 0.301... is log10(2). The first line may be 1 too small, the second corrects it.
+    # 0.301... is log10(2). The result of the first line may be 1 too small; the second line corrects it.
     exponents = np.floor((binary - 1) * 0.30102999566398120).astype(np.int64)
     exponents += magnitudes >= _power(exponents + 1)
     exponents[magnitudes == 0] = 0
@@ -249,15 +248,15 @@ def read_numbers(line: bytes, count: int, where: str) -> np.ndarray:
 
 
 def ends_whole(words: list[bytes]) -> bool:
-    """Return whether a line's last word is a whole number. If the file ends there, it may be a part of one."""
+    """Return whether a line's last word is a complete number. If the file ends there, the number may be cut off."""
     return not words or LAST_WORD.fullmatch(words[-1]) is not None
 
 
 def _read_block(cells: np.ndarray, values: np.ndarray) -> bool:
     """Parse up to BLOCK numbers of sixteen characters each into `values`.
 
-    Return False if one is not as `numbers_as_text` writes finite ones, or may be too large for float32. Then the slower
-    `_read_word` knows all formats and raises errors.
+    Return False if a number does not look like a finite number from `numbers_as_text`, or may be too large for float32.
+    Then use `_read_word`, which is slower, but handles all formats and raises errors.
     """
     digits = cells.view(np.uint8).reshape(-1, WIDTH) - np.uint8(ord("0"))  # other characters become 10 or more
     negative, small = cells["sign"] == ord("-"), cells["exponent_sign"] == ord("-")

@@ -25,9 +25,9 @@ FLOAT32, FLOAT64, empty = np.dtype(np.float32), np.dtype(np.float64), np.empty
 
 
 class Operations(Refusals):
-    """The methods of expressions. The package `recorder` makes the type `Expression` as a subclass of this class.
+    """The methods of expressions: the base class of `Expression`, which the package `recorder` makes.
 
-    `dynet_ops` adds the operators, such as `+`. An expression has three attributes, all read-only:
+    `dynet_ops` adds the operators, such as `+`. An expression has three read-only attributes:
 
     - `at`: the number of the node in its graph; for a parameter, -1 minus its row number in the table PARAMETER_ROWS.
     - `version`: the version of the graph that the node belongs to; ANY_GRAPH for a parameter.
@@ -59,7 +59,7 @@ class Operations(Refusals):
         def __iter__(self) -> Iterator[Expression]: ...
         def set(self, values: Numbers) -> None: ...
         def set_index(self, index: Index | Iterable[Index]) -> None: ...
-        def _add_to_gradient(self) -> None: ...  # of parameters
+        def _add_to_gradient(self) -> None: ...  # only parameters have it
         @property
         def T(self) -> Expression: ...
 
@@ -74,7 +74,7 @@ class Operations(Refusals):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of `npvalue()`: the dimensions, then the batch size if it is larger than 1.
+        """The shape of `npvalue()`: the dimensions, followed by the batch size if it is larger than 1.
 
         >>> import dynet as dy
         >>> dy.inputTensor([[1, 2, 3], [4, 5, 6]]).shape
@@ -95,12 +95,12 @@ class Operations(Refusals):
     _graph = graph_of_node
 
     def _again(self, called: str, recalculate: bool, end: str = "") -> None:
-        """Compute the whole graph again if the flag `recalculate`, which the method `called` got, is true."""
+        """Compute the whole graph again if the argument `recalculate` of the method `called` is true."""
         if recalculate is not False and checked_flag(called, "recalculate", recalculate, end):
             self.forward(True)
 
     def _stored(self) -> Floats:
-        """Return a copy of the value as a flat array, column-major. The value is computed if necessary."""
+        """Return a copy of the value as a flat array, column-major. Compute the value if necessary."""
         graph = self._graph()
         address = self._address()
         held = [*graph.engine.chunks]  # a signal handler may call `renew_cg`, which frees memory, at any line
@@ -114,14 +114,14 @@ class Operations(Refusals):
         array.T.reshape(-1)[:] = self._stored()
         return array
 
-    _doubles = _floats  # the same for a float64 array
+    _doubles = _floats  # does the same for a float64 array
 
     def _address(self) -> int:
-        """Return the address of the value, counted in floats. The value is computed if necessary."""
+        """Return the address of the value, in floats. Compute the value if necessary."""
         return self._graph().address(self.at)
 
     def forward(self, recalculate: bool = False) -> None:
-        """Compute all expressions of the graph, among them this one, that have not been computed yet.
+        """Compute all expressions of the graph that have not been computed yet, including this one.
 
         With `recalculate`, compute the whole graph again, with the inputs' present values and new random numbers.
         """
@@ -135,7 +135,7 @@ class Operations(Refusals):
 
         Args:
             recalculate: as for `forward`.
-            dtype: the type of the array's numbers. They are computed as float32.
+            dtype: the type of the array's elements. They are computed as float32.
 
         >>> import dynet as dy
         >>> dy.inputTensor([[1, 2], [3, 4]]).npvalue()
@@ -144,7 +144,7 @@ class Operations(Refusals):
         """
         if recalculate is not False:
             self._again("npvalue", recalculate, "; dtype= takes a type")
-        # Keyword arguments would take longer.
+        # Keyword arguments would be slower.
         if dtype is np.float64 or np.dtype(dtype) == FLOAT64:
             return self._doubles(empty(self.type.shape, FLOAT64, "F"))
         return self._floats(empty(self.type.shape, FLOAT32, "F")).astype(dtype, copy=False)
@@ -152,7 +152,7 @@ class Operations(Refusals):
     def tensor_value(self, recalculate: bool = False) -> Tensor:
         """Return a copy of the value as a `Tensor`, which has methods such as `argmax`.
 
-        If the value is on a GPU, so is the copy. `recalculate` is as for `forward`.
+        The copy is on the same device as the value. `recalculate` is as for `forward`.
 
         >>> import dynet as dy
         >>> dy.inputVector([1, 3, 2]).tensor_value().argmax().as_numpy()
@@ -185,11 +185,11 @@ class Operations(Refusals):
         return self._stored().tolist()
 
     def value(self, recalculate: bool = False) -> Any:
-        """Return the value as a float, a list or an array, depending on the shape, as DyNet does.
+        """Return the value as a float, a list or an array, depending on the shape, as in DyNet.
 
-        A single number of one dimension is a float; other values of one dimension are a flat list, also for a batch;
-        those of more dimensions are an array. `scalar_value`, `vec_value` and `npvalue` always return the same type.
-        `recalculate` is as for `forward`.
+        A value with at most one dimension is returned as a float if it is a single number, otherwise as a flat list,
+        even for a batch. A value with more dimensions is returned as an array. In contrast, `scalar_value`, `vec_value`
+        and `npvalue` always return the same type. `recalculate` is as for `forward`.
         """
         self._again("value", recalculate)
         dim = self.type
@@ -206,7 +206,7 @@ class Operations(Refusals):
 
         Raises:
             GradientError: `backward` has not been called; or it was called without `full=True`, parameters have changed
-                since then, and this node is a part of another one, so that only the gradient of the whole is known.
+                since, and this node is a part of another node, so that only the gradient of the whole is known.
         """
         try:
             stored = self._graph().gradients(self.at, self.type.total)
@@ -220,12 +220,13 @@ class Operations(Refusals):
     def backward(self, full: bool = False) -> None:
         """Differentiate this expression, a single number, and add the derivatives to the parameters' gradients.
 
-        `backward` can be called several times on one graph, on this expression or on others. If a parameter has changed
-        since values that depend on it were computed, as by an update, all values are computed again, with a warning.
+        `backward` can be called several times on one graph, for the same expression or for others. If a parameter has
+        changed (for example by an update) since values that depend on it were computed, all values are computed again,
+        with a warning.
 
         Args:
-            full: whether to compute the gradients of all nodes, also of those that depend on no parameter, so that
-                `gradient()` can return them. Frozen parameters (`set_updated(False)`) get no gradient in any case.
+            full: whether to compute the gradients of all nodes, even if they depend on no parameter, so that
+                `gradient()` can return them. Frozen parameters (`set_updated(False)`) never get a gradient.
 
         Raises:
             ShapeError: the expression is not a single number.
@@ -244,7 +245,7 @@ class Operations(Refusals):
             self._graph()._differentiate(version, self.at, everything)  # the graph has this node and this version
 
     def _refuse_stale(self) -> None:
-        """Raise StaleExpressionError if the graph no longer has this node. It tells users more than other errors do."""
+        """Raise StaleExpressionError if the graph no longer has this node. Other errors would tell users less."""
         if self.version != ANY_GRAPH:
             self._graph()
 
@@ -263,7 +264,7 @@ def _quick(kind: str, name: str, count_of: Callable[[Dim], int]) -> None:
         try:
             try:
                 result = documented(self, *arguments)
-            except StaleExpressionError:  # a signal handler may have called `cg_revert`, which has left this node
+            except StaleExpressionError:  # a signal handler may have called `cg_revert`, and kept this node
                 self._refuse_stale()
                 result = documented(self, *arguments)
             if result is not None:
@@ -271,7 +272,7 @@ def _quick(kind: str, name: str, count_of: Callable[[Dim], int]) -> None:
         except StaleExpressionError as problem:
             raise StaleExpressionError(str(problem)) from None  # a new exception, for a shorter traceback
         except IndexError:
-            self._refuse_stale()  # a signal handler may have called `renew_cg`, so that there is no such node now
+            self._refuse_stale()  # a signal handler may have called `renew_cg`, so that the node no longer exists
             raise
         if self.version != ANY_GRAPH and self.type not in known and (count := count_of(self.type)):
             method.enter((self.type,), 0, self.type, count)
@@ -302,9 +303,9 @@ else:
 
 
 class Unfinished(Expression):
-    """The class of the placeholders that the call `Expression()` makes, as DyNet does.
+    """The placeholder that `Expression()` returns, as in DyNet.
 
-    They refer to no node. Reading their `type` raises an error, and all methods that need a node read it, or the graph.
+    It refers to no node. Methods that need a node read `type` or the graph, which raises an error.
     """
 
     __slots__ = ()

@@ -1,7 +1,4 @@
-"""The computation graph of a thread: its records, and the values and gradients computed from them.
-
-An expression whose version is no longer valid is *stale*, and using it is an error.
-"""
+"""The computation graph of a thread: its records, and the values and gradients computed from them."""
 
 from __future__ import annotations
 
@@ -37,14 +34,14 @@ OTHER_THREAD = (
 )
 thread = threading.local()  # `thread.graph` is the graph of the calling thread; `current()` creates it
 NOTHING, UNDIFFERENTIATED = (0, 0), (-1, 0)
-PARTS = 2  # the second number of `Records.differentiated` after a pass that `differentiate_apart` has run
+PARTS = 2  # the second number of `Records.differentiated` after `differentiate_apart` has run the pass
 
 
 @dataclass
 class Checkpoint:
     """The size of a graph when a checkpoint was set: integers of records, nodes, and input values.
 
-    `arena` is how much memory its values took, for `Engine.return_to`; None if they have been discarded since.
+    `arena` is the memory that its values took, for `Engine.return_to`; None if they have been discarded since.
     """
 
     records: int
@@ -54,15 +51,15 @@ class Checkpoint:
 
 
 class PastVersions:
-    """For each `cg_revert`: the version that the graph had before it, and how many nodes from that time still exist.
+    """For each past `cg_revert`: the version that it ended, and how many nodes of that version still exist.
 
-    `cg_revert` gives the graph a new version. Expressions of the remaining nodes still hold the old one and stay valid.
+    `cg_revert` gives the graph a new version. Expressions of the remaining nodes keep the old version and stay valid.
     """
 
     def __init__(self):
         self._versions: set[int] = set()
         # Two ascending lists: versions, and how many of their nodes still exist. Consecutive versions with the same
-        # count share one entry, with the last of these versions.
+        # count share the entry of the last of them.
         self._rows: tuple[list[int], list[int]] = [], []
 
     def __contains__(self, version: int) -> bool:
@@ -76,15 +73,15 @@ class PastVersions:
         return counts[bisect_left(lasts, version)]
 
     def cut(self, records: Records, version: int, nodes: int) -> None:
-        """Remember that `cg_revert` ends `version`, and removes all but the first `nodes` nodes.
+        """Remember that `cg_revert` ends `version` and removes all but the first `nodes` nodes.
 
-        A signal handler may call this method, too, at any line of it. Then the graph has a different version.
+        A signal handler may interrupt this method at any line and also call it. The graph then has a different version.
         """
         while records.version == version and (version not in self._versions or self.count(version) > nodes):
             rows = lasts, counts = self._rows
             kept = bisect_left(counts, nodes)
             new = [*lasts[:kept], version], [*counts[:kept], nodes]
-            # No handler can run after this line has read the version.
+            # No signal handler can run after this line has read the version.
             if records.version == version and self._rows is rows: self._rows = new; self._versions.add(version)  # fmt: skip  # noqa: E501, E701, E702
 
 
@@ -92,8 +89,8 @@ class PastVersions:
 class Watch:
     """The checkpoints of a graph (the newest last), its options, and how far values are checked.
 
-    `immediate` and `check` are the options `immediate_compute` and `check_validity` of `renew_cg`. `checked` nodes have
-    been checked, whose records have `checked_records` integers.
+    `immediate` and `check` are the options `immediate_compute` and `check_validity` of `renew_cg`. The first `checked`
+    nodes have been checked; their records take `checked_records` integers.
     """
 
     immediate: bool = False
@@ -104,7 +101,7 @@ class Watch:
     checked_records: int = 0
 
     def forget_arenas(self) -> None:
-        """Forget how much memory the checkpoints' values took and which are checked: they are being discarded."""
+        """Forget the checkpoints' `arena`, and which values have been checked: all values are being discarded."""
         for checkpoint in self.checkpoints:
             checkpoint.arena = None
         self.checked = self.checked_records = 0
@@ -167,7 +164,7 @@ def signature_of(engine: Engine, index: int) -> Signature:
 
 
 def whole_of_gradient(engine: Engine, index: int) -> tuple[int, int]:
-    """Return which node's gradient has that of node `index` in it, and from which of its numbers on."""
+    """Return which node's gradient contains the gradient of node `index`, and the offset there, in floats."""
     signature = signature_of(engine, index)
     if not signature.has_gradient_of_whole:
         return index, 0
@@ -176,7 +173,7 @@ def whole_of_gradient(engine: Engine, index: int) -> tuple[int, int]:
 
 
 class Graph:
-    """The nodes that this thread has recorded since its last `renew_cg`. An argument `index` is a node's number.
+    """The nodes that a thread has recorded since its last `renew_cg`. An argument `index` is a node's number.
 
     Code that stores node numbers must check the version before it uses them. `watch` is None unless the graph has
     checkpoints or options of `renew_cg`.
@@ -208,7 +205,7 @@ class Graph:
         return self.records.nodes
 
     def watch_or_new(self) -> Watch:
-        """Return the `Watch` of the graph. Create it if there is none yet."""
+        """Return the graph's `Watch`, which is created if necessary."""
         watch = self.watch  # read once, because a signal handler may call renew_cg, which sets it to None
         if watch is None:
             self.records.watch_values()
@@ -218,19 +215,19 @@ class Graph:
     # Methods that check versions and threads
 
     def holds(self, x: Any) -> bool:
-        """Return whether an expression can be used in this graph: it is one of its nodes, or a parameter."""
+        """Return whether an expression can be used in this graph, as one of its nodes or as a parameter."""
         version, watch = x.version, self.watch
         if version in (self.records.version, ANY_GRAPH):
             return True
         return watch is not None and x.at < watch.past_versions.count(version)
 
     def _had_version(self, version: int) -> bool:
-        """Return whether this is the graph's version, or was before a `cg_revert`, so that its nodes may be there."""
+        """Return whether the graph has this version, or had it before a `cg_revert`: its nodes may still exist."""
         watch = self.watch
         return version == self.records.version or (watch is not None and version in watch.past_versions)
 
     def check_thread(self) -> None:
-        """Raise StaleExpressionError if this is another thread's graph: no lock protects its buffers."""
+        """Raise StaleExpressionError if this is another thread's graph, because no lock protects its buffers."""
         if current() is not self:
             raise StaleExpressionError(OTHER_THREAD if self.ended is None else is_gone(self.ended))
 
@@ -246,7 +243,7 @@ class Graph:
     def _compute_new(self) -> None:
         """Compute the nodes that have not been computed yet, without checking the thread."""
         records, version = self.records, self.records.version
-        if self.engine.changing:  # an interrupt came while buffers were being replaced, so they cannot be used
+        if self.engine.changing:  # an interrupt while buffers were being replaced has made them unusable
             self._replace_engine()
         self.outdated.note()
         ends = self.engine.forward(version, *records.computed)
@@ -255,7 +252,7 @@ class Graph:
             watch.check_values(records, self.values)
 
     def _compute_for(self, index: int) -> None:
-        """Compute the new nodes. If one cannot be compiled, go on if node `index` was computed before."""
+        """Compute the new nodes. Ignore a CompileError if node `index` was computed before."""
         try:
             self._compute_new()
         except library.CompileError:
@@ -263,19 +260,19 @@ class Graph:
                 raise
 
     def _replace_engine(self) -> None:
-        """Take a new engine and forget all values, because an interrupt may have left buffers half replaced."""
+        """Create a new engine and discard all values, because an interrupt may have left buffers half replaced."""
         self.forget_values()
         self.engine = self.engine.successor()
 
     def invalidate(self) -> None:
-        """Forget all values, so that they are computed again with changed inputs and new random numbers."""
+        """Discard all values, so that they are computed again with the present inputs and new random numbers."""
         self.check_thread()
         self.forget_values()
         self.records.differentiated = UNDIFFERENTIATED
         self.records.renew_keys()
 
     def forget_values(self) -> None:
-        """Forget all values, so that they are computed again from the same inputs and random numbers."""
+        """Discard all values, so that they are computed again with the same inputs and random numbers."""
         if (watch := self.watch) is not None:
             watch.forget_arenas()  # done first, in case an interrupt stops this function halfway
         self.records.computed = NOTHING
@@ -283,17 +280,14 @@ class Graph:
             self.engine.restart()
 
     def values(self, index: int, count: int) -> Floats:
-        """Return the first `count` numbers of a node's value. Compute the value if necessary.
+        """Return the first `count` elements of a node's value. Compute the value if necessary.
 
         On the CPU, the result is a view of the memory, valid until the next node is computed.
         """
         return floats_at(self.address(index), count)
 
     def address(self, index: int) -> int:
-        """Return the address of a node's value, counted in floats. Compute the value if necessary.
-
-        The address is valid until the next node is computed.
-        """
+        """Compute a node's value if necessary. Return its address in floats, valid until the next node is computed."""
         if self.records.computed[0] < self.records.length or self.engine.changing:
             self._compute_for(index)
         return self.engine.nodes[index * len(NODE) + NODE.value]
@@ -321,10 +315,11 @@ class Graph:
         records.note_differentiated(version, index, everything)
 
     def gradients(self, index: int, count: int) -> Floats:
-        """Return the gradient of a node, of `count` numbers; zeros if the backward pass did not reach it.
+        """Return the gradient of a node as `count` floats; zeros if the backward pass did not reach the node.
 
-        If it is a part, and only the gradient of the whole is known, all gradients are computed now. GradientError is
-        raised if there has been no backward pass, or if a part is asked for and parameters have changed since.
+        If the node is an alias, and only the gradient of the whole is known, compute all gradients now. Raise
+        GradientError if there was no backward pass, or if all gradients would have to be computed and parameters have
+        changed since.
         """
         differentiated, fully = self.records.differentiated
         if differentiated < 0 or self.engine.changing:
@@ -334,7 +329,7 @@ class Graph:
         is_complete = fully == 1 or index == differentiated
         index, offset = whole_of_gradient(self.engine, index)
         if not is_complete and not self._flags(index) & NEEDS_GRADIENT:
-            return np.zeros(count, np.float32)  # what has been computed of its gradient need not be all of it
+            return np.zeros(count, np.float32)  # its gradient may have been computed only in part
         is_part = signature_of(self.engine, index).kind == ALIAS
         if not is_complete and is_part and fully != PARTS and not self._differentiate_parts():
             raise GradientError(
@@ -346,7 +341,7 @@ class Graph:
         return floats_at(self.engine.nodes[index * len(NODE) + NODE.gradient] + offset, count)
 
     def _differentiate_parts(self) -> bool:
-        """Compute all gradients of the last backward pass. Return False if parameters have changed since."""
+        """Compute the gradients of all nodes for the last loss. Return False if parameters have changed since."""
         records, version = self.records, self.records.version
         loss, _ = records.differentiated
         if self.outdated.reached(loss, self.engine, True) or not differentiate_apart(self.engine, version, loss):
@@ -360,21 +355,21 @@ class Graph:
     # Methods for input values
 
     def replace_input(self, version: int, index: int, values: Floats) -> None:
-        """Replace the values of an input node; forget all computed values if the old ones were used."""
+        """Replace the values of an input node. Discard all computed values if a pass has read the old input values."""
         start = self.start_of(index)
         while self.records.version == version:
             assert start is not None
             if self.records.write(version, start, values):
                 return
-            self.invalidate()  # the old ones were used, perhaps just now by a signal handler
+            self.invalidate()  # a pass has read the old values, perhaps just now in a signal handler
         raise StaleExpressionError(is_gone(version))
 
     def start_of(self, index: int) -> int | None:
-        """Return where the values of an input node start in the input buffer; None for other nodes."""
+        """Return the offset of an input node's values in the input buffer; None for other nodes."""
         return self.index_up_to(index).starts.get(index)
 
     def index_up_to(self, index: int) -> InputIndex:
-        """Return an index of the nodes that `set` and `set_index` can change, up to node `index` at least."""
+        """Return an index of the nodes that `set` and `set_index` can change, at least up to node `index`."""
         self.input_index = self.input_index.up_to(self.records, index)
         return self.input_index
 
@@ -382,7 +377,7 @@ class Graph:
 class Owner:
     """Marks a thread's graph as ended when the thread ends.
 
-    Only the thread's local storage refers to this object, so Python deletes it, and calls `__del__`, at that moment.
+    Only the thread's local storage refers to this object, so that is when Python deletes it and calls `__del__`.
     """
 
     __slots__ = ("end", "graph")
@@ -399,7 +394,7 @@ _graphs: list[weakref.ref[Graph]] = []  # the graphs of all threads
 
 
 def refuse(x: Any) -> NoReturn:
-    """Raise StaleExpressionError, which says why, for an expression that is not in this thread's graph."""
+    """Raise an error that says why the expression `x` is not in this thread's graph."""
     if x.version == NO_NODE:
         raise ArgumentTypeError(has_no_node(x))
     graph = current()
@@ -454,7 +449,7 @@ def current() -> Graph:
 def renew() -> Graph:
     """Begin a new graph in this thread and return it.
 
-    An interrupt at any line leaves a usable graph: the old one before `records.renew()`, the new one after it.
+    An interrupt at any line leaves a usable graph: the old graph before `records.renew()`, and the new graph after it.
     """
     try:
         graph = thread.graph
@@ -477,7 +472,7 @@ def renew() -> Graph:
 
 
 def _forget() -> None:
-    """Drop this thread's graph when the device changes, so that the next graph has its buffers there."""
+    """Drop this thread's graph when the device changes, so that the next graph's buffers are on the new device."""
     if hasattr(thread, "graph"):
         renew()
         del thread.graph

@@ -12,19 +12,19 @@ from ..recorder import Records
 from ..signature import SIGNATURES, Signature
 
 LOOKUPS: set[Signature] = set()
-"""The signatures of lookups, which `parameter.lookup` adds. Their attributes are numbers of rows."""
+"""The signatures of lookups, which `parameter.lookup` adds. Their attributes are row numbers."""
 PICKS: dict[Signature, tuple[int, bool]] = {}
-"""The signatures of picks, which `dynet_ops` adds. Their attributes are indices of elements. For each it
-has how many elements there are to pick from, and whether there is an index for each batch element."""
+"""The signatures of picks, which `dynet_ops` adds -> how many elements there are to pick from, and whether each batch
+element has its own index. Their attributes are element indices."""
 KINDS = {ALIAS: "part", APART: "part", INPUT: "input"}
 
 
 @dataclass(frozen=True)
 class Node:
-    """A decoded record. `all` has the numbers of its nodes: mostly one, but for example all of a recurrent network.
+    """A decoded record. `all` is the range of its node numbers: usually one node, but a recurrent network has many.
 
-    Operands are numbers of nodes, or -1 minus the row of a parameter in PARAMETER_ROWS. `start` is the index of the
-    first attribute among the integers of the graph.
+    Operands are node numbers, or -1 minus the row of a parameter in PARAMETER_ROWS. `start` is the index of the first
+    attribute among the graph's integers.
     """
 
     all: range
@@ -35,7 +35,7 @@ class Node:
 
     @property
     def places(self) -> range:
-        """The numbers of those nodes to which expressions can refer."""
+        """The numbers of the nodes to which expressions can refer."""
         return self.all[1:] if self.signature.repeats else self.all[-1:]
 
     @property
@@ -61,7 +61,7 @@ def nodes_of(recorded: Records, begin: int = 0, end: int | None = None, index: i
 
 
 def node_at(recorded: Records, index: int) -> Node | None:
-    """Return the record of a node; None if there is none, or it is an inner node, to which no expression can refer."""
+    """Return the record of a node; None if no expression can refer to the node, or there is no such node."""
     return next((node for node in nodes_of(recorded) if index in node.places), None)
 
 
@@ -69,9 +69,9 @@ def node_at(recorded: Records, index: int) -> Node | None:
 class InputIndex:
     """An index of the nodes that `set` and `set_index` can change, valid for one version of a graph.
 
-    `starts` has the position of each input's first value in the buffer of input values; `selections` has lookups and
-    picks as they were when found: their attributes, which are indices, may have changed. The first `records` integers,
-    of `nodes` nodes, have been searched.
+    `starts` has the position of each input's first value in the buffer of input values. `selections` has the lookups
+    and picks; their attributes, which are indices, may have changed since. The first `nodes` nodes, which take
+    `records` integers, have been searched.
     """
 
     version: int
@@ -81,9 +81,9 @@ class InputIndex:
     selections: dict[int, Node] = field(default_factory=dict)
 
     def up_to(self, recorded: Records, index: int) -> InputIndex:
-        """Return an index of the graph's present version that has node `index`, if the graph has it.
+        """Return an index of the graph's present version, which includes node `index` if it exists.
 
-        It is built here and not while recording, because few programs need it.
+        The index is built when needed, not while recording, because few programs use it.
         """
         version = recorded.version
         known = self if self.version == version else InputIndex(version)
@@ -97,7 +97,7 @@ class InputIndex:
                     longer.starts[node.all[0]] = node.attributes[0]
                 elif node.signature in LOOKUPS or node.signature in PICKS:
                     longer.selections[node.all[0]] = node
-        except (KeyError, IndexError):  # a signal handler has called `renew_cg`, so these were no records any more
+        except (KeyError, IndexError):  # a signal handler called `renew_cg`, so these were no longer records
             if recorded.version == version:
                 raise
             return InputIndex(version)

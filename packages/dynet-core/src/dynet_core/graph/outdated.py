@@ -1,8 +1,8 @@
 """`Outdated`: which values of a graph were computed before parameters changed.
 
-A graph keeps its values until `renew_cg`. If parameters change in between, values that were computed from them are
-*outdated*. `value()` returns them as they are. A backward pass must not mix them with the present parameters: the
-result would be the gradient of no function. Only changes by the graph's own thread count: threads that train one model
+A graph keeps its values until `renew_cg`. If parameters change before that, values computed from them are *outdated*.
+`value()` returns them unchanged. But a backward pass must not mix them with the present parameters: the result would
+not be the gradient of any function. Only changes by the graph's own thread matter, because threads that train one model
 together do not wait for each other.
 """
 
@@ -21,14 +21,13 @@ from ..compute.parameter_rows import Identity
 from ..recorder import Records
 from .nodes import nodes_of
 
-MOST_NOTED = 64  # if there are more groups than this, those that changed before the graph are dropped, if they can be
+MOST_NOTED = 64  # with this many groups, groups that have not changed since the graph began are dropped
 
 
 class ParameterGroup:
     """Parameters that change together, and what `Records.changes` was after their last change.
 
-    `address` is that of `changed`, for compiled code, which notes changes there while the object of the weak reference
-    `owner` exists.
+    Compiled code notes changes at `address`, the address of `changed`, while the object that `owner` refers to exists.
     """
 
     __slots__ = ("_changed", "address", "owner", "parameters")
@@ -49,7 +48,7 @@ class ParameterGroup:
         self._changed[0] = count
 
     def is_in_use(self) -> bool:
-        """Return whether compiled code may still note changes."""
+        """Return whether compiled code may still write to `address`."""
         return self.owner is not None and self.owner() is not None
 
 
@@ -64,15 +63,15 @@ class Outdated:
         self._groups: dict[int, ParameterGroup] = {}  # by the id of their sequences of parameters
         # `begun` and `seen` when `note` last found a change, and how many nodes had been computed before this change.
         self._noted = -1, -1, 0
-        # The operands of each node read so far, and of what: the graph's version, and how many integers of its records.
+        # The operands of each node read so far. `_read` is the graph's version then, and how many integers were read.
         self._operands: list[tuple[int, ...]] = []
-        self._rows: set[int] = set()  # -1 minus the rows of all parameters that have been met among the operands
+        self._rows: set[int] = set()  # -1 minus the rows of all parameters among these operands
         self._read = -1, 0
-        # (version, changes and so on that the answers of `reached` are for; question -> answer)
+        # The answers of `reached`: the state of the graph for which they are valid, and question -> answer.
         self._answers: tuple[tuple[int, ...], dict[tuple[int, bool], bool]] = (), {}
 
     def note_change(self, parameters: Sequence[Identity]) -> None:
-        """Remember that values of these parameters change. The caller passes the same object each time."""
+        """Remember that these parameters change. The caller passes the same object each time."""
         self.group(parameters).changed = self._records.note_change()
 
     def group(self, parameters: Sequence[Identity]) -> ParameterGroup:
@@ -96,7 +95,7 @@ class Outdated:
                 self._groups.pop(key, None)
 
     def note(self) -> None:
-        """Remember, before further nodes are computed, which nodes have been computed before a change."""
+        """Called before new nodes are computed: remember which nodes were computed before a change."""
         records, now = self._records, self._records.changes
         computed = records.computed[0]
         if computed and records.seen != now:
@@ -118,7 +117,7 @@ class Outdated:
         return count if (begun, seen) == (records.begun, records.seen) else 0
 
     def reached(self, index: int, engine: Engine, everything: bool) -> bool:
-        """Return whether a backward pass from node `index`, which has been computed, would read an outdated value."""
+        """Return whether a backward pass from node `index`, whose value is computed, would read an outdated value."""
         records = self._records
         if records.begun == records.changes or not records.computed[0]:
             return False
@@ -162,7 +161,7 @@ class Outdated:
         return not self._rows.isdisjoint([-1 - row for row in parameter.rows])
 
     def _operands_of_all(self) -> list[tuple[int, ...]]:
-        """Return the operands of each node: numbers of nodes, or -1 minus the row of a parameter."""
+        """Return the operands of each node: node numbers, or -1 minus the row of a parameter."""
         records, version = self._records, self._records.version
         known, end = self._read
         if known != version:
@@ -170,12 +169,12 @@ class Outdated:
         length = records.length
         for node in nodes_of(records, end, length, len(self._operands)):
             self._rows.update([operand for operand in node.operands if operand < 0])
-            for index in node.all:  # a node of a record may read those before it
+            for index in node.all:  # a node may read earlier nodes of the same record
                 self._operands.append((index - 1, *node.operands) if index > node.all.start else node.operands)
         self._read = version, length
         return self._operands
 
 
 def _has_own_value(engine: Engine, address: int) -> bool:
-    """Return whether a value is in the arena. A lookup's value is in the lookup parameter's memory."""
+    """Return whether a value is in the arena, unlike a lookup's, which is in the lookup parameter's memory."""
     return any(chunk.address <= address < chunk.address + chunk.floats for chunk in engine.chunks)

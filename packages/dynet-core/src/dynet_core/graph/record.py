@@ -1,9 +1,8 @@
-"""Make the recording functions of ops, which users call, such as `dy.tanh`, to append a node to the graph.
+"""Make the recording functions of ops, such as `dy.tanh`, which append a node to the graph.
 
 They are compiled code with tables of the shapes that they have seen (see `recorder`). For new shapes, for wrong
-operands, and for graphs that compute nodes as soon as they are recorded, they call a Python function, which is made
-here and called `record_slowly`. All its checks come before the one call that appends the record, so an error never
-leaves half a node.
+operands, and for graphs that compute nodes immediately, they call the Python function `record_slowly`. All its checks
+come before the one call that appends the record, so an error never leaves half a node.
 """
 
 from __future__ import annotations
@@ -27,8 +26,7 @@ from .expression import Expression, Unfinished
 from .graph import OTHER_THREAD, Graph, current, has_no_node, is_gone, is_taken_back, refuse
 
 PARAMETERS: list[type] = []
-"""The subclasses of `Expression` whose objects can be operands: the types of parameters, added by the package
-`parameter`."""
+"""The subclasses of `Expression` that can be operands: the types of parameters, which the package `parameter` adds."""
 
 
 def graph_of(name: str, operands: Sequence[Expression]) -> PinnedGraph:
@@ -61,13 +59,13 @@ def graph_of(name: str, operands: Sequence[Expression]) -> PinnedGraph:
 
 
 OF_ONE = {"average": "mean_elems", "emax": "max_dim", "esum": "sum_elems", "logsumexp": "logsumexp_dim"}
-"""Op of a list of expressions -> what reduces the elements of one expression."""
+"""Op that reduces a list of expressions -> op that reduces the elements of one expression."""
 
 
 def listed(name: str, xs: Any) -> Sequence[Expression]:
     """Return the operands xs of an op as a list or tuple. The caller has to check that the items are expressions.
 
-    xs may be any iterable except an expression, though one can be iterated over.
+    xs may be any iterable except an expression, although expressions are iterable.
     """
     if xs.__class__ is not list and xs.__class__ is not tuple:
         if isinstance(xs, Expression):
@@ -83,7 +81,7 @@ def listed(name: str, xs: Any) -> Sequence[Expression]:
 
 
 def made_of(value: Any, name: str = "") -> str:
-    """Return how to make an expression of what was given to the op `name` instead; "" if there is no way."""
+    """Return text for an error message: how to make an expression from `value`, an operand of the op `name`; or ""."""
     if isinstance(value, np.ndarray) or (isinstance(value, list) and value and isinstance(value[0], (int, float))):
         return "; dy.inputTensor(...) makes one from an array"
     if isinstance(value, (list, tuple)) and value and isinstance(value[0], Expression):
@@ -94,7 +92,7 @@ def made_of(value: Any, name: str = "") -> str:
 
 
 def _named(name: str, signature: Signature) -> Signature:
-    """Give a signature the name of its op, unless it has a name."""
+    """Set a signature's name to the name of its op, unless it already has a name."""
     signature.name = signature.name or name
     return signature
 
@@ -126,9 +124,9 @@ def recording_of(
 ) -> Callable[..., Expression]:
     """Return the recording function of an op. `signature_of` maps the operands' Dims to a signature.
 
-    `kind` says how it takes its operands: "one", "two", or "many" for a list. `otherwise` is called first for new
-    shapes; it records the op, or returns None if `signature_of` is to be used. `with_number` is called if the second of
-    two operands is not an expression, as in `x + 1`.
+    `kind` is "one", "two", or "many" operands; "many" takes a list. `otherwise` is called first for new shapes; it
+    records the op, or returns None if `signature_of` should be used. `with_number` is called if the second of two
+    operands is not an expression, as in `x + 1`.
     """
     known: dict[tuple[Dim, ...], Signature] = {}
 
@@ -156,7 +154,7 @@ one_operand, two_operands, many_operands = (functools.partial(recording_of, kind
 
 
 def common_batch(name: str, dims: Sequence[Dim]) -> int:
-    """Return the largest of the operands' batch sizes; raise ShapeError if another one is not 1."""
+    """Return the largest of the operands' batch sizes. Raise ShapeError if any other batch size is not 1."""
     batch = max(dim.batch for dim in dims)
     if any(dim.batch not in (1, batch) for dim in dims):
         raise ShapeError(f"{name}: batch sizes differ: operands are {described(dims)}")
@@ -164,7 +162,7 @@ def common_batch(name: str, dims: Sequence[Dim]) -> int:
 
 
 def described(dims: Sequence[Dim]) -> str:
-    """Return the shapes of operands as text for an error message."""
+    """Return the shapes of operands, for an error message."""
     return ", ".join(map(repr, dims))
 
 
@@ -173,15 +171,15 @@ class PinnedGraph:
 
     While Python prepares a record, methods of the user's objects and signal handlers may run and call `renew_cg`.
     Appending then raises StaleExpressionError, instead of adding the record to the new graph. They may also compute the
-    graph after `take` has appended input values, and before a record refers to them. Such a pass is over these values,
-    and the next one begins behind them. Then appending takes the values again, for the record to refer to.
+    graph after `take` has appended input values, and before a record refers to them. The next pass would then begin
+    after these values, so they are appended again for the record.
     """
 
     __slots__ = ("_taken", "graph", "version")
 
     def __init__(self, graph: Graph):
         self.graph, self.version = graph, graph.records.version
-        # The input values of the next record: where they are, and how they are taken.
+        # The input values of the next record: their position, the function that appends them, and its argument.
         self._taken: tuple[int, Callable[[Any], int], Any] | None = None
 
     @classmethod
@@ -200,7 +198,7 @@ class PinnedGraph:
         return pinned_graph
 
     def append(self, signature: Signature, integers: Sequence[int]) -> Expression:
-        """Append a record (checked operands as numbers, then attributes) and return an expression for its last node."""
+        """Append a record (checked operands as ints, then attributes) and return an expression for its last node."""
         return self.add(signature.dim, signature.nodes(integers), (signature.at,), integers)
 
     def add(self, dim: Dim, nodes: int, head: tuple[int, ...], integers: Sequence[int]) -> Expression:
@@ -217,9 +215,9 @@ class PinnedGraph:
         return node
 
     def _commit_with_inputs(self, dim: Dim, nodes: int, head: tuple[int, ...], integers: Sequence[int]) -> Any:
-        """Append a record that refers to the input values taken last. Return the same as `commit`."""
+        """Append a record that refers to the last input values taken. Return the same as `commit`."""
         while True:
-            start, take_again, values = self._taken  # type: ignore[misc]  # `add` calls this if there are such values
+            start, take_again, values = self._taken  # type: ignore[misc]  # `add` has checked that there are such values
             node = commit_with_inputs(self.graph.records, start, dim, nodes, head, integers, self.version)
             if node is not False:
                 self._taken = None
@@ -232,10 +230,9 @@ class PinnedGraph:
             integers = record[len(head) :]
 
     def rewrite(self, start: int, integers: Sequence[int]) -> None:
-        """Overwrite integers of a record from integer `start` on. Forget all values if the old ones have been used.
+        """Overwrite integers of a record, starting at integer `start` of all records.
 
-        A signal handler may compute values at any line, so this writes only where the record has no value at that
-        moment.
+        Discard all values if the record has been computed, and again if a signal handler computes it in the meantime.
         """
         records = self.graph.records
         while not records.rewrite(self.version, start, integers):
@@ -248,7 +245,7 @@ class PinnedGraph:
         return OTHER_THREAD if self.graph is not current() else is_gone(self.version)
 
     def node(self, index: int, dim: Dim) -> Expression:
-        """Return an expression for a node; raise StaleExpressionError if the graph's version has changed."""
+        """Return an expression for a node. Raise StaleExpressionError if the graph's version has changed."""
         node = recorder.handle(index, dim)
         if node.version != self.version:
             raise StaleExpressionError(self._gone())
@@ -257,16 +254,16 @@ class PinnedGraph:
     def take(self, values: Sequence[float]) -> int:
         """Append numbers to the graph's buffer of input values, and return their position there.
 
-        At most one of this method and the next two is called for a record, just before it is appended.
+        For each record, at most one of `take`, `take_array` and `take_keyed` is called, just before it is appended.
         """
         return self._take(take, tuple(values))
 
     def take_array(self, values: Floats) -> int:
-        """Append a float32 array, column-major, as `take` does."""
+        """Like `take`, for a float32 array, which is appended column-major."""
         return self._take(self.graph.records.take, values)
 
     def take_keyed(self, numbers: Sequence[Number]) -> int:
-        """Append a new random key, and then numbers, as `take` does. Return the position of the key."""
+        """Like `take`, but append a new random key before the numbers. Return the position of the key."""
         return self._take(take_keyed, tuple(numbers))
 
     def _take(self, take: Callable[[Any], int], values: Any) -> int:

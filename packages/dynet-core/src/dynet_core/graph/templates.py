@@ -1,10 +1,10 @@
-"""Templates: what an op written in Python has recorded, kept so that compiled code can record it again.
+"""Templates: the records of an op written in Python, stored so that compiled code can append them again.
 
-The shapes of the operands of a call, and its other arguments (numbers, flags, lists), are together its *key*. If two
-calls with the same key make the same records and do nothing else, these records become a template. From the fourth call
-on, compiled code makes the records, and the Python function does not run. If two operands of a call are the same node,
-its records do not say which of the two they refer to. Then the template is for calls with the same operands equal,
-until a later call with different operands replaces it by one for all calls.
+A call's *key* is the shapes of its operands and its other arguments (numbers, flags, lists). If two calls with the same
+key make the same records and do nothing else, these records become a template. Starting with the fourth call, compiled
+code makes the records, and the Python function does not run. If two operands of a call are the same node, its records
+do not say which of the two they refer to. The template is then only for calls with the same operands equal, until a
+later call with different operands replaces it with a template for all calls.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from .graph import Graph, current
 from .nodes import nodes_of
 
 MOST = 1 << 12  # for each op, calls with at most this many keys are observed at a time
-MOST_INPUTS = 64  # the most input values that a template may have
-MOST_WORDS = 1 << 20  # for each op, no more templates are made once they have this many 64-bit words together
-MOST_CALLS = 8  # if this many calls with a key have not led to a template, later calls with it are not observed
+MOST_INPUTS = 64  # a template has at most this many input values
+MOST_WORDS = 1 << 20  # no more templates are made for an op once they have this many 64-bit words in total
+MOST_CALLS = 8  # if this many calls with a key have not led to a template, the key is no longer observed
 
 
 def with_templates(op: Callable) -> Any:
-    """Return a function that records from a template if there is one for the arguments, or calls and observes `op`."""
+    """Return a function that uses a template for the arguments if there is one; else it calls and observes `op`."""
     return recorder.with_templates(op, _Learner)
 
 
@@ -37,11 +37,11 @@ class _Learner:
 
     def __init__(self, enter: Callable):
         self._enter, self._words, self._is_full = enter, 0, False
-        # key -> (how many calls there have been; what the last of them recorded, as a template, or None)
+        # key -> (the number of calls, the template of the last call or None)
         self._seen: dict[bytes, tuple[int, list[int] | None]] = {}
 
     def __call__(self, arguments: Sequence) -> Callable[[Any], None] | None:
-        """Prepare to observe a call. Return what gets its result, or None if the call need not be observed."""
+        """Prepare to observe a call. Return the function to call with its result, or None to not observe it."""
         key = recorder.key(*arguments)
         if key is None:
             return None
@@ -58,10 +58,10 @@ class _Learner:
         return functools.partial(self._end, key, graph, _state(graph), arguments)
 
     def _forget_single_calls(self) -> None:
-        """Make room for new keys: forget some of which there has been one call, as of numbers that are always new.
+        """Make room for new keys: forget keys seen only once, for example because an argument is always new.
 
-        Half of these are kept, the oldest ones, because a program may use many keys in turn. If there are few to
-        forget, observe no more new keys, because it would take long to find the few again and again.
+        The older half of these is kept, because a program may cycle through many keys. If few can be forgotten, stop
+        observing new keys, because searching for those few again and again would be slow.
         """
         if not self._is_full:
             single = [key for key, (calls, _) in self._seen.items() if calls == 1]
@@ -71,7 +71,7 @@ class _Learner:
             self._is_full = len(forgotten) <= MOST // 8
 
     def _end(self, key: bytes, graph: Graph, state: tuple, arguments: Sequence, result: Any) -> None:
-        """Give compiled code a template if the op has just recorded the same as in its last call with this key."""
+        """Give compiled code a template if the op has just recorded the same as in its previous call with this key."""
         calls, before = self._seen[key]
         template = _template(graph, state, arguments, result)
         if template is not None and before == template:
@@ -86,9 +86,9 @@ _EQUAL = TEMPLATE["equal"]
 
 
 def _state(graph: Graph) -> tuple:
-    """Return the state that an op must not change if there is to be a template, and three counts.
+    """Return the state that an op with a template must not change, and three counts that grow when it records.
 
-    They are how many integers of records, nodes and input values the graph has. They grow when the op records.
+    The counts are the graph's integers of records, nodes and input values.
     """
     engine, records = graph.engine, graph.records
     same = records.version, records.computed, len(engine.whole), graph.watch, recorder.passes()
@@ -96,10 +96,10 @@ def _state(graph: Graph) -> tuple:
 
 
 def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> list[int] | None:
-    """Return a template of what an op has recorded since `state`, or None if it could not replace the op.
+    """Return a template of what an op has recorded since `state`, or None if a template could not replace the op.
 
-    It could not if the records depend on more than the arguments, because they use other nodes or earlier input values,
-    or if the op has done more than record nodes.
+    It could not if the records use earlier input values or nodes that are not arguments, or if the op has done more
+    than record nodes.
     """
     operands: dict[int, int] = {}
     equal: list[int] = []
@@ -109,7 +109,7 @@ def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> l
     if state == _state(graph):
         if not any(x is result for _, x in _expressions(arguments)):
             return None
-        return [1, 0, 0, 0, len(equal) // 2, OPERAND, operands[result.at], *equal]  # as `emax([x])` does
+        return [1, 0, 0, 0, len(equal) // 2, OPERAND, operands[result.at], *equal]  # an argument: as in `emax([x])`
     return _copy(graph, state, result, operands, equal)
 
 
@@ -123,8 +123,9 @@ def _copy(
 ) -> list[int] | None:
     """Return a template of what has been recorded, or None; see `_template`.
 
-    `operands` are the nodes and parameters that later calls may change, with the words for them (see `words.OPERAND`);
-    `equal` are pairs of operands that must be the same node; `fixed` says whether another node stays the same.
+    `operands` maps the nodes and parameters that later calls may replace to their numbers among the arguments (see
+    `words.OPERAND`). `equal` is pairs of such numbers, of operands that must be the same node. `fixed` says whether any
+    other node stays the same.
     """
     (same, (begin, first_node, first_input)), (now, (end, nodes, inputs)) = state, _state(graph)
     if now != same or end == begin or inputs - first_input > MOST_INPUTS:
@@ -134,7 +135,7 @@ def _copy(
     pairs: list[tuple[int, int]] = []
     try:
         recorded = [*nodes_of(graph.records, begin, end)]
-    except (KeyError, IndexError):  # a signal handler has called `renew_cg`, so these are no records any more
+    except (KeyError, IndexError):  # a signal handler called `renew_cg`, so these are no longer records
         return None
     for node in recorded:
         signature = node.signature
@@ -156,8 +157,8 @@ def _copy(
         pairs += [(LITERAL, attribute) for attribute in node.attributes[signature.constants :]]
     bits = array.array("i", graph.records.floats(first_input, inputs - first_input).tobytes())
     keys = [start - first_input for start in reversed(graph.records.keys(first_input))]
-    # Random keys, which are among the input values, are different in each call, so they are zero here. Compiled code
-    # writes a new key there, and in front of it the position of the graph's previous key.
+    # Random keys, which are input values, differ in each call, so they are zero here. Compiled code writes a new key
+    # there, and before it the link to the graph's previous key.
     for key in keys:
         bits[key - 1 : key + len(KEY)] = array.array("i", [0] * (1 + len(KEY)))
     sizes = len(pairs), nodes - first_node, len(bits), len(keys), len(equal) // 2
@@ -165,9 +166,9 @@ def _copy(
 
 
 class Observed:
-    """What code in Python records from now on, for `recorder.replay` to record it again.
+    """Observes what Python code records from now on, so that `recorder.replay` can record it again.
 
-    The code has to record the same for any operands of the same Dims.
+    The code must record the same for any operands with the same Dims.
     """
 
     def __init__(self):
@@ -175,9 +176,9 @@ class Observed:
         self._state = _state(self._graph)
 
     def template(self, operands: Sequence[int], last: Expression, fixed: Container[int]) -> bytes | None:
-        """Return the template, or None if the code has done more than record nodes, or has used other nodes than these.
+        """Return the template; None if the code has done more than record nodes, or has used nodes other than these.
 
-        `operands`, all different, will be others in later calls; the nodes `fixed` will be the same.
+        Later calls replace `operands`, which must be distinct. The nodes in `fixed` will be the same.
         """
         indices = {operand: index for index, operand in enumerate(operands)}
         if len(indices) < len(operands):

@@ -1,1 +1,1 @@
-"""What messages say: hints for names of other libraries and for wrong keywords and uses, and counts as text."""
+"""Parts of error messages: hints for names from other libraries and for wrong keywords or uses, and wording helpers."""

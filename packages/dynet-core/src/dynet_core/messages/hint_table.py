@@ -1,7 +1,7 @@
-"""What to use instead of names that only other libraries have: a row for each text, in sections.
+"""What to use instead of names that only other libraries have. Rows (`what to use <- names`) are in sections.
 
-A section is named for where the names are missing: a class; a class or method with `()`, for its keyword arguments;
-`dy` for the module; `ops`; `operators`; or `arguments`, for those of any function. {} stands for the name itself.
+The title of a section says where the names are missing: a class; a class or method with `()`, for its keyword
+arguments; `dy` for the module; `ops`; `operators`; or `arguments`, for any function's. {} means the name itself.
 """
 
 TABLE = """\

@@ -1,7 +1,7 @@
 """Hints for attributes that users know from other libraries: `trainer.step()` raises an error that says what to use.
 
 Hints are descriptors, which do not slow down attributes that exist: `__getattr__` would add 80 ns to each access.
-Misspelled names need no hints, because Python itself suggests the right ones.
+Misspelled names need no hints, because Python suggests the right name.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..errors import ArgumentTypeError
 from .hint_table import TABLE
 from .wording import counted
 
-OURS = {"dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim"}  # packages whose classes are no subclasses of users
+OURS = {"dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim"}  # classes of all other packages are the user's
 
 
 def _read(table: str) -> dict[str, dict[str, str]]:
@@ -32,7 +32,7 @@ def _read(table: str) -> dict[str, dict[str, str]]:
 
 
 USES = _read(TABLE)
-"""Where a name is missing, as the sections of `TABLE` say -> the name -> what to use instead."""
+"""Section of `TABLE`, which says where a name is missing -> the name -> what to use instead."""
 
 
 class Hint:
@@ -57,7 +57,7 @@ class FirmHint(Hint):
 
 
 class Missing:
-    """A descriptor for an attribute that `__init__` sets. Reading it before raises an AttributeError that says so."""
+    """A descriptor for an attribute that `__init__` sets. Reading it earlier raises an AttributeError that says so."""
 
     def __get__(self, x: Any, owner: type) -> NoReturn:
         raise AttributeError(f"{owner.__name__}.__init__ has not called super().__init__(...), which must come first")
@@ -70,7 +70,7 @@ def give_hints(to: type[Hinted], uses: Mapping[str, str]) -> None:
 
 
 def _special(to: type, method: str, use: str) -> Callable[..., Any]:
-    """Return what stands for a method such as `__call__` that a class lacks. A further base class may have it."""
+    """Return a replacement for a method, such as `__call__`, that a class lacks. Another base class may have it."""
 
     def refuse(self: Any, *arguments: Any, **named: Any) -> Any:
         if further := getattr(super(to, self), method, None):  # type: ignore[misc]
@@ -86,7 +86,7 @@ def _is_ours(cls: type) -> bool:
 
 
 class Hinted:
-    """The base of classes that have hints, in the section of their name. `dir` and editors do not show the hints."""
+    """The base class of classes with hints, from the section of `TABLE` with their name. `dir` does not show hints."""
 
     __slots__ = ()
     _hint = Hint
@@ -103,10 +103,10 @@ class Hinted:
 
 
 class Closed(Hinted):
-    """The base of classes whose objects take no new attributes, as in DyNet, so that a misspelled one is an error.
+    """The base class of classes whose objects accept no new attributes, as in DyNet, so that misspelling is an error.
 
-    Users' subclasses take any, and nothing is put into them. Setting an attribute takes 200 ns, so what each step of a
-    program changes is kept in another object.
+    Users' subclasses accept any attribute. Setting an attribute takes 200 ns, so data that changes in each step of a
+    program is kept in another object.
     """
 
     __slots__ = ()
@@ -117,7 +117,7 @@ class Closed(Hinted):
         super().__setattr__(name, value)
 
     def _check(self, name: str, value: object) -> None:
-        """Raise AttributeError if the class has no such attribute, or if it is a method and `value` not a function."""
+        """Raise AttributeError if the class has no such attribute, or if it is a method and `value` is not callable."""
         owner = type(self)
         attribute = getattr(owner, name, None)
         if attribute is None:
@@ -160,9 +160,9 @@ AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
 
 def also_called(**others: str) -> Callable[[AnyFunction], AnyFunction]:
-    """Return a decorator that gives an op's arguments other names: `also_called(s="v")` lets calls say `s=0` for v.
+    """Return a decorator that gives an op's arguments other names: with `also_called(s="v")`, `s=0` can mean `v=0`.
 
-    They count only in calls that would be wrong without them, so one may also be the name of another argument.
+    These names are used only in calls that would be wrong without them, so they may also be names of other arguments.
     """
 
     def decorate(function: AnyFunction) -> AnyFunction:
@@ -175,7 +175,7 @@ def also_called(**others: str) -> Callable[[AnyFunction], AnyFunction]:
 def with_usual_keywords(
     signature: inspect.Signature, arguments: Sequence, named: Mapping[str, Any], others: Mapping[str, str]
 ) -> tuple | None:
-    """Return all arguments of a call by position, with usual names for other ones; None if they still do not fit."""
+    """Return all arguments of a call by position, if replacing `others` with usual names makes them fit; else None."""
     usual = {others.get(name, name): value for name, value in named.items()}
     if usual.keys() == named.keys() or len(usual) < len(named):
         return None
@@ -219,17 +219,17 @@ def explained(
 
 
 def method(**others: str) -> Callable[[AnyFunction], AnyFunction]:
-    """Return a decorator of a method that many classes inherit. Errors about arguments then name the user's class."""
+    """Return a decorator for methods that many classes inherit. Errors about arguments name the object's class."""
     return lambda function: explained(function, lambda self: f"{type(self).__name__}.{function.__name__}", others, {})
 
 
 def written(use: str) -> Callable[[AnyFunction], AnyFunction]:
-    """Return a decorator of a function that makes decorators. Wrong calls, as one without (), say to write `use`."""
+    """Return a decorator for a function that makes decorators. Errors about wrong calls then say to write `use`."""
     return lambda function: explained(function, lambda *_: function.__name__, {}, {}, f": write {use}")
 
 
 def explain_arguments(*classes: type) -> None:
-    """Let errors about the arguments of classes say what to use, as the sections of the classes and their bases do."""
+    """Let errors about the arguments of classes say what to use, from the sections of the classes and their bases."""
     for cls in classes:
         init: Callable[..., None] = cls.__init__  # type: ignore[misc]
         if not hasattr(init, "__wrapped__"):
@@ -238,7 +238,7 @@ def explain_arguments(*classes: type) -> None:
 
 
 def _class_called(cls: type, made: Any) -> str:
-    """Return what messages call `cls.__init__`, which a user's class may have inherited."""
+    """Return the name of `cls.__init__` for messages. A user's class may have inherited it."""
     inherits = type(made).__init__ is cls.__init__  # type: ignore[misc]
     return type(made).__name__ if inherits else f"{cls.__name__}.__init__"
 
@@ -253,7 +253,7 @@ def misfit(
 ) -> str:
     """Return the error message for a call whose arguments do not fit the signature; "" if they do.
 
-    `others` maps other names of arguments to usual ones; `uses` says what to use for names that are no arguments.
+    `others` maps other names of arguments to the usual names. `uses` says what to use for names that are not arguments.
     """
     try:
         signature.bind(*arguments, **named)

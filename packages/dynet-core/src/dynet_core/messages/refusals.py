@@ -29,7 +29,7 @@ OPERATORS: dict[np.ufunc, Callable[..., Any]] = {
 }
 """numpy's function for an operator -> Python's function for it."""
 OPERATIONS: dict[str, str] = {}  # name of a numpy function -> what to use for expressions; dynet_ops adds the entries
-MOST_NESTED = 8  # lists that are nested more deeply are not looked into, because a list may contain itself
+MOST_NESTED = 8  # lists nested more deeply are not examined, because a list may contain itself
 NUMBERS = {np.float32, np.float64, np.int32, np.int64}  # the most frequent types of numpy numbers
 COMPARISONS = (np.less, np.less_equal, np.greater, np.greater_equal)
 
@@ -46,7 +46,7 @@ class Refusals(Hinted):
     _change = "operations make a new one, such as dy.concatenate of parts"
 
     def __bool__(self) -> bool:
-        return True  # as in DyNet, also of no elements: programs say `w = w or W * x`
+        return True  # as in DyNet, even without elements: programs use `w = w or W * x`
 
     # Methods that Python calls to use an object as a number: conversions, formatting and comparisons
 
@@ -82,8 +82,8 @@ class Refusals(Hinted):
 
     __le__ = __gt__ = __ge__ = __lt__
 
-    # An expression equals only itself, as in DyNet: programs keep expressions in lists and dicts. Comparing one with a
-    # number causes a warning. Objects of other classes may define what equals them, as mock.ANY does.
+    # As in DyNet, an expression equals only itself, because programs keep expressions in lists and dicts. Comparing an
+    # expression with a number causes a warning. Objects of other classes may define what equals them, like mock.ANY.
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Refusals):
@@ -127,9 +127,9 @@ class Refusals(Hinted):
     # Methods that numpy calls
 
     def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **named: Any) -> Any:
-        """Do what numpy's operators and elementwise functions do with an expression `e`.
+        """Handle numpy's operators and elementwise functions.
 
-        Arithmetic, as in `numpy.float32(2) * e`, records a node. == and != compare identity. Other functions, as in
+        Arithmetic, such as `numpy.float32(2) * e`, records a node. == and != compare identity. Other functions, such as
         `numpy.log(e)`, raise an error.
         """
         if method == "__call__" and not named:
@@ -159,10 +159,9 @@ class Refusals(Hinted):
     def __array_function__(self, function: Any, types: Any, arguments: Any, named: Any) -> Any:
         """Handle a call of a numpy function that is not elementwise, such as `numpy.argmax`.
 
-        `numpy.dot` of expressions records their product. Other functions get the values of parameters, and are refused
-        for other expressions.
-
-        Without this method, numpy would treat an expression as an array of one object: `numpy.argmax` would return 0.
+        `numpy.dot` of expressions records their product. Other functions get the values of parameters, and raise an
+        error for other expressions. Without this method, numpy would treat an expression as an array of one object:
+        `numpy.argmax` would return 0.
         """
         if function is np.dot and not named and all(isinstance(x, (Refusals, Real)) for x in arguments):
             return operator.mul(*arguments)
@@ -174,14 +173,11 @@ class Refusals(Hinted):
         except (TypeError, ValueError):
             if self._gives_numbers:
                 raise
-        # An expression that is an argument has raised an error above, so there is one inside a list or tuple.
+        # Expressions that are arguments have raised an error above, so this expression is inside a list or tuple.
         raise ArgumentTypeError(self._is_no_array(function.__name__, ".npvalue() of each"))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        """Return an array that holds the expression itself, so that `numpy.sum([e1, e2])` records their sum.
-
-        It does not hold the value: what numpy computes from values has no gradient.
-        """
+        """Return an array of the expression itself, not its value: `numpy.sum([e1, e2])` then records their sum."""
         if dtype is not None and np.dtype(dtype) != object:
             raise ArgumentTypeError(
                 f"an expression is not an array of {np.dtype(dtype)}: its .npvalue() is one, which has no gradient"
@@ -192,7 +188,7 @@ class Refusals(Hinted):
 
 
 def _are_numbers(value: object) -> bool:
-    """Return whether `value` is a number, a numpy array of numbers, or a list or tuple whose first item is one."""
+    """Return whether `value` is a number or a numpy array of numbers, or a list or tuple that begins with one."""
     for _ in range(MOST_NESTED):
         if isinstance(value, (list, tuple)) and value:
             value = value[0]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 
-FEW = 3  # the most names that `few` returns
-HUGE = 10**40  # no index, size or seed reaches it; messages do not write such ints, as Python refuses the longest
-LONGEST = 80  # the most characters of a name that `printable` returns
+FEW = 3  # `few` returns at most this many names
+HUGE = 10**40  # larger than any index, size or seed; messages do not show such ints, because Python refuses the longest
+LONGEST = 80  # `printable` returns at most this many characters
 
 
 def counted(count: int, what: str) -> str:
@@ -16,7 +16,7 @@ def counted(count: int, what: str) -> str:
 
 
 def few(names: Iterable[str]) -> str:
-    """Return the first FEW names as text, with "..." for the others; "nothing" if there are none."""
+    """Return the first FEW names as text, with "..." for the rest; "nothing" if there are none."""
     names = list(names)
     return ", ".join([*names[:FEW], *["..."] * (len(names) > FEW)]) or "nothing"
 
@@ -30,7 +30,7 @@ def of_coroutines() -> str:
 
 
 def shown(value: object, most: int = 60) -> str:
-    """Return the first `most` characters of `repr(value)`, or what it is if they do not tell or cannot be had."""
+    """Return the first `most` characters of `repr(value)`; a description if it is a huge int or nested too deeply."""
     if type(value) is int and abs(value) >= 10**most:
         return f"of {value.bit_length():,} bits"
     try:

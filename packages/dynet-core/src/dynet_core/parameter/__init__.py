@@ -34,11 +34,11 @@ def parameter(p: tuple[Expression, ...], update: bool = True) -> tuple[Expressio
 @overload
 def parameter(p: Expression, update: Expression, *more: Expression) -> tuple[Expression, ...]: ...
 def parameter(p: Expression | list[Any] | tuple[Any, ...], update: Any = True, *more: Expression) -> Any:
-    """Return a parameter or a whole lookup table as an expression. With update=False it gets no gradient.
+    """Return a parameter or a whole lookup table as an expression. With update=False, it gets no gradient.
 
-    Parameters are expressions already, so only update=False needs this function. `parameter(W, b)` returns a tuple, as
-    in DyNet 2.1; `parameter([W, b])` a list, and `parameter((W, b))` a tuple. An expression that is not a parameter is
-    returned as it is, if update is True.
+    Parameters already are expressions, so only update=False needs this function. `parameter(W, b)` and
+    `parameter((W, b))` return a tuple, as in DyNet 2.1; `parameter([W, b])` returns a list. If update is True, an
+    expression that is not a parameter is returned unchanged.
 
     >>> W = dy.Model().parameters_from_numpy([1, 2])
     >>> dy.parameter(W).value()
@@ -46,7 +46,7 @@ def parameter(p: Expression | list[Any] | tuple[Any, ...], update: Any = True, *
     >>> [x.value() for x in dy.parameter([W, W])]
     [[1.0, 2.0], [1.0, 2.0]]
     """
-    if update is True and not more and isinstance(p, Trained):  # test this first: it is the usual call
+    if update is True and not more and isinstance(p, Trained):  # tested first, because it is the usual call
         return p
     if more or isinstance(update, (Expression, list, tuple)):
         return tuple([_expressions(each) for each in (p, update, *more)])

@@ -27,7 +27,7 @@ from .storage import Storage, added_by_last_pass
 
 
 class Collection(Protocol):
-    """The methods of a parameter collection, whose class imports this module, that parameters and files call."""
+    """The methods of a parameter collection that parameters and files call. (Its class imports this module.)"""
 
     def parameters_list(self) -> Sequence[object]: ...
     def lookup_parameters_list(self) -> Sequence[object]: ...
@@ -37,7 +37,7 @@ class Collection(Protocol):
 
 
 def checked_values(kind: str, dims: Any, values: Any) -> tuple[tuple[int, ...], Floats]:
-    """Check the dimensions and the values (a flat array) of a new parameter. Return both, the values as float32."""
+    """Check the dimensions and the values, a flat array, of a new parameter. Return both, the values as float32."""
     if values is None:
         raise ArgumentTypeError(
             f"{kind}: use add_parameters(dims) or add_lookup_parameters(dims) of a ParameterCollection"
@@ -60,7 +60,7 @@ class Shape(tuple[int, ...]):
 
 
 class Constant(Expression):
-    """A parameter used with update=False: an expression that has the parameter's values and gets no gradient."""
+    """A parameter used with update=False: an expression with the parameter's values, but no gradient."""
 
     __slots__ = ("_source",)
 
@@ -92,7 +92,7 @@ class Constant(Expression):
 
 
 class Trained(Expression):
-    """The base class of `Parameters` and `LookupParameters`: expressions that have a name, values and a gradient."""
+    """The base class of `Parameters` and `LookupParameters`: expressions with a name, values and a gradient."""
 
     __slots__ = ("__weakref__", "_constant", "_name", "_never_trained", "_storage", "_updated", "collection")
 
@@ -127,7 +127,7 @@ class Trained(Expression):
         return f"{kind} {printable(self._name)} {self.shape}" + ", frozen" * (not self._updated)
 
     def expr(self, update: bool = True) -> Expression:
-        """Return the parameter itself, which is an expression. With update=False, return one that gets no gradient."""
+        """Return the parameter itself, or, with update=False, an expression that gets no gradient."""
         return self if update else self._fixed()
 
     def _fixed(self) -> Constant:
@@ -154,11 +154,11 @@ class Trained(Expression):
             self._storage.touched[-1] = 1
 
     def as_array(self, *, dtype: npt.DTypeLike = np.float64) -> Array:
-        """Return a copy of the values, which are stored as float32, as numbers of type `dtype` in the shape `shape`."""
+        """Return a copy of the values in the shape `shape`, converted from float32 to `dtype`."""
         return self._view().astype(dtype)
 
     def grad_as_array(self, *, dtype: npt.DTypeLike = np.float64) -> Array:
-        """Return a copy of the gradient: the sum over passes since the last update. `dtype` is as for `as_array`."""
+        """Return a copy of the gradient, the sum over passes since the last update. `dtype` is as for `as_array`."""
         return self._shaped(self._storage.gradient.array).astype(dtype)
 
     def _shaped(self, flat: Floats) -> Floats:
@@ -166,11 +166,11 @@ class Trained(Expression):
         raise NotImplementedError
 
     def _view(self) -> Floats:
-        """Return the values in the shape that users see: a view of the parameter's memory, or on a GPU a copy."""
+        """Return the values in the shape that users see: a view of the parameter's memory, or a copy if on a GPU."""
         return self._shaped(self._storage.values.array)
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        """Return the values for numpy: `numpy.array([p, q])` is an array of numbers, and records nothing in a graph."""
+        """Return the values for numpy, so that `numpy.array([p, q])` is an array of numbers and records nothing."""
         return np.array(self._view(), dtype, order="K", copy=copy)
 
     def __dlpack__(self, **options: Any) -> Any:
@@ -185,15 +185,15 @@ class Trained(Expression):
         return self._view().__dlpack_device__() if isinstance(block, HostBlock) else (CUDA, block.gpu.number)
 
     def gradient(self, dtype: npt.DTypeLike = np.float64) -> Array:
-        """Return the gradient that the last `backward` in the present graph has computed, in the shape of `npvalue()`.
+        """Return the gradient from the last `backward` in the present graph, in the shape of `npvalue()`.
 
-        `grad_as_array()` returns the sum over all passes since the last update, and so does this method if the graph
-        does not use the parameter. The first call after a pass computes the gradients of all parameters of the
+        `grad_as_array()` instead returns the sum over all passes since the last update, as does this method if the
+        graph does not use the parameter. The first call after a pass computes the gradients of all parameters of the
         collection again, which takes longer than the pass. `dtype` is as for `as_array`.
 
         Raises:
-            GradientError: there was no `backward` in this graph, or its inputs have been set since then, or parameters
-                of its loss have changed, as by an update.
+            GradientError: there was no `backward` in this graph; or since then, its inputs have been set, or parameters
+                of its loss have changed, for example by an update.
         """
         graph = getattr(thread, "graph", None)
         flat = graph and added_by_last_pass(graph, self._storage, self._relatives)
@@ -233,42 +233,42 @@ class Trained(Expression):
         return self._updated
 
     def set_updated(self, b: bool) -> None:
-        """Set whether trainers change this parameter. If not, it is frozen, and gets no gradient.
+        """Set whether trainers change this parameter. If not, it is frozen and gets no gradient.
 
-        A parameter that is frozen when it is saved is frozen again after loading.
+        A parameter that is frozen when saved is also frozen after loading.
         """
         self._updated = checked_flag("set_updated", "b", b)
         self._storage.set_needs(self._updated)
 
     def _is_never_trained(self) -> None:
-        """Freeze this parameter for good, for example a mask: `ParameterCollection.set_updated` then skips it."""
+        """Freeze this parameter, for example a mask, permanently: `ParameterCollection.set_updated` will skip it."""
         self.set_updated(False)
         self._never_trained = True
 
     # Saving to files, and loading
 
     def save(self, fname: Path, key: str = "", append: bool = False) -> None:
-        """Write the values, the gradient unless it is zero, and whether the parameter is frozen, to a file.
+        """Write the values, the gradient (unless it is zero), and whether the parameter is frozen, to a file.
 
         Args:
-            fname: the file. An old file is replaced in one step, after everything has been written.
+            fname: the file. An existing file is replaced in one step, after everything has been written.
             key: the parameter's name in the file; by default its own name.
-            append: keep the parameters that are already in the file, and add this one.
+            append: whether to keep the parameters that are already in the file.
 
         Raises:
-            OSError: the file cannot be written. Its old contents remain.
+            OSError: the file cannot be written. An existing file is unchanged.
         """
         model_files.save([self._tensor(key)], fname, append)
 
     def populate(self, fname: Path, key: str = "") -> None:
-        """Read the values and the gradient from a file. If the parameter was saved frozen, freeze it.
+        """Read the values and the gradient from a file. Freeze the parameter if it was saved frozen.
 
         Args:
             fname: the file.
             key: the parameter's name in the file; by default its own name.
 
         Raises:
-            FileFormatError: the file is damaged, or has no parameter of this name and these dimensions.
+            FileFormatError: the file is damaged, or has no parameter with this name and these dimensions.
         """
         self._take(model_files.load_one(fname, self._lookup, key or self._name, self.type.dims))
 
@@ -276,7 +276,7 @@ class Trained(Expression):
     populate_from_textfile = populate
 
     def _tensor(self, name: str = "") -> StoredTensor:
-        """Return what a file is to store for this parameter, under its own name by default."""
+        """Return what a file stores for this parameter, by default under its own name."""
         storage = self._storage
         gradient, frozen = storage.gradient_or_none(), not (self._updated or self._never_trained)
         return StoredTensor(self._lookup, name or self._name, self.type.dims, storage.values.array, gradient, frozen)
@@ -285,7 +285,7 @@ class Trained(Expression):
         return Entry(self._lookup, self._name, self.type.dims)
 
     def _take(self, tensor: StoredTensor) -> None:
-        """Replace values and gradient by those read from a file. Freeze the parameter if it was saved frozen."""
+        """Replace the values and the gradient with data from a file. Freeze the parameter if it was saved frozen."""
         self._storage.set_values(tensor.values)
         self._storage.set_gradient(tensor.gradient)
         if tensor.frozen:
@@ -308,10 +308,10 @@ class Trained(Expression):
 
 
 class Parameters(Trained):
-    """A tensor that is trained. It is an expression, and can be an operand in every graph.
+    """A tensor that is trained. It is an expression that can be an operand in every graph.
 
-    `ParameterCollection.add_parameters` makes it. `numpy.asarray(p)` and DLPack (`torch.from_dlpack(p)`) do not copy:
-    the result has the parameter's memory, and changes with the parameter. On a GPU, numpy gets a copy.
+    Made by `ParameterCollection.add_parameters`. `numpy.asarray(p)` and DLPack (`torch.from_dlpack(p)`) do not copy:
+    the result shares the parameter's memory, and changes with the parameter. If it is on a GPU, numpy gets a copy.
     """
 
     __slots__ = ()
@@ -327,7 +327,7 @@ class Parameters(Trained):
         return Shape(self.type.dims)
 
     def set_value(self, arr: Numbers) -> None:
-        """Replace the values by those of an array of the same shape."""
+        """Replace the values with the values of an array of the same shape."""
         self._storage.set_values(fitted("set_value", real_array("set_value", arr), self.type.dims).ravel(order="F"))
 
     load_array = set_value
@@ -341,9 +341,9 @@ class Parameters(Trained):
 
 
 def checked_name(kind: str, name: str) -> str:
-    """Check a name that a user gives to a parameter or a collection (`kind`, for messages), and return it.
+    """Check and return the user's name for a parameter or a collection. `kind` says which, for messages.
 
-    It may not contain `/` or `_`, which have a meaning in full names such as `/encoder/_0`.
+    The name may not contain `/` or `_`, which have a meaning in full names such as `/encoder/_0`.
     """
     if not isinstance(name, str) or "/" in name or "_" in name:
         raise ParameterNameError(f"the name of a {kind} is a string without '/' and '_', not {name!r}")

@@ -1,4 +1,4 @@
-"""Collections, which make parameters, own and name them, save them to files and load them."""
+"""Collections, which create, own and name parameters, save them to files and load them."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def _is_whole(value: object) -> bool:
 
 
 def one_dim_argument(method: Method) -> Method:
-    """Decorate a method whose first argument is all dimensions, and whose second one is the initial values.
+    """Decorate a method whose first argument has all dimensions, and whose second argument is the initial values.
 
-    In `add_parameters(4, 3)`, 3 is most likely meant as a second dimension. So two whole numbers, passed by position,
-    raise ArgumentError if the second is at least 2; smaller numbers are usual as initial values. For keyword arguments
+    In `add_parameters(4, 3)`, 3 is most likely meant as a second dimension. So raise ArgumentError for two integers
+    passed by position if the second is at least 2; smaller integers are common initial values. For keyword arguments
     that the method does not have, a TypeError says what to use.
     """
 
@@ -59,7 +59,7 @@ _loading = threading.local()
 
 
 def initial_values(initializer: PyInitializer, dims: tuple[int, ...], lookup: bool) -> Floats:
-    """Return the initial values as a flat array, in memory order: column-major; for a lookup table, row after row."""
+    """Return the initial values as a flat array in memory order: column-major; row by row for a lookup table."""
     count, left = math.prod(dims), getattr(_loading, "floats", None)
     if left is not None:
         _loading.floats = left - count
@@ -72,14 +72,14 @@ def initial_values(initializer: PyInitializer, dims: tuple[int, ...], lookup: bo
         raise OutOfMemoryError(f"there is not enough memory for the initial values of {count} numbers") from None
 
 
-BYTES = 4  # bytes that a number takes
+BYTES = 4  # bytes per number
 HEAD = ("name", "kind", "shape", "numbers", "trained", "bytes")
 RIGHT = (3, 5)  # the columns that are aligned to the right: "numbers" and "bytes"
-SHOWN = 60  # the most parameters that a table shows; if there are more, it shows the first and the last 30
+SHOWN = 60  # if there are more parameters than this, a table shows the first 30 and the last 30
 
 
 def holdings(parameters: Iterable[Trained]) -> str:
-    """Count the parameters, such as "2 parameters, 1 lookup parameter, 36 numbers"."""
+    """Return the counts of parameters as text, such as "2 parameters, 1 lookup parameter, 36 numbers"."""
     everything = list(parameters)
     tables = sum(p._lookup for p in everything)
     frozen = sum(not p.is_updated() for p in everything)
@@ -102,7 +102,7 @@ def _row(name: str, parameters: Sequence[Trained], trained: str, kind: str = "",
 
 
 def _rows(everything: Sequence[Trained]) -> list[tuple[str, ...]]:
-    """Return the cells of a table of parameters, row by row: the titles, the parameters, the totals."""
+    """Return the cells of a table of parameters, row by row: titles, parameters, totals."""
     rows = []
     for p in everything:
         kind, trained = "lookup" if p._lookup else "", "yes" if p.is_updated() else "frozen"
@@ -115,7 +115,7 @@ def _rows(everything: Sequence[Trained]) -> list[tuple[str, ...]]:
 
 
 def table(parameters: Sequence[Trained]) -> str:
-    """Return a table of parameters as text. Without lookup parameters, it has no column "kind"."""
+    """Return a table of parameters as text. It has no column "kind" if there are no lookup parameters."""
     rows = _rows(parameters)
     kept = [column for column in range(len(HEAD)) if column != 1 or any(row[1] for row in rows[1:])]
     widths = {column: max(len(row[column]) for row in rows) for column in kept}
@@ -149,7 +149,7 @@ Init: TypeAlias = PyInitializer | Numbers | None
 
 
 class ParameterCollection(Closed):
-    """A collection of parameters, which a trainer updates and a file stores. `print` shows them as a table.
+    """A collection of parameters, which a trainer updates and a file stores. `print` shows it as a table.
 
     >>> m = ParameterCollection()
     >>> W = m.add_parameters((2, 3))
@@ -216,11 +216,13 @@ class ParameterCollection(Closed):
         """Add a parameter of dimensions `dim`, with initial values from `init`.
 
         Args:
-            dim: an int or a tuple. None takes the dimensions of the array `init`. With a dimension of 0, the parameter
-                can be saved and loaded, but it cannot be an operand.
-            init: an initializer, an array, a number, or a name such as `"glorot"`, the default. If `dim` is an int, a
-                number of 2 or more must be passed by keyword, `init=3`: it could be meant as a second dimension.
-            name: the parameter's name in the collection, plus a number if it is taken. The default is `_0`, `_1`, ...
+            dim: an int or a tuple. None means the dimensions of the array `init`. A parameter with a dimension of 0 can
+                be saved and loaded, but cannot be an operand.
+            init: an initializer, an array, a number, or a name such as `"glorot"`, the default. If `dim` is an int, an
+                integer of 2 or more must be passed by keyword, as in `init=3`, because it could be meant as a second
+                dimension.
+            name: the parameter's name in the collection; if it is taken, a number is appended. The default is `_0`,
+                `_1`, ...
             device: "CPU" or the name of the device in use.
             scale, mean, std: arguments of the initializers `"uniform"`, `"saxe"` and `"normal"`.
         """
@@ -240,7 +242,7 @@ class ParameterCollection(Closed):
         mean: Number = 0.0,
         std: Number = 1.0,
     ) -> LookupParameters:
-        """Add a lookup table of dim[0] rows. A row has the dimensions dim[1:]; if there are none, it is one number.
+        """Add a lookup table of dim[0] rows. Each row has the dimensions dim[1:], or is one number if that is empty.
 
         The arguments are as for `add_parameters`.
         """
@@ -267,19 +269,16 @@ class ParameterCollection(Closed):
         return self.add_lookup_parameters(values.shape, init=NumpyInitializer(values), name=name, device=device)
 
     def add_subcollection(self, name: str | None = None) -> ParameterCollection:
-        """Return a new collection inside this one.
+        """Return a new collection inside this collection.
 
-        Parameters that are added to the new one belong to both. Their full names begin with the new collection's name.
+        Parameters added to it belong to both. Their full names begin with the name of the new collection.
         """
         child = ParameterCollection(self)
         child._name = self._unique(self._collection_names, checked_name("subcollection", name or "")) + "/"
         return child
 
     def _unique(self, counts: dict[str, int], name: str) -> str:
-        """Return a full name that is not taken, for what the user has named `name`, and count it in `counts`.
-
-        The results end with `name`, `name_1`, `name_2`, ...; or if it is "", with `_0`, `_1`, ...
-        """
+        """Return a full name that is not taken: it ends with `name`, `name_1`, ... (for "": `_0`, `_1`, ...)."""
         count = counts.get(name, 0)
         counts[name] = count + 1
         return f"{self._name}{name}" + (f"_{count}" if count or not name else "")
@@ -290,7 +289,7 @@ class ParameterCollection(Closed):
         return parameter
 
     def _owners(self) -> Iterator[ParameterCollection]:
-        """Yield this collection, the one that it is in, and so on."""
+        """Yield this collection, its parent, and so on."""
         owner: ParameterCollection | None = self
         while owner is not None:
             yield owner
@@ -301,24 +300,24 @@ class ParameterCollection(Closed):
     def parameters_list(self) -> list[Parameters]:
         """Return the parameters that are not lookup parameters, in the order in which they were added.
 
-        Parameters of subcollections are included.
+        This includes the parameters of subcollections.
         """
         return list(self._parameters)
 
     def lookup_parameters_list(self) -> list[LookupParameters]:
-        """Return all lookup parameters, in the order in which they were added. Subcollections are included."""
+        """Return the lookup parameters, including those of subcollections, in the order in which they were added."""
         return list(self._lookups)
 
     def _relatives(self) -> list[Trained]:
-        """Return all parameters of the outermost collection to which this one belongs."""
+        """Return all parameters of the outermost collection around this collection."""
         return [*self._owners()][-1]._everything()
 
     def _everything(self) -> list[Trained]:
-        """Return all parameters as files store them: lookup parameters come after the others."""
+        """Return all parameters in the order of files: lookup parameters come last."""
         return [*self._parameters, *self._lookups]
 
     def parameter_count(self) -> int:
-        """Return how many numbers all parameters and lookup parameters of the collection have together."""
+        """Return the total number of values in all parameters and lookup parameters of the collection."""
         return sum(p._storage.values.floats for p in self._everything())
 
     def get_weight_decay(self) -> float:
@@ -328,18 +327,18 @@ class ParameterCollection(Closed):
     def set_weight_decay(self, lam: Number) -> None:
         """Set the weight decay: each update by a trainer of this collection also multiplies the parameters by 1 - lam.
 
-        Frozen parameters keep their values. Existing subcollections keep their own weight decay, which only trainers of
-        the subcollection use.
+        Frozen parameters do not change. Existing subcollections keep their own weight decay, which only trainers of the
+        subcollection use.
 
         Args:
-            lam: at least 0, less than 1.
+            lam: at least 0 and less than 1.
         """
         self._weight_decay = checked_number("set_weight_decay: lam", lam, FRACTION)
 
     set_weight_decay_lambda = set_weight_decay
 
     def set_updated(self, b: bool) -> None:
-        """Set whether trainers change the parameters that the collection has now, including those of subcollections.
+        """Set whether trainers change the parameters now in the collection and its subcollections.
 
         This does not affect the masks of `SparseLSTMBuilder`, which are never trained.
 
@@ -367,14 +366,14 @@ class ParameterCollection(Closed):
         """Write all values, and all gradients that are not zero, to a file.
 
         Args:
-            fname: the file. An old file is replaced in one step, after everything has been written.
+            fname: the file. An existing file is replaced in one step, after everything has been written.
             name: the name of this collection in the file, such as `/encoder`; by default its own name.
-            append: keep the parameters that are already in the file, and add the collection's.
+            append: whether to keep the parameters that are already in the file.
             components: parameters, builders and similar objects to save instead of the whole collection; `load` returns
                 them. They may also be passed as `name`.
 
         Raises:
-            OSError: the file cannot be written. Its old contents remain.
+            OSError: the file cannot be written. An existing file is unchanged.
         """
         if not isinstance(name, str):
             name, components = "", name
@@ -385,24 +384,24 @@ class ParameterCollection(Closed):
             object_files.forget_components(fname)
 
     def write_to_textfile(self, fname: Path, key: str = "", append: bool = False) -> None:
-        """Write all parameters to a file, as `save` does without `components`. DyNet has this method, too."""
+        """Write all parameters to a file, like `save` without `components`. This method exists in DyNet."""
         model_files.save(self._tensors(key), fname, append)
 
     def save_all(self, fname: Path) -> None:
-        """Write all values, and all gradients that are not zero, to a file. The same as `save(fname)`."""
+        """Same as `save(fname)`."""
         self.save(fname)
 
     def populate(self, fname: Path, key: str = "") -> None:
         """Read all values and gradients from a file, which must have the same parameters in the same order.
 
-        Parameters that were saved frozen become frozen. The others keep their state, frozen or not.
+        Parameters that were saved frozen become frozen. The state of other parameters does not change.
 
         Args:
             fname: the file.
             key: the name of this collection in the file; by default all parameters of the file are read.
 
         Raises:
-            FileFormatError: the file is damaged, or its parameters do not fit this collection. Nothing has changed.
+            FileFormatError: the file is damaged, or its parameters do not match this collection. Nothing has changed.
         """
         targets = self._everything()
         expected = [target._expected() for target in targets]
@@ -416,7 +415,7 @@ class ParameterCollection(Closed):
     def load(self, fname: Path, *, allow: Allow = ()) -> list[Any]:
         """Load the `components` that `save` wrote to a file, add their parameters to this collection, and return them.
 
-        If the file was saved without `components`, load all its parameters and lookup parameters instead.
+        If the file was saved without `components`, load all its parameters and lookup parameters.
 
         Args:
             allow: your own classes whose objects the file may contain, as in `dy.load`.
@@ -425,14 +424,14 @@ class ParameterCollection(Closed):
 
     @staticmethod
     def from_file(fname: Path) -> ParameterCollection:
-        """Return a new collection that has all parameters of a file."""
+        """Return a new collection with all parameters in a file."""
         collection = ParameterCollection()
         for tensor in model_files.load_all(fname):
             collection._add_loaded(tensor)
         return collection
 
     def load_param(self, fname: Path, key: str) -> Parameters:
-        """Load the parameter named `key` from a file, add it to this collection, and return it. It keeps its name.
+        """Load the parameter named `key` from a file, add it to this collection under this name, and return it.
 
         Raises:
             FileFormatError: the file is damaged or has no such parameter. Nothing has been added.
@@ -440,9 +439,7 @@ class ParameterCollection(Closed):
         return self._add_loaded(model_files.load_one(fname, False, key))
 
     def load_lookup_param(self, fname: Path, key: str) -> LookupParameters:
-        """Load the lookup parameter named `key` from a file, add it to this collection, and return it.
-
-        It keeps its name.
+        """Load the lookup parameter named `key` from a file, add it to this collection under this name, and return it.
 
         Raises:
             FileFormatError: the file is damaged or has no such lookup parameter. Nothing has been added.
@@ -450,7 +447,7 @@ class ParameterCollection(Closed):
         return self._add_loaded(model_files.load_one(fname, True, key))
 
     def _tensors(self, key: str = "") -> list[StoredTensor]:
-        """Return what a file is to store for each parameter, under names that begin with `key` or the own name."""
+        """Return what a file stores for each parameter. In names, `key`, if given, replaces this collection's name."""
         if key and not key.startswith("/"):
             raise ArgumentError(f"save: the name of a collection begins with '/': {key!r}")
         prefix = key if not key or key.endswith("/") else key + "/"
@@ -458,7 +455,7 @@ class ParameterCollection(Closed):
         return [p._tensor(prefix + p._name[cut:] if prefix else "") for p in self._everything()]
 
     def _add_loaded(self, tensor: StoredTensor) -> Any:
-        self._unique(self._names, "")  # as in DyNet, loading uses up a number for names such as `_0`
+        self._unique(self._names, "")  # as in DyNet, loading uses up a number of names such as `_0`
         kind = LookupParameters if tensor.lookup else Parameters
         parameter = kind(tensor.name, tensor.dims, tensor.values, self)
         parameter._storage.set_gradient(tensor.gradient)
@@ -468,10 +465,9 @@ class ParameterCollection(Closed):
 
     @contextmanager
     def _all_or_nothing(self, floats: int | None = None) -> Iterator[None]:
-        """Return a context manager for a `with` block that adds parameters. If it raises an error, remove them again.
+        """Return a context manager for a `with` block that adds parameters: an error in the block removes them again.
 
-        If the parameters have more than `floats` numbers together, raise FileFormatError: a small file must not take
-        much memory.
+        Raise FileFormatError if they have more than `floats` values in total: a small file must not take much memory.
         """
         state = [
             (owner, len(owner._parameters), len(owner._lookups), dict(owner._names), dict(owner._collection_names))

@@ -1,7 +1,7 @@
 """Lookup parameters: tables of rows, such as word embeddings.
 
-A table is a lookup parameter here. A recording function records lookups in the tables that it knows. For others it
-calls the Python methods here, which record the node and call `enter`, so that it knows the table from then on.
+Here, *table* means a lookup parameter. A recording function records lookups in the tables that it knows. For other
+tables, it calls the Python methods here, which record the node and call `enter` to make the table known.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from .storage import Storage
 
 @functools.cache
 def _row_signature(table: Dim) -> Signature:
-    """Return the signature of one row of a table. The row is not copied: its memory is the node's value."""
+    """Return the signature of a lookup of one row of a table, without copying the row."""
     row = Dim.of(table.dims[:-1])
     signature = alias(row, name="lookup", scale=row.size)
     LOOKUPS.add(signature)
@@ -43,7 +43,7 @@ def _row_signature(table: Dim) -> Signature:
 
 @functools.cache
 def _batch_signature(table: Dim, count: int) -> Signature:
-    """Return the signature of a copy of `count` rows of a table, one in each batch element."""
+    """Return the signature of a lookup that copies `count` rows of a table, one for each batch element."""
     row = Dim.of(table.dims[:-1])
     signature = Signature(
         Dim.of(row.dims, count),
@@ -82,12 +82,12 @@ def set_rows(graph: PinnedGraph, node: int, rows: Index | Iterable[Index]) -> bo
 class LookupParameters(Trained):
     """A table of rows, which are vectors or tensors. `E[i]` is row i as an expression.
 
-    `ParameterCollection.add_lookup_parameters` makes it. Only the rows that a graph uses get gradients. The whole table
-    is an expression, too, whose last dimension is the number of rows, as `dim()`, `npvalue()` and `T` show. If it is an
+    Made by `ParameterCollection.add_lookup_parameters`. Only the rows that a graph uses get gradients. The whole table
+    is also an expression: its last dimension is the number of rows, as `dim()`, `npvalue()` and `T` show. If it is an
     operand, all rows get gradients.
 
     `shape` and `as_array()` put the rows first: (rows, *dims). So do `numpy.asarray(E)` and DLPack, which do not copy:
-    the result has the table's memory, and changes with the table. On a GPU, numpy gets a copy.
+    the result shares the table's memory, and changes with the table. If it is on a GPU, numpy gets a copy.
     """
 
     __slots__ = ("_operand", "_row_dim", "rows")
@@ -100,7 +100,7 @@ class LookupParameters(Trained):
         self.rows = dims[-1]
         self._begin(name, Storage(name, values, rows=self.rows), collection)
         self._row_dim = Dim.of(dims[:-1])
-        # Records of lookups refer to the table by `_operand`, those of ops on the whole table by `at`, which has side
+        # Records of lookups refer to the table by `_operand`; records of ops on the whole table by `at`, which has side
         # effects. A table of size 0 has no `_operand`: its methods raise ShapeError before they need it.
         if values.size:
             self._operand = -1 - self._storage.row
@@ -108,11 +108,7 @@ class LookupParameters(Trained):
 
     @property
     def at(self) -> int:  # type: ignore[override]
-        """The number by which the record of an op refers to the whole table as an operand.
-
-        Reading this property also tells the engine that the current graph uses the whole table, so that all rows get
-        gradients.
-        """
+        """The operand number of the whole table. Reading it tells the engine that all rows will get gradients."""
         storage = self._storage
         row = storage.whole_row(self._updated)
         current().engine.use_whole(storage.touched, row)  # type: ignore[arg-type]  # `touched` is set if there are rows
@@ -122,7 +118,7 @@ class LookupParameters(Trained):
         return self.rows
 
     def lookup(self, index: Index, update: bool = True) -> Expression:
-        """Return row `index` as an expression, without copying it. With update=False, it gets no gradient."""
+        """Return row `index` as an expression, without copying the row. With update=False, it gets no gradient."""
         if not self._is_trained_by("lookup", update):
             return _fixed_row(self._fixed(), index)
         return self._row(self, whole("lookup", "an index", index), ROW_FUNCTIONS)
@@ -143,8 +139,8 @@ class LookupParameters(Trained):
         """Return several rows as one expression, one batch element for each row.
 
         Args:
-            i: the numbers of the rows.
-            update: with False, the rows get no gradients.
+            i: the row numbers.
+            update: whether the rows get gradients.
         """
         if not self._is_trained_by("lookup_batch", update):
             return _fixed_batch(self._fixed(), i)
@@ -153,21 +149,21 @@ class LookupParameters(Trained):
     _looked_up_batch = batch
 
     def _rows(self, operand: Expression, indices: list[int], functions: Iterable[Any]) -> Expression:
-        """Record a node for several rows of `operand`, and make the table and their number known to `functions`."""
+        """Like `_row`, for several rows. `functions` learn the table together with the number of rows."""
         signature = _batch_signature(self.type, len(indices))
         for record in functions:
             record.enter((operand.type, len(indices)), signature.at, signature.dim, self.rows)
         return pinned().append(signature, [self._operand if operand is self else operand.at, *indices])
 
     def _is_trained_by(self, name: str, update: bool) -> bool:
-        """Return a user's `update` as a bool. Raise ShapeError if the table has size 0, so no graph can use it."""
+        """Return the argument `update` as a bool. Raise ShapeError if the table has size 0."""
         if not self.type.total:
             graph_of(name, (self,))
         return update is True or (update is not None and checked_flag(name, "update", update))
 
     @property
     def shape(self) -> Shape:
-        """The number of rows, then the dimensions of a row; `shape()` returns the same."""
+        """The number of rows, followed by the dimensions of a row; `shape()` returns the same."""
         return Shape((self.rows, *self._row_dim.dims))
 
     # Reading and changing values
@@ -176,7 +172,7 @@ class LookupParameters(Trained):
         return np.moveaxis(flat.reshape((*self._row_dim.dims, self.rows), order="F"), -1, 0)
 
     def _one(self, name: str, stored: Block, row: Index, dtype: npt.DTypeLike) -> Array:
-        """Return a copy of one row of the table's values or gradients, `stored`. `name` is the caller, for messages."""
+        """Return a copy of one row of `stored`, the values or gradients. `name` is the caller, for messages."""
         index = checked_indices(name, [row], self.rows, self._name, "row")[0]
         flat = stored.part(index * self._row_dim.size, self._row_dim.size)
         return flat.reshape(self._row_dim.dims, order="F").astype(dtype)
@@ -203,8 +199,8 @@ class LookupParameters(Trained):
         """Replace one row.
 
         Args:
-            i: the number of the row.
-            row: an array of the row's dimensions, or a flat list of its values, column by column.
+            i: the row number.
+            row: an array with the row's dimensions, or a flat list of the values, column by column.
         """
         index = checked_indices("init_row", [i], self.rows, self._name, "row")[0]
         values, size = real_array("init_row", row), self._row_dim.size
@@ -213,7 +209,7 @@ class LookupParameters(Trained):
         self._storage.set_part(index * size, values)
 
     def init_from_array(self, arr: Numbers) -> None:
-        """Replace all rows by those of an array of shape (rows, *dims).
+        """Replace all rows with the rows of an array of shape (rows, *dims).
 
         Raises:
             ShapeError: the array has a different shape; `init_row` replaces one row.
@@ -236,8 +232,8 @@ class LookupParameters(Trained):
 
 ROW_FUNCTIONS = [function("lookup", LookupParameters.lookup)]
 BATCH_FUNCTIONS = [function("lookup_indices", LookupParameters.batch)]
-"""The recording functions that look up one row and several rows. Ops that call `lookup` or `batch` add their recording
-functions to these lists. So when one of these functions first uses a table, the table is made known to all of them."""
+"""The recording functions that look up one row, and several rows. Ops that call `lookup` or `batch` add their recording
+functions to these lists. When one of the functions first uses a table, the table is made known to all of them."""
 
 
 def _fixed_row_slowly(table: Constant, index: Index) -> Expression:
@@ -251,7 +247,6 @@ def _fixed_batch_slowly(table: Constant, i: Iterable[Index]) -> Expression:
 
 
 _fixed_row, _fixed_batch = function("index", _fixed_row_slowly), function("indices", _fixed_batch_slowly)
-"""The recording functions that look up rows with update=False. Their first argument is the `Constant` of the table,
-an expression that has its values and gets no gradient."""
+"""The recording functions that look up rows with update=False. Their first argument is the table's `Constant`."""
 LookupParameters.lookup = LookupParameters.__getitem__ = describe(ROW_FUNCTIONS[0], LookupParameters.lookup)  # type: ignore
 LookupParameters.batch = describe(BATCH_FUNCTIONS[0], LookupParameters.batch)  # type: ignore

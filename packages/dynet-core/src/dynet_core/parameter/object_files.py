@@ -1,9 +1,9 @@
 """Save and load parameters, builders and users' objects: `dy.save` and `dy.load`.
 
 `save` writes two files: `.data` has the numbers, and `.meta` describes the objects. Even if saving is interrupted,
-readers find two files that belong together. First, the new `.data` is written under a temporary name that contains a
-hash of the new `.meta`. Then the new `.meta` replaces the old one. From then on, readers compute the hash and find the
-new `.data` by its temporary name. Last, it is renamed and replaces the old `.data`.
+readers find two files that belong together: First, the new `.data` is written under a temporary name that contains a
+hash of the new `.meta`. Then the new `.meta` replaces the old `.meta`. From then on, readers compute the hash and find
+the new `.data` by its temporary name. Finally, it is renamed and replaces the old `.data`.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from .base import Collection
 def save(basename: Path, objects: Iterable[Any]) -> None:
     """Save parameters, lookup parameters, builders and other objects to `basename.data` and `basename.meta`.
 
-    An object that is not a parameter has a spec, from which its class makes it again. A spec may contain everything
-    that can be pickled, including objects of your own classes, such as a vocabulary. A warning names what `load` will
-    refuse: classes and functions that its argument `allow` has to list, and objects of classes that have their own
-    pickle methods (see `load`), which cannot be loaded again.
+    An object that is not a parameter has a spec, from which its class recreates it. A spec may contain anything that
+    can be pickled, including objects of your own classes, such as a vocabulary. A warning names what `load` will
+    refuse: classes and functions that its argument `allow` has to list, and objects of classes with their own pickle
+    methods (see `load`), which cannot be loaded.
 
     Args:
-        basename: the path of the two files, without the endings.
+        basename: the path of the two files, without the extensions.
         objects: parameters, builders and objects of your own classes. Each of your classes needs a method
-            `param_collection()`, a property `spec`, and a static method `from_spec(spec, model)` that makes the object
-            again. A warning says so if there is no `from_spec`.
+            `param_collection()`, a property `spec`, and a static method `from_spec(spec, model)` that recreates the
+            object. There is a warning if `from_spec` is missing.
 
     Raises:
         ArgumentTypeError: `objects` contains something else, or a spec cannot be pickled. Nothing has been written.
@@ -64,26 +64,26 @@ def save(basename: Path, objects: Iterable[Any]) -> None:
 
 
 def load(basename: Path, params: Collection, *, allow: Allow = ()) -> list[Any]:
-    """Load the objects that `save`, or the original DyNet, has saved, and add their parameters to a collection.
+    """Load objects saved by `save` or by the original DyNet, and add their parameters to a collection.
 
-    Loading imports nothing. Without `allow`, it calls one method, `from_spec`, and only of the library's builders and
-    of classes in modules that are already imported. Specs may then contain plain data: numbers, strings, bytes, lists,
-    tuples, sets, dicts (also OrderedDict, Counter and defaultdict), deques, ranges, slices, numpy's arrays and numbers,
-    classes and operations of the library, and the options of argparse and optparse.
+    Loading imports nothing. Without `allow`, the only method that it calls is `from_spec`, of the library's builders
+    and of classes in modules that are already imported. Specs may then contain plain data: numbers, strings, bytes,
+    lists, tuples, sets, dicts (also OrderedDict, Counter and defaultdict), deques, ranges, slices, numpy's arrays and
+    numbers, classes and operations of the library, and the options of argparse and optparse.
 
-    They may also contain objects of classes that are defined in the same module or folder as the class whose
-    `from_spec` gets the spec, or in the same folder of a top-level package (a namespace package may have several), if
-    no package manager has installed this code. `object.__new__` makes them, and then their attributes and slots are
-    set; `__init__` is not run. Named tuples, enumerations (except combined flags) and classes derived from Python's
-    containers, strings and numbers are among them. There can be no objects of a class that defines `__new__`,
-    `__del__`, `__reduce__`, `__reduce_ex__`, `__setstate__` (but by `@dataclass`), `__getnewargs__` or
-    `__getnewargs_ex__`, and none without `allow` if the metaclass defines `__getattribute__`, `__hash__` or `__eq__`.
-    `dynet_config.set(own_classes=False)` switches this rule off.
+    Specs may also contain objects of the program's own classes. These are classes that no package manager has
+    installed, and that are defined in the same module or folder as the class whose `from_spec` gets the spec, or in the
+    same folder of a top-level package (a namespace package may have several). Their objects are made by
+    `object.__new__`; then their attributes and slots are set, without running `__init__`. They include named tuples,
+    enumerations (except combined flags) and classes derived from Python's containers, strings and numbers. But no
+    object can be loaded if its class defines `__new__`, `__del__`, `__reduce__`, `__reduce_ex__`, `__setstate__`
+    (except by `@dataclass`), `__getnewargs__` or `__getnewargs_ex__`. A class needs `allow` if its metaclass defines
+    `__getattribute__`, `__hash__` or `__eq__`. `dynet_config.set(own_classes=False)` turns this rule off.
 
     `allow` permits objects of other classes. It also permits what the rule does not: a class or a function as a value
-    (only a `BiRNNBuilder` calls it, to make its builders; a class beside the one with `from_spec` that has a
-    `from_spec` itself needs no `allow`), and objects as keys of dicts or elements of sets where this runs the class's
-    own `__hash__` or `__eq__`.
+    (called only by a `BiRNNBuilder`, to make its builders; a class beside the class with `from_spec` needs no `allow`
+    if it has its own `from_spec`), and objects as dict keys or set elements if that runs the class's own `__hash__` or
+    `__eq__`.
 
     To allow classes without changing the program's calls, use `dynet_config.set(allow=["module.Class"])` before
     `import dynet`, or set DYNET_ALLOW=module.Class,module.Other in the environment. Their modules must be imported
@@ -99,11 +99,11 @@ def load(basename: Path, params: Collection, *, allow: Allow = ()) -> list[Any]:
         The objects, in the order in which they were saved.
 
     Raises:
-        FileFormatError: a file is damaged, the two files do not fit each other, or they contain objects of a class that
-            is not allowed; the message names the class. Nothing has been added to `params`.
+        FileFormatError: a file is damaged, the two files do not match, or they contain objects of a class that is not
+            allowed; the message names the class. Nothing has been added to `params`.
         OSError: a file cannot be read.
 
-    For a parser whose spec contains a vocabulary of a class that another package defines::
+    For a parser whose spec contains a vocabulary, of a class defined by another package::
 
         dy.save("model", [parser])
         (parser,) = dy.load("model", dy.Model(), allow=[Vocabulary])
@@ -113,24 +113,23 @@ def load(basename: Path, params: Collection, *, allow: Allow = ()) -> list[Any]:
 
 
 def load_generator(basename: Path, params: Collection, *, allow: Allow = ()) -> Iterator[Any]:
-    """Do the same as `load`, but yield the objects one by one, each as soon as it is loaded.
+    """Same as `load`, but yield each object as soon as it is loaded.
 
     Raises:
-        FileFormatError: as for `load`, but the parameters of objects that were yielded before the error stay in the
-            collection.
+        FileFormatError: as for `load`, but the parameters of objects yielded before the error stay in the collection.
     """
     base = _basename(basename, params)
     return _objects(base + ".data", base + ".meta", params, _permitted(allow))
 
 
 def save_components(path: Path, components: Iterable[Any]) -> None:
-    """Save the user's `components` of `ParameterCollection.save`: numbers to `path`, descriptions to `path.pym`."""
+    """Save the `components` of `ParameterCollection.save`: numbers to `path`, descriptions to `path.pym`."""
     path = checked_path("save", path)
     _save_pair(path, path + ".pym", components, stacklevel=5)
 
 
 def load_components(path: Path, params: Collection, allow: Allow) -> list[Any]:
-    """Load what `save_components` has saved; if there is no file `path.pym`, all parameters of `path`."""
+    """Load what `save_components` saved; if there is no file `path.pym`, load all parameters in `path`."""
     path, permitted = checked_path("load", path), _permitted(allow)
     if os.path.exists(path + ".pym"):
         return _load_pair(path, path + ".pym", params, permitted)
@@ -188,7 +187,7 @@ def _warn(problem: str, stacklevel: int) -> None:
 
 
 def _permitted(allow: Allow) -> dict[str, Any]:
-    """Return all classes that files may name: those in `allow`, and those that `dynet_config` allows."""
+    """Return all classes that files may name: the classes in `allow` and in the settings of `dynet_config`."""
     return {**config.PARAMS.allow, **allowed(allow)}
 
 
@@ -199,10 +198,7 @@ def _ready_name(target: str, content: bytes) -> str:
 
 
 def _data_for(data: str, content: bytes) -> str:
-    """Return the path of the `.data` file that belongs to a `.meta` file with this `content`.
-
-    It is the temporary one if the last save was interrupted before it renamed the file to `data`.
-    """
+    """Return the path of the `.data` file for a `.meta` file's `content`; temporary if saving was interrupted."""
     target = os.path.realpath(data)
     ready = _ready_name(target, content)
     try:
@@ -215,7 +211,7 @@ def _described(item: Any) -> tuple[meta.Saved, list[StoredTensor]]:
     if hasattr(item, "_tensor"):
         tensor = item._tensor()
         return meta.Saved("LookupParameters" if tensor.lookup else "Parameters", tensor.name), [tensor]
-    for name in ("param_collection", "spec"):  # a property of the user's that raises AttributeError is there
+    for name in ("param_collection", "spec"):  # a user's property counts as present even if it raises AttributeError
         if not hasattr(item, name) and inspect.getattr_static(item, name, None) is None:
             wanted = "a parameter, a builder or an object with param_collection and spec"
             raise ArgumentTypeError(f"save: expected {wanted}, got {type(item).__name__}")
@@ -255,15 +251,15 @@ def _objects(data: str, meta_path: str, params: Collection, allow: dict[str, Any
 class _Entries:
     """Finds the parameters of each loaded object among the entries of a `.data` file.
 
-    They are usually the next entries in the file, else those with the name of the object's parameter or collection.
-    `single` are the names of parameters that were saved by themselves, not as part of a builder.
+    Usually they are the next entries in the file; otherwise they are found by the name of the parameter or collection.
+    `single` has the names of parameters that were saved separately, not as part of a builder.
     """
 
     def __init__(self, reader: Reader, single: set[str]):
         self.reader, self.next, self.single = reader, 0, single
 
     def one(self, lookup: bool, name: str) -> Entry:
-        """Return the entry of a parameter that was saved by itself."""
+        """Return the entry of a parameter that was saved separately."""
         entry = next(iter(self.reader.entries[self.next : self.next + 1]), None)
         if entry is None or entry.lookup != lookup or entry.name != name:
             return self.reader.named(lookup, name)
@@ -277,8 +273,8 @@ class _Entries:
     def outside(self, expected: Expected) -> list[Entry]:
         """Return the entries of the parameters that a builder uses but that are not in its collection.
 
-        Only the parameters of an LSTM's layer normalization are such. Their entries follow those of the collection.
-        Files of the original DyNet lack them: if the next entries do not fit, return [].
+        Only the parameters of an LSTM's layer normalization are like that. Their entries come after the collection's.
+        Files of the original DyNet lack them: return [] if the next entries do not match.
         """
         return self._following(expected, lambda entry: entry.name not in self.single) or []
 
@@ -288,7 +284,7 @@ class _Entries:
         return self.reader.matching(name, expected) if following is None else following
 
     def _following(self, expected: Expected, fits: Callable[[Entry], bool]) -> list[Entry] | None:
-        """Return the next entries and go past them, if they are as expected and `fits` is true of each; else None."""
+        """Return the next entries and move past them; None if they are not as expected or `fits` is false for one."""
         following = self.reader.entries[self.next : self.next + len(expected)]
         kinds, wanted = ([(entry.lookup, entry.dims) for entry in entries] for entries in (following, expected))
         if kinds != wanted or not all(map(fits, following)):
@@ -301,9 +297,9 @@ def _object(record: meta.Saved, entries: _Entries, params: Collection) -> Any:
     reader = entries.reader
     if isinstance(record.kind, str):
         return params._add_loaded(reader.read(entries.one(record.kind == "LookupParameters", record.name)))
-    # Limit how many numbers the parameters may have that `from_spec` adds: the spec of a forged file could ask for very
-    # many. Allow 2.5 times as many as the file has, because files of the original DyNet lack the parameters of layer
-    # normalization, which have at most 1.5 times as many as all others.
+    # Limit the size of the parameters that `from_spec` adds, because the spec of a forged file could ask for huge ones.
+    # Allow 2.5 times the size of those in the file, because files of the original DyNet lack the parameters of layer
+    # normalization, which are at most 1.5 times as large as all other parameters.
     with params._all_or_nothing(entries.floats(record.name) * 5 // 2):
         try:
             made = record.kind.from_spec(record.spec, params)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The memory of a parameter, and its rows in PARAMETER_ROWS, where compiled code finds all parameters."""
+"""The memory of a parameter, and its rows in PARAMETER_ROWS."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from ..recorder import passes
 class Storage:
     """The values and the gradient of a parameter, and its rows in PARAMETER_ROWS.
 
-    A lookup parameter is a table of `rows` rows. Its array `touched` says which of these have a gradient, in four
-    parts: how many rows are listed; room for the indices of the listed rows; for each row of the table, 1 if it is
-    listed; and last, 1 if the list is not to be relied on, because a graph used the table as a whole. Then every row
-    must be treated as if it had a gradient. A parameter of size 0 has no `touched` and gets no gradient.
+    A lookup parameter is a table of `rows` rows. Its array `touched` says which rows have a gradient, in four parts:
+    how many rows are listed; room for the indices of the listed rows; for each row of the table, 1 if it is listed; and
+    1 if a graph used the whole table, so that any row may have a gradient, even if it is not listed. A parameter of
+    size 0 has no `touched` and gets no gradient.
 
     Args:
         name: the parameter's full name, for messages.
@@ -42,7 +42,7 @@ class Storage:
         self.rows = rows
         self.touched = np.zeros(2 + 2 * rows, np.int64) if rows else None
         self.identity = Identity()
-        self.identities = (self.identity,)  # as `Outdated.note_change` takes it
+        self.identities = (self.identity,)  # the argument of `Outdated.note_change`
         self.row = self.identity.row(
             value=self.values.address,
             gradient=self.gradient.address,
@@ -60,8 +60,7 @@ class Storage:
     def _lost(self) -> int:
         """Return the address of memory for a gradient that is written but never read.
 
-        A parameter that is frozen or used with update=False needs no gradient. But it may be in one batch with operands
-        that need one. Then gradients of all operands are computed, and this one must be written somewhere.
+        A parameter that is frozen or used with update=False needs it if other operands in its batch need gradients.
         """
         if self._scratch is None:
             self._scratch = block(self.values.floats)
@@ -76,10 +75,7 @@ class Storage:
         return self._fixed
 
     def whole_row(self, needs: bool) -> int:
-        """Return the row of PARAMETER_ROWS for uses of a whole lookup parameter. The first call adds it.
-
-        Unlike `self.row`, which is for lookups, it does not refer to `touched`.
-        """
+        """Return the row of PARAMETER_ROWS, without `touched`, for a whole lookup parameter. The first call adds it."""
         if self._whole is None:
             self._whole = self.identity.row(
                 value=self.values.address, gradient=self._gradient_address(needs), needs_gradient=needs, name=self.name
@@ -93,14 +89,14 @@ class Storage:
         return self.gradient.address if needs else self._lost()
 
     def set_needs(self, needs: bool) -> None:
-        """Set whether backward passes compute the gradient. For a parameter of size 0, they never do."""
+        """Set whether backward passes compute the gradient. They never do so for a parameter of size 0."""
         for row in (self.row, self._whole):
             if row is not None:
                 wanted = needs and self.values.floats > 0
                 PARAMETER_ROWS.set_needs(row, wanted, self._gradient_address(wanted))
 
     def _note_change(self) -> None:
-        """Let this thread's graph know that the values change."""
+        """Tell this thread's graph that the values change."""
         if graph := getattr(thread, "graph", None):
             graph.outdated.note_change(self.identities)
 
@@ -125,7 +121,7 @@ class Storage:
         return gradient if gradient.any() else None
 
     def set_gradient(self, gradient: Floats | None) -> None:
-        """Replace the gradient by a flat array or, for None, by zero. Update `touched`."""
+        """Replace the gradient with a flat array, or with zero if that is None. Update `touched`."""
         self.gradient.write(0 if gradient is None else gradient)
         if self.touched is None:
             return
@@ -138,22 +134,22 @@ class Storage:
 
     def __del__(self, keep_for_graphs=keep_for_graphs, Retired=Retired):
         # Attributes are missing if memory ran out in __init__. The `Retired` object is made only now, because the
-        # garbage collector finalizes all objects of a reference cycle together. If that included a `Retired` object
+        # garbage collector finalizes all objects of a reference cycle together. If these included a `Retired` object
         # made earlier, other parameters would get rows and Dims that graphs still use.
         held = [getattr(self, name, None) for name in ("values", "gradient", "touched", "_scratch")]
         identity = getattr(self, "identity", None)
         keep_for_graphs(held if identity is None else [*held, Retired(identity.rows, identity.dims)])
 
 
-_known = threading.local()  # `_known.shares` is what `_added` has computed last in the calling thread, and its key
+_known = threading.local()  # `_known.shares`: the key and the last result of `_added` in the calling thread
 
 
 def added_by_last_pass(graph: Graph, parameter: Storage, parameters: Callable[[], Sequence[Storage]]) -> Floats | None:
-    """Return what the last backward pass has added to a parameter's gradient; None if the graph does not use it.
+    """Return what the last backward pass added to a parameter's gradient; None if the graph does not use the parameter.
 
-    The first call after a pass computes the gradients of all `parameters()`, for which the same will probably be asked.
-    This takes longer than a backward pass. Raise GradientError if there has been no pass, or if parameters of its loss
-    have changed since, even if the gradient has been computed before.
+    The first call after a pass computes the gradients of all `parameters()`, which will probably be requested next.
+    This takes longer than a backward pass. Raise GradientError if there was no pass, or if parameters of its loss have
+    changed since, even if the gradient was computed before.
     """
     if not graph.outdated.uses(parameter.identity):
         return None
@@ -176,7 +172,7 @@ def added_by_last_pass(graph: Graph, parameter: Storage, parameters: Callable[[]
 
 
 def _added(graph: Graph, parameters: Sequence[Storage]) -> dict[int, Block]:
-    """Compute what the last backward pass has added to the gradients of parameters. The keys are their rows."""
+    """Return what the last backward pass added to the gradients of parameters, by row number."""
     records = graph.records
     version, (loss, fully) = records.version, records.differentiated
     blocks: dict[int, Block] = {}
@@ -192,5 +188,5 @@ def _added(graph: Graph, parameters: Sequence[Storage]) -> dict[int, Block]:
 
 
 def _key_of(graph: Graph) -> tuple[int, ...]:
-    """Return numbers that change when a backward pass runs, or when a parameter is made, frozen or unfrozen."""
+    """Return integers that change when a backward pass runs, or when a parameter is made, frozen or unfrozen."""
     return graph.records.version, graph.records.differentiated[0], passes(), PARAMETER_ROWS.version

@@ -1,1 +1,1 @@
-"""Random numbers: those of initial values, the keys of dropout and noise, and the seed of both."""
+"""Random numbers for initial values, random keys for dropout and noise, and the seed of both."""

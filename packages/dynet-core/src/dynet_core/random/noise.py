@@ -1,6 +1,7 @@
-"""The random keys of dropout and noise: a seed, and how many keys have been drawn before. The seed of all numbers.
+"""The random keys of dropout and noise, and `reset_random_seed`.
 
-The generator has no state: each random number is computed from a key and from its position in the array.
+A key is the seed and the number of keys drawn before it. The generator has no other state: each random number is
+computed from a key and from its position in the array.
 """
 
 from __future__ import annotations
@@ -13,20 +14,17 @@ from .. import recorder
 from ..checks import whole
 from .random_stream import InitialStream, continue_with
 
-_rank = 0  # this process's number among those that train one model together; 0 if it trains alone
-_forks = 0  # how many child processes have been forked since `reset`; each child gets a seed that depends on it
+_rank = 0  # this process's number among the processes that train one model together; 0 if it trains alone
+_forks = 0  # how many child processes have been forked since `reset`; each child's seed depends on it
 
 
 def reset(seed: int) -> None:
-    """Set the seed. The next key is the first one of its sequence.
-
-    If several processes train one model, the seed becomes `seed_of_rank(seed, rank)`, so that each draws other numbers.
-    """
+    """Set the seed (`seed_of_rank(seed, rank)` if processes train one model together), and restart the keys."""
     set_state(seed_of_rank(seed, _rank), 0, 0)
 
 
 def set_rank(rank: int) -> None:
-    """Tell `reset` this process's number among those that train one model together. The present seed stays."""
+    """Set this process's rank for later calls of `reset`. The present seed does not change."""
     global _rank
     _rank = rank
 
@@ -38,7 +36,7 @@ def seed_of_rank(seed: int, rank: int) -> int:
 
 
 def state() -> tuple[int, int, int]:
-    """Return the seed, and two counts since it was set: of the keys drawn, and of the processes forked."""
+    """Return the seed, and how many keys have been drawn and processes forked since it was set."""
     return *recorder.noise(), _forks
 
 
@@ -72,9 +70,9 @@ if hasattr(os, "register_at_fork"):
 def reset_random_seed(seed: int) -> None:
     """Set the seed of all random numbers: initial values, dropout and noise.
 
-    Processes that train one model together (`DataParallel`) all give the same seed. They then draw the same initial
-    values, but each draws its own numbers for dropout and noise. The seed 0 is a seed like any other here, as in DyNet.
-    But `--dynet-seed 0` on the command line means a random seed.
+    Processes that train one model together (`DataParallel`) must all use the same seed. They then draw the same initial
+    values, but different numbers for dropout and noise. Here, as in DyNet, 0 is a seed like any other, but
+    `--dynet-seed 0` on the command line means a random seed.
     """
     seed = whole("reset_random_seed", "the seed", seed)
     continue_with(InitialStream(seed))

@@ -1,4 +1,4 @@
-"""The random numbers for the initial values of parameters: bit for bit the same as those of DyNet 2.1.
+"""The random numbers for the initial values of parameters, bit for bit the same as in DyNet 2.1.
 
 DyNet draws from one 32-bit Mersenne twister through the distributions of the GNU C++ library, compiled with fused
 multiply-adds. This module does the same computation on whole arrays.
@@ -19,7 +19,7 @@ from dynet_kernels.locks import new_lock
 from ..annotations import Floats, Number
 from ..checks import whole
 
-# Numbers are drawn in blocks of this many, so that the intermediate arrays fit in the CPU's cache.
+# Random numbers are drawn in blocks of this size, so that the intermediate arrays fit in the CPU's cache.
 BLOCK = 1 << 16
 
 LARGEST_SEED = 2**32 - 1
@@ -29,9 +29,9 @@ LARGEST_BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))
 class InitialStream:
     """A stream of random float32 numbers, in the order in which DyNet 2.1 draws them.
 
-    Every draw continues where the last one ended, even if the two have different distributions. Threads may share a
-    stream: which thread gets which numbers depends on timing, but no number is returned twice. The seed is a whole
-    number from 0 to 2**32 - 1; if it is None, the operating system gives one.
+    Every draw continues where the last draw ended, even if their distributions differ. Threads may share a stream:
+    which thread gets which numbers depends on timing, but no number is returned twice. The seed is an integer from 0 to
+    2**32 - 1; None means a seed from the operating system.
 
     Source: Matsumoto and Nishimura, "Mersenne twister: a 623-dimensionally equidistributed uniform pseudo-random number
     generator", 1998.
@@ -50,7 +50,7 @@ class InitialStream:
         self._lock = new_lock()
 
     def __getstate__(self) -> tuple[int, dict[str, Any], np.ndarray]:
-        """Return the state for `copy` and `pickle`, so that a copy continues where this stream is."""
+        """Return the state for `copy` and `pickle`: a copy continues where this stream is."""
         with self._lock:
             return self.seed, self._engine.get_state(legacy=False), self._unread
 
@@ -63,7 +63,7 @@ class InitialStream:
     def uniform(self, low: Number, high: Number, count: int) -> Floats:
         """Return `count` numbers distributed uniformly over [low, high].
 
-        Each is computed from one 32-bit word of the generator.
+        Each number is computed from one 32-bit word of the generator.
 
         Raises:
             ValueError: high < low, or a bound or their difference is not a finite float32.
@@ -106,7 +106,7 @@ class InitialStream:
         return _fused_multiply_add(pairs.reshape(-1)[:count], std32, mean32)
 
     def bernoulli(self, probability: float, count: int) -> np.ndarray:
-        """Return numbers that are 1 with the given probability, else 0, one from two 32-bit words of the generator."""
+        """Return `count` numbers that are 1 with the given probability, else 0. Each uses two 32-bit words."""
         if not 0 <= probability <= 1:
             raise ValueError(f"probability must be between 0 and 1 but got {probability}")
         values = np.empty(count, np.float32)
@@ -120,7 +120,7 @@ class InitialStream:
 
     def _normal_pairs(self, wanted: int) -> np.ndarray:
         """Return up to `wanted` pairs for `normal`. Words that were drawn but not needed are kept for the next draw."""
-        # pi / 4 of all points fall into the circle, so draw 4 / pi = 1.273 times as many points, and some more.
+        # pi / 4 of all points are in the circle, so draw slightly more than 4 / pi = 1.273 times as many points.
         tries = min(BLOCK, int(wanted * 1.28) + 8)
         words = self._words(2 * tries)
         points = np.float32(2) * _fractions(words).reshape(-1, 2) - np.float32(1)
@@ -141,7 +141,7 @@ class InitialStream:
 
 
 def continue_with(other: InitialStream) -> None:
-    """Make `other` the current stream, such as a copy of another process's."""
+    """Replace the current stream with `other`, for example a copy of another process's stream."""
     global _current
     _current = other
 
@@ -164,7 +164,7 @@ def _float32(name: str, value: Number) -> np.float32:
 
 
 def _fractions(words: np.ndarray) -> np.ndarray:
-    """Convert 32-bit words to float32 numbers in [0, 1), none of them rounded to 1."""
+    """Convert 32-bit words to float32 values in [0, 1); none is rounded to 1."""
     return np.minimum(words.astype(np.float32) * np.float32(2.0**-32), LARGEST_BELOW_ONE)
 
 
@@ -172,8 +172,8 @@ def _fused_multiply_add(a: np.ndarray, b: np.ndarray | np.float32, c: np.ndarray
     """Return float32(a * b + c) with a single rounding, like the processor's fused multiply-add.
 
     The product of two float32s is exact in float64, but the sum may be rounded. This matters only if the rounded sum is
-    the midpoint of two float32s: if its last 29 bits, which float32 lacks, are 1 and then zeros. It is then moved to
-    the next float64 in the direction of the exact sum.
+    the midpoint of two float32s: its last 29 bits, which float32 lacks, are a 1 and then zeros. It is then moved to the
+    next float64 in the direction of the exact sum.
     """
     product = np.multiply(a, b, dtype=np.float64)
     addend = np.asarray(c, np.float64)
@@ -187,10 +187,10 @@ def _fused_multiply_add(a: np.ndarray, b: np.ndarray | np.float32, c: np.ndarray
 
 
 def _log(x: np.ndarray) -> np.ndarray:
-    """Return the natural logarithm of float32 numbers in (0, 1], rounded like the C library's logf.
+    """Return the natural logarithm of float32 values in (0, 1], rounded like the C library's logf.
 
-    A test of all arguments showed that glibc's logf misses the nearest float32 only if the exact result is within 0.05
-    units in the last place of the midpoint of two float32 (0.3 for x near 1). logf is called only for those.
+    A test of all arguments showed that glibc's logf returns the nearest float32, unless the exact result is within 0.05
+    units in the last place of the midpoint of two float32s (0.3 for x near 1). So logf is called only near midpoints.
     """
     exact = np.log(x.astype(np.float64))
     nearest = exact.astype(np.float32)

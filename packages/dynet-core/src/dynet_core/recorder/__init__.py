@@ -1,25 +1,25 @@
-"""The recorder: makes the type of expressions, and appends records to a thread's graph.
+"""The recorder makes the type `Expression`, and appends records to a thread's graph.
 
-There are two recorders with one interface. The compiled one, machine code made by TVM, is in `functions`, `records`,
-`shared` and `types`. The one in Python, `python_recorder`, is used if `DYNET_RECORDER=python` is set, if this Python's
-objects do not have the memory layout that the compiled one relies on, or if its machine code cannot be made or loaded.
-Both keep a graph in the words that `graph_records` reads. Both have:
+There are two recorders with the same interface. The compiled recorder, machine code from TVM, is in `functions`,
+`records`, `shared` and `types`. The Python recorder, `python_recorder`, is used if `DYNET_RECORDER=python` is set, if
+this Python's objects do not have the expected memory layout, or if the machine code cannot be built or loaded. Both
+store a graph in the words that `graph_records` reads. Both have:
 
 - `expression_type(operations)`: make the type `Expression` with the methods of the class `operations`.
 - `Records`: the records of one thread's graph. `Records.adopt` makes the calling thread append to them.
-- `commit`, `sequence`: append a record; the latter for a list of operands. `commit_with_inputs`: append a record that
-  refers to input values, if no pass has been over these.
-- `take`, `take_keyed`: append numbers to the input buffer; the latter after a new random key.
+- `commit`: append a record. `sequence`: append a record that has a list of operands. `commit_with_inputs`: append a
+  record that refers to input values, unless a pass has already read them.
+- `take`: append numbers to the input buffer. `take_keyed`: append a new random key, then numbers.
 - `handle(at, dim)`: return an expression for node number `at`.
 - `noise`, `set_noise`, `draw`: read, set and advance the source of random keys.
 - `function(kind, slow)`: return a recording function. `describe` gives it the name and parameters of a Python function.
-- `with_templates(op, learn)`: return a function that records from a template if it has one for the call. `key` returns
-  the key of a call's template, and `replay` appends the records of a template that the caller has kept.
+- `with_templates(op, learn)`: return a function that uses a template if it has one for the call. `key` returns the key
+  of a call's template. `replay` appends the records of a template that the caller has kept.
 - `operator(name, pair, right, left)`: set an operator of `Expression`.
-- `know(**objects)`: tell the recorder which objects have roles, such as the classes of parameters.
+- `know(**objects)`: tell the recorder about special objects, such as the classes of parameters.
 - `become(x, at, dim)`: make `x` a parameter.
-- `next_generation`, `generation`: tell graphs that signatures or parameters change, so that the next pass starts from
-  Python; and return a number that this changes.
+- `generation`: return a number that changes whenever signatures or parameters change. `next_generation`: change it, so
+  that the next pass of each graph starts from Python.
 - `note_pass`, `passes`: count backward passes.
 """
 
@@ -51,7 +51,7 @@ WANTED = os.environ.get("DYNET_RECORDER", "")
 
 
 def _choose():
-    """Return the chosen recorder's names, and a text that says which one it is and why."""
+    """Return the names of the chosen recorder, and a string that says which it is and why."""
     if WANTED not in ("", "compiled", "python"):
         raise ImportError(f"DYNET_RECORDER is {WANTED!r}: use 'compiled' or 'python', or leave it unset")
     problem = "DYNET_RECORDER=python" if WANTED == "python" else cpython.problem()
@@ -60,7 +60,7 @@ def _choose():
             from . import functions, records, shared, types
 
             return {**vars(shared), **vars(types), **vars(functions), **vars(records)}, "compiled"
-        except (CacheError, OSError) as error:  # machine code could not be made or stored
+        except (CacheError, OSError) as error:  # machine code could not be built or stored
             lines = str(error).strip().splitlines()
             problem = "it cannot be loaded: " + " ".join(dict.fromkeys([lines[0], lines[-1]]))
     if WANTED == "compiled":
@@ -75,4 +75,4 @@ def _choose():
 _names, DESCRIPTION = _choose()
 globals().update({name: _names[name] for name in __all__ if name in _names})
 HAS_TEMPLATES: bool = DESCRIPTION == "compiled"
-FUNCTION_TYPE: type = type(commit)  # the type of recording functions: `commit` is one
+FUNCTION_TYPE: type = type(commit)  # the type of recording functions such as `commit`

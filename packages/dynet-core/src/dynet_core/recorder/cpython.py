@@ -1,4 +1,4 @@
-"""Check that this Python stores objects in memory as the compiled recorder, which reads some fields, expects."""
+"""Check that this Python's objects have the memory layout that the compiled recorder expects."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def word(address: int, index: int = 0) -> int:
 
 
 def _comparisons():
-    """Yield what is compared, such as "lists", and whether the memory is as expected."""
+    """Yield the name of each check, such as "lists", and whether the memory is as expected."""
     probe = object()
     known = [probe, 1.5, 7, [1], (1,), slice(1, 2), None]
     yield "types", all(word(id(x), words.OBJECT["type"]) == id(type(x)) for x in known)

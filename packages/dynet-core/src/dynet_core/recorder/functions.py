@@ -1,8 +1,8 @@
 """Make compiled recording functions, which append a record to the graph and return an expression.
 
-Each has a table. A row has a key, usually the Dims of the operands, and says what to record for calls with this key.
-For other keys, the recording function calls its slow function. This is in Python, records the call, and usually adds a
-row to the table by the method `enter`.
+Each has a table. A row has a key, usually the operands' Dims, and says what to record for calls with this key.
+For keys not in the table, the recording function calls its slow function, which is Python. It records the call, and
+usually adds a row with the method `enter`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from .types import FunctionType
 _enter = native("enter", 2)
 Documented = TypeVar("Documented", bound=Callable[..., Any])  # lets type checkers see the described function
 
-# Both dicts have one item per recording function; the key is its address.
-_documented: dict[int, Callable] = {}  # the Python function whose name, docstring and parameters it has
-_entered: dict[int, dict] = {}  # the rows that have been added to its table: key -> (signature, result, limit)
+# Both dicts have one item per recording function, keyed by its address.
+_documented: dict[int, Callable] = {}  # the function from which it takes its name, docstring and parameters
+_entered: dict[int, dict] = {}  # the rows added to the table: key -> (signature, result, limit)
 
 
 def _word(function: Any, name: str) -> c_int64:
@@ -62,11 +62,11 @@ def function(kind: str, slow: Callable) -> Any:
 
 
 def remember(self, key: Sequence, signature: int, result, limit: int = 0) -> None:
-    """Add a row to the table of a recording function. This is its method `enter`.
+    """The method `enter` of recording functions: add a row to the table.
 
     No row is added for a call with a list of more than MOST_KEYED operands that do not all have the same Dim.
     `signature` is an index in TABLE, or the address of a template. The meaning of `limit` depends on the kind of
-    function: for lookups, indices must be less than it.
+    function: for lookups, it is the number of rows.
     """
     rows, row_facts = _entered[id(self)], (signature, result, limit)
     if rows.get(key) == row_facts:
@@ -95,7 +95,7 @@ def describe(
     `with_keywords`.
     """
     fallback = _documented[id(record)]
-    if isinstance(fallback, FunctionType):  # the slow function is a recording function, too, and has a slow function
+    if isinstance(fallback, FunctionType):  # the slow function is a recording function with its own slow function
         slow = describe(fallback, documented, around)
     else:
         if around:
@@ -110,10 +110,10 @@ def describe(
 def with_templates(op: Callable, learning: Callable) -> Any:
     """Return a function that does the same as `op`: by a template if there is one for the call, else by calling `op`.
 
-    A template, a copy of what an earlier call has recorded, serves all calls with the same key: the same Dims of
-    operands and the same values of other arguments. If `op` is a recording function, templates serve keys not in its
-    own table. `learning(enter)` is called once and returns the `Learn` of calls without a template. When that has made
-    one, it calls `enter(key, template, Dim of the last node)`.
+    A template, a copy of what an earlier call has recorded, is used for all calls with the same key: the same Dims of
+    operands and the same values of other arguments. If `op` is a recording function, templates are used only for keys
+    that its own table lacks. `learning(enter)` is called once; it returns the `Learn` that handles calls without a
+    template. When it has made a template, it calls `enter(key, template, Dim of the last node)`.
     """
     last, slow = None, op
     while isinstance(slow, FunctionType):
@@ -147,10 +147,11 @@ def operator(name: str, pair: Any, right: Any, left: Any) -> None:
 
     Args:
         name: the name of the operator, such as "add".
-        pair: the recording function for two expressions. It also gets what is neither an expression nor a number.
+        pair: the recording function for two expressions. `pair(x, other)` is also called if the right operand `other`
+            is neither an expression nor a number.
         right: the recording function for an expression and a number to its right.
-        left: the recording function for an expression and a number to its left. It is also called as `left(x, other)`
-            for anything else to the left of an expression x.
+        left: the recording function for an expression and a number to its left. `left(x, other)` is also called for
+            any other left operand of an expression x.
     """
     expression: Any = ctypes.cast(SHARED["expression"], py_object).value
 

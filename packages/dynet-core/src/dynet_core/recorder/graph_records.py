@@ -1,4 +1,4 @@
-"""The memory of a thread's graph, as Python code reads it and computes the graph. Both recorders have it."""
+"""The memory of a thread's graph, for Python code that reads or computes the graph. Both recorders use it."""
 
 from __future__ import annotations
 
@@ -36,9 +36,8 @@ def _pair(span: slice, text: str) -> Any:
 class GraphRecords:
     """The records and input values of one thread's graph, how many there are, and how many have been computed.
 
-    They are in memory that compiled code reads and writes. Some methods switch off a fast path of compiled code: it
-    then calls Python functions instead. The class `Records` of each recorder adds the methods that append and remove
-    records.
+    Compiled code reads and writes the same memory. Some methods switch off a fast path of compiled code, which then
+    calls Python functions instead. Each recorder's class `Records` adds the methods that append and remove records.
     """
 
     __slots__ = ("_view", "_words")
@@ -54,8 +53,8 @@ class GraphRecords:
     seen: int = _word("seen", "`changes` when the newest node was computed. If it differs, Python computes more.")
 
     computed: tuple[int, int] = _pair(COMPUTED, "How many integers of records and input values have been computed.")
-    # The second number is 1 if the pass computed the gradients of all nodes that this node depends on, and 0 if only of
-    # those that depend on a parameter. `Graph` also sets PARTS.
+    # The second number is 1 if the pass computed the gradients of all nodes that the loss depends on, 0 if it computed
+    # only gradients of nodes that depend on a parameter, and PARTS (see `graph`) after `differentiate_apart`.
     differentiated: tuple[int, int] = _pair(DIFFERENTIATED, "Where the last backward pass began, or -1; a number.")
 
     def __init__(self, memory: NamedWords):
@@ -67,7 +66,7 @@ class GraphRecords:
         self._words["open"] = WATCHED
 
     def ends(self) -> tuple[int, int, int]:
-        """Return how many integers of records, nodes and input values there are, all at the same moment."""
+        """Return how many integers of records, nodes and input values there are, read in one step."""
         return tuple(self._view[ENDS].tolist())
 
     def is_at(self, version: int, length: int) -> bool:
@@ -89,43 +88,37 @@ class GraphRecords:
         self._words["seen"] = changes
 
     def note_computed(self, version: int, ends: tuple[int, int]) -> None:
-        """Set `computed`, unless the version is different by now: a signal handler may have called `renew_cg`."""
+        """Set `computed`, unless the version has changed: a signal handler may have called `renew_cg`."""
         view, pair = self._view, array.array("q", ends)
         if view[VERSION] == version: view[COMPUTED] = pair  # fmt: skip  # noqa: E701  # no handler can run here
         if view[VERSION] == version and ends[0]:
             self._words["planned"] = ends[0]
 
     def note_differentiated(self, version: int, loss: int, fully: int) -> None:
-        """Set `differentiated`, unless the graph has a different version by now."""
+        """Set `differentiated`, unless the version has changed."""
         view, pair = self._view, array.array("q", (loss, fully))
         if view[VERSION] == version: view[DIFFERENTIATED] = pair  # fmt: skip  # noqa: E701
 
     def watch_values(self) -> None:
-        """Leave the next `renew_cg`, and every removal of values to be computed again, to Python functions.
-
-        These functions also update the graph's `Watch` (module `watch`), which compiled code does not know.
-        """
+        """Let Python do the next `renew_cg` and all recalculations, because they must update the graph's `Watch`."""
         self._words["unusual"] = self._words["watched"] = 1
 
     def mark_unusual(self) -> None:
-        """Let a Python function do the next `renew_cg`, because more is to be cleaned up than the records."""
+        """Let a Python function do the next `renew_cg`, because it must clean up more than the records."""
         self._words["unusual"] = 1
 
     def prepare(
         self, generation: int, engine: Any, changes: int, forward: Any, backward: Any, **addresses: int
     ) -> None:
-        """Let compiled code start computations of values and gradients without Python.
-
-        It may do so until a signature is added, or the memory or state of a parameter changes.
+        """Let compiled code start passes without Python, while no signature is added and no parameter changes.
 
         Args:
-            generation: what the function `generation` returned when `addresses` were read. When it returns another
-                number, the addresses are out of date, and compiled code does not use them.
-            engine, changes: the engine with these addresses, and its `changes` when they were read. If buffers of the
-                engine have been replaced since, by a signal handler, the addresses are not used either.
-            forward: the compiled function that computes values.
-            backward: the compiled function that computes gradients.
-            addresses: the addresses and sizes that these two functions need, by name.
+            generation: the result of `generation()` when `addresses` were read. Once it has changed, compiled code no
+                longer uses them.
+            engine, changes: the engine with these addresses, and its `changes` when they were read. If a signal handler
+                has replaced buffers of the engine since, the addresses are not used either.
+            forward, backward: the compiled functions that compute values and gradients.
+            addresses: the addresses and sizes that these functions need, by name.
         """
         for name, address in addresses.items():
             self._words[name] = address
@@ -144,21 +137,21 @@ class GraphRecords:
         return (c_int64 * count).from_address(self.address + 8 * begin)[:] if count else []
 
     def rewrite(self, version: int, start: int, integers: Sequence[int]) -> bool:
-        """Overwrite integers of a record, from index `start` among those of all records.
+        """Overwrite integers of a record, starting at index `start` among the integers of all records.
 
-        Return whether they are written: not if the graph has a different version, or if the record has been computed.
+        Write nothing and return False if the graph has a different version, or if the record has been computed.
         """
         return self._overwrite(version, 0, start, array.array("q", integers))
 
     def floats(self, start: int, count: int) -> np.ndarray:
-        """Return a view of `count` input values from `start` on, valid until the next one is appended."""
+        """Return a view of `count` input values, starting at `start`. It is valid until the next value is appended."""
         if not count:
             return np.zeros(0, np.float32)
         memory = (ctypes.c_float * count).from_address(self.inputs_address + 4 * start)
         return np.frombuffer(memory, np.float32)  # type: ignore[call-overload]
 
     def keys(self, begin: int) -> list[int]:
-        """Return the offsets of random keys in the input buffer, newest first. Omit those below `begin`."""
+        """Return the offsets of random keys in the input buffer, newest first. Omit offsets below `begin`."""
         offsets, key = [], self._words["newest_key"]
         while key > begin:
             offsets.append(key - 1)
@@ -167,8 +160,8 @@ class GraphRecords:
         return offsets
 
     def write(self, version: int, start: int, values: np.ndarray) -> bool:
-        """Overwrite the input values from offset `start` on with a float32 array, column by column.
+        """Overwrite the input values, starting at offset `start`, with a float32 array, column by column.
 
-        Return whether they are written: not if the graph has a different version, or if a pass has used them.
+        Write nothing and return False if the graph has a different version, or if a pass has read the old values.
         """
         return self._overwrite(version, 1, start, values.ravel(order="F"))

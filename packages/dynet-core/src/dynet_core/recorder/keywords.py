@@ -1,4 +1,4 @@
-"""Calls of both recorders: wrap functions of positional arguments, so that they also accept keyword arguments."""
+"""Wrap functions of positional arguments, for both recorders, so that they also accept keyword arguments."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ def refuse_new() -> None:
 
 
 Learn = Callable[[Sequence], Callable[[Any], None] | None]
-"""Observes a call of an op: it gets the arguments before the op. What it returns, if any, gets the result after it."""
+"""Observes a call of an op: called with the arguments before the op. The function that it returns, if any, is called
+with the result."""
 
 
 def with_keywords(
@@ -26,10 +27,10 @@ def with_keywords(
 ) -> Callable:
     """Return a function with the parameters of `documented` that calls `record` with positional arguments.
 
-    All its work is done in one Python frame, which keeps the user's tracebacks short. `in_order` is None, or the
-    compiled function that calls the result where it cannot record a call itself. It handles keyword arguments only in
-    the order of the parameters. If they are in a different order, the result passes all arguments to `in_order` by
-    position, because it may then be able to record the call.
+    All its work is done in one Python frame, which keeps the user's tracebacks short. `in_order`, if given, is the
+    compiled function that calls the result when it cannot record a call. It handles keyword arguments only in the order
+    of the parameters. If they are in a different order, the result calls `in_order` with all arguments by position,
+    because it may then be able to record the call.
     """
     signature, name = inspect.signature(documented), documented.__name__
     defaults = {parameter.name: parameter.default for parameter in signature.parameters.values()}

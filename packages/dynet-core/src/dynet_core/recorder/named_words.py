@@ -45,18 +45,15 @@ _generations = itertools.count(1)
 
 
 def generation(index: int = words.SHARED["generation"]) -> int:
-    """Return a number that changes whenever a signature is added or the memory or state of a parameter changes.
-
-    As soon as it returns a different number than before, what `Records.prepare` has stored is out of date.
-    """
+    """Return a number that changes whenever a signature is added, or a parameter's memory or state changes."""
     return SHARED.view[index]
 
 
 def next_generation(freezes: bool = False) -> None:
     """Change the number that `generation` returns, so that the next pass starts from Python.
 
-    With `freezes`, a parameter is frozen or unfrozen, and nothing else changes. Then compiled code may start the next
-    pass itself if it begins a graph.
+    `freezes` means that a parameter is being frozen or unfrozen, and nothing else. Compiled code may then still start
+    the next pass itself, if it is the first of its graph.
     """
     newest = next(_generations)
     if freezes:
@@ -66,20 +63,20 @@ def next_generation(freezes: bool = False) -> None:
 
 
 def noise() -> tuple[int, int]:
-    """Return the seed from which random keys are made, and how many keys have been drawn from it."""
+    """Return the seed of the random keys, and how many keys have been drawn."""
     seed, drawn = SHARED.view[_NOISE].tolist()
     return seed, drawn
 
 
 def set_noise(seed: int, drawn: int) -> None:
-    """Set the seed from which random keys are made. Go on as if `drawn` keys had been drawn from it."""
+    """Set the seed of the random keys, as if `drawn` keys had already been drawn."""
     SHARED.view[_NOISE] = array.array("q", (seed, drawn))
 
 
 def draw() -> int:
-    """Draw a key that no node uses, and return how many were drawn before it."""
+    """Draw a new random key, and return how many keys were drawn before it."""
     view = SHARED.view
-    with _drawing:  # where threads run Python code at the same time, without the GIL
+    with _drawing:  # for builds of Python without the GIL
         drawn = view[_DRAWN]; view[_DRAWN] = drawn + 1; return drawn  # fmt: skip  # noqa: E702  # no handler can run here
 
 

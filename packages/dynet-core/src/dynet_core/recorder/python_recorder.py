@@ -1,7 +1,4 @@
-"""The recorder in Python, short and simple. It is used where the compiled recorder cannot be used.
-
-Its functions and classes have the interface of the compiled one, and some of them do nothing here.
-"""
+"""The recorder in Python, used where the compiled recorder cannot be. Some functions of the interface do nothing."""
 
 from __future__ import annotations
 
@@ -47,17 +44,14 @@ _METHODS = {"negative": "__neg__", "subscript": "__getitem__"}
 
 
 def know(**objects: Any) -> None:
-    """Tell the recorder which objects have roles, such as `unfinished`: see `shared.know`."""
+    """Tell the recorder about special objects, such as `unfinished`; see `shared.know`."""
     _known.update(objects)
     for role in _METHODS.keys() & objects:
         setattr(_expression, _METHODS[role], objects[role])
 
 
 def become(x, at: int, dim) -> None:
-    """Make `x`, a new object of a class of parameters, an expression that every graph may use.
-
-    `at` is -1 minus its row in PARAMETER_ROWS.
-    """
+    """Turn `x`, a new parameter, into an expression for every graph. `at` is -1 minus its row in PARAMETER_ROWS."""
     x._at, x._version, x._type = at, ANY_GRAPH, dim
 
 
@@ -71,11 +65,11 @@ key = replay = _nothing
 def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: int, inputs: int = sys.maxsize) -> Any:
     """Append a record to this thread's graph and return the expression of its last node.
 
-    `dim` is the Dim of the last node, `nodes` how many there are, `head` the integers with which the record begins. Of
-    `operands`, ints are appended as they are, and of expressions their `at`. `version` is the version that the graph
-    should have. `inputs`, if given, is the offset of the first input value that the record refers to. Return None if
-    the graph has a different version, or if an operand is neither a node of it nor a parameter; False if a pass has
-    been over these input values.
+    The record begins with the integers `head`, and has `nodes` nodes; `dim` is the Dim of the last node. Operands are
+    ints, or expressions, whose `at` is appended. `version` is the version that the graph should have. `inputs`, if
+    given, is the offset of the first input value that the record refers to. Return None if the graph has a different
+    version, or if an operand is neither a node of the graph nor a parameter. Return False if a pass has already read
+    these input values.
     """
     records, integers = getattr(THREAD, "records", None), list(head)
     for x in operands:
@@ -92,10 +86,9 @@ def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: 
 
 
 def commit_with_inputs(records: Records, start: int, *record: Any) -> Any:
-    """Append a record that refers to input values from `start` on, or return False if a pass has been over these.
+    """Append a record that refers to input values, starting at `start`; return False if a pass has already read them.
 
-    A signal handler may have computed the graph since the values were appended. The next pass reads only input values
-    that are behind those of the last one.
+    A signal handler may have computed the graph since the values were appended, and passes only read new input values.
     """
     return commit(*record, inputs=start)
 
@@ -113,8 +106,8 @@ def handle(at: int, dim) -> Any:
 def sequence(result, head: tuple[int, ...], xs: list, dim, version: int) -> list | None:
     """Append one record for a whole list of operands: one node for the list, then one for each operand.
 
-    Return the latter's expressions, each with Dim `result`; None if the graph has a different version, or an operand is
-    not a node of it or has a Dim other than `dim`.
+    Return the expressions of the operands' nodes, each with Dim `result`. Return None if the graph has a different
+    version, if an operand is not a node of the graph, or if its Dim is not `dim`.
     """
     for x in xs:
         if type(x) is not _expression or x.version != version or x.type is not dim:
@@ -130,12 +123,12 @@ def take(numbers: Sequence[float]) -> int:
 
 def take_keyed(numbers: Sequence[float]) -> int:
     """Append a new random key, and then `numbers`, to the input buffer. Return the offset of the key."""
-    link = np.zeros(1, np.float32)  # to the previous key
+    link = np.zeros(1, np.float32)  # the link to the previous key, which `Records.take` sets
     return THREAD.records.take(np.concatenate([link, new_key(), array.array("f", numbers)]), True) + 1
 
 
 def function(kind: str, slow: Any) -> Any:
-    """Return a copy of `slow`: a function that calls it would make the user's tracebacks longer."""
+    """Return a copy of `slow`. A wrapper would make the user's tracebacks longer."""
     record: Any = FunctionType(slow.__code__, slow.__globals__, slow.__name__, slow.__defaults__, slow.__closure__)
     record.__kwdefaults__ = slow.__kwdefaults__
     record.enter = _nothing
@@ -143,7 +136,7 @@ def function(kind: str, slow: Any) -> Any:
 
 
 def describe(record: Any, documented: Callable, around: Callable | None = None) -> Any:
-    """Give a recording function what `functions.describe` gives it."""
+    """Give a recording function its name, docstring and parameters; see `functions.describe`."""
     slow = record
     while hasattr(slow, "enter"):  # call the slow function itself, so that the user's tracebacks are shorter
         slow = slow.__wrapped__
@@ -154,7 +147,7 @@ def describe(record: Any, documented: Callable, around: Callable | None = None) 
 
 
 def with_templates(op: Callable, learn: Callable) -> Callable:
-    """Return the op, with the other names of its arguments if it has any."""
+    """Return the op, wrapped so that it accepts the other names of its arguments, if there are any."""
     if hasattr(op, "enter") or not hasattr(op, "other_keywords"):
         return op
     return functools.update_wrapper(with_keywords(op, op), op)

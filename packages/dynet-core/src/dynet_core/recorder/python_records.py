@@ -1,9 +1,9 @@
 """The memory of the recorder in Python: the records and input values of a thread's graph, and the random keys.
 
-A signal handler, or a finalizer, may run between any two lines and record nodes or call `renew_cg`. So what is written
-is prepared first. Then one line compares the graph's words with what they were before, and changes the graph. Nothing
-can run within this line: it calls nothing, and makes no object that the garbage collector tracks. If the words differ,
-all is done again.
+A signal handler or a finalizer may run between any two lines, and may record nodes or call `renew_cg`. So each change
+is prepared first. Then a single line checks that the graph's words are unchanged, and writes. Nothing can interrupt
+this line: it calls nothing, and makes no object that the garbage collector tracks. If the words have changed, the
+change is prepared again.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from .named_words import NamedWords, adjacent, draw, noise
 
 _versions = itertools.count(1)
 THREAD = threading.local()
-"""Its attribute `records`, if there is one, is the `Records` object of the thread's graph."""
+"""`THREAD.records`, if set, is the `Records` object of the thread's graph."""
 _LENGTH, _NODES, _INPUTS_LENGTH = words.GRAPH.length, words.GRAPH.nodes, words.GRAPH.inputs_length
 _KEY, _BUFFERS = words.GRAPH.newest_key, (words.GRAPH.records, words.GRAPH.inputs)
-_LENGTHS, SHRINK_FROM = (_LENGTH, _INPUTS_LENGTH), 1 << 16  # a smaller buffer is kept
+_LENGTHS, SHRINK_FROM = (_LENGTH, _INPUTS_LENGTH), 1 << 16  # buffers up to this size do not shrink
 _STATE, _RECORDED = adjacent(words.GRAPH, "version", "inputs_length"), adjacent(words.GRAPH, "length", "nodes")
 _UNDIFFERENTIATED = array.array("q", (-1, 0))
 
@@ -35,8 +35,7 @@ _UNDIFFERENTIATED = array.array("q", (-1, 0))
 class Records(GraphRecords):
     """The records of one thread's graph. `_buffers` has the integers of the records and the input values.
 
-    `_replaced` has the buffers that were in their place, of this graph and of the one before: a pass may still read
-    them.
+    `_replaced` has outgrown buffers of the previous graph and of this graph, because a pass may still read them.
     """
 
     __slots__ = ("_buffers", "_replaced")
@@ -55,7 +54,7 @@ class Records(GraphRecords):
         return True
 
     def renew(self) -> None:
-        """Remove all records and input values, and give the graph a new version. Free memory that it did not need."""
+        """Remove all records and input values, and give the graph a new version. Shrink buffers that are too large."""
         length, _, inputs_length = self.ends()
         while not self.cut(self.version, 0, 0, 0):
             pass
@@ -68,7 +67,7 @@ class Records(GraphRecords):
     """Change the version because the graph's thread has ended. The graph's expressions cannot be used any more."""
 
     def cut(self, version: int, nodes: int, length: int, inputs_length: int) -> int:
-        """Remove the newest records, and give the graph a new version: see the compiled recorder's method."""
+        """Remove the newest records, and give the graph a new version; see `records.Records.cut`."""
         view, new = self._view, next(_versions)
         state = array.array("q", (new, length, nodes, inputs_length))
         computed = array.array("q", min(self.computed, (length, inputs_length)))
@@ -77,10 +76,9 @@ class Records(GraphRecords):
         return 0
 
     def append(self, integers: Sequence[int], nodes: int, version: int, inputs: int = sys.maxsize) -> int | None:
-        """Append a record. Return how many nodes there are before it.
+        """Append a record. Return how many nodes the graph had before.
 
-        Return None if the graph has a different version, and -1 if a pass has been over the input values from `inputs`
-        on.
+        Return None if the graph has a different version, -1 if a pass has already read the input value at `inputs`.
         """
         view, record = self._view, array.array("q", integers)
         while view[VERSION] == version:
@@ -114,7 +112,7 @@ class Records(GraphRecords):
             self._replace(kind, 2 * size, room)
 
     def _replace(self, kind: int, size: int, kept: int) -> None:
-        """Replace a buffer by one of `size` numbers with the same first `kept` ones, if no more of it are in use."""
+        """Replace a buffer with one of `size` items, keeping the first `kept`. Do nothing if more items are in use."""
         old, view, length = self._buffers[kind], self._view, _LENGTHS[kind]
         memory, span = array.array(old.format, [0]) * size, slice(min(kept, len(old)))
         new, address, numbers = memoryview(memory), memory.buffer_info()[0], old[span]

@@ -1,8 +1,8 @@
 """The compiled recorder's memory of a thread's graph, and the functions that append to it.
 
-`commit`, `sequence`, `replay`, `key`, `take`, `take_keyed` and `handle` are compiled. Each has a slow function here,
-which it calls where it cannot do its work. `python_recorder` says what they do, except `key` and `replay`: for these,
-see `templates.py` of `dynet_kernels.recorder`.
+`commit`, `sequence`, `replay`, `key`, `take`, `take_keyed` and `handle` are compiled. Each calls a slow function here
+if it cannot do its work. `python_recorder` documents them, except `key` and `replay`: see `templates.py` in
+`dynet_kernels.recorder`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _renew_keys = native("dynet_renew_keys", 1)
 
 
 def _nothing(*arguments) -> None:
-    """Return None, as the compiled functions do that cannot do their work."""
+    """Return None, because the compiled function could not do its work."""
 
 
 def _refuse_handle(at, dim) -> None:
@@ -50,14 +50,14 @@ commit, sequence, replay, key = (function(kind, _nothing) for kind in ("commit",
 take, take_keyed = _taking("take"), _taking("take_keyed")
 handle = function("handle", _refuse_handle)
 
-_free_words: list[NamedWords] = []  # the memory of graphs whose threads have ended, to be used again
-_no_words = NamedWords(words.GRAPH)  # what a `Records` object has after `end`, in place of its graph's words
+_free_words: list[NamedWords] = []  # the memory of graphs whose threads have ended, for reuse
+_no_words = NamedWords(words.GRAPH)  # replaces the words of a `Records` object in `end`
 _no_words["version"] = _no_words["open"] = NO_NODE
 
 
 def commit_with_inputs(records: Records, start: int, *record: Any) -> Any:
     view = records._view
-    return view[INPUTS_DONE] <= start and commit(*record)  # no handler can run between the two
+    return view[INPUTS_DONE] <= start and commit(*record)  # no signal handler can run in between
 
 
 class Records(GraphRecords):
@@ -81,7 +81,7 @@ class Records(GraphRecords):
         _renew(self._words.address)
 
     def cut(self, version: int, nodes: int, length: int, inputs_length: int) -> int:
-        """Remove the newest records and all gradients, and give the graph a new version, which is returned.
+        """Remove the newest records and all gradients. Give the graph a new version, and return it.
 
         The counts say how many nodes, integers of records and input values to keep. If the graph's version is not
         `version`, remove nothing and return 0.
@@ -90,22 +90,22 @@ class Records(GraphRecords):
 
     def end(self, names: Any = (sys.is_finalizing, _no_words, _free_words, _renew, api, THREAD_GRAPH)) -> None:
         """Remove all records because their thread has ended. The thread's expressions cannot be used any more."""
-        # All that it uses is a default argument: when Python shuts down, it may clear the names in modules before it
-        # runs finalizers.
+        # Everything used here is in a default argument: a Python that shuts down may clear the names in modules before
+        # it runs finalizers.
         finalizing, nobody, unused, renew, api, key = names
         if finalizing() or self._words is nobody:
             return
         mine, self._words, self._view = self._words, nobody, nobody.view
         graph, mine["object"] = mine["object"], 0
         if graph:
-            api.Py_DecRef(graph)  # the reference that `adopt` has made
+            api.Py_DecRef(graph)  # the reference that `adopt` took
         renew(mine.address)
-        if api.PyThread_tss_get(key) == mine.address:  # not if another thread than the one that ends runs this
+        if api.PyThread_tss_get(key) == mine.address:  # false if this runs on another thread than the one that ended
             api.PyThread_tss_set(key, None)
             unused.append(mine)
 
     def renew_keys(self) -> None:
-        """Draw new random keys for all random nodes, for when they are computed again."""
+        """Draw new random keys for all random nodes, so that recomputing them gives new numbers."""
         _renew_keys(self._words.address)
 
     def _overwrite(self, version: int, kind: int, start: int, values: np.ndarray | array.array) -> bool:

@@ -1,4 +1,4 @@
-"""The compiled recorder's functions, for Python to call, and the objects it knows, which are never freed."""
+"""The compiled recorder's functions, for calls from Python, and the objects that it knows, which are never freed."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _most_free = os.environ.get("DYNET_EXPRESSION_CHAIN") or str(1 << 14)
 if not _most_free.isdecimal():
     raise ImportError(f"DYNET_EXPRESSION_CHAIN is {_most_free!r}: it must be a whole number, or be left unset")
 MOST_FREE = int(_most_free)
-"""For how many deleted expressions, at most, the memory is kept, so that new expressions can use it. With 0, memory is
-freed at once. Set this to 0 when a tool looks for errors in the use of memory."""
+"""The memory of at most this many deleted expressions is kept for new ones. 0 frees memory immediately; use it when
+debugging memory errors with a tool."""
 _forever: list = []  # objects to keep alive, because compiled code or CPython knows their addresses
 
 
@@ -50,28 +50,25 @@ ADDRESSES, KEYS = compiled.functions(SHARED.address)
 
 
 def native(name: str, count: int) -> Callable[..., int]:
-    """Return a Python function that calls the compiled function `name` with `count` ints.
-
-    The call keeps the GIL, so no other Python code runs until it ends.
-    """
+    """Return a Python function that calls the compiled function `name` with `count` ints. The call keeps the GIL."""
     function = immortal(ctypes.PYFUNCTYPE(c_int64, *[c_int64] * count)(ADDRESSES[name]))
 
     def call(*arguments: int) -> int:
         try:
             return function(*arguments)
-        except ctypes.ArgumentError:  # caused by a lack of memory, because the arguments are always ints
+        except ctypes.ArgumentError:  # out of memory: the arguments are always ints
             raise MemoryError from None
 
     return call
 
 
 def know(**objects: Any) -> None:
-    """Tell compiled code which objects have these roles, by their addresses in SHARED.
+    """Store the addresses of special objects in SHARED, for compiled code.
 
-    Classes: `unfinished` is that of what the call `Expression()` makes; those of parameters are `parameters`,
-    `constant` and `lookup`. Functions: `negative` is called for `-x`, of an expression x. For `x[key]`, `item` is
+    Classes: the call `Expression()` makes an object of `unfinished`; parameters have the classes `parameters`,
+    `constant` and `lookup`. Functions: `negative` is called for `-x`, where x is an expression. For `x[key]`, `item` is
     called with an int, `stretch` with the ends of a slice such as x[1:3], and `subscript(x, key)` for all other keys.
-    The first three are recording functions.
+    `negative`, `item` and `stretch` are recording functions.
     """
     for role, known in objects.items():
         SHARED[role] = id(immortal(known))
@@ -88,5 +85,5 @@ if not THREAD_GRAPH or api.PyThread_tss_create(THREAD_GRAPH):
 SHARED["thread_graph"] = THREAD_GRAPH
 
 
-# It keeps a Dim alive until the process ends, because expressions have only its address.
+# Keeps a Dim alive until the process ends, because expressions hold only its address.
 immortal_dim = functools.cache(immortal)

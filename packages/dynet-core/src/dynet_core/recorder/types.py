@@ -1,7 +1,4 @@
-"""Make extension types of CPython at run time, with code of the compiled recorder in their slots.
-
-A slot has the function that CPython calls for an operation, such as `x + y`, on objects of the type.
-"""
+"""Make extension types of CPython at run time. Their slots, such as for `x + y`, hold the compiled recorder's code."""
 
 from __future__ import annotations
 
@@ -17,8 +14,8 @@ from .shared import ADDRESSES, SHARED, api, immortal, immortal_dim, native
 
 _become = native("become", 4)
 
-# The numbers of slots, by the functions that CPython calls: the compiled recorder's, or the C API's. They belong to
-# CPython's stable ABI, as the types of members and the flags of types do, so they do not change with its version.
+# Function -> number of its slot. The functions are the compiled recorder's or the C API's. The numbers of slots, member
+# types and type flags belong to CPython's stable ABI, so they do not change between versions.
 FUNCTION_SLOTS = {"PyVectorcall_Call": 50, "bind": 54}  # tp_call, tp_descr_get
 EXPRESSION_SLOTS = {
     "free": 52, "new": 65, "PyObject_Free": 74,  # tp_dealloc, tp_new, tp_free
@@ -35,7 +32,7 @@ NOTHING = 0  # no docstring, or the end of a list
 
 
 def _stored(*integers: int) -> int:
-    """Store 64-bit words forever, and return their address. An int in a structure of CPython fills a word here."""
+    """Store 64-bit words forever, and return their address. A C int in a structure of CPython takes a whole word."""
     return ctypes.addressof(immortal((c_int64 * len(integers))(*integers)))
 
 
@@ -48,8 +45,7 @@ def _make_type(
 ) -> Any:
     """Make an extension type whose objects consist of 64-bit words with these `names`.
 
-    `members` are the read-only attributes: name -> (its word, a constant such as OBJECT that says how CPython converts
-    it). `flags` are those besides DEFAULT.
+    `members` maps read-only attributes to words and types, constants such as OBJECT. `flags` is added to DEFAULT.
     """
     listed: list[int] = []
     for member, (word, kind) in members.items():
@@ -92,9 +88,6 @@ def expression_type(operations: type) -> Any:
 
 
 def become(x, at: int, dim) -> None:
-    """Make `x`, a new object of a class of parameters, an expression that every graph may use.
-
-    `at` is -1 minus its row in PARAMETER_ROWS.
-    """
-    # Not by ctypes, which an auditing program would hear: files that are loaded make parameters.
+    """Turn `x`, a new parameter, into an expression for every graph. `at` is -1 minus its row in PARAMETER_ROWS."""
+    # Not with `from_address` of ctypes, which raises audit events: loading a file makes parameters.
     _become(id(x), at, ANY_GRAPH, id(immortal_dim(dim)))

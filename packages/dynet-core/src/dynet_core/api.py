@@ -362,7 +362,7 @@ class UnsignedValue:
 
 
 class _Values:
-    """The base of lists of numbers of one kind, to which `_convert` converts them, that can be changed."""
+    """The base class of lists that can be changed. `_convert` checks and converts each number."""
 
     _convert: Callable[[str, Any], Any]
 

@@ -206,8 +206,9 @@ def real_array(
 ) -> np.ndarray:
     """Convert an argument to a new float32 array: a number, nested lists, an array or an iterator of numbers.
 
-    Types of errors: `uneven` if rows differ in length, `strict` if values are masked or no real numbers, or if float32
-    cannot hold one. If `strict` is None, the former is an ArgumentTypeError, and a number of the latter infinite.
+    The other arguments are types of errors: `uneven` is raised if rows differ in length, `strict` if values are masked,
+    are not real numbers or are too large for float32. If `strict` is None, masked values and values that are not real
+    numbers raise ArgumentTypeError, and numbers that are too large become infinite.
     """
     values, refused = as_list(values), strict or ArgumentTypeError
     if is_masked(values):

@@ -48,14 +48,14 @@ class Signature(Description):
     def nodes(self, integers: Sequence[int], start: int = 0) -> int:
         """Return how many nodes a record adds to the graph.
 
-        `integers` has, from index `start` on, the integers of the record after its signature.
+        The record's integers after its signature start at index `start` of `integers`.
         """
         if not self.repeats:
             return len(self.parts) or 1
         return 1 + integers[start] - self.operands
 
     def bounds(self, records: Sequence[int], start: int = 0) -> tuple[int, int, int]:
-        """Return where the operands, the attributes, and the next record start, for a record at index `start`."""
+        """Return where the operands and attributes of the record at index `start`, and the next record, start."""
         first = start + 1 + self.variadic
         after = first + (records[start + 1] if self.variadic else self.operands)
         return first, after, after + self.attributes
@@ -93,7 +93,7 @@ def computed(
 
 
 def number_views(count: int) -> list[View]:
-    """Return views of plain numbers in the buffer of input values. The first attributes are their positions there."""
+    """Return views of single input values. The first attributes are their positions in the input buffer."""
     return [View(NOWHERE, index=attribute, scale=1) for attribute in range(count)]
 
 

@@ -94,9 +94,9 @@ def _open(index: int) -> Gpu:
 
 
 def choose(index: int) -> None:
-    """Use GPU `index` from now on; raise DeviceError if something is missing.
+    """Use GPU `index` from now on. Raise DeviceError if it, its driver or a compiler for kernels is missing.
 
-    Parameters cannot be moved to it. If some have been made, raise ArgumentError.
+    Parameters cannot be moved to the GPU, so raise ArgumentError if any exist.
     """
     global _gpu
     if _gpu is not None and _gpu.number == index:
@@ -124,10 +124,9 @@ def allow_tf32(allowed: bool = True) -> None:
 
 @contextmanager
 def use(index: int | None, tf32: bool = False) -> Iterator[None]:
-    """Change the device in a `with` block, for tests and measurements. A new graph begins at both ends.
+    """Change the device in a `with` block, for tests and measurements. A new graph begins at both ends of the block.
 
-    Parameters made outside the block must not be used inside. `index` is the GPU's; None means the CPU. `tf32` is as
-    for `allow_tf32`.
+    `index` is a GPU's index, or None for the CPU. Parameters made outside the block must not be used inside.
     """
     global _gpu, _tf32
     before = _gpu, _tf32

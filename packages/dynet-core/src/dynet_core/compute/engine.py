@@ -317,10 +317,10 @@ class Engine:
         self.recorded.prepare(now, self, changes, self.machine.forward, self.machine.backward, **addresses)
 
     def backward(self, version: int, loss: int, everything: bool) -> bool:
-        """Add the gradient of node `loss`, a single number, to every parameter it depends on.
+        """Differentiate node `loss`, a single number, and add to the gradients of parameters.
 
         With `everything`, also compute the gradients of nodes that depend on no parameter. Return False if a parameter
-        has been unfrozen since the graph was planned: the plan has no place for its gradient, and the caller must
+        has been unfrozen since the graph was planned: the plan has no room for its gradient, and the caller must
         compute the graph again and retry.
         """
         if self.trained_again != PARAMETER_ROWS.trained_again:

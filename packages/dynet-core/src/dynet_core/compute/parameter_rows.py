@@ -44,7 +44,7 @@ class Rows:
 
         `value` and `gradient` are addresses; `needs_gradient` says whether backward passes compute the gradient. For a
         lookup parameter, `touched` is the address of the list that says which of its `rows` rows have a gradient, and
-        `width` is how many floats one has. A row of the table for uses without a gradient has `rows` only.
+        `width` is the number of floats per row. A table row for uses without a gradient has only `rows`.
         """
         next_generation()
         with self.lock:

@@ -300,7 +300,7 @@ class Names:
         return self._belonging[id(value)]
 
     def _why_not(self, value: Any) -> str:
-        """Return why a name in a file is refused. `value` is what it refers to; None if nothing."""
+        """Return why a name in a file is refused. `value` is the object that it refers to, or None."""
         if value is None:
             return "is in no module that is imported"
         if is_a(value, type):

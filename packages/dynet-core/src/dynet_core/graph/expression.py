@@ -251,10 +251,10 @@ class Operations(Refusals):
 
 
 def _quick(kind: str, name: str, count_of: Callable[[Dim], int]) -> None:
-    """Replace a method of `Operations` by the compiled function `kind` (see `recorder.function`).
+    """Replace a method of `Operations` with the compiled function `kind` (see `recorder.function`).
 
-    This calls the Python method for new shapes. count_of(dim) is the number that it needs for a shape, such as how many
-    elements it has; 0 means that only the Python method handles the shape.
+    The compiled function calls the Python method for new shapes. `count_of(dim)` is what it needs to know about a
+    shape, such as the number of elements; 0 means that only the Python method handles the shape.
     """
     documented = getattr(Operations, name)
 

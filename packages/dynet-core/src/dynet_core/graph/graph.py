@@ -138,8 +138,8 @@ def _shape(recorded: Records, operand: int) -> str:
 def differentiate_apart(engine: Engine, version: int, loss: int, targets: Mapping[int, int] | None = None) -> bool:
     """Compute the gradients of all nodes, as `backward(full=True)` does, without adding any to parameters.
 
-    During this pass, the engine has a table of parameters that leads gradients to other memory. `targets` maps rows of
-    PARAMETER_ROWS to the addresses at which their gradients are added. All other gradients go to memory that nothing
+    During this pass, the engine uses a copy of the parameter table that redirects gradients. `targets` maps rows of
+    PARAMETER_ROWS to the addresses to which their gradients are added. All other gradients go to memory that nothing
     reads. Return False if a parameter has been unfrozen since the last pass.
     """
     if engine.parameters_version != PARAMETER_ROWS.version:
@@ -295,7 +295,7 @@ class Graph:
     def _differentiate(self, version: int, index: int, everything: bool) -> None:
         """Run the backward pass from node `index`, a single number, of the graph's version `version`.
 
-        If it would read values that were computed from earlier values of parameters, compute all values again first.
+        If some values are outdated, because parameters have changed since, compute all values again first.
         """
         records = self.records
         if records.computed[0] < records.length or self.engine.changing:
@@ -426,7 +426,7 @@ def is_gone(version: int) -> str:
 
 
 def graph_of_node(x: Any) -> Graph:
-    """Return a node's graph; raise StaleExpressionError if the node is gone or is another thread's."""
+    """Return a node's graph. Raise StaleExpressionError if the node is stale or in another thread's graph."""
     graph = current()
     if not graph.holds(x):
         refuse(x)

@@ -49,7 +49,7 @@ class Node:
 
 
 def nodes_of(recorded: Records, begin: int = 0, end: int | None = None, index: int = 0) -> Iterator[Node]:
-    """Yield a Node for each record in the integers from `begin` to `end` - 1. `index` is the first node's."""
+    """Yield a Node for each record in the integers from `begin` to `end` - 1. `index` is the first node's index."""
     records, position = recorded.integers(begin, end), 0
     while position < len(records):
         signature = SIGNATURES[records[position]]

@@ -106,7 +106,7 @@ def node(
 ) -> Expression:
     """Append a call of the op `name` to this thread's graph, and return an expression for its last node.
 
-    The node stores the positions of `numbers`, which its kernels read, before the integers `attributes`.
+    In the record, the positions of `numbers` in the input buffer, where kernels read them, precede `attributes`.
     """
     graph = graph_of(name, operands)
     start = graph.take(numbers) if numbers else 0
@@ -186,7 +186,7 @@ class PinnedGraph:
     def as_of(cls, graph: Graph, version: int, nodes: Sequence[int] = ()) -> PinnedGraph:
         """Return a PinnedGraph for code that stored the numbers of `nodes` when the graph had this version.
 
-        Raise StaleExpressionError if these nodes have been removed, or the graph is another thread's.
+        Raise StaleExpressionError if these nodes have been removed, or if the graph belongs to another thread.
         """
         pinned_graph = cls(graph)
         if version != pinned_graph.version:

@@ -195,9 +195,9 @@ def explained(
     end: str = "",
     check: Callable[..., None] | None = None,
 ) -> AnyFunction:
-    """Return a method that calls `function`, and whose errors about arguments say what to use.
+    """Wrap `function` so that errors about its arguments say what to use.
 
-    `called` returns the name of the function in messages for an object; `others` and `uses` are as for `misfit`.
+    `called`, given the object, returns the function's name in messages. `others` and `uses` are as for `misfit`.
     `check` is called first, with the arguments that are passed by position.
     """
     signature = inspect.signature(function)

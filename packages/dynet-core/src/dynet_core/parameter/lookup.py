@@ -60,9 +60,9 @@ def _batch_signature(table: Dim, count: int) -> Signature:
 
 
 def set_rows(graph: PinnedGraph, node: int, rows: Index | Iterable[Index]) -> bool:
-    """Let a node of a graph be of other rows of its table, if it is a lookup. Return whether it is.
+    """Change which rows a node of a graph looks up. Return False if the node is not a lookup.
 
-    All values are forgotten if the old rows were used.
+    All values are discarded if the node has been computed.
     """
     lookup = graph.graph.index_up_to(node).selections.get(node)
     if lookup is None or lookup.signature not in LOOKUPS:

@@ -24,7 +24,7 @@ def problem() -> str:
 
 
 def word(address: int, index: int = 0) -> int:
-    """Read word `index` of the 64-bit words that begin at an address."""
+    """Read word `index` of the 64-bit words at an address."""
     return ctypes.c_int64.from_address(address + 8 * index).value
 
 

@@ -1,4 +1,4 @@
-"""64-bit words that Python uses by names and compiled code by an address. Those of all threads have counters."""
+"""64-bit words that Python reads by name and compiled code by address. `SHARED` exists once per process."""
 
 from __future__ import annotations
 

@@ -188,7 +188,7 @@ class Observed:
 
 
 def _expressions(arguments: Sequence) -> Iterator[tuple[int, Expression]]:
-    """Yield all expressions among the arguments and their items, with the words that stand for them; see `words.OPERAND`."""
+    """Yield the expressions among the arguments and their items, with their words in templates; see `words.OPERAND`."""
     for position, x in enumerate(arguments):
         for index, item in enumerate(x if isinstance(x, (list, tuple)) else [x]):
             if isinstance(item, Expression):

@@ -43,19 +43,19 @@ class GraphRecords:
     __slots__ = ("_view", "_words")
     _overwrite: Callable[..., bool]
     version: int = _word("version", "The version of the graph, a number that changes when nodes are removed.")
-    nodes: int = _word("nodes", "How many nodes there are.")
-    length: int = _word("length", "How many integers all records have together.")
-    inputs_length: int = _word("inputs_length", "How many numbers the input buffer has.")
+    nodes: int = _word("nodes", "The number of nodes.")
+    length: int = _word("length", "The number of integers in all records.")
+    inputs_length: int = _word("inputs_length", "The number of values in the input buffer.")
     address: int = _word("records", "The address of the records' integers, valid until the next record is appended.")
     inputs_address: int = _word("inputs", "The address of the input buffer, valid until the next value is appended.")
-    changes: int = _word("changes", "How many times the thread has changed values of parameters, in any way.")
-    begun: int = _word("begun", "What `changes` was when the first node of the graph was computed.")
-    seen: int = _word("seen", "`changes` when the newest node was computed. If it differs, Python computes more.")
+    changes: int = _word("changes", "How often this thread has changed the values of parameters.")
+    begun: int = _word("begun", "The value of `changes` when the first node of the graph was computed.")
+    seen: int = _word("seen", "The value of `changes` when the newest node was computed.")
 
-    computed: tuple[int, int] = _pair(COMPUTED, "How many integers of records and input values have been computed.")
+    computed: tuple[int, int] = _pair(COMPUTED, "The numbers of record integers and input values whose nodes have been computed.")
     # The second number is 1 if the pass computed the gradients of all nodes that the loss depends on, 0 if it computed
     # only gradients of nodes that depend on a parameter, and PARTS (see `graph`) after `differentiate_apart`.
-    differentiated: tuple[int, int] = _pair(DIFFERENTIATED, "Where the last backward pass began, or -1; a number.")
+    differentiated: tuple[int, int] = _pair(DIFFERENTIATED, "The node where the last backward pass began, or -1; and how complete it was.")
 
     def __init__(self, memory: NamedWords):
         self._words, self._view = memory, memory.view

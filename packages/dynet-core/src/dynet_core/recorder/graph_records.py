@@ -52,10 +52,12 @@ class GraphRecords:
     begun: int = _word("begun", "The value of `changes` when the first node of the graph was computed.")
     seen: int = _word("seen", "The value of `changes` when the newest node was computed.")
 
-    computed: tuple[int, int] = _pair(COMPUTED, "The numbers of record integers and input values whose nodes have been computed.")
+    computed: tuple[int, int] = _pair(COMPUTED, "How many record integers and input values have been computed.")
     # The second number is 1 if the pass computed the gradients of all nodes that the loss depends on, 0 if it computed
     # only gradients of nodes that depend on a parameter, and PARTS (see `graph`) after `differentiate_apart`.
-    differentiated: tuple[int, int] = _pair(DIFFERENTIATED, "The node where the last backward pass began, or -1; and how complete it was.")
+    differentiated: tuple[int, int] = _pair(
+        DIFFERENTIATED, "The node where the last backward pass began, or -1; its extent."
+    )
 
     def __init__(self, memory: NamedWords):
         self._words, self._view = memory, memory.view

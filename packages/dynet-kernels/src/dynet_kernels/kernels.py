@@ -160,7 +160,7 @@ class Kernels:
         self._open = {group: index for group, index in self._open.items() if index != shard}
 
     def shard(self, index: int) -> dict[int, tuple[str, Kernel]]:
-        """Return (name, kernel) by place in shard `index`. The opcode is number * SHARD + place."""
+        """Return (name, kernel) by slot of shard `index`. The opcode is index * SHARD + slot."""
         return {slot: (name, self._kernels[name]) for slot, name in enumerate(self._shards[index])}
 
     def shards(self) -> range:

@@ -113,7 +113,7 @@ class Running:
     def each_of_shard(self, run: Callable, fails: Callable = lambda: False) -> None:
         """Run instructions from number `row` on, until one has a kernel in another shard; set `row` to its number.
 
-        For each, call run(number, instruction, place of the kernel in the shard), then stop there if fails(). Neither
+        For each, call run(row, instruction, slot of the kernel in the shard), then stop there if fails(). Neither
         this nor `switch` is `@plain`: a program in an archive, which has no sources, may have ops of its own.
         """
         context, end = self.context, self.context.tape_count
@@ -155,7 +155,7 @@ def kernel_function(name: str) -> Function:
 
 
 def shard_module(kernels: dict[int, tuple[str, Kernel]], lanes: int) -> Any:
-    """Emit the module of a shard: its kernels, by place, and its function; vector registers hold `lanes` floats."""
+    """Emit the module of a shard: its kernels, by slot, and its function; vector registers hold `lanes` floats."""
     functions, numbered = {}, []
     for slot, (name, kernel) in kernels.items():
         function, emitted = kernel_function(name), kernel.cpu(lanes)
@@ -173,7 +173,7 @@ def shard_runner(kernels: list[tuple]) -> Callable[..., None]:
     of the shard.
 
     Args:
-        kernels: for each its place in the shard, its function, its parameters, and names. The function takes memory and
+        kernels: for each its slot in the shard, its function, its parameters, and names. The function takes memory and
             index, then the arguments with these names, then the parameters. Names in `layout.SHARES` say what part of
             the instruction this thread runs. All others are integers of the instruction.
     """

@@ -88,6 +88,11 @@ SHARD = 16  # the most kernels that are compiled together as one module
 RUN_SHARD = "run_shard"  # the name of the function, in each shard's module, that runs instructions of its kernels
 
 
+def symbol_of(name: str) -> str:
+    """Return the name of a kernel's function. Its prefix keeps a kernel `exp` from hiding C's `exp`."""
+    return "kernel_" + name.replace(".", "_")
+
+
 class NoCodeError(RuntimeError):
     """A graph needs a kernel whose machine code is not loaded, so it was not computed. This is a bug in the library."""
 

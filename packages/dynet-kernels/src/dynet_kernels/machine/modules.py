@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from .. import layout, tir
-from ..kernels import RUN_SHARD, SHARD, Kernel
+from ..kernels import RUN_SHARD, SHARD, Kernel, symbol_of
 from ..plain import Rows, Words, is_emitting, plain
 from ..plain.lowering import bound, branch, ends, forever, settled
 from ..plan.nodes import Context, Instruction
@@ -150,8 +150,7 @@ def tape_of(context: Context) -> Rows:
 
 
 def kernel_function(name: str) -> Function:
-    """Return the function for kernel `name`. Its prefix keeps a kernel `exp` from hiding C's `exp`."""
-    return Function("kernel_" + name.replace(".", "_"))
+    return Function(symbol_of(name))
 
 
 def shard_module(kernels: dict[int, tuple[str, Kernel]], lanes: int) -> Any:

@@ -11,7 +11,8 @@ import pytest
 import dynet  # noqa: F401  # fills the table of kernels
 from dynet_kernels.cuda import codegen, compiler
 from dynet_kernels.cuda.driver import CudaError
-from dynet_kernels.cuda.machine import MOST_PARAMETERS, Source, symbol_of
+from dynet_kernels.cuda.machine import MOST_PARAMETERS, Source
+from dynet_kernels.kernels import symbol_of
 from dynet_kernels.table import KERNELS
 
 

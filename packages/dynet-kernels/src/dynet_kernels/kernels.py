@@ -88,6 +88,11 @@ SHARD = 16  # the most kernels that are compiled together as one module
 RUN_SHARD = "run_shard"  # the name of the function, in each shard's module, that runs instructions of its kernels
 
 
+def symbol_of(name: str) -> str:
+    """Return the name of a kernel's function. Its prefix keeps a kernel `exp` from hiding C's `exp`."""
+    return "kernel_" + name.replace(".", "_")
+
+
 class NoCodeError(RuntimeError):
     """A graph needs a kernel whose machine code is not loaded, so it was not computed. This is a bug in the library."""
 
@@ -160,7 +165,7 @@ class Kernels:
         self._open = {group: index for group, index in self._open.items() if index != shard}
 
     def shard(self, index: int) -> dict[int, tuple[str, Kernel]]:
-        """Return (name, kernel) by place in shard `index`. The opcode is number * SHARD + place."""
+        """Return (name, kernel) by slot of shard `index`. The opcode is index * SHARD + slot."""
         return {slot: (name, self._kernels[name]) for slot, name in enumerate(self._shards[index])}
 
     def shards(self) -> range:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 
 class Structure:
-    """Names for adjacent integers in memory. Each name is an attribute: the place of its integer, counted from 0.
+    """Names for adjacent integers in memory. Each name is an attribute: the index of its integer, counted from 0.
 
     >>> point = Structure("x", "y")
     >>> point.y, point["y"], len(point)

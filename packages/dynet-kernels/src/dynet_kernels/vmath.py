@@ -250,7 +250,7 @@ def horizontal_sums(vectors) -> dict:
 
     For 2, 4 or 8 vectors, if they have at least that many lanes, all sums are computed together. Then the dict has one
     vector, under the key 0, and its lane n is the sum of vector n of the list. Otherwise the dict has one number for
-    each vector, under the vector's place in the list.
+    each vector, under the vector's index in the list.
     """
     lanes, share = lanes_of(vectors[0]), lanes_of(vectors[0])
     if len(vectors) not in (2, 4, 8) or len(vectors) > lanes:

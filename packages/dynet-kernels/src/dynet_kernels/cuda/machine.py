@@ -17,7 +17,7 @@ from typing import Any
 
 from .. import layout, tuning, tuning_records
 from ..families.products import precision
-from ..kernels import SHARD, Kernel, Kernels
+from ..kernels import SHARD, Kernel, Kernels, symbol_of
 from ..machine import library
 from ..machine.parts import Emitted
 from ..target import host_cpu
@@ -56,10 +56,6 @@ class Launch(ctypes.Structure):
         status, self.failure = self.failure, 0
         if status:
             raise driver.CudaError(f"kernel {name} cannot be launched: {driver.explain(status)} ({status})")
-
-
-def symbol_of(name: str) -> str:
-    return "kernel_" + name.replace(".", "_")
 
 
 @dataclass(frozen=True)

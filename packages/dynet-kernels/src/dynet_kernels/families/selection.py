@@ -20,19 +20,19 @@ LOWEST = -(1 << 31)
 
 @dataclass(frozen=True)
 class LargestInOrder(Kernel):
-    """y = the `chosen` (<= `size`) largest elements of x in the order in which x has them; places = their indices.
+    """y = the `chosen` (<= `size`) largest elements of x in the order in which x has them, with their indices in x.
 
     A binary search finds the key of the smallest of them, bit by bit.
     """
 
-    parameters = ("size", "chosen", "y", "x", "places")
+    parameters = ("size", "chosen", "y", "x", "indices")
 
     def effects(self, parameters):
-        size, chosen, y, _, places = parameters
-        return Effects(((y, chosen), (places, chosen)), 4 * NUMBER * size)
+        size, chosen, y, _, indices = parameters
+        return Effects(((y, chosen), (indices, chosen)), 4 * NUMBER * size)
 
     def on_cpu(self, instruction, lanes):
-        size, chosen, y_role, x_role, places_role = instruction.parameters
+        size, chosen, y_role, x_role, indices_role = instruction.parameters
         memory = instruction.memory
         one, none = tir.wide(1.0, lanes), tir.wide(0.0, lanes)
 
@@ -61,12 +61,12 @@ class LargestInOrder(Kernel):
             above = tir.IntVariable(0)
             with tir.when(threshold < tirx.const((1 << 31) - 1, "int32")):
                 above.value = count_from(let(threshold + tirx.const(1, "int32")))
-            y, places = instruction.addresses(column, y_role, places_role)
-            _put_in_order(memory, size, chosen, threshold, let(chosen - above.value), y, x, places)
+            y, indices = instruction.addresses(column, y_role, indices_role)
+            _put_in_order(memory, size, chosen, threshold, let(chosen - above.value), y, x, indices)
 
     def on_gpu(self, instruction):
         """Launch one block per column. Its threads count together; the first one writes the results."""
-        size, chosen, y_role, x_role, places_role = instruction.parameters
+        size, chosen, y_role, x_role, indices_role = instruction.parameters
         memory = instruction.memory
         column = instruction.thread("blockIdx.x", instruction.count)
         lane = instruction.thread("threadIdx.x", THREADS)
@@ -87,23 +87,23 @@ class LargestInOrder(Kernel):
         following = let(T.Select(threshold < last, threshold + tirx.const(1, "int32"), threshold))
         counted = count_from(following)
         above = let(T.Select(threshold < last, counted, int64(0)))
-        y, places = instruction.addresses(column, y_role, places_role)
+        y, indices = instruction.addresses(column, y_role, indices_role)
         with tir.when(lane == 0):
-            _put_in_order(memory, size, chosen, threshold, let(chosen - above), y, x, places)
+            _put_in_order(memory, size, chosen, threshold, let(chosen - above), y, x, indices)
 
 
 @dataclass(frozen=True)
 class FallingOrder(Kernel):
-    """y = x sorted from largest to smallest; places = `indices`, an index for each element, permuted in the same way.
+    """y = x sorted from largest to smallest; order = `indices`, an index for each element, permuted in the same way.
 
     It counts, for each element, how many come before it, so the time is quadratic in `size`.
     """
 
-    parameters = ("size", "y", "places", "x", "indices")
+    parameters = ("size", "y", "order", "x", "indices")
 
     def effects(self, parameters):
-        size, y, places, *_ = parameters
-        return Effects(((y, size), (places, size)), 4 * NUMBER * size * size)
+        size, y, order, *_ = parameters
+        return Effects(((y, size), (order, size)), 4 * NUMBER * size * size)
 
     def on_cpu(self, instruction, lanes):
         with serial(instruction.count) as column:
@@ -118,9 +118,9 @@ class FallingOrder(Kernel):
 
 @dataclass(frozen=True)
 class Scatter(Kernel):
-    """target[places[i]] += source[i] for each i < size. Places must be within the target."""
+    """target[indices[i]] += source[i] for each i < size. Indices must be within the target."""
 
-    parameters = ("size", "target", "source", "places")
+    parameters = ("size", "target", "source", "indices")
     shared = ALONE
 
     def effects(self, parameters):
@@ -128,21 +128,21 @@ class Scatter(Kernel):
         return Effects(((target, size),), shared=self.shared)
 
     def on_cpu(self, instruction, lanes):
-        size, target_role, source_role, places_role = instruction.parameters
+        size, target_role, source_role, indices_role = instruction.parameters
         memory = instruction.memory
         with serial(instruction.count) as column:
-            target, source, places = instruction.addresses(column, target_role, source_role, places_role)
+            target, source, indices = instruction.addresses(column, target_role, source_role, indices_role)
             with serial(size) as element:
-                address = let(target + _index_at(memory, let(places + element)))
+                address = let(target + _index_at(memory, let(indices + element)))
                 store(memory, address, load(memory, address) + load(memory, let(source + element)))
 
     def on_gpu(self, instruction):
         """Launch one thread per element of the source; the additions are atomic."""
-        size, target_role, source_role, places_role = instruction.parameters
+        size, target_role, source_role, indices_role = instruction.parameters
         memory = instruction.memory
         with thread_each_element(instruction, size) as (column, element):
-            target, places = instruction.addresses(column, target_role, places_role)
-            address = let(target + _index_at(memory, let(places + element)))
+            target, indices = instruction.addresses(column, target_role, indices_role)
+            address = let(target + _index_at(memory, let(indices + element)))
             value = load(memory, let(instruction.address(source_role, column) + element))
             instruction.write(address, value, add=True)
 
@@ -170,8 +170,8 @@ def _halve(lower, step, count_from, count):
     return reached
 
 
-def _put_in_order(memory, size, count, threshold, spare, y, x, places):
-    """Store in y, with indices in `places`, the x with keys above `threshold`, and the first `spare` equal to it."""
+def _put_in_order(memory, size, count, threshold, spare, y, x, indices):
+    """Store in y, with their indices, the x with keys above `threshold`, and the first `spare` equal to it."""
     filled, equals = tir.IntVariable(0), tir.IntVariable(spare)
     with serial(size) as element:
         value = load(memory, let(x + element))
@@ -180,16 +180,16 @@ def _put_in_order(memory, size, count, threshold, spare, y, x, places):
         taken = T.Or(key > threshold, T.And(key == threshold, equals.value > 0))
         with tir.when(T.And(taken, filled.value < count)):
             store(memory, let(y + filled.value), value)
-            store(memory, let(places + filled.value), T.reinterpret("float32", T.Cast("int32", element)))
+            store(memory, let(indices + filled.value), T.reinterpret("float32", T.Cast("int32", element)))
             filled.value += 1
             equals.value = equals.value - equal
 
 
 def _put_by_rank(instruction, column, element):
-    """Store an element of x in y, and that of `indices` in `places`, by its rank. Equal elements keep their order."""
+    """Store an element of x in y, and that of `indices` in `order`, by its rank. Equal elements keep their order."""
     size, *roles = instruction.parameters
     memory = instruction.memory
-    y, places, x, indices = instruction.addresses(column, *roles)
+    y, order, x, indices = instruction.addresses(column, *roles)
     value = load(memory, let(x + element))
     key = _key(value)
     rank = tir.IntVariable(0)
@@ -198,7 +198,7 @@ def _put_by_rank(instruction, column, element):
         before = T.Or(its_key > key, T.And(its_key == key, other < element))
         rank.value += T.Cast("int64", before)
     store(memory, let(y + rank.value), value)
-    store(memory, let(places + rank.value), load(memory, let(indices + element)))
+    store(memory, let(order + rank.value), load(memory, let(indices + element)))
 
 
 def _index_at(memory, address):

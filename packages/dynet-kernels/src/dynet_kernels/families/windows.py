@@ -143,36 +143,36 @@ class Windows(Kernel):
 
 @dataclass(frozen=True)
 class LargestInWindow(Kernel):
-    """y[r, c, k] = the largest element of channel k under the window; `places` = its offset in the image, as int32."""
+    """y[r, c, k] = the largest element of channel k under the window; `offsets` = its offset in the image, as int32."""
 
-    parameters = ("y", "image", "places", *WINDOW)
+    parameters = ("y", "image", "offsets", *WINDOW)
 
     def effects(self, parameters):
-        y, _, places, _, _, channels, *_, down, across = parameters
+        y, _, offsets, _, _, channels, *_, down, across = parameters
         size = down * across * channels
-        return Effects(((y, size), (places, size)), 2 * NUMBER * size)
+        return Effects(((y, size), (offsets, size)), 2 * NUMBER * size)
 
     def on_cpu(self, instruction, lanes):
-        y_role, image_role, places_role, *parameters = instruction.parameters
+        y_role, image_role, offsets_role, *parameters = instruction.parameters
         g = _geometry(parameters)
         with serial(instruction.count) as column:
-            y, image, places = instruction.addresses(column, y_role, image_role, places_role)
+            y, image, offsets = instruction.addresses(column, y_role, image_role, offsets_role)
             with serial(g.channels) as channel:
                 with serial(g.result_width) as result_column:
                     with serial(g.result_height) as row:
-                        _largest_at(instruction.memory, g, y, image, places, channel, row, result_column)
+                        _largest_at(instruction.memory, g, y, image, offsets, channel, row, result_column)
 
     def on_gpu(self, instruction):
         """Launch one thread per window position and channel."""
-        y_role, image_role, places_role, *parameters = instruction.parameters
+        y_role, image_role, offsets_role, *parameters = instruction.parameters
         g = _geometry(parameters)
         size = let(g.positions * g.channels)
         with thread_each(instruction, instruction.count * size) as thread:
             column = let(T.floordiv(thread, size))
-            y, image, places = instruction.addresses(column, y_role, image_role, places_role)
+            y, image, offsets = instruction.addresses(column, y_role, image_role, offsets_role)
             extents = (g.result_height, g.result_width, g.channels)
             row, result_column, channel = _unfolded(let(T.floormod(thread, size)), extents)
-            _largest_at(instruction.memory, g, y, image, places, channel, row, result_column)
+            _largest_at(instruction.memory, g, y, image, offsets, channel, row, result_column)
 
 
 def _geometry(parameters):
@@ -192,7 +192,7 @@ def _unfolded(index, extents):
     return indices
 
 
-def _largest_at(memory, g, y, image, places, channel, row, result_column):
+def _largest_at(memory, g, y, image, offsets, channel, row, result_column):
     """Store the largest number in one window and channel, and its offset in the image."""
     # Of equal numbers it is the first one. NaN counts as larger than any number.
 
@@ -214,4 +214,4 @@ def _largest_at(memory, g, y, image, places, channel, row, result_column):
                 best_offset.value = offset
     element = let((channel * g.result_width + result_column) * g.result_height + row)
     store(memory, let(y + element), best.value)
-    store(memory, let(places + element), T.reinterpret("float32", T.Cast("int32", best_offset.value)))
+    store(memory, let(offsets + element), T.reinterpret("float32", T.Cast("int32", best_offset.value)))

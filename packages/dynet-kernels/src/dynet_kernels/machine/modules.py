@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from .. import layout, tir
-from ..kernels import RUN_SHARD, SHARD, Kernel
+from ..kernels import RUN_SHARD, SHARD, Kernel, symbol_of
 from ..plain import Rows, Words, is_emitting, plain
 from ..plain.lowering import bound, branch, ends, forever, settled
 from ..plan.nodes import Context, Instruction
@@ -113,7 +113,7 @@ class Running:
     def each_of_shard(self, run: Callable, fails: Callable = lambda: False) -> None:
         """Run instructions from number `row` on, until one has a kernel in another shard; set `row` to its number.
 
-        For each, call run(number, instruction, place of the kernel in the shard), then stop there if fails(). Neither
+        For each, call run(row, instruction, slot of the kernel in the shard), then stop there if fails(). Neither
         this nor `switch` is `@plain`: a program in an archive, which has no sources, may have ops of its own.
         """
         context, end = self.context, self.context.tape_count
@@ -150,12 +150,11 @@ def tape_of(context: Context) -> Rows:
 
 
 def kernel_function(name: str) -> Function:
-    """Return the function for kernel `name`. Its prefix keeps a kernel `exp` from hiding C's `exp`."""
-    return Function("kernel_" + name.replace(".", "_"))
+    return Function(symbol_of(name))
 
 
 def shard_module(kernels: dict[int, tuple[str, Kernel]], lanes: int) -> Any:
-    """Emit the module of a shard: its kernels, by place, and its function; vector registers hold `lanes` floats."""
+    """Emit the module of a shard: its kernels, by slot, and its function; vector registers hold `lanes` floats."""
     functions, numbered = {}, []
     for slot, (name, kernel) in kernels.items():
         function, emitted = kernel_function(name), kernel.cpu(lanes)
@@ -173,7 +172,7 @@ def shard_runner(kernels: list[tuple]) -> Callable[..., None]:
     of the shard.
 
     Args:
-        kernels: for each its place in the shard, its function, its parameters, and names. The function takes memory and
+        kernels: for each its slot in the shard, its function, its parameters, and names. The function takes memory and
             index, then the arguments with these names, then the parameters. Names in `layout.SHARES` say what part of
             the instruction this thread runs. All others are integers of the instruction.
     """

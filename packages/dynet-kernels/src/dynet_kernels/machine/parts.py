@@ -72,7 +72,7 @@ class Emitted:
 
 @dataclass(frozen=True)
 class Shard:
-    """Kernels that are compiled together, as (name, kernel) by place.
+    """Kernels that are compiled together, as (name, kernel) by slot, which is an index in the shard.
 
     `parameters` are the tile sizes and other tuning parameters with which the code is emitted, by default those that
     tuning records (`records.py`) have for the CPU.

@@ -25,18 +25,18 @@ CTYPES: dict[str, Any] = {
 
 
 class Words:
-    """The numbers in memory from an address on. `words[place]` reads one, `words[place] = value` writes one.
+    """The numbers in memory from an address on. `words[index]` reads one, `words[index] = value` writes one.
 
     What was read keeps its value even if a later store changes the memory. It is an int64, or a float64 for floats.
     `memory` is an address in bytes, as an int or an integer of the emitted code; in tests it may be an array of ctypes,
-    which knows its length: a place outside of it is an IndexError.
+    which knows its length: an index outside of it is an IndexError.
     """
 
     def __init__(self, memory, dtype: str = "int64"):
         self.address, self.dtype = memory, dtype
         self.wide = "float64" if dtype.startswith("float") else "int64"
         if isinstance(memory, int):
-            memory = (CTYPES[dtype] * (1 << 58)).from_address(memory)  # so long that a place can be an address
+            memory = (CTYPES[dtype] * (1 << 58)).from_address(memory)  # so long that an index can be an address
         self.memory: Any = memory if isinstance(memory, ctypes.Array) else None
         self.buffer: Any = tir.buffer_at(memory, dtype) if self.memory is None else None
 

@@ -66,7 +66,7 @@ def take_inputs(shared: Shared, graph_at, floats_at, count):
 def take(here: Here, function: Function, given: Item, before: int):
     """take(numbers) appends a tuple of numbers to the input buffer. Its result is where they begin there.
 
-    If an item is not a number, or is too large, it appends nothing and leaves the call to Python. `before` places come
+    If an item is not a number, or is too large, it appends nothing and leaves the call to Python. `before` floats come
     before the numbers. They are for a new random key, whose offset is then the result.
     """
     need(given.type == here.shared.tuple)

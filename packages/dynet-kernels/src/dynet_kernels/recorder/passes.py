@@ -221,7 +221,7 @@ def start_of(here: Here, target, signature):
     or each one when it is made.
 
     Args:
-        place, signature: the number of the node; and its signature, if it is an input.
+        target, signature: the number of the node; and its signature, if it is an input.
 
     Returns:
         The offset of the first value. If it is not found, leave the entry, and Python has to search.

@@ -16,8 +16,8 @@ import numpy as np
 
 from .. import layout, tuning, tuning_records
 from ..cuda import codegen, compiler, driver
-from ..cuda.machine import LAUNCH_SHARD, Context, Launch, symbol_of
-from ..kernels import RUN_SHARD, Kernel
+from ..cuda.machine import LAUNCH_SHARD, Context, Launch
+from ..kernels import RUN_SHARD, Kernel, symbol_of
 from ..layout import CONTEXT
 from ..machine import modules
 from ..target import CpuTarget, host_cpu

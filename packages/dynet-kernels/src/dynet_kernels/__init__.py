@@ -1,4 +1,4 @@
-"""The back end that computes graphs: kernels and the planner, compiled by TVM when needed, and cached on disk."""
+"""The back end that computes graphs: kernels and the planner, which TVM compiles when needed, cached on disk."""
 
 from .interpreter import check_interpreter
 

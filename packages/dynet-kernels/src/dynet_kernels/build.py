@@ -1,7 +1,7 @@
-"""The command `python -m dynet_kernels.build`, which compiles all kernels beforehand, into this user's cache.
+"""The command `python -m dynet_kernels.build`, which compiles all kernels ahead of time, into this user's cache.
 
-Without arguments it compiles for exactly this CPU. `--for x86-64-v4` compiles for all CPUs of a kind, for example for a
-container image. `--into FOLDER` also writes the code to files that can be put into a wheel of dynet-kernels.
+By default, it compiles for exactly this CPU. `--for x86-64-v4` compiles for all CPUs of a kind, for example for a
+container image. `--into FOLDER` also writes files for a wheel of dynet-kernels.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .recorder.compiled import Recorder
 from .table import KERNELS
 from .target import NAMED, CpuTarget, host_cpu
 
-# When imported, these add their kernels to the table of all kernels (`table.py`).
+# Importing these packages adds their kernels to the table of all kernels (`table.py`).
 PACKAGES = ("dynet_ops", "dynet_rnn", "dynet_optim")
 
 
@@ -61,8 +61,8 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def import_packages() -> None:
-    """Import those packages of this library that are installed and define kernels."""
-    # Choose the recorder in Python: otherwise the imports would first compile the recorder for this process.
+    """Import the installed packages of this library that define kernels."""
+    # Choose the Python recorder, or the imports would first compile the recorder for this process.
     os.environ["DYNET_RECORDER"] = "python"
     for name in PACKAGES:
         if importlib.util.find_spec(name) is not None:
@@ -70,15 +70,15 @@ def import_packages() -> None:
 
 
 def parts_for(target: CpuTarget) -> list[Part]:
-    """Return all parts that programs may need, for the CPU `target`: the planner, the recorder, and every shard."""
+    """Return all parts that programs on the CPU `target` may need: the planner, the recorder, and every shard."""
     shards = [Shard(KERNELS.shard(index), target) for index in KERNELS.shards()]
     return [Planner(target), Recorder(target), *shards]
 
 
 def build(target: CpuTarget, into: Path | None) -> dict[str, str]:
-    """Compile all parts for a CPU, store them in the cache, and, if `into` is a folder, also there.
+    """Compile all parts for a CPU, and store them in the cache, and in the folder `into` if it is not None.
 
-    Return the keys of the files in this folder, by the keys of the parts without sources; see `shipped_code`.
+    Return the keys of the files in this folder, by keys that leave out the sources; see `shipped_code`.
     """
     parts, index = parts_for(target), {}
     built = library.modules(parts, load=bytes, general=False)
@@ -96,7 +96,7 @@ def build(target: CpuTarget, into: Path | None) -> dict[str, str]:
 def main(given: Sequence[str] | None = None) -> None:
     chosen = arguments(given)
     if chosen.into:
-        # A wheel must not depend on what this user has tuned, or on the environment.
+        # A wheel must not depend on this user's tuning records, or on the environment.
         os.environ["DYNET_RECORDS"] = str(tuning_records.SHIPPED)
     try:
         import_packages()

@@ -33,15 +33,15 @@ from typing import Any
 
 try:
     import fcntl
-except ImportError:  # Windows has no such locks: there, a folder that is old enough counts as left over
+except ImportError:  # Windows has no such locks: there, a folder that is old enough counts as abandoned
     fcntl = None
 
 PREFIX = "dynet-building-"
-ABANDONED = 3600.0  # seconds after which an unfinished file, or a folder without a lock, counts as left over
+ABANDONED = 3600.0  # seconds after which an unfinished file, or a folder without a lock, counts as abandoned
 
 
 def lock(descriptor: int | None) -> bool | None:
-    """Try to lock an open file or folder. Return False if another process has locked it, None if there are no locks."""
+    """Try to lock an open file or folder. Return False if another process holds the lock, None if locks do not work."""
     if fcntl is None or descriptor is None:
         return None
     try:
@@ -53,7 +53,7 @@ def lock(descriptor: int | None) -> bool | None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[bool | None]:
-    """Try to lock a folder for a `with` block, which gets what `lock` returns."""
+    """Try to lock a folder for a `with` block. Yield the result of `lock`."""
     descriptor = os.open(folder, os.O_RDONLY) if fcntl else None
     try:
         yield lock(descriptor)
@@ -67,7 +67,7 @@ def folder(parent: Path) -> Iterator[Path]:
     """Make and lock a folder in `parent` for a `with` block, and remove it at the end of the block."""
     with ExitStack() as held:
         path = None
-        while path is None or not path.exists():  # another process may find it without a lock, and remove it
+        while path is None or not path.exists():  # another process may remove it before it is locked
             path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
             with suppress(FileNotFoundError):
                 held.enter_context(_locked(path))
@@ -76,14 +76,14 @@ def folder(parent: Path) -> Iterator[Path]:
 
 
 def remove(folder: Path) -> None:
-    for _ in range(100):  # again, as another thread may be writing to the folder
+    for _ in range(100):  # repeat, because another thread may be writing to the folder
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
             break
 
 
 def prune(parent: Path) -> list[Path]:
-    """Remove the folders that dead processes of this user have left in `parent`. Return the paths of these folders."""
+    """Remove the folders that this user's dead processes have left in `parent`. Return their paths."""
     removed = []
     with suppress(OSError):
         for path in parent.glob(f"{PREFIX}*"):
@@ -116,7 +116,7 @@ class LocalBuilder:
 
 
 class Worker:
-    """The state of this process, and its threads: one compiles in `folder`, others wait for requests and signals."""
+    """The state of this process and its threads. One compiles in `folder`; others wait for requests and signals."""
 
     def __init__(self, folder: Path):
         self.folder, self.builder = folder, LocalBuilder(folder)
@@ -132,7 +132,7 @@ class Worker:
         os._exit(0)
 
     def listen(self) -> None:
-        """Put the parent's requests into `work`. When the parent has closed the pipe or died, end the process."""
+        """Put the parent's requests into `work`. When the parent closes the pipe or dies, end the process."""
         try:
             while True:
                 self.lock, part = pickle.load(sys.stdin.buffer)
@@ -145,7 +145,7 @@ class Worker:
         self.end()
 
     def answer(self, part: bytes | None) -> tuple[bool, Any]:
-        """Emit a part, or compile what was emitted. Return (True, what `LocalBuilder` does) or (False, an error)."""
+        """Emit a part, or compile the emitted code. Return (True, the result) or (False, the traceback)."""
         try:
             if part is None:
                 return True, self.builder.build(self.lock)
@@ -155,11 +155,10 @@ class Worker:
 
 
 def main(site: str) -> None:
-    # Importing TVM and emitting code make many objects that stay. Collecting garbage among them would take a fifth of
-    # the import's time.
+    # Importing TVM creates many long-lived objects. Garbage collection would take a fifth of its time.
     gc.disable()
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a compiler prints to stdout goes to stderr, as answers use stdout
+    os.dup2(2, 1)  # redirect a compiler's stdout to stderr, because the answers use stdout
     with folder(Path(site)) as path:
         # TVM leaves a small object file in the directory for temporary files. The folder is removed at the end.
         os.environ["TMPDIR"] = str(path)
@@ -167,7 +166,7 @@ def main(site: str) -> None:
         watchers = [threading.Thread(target=worker.listen, daemon=True)]
         if hasattr(signal, "sigwait"):
             signals = {signal.SIGTERM, signal.SIGHUP}
-            # Undo an inherited "ignore", with which `sigwait` would not see the signal. Both signals are blocked.
+            # Undo an inherited SIG_IGN, which would hide the signal from `sigwait`. Both signals are blocked.
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             watchers.append(threading.Thread(target=worker.wait_for_signal, args=(signals,), daemon=True))
         for watcher in watchers:
@@ -180,7 +179,7 @@ def main(site: str) -> None:
             worker.end()
 
 
-PATIENCE = 0.5  # seconds to wait for a process to end by itself
+PATIENCE = 0.5  # seconds to wait for a process to end before killing it
 CHILD = """
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it, too, and decides
@@ -196,30 +195,30 @@ building.main(site)
 
 
 class BuildError(RuntimeError):
-    """Raised if a part of the machine code could not be compiled. The message has the error of the child process."""
+    """Raised if a part of the machine code could not be compiled. The message has the child process's error."""
 
 
 class Builder:
-    """A child process that compiles parts, one after the other, in a folder that it makes in `site`."""
+    """A child process that compiles parts, one after another, in a folder that it makes in `site`."""
 
     def __init__(self, site: Path):
-        self._said = tempfile.TemporaryFile()  # gets what the process writes to stderr
+        self._said = tempfile.TemporaryFile()  # the stderr of the process
         package = str(Path(__file__).parent)
         command = [sys.executable, "-c", CHILD, str(site), package, *map(str, sys.path)]
         self.process: Any = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said)
-        self.process.stdout.read(1)  # wait for the "!": from then on the process cleans up before it ends
+        self.process.stdout.read(1)  # wait for the "!", after which the process cleans up before it ends
 
     def emit(self, part: Any, lock: Path | None) -> str | None:
-        """Have the process emit a part, which is pickled. Return the key of the code, which `build` then compiles.
+        """Have the process emit a part, which must be picklable. Return the key of the code, which `build` compiles.
 
         The key is None for a part without a method `emit`, for which `build` does everything. `lock` is the lock file
-        that this process has made in the cache, if any: if this process is killed, the child removes it. A BuildError
-        is raised if emitting fails or the child ends.
+        that this process has made in the cache, if any; the child removes it if this process is killed. Raise a
+        BuildError if emitting fails or the child ends.
         """
         return self._ask(lock, pickle.dumps(part))
 
     def build(self, lock: Path | None) -> bytes:
-        """Have the process compile the code just emitted, and return the compiled file. Otherwise it is like `emit`."""
+        """Have the process compile the code that was just emitted, and return the compiled file. See also `emit`."""
         return self._ask(lock, None)
 
     def _ask(self, lock: Path | None, part: bytes | None) -> Any:
@@ -238,7 +237,7 @@ class Builder:
         return answer
 
     def end(self) -> None:
-        """Wait until the process has ended, after `process.terminate`. Kill it if that takes longer than PATIENCE."""
+        """After `process.terminate`, wait until the process ends. Kill it if this takes longer than PATIENCE."""
         try:
             self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
@@ -246,14 +245,14 @@ class Builder:
             self.process.wait()
 
     def close(self) -> None:
-        """Close the pipes to the process. Call this only when no thread uses them."""
+        """Close the pipes to the process. No thread may be using them."""
         for file in (self.process.stdin, self.process.stdout, self._said):
             with suppress(BrokenPipeError):  # the process ended before it received everything
                 file.close()
 
 
 class Builders:
-    """Starts builders for several threads, and ends their processes. They make their folders in `site`."""
+    """Starts builders, which make their folders in `site`, for several threads, and ends their processes."""
 
     def __init__(self, site: Path):
         self.site = site
@@ -262,9 +261,9 @@ class Builders:
         self._lock = threading.Lock()
 
     def new(self) -> Builder | LocalBuilder:
-        """Start a builder, in this process if Python's executable is unknown or is the user's program.
+        """Start a builder. Raise a BuildError if `stop` has been called.
 
-        A BuildError is raised if `stop` has been called.
+        It runs in this process if the path of Python's executable is unknown, or if it is the user's program.
         """
         if not sys.executable or getattr(sys, "frozen", False):
             return LocalBuilder(self.site)
@@ -275,7 +274,7 @@ class Builders:
             return self._all[-1]
 
     def stop(self) -> None:
-        """End the processes of all builders. From then on, `new` raises a BuildError."""
+        """End the processes of all builders. Afterwards, `new` raises a BuildError."""
         with self._lock:
             self.stopped = True
         for builder in self._all:
@@ -285,6 +284,6 @@ class Builders:
         prune(self.site)  # a killed process leaves its folder
 
     def close(self) -> None:
-        """Close the pipes to all builders. Call this only when no thread uses them."""
+        """Close the pipes to all builders. No thread may be using them."""
         for builder in self._all:
             builder.close()

@@ -1,4 +1,4 @@
-"""Differentiates formulas symbolically: a table with the gradients of each function, and the chain rule."""
+"""Differentiates formulas symbolically, with a table of the gradients of all functions, and the chain rule."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GRADIENTS: dict[str, Callable] = {
     "log1p": lambda dy, y, x: dy / (1 + x),
     "power": lambda dy, y, a, b: (
         f.where(f.equal(b, 0), 0, dy * _power_gradient(y, a, b)),
-        # 0 where y is 0, although log(a) is infinite there, and for 0 to the power of 0.
+        # 0 where y is 0, although log(a) is infinite there; also 0 for 0 to the power of 0.
         f.where(f.equal(y * (f.absolute(a) + f.absolute(b)), 0), 0, dy * (y * f.log(a))),
     ),
     "sqrt": lambda dy, y, x: 0.5 * dy / y,
@@ -48,27 +48,28 @@ GRADIENTS: dict[str, Callable] = {
     "lgamma": lambda dy, y, x: dy * f.digamma(x),
     "sum": lambda dy, y, x: dy,
 }
-"""For each function, how to compute the gradient of its argument from the function's value y, its gradient dy, and the
-argument. For a function of several arguments, the result is a tuple of their gradients. Nothing here overflows, or
-loses digits, where the gradient is a normal float32. The chain rule multiplies from left to right: dy comes first."""
+"""For each function, the gradient of its argument, given the gradient dy of its value, the value y, and the argument.
+
+For a function of several arguments, it is a tuple of their gradients. Nothing here overflows or loses digits if the
+gradient is a normal float32. The chain rule multiplies from left to right, so dy comes first."""
 
 BY_RESULT: dict[str, Callable] = {
     "logistic": lambda dy, y, x: dy * y * (1 - y),
     "tanh": lambda dy, y, x: dy * (1 - y * y),
 }
-"""Gradients that need only the result. Where it is near 1 or -1, they lose digits: 1 % at tanh(6)."""
+"""Gradients that only need the result. If it is near 1 or -1, they lose precision: 1 % at tanh(6)."""
 
 
 def _power_gradient(y: Symbol, a: Symbol, b: Symbol) -> Symbol:
-    """b a^(b - 1), where y is a^b. For b of -1 and less it may overflow although dy times it does not."""
-    small = f.absolute(b) < 1  # then a^(b - 1) may overflow where the result does not, so it is taken in two halves
+    """Return b a^(b - 1), where y is a^b. For b <= -1 it may overflow although its product with dy does not."""
+    small = f.absolute(b) < 1  # then a^(b - 1) may overflow although the result does not, so split it into two halves
     power = f.power(a, f.where(small, 0.5 * (b - 1), b - 1))
-    # A large b - 1 is rounded to an even number. This matters only if a is -1 or 1, and there y a is y / a.
+    # A large b - 1 is rounded to an even number. This only matters if a is -1 or 1, and then y a is y / a.
     return b * f.where(f.absolute(b) < 2.0**24, power, y * a) * f.where(small, power, 1)
 
 
 def _tanh_gradient(dy: Symbol, e: Symbol) -> Symbol:
-    """dy / cosh(x)^2, where e is exp(-|x|)."""
+    """Return dy / cosh(x)^2, where e is exp(-|x|)."""
     inverse = 2 * e / (1 + e * e)
     return dy * inverse * inverse
 
@@ -78,29 +79,29 @@ CHOICES: dict[str, Callable] = {
     "minimum": lambda y, a, b: ((y if _is_read(b) else a) < b, a, b),
     "maximum": lambda y, a, b: ((y if _is_read(b) else a) > b, a, b),
 }
-"""Functions that select one of two values: how to get (condition, value if it holds, value otherwise).
+"""Functions that select one of two values: functions that return (condition, value if it is true, other value).
 
 If b is an input or a constant, the condition of `minimum` and `maximum` compares the stored result y with b. Any other
-b is computed again for the gradient, and may then be rounded differently than in y. So the condition compares a and b,
-both computed again."""
+b is recomputed for the gradient, and might be rounded differently than in y, so the condition compares the recomputed a
+and b."""
 
 STEPS = ("floor", "ceil", "round", "uniform", "normal")
-"""Functions whose gradient is 0 wherever it exists: step functions, and functions that return random numbers."""
+"""Functions whose gradient is 0 wherever it exists: step functions and random functions."""
 
 UNKNOWN = ("digamma", "max", "min", "first")
-"""Functions that `gradients` refuses. There is no formula for the gradient of digamma. For max and min, the op has to
-decide how equal elements share the gradient. For first, no op needs one."""
+"""Functions that `gradients` refuses. The gradient of digamma has no formula here. For max and min, the op has to
+decide how equal elements share the gradient. No op needs the gradient of first."""
 
 
 def gradients(
     formula: Formula, operands: Iterable[str], result: str = "y", numbers: Iterable[str] = ()
 ) -> dict[str, Formula]:
-    """Derive gradients of `operands` from the inputs, the result and its gradient, called "d" + `result`.
+    """Derive the gradients of `operands` from the inputs, the result, and its gradient, called "d" + `result`.
 
-    They read the result where that is cheaper: for y = exp(x), dx = dy * y. A branch of `where`, `minimum` or `maximum`
-    that is not taken contributes 0, even if its derivative is NaN. An operand is left out if the result does not depend
-    on it, or only through step functions such as `floor`. `numbers` are inputs of one number for a whole column. If an
-    operand is used by a function without a known derivative, a TypeError is raised.
+    They read the result if this is cheaper: for y = exp(x), dx = dy * y. A branch of `where`, `minimum` or `maximum`
+    that is not taken contributes 0, even if its derivative is NaN. Operands on which the result does not depend, or
+    only through step functions such as `floor`, are left out. `numbers` are inputs with one value per column. Raise a
+    TypeError if an operand is used by a function without a known derivative.
     """
     simplifier = Simplifier(numbers)
     root = simplifier(formula.result)
@@ -114,23 +115,23 @@ def gradients(
 
 
 class Chain:
-    """Applies the chain rule to trees of symbols, with the gradients of `BY_RESULT` if `by_result`."""
+    """Applies the chain rule to trees of symbols, using the gradients in `BY_RESULT` if `by_result`."""
 
     def __init__(self, simplifier: Simplifier, wanted: set[str], by_result: bool = False):
         self.simplifier, self.wanted, self.depends = simplifier, wanted, {}
         self.table = GRADIENTS | BY_RESULT if by_result else GRADIENTS
-        self.masks: list[Callable[[Symbol], Any]] = []  # for each present branch, selects the elements that take it
-        self.users: dict[int, set[int]] = {}  # for each id of a symbol, the ids of those that have it as an argument
+        self.masks: list[Callable[[Symbol], Any]] = []  # for each enclosing branch, selects the elements that take it
+        self.users: dict[int, set[int]] = {}  # maps a symbol's id to the ids of the symbols that use it as an argument
         self.left_out: set[int] = set()
-        """Ids of symbols that, for some elements of the column, may be used only in branches that are not taken. Their
-        gradient is 0 for such an element."""
+        """Ids of symbols that some elements of the column may use only in branches that are not taken. For these
+        elements, their gradient is 0."""
 
     def gradients(self, root: Symbol, dy: Symbol, y: Symbol | None, ends=frozenset()) -> list[tuple[Symbol, Symbol]]:
         """Return pairs (symbol, gradient) for each wanted input in the tree `root`, and for each symbol in `ends`."""
-        # `dy` is the gradient of `root`; `y` is the input that holds the value of `root`, if it is stored. `ends` are
-        # ids of symbols whose gradients are not traced on to the inputs.
+        # `dy` is the gradient of `root`. `y` is the input that holds the value of `root`, if it is stored. `ends` are
+        # ids of symbols whose gradients are not propagated to the inputs.
         terms, pairs, symbols = {id(root): [dy]}, [], beneath(root)
-        if id(root) not in self.users:  # it is no branch
+        if id(root) not in self.users:  # it is not a branch
             for key, symbol in symbols.items():
                 for argument in () if symbol.function in (*LEAVES, *CONDITIONS) else symbol.arguments:
                     self.users.setdefault(id(argument), set()).add(key)
@@ -141,7 +142,7 @@ class Chain:
             if symbol.function == "input" or id(symbol) in ends:
                 pairs.append((symbol, gradient))
                 continue
-            # Where no branch that is taken uses the symbol, select 0 for its arguments, too: 0 * NaN would be NaN.
+            # If no branch that is taken uses the symbol, also select 0 for its arguments, because 0 * NaN is NaN.
             if id(symbol) in self.left_out and symbol is not root:
                 parts = self._choice(symbol, f.equal(gradient, 0), as_symbol(0), symbol, gradient, None, ends)
             else:
@@ -165,7 +166,7 @@ class Chain:
             condition, a, b = CHOICES[function](symbol if y is None else y, *arguments)
             return self._choice(symbol, condition, a, b, dy, y, ends)
         if function == "sum" and self.simplifier.is_number(arguments[0]):
-            return [(arguments[0], dy * f.sum(as_symbol(1)))]  # the same number is added up for each element
+            return [(arguments[0], dy * f.sum(as_symbol(1)))]  # the same value is added for each element
         if function not in self.table:
             raise TypeError(f"{function} has no known derivative: state the gradient of a formula with it")
         parts = self.table[function](dy, symbol if y is None else y, *arguments)
@@ -174,9 +175,9 @@ class Chain:
         return [(one, self._total(part) if self._is_used_by_all(one, symbol) else part) for one, part in pairs]
 
     def _choice(self, whole, condition, a, b, dy, y, ends) -> Iterable[tuple[Symbol, Symbol]]:
-        """Differentiate a choice between `a` (if `condition` holds) and `b`: pairs of a symbol and its gradient."""
-        # Differentiate each branch as if taken, down to inputs, symbols that others use, too, and numbers; then select.
-        # The gradient of a number is already a sum over the elements that take the branch.
+        """Differentiate a choice between `a` (if `condition` is true) and `b`. Return pairs (symbol, gradient)."""
+        # Differentiate each branch as if it were taken, down to inputs, numbers, and symbols that are also used outside
+        # the branch. Then select. The gradient of a number already is a sum over the elements that take the branch.
         ends = ends | self._shared(a, id(whole)) | self._shared(b, id(whole))
         are_numbers = {id(one) for part in (a, b) for one in beneath(part).values() if self._is_used_by_all(one, whole)}
         branches = []
@@ -199,28 +200,28 @@ class Chain:
         ]
 
     def _is_used_by_all(self, symbol: Symbol, user: Symbol) -> bool:
-        """Return whether a symbol is one number for a whole column, while its user has a value for each element."""
+        """Return whether a symbol has one value for a whole column, while its user has a value for each element."""
         return self.simplifier.is_number(symbol) and not self.simplifier.is_number(user)
 
     def _total(self, part: Symbol) -> Symbol:
-        """Return the sum of a gradient over those elements of the column that take the present branches."""
+        """Return the sum of a gradient over the elements of the column that take the enclosing branches."""
         for taken in reversed(self.masks):
             part = taken(part)
         return f.sum(part)
 
     def _shared(self, branch: Symbol, whole: int) -> set[int]:
-        """Return the ids of the symbols in a branch of `whole` that symbols outside of the branch use, too."""
+        """Return the ids of the symbols in a branch of `whole` that are also used outside the branch."""
         inside = beneath(branch).keys()
         return {key for key in inside if self.users.get(key, set()) - inside - {whole}} - {whole}
 
 
 def _may_choose_zero(gradient: Symbol, dy: Symbol) -> bool:
-    """Return whether `gradient`, apart from `dy`, contains a `where` with a constant branch, so that it may be 0."""
+    """Return whether `gradient`, outside `dy`, contains a `where` with a constant branch, so that it may be 0."""
     above = beneath(dy)
     chosen = [one for key, one in beneath(gradient).items() if one.function == "where" and key not in above]
     return any(branch.function == "constant" for one in chosen for branch in one.arguments[1:])
 
 
 def _is_read(symbol: Symbol) -> bool:
-    """Return whether a symbol is an input or a constant, so that its value is read, not computed and rounded."""
+    """Return whether a symbol is an input or a constant, so that its value is not recomputed and rounded."""
     return symbol.function in LEAVES

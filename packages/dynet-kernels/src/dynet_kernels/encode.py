@@ -1,4 +1,4 @@
-"""Writes descriptions of nodes as integers into TABLE, the list that the planner reads, in the order of `layout.py`."""
+"""Encodes descriptions of nodes as integers in TABLE, the list that the planner reads; see `layout.SIGNATURE`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .kernels import Effects
 from .locks import new_lock
 from .table import KERNELS
 
-TABLE: list[int] = [0] * layout.TABLE_HEAD  # some integers for the planner's own use, then all descriptions
-# The facts that have the same name in a description and among its integers.
+TABLE: list[int] = [0] * layout.TABLE_HEAD  # integers for the planner's own use, then all descriptions
+# The fields that have the same name in a description and in SIGNATURE.
 FACTS = {field.name for field in fields(Description)}.intersection(layout.SIGNATURE) - {"parts"}
-# For kernels whose columns threads can share: what is left if columns overlap, and if different nodes' columns may.
+# How threads can share a kernel instead: if a node's columns overlap, and if columns of different nodes may overlap.
 WITHOUT_COLUMNS = {
     layout.BY_COLUMNS: (layout.ALONE, layout.IF_DISTINCT),
     layout.EITHER: (layout.BY_ROWS, layout.EITHER_IF_DISTINCT),
@@ -29,7 +29,7 @@ def enter(description: Description) -> int:
     If a size or stride does not fit into 64 bits, raise an OverflowError and append nothing.
     """
     # A signal handler or a finalizer may append to TABLE after its length was read. Then the description begins later
-    # than expected and its indices are wrong, so the loop appends another copy; the first stays unused.
+    # than expected, and its indices are wrong, so append another copy. The first copy stays unused.
     with _lock:
         while True:
             here = len(TABLE)
@@ -91,8 +91,8 @@ def _effects(step: Step) -> Effects:
 
 
 def _lists(steps: Sequence[Effects]) -> tuple[int, int]:
-    """Return two bit sets: the roles whose lists steps read, and those of which they read the first address only."""
-    # (ALL_LISTS, 0) if a kernel does not say what it reads, or if a role is too large for the bit sets.
+    """Return two bit sets: the roles whose lists steps read, and the roles whose first address is all they read."""
+    # Return (ALL_LISTS, 0) if a kernel does not say what it reads, or if a role is too large for the bit sets.
     every: set[int] = set()
     firsts: set[int] = set()
     for effects in steps:
@@ -106,16 +106,16 @@ def _lists(steps: Sequence[Effects]) -> tuple[int, int]:
 
 
 def _covered(description: Description, step: Step, effects: Effects) -> int:
-    """Return how many floats of an operand's gradient, from its start on, a step writes exactly once each.
+    """Return the number of floats, from the start of an operand's gradient, that a step writes exactly once.
 
-    The step can then overwrite uninitialized memory. The result is 0 if it would leave gaps or write a float twice:
-    then the gradient must be set to zero before the step adds to it.
+    The step can overwrite these even if they are uninitialized. The result is 0 if it would leave gaps or write a float
+    twice: then the gradient must be cleared before the step adds to it.
     """
     if not effects.covers:
         return 0
     ((role, size),) = effects.writes
     view = description.views[role // 2]
-    # If there are columns for each EACH operand, the step writes several times to the gradient of any other operand.
+    # If there are columns for each EACH operand, the step writes to the gradient of any other operand several times.
     operand = view.source == step.gradient_of >= 0 and not description.columns_each
     if not (operand or view.source == layout.EACH) or view.offset or view.index != layout.NO_INDEX:
         return 0
@@ -125,7 +125,7 @@ def _covered(description: Description, step: Step, effects: Effects) -> int:
 
 
 def _copies_gradient(description: Description, effects: Effects) -> bool:
-    """Return whether a `_covered` step just adds the node's gradient to an operand's: both can then share memory."""
+    """Return whether a `_covered` step only adds the node's gradient to an operand's, so that they can share memory."""
     source = effects.copied
     if source is None or source % 2 == 0:
         return False
@@ -137,10 +137,7 @@ def _copies_gradient(description: Description, effects: Effects) -> bool:
 
 
 def _shared(description: Description, step: Step, effects: Effects, deferred: bool) -> int:
-    """Return how threads may share a step, as a constant of `layout`: by columns only if no two write to one memory.
-
-    `deferred` steps run at the end of the backward pass, for all nodes of the graph together.
-    """
+    """Return how threads may share a step: by columns only if no two columns write to the same memory."""
     shared = effects.shared
     if shared != layout.BY_COLUMNS and not effects.work:
         return layout.ALONE
@@ -150,7 +147,7 @@ def _shared(description: Description, step: Step, effects: Effects, deferred: bo
         if view.source == layout.NOWHERE or view.index_step or view.span(size, description.count(view)) is None:
             return without
         if view.source == layout.SELF or (view.source in (layout.BEFORE, layout.FIRST) and not deferred):
-            continue  # no conflict: a node writes only to its own memory, or to that of other parts of its record
+            continue  # no conflict: a node writes only to its own memory and to other parts of its record
         operand = layout.EACH_OPERAND if view.source == layout.EACH else view.source
         if operand != step.gradient_of or deferred:
             return without

@@ -1,7 +1,7 @@
-"""Formulas with which ops state their mathematics once, for CPU and GPU. Needs no TVM, so defining an op is cheap.
+"""Formulas, which state the mathematics of ops once for CPU and GPU. Needs no TVM, so defining an op is cheap.
 
-A formula is a function of named values, such as `lambda x, y: x * tanh(y)`, which is called once with symbols. It is
-applied to each element of a column; functions such as `sum` combine a whole column.
+A formula is a function of named values, such as `lambda x, y: x * tanh(y)`, which is called once with symbols. It
+applies to each element of a column; functions such as `sum` combine a whole column.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "less_equal": operator.le, "greater": operator.gt, "greater_equal": operator.ge, "equal": operator.eq,
     "not_equal": operator.ne, "square": lambda x: x * x, "reciprocal": lambda x: 1 / x, "positive": lambda x: x,
 }  # fmt: skip
-"""Name of a function of numpy that symbols can compute by operators -> a function that does it."""
+"""For each numpy function that symbols can compute with operators: a function that does so."""
 
 OTHER_NAMES = {
     "fabs": "absolute", "abs": "absolute", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arcsinh": "asinh",
@@ -27,14 +27,14 @@ OTHER_NAMES = {
     "amin": "min", "clip": "minimum", "add.reduce": "sum", "maximum.reduce": "max", "minimum.reduce": "min",
     "bmax": "maximum", "bmin": "minimum", "max_dim": "max", "min_dim": "min", "sum_elems": "sum", "pow": "power",
 }  # fmt: skip
-"""Name of a function of numpy or of an op -> the function here to use, where it is called otherwise."""
+"""The names in this module of numpy functions and ops that have a different name here."""
 
 Operand = "Symbol | float | int"
-SMALLEST, LARGEST = 1.1754943508222875e-38, 3.4028234663852886e38  # of normal float32s
+SMALLEST, LARGEST = 1.1754943508222875e-38, 3.4028234663852886e38  # the smallest and largest normal float32
 
 
 def _operators(function: str) -> tuple[Callable[[Any, Any], Symbol], Callable[[Any, Any], Symbol]]:
-    """Return the methods for an operator, and for the same with both sides exchanged."""
+    """Return the methods for an operator, and for the same operator with its operands exchanged."""
     return lambda self, other: apply(function, self, other), lambda self, other: apply(function, other, self)
 
 
@@ -48,7 +48,7 @@ class Symbol:
 
     def __repr__(self, depth: int = 3):
         if not depth and self.function not in LEAVES:
-            return "..."  # a formula may be as long as one likes, and its parts may occur many times in it
+            return "..."  # a formula may be very long, and its subexpressions may occur many times
         if self.function == "input":
             return f"input({self.arguments[0].removeprefix('.')!r})"
         parts = [one.__repr__(depth - 1) if isinstance(one, Symbol) else repr(one) for one in self.arguments]
@@ -68,7 +68,7 @@ class Symbol:
         return apply("absolute", self)
 
     def __pow__(self, other):
-        """The powers 1 to 4 become products, which are faster."""
+        """Return self ** other. Powers 1 to 4 become products, which are faster."""
         if isinstance(other, int) and 0 < other <= 4:
             return self if other == 1 else self ** (other - 1) * self
         return apply("power", self, other)
@@ -107,7 +107,7 @@ class Symbol:
         self._refuse("round", "round")
 
     def __array_ufunc__(self, function, method, *inputs, **named):
-        """Do what numpy's operators do, as in `numpy.float32(2) * x`, and refuse the rest, such as `numpy.exp(x)`."""
+        """Apply numpy's operators, as in `numpy.float32(2) * x`, but refuse functions such as `numpy.exp(x)`."""
         name = function.__name__
         if method == "__call__" and not named and name in OPERATORS:
             return OPERATORS[name](*[x if isinstance(x, Symbol) else float(as_symbol(x).arguments[0]) for x in inputs])
@@ -121,7 +121,7 @@ class Symbol:
 
 
 def as_symbol(value) -> Symbol:
-    """Return `value` if it is a symbol, else a constant.
+    """Return `value` if it is a symbol, or else a constant.
 
     Raises:
         TypeError: it is neither a symbol nor a number.
@@ -140,7 +140,7 @@ def as_symbol(value) -> Symbol:
         ) from None
     except (TypeError, ValueError):
         if hasattr(value, "__float__") and not hasattr(value, "__array__"):
-            raise  # the class of `value` raises a better error, as the parameters of a cell do
+            raise  # the class of `value` raises a better error, for example the parameters of a cell
         raise TypeError(
             f"a formula consists of numbers and of the function's arguments, not of {type(value).__name__} "
             f"{value!r:.60}: pass expressions and arrays as arguments of the function"
@@ -148,20 +148,20 @@ def as_symbol(value) -> Symbol:
 
 
 def written(name: str) -> str:
-    """Return, for errors, how to write a function of numpy or an op in a formula."""
+    """Return, for error messages, how to write a numpy function or an op in a formula."""
     name = OTHER_NAMES.get(name, name)
     if name in FUNCTIONS and name not in SIGNS:
         return f"write f.{name}, after `from dynet_kernels import formula as f`"
     return "a formula has only numbers, the function's arguments and functions of dynet_kernels.formula"
 
 
-LEAVES = ("input", "constant")  # symbols whose arguments are no symbols
+LEAVES = ("input", "constant")  # symbols whose arguments are not symbols
 CONDITIONS = ("less", "less_equal", "equal")
 """Functions whose values are true or false. Such a value can only be the first argument of `where`."""
 
 
 def apply(function: str, *arguments) -> Symbol:
-    """Return the symbol for a function of symbols or numbers. Conditions for numbers, or vice versa, are TypeErrors."""
+    """Return the symbol for a function of symbols or numbers. Raise a TypeError if a condition is out of place."""
     symbols = [as_symbol(argument) for argument in arguments]
     for index, symbol in enumerate(symbols):
         if (function == "where" and index == 0) != (symbol.function in CONDITIONS):
@@ -175,10 +175,10 @@ def apply(function: str, *arguments) -> Symbol:
 
 SIGNS = ("add", "subtract", "multiply", "divide", "negative")  # functions that are written as operators
 FUNCTIONS: set[str] = set(SIGNS)
-"""The names of all functions. `_function` adds those that are defined below."""
+"""The names of all functions. `_function` adds the functions defined below."""
 
 
-# For type checkers: ops annotate their arguments as expressions, although they are called with symbols.
+# For type checkers: formulas annotate their arguments as expressions, although they are called with symbols.
 Value = TypeVar("Value")
 
 
@@ -267,11 +267,11 @@ sum = _unary("sum", "The sum over a column.")  # noqa: A001
 max = _unary("max", "The largest of a column.")  # noqa: A001
 min = _unary("min", "The smallest of a column.")  # noqa: A001
 REDUCTIONS = ("sum", "max", "min")
-"""Functions that combine all values of a column into one number."""
+"""Functions that reduce all values of a column to one value."""
 
 
 def first(x: Value) -> Value:
-    """Return the first element of a column: of an input, not of a formula."""
+    """Return the first element of a column of an input."""
     if not (isinstance(x, Symbol) and x.function == "input"):
         raise TypeError(f"first: {x!r:.60} is not an input")
     return apply("first", x)
@@ -286,14 +286,14 @@ def greater(x: Any, y: Any) -> Any:
 
 
 place = Symbol("place")
-"""A float32 that is larger the larger the index of an element in its column is. Its bits are the index plus 2^23.
+"""A float32 that increases with an element's index in its column. Use it only for comparisons.
 
-So indices beyond 2^24 differ, too, and the float32 is finite and above 0. It is for comparisons only.
+Its bits are the index plus 2^23, so even indices beyond 2^24 give different floats, which are finite and positive.
 """
 position = Symbol("position")
-"""The index of an element in its column, as an int32: the last argument of `uniform` and `normal`."""
+"""The index of an element in its column, as an int32. It is the last argument of `uniform` and `normal`."""
 origin = Symbol("origin")
-"""The index 0, as an int32. With it as last argument, `uniform` and `normal` draw one number for a whole column."""
+"""The index 0, as an int32. As the last argument of `uniform` or `normal`, it draws one number for a whole column."""
 
 
 def _number(called: str, result) -> Symbol:
@@ -317,8 +317,11 @@ class Formula:
 
     @classmethod
     def of(cls, function: Callable | Formula, names: Mapping[str, str] | None = None, called: str = "") -> Formula:
-        """Trace a function, or return it if it is a formula."""
-        # `names` has the inputs of parameters that do not name them; `called` is what errors call the function.
+        """Trace a function, or return it unchanged if it already is a formula.
+
+        An input is named like the function's parameter, or as `names` maps that parameter. `called` is the name of the
+        function in error messages.
+        """
         if isinstance(function, Formula):
             return function
         inputs = {name: (names or {}).get(name, name) for name in inspect.signature(function).parameters}
@@ -336,7 +339,7 @@ class Formula:
             )
         return {name: cls(names, _number(f"{function.__name__}: {name}", result)) for name, result in results.items()}
 
-    def __reduce__(self):  # pickle by itself would call itself for each argument
+    def __reduce__(self):  # by default, pickle would recurse into each argument
         positions = {key: position for position, key in enumerate(in_order(self.result))}
         lines = [
             (one.function, one.arguments if one.function in LEAVES else [positions[id(part)] for part in one.arguments])
@@ -346,7 +349,7 @@ class Formula:
 
     @property
     def key(self) -> str:
-        """The symbols as a text. Formulas with the same text compute the same."""
+        """The symbols as text. Formulas with the same text compute the same thing."""
         return key_of(self.result)
 
 
@@ -358,7 +361,7 @@ def _restored(names: tuple[str, ...], lines: list[tuple[str, Sequence]]) -> Form
 
 
 def key_of(symbol: Symbol) -> str:
-    """Return a text that is the same for symbols that compute the same: each of their parts once, in order."""
+    """Return text that is equal for symbols that compute the same thing: each subexpression once, in order."""
     lines: dict[str, str] = {}
     names: dict[int, str] = {}
     for key, one in in_order(symbol).items():
@@ -371,9 +374,9 @@ def key_of(symbol: Symbol) -> str:
 
 
 def in_order(symbol: Symbol, known: Container[int] = ()) -> dict[int, Symbol]:
-    """Return a symbol and all that it is computed from, as a dict by id in which arguments come first.
+    """Return a symbol and all its subexpressions, as a dict by id in which arguments come first.
 
-    Symbols whose ids are in `known`, and what only they are computed from, are left out.
+    Leave out symbols whose ids are in `known`, and subexpressions that only they use.
     """
     ordered: dict[int, Symbol] = {}
     stack = [symbol]
@@ -391,12 +394,12 @@ def in_order(symbol: Symbol, known: Container[int] = ()) -> dict[int, Symbol]:
 
 
 def beneath(symbol: Symbol) -> dict[int, Symbol]:
-    """Return what `in_order` returns, without constants."""
+    """Like `in_order`, but without constants."""
     return {key: one for key, one in in_order(symbol).items() if one.function != "constant"}
 
 
 def replaced(symbol: Symbol, known: dict[int, Symbol]) -> Symbol:
-    """Return a symbol with parts replaced: `known` has new symbols by the ids of the old. Those made here are added."""
+    """Replace subexpressions of a symbol. `known` maps ids of old symbols to new symbols; this adds the rest to it."""
     for key, one in in_order(symbol, known).items():
         parts = () if one.function in LEAVES else one.arguments
         known[key] = Symbol(one.function, *[known[id(part)] for part in parts]) if parts else one
@@ -409,7 +412,7 @@ def inputs_of(symbol: Symbol) -> tuple[str, ...]:
 
 def is_number(symbol: Symbol, numbers: Collection[str] = (), known: dict[int, bool] | None = None) -> bool:
     """Return whether a symbol has the same value for all elements of a column."""
-    # `numbers` are inputs of which this is so; `known` has earlier results by id, and gets those found now.
+    # `numbers` are the inputs for which this is true. `known` caches results by id.
     known = {} if known is None else known
     for key, one in in_order(symbol, known).items():
         if one.function == "input":
@@ -422,6 +425,6 @@ def is_number(symbol: Symbol, numbers: Collection[str] = (), known: dict[int, bo
 
 
 def use_counts(roots: list[Symbol]) -> dict[int, int]:
-    """Return how often each symbol of the trees `roots` is used, by id."""
+    """Return how often each symbol in the trees `roots` is used, by id."""
     every = {key: one for root in roots for key, one in in_order(root).items() if one.function not in LEAVES}
     return Counter(map(id, [*roots, *(argument for one in every.values() for argument in one.arguments)]))

@@ -1,4 +1,4 @@
-"""Refuses sub-interpreters, in which numpy and TVM do not work. The package does this before it imports them."""
+"""Refuses subinterpreters, in which numpy and TVM do not work. Runs before the package imports them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The interface of kernels, what they say of their instructions, and the class of the table of all kernels."""
+"""The interface of kernels, their effects, and the table of all kernels."""
 
 from __future__ import annotations
 
@@ -8,31 +8,29 @@ from typing import Any, NamedTuple
 
 from . import layout, tir
 
-FLOP = 10  # estimated picoseconds for one floating point operation in a matrix product
-NUMBER = 250  # for all other kernels: estimated picoseconds for each number that they write
-# A matrix of at most this many floats fits in the L2 cache of each core. Then threads may share a product by columns,
-# although each of them reads the whole matrix.
+FLOP = 10  # the estimated picoseconds of a floating-point operation in a matrix product
+NUMBER = 250  # the estimated picoseconds for each float that any other kernel writes
+# A matrix of at most this many floats fits in the L2 cache of each core. Threads may then share a product by columns,
+# although each thread reads the whole matrix.
 AT_HAND = 1 << 17
 
 
 class Effects(NamedTuple):
-    """What an instruction of a kernel reads and writes, and what it costs.
+    """The memory that a kernel's instruction reads and writes, and its cost.
 
     Args:
-        writes: what it writes for one column: pairs (number of an address list, size). Such a pair means the `size`
-            floats from the column's address in that list on. The size does not matter if one thread runs it.
-        work: about how many picoseconds one thread takes for a column.
+        writes: pairs (role, size): for each column, it writes the `size` floats at the column's address in the list
+            `role`. The size does not matter if one thread runs it.
+        work: an estimate of the picoseconds that one thread takes for a column.
         shared: how threads can share it, as a constant of `layout`. BY_COLUMNS: each works on some columns, which is
             possible if no two columns write to the same floats. BY_ROWS: each computes some rows of the result, for
-            every column. EITHER: in both ways. ALONE: in none.
-        reads: the numbers of the other address lists that it uses. None: it may use any list. The planner writes only
-            the lists that are used to memory.
-        firsts: the numbers of the address lists of which it uses the first address only. `reads` does not have them.
-        covers: whether it adds to the memory of the one pair in `writes`, but on a CPU can also overwrite it. The
-        planner
-            marks an instruction as `fresh` if this memory is uninitialized; then the kernel overwrites it.
-        copied: if it covers by adding unchanged copies of numbers: the number of the address list from which it reads
-            them.
+            every column. EITHER: both ways are possible. ALONE: neither is possible.
+        reads: the roles of the other address lists that it uses. None: it may use any list. The planner only writes
+            address lists that are used.
+        firsts: the roles of the address lists of which it uses only the first address. They are not in `reads`.
+        covers: whether it adds to the only pair in `writes` but, on a CPU, can overwrite it instead. The planner marks
+            an instruction as `fresh` if this memory is uninitialized; then the kernel overwrites it.
+        copied: if it covers, and adds unchanged copies of floats: the role from which it reads them.
     """
 
     writes: tuple[tuple[int, int], ...] = ()
@@ -59,11 +57,11 @@ class Kernel:
 
     @property
     def key(self) -> str:
-        """A text that differs for kernels with different code. Compiled code is cached under a key that contains it."""
+        """Text that differs for kernels with different code. It is part of the cache key of compiled code."""
         return repr(self)
 
     def effects(self, parameters: tuple[int, ...]) -> Effects:
-        """Return what an instruction with these parameters reads and writes. By default, the planner itself knows."""
+        """Return the effects of an instruction with these parameters. The default is for kernels without steps."""
         return Effects(shared=self.shared)
 
     def cpu(self, lanes: int) -> Any:
@@ -76,16 +74,16 @@ class Kernel:
         return tir.kernel(self.on_gpu, self.parameters, atomic=True)
 
     def on_cpu(self, instruction: Any, lanes: int) -> None:
-        """Emit what a CPU does for an instruction, which is a `tir.Instruction`."""
+        """Emit the code of a CPU for an instruction, a `tir.Instruction`."""
         raise NotImplementedError
 
     def on_gpu(self, instruction: Any) -> None:
-        """Emit what a thread of a GPU does for an instruction."""
+        """Emit the code of a GPU thread for an instruction."""
         raise NotImplementedError
 
 
 SHARD = 16  # the most kernels that are compiled together as one module
-RUN_SHARD = "run_shard"  # the name of the function, in each shard's module, that runs instructions of its kernels
+RUN_SHARD = "run_shard"  # the function in each shard's module that runs instructions of its kernels
 
 
 def symbol_of(name: str) -> str:
@@ -94,26 +92,26 @@ def symbol_of(name: str) -> str:
 
 
 class NoCodeError(RuntimeError):
-    """A graph needs a kernel whose machine code is not loaded, so it was not computed. This is a bug in the library."""
+    """A graph was not computed because a kernel's machine code is not loaded. This is a bug in the library."""
 
 
 class Kernels:
-    """A table of kernels by name and by opcode. Kernels are added at the end and never removed.
+    """A table of kernels by name and by opcode. Kernels are never removed.
 
-    Up to SHARD kernels whose names begin alike, such as `tanh` and `tanh.dx`, are a shard. It is compiled when one of
-    them is first used, and is then closed: a kernel with such a name that is added later begins another shard. So the
-    code of a shard does not depend on which other kernels there are.
+    Up to SHARD kernels whose names begin with the same word, such as `tanh` and `tanh.dx`, form a shard. It is compiled
+    when one of them is first used, and is then closed: another kernel of this name that is added later begins a new
+    shard. So the code of a shard does not depend on the other kernels.
     """
 
     def __init__(self):
         self._kernels: dict[str, Kernel] = {}
         self._opcodes: dict[str, int] = {}
         self._shards: list[list[str]] = []
-        self._open: dict[str, int] = {}  # from the first part of a name (`tanh`) to the shard of the next such kernel
-        self.used: set[int] = set()  # numbers of the shards from which a kernel was passed to `use`
+        self._open: dict[str, int] = {}  # maps the first word of a name (`tanh`) to the shard of the next such kernel
+        self.used: set[int] = set()  # the numbers of the shards from which a kernel was passed to `use`
 
     def add(self, name: str, kernel: Kernel) -> int:
-        """Add a kernel, unless the same one has been added under this name. Return its opcode."""
+        """Add a kernel, unless the same kernel was already added under this name. Return its opcode."""
         if name in self._kernels:
             if self._kernels[name].key != kernel.key:
                 raise ValueError(f"kernel {name} is defined twice, differently")
@@ -131,10 +129,10 @@ class Kernels:
         return self._opcodes[name]
 
     def add_defined(self, name: str, kernels: Mapping[str, Kernel], alone: bool = False) -> str:
-        """Add the kernels of what a program has defined, and return the beginning of their names.
+        """Add the kernels of something that a program has defined. Return the beginning of their names.
 
-        This is `name`; if it was defined before, differently, a number is appended, because old kernels stay. `kernels`
-        are by the ends of their names. With `alone`, each is compiled by itself.
+        This is `name`. If it was already defined differently, a number is appended, because old kernels stay. `kernels`
+        maps the ends of names to kernels. With `alone`, each is compiled separately.
         """
         start, count = name, 1
         while any(self._kernels.get(start + end, kernel).key != kernel.key for end, kernel in kernels.items()):
@@ -145,7 +143,7 @@ class Kernels:
         return start
 
     def add_alone(self, name: str, kernel: Kernel) -> int:
-        """Add a kernel that is compiled by itself, whatever other names begin like its own. Return its opcode."""
+        """Add a kernel that gets a shard to itself, whatever its name. Return its opcode."""
         self._open.pop(name.partition(".")[0], None)
         opcode = self.add(name, kernel)
         self.close(opcode // SHARD)
@@ -161,7 +159,7 @@ class Kernels:
         return self.use(self._opcodes[name])
 
     def close(self, shard: int) -> None:
-        """Close a shard: later kernels with names like those in it are added to another one."""
+        """Close a shard: later kernels with similar names are added to another shard."""
         self._open = {group: index for group, index in self._open.items() if index != shard}
 
     def shard(self, index: int) -> dict[int, tuple[str, Kernel]]:
@@ -172,7 +170,7 @@ class Kernels:
         return range(len(self._shards))
 
     def no_code(self, opcode: int) -> NoCodeError:
-        """Return the error to raise for an instruction whose machine code is not loaded."""
+        """Return the error for an instruction whose machine code is not loaded."""
         name = next((name for name, known in self._opcodes.items() if known == opcode), "unknown")
         return NoCodeError(
             f"the machine code of kernel {name} (opcode {opcode}) is not loaded: this is a defect of the library; "

@@ -1,4 +1,4 @@
-"""Integer layouts shared by Python, the planner and the kernels: which integer means what. Needs no TVM.
+"""Structures of integers shared by Python, the planner and the kernels. Needs no TVM.
 
 All are int64. Addresses of values and gradients count floats; all other addresses count bytes. A record is
 `signature, operands..., attributes...`; if it is variadic, the number of operands precedes them. An operand is a node's
@@ -44,19 +44,19 @@ class Structure:
         return len(self._indices)
 
     def filled(self, **values: int) -> list[int]:
-        """Return the integers in `values` as a list in the order of the names. Every name must be given."""
+        """Return the integers in `values` as a list in the order of the names. All names must be given."""
         if values.keys() != self._indices.keys():
             raise ValueError(f"wanted {', '.join(self)}; got {', '.join(values)}")
         return [values[name] for name in self]
 
 
 SHARES = ("others", "columns_before", "rows_before", "rows_after")
-# The integers that are needed to run the instructions of a tape. CONTEXT begins with them. If threads share a tape,
-# each thread runs it with its own copy of them. `table`, `index` and `tape` are addresses: see BUFFERS.
+# The integers that running a tape needs. CONTEXT begins with them. Threads that share a tape have their own copies.
+# `table`, `index` and `tape` are addresses: see BUFFERS.
 RUNNING = (
     "table", "index", "tape",
-    # The address of a float, times 4, plus `origin` is its address in bytes. `origin` is 0, except while a forward pass
-    # is planned for a GPU: then it makes the planner copy the inputs onto themselves (see `cuda/machine.py`).
+    # A float's address in bytes is 4 times its address in floats, plus `origin`. `origin` is 0, except while a forward
+    # pass is planned for a GPU: then it makes the planner copy the inputs onto themselves (see `cuda/machine.py`).
     "origin",
     "row", "tape_count",  # the number of the instruction to run next, and how many instructions the tape has
     # The part of an instruction that this thread runs. If threads share it by columns: `others` is how many columns the
@@ -64,93 +64,92 @@ RUNNING = (
     # `rows_before` and `rows_after` say which fraction of the rows comes before and after this thread's rows, in units
     # of 1 / WHOLE.
     *SHARES,
-    "code",  # the address of a list, which has for each shard the handle of its function, or 0 if it is not loaded
-    # Memory for the argument and the result of a call. By TVM's calling convention, each is a type and a value. The
+    "code",  # the address of a list of the shards' function handles, which are 0 for shards that are not loaded
+    # Memory for the argument and the result of a call. In TVM's calling convention, each is a type and a value. The
     # only argument is the address of these RUNNING integers.
     "address_type", "address", "result_type", "result",
 )  # fmt: skip
 WHOLE = 1 << 16
-MOST_SHARDS = 1 << 16  # the length of the list whose address is in `code`
+MOST_SHARDS = 1 << 16  # the length of the list at `code`
 INT_ARGUMENT = 1  # the value of `address_type`: TVM's type code for an integer
 
-# The *context* is the structure through which Python and compiled code share data. After the integers of RUNNING it has
-# the addresses of these buffers of int64, and then the integers of SCALARS.
+# The *context* is the structure through which Python and compiled code share data: the integers of RUNNING, the
+# addresses of these buffers of int64, and the integers of SCALARS.
 BUFFERS = (
-    # Written by Python. `table` has the signatures; in the context of a trainer, it has the trainer's UPDATE rows.
-    # `parameters` has a PARAMETER row for each parameter.
+    # Written by Python. `table` has the signatures, or in a trainer's context its UPDATE rows. `parameters` has a
+    # PARAMETER row for each parameter.
     "table", "parameters",
-    "new_records",  # the graph's records as Python writes them, with the offsets of input values in the input buffer
-    "records",  # the planner's copy of the records, with the addresses of input values instead of their offsets
-    "kept_records",  # a copy of the `new_records` of the kept plan (see SCALARS), to compare the next graph's with them
+    "new_records",  # the graph's records as Python writes them, with offsets of input values in the input buffer
+    "records",  # the planner's copy of the records, with addresses of input values instead of offsets
+    "kept_records",  # the `new_records` of the kept plan (see SCALARS), to compare with the next graph's records
     "nodes",  # a NODE structure for each node of the graph
     "aliases",  # the numbers of the new nodes that are aliases
-    "lookups",  # the numbers of the nodes that read rows of lookup tables and get a gradient from the backward pass
-    # For each node that gets instructions in this plan: its number, the number of its signature, and its depth. Entry k
-    # of all three belongs to one node, until `put_in_order` sorts `planned`.
+    "lookups",  # the numbers of the nodes that read rows of lookup tables and get a gradient in the backward pass
+    # For each node that gets instructions in this plan: its number, its signature's number, and its depth. Entry k of
+    # all three belongs to the same node, until `put_in_order` sorts `planned`.
     "planned", "numbers", "depths",
     "by_signature", "by_depth",  # the nodes in `planned`, sorted by signature; and sorted by depth, then by signature
     "counters",  # scratch memory for sorting
-    # Scratch memory for the search for columns that are equal (see `plan/repeats.py`): a hash table; and for each
-    # column of a group the number that it shares with those that equal it, then for each such number the first column.
+    # Scratch memory for the search for equal columns (see `plan/repeats.py`): a hash table; and for each column of a
+    # group a number that equal columns share, followed by the first column with each number.
     "buckets", "numbers_of_columns",
-    # For each signature that has a number in this plan: the set of signatures that must run before it, as bits, and its
-    # stage (see `plan/forward.py`).
+    # For each signature with a number: the bit set of signatures that must run before it, and its stage.
     "predecessors", "stages",
     "stage_begins",  # for each stage: how many depths all earlier stages have together
     # The address lists and the instructions of the pass that is planned and run now. These addresses are copies of two
     # of the next four.
     "index", "tape",
     "forward_index", "forward_tape", "backward_index", "backward_tape",
-    "sharing",  # a SHARING structure: how many threads share work, how much work is worth sharing, and helping threads
-    "threads",  # for each thread that helps to run this tape: its own RUNNING integers and one INSTRUCTION
+    "sharing",  # a SHARING structure
+    "threads",  # for each thread that runs parts of this tape: its own RUNNING integers and one INSTRUCTION
     "ahead",  # a copy of this CONTEXT, in which a helper plans the backward pass ahead (`machine/team.py`)
-    # In the context of a trainer: `changes` is one integer, which counts the updates and other changes of parameters in
-    # the thread that uses the trainer. `changed` is one integer, what this count was after the trainer's last update.
+    # In a trainer's context, the addresses of two integers: how many times its thread has changed parameters, by
+    # updates or otherwise; and this count after the trainer's last update.
     "changes", "changed",
 )  # fmt: skip
 SCALARS = (
     "arena_top", "arena_end",  # where the free part of the memory for values begins and ends; addresses count floats
     "gradient_start", "gradient_end",  # where the memory for gradients begins and ends; addresses count floats
     "gradient_top",  # where the free part of the memory for gradients begins
-    "never_fresh",  # 1 if kernels can only add to gradients, as on a GPU, and so cannot overwrite uninitialized ones
-    "shared_work",  # how long one thread would take for all instructions that threads share, in picoseconds
+    "never_fresh",  # 1 if kernels can only add to gradients, as on a GPU, and cannot overwrite uninitialized memory
+    "shared_work",  # how many picoseconds one thread would take for all instructions that threads share
     "index_top", "index_end",  # how many integers of `index` are in use, and how many it has
     "tape_end",  # how many instructions `tape` has room for
     "forward_index_end", "forward_tape_end", "backward_index_end", "backward_tape_end",
-    # The kept plan: the last forward plan that began with a graph's first record. A graph with the same records uses it
-    # again. `kept_end` is how many integers its records have (-1: no plan is kept), `kept_inputs` how many input values
-    # it has, `kept_start` what `arena_top` was before the plan was made. The others are copies of `arena_top`,
-    # `tape_count` and so on from the time when the plan was complete.
+    # The kept plan: the last forward plan of a graph from its first record. A graph with the same records reuses it.
+    # `kept_end` is the number of integers in its records (-1: no plan is kept), `kept_inputs` the number of its input
+    # values, and `kept_start` the value of `arena_top` before planning. The others are copies of `arena_top`,
+    # `tape_count` and so on after planning.
     "kept_end", "kept_inputs", "kept_start", "kept_arena_top", "kept_tape_count", "kept_index_top",
     "kept_shared_work", "kept_node_count", "kept_one_numbering",
-    "plan",  # how many forward plans were made; while this is unchanged, so are the address lists of the forward pass
+    "plan",  # the number of forward plans so far; while it is unchanged, so are the forward pass's address lists
     "node_count",  # the number of nodes in the graph
     "deepest",  # how many different depths nodes can have: all depths are less than this
     # 1 if a single plan found the depths of all nodes of the graph, and no node is APART: the backward pass can
     # then use these depths.
     "one_numbering",
-    # How many times the planner has begun to number signatures, and how many have got a number since the last time.
+    # How many times the planner has begun to number signatures, and how many it has numbered since the last time.
     "numbering", "numbered",
     "planned_count",  # the number of nodes in `planned`
     # `ordered` is the value of `plan` when the forward plan of a whole graph sorted the lists `by_signature` and
-    # `by_depth`; -1 if the backward plan must sort them anew. `ordered_count` is how many nodes these lists have.
+    # `by_depth`, or -1 if the backward plan must sort them again. `ordered_count` is their length.
     "ordered", "ordered_count",
     "alias_count", "lookup_count",  # the number of nodes in `aliases` and in `lookups`
     "flags_used",  # 1 if nodes may still have flags that an earlier backward plan has set
-    # The last backward plan, which may also be used again. What it was made for: `plan` (-1: no backward plan is kept),
-    # the number of the loss node, 1 if it computes the gradients of all nodes, and `gradient_start`. The others are
-    # copies of `tape_count`, `index_top` and `shared_work` from the time when the plan was complete.
+    # The last backward plan, which may also be reused. It was made for the forward plan number `backward_plan` (-1: no
+    # backward plan is kept), the loss's number, 1 if all nodes get gradients, and a `gradient_start`. The others are
+    # copies of `tape_count`, `index_top` and `shared_work` after planning.
     "backward_plan", "backward_loss", "backward_everything", "backward_start", "backward_tape_count",
     "backward_index_top", "backward_shared_work",
-    "backward_plans",  # how many backward plans were made; while this is unchanged, so are the lists of the last one
+    "backward_plans",  # the number of backward plans so far; while it is unchanged, so are the last plan's lists
     # 1 if the next backward pass is expected to start from the last node of a graph that a single plan computes,
-    # because the one before did.
+    # because the previous backward pass did.
     "backward_expected",
     "bucket_count",  # how many integers `buckets` has
-    "searches",  # how many times columns that are equal have been looked for
+    "searches",  # how many times the planner has searched for equal columns
     "copies",  # an id of this context, under which the GPU code keeps copies of its address lists; 0: it has no id yet
-    # `status` is the result of planning or running a pass. If it is TOO_SMALL, the others say how many floats, integers
-    # of `index` and instructions of `tape` are needed.
+    # The result of planning or running a pass. If `status` is TOO_SMALL, the others are the numbers of floats, integers
+    # of `index` and instructions of `tape` that are needed.
     "status", "needed_floats", "needed_index", "needed_tape",
 )  # fmt: skip
 CONTEXT = Structure(*dict.fromkeys(RUNNING + BUFFERS + SCALARS))
@@ -161,21 +160,19 @@ CONTEXT = Structure(*dict.fromkeys(RUNNING + BUFFERS + SCALARS))
 READY, TOO_SMALL, NOT_BELOW, NO_CODE, NO_HELPERS = range(5)
 
 # A parameter. `value` and `gradient` are addresses that count floats; `needs_gradient` is 1 if it is trained. A lookup
-# table has `rows` rows of `width` floats. Its *touched* rows are those to which gradients were added since the last
-# update. `touched` is the address of a list of them; for other parameters it is 0. The list has first the number of
-# touched rows, then their numbers in the next `rows` integers, then for each row 1 if it is touched, and last 1 if all
-# rows count as touched.
+# table has `rows` rows of `width` floats. A row is *touched* if gradients were added to it since the last update.
+# `touched` is the address of a list, or 0 for other parameters. The list has the number of touched rows, their numbers
+# in the next `rows` integers, then for each row 1 if it is touched, and last 1 if all rows count as touched.
 PARAMETER = Structure("value", "gradient", "needs_gradient", "touched", "width", "rows")
 
-# One row of a trainer's table. `parameter` is the parameter's row in `parameters`, `chosen` is 1 if the next update is
-# to change it, `floats` is its size. `column` is how many floats form one column; the planner writes this number, and
-# the kernel reads it. Then follow the addresses of the tensors that the trainer keeps for this parameter, such as its
-# momentum.
+# A row of a trainer's table. `parameter` is the parameter's row in `parameters`, `chosen` is 1 if the next update
+# should change it, and `floats` is its size. The planner sets `column`, the number of floats in a column, for the
+# kernel. Then follow the addresses of the tensors that the trainer keeps for this parameter, such as its momentum.
 UPDATE = Structure("parameter", "chosen", "floats", "column")
 
-# What `norm_and_update` needs, which runs two passes of a trainer. `totals` is the address, which counts float32s, of
-# two float64 numbers: the sum of squared gradients, which it writes, and the limit. `norm` is the opcode of the kernel
-# for `plan_gradient_norm`, `opcode` that of the kernel for `plan_update`. The others are arguments of these functions.
+# The arguments of `norm_and_update`, which runs two passes of a trainer. `totals` is the address, which counts
+# float32s, of two float64s: the sum of squared gradients, which it writes, and the limit. `norm` and `opcode` are the
+# opcodes for `plan_gradient_norm` and `plan_update`. The others are arguments of these functions.
 BOTH = Structure("norm", "opcode", "count", "states", "numbers", "numbers_at", "dense", "totals")
 
 NODE = Structure(
@@ -193,26 +190,22 @@ NODE = Structure(
 # plan sets this flag, the backward plan sets all others.
 REACHED, DIFFERENTIATED, HAS_GRADIENT, MET, USED_TWICE, NEEDS_GRADIENT = (1 << bit for bit in range(6))
 
-# The most signatures of a plan that are put into stages. In a plan with more, all signatures are in one stage.
 MOST_NUMBERED = 256
-WORDS = MOST_NUMBERED // 64  # the int64 words that each signature has in `predecessors`: one bit for each signature
+WORDS = MOST_NUMBERED // 64  # the number of words of a signature in `predecessors`, with one bit for each signature
 
-# The steps that nodes of a signature need in one direction. `begin` is their offset from the start of the signature,
-# `count` their number. The other two are sets of address lists as bits: 2 * k for the values of view k, 2 * k + 1 for
-# its gradients. `lists` has those that the steps read for all columns, `first_lists` those that they read for the first
-# column only. `lists` is ALL_LISTS, all bits, if a kernel does not say which lists it reads, or if it reads a list with
-# the number MOST_LISTS or more, which has no bit.
+# The steps of a signature in one direction. `begin` is their offset from the start of the signature, `count` their
+# number. `lists` and `first_lists` are sets of address lists, as bits: the lists that the steps read, and the lists of
+# which they only read the first entry. Bit 2 * k is the values of view k, bit 2 * k + 1 its gradients. `lists` is
+# ALL_LISTS, all bits, if a kernel does not say which lists it reads, or if it reads a list without a bit, number
+# MOST_LISTS or above.
 STEPS = Structure("begin", "count", "lists", "first_lists")
 MOST_LISTS, ALL_LISTS = 62, -1
-# Deferred steps belong to the backward pass. They run at its end, once for all nodes of a signature.
-# The *repeated* steps are two: the first copies a column, the second adds a column to another one. The planner uses
-# them if it computes columns once that are equal. Signatures for which this cannot be have none.
+# Deferred steps run at the end of the backward pass, once for all nodes of a signature. The planner uses the two
+# *repeated* steps if it computes equal columns only once: the first copies a column, the second adds a column to
+# another. They are missing if this is impossible for the signature.
 DIRECTIONS = ("forward", "backward", "deferred", "repeated")
-# The integers that a signature begins with; its views follow. A name that ends in `_each` is an amount to add for each
-# operand that shares the view EACH.
+# The first integers of a signature; its views follow. `_each` is added for each operand that shares the view EACH.
 SIGNATURE = Structure(
-    # `number` is the signature's number in the present plan if `numbering` equals the context's `numbering`; otherwise
-    # it is out of date.
     "numbering", "number",
     "kind",  # COMPUTED or another of the values below
     # The number of floats of a node's value; and how many of them, at its end, are for its own steps only and have no
@@ -225,30 +218,29 @@ SIGNATURE = Structure(
     # Where an alias starts: in its operand's value, after alias_offset + alias_scale * (its first attribute) floats.
     "alias_scale", "alias_offset",
     "passes",  # 1 if operands can get a gradient from the node
-    # Which operands must be computed before the node: `waits_count` of them, from number `waits_from` on. If
-    # `waits_each` is 1, also those that share EACH.
+    # The operands that must be computed before the node: `waits_count` operands, starting with number `waits_from`. If
+    # `waits_each` is 1, also the operands that share EACH.
     "waits_from", "waits_count", "waits_each",
     # For a record with parts: the offset in `table` of a list of their signatures, and its length. If
-    # `last_part_repeats` is 1, the record has a first part and then one for each operand that shares EACH; the last
-    # signature in the list serves all of its remaining parts.
+    # `last_part_repeats` is 1, the record has a first part, and another for each operand that shares EACH; all parts
+    # beyond the end of the list use its last signature.
     "parts", "part_count", "last_part_repeats",
     "view_count",
     *(f"{direction}_{name}" for direction in DIRECTIONS for name in STEPS),
-    # 1 if no backward step of a node changes the node's own gradient, so that it may be an alias of another gradient
+    # 1 if no backward step of a node changes the node's own gradient, so that it may share another gradient's memory.
     "keeps_gradient",
-    # The number of the view that alone determines a column (see `Description.determined_by`); NO_VIEW if there is none.
+    # The number of the view that alone determines a column (see `Description.determined_by`), or NO_VIEW.
     "determined_by",
-    # Written by the planner: the address lists without repeated columns that a backward pass has written for nodes of
-    # this signature: where they begin in `index`, how many columns each has, for how many nodes they are, and what
-    # `searches` was then.
+    # Written by the planner: the address lists without repeated columns of a backward pass. Where they begin in
+    # `index`, how many columns and nodes they are for, and the value of `searches` at the time.
     "once_base", "once_columns", "once_nodes", "once_search",
 )  # fmt: skip
 NO_VIEW = -1
 # Values of `kind`. COMPUTED: kernels compute the value. INPUT: the value is given. ALIAS: the value is a part of the
-# operand's value. Its gradient is a part of the operand's gradient, unless the alias is the loss or the gradients of
-# all nodes are computed. APART: an alias that always has its own gradient.
+# operand's value; the gradient is a part of the operand's gradient, unless the alias is the loss or all nodes get
+# gradients. APART: an alias that always has its own gradient.
 COMPUTED, ALIAS, INPUT, APART = range(4)
-TO_THE_END = -1  # a value of `waits_count`: the node waits for all operands from number `waits_from` on
+TO_THE_END = -1  # a value of `waits_count`: the node waits for operand number `waits_from` and all later operands
 
 # A view. The address of column c is base + offset + (c % period) * stride + (c // period) * outer + scale * attribute,
 # or base + offset + c * stride + scale * attribute if period is 0. The base depends on `source`. The attribute is the
@@ -271,7 +263,7 @@ STEP = Structure(
     # writes, from the first one on and each once.
     "covers",
     "shared",  # how threads may share the step: BY_COLUMNS or another of the values below
-    "work",  # about how many picoseconds one thread takes for a column; 0 if threads cannot share the step
+    "work",  # an estimate of the picoseconds that one thread takes for a column; 0 if threads cannot share the step
     "copies",  # 1 if the step adds the node's gradient, unchanged, to the operand's gradient
 )  # fmt: skip
 # Values of `shared`. ALONE: one thread runs the step. BY_COLUMNS: each thread works on some of the columns. BY_ROWS:
@@ -279,30 +271,21 @@ STEP = Structure(
 # gradient, else alone. EITHER: by columns if there are many columns, else by rows. EITHER_IF_DISTINCT: by columns if
 # there are many columns and no two nodes of the group add to the same gradient, else by rows.
 ALONE, BY_COLUMNS, BY_ROWS, IF_DISTINCT, EITHER, EITHER_IF_DISTINCT = range(6)
-# Values of `gradient_of` that are not the number of an operand. NO_OPERAND: the step always runs. ANY_OPERAND: it runs
-# if the node needs a gradient, because then some operand does. EACH_OPERAND: it runs if one of the operands that share
-# EACH needs a gradient. BEFORE_OPERAND: it runs if the part before this one needs a gradient.
+# Values of `gradient_of` that are not the number of an operand. NO_OPERAND: the step always runs. The others run it if
+# something needs a gradient: ANY_OPERAND: the node, and so some operand. EACH_OPERAND: one of the operands that share
+# EACH. BEFORE_OPERAND: the previous part.
 NO_OPERAND, ANY_OPERAND, EACH_OPERAND, BEFORE_OPERAND = -1, -2, -3, -4
 
 INSTRUCTION = Structure(
     "opcode",
-    "base",  # the offset in `index` at which the address lists of this instruction start
+    "base",  # the offset in `index` of the instruction's address lists
     "count",  # the number of columns
     "parameters",  # the offset of the kernel's parameters in `table`
     "fresh",  # 1 if the memory that the kernel adds to is uninitialized, so that the kernel must overwrite it
     "shared",  # ALONE, BY_COLUMNS or BY_ROWS: how threads share the instruction
 )
 
-# `threads` is how many threads may share work. They share an instruction that takes one thread at least
-# `least_instruction` picoseconds, and a pass whose shared instructions take at least `least_pass` picoseconds together.
-# If `least_pass` is 0, all passes are shared by all threads, whether it pays or not. `look` is the time, by a clock of
-# nanoseconds, from which on Python has to count the cores again; NEVER if the program has set the number of threads.
-# The rest is for the helpers, the threads that help Python's main thread; see `machine/team.py`. `helpers` is how many
-# there are. `wanted` is 1 if Python has to start more, or to look again. `rows` is the address of their rows, of
-# HELPER_ROW integers each, which begin with those of HELPER. Row 0 is not used. `balance` is what sharing has brought
-# lately, in nanoseconds. Of the pass that they share: `context` is the address of its CONTEXT, or 0 after the pass, and
-# `ahead` is WANTED if a helper is to plan the backward pass, ORDERED if one has been told to. `planned` is for how many
-# nanoseconds it did. `paces` is the address of PACES structures PACE.
+# How threads share work. The helpers are the threads that help Python's main thread; see `machine/team.py`.
 SHARING = Structure(
     "threads", "least_instruction", "least_pass", "look", "helpers", "wanted", "rows", "balance", "context", "ahead",
     "planned", "paces",
@@ -311,26 +294,24 @@ SHARING = Structure(
 # nanoseconds for a `shared_work` of `work` picoseconds in all; old ones are forgotten little by little.
 PACE, PACES = Structure("passes", "time", "work"), 2 * 64
 NEVER, WANTED = 1 << 62, 1
-# A helper: its state, the lock that wakes it, and its order: part number `part` of `parts` of instruction number `row`,
-# or to plan the backward pass if `row` is negative.
+# A helper: its state, the lock that wakes it, and its order, which is part number `part` of `parts` of instruction
+# number `row`, or planning the backward pass if `row` is negative.
 HELPER = Structure("state", "lock", "row", "part", "parts")
-# States of a helper. STARTED, COMING: it was started or woken, but does not look for work yet. IDLE: it does. ORDERED:
+# States of a helper. STARTED, COMING: started or woken, but not looking for work yet. IDLE: looking for work. ORDERED:
 # it has an order, but has not begun. Only the main thread gives orders, takes them back, and wakes helpers.
 STARTED, COMING, ASLEEP, IDLE, ORDERED, WORKING = range(6)
-# Rows of two cache lines, so that threads do not wait for each other's writes.
 HELPER_ROW = 16
 MOST_THREADS = 64
-# The buffer `threads` has THREAD_ROW integers for each thread: from offset 0 on the RUNNING integers, from offset
-# THREAD_INSTRUCTION on one INSTRUCTION.
+# In `threads`, each thread has THREAD_ROW integers: RUNNING, and at offset THREAD_INSTRUCTION an INSTRUCTION.
 THREAD_ROW, THREAD_INSTRUCTION = 32, 16
 
-# What the CPU code that launches GPU kernels needs: the addresses of a list of the kernels' handles by opcode, of
-# memory for the arguments of one kernel, of a list of pointers to these arguments, and of the address lists in GPU
-# memory. The code writes `failure`: 0, or the error of the CUDA driver.
+# For the CPU code that launches GPU kernels: the addresses of a list of the kernels' handles by opcode, of memory for
+# the arguments of one kernel, of a list of pointers to these arguments, and of the address lists in GPU memory. The
+# code sets `failure` to 0 or the CUDA driver's error.
 LAUNCH = Structure("functions", "arguments", "pointers", "index", "failure")
 
-# The first TABLE_HEAD integers of `table` are reserved for parameters of instructions that the planner adds itself.
-# From SEED_FILL on they are (start, size, number) for the FILL instruction that sets the gradient of the loss to 1.
+# The first TABLE_HEAD integers of `table` are reserved for parameters of instructions that the planner adds itself. At
+# SEED_FILL are (start, size, number) for the FILL instruction that sets the gradient of the loss to 1.
 SEED_FILL, TABLE_HEAD = 0, 8
 FILL, CLEAR = 0, 1  # opcodes of the kernels for instructions that the planner adds itself; no step has these opcodes
 

@@ -1,7 +1,4 @@
-"""Locks that are free in a forked child.
-
-A child has only the thread that forked it: if another thread of the parent held a lock, nobody could release it there.
-"""
+"""Locks that are free in a forked child, where nobody could release them: the child has only the forking thread."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ _made: weakref.WeakSet[threading.RLock] = weakref.WeakSet()  # type: ignore[type
 
 
 def new_lock() -> threading.RLock:
-    """Return a reentrant lock: in a thread that holds it, the garbage collector may run a finalizer that takes it."""
+    """Return a reentrant lock: in a thread that holds it, the collector may run a finalizer that acquires it again."""
     lock = threading.RLock()
     _made.add(lock)
     return lock
@@ -21,7 +18,7 @@ def new_lock() -> threading.RLock:
 
 def _free_all() -> None:
     for lock in list(_made):
-        lock._at_fork_reinit()  # type: ignore[attr-defined]  # what Python's own modules call for their locks
+        lock._at_fork_reinit()  # type: ignore[attr-defined]  # Python's own modules call this for their locks
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,6 +1,6 @@
-"""Simplifies formulas: shares equal parts, carries out operations on constants, and adds up like terms.
+"""Simplifies formulas: shares common subexpressions, folds constants, and combines like terms.
 
-Products keep the order of their factors: in a different order, they could overflow where the value does not.
+Products keep the order of their factors, because in a different order they might overflow although the value does not.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ FOLDED = {
     "negative": lambda a: 0.0 - a,
 }
 Factors = tuple[tuple[int, bool], ...]
-"""The factors of a product, in order. Each is (id of a symbol, whether to divide by it)."""
+"""The factors of a product, in order, as pairs (id of a symbol, whether to divide by it)."""
 
 
 class Sharing:
-    """Called with a symbol, it replaces equal symbols by one of them, their representative, which is computed once."""
+    """Called with a symbol, replaces equal symbols by one representative, which is computed once."""
 
     def __init__(self):
         self.known: dict[tuple, Symbol] = {}
-        # By id: the symbol, kept alive so that no other one gets its id, and its representative.
+        # By id: the symbol, which is kept alive so that its id stays unique, and its representative.
         self.seen: dict[int, tuple[Symbol, Symbol]] = {}
 
     def __call__(self, symbol: Symbol) -> Symbol:
@@ -41,12 +41,12 @@ class Sharing:
         return self.seen[id(symbol)][1]
 
     def made(self, symbol: Symbol) -> Symbol:
-        """Return the representative of `symbol`, whose arguments are representatives already."""
+        """Return the representative of `symbol`, whose arguments already are representatives."""
         return symbol
 
 
 class Simplifier(Sharing):
-    """Called with a symbol, it simplifies it, and replaces equal symbols by one. `numbers` are as in `is_number`."""
+    """Called with a symbol, simplifies it, and replaces equal symbols by one. `numbers` are as in `is_number`."""
 
     def __init__(self, numbers: Iterable[str] = ()):
         super().__init__()
@@ -57,7 +57,7 @@ class Simplifier(Sharing):
         return is_number(symbol, self._numbers, self._known_numbers)
 
     def made(self, symbol: Symbol) -> Symbol:
-        """Return the simplified form of `symbol`, whose arguments are simplified already."""
+        """Return the simplified form of `symbol`, whose arguments already are simplified."""
         function, arguments = symbol.function, symbol.arguments
         numbers = [a.arguments[0] if a.function == "constant" else None for a in arguments]
         if function in FOLDED and None not in numbers and abs(number := FOLDED[function](*numbers)) <= LARGEST:
@@ -114,7 +114,7 @@ class Simplifier(Sharing):
             ((factors, number),) = products.items()
             return self(self._product(number, factors))
         total = as_symbol(0)
-        # Begin with positive terms, because a sum that begins with -a would need a negation.
+        # Put positive terms first, because a sum that begins with -a would need a negation.
         for factors, number in sorted(products.items(), key=lambda product: product[1] < 0):
             term = self._product(abs(number), factors)
             total = total + term if number > 0 else total - term if number < 0 else total
@@ -137,8 +137,8 @@ class Simplifier(Sharing):
         return sign, (*[(id(symbol), False)] * (symbol is not self(as_symbol(1))), *reversed(factors))
 
     def _product(self, number: float, factors: Factors) -> Symbol:
-        # First the factors that are the same for a whole column: their product is computed once per column. The number
-        # is last, because it may make the product too large.
+        # The factors that are the same for a whole column come first, so that their product is computed once per
+        # column. The number is last among these, because it may make the product too large.
         pairs = [(self.seen[which][1], divides) for which, divides in factors]
         are_numbers = [one.function != "constant" and self.is_number(one) for one, _ in pairs]
         ordered = [one for wanted in (True, False) for one, is_number in zip(pairs, are_numbers) if is_number == wanted]
@@ -150,11 +150,11 @@ class Simplifier(Sharing):
 
 
 def _power(symbol: Symbol) -> tuple[Symbol, int]:
-    """Return (x, n) if a symbol is x, no product, multiplied n - 1 times by x; else the symbol itself, and 1."""
+    """Return (x, n) if a symbol is a product of n factors x, and x is not a product; otherwise, (symbol, 1)."""
     if symbol.function == "multiply":
         (rest, base), count = symbol.arguments, 1
         while rest.function == "multiply" and rest.arguments[1] is base:
             rest, count = rest.arguments[0], count + 1
-        if rest is base and base.function != "multiply":  # else ((x x) (x x)) ... would have ever more factors
+        if rest is base and base.function != "multiply":  # or ((x x) (x x)) ... would have exponentially many factors
             return base, count + 1
     return symbol, 1

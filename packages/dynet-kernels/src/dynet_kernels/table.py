@@ -1,4 +1,4 @@
-"""`KERNELS`, the table of all kernels. This module adds those that every program may need; ops add their own."""
+"""`KERNELS`, the table of all kernels. This module adds kernels that any program may need; ops add their own."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from .families.strides import Strides
 from .kernels import Kernels
 
 KERNELS = Kernels()
-# These get the opcodes `layout.FILL` and `layout.CLEAR`: the planner itself adds instructions for them.
+# These get the opcodes `layout.FILL` and `layout.CLEAR`, because the planner itself adds instructions for them.
 KERNELS.use(KERNELS.add("fill", Fill()))
 KERNELS.add("fill.stretches", Clear())
 KERNELS.add("copy", Strides(accumulate=False))
 KERNELS.add("accumulate", Strides(accumulate=True))
 for _name, _kernel in {"product": Product(), "product.dx": ColumnGradient(), "product.dW": MatrixGradient()}.items():
-    KERNELS.add_alone(_name, _kernel)  # matrix products take longest to compile
+    KERNELS.add_alone(_name, _kernel)  # matrix products take the longest to compile

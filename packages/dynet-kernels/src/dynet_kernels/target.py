@@ -1,6 +1,6 @@
-"""Finds out for which CPU to compile: exactly this one, or a *general kind* of CPUs with certain features.
+"""Determines the CPU to compile for: exactly this CPU, or a *general kind* of CPUs with certain features.
 
-TVM is not imported for this: the cache needs the CPU at every start, and the import takes a second.
+This does not import TVM, which takes a second, because the cache needs the CPU at every start.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from .tvm_modules import tvm
 
-# The general kinds by their names in DYNET_CPU, the best first: LLVM's name, how many float32s a vector register holds,
+# The general kinds by their names in DYNET_CPU, best first: LLVM's name, the number of float32s in a vector register,
 # and the features that a CPU of this kind must have.
 _AVX2 = frozenset("abm avx avx2 bmi1 bmi2 f16c fma movbe".split())
 _AVX512 = _AVX2 | frozenset("avx512bw avx512cd avx512dq avx512f avx512vl".split())
@@ -27,11 +27,11 @@ _KINDS = {
 
 NATIVE = "native"  # the kind of a target that is exactly this CPU
 
-# This option keeps LLVM from inlining kernels into the function that calls them. Without it, a module became one
-# function of 150 kB, in which a kernel ran at half its speed whenever another kernel had grown.
+# This option keeps LLVM from inlining kernels into the function that calls them. Without it, a module became a function
+# of 150 kB, in which a kernel could run at half its speed because another kernel had grown.
 NOT_INLINED = "-inline-instr-cost:int=10000"
 
-# Entries of /proc/cpuinfo that identify a CPU. Others, such as clock or microcode, can change from day to day.
+# Entries of /proc/cpuinfo that identify a CPU. Others, such as the clock rate or the microcode, can change over time.
 _LASTING = ["vendor_id", "cpu family", "model", "stepping"]
 _LASTING += [f"CPU {name}" for name in ("implementer", "architecture", "variant", "part")]
 
@@ -42,8 +42,8 @@ class CpuTarget:
 
     Args:
         machine: the architecture and operating system, such as `x86_64-linux`.
-        identity: a text that differs for CPUs that need different machine code. It is part of the cache key.
-        lanes: how many float32s a vector register holds.
+        identity: a string that differs between CPUs that need different machine code. It is part of the cache key.
+        lanes: the number of float32s in a vector register.
         kind: `native` for exactly this CPU, or a general kind, such as `avx2`.
     """
 
@@ -53,7 +53,7 @@ class CpuTarget:
     kind: str = NATIVE
 
     def tvm_target(self) -> Any:
-        # For another machine, which has Linux (see NAMED): LLVM's name of the architecture and the system.
+        # For another machine, which must run Linux (see NAMED): LLVM's name of the architecture and the system.
         other = {} if self.machine == read_cpu()[0] else {"mtriple": self.machine.replace("-", "-unknown-") + "-gnu"}
 
         def named(mcpu: str) -> Any:
@@ -64,8 +64,8 @@ class CpuTarget:
             return named("generic" if self.kind == "generic" else tvm.target.codegen.llvm_get_system_cpu())
         if self.kind != NATIVE:
             return named(baseline)
-        # LLVM infers the features from the model. This goes wrong if a virtual machine hides some of them, or if the
-        # model is too new for LLVM. Then compile for the general kind whose registers are as wide.
+        # LLVM infers the features from the model. This fails if a virtual machine hides some features, or if the model
+        # is too new for LLVM. Then compile for the general kind with the same register width.
         native = named(tvm.target.codegen.llvm_get_system_cpu())
         has = tvm.target.codegen.target_has_features
         lanes = 16 if has("avx512f", native) else 8 if has(["avx2", "fma"], native) else 4
@@ -74,10 +74,10 @@ class CpuTarget:
 
 @functools.cache
 def host_cpu() -> CpuTarget:
-    """Return this machine's CPU, or the general kind that the environment variable DYNET_CPU asks for.
+    """Return this machine's CPU, or the general kind that the environment variable DYNET_CPU names.
 
     Raises:
-        ValueError: DYNET_CPU is not `native`, `avx512`, `avx2` or `generic`, or this CPU is not of the kind it names.
+        ValueError: DYNET_CPU is not `native`, `avx512`, `avx2` or `generic`, or this CPU is not of that kind.
     """
     return choose(os.environ.get("DYNET_CPU", ""), *read_cpu())
 
@@ -98,12 +98,12 @@ def choose(kind: str, machine: str, model: str, features: frozenset[str]) -> Cpu
 
 
 def general(kind: str, machine: str) -> CpuTarget:
-    """Return the target for all CPUs of a general kind. `machine` is their architecture and operating system."""
+    """Return the target for a general kind of CPU. `machine` is the architecture and operating system."""
     return CpuTarget(machine, f"{machine} {kind}", _KINDS[kind][1], kind)
 
 
 def general_kinds() -> list[CpuTarget]:
-    """Return the general kinds that this CPU belongs to and for which the package may have code, the best first."""
+    """Return the general kinds of this CPU for which the package may have code, best first."""
     machine, _, features = read_cpu()
     kinds = _KINDS if machine.startswith("x86_64") else ["generic"]
     return [general(kind, machine) for kind in kinds if _KINDS[kind][2] <= features]
@@ -135,7 +135,7 @@ def _read_linux(path: str = "/proc/cpuinfo") -> tuple[str, frozenset[str]]:
         with open(path, encoding="utf-8", errors="replace") as lines:
             for line in lines:
                 if not line.strip():
-                    break  # read only about the first core, because with many cores the file is slow to read
+                    break  # read only the first core's entries, because the file is slow to read with many cores
                 name, _, value = line.partition(":")
                 facts[name.strip()] = value.strip()
     except OSError:
@@ -152,7 +152,7 @@ def _read_darwin() -> tuple[str, frozenset[str]]:
 
 
 def _sysctl(name: str) -> str:
-    """Return the text that macOS's system call sysctl has under a name; empty if there is none."""
+    """Return a string from macOS's system call sysctl, or "" if there is none."""
     ask = ctypes.CDLL(None).sysctlbyname
     size = ctypes.c_size_t(0)
     if ask(name.encode(), None, ctypes.byref(size), None, ctypes.c_size_t(0)):

@@ -1,7 +1,7 @@
 """Helpers that emit TIR, TVM's intermediate code, for kernels.
 
-They return TIR expressions, whose values are known when the kernel runs. `memory` holds all float32 numbers; an address
-is an index in it, as an int64.
+They return TIR expressions, whose values are known when the kernel runs. An address is an int64, which is an index into
+`memory`, the array of all float32s.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from .layout import ALONE, BY_COLUMNS, BY_ROWS, CACHE_LINE, EITHER, WHOLE
 from .tvm_modules import T, ir, ir_builder, tirx
 
-UNBOUNDED = 1 << 40  # declared as the size of a buffer of unknown size; so large that TVM uses 64-bit indices
+UNBOUNDED = 1 << 40  # the declared size of a buffer of unknown size: large enough that TVM uses 64-bit indices
 ON_STACK = {"disable_lower_builtin": True}  # an annotation that puts a local buffer in registers or on the stack
 
 
-# Without it, TVM would look through all that is being emitted around a buffer, to find that it has no layout.
+# Without this, TVM would search all of the surrounding code to find that a buffer has no layout.
 NO_LAYOUT = {"layout": None}
 
 
@@ -44,14 +44,14 @@ def let(value, name="t"):
 
 
 def pointer(address, dtype):
-    """Turn an address in bytes into a pointer to numbers of the type `dtype`."""
+    """Convert an address in bytes to a pointer to `dtype`."""
     return let(T.reinterpret(ir.PointerType(ir.PrimType(dtype)), address), "pointer")
 
 
 def function(name, parameters, body, private=False, has_result=False):
-    """Build a TIR function that has int64 parameters. `body(*parameters)` emits its code.
+    """Build a TIR function with int64 parameters. `body(*parameters)` emits its code.
 
-    If `has_result`, the function returns an int64: the expression that `body` returns.
+    If `has_result`, the function returns an int64, the expression that `body` returns.
     """
     with ir_builder.IRBuilder() as builder:
         with T.prim_func(s_tir=True, is_private=private):
@@ -65,7 +65,7 @@ def function(name, parameters, body, private=False, has_result=False):
 
 
 def emitted(name, body, private=False, has_result=False):
-    """Build a TIR function as `function` does, with the parameter names of `body`."""
+    """Like `function`, with the parameter names of `body`."""
     return function(name, list(inspect.signature(body).parameters), body, private, has_result)
 
 
@@ -88,8 +88,7 @@ def quotient(number, divisor):
         if divisor & (divisor - 1) == 0:
             return T.shift_right(number, divisor.bit_length() - 1)
         return T.truncdiv(number, divisor)
-    # Divide in float64, which is exact below 2 ** 53. LLVM would repeat a division of integers in each loop whose
-    # bounds depend on the quotient.
+    # Use float64, exact below 2 ** 53: LLVM would repeat an integer division in each loop bounded by the quotient.
     wide = [T.Cast("float64", int64(each)) for each in (number, divisor)]
     return T.Cast("int64", wide[0] / wide[1])
 
@@ -103,7 +102,7 @@ def remainder(number, divisor):
 
 
 def serial(begin, end=None):
-    """Return the context of a loop over the numbers from `begin` to `end` - 1, or with one argument from 0 on."""
+    """Return the context of a loop from `begin` to `end` - 1, or from 0 if called with one argument, like `range`."""
     begin, end = (0, begin) if end is None else (begin, end)
     return T.serial(int64(begin), int64(end))
 
@@ -132,7 +131,7 @@ def vector_type(dtype, lanes):
 
 
 def first_lanes(count, lanes):
-    """Return a mask for a vector in which the first `count` lanes are on."""
+    """Return a mask that selects the first `count` lanes of a vector."""
     numbers = T.Ramp(tirx.const(0, "int32"), tirx.const(1, "int32"), lanes)
     return numbers < T.Broadcast(T.Cast("int32", count), lanes)
 
@@ -151,14 +150,14 @@ def store(buffer, start, value, mask=None):
 
 
 def prefetch(buffer, start, size):
-    """Prefetch `size` floats, from index `start` of a buffer on, into the L2 cache."""
+    """Prefetch `size` floats, starting at index `start` of a buffer, into the L2 cache."""
     with serial(quotient(int64(size) + CACHE_LINE - 1, CACHE_LINE)) as line:
         prefetch_line(buffer, start + line * CACHE_LINE)
 
 
 def prefetch_line(buffer, index):
     """Prefetch the cache line of the float at an index into the L2 cache."""
-    # 0: to read; 2: keep it in the L2 cache; 1: it is data, not code
+    # 0: for reading; 2: into the L2 cache; 1: data, not code
     how = [tirx.const(constant, "int32") for constant in (0, 2, 1)]
     T.evaluate(T.call_llvm_intrin("void", "llvm.prefetch.p0", T.address_of(buffer[index]), *how))
 
@@ -166,7 +165,7 @@ def prefetch_line(buffer, index):
 def vector_loop(size, lanes, step):
     """Emit a loop over `size` elements in vectors of `lanes`.
 
-    `step(offset, mask)` emits the work on one vector. The mask is None for a full vector. Elements that are left over
+    step(offset, mask) emits the work on one vector. The mask is None for a full vector. The elements that are left over
     at the end form a last vector, whose mask selects the lanes to use.
     """
     with serial(quotient(size, lanes)) as block:
@@ -179,16 +178,16 @@ def vector_loop(size, lanes, step):
 
 
 def masked_loop(size, lanes, step):
-    """Emit what `vector_loop` does with half of the code: every vector has a mask."""
+    """Like `vector_loop`, with half as much code: every vector has a mask."""
     with serial(quotient(size + lanes - 1, lanes)) as block:
         offset = let(block * lanes)
         step(offset, first_lanes(let(size - offset), lanes) if lanes > 1 else None)
 
 
 def unrolled_loop(size, lanes, vectors, step):
-    """Emit a loop over `size` elements that works on `vectors` full vectors at a time, then on single ones.
+    """Emit a loop over `size` elements that works on `vectors` full vectors at a time, then on single vectors.
 
-    `step(offsets, mask)` emits the work on the vectors at a list of offsets. The mask is as in `vector_loop`.
+    step(offsets, mask) emits the work on the vectors at a list of offsets. The mask is as in `vector_loop`.
     """
     begin = 0
     if vectors > 1:
@@ -197,7 +196,7 @@ def unrolled_loop(size, lanes, vectors, step):
             start = let(block * (vectors * lanes))
             step([start] + [let(start + k * lanes) for k in range(1, vectors)], None)
         begin = let(blocks * (vectors * lanes))
-        # Compute how many elements are left by `remainder`, which tells LLVM an upper limit; a subtraction would not.
+        # Compute the number of remaining elements by `remainder`, which gives LLVM an upper bound, not by subtraction.
         size = let(remainder(size, vectors * lanes))
     vector_loop(size, lanes, lambda offset, mask: step([let(begin + offset) if vectors > 1 else offset], mask))
 
@@ -228,8 +227,8 @@ class IntVariable(Accumulator):
 
 def settled(value):
     """Compute the int64 `value` once, and return a variable that holds it in a register."""
-    # `let` alone will not do: TVM inserts what it has bound wherever the variable is used. For addresses with
-    # selections and divisions, its simplifier then takes seconds, and on a GPU minutes.
+    # `let` alone is not enough: TVM substitutes the expression wherever the variable is used. For addresses with
+    # selections and divisions, its simplifier then takes seconds, or minutes on a GPU.
     return let(IntVariable(value).value)
 
 
@@ -271,7 +270,7 @@ class Instruction:
     atomic: bool
 
     def thread(self, axis, extent):
-        """Run the rest of the kernel on `extent` GPU threads or blocks along an axis; return the number of this one."""
+        """Run the rest of the kernel on `extent` GPU threads or blocks along an axis. Return the number of this one."""
         return let(T.Cast("int64", self.scope.enter_context(T.launch_thread(axis, extent))), "thread")
 
     def address(self, role, column):
@@ -281,15 +280,15 @@ class Instruction:
         return [self.address(role, column) for role in roles]
 
     def shared_address(self, role, column):
-        """Load an address from list number `role`. The index `column` counts from the instruction's first column.
+        """Load an address from list number `role`; `column` counts from the instruction's first column.
 
-        In contrast, `address` counts from the first column of this thread. But if all columns share one address, the
-        list may have it only at the instruction's first column, even if another thread works on that column.
+        Use this when all columns share one address, because the list may store it only for the instruction's first
+        column, which may belong to another thread. (`address` counts from this thread's first column.)
         """
         return let(self.index[self.base - self.columns_before + role * self.stride + column], "at")  # type: ignore
 
     def stretch(self, count, unit=1):
-        """Return where this thread's share of `count` rows begins and ends: whole `unit`s, but for the last one."""
+        """Return the range of this thread's share of `count` rows, in whole `unit`s except for the last."""
         units = let(quotient(count + int64(unit - 1), unit))
         first, end = (share_of(units, share) for share in (self.rows_before, int64(WHOLE) - self.rows_after))  # type: ignore
         return settled(T.min(first * int64(unit), count)), settled(T.min(end * int64(unit), count))

@@ -1,8 +1,8 @@
-"""Tuning parameters with which kernels are emitted: sizes of tiles and panels, unrolling, GPU threads. Needs no TVM.
+"""The tuning parameters of emitted kernels: tile and panel sizes, unrolling, GPU threads. Does not import TVM.
 
-They decide how fast a kernel is and in which order some sums are added up, but not what it computes. The defaults
-work everywhere; tuning records (`tuning_records.py`) have better values for kinds of machines. Here, a *family* is a
-group of kernels with the same tuning parameters. A *vector* is what one vector register of the CPU holds.
+They affect the speed of a kernel and the order in which it adds up some sums, but not its results otherwise. The
+defaults work everywhere. `tune/` searches for better values, and `tuning_records.py` stores them by kind of machine.
+Here, a *family* is a group of kernels with the same tuning parameters. A *vector* is the contents of a vector register.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any
 Tile = tuple[int, int]
 ON_STACK = 1 << 16  # the most floats that a panel may have, because it is on the stack
 SUMS = 48  # the most sums that a tile may have
-WIDE = 256  # how many elements of each x[j] the gradient of a matrix copies to contiguous memory at once
+WIDE = 256  # the gradient of a matrix copies this many elements of each x[j] to contiguous memory at a time
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """The base of tuning parameters: dataclasses, whose values are checked as the metadata of their fields says."""
+    """The base class of tuning parameters, which are dataclasses. The metadata of their fields checks the values."""
 
     def __post_init__(self):
         for one in fields(self):
@@ -70,15 +70,15 @@ class Product(Parameters):
     """Parameters of the matrix product y = W x; see `families.products`.
 
     Args:
-        tiles: sizes of tiles, blocks of results whose sums stay in registers: (columns of x, vectors of rows of W).
-            The widest tile, for many columns, comes first, and one for a single column last.
-        panel: how many columns of W are copied to contiguous memory at once; this copy is the panel.
+        tiles: sizes of tiles, blocks of results whose sums stay in registers: (columns of x, vectors of rows of W). The
+            widest tile, for many columns, comes first, and a tile for a single column comes last.
+        panel: this many columns of W are copied to contiguous memory at a time; this copy is the panel.
         many: panels are used if x has at least this many columns, and W has at least `far` rows.
         far: see `many`.
         large: panels are also used if W has at least this many floats and x has more columns than the widest tile. W is
             then read only once.
-        crowded: panels are also used if rows of W * columns of x are at least this many, and x has at least 20 columns,
-            where the columns of W are a multiple of 256 bytes apart. They crowd into few sets of the L1 cache then.
+        crowded: panels are also used if the columns of W are a multiple of 256 bytes apart, so that they compete for a
+            few sets of the L1 cache, if rows of W * columns of x is at least this, and if x has at least 20 columns.
     """
 
     tiles: tuple[Tile, ...] = _tiles((4, 3), (2, 4), (1, 8))
@@ -96,12 +96,12 @@ class ColumnGradient(Parameters):
     Args:
         tiles: sizes of tiles, blocks of results whose sums stay in registers: (columns of dy, columns of W). They are
             used without panels.
-        block: how many floats of W are worked on at once, so that they stay in the cache.
-        many: if dy has at least this many columns for every hundred rows of W, parts of W are transposed into panels,
-            and the kernel works as it does for y = W x. dy needs more columns for this if the number of columns of W is
-            not a multiple of a vector's length.
+        block: this many floats of W are worked on at a time, so that they stay in the cache.
+        many: if dy has at least about this many columns per hundred rows of W, parts of W are transposed into panels,
+            and the kernel works like y = W x. dy must have more columns if the number of columns of W is not a multiple
+            of a vector's length.
         tile: the size of a tile when panels are used: (columns of dy, vectors of columns of W).
-        panel: how many rows of W are transposed at once, a multiple of 16.
+        panel: this many rows of W are transposed at a time; a multiple of 16.
     """
 
     tiles: tuple[Tile, ...] = _tiles((3, 3), (2, 5), (1, 8))
@@ -122,10 +122,10 @@ class MatrixGradient(Parameters):
 
     Args:
         tile: the size of a tile, a block of dW whose sums stay in registers: (columns of W, vectors of rows).
-        few: if dy has at most this many columns, most of the time is spent on reading and writing dW. Then `few_tile`
-            is the size of a tile instead.
-        few_tile: see `few`. It is narrow and tall, so that dW is read in long runs of memory.
-        panel: how many columns of dy and x are copied to contiguous memory at once.
+        few: if dy has at most this many columns, `few_tile` is used instead of `tile`, because most of the time is
+            spent on reading and writing dW.
+        few_tile: see `few`. It is narrow and tall, so that dW is read in long contiguous runs.
+        panel: this many columns of dy and x are copied to contiguous memory at a time.
     """
 
     tile: Tile = _tile((4, 3))
@@ -136,14 +136,13 @@ class MatrixGradient(Parameters):
 
 @dataclass(frozen=True)
 class Columns(Parameters):
-    """Parameters of rules, kernels that apply formulas to columns of numbers; see `families.rules`.
+    """Parameters of rules, kernels that apply formulas to columns; see `families.rules`.
 
     Args:
-        vectors: how many vectors of a column are worked on at once.
-        chains: into how many partial sums a reduction is split, so that additions need not wait for each other; at most
-            `vectors`.
-        heaviest: if the formulas take more than about this many machine instructions, only one vector is worked on at
-            once.
+        vectors: the loop over a column is unrolled by this many vectors.
+        chains: the number of independent partial sums of a reduction, which hide the latency of additions. It is at
+            most `vectors`.
+        heaviest: loops are not unrolled if the formulas take more than about this many machine instructions.
     """
 
     vectors: int = _whole(1, 1, 8)
@@ -160,8 +159,8 @@ class Columns(Parameters):
 class Norm(Parameters):
     """Parameters of the kernel that computes the norm of gradients; see `families.norm`.
 
-    A column is cut into `stretches` parts, which are read at the same time: if memory is slow, two are faster than one.
-    From each part, `vectors` vectors are read at once, each with its own partial sum.
+    A column is divided into `stretches` parts, which are read in parallel; if memory is slow, two are faster than one.
+    The loop over each part is unrolled by `vectors` vectors, each with its own partial sum.
     """
 
     stretches: int = _whole(2, 1, 4)
@@ -170,7 +169,7 @@ class Norm(Parameters):
 
 @dataclass(frozen=True)
 class Update(Parameters):
-    """Parameters of the kernels of trainers, which work on `vectors` vectors of each tensor at once."""
+    """Parameters of the kernels of trainers, whose loops are unrolled by `vectors` vectors of each tensor."""
 
     vectors: int = _whole(2, 1, 8)
 
@@ -192,9 +191,9 @@ class Cuda(Parameters):
     """The tuning parameters of all kernels on a GPU.
 
     Args:
-        threads: how many threads a block has in kernels that reduce columns of numbers; a power of two.
-        block: how many threads a block has in kernels with one thread for each element.
-        tile: a block of threads computes tile x tile numbers of a matrix product.
+        threads: the number of threads per block in kernels that reduce columns; a power of two.
+        block: the number of threads per block in kernels with one thread per element.
+        tile: a block of threads computes tile x tile elements of a matrix product.
     """
 
     threads: int = _whole(128, 32, 1024)
@@ -213,7 +212,7 @@ _chosen: dict[type, ContextVar[Any]] = {kind: ContextVar(kind.__name__, default=
 
 
 def registers(lanes: int) -> int:
-    """Return the least number of vector registers of a CPU whose vector registers hold `lanes` floats each."""
+    """Return the least number of vector registers of CPUs whose vector registers hold `lanes` floats each."""
     return 32 if lanes == 16 else 16
 
 
@@ -249,13 +248,13 @@ def holding(variable: ContextVar[Any], value: Any) -> Iterator[None]:
 
 
 def using(parameters: Cpu | Cuda) -> AbstractContextManager[None]:
-    """Use these parameters for all kernels that are emitted within a `with` block, instead of the defaults."""
+    """Use these parameters instead of the defaults for all kernels that are emitted within a `with` block."""
     return holding(_chosen[type(parameters)], parameters)
 
 
 def from_json(name: Any, values: object) -> Parameters:
-    """Return the parameters of family `name` that were read from JSON. Raise ValueError if one is out of range."""
-    if name not in tuple(FAMILIES):  # it may be anything
+    """Return the parameters of family `name`, given `values` from JSON. Raise ValueError if they are invalid."""
+    if name not in tuple(FAMILIES):  # not `in FAMILIES`, because `name` may be unhashable
         raise ValueError(f"there is no family {name!r}: they are {', '.join(FAMILIES)}")
     if not isinstance(values, dict):
         raise ValueError(f"the parameters of {name} are {values!r}, not an object")

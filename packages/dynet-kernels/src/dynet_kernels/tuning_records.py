@@ -1,9 +1,9 @@
 """Tuning records: JSON files with the kernel parameters that are fastest on a kind of machine. Needs no TVM.
 
-The directory `shipped_records` has the records of this package. `python -m dynet_kernels.tune` writes the user's own to
-the cache directory; on the CPU that was measured, they take precedence. A machine without records uses those of the
-most similar kind. A file that cannot be read is skipped with a warning: kernels may be slower without it, but not
-wrong. With DYNET_RECORDS=off, all records are ignored; if it names a directory, only those there are used.
+The directory `shipped_records` has this package's records. `python -m dynet_kernels.tune` writes the user's records to
+the cache directory, and they take precedence on the CPU that was measured. A machine without records uses the records
+of the most similar kind. A file that cannot be read is skipped with a warning: without it, kernels may be slower, but
+not wrong. DYNET_RECORDS=off ignores all records; if it names a directory, only the records there are used.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from .target import CpuTarget
 
 SHIPPED = shipped_code.PACKAGE / "shipped_records"
 TUNED = "tuned.json"  # the file of the user's own records, in the cache directory
-LARGEST = 1 << 20  # a file of records with more bytes is refused
-# For each kind of CPU: how many float32s a vector register holds, and how many vector registers there are.
+LARGEST = 1 << 20  # files with more bytes than this are refused
+# For each kind of CPU: the number of float32s in a vector register, and the number of vector registers.
 KINDS = {"avx512": (16, 32), "avx2": (8, 16), "sse": (4, 16), "neon": (4, 32)}
 
 
@@ -37,14 +37,13 @@ class Record:
 
     Args:
         family: a key of `tuning.FAMILIES`.
-        target: the kind of machine: a CPU `avx512`, `avx2`, `sse` or `neon`, or a GPU's compute capability as in
-            `sm_90`.
+        target: the kind of CPU (`avx512`, `avx2`, `sse` or `neon`), or a GPU's compute capability, such as `sm_90`.
         parameters: the parameters of the family.
         cpu: `CpuTarget.identity` of the only CPU that the record is for. Empty: it is for all CPUs of the kind.
-        figure: the speedup over the default parameters, by the shape of operands that was timed. May be empty.
+        figure: the speedup over the default parameters, by the shapes that were timed. It may be empty.
         measured: how the speeds were measured, or `not measured`.
         versions: the versions of the packages that compiled the kernels, by package.
-        date: the day of the measurement, as in `2025-01-31`.
+        date: the day of the measurement, such as `2025-01-31`.
     """
 
     family: str
@@ -71,7 +70,7 @@ class Record:
 
 
 def kind_of(target: CpuTarget | str) -> str:
-    """Return the kind of a machine, as records name it: a key of KINDS, or a GPU's compute capability, the argument."""
+    """Return the kind of a machine in records: a key of KINDS, or a GPU's compute capability, which is `target`."""
     if isinstance(target, str):
         return target
     if target.machine.startswith(("aarch64", "arm")):
@@ -80,7 +79,7 @@ def kind_of(target: CpuTarget | str) -> str:
 
 
 def read(path: Path) -> list[Record]:
-    """Read the records of one file. If it is malformed, raise a ValueError; if it cannot be read, an OSError."""
+    """Read the records of a file. Raise a ValueError if it is malformed, or an OSError if it cannot be read."""
     if isinstance(path, Path):  # not a file in an archive
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # reading a pipe could wait forever
@@ -107,7 +106,7 @@ def _record(index: int, entry: object) -> Record:
 
 
 def write(path: Path, records: Iterable[Record]) -> None:
-    """Write records to a file, whole or not at all. From then on, `for_cpu` and `for_cuda` read the new ones."""
+    """Write records to a file, atomically. Afterwards, `for_cpu` and `for_cuda` read the new records."""
     lines = ",\n".join(_flat(asdict(record)) for record in records)
     seal.write(path, f"[\n{lines}\n]\n".encode())
     _found.cache_clear()
@@ -118,7 +117,7 @@ def _flat(entry: dict) -> str:
 
 
 def merged(old: Iterable[Record], new: Iterable[Record]) -> list[Record]:
-    """Return all old and new records, except old ones with the same family, kind of machine and CPU as a new one."""
+    """Return all records, except old records with the same family, kind of machine and CPU as a new record."""
     chosen = {(record.target, record.cpu, record.family): record for record in (*old, *new)}
     return list(chosen.values())
 
@@ -128,7 +127,7 @@ def user_file() -> Path:
 
 
 def _readable(path: Path) -> list[Record]:
-    """Return the records of a file: an empty list if it does not exist, or, after a warning, if it cannot be read."""
+    """Return a file's records, or an empty list if it does not exist or (with a warning) cannot be read."""
     try:
         return read(path)
     except FileNotFoundError:
@@ -140,9 +139,9 @@ def _readable(path: Path) -> list[Record]:
 
 
 def known(setting: str) -> dict[str, list[Record]]:
-    """Return the records by file, in order of precedence: the user's own, then those of this package.
+    """Return the records by file, in order of precedence: the user's records, then this package's.
 
-    `setting` is the value of DYNET_RECORDS. If it is wrong, raise a ValueError.
+    `setting` is the value of DYNET_RECORDS. If it is invalid, raise a ValueError.
     """
     if setting == "off":
         return {}
@@ -155,13 +154,13 @@ def known(setting: str) -> dict[str, list[Record]]:
 
 
 def nearest(family: str, target: CpuTarget | str, lists: Iterable[Iterable[Record]]) -> Record | None:
-    """Return the record of a family for a machine: one for exactly this CPU, else one for the most similar kind.
+    """Return a family's record for exactly this CPU or else for the most similar kind, or None if it has no record.
 
-    If several records fit equally well, return the first. None if the family has no record.
+    If several records fit equally well, return the first.
 
     Args:
         family: a key of `tuning.FAMILIES`.
-        target: a CPU, or the compute capability of a GPU as in `sm_90`.
+        target: a CPU, or the compute capability of a GPU, such as `sm_90`.
         lists: lists of records, in order of precedence.
     """
     candidates = [record for records in lists for record in records if record.family == family]
@@ -173,8 +172,8 @@ def nearest(family: str, target: CpuTarget | str, lists: Iterable[Iterable[Recor
 def _distance(record: Record, target: CpuTarget | str) -> tuple[float, ...]:
     """Return how much a record's kind of machine differs from `target`. A smaller tuple is more similar.
 
-    CPUs are compared by the number of vector registers, then by the floats in a register, GPUs by compute capability.
-    If two differ equally, the lower capability counts as more similar.
+    CPUs are compared by the number of vector registers, then by the floats per register. GPUs are compared by compute
+    capability; if two differ equally, the lower capability is more similar.
     """
     if isinstance(target, str):
         mine, other = int(target.removeprefix("sm_")), int(record.target.removeprefix("sm_"))
@@ -191,9 +190,9 @@ def defaults(target: CpuTarget | str) -> dict[str, tuning.Parameters]:
 
 
 def found(target: CpuTarget | str) -> dict[str, tuple[str, Record]]:
-    """Return for each family the path of a file, and the record in it that is used on a machine, as in `nearest`.
+    """Return, for each family, the path of a file and the record in it that `nearest` chooses for a machine.
 
-    Where there is no record, it is one of the default parameters, with the path of `tuning.py`.
+    A family without a record has a record of the default parameters, with the path of `tuning.py`.
     """
     return _found(target, os.environ.get("DYNET_RECORDS", ""))
 
@@ -215,10 +214,10 @@ def for_cpu(target: CpuTarget) -> tuning.Cpu:
 
 
 def for_cuda(capability: str) -> tuning.Cuda:
-    """Return the kernel parameters for a GPU, given its compute capability as in `sm_90`, by `found`."""
+    """Return the kernel parameters for a GPU, given its compute capability, such as `sm_90`, by `found`."""
     return found(capability)["cuda"][1].parameters  # type: ignore[return-value]
 
 
 def are_tuned_for(target: CpuTarget) -> bool:
-    """Return whether there are records that were measured on exactly the CPU `target`, and are for it alone."""
+    """Return whether there are records that are only for exactly the CPU `target`."""
     return any(record.cpu == target.identity for _, record in found(target).values())

@@ -1,8 +1,8 @@
-"""Arithmetic and elementary functions of float32 vectors, emitted as TIR. TVM's own ones call the C library.
+"""Arithmetic and elementary functions of float32 vectors, emitted as TIR. (TVM's own functions call the C library.)
 
 A vector is a TIR expression with as many lanes as a vector register: 16 with AVX-512, one on a GPU, where each thread
-has its own element. In operations of a vector and a number of Python, each lane gets the number. The coefficients of
-`exp` and `log` are those of the Cephes library (S. Moshier); other polynomials are minimax fits in relative error.
+has its own element. Python numbers are broadcast to all lanes. The coefficients of `exp` and `log` are from the Cephes
+library (S. Moshier); other polynomials are minimax fits of the relative error.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from .formula import LARGEST, SMALLEST
 from .tir import Accumulator, let, vector_type, wide
 from .tvm_modules import T, tirx
 
-AVX512 = 16  # float32s in a vector register of AVX-512; no other target has as many
+AVX512 = 16  # the lanes of an AVX-512 vector; no other target has this many
 SIGN = -(1 << 31)  # the sign bit, in an int32
 
 
 def lanes_of(x):
-    return (x.asobject() if hasattr(x, "asobject") else x).ty.dtype.lanes  # `a == b` is only convertible to an object
+    return (x.asobject() if hasattr(x, "asobject") else x).ty.dtype.lanes  # `a == b` must be converted to an object
 
 
 def number(value, like, dtype="float32"):
-    """Return a number of Python in each lane of a vector; return what is a vector already."""
+    """Broadcast a Python number to the lanes of the vector `like`. Return any other value as it is."""
     return wide(tirx.const(value, dtype), lanes_of(like)) if isinstance(value, float | int) else value
 
 
@@ -36,12 +36,12 @@ def cast(dtype, x):
 
 
 def register(value, dtype="float32"):
-    """Store `value` and load it: TVM's simplifier takes minutes for long trees, but does not look behind a load."""
+    """Store `value` and load it: TVM's simplifier takes minutes for long trees, but does not look through a load."""
     return let(Accumulator(lanes_of(value), value, dtype).value)
 
 
 def select(condition, x, y):
-    """Return x where the condition holds, else y. All are in registers, so that nested selections compile fast."""
+    """Return x where the condition is true, else y. All are in registers, so that nested selections compile fast."""
     x, y = (register(number(one, condition)) for one in (x, y))
     return register(T.Select(condition, x, y))
 
@@ -63,12 +63,12 @@ def from_bits(bits):
 
 
 def sign_bit(x):
-    """Return the bits of x with all but the sign bit cleared, as an int32."""
+    """Return the sign bit of x in an int32, whose other bits are 0."""
     return T.bitwise_and(bits_of(x), SIGN)
 
 
 def with_sign(magnitude, x):
-    """Return `magnitude` with the sign of x, even if x is -0. It must be positive or have the sign of x."""
+    """Return `magnitude` with the sign of x, even if x is -0. `magnitude` must be positive or have the sign of x."""
     return register(from_bits(T.bitwise_or(bits_of(magnitude), sign_bit(x))))
 
 
@@ -77,7 +77,7 @@ less, less_equal, equal = operator.lt, operator.le, operator.eq
 
 
 def divide(x, y):
-    """Return x / y. TVM's simplifier refuses a division by a 0 that it finds, but does not look into a register."""
+    """Return x / y. TVM's simplifier refuses a division by 0 if it finds one, but does not look into a register."""
     return x / register(y)
 
 
@@ -91,14 +91,14 @@ def where(condition, x, y):
 
 
 def minimum(x, y):
-    """Return the smaller one, or NaN if either is NaN."""
+    """Return the smaller value, or NaN if either is NaN."""
     if lanes_of(x) == 1:
         return let(T.Select(T.isnan(x), x, let(T.Select(x < y, x, y))))
     return _both(T.min(x, y), T.min(y, x))
 
 
 def maximum(x, y):
-    """Return the larger one, or NaN if either is NaN."""
+    """Return the larger value, or NaN if either is NaN."""
     if lanes_of(x) == 1:
         return let(T.Select(T.isnan(x), x, let(T.Select(y < x, x, y))))
     return _both(T.max(x, y), T.max(y, x))
@@ -106,8 +106,8 @@ def maximum(x, y):
 
 def _both(one, other):
     """Merge min(x, y) with min(y, x), or two max, so that NaN in either makes the result NaN."""
-    # Where either is NaN, T.min and T.max return the second one. The bitwise or keeps a NaN. For nested selections
-    # instead, TVM's simplifier takes minutes.
+    # If either argument is NaN, T.min and T.max return the second. The bitwise or keeps a NaN. With nested selections
+    # instead, TVM's simplifier would take minutes.
     union = T.bitwise_or(bits_of(one), bits_of(other))
     return let(from_bits(union))
 
@@ -122,8 +122,7 @@ def sqrt(x):
 
 def over_root(x, y, c):
     """Return x / (sqrt(y) + c)."""
-    # AVX-512 has fast approximations of 1 / sqrt(y) and 1 / y. Each is improved by a step of Newton's method. Together
-    # this takes 6 cycles instead of 40.
+    # Improve AVX-512's fast approximations of 1 / sqrt(y) and 1 / y by a step of Newton's method: 6 cycles, not 40.
     if lanes_of(x) != AVX512:
         return x / (T.sqrt(y) + c)
     y = register(y)
@@ -133,7 +132,7 @@ def over_root(x, y, c):
     lacks = fma(-root, guess * 0.5, 0.5)
     root = register(fma(root, lacks, root))
     divisor = register(select(y == 0.0, 0.0, root) + c)
-    divisor = register(T.max(SMALLEST, divisor))  # of less, the guess would be infinite
+    divisor = register(T.max(SMALLEST, divisor))  # for a smaller divisor, the guess would be infinite
     guess = register(_guessed("rcp14", divisor))
     inverse = register(fma(guess, fma(-divisor, guess, 1.0), guess))
     return x * select(y > LARGEST, 0.0, inverse)
@@ -153,7 +152,7 @@ def ceil(x):
 
 
 def round(x):  # noqa: A001
-    """Return the whole number nearest to x, halves away from zero."""
+    """Round x to the nearest whole number, halves away from zero."""
     size = register(absolute(x))
     whole = register(T.floor(size))
     up = let(chosen(size - whole < 0.5, 0.0, 1.0))
@@ -161,12 +160,12 @@ def round(x):  # noqa: A001
 
 
 def fma(a, b, c):
-    """Return a * b + c in one operation. TIR has none for CUDA, but nvcc forms it."""
+    """Return a * b + c in one operation. TIR has no such operation for CUDA, but nvcc forms it."""
     return T.fma(a, number(b, a), number(c, a)) if lanes_of(a) > 1 else a * b + c
 
 
 def polynomial(x, coefficients):
-    """Evaluate a polynomial by Horner's rule. The coefficient of the highest power comes first."""
+    """Evaluate a polynomial by Horner's method. The coefficient of the highest power comes first."""
     value = number(coefficients[0], x)
     for coefficient in coefficients[1:]:
         value = let(fma(value, x, coefficient))
@@ -175,8 +174,8 @@ def polynomial(x, coefficients):
 
 def clamp(x, low, high):
     """Limit x to the range [low, high]; NaN stays NaN."""
-    # On a CPU, T.min and T.max return their second argument if either is NaN, so x comes second. On a GPU they return
-    # the one that is not NaN, so NaN is selected afterwards.
+    # On a CPU, T.min and T.max return their second argument if either is NaN, so x comes second. On a GPU, they return
+    # the argument that is not NaN, so NaN is selected afterwards.
     inside = T.max(low, T.min(high, x))
     return inside if lanes_of(x) > 1 else T.Select(T.isnan(x), x, inside)
 
@@ -186,14 +185,14 @@ def power_of_two(n):
 
 
 def scaled(value, whole):
-    """Return value * 2^whole, even if denormal or infinite; `whole` is a whole number, as a float32."""
+    """Return value * 2^whole, even if it is denormal or infinite. `whole` is a whole number, as a float32."""
     if lanes_of(value) == AVX512:
         everywhere, as_usual = tirx.const(-1, "int16"), tirx.const(4, "int32")
         name = "llvm.x86.avx512.mask.scalef.ps.512"
         return T.call_llvm_pure_intrin("float32x16", name, value, whole, value, everywhere, as_usual)
     exponent = let(cast("int32", whole))
     half = let(T.shift_right(exponent, 1))
-    # In two steps, because 2^whole itself may be too large or too small for a float32.
+    # Multiply in two steps, because 2^whole itself may be too large or too small for a float32.
     return value * power_of_two(half) * power_of_two(exponent - half)
 
 
@@ -234,14 +233,14 @@ def log(x):
 
 
 def horizontal(combine, x):
-    """Combine all lanes of the vector x into one number, by combining its two halves again and again."""
+    """Combine all lanes of the vector x into one value, by combining its two halves repeatedly."""
     lanes = lanes_of(x)
     while lanes > 1:
         lanes //= 2
         low = [tirx.const(k, "int32") for k in range(lanes)]
         high = [tirx.const(k + lanes, "int32") for k in range(lanes)]
         halves = combine(let(tirx.Shuffle([x], low)), let(tirx.Shuffle([x], high)))
-        x = let(Accumulator(lanes, halves).value)  # stored and loaded, so that TVM's simplifier sees no long expression
+        x = let(Accumulator(lanes, halves).value)  # store and load it, so that TVM's simplifier sees no long expression
     return x
 
 
@@ -255,7 +254,7 @@ def horizontal_sums(vectors) -> dict:
     lanes, share = lanes_of(vectors[0]), lanes_of(vectors[0])
     if len(vectors) not in (2, 4, 8) or len(vectors) > lanes:
         return {index: horizontal(add, vector) for index, vector in enumerate(vectors)}
-    # Make one vector of every two: half of its lanes are for the sums of the first, half for those of the second.
+    # Combine each pair of vectors into one: half of its lanes are for sums of the first vector, half for the second.
     while len(vectors) > 1:
         share //= 2
         vectors = [_folded(pair, share, 2 * lanes) for pair in zip(vectors[::2], vectors[1::2])]
@@ -267,17 +266,17 @@ def horizontal_sums(vectors) -> dict:
 
 
 def _folded(vectors, share, lanes):
-    """Add groups 1, 3, ... of `share` lanes to groups 0, 2, ...; two vectors count as one of `lanes` lanes."""
+    """Add groups 1, 3, ... of `share` lanes to groups 0, 2, ...; two vectors count as one vector of `lanes` lanes."""
     first = [start + k for start in range(0, lanes, 2 * share) for k in range(share)]
     halves = [tirx.Shuffle(list(vectors), [tirx.const(k + move, "int32") for k in first]) for move in (0, share)]
     return let(let(halves[0]) + let(halves[1]))
 
 
 def transposed(vectors):
-    """Transpose n vectors of n lanes: vector k of the result has lane k of each."""
+    """Transpose n vectors of n lanes: vector k of the result has lane k of each vector."""
     vectors, lanes = list(vectors), lanes_of(vectors[0]) if len(vectors) > 1 else 1
     move = lanes // 2
-    while move:  # exchange the squares of move x move numbers on both sides of the diagonal
+    while move:  # exchange the squares of move x move elements on both sides of the diagonal
         for first in [index for index in range(lanes) if not index & move]:
             pair = [vectors[first], vectors[first + move]]
             upper = [lanes + k - move if k & move else k for k in range(lanes)]
@@ -291,7 +290,7 @@ def transposed(vectors):
 # Exponentials and logarithms that stay precise near 0, powers, the logistic function and erf
 
 LOG2_E = 1.44269504088896341
-# log(2) is the sum of these. The first has only 9 bits, so float32 holds its product with each n of `halved` exactly.
+# log(2) is the sum of these. The first has only 9 bits, so its product with each n of `halved` is exact in float32.
 LOG_2_PARTS = (0.693359375, -2.12194440e-4)
 
 
@@ -314,7 +313,7 @@ def expm1(x):
 
 
 def log1p(x):
-    """Return log(1 + x), precise near 0: log(s) + e / s, where s is 1 + x in float32, and e the rounding error."""
+    """Return log(1 + x), precise near 0, as log(s) + e / s, where s is 1 + x in float32, and e its rounding error."""
     above = register(1.0 + x)
     lost = register(x - register(above - 1.0))
     lost = select(x < 1e9, lost, 0.0)
@@ -323,7 +322,7 @@ def log1p(x):
 
 
 def logistic(x):
-    """Return 1 / (1 + exp(-x)), from exp(-|x|), so nothing overflows and small results are precise."""
+    """Return 1 / (1 + exp(-x)), using exp(-|x|), so that nothing overflows and small results are precise."""
     e = register(exp(register(negative_size(x))))
     return register(select(x < 0.0, e, 1.0) / (1.0 + e))
 
@@ -334,8 +333,8 @@ def negative_size(x):
 
 
 def erf(x):
-    """Return erf(x): an odd polynomial for |x| < 0.9; for larger |x|, |erf(x)| is 1 - exp(a polynomial of |x|)."""
-    # This rounds to 1 from |x| = 4 on.
+    """Return erf(x): an odd polynomial for |x| < 0.9; for larger |x|, |erf(x)| is 1 - exp(a polynomial in |x|)."""
+    # For |x| >= 4, this rounds to 1.
     size = register(clamp(absolute(x), 0.0, 4.0))
     square = register(size * size)
     near = polynomial(
@@ -354,8 +353,8 @@ def erf(x):
 def power(x, y):
     """Return x to the power of y, as 2 to the power of y * log2(|x|).
 
-    This exponent is a float64, because it needs more digits than a float32 has. Special cases are as in C: 1 to any
-    power is 1, and so is anything to the power of 0; a negative number to a power that is not whole is NaN.
+    The exponent is a float64, because it needs more digits than a float32 has. Special cases are as in C: 1 to any
+    power, and anything to the power of 0, is 1; a negative number to a fractional power is NaN.
     """
     size = register(absolute(x))
     exact = let(cast("float64", y) * _log2(size))
@@ -384,7 +383,7 @@ def power(x, y):
 
 
 def _of_limits(value, x, size, y):
-    """Correct `value`, |x| to the power of y, where it is meaningless: |x| is 0, 1 or infinite, or x or y is NaN."""
+    """Correct `value`, |x| to the power of y, if it is meaningless: |x| is 0, 1 or infinite, or x or y is NaN."""
     value = select(size == 0.0, select(y > 0.0, 0.0, math.inf), value)
     value = select(size == math.inf, select(y > 0.0, math.inf, 0.0), value)
     value = select(size == 1.0, 1.0, value)
@@ -398,7 +397,7 @@ def _log2(x):
     scaled = register(T.Select(tiny, x * 8388608.0, x))  # denormals are multiplied by 2^23
     lift = register(chosen(tiny, 23.0, 0.0))
     bits = let(bits_of(scaled))
-    # Split into exponent and mantissa so that the mantissa is in [sqrt(1/2), sqrt(2)), close to 1.
+    # Split x into exponent and mantissa so that the mantissa is in [sqrt(1/2), sqrt(2)), close to 1.
     shifted = let(bits - 0x3F3504F3)
     exponent = let(T.shift_right(shifted, 23))
     mantissa = register(from_bits(bits - T.shift_left(exponent, 23)))
@@ -420,7 +419,7 @@ LARGE = 1e8  # for x above this, x + 1 and x are the same float32
 
 
 def tanh(x):
-    """Return tanh(x): a rational function for |x| up to 9.01, beyond which the nearest float32 is 1 or -1."""
+    """Return tanh(x): a rational function for |x| <= 9.01, beyond which the nearest float32 is 1 or -1."""
     near = let(clamp(x, -9.02, 9.02))
     square = let(near * near)
     above = polynomial(square, (1.3319102640e-8, 2.0583506977e-5, 3.4940363143e-3, 1.3379719685e-1, 1.0))
@@ -466,8 +465,8 @@ def acosh(x):
 
 
 def _log1p_unless_large(x, above):
-    """Return log1p(above), or log(2 x) where x > LARGE: asinh or acosh, up to rounding."""
-    # `above` contains x * x, and is computed from x limited to LARGE, so that it does not overflow.
+    """Return log1p(above), or log(2 x) if x > LARGE: asinh or acosh, up to rounding."""
+    # `above` contains x * x. It is computed from x limited to LARGE, so that it does not overflow.
     value = register(log1p(select(x > LARGE, x, above)))
     return register(value + select(x > LARGE, LOG_2, 0.0))
 
@@ -485,7 +484,7 @@ ROOT = (4.6163213253e-1, 1.2438149843e-8)
 
 
 def _split(x):
-    """Return z, which is 1 - x if x < 0, else x; and the fractional part of |x|, on which the reflection depends."""
+    """Return 1 - x if x < 0, else x; and the fractional part of |x|, on which the reflection depends."""
     size = register(absolute(x))
     argument = select(x < 0.0, 1.0 - x, x)
     return argument, register(size - T.floor(size))
@@ -493,14 +492,14 @@ def _split(x):
 
 def _near(z, numerator, denominator):
     """Return t and a rational function of t, for 0 <= z < 3: t is z - 1 if z >= 1."""
-    # For z < 1, t is z: the function is computed at z + 1, and a recurrence leads to z.
+    # For z < 1, t is z: the function is computed at z + 1, and a recurrence gives its value at z.
     t = select(z < 1.0, z, z - 1.0)
     return t, register(polynomial(t, numerator) / polynomial(t, denominator))
 
 
 def lgamma(x):
-    """Return log |gamma(x)|: a rational function times (x - 1) (x - 2) on [1, 3), and Stirling's series from 3 on."""
-    # On [0, 1) it is lgamma(x + 1) - log(x), and below 0 it follows from lgamma(1 - x) by reflection.
+    """Return log |gamma(x)|: a rational function times (x - 1) (x - 2) on [1, 3), Stirling's series for x >= 3."""
+    # On [0, 1), it is lgamma(x + 1) - log(x). Below 0, it follows from lgamma(1 - x) by reflection.
     z, part = _split(x)
     logarithm = register(log(z))
     t, quotient = _near(
@@ -521,16 +520,13 @@ def lgamma(x):
         (-2.2352240639e-3, 2.6116205326e-2, -1.9074762268e-1, 8.1174217077e-1, -1.6449340611, 1.0),
     )
     reflected = register(0.0 - log(register(to_whole * sine)) - value)
-    # All float32s from -2^23 downwards are whole numbers, where the gamma function has poles.
+    # All float32s <= -2^23 are whole numbers, where the gamma function has poles.
     reflected = select(x <= -8388608.0, math.inf, reflected)
     return select(x < 0.0, reflected, value)
 
 
 def digamma(x):
-    """Return the derivative of `lgamma`, by the same ranges of x.
-
-    It is precise near its root, because x minus the root is a factor.
-    """
+    """Return the derivative of `lgamma`, on the same ranges. A factor x - root makes it precise near the root."""
     z, part = _split(x)
     t, quotient = _near(
         z,
@@ -544,8 +540,8 @@ def digamma(x):
     series = polynomial(square, (3.2323224409e-3, -8.2863811678e-3, 8.3332408829e-2))
     far = register(log(z) - 0.5 * inverse - square * series)
     value = select(z < 3.0, near, far)
-    # Below 0: digamma(1 - x) + pi * cot(pi * r), where r is |x| minus the nearest whole number. `rest` is a polynomial
-    # with which pi * cot(pi * r) = 1 / r - r * rest.
+    # Below 0: digamma(1 - x) + pi * cot(pi * r), where r is |x| minus the nearest whole number. The polynomial `rest`
+    # satisfies pi * cot(pi * r) = 1 / r - r * rest.
     r = select(part > 0.5, part - 1.0, part)
     rest = polynomial(
         register(r * r),
@@ -556,24 +552,24 @@ def digamma(x):
     return select(x < 0.0, reflected, value)
 
 
-# Trigonometric functions and their inverses. Angles are reduced by pi/2 in float64, precisely up to LIMIT. Larger
-# float32s are further apart than a whole turn, so they count as 0.
+# Trigonometric functions and their inverses. Angles are reduced by multiples of pi/2 in float64, precisely up to LIMIT.
+# Larger float32s are further apart than a full turn, so they are treated as 0.
 
 HALF_PI = 1.57079632679489662
-# pi/2 is the sum of these. The first two have 25 bits: float64 holds their products with whole numbers exactly.
+# pi/2 is the sum of these. The first two have 25 bits, so their products with whole numbers are exact in float64.
 HALF_PI_PARTS = (1.5707963109016418, 1.5893254712295857e-08, 6.123233995736766e-17)
 LIMIT = 2.0**27
 
 
 def _quadrant(x):
-    """Return the int32 n for which n pi/2 is nearest to the angle x, and sine and cosine of x - n pi/2."""
+    """Return the int32 n for which n pi/2 is nearest to the angle x, and the sine and cosine of x - n pi/2."""
     inside = select(absolute(x) <= LIMIT, x, 0.0)
     exact = let(cast("float64", inside))
     turns = let(T.floor(exact * (1 / HALF_PI) + 0.5))
     for part in HALF_PI_PARTS:
         exact = register(exact - turns * part, "float64")
     rest = register(cast("float32", exact))
-    # Sine and cosine of infinity and NaN are NaN. This must be set here, because `inside` is 0 for them.
+    # The sine and cosine of infinity and NaN are NaN. This must be set here, because `inside` is 0 for them.
     rest = select(absolute(x) < math.inf, rest, math.nan)
     square = register(rest * rest)
     sine = polynomial(square, (-1.9516654721e-4, 8.3321735332e-3, -1.6666654873e-1))
@@ -588,7 +584,7 @@ def _odd(quarter):
 
 
 def _turned(value, quarter):
-    """Return `value`, negated in the second half of a turn: where `quarter` modulo 4 is 2 or 3."""
+    """Return `value`, negated in the second half of a turn, where `quarter` modulo 4 is 2 or 3."""
     bit = T.shift_left(T.bitwise_and(quarter, 2), 30)
     return register(from_bits(T.bitwise_xor(bits_of(value), bit)))
 
@@ -619,7 +615,7 @@ def _arc(t, square):
 
 
 def _of_half_angle(size):
-    """Return asin(size) where size <= 1/2, else acos(size) / 2 = asin(sqrt((1 - size) / 2))."""
+    """Return asin(size) if size <= 1/2, else acos(size) / 2 = asin(sqrt((1 - size) / 2))."""
     square = select(size > 0.5, (1.0 - size) * 0.5, size * size)
     return _arc(select(size > 0.5, sqrt(square), size), square)
 
@@ -652,9 +648,9 @@ def atan(x):
     return with_sign(select(size > 1.0, HALF_PI - arc, arc), x)
 
 
-# Pseudo-random numbers, each of which is a hash of two keys and the position of an element. Such a generator has no
-# state: numbers can be drawn in any order, on any thread, and again with the same result. Keys are float32s whose bits
-# are hashed, so any numbers will do. Positions are int32s.
+# Pseudorandom numbers, each of which is a hash of two keys and the position of an element. This generator has no state:
+# numbers can be drawn in any order, on any thread, and repeatedly with the same result. Keys are arbitrary float32s,
+# whose bits are hashed. Positions are int32s.
 
 GOLDEN = 0x9E3779B9
 
@@ -664,12 +660,12 @@ def _const(value, like):
 
 
 def _low(h):
-    """Return the lower 32 bits of uint64s. TVM assumes that unsigned integers never overflow, so 64 bits are used."""
+    """Return the lower 32 bits of uint64s. (64 bits are used because TVM assumes that unsigned ints never overflow.)"""
     return register(T.bitwise_and(h, _const(0xFFFFFFFF, h)), "uint64")
 
 
 def _mixed(h):
-    """Return a 32-bit hash of 32 bits, each of which depends on every bit of h."""
+    """Return a 32-bit hash of the 32 bits of h. Each of its bits depends on every bit of h."""
     h = _low(T.bitwise_xor(h, T.shift_right(h, _const(16, h))) * _const(0x85EBCA6B, h))
     h = _low(T.bitwise_xor(h, T.shift_right(h, _const(13, h))) * _const(0xC2B2AE35, h))
     return register(T.bitwise_xor(h, T.shift_right(h, _const(16, h))), "uint64")
@@ -686,18 +682,18 @@ def _hash(key, other, position):
 
 
 def _unit(h):
-    """Return a float32 in [0, 1) made of the upper 24 of the 32 bits in h."""
+    """Return a float32 in [0, 1) made from the upper 24 of the 32 bits in h."""
     top = cast("int32", T.shift_right(h, _const(8, h)))
     return let(cast("float32", top) * 2.0**-24)
 
 
 def uniform(key, other, position):
-    """Return a number of the uniform distribution on [0, 1)."""
+    """Draw from the uniform distribution on [0, 1)."""
     return _unit(_hash(key, other, position))
 
 
 def normal(key, other, position):
-    """Return a number of the standard normal distribution, by the method of Box and Muller."""
+    """Draw from the standard normal distribution, by the Box-Muller transform."""
     h = _hash(key, other, position)
     u = register(_unit(h))
     u = select(u > 0.0, u, 2.0**-25)

@@ -1,1 +1,1 @@
-"""Compiled code on disk: the user's cache, what a wheel ships, and the sources on which their keys depend."""
+"""Compiled code on disk: the user's cache, the files in a wheel, and the digest of sources in their keys."""

@@ -1,6 +1,6 @@
-"""Stores files whole or not at all; those of machine code with a SHA-256 digest of their key and contents.
+"""Writes files atomically. Files of machine code have a SHA-256 digest of their key and contents.
 
-This file imports nothing of the package, because the build of a wheel runs it by itself.
+This file imports nothing from the package, because the build of a wheel runs it alone.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ _DIGEST_SIZE = hashlib.sha256().digest_size
 
 
 def sealed(key: str, content: bytes) -> bytes:
-    """Return what a file holds in which `content` is stored under `key`."""
+    """Return the bytes of a file that stores `content` under `key`."""
     return content + _digest(key, content)
 
 
 def unsealed(key: str, stored: bytes) -> bytes | None:
-    """Return the content of a file that was stored under `key`; None if it is damaged or belongs to another key."""
+    """Return the content of a file that was stored under `key`, or None if it is damaged or belongs to another key."""
     content = stored[:-_DIGEST_SIZE]
     return content if stored[-_DIGEST_SIZE:] == _digest(key, content) else None
 
@@ -31,7 +31,7 @@ def _digest(key: str, content: bytes) -> bytes:
 
 
 def write(path: Path, content: bytes, mode: int = 0o666) -> None:
-    """Write a new file and rename it to `path`. If this fails, the file at `path` stays. `mode` is as in `os.open`."""
+    """Write a new file and rename it to `path`. If this fails, `path` is unchanged. `mode` is as in `os.open`."""
     unfinished = path.with_name(f"{path.stem}.{secrets.token_hex(4)}.new")
     try:
         with open(unfinished, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:

@@ -1,8 +1,8 @@
-"""Machine code for general kinds of CPU that is shipped in a wheel, in files like those of the cache.
+"""Machine code for general kinds of CPU that is shipped in a wheel, in the same format as the cache.
 
-Their keys depend on source files, but not on the version of the compiler, because a wheel works with any version that
-is installed. A *frozen* program, whose modules are in an archive, has no source files. So `index.json` leads from the
-keys of parts without sources to the keys of the shipped files.
+The keys depend on source files, but not on the compiler's version, because a wheel works with any installed version. A
+*frozen* program, whose modules are in an archive, has no source files. So `index.json` maps keys that leave out the
+sources to the keys of the shipped files.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ INDEX = "index.json"
 
 @functools.cache
 def index() -> dict[str, str]:
-    """Return the index if this is a frozen program, else {}. If a frozen program has none, raise a CacheError."""
+    """Return the index if this is a frozen program, else {}. Raise a CacheError if a frozen program has no index."""
     if os.path.isfile(os.path.join(os.path.dirname(__file__), "shipped_code.py")):
         return {}
     if not (FOLDER / INDEX).is_file():
@@ -34,12 +34,12 @@ def index() -> dict[str, str]:
 
 
 def look_in_cache() -> bool:
-    """Return whether to look for files in the cache, too. Where code is shipped, do not create a cache for that."""
+    """Return whether to look in the cache as well. If code is shipped, do not create a cache for this purpose."""
     return store.exists() or not (index() or FOLDER.exists())
 
 
 def find(key: str) -> bytes | None:
-    """Return the object file for a key; None if there is none, or if it is damaged. In the latter case also warn."""
+    """Return the object file for a key. Return None if it is missing or, after a warning, if it is damaged."""
     key = index().get(key, key)
     path = FOLDER / f"{key}.o"
     try:

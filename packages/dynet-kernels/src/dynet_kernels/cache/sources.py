@@ -1,7 +1,6 @@
 """The digest of the source files that emit code, which is part of the cache key. Needs no TVM.
 
-There is one digest for all code: after a change in any file, code is emitted again, which is quick, and only what comes
-out differently is compiled.
+All code shares one digest: after a change in any file, all code is emitted again, but only changed code is compiled.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import os
 import sys
 
 HERE = os.path.dirname(os.path.dirname(__file__))
-# These files and folders of this package load, keep or time code but do not affect it, so they do not count.
+# These files and folders of this package load, store or time code but do not affect it, so the digest omits them.
 KEEPERS = frozenset(
     os.path.join(HERE, name)
     for name in "building.py cache tune __init__.py build.py description.py encode.py interpreter.py locks.py "
@@ -22,7 +21,7 @@ KEEPERS = frozenset(
 
 @functools.cache
 def digest(kinds: frozenset[type]) -> str:
-    """Return a digest of this package's source files that emit code, and those of `kinds` and their base classes."""
+    """Return a digest of this package's source files that emit code, and of the files of `kinds` and their bases."""
     digest = hashlib.sha256()
     for file in sorted({*_emitters(HERE), *(file for kind in kinds for file in _files_of(kind))}):
         digest.update(_digest_of(file))
@@ -37,7 +36,7 @@ def _emitters(folder: str) -> list[str]:
 
 
 def _files_of(kind: type) -> set[str]:
-    """Return the Python files that define a class and its base classes, except those of Python itself."""
+    """Return the files that define a class and its base classes, except Python's own."""
     modules = {base.__module__ for base in kind.__mro__} - {"builtins", "typing", "abc"}
     files = {getattr(sys.modules.get(module), "__file__", None) for module in modules}
     return {file for file in files if file and file.endswith(".py") and os.path.isfile(file)}

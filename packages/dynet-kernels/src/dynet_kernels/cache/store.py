@@ -34,9 +34,9 @@ from .seal import sealed, unsealed, write
 STORED = (".o", ".key")  # suffixes of object files, and of files that map a key to a second key
 UNFINISHED = (".lock", ".new")  # suffixes of lock files, and of files that are being written
 DAY = 24 * 3600.0
-KEEP = 512  # of each suffix, this many last used files are kept; all others are kept for a day
+KEEP = 512  # of each suffix, the KEEP most recently used files stay; others are removed a day after their last use
 ABANDONED = building.ABANDONED
-PATIENCE = 120.0  # seconds to wait for another process that compiles the same kernels
+PATIENCE = 120.0  # seconds to wait for another process that is compiling the same kernels
 ROOM = 64 << 20  # free bytes that a disk must have for kernels to be compiled there
 _linking = new_lock()
 
@@ -50,10 +50,10 @@ class _Unwritable(CacheError):
 
 
 def cache_directory() -> Path:
-    """Return the directory that DYNET_CACHE_DIR names; by default, `dynet` in the user's cache directory.
+    """Return the directory that DYNET_CACHE_DIR names, or by default `dynet` in the user's cache directory.
 
-    If it cannot be created, or the default one is not safe, warn once and return a private temporary one. If the one
-    that DYNET_CACHE_DIR names is not safe, raise a CacheError.
+    If it cannot be created, or if the default is not safe, warn once and return a private temporary directory. If the
+    directory that DYNET_CACHE_DIR names is not safe, raise a CacheError.
     """
     chosen = os.environ.get("DYNET_CACHE_DIR")
     directory = _wanted()
@@ -70,7 +70,7 @@ def cache_directory() -> Path:
 
 
 def exists() -> bool:
-    """Return whether there is a cache directory. Unlike `cache_directory`, this creates none and does not warn."""
+    """Return whether there is a cache directory. Unlike `cache_directory`, do not create it, and do not warn."""
     return os.path.isdir(_wanted())
 
 
@@ -81,14 +81,14 @@ def _wanted() -> Path:
 
 
 def private_directory(directory: Path) -> Path:
-    """Create `directory` if need be. Return its path without symbolic links. If it is unsafe, raise a CacheError."""
+    """Create `directory` if necessary. Return its path without symbolic links. If it is unsafe, raise a CacheError."""
     directory = Path(os.path.realpath(directory))
     try:
         missing = [path for path in (directory, *directory.parents) if not path.exists()]
     except PermissionError as problem:
         raise CacheError(f"{problem.filename} cannot be accessed") from None
     if missing and os.name == "posix" and os.geteuid() == 0 and missing[-1].parent.stat().st_uid != 0:
-        # Under sudo, HOME may be the home of another user, who could not use a directory that root creates there.
+        # Under sudo, HOME may be another user's home, and that user could not use a directory created by root.
         raise CacheError(f"{missing[-1].parent} belongs to a user other than root")
     for path in reversed(missing):
         path.mkdir(mode=0o700, exist_ok=True)
@@ -99,9 +99,8 @@ def private_directory(directory: Path) -> Path:
     if not os.access(directory, os.R_OK | os.X_OK):
         raise CacheError(f"{directory} cannot be accessed (mode {stat.S_IMODE(directory.stat().st_mode):04o})")
     for path in directory.parents:
-        # A directory above may be writable for its group: often only this user is in the group, and a file's owner is
-        # checked when the file is read. If it is writable for all, the sticky bit must keep others from renaming
-        # directories in it.
+        # A parent may be group-writable: often this user is the only member of the group, and a file's owner is checked
+        # when the file is read. If it is world-writable, the sticky bit must keep others from renaming directories.
         mode = path.stat().st_mode
         if os.name == "posix" and mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
             raise CacheError(f"{directory} is in {path}, writable by all (mode {stat.S_IMODE(mode):04o})")
@@ -109,12 +108,12 @@ def private_directory(directory: Path) -> Path:
 
 
 def danger(status: os.stat_result) -> str:
-    """Return why other users may have written to a file or directory with this `status`; "" if they cannot have.
+    """Return why other users may have written to a file or directory with this `status`, or "" if they cannot have.
 
-    The text is the end of an error message that begins with the path.
+    The result is the end of an error message that begins with the path.
     """
     if os.name != "posix":
-        return ""  # on Windows, a user's folders are private, and mode bits mean nothing
+        return ""  # on Windows, a user's folders are private, and mode bits are meaningless
     if status.st_uid != os.geteuid():
         return f"belongs to another user (uid {status.st_uid})"
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -123,7 +122,7 @@ def danger(status: os.stat_result) -> str:
 
 
 def temporary_instead(reason: str) -> Path:
-    """Return a private temporary directory for compiled kernels. Warn once that it is used, and why: `reason`."""
+    """Return a private temporary directory for compiled kernels. Warn once that it is used, with the `reason`."""
     directory = _temporary_directory()
     warn(
         f"dynet: compiled kernels are kept in {directory}, since {reason}. "
@@ -134,7 +133,7 @@ def temporary_instead(reason: str) -> Path:
 
 @functools.cache
 def _temporary_directory() -> Path:
-    """Return a private temporary directory, one for all processes of this user; if unsafe, one for this process."""
+    """Return a private temporary directory for all of this user's processes or, if it is unsafe, for this process."""
     user = os.geteuid() if os.name == "posix" else "user"
     directory = Path(os.path.realpath(tempfile.gettempdir())) / f"dynet-{user}"
     with suppress(CacheError, OSError):
@@ -171,12 +170,12 @@ def load_or_make(
     """Return the module cached under `key`. If there is none, compile it with `make` and cache it.
 
     Args:
-        key: letters, digits, `.`, `_` and `-`, which differ whenever the machine code may differ.
+        key: a string of letters, digits, `.`, `_` and `-`, which differs whenever the machine code may differ.
         make: make(lock) returns the contents of an object file, while this process holds the lock file `lock`.
         load: load(contents) turns the contents of an object file into a module.
         stopped: polled while another process makes this module. If it returns True, a CacheError is raised.
-        identify: identify(lock) computes a second key, to which `key` refers from then on. It is called only if nothing
-            is cached under `key`. What is cached under the second key is loaded and not made again.
+        identify: identify(lock) computes a second key, to which `key` refers afterwards. It is called only if nothing
+            is cached under `key`. Code that is cached under the second key is loaded and not made again.
     """
     if not re.fullmatch(r"\w[\w.-]*", key, re.ASCII):
         raise ValueError(f"a cache key consists of letters, digits, '.', '_' and '-', not {key!r}")
@@ -212,7 +211,7 @@ def load_or_make(
 
 
 def stored(key: str, directory: Path | None = None) -> bytes | None:
-    """Return the object file cached under `key`, or the second key that it refers to; None if none is valid."""
+    """Return the object file cached under `key` or the second key that it refers to, or None if none is valid."""
     directory = directory or cache_directory()
     other = _read(directory / f"{key}.key", key)
     if other is not None:
@@ -223,13 +222,13 @@ def stored(key: str, directory: Path | None = None) -> bytes | None:
 def load_objects(objects: list[bytes]) -> Any:
     """Load several object files, which may call each other's functions, as one module."""
     session = linker()
-    # Name a C++ compiler that does not exist: TVM would run it to find its runtime library, which kernels do not need.
+    # Name a nonexistent C++ compiler: TVM would run it to find its runtime library, which kernels do not need.
     with _linking:
         return session.load_module(objects, cxx=f"{os.devnull}/compiler", keep_module_alive=True)
 
 
 def linker() -> Any:
-    """Return TVM's object that links machine code into this process. The first call takes 7 ms and 10 MB of memory."""
+    """Return TVM's object that links machine code into this process. The first call takes 7 ms and 10 MB."""
     load_ffi()
     return tvm_ffi_orcjit.default_session()
 
@@ -237,9 +236,9 @@ def linker() -> Any:
 def prune(directory: Path, keep: str) -> None:
     """Remove old files from the cache directory, and files that killed processes left behind.
 
-    A file is old if KEEP files with its suffix were used after it. Files of the key `keep` stay, and so do those used
-    within the last day: the time of use is stored once a day, so it does not tell which of them was used last. Running
-    processes do not need a file once they have loaded it.
+    A file is old if KEEP files with its suffix were used after it. Keep the files of the key `keep`, and files that
+    were used within the last day: the time of use is stored only once a day, so it does not tell which of them was used
+    last. Running processes do not need a file once they have loaded it.
     """
     now = time.time()
     stored: dict[str, list[tuple[float, Path]]] = {suffix: [] for suffix in STORED}
@@ -260,9 +259,9 @@ def prune(directory: Path, keep: str) -> None:
 
 
 def clear() -> tuple[int, int]:
-    """Remove all compiled kernels, and files that killed processes left behind. Results of tuning stay.
+    """Remove all compiled kernels, and files that killed processes left behind, but not tuning records.
 
-    Return how many files were removed, and how many bytes they had. Running processes keep the code they have loaded.
+    Return the number of files and bytes removed. Running processes keep the code that they have loaded.
     """
     count = size = 0
     directory = cache_directory()
@@ -278,7 +277,7 @@ def clear() -> tuple[int, int]:
 
 
 def _keep(path: Path, key: str, content: bytes) -> None:
-    """Write `content` and its digest to `path`, and `prune` the directory of this file. If writing fails, only warn."""
+    """Write `content` and its digest to `path`, and `prune` its directory. If writing fails, only warn."""
     try:
         write(path, sealed(key, content), mode=0o600)
         prune(path.parent, keep=key)
@@ -287,9 +286,9 @@ def _keep(path: Path, key: str, content: bytes) -> None:
 
 
 def building_site() -> Path:
-    """Return a directory to compile in: the one for temporary files or, if that is too full, the cache's own.
+    """Return a directory to compile in: the directory for temporary files or, if it is too full, the cache directory.
 
-    Folders that dead processes left there are removed. If neither directory has ROOM bytes free, raise a CacheError:
+    Remove folders that dead processes left there. If neither directory has ROOM bytes free, raise a CacheError, because
     LLVM ends the whole process if a write fails.
     """
     cache = cache_directory()
@@ -305,15 +304,15 @@ def building_site() -> Path:
 
 
 def _read(path: Path, key: str) -> bytes | None:
-    """Return the contents of a cache file without the digest. None if it is missing, damaged or writable by others."""
+    """Return a cache file's contents without the digest, or None if it is missing, damaged or writable by others."""
     try:
         if not stat.S_ISREG(os.lstat(path).st_mode):
             return None
-        # With O_NONBLOCK, opening does not wait if a pipe has replaced the file since lstat.
+        # With O_NONBLOCK, `open` does not block if a pipe has replaced the file since `lstat`.
         flags = (getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
         descriptor = os.open(path, functools.reduce(operator.or_, flags, os.O_RDONLY))
         with os.fdopen(descriptor, "rb") as file:
-            # Ask about the open file: the answer stays true even if somebody replaces a directory above.
+            # Check the open file: the result stays valid even if somebody replaces a parent directory.
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode) or danger(status):
                 return None
@@ -331,10 +330,10 @@ def _read(path: Path, key: str) -> bytes | None:
 def _turn(path: Path, ready: Callable[[], bool], stopped: Callable[[], bool]) -> Iterator[None]:
     """Hold the lock file at `path` for a `with` block, so that one process compiles while the others wait.
 
-    Wait until the lock is free, or until ready() returns True because another process has stored its result, but at
-    most PATIENCE seconds: the lock only saves time, and results are right without it. The system frees the lock when
+    Wait until the lock is free, or until ready() returns True because another process has stored its result, but no
+    longer than PATIENCE: the lock only saves time, and results are correct without it. The system frees the lock when
     its holder dies, unless a child of the holder still has the file open. If stopped() returns True, raise a
-    CacheError; if the lock file cannot be created, an _Unwritable.
+    CacheError; if the lock file cannot be created, raise _Unwritable.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)

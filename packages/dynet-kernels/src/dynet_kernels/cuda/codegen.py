@@ -1,7 +1,7 @@
 """Emits CUDA C from kernels, and the function on the host that launches them. Imports TVM.
 
-A kernel is emitted as a TIR function first. Its arguments have eight bytes each: the start of memory; `index`, the
-buffer of all address lists; `base`, where the lists of the instruction start in it; `count`, the number of columns; and
+A kernel is first emitted as a TIR function. Its arguments have eight bytes each: the start of memory; `index`, the
+buffer of all address lists; `base`, the offset of the instruction's lists in it; `count`, the number of columns; and
 the kernel's parameters. The function also states how many blocks and threads it needs, as expressions of its arguments.
 The CUDA function takes the same arguments, and the host function reads them from the tape.
 """
@@ -17,7 +17,7 @@ from ..plain import Struct, Words
 from ..tir import int64, let
 from ..tvm_modules import T, tirx, tvm, tvm_ffi
 
-# Replaces the beginning that TVM writes, which includes files that nvrtc may not find.
+# Replaces TVM's prelude, which includes files that nvrtc may not find.
 PRELUDE = """\
 #ifdef __CUDACC_RTC__
 typedef signed char int8_t;
@@ -48,11 +48,11 @@ def pairs(kernels) -> list:
 
 
 def device_source(pairs) -> str:
-    """Return the CUDA C of the kernels of a shard."""
+    """Return the CUDA C of a shard's kernels."""
     device, host = tvm.target.Target({"kind": "cuda", "arch": "sm_70"}), tvm.target.Target({"kind": "llvm"})
     functions = {function.name: kernel.cuda().with_attr("target", device) for _, (function, kernel) in pairs}
 
-    def run(memory, index):  # a host function that calls all kernels, because TVM leaves out what is never called
+    def run(memory, index):  # a host function that calls all kernels, because TVM drops functions without calls
         for _, (function, kernel) in pairs:
             integers = [Words(index)[k] for k in range(2 + len(kernel.parameters))]
             function(Words(memory, "float32"), Words(index), *integers)
@@ -91,9 +91,8 @@ class Launch(Struct):
 
 def launch_module(pairs, name: str):
     """Return a module with the host function `name(context, device)`, which launches the instructions of a shard."""
-    # It takes the addresses of the integers that CONTEXT and LAUNCH of `layout.py` name. It begins at instruction
-    # `context.row` and stores there where it stopped: at an instruction of another shard, at the end of the tape, or at
-    # a launch that the driver refuses.
+    # Its arguments are the addresses of a CONTEXT and a LAUNCH structure. It begins at instruction `context.row`, and
+    # stores there where it stopped: at another shard's instruction, at the tape's end, or at a launch that has failed.
 
     def launch(context, device):
         running, told = modules.Running(context), Launch(device)

@@ -1,4 +1,4 @@
-"""Compiles CUDA C to a cubin, by nvcc or by the library nvrtc, which `pip install 'dynet-kernels[cuda]'` installs."""
+"""Compiles CUDA C to a cubin, with nvcc or the library nvrtc, which `pip install 'dynet-kernels[cuda]'` installs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pathlib import Path
 
 from .driver import CudaError
 
-# Names of the library nvrtc, newer ones first, which know more kinds of GPU; and patterns within NVIDIA's packages.
+# Names of the library nvrtc, newest first (new versions know more kinds of GPU), and its paths in NVIDIA's packages.
 NVRTC = [f"libnvrtc.so.{version}" for version in (13, 12)] + [f"nvrtc64_{version}_0.dll" for version in (130, 120)]
 NVRTC_IN_WHEELS = ("*/lib/libnvrtc.so.[0-9]*", "*/bin/nvrtc64_*_0.dll", "*/bin/*/nvrtc64_*_0.dll")
-PATIENCE = 600  # seconds that nvcc may take for one file of kernels; enough on a busy machine
+PATIENCE = 600  # seconds that nvcc may take for one file of kernels: enough on a busy machine
 
 
 class NoCompilerError(CudaError):
@@ -50,7 +50,7 @@ def find_nvrtc() -> str | None:
 
 
 def name() -> str:
-    """Return the compiler that `compile` calls, "nvcc" or "nvrtc", or raise NoCompilerError."""
+    """Return the compiler that `compile` uses, "nvcc" or "nvrtc", or raise NoCompilerError."""
     if find_nvcc():
         return "nvcc"
     if find_nvrtc():
@@ -59,7 +59,7 @@ def name() -> str:
 
 
 def compile(source: str, arch: str) -> bytes:
-    """Compile CUDA C for a kind of GPU, such as `sm_90`, and return the cubin, or raise CudaError."""
+    """Compile CUDA C for a kind of GPU, such as `sm_90`. Return the cubin, or raise CudaError."""
     return _nvcc(source, arch) if name() == "nvcc" else _nvrtc(source, arch)
 
 

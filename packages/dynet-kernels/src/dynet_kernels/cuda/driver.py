@@ -1,4 +1,4 @@
-"""Calls to the CUDA driver through ctypes: memory, modules, and timing on one GPU. Needs no CUDA toolkit and no TVM."""
+"""Calls to the CUDA driver through ctypes: memory, modules and timing on a GPU. Needs no CUDA toolkit and no TVM."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OUT_OF_MEMORY = 2  # a value of the driver's enum CUresult
 
 u32, u64, size_t, handle, text = ctypes.c_uint, ctypes.c_uint64, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_char_p
 out = ctypes.POINTER
-# The argument types of the driver's functions used here. `out` means a pointer to a result.
+# The argument types of the driver functions used here. `out` is a pointer to a result.
 SIGNATURES = {
     "cuInit": (u32,),
     "cuDeviceGetCount": (out(ctypes.c_int),),
@@ -55,7 +55,7 @@ class NoDriverError(CudaError):
 
 @functools.cache
 def _library() -> ctypes.CDLL:
-    """Load the driver's library, once, so that compiled code finds its function `cuLaunchKernel`."""
+    """Load the driver's library once, so that compiled code finds its function `cuLaunchKernel`."""
     try:
         library = ctypes.CDLL(LIBRARY, mode=ctypes.RTLD_GLOBAL)
     except OSError as problem:
@@ -76,14 +76,14 @@ def explain(status: int) -> str:
 
 
 def call(name: str, *arguments) -> None:
-    """Call a function of the driver; raise CudaError if it returns an error status."""
+    """Call a driver function. Raise CudaError if it returns an error status."""
     status = getattr(_library(), name)(*arguments)
     if status:
         raise CudaError(f"{name}: {explain(status)} ({status})")
 
 
 def _whole(name: str, *arguments) -> int:
-    """Return the int that a function of the driver stores where its first argument points."""
+    """Return the int that a driver function stores through its first argument, a pointer."""
     result = ctypes.c_int()
     call(name, ctypes.byref(result), *arguments)
     return result.value
@@ -91,7 +91,7 @@ def _whole(name: str, *arguments) -> int:
 
 @functools.cache
 def gpu_count() -> int:
-    """Return how many GPUs the driver finds; raise NoDriverError if none."""
+    """Return the number of GPUs that the driver finds. Raise NoDriverError if there is none."""
     status = _library().cuInit(0)
     if status:
         raise NoDriverError(f"the NVIDIA driver finds no GPU it can use: cuInit says {explain(status)} ({status})")
@@ -102,7 +102,7 @@ def gpu_count() -> int:
 
 
 class Gpu:
-    """One GPU, by the driver's number from 0. It copies and computes in the order of the requests."""
+    """A GPU, by the driver's number, counted from 0. It copies and computes in the order of the requests."""
 
     def __init__(self, number: int = 0):
         count = gpu_count()
@@ -148,7 +148,7 @@ class Gpu:
         return address.value
 
     def free(self, address: int) -> None:
-        """Free memory. In a forked process, or when Python is ending, do nothing."""
+        """Free memory. In a forked process, or when Python is shutting down, do nothing."""
         if os.getpid() == self._owner and not sys.is_finalizing():
             self.enter()
             call("cuMemFree_v2", address)
@@ -166,7 +166,7 @@ class Gpu:
         self._write("cuMemcpyDtoD_v2", address, source, size)
 
     def fill(self, address: int, bits: int, words: int) -> None:
-        """Set `words` numbers of four bytes each, from `address` on, to the 32-bit pattern `bits`."""
+        """Set `words` 32-bit words, starting at `address`, to the pattern `bits`."""
         self._write("cuMemsetD32_v2", address, bits, words)
 
     def _write(self, function: str, address: int, what: int, size: int) -> None:
@@ -175,7 +175,7 @@ class Gpu:
             call(function, address, what, size)
 
     def synchronize(self) -> None:
-        """Wait until the GPU has done all work that was requested."""
+        """Wait until the GPU has finished all work that was requested."""
         self.enter()
         call("cuCtxSynchronize")
 
@@ -187,7 +187,7 @@ class Gpu:
 
 
 class Module:
-    """Compiled kernels that are loaded on a GPU. They stay there until the process ends."""
+    """Compiled kernels that are loaded on a GPU until the process ends."""
 
     def __init__(self, module: ctypes.c_void_p):
         self._module = module
@@ -199,7 +199,7 @@ class Module:
 
 
 class Stopwatch:
-    """Times what a GPU does between `start` and `stop`, by the GPU's own clock."""
+    """Times a GPU's work between `start` and `stop`, by the GPU's clock."""
 
     def __init__(self, gpu: Gpu):
         gpu.enter()

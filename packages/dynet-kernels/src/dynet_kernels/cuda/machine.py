@@ -1,7 +1,7 @@
 """Runs graphs on a GPU. `Machine` has the same functions as `library.Library`, which runs them on a CPU.
 
-The planner runs on the host (the CPU) and keeps its buffers there; values and gradients are in GPU memory. Before a
-tape is run, its address lists are copied to the GPU. Then the host launches its kernels one by one.
+The planner runs on the host (the CPU) and keeps its buffers there; values and gradients are in GPU memory. To run a
+tape, its address lists are copied to the GPU, and the host launches its kernels one by one.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from ..machine.parts import Emitted
 from ..target import host_cpu
 from . import compiler, driver
 
-MOST_COPIES = 16  # plans whose address lists stay on the GPU: forward and backward plans of a few threads
+MOST_COPIES = 16  # this many plans keep address lists on the GPU: the forward and backward plans of a few threads
 LAUNCH_SHARD = "launch_shard"
-MOST_PARAMETERS = 60  # arguments of a kernel beside the four that every kernel has; see `codegen.py`
+MOST_PARAMETERS = 60  # the most arguments of a kernel besides the four that every kernel has; see `codegen.py`
 
 
 class Context(ctypes.Structure):
-    """The integers that planner and machine share, such as addresses of buffers and the length of the tape."""
+    """The planner's context, `layout.CONTEXT`."""
 
     _fields_ = [(name, ctypes.c_int64) for name in layout.CONTEXT]
 
 
 class Launch(ctypes.Structure):
-    """The integers that compiled code needs to launch kernels, and its result `failure`."""
+    """The structure `layout.LAUNCH`, with which compiled code launches kernels, and its result `failure`."""
 
     _fields_ = [(name, ctypes.c_int64) for name in layout.LAUNCH]
 
@@ -52,7 +52,7 @@ class Launch(ctypes.Structure):
         self.functions = ctypes.addressof(self.handles)
 
     def check(self, name: str) -> None:
-        """Raise an error if the driver has refused to launch this kernel."""
+        """Raise an error if the driver refused to launch this kernel."""
         status, self.failure = self.failure, 0
         if status:
             raise driver.CudaError(f"kernel {name} cannot be launched: {driver.explain(status)} ({status})")
@@ -60,7 +60,7 @@ class Launch(ctypes.Structure):
 
 @dataclass(frozen=True)
 class _OfShard:
-    """What is compiled of a shard of kernels, as a `parts.Part` that the cache of compiled code keeps."""
+    """A file that is compiled from a shard of kernels. It is a `parts.Part`, which the cache keeps."""
 
     kernels: dict[int, tuple[str, Kernel]]
     arch: str
@@ -69,12 +69,12 @@ class _OfShard:
 
     @property
     def name(self) -> str:
-        """What errors call it: the names of its shard's kernels."""
+        """The names of the shard's kernels, for error messages."""
         return library.Shard(self.kernels).name
 
     @property
     def key(self) -> str:
-        """A text that changes whenever the CUDA C, or the numbers of blocks and threads, may change."""
+        """Text that changes whenever the CUDA C, or the number of blocks or threads, may change."""
         kind, tuned = type(self).__name__, tuning_records.for_cuda(self.arch)
         return f"{kind} {self.compiler} {self.arch}\n{tuned!r}, tf32={self.tf32}\n{library.Shard(self.kernels).key}"
 
@@ -89,7 +89,7 @@ class _OfShard:
 
 
 class Source(_OfShard):
-    """The CUDA C of a shard of kernels."""
+    """The CUDA C of a shard."""
 
     def _write(self, path: Path, codegen: Any, pairs: list) -> None:
         for name, kernel in self.kernels.values():
@@ -109,7 +109,7 @@ class Launcher(_OfShard):
 class Copy:
     """A copy of a plan's address lists on the GPU, with room for `size` addresses of 8 bytes.
 
-    `address` is 0 before memory is allocated. `plan` is the number of the plan; None means: copy the lists again.
+    `address` is 0 before memory is allocated. `plan` is the number of the plan, or None to copy the lists again.
     """
 
     address: int = 0
@@ -125,10 +125,10 @@ def cubin(source: Source, code: bytes) -> bytes:
 class Machine(library.Shards):
     """Plans graphs on the CPU and runs their tapes on one GPU."""
 
-    # None on a GPU: the host has to read the norm of the gradients before the update.
+    # None on a GPU, where the host has to read the norm of the gradients before the update.
     norm_and_update = None
 
-    is_watched = False  # whether other code, such as a profiler, has replaced functions of this object by its own
+    is_watched = False  # True while a profile has replaced functions of this object
 
     def __init__(self, kernels: Kernels, gpu: driver.Gpu, tf32: bool = False):
         super().__init__(kernels)
@@ -140,7 +140,7 @@ class Machine(library.Shards):
         self._plans = {name: planner.get_function(f"plan_{name}") for name in library.PHASES}
         self._launch = Launch()
         self._launch_address = ctypes.addressof(self._launch)
-        # Copies of address lists, by (id of the context, whether it is the forward pass); the last used is at the end.
+        # Copies of address lists, by (id of the context, whether it is the forward pass), least recently used first.
         self._copies: dict[tuple[int, ...], Copy] = {}
         self._ids = itertools.count(1)
         self.load_used()
@@ -170,12 +170,12 @@ class Machine(library.Shards):
     def plan_forward(self, context: int, begin: int, end: int, inputs: int, inputs_begin: int, inputs_end: int) -> int:
         """Plan the new records, integers `begin` to `end` - 1, and copy their input values to the GPU.
 
-        The values are the floats `inputs_begin` to `inputs_end` - 1 of the buffer at address `inputs`.
+        These are the floats `inputs_begin` to `inputs_end` - 1 of the buffer at address `inputs`.
         """
         tape = Context.from_address(context)
         start, first = tape.arena_top, inputs + 4 * inputs_begin
-        # The planner copies the inputs to `origin` plus `start` floats. They must go to GPU memory instead, by the
-        # upload below, so choose `origin` such that the planner copies them onto themselves.
+        # The planner copies the inputs to `origin` plus `start` floats. But they must go to GPU memory, by the upload
+        # below, so choose `origin` such that the planner copies them onto themselves.
         tape.origin = first - 4 * start
         try:
             status = self._plan("forward", context, begin, end, inputs, inputs_begin, inputs_end)
@@ -186,8 +186,8 @@ class Machine(library.Shards):
         return status
 
     def plan_backward(self, context: int, *arguments: int) -> int:
-        """Plan the backward pass, and tell the planner that kernels can only add to gradients (`never_fresh`)."""
-        # On a CPU, the first kernel of a gradient overwrites uninitialized memory. On a GPU, kernels add atomically.
+        """Plan the backward pass."""
+        # Set `never_fresh`: on a GPU, kernels add to gradients atomically, and cannot overwrite uninitialized memory.
         Context.from_address(context).never_fresh = 1
         return self._plan("backward", context, *arguments)
 
@@ -206,11 +206,11 @@ class Machine(library.Shards):
     gradient_norm, update = partialmethod(_plan_and_run, "gradient_norm"), partialmethod(_plan_and_run, "update")
 
     def synchronize(self) -> None:
-        """Wait until the GPU has done all work that was requested."""
+        """Wait until the GPU has finished all work that was requested."""
         self.gpu.synchronize()
 
     def run(self, context: int) -> None:
-        """Launch the kernels of all instructions of the tape, without waiting for the GPU."""
+        """Launch the kernels of all instructions of the tape. Do not wait for the GPU."""
         tape = Context.from_address(context)
         with self._lock:
             self._launch.index = self._uploaded(tape)
@@ -225,7 +225,7 @@ class Machine(library.Shards):
                     self._fail(tape)
 
     def _uploaded(self, tape: Context) -> int:
-        """Return the address of the tape's address lists on the GPU. Copy them there if they are not there already."""
+        """Return the GPU address of the tape's address lists. Copy them to the GPU if necessary."""
         owner, plan = self._plan_of(tape)
         copy = self._copies[owner] = self._copies.pop(owner, None) or Copy()
         if plan is None or copy.plan != plan:
@@ -242,7 +242,7 @@ class Machine(library.Shards):
         return copy.address
 
     def _plan_of(self, tape: Context) -> tuple[tuple[int, ...], int | None]:
-        """Return the key in `_copies` of this tape's lists, and the number of the plan; None if always to be copied."""
+        """Return the key in `_copies` of the tape's lists, and the plan's number, or None to always copy them."""
         is_forward = tape.index == tape.forward_index
         if not is_forward and tape.index != tape.backward_index:
             return (0,), None
@@ -255,7 +255,7 @@ class Machine(library.Shards):
         copy.size = 0
 
     def _fail(self, tape: Context) -> None:
-        """Raise the error for the instruction whose kernel the driver has refused to launch."""
+        """Raise the error for the instruction whose kernel the driver refused to launch."""
         row = ctypes.c_int64.from_address(tape.tape + 8 * len(layout.INSTRUCTION) * tape.row)
         if not self._launch.handles[row.value]:
             self._launch.failure = 0

@@ -1,4 +1,4 @@
-"""Kernels that set contiguous ranges of memory to a constant. Nothing is assumed about alignment or size."""
+"""Kernels that set contiguous ranges of memory to a constant, with any alignment and size."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .threads import share_of, thread_each
 
 @dataclass(frozen=True)
 class Fill(Kernel):
-    """Sets `size` floats from address `start` on to the integer `number`. It has no address lists."""
+    """Sets `size` floats at address `start` to the integer `number`. It has no address lists."""
 
     parameters = ("start", "size", "number")
     shared = ALONE
@@ -32,7 +32,7 @@ class Fill(Kernel):
 
 @dataclass(frozen=True)
 class Clear(Kernel):
-    """Sets one range per column to 0. Address list 0 holds where the ranges begin, list 1 their sizes in floats."""
+    """Sets one range per column to 0. Address list 0 has the ranges' addresses, list 1 their sizes in floats."""
 
     shared = BY_ROWS
 

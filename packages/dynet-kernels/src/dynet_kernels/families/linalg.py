@@ -1,7 +1,7 @@
 """Inversion of matrices in place by Gauss-Jordan elimination with partial pivoting.
 
-A matrix has 3 * order floats of scratch memory: `order` pivots, a second result, whose product is the determinant;
-`order` int32 numbers, of the row that each step k exchanged with row k; and a copy of column k. A singular matrix has a
+A matrix has 3 * order floats of scratch memory: the pivots, a second result, whose product is the determinant; for each
+step k, the number of the row that it exchanged with row k, as an int32; and a copy of column k. A singular matrix has a
 pivot of 0, and its inverse has infinite or NaN elements.
 """
 
@@ -16,7 +16,7 @@ from ..tir import let, load, serial, store, vector_loop
 from ..tvm_modules import T
 from .threads import share_of, wait
 
-COLUMNS = 4  # the CPU kernel subtracts multiples of the pivot column from this many columns at once
+COLUMNS = 4  # the CPU kernel subtracts multiples of the pivot column from this many columns together
 THREADS = 128
 
 
@@ -24,7 +24,7 @@ THREADS = 128
 class Invert(Kernel):
     """Inverts each matrix, stored column by column, and stores the pivots in its scratch memory.
 
-    `group` neighboring columns are one matrix: `order`, or 1 if each is a whole matrix. Only the first address is read.
+    `group` adjacent columns are one matrix: `order`, or 1 if each is a whole matrix. Only the first address is read.
     """
 
     parameters = ("order", "matrix", "work", "group")
@@ -40,7 +40,7 @@ class Invert(Kernel):
 
         def eliminate(matrix, saved, k, factor):
             """Subtract f * column k from COLUMNS columns at a time, f = element k / pivot, and store f as element k."""
-            # Column k itself becomes meaningless. `saved` is a copy of it, `factor` is 1 / pivot.
+            # Column k itself becomes garbage; `saved` is a copy of it. `factor` is 1 / pivot.
 
             def columns(first, width):
                 starts = [let(matrix + (first + c) * order) for c in range(width)]
@@ -153,7 +153,7 @@ class Invert(Kernel):
 
 
 def _find_pivot(memory, order, matrix, k):
-    """Return the row, from k on, whose element in column k has the largest magnitude."""
+    """Return the row, k or a later one, whose element in column k has the largest magnitude."""
     column = let(matrix + k * order)
     row = tir.IntVariable(k)
     largest = tir.Accumulator(1, vmath.absolute(load(memory, let(column + k))))
@@ -174,8 +174,8 @@ def _exchange(memory, one, other):
 
 def _note_pivot(memory, order, matrix, work, k, row):
     """Return pivot k, and store it and its row in the scratch memory."""
-    # It is stored negated if rows will be exchanged, for the determinant's sign, and as 0 after another 0: then the
-    # matrix is singular, and its elements are infinite or NaN by now.
+    # Negate it if rows will be exchanged, because this changes the determinant's sign. Store 0 after another 0: then
+    # the matrix is singular, and its elements have become infinite or NaN.
     pivot = load(memory, let(matrix + k * order + row))
     signed = let(T.Select(row == k, pivot, vmath.negative(pivot)))
     store(memory, let(work + k), signed)

@@ -1,4 +1,4 @@
-"""The sum of the squares of gradients, from which trainers compute the norm for clipping."""
+"""The sum of squared gradients, from which trainers compute the norm for clipping."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from .threads import Sums, share_of
 class GradientNorm(Kernel):
     """Adds the squares of the gradients in address list 0, of `size` floats each, to `total`.
 
-    The first address of list 1, which counts float32s and must be even, is that of `total`: a float64 that has been
-    initialized. In float64, squares of finite float32s do not overflow, and sums of millions of terms stay precise. The
-    CPU kernel must run in one thread.
+    `total` is an initialized float64 at the first address of list 1, which must be even. In float64, squares of finite
+    float32s do not overflow, and sums of millions of terms stay precise. The CPU kernel must run in one thread.
     """
 
     parameters = ("size",)
@@ -27,7 +26,7 @@ class GradientNorm(Kernel):
     def on_cpu(self, instruction, lanes):
         wide = tir.vector_type("float64", lanes)
         stretches, vectors = tuning.cpu(lanes).norm.stretches, tuning.cpu(lanes).norm.vectors
-        chains = stretches * vectors  # how many partial sums are kept, so that additions need not wait for each other
+        chains = stretches * vectors  # the number of independent partial sums, which hide the latency of additions
         (size,) = instruction.parameters
         sums = tir.on_stack(chains * lanes, "float64")
 

@@ -1,9 +1,9 @@
-"""Rules: kernels that are stated as formulas, such as y = tanh(x) or y = x / sum(x). For each column of `size` floats,
+"""Rules: kernels that are given as formulas, such as y = tanh(x) or y = x / sum(x). For each column of `size` floats,
 a rule computes
 
     r = sum, maximum or minimum over i < size of g(x[i], ...)    its reductions, in groups (`Rule.passes`)
     y[i] = f(x[i], ..., r, ...)                                  its outputs, for each i < size
-    z = h(r, ...)                                                its outputs that are one number per column (`numbers`)
+    z = h(r, ...)                                                its outputs with one float per column (`numbers`)
 
 Outputs must not overlap with inputs, except that without reductions they may be the same memory.
 """
@@ -25,23 +25,23 @@ from .threads import WARP, Sums, share_of, thread_each, thread_each_element
 
 FUNCTIONS = {name: function for name, function in vars(vmath).items() if name in formula.FUNCTIONS}
 
-DEEPEST = 12  # TVM's passes get slow where functions of functions go deeper
+DEEPEST = 12  # TVM's passes are slow for expressions with more nested functions than this
 BITS_OF_SMALLEST = 1 << 23  # the bits of the smallest normal float32, as an int32
 
 
 class Evaluation:
-    """Called with one of the symbols `roots`, it returns a TIR expression for `lanes` elements of a column at once.
+    """Called with one of the symbols `roots`, returns a TIR expression for a vector of `lanes` elements of a column.
 
-    What is used more than once in the trees is computed once, into a register. value_of(name) emits the load of an
-    input, and first_of(name) that of the input's first element in the column, in each lane. position_of() emits an
-    int32 vector: the index in the column of each element.
+    Common subexpressions are computed once, into a register. value_of(name) emits the load of an input, and
+    first_of(name) a load of the input's first element in the column, broadcast to all lanes. position_of() emits an
+    int32 vector, each element's index in the column.
     """
 
     def __init__(self, roots: list[Symbol], value_of: Callable, first_of: Callable, position_of: Callable, lanes: int):
         self.value_of, self.first_of, self.position_of, self.lanes = value_of, first_of, position_of, lanes
-        self.sharing = Sharing()  # equal parts of the roots are computed once
+        self.sharing = Sharing()  # equal subexpressions are computed once
         self.uses, self.known = use_counts([self.sharing(root) for root in roots]), {}
-        self.depths: dict[int, int] = {}  # of the TIR expression for each symbol: as functions of functions, or 0
+        self.depths: dict[int, int] = {}  # how deeply functions are nested in each symbol's TIR expression
 
     def __call__(self, symbol: Symbol):
         symbol = self.sharing(symbol)
@@ -69,7 +69,7 @@ class Evaluation:
         if condition or (self.uses.get(id(symbol), 0) <= 1 and depth < DEEPEST and symbol.function != "where"):
             self.depths[id(symbol)] = depth
             return value
-        # Store it in a local buffer and load it. If TVM's simplifier saw the whole tree, it would take long.
+        # Store it in a local buffer and load it. TVM's simplifier would be slow if it saw the whole tree.
         return let(tir.Accumulator(self.lanes, value).value)
 
 
@@ -94,8 +94,8 @@ class Column:
             self.reduced[name] = load(self.memory, self.addresses[name])
 
     def evaluate(self, formulas, offset, lanes, mask=None, loaded=None):
-        """Return the values of formulas for the `lanes` elements from `offset` on."""
-        # `loaded` has the inputs that are in registers already, by name; those loaded here are added.
+        """Return the values of formulas for `lanes` elements, starting at `offset`."""
+        # `loaded` has the inputs that are already in registers, by name. Inputs that are loaded here are added to it.
         one_vector = loaded is not None
         loaded = {} if loaded is None else loaded
 
@@ -107,7 +107,7 @@ class Column:
             return loaded[name]
 
         def first_of(name):
-            if one_vector:  # its load may have a mask without any lane
+            if one_vector:  # the mask may select no lane, so use the masked load of `value_of`
                 return tir.wide(vmath.lane(value_of(name), 0), lanes)
             return tir.wide(load(self.memory, self.addresses[name]), lanes)
 
@@ -119,14 +119,14 @@ class Column:
         return [let(evaluation(formula.result)) for formula in formulas]
 
     def keep(self, reductions, values, offset, mask=None):
-        """Store those of `values`, which go into reductions, that a later formula reads again (`Reduction.keep`)."""
+        """Of the `values` that are reduced, store those that a later formula reads (`Reduction.keep`)."""
         for reduction, value in zip(reductions.values(), values, strict=True):
             if reduction.keep:
                 store(self.memory, let(self.addresses[reduction.keep] + offset), value, mask)
 
     def write(self, outputs, offsets, lanes, mask=None, loaded=None):
         """Store the outputs for the vectors at several offsets, or add them."""
-        # All are evaluated before any is stored, because an output may overwrite what a formula reads.
+        # Evaluate all of them before storing any, because an output may overwrite an input of a formula.
         values = [self.evaluate(outputs.values(), offset, lanes, mask, loaded) for offset in offsets]
         for name, parts in zip(outputs, zip(*values), strict=True):
             for offset, value in zip(offsets, parts, strict=True):
@@ -134,7 +134,7 @@ class Column:
 
 
 class Totals:
-    """The totals of reductions that run together, each a vector of `lanes` numbers, which a loop changes."""
+    """The running totals of reductions that share a loop, each a vector of `lanes` floats."""
 
     def __init__(self, reductions, lanes):
         self.combine = {name: COMBINE[one.combine][0] for name, one in reductions.items()}
@@ -142,49 +142,49 @@ class Totals:
         self.totals = [tir.Accumulator(lanes, start) for start in self.starts]
 
     def take(self, values, mask=None):
-        """Combine each total with its value, in the lanes of the mask."""
+        """Combine each total with a value, in the lanes of the mask."""
         for combine, start, total, value in zip(self.combine.values(), self.starts, self.totals, values, strict=True):
             if mask is not None:
                 value = let(T.Select(mask, value, start))
             total.value = combine(let(total.value), value)
 
     def results(self, of=lambda combine, total: total):
-        """Return what each reduction comes to, by name. `of` emits how its lanes or threads are combined."""
+        """Return the result of each reduction, by name. `of` combines the lanes or threads."""
         pairs = zip(self.combine.items(), self.totals, strict=True)
         return {name: of(combine, let(total.value)) for (name, combine), total in pairs}
 
 
 def multiples(rule, size):
-    """Return the sums of constants over a column of `size` elements, by name."""
+    """Return the rule's sums of constants over a column of `size` elements, by name."""
     return {name: let(T.Cast("float32", size) * constant) for name, constant in rule.multiples.items()}
 
 
-# Functions of about one machine instruction each.
+# Functions that take about one machine instruction.
 LIGHT = frozenset("add subtract multiply divide negative less less_equal equal where maximum minimum absolute".split())
 
-FEW = 4  # columns of so many floats have a vector of this length
-LONG = 500  # formulas of about so many machine instructions are emitted once, since compiling them takes long
+FEW = 4  # columns of this many floats are computed in vectors of this many lanes
+LONG = 500  # longer formulas, in estimated machine instructions, are emitted only once, because they compile slowly
 
 
 def _outputs(rule, numbers: bool):
-    """Return the outputs that are one number per column if `numbers`, else those that have `size` elements."""
+    """Return the outputs with one float per column if `numbers`, or else with `size` elements."""
     return {name: formula for name, formula in rule.outputs.items() if (name in rule.numbers) == numbers}
 
 
 def _weight(formulas):
-    """Estimate how many machine instructions formulas take. A repeated subexpression counts once."""
+    """Estimate the number of machine instructions of formulas. A repeated subexpression counts once."""
     symbols = {key: one for formula in formulas for key, one in beneath(formula.result).items()}
     return sum(1 if one.function in LIGHT else 12 for one in symbols.values() if one.function != "input")
 
 
 def _at_once(formulas, lanes):
-    """Return how many vectors to work on at once: 1 for long formulas, where more would hardly be faster."""
+    """Return by how many vectors to unroll a loop: 1 for long formulas, for which more would hardly be faster."""
     sizes = tuning.cpu(lanes).columns
     return sizes.vectors if _weight(formulas) <= sizes.heaviest else 1
 
 
 def _each_vector(formulas, size, lanes, step):
-    """Emit a loop over the vectors of a column: step(offsets, mask) emits the work on some of them."""
+    """Emit a loop over the vectors of a column. step(offsets, mask) emits the work on some of them."""
     if _weight(formulas) > LONG:
         tir.masked_loop(size, lanes, lambda offset, mask: step([offset], mask))
     else:
@@ -205,7 +205,7 @@ def _in_vectors(column, size, lanes):
 
 
 def _in_one_vector(column, size, lanes, mask):
-    """Emit the code for a column that fits into one vector, without loops."""
+    """Emit code without loops for a column that fits into one vector."""
     rule, loaded = column.rule, {}
     column.reduced |= multiples(rule, size)
     for reductions in rule.passes:
@@ -242,7 +242,7 @@ def _reduce_vectors(column, reductions, size, lanes):
 
 
 def _reduce_with_threads(rule, instruction, size, vectors, numbers):
-    """Emit a rule with reductions: the threads of a block, or of a warp, share one column."""
+    """Emit a rule with reductions. The threads of a block or of a warp share one column."""
     threads = tuning.cuda().threads
     warps = threads // WARP
     small = let(size <= threads)  # if true, each warp works on one column; if not, the whole block does
@@ -253,7 +253,7 @@ def _reduce_with_threads(rule, instruction, size, vectors, numbers):
     index = settled(T.Select(small, block * warps + sums.warp, block))
     lane, sharing = settled(T.Select(small, sums.lane, thread)), settled(T.Select(small, int64(WARP), int64(threads)))
     first, together = settled(T.Select(small, sums.warp, int64(0))), settled(T.Select(small, int64(1), int64(warps)))
-    # A warp without a column works on an empty one: all threads of the block must reach the barriers in `of_warps`.
+    # A warp without a column works on an empty column: all threads of the block must reach the barriers in `of_warps`.
     there = let(index < instruction.count)
     size = settled(T.Select(there, size, int64(0)))
     column = Column(rule, instruction, settled(T.Select(there, index, int64(0))))
@@ -277,8 +277,8 @@ def _reduce_with_threads(rule, instruction, size, vectors, numbers):
 class Reduction:
     """Combines the values of a formula for all elements of a column by "sum", "max" or "min".
 
-    `keep` names an output in whose memory the values are stored as well, so that later formulas can read them before
-    the output overwrites them. Empty: they are not stored.
+    `keep` names an output. If it is not empty, the values are also stored in the output's memory, where later formulas
+    can read them before the output overwrites them.
     """
 
     combine: str
@@ -291,10 +291,10 @@ class Reduction:
 
 
 def _apart(outputs: dict[str, Formula], columns: frozenset[str]) -> tuple[dict[str, Reduction], dict[str, Formula]]:
-    """Return the reductions of formulas by name, in the order in which they must run, and the remaining formulas."""
+    """Split formulas into reductions, by name in the order in which they must run, and the remaining formulas."""
     # For example, y = x / sum(x) becomes the reduction sum_0 = sum(x) and the output y = x / sum_0. For y = exp(x) /
-    # sum(exp(x)), the reduction keeps exp(x) in the memory of y, where the output reads it. This is done for outputs in
-    # `columns`, which have `size` elements and overwrite their targets.
+    # sum(exp(x)), the reduction keeps exp(x) in the memory of y, where the output reads it. Only outputs in `columns`,
+    # which have `size` elements and overwrite their targets, can keep values.
     sharing, reductions, names = Sharing(), {}, {}
 
     rest = {}
@@ -319,7 +319,7 @@ def _apart(outputs: dict[str, Formula], columns: frozenset[str]) -> tuple[dict[s
 
 
 def _reads(root: Symbol, part: Symbol) -> bool:
-    """Return whether `part` occurs in `root` other than in the argument of a reduction."""
+    """Return whether `part` occurs in `root` outside the arguments of reductions."""
     of_reductions = {key for key, one in beneath(root).items() if one.function in REDUCTIONS}
     return id(part) in in_order(root, of_reductions)
 
@@ -327,17 +327,17 @@ def _reads(root: Symbol, part: Symbol) -> bool:
 class Rule(Kernel):
     """A kernel that computes formulas for each column.
 
-    Sums and extremes in the formulas become `reductions`, a dict by name, of one number per column each. They run in
-    the order of the dict, before the formulas that read them.
+    Sums, maxima and minima in the formulas become `reductions`, by name, with one float per column each. They run in
+    the order of this dict, before the formulas that read them.
 
     Args:
-        views: the names of the arrays that the formulas read or write, except gradients: the gradient of `x` is `dx`.
-            Address list 2 v holds the addresses of array number v, and list 2 v + 1 those of its gradient.
-        outputs: a formula for each target, by name, or a function that returns a dict of them. A gradient is added to
-            its target; any other output overwrites it.
-        numbers: the views that have one number per column, instead of `size` elements.
-        accumulate: outputs that are not gradients but are added to their targets, too.
-        constants: views of one number per column, like `numbers`; but in an `Across`, all interleaved columns share it.
+        views: the names of the arrays that the formulas read or write, except gradients. The gradient of `x` is `dx`.
+            Address list 2 v has the addresses of array number v, and list 2 v + 1 the addresses of its gradient.
+        outputs: a dict of formulas by target, or a function that returns one. Gradients are added to their targets;
+            other outputs overwrite them.
+        numbers: the views that have one float per column, instead of `size` elements.
+        accumulate: outputs that are added to their targets although they are not gradients.
+        constants: like `numbers`, but in an `Across` all interleaved columns share the float.
         sets: gradients that overwrite their targets instead of being added to them.
     """
 
@@ -385,13 +385,13 @@ class Rule(Kernel):
 
     @property
     def multiples(self) -> dict[str, float]:
-        """The reductions that are sums of a constant, by name: each is this constant times the size of the column."""
+        """The constants of reductions that sum a constant, by name. The sum is the constant times the column's size."""
         sums = {name: one.formula.result for name, one in self.reductions.items() if one.combine == "sum"}
         return {name: of.arguments[0] for name, of in sums.items() if of.function == "constant"}
 
     @property
     def passes(self) -> list[dict[str, Reduction]]:
-        """The other reductions in groups that run in one loop. A group reads results of earlier groups only."""
+        """All other reductions, in groups that share a loop. A group only reads results of earlier groups."""
         groups: list[dict[str, Reduction]] = []
         levels: dict[str, int] = {}
         for name, reduction in self.reductions.items():
@@ -410,7 +410,7 @@ class Rule(Kernel):
         return {name for formula in formulas for name in formula.names} - set(self.reductions)
 
     def effects(self, parameters: tuple[int, ...]) -> Effects:
-        """Return what the rule does. It covers a gradient if this is its only output, and no formula reads it."""
+        """Return the rule's effects. It covers a gradient that is its only output and that no formula reads."""
         size, reads, covers, copied = parameters[0], self.reads, False, None
         writes = tuple((self.role_of(name), 1 if name in self.numbers else size) for name in self.outputs)
         if len(writes) == 1:
@@ -424,7 +424,7 @@ class Rule(Kernel):
         return Effects(writes, NUMBER * size * len(writes), self.shared, reads=lists, covers=covers, copied=copied)
 
     def on_cpu(self, instruction, lanes):
-        """Emit a CPU kernel that works on one column after the other, a few vectors at a time."""
+        """Emit a CPU kernel that works on one column after another, a few vectors at a time."""
 
         formulas = [*self.outputs.values(), *(reduction.formula for reduction in self.reductions.values())]
         is_long = _weight(formulas) > LONG
@@ -439,22 +439,21 @@ class Rule(Kernel):
 
         def any_size():
             if self.reductions and not is_long:
-                # A column that fits into one vector stays in a register from the reductions to the outputs: loading it
-                # again with a mask would be slow.
+                # A column that fits into one vector stays in a register: loading it again with a mask would be slow.
                 mask = tir.first_lanes(size, lanes) if lanes > 1 else None
                 tir.choose(size <= lanes, lambda: each(_in_one_vector, size, lanes, mask), in_vectors)
             else:
                 in_vectors()
 
-        # Columns of a few floats, as in small matrices, have vectors of this length. Full vectors with masks would
-        # reach into the next columns in memory, which makes them slow.
+        # Columns of FEW floats, as in small matrices, use vectors of this length. Full vectors with masks would reach
+        # into the next columns in memory, which is slow.
         if lanes > FEW and not is_long:
             tir.choose(size == FEW, lambda: each(_in_one_vector, size, FEW, None), any_size)
         else:
             any_size()
 
     def on_gpu(self, instruction):
-        """Launch a thread per element; with reductions, a block per column, or a warp if the columns are small."""
+        """Launch a thread per element. With reductions, launch a block per column, or a warp for small columns."""
         (size,) = instruction.parameters
         vectors, numbers = _outputs(self, numbers=False), _outputs(self, numbers=True)
         if self.reductions:
@@ -475,10 +474,10 @@ class Rule(Kernel):
 class Across(Kernel):
     """Applies a rule to `width` interleaved columns of `size` elements: element i of column w is at i * width + w.
 
-    So a rule works along any dimension of a tensor without a transpose. One column of the instruction stands for all
-    `width`. Each lane of a vector is another of them, so reductions need not add up lanes. A value with one number per
-    column (`Rule.numbers`) is `width` contiguous floats. Gradients are always added to their targets, never set.
-    Outputs must not overlap with inputs, except that without reductions they may be the same memory.
+    So a rule can work along any dimension of a tensor without a transpose. One column of the instruction stands for all
+    `width` columns. Each lane of a vector belongs to a different column, so reductions need not combine lanes. A value
+    with one float per column (`Rule.numbers`) is `width` contiguous floats. Gradients are always added to their
+    targets. Outputs must not overlap with inputs, except that without reductions they may be the same memory.
     """
 
     rule: Rule
@@ -504,7 +503,7 @@ class Across(Kernel):
             vector_loop(width, lanes, some)
 
     def on_gpu(self, instruction):
-        """Launch one thread per interleaved column: neighboring threads read neighboring floats."""
+        """Launch one thread per interleaved column, so that adjacent threads read adjacent floats."""
         size, width = instruction.parameters
         with thread_each_element(instruction, width) as (column, offset):
             Columns(self.rule, instruction, column, offset, 1).run(size)
@@ -528,7 +527,7 @@ class Columns(Column):
                 self.reduced[name] = load(self.memory, self.addresses[name], lanes, mask)
 
     def evaluate(self, formulas, row):
-        """Return the values of formulas for element `row` of each column. Inputs are loaded when they are needed."""
+        """Return the values of formulas for element `row` of each column."""
         loaded = {}
 
         def value_of(name):
@@ -555,7 +554,7 @@ class Columns(Column):
             self.instruction.write(address, value, self.mask, name in self.rule.accumulate)
 
     def run(self, size):
-        """Emit all reductions, then the outputs, whose formulas may read their results."""
+        """Emit all reductions, then the outputs, which may read their results."""
         self.reduced |= {name: tir.wide(value, self.lanes) for name, value in multiples(self.rule, size).items()}
         for reductions in self.rule.passes:
             totals = Totals(reductions, self.lanes)
@@ -581,7 +580,7 @@ class UpdateRule(Rule):
     shared, may_set = BY_ROWS, False
 
     def on_cpu(self, instruction, lanes):
-        """Take the elements of all columns as one list. Each thread works on one contiguous range of it."""
+        """Treat the elements of all columns as one list. Each thread works on a contiguous range of it."""
         vectors = tuning.cpu(lanes).update.vectors
         (size,) = instruction.parameters
         first, end = instruction.stretch(instruction.count * size, lanes)
@@ -602,10 +601,10 @@ class UpdateRule(Rule):
 
 
 def update_rule(function: Callable) -> UpdateRule:
-    """Return the rule that updates a parameter `p` and its states as `function` says, and sets its gradient `g` to 0.
+    """Return the rule that updates a parameter `p` and its states by `function`, and sets its gradient `g` to 0.
 
     `function` takes the old `p`, `g`, the old states and then hyperparameters. It returns a dict of the new `p` and
-    states: so the arguments that are in the dict, other than `p`, are the states.
+    states. So the states are the arguments, other than `p`, that are in the dict.
     """
     names = tuple(inspect.signature(function).parameters)
     new = Formula.several(function)
@@ -622,6 +621,6 @@ def update_rule(function: Callable) -> UpdateRule:
 
 def without_denormals(x: Symbol) -> Symbol:
     """Return the formula: 0 where |x| < SMALL, else x."""
-    # Operations on smaller numbers (denormals) take a hundred cycles on many CPUs. A running average of zero gradients
-    # would shrink to one and stay there: 0.9 times the smallest float32 rounds to itself.
+    # Operations on denormals take a hundred cycles on many CPUs. A running average of zero gradients would shrink to a
+    # denormal and stay there: 0.9 times the smallest float32 rounds to itself.
     return formula.where(formula.absolute(x) < SMALL, 0.0, x)

@@ -14,8 +14,8 @@ from .threads import thread_each_element
 class Scan(Kernel):
     """y[i, w] = sum over j <= i of x[j, w]; with `backward`, dx[i, w] += sum over j >= i of dy[j, w].
 
-    Element (i, w) of the (size, width) arrays is at i * width + w. `size` is the extent of the dimension that is summed
-    along, `width` the product of the extents before it. The arrays are the same or do not overlap.
+    Element (i, w) of the (size, width) arrays is at i * width + w. `size` is the extent of the summed dimension, and
+    `width` is the product of the extents before it. The arrays are the same or do not overlap.
     """
 
     backward: bool
@@ -39,7 +39,7 @@ class Scan(Kernel):
             tir.choose(width < 4, lambda: one_by_one(column), lambda: in_vectors(column))
 
     def on_gpu(self, instruction):
-        """Launch one thread for each w of each column. It sums along i."""
+        """Launch one thread for each w of each column, which sums over i."""
         with thread_each_element(instruction, instruction.parameters[3]) as (column, offset):
             _run(self, instruction, column, offset, 1)
 

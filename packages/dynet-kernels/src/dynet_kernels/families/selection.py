@@ -1,4 +1,4 @@
-"""Kernels that select or sort the elements of a column, and the scattered sum that computes their gradients.
+"""Kernels that select or sort the elements of a column, and the scatter that computes their gradients.
 
 Indices are int32s in the float32 memory. Elements are compared by integer keys (`_key`), which give NaN a place.
 """
@@ -65,7 +65,7 @@ class LargestInOrder(Kernel):
             _put_in_order(memory, size, chosen, threshold, let(chosen - above.value), y, x, indices)
 
     def on_gpu(self, instruction):
-        """Launch one block per column. Its threads count together; the first one writes the results."""
+        """Launch one block per column. Its threads count together; the first thread writes the results."""
         size, chosen, y_role, x_role, indices_role = instruction.parameters
         memory = instruction.memory
         column = instruction.thread("blockIdx.x", instruction.count)
@@ -148,7 +148,7 @@ class Scatter(Kernel):
 
 
 def _key(x):
-    """Return int32 keys in the order of the float32s x. -0 equals 0; NaN of either sign is above infinity."""
+    """Return int32 keys that sort like the float32s x. -0 equals 0; NaN of either sign is above infinity."""
     lanes = vmath.lanes_of(x)
     bits = let(T.reinterpret(tir.vector_type("int32", lanes), x))
     sign = T.shift_right(bits, vmath.number(31, bits, "int32"))
@@ -202,5 +202,5 @@ def _put_by_rank(instruction, column, element):
 
 
 def _index_at(memory, address):
-    """Load an index, an int32 whose bits are in the float32 memory, as an int64."""
+    """Load an index, an int32 stored in the float32 memory, as an int64."""
     return let(T.Cast("int64", T.reinterpret("int32", load(memory, address))))

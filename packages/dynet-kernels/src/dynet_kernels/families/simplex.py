@@ -1,10 +1,10 @@
-"""Kernels that map scores x to probabilities y, some of which are exactly 0 or at an upper bound u.
+"""Kernels that map scores x to probabilities y, which may be exactly 0 or at an upper bound u.
 
 - sparsemax: y_i = max(0, x_i - t), where t makes the sum of y equal 1.
 - constrained_softmax: y_i = min(u_i, exp(x_i) / s), where s makes the sum of y equal 1. If the sum of u is less, y = u.
 
-An iteration finds t or log(s), the threshold. Each round moves it so that some elements get to its other side, and the
-iteration ends when none did. Usually there are a handful of rounds.
+The threshold, t or log(s), is found by iteration. Each round moves it past some elements; the loop ends when a round
+passes none. A handful of rounds is usually enough.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from ..tir import float32, let, load, serial, store, vector_loop
 from ..tvm_modules import T
 from .threads import thread_each
 
-THREADS = 64  # threads per CUDA block; few, because each thread works on a whole column
-# The first threshold of constrained softmax: x - log(u) is below it for every u > 0, and above it for u = 0.
+THREADS = 64  # threads per CUDA block: few, because each thread works on a whole column
+# The initial threshold of constrained softmax: x - log(u) is below it for every u > 0, and above it for u = 0.
 LARGEST = 3.4e38
 
 
@@ -26,7 +26,7 @@ LARGEST = 3.4e38
 class Simplex(Kernel):
     """Sets y to "sparsemax" or "constrained_softmax" of the scores x.
 
-    Address list 0 is y, 2 is x, and 4 the bounds u; they must not overlap. A column has at least one element.
+    Address list 0 is y, 2 is x, and 4 is the bounds u. They must not overlap. A column has at least one element.
     """
 
     function: str
@@ -51,7 +51,7 @@ class Simplex(Kernel):
 
 
 class _Column:
-    """Emits loops over the elements of one column, whose array 0 is the result y, 1 the scores x, 2 the bounds u."""
+    """Emits loops over the elements of a column. Array 0 is the result y, 1 the scores x, and 2 the bounds u."""
 
     def __init__(self, instruction, column, views, lanes):
         (self.size,) = instruction.parameters
@@ -74,7 +74,7 @@ class _Column:
         vector_loop(self.size, self.lanes, step)
 
     def reduce(self, combine, identity, formulas, *reads):
-        """Return one number for each of `formulas`: its values for all elements of the arrays `reads`, combined."""
+        """For each of `formulas`, combine its values for all elements of the arrays `reads`."""
         start = self.constant(identity)
         totals = [tir.Accumulator(self.lanes, start) for _ in formulas]
 
@@ -98,8 +98,8 @@ class _Column:
 
 def _rounds(side, move):
     """Emit the loop that finds a threshold."""
-    # side() returns how many elements are on one side of it, and a sum over them, for move(number, sum). The loop ends
-    # when their number is as before. All moves have one direction, so there are at most as many rounds as elements.
+    # side() returns the number of elements on one side of it, and a sum over them, for move(number, sum). The loop ends
+    # when this number is unchanged. All moves have the same direction, so there are no more rounds than elements.
     going, previous = tir.IntVariable(1), tir.Accumulator(1, -1.0)
     with T.While(going.value > 0):
         count, total = side()
@@ -112,7 +112,7 @@ def _rounds(side, move):
 
 def _sparsemax(column):
     """Emit y = max(0, z - t) with z = x - max(x), where t makes the sum of y 1."""
-    # t = (the sum of the z above t, minus 1) / (how many z are above t). It starts at -1 and rises.
+    # t = (the sum of the z above t, minus 1) / (the number of z above t). It starts at -1 and rises.
     (peak,) = column.reduce(vmath.maximum, float("-inf"), [lambda x: x], 1)
     peak = column.wide(peak)
     threshold = tir.Accumulator(1, -1.0)
@@ -123,7 +123,7 @@ def _sparsemax(column):
 
     def raise_threshold(count, total):
         level = let((total - 1.0) / count)
-        with tir.when(level > let(threshold.value)):  # never lower it because of a rounding error: the loop must end
+        with tir.when(level > let(threshold.value)):  # a rounding error must not lower it, or the loop might not end
             threshold.value = level
 
     _rounds(above, raise_threshold)
@@ -133,7 +133,7 @@ def _sparsemax(column):
 
 def _constrained_softmax(column):
     """Emit y = min(u, exp(x) / s), where s makes the sum of y 1; y = u if the sum of u is less."""
-    # y = u where x - log(u) is above the threshold log(s). The memory of y holds x - log(u) until the end.
+    # y = u where x - log(u) is above the threshold log(s). Until the end, the memory of y holds x - log(u).
     column.each(0, lambda x, u: x - vmath.log(u), 1, 2)
     threshold = tir.Accumulator(1, LARGEST)
     peak, mass, total = (tir.Accumulator(1, 0.0) for _ in range(3))
@@ -166,5 +166,5 @@ def _constrained_softmax(column):
     column.each(0, lambda key, x, u: T.Select(key > t, u, let(let(vmath.exp(let(x - highest))) * share)), 0, 1, 2)
 
 
-# For each function: how many of the arrays y, x and u it has, and what emits it.
+# For each function: how many of the arrays y, x and u it has, and the function that emits it.
 EMITTERS = {"sparsemax": (2, _sparsemax), "constrained_softmax": (3, _constrained_softmax)}

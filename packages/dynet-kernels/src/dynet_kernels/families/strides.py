@@ -11,16 +11,16 @@ from ..tvm_modules import T
 from .threads import thread_each_element
 
 LOOPS = 4
-SHORT = 1024  # if loop 0 writes at most this many contiguous floats, the next column's target is prefetched meanwhile
+SHORT = 1024  # if loop 0 writes at most this many contiguous floats, the next column's target is prefetched
 
 
 @dataclass(frozen=True)
 class Strides(Kernel):
     """target[sum of i_d * t_d] = source[sum of i_d * s_d] over four loops i_d < extent_d; += if `accumulate`.
 
-    Parameters: roles, extents, target strides t and source strides s in floats, innermost first; unused loops have
+    Parameters: roles, extents, target strides t and source strides s in floats, innermost first. Unused loops have
     extent 1. A source stride of 0 broadcasts, a target stride of 0 sums. The CPU uses vectors only if both strides of
-    loop 0 are 1, so choose such a loop as the innermost.
+    loop 0 are 1, so make such a loop the innermost.
     """
 
     accumulate: bool
@@ -28,7 +28,7 @@ class Strides(Kernel):
     parameters = ("target", "source", *(f"{kind}{k}" for kind in ("extent", "target", "source") for k in range(LOOPS)))
 
     def effects(self, parameters):
-        """Return what the kernel does. With `accumulate`, it covers the target if the loops leave no gaps in it."""
+        """Return the kernel's effects. If `accumulate`, it covers the target if the loops leave no gaps in it."""
         target, source, *numbers = parameters
         loops = zip(numbers[LOOPS : 2 * LOOPS], numbers[:LOOPS], numbers[2 * LOOPS :], strict=True)
         size, covers, same = 1, self.accumulate, True
@@ -80,7 +80,7 @@ class Strides(Kernel):
                 copy(*instruction.addresses(column, target_role, source_role))
 
         def into_one():
-            """Add columns that fit into one vector. Neighbors mostly share a target, which stays in a register."""
+            """Add columns that fit into one vector. Neighbors often share a target, which stays in a register."""
             size = extents[0]
             mask = tir.first_lanes(size, lanes) if lanes > 1 else None
             held = tir.IntVariable(instruction.address(target_role, 0))
@@ -105,7 +105,7 @@ class Strides(Kernel):
             adds = T.And(instruction.fresh == 0, last > 0)
             tir.choose(T.And(T.And(short, adds), same), into_one, lambda: each(inner))
 
-        # Most copies need only the innermost loop; the others would take longer than a short copy.
+        # Most copies need only the innermost loop; running the other loops would take longer than a short copy.
         tir.choose(extents[1] * extents[2] * extents[3] == 1, stretches, lambda: each(outer))
 
     def on_gpu(self, instruction):

@@ -1,4 +1,4 @@
-"""Elementwise sums of arrays: y = n * (x_1 + ... + x_k). Neighboring columns with the same y are one sum, a *run*."""
+"""Elementwise sums of arrays: y = n * (x_1 + ... + x_k). Adjacent columns with the same y are one sum, a *run*."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from .products.panels import row_tiles
 from .threads import thread_each_element
 
 Y, X, FACTOR = 0, 2, 4  # the numbers of the address lists
-VECTORS = 4  # how many vectors of y are computed at the same time, with their sums in registers
-MANY = 16  # in a sum of at least this many arrays, prefetch what is read next
+VECTORS = 4  # this many vectors of y are computed together, with their sums in registers
+MANY = 16  # sums of at least this many arrays prefetch their next elements
 
 
 @dataclass(frozen=True)
 class Sum(Kernel):
-    """Sets y to the sum of the arrays x of a run; if `scaled`, times the factor of the run's first column.
+    """Sets y to the sum of a run's arrays x; if `scaled`, times the factor of the run's first column.
 
-    For each column, address list Y has the address of y, list X that of x, and list FACTOR that of one number.
+    The addresses of y, x and the factor of a column are in the lists Y, X and FACTOR.
     """
 
     scaled: bool
@@ -57,7 +57,7 @@ class Sum(Kernel):
                     with serial(let(end - first)) as k:
                         add(k, ahead)
 
-                # The arrays are far apart. If there are many, prefetch what the next turn of the loop over y adds up.
+                # The arrays are far apart. If there are many, prefetch for the next turn of the loop over y.
                 width = vectors * lanes
                 far = T.And(end - first >= MANY, offset + 2 * width <= stop)
                 tir.choose(far, lambda: all_columns(width), all_columns)
@@ -69,7 +69,7 @@ class Sum(Kernel):
             column.value = end
 
     def on_gpu(self, instruction):
-        """Launch one thread per element of each column; only those of the first column of a run work."""
+        """Launch one thread per element of each column. Only the threads of a run's first column work."""
         (size,) = instruction.parameters
         memory = instruction.memory
         with thread_each_element(instruction, size) as (column, element):

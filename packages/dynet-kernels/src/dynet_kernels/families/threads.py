@@ -1,4 +1,4 @@
-"""How CUDA kernels divide their work among threads, and how the threads of a block combine numbers.
+"""How CUDA kernels divide work among threads, and how the threads of a block combine values.
 
 The work is divided in one of three ways: a thread per element (`thread_each`), a block of threads per column
 (`share_of`), or a block per rectangle of a matrix product (`block_of_products`).
@@ -17,7 +17,7 @@ WARP = 32  # threads in a warp: they run together and can read each other's regi
 
 @contextmanager
 def thread_each(instruction, count, size=None):
-    """Launch `count` threads in blocks of `size`. The body of the `with` statement emits the code that each one runs.
+    """Launch `count` threads in blocks of `size`. The body of the `with` statement emits the code of each thread.
 
     Yields the number of the thread, below `count`. By default, `size` is the tuned block size.
     """
@@ -38,16 +38,15 @@ def thread_each_element(instruction, size):
 def block_of_products(instruction, group, extents, height, width):
     """Launch a block per `height` x `width` results of matrix products, one product for each matrix.
 
-    `group` neighboring columns of the instruction share a matrix; 0 means all. If n columns do, extents(n) returns the
-    extents (rows, columns, inner) of their product: rows x columns results, each a sum of `inner` terms. Return the
-    extents, the first column of the instruction in this block's product, and the row and column of the product's result
-    at which the block begins.
+    `group` adjacent columns of the instruction share a matrix; 0 means all. If n columns share it, extents(n) returns
+    the extents (rows, columns, inner) of their product: rows x columns results, each a sum of `inner` terms. Return the
+    extents, the instruction's first column in this block's product, and the row and column of the block's first result.
     """
     sharing = let(T.Select(group == 0, instruction.count, group))
     rows, columns, inner = extents(sharing)
     down = let(T.floordiv(rows + (height - 1), height))
     across = let(T.floordiv(columns + (width - 1), width))
-    # All on the x axis: CUDA allows only 65535 blocks on the other axes.
+    # Use only the x axis, because CUDA allows no more than 65535 blocks on the other axes.
     block = instruction.thread("blockIdx.x", down * across * T.floordiv(instruction.count, sharing))
     first_row = settled(T.truncmod(block, down) * height)
     block = settled(T.truncdiv(block, down))
@@ -58,7 +57,7 @@ def block_of_products(instruction, group, extents, height, width):
 
 @contextmanager
 def share_of(lane, threads, size):
-    """Loop over this thread's share of the numbers below `size`: lane, lane + threads, and so on. Yields the number."""
+    """Yield this thread's share of the numbers below `size`, in an emitted loop: lane, lane + threads, and so on."""
     index = tir.IntVariable(lane)
     with T.While(index.value < size):
         yield let(index.value)
@@ -71,10 +70,9 @@ def wait():
 
 
 class Sums:
-    """Combines numbers of the threads of a block; `combine` emits the combination of two, such as their maximum.
+    """Combines the values of a block's threads; `combine` emits the combination of two values, such as their maximum.
 
-    A block has a power of two of them, at least 32. All must reach the barriers, so no method may be called in an
-    emitted `if`.
+    There are 2^n >= 32 threads. All must reach the barriers, so no method may be called in an emitted `if`.
     """
 
     def __init__(self, thread, threads, dtype="float32"):
@@ -83,7 +81,7 @@ class Sums:
         self.shared = T.alloc_buffer((self.warps,), dtype, scope="shared")
 
     def of_warp(self, value, combine):
-        """Combine the `value` of all threads of a warp. Each gets the result."""
+        """Combine the `value` of all threads of a warp. Every thread gets the result."""
         everybody = tirx.const(0xFFFFFFFF, "uint32")
         total = tir.Accumulator(1, value, self.dtype)
         width = WARP // 2
@@ -95,11 +93,11 @@ class Sums:
         return let(total.value)
 
     def of_block(self, value, combine):
-        """Combine the `value` of all threads of a block. Each gets the result."""
+        """Combine the `value` of all threads of a block. Every thread gets the result."""
         return self.of_warps(0, self.warps, value, combine)
 
     def of_warps(self, first, count, value, combine):
-        """Combine the `value` of all threads of `count` warps from warp `first` on, which may differ between warps."""
+        """Combine the `value` of all threads of `count` warps, starting at `first`. Both may differ between warps."""
         value = self.of_warp(value, combine)
         with tir.when(self.lane == 0):
             T.buffer_store(self.shared, value, [self.warp])

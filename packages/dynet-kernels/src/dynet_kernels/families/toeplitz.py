@@ -1,6 +1,6 @@
 """Products of a vector with a Toeplitz matrix, whose diagonals are constant.
 
-Circular convolution and correlation are such products, where b holds two copies of a vector side by side.
+Examples are circular convolution and correlation, where b consists of two copies of a vector.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from ..tir import let, load, serial, store, vector_loop
 from ..tvm_modules import T
 from .threads import thread_each_element
 
-OUTPUTS = 8  # how many vectors of y are computed together, with their sums in registers
-INPUTS = 4  # how many elements of a are used together: a[i], a[i + lanes], a[i + 2 * lanes] and so on
+OUTPUTS = 8  # this many vectors of y are computed together, with their sums in registers
+INPUTS = 4  # this many elements of a are used together: a[i], a[i + lanes], a[i + 2 * lanes] and so on
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,12 @@ class Toeplitz(Kernel):
         return Effects(((y, size),), 2 * FLOP * size * size)
 
     def on_cpu(self, instruction, lanes):
-        """Handle several elements of `a` together that are one vector length apart: they need almost the same of b."""
+        """Use elements of `a` that are one vector length apart together: they need almost the same part of b."""
         y_role, a_role, b_role, size, offset, step = instruction.parameters
         memory = instruction.memory
 
         def tile(y, a, b, block):
-            """Compute OUTPUTS neighboring vectors of y, from vector `block` * OUTPUTS on."""
+            """Compute OUTPUTS adjacent vectors of y, starting with vector `block` * OUTPUTS."""
             first = let(block * (OUTPUTS * lanes))
             sums = [tir.Accumulator(lanes, load(memory, let(y + first + k * lanes), lanes)) for k in range(OUTPUTS)]
             stretch = INPUTS * lanes
@@ -41,8 +41,8 @@ class Toeplitz(Kernel):
 
             def together(start, forwards):
                 """Add the terms of the INPUTS elements a[start], a[start + lanes], and so on."""
-                # Each needs OUTPUTS vectors of b, which begin one vector after those of the element before if
-                # `forwards`, else one before.
+                # Each needs OUTPUTS vectors of b. Compared with the previous element, they begin one vector later if
+                # `forwards`, or else one vector earlier.
                 factors = [tir.wide(load(memory, let(a + start + q * lanes)), lanes) for q in range(INPUTS)]
                 low = let(b + first + (start if forwards else 0 - start))
                 shift = 0 if forwards else -(INPUTS - 1)

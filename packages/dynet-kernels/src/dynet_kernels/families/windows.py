@@ -1,8 +1,7 @@
 """Windows that move over images (height, width, channels), for convolution and pooling. A column is one image.
 
-Images are stored in column-major order: neighboring elements in memory are one below the other. The window is put at
-result_height x result_width positions (r, c). There, its element (i, j, k) lies over this element of the image, or over
-the padding around it:
+Images are stored in column-major order: adjacent elements in memory are one below the other. At each of
+result_height x result_width positions (r, c), the window's element (i, j, k) lies over this image element, or padding:
 
     (r * row_step + i - above, c * column_step + j - left, k)
 
@@ -20,8 +19,8 @@ from ..tir import let, load, serial, store, vector_loop
 from ..tvm_modules import T
 from .threads import thread_each, thread_each_element
 
-# `row_step` and `column_step` are how far the window moves, `above` and `left` how much padding there is, and
-# `result_height` and `result_width` how many positions the window has.
+# `row_step` and `column_step` are the strides of the window, `above` and `left` the padding, and `result_height` and
+# `result_width` the number of positions.
 WINDOW = (
     "height", "width", "channels", "window_height", "window_width", "row_step", "column_step", "above", "left",
     "result_height", "result_width",
@@ -32,8 +31,8 @@ WINDOW = (
 class Windows(Kernel):
     """matrix[(r, c), (i, j, k)] = the image element under element (i, j, k) of the window, or 0 in the padding.
 
-    The matrix has the shape (result_height * result_width, window_height * window_width * channels): a convolution is a
-    product with it. With `backward`, the elements of the matrix are added to the image instead.
+    This is im2col: the matrix has the shape (result_height * result_width, window_height * window_width * channels),
+    and a convolution is a product with it. If `backward`, add the elements of the matrix to the image instead.
     """
 
     backward: bool = False
@@ -59,7 +58,7 @@ class Windows(Kernel):
 
         def run(seen, image, size):
             """Copy the image elements under one window element, at `size` positions, or add them back."""
-            # They are `row_step` apart in the image, and contiguous in the matrix of windows.
+            # They are `row_step` apart in the image, and contiguous in the matrix.
 
             def vectors():
                 def step(offset, mask):
@@ -79,9 +78,9 @@ class Windows(Kernel):
 
         def one_column(seen, image, row, left, first, end):
             """Do the same at all positions of one column of the result."""
-            # `row` and `left` are the image's row and column under the element when the window is at position (0, c);
-            # they may be outside of the image. At the positions [first, end) the element is over a row of the image; at
-            # others over padding.
+            # `row` and `left` are the image's row and column under the element when the window is at position (0, c).
+            # They may be outside the image. At the positions [first, end), the element is over a row of the image; at
+            # other positions, it is over padding.
 
             def inside():
                 if not self.backward:
@@ -116,7 +115,7 @@ class Windows(Kernel):
                             one_column(seen, plane, row, left, first, end)
 
     def on_gpu(self, instruction):
-        """Launch one thread per element of the matrix of windows."""
+        """Launch one thread per element of the matrix."""
         memory = instruction.memory
         windows_role, image_role, *parameters = instruction.parameters
         g = _geometry(parameters)
@@ -193,8 +192,8 @@ def _unfolded(index, extents):
 
 
 def _largest_at(memory, g, y, image, offsets, channel, row, result_column):
-    """Store the largest number in one window and channel, and its offset in the image."""
-    # Of equal numbers it is the first one. NaN counts as larger than any number.
+    """Store the largest element in one window and channel, and its offset in the image."""
+    # If several elements are equal, choose the first. NaN is larger than any number.
 
     def within(start, window, extent):
         return let(T.max(0 - start, 0)), let(T.min(extent - start, window))

@@ -1,7 +1,6 @@
-"""What TIR cannot say, as LLVM's text: atomics, clocks, locks, and letting other threads have the core.
+"""What TIR cannot express, written in LLVM IR: atomics, clocks, locks, and yielding the core.
 
-Code that uses them must be emitted in `imported`. Uncompiled, these functions are not atomic: they then serve tests
-with one thread.
+Code that uses them must be emitted in `imported`. When run as Python (in single-threaded tests), they are not atomic.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from ..tir import int64, let
 from ..tvm_modules import T, tirx
 
 YIELD = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
-# The numbers of C's clocks for wall time and for the CPU time of the calling thread.
+# The C library's numbers of the clocks for wall time and for the calling thread's CPU time.
 WALL, CORE = (6, 16) if sys.platform == "darwin" else (1, 3)
 _TIME = """
 declare i32 @clock_gettime(i32, ptr)
@@ -32,7 +31,7 @@ define i64 @dynet_time(i32 %clock) alwaysinline {
   ret i64 %sum
 }
 """
-# Windows counts in units of 100 ns. It has no exact clock of a thread's own time: the same clock stands for both.
+# Windows counts in units of 100 ns. It has no exact clock of a thread's CPU time, so wall time is used instead.
 _TIME_ON_WINDOWS = """
 declare i32 @QueryPerformanceCounter(ptr)
 define i64 @dynet_time(i32 %clock) alwaysinline {
@@ -59,7 +58,7 @@ _TEXT = (_TIME_ON_WINDOWS if sys.platform == "win32" else _TIME) + _STATES
 
 
 def imported(function):
-    """Return a function that emits what a plain function does. Its code may use the other functions of this file."""
+    """Return a function that emits a plain function whose code may use the other functions of this file."""
 
     @functools.wraps(function)
     def with_text(*arguments):
@@ -70,14 +69,14 @@ def imported(function):
 
 
 def state_of(helper: Helper):
-    """Load a helper's state. What the thread that changed it last has written before can then be read."""
+    """Load a helper's state, with acquire semantics: writes made before its last change are visible afterwards."""
     if not is_emitting():
         return helper.state
     return let(T.call_extern("int64", "dynet_load", helper.words.buffer.data))
 
 
 def move(helper: Helper, old: int, new: int):
-    """Change a helper's state to `new` if it is `old`. Return the condition that it was."""
+    """Change a helper's state from `old` to `new`, atomically. Return whether it was `old`."""
     if is_emitting():
         return let(T.call_extern("int64", "dynet_move", helper.words.buffer.data, int64(old), int64(new))) == 1
     was_old = helper.state == old
@@ -86,7 +85,7 @@ def move(helper: Helper, old: int, new: int):
 
 
 def time(clock: int = WALL):
-    """Return the time of a clock in nanoseconds."""
+    """Return a clock's time in nanoseconds."""
     if not is_emitting():
         return clocks.monotonic_ns() if clock == WALL else clocks.thread_time_ns()
     return let(T.call_extern("int64", "dynet_time", tirx.const(clock, "int32")))
@@ -97,7 +96,7 @@ def give_way() -> None:
 
 
 def close_lock(lock) -> None:
-    """Wait until a lock of Python's C API is open, and close it."""
+    """Acquire a lock of Python's C API."""
     _call("PyThread_acquire_lock", lock, 1)
 
 
@@ -106,7 +105,7 @@ def open_lock(lock) -> None:
 
 
 def _call(name: str, *arguments) -> None:
-    """Call a C function. If it has arguments, `sharing` has declared their types to ctypes."""
+    """Call a C function. `sharing` has declared the types of its arguments to ctypes."""
     if is_emitting():
         T.evaluate(T.call_extern("int32", name, *arguments))
     else:

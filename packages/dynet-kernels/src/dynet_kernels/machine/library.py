@@ -1,4 +1,4 @@
-"""Loads the machine code that computes graphs on this CPU, and compiles what the cache does not have."""
+"""Loads the machine code that computes graphs on this CPU, and compiles the parts that the cache does not have."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from ..target import NATIVE, CpuTarget, general_kinds, host_cpu
 from . import sharing
 from .parts import Part, Planner, Shard, key_of, key_of_code
 
-# The functions of the planner that plan and run. Each has a counterpart, such as `plan_forward`, that only plans.
+# The planner's functions that plan and run. Each has a counterpart, such as `plan_forward`, that only plans.
 PHASES = ("forward", "backward", "gradient_norm", "update")
 
 _code = (ctypes.c_int64 * layout.MOST_SHARDS)()
-# All functions whose handles have been in `_code`. They are never freed, since `_code` outlives each `Library`.
+# All functions whose handles have been in `_code`. They are never freed, because `_code` outlives every `Library`.
 _functions: list[Any] = []
 
 
 def code_address() -> int:
-    """Return the address of a list of each shard's function handle, 0 if not loaded: `code` in `layout.RUNNING`."""
+    """Return the address of `code` in `layout.RUNNING`: a list of function handles by shard, 0 if it is not loaded."""
     return ctypes.addressof(_code)
 
 
@@ -44,12 +44,12 @@ class Shards:
 
     def __init__(self, kernels: Kernels):
         self._kernels = kernels
-        self._loaded: set[int] = set()  # the numbers of the shards that are loaded
-        # Errors of shards that could not be compiled. One that is raised is dropped, so that `load_used` tries again.
+        self._loaded: set[int] = set()  # the numbers of the loaded shards
+        # Errors of shards that could not be compiled. A raised error is dropped, so that `load_used` tries again.
         self._failed: dict[int, CompileError] = {}
 
     def require(self, opcode: int) -> None:
-        """Raise a CompileError if a kernel's shard cannot be compiled, a NoCodeError if nothing has asked for it."""
+        """Raise a CompileError if a kernel's shard cannot be compiled, or a NoCodeError if it was never requested."""
         shard = opcode // SHARD
         if shard in self._failed:
             raise self._failed.pop(shard)
@@ -57,7 +57,7 @@ class Shards:
             raise self._kernels.no_code(opcode)
 
     def _to_load(self) -> list[int]:
-        """Return the numbers of the shards that `load_used` has to load, after closing these shards."""
+        """Close the shards that `load_used` has to load, and return their numbers."""
         indices = sorted(self._kernels.used - self._loaded - self._failed.keys())
         for index in indices:
             self._kernels.close(index)
@@ -67,12 +67,12 @@ class Shards:
 class Library(Shards):
     """The compiled functions of the planner, as attributes. It also loads the shards of kernels that they call."""
 
-    # Every annotated name is a function of the planner's module: `load_used` takes them from here.
+    # Every annotated name is a function of the planner's module, which `load_used` loads.
     forward: Callable[..., int]
     backward: Callable[..., int]
     gradient_norm: Callable[..., int]
     update: Callable[..., int]
-    # `gradient_norm` and `update` in one call. None while a profile times each of them by itself.
+    # `gradient_norm` and `update` in one call. None while a profile times them separately.
     norm_and_update: Callable[..., int] | None
     run: Callable[..., None]
     plan_forward: Callable[..., int]
@@ -80,7 +80,7 @@ class Library(Shards):
     plan_gradient_norm: Callable[..., int]
     plan_update: Callable[..., int]
 
-    is_watched = False  # True while a profile, which times passes, has replaced the functions above by its own
+    is_watched = False  # True while a profile, which times passes, has replaced the functions above
 
     def __init__(self, kernels: Kernels):
         super().__init__(kernels)
@@ -88,17 +88,17 @@ class Library(Shards):
         self.load_used()
 
     def synchronize(self) -> None:
-        """Do nothing: a CPU has done all work when a function returns. For a GPU, this method waits for the work."""
+        """Do nothing: on a CPU, all work is done when a function returns. On a GPU, this method waits for it."""
 
     def load_used(self) -> None:
-        """Load each shard in `Kernels.used` that is not loaded yet. Compile what the cache does not have.
+        """Load each shard in `Kernels.used` that is not loaded yet. Compile shards that the cache does not have.
 
         If a shard cannot be compiled, the error is kept for `require`. All other errors are raised.
         """
         indices = self._to_load()
         planners = [] if self._has_planner else [Planner()]
         shards = [Shard(self._kernels.shard(index)) for index in indices]
-        # The planner takes longest to compile, so begin with it.
+        # The planner takes the longest to compile, so it comes first.
         loaded = modules([*planners, *shards], kept=(Shard,))
         for index, module in zip(indices, loaded[len(planners) :]):
             if isinstance(module, CompileError):
@@ -129,16 +129,16 @@ def modules(
     An exception, such as KeyboardInterrupt, ends all processes that compile.
 
     Args:
-        parts: what to load: shards of kernels, the planner or others.
+        parts: the parts to load, such as shards of kernels and the planner.
         load: turns the contents of a cache file into a module.
-        finish: finish(part, content) turns what the part's `build` wrote into the contents of a cache file. By default
-            they are the same.
-        kind: the name of the device, for the message that says that kernels are compiled. None: print no message.
-        general: whether code for a general kind of CPU may be loaded, too, as in `stored`.
-        kept: classes of parts. If a part of such a class cannot be compiled, its error is not raised but returned.
+        finish: finish(part, content) turns the output of the part's `build` into the contents of a cache file. By
+            default, they are the same.
+        kind: the name of the device in the message about compiling. None: print no message.
+        general: whether code for a general kind of CPU may be loaded, as in `stored`.
+        kept: classes of parts. If a part of such a class cannot be compiled, its error is returned instead of raised.
 
     Returns:
-        The modules in the order of the parts, or CompileErrors in their place.
+        The modules (or CompileErrors) in the order of the parts.
 
     Raises:
         CompileError: a part cannot be compiled.
@@ -173,14 +173,14 @@ def modules(
             while True:
                 position = waiting.popleft()
                 try:
-                    # Started before the cache takes its lock: it removes the lock file if this process is killed.
+                    # Start the builder before locking the cache: if this process is killed, it removes the lock file.
                     builder = builder or builders.new()
                     done.put((position, made(parts[position], builder), None))
                 except BaseException as problem:
                     builder = None  # its process may have ended
                     done.put((position, None, problem))
 
-    # Threads and a SimpleQueue withstand interrupts. A pool of `concurrent.futures` has locks that can stay locked.
+    # Threads and a SimpleQueue survive interrupts. A `concurrent.futures` pool has locks that may stay locked.
     threads = [threading.Thread(target=work) for _ in range(min(sharing.cores(), len(missing)))]
     try:
         with Progress(kind, len(missing)) as progress:
@@ -204,10 +204,9 @@ def modules(
 
 
 def stored(part: Part) -> bytes | None:
-    """Return the machine code of a part from the cache or from the package; None if neither has it.
+    """Return the machine code of a part from the cache or the package, or None if neither has it.
 
-    Code that was compiled for exactly this CPU comes first, then code for the best general kind that this CPU is of,
-    such as x86-64-v4 or x86-64-v3.
+    Prefer code that was compiled for exactly this CPU, then for the best general kind of CPU, such as x86-64-v4.
     """
     in_cache = store.stored if shipped_code.look_in_cache() else lambda key: None
     code = in_cache(key_of(part))
@@ -220,10 +219,10 @@ def stored(part: Part) -> bytes | None:
 
 
 def general_targets() -> list[CpuTarget]:
-    """Return the general kinds of CPU whose code may run here, the best first.
+    """Return the general kinds of CPU whose code may run here, best first.
 
-    The list is empty if DYNET_CPU is `native`, or if kernels have been tuned for this CPU. If DYNET_CPU names a general
-    kind, the list has only this kind.
+    If DYNET_CPU names a general kind, return only this kind. Return none if DYNET_CPU is `native`, or if kernels have
+    been tuned for this CPU.
     """
     host = host_cpu()
     if host.kind != NATIVE:
@@ -233,7 +232,7 @@ def general_targets() -> list[CpuTarget]:
 
 @contextmanager
 def failures_of(part: Part) -> Iterator[None]:
-    """Turn errors of the decorated function into CompileErrors that name the part which could not be compiled."""
+    """Decorator: convert errors to CompileErrors that name the part that could not be compiled."""
     try:
         yield
     except Exception as problem:
@@ -241,10 +240,9 @@ def failures_of(part: Part) -> Iterator[None]:
 
 
 class Progress:
-    """Reports on stderr that `count` parts are compiled for a `kind` of device, such as "CPU"; nothing if it is None.
+    """Reports on stderr that `count` parts are compiled for a `kind` of device, such as "CPU". None: print nothing.
 
-    On a terminal, it keeps showing how many are done. Elsewhere it prints one line at the start and one at the end. A
-    stream that cannot be written to is left alone.
+    On a terminal, it updates one line. Elsewhere, it prints a line at the start and at the end. Errors are ignored.
     """
 
     def __init__(self, kind: str | None, count: int):
@@ -275,6 +273,6 @@ class Progress:
         self._print(on_terminal if self._on_terminal else elsewhere)
 
     def _print(self, text: str) -> None:
-        with suppress(Exception):  # the stream may be closed, or a program's own
+        with suppress(Exception):  # the stream may be closed, or replaced by the program
             if self._kind and text and sys.stderr is not None:
                 print(text, end="", file=sys.stderr, flush=True)

@@ -1,8 +1,8 @@
 """The tape machine: how compiled functions run the instructions of graphs, and call each other.
 
-One module has the planner and the loop over the tape (`planner.py`). Each other one is a *shard*: some kernels, and a
-function that switches between them, which the loop calls by a handle from `library`. A *context* has what planner and
-machine share. It begins with what running a tape needs, `layout.RUNNING`, of which each thread can have a copy.
+One module has the planner and the loop over the tape (`planner.py`). Each other module is a *shard*: some kernels, and
+a function that switches between them, which the loop calls by a handle from `library`. The planner and the machine
+share a *context*. It begins with `layout.RUNNING`, the integers for running a tape, of which threads may have copies.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from ..tir import int64, let
 from ..tvm_modules import T, ir, tirx, tvm
 
 PASSES = {"tirx.disable_storage_rewrite": True, "tirx.disable_cse_tir": True}
-# Passes of TVM that change nothing in kernels made of plain loops, but take two thirds of the time to compile them.
+# Passes of TVM that do not change kernels made of plain loops, but take two thirds of the time to compile them.
 NEEDLESS = [
     "s_tir.HoistIfThenElse", "s_tir.StmtSimplify", "s_tir.CompactBufferAllocation", "s_tir.RenormalizeSplitPattern",
     "s_tir.InsertHoistIfThenElse", "s_tir.InjectVirtualThread", "s_tir.InjectPermutedLayout", "tirx.RemoveNoOp",
 ]  # fmt: skip
 NEEDLESS_ON_CPU = [
     *NEEDLESS,
-    # Our buffers have one dimension, so FlattenBuffer only complicates indices of vectors, which StmtSimplify would
+    # Our buffers are one-dimensional, so FlattenBuffer only complicates indices of vectors, which StmtSimplify would
     # undo. LLVM simplifies arithmetic anyway. In matrix products, these two take half of the time of all passes.
     "tirx.FlattenBuffer", "tirx.StmtSimplify",
-    # These are for threads of a GPU, or for the memory of accelerators.
+    # These passes are for GPU threads, or for the memory of accelerators.
     "s_tir.InferFragment", "s_tir.InjectDoubleBuffer", "s_tir.InjectSoftwarePipeline", "s_tir.LiftThreadBinding",
     "s_tir.LowerAutoCopy", "s_tir.LowerCrossThreadReduction", "s_tir.LowerThreadAllreduce", "s_tir.LowerVtcmAlloc",
     "s_tir.ManifestSharedMemoryLocalStage", "s_tir.MergeSharedMemoryAllocations", "s_tir.ThreadSync",
@@ -42,7 +42,7 @@ LLVM_OPTIONS = ["-unroll-runtime=false"]
 
 
 class Function:
-    """A function that is called in the compiled module, not inlined. Run as Python, a call calls `python`."""
+    """A function that compiled code calls instead of inlining it. When run as Python, `python` is called."""
 
     def __init__(self, name: str, python: Any = None):
         self.name, self.python = name, python
@@ -68,14 +68,14 @@ def module_of(functions: dict) -> Any:
 
 
 HANDLES: dict[int, Callable[[int], None]] = {}
-"""What a handle stands for while plain functions run as Python."""
+"""The function of each handle, for plain functions that run as Python."""
 
 
 def fails(called, running):
-    """Call a `Function`, or the TVM handle of one in another module. Return the condition that it has failed.
+    """Call a `Function`, or a function of another module by its TVM handle. Return whether it has failed.
 
-    Its only argument, `running`, is the address of the integers of `layout.RUNNING`. They include the memory in which
-    TVM's calling convention passes the argument and the result.
+    Its only argument, `running`, is the address of the integers of `layout.RUNNING`. They include memory for the
+    argument and the result in TVM's calling convention.
     """
     is_handle = not isinstance(called, Function)
     if not is_emitting():
@@ -133,7 +133,7 @@ class Running:
 
 
 def switch(code, choices: list, otherwise: Callable) -> None:
-    """Call the function of the pair in `choices` that begins with `code`, or else `otherwise`."""
+    """Call the function that `choices`, a list of pairs, has for `code`, or `otherwise` if there is none."""
     if not choices:
         otherwise()
         return
@@ -200,7 +200,7 @@ def shard_runner(kernels: list[tuple]) -> Callable[..., None]:
 
 
 def compile_cpu(module: Any, target):
-    """Compile a module of TIR for the CPU that `target`, a TVM target, describes."""
+    """Compile a module of TIR for the CPU described by a TVM target."""
 
     give_llvm_options()
     with tvm.transform.PassContext(opt_level=3, config=PASSES, disabled_pass=NEEDLESS_ON_CPU):
@@ -209,15 +209,15 @@ def compile_cpu(module: Any, target):
 
 @functools.cache
 def give_llvm_options():
-    """Make LLVM read LLVM_OPTIONS as if from its command line, for all that this process compiles from now on.
+    """Make LLVM read LLVM_OPTIONS as if from its command line, for everything that this process compiles later.
 
     The attribute `cl-opt` of a TVM target sets the values, but does not mark the options as given, so LLVM ignores
     them. In TVM 0.27, only the code generator for Hexagon passes LLVM a command line. So build an empty module for
-    Hexagon: LLVM reads the options first, and then the build fails because there is no Hexagon linker.
+    Hexagon: LLVM reads the options, and then the build fails because there is no Hexagon linker.
     """
 
     build = tvm.get_global_func("target.build.hexagon", allow_missing=True)
-    if build is not None:  # otherwise TVM cannot build for Hexagon: LLVM uses its defaults, and compiling takes longer
+    if build is not None:  # otherwise, TVM cannot build for Hexagon; LLVM then uses its defaults and compiles slower
         with suppress(RuntimeError):
             target = {"kind": "hexagon", "mtriple": "hexagon", "mcpu": "hexagonv68", "llvm-options": LLVM_OPTIONS}
             build(ir.IRModule({}), tvm.target.Target(target))

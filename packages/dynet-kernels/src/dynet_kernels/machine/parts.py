@@ -1,8 +1,8 @@
-"""The parts of the machine code, each compiled by itself, and the keys under which the cache has them.
+"""The parts of the machine code, which are compiled separately, and the keys under which the cache has them.
 
 The first key is computed at every start, without TVM, from the source files that emit the code. If nothing is cached
-under it, the code is emitted, in a tenth of the time of compiling, and the second key is computed from that. If nothing
-is cached under this one, the code is compiled.
+under it, the code is emitted, which takes a tenth of the time of compiling, and the second key is computed from it. If
+nothing is cached under that key either, the code is compiled.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from ..tvm_modules import tvm_ffi
 
 
 class Part(Protocol):
-    """A piece of machine code that is compiled by itself and kept in the cache.
+    """A piece of machine code that is compiled separately and kept in the cache.
 
-    It also has one of these:
+    It also has one of these methods:
 
-    - `build(path)`, which compiles the part and writes the object file to `path`. It may import TVM.
-    - `emit()`, which returns the code before compilation, as an object that has a `key` and a `build` like a part.
-      After a change in the sources, such a part is compiled again only if its emitted code has changed.
+    - `build(path)` compiles the part and writes the object file to `path`. It may import TVM.
+    - `emit()` returns the code before compilation, as an object with a `key` and a `build` like those of a part. After
+      a change in the sources, such a part is compiled again only if its emitted code has changed.
 
     It may have `target`, the CPU to compile for (by default this CPU), and `for_target(target)`, which returns the same
     part for another CPU.
@@ -42,20 +42,20 @@ class Part(Protocol):
 
     @property
     def key(self) -> str:
-        """A text of all that the code depends on besides source files, compiler and CPU, which the cache key has."""
+        """Text for the cache key, with all that the code depends on except source files, compiler and CPU."""
         ...
 
 
 @dataclass(frozen=True)
 class Emitted:
-    """Emitted code that is not compiled yet: a module of TIR, TVM's intermediate code, and the CPU it is for."""
+    """Emitted code that is not compiled yet: a module of TIR (TVM's intermediate code), and the CPU that it is for."""
 
     module: Any
     target: CpuTarget
 
     @property
     def key(self) -> str:
-        """A text with TVM's structural hash, for the second cache key: of all but names of variables. Imports TVM."""
+        """Text for the second cache key, with TVM's structural hash, which ignores variable names. Imports TVM."""
         from . import modules
 
         names = sorted(symbol.name_hint for symbol in self.module.functions)
@@ -92,7 +92,7 @@ class Shard:
 
     @property
     def key(self) -> str:
-        """A text with the tuning parameters and the kernels, which goes into the cache key; see `Part.key`."""
+        """Text with the tuning parameters and the kernels; see `Part.key`."""
         kernels = [f"{slot} {name}: {kernel.key}" for slot, (name, kernel) in self.kernels.items()]
         return "\n".join([repr(self.parameters), *kernels])
 
@@ -108,7 +108,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Planner:
-    """The part that turns graphs into lists of instructions and runs them by calling shards."""
+    """The part that turns graphs into tapes, and runs these by calling shards."""
 
     target: CpuTarget = field(default_factory=host_cpu)
     name = "the planner"
@@ -124,24 +124,24 @@ class Planner:
 
 
 def sources_of(part: Part) -> str:
-    """Return a digest of the source files that emit code, with those that define a part and its kernels."""
+    """Return a digest of the source files that emit code, including those that define a part and its kernels."""
     kernels = getattr(part, "kernels", {}).values()
     return sources.digest(frozenset([type(part), *(type(kernel) for _, kernel in kernels)]))
 
 
 def key_of(part: Part, with_versions: bool = True) -> str:
-    """Return a part's first cache key. Shipped code is without TVM's version: it works with any that is installed."""
+    """Return a part's first cache key. Keys of shipped code omit TVM's version, because it works with any version."""
     sources = "" if shipped_code.index() else sources_of(part)
     return key_of_code(part, sources, part.key, with_versions=with_versions)
 
 
 def key_of_code(part: Part, *facts: str, with_versions: bool = True) -> str:
-    """Return a hash of `facts`, which differ whenever the machine code may differ, of TVM's version and of the CPU."""
+    """Return a hash of TVM's version, of the CPU, and of `facts`, which must differ if the machine code may differ."""
     versions, target = _versions() if with_versions else [], getattr(part, "target", None) or host_cpu()
     return hashlib.sha256("\n".join([*facts, *versions, repr(target)]).encode()).hexdigest()
 
 
 @functools.cache
 def _versions() -> list[str]:
-    # The index stands for the sources of a frozen program.
+    # A frozen program has no sources: it has the index instead.
     return [*shipped_code.index().values(), *map(importlib.metadata.version, ("apache-tvm", "apache-tvm-ffi"))]

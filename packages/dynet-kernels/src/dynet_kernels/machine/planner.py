@@ -1,4 +1,4 @@
-"""The module of the planners. Shards do not depend on it, so they need not be compiled anew when it changes."""
+"""The module of the planners. Shards do not depend on it, so they need not be recompiled when it changes."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def planner_module() -> Any:
 
     For each pass, such as `forward`, there is a function `plan_forward`, which only plans, and a function `forward`,
     which also runs the tape, unless a buffer was too small. If Python has to start helpers first, `forward` only sets
-    the status NO_HELPERS. All functions return the status, because a signal handler that computes may change the one in
-    the context before Python reads it.
+    the status NO_HELPERS. All functions return the status, because a signal handler that computes may change the
+    context's status before Python reads it.
     """
     functions = {
         "run": tir.emitted("run", run),
@@ -38,7 +38,7 @@ def planner_module() -> Any:
 
 
 def pass_function(name: str, runs: bool) -> Callable:
-    """Return the function that plans a pass, such as `forward`, and maybe `runs` its tape. It returns the status."""
+    """Return the function that plans a pass, such as `forward`, and also runs its tape if `runs` is true."""
 
     @plain
     def do(address, *arguments):
@@ -58,8 +58,7 @@ def pass_function(name: str, runs: bool) -> Callable:
 def norm_and_update(context, both):
     """Sum all squared gradients, and run the trainer's update if the sum is below a limit. Return the status.
 
-    An update is counted in `changes` of the context. `both` is the address of the integers of `layout.BOTH`, so that a
-    call passes few numbers.
+    An update is counted in the context's `changes`. `both` is the address of the arguments, `layout.BOTH`.
     """
     shared, told = Context(context), Both(both)
     count, states, dense = told.count, told.states, told.dense
@@ -81,7 +80,7 @@ def norm_and_update(context, both):
 
 @plain
 def note_change(context: Context) -> None:
-    """Count a change of parameters, and remember the count as that of the trainer's last update."""
+    """Count a change of parameters. Remember the count as the time of the trainer's last update."""
     changes, changed = Words(context.changes), Words(context.changed)
     changes[0] += 1
     changed[0] = changes[0]

@@ -1,7 +1,7 @@
-"""Sets how many CPU threads share a pass, and how much work is worth sharing. Starts these threads. Needs no TVM.
+"""Sets how many CPU threads share a pass and how much work is worth sharing, and starts the threads. Needs no TVM.
 
-Compiled code reads these settings from integers whose address it knows; see `team.py`. The threads are started when a
-pass first has enough work for them, and live as long as the process.
+Compiled code reads these settings from memory; see `team.py`. The threads are started when a pass first has enough work
+for them, and live as long as the process.
 """
 
 from __future__ import annotations
@@ -20,17 +20,15 @@ from typing import Any
 
 from .. import layout
 
-# Threads share an instruction only if it takes one thread at least this many picoseconds. Less would not pay, because
-# they wait for each other at its end.
+# Threads share an instruction of at least this many picoseconds; they have to wait for each other at its end.
 INSTRUCTION = 2_500_000
-# Threads share a pass only if such instructions take at least this many picoseconds together: waking threads may take
-# long.
+# They share a pass if such instructions take at least this many picoseconds in all; waking threads may be slow.
 PASS = 100_000_000
 MOST = 8  # the most threads that are used by default
-STACK = 1 << 20  # bytes of a helper's stack, at least: kernels have buffers of up to 256 kB there
+STACK = 1 << 20  # the least bytes of a helper's stack, where kernels have buffers of up to 256 kB
 
 _table, _one = ((ctypes.c_int64 * len(layout.SHARING))(1, INSTRUCTION, PASS) for _ in range(2))
-_SETTINGS = slice(0, layout.SHARING.helpers)  # those integers of `_table` that `use` sets
+_SETTINGS = slice(0, layout.SHARING.helpers)  # the integers of `_table` that `use` sets
 _rows = (ctypes.c_int64 * (layout.MOST_THREADS * layout.HELPER_ROW))()
 _paces = (ctypes.c_int64 * (layout.PACES * len(layout.PACE)))()
 _table[layout.SHARING.rows], _table[layout.SHARING.paces] = ctypes.addressof(_rows), ctypes.addressof(_paces)
@@ -39,16 +37,16 @@ _one[layout.SHARING.look] = layout.NEVER
 _starting = False  # whether `start_helpers` is running
 _start_thread: Any = _thread.start_new_thread
 if not isinstance(_start_thread, BuiltinFunctionType):
-    _start_thread = None  # a library such as gevent has replaced it: its "threads" would stop all others
+    _start_thread = None  # a library such as gevent has replaced it: a helper would block its other "threads"
 
 help_others: Any = None
-"""The compiled function that a helping thread calls. It never returns. None until the planner is loaded."""
+"""The compiled function that a helper runs, which never returns. None until the planner is loaded."""
 
 
 def address() -> int:
-    """Return the address of the settings for graphs that the calling Python thread computes.
+    """Return the address of the calling Python thread's settings.
 
-    Only the main thread gets settings with several threads, because helpers serve one thread.
+    Only the main thread gets settings for several threads, because helpers only work for one thread.
     """
     return ctypes.addressof(_table if threading.current_thread() is threading.main_thread() else _one)
 
@@ -60,14 +58,13 @@ def threads() -> int:
 def use(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> None:
     """Set how many threads share work, and how much work is worth sharing.
 
-    The results of graphs do not depend on these settings. From then on, the number of threads stays the same even if
-    the number of cores that the process may use changes.
+    Results do not depend on these settings. The number of threads no longer follows the number of available cores.
 
     Args:
         threads: the number of threads.
         instruction: share only instructions that take one thread at least this many picoseconds.
         whole: share a pass only if its instructions that are worth sharing take at least this many picoseconds in all.
-            If it is 0, each pass is shared, whether it pays or not.
+            If it is 0, every pass is shared, even if that is slower.
 
     Raises:
         ValueError: `threads` is less than 1 or more than MOST_THREADS.
@@ -81,8 +78,8 @@ def use(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> None
 def using(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> Iterator[None]:
     """Call `use` with these settings for the length of a `with` block. For tests and measurements only.
 
-    Helpers are started immediately, if the planner is loaded. A graph that was planned before the block, and whose tape
-    is used again in it, keeps the old settings.
+    Helpers are started immediately, if the planner is loaded. If a graph was planned before the block and its tape is
+    used again inside, it keeps the old settings.
     """
     before = _table[_SETTINGS]
     use(threads, instruction, whole)
@@ -97,13 +94,13 @@ def using(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> It
 def available() -> int:
     """Return the default number of threads: one for each core that this process may use, but at most MOST.
 
-    The CPU quota of a container can lower this number, and so can DYNET_NUM_THREADS, or if this is not set,
+    The CPU quota of a container may lower this number. So may DYNET_NUM_THREADS or, if that is not set,
     OMP_NUM_THREADS. If DYNET_NUM_THREADS is not a whole number of at least 1, raise a ValueError.
     """
     limits = [MOST, cores(), _quota()]
     for name in ("DYNET_NUM_THREADS", "OMP_NUM_THREADS"):
         told = os.environ.get(name, "")
-        # OMP_NUM_THREADS may be a list, with one number for each level of nested parallel loops: use the first one.
+        # OMP_NUM_THREADS may be a list with a number for each level of nested parallel loops: use the first number.
         if re.fullmatch(r"0*[1-9]\d*", told.partition(",")[0].strip()):
             limits.append(int(told.partition(",")[0]))
             break
@@ -119,7 +116,7 @@ def cores() -> int:
 
 
 def _quota(path: str = "/sys/fs/cgroup/cpu.max") -> int:
-    """Return how many cores the CPU quota of a container allows, at least 1, or MOST if there is no quota."""
+    """Return the number of cores that the CPU quota of a container allows (at least 1), or MOST if it has no quota."""
     with suppress(OSError, ValueError):
         quota, period = Path(path).read_text().split()
         return max(1, int(quota) // int(period))
@@ -127,16 +124,16 @@ def _quota(path: str = "/sys/fs/cgroup/cpu.max") -> int:
 
 
 def start_helpers() -> None:
-    """Start as many threads as passes could use, if there are fewer. If the system has no more threads, use fewer.
+    """Start the helpers that are missing. If the system cannot start more threads, use fewer.
 
-    Before this, count the cores again, unless the program has set the number of threads.
+    First, count the cores again, unless the program has set the number of threads.
     """
     global _starting
     _table[layout.SHARING.wanted] = 0
     if _table[layout.SHARING.look] != layout.NEVER:
         with suppress(ValueError):
             _table[layout.SHARING.threads] = available()
-    if _starting:  # a signal handler computes while this function runs
+    if _starting:  # called from a signal handler that has interrupted this function
         return
     if _start_thread is None:
         _table[layout.SHARING.threads], _table[layout.SHARING.look] = 1, layout.NEVER
@@ -157,7 +154,7 @@ def start_helpers() -> None:
                 except (RuntimeError, MemoryError):
                     _table[layout.SHARING.threads], _table[layout.SHARING.look] = part, layout.NEVER
                     break
-                # An interrupt before this line leaves a thread that waits for its lock forever, which does no harm.
+                # An interrupt before this line leaves a thread that waits for its lock forever, which is harmless.
                 _rows[part * layout.HELPER_ROW + layout.HELPER.lock], _table[layout.SHARING.helpers] = lock, part
                 ctypes.pythonapi.PyThread_release_lock(lock)
     finally:
@@ -168,7 +165,7 @@ def start_helpers() -> None:
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Block signals of this thread and those it starts, so that a helper does not take signals of a program."""
+    """Block signals in this thread and the threads it starts, so that helpers do not receive the program's signals."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -180,18 +177,18 @@ def _signals_blocked() -> Iterator[None]:
 
 
 def start_wanted() -> None:
-    """Start helpers if a pass found fewer than it could use, or count cores again if this is due."""
+    """If a pass could have used more helpers, or if it is time to count the cores again, call `start_helpers`."""
     if _table[layout.SHARING.wanted]:
         start_helpers()
 
 
 def _keep(used: object) -> None:
-    """Keep an object for as long as the process lives: helpers may still use it when Python frees everything."""
+    """Keep an object alive as long as the process, because helpers may still use it while Python shuts down."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(used))
 
 
 def _new_lock() -> int:
-    """Return the address of a new lock of Python's C API, which is locked."""
+    """Return the address of a new lock of Python's C API, already acquired."""
     api = ctypes.pythonapi
     api.PyThread_allocate_lock.restype = ctypes.c_void_p
     api.PyThread_acquire_lock.argtypes = [ctypes.c_void_p, ctypes.c_int]
@@ -204,7 +201,7 @@ def _new_lock() -> int:
 
 
 def _go_on_alone() -> None:
-    """In a forked child, use one thread, and forget the helpers of its parent, which do not exist there."""
+    """In a forked child, use one thread, and forget the parent's helpers, which do not exist there."""
     _table[layout.SHARING.threads], _table[layout.SHARING.look] = 1, layout.NEVER
     _table[layout.SHARING.helpers] = _table[layout.SHARING.wanted] = _table[layout.SHARING.balance] = 0
     ctypes.memset(_rows, 0, ctypes.sizeof(_rows))

@@ -1,16 +1,16 @@
-"""Runs tapes, also with several threads at once: Python's main thread and helpers, which are threads of Python, too.
+"""Runs tapes, on Python's main thread alone or together with helpers, which are also Python threads.
 
-TVM's runtime has threads for this, too, but a child that is forked after their use cannot end. A helper may have no
-core for milliseconds. So it gets a part of an instruction only if it looks for work; the main thread takes back parts
-that no helper has begun, and waits only for those in progress. `balance` is an account of what sharing gains and loses.
-While it is negative, the main thread goes on alone, and the time that it runs alone pays the debt. Some passes run
-alone as a trial. Shared passes that take longer than these, as where two cores have no cache in common, are a loss,
-too.
+(TVM's runtime has a thread pool, but once it has been used, a forked child process cannot exit.) The operating system
+may leave a helper without a core for milliseconds. So a helper gets part of an instruction only while it is looking for
+work; the main thread takes back parts that no helper has begun, and waits only for those in progress. `balance` is the
+time that sharing has gained minus what it has lost. While it is negative, the main thread works alone, which slowly
+pays off the debt. Some passes run alone as a trial; a shared pass that takes longer than those, for example because the
+cores have no cache in common, counts as a loss.
 
-A helper also plans the backward pass while the others run the forward pass. Most programs compute a graph by one
-forward pass and differentiate it from its last node. If the last backward pass was of this kind, the next one is
-expected to be, too. Planning and running both write to the context, so the helper plans in a copy of it. Then
-`backward` finds the plan in the context, as if it had been made for an earlier pass.
+A helper also plans the backward pass while the others run the forward pass. Most programs compute a graph with one
+forward pass and differentiate it from its last node. If the last backward pass did so, the next one is expected to do
+the same. Planning and running both write to the context, so the helper plans in a copy of it. Then `backward` finds the
+plan in the context, as if it had been made for an earlier pass.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .atomics import CORE, give_way, move, state_of, time
 from .modules import Function, fails, refuse, separate, tape_of
 
 PLAN_BACKWARD = Function("do_plan_backward", PLANNERS["backward"])
-# What a plan changes in the context in which it is made, besides what the next pass sets anyway.
+# The integers of the context that planning changes, except those that the next pass sets anyway.
 RESULTS = (
     "flags_used", "planned_count", "ordered", "searches", "lookup_count", "gradient_top", "backward_plan",
     "backward_loss", "backward_everything", "backward_start", "backward_tape_count", "backward_index_top",
@@ -35,7 +35,7 @@ RESULTS = (
 
 @plain
 def is_expected(address):
-    """Whether to plan ahead: the tape is that of a forward pass, whose depths the backward pass can use."""
+    """Whether to plan ahead: the tape is a forward pass, and the backward pass can use its depths."""
     plan = Plan(address)
     context = plan.context
     is_forward = context.backward_expected != 0 and context.tape == context.forward_tape
@@ -45,11 +45,11 @@ def is_expected(address):
 
 @plain
 def order_plan(address, helper: Helper) -> None:
-    """Order a helper to plan ahead, if it looks for work. The main thread does this."""
+    """Called by the main thread: order a helper to plan ahead, if it is looking for work."""
     if state_of(helper) == layout.IDLE:
         context = Context(address)
         copy = Context(context.ahead)
-        # If no backward pass follows, as in a program that only predicts now, the next graph is not planned ahead.
+        # If no backward pass follows, as when the program only predicts now, the next graph is not planned ahead.
         context.backward_expected = 0
         for k in range(len(layout.CONTEXT)):
             copy.words[k] = context.words[k]
@@ -58,15 +58,15 @@ def order_plan(address, helper: Helper) -> None:
             Sharing(context.sharing).ahead = layout.ORDERED
 
 
-# In nanoseconds: how long helpers look for work before they sleep, how long threads wait before they let others have
-# their core, and after what time cores are counted again.
+# In nanoseconds: how long helpers look for work before they sleep, how long threads spin before they yield their core,
+# and how often the cores are counted again.
 PATIENCE, SPIN, LOOK_AGAIN = 3_000_000, 10_000, 1_000_000_000
-WAKING = 100_000  # how long a pass waits for helpers to wake, at most; a short one waits for about 1/16 of its work
-# The balance is LEAST to MOST nanoseconds. Time that the main thread waits counts WAIT times. Of the time that it runs
-# alone, one part in 2 ** PAYS_BACK is added to the balance.
+WAKING = 100_000  # the longest time that a pass waits for helpers to wake; a short pass waits for 1/16 of its work
+# The balance is LEAST to MOST nanoseconds. Time that the main thread waits counts WAIT times. While the balance is
+# negative, 1 / 2 ** PAYS_BACK of the main thread's running time is added to it.
 LEAST, MOST, WAIT, PAYS_BACK = -2_000_000, 10_000_000, 2, 7
-# The last TRIALS of PERIOD passes run alone, to learn how long this takes. When the time in these sums is more than
-# MEMORY nanoseconds, half of them is forgotten.
+# Of each PERIOD passes with similar work, the last TRIALS run alone, to measure the time per work. When the sum of
+# these times exceeds MEMORY nanoseconds, the sums of time and work are halved.
 TRIALS, PERIOD, MEMORY = 4, 256, 10_000_000
 
 
@@ -81,10 +81,10 @@ def functions() -> dict:
 
 @separate
 def run_rows(running):
-    """Run instructions from number `row` to the end of the tape.
+    """Run the instructions from number `row` to the end of the tape.
 
-    In each turn, call the function of the shard that has the kernel of instruction `row`. It runs instructions up to
-    one of another shard, and sets `row` to its number. If the shard is not loaded, end with an error.
+    In each turn, call the function of the shard that has the kernel of instruction `row`. It runs instructions, stops
+    at the first of another shard, and sets `row` to its number. If the shard is not loaded, fail with an error.
     """
     context = Context(running)
     tape, code = tape_of(context), Words(context.code)
@@ -103,7 +103,7 @@ def is_worth_it(context: Context):
 
 @plain
 def row_of(sharing: Sharing, index) -> Helper:
-    """Return the row of a helper. Helpers are counted from 1."""
+    """Return the row of a helper. The first helper has number 1."""
     return Helper(sharing.rows + index * 8 * layout.HELPER_ROW)
 
 
@@ -115,7 +115,7 @@ def each_of(sharing: Sharing, helpers):
 
 @plain
 def pace_of(sharing: Sharing, context: Context) -> Pace:
-    """Return what is known of passes like that of a context: forward or backward, with about as much work."""
+    """Return the PACE of similar passes: the same direction, and the same order of magnitude (base 2) of work."""
     index, rest = context.tape == context.forward_tape, context.shared_work
     while rest > 0:
         index, rest = index + 2, rest >> 1
@@ -124,7 +124,7 @@ def pace_of(sharing: Sharing, context: Context) -> Pace:
 
 @separate
 def run_together(address):
-    """Run the tape of the context at `address` on the main thread, with helpers if this pays."""
+    """Run the tape of the context at `address` on the main thread, with helpers if this is worthwhile."""
     context = Context(address)
     sharing = Sharing(context.sharing)
     tape, count, row = tape_of(context), context.tape_count, 0
@@ -133,7 +133,7 @@ def run_together(address):
     is_trial = not always and pace.passes % PERIOD >= PERIOD - TRIALS
     pace.passes += 1
     if sharing.helpers + 1 < sharing.threads or began >= sharing.look:
-        # A later pass will find more helpers, or another number of threads.
+        # Python then starts helpers or counts the cores again, for a later pass.
         sharing.wanted = 1
         sharing.look = max(sharing.look, began + LOOK_AGAIN)
 
@@ -180,13 +180,13 @@ def run_together(address):
 
 @plain
 def note(sharing: Sharing, gain) -> None:
-    """Add a gain, which is negative for a loss, to the balance."""
+    """Add a gain, or a loss if it is negative, to the balance."""
     sharing.balance = max(LEAST, min(MOST, sharing.balance + gain))
 
 
 @plain
 def wake(sharing: Sharing, helpers, always, until) -> None:
-    """Wake helpers that sleep. Wait for them until the time `until`, or if `always` holds, as long as it takes."""
+    """Wake sleeping helpers. Wait for them until the time `until`, or without a limit if `always` is true."""
     for helper in each_of(sharing, helpers):
         if move(helper, layout.ASLEEP, layout.COMING):
             atomics.open_lock(helper.lock)
@@ -198,7 +198,7 @@ def wake(sharing: Sharing, helpers, always, until) -> None:
 
 @plain
 def share(address, sharing: Sharing, row, helpers, always) -> None:
-    """Run instruction number `row` on the main thread, with those helpers that look for work."""
+    """Run instruction number `row` on the main thread and the helpers that are looking for work."""
     began, idle, given = time(), 1, 1
     for helper in each_of(sharing, helpers):
         if state_of(helper) == layout.IDLE:
@@ -236,7 +236,7 @@ def share(address, sharing: Sharing, row, helpers, always) -> None:
 
 @plain
 def wait_for(helper: Helper, since) -> None:
-    """Wait until a helper has done its part. The main thread does this, since the time `since`."""
+    """Called by the main thread: wait until a helper has done its part. After SPIN ns since `since`, yield the core."""
     while state_of(helper) > layout.IDLE:
         if time() > since + SPIN:
             give_way()
@@ -244,7 +244,7 @@ def wait_for(helper: Helper, since) -> None:
 
 @plain
 def finish_plan(address, sharing: Sharing, helper: Helper, always) -> None:
-    """After the tape, take the plan that a helper makes, unless it has not begun. The main thread does this."""
+    """Called by the main thread after the tape: wait for the plan that a helper is making, unless it has not begun."""
     since = time()
     if sharing.ahead == layout.ORDERED and (always or not move(helper, layout.ORDERED, layout.IDLE)):
         wait_for(helper, since)
@@ -255,7 +255,7 @@ def finish_plan(address, sharing: Sharing, helper: Helper, always) -> None:
 
 @plain
 def help_others(address, number, lock):
-    """Help the main thread for as long as the process lives. It opens `lock` to wake this helper."""
+    """Help the main thread for as long as the process lives. The main thread opens `lock` to wake this helper."""
     sharing, since = Sharing(address), 0
     helper = row_of(sharing, number)
     atomics.close_lock(lock)
@@ -266,7 +266,7 @@ def help_others(address, number, lock):
 
 @plain
 def look_for_work(sharing: Sharing, helper: Helper, lock, since):
-    """Carry out an order, or sleep if nothing is to do for long. Return since when the helper looks for work now."""
+    """Carry out an order, or sleep after idling too long. Return the time when the helper began to look for work."""
     state = state_of(helper)
     if state == layout.ORDERED and move(helper, layout.ORDERED, layout.WORKING):
         if helper.row < 0:
@@ -295,7 +295,7 @@ def look_for_work(sharing: Sharing, helper: Helper, lock, since):
 def run_part(address, first, end, part, parts):
     """Run instructions `first` to `end` - 1 of a tape on one thread, with its own copy of the RUNNING integers.
 
-    If there are several parts, run part `part`, counted from 0, of instruction `first` alone.
+    If `parts` is more than 1, run only part `part` (counted from 0) of instruction `first`.
     """
     context = Context(address)
     instruction = tape_of(context)[first]

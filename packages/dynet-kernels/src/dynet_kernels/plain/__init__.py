@@ -1,6 +1,6 @@
-"""Plain functions: functions in a subset of Python (docs/internals.md) that run compiled by TVM, and as they are.
+"""Plain functions, written in a subset of Python (docs/internals.md): TVM can compile them, and Python can run them.
 
-The planner, the recorder and what is scalar in the tape machine are such functions.
+The planner, the recorder and the scalar parts of the tape machine consist of such functions.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What the statements of plain functions become when they are compiled. All of it emits TIR.
+"""The functions that the statements of plain functions are rewritten to call. They emit TIR.
 
 Conditions and loops are generators with one turn: `for _ in when(condition)` emits its body inside the condition. If
-the condition is a bool, and so known already, the body is emitted as it is, or left out.
+the condition is already known, because it is a Python bool, the body is emitted unconditionally, or left out.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ def is_emitting() -> bool:
 
 
 def is_emitted(value) -> bool:
-    # Without TVM's compiler, nothing is. `a == b` is of the second class.
+    # Nothing is emitted before TVM's compiler is imported. `a == b` is an object of the second class.
     return "tvm.ir" in sys.modules and isinstance(value, (ir.expr.ExprOperand, tvm_ffi.core.ObjectConvertible))
 
 
 def bound(value) -> Any:
-    """Compute a value now. What is not emitted, such as a Python int or a structure, is bound already."""
+    """Bind an emitted value to a variable, so that it is computed now. Return other values as they are."""
     if isinstance(value, tuple):
         return tuple(map(bound, value))
     if value is Left:
@@ -36,7 +36,7 @@ def bound(value) -> Any:
 
 
 def condition(value):
-    """Make a condition of an integer, as `if` does: it holds unless the integer is 0."""
+    """Convert a value to a condition, as `if` does: an integer is true unless it is 0."""
     if not is_emitted(value):
         return bool(bound(value))
     return value if type_of(value) == "bool" else tirx.NE(value, tirx.const(0, type_of(value)))
@@ -62,14 +62,14 @@ class Variable(tir.IntVariable):
 
 
 def when(value, *rest: Callable) -> Iterator[bool]:
-    """Emit an `if` without `else`, or several inside each other: each of `rest` emits a further condition."""
+    """Emit an `if` without `else`. Each of `rest` emits another condition, tested in a nested `if`."""
     for holds in branch(value, T.Then):
         if holds:
             yield from when(rest[0](), *rest[1:]) if rest else (True,)
 
 
 def branch(value, *sides: Callable) -> Iterator[bool]:
-    """Emit an if-else statement in two turns: one with True inside of the condition, one with False in its `else`."""
+    """Emit an if-else statement in two turns: yield True inside the `if`, and False inside the `else`."""
     test = condition(value)
     if not is_emitted(test):
         yield test
@@ -96,7 +96,7 @@ def forever() -> Iterator[None]:
 
 
 def ends(value) -> bool:
-    """Leave a loop of the emitted code if a condition holds. Otherwise return it, for a loop of Python."""
+    """If emitting, emit a break of the loop for a condition, and return False. If not, return the condition."""
     if is_emitting():
         for _ in when(value):
             T.evaluate(T.break_loop())
@@ -105,26 +105,26 @@ def ends(value) -> bool:
 
 
 def go_on_if(value):
-    """Leave a `while` of the emitted code unless its condition holds."""
+    """Emit a break of a `while` unless its condition holds."""
     if not is_emitted(value) and value is not True:
         raise TypeError("the condition of a `while` must be a number of the code: for a list of Python, write `for`")
     ends(negation(value))
 
 
 class Left(Exception):  # noqa: N818
-    """How a plain function that runs as Python leaves its entry. The emitter of an entry returns this class."""
+    """Raised to leave the entry when a plain function runs as Python. The emitter of an entry returns this class."""
 
     def __init__(self, value):
         self.value = value
 
 
 _results: list = []  # where the entries that are being emitted store their results
-NO_RESULT = 1  # what an entry without a result stores: neither the address of an object nor NULL
+NO_RESULT = 1  # the result of an entry that has none: neither the address of an object nor NULL
 
 
 @contextmanager
 def result_at(words) -> Iterator[None]:
-    """Emit entries in this context that store their results in the first integer of `words`."""
+    """Entries that are emitted in this context store their results in the first integer of `words`."""
     _results.append(words)
     try:
         yield
@@ -133,7 +133,7 @@ def result_at(words) -> Iterator[None]:
 
 
 def leave(value=None):
-    """Leave the entry, the whole compiled function, with a result, from any plain function that it calls."""
+    """Leave the entry (the whole compiled function) with a result. Any plain function that it calls may do this."""
     if not is_emitting():
         raise Left(value)
     if value is not Left:
@@ -143,7 +143,7 @@ def leave(value=None):
 
 
 def wide(number):
-    """Make an operand of an operator a number of 64 bits: a condition is 0 or 1, TVM would cut a Python number."""
+    """Widen an operand of an operator to 64 bits: a condition becomes 0 or 1, and TVM would truncate a Python int."""
     if isinstance(number, (tuple, list)):
         raise TypeError("a tuple or list cannot be an operand")
     if isinstance(number, float):
@@ -154,12 +154,12 @@ def wide(number):
 
 
 def compared(comparison):
-    """Make a condition of what TVM returns for `a == b`, which would have a truth while code is emitted."""
+    """Convert TVM's result of `a == b` to a condition. Otherwise Python could take its truth value while emitting."""
     return comparison.asobject() if hasattr(comparison, "asobject") else comparison
 
 
 def settled(division):
-    """Store a quotient or remainder, unless it is known. TVM would repeat it where it is used, and may then fail."""
+    """Store an emitted quotient or remainder. Otherwise TVM would repeat it wherever it is used, and may then fail."""
     return tir.settled(division) if is_emitted(division) else division
 
 
@@ -169,7 +169,7 @@ def negation(value):
 
 
 def both(first, *rest: Callable):
-    """`first and rest[0]() and ...`: what each of `rest` emits runs only if all before it hold."""
+    """`first and rest[0]() and ...`: the code that each of `rest` emits runs only if everything before it is true."""
     if not rest or not is_emitted(first):
         return both(rest[0](), *rest[1:]) if rest and condition(first) else first
     last = Variable()
@@ -179,7 +179,7 @@ def both(first, *rest: Callable):
 
 
 def either(first, *rest: Callable):
-    """`first or rest[0]() or ...`: what each of `rest` emits runs only if none before it holds."""
+    """`first or rest[0]() or ...`: the code that each of `rest` emits runs only if everything before it is false."""
     if not rest or not is_emitted(first):
         return either(rest[0](), *rest[1:]) if rest and not condition(first) else first
     result = Variable(first)

@@ -1,6 +1,6 @@
 """Numbers and structures in memory, for plain functions.
 
-While TIR is emitted, reading a number emits a load, and setting it emits a store. Otherwise both happen immediately.
+While TIR is being emitted, reading a number emits a load, and setting it a store. Otherwise, both happen immediately.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Words:
 
     def __setitem__(self, index, value) -> None:
         if self.memory is not None:
-            self.memory[self._inside(index)] = value  # the low 64 bits of it, as in compiled code
+            self.memory[self._inside(index)] = value  # keeps the low 64 bits, as compiled code does
             return
         if self.wide == "int64":
             integer(value)  # refuses a float
@@ -63,7 +63,7 @@ class Words:
 
 
 class Struct:
-    """A structure in memory: adjacent int64, as attributes that the class attribute `layout` names."""
+    """A structure in memory: adjacent int64s, read and written as attributes, which the class's `layout` names."""
 
     layout: ClassVar[Structure]
     words: Words
@@ -95,7 +95,7 @@ class Struct:
 
 
 class Rows:
-    """An array of adjacent structures of class `kind`, from offset `start` of `words`. `rows[k]` is one of them."""
+    """An array of structures of class `kind`, starting at offset `start` of `words`. `rows[k]` is structure k."""
 
     def __init__(self, kind: type[Struct], words: Words, start: Any = 0):
         self.kind, self.words, self.start = kind, words, start
@@ -106,7 +106,7 @@ class Rows:
 
 
 def on_stack(count: int) -> Words:
-    """Return memory for `count` integers, which lasts until the compiled function ends."""
+    """Return memory for `count` integers, which is valid until the compiled function ends."""
     words = object.__new__(Words)
     words.dtype = words.wide = "int64"
     if is_emitting():

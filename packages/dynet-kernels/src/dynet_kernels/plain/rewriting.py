@@ -1,9 +1,9 @@
-"""`@plain` makes functions that run in two ways: compiled, and as Python.
+"""`@plain` makes functions that TVM can compile and Python can run.
 
-Called while TIR is being emitted, such a function emits code that does what its source says. Called at any other time,
-it is the ordinary Python function: a debugger steps through it, and unit tests need no TVM. For emitting, its syntax
-tree is rewritten once, at the first call: `if`, `for`, `while`, `and` and assignment become calls of `lowering`. Lines
-keep their numbers. What is outside of the subset is refused by a SyntaxError with file and line.
+While TIR is being emitted, calling such a function emits code that does what its source says. At any other time, it is
+the ordinary Python function, so debuggers can step through it, and unit tests need no TVM. Its syntax tree is rewritten
+once, at the first emitting call: `if`, `for`, `while`, `and` and assignments become calls to `lowering`. Line numbers
+stay the same. Code outside the subset raises a SyntaxError with the file and line.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ def plain(function: F) -> F:
 
 
 def entry(function: F) -> F:
-    """Make a plain function that is a whole compiled function: it may `return` anywhere, also in loops.
+    """Make a plain function that is a whole compiled function: it may `return` anywhere, even in loops.
 
-    `return` without a value means that there is no result. An entry may call another only by `return other(...)`.
+    `return` without a value means that there is no result. An entry may call another entry only by `return other(...)`.
     """
 
     def python(*arguments, **named):
@@ -53,7 +53,7 @@ def _either(function: Callable, python: Callable, is_entry: bool) -> Any:
 def rewritten(function: Callable, is_entry: bool = False) -> Callable:
     code, scope = function.__code__, function.__globals__
     scope["__lowering"] = lowering
-    linecache.getlines(code.co_filename, scope)  # they may be in an archive, which the module knows how to read
+    linecache.getlines(code.co_filename, scope)  # the source may be in an archive, which the module's loader can read
     made = _emitter(code.co_filename, code, is_entry)
     cells = dict(zip(code.co_freevars, function.__closure__ or ()))
     closure = tuple(cells[name] for name in made.co_freevars)
@@ -68,7 +68,7 @@ def _emitter(file: str, code: CodeType, is_entry: bool) -> CodeType:
     if node is None:
         raise OSError(f"to compile {code.co_name}, the lines of its `def` are needed, but they are not in {file}")
     rewriting = _Rewriting(file, node, is_entry, {})
-    # It is defined in a function that has the names of its closure, and under a name that it does not use itself.
+    # Define it inside a function that has the names of its closure, under a name that it does not use itself.
     made: Any = ast.parse(f"def _closure({', '.join(code.co_freevars)}): 0")
     arguments = rewriting.copy(node.args, defaults=[], kw_defaults=[None] * len(node.args.kwonlyargs))
     made.body[0].body = [rewriting.function(args=arguments, name="_emitter", decorator_list=[])]
@@ -99,27 +99,27 @@ COPIED = {
     "RShift", "BitAnd", "BitOr", "BitXor", "Invert", "USub", "Eq", "NotEq", "Lt", "LtE", "Gt", "GtE",
 }  # fmt: skip
 TEXTS = {"Is": "is", "IsNot": "is not", "In": "in", "NotIn": "not in", "Div": "/", "Pow": "**", "NamedExpr": ":="}
-TIMES = {ast.Assign: 1, ast.AugAssign: 2}  # how often they assign their names; loops, never
+TIMES = {ast.Assign: 1, ast.AugAssign: 2}  # assignments counted for each; 2 or more make a variable; a loop counts 0
 NAMES = {"Name": "id", "Attribute": "attr", "keyword": "arg", "arg": "arg", "FunctionDef": "name"}
 LOWERED = {"max": "maximum", "min": "minimum"}
 NOTHING = ast.arguments([], [], None, [], [], None, [])
 
 
 class _Rewriting:
-    """Rewrites a function. The tree of the file stays as it is: what differs from it is new.
+    """Rewrites a function. The file's syntax tree is not modified: changed nodes are copies.
 
-    `scope` has what names are where it is: a "variable", a "value", of a "loop", or "ended". Besides: `for`, whether
-    the emitted code has the loop around as one, or None; `return`, whether the function ends with the statement.
+    `scope` maps each name that is known at the current statement to "variable", "value", "loop" or "ended". It also has
+    "for": whether the enclosing loop is emitted (None: no loop), and "return": whether this is the last statement.
     """
 
     def __init__(self, file: str, definition: Any, is_entry: bool, scope: dict[str, Any]):
         self.file, self.definition, self.is_entry = file, definition, is_entry
-        self.current: Any = definition  # the node that is being rewritten
+        self.current: Any = definition  # the node being rewritten
         self.times, _ = _assignments(definition)
-        self.own = {name for name in self.times if self.times[name] > 1}  # its variables
+        self.own = {name for name in self.times if self.times[name] > 1}  # the function's variables
         known = {name: scope[name] for name in scope if name not in self.times and scope[name] != "loop"}
         self.scope = known | dict.fromkeys(self.own, "variable") | {"for": None, "return": not is_entry}
-        self.results, self.falls = [], None  # where it stores results, and a statement that ends it without one
+        self.results, self.falls = [], None  # the statements that store a result; one that ends without a result
 
     def refuse(self, text: str, node=None):
         node = node or self.current
@@ -139,7 +139,7 @@ class _Rewriting:
         return made
 
     def copy(self, node, **fields) -> Any:
-        """Return a node with parts that are rewritten, but for those given."""
+        """Return a copy of a node. Fields that are not given are rewritten."""
         for name in node._fields:
             if name != "ctx" and name not in fields:
                 fields[name] = self.visit(getattr(node, name))
@@ -149,7 +149,7 @@ class _Rewriting:
         return self.call("wide", self.visit(node))
 
     def new(self, kind: Callable[..., Any], *fields) -> Any:
-        """Make a node of the syntax tree where the node is that is being rewritten."""
+        """Make a syntax tree node with the line number of the node being rewritten."""
         return kind(*fields, lineno=self.current.lineno, col_offset=self.current.col_offset)
 
     def load(self, name: str, attribute: str, context: ast.expr_context):
@@ -159,14 +159,14 @@ class _Rewriting:
         return self.new(ast.Call, self.load("__lowering", name, ast.Load()), list(arguments), [])
 
     def lazily(self, name: str, first, *rest):
-        """Make a call of a function that decides when, and whether, to emit all but the first argument."""
+        """Make a call whose arguments after the first are lambdas: the called function decides when to emit them."""
         return self.call(name, self.visit(first), *[self.new(ast.Lambda, NOTHING, self.visit(one)) for one in rest])
 
     def statements(self, *texts: str):
         return ast.parse("\n" * (self.current.lineno - 1) + ";".join(texts)).body if texts else []
 
     def function(self, **fields):
-        """Rewrite the function: its variables are made first, so that every branch and loop of it can set them."""
+        """Rewrite the function. It first creates its variables, so that every branch and loop can set them."""
         body, parameters = self.block(self.definition.body), _parameters(self.definition)
         if self.results and self.falls:
             self.refuse("an end without a result, if another end has one", self.falls)
@@ -183,7 +183,7 @@ class _Rewriting:
         return _Rewriting(self.file, node, False, self.scope).function(args=self.visit(node.args))
 
     def block(self, statements: list[Any], inside=()) -> list:
-        """Rewrite statements. If one is an `if` that ends in `return`, what follows it becomes its `else`."""
+        """Rewrite statements. If an `if` ends in `return`, the statements after it become its `else`."""
         made, before = [], self.scope
         self.scope = before | dict(inside)
         while statements:
@@ -272,7 +272,7 @@ class _Rewriting:
         return self.copy(node, func=self.call(name).func) if name else self.copy(node)
 
     def turns(self, over, body: list):
-        """Make a Python loop around emitted code: it has one turn for each side that the code has, or none."""
+        """Wrap a body in a Python loop, which has one turn for each side of the emitted branch, or none."""
         return self.new(ast.For, self.new(ast.Name, "__side", ast.Store()), over, body, [])
 
     def visit_If(self, node):
@@ -334,7 +334,7 @@ def _parameters(definition) -> set[str]:
 
 
 def _assignments(definition) -> tuple[Counter[str], set[str]]:
-    """Return how often each own name is assigned, also by functions inside; and the names of functions around."""
+    """Return how often each local name is assigned, including by nested functions; and the names of outer functions."""
     times, inside, around = Counter(_parameters(definition)), set(), set()
     nodes: list[Any] = [*definition.body]
     for node in nodes:

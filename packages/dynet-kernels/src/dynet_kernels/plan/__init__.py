@@ -1,7 +1,6 @@
-"""The planner, as plain functions, which tests also run uncompiled: turns the nodes of a graph into a tape.
+"""The planner, which turns the nodes of a graph into a tape. It consists of plain functions.
 
-It contains nothing about single ops: it follows the views and steps of signatures. The modules, each after those that
-it uses:
+It knows nothing about individual ops, and only follows the views and steps of signatures. Modules, in import order:
 
     nodes         structures in memory: the context, nodes and records
     tape          groups of nodes that one instruction computes, their address lists, and the tape
@@ -21,4 +20,4 @@ PLANNERS = {
     "gradient_norm": update.plan_gradient_norm,
     "update": update.plan_update,
 }
-"""Each planner, by the name of the pass that the planner plans."""
+"""The planners, by the name of the pass."""

@@ -1,9 +1,8 @@
 """Plans the backward pass: writes the instructions that compute gradients to the tape, from the loss backwards.
 
-Memory is assigned to each gradient when the first step that adds to it is planned. If this step can write
-all of the gradient, it overwrites uninitialized memory: it is *fresh*. If it would only copy a node's gradient to an
-operand that nothing else uses, both have one address, and the step is left out. Otherwise the memory is cleared before
-the step.
+Memory is assigned to each gradient when the first step that adds to it is planned. If this step can write all of the
+gradient, it is *fresh*: it overwrites uninitialized memory. If it would only copy a node's gradient to an operand that
+nothing else uses, both get the same address, and the step is left out. Otherwise, the memory is cleared first.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from .tape import Block, Group
 
 
 class Gradients:
-    """The gradients of a backward pass from node `loss`. With `everything`, all nodes, even aliases, have their own."""
+    """The gradients of a backward pass from node `loss`. If `everything`, all nodes, even aliases, have their own."""
 
     def __init__(self, plan: Plan, loss, everything):
         self.plan, self.context, self.loss, self.everything = plan, plan.context, loss, everything
@@ -32,7 +31,7 @@ class Gradients:
 
     @plain
     def has_steps(self, node: Node):
-        """Whether the pass runs backward steps for this node: not for inputs, nor for aliases without own gradients."""
+        """Whether this node may have backward steps. Inputs and aliases without their own gradients have none."""
         return node.signature.kind != layout.INPUT and self.has_own(node)
 
     @plain
@@ -43,17 +42,16 @@ class Gradients:
 
     @plain
     def clear_from(self, begin) -> None:
-        """Clear the memory that was assigned since `gradient_top` was `begin`: add an instruction to the tape."""
+        """Add an instruction that clears the memory that was assigned since `gradient_top` was `begin`."""
         end = self.context.gradient_top
         if end > begin:
             tape.add_clear(self.plan, begin, end - begin)
 
     @plain
     def owner(self, operand) -> tuple:
-        """Return the node or parameter whose gradient contains that of an operand, and where (in floats) it begins.
+        """Return the node or parameter whose gradient contains an operand's gradient, and the offset there in floats.
 
-        The gradient of an alias is a part of its operand's. So go on from alias to operand, up to a parameter or a node
-        that has its own gradient.
+        An alias's gradient is a part of its operand's, so follow aliases to a parameter or node with its own gradient.
         """
         owner, offset = operand, 0
         while owner >= 0 and not self.has_own(self.plan.node(owner)):
@@ -74,7 +72,7 @@ class Gradients:
 
     @plain
     def place_operands(self, node: Node) -> None:
-        """Place all gradients to which a node's steps may add: of its operands, the part before, and the first part."""
+        """Call `place` for everything to whose gradient a node's steps may add: operands, previous and first part."""
         for operand in node.record.awaited():
             self.place(operand)
         if node.is_later_part:
@@ -86,9 +84,9 @@ class Gradients:
 def make_ready(gradients: Gradients, group: Group) -> tuple:
     """Assign memory to all gradients to which a group's backward steps add. Return three sets of steps.
 
-    Bit k of a set stands for step k. Fresh steps must overwrite the gradients that they add to. Distinct steps are
-    known to add to a different gradient for each node of the group. Aliased steps have nothing to do, because the
-    gradients of operands and nodes have the same addresses.
+    Bit k of a set is step k. Fresh steps must overwrite gradients instead of adding to them. Distinct steps are known
+    to add to a different gradient for each node of the group. Aliased steps have nothing to do, because the gradients
+    of operands and nodes have the same addresses.
     """
     fresh, distinct, aliased = 0, 0, 0
     steps = group.signature.backward
@@ -110,7 +108,7 @@ def make_ready(gradients: Gradients, group: Group) -> tuple:
 
 
 class Targets:
-    """The operands to whose gradients a step adds, for all nodes of a group; `operand` may also be EACH_OPERAND."""
+    """The operands to whose gradients a step adds, for all nodes of a group. `operand` may also be EACH_OPERAND."""
 
     def __init__(self, gradients: Gradients, group: Group, step: Step):
         self.gradients, self.group, self.step, self.plan = gradients, group, step, gradients.plan
@@ -123,7 +121,7 @@ class Targets:
 
     @plain
     def each_target(self) -> Iterator[tuple]:
-        """Yield pairs of a node and a target: operand `operand`, or if this is negative, all that share EACH."""
+        """Yield pairs of a node and a target: operand number `operand`, or if it is negative, each that shares EACH."""
         for _, node in self.group.each_node():
             record = node.record
             first = self.operand if self.operand >= 0 else record.each_start
@@ -141,9 +139,9 @@ class Targets:
 
     @plain
     def become_aliases(self):
-        """If possible, let the gradient of each target have the address of its node's gradient. Return whether it is.
+        """If possible, give the gradient of each target the address of its node's gradient. Return whether it was.
 
-        It is if the step only copies gradients, and if all targets are suitable; see `_can_be_alias`.
+        The step must only copy gradients, and all targets must be suitable; see `_can_be_alias`.
         """
         possible = self.can_be_overwritten and self.step.copies and self.are_nodes(self._can_be_alias)
         if possible:
@@ -155,7 +153,7 @@ class Targets:
 
     @plain
     def _can_be_alias(self, operand):
-        """Whether no other step adds to this gradient, the operand's own steps do not change it, and its size fits."""
+        """Whether no other step adds to the gradient, its node's own steps do not change it, and its size fits."""
         target = self.plan.node(operand)
         return (
             not target.has(layout.HAS_GRADIENT | layout.USED_TWICE)
@@ -169,8 +167,8 @@ class Targets:
     def are_overwritten(self):
         """If the step can overwrite all targets, assign uncleared memory to their gradients. Return whether it can.
 
-        It can if it is the first to add to each of them, writes all of it, and the targets are all different. Memory is
-        assigned while they are checked, and taken back if one does not fit.
+        It must be the first to add to each gradient and write all of it, and the targets must all be different. Memory
+        is assigned during the check, and taken back if a target does not fit.
         """
         context = self.plan.context
         begin = context.gradient_top
@@ -181,7 +179,7 @@ class Targets:
 
     @plain
     def _allocate_one(self, operand):
-        """Assign memory to a gradient that has none yet, if the step writes all of it. Return 1 if so, else 0.
+        """Assign memory to a gradient that has none yet, if the step writes all of it. Return whether this was done.
 
         The gradient of an alias must be all of another node's gradient, as in a reshape.
         """
@@ -210,7 +208,7 @@ class Targets:
     def are_distinct(self):
         """Whether the step is known to add to a different gradient for each node of the group.
 
-        This is found out only if it decides how threads share the step, and if the step takes long enough to be shared.
+        This is only checked if it decides how threads share the step, and if the step is long enough to be shared.
         """
         shared, signature = self.step.shared, self.group.signature
         columns = self.group.count * max(signature.columns, signature.columns_each)
@@ -225,7 +223,7 @@ class Targets:
 
     @plain
     def _mark(self, operand):
-        """Set the flag MET of an operand. Return 1 if it is not yet set, and if the operand has its own gradient."""
+        """Set an operand's flag MET. Return 0 if it was already set, or if the operand has no gradient of its own."""
         target = self.plan.node(operand)
         if target.has(layout.MET) or not self.gradients.has_own(target):
             return 0
@@ -234,7 +232,7 @@ class Targets:
 
     @plain
     def allocate_cleared(self) -> None:
-        """Assign cleared memory to targets that have none; if `operand` is negative, to all operands of the nodes."""
+        """Assign cleared memory to targets that have none, or to all operands of the nodes if `operand` is negative."""
         begin = self.plan.context.gradient_top
         if self.operand >= 0:
             for _, operand in self.each_target():
@@ -250,11 +248,11 @@ KEPT = ("tape_count", "index_top", "shared_work")
 
 @plain
 def plan_backward(context, loss, size, everything) -> None:
-    """Plan the backward pass from node number `loss`. Its plan is used again for the same forward plan and arguments.
+    """Plan the backward pass from node number `loss`. Its plan is reused for the same forward plan and arguments.
 
-    Each time, the rows of lookup tables that get gradients are noted. `size` is how many floats the loss has; 0 means
-    that the pass is only planned ahead, and no rows are noted. If `everything` is 1, all nodes get gradients, even
-    those that depend on no trained parameter, and aliases have their own.
+    Note the rows of lookup tables that get gradients. `size` is the number of floats of the loss; 0 means that the pass
+    is only planned ahead, so no rows are noted. If `everything` is 1, all nodes get gradients, even those that depend
+    on no trained parameter, and aliases get their own.
     """
     tape.use_tape(Context(context), "backward")
     plan = Plan(context)
@@ -274,7 +272,7 @@ def plan_backward(context, loss, size, everything) -> None:
 
 @plain
 def is_kept(gradients: Gradients):
-    """Whether the kept plan was made for the same forward plan and the same gradients."""
+    """Whether the kept plan was made for the same forward plan and gradients."""
     context = gradients.context
     return (
         context.backward_plan == context.plan
@@ -288,7 +286,7 @@ def is_kept(gradients: Gradients):
 def plan_anew(gradients: Gradients, size) -> None:
     """Plan the pass. If a buffer is too small, set `status` to TOO_SMALL."""
     plan, context = gradients.plan, gradients.context
-    context.backward_plan = -1  # from here on, the tape is no longer that of the kept plan
+    context.backward_plan = -1  # the tape of the kept plan is overwritten
     context.backward_plans += 1
     tape.start_tape(context)
     if not depths_are_known(gradients):
@@ -309,8 +307,8 @@ def plan_anew(gradients: Gradients, size) -> None:
 def depths_are_known(gradients: Gradients):
     """Whether the backward pass can use the depths of the forward pass.
 
-    It can if a single plan found them all, and if all nodes with backward steps have forward steps. Aliases with
-    gradients of their own (the loss, or all with `everything`) have only backward steps.
+    A single plan must have found them all, and all nodes with backward steps must have forward steps. Aliases with
+    their own gradients (the loss, or all aliases if `everything`) have only backward steps.
     """
     loss = gradients.plan.node(gradients.loss)
     return gradients.context.one_numbering and not gradients.everything and loss.signature.kind != layout.ALIAS
@@ -330,9 +328,8 @@ def find_depths_again(gradients: Gradients) -> None:
 def find_planned(gradients: Gradients) -> None:
     """Flag all nodes on which the loss depends, and list those whose backward steps will run in `planned`.
 
-    Nodes that read rows of lookup tables and need a gradient are listed in `lookups`. Both lists are in descending
-    order of node numbers. Also compute how much room address lists and instructions need at most: `needed_index` and
-    `needed_tape`.
+    List nodes that read rows of lookup tables and need a gradient in `lookups`. Both lists are in descending order.
+    Also compute upper bounds of the room for address lists and instructions, `needed_index` and `needed_tape`.
     """
     plan, context, loss = gradients.plan, gradients.context, gradients.loss
     if context.flags_used:
@@ -355,9 +352,9 @@ def find_planned(gradients: Gradients) -> None:
 
 @plain
 def reach_operands(gradients: Gradients, node: Node) -> None:
-    """Set flags of a node's operands: REACHED for all, DIFFERENTIATED for those that need a gradient from the node.
+    """Set the flags of a node's operands: REACHED for all, DIFFERENTIATED if they need a gradient from the node.
 
-    An operand that was REACHED before also gets USED_TWICE. The part before a later part counts as an operand.
+    An operand that already was REACHED gets USED_TWICE instead. The previous part counts as an operand.
     """
     plan = gradients.plan
     passes = node.has(layout.DIFFERENTIATED) and node.signature.passes
@@ -397,7 +394,7 @@ def add_needed(context: Context, node: Node) -> None:
 
 @plain
 def note_touched_rows(plan: Plan) -> None:
-    """Note which rows of lookup tables get gradients, in the lists of touched rows that the trainer updates."""
+    """Add the rows of lookup tables that get gradients to the lists of touched rows."""
     count = plan.context.lookup_count
     for back in range(count):
         node = plan.node(plan.lookups[count - 1 - back])
@@ -420,10 +417,9 @@ def touch_rows(node: Node, parameter: Parameter) -> None:
 
 @plain
 def add_all_steps(gradients: Gradients, size) -> None:
-    """Write all instructions: set the loss's gradient to 1, then the groups' backward steps, from the loss on.
+    """Write all instructions: set the gradient of the loss to 1, then run the groups' backward steps.
 
-    Last come the deferred steps, such as those for gradients of matrices: once for all nodes of a signature, whatever
-    their depths.
+    Last come the deferred steps, such as those for gradients of matrices, once for all nodes of a signature.
     """
     plan, context = gradients.plan, gradients.context
     start, search, count = context.gradient_start, context.searches, context.planned_count
@@ -453,7 +449,7 @@ def add_backward_steps(gradients: Gradients, group: Group) -> None:
 
 @plain
 def add_deferred_steps(group: Group, everything, search) -> None:
-    """Write the deferred steps of a group. `search` is the context's `searches` when the pass began."""
+    """Write the deferred steps of a group. `search` is the value of the context's `searches` before the pass."""
     signature = group.signature
     if sums_are_known(group, search):
         base, columns = signature.once_base, signature.once_columns
@@ -470,9 +466,9 @@ def has_same_signature(node: Node, other: Node):
 
 @plain
 def finish(gradients: Gradients) -> None:
-    """Note what the finished plan was made for, and how long its lists are, so that it can be used again.
+    """Note what the finished plan was made for and the length of its lists, so that it can be reused.
 
-    If there is too little memory for gradients, keep nothing: set `status` to TOO_SMALL, and `needed_floats`.
+    If there is too little memory for gradients, set `status` to TOO_SMALL and `needed_floats` instead.
     """
     context = gradients.context
     if context.gradient_top > context.gradient_end:

@@ -1,9 +1,9 @@
 """Plans the forward pass: finds depths, assigns memory to values, and writes the instructions, depth by depth.
 
-Each signature first gets a stage: the number of signatures that it depends on, directly or indirectly, itself included.
-Lower stages run first. Signatures that depend on each other, such as those of a recurrent network, have the same stage.
-Within a stage, the depth of a node is the length of the longest path to it. So all nodes of the output layer of a
-recurrent network, one for each time step, have the same depth, and the matrix of this layer is read once.
+First, each signature gets a stage: the number of signatures that it depends on, directly or indirectly, including
+itself. Lower stages run first. Signatures that depend on each other, such as those of a recurrent network, have the
+same stage. Within a stage, the depth of a node is the length of the longest path to it. So all nodes of a recurrent
+network's output layer, one for each time step, have the same depth, and the matrix of this layer is read once.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from .tape import add_steps, each_group, put_in_order, start_tape, use_tape, wri
 
 @plain
 def start_numbering(plan: Plan) -> None:
-    """Begin to number signatures from 0. The numbers that signatures got in earlier plans become invalid."""
+    """Begin to number signatures from 0. Numbers from earlier plans become stale."""
     plan.context.numbering += 1
     plan.context.numbered = 0
 
 
 @plain
 def number_signature(plan: Plan, signature: Signature) -> None:
-    """Give a signature the next number, unless it has got one since the last call of `start_numbering`."""
+    """Give a signature the next number, unless it already has one since the last call of `start_numbering`."""
     context = plan.context
     if signature.numbering == context.numbering:
         return
@@ -42,16 +42,16 @@ def number_signature(plan: Plan, signature: Signature) -> None:
 
 @plain
 def goes_before(plan: Plan, earlier, later) -> None:
-    """Note in `predecessors` that nodes of signature number `later` depend on nodes of signature number `earlier`."""
+    """Note in `predecessors` that signature number `later` depends on signature number `earlier`."""
     if max(earlier, later) < layout.MOST_NUMBERED:
         plan.predecessors[later * layout.WORDS + (earlier >> 6)] |= 1 << (earlier & 63)
 
 
 @plain
 def note_edges(plan: Plan, node: Node, earliest, visit: Callable = lambda operand: None) -> None:
-    """Note that a node's signature depends on those of its operands, and of the part before it.
+    """Note that a node's signature depends on the signatures of its operands and of the previous part.
 
-    Operands below `earliest`, which are computed already or parameters, are left out. visit(operand) is called for all.
+    Ignore operands below `earliest`, which are parameters or computed already. Call visit(operand) for all operands.
     """
     signature = node.signature
     number_signature(plan, signature)
@@ -68,8 +68,8 @@ def note_edges(plan: Plan, node: Node, earliest, visit: Callable = lambda operan
 def find_stages(plan: Plan) -> None:
     """Compute the stage of each signature.
 
-    Before the call, each row of bits in `predecessors` says on which signatures one depends directly. The transitive
-    closure is computed in place, so that the rows also have indirect dependencies.
+    Before the call, row k of the bit matrix `predecessors` marks the signatures on which signature k depends directly.
+    Its transitive closure is computed in place, which adds the indirect dependencies.
     """
     count, predecessors = plan.context.numbered, plan.predecessors
     if count > layout.MOST_NUMBERED:
@@ -90,10 +90,10 @@ def find_stages(plan: Plan) -> None:
 
 @plain
 def find_depths(plan: Plan, first, last, has_instructions: Callable) -> None:
-    """Compute the stages and depths of nodes `first` to `last` - 1, for all of which `note_edges` has been called.
+    """Compute the stages and depths of nodes `first` to `last` - 1. `note_edges` must have been called for all of them.
 
-    Those for which has_instructions(node) holds are listed in `planned`, their signatures' numbers in `numbers`, their
-    depths in `depths`. All others get the largest depth of their operands in the same stage, or 0.
+    List the nodes for which has_instructions(node) is true in `planned`, their signatures' numbers in `numbers`, and
+    their depths in `depths`. All other nodes get the largest depth of their operands in the same stage, or 0.
     """
     find_stages(plan)
     in_stages = plan.context.numbered <= layout.MOST_NUMBERED
@@ -119,7 +119,7 @@ def find_depths(plan: Plan, first, last, has_instructions: Callable) -> None:
                 comes_after(plan.node(operand))
         if has_instructions(node):
             depth += 1
-            # `by_depth` is not in use yet: it holds the stages of the planned nodes until `number_depths` reads them.
+            # Until `number_depths` reads it, `by_depth` holds the stages of the planned nodes.
             plan.by_depth[plan.context.planned_count] = stage
             add_planned(plan, node, signature, depth)
         node.stage = stage
@@ -139,10 +139,10 @@ def add_planned(plan: Plan, node: Node, signature_index, depth) -> None:
 
 @plain
 def number_depths(plan: Plan, stages) -> None:
-    """Turn the depths in `depths`, which are counted within stages, into depths counted over all stages.
+    """Convert the depths in `depths`, which are counted within stages, to depths counted over all stages.
 
-    Before, `by_depth` holds the stages of the planned nodes, and `stage_begins` how many depths each stage has;
-    afterwards, `stage_begins` holds how many all earlier stages have.
+    Before the call, `by_depth` has the stages of the planned nodes, and `stage_begins` the number of depths of each
+    stage. Afterwards, `stage_begins` has the number of depths of all earlier stages.
     """
     deepest = 0
     for stage in range(stages):
@@ -154,18 +154,17 @@ def number_depths(plan: Plan, stages) -> None:
         plan.depths[position] += plan.stage_begins[plan.by_depth[position]]
 
 
-# Records are compared in chunks of so many integers; only after each chunk does the loop check for a difference.
+# Records are compared in chunks of this many integers; the loop checks for a difference only after each chunk.
 CHUNK = 64
 KEPT = ("arena_top", "node_count", "one_numbering", "tape_count", "index_top", "shared_work")
 
 
 @plain
 def plan_forward(context, begin, end, inputs_at, inputs_begin, inputs_end) -> None:
-    """Plan the pass of the new records: the integers `begin` to `end` - 1 of `new_records`. Copy their input values.
+    """Plan the pass of the new records, integers `begin` to `end` - 1 of `new_records`. Copy their input values.
 
-    The values are the floats `inputs_begin` to `inputs_end` - 1 of the graph's input buffer at `inputs_at`. The last
-    plan of a whole graph is kept. It is used again if the new records are a whole graph and equal those of the plan,
-    whatever their input values.
+    These are the floats `inputs_begin` to `inputs_end` - 1 of the graph's input buffer at `inputs_at`. The last plan of
+    a whole graph is kept. It is reused for a whole graph with the same records, whatever the input values.
     """
     use_tape(Context(context), "forward")
     plan = Plan(context)
@@ -193,10 +192,10 @@ class Inputs:
 
 @plain
 def is_kept(plan: Plan, begin, end, inputs: Inputs):
-    """Whether the kept plan can be used again for the new records.
+    """Whether the kept plan can be used for the new records.
 
-    It can if these are a whole graph and equal the records of the kept plan, if there are as many input values, and if
-    the free memory for values starts at the same address.
+    They must be a whole graph and equal the records of the kept plan, with the same number of input values. The free
+    memory for values must start at the same address.
     """
     context = plan.context
     if begin != 0 or context.kept_end != end or context.kept_inputs != inputs.count:
@@ -245,7 +244,7 @@ def plan_anew(plan: Plan, inputs: Inputs, begin, end) -> None:
 
 @plain
 def forget_nodes(plan: Plan, begin) -> None:
-    """Remove the nodes of records from integer `begin` on: `cg_revert` removed them, or they are planned again now."""
+    """Remove the nodes of the records after integer `begin`, which `cg_revert` removed or which are planned again."""
     count = 0 if begin == 0 else plan.context.node_count
     while count > 0 and plan.node(count - 1).operands > begin:
         count -= 1
@@ -256,8 +255,8 @@ def forget_nodes(plan: Plan, begin) -> None:
 def add_nodes(plan: Plan, inputs: Inputs, begin, end) -> None:
     """Append a row to the buffer `nodes` for each node of the new records. List the aliases among them in `aliases`.
 
-    In the planner's copy `records`, offsets in the input buffer become the addresses to which the values will be
-    copied. Also compute what the nodes need: `needed_floats` of memory for values, `needed_index` and `needed_tape`.
+    In the planner's copy `records`, replace offsets in the input buffer by the addresses to which the values will be
+    copied. Also compute the room that the nodes need: `needed_floats` for values, `needed_index` and `needed_tape`.
     """
     context = plan.context
     earliest = context.node_count
@@ -298,8 +297,8 @@ def add_nodes(plan: Plan, inputs: Inputs, begin, end) -> None:
 def note_operands(plan: Plan, node: Node, earliest) -> None:
     """Note which signatures must run before the node's, and whether the node needs a gradient.
 
-    It does if its signature passes gradients on, and an operand, or the part before it, needs one. Nodes before
-    `earliest` are computed already, so nothing is noted for them.
+    The node does if its signature passes gradients on, and an operand or the previous part needs one. Nodes before
+    `earliest` are already computed, so their signatures need not be noted.
     """
     needs = node.part_before.needs_gradient if node.is_later_part else 0
 
@@ -323,7 +322,7 @@ def lists_are_too_long(context: Context):
 
 @plain
 def place_values(plan: Plan, start) -> None:
-    """Assign memory to the values of nodes, from address `start` on, in the order in which the nodes are computed."""
+    """Assign memory to the values of nodes, starting at address `start`, in the order in which they are computed."""
     top = start
     for k in range(plan.context.planned_count):
         node = plan.node(plan.by_depth[k])
@@ -349,7 +348,7 @@ def add_all_steps(plan: Plan) -> None:
 
 @plain
 def keep(plan: Plan, inputs: Inputs, end) -> None:
-    """Keep this plan of a whole graph, whose records have `end` integers, to use it again for equal records."""
+    """Keep this plan of a whole graph, whose records have `end` integers, for graphs with equal records."""
     context = plan.context
     for position in range(end):
         plan.kept_records[position] = plan.new_records[position]

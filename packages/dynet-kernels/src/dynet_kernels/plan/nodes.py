@@ -1,4 +1,4 @@
-"""The planner's data: structures in memory, whose integers `layout` names, and what nodes and records have."""
+"""The planner's data: structures in memory, whose integers `layout` names, and what can be derived from them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..plain import Rows, Struct, Words, plain
 
 
 class PlannerStruct(Struct):
-    """A structure whose integers the constant of `layout` names that has the name of the class, in upper case."""
+    """A structure in memory. The constant of `layout` named like the class, in upper case, names its integers."""
 
     def __init_subclass__(cls):
         cls.layout = getattr(layout, cls.__name__.upper())
@@ -46,7 +46,7 @@ class Pace(PlannerStruct): ...
 
 
 class Steps(PlannerStruct):
-    """The steps of a signature in one direction, a name in DIRECTIONS of `layout`. `steps[number]` is one step."""
+    """The steps of a signature in one direction of `layout.DIRECTIONS`. `steps[number]` is one step."""
 
     def __init__(self, signature: Signature, direction: str):
         super().__init__(signature.words, signature.start + layout.SIGNATURE[f"{direction}_begin"])
@@ -57,7 +57,7 @@ class Steps(PlannerStruct):
 
 
 class Signature(PlannerStruct):
-    """A signature in the table: the integers with which it begins, its views, and its steps in each direction."""
+    """A signature in the table: its first integers, its views, and its steps in each direction."""
 
     @property
     def views(self) -> Rows:
@@ -84,9 +84,9 @@ class Signature(PlannerStruct):
 
 
 class Plan:
-    """The planner's context. Each buffer in `layout.BUFFERS` is an attribute; `others` replace those of the same names.
+    """The planner's context. Each buffer in `layout.BUFFERS` is an attribute, unless `others` replaces it.
 
-    `limits` has the integers of `layout.SHARING`: how many threads there are, and how much work is worth sharing.
+    `limits` is the SHARING structure: how many threads there are, and how much work is worth sharing.
     """
 
     def __init__(self, address, **others: Words):
@@ -123,21 +123,21 @@ class Plan:
 
     @plain
     def address(self, operand, field: str):
-        """Return the address of an operand's "value" or "gradient"; operand -1 - row is the parameter in this row."""
+        """Return the address of an operand's "value" or "gradient"."""
         if operand < 0:
             return getattr(self.parameter_of(operand), field)
         return getattr(self.node(operand), field)
 
     @plain
     def needs_gradient(self, operand, everything=0):
-        """Return 1 if an operand needs a gradient, else 0. Trained parameters, and nodes that depend on one, do."""
+        """Return 1 if an operand is a trained parameter or a node that depends on one, or any node if `everything`."""
         if operand < 0:
             return self.parameter_of(operand).needs_gradient
         return self.node(operand).needs_gradient | everything
 
 
 class Record:
-    """A record, whose first operand is at offset `start`. `signature` is that of the record, or of one of its parts."""
+    """A record whose first operand is at offset `start`. `signature` is the record's signature or one of its parts'."""
 
     def __init__(self, plan: Plan, start, signature: Signature):
         self.plan, self.start, self.signature = plan, start, signature
@@ -147,17 +147,17 @@ class Record:
 
     @property
     def whole(self) -> Signature:
-        """The signature of a whole variadic record, not of a part: at `start` - 2, before the number of operands."""
+        """The signature of a whole variadic record. It is at `start` - 2, before the number of operands."""
         return self.plan.signature(self.plan.records[self.start - 2])
 
     @property
     def each_count(self):
-        """How many operands have no own views and so share the view EACH. The record must be variadic."""
+        """How many operands have no views of their own, and so share the view EACH. The record must be variadic."""
         return self.plan.records[self.start - 1] - self.whole.operands
 
     @property
     def each_start(self):
-        """The number of the first operand that shares the view EACH. The operands before it have their own views."""
+        """The number of the first operand that shares the view EACH. Earlier operands have views of their own."""
         return self.whole.operands
 
     @property
@@ -171,7 +171,7 @@ class Record:
 
     @property
     def end(self):
-        """Where the next record begins. `self.signature` must be the signature of the whole record, not of a part."""
+        """The offset of the next record. `self.signature` must be the signature of the whole record."""
         return self.attributes + self.signature.attributes
 
     @plain
@@ -182,7 +182,7 @@ class Record:
     @property
     @plain
     def part_count(self):
-        """How many nodes the record has. `self.signature` must be the signature of the whole record, not of a part."""
+        """The number of the record's nodes. `self.signature` must be the signature of the whole record."""
         whole = self.signature
         known = whole.part_count
         if known == 0:
@@ -193,10 +193,9 @@ class Record:
 
     @plain
     def awaited(self) -> Iterator:
-        """Loop over the operands that must be computed before the node whose signature is `self.signature`.
+        """Yield the operands that must be computed before the node with signature `self.signature`.
 
-        These are the `waits_count` operands from number `waits_from` on, and if `waits_each` is 1, those that share
-        EACH.
+        These are `waits_count` operands from number `waits_from`, then, if `waits_each` is 1, those that share EACH.
         """
         signature = self.signature
         for turn in range(1 + signature.waits_each):
@@ -212,7 +211,7 @@ class Record:
 
 
 class Node(PlannerStruct):
-    """A node: a row of the buffer `nodes`, whose integers `layout.NODE` names. `number` is its number in the graph."""
+    """A node: a NODE structure of the buffer `nodes`. `number` is its number in the graph."""
 
     plan: Plan
     number: int
@@ -259,7 +258,7 @@ class Node(PlannerStruct):
 
     @property
     def room(self):
-        """How many floats of memory the node takes: `size`, rounded up to whole cache lines."""
+        """The floats of memory that the node takes: `size`, rounded up to whole cache lines."""
         return layout.aligned(self.size)
 
     @property
@@ -270,7 +269,7 @@ class Node(PlannerStruct):
     @property
     @plain
     def alias_offset(self):
-        """Where an alias starts within its operand's value, in floats. The record's first attribute may say it."""
+        """Where an alias starts within its operand's value, in floats. This may depend on the first attribute."""
         signature, record = self.signature, self.record
         scale = signature.alias_scale
         if scale == 0:
@@ -279,7 +278,7 @@ class Node(PlannerStruct):
 
     @property
     def needs_gradient(self):
-        # NEEDS_GRADIENT is the highest flag, so the shift to the right leaves no other bit.
+        # NEEDS_GRADIENT is the highest flag, so the shift leaves no other bit.
         return self.flags >> (layout.NEEDS_GRADIENT.bit_length() - 1)
 
     def has(self, flag: int):
@@ -293,5 +292,5 @@ class Node(PlannerStruct):
 
     @plain
     def runs_with(self, other: Node):
-        """Whether one instruction computes both: they have one signature, so one stage, and one depth in this stage."""
+        """Whether one instruction computes both nodes: they have the same signature (so the same stage) and depth."""
         return self.signature_at == other.signature_at and self.depth == other.depth

@@ -1,8 +1,8 @@
-"""Finds equal columns of a group, such as those for one word in a minibatch, so that kernels compute each once.
+"""Finds equal columns of a group, such as those for one word in a minibatch, so that kernels compute each only once.
 
-If one view determines a column, columns with the same address there are equal, and kernels run for the first only. Its
-value is copied to the others. The gradients of equal columns are added up in memory of their own, from which the
-operands' gradients, which are proportional to them, are computed.
+If one view determines a column, columns with the same address in this view are equal. Kernels run only for the first of
+them, whose value is copied to the others. The gradients of equal columns are added up in separate memory. The operands'
+gradients, which are proportional to them, are computed from the sums.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from ..plain import plain
 from .nodes import Steps
 from .tape import Block, Group, add_instruction, is_wanted
 
-LEAST_COLUMNS = 8  # in smaller groups, equal columns are not looked for
-LEAST_WORK = 50_000  # nor if the forward steps of a column take fewer picoseconds than this
-LEAST_WORK_EACH = 300  # or fewer for each float of the column: it could be computed almost as fast as copied
-LEAST_PART = 8  # all columns are computed unless an eighth of them or more can be left out
+LEAST_COLUMNS = 8  # groups with fewer columns are not searched
+LEAST_WORK = 50_000  # nor are groups whose forward steps take fewer picoseconds per column than this
+LEAST_WORK_EACH = 300  # or fewer per float of a column, because it is computed almost as fast as copied
+LEAST_PART = 8  # all columns are computed unless at least an eighth of them can be left out
 COPY, ADD = 0, 1  # the numbers of the two repeated steps of a signature
 COLUMN_BITS = 24  # an entry of the hash table is the number of the search, and in its last bits a column
 FACTOR = 2654435761  # near 2 ** 32 divided by the golden ratio, which spreads addresses with equal gaps (Knuth, 6.4)
@@ -29,9 +29,9 @@ FACTOR = 2654435761  # near 2 ** 32 divided by the golden ratio, which spreads a
 class Equal:
     """The equal columns of a group that were found in the block of address lists `block`.
 
-    Each column that equals no earlier one is the *first* of its kind. The first columns are numbered in their order,
-    and those that equal them have the same number. If so many are equal that it pays, `count` is the number of first
-    columns, which alone are computed. Otherwise `count` is the number of all columns.
+    A column that equals no earlier one is a *first* column. First columns are numbered in order, and each later column
+    has the number of the first column that it equals. If enough columns are equal to make it worthwhile, only the first
+    columns are computed, and `count` is how many there are. Otherwise `count` is the number of all columns.
     """
 
     group: Group
@@ -40,7 +40,7 @@ class Equal:
 
     @property
     def pays(self):
-        """Whether there are enough equal columns, so that some are left out."""
+        """Whether some columns are left out."""
         return self.count != self.block.columns
 
     def number_of(self, column):
@@ -50,14 +50,14 @@ class Equal:
         return self.group.plan.numbers_of_columns[self.block.columns + index]
 
     def address(self, view, side, column):
-        """Return the address of a column of the group, from the list of values (side 0) or gradients (1) of a view."""
+        """Return the address of a column from the list of a view's values (side 0) or gradients (side 1)."""
         return self.group.plan.index[self.block.base + (2 * view + side) * self.block.columns + column]
 
     @plain
     def write(self, with_gradients: bool, sums=0, width=0) -> Block:
-        """Write address lists for the first columns, of gradients, too, if `with_gradients`.
+        """Write the address lists of values, and if `with_gradients` of gradients, for the first columns.
 
-        The gradients of the nodes themselves are replaced by those from address `sums` on, `width` floats per column.
+        The nodes' own gradients are replaced by the sums at address `sums`, with `width` floats per column.
         """
         context, index = self.group.plan.context, self.group.plan.index
         signature, count, base = self.group.signature, self.count, context.index_top
@@ -78,7 +78,7 @@ class Equal:
 
     @plain
     def each_repeated(self) -> Iterator[tuple]:
-        """Loop over the columns that equal earlier ones. Yield how many there were before, and the column."""
+        """Number the columns that equal earlier columns. Yield each number and column."""
         count = 0
         for column in range(self.block.columns):
             if self.first_column(self.number_of(column)) != column:
@@ -87,7 +87,7 @@ class Equal:
 
     @plain
     def add_step(self, kind: int, count, shared: int):
-        """Append an instruction for one of the two repeated steps. Return where its two address lists begin."""
+        """Append an instruction for the repeated step COPY or ADD. Return the offset of its two address lists."""
         plan, context = self.group.plan, self.group.plan.context
         step = Steps(self.group.signature, "repeated")[kind]
         base = context.index_top
@@ -98,9 +98,9 @@ class Equal:
 
 @plain
 def find_equal(group: Group, block: Block, gradients=0) -> Equal:
-    """Look for equal columns in a group, if kernels take long enough for a column that this may pay.
+    """Search a group for equal columns, if a column takes kernels long enough to make this worthwhile.
 
-    If `gradients` is 1, the gradients at the view that determines equal columns must have one address, too.
+    If `gradients` is 1, equal columns must also have the same gradient address in the view that determines them.
     """
     signature, columns = group.signature, block.columns
     view, count = signature.determined_by, columns
@@ -118,14 +118,14 @@ def find_equal(group: Group, block: Block, gradients=0) -> Equal:
 
 @plain
 def number_columns(equal: Equal, view, gradients):
-    """Number the first columns in order, and those that equal them. Return how many first ones there are.
+    """Number the columns as `Equal` describes. Return the number of first columns.
 
-    They are in a hash table, by the address at the view that determines them. An entry has the number of this search
-    and a column; older entries count as empty.
+    They are kept in a hash table whose key is the address in the view that determines them. An entry combines the
+    number of this search with a column; entries of older searches count as empty.
     """
     plan, columns = equal.group.plan, equal.block.columns
     buckets, numbers = plan.buckets, plan.numbers_of_columns
-    bucket_count = 2 * columns  # not more, so that they are in a near cache
+    bucket_count = 2 * columns  # no more than that, so that they stay in a fast cache
     plan.context.searches += 1
     search = plan.context.searches
     count = 0
@@ -152,9 +152,9 @@ def number_columns(equal: Equal, view, gradients):
 
 @plain
 def values_once(group: Group, block: Block) -> tuple[Equal, Block]:
-    """Write the address lists with which the forward steps compute each of the group's equal columns once.
+    """Write address lists with which the forward steps compute equal columns of the group only once.
 
-    Return what `copy_values` needs, and the new lists, or `block` itself if nothing is left out.
+    Return the argument for `copy_values`, and the new lists, or `block` itself if no column is left out.
     """
     equal = find_equal(group, block)
     base = equal.write(with_gradients=False).base if equal.pays else block.base
@@ -174,10 +174,9 @@ def copy_values(equal: Equal) -> None:
 
 @plain
 def gradients_once(group: Group, block: Block, everything) -> Block:
-    """Append instructions that add up gradients of equal columns; return lists for the sums, or `block` itself.
+    """Append instructions that add up the gradients of equal columns. Return lists for the sums, or `block` itself.
 
-    The group's backward steps run with these lists. So do its deferred steps if the group has all nodes of the
-    signature, which `sums_are_known` finds out later.
+    The backward steps use these lists, and so do deferred steps of the same nodes; see `sums_are_known`.
     """
     signature, context, index = group.signature, group.plan.context, group.plan.index
     to_operand, base = 0, block.base
@@ -207,7 +206,7 @@ def gradients_once(group: Group, block: Block, everything) -> Block:
 
 @plain
 def sums_are_known(group: Group, search):
-    """Whether `gradients_once` wrote lists for exactly this group in this pass, which began at search `search`."""
+    """Whether `gradients_once` wrote lists for exactly this group in this pass, whose first search was `search` + 1."""
     signature = group.signature
     known = signature.once_search > search and signature.once_nodes == group.count
     return signature.determined_by != layout.NO_VIEW and known

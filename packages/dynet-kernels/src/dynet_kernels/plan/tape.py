@@ -1,4 +1,4 @@
-"""Finds groups, and writes what kernels need for each: its address lists, and its instructions.
+"""Finds groups, and writes the address lists and instructions of each group.
 
 Nodes are sorted by depth and then by signature, so the nodes of a group are adjacent. Each view has two address lists,
 of values and of gradients, with an entry for each column. All lists of a group are adjacent in the buffer `index`.
@@ -19,9 +19,9 @@ from .nodes import Context, Instruction, Node, Plan, Step, Steps, View
 
 @plain
 def put_in_order(plan: Plan) -> None:
-    """Sort the nodes in `planned` by signature into `by_signature`, and by depth, then signature, into `by_depth`.
+    """Sort the nodes in `planned`: by signature into `by_signature`; by depth, then signature, into `by_depth`.
 
-    Afterwards `planned` is sorted like `by_depth`.
+    Afterwards, `planned` is sorted like `by_depth`.
     """
     context = plan.context
     count = context.planned_count
@@ -35,10 +35,10 @@ def put_in_order(plan: Plan) -> None:
 
 @plain
 def move_in_order(count, keys: Words, key_count, counters: Words, lists: Sequence[tuple[Words, Words]]) -> None:
-    """Sort lists by keys, and write the sorted lists to other memory. This is a stable counting sort.
+    """Sort lists by keys into other memory, by a stable counting sort.
 
-    `keys[k]`, at least 0 and less than `key_count`, belongs to entry k of each list. `counters` has room for
-    `key_count` + 1 integers. `lists` has pairs of a list and the memory to which it is copied.
+    `keys[k]`, at least 0 and less than `key_count`, is the key of entry k of each list. `counters` has room for
+    `key_count` + 1 integers. `lists` are pairs of a list and the memory for its sorted copy.
     """
     for k in range(key_count + 1):
         counters[k] = 0
@@ -75,7 +75,7 @@ class Group:
 
 @plain
 def each_group(plan: Plan, order: Words, count, together: Callable) -> Iterator[Group]:
-    """Loop over the groups in a sorted list; together(node, first node of a group) tells whether a node is in it."""
+    """Yield the groups in a sorted list. together(node, first) says whether a node is in the group of node `first`."""
     begin = 0
     while begin < count:
         first = plan.node(order[begin])
@@ -88,7 +88,7 @@ def each_group(plan: Plan, order: Words, count, together: Callable) -> Iterator[
 
 @plain
 def each_group_backwards(plan: Plan, order: Words, count, together: Callable) -> Iterator[Group]:
-    """Loop over the groups of nodes in a sorted list, from the last to the first. Arguments are as for `each_group`."""
+    """Like `each_group`, but from the last group to the first."""
     end = count
     while end > 0:
         last = plan.node(order[end - 1])
@@ -101,7 +101,7 @@ def each_group_backwards(plan: Plan, order: Words, count, together: Callable) ->
 
 @dataclass
 class Block:
-    """The address lists of a group: they begin at `base` in the buffer `index`, and each is for `columns` columns."""
+    """The address lists of a group: they start at `base` in the buffer `index` and have `columns` entries each."""
 
     base: Any
     columns: Any
@@ -109,16 +109,16 @@ class Block:
 
 @plain
 def write_lists(group: Group, steps: Steps, with_gradients: bool = False) -> Block:
-    """Write the address lists that `steps` read, for all nodes of a group, and reserve room for all other lists.
+    """Write the address lists of a group that `steps` read, only lists of values unless `with_gradients`.
 
-    Without `with_gradients`, only lists of values are written.
+    Room is reserved for all lists.
     """
     signature, context = group.signature, group.plan.context
     base, columns, count = context.index_top, group_columns(group), signature.view_count
     one_column = signature.columns == 1 and signature.columns_each == 0
     read, read_first = steps.lists, steps.first_lists
     for k in range(count):
-        # Lists from MOST_LISTS on have no bits: if a step reads one of them, all bits of `read` are set.
+        # List number MOST_LISTS and above have no bits: if a step reads one of them, all bits of `read` are set.
         bits = min(2 * k, layout.MOST_LISTS - 2)
         whole, first = (read >> bits) & 3, (read_first >> bits) & 3
         values = base + 2 * k * columns
@@ -147,8 +147,8 @@ def group_columns(group: Group):
 class Lists:
     """The two address lists of a view.
 
-    A side in `sides` is the attribute with the address to write, "value" or "gradient"; the list's bit in a set of
-    lists; and where in the buffer `index` the list starts.
+    Each of the `sides` has the node's attribute with the address ("value" or "gradient"), the list's bit in a set of
+    lists, and the offset in the buffer `index` where the list starts.
     """
 
     def __init__(self, group: Group, view: View, sides: list[tuple]):
@@ -159,18 +159,18 @@ class Lists:
     @property
     @plain
     def is_direct(self):
-        """Whether the first column of each node is `offset` floats behind one address, as `start_of` finds it."""
+        """Whether a node's first column is at a fixed `offset` from the address of some node; see `start_of`."""
         return self.source != layout.NOWHERE and self.source != layout.EACH and self.view.index == layout.NO_INDEX
 
     @plain
     def write_direct(self, whole, first) -> None:
-        """Write lists that are direct (`is_direct`), for a group whose nodes have one column each.
+        """Write direct lists for a group whose nodes have one column each.
 
-        Of the lists in the set `whole` kernels read all entries, of those in `first` only the first entry.
+        Kernels read all entries of the lists in the set `whole`, and only the first entry of the lists in `first`.
         """
         for field, bit, start in self.sides:
             count = self.group.count if whole & bit else 1 if first & bit else 0
-            # The first two cases are there for speed only.
+            # The first two cases are only an optimization.
             if self.source >= 0:
                 for k in range(count):
                     operand = self.group[k].record.operand(self.source)
@@ -195,7 +195,7 @@ class Lists:
 
     @plain
     def _write_each(self, node: Node, begin) -> None:
-        """Write the addresses of a node's columns if many operands share the view. `begin` columns come before."""
+        """Write the addresses of a node's columns for a view with the source EACH, after `begin` columns."""
         view, record = self.view, node.record
         period, stride, first = view.period, view.stride, record.each_start
         for k in range(record.each_count):
@@ -208,7 +208,7 @@ class Lists:
 
     @plain
     def _write_columns(self, node: Node, begin) -> None:
-        """Write the addresses of a node's columns, for a view with any source but EACH. `begin` columns come before."""
+        """Write the addresses of a node's columns for a view with any other source, after `begin` columns."""
         view, attributes = self.view, node.record.attributes
         starts = [(self.start_of(node, field), list_start + begin) for field, _, list_start in self.sides]
         period, stride, outer = view.period, view.stride, view.outer
@@ -224,7 +224,7 @@ class Lists:
 
     @plain
     def start_of(self, node: Node, field: str):
-        """Return the base address of the view for this node, plus the view's `offset`. See `layout.VIEW`."""
+        """Return the base address of the view for this node plus the view's `offset`; see `layout.VIEW`."""
         if self.source >= 0:
             return self.offset + self.plan.address(node.record.operand(self.source), field)
         if self.source == layout.SELF:
@@ -233,21 +233,21 @@ class Lists:
 
     @plain
     def _beside(self, node: Node, field: str):
-        """Return the address for a view of a part of the same record: the part before, or a share of the first part."""
+        """Do `start_of` for the sources BEFORE and FIRST."""
         if self.source == layout.BEFORE:
             return self.offset + getattr(node.part_before, field)
         first = node.first_part
         return self.offset + getattr(self.plan.node(first), field) + (node.number - first - 1) * self.view.scale
 
 
-# If threads can share a matrix product by rows or by columns, they do so by columns if each gets at least this many. A
-# thread then finds the columns that it reads in its cache, because it has written them.
+# Threads that could share a matrix product either way share it by columns if each gets at least this many: a thread
+# then reads columns that it has written itself, so they are in its cache.
 COLUMNS_EACH = 16
-CLEAR_WORK = 100  # an estimate of how many picoseconds one thread takes to set one number to 0
+CLEAR_WORK = 100  # an estimate of the picoseconds that one thread takes to set one float to 0
 
 
 def use_tape(context: Context, direction: str) -> None:
-    """Select the tape and address lists that planning and running use from now on: "forward" or "backward"."""
+    """Make planning and running use the tape and address lists of a direction, "forward" or "backward"."""
     context.take(context, ("index", "tape", "index_end", "tape_end"), of=direction + "_{}")
 
 
@@ -259,11 +259,11 @@ def start_tape(context: Context) -> None:
 def add_instruction(
     plan: Plan, opcode, base, count, parameters=0, fresh=0, shared=layout.ALONE, work=0, distinct=0
 ) -> None:
-    """Append an instruction to the tape. If its kernel is not loaded, set `status` to NO_CODE: then nothing runs.
+    """Append an instruction to the tape. If its kernel is not loaded, set `status` to NO_CODE, so that nothing runs.
 
     Its address lists start at `base` in `index`, its parameters at `parameters` in `table`. With `fresh`, the kernel
-    must overwrite uninitialized memory instead of adding to it. `work` is in picoseconds for one thread: if it is too
-    short to be worth sharing, threads do not share it, whatever `shared` (see `layout.STEP`) says.
+    must overwrite uninitialized memory instead of adding to it. `work` is how many picoseconds one thread needs. If
+    that is too little to be worth sharing, one thread runs it, whatever `shared` (see `layout.STEP`) says.
     """
     context = plan.context
     way = way_to_share(plan, shared, count, distinct) if work >= plan.limits.least_instruction else layout.ALONE
@@ -311,9 +311,8 @@ def add_clear(plan: Plan, start, size) -> None:
 def add_steps(group: Group, steps: Steps, block: Block, everything=0, fresh=0, distinct=0, left_out=0) -> None:
     """Append an instruction for each step of a group that has to run.
 
-    The last three arguments are sets of steps: bit k stands for step k. `fresh` steps overwrite uninitialized
-    gradients, `distinct` steps add to a different gradient for each node, so that threads can share them by columns,
-    and `left_out` steps have nothing to do.
+    Three arguments are sets of steps, where bit k is step k: `fresh` steps overwrite uninitialized gradients,
+    `distinct` steps add to a different gradient for each node, and `left_out` steps have nothing to do.
     """
     base, columns = block.base, block.columns
     for k in range(steps.count):
@@ -325,7 +324,7 @@ def add_steps(group: Group, steps: Steps, block: Block, everything=0, fresh=0, d
 
 @plain
 def is_wanted(group: Group, step: Step, everything):
-    """Whether a step has to run: unless it adds only to operands' gradients that no node of the group needs.
+    """Whether a step has to run. It need not if it only adds to operands' gradients that no node of the group needs.
 
     If `everything` is 1, all nodes need gradients, but parameters still only if they are trained.
     """

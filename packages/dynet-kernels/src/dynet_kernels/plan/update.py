@@ -1,7 +1,7 @@
-"""Plans the passes of trainers: one sums the squares of all gradients, one runs the update.
+"""Plans the two passes of trainers: one sums the squares of all gradients, the other runs the update.
 
-A trainer has its own context, in which `table` is the trainer's. Each parameter gets one instruction, and is one
-column; a lookup table has a column for each *touched* row, to which gradients were added since the last update.
+A trainer has its own context with its own `table`. Each parameter gets one instruction, and is one column; a lookup
+table has a column for each touched row.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from ..plain import Words, plain
 from .nodes import Plan, Update
 from .tape import add_instruction, start_tape
 
-# An estimate of how many picoseconds one thread takes in an update to read and write one number of one tensor.
 UPDATE_WORK = 500
 
 
@@ -19,9 +18,9 @@ UPDATE_WORK = 500
 def plan_gradient_norm(context, opcode, first, last, states, dense, total_at) -> None:
     """Plan the pass that sums the squared gradients of the parameters in rows `first` to `last` - 1.
 
-    Of each instruction's two address lists, the first has the gradients' addresses, the second begins with that of the
-    total, a float64 at `total_at`, which counts floats. `states` is how many tensors the trainer keeps for each
-    parameter. `dense` is 1 to take all rows of lookup tables, 0 for the touched ones.
+    Each instruction has two address lists: the addresses of the gradients, and the address of the total, a float64 at
+    `total_at` (in float32s). `states` is the number of tensors that the trainer keeps for each parameter. `dense` is 1
+    to use all rows of lookup tables, or 0 for only the touched rows.
     """
     plan = Plan(context)
     start_tape(plan.context)
@@ -40,8 +39,7 @@ def plan_update(context, opcode, count, states, numbers, numbers_at, dense) -> N
     """Plan the pass that runs an update rule on all parameters that are not frozen and are `chosen` (`layout.UPDATE`).
 
     Each instruction has views for the values, the gradient, each of the `states` tensors that the trainer keeps, and
-    each of the `numbers` numbers that the rule reads, which are at `numbers_at` (counts floats). It uses the first of
-    the two lists of each view.
+    each of the `numbers` floats at `numbers_at` (in floats) that the rule reads. It uses each view's first list.
     """
     plan = Plan(context)
     views = 2 + states + numbers
@@ -95,7 +93,7 @@ class Updated:
 
     @plain
     def write_list(self, view, start, width) -> None:
-        """Write the first address list of a view: column c is at `start` + `width` * (its row of the lookup table)."""
+        """Write the first address list of a view: a column is at `start` + `width` * (its row in the lookup table)."""
         index = self.plan.index
         list_start = self.plan.context.index_top + 2 * view * self.columns
         if self.whole:
@@ -106,9 +104,9 @@ class Updated:
 
     @plain
     def add_instruction(self, opcode, views, work_each) -> None:
-        """Append the instruction for this parameter, with the size of a column in floats; lists start at `index_top`.
+        """Append the instruction for this parameter, whose lists start at `index_top`.
 
-        `work_each` is the picoseconds that one thread takes for each number; 0 if threads cannot share the instruction.
+        `work_each` is the picoseconds that one thread takes for each float, or 0 if threads cannot share it.
         """
         context, row = self.plan.context, self.row
         size = row.floats if self.whole else self.width

@@ -1,7 +1,7 @@
 """Copies numbers, numpy arrays and nested lists to the graph's input buffer, as float32 in column-major order.
 
-Arrays are read by Python's buffer protocol: CPython fills in a C structure, the Py_buffer, which describes the memory.
-If something cannot be read, the functions here leave the entry, so that Python does the work.
+Arrays are read through Python's buffer protocol: CPython fills in a C structure, the Py_buffer, which describes the
+memory. If something cannot be read, the functions here leave the entry, so that Python does the work.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from .structures import Buffer, Function, Shared
 from .tables import Row, find, find_words, hashed, is_one_of
 
 STRIDED, FORMAT = 0x18, 0x4  # CPython's flags PyBUF_STRIDES and PyBUF_FORMAT: which fields of a Py_buffer to fill in
-# How numpy describes types of elements: a size in bytes, and letters. An "l" has a different size on Windows.
+# Types of elements in the buffer protocol: a size in bytes, and possible letters. The size of "l" differs on Windows.
 INTEGERS = {"int64": (8, "lq"), "int32": (4, "il")}
 PLACES = range(words.MOST_DIMS)
 NUMBERS = {"float32": (4, "f"), "float64": (8, "d"), **INTEGERS}
 
 
 class Array:
-    """A numpy array of 1 to MOST_DIMS dimensions, which is not empty, with elements of a type in NUMBERS or INTEGERS.
+    """A nonempty numpy array of 1 to MOST_DIMS dimensions, with elements of a type in NUMBERS or INTEGERS.
 
-    Subclasses of `numpy.ndarray` are left to Python. The memory stays valid after the Py_buffer is released, because
+    Python handles subclasses of `numpy.ndarray`. The memory stays valid after the Py_buffer is released, because
     nothing interrupts a compiled function.
     """
 
@@ -46,7 +46,7 @@ class Array:
 
     @plain
     def integer(self, index, limit):
-        """Return an integer of an array of one dimension, which must be at least 0 and below `limit`."""
+        """Return an element of a 1-D integer array. Leave the entry unless it is at least 0 and below `limit`."""
         address = self.begin + index * self.step
         return below(limit, Words(address)[0] if self.item == 8 else Words(address, "int32")[0])
 
@@ -61,7 +61,7 @@ def dims_of(view: Buffer):
 
 @plain
 def has_format(view: Buffer, *formats: tuple[int, str]):
-    # The first two bytes of the format string are the letter and the 0 that ends the string.
+    # The first two bytes of the format string are the letter and the terminating 0.
     letter, known = Words(view.format, "int16")[0], 0
     for size, letters in formats:
         if view.item == size and is_one_of(letter, map(ord, letters)):
@@ -71,7 +71,7 @@ def has_format(view: Buffer, *formats: tuple[int, str]):
 
 @plain
 def described(address, view: Buffer, formats: dict):
-    """Describe a numpy array in a Py_buffer. Return how many numbers it has; 0 if they cannot be read."""
+    """Fill in a Py_buffer for a numpy array. Return the number of its elements, or 0 if they cannot be read."""
     if extern("PyObject_GetBuffer", address, view.address, STRIDED | FORMAT, returns="int32") != 0:
         extern("PyErr_Clear")
         return 0
@@ -113,7 +113,7 @@ def copy_array(shared: Shared, view_at, count, target_at):
 
 
 class Stack:
-    """A list of arrays of one shape, whose last dimension counts the arrays."""
+    """A list of arrays of the same shape. It is one array, whose last dimension counts them."""
 
     stacked = 1
 
@@ -136,7 +136,7 @@ class Stack:
 
 
 class Numbers:
-    """A number, a list of numbers or a list of lists: `dims` is 0, 1 or 2. `rows` has the lists, or the number."""
+    """A number, a list of numbers or a list of lists: `dims` is 0, 1 or 2. `rows` are the lists, or the number."""
 
     def __init__(self, here: Here, rows: Items, dims: int):
         self.here, self.rows, self.dims, self.stacked = here, rows, dims, 0
@@ -158,10 +158,10 @@ class Numbers:
 
 @entry
 def read_flat(here: Here, x: Item, use: Callable):
-    """Return `use(values)` for the values of an array, a number or a list of numbers.
+    """Return `use(values)` for an array, a number or a list of numbers.
 
-    Values have `count` numbers and `dims` dimensions, whose `sizes` are a list, which may end in zeros. Their method
-    `store` copies the numbers to the input buffer.
+    The object `values` has `count` elements and `dims` dimensions. Its list `sizes` may be padded with zeros. Its
+    method `store` copies the elements to the input buffer.
     """
     if x.type == here.shared.array:
         return use(Array(here, x))
@@ -174,7 +174,7 @@ def read_flat(here: Here, x: Item, use: Callable):
 
 @entry
 def read(here: Here, x: Item, use: Callable):
-    """Do as `read_flat`, also for a list of lists or of arrays."""
+    """Like `read_flat`, but also accept a list of lists or arrays."""
     if here.is_sequence(x):
         items = here.items(x)
         need(items.size > 0)
@@ -206,15 +206,15 @@ def read_indices(here: Here, x: Item, use: Callable, or_one: bool = False):
 
 @recording(1, key=words.ARRAY_KEY)
 def vector(here: Here, function: Function, x: Item):
-    """Record an input node, for which Python has entered numbers or vectors: see `array`."""
+    """Record an input node that is a number or a vector. For the key, see `words.ARRAY_KEY`."""
     return read_flat(here, x, partial(tensor, here, function, 0))
 
 
 @recording(1, 2, key=words.ARRAY_KEY)
 def array(here: Here, function: Function, given: Items):
-    """Record an input node: an array, a nested list, or a list of arrays, each of which is a batch element.
+    """Record an input node from an array, a nested list, or a list of arrays, which are the batch elements.
 
-    A second argument may say whether the last dimension is the batch. For the key, see `words.ARRAY_KEY`.
+    The optional second argument says whether the last dimension is the batch. For the key, see `words.ARRAY_KEY`.
     """
     return read(here, given[0], partial(tensor, here, function, here.flag(given, 1)))
 
@@ -232,7 +232,7 @@ def tensor(here: Here, function: Function, batched, values: Array | Stack | Numb
 
 @plain
 def find_shape(function: Function, key: Words, dims, batched) -> Row:
-    """Return the row for `dims` sizes, which are in `key` from its second word on."""
+    """Return the row for a shape of `dims` sizes, which start at the second word of `key`."""
     key[0] = dims + 1 + words.BATCHED if batched else dims + 1
     return find_words(function, key, dims + 1, words.ARRAY_KEY, hashed(key, 0, dims + 1))
 
@@ -246,9 +246,9 @@ def new_input(here: Here, row: Row, count) -> NewRecord:
 
 @recording(3, 4, 5, key=words.ARRAY_KEY)
 def sparse(here: Here, function: Function, given: Items):
-    """Record an input node: lists of indices for each dimension, a list of values, and a list of sizes.
+    """Record an input node from a list of indices for each dimension, a list of values, and a list of sizes.
 
-    Optional: whether the last dimension is the batch, and what all other elements are. The key is as in `array`.
+    Optional arguments: whether the last dimension is the batch, and the value of other elements. The key: see `array`.
     """
     axes, values, shape = [here.items(each) for each in given.first(3)]
     need(shape.size >= 1 and shape.size <= words.MOST_DIMS and axes.size == shape.size and values.size > 0)
@@ -279,7 +279,7 @@ def sparse(here: Here, function: Function, given: Items):
 
 @recording(2, key=2)
 def one_hot(here: Here, function: Function, size: Item, given: Item):
-    """Record an input node: the size of a column, and an index, or a list, tuple or array of one index for each column.
+    """Record an input node from the size of a column, and a list, tuple or array of an index per column, or one index.
 
     The key is the size of a column, and the number of columns.
     """

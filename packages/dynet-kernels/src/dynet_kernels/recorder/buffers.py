@@ -1,10 +1,7 @@
-"""The memory of graphs: each has a buffer for the integers of its records, and one for its input values.
+"""The buffers of a graph: one for the integers of its records, one for its input values, which include random keys.
 
-A buffer that is replaced by a larger one is *outgrown*: it is freed only when the graph is renewed, because a pass may
-still be reading it. The outgrown buffers of a graph form a linked list.
-
-A node's *random key*, from which its random numbers are computed, is two int32s among the inputs: a seed and a count.
-The int32 before it is a *link*: the offset of the graph's previous random key plus 1, or 0 if there is none.
+A buffer that was replaced by a larger buffer is *outgrown*. It is freed only when the graph is renewed, because a pass
+may still be reading it. The outgrown buffers of a graph form a linked list.
 """
 
 from __future__ import annotations
@@ -17,19 +14,17 @@ from .extension import c_function
 from .here import Here, Item, NewRecord
 from .structures import Function, Graph, Shared
 
-# This many bytes are reserved before the start of each buffer. In an outgrown buffer, the first 8 of them are the
-# address of the next outgrown one.
+# This many bytes are reserved before a buffer. Once it is outgrown, they begin with the next outgrown buffer's address.
 LINK = 64
 BUFFERS = (("records", "length", "room", 8), ("inputs", "inputs_length", "inputs_room", 4))
-"""For each buffer the words of GRAPH with its address, length and room, counted in items; and the size of an item."""
-# A graph that is renewed gives up a buffer for more than SHRINK_FROM integers or floats if it used less than
-# 1 / SHRINK_TO of it.
+"""For each buffer: the words of GRAPH with its address, length and room in items, and the size of an item in bytes."""
+# A renewed graph gives up a buffer of more than SHRINK_FROM items if less than 1 / SHRINK_TO of it was used.
 SHRINK_FROM, SHRINK_TO = 1 << 20, 8
 EMPTY = (
     "nodes", "length", "inputs_length", "done", "inputs_done", "planned", "past_nodes", "newest_key",
     "differentiated_fully", "unusual", "watched",
 )  # fmt: skip
-"""The words of a graph that are 0 after it was renewed."""
+"""The words of a graph that are set to 0 when it is renewed."""
 
 
 def outgrow(graph: Graph, address) -> None:
@@ -39,7 +34,7 @@ def outgrow(graph: Graph, address) -> None:
 
 @c_function("dynet_make_room")
 def make_room(shared: Shared, graph_at, integers, floats):
-    """Enlarge each buffer without room for so many numbers at least twofold. Return 1, or NULL with an error."""
+    """Ensure room for this many items in all. A buffer grows at least twofold. Return 1, or NULL with an error set."""
     graph = Graph(graph_at)
     for buffer, length, room, size, most in ((*BUFFERS[0], integers), (*BUFFERS[1], floats)):
         if most > getattr(graph, room):
@@ -54,7 +49,7 @@ def make_room(shared: Shared, graph_at, integers, floats):
 
 @c_function()
 def take_inputs(shared: Shared, graph_at, floats_at, count):
-    """Append `count` floats to a graph's input buffer. Return their offset; 0, with an error, if there is no memory."""
+    """Append `count` floats to the input buffer. Return their offset, or 0 with an error set if memory runs out."""
     graph = Graph(graph_at)
     new = NewRecord(Here(shared, graph, graph.version), 0, count)
     extern("memcpy", graph.inputs + new.first * 4, floats_at, count * 4)
@@ -82,7 +77,7 @@ def take(here: Here, function: Function, given: Item, before: int):
 
 @plain
 def put_key(shared: Shared, graph: Graph, start) -> None:
-    """Write a new random key at offset `start` of the input buffer, and its link to the newest one just before it."""
+    """Write a new random key at offset `start` of the input buffer, and before it the link to the previous key."""
     raw = Words(graph.inputs, "int32")
     raw[start - 1] = graph.newest_key
     graph.newest_key = start + 1
@@ -108,9 +103,9 @@ def renew_keys(shared: Shared, graph_at):
 
 @c_function()
 def overwrite(shared: Shared, graph_at, version, is_input, start, numbers_at, count):
-    """Copy `count` inputs, or integers of records, from an address to offset `start` of their buffer. Return 1.
+    """Copy `count` input values, or integers of records, to offset `start` of their buffer. Return 1.
 
-    If the graph has a version other than `version`, or those from `start` on have been computed, return 0.
+    If the graph's version is not `version`, or if the item at `start` has been computed, do nothing and return 0.
     """
     graph = Graph(graph_at)
     if graph.version != version or (graph.inputs_done if is_input else graph.done) > start:
@@ -122,10 +117,10 @@ def overwrite(shared: Shared, graph_at, version, is_input, start, numbers_at, co
 
 @plain
 def renew_words(shared: Shared, graph: Graph) -> None:
-    """Renew a graph: remove all records and inputs, and give the graph a new version.
+    """Renew a graph: remove all records and inputs, give it a new version, and free its outgrown buffers.
 
-    Also free the outgrown buffers. Then give up each present buffer that is much larger than the graph needed: this
-    buffer becomes an outgrown one, and the next record will allocate a smaller one.
+    Then give up each current buffer that is much larger than the graph needed: it becomes an outgrown buffer, and the
+    next record will allocate a smaller buffer.
     """
     version = shared.newest + 1
     shared.newest = version
@@ -135,7 +130,7 @@ def renew_words(shared: Shared, graph: Graph) -> None:
         extern("PyMem_RawFree", begin)
     for buffer, length, room, _ in BUFFERS:
         if getattr(graph, room) > SHRINK_FROM and getattr(graph, room) > getattr(graph, length) * SHRINK_TO:
-            outgrow(graph, getattr(graph, buffer))  # this buffer is freed only when the graph is next renewed
+            outgrow(graph, getattr(graph, buffer))  # freed only when the graph is next renewed
             graph.fill(**{buffer: NULL, room: 0})
     graph.fill(version=version, open=version, differentiated=-1, **dict.fromkeys(EMPTY, 0))
 
@@ -148,7 +143,7 @@ def renew(shared: Shared, graph_at):
 
 @recording(0, key=0, anywhere=True)
 def renew_quickly(here: Here, function: Function):
-    """The fast path of renew_cg(). If Python has anything to clean up, it has set the word `unusual` to 1."""
+    """The fast path of renew_cg(). The word `unusual` is 1 if Python has anything to clean up."""
     if here.graph.unusual == 0:
         renew_words(here.shared, here.graph)
         return new_reference(here.graph.object)
@@ -159,7 +154,7 @@ def cut(shared: Shared, graph_at, expected, nodes, length, inputs_length):
     """Remove the newest records of a graph, for `cg_revert`. Return the graph's new version.
 
     If its version is not `expected`, do nothing and return 0. `nodes`, `length` and `inputs_length` say how many nodes,
-    integers of records and input values to keep. The values of these nodes stay, but not their gradients.
+    integers of records and input values to keep. The kept nodes keep their values, but not their gradients.
     """
     graph = Graph(graph_at)
     if graph.version != expected:
@@ -168,8 +163,8 @@ def cut(shared: Shared, graph_at, expected, nodes, length, inputs_length):
     shared.newest = version
     if graph.past_nodes == 0:
         graph.fill(past_version=expected, past_nodes=nodes)
-    # All versions from `past_version` to this one must be the graph's. If other threads have had some since `expected`,
-    # Python has to check all nodes from before.
+    # All versions from `past_version` to the new version must belong to this graph. If other threads have taken any
+    # since `expected`, Python has to check all older nodes.
     graph.past_nodes = min(graph.past_nodes, nodes) if version == expected + 1 else 0
     graph.open = words.WATCHED if graph.open == words.WATCHED else version
     graph.fill(version=version, nodes=nodes, differentiated=-1, differentiated_fully=0)

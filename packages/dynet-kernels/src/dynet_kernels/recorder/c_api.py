@@ -1,4 +1,4 @@
-"""Calls of CPython's C functions, for plain functions. Uncompiled, they go through ctypes, and errors wait as in C."""
+"""Calls to CPython's C functions, for plain functions. Run as Python, they use ctypes; errors stay pending as in C."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ..tir import int64, let
 from ..tvm_modules import T, tvm_ffi
 
 NULL = 0
-# What functions that return no address return where they fail.
+# The error results of functions that do not return an address.
 FAILED = {"PyLong_AsSsize_t": -1, "PyNumber_AsSsize_t": -1, "PyFloat_AsDouble": -1.0, "PyObject_GetBuffer": -1}
-_error: list[BaseException] = []  # the error of an uncompiled call, until `PyErr_Clear`
+_error: list[BaseException] = []  # the pending error, if the code runs as Python
 
 
 def extern(name: str, *arguments, returns: str = "int64") -> Any:
-    """Call a C function of CPython or of the recorder. Arguments are integers; for `PyFloat_FromDouble`, a float64."""
+    """Call a C function of CPython or the recorder. Arguments are integers, but a float64 for `PyFloat_FromDouble`."""
     if is_emitting():
         result = T.call_extern(returns, name, *map(int64, arguments))
         return let(T.Cast("int64", result) if returns == "int32" else result)
@@ -46,23 +46,23 @@ def _call_tvm(function: int, arguments: int, count: int, result: int) -> int:
 
 OURS: dict[str, Callable] = {
     "TVMFFIFunctionCall": _call_tvm,
-    "PyEval_SaveThread": lambda: NULL,  # ctypes keeps the lock
+    "PyEval_SaveThread": lambda: NULL,  # ctypes keeps the GIL
     "PyEval_RestoreThread": lambda state: NULL,
     "PyErr_Occurred": lambda: len(_error),
     "PyErr_Clear": _error.clear,
 }
-"""What uncompiled calls run in place of some functions. Those of the recorder itself are added to it."""
+"""Replacements for C functions when the code runs as Python. The recorder's own functions are added to it."""
 
 
 @plain
 def need(condition) -> None:
-    """Leave the entry without a result unless a condition holds: then Python does the work."""
+    """Unless a condition holds, leave the entry without a result, so that Python does the work."""
     if not condition:
         leave()
 
 
 def fail(*owned) -> None:
-    """Leave the entry because a C function has set an error. Release objects of which it owns a reference."""
+    """Leave the entry because a C function has set an error. Release the references in `owned`."""
     for each in owned:
         extern("Py_DecRef", each)
     if not is_emitting():
@@ -72,7 +72,7 @@ def fail(*owned) -> None:
 
 @plain
 def made(name: str, *arguments, owned=()):
-    """Call a C function that returns an address. Without memory it is NULL: then release `owned`, and `fail`."""
+    """Call a C function that allocates something. If it returns NULL, release `owned` and `fail`."""
     address = extern(name, *arguments)
     if address == NULL:
         if name.startswith("PyMem_"):  # these set no error
@@ -88,7 +88,7 @@ def new_reference(address: Any) -> Any:
 
 @plain
 def call_python(function, *objects):
-    """Call a Python function with these objects. Return its result, or NULL if it has raised an error."""
+    """Call a Python function. Return its result, or NULL if it has raised an error."""
     given = on_stack(len(objects))
     for k, x in enumerate(objects):
         given[k] = x

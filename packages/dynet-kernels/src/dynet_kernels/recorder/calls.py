@@ -1,4 +1,4 @@
-"""Calls by CPython's vectorcall: the arguments of a recording function, and the Python function that does the rest."""
+"""CPython's vectorcall of recording functions: reads the arguments, runs the fast path, or calls the slow function."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from .here import Items, graph_here, of_tuple
 from .structures import Function, Shared
 from .tables import is_one_of
 
-# In a vectorcall, `nargsf` is the number of positional arguments, plus a flag in the highest bit, which this removes.
+# A mask for `nargsf` of a vectorcall: the number of positional arguments, without the flag in the highest bit.
 COUNT = (1 << 63) - 1
 
 
 def recording(*counts: int, key: int = 1, anywhere: bool = False, **kinds: Any) -> Callable[[Entry], Entry]:
-    """Decorator: make a function an entry, the fast path of a kind of recording functions; their `slow` does the rest.
+    """Decorator: make a function an entry, the fast path of one kind of recording functions; `slow` does the rest.
 
-    The path runs for calls with one of the numbers of arguments in `counts`, or any number if none is given. It is
-    called as path(here, function, *arguments), or as path(here, function, arguments) with `Items` if their number
-    varies. Keyword arguments are treated as positional ones if they are *in order*: if they have the names of the
+    The path runs for calls whose number of arguments is in `counts`, or for any number if `counts` is empty. It is
+    called as path(here, function, *arguments), or as path(here, function, arguments) with `Items` if the number of
+    arguments varies. Keyword arguments count as positional if they are *in order*: their names are those of the
     parameters that follow the positional arguments, in the same order. `key` is how many words a key has. With
-    `anywhere`, the path also runs if fast paths may not append to the graph.
-    `kinds` are names of kinds, each with the value of the path's last parameter. The default is the path's own name.
+    `anywhere`, the path runs even if fast paths may not append to the graph. `kinds` maps the names of kinds to the
+    value of the path's last parameter. By default, there is one kind, named like the path.
     """
 
     def declare(path: Entry) -> Entry:
@@ -57,7 +57,7 @@ def count_all(function: Function, count, keywords):
 
 @c_function("dynet_count_in_order")
 def count_in_order(shared: Shared, function_at, count, keywords):
-    """Return the number of all arguments, or -1 if `keywords`, the address of a tuple of names, are not in order."""
+    """Return the number of all arguments, or -1 if the keywords are not in order. `keywords` is a tuple's address."""
     given, known = of_tuple(keywords), of_tuple(Function(function_at).parameters)
     if known.size < count + given.size:
         return -1
@@ -69,7 +69,7 @@ def count_in_order(shared: Shared, function_at, count, keywords):
 
 @c_function("dynet_slowly")
 def slowly(shared: Shared, function_at, arguments, count, keywords):
-    """Call the recording function's `slow`, a Python function. Keyword arguments in order are passed by position."""
+    """Call the recording function's slow function. Pass keyword arguments that are in order by position."""
     function = Function(function_at)
     given = count_all(function, count & COUNT, keywords)
     if given >= 0:

@@ -14,13 +14,13 @@ from ..cache import store
 from ..machine import library
 from ..target import CpuTarget, host_cpu
 
-# The stored file begins with the sizes of the three parts that follow: the functions' names, and two object files.
+# The stored file begins with the sizes of its three parts: the names of the functions, and two object files.
 HEAD = struct.Struct("<QQQ")
 
 
 @dataclass(frozen=True)
 class Recorder:
-    """The recorder's machine code for a CPU, by default this one, as one item of the kernel cache; see `parts.Part`."""
+    """The recorder's machine code for a CPU, by default this one, as one item of the kernel cache: see `parts.Part`."""
 
     target: CpuTarget = field(default_factory=host_cpu)
     name = "the recorder"
@@ -41,10 +41,10 @@ class Recorder:
 
 
 def _load(content: bytes):
-    """Return the TVM module in a file of `Recorder.build`, and how many words a key of each of its functions has.
+    """Return the TVM module in a file written by `Recorder.build`, and the number of words in each function's keys.
 
-    The module's `addresses` gets a list that begins with the address of the shared words. There it writes the addresses
-    of the functions, in the order of the dict.
+    The module's function `addresses` takes a list that begins with the address of the shared words. It overwrites the
+    list with the addresses of the functions, in the order of the dict.
     """
     sizes = HEAD.unpack_from(content)
     if len(content) != HEAD.size + sum(sizes):
@@ -56,10 +56,9 @@ def _load(content: bytes):
 
 
 def functions(shared: int) -> tuple[dict[str, int], dict[str, int]]:
-    """Load the recorder, and return its functions' addresses by name, which are valid until the process ends.
+    """Load the recorder. Return two dicts by function name: the address of each, and the number of words in its keys.
 
-    Also return how many words a key has in the tables of each function. `shared` is the address of the shared words,
-    which the functions read and write.
+    The addresses are valid until the process ends. `shared` is the address of the shared words.
     """
     ((module, names),) = library.modules([Recorder()], load=_load)
     table = np.full(len(names), shared, np.int64)

@@ -1,10 +1,9 @@
 """Compiles C functions whose bodies are written in TIR.
 
 CPython expects a C function to return an object or NULL, but functions that TVM compiles for a CPU can only return an
-int32, which must be 0. So each C function consists of two. The *body*, in TIR, stores its result at an address that it
-gets as an argument. The *trampoline*, a few lines of LLVM IR, calls the body with this address and returns the result
-that it finds there. It also gives the body the address of the shared words, which it reads from a global variable that
-is set when the code is loaded.
+int32, which must be 0. So each C function consists of two functions. The *body*, in TIR, stores its result at an
+address that it gets as an argument. The *trampoline*, a few lines of LLVM IR, calls the body and returns the stored
+result. It also passes the address of the shared words, from a global variable that is set when the code is loaded.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from ..tvm_modules import T, ir, ir_builder, tvm
 from .c_api import OURS
 from .structures import Shared
 
-shared_at = 0  # for functions that run uncompiled: the address of the shared words
+shared_at = 0  # the address of the shared words, for functions that run as Python
 Entry = TypeVar("Entry", bound=Callable)
 
 
@@ -31,9 +30,9 @@ class CFunction:
     """A C function.
 
     Args:
-        path: the entry, called with the shared words, and then with the parameters.
-        otherwise: the name of the C function to call if the entry has no result; "": it always has one.
-        key: if recording functions have this function, how many words a key has in their tables.
+        path: the entry, called with the shared words and the parameters.
+        otherwise: the name of the C function to call if the entry has no result. "": it always has a result.
+        key: for the fast path of recording functions, how many words a key in their tables has.
     """
 
     path: Callable
@@ -52,11 +51,11 @@ class CFunction:
 
 
 FUNCTIONS: dict[str, CFunction] = {}
-"""All C functions by their names. Those whose names begin with `dynet_` are also called by other compiled code."""
+"""All C functions by name. Other compiled code also calls the functions whose names begin with `dynet_`."""
 
 
 def c_function(name: str = "", otherwise: str = "") -> Callable[[Entry], Entry]:
-    """Decorator: make a function an entry, and a C function. Without a `name`, it has that of the entry."""
+    """Decorator: make a function an entry and a C function, by default with the entry's name."""
 
     def declare(path: Entry) -> Entry:
         path, called = entry(path), name or path.__name__
@@ -68,7 +67,7 @@ def c_function(name: str = "", otherwise: str = "") -> Callable[[Entry], Entry]:
 
 
 def write_objects(functions: dict[str, CFunction], folder: Path, target) -> list[bytes]:
-    """Compile C functions. Return two object files: their bodies, and their trampolines. Imports TVM."""
+    """Compile C functions. Return two object files: the bodies and the trampolines. Imports TVM."""
 
     module = ir.IRModule({ir.GlobalVar(f"body_{name}"): _body(name, function) for name, function in functions.items()})
     bodies, text, trampolines = (folder / name for name in ("bodies.o", "trampolines.ll", "trampolines.o"))
@@ -91,8 +90,8 @@ def _body(name: str, function: CFunction) -> Any:
     return builder.get()
 
 
-# TVM passes the argument of `addresses` in 16 bytes, its type and its value: the value is at offset 8. It is the
-# address of a list, which begins with the address of the shared words.
+# TVM passes the argument of `addresses` as 16 bytes: its type, and its value at offset 8. The value is the address of a
+# list, which begins with the address of the shared words.
 ALL = """\
 @shared = internal global i64 0
 define i32 @__tvm_ffi_addresses(ptr %self, ptr %arguments, i32 %count, ptr %result) {{
@@ -128,7 +127,7 @@ end:"""
 
 
 def _trampolines(functions: dict[str, CFunction], target) -> str:
-    described = str(target).replace("\\", "\\5C").replace('"', "\\22")  # as a string in LLVM IR
+    described = str(target).replace("\\", "\\5C").replace('"', "\\22")  # escaped for a string in LLVM IR
     addresses = ", ".join(f"ptr @{name}" for name in functions)
     text = [ALL.format(count=len(functions), addresses=addresses, target=described)]
     for name, function in functions.items():

@@ -1,6 +1,6 @@
-"""What the fast paths ask of the calling thread's graph and of objects, and how they append a record.
+"""How the fast paths check objects against the calling thread's graph, and append a record.
 
-Everything is checked before `NewRecord.finish` makes a record a part of the graph. Nothing interrupts a compiled
+Everything is checked before `NewRecord.finish` makes a record part of the graph. Nothing interrupts a compiled
 function, so a graph never has an incomplete record.
 """
 
@@ -23,7 +23,7 @@ class Item(Expression):
 
 
 class Here:
-    """The graph of the calling thread: the shared words, the words of the graph, and its version."""
+    """The calling thread's graph: the shared words, the words of the graph, and its version."""
 
     def __init__(self, shared: Shared, graph: Graph, version: Any):
         self.shared, self.graph, self.version = shared, graph, version
@@ -32,19 +32,19 @@ class Here:
     def is_expression(self, x: Item):
         """Whether x is an expression: a node, or a parameter that is not a lookup table.
 
-        An op on a whole lookup table is left to Python, which has to note that the graph uses all of the table.
+        Python handles an op on a whole lookup table, because it has to note that the graph uses all of the table.
         """
         kind, shared = x.type, self.shared
         return kind == shared.expression or kind == shared.parameters or kind == shared.constant
 
     @plain
     def fits(self, x: Item):
-        """Whether an expression may be an operand: it is a parameter, valid in any graph, or a node of this graph."""
+        """Whether an expression may be an operand: it is a parameter or a node of this graph."""
         return x.version == words.ANY_GRAPH or self.is_node(x)
 
     @plain
     def is_node(self, x: Item):
-        """Whether x has the graph's version, or one from before `cg_revert` and is among the nodes that stay."""
+        """Whether x has the graph's version, or is a node from before `cg_revert` that was kept."""
         version, graph = x.version, self.graph
         if version == self.version:
             return True
@@ -56,7 +56,7 @@ class Here:
 
     @plain
     def is_index(self, x: Item):
-        """Whether x is a Python int, or an int64 or int32 of numpy."""
+        """Whether x is a Python int, or a numpy int64 or int32."""
         kind, shared = x.type, self.shared
         return kind == shared.int or kind == shared.int64 or kind == shared.int32
 
@@ -73,7 +73,7 @@ class Here:
 
     @plain
     def index(self, x: Item):
-        """Return the value of an index. If x is no integer of 64 bits, leave the entry."""
+        """Return the index x. Leave the entry unless it is an integer that fits in an int64."""
         need(self.is_index(x))
         is_int = x.type == self.shared.int
         value = extern("PyLong_AsSsize_t", x.address) if is_int else extern("PyNumber_AsSsize_t", x.address, NULL)
@@ -83,7 +83,7 @@ class Here:
 
     @plain
     def flag(self, given: Items, index: int):
-        """Return 1 if an argument is True, 0 if it is False or missing. If it is anything else, leave the entry."""
+        """Return 1 if an argument is True, 0 if it is False or missing. Leave the entry if it is anything else."""
         if given.size <= index:
             return 0
         x = given[index].address
@@ -92,7 +92,7 @@ class Here:
 
     @plain
     def number(self, x: Item):
-        """Return a number as a float64. If x is no number, or an int that is too large, leave the entry."""
+        """Return a number as a float64. Leave the entry if x is not a number, or is an int that is too large."""
         need(self.is_number(x))
         value = extern("PyFloat_AsDouble", x.address, returns="float64")
         if value == -1.0:
@@ -101,14 +101,14 @@ class Here:
 
     @plain
     def items(self, x: Item) -> Items:
-        """Return the items of a list or tuple. If x is anything else, leave the entry."""
+        """Return the items of a list or tuple. Leave the entry if x is anything else."""
         need(self.is_sequence(x))
         behind = of_tuple(x.address)
         return Items(List(x.address).items if x.type == self.shared.list else behind.begin, behind.size)
 
     @plain
     def one_or_all(self, x: Item) -> Items:
-        """Return the items of a list or tuple, or any other object as the only item."""
+        """Return the items of a list or tuple. Treat any other object as a list of one item."""
         begin, size = x.slot, 1
         if self.is_sequence(x):
             items = self.items(x)
@@ -137,7 +137,7 @@ class Here:
 
 @plain
 def graph_here(shared: Shared, anywhere: bool = False) -> Here:
-    """Return the graph of this thread, to which fast paths may append, or with `anywhere` any graph."""
+    """Return this thread's graph. Leave the entry if fast paths may not append to it, unless `anywhere` is set."""
     graph_at = extern("PyThread_tss_get", shared.thread_graph)
     need(graph_at != NULL)
     graph = Graph(graph_at)
@@ -147,7 +147,7 @@ def graph_here(shared: Shared, anywhere: bool = False) -> Here:
 
 @plain
 def need_no_error() -> None:
-    """If a C function has set an error, clear it and leave the entry."""
+    """If an error is pending, clear it and leave the entry."""
     if extern("PyErr_Occurred") != NULL:
         extern("PyErr_Clear")
         need(False)
@@ -155,13 +155,13 @@ def need_no_error() -> None:
 
 @plain
 def below(limit, index):
-    """Return a number that must be at least 0 and below `limit`."""
+    """Return `number`. Leave the entry unless it is at least 0 and below `limit`."""
     need(index >= 0 and index < limit)
     return index
 
 
 class Items:
-    """Objects whose addresses are adjacent words, from the address `begin` on."""
+    """Objects whose addresses are adjacent words, starting at the address `begin`."""
 
     def __init__(self, begin, size):
         self.begin, self.size = begin, size
@@ -178,10 +178,10 @@ def of_tuple(address) -> Items:
 
 
 class NewRecord:
-    """A new record: its integers are written behind the graph's, its inputs behind the graph's inputs.
+    """A new record: its integers are written after the graph's records, its inputs after the graph's inputs.
 
-    `length` counts its integers, `inputs` its floats, the first of which is at offset `first` of the input buffer.
-    `owned` are objects to release if there is no memory.
+    It has `length` integers, and `inputs` floats, which start at offset `first` of the input buffer. If memory runs
+    out, the objects in `owned` are released.
     """
 
     @plain
@@ -201,7 +201,7 @@ class NewRecord:
 
     @plain
     def finish(self, dim, nodes=1):
-        """Make the record a part of the graph. Return the expression of the last of its nodes, of shape `dim`."""
+        """Make the record part of the graph. Return the expression of its last node, which has the shape `dim`."""
         graph = self.here.graph
         node = self.here.node(nodes - 1, dim)
         graph.length = self.start + self.length

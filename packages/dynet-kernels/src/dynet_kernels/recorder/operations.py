@@ -1,8 +1,8 @@
-"""The fast paths of ops: compiled code that appends operations to the graph. Python functions do the rest.
+"""The fast paths of ops: compiled code that appends operations to the graph.
 
-A path checks the operands of a call, looks up its key in the op's table, and appends a record: the signature in the
-row, the operands, the attributes. If there is no row, or a check fails, it leaves the entry, and a Python function is
-called instead. The meaning of a row's `limit` depends on the op.
+A path checks the operands of a call, looks up its key in the op's table, and appends a record: the row's signature, the
+operands, the attributes. If there is no row, or a check fails, it leaves the entry, and a Python function runs instead.
+The meaning of a row's `limit` depends on the op.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .tables import find, find_words, mixed
 
 @recording(1)
 def one(here: Here, function: Function, x: Item):
-    """Record an op on an expression. The key is its Dim."""
+    """Record an op on one expression. The key is its Dim."""
     need(here.is_operand(x))
     row = find(function, x.dim)
     return here.append(row.result, row.signature, x.at)
@@ -53,8 +53,8 @@ def with_number(here: Here, function: Function, x: Item, given: Item, sign=1):
 def index(here: Here, function: Function, x: Item, given: Item, of_lookup=False, from_end=False):
     """Record an op on an expression and an index, which becomes an attribute. The key is the Dim of the expression.
 
-    The index must be at least 0 and below the row's `limit`; with `from_end`, a negative one counts from the end. With
-    `of_lookup`, the op is on a lookup table instead.
+    The index must be at least 0 and below the row's `limit`; with `from_end`, a negative index counts from the end.
+    With `of_lookup`, x is a lookup table.
     """
     position, row = here.index(given), find_operand(here, function, of_lookup, x)
     if from_end and position < 0:
@@ -64,10 +64,7 @@ def index(here: Here, function: Function, x: Item, given: Item, of_lookup=False,
 
 @recording(2, key=2, indices=False, lookup_indices=True)
 def indices(here: Here, function: Function, x: Item, given: Item, of_lookup: bool):
-    """Record an op on an expression (or lookup table) and a list, a tuple or an array of indices, as `index` does.
-
-    The key is the Dim of the operand and the number of indices.
-    """
+    """Like `index`, for a list, tuple or array of indices. The key is the Dim of x and the number of indices."""
 
     def use(count, integer_at: Callable):
         row, new = find_operand(here, function, of_lookup, x, count), NewRecord(here, count + 2)
@@ -81,7 +78,7 @@ def indices(here: Here, function: Function, x: Item, given: Item, of_lookup: boo
 
 @plain
 def find_operand(here: Here, function: Function, of_lookup: bool, x: Item, *key) -> Row:
-    """Return the row for an operand, or with `of_lookup` for a lookup table, and for further words of the key."""
+    """Return the row for the operand x (with `of_lookup`, a lookup table) and the other words of the key."""
     need(x.type == here.shared.lookup and here.fits(x) if of_lookup else here.is_operand(x))
     return find(function, x.dim, *key)
 
@@ -90,7 +87,7 @@ def find_operand(here: Here, function: Function, of_lookup: bool, x: Item, *key)
 def stretch(here: Here, function: Function, x: Item, first: Item, last: Item, shorter=False):
     """Record an op on the slice `first:last` of x; `first` becomes an attribute. The key is the Dim and the length.
 
-    The row's `limit` is the size of the first dimension. With `shorter`, a slice of this length is left to Python: its
+    The row's `limit` is the size of the first dimension. With `shorter`, Python handles a slice of this length, whose
     result is x itself.
     """
     need(here.is_operand(x))
@@ -106,8 +103,7 @@ def stretch(here: Here, function: Function, x: Item, first: Item, last: Item, sh
 def many(here: Here, function: Function, given: Item):
     """Record an op on a list of expressions.
 
-    The key is their number and their Dims. If there are more than MOST_KEYED expressions, they must all have the same
-    Dim, and the key is their number with a minus sign, and this Dim.
+    The key is their number and their Dims. For more than MOST_KEYED, it is minus their number, and their common Dim.
     """
     xs, key = here.items(given), on_stack(words.LIST_KEY)
     need(xs.size > 0)
@@ -122,7 +118,7 @@ def many(here: Here, function: Function, given: Item):
         else:
             need(xs[k].dim == key[1])
     row = find_words(function, key, xs.size + 1 if few else 2, words.LIST_KEY, value)
-    variadic = row.limit  # 1 if the number of operands comes before them in the record, else 0
+    variadic = row.limit  # 1 if the number of operands precedes them in the record, else 0
     new = NewRecord(here, xs.size + variadic + 1)
     new.write(row.signature, xs.size)
     for k in range(xs.size):
@@ -131,7 +127,7 @@ def many(here: Here, function: Function, given: Item):
 
 
 def operator(name: str) -> None:
-    """Make the C function of an operator of `Expression`, one of `words.OPERATORS`, for expressions and numbers."""
+    """Make the C function of an operator in `words.OPERATORS`, for expressions and numbers."""
 
     @c_function(name, otherwise=f"dynet_{name}_slowly")
     def path(shared: Shared, a_at, b_at):

@@ -1,8 +1,8 @@
-"""Runs forward and backward passes, and reads values, without Python.
+"""Runs forward and backward passes and reads values, without Python.
 
 This works while a graph is *prepared*: Python has written the addresses that a pass needs into the graph's words, and
-they are still valid. They are not once a buffer is replaced, or once the shared word `generation` changes because a
-signature is added or a parameter changes. Then Python does the work, and prepares the graph again.
+they are still valid. They become invalid when a buffer is replaced, or when the shared word `generation` changes,
+because a signature was added or a parameter changed. Then Python does the work, and prepares the graph again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .here import Here, Item, Items, NewRecord
 from .structures import Function, Graph, List, Shared
 from .tables import find
 
-MOST_SEARCHED = 1 << 12  # a search gives up after scanning this many records: Python keeps an index for large graphs
+MOST_SEARCHED = 1 << 12  # a search gives up after this many records: Python keeps an index for large graphs
 
 
 @plain
@@ -29,11 +29,11 @@ def is_prepared(here: Here):
 
 @plain
 def call_planner(graph: Graph, function: str, *integers):
-    """Call the planner's function that plans and runs a pass, without Python's lock. Return whether it has succeeded.
+    """Plan and run a pass, without holding the GIL. Return whether it succeeded.
 
     Args:
-        function: "forward" or "backward": the word of `graph` with the handle of the function.
-        numbers: the arguments of the function after the first one, which is the address of the planner's context.
+        function: "forward" or "backward", the word of `graph` with the handle of the planner's function.
+        numbers: the arguments of the function after the address of the planner's context.
     """
     for k, integer in enumerate((graph.context, *integers)):
         setattr(graph, f"argument_{2 * k + 1}", integer)
@@ -48,7 +48,7 @@ def call_planner(graph: Graph, function: str, *integers):
 
 @c_function("dynet_compute")
 def compute(shared: Shared, graph_at):
-    """Compute the values of all new nodes. Return 1 if all are computed now, 0 if Python has to compute them."""
+    """Compute the values of all new nodes. Return 1 if this succeeds, or 0 if Python has to compute them."""
     graph = Graph(graph_at)
     here, context = Here(shared, graph, graph.version), Context(graph.context)
     if graph.prepared < shared.generation and graph.prepared >= shared.settled and graph.done == 0:
@@ -77,20 +77,20 @@ def value_of(graph: Graph, x: Item) -> Words:
 
 
 def value_address(graph: Graph, x: Item):
-    """Return where the value of a computed node begins in the memory for values, in floats."""
+    """Return the address, in floats, of the value of a computed node."""
     return Node(Words(graph.node_rows), x.at * len(layout.NODE)).value
 
 
 @plain
 def can_forget(here: Here):
-    """Whether `forget_values` may run. If it may not, Python has to forget the values."""
-    # If Python has to start helping threads before the next pass, it gives the new keys, too.
+    """Whether `forget_values` may run. Otherwise Python has to forget the values."""
+    # If Python has to start helpers before the next pass, it also draws the new random keys.
     return is_prepared(here) and here.graph.watched == 0 and Sharing(Context(here.graph.context).sharing).wanted == 0
 
 
 @plain
 def forget_values(graph: Graph) -> None:
-    """Mark all values as not computed, and give new random keys to nodes that draw random numbers."""
+    """Mark all values as not computed, and draw new random keys."""
     graph.fill(done=0, inputs_done=0, differentiated_fully=0, differentiated=-1)
     if graph.newest_key != 0:
         extern("dynet_renew_keys", graph.address)
@@ -98,7 +98,7 @@ def forget_values(graph: Graph) -> None:
 
 @recording(2, floats="float32", doubles="float64")
 def into_array(here: Here, function: Function, x: Item, array: Item, dtype: str):
-    """Copy a value, column-major, to a new numpy array. numpy owns its memory: nothing else can free or resize it."""
+    """Copy a value, column-major, to a new numpy array, which owns its memory: nothing else can free or resize it."""
     need(array.type == here.shared.array)
     size = size_computed(here, function, x, 0)
     numbers, copy = value_of(here.graph, x), Words(Words(array.address)[words.ARRAY.data], dtype)
@@ -114,11 +114,9 @@ def into_list(here: Here, function: Function, given: Items, least: int):
     if size < least:
         need(is_computed(here, flag))
         return extern("PyFloat_FromDouble", value_of(here.graph, x)[0])
-    # The list is made before the pass: making it may run the garbage collector, and so Python code that empties the
-    # graph.
+    # Make the list before the pass: this may run the garbage collector, and with it Python code that calls `renew_cg`.
     made_list = made("PyList_New", size)
-    # Hide the list from the garbage collector: during the pass, other threads could find it by `gc.get_objects`, with
-    # items that are still NULL.
+    # Hide the list, whose items are still NULL, from other threads: during the pass, `gc.get_objects` could find it.
     extern("PyObject_GC_UnTrack", made_list)
     if here.graph.open != here.version or not is_computed(here, flag):
         extern("Py_DecRef", made_list)
@@ -136,9 +134,9 @@ def into_list(here: Here, function: Function, given: Items, least: int):
 
 @plain
 def size_of(here: Here, function: Function, x: Item):
-    """Return the number of elements of x, or leave the entry if x is not a node of the graph.
+    """Return the number of elements of x. Leave the entry if x is not a node of the graph.
 
-    It is read immediately: while a pass runs, another thread may replace the method's table by a larger one.
+    Call this before a pass: while it runs, another thread may replace the function's table.
     """
     need(x.type == here.shared.expression and here.is_node(x))
     return find(function, x.dim).limit
@@ -146,7 +144,7 @@ def size_of(here: Here, function: Function, x: Item):
 
 @plain
 def is_computed(here: Here, again):
-    """Compute all nodes that have no value yet, or if `again` is 1, all nodes. Return whether all have values now."""
+    """Compute all nodes that have no value yet, or all nodes if `again` is 1. Return whether all have values now."""
     if again:
         need(can_forget(here))
         forget_values(here.graph)
@@ -164,7 +162,7 @@ def size_computed(here: Here, function: Function, x: Item, again):
 
 @recording(1, 2, nothing=False, address=True)
 def after_pass(here: Here, function: Function, given: Items, has_address: bool):
-    """Compute a node. Return where its value begins, or None."""
+    """Compute a node. Return the address of its value in floats if `has_address`, else None."""
     size_computed(here, function, given[0], here.flag(given, 1))
     if has_address:
         return extern("PyLong_FromSsize_t", value_address(here.graph, given[0]))
@@ -175,8 +173,8 @@ def after_pass(here: Here, function: Function, given: Items, has_address: bool):
 def differentiate(here: Here, function: Function, given: Items):
     """Run the backward pass from a node with one element.
 
-    If parameters have changed since the values of the graph were computed, this is left to Python. The flag says
-    whether to compute the gradients of all nodes, not only of those that depend on a parameter which is not frozen.
+    If parameters have changed since the graph was computed, Python does this. The optional second argument says whether
+    to compute the gradients of all nodes, even if they do not depend on a trained parameter.
     """
     graph, full = here.graph, here.flag(given, 1)
     size_computed(here, function, given[0], 0)
@@ -192,8 +190,8 @@ def differentiate(here: Here, function: Function, given: Items):
 def set(here: Here, function: Function, x: Item, given: Item):
     """set(x, values), where `values` is a number, a list of numbers or an array.
 
-    The path runs only if all of the graph or nothing of it has been planned. The key is the Dim of `x`. The row has the
-    signature of input nodes with this Dim, and its `limit` is their number of elements.
+    The path runs only if the graph has been planned completely or not at all. The key is the Dim of `x`. The row has
+    the signature of input nodes with this Dim, and its `limit` is their number of elements.
     """
     need(x.type == here.shared.expression and x.version == here.version)
     row = find(function, x.dim)
@@ -203,7 +201,7 @@ def set(here: Here, function: Function, x: Item, given: Item):
     def use(values):
         need(values.dims <= 1 and values.count == row.limit)
         graph, new = here.graph, NewRecord(here, 0, row.limit)
-        values.store(new.floats, new.first)  # behind the graph's inputs: it may find what is no number
+        values.store(new.floats, new.first)  # first to unused memory, because an item may not be a number
         extern("memcpy", graph.inputs + 4 * start, graph.inputs + 4 * new.first, 4 * row.limit)
         if start < graph.inputs_done:
             forget_values(graph)

@@ -1,4 +1,4 @@
-"""The functions by which Python code appends records and makes expressions. Invalid arguments are left to Python."""
+"""Functions with which Python code appends records and makes expressions. Python handles invalid arguments."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .structures import Function, List
 
 @plain
 def number_of(here: Here, x: Item):
-    """Return an int, or the operand number of an expression that fits the graph. For anything else, leave the entry."""
+    """Return an int, or the operand number of an expression valid in this graph. Leave the entry for anything else."""
     if x.type == here.shared.int:
         return here.index(x)
     need(here.is_operand(x))
@@ -22,14 +22,14 @@ def number_of(here: Here, x: Item):
 def commit(here: Here, function: Function, dim: Item, nodes: Item, head: Item, operands: Item, version: Item):
     """commit(dim, nodes, head, operands, version) appends a record to this thread's graph.
 
-    The record adds `nodes` nodes to the graph. It is the integers of the tuple `head`, which begin with the signature,
-    then those of the list or tuple `operands`. An expression among them is written as its operand number. `commit`
-    returns the expression of the last of the nodes, which has the shape `dim`. It returns None if the graph has another
-    version than `version`, or if an item is neither an int nor an expression that fits the graph.
+    The record adds `nodes` nodes to the graph. It consists of the items of the tuple `head`, which begins with the
+    signature, and of the list or tuple `operands`. An expression is written as its operand number. `commit` returns the
+    expression of the last node, which has the shape `dim`. It returns None if the graph's version is not `version`, or
+    if an item is neither an int nor an expression valid in the graph.
 
-    Unlike the fast paths of ops, `commit` also appends to a graph whose `open` is WATCHED. `renew_cg` sets `open` to
-    WATCHED for its options `immediate_compute` and `check_validity`, with which Python has to see each new node. Python
-    sees the nodes that `commit` adds, because only Python code calls `commit`.
+    Unlike the fast paths of ops, `commit` also appends to a graph whose `open` is WATCHED. `renew_cg` sets this for its
+    options `immediate_compute` and `check_validity`, for which Python has to see each new node. It sees the nodes that
+    `commit` adds, because only Python code calls `commit`.
     """
     shared = here.shared
     need(nodes.type == shared.int and version.type == shared.int and head.type == shared.tuple)
@@ -46,13 +46,12 @@ def commit(here: Here, function: Function, dim: Item, nodes: Item, head: Item, o
 
 @recording(5, key=0, anywhere=True)
 def sequence(here: Here, function: Function, result: Item, head: Item, xs: Item, dim: Item, version: Item):
-    """sequence(result, head, xs, dim, version) appends one record for a whole sequence `xs` of nodes.
+    """sequence(result, head, xs, dim, version) appends one record for a sequence of nodes, such as a recurrent layer.
 
-    For example, it records a layer of a recurrent network. The record is the integers of the tuple `head`, which begin
-    with the signature, then the numbers of the nodes in the list `xs`, which must all have the shape `dim`. The record
-    adds one node to the graph, and then one more for each item of `xs`. `sequence` returns a list of the expressions of
-    these further nodes, which have the shape `result`. It returns None if the graph has a version other than `version`,
-    or if an item of `xs` is not a node of the graph with the shape `dim`.
+    The record consists of the integers of the tuple `head`, which begins with the signature, and the numbers of the
+    nodes in the list `xs`, which must all have the shape `dim`. It adds one node to the graph, then one for each item
+    of `xs`. `sequence` returns a list of the expressions of these further nodes, which have the shape `result`. It
+    returns None if the graph's version is not `version`, or if an item of `xs` is not a node of shape `dim`.
     """
     shared, graph = here.shared, here.graph
     need(head.type == shared.tuple and xs.type == shared.list and version.type == shared.int)
@@ -85,6 +84,6 @@ def sequence(here: Here, function: Function, result: Item, head: Item, xs: Item,
 
 @recording(2, key=0, anywhere=True)
 def handle(here: Here, function: Function, at: Item, dim: Item):
-    """handle(at, dim) returns an expression for node number `at` of this thread's graph, of shape `dim`."""
+    """handle(at, dim) returns an expression for node `at` of this thread's graph, which has the shape `dim`."""
     count = here.graph.nodes
     return here.node(below(count, here.index(at)) - count, dim.address)

@@ -1,7 +1,7 @@
 """Hash tables of recording functions, with a row for each kind of call that the fast path can handle.
 
-A row is a key of a few words, then the words of `words.ROW`. The first word of a key is never 0; a row with 0 there is
-free. Rows are never removed. If the row at a key's hash has a different key, the next rows are tried.
+A row consists of a key of a few words and the words of `words.ROW`. The first word of a key is not 0; a row with 0
+there is free. Rows are never removed. Collisions are resolved by linear probing.
 """
 
 from __future__ import annotations
@@ -29,18 +29,17 @@ def is_one_of(value, known: Iterable[int]):
 
 @plain
 def mixed(value, word):
-    """Return the hash of one more word of a key, given the hash of the words before.
+    """Return the hash of a key up to the word `number`, given the hash of the words before it.
 
-    The upper half of the word is folded into the lower half, because the word may be a float, and the lower bits of
-    round floats are 0. The result is cut to 30 bits before it is multiplied, because TVM assumes that products of int64
-    do not overflow.
+    Fold the upper half of the word into the lower half, because it may be a float, and the lower bits of round floats
+    are 0. Cut the hash to 30 bits before multiplying it, because TVM assumes that int64 products do not overflow.
     """
     return (((value ^ word ^ (word >> 32)) & HASHED) * HASH) >> 16
 
 
 @plain
 def hashed(key: Words, begin, size):
-    """Return the hash of a key, without unused words at its end."""
+    """Return the hash of the `size` words of a key, which must not include unused words at its end."""
     value = 0
     for k in range(size):
         value = mixed(value, key[begin + k])
@@ -59,10 +58,9 @@ def are_equal(a: Words, begin, b: Words, start, size):
 
 @plain
 def search(table: Words, mask, width, key: Words, begin, size, value) -> Any:
-    """Return the offset in a table of the row with a key; or if there is none, of a free row for it.
+    """Return the offset in a table of the row with this key, or of a free row if there is none.
 
-    The table has `mask` + 1 rows of `width` words. The key is `size` words of `key` from offset `begin` on; `value` is
-    its hash.
+    The table has `mask` + 1 rows of `width` words. The key has the hash `value`, and `size` words from `key[begin]`.
     """
     row = value & mask
     while table[row * width] != 0 and not are_equal(table, row * width, key, begin, size):
@@ -72,7 +70,7 @@ def search(table: Words, mask, width, key: Words, begin, size, value) -> Any:
 
 @plain
 def find(function: Function, *key) -> Row:
-    """Return the row with this key in the table of a recording function. Without one, leave the entry."""
+    """Return the row with this key in a recording function's table. If there is none, leave the entry."""
     given = on_stack(len(key))
     for k, word in enumerate(key):
         given[k] = word
@@ -81,7 +79,7 @@ def find(function: Function, *key) -> Row:
 
 @plain
 def find_words(function: Function, key: Words, used, size: int, value) -> Row:
-    """Do as `find`, for a key with the hash `value`: its first `used` words are in `key`, the rest of `size` are 0."""
+    """Like `find`, for a key of `size` words with the hash `value`: the first `used` are in `key`, the rest are 0."""
     table = Words(function.table)
     begin = search(table, function.mask, size + len(words.ROW), key, 0, used, value)
     need(table[begin] != 0)
@@ -92,7 +90,7 @@ def find_words(function: Function, key: Words, used, size: int, value) -> Row:
 def enter(shared: Shared, function_at, row_at):
     """Add a row to a recording function's table, or replace the row with the same key. Return 1.
 
-    If the table would be more than half full, it is doubled first. If there is no memory, return NULL, with an error.
+    If the table would be more than half full, double it first. If memory runs out, return NULL with an error set.
     """
     function = Function(function_at)
     rows, width = function.mask + 1, function.key + len(words.ROW)
@@ -109,9 +107,9 @@ def enter(shared: Shared, function_at, row_at):
 
 @plain
 def put_row(table: Words, mask, key, source: Words, begin):
-    """Write a row to a table: over the row with the same key, or to a free row. Return 1 if it was free.
+    """Write a row over the row with the same key, or to a free row. Return 1 if it was free.
 
-    The first word of the key is written last: the row counts as taken as soon as this word is not 0.
+    The first word of the key is written last, because the row counts as taken once this word is not 0.
     """
     width, used = key + len(words.ROW), 1
     while used < key and source[begin + used] != 0:  # a key for a list or an array may end in unused words, which are 0

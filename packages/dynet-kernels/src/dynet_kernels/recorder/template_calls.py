@@ -1,10 +1,9 @@
 """Records an op from a *template*: a copy of the records of an earlier call with similar arguments.
 
-This serves ops that are Python functions. The *key* of a call has all that its records depend on: the Dim of each
-expression among the arguments, the value of each number, flag or None, and the length and items of each list or tuple.
-Expressions with the same Dim that follow one another in a list take two words, however many they are. A call with other
-kinds of arguments has no key. The records of a template are appended with the operands of this call, and with new nodes
-and inputs.
+Ops that are Python functions are recorded this way. The *key* of a call has everything its records depend on: the Dim
+of each expression argument, the value of each number, flag or None, and the length and items of each list or tuple.
+Consecutive expressions with the same Dim in a list take two words, however many there are. A call with other arguments
+has no key. When a template is used, its records are appended with the operands of this call, new nodes and new inputs.
 """
 
 from __future__ import annotations
@@ -21,23 +20,23 @@ from .record_calls import number_of
 from .structures import Expression, Function, Template
 from .tables import are_equal, find, hashed
 
-# The lowest two bits of a word of a key say what it is: an int, the address of a constant such as None, or a list's
+# The lowest two bits of a word of a key tell its kind: an int, the address of a constant such as None, or a list's
 # length. They are 0 in the word for an expression, which is the address of its Dim.
 INT, CONSTANT, SIZE = 1, 2, 3
-# A float is two words: this one, then its bits. No constant has this word, because no object is at address 4.
+# A float takes two words: this word, then its bits. No constant has this word, because no object is at address 4.
 FLOAT = 6
-# The word after the Dim of several expressions in a list: REPEATED times how many follow the first one, plus FLOAT. No
-# constant has this word, because the addresses of objects are multiples of 8.
+# For n consecutive expressions with the same Dim, the word after the Dim is (n - 1) * REPEATED + FLOAT. No constant has
+# this word, because the addresses of objects are multiples of 8.
 REPEATED = 8
-LARGEST = 1 << 60  # a call with an int this large or larger has no key, because a word has only 62 bits for an int
+LARGEST = 1 << 60  # a call with an int of at least this magnitude has no key: a word has only 62 bits for an int
 
 
 class Key:
-    """The key of a call. If the call has none, the entry is left.
+    """The key of a call. Making it leaves the entry if the call has none.
 
-    `words` are the word that stands for the key in tables, and then the key: first its number of words, including this
-    one, then those for the arguments. `items` has for each argument the address of its items if it is a list, else the
-    address of the word that has the argument.
+    The first of the `words` represents the key in tables. The key itself follows: its number of words, itself included,
+    then the words for the arguments. `items` has an address for each argument: of the items of a list or tuple, or of
+    the word that points to the argument.
     """
 
     def __init__(self, here: Here, given: Items):
@@ -45,7 +44,7 @@ class Key:
         self.words[1] = 1
         self.read(given)
         self.size = self.words[1]
-        self.words[0] = hashed(self.words, 1, self.size) * 2 + 1  # not 0, as a free row has
+        self.words[0] = hashed(self.words, 1, self.size) * 2 + 1  # odd, so never 0, which marks a free row
 
     @plain
     def read(self, given: Items) -> None:
@@ -66,7 +65,7 @@ class Key:
 
     @plain
     def add_items(self, items: Items) -> None:
-        last, repeated = 0, 0  # the Dim of the item before, if it is an expression, else 0; whether it is repeated
+        last, repeated = 0, 0  # the Dim of the previous item (0 unless it is an expression); whether it was repeated
         for k in range(items.size):
             x = items[k]
             dim = x.dim if self.here.is_operand(x) else NULL
@@ -87,7 +86,7 @@ class Key:
     def add_other(self, x: Item) -> None:
         shared, kind = self.here.shared, x.type
         if self.here.is_index(x):
-            if kind != shared.int:  # add the type of a numpy integer to the key, because an op may refuse it
+            if kind != shared.int:  # the key has the type of a numpy integer, because an op may refuse it
                 self.add(kind + CONSTANT)
             index = self.here.index(x)
             need(index < LARGEST and index > -LARGEST)
@@ -129,10 +128,10 @@ def template(here: Here, function: Function, given: Items):
 def replay(here: Here, function: Function, dim: Item, template: Item, operands: Item, version: Item):
     """replay(dim, template, operands, version) appends the records of a template to this thread's graph.
 
-    The template is a bytes object without a key: the caller has to know that it is for such operands. Operand k is item
-    k of the tuple `operands`, an expression or the number of a node. `replay` returns the expression of the last node,
+    The template is a bytes object without a key; the caller must know that it fits these operands. Operand k is item k
+    of the tuple `operands`, an expression or the number of a node. `replay` returns the expression of the last node,
     which has the shape `dim`. It returns None if the graph's version is not `version`, if Python has to see each new
-    node, or if an item is neither an int nor an expression that fits the graph.
+    node, or if an item is neither an int nor an expression valid in the graph.
     """
     need(operands.type == here.shared.tuple and version.type == here.shared.int and here.index(version) == here.version)
     items = here.items(operands)
@@ -146,13 +145,13 @@ def replay(here: Here, function: Function, dim: Item, template: Item, operands: 
 
 @plain
 def append(here: Here, known: Template, parts: Words, operand: Callable, dim):
-    """Append the records of a template. `parts` is what follows its words `known` and its key in memory.
+    """Append the records of a template: `known` is its first words, `parts` the words after its key.
 
     operand(number) returns the node for an operand of the template. `dim` is the address of the last node's Dim.
     """
     length, inputs, graph = known.length, known.inputs, here.graph
     new, begin = NewRecord(here, length, inputs), on_stack(4)
-    for k, value in enumerate((0, 0, graph.nodes, new.first)):  # for each kind, what to add to the number
+    for k, value in enumerate((0, 0, graph.nodes, new.first)):  # the offset to add to a number of each kind
         begin[k] = value
     for k in range(length):
         kind, integer = parts[2 * k], parts[2 * k + 1]
@@ -161,16 +160,16 @@ def append(here: Here, known: Template, parts: Words, operand: Callable, dim):
     for k in range(inputs):
         raw[new.first + k] = parts[2 * length + k]
     node = new.finish(dim, known.nodes)
-    for k in range(known.keys):  # last: the chain of keys never leads to a record that there was no memory for
+    for k in range(known.keys):  # last, so that no key is linked if memory for the record has run out
         put_key(here.shared, graph, new.first + parts[2 * length + inputs + k])
     return node
 
 
 @recording(key=0)
 def key(here: Here, function: Function, given: Items):
-    """key(*arguments) returns the key of a call with these arguments, as bytes, whatever the op; None if it has none.
+    """key(*arguments) returns the key of a call of any op with these arguments, as bytes, or None if it has none.
 
-    The first 8 bytes are the word for the key in tables.
+    The first 8 bytes are the word that represents the key in tables.
     """
     made_key = Key(here, given)
     return extern("PyBytes_FromStringAndSize", made_key.words.address, (made_key.size + 1) * 8)

@@ -12,15 +12,12 @@ HAS_GC = 1 << 14  # the flag of types whose objects the garbage collector tracks
 
 @c_function()
 def free(shared: Shared, x_at):
-    """tp_dealloc of `Expression`: keep the object for reuse, or free it if enough are kept already.
-
-    Objects of subclasses, which are parameters, are always freed.
-    """
+    """tp_dealloc of `Expression`: keep the object for reuse, unless enough are kept already. Always free parameters."""
     if Expression(x_at).type == shared.expression and shared.free_count < shared.free_most:
         Expression(x_at).at = shared.free
         shared.fill(free=x_at, free_count=shared.free_count + 1)
     else:
-        kind = Expression(x_at).type  # after the object is gone, it does not keep its class alive
+        kind = Expression(x_at).type  # read first, because the freed object no longer keeps its class alive
         if extern("PyType_GetFlags", kind) & HAS_GC:
             extern("PyObject_GC_Del", x_at)
         else:
@@ -33,8 +30,8 @@ def free(shared: Shared, x_at):
 def new(shared: Shared, kind, arguments, keywords):
     """tp_new of `Expression`: make an object of a subclass, which stands for no parameter until `become` is called.
 
-    `Expression()` makes an object of its subclass `shared.unfinished`, which never stands for a node: operations make
-    those. `Expression` with arguments raises an error.
+    `Expression()` makes an object of the subclass `shared.unfinished`, which never stands for a node: only operations
+    make expressions of nodes. `Expression` with arguments raises an error.
     """
     if kind == shared.expression and (keywords != NULL or extern("PyTuple_Size", arguments) != 0):
         return call_python(shared.refuse_new)
@@ -45,13 +42,13 @@ def new(shared: Shared, kind, arguments, keywords):
 
 @c_function()
 def visit_nothing(shared: Shared, object_at, visit, given):
-    """tp_traverse of `Expression`, which owns no references. Without it, the collector would track expressions."""
+    """tp_traverse of `Expression`, which owns no references. It keeps the collector from tracking expressions."""
     return 0
 
 
 @c_function()
 def become(shared: Shared, x_at, at, version, dim):
-    """Make the expression `x` stand for a parameter, whose row is -1 - `at`. Its Dim is at the address `dim`."""
+    """Make an expression stand for the parameter in row -1 - `at`, whose Dim is at the address `dim`."""
     Expression(x_at).fill(at=at, version=version, dim=dim)
     return 0
 

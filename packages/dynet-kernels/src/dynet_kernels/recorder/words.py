@@ -1,4 +1,4 @@
-"""Names of the words, of 8 bytes, in the structures that compiled code shares with CPython and Python. Needs no TVM."""
+"""Names of the words (8 bytes) in the structures that compiled code shares with CPython and Python. Needs no TVM."""
 
 from __future__ import annotations
 
@@ -15,26 +15,25 @@ BUFFER = Structure(
     "begin", "object", "length", "item", "dims_and_flag", "format", "shape", "strides", "suboffsets", "internal"
 )
 
-# An expression. For a node, `at` is its number in the graph and `version` the version of this graph. For a parameter,
-# `at` is -1 minus its row in the table of parameters. `dim` is the address of the Dim. An expression owns no
-# references. Freed expressions are kept in a linked list, to be used again; in this list, `at` is the address of the
-# next one.
+# An expression. For a node, `at` is its number in the graph, and `version` is the version of this graph. For a
+# parameter, `at` is -1 minus its row in the table of parameters. `dim` is the address of the Dim. An expression owns no
+# references. Freed expressions are kept in a linked list for reuse, in which `at` is the address of the next one.
 EXPRESSION = Structure(*OBJECT, "at", "version", "dim")
 ANY_GRAPH = 0  # the `version` of a parameter's expression, which is valid in every graph
 NO_NODE = -1  # the `version` of an expression that stands for neither a node nor a parameter yet
-WATCHED = -2  # the value of `open` of a graph to which no fast path may append, because Python must see each record
+WATCHED = -2  # `open` of a graph to which no fast path may append, because Python must see each record
 
 # A recording function: a callable object that appends an op to the graph. `vectorcall` is the address of its compiled
-# code, `slow` that of the Python function for calls that compiled code cannot handle. `table` is the address of a hash
-# table with a row for each kind of call that compiled code can handle: `mask` + 1 rows, of which `used` are taken. The
-# first `key` words of a row identify the call; the words of ROW follow. `parameters` is a tuple of the names of the
-# function's parameters, `weak` is where CPython keeps the list of weak references.
+# code. `slow` is the Python function for calls that compiled code cannot handle. `table` is the address of a hash table
+# with a row for each kind of call that compiled code can handle. It has `mask` + 1 rows, of which `used` are taken. A
+# row consists of `key` words that identify the call, and the words of ROW. `parameters` is a tuple of the names of the
+# function's parameters. `weak` is where CPython keeps the list of weak references.
 FUNCTION = Structure(
     *OBJECT, "vectorcall", "slow", "table", "mask", "used", "key", "parameters", "name", "qualname", "weak"
 )
-# What the table says about a call. `signature` is the first integer of the record to append, or the address of a
-# TEMPLATE. `result` is the address of the Dim of the expression to return. `limit` is a number whose meaning depends on
-# the function, such as the bound of an index.
+# A row of the table. `signature` is the first integer of the record to append, or the address of a TEMPLATE. `result`
+# is the address of the Dim of the expression to return. The meaning of the number `limit` depends on the function; for
+# example, it is the bound of an index.
 ROW = Structure("signature", "result", "limit")
 
 MOST_ARGUMENTS = 6  # the compiled functions that run a pass have at most this many arguments
@@ -47,56 +46,54 @@ MOST_ARGUMENTS = 6  # the compiled functions that run a pass have at most this m
 # buffer is replaced.
 GRAPH = Structure(
     "open", "version",
-    "length", "nodes", "inputs_length",  # these are adjacent, so that one copy reads all three at the same moment
+    "length", "nodes", "inputs_length",  # adjacent, so that one copy reads all three at the same moment
     "records", "room", "inputs", "inputs_room", "outgrown",
-    # How much of the graph the forward passes so far have computed: how many integers of its records, and how many of
-    # its input values. Always written together.
+    # How many integers of the records, and how many input values, have been computed. Always written together.
     "done", "inputs_done",
     "planned",  # how many integers of records the planner has turned into rows of its table of nodes
-    # The input that `set` last found in records that are not planned yet: the version of the graph at that time, the
-    # offset of the input's record, and the number of its node. The next search goes on from there if it can.
+    # The input that `set` last found in records that are not planned yet: the graph's version at that time, the offset
+    # of the input's record, and the number of its node. If possible, the next search continues from there.
     "searched_version", "searched", "searched_node",
-    # An expression of a version from `past_version` to `version` - 1 also is a node of this graph if its number is less
-    # than `past_nodes`: `cg_revert` gave the graph new versions since, but left these nodes. (It may have left others,
-    # too; for them Python has to check this.)
+    # An expression whose version is from `past_version` to `version` - 1 is also a node of this graph if its number is
+    # less than `past_nodes`, because `cg_revert` has kept it. (It may have kept more nodes, which Python has to check.)
     "past_version", "past_nodes",
-    "newest_key",  # where the newest random key (see KEY) is: its offset in the input buffer plus 1, or 0 for none
+    "newest_key",  # the offset of the newest random key (see KEY) in the input buffer plus 1, or 0 if there is none
     # The number of the node from which the last backward pass started (-1: there was none), and 1 if this pass computed
-    # the gradients of all nodes, else 0 (Python writes other numbers, too). Always written together.
+    # the gradients of all nodes, else 0. (Python also writes other numbers.) Always written together.
     "differentiated", "differentiated_fully",
-    "changes",  # how many times the thread has changed values of parameters, by updates or in other ways
+    "changes",  # how many times the thread has changed values of parameters, by updates or otherwise
     "begun",  # the word `changes` when the first node of the graph was computed
     "seen",  # the word `changes` when the newest node of the graph was computed, as far as Python knows
     "object",  # the address of the Python object `Graph`
-    "unusual",  # 1 if Python has to carry out the next `renew_cg`, because there is more to do than remove the records
-    # 1 if only Python may discard values so that they are computed again. This is so if the graph has checkpoints,
-    # checks its values for infinities and NaN, or computes each node when it is recorded.
+    "unusual",  # 1 if Python has to carry out the next `renew_cg`, because it must do more than remove the records
+    # 1 if only Python may discard values for recomputing: the graph has checkpoints, checks its values for infinities
+    # and NaN, or computes each node when it is recorded.
     "watched",
-    # What compiled code needs to run passes without Python; valid while `prepared` equals the shared word `generation`.
-    # After it: the addresses of the planner's context and of its table of nodes; the address where values begin, which
-    # counts floats; how many integers of records the planner has room for; the TVM handles of the two compiled passes.
+    # For running passes without Python; valid while `prepared` equals the shared word `generation`. The addresses of
+    # the planner's context and of its table of nodes; the address where values begin, in floats; how many integers of
+    # records the planner has room for; and the TVM handles of the two compiled passes.
     "prepared", "context", "node_rows", "values_begin", "most", "forward", "backward",
     # Memory for the arguments of a pass. Each argument takes two words: its TVM type and its value.
     *(f"argument_{k}" for k in range(2 * MOST_ARGUMENTS)),
 )  # fmt: skip
 
 OPERATORS = ("add", "subtract", "multiply", "true_divide")
-# Each operator has three recording functions: for two expressions, for an expression with a number to its right, and
-# for an expression with a number to its left. A Python function serves all other operands.
+# Each operator has three recording functions: for two expressions ("pair"), and for an expression with a number to its
+# right or left. A Python function ("slow") handles all other operands.
 OPERATIONS = (
     "negative", "item", "stretch", "subscript",
     *(f"{operator}_{what}" for operator in OPERATORS for what in ("pair", "right", "left", "slow")),
 )  # fmt: skip
 # The shared words, which exist once per process.
 SHARED = Structure(
-    "thread_graph",  # the key of the thread-local storage in which each thread keeps the address of its graph's words
+    "thread_graph",  # the key of the thread-local storage that has the address of each thread's graph
     "newest",  # the newest graph version of all threads; the next one is this number plus 1
-    # Python increases `generation` when signatures or parameters change: graphs must be prepared again. It also sets
-    # `settled` to this number, unless a parameter is only frozen or unfrozen, which matters only to planned graphs.
+    # Python increases `generation` when signatures or parameters change: graphs must then be prepared again. It also
+    # sets `settled` to this number, unless the change is freezing or unfreezing, which matters only to planned graphs.
     "generation", "settled",
     "seed", "drawn",  # the seed for random keys (see KEY), and how many of them have been drawn
     "passes",  # the number of backward passes so far, in all graphs
-    # Freed expressions that are kept for reuse: a linked list of them, how many it has, and how many it may have.
+    # A linked list of freed expressions that are kept for reuse, its length, and its maximum length.
     "free", "free_count", "free_most",
     # The addresses of Python types and other objects that compiled code has to recognize.
     "expression", "unfinished", "parameters", "constant", "lookup", "list", "tuple", "float", "int", "slice",
@@ -113,34 +110,33 @@ SHARED = Structure(
 # be the same node, or else the template cannot be used. A template without nodes has one integer, of the kind OPERAND:
 # this expression is the result of the call.
 TEMPLATE = Structure("length", "nodes", "inputs", "keys", "equal")
-# The kinds: what the number k of a pair says about the integer to append. LITERAL: the integer is k. OPERAND: it is the
-# operand number of an expression among the call's arguments: k is the number of the argument times 2 ** ITEM_BITS, plus
-# the number of the item if the argument is a list. NODE: it is the number of node k of those that the template adds.
-# INPUT: it is the offset of input value k of those that the template adds. All count from 0.
+# The kinds of integers to append, with the meaning of the pair's number k. LITERAL: the integer is k. OPERAND: the
+# operand number of an expression among the call's arguments, where k is the number of the argument times
+# 2 ** ITEM_BITS, plus the number of the item if the argument is a list. NODE: the number of the template's node k.
+# INPUT: the offset of the template's input value k. All count from 0.
 LITERAL, OPERAND, NODE, INPUT = range(4)
 ITEM_BITS = 32
-TEMPLATE_KEY = 64  # the most words that the key of a template may have; it describes the arguments of a call
+TEMPLATE_KEY = 64  # the most words that the key of a template may have
 
-# A node's random key, from which its random numbers are derived: two int32s in the input buffer, stored where floats
-# would be. The int32 before them is the offset of the graph's previous random key plus 1, or 0 if there is none.
+# A node's random key, from which its random numbers are derived: two int32s in the input buffer, in place of floats.
+# The int32 before them is the offset of the graph's previous random key plus 1, or 0 if there is none.
 KEY = Structure("seed", "count")
 
 MOST_DIMS = 4  # arrays with more dimensions are left to Python
-# How many words the key of a call with an array or nested list has: 1 plus the number of dimensions, and their sizes (0
-# for those it lacks). If the last dimension is the batch, BATCHED is added to the number of dimensions.
+# The number of words in the key of a call with an array or nested list: 1 plus the number of dimensions, then
+# MOST_DIMS sizes, padded with 0. If the last dimension is the batch, BATCHED is added to the first word.
 ARRAY_KEY = MOST_DIMS + 1
 BATCHED = 8
 
 
 def array_key(shape: tuple[int, ...], batched: bool = False) -> tuple[int, ...]:
-    """Return this key for an array, list or number (which has no dimensions) of a shape."""
+    """Return this key for an array or list of a shape, or for a number, whose shape is ()."""
     return (1 + len(shape) + BATCHED * batched, *shape, *[0] * (MOST_DIMS - len(shape)))
 
 
 # The key of a call with a list of at most this many operands has the Dim of each operand. The operands of a longer list
-# must all have the same Dim, and the key has it once.
+# must all have the same Dim, which the key has once.
 MOST_KEYED = 8
-# How many words this key has: the length of the list (with a minus sign if it is more than MOST_KEYED), and the Dims.
-# Unused words are 0.
+# The number of words in this key: the list's length (negated if it is more than MOST_KEYED), and Dims, padded with 0.
 LIST_KEY = MOST_KEYED + 1
-FIRST_ROWS = 8  # how many rows the table of a new recording function has
+FIRST_ROWS = 8  # the number of rows in the table of a new recording function

@@ -1,6 +1,6 @@
-"""The command `python -m dynet_kernels.tune`: find the tuning parameters with which kernels are fastest here.
+"""The command `python -m dynet_kernels.tune`, which finds the fastest tuning parameters of kernels on this machine.
 
-The family `cuda`, all kernels for GPUs, is searched if there are a GPU and a compiler for it.
+The family `cuda` (all GPU kernels) is searched if there is a GPU and a compiler for it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .search import Search
 from .shapes import STUDIES
 from .timing import CpuTimer, GpuTimer, Timer
 
-TVM = ("apache-tvm", "apache-tvm-ffi")  # packages whose versions are written into the results
+TVM = ("apache-tvm", "apache-tvm-ffi")  # the packages whose versions are written to the results
 
 
 def arguments(given: list[str] | None) -> argparse.Namespace:
@@ -50,7 +50,7 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
 
 
 def pin(core: int | None) -> None:
-    """Make this process run on one core, by default the last that it may use, where Python can choose cores."""
+    """Run this process on one core, by default the last that it may use, if Python can choose cores."""
     if hasattr(os, "sched_setaffinity"):
         allowed = os.sched_getaffinity(0)
         if core is not None and core not in allowed:
@@ -59,7 +59,7 @@ def pin(core: int | None) -> None:
 
 
 class Progress:
-    """Shows progress through about `total` steps: by a bar if tqdm is installed, else by lines of text on stderr."""
+    """Shows progress through about `total` steps, as a bar if tqdm is installed, or else as lines on stderr."""
 
     def __init__(self, total: int):
         self.bar, self.last, self.line = None, "", print
@@ -83,7 +83,7 @@ class Progress:
 
 
 def gpu(chosen: argparse.Namespace) -> Gpu | None:
-    """Return the GPU to tune for. Without a GPU or a compiler, return None, or raise SystemExit if `cuda` was named."""
+    """Return the GPU to tune for. If there is no GPU or compiler, return None, or exit if `cuda` was requested."""
     if chosen.families and "cuda" not in chosen.families:
         return None
     try:
@@ -99,7 +99,7 @@ def gpu(chosen: argparse.Namespace) -> Gpu | None:
 
 
 def record_for(family: str, timer: Timer, for_kind: bool = False) -> tuning_records.Record:
-    """Return a record of this family for a device, with the parameters in use and without figures."""
+    """Return a record of this family for a device, with the current parameters and without figures."""
     kind, (_, used) = tuning_records.kind_of(timer.target), tuning_records.found(timer.target)[family]
     device, cpu = f"one core of a {_model()}", "" if for_kind else getattr(timer.target, "identity", "")
     if isinstance(timer, GpuTimer):
@@ -125,12 +125,12 @@ def main(given: list[str] | None = None) -> None:
     end, shares = time.monotonic() + chosen.seconds, sum(search.study.share for search in searches.values())
     try:
         for family, search in searches.items():
-            # The next families get time that is left over.
+            # The remaining families share the time that is left.
             seconds = (end - time.monotonic()) * search.study.share / shares
             shares -= search.study.share
             values, complete = search.run(seconds, progress)
             record = replace(before[family], parameters=values, figure=search.figures(values))
-            if path:  # written after each family, so that an interrupted run keeps its results
+            if path:  # write after each family, so that an interrupted run keeps its results
                 old = tuning_records.read(path) if path.exists() else []
                 tuning_records.write(path, tuning_records.merged(old, [record]))
             tried = f"{search.tried} tried" + (f", {search.refused} refused" if search.refused else "")

@@ -1,7 +1,7 @@
-"""Searches for the fastest tuning parameters of a family: changes one axis at a time, and keeps what is faster.
+"""Searches for the fastest tuning parameters of a family: changes one axis at a time, and keeps faster values.
 
 An axis is a tuning parameter, or several that are changed together. A function of `best` and `registers` returns the
-values to try if the best parameters so far are `best`, on a CPU with `registers` vector registers.
+values to try if `best` are the best parameters so far, on a CPU with `registers` vector registers.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ Tiles = tuple[tuning.Tile, ...]
 
 @dataclass(frozen=True)
 class Axis:
-    """A tuning parameter that the search changes, or several that it changes together: `changed` names them.
+    """One or more tuning parameters, named by `changed`, that the search changes together.
 
-    `values` are what to try, tuples for several parameters, or a function that returns them. `touches` tells whether
-    the time of a workload can depend on it.
+    `values` are the values to try (tuples for several parameters), or a function that returns them. `touches` says
+    whether the time of a workload can depend on them.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Axis:
     touches: Callable[[Workload], bool] = lambda workload: True
 
     def variants(self, best: tuning.Parameters, registers: int) -> Iterator[tuning.Parameters]:
-        """Yield the parameters to try. Each differs from `best` in what this axis changes. Skip what is not allowed."""
+        """Yield the parameters to try, which differ from `best` along this axis. Skip invalid parameters."""
         for value in dict.fromkeys(self.values(best, registers) if callable(self.values) else self.values):
             changes = {self.changed: value} if isinstance(self.changed, str) else dict(zip(self.changed, value))
             try:
@@ -48,8 +48,7 @@ class Axis:
 def _register_tiles(widths: range) -> Callable[[Any, int], list[tuning.Tile]]:
     """Return a function for tiles of (columns, vectors of rows) that use at least 5/8 of the vector registers.
 
-    A tile needs columns * vectors registers for its sums, and `vectors` more for the rows that it reads. The numbers of
-    columns to try are `widths`.
+    A tile needs columns * vectors registers for its sums, and `vectors` more for rows. `widths` are columns to try.
     """
     return lambda best, registers: [
         (width, vectors)
@@ -66,18 +65,18 @@ def _gradient_tiles(best: Any, registers: int) -> list[tuning.Tile]:
 
 
 def _first(choices: Callable[[Any, int], list[tuning.Tile]]) -> Callable[[Any, int], list[Tiles]]:
-    """Return a function for `tiles` that begin with one of some tiles; narrower ones follow as before."""
+    """Return a function for `tiles` that begin with one of `choices`, followed by the narrower tiles of `best`."""
     return lambda best, registers: [
         (tile, *(other for other in best.tiles[1:] if other[0] < tile[0])) for tile in choices(best, registers)
     ]
 
 
 def _middle(part: int, *choices: tuple[int, ...]) -> Callable[[Any, int], list[Tiles]]:
-    """Return a function for `tiles` with other ones between the first and the last.
+    """Return a function for `tiles` with other tiles between the first and the last.
 
     Args:
-        part: three times the registers divided by this number are used by such a tile.
-        choices: the columns of these tiles. Those that are not narrower than the first tile are left out.
+        part: such a tile uses a fraction 3 / `part` of the registers.
+        choices: the widths of these tiles. Widths that are not less than that of the first tile are left out.
     """
 
     def tiles(best: Any, registers: int) -> list[Tiles]:
@@ -105,7 +104,7 @@ _SEVERAL, _MANY = _columns(2), _columns(16)
 _AT_ONCE = ((1, 2), (1, 4), (1, 8), (2, 1), (2, 2), (2, 4), (4, 1), (4, 2))
 _WIDTHS = ((), (2,), (4,), (4, 2), (6, 4, 2), (4, 3, 2))
 
-# By family, in the order in which they are changed.
+# The axes by family, in the order in which they are changed.
 AXES: dict[str, tuple[Axis, ...]] = {
     "product": (
         Axis("tile of many columns", "tiles", _first(_register_tiles(range(4, 15))), _columns(8)),
@@ -147,14 +146,14 @@ AXES: dict[str, tuple[Axis, ...]] = {
 }
 
 
-# A candidate replaces the best one if it takes less than GAIN times its time on average, and at most LOSS times for
-# each workload. Smaller gains may be errors of measurement.
+# A candidate replaces the best one if it takes less than GAIN times its time on average, and at most LOSS times its
+# time for each workload. Smaller gains may be measurement errors.
 GAIN = 0.985
 LOSS = 1.05
 
 
 class WrongResult(RuntimeError):
-    """Raised if kernels do not compute what numpy does, even with the parameters from which the search starts."""
+    """Raised if kernels with the initial parameters do not compute the same results as numpy."""
 
 
 class Search:
@@ -163,8 +162,8 @@ class Search:
     Args:
         family: the name of the family.
         timer: the device.
-        start: the parameters of the family from which to start.
-        study: what to time; None for what `shapes.STUDIES` has for the family.
+        start: the initial parameters.
+        study: the kernels and workloads to time. None: the family's entry in `shapes.STUDIES`.
     """
 
     def __init__(self, family: str, timer: Timer, start: tuning.Parameters, study: Study | None = None):
@@ -176,14 +175,13 @@ class Search:
         return self.timer.compiled(self.study.kernels, self.family, values)
 
     def steps(self) -> int:
-        """Return about how many candidates `run` will try if it has enough time."""
+        """Return the approximate number of candidates that `run` will try if it has enough time."""
         return sum(len(list(axis.variants(self.start, self.timer.registers))) for axis in AXES[self.family])
 
     def run(self, seconds: float, report: Callable[[str], None] = lambda text: None) -> tuple[tuning.Parameters, bool]:
         """Search for at most `seconds`. Return the best parameters, and whether all candidates were tried.
 
-        `report` is called with a text after each candidate. If kernels with the first parameters do not compute what
-        numpy does, raise WrongResult.
+        Call report(text) after each candidate. Raise WrongResult if kernels with the initial parameters are wrong.
         """
         end = time.monotonic() + seconds
         workloads = self.study.workloads()
@@ -205,7 +203,7 @@ class Search:
     def _if_better(
         self, best: Candidate, variant: tuning.Parameters, workloads: list, touched: list
     ) -> Candidate | None:
-        """Compile and time a variant. Return the candidate if it is right, and faster than the best one, else None."""
+        """Compile and time a variant. Return the candidate if it is correct and faster than the best one, else None."""
         self.tried += 1
         try:
             candidate = self._compiled(variant)
@@ -218,12 +216,12 @@ class Search:
         mean, _ = timing.ratio(candidate, best, touched)
         if mean >= GAIN:
             return None
-        mean, _ = timing.ratio(candidate, best, touched, 21)  # confirm the gain by a longer measurement
+        mean, _ = timing.ratio(candidate, best, touched, 21)  # confirm the gain with a longer measurement
         _, largest = timing.ratio(candidate, best, workloads, 15)
         return candidate if mean < GAIN and largest <= LOSS else None
 
     def figures(self, values: tuning.Parameters) -> dict[str, float]:
-        """Return for each workload, by label, its speed (work per second) relative to that with default parameters."""
+        """Return the speedup over the default parameters for each workload, by label."""
         pair = [self._compiled(values), self._compiled(self.timer.default(self.family))]
         *_, least = timing.least_times(pair, self.study.workloads(), 15)
         return {label: round(default / tuned, 2) for label, (tuned, default) in least.items()}

@@ -1,4 +1,4 @@
-"""What the tuner times: for each family, workloads with typical sizes, and the results that numpy computes."""
+"""The workloads that the tuner times, with typical sizes, for each family, and their results as computed by numpy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .timing import Workload
 
 @dataclass(frozen=True)
 class Study:
-    """What is timed of a family: its share of the time, its kernels by name, and a function that makes workloads."""
+    """A family to time: its share of the time, its kernels by name, and a function that makes workloads."""
 
     share: int
     kernels: dict[str, Kernel]
@@ -27,7 +27,7 @@ class Study:
 
 
 def _matrices(rows: int, inner: int, columns: int, matrices: int = 1):
-    """Return W, x and y of products y = W x, as random numbers stored column by column. W has several `matrices`.
+    """Return random column-major W, x and y of products y = W x, with several `matrices` in W.
 
     For gradients, the arrays are W, dx and dy, or dW, x and dy.
     """
@@ -36,16 +36,16 @@ def _matrices(rows: int, inner: int, columns: int, matrices: int = 1):
     return [rng.uniform(-1, 1, shape).astype(np.float32) for shape in shapes]
 
 
-# Sizes of products of a matrix and columns: (rows of the matrix, columns of the matrix, columns that it multiplies).
+# Sizes of products of a matrix and columns: (rows of the matrix, columns of the matrix, columns to multiply).
 SHAPES = (
     (512, 512, 1), (200, 100, 1), (512, 512, 4), (256, 256, 8), (1024, 256, 16), (512, 512, 24), (512, 512, 48),
     (100, 64, 32), (400, 200, 64), (512, 512, 512),
 )  # fmt: skip
-# Sizes as in the late steps of a recurrent network, when only a few sequences of the minibatch have not ended yet.
+# Sizes from the late steps of a recurrent network, when only a few sequences of the minibatch have not ended.
 STEPS = (512, 128, 3), (512, 128, 5), (512, 128, 7)
-# Sizes with few columns. In the first two, the columns of the matrix begin 4096 bytes apart, at which caches are slow.
+# Sizes with few columns. In the first two, columns of the matrix are 4096 bytes apart, which makes caches slow.
 FEW = (1024, 256, 1), (1024, 256, 4), (128, 64, 2)
-# As in SHAPES, and the number of matrices: 32 small matrices, each of which multiplies 16 of the 512 columns.
+# Like SHAPES, with the number of matrices: 32 small matrices, each of which multiplies 16 of the 512 columns.
 SMALL = (16, 16, 512, 32)
 
 
@@ -64,7 +64,7 @@ def product(rows: int, inner: int, columns: int, matrices: int = 1) -> Workload:
 
 
 def _gradient(kernel: str, target: int, sizes: tuple[int, ...], computed: Callable[..., np.ndarray]) -> Workload:
-    """Return a workload in which a kernel adds what `computed` returns, given W, x and y, to that of the three."""
+    """Return a workload of a kernel that adds computed(W, x, y) to array number `place` of W, x and y."""
     rows, inner, columns = sizes
     (w,), x, y = _matrices(rows, inner, columns)
     arrays = [w.reshape(1, -1), x, y]
@@ -108,7 +108,7 @@ def _computed(symbol: Symbol, known: dict[str, Any]) -> Any:
 
 
 def _rule(chosen: Rule, label: str, kernel: str, columns: int, size: int, least: float, number: float) -> Workload:
-    """Return a workload of a rule, on random numbers from `least` to 1. Views with one per column have `number`."""
+    """Return a workload of a rule, with random floats from `least` to 1, and `number` for views in `Rule.numbers`."""
     rng = np.random.default_rng(1)
     wide = {*chosen.reads, *chosen.outputs} - chosen.numbers
     arrays: dict[str, Any] = {
@@ -146,7 +146,7 @@ def norm(columns: int, size: int) -> Workload:
 
 @update_rule
 def UPDATE(p, g, m, v, rate):
-    """An update with two tensors for each parameter, as Adam has. 0.01 prevents denormals, which are slow."""
+    """An update with two tensors per parameter, like Adam. Adding 0.01 prevents denormals, which are slow."""
     new = 0.9 * m + 0.1 * g + 0.01
     return {"m": new, "v": 0.999 * v + 0.001 * g * g + 0.01, "p": p - rate * new / (f.sqrt(v) + 1e-8)}
 
@@ -155,7 +155,7 @@ def update(columns: int, size: int) -> Workload:
     return _rule(UPDATE, f"{columns}x{size}", "update", columns, size, 0.1, 0.001)
 
 
-# For GPUs, where one family has all parameters. Smaller workloads would take less time than their launch.
+# For GPUs, where one family has all parameters. Smaller workloads would take less time than launching them.
 REDUCTIONS = ("softmax", "layer_norm", "layer_norm.dx", "norm")
 ELEMENTWISE = ("add", "multiply.d", "tanh", "tanh.dx", "update")
 GPU_SHAPES = (512, 512, 64), (1024, 256, 640), (2048, 2048, 256)
@@ -171,7 +171,7 @@ def _for_gpu() -> list[Workload]:
     return made
 
 
-# In the order in which the families are searched.
+# The families in the order in which they are searched.
 STUDIES = {
     "norm": Study(1, {"norm": GradientNorm()}, lambda: [norm(64, 100), norm(1, 16384), norm(1, 1 << 20)]),
     "update": Study(1, {"update": UPDATE}, lambda: [update(64, 100), update(1, 16384), update(1, 1 << 20)]),

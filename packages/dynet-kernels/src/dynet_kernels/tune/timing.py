@@ -23,23 +23,21 @@ from ..machine import modules
 from ..target import CpuTarget, host_cpu
 from ..tuning import Parameters
 
-ROW_SECONDS = 1e-3  # in one measurement, an instruction is repeated for about so many seconds
-TOLERANCE = 2e-4  # a number may be wrong by this times the sum of the number and the largest number of the result
+ROW_SECONDS = 1e-3  # in one measurement, an instruction is repeated for about this many seconds
+TOLERANCE = 2e-4  # allowed error of an element: this times (its magnitude + the largest magnitude in the result)
 
 
 class Workload:
-    """A computation to time: a kernel, and the *columns* on which it works, such as the elements of a batch.
-
-    For each operand, the kernel has an *address list*: the address of the operand for every column.
+    """A computation to time: a kernel, and the columns on which it works.
 
     Args:
-        label: the sizes, as a text for people. No other workload of the family has the same.
+        label: the sizes, as readable text, unique within the family.
         kernel: the name of the kernel within its family.
         arrays: for each address list, an array of shape (columns, floats). Row c has the operand for column c.
         parameters: the integer parameters of the instruction, which the kernel reads.
-        expected: what numpy computes for each array that the kernel writes, by the number of its address list.
+        expected: numpy's result for each array that the kernel writes, by the number of its address list.
         shared: the numbers of address lists of operands that all columns share: row 0 of their arrays.
-        doubles: the numbers of address lists whose arrays hold float64, each in the place of two floats.
+        doubles: the numbers of address lists whose arrays hold float64s, each in place of two floats.
     """
 
     def __init__(
@@ -62,7 +60,7 @@ class Workload:
         self.table = np.array(parameters, np.int64)
 
     def index_of(self, addresses: Sequence[int]) -> np.ndarray:
-        """Return all address lists, which count floats, if the arrays begin at these addresses, which count bytes."""
+        """Return all address lists, in floats, given the addresses of the arrays in bytes."""
         index = []
         for k, (address, array) in enumerate(zip(addresses, self.arrays, strict=True)):
             step = 0 if k in self.shared else array.strides[0] // 4
@@ -70,7 +68,7 @@ class Workload:
         return np.array(index, np.int64)
 
     def has_results(self, arrays: Sequence[np.ndarray]) -> bool:
-        """Return whether `arrays` hold what numpy computed where the kernel writes, and are unchanged elsewhere."""
+        """Return whether the arrays that the kernel writes hold numpy's results, and all others are unchanged."""
         for k, (array, start) in enumerate(zip(arrays, self.start, strict=True)):
             if k not in self.expected:
                 if not np.array_equal(array, start):
@@ -89,7 +87,7 @@ class Workload:
 
 
 def _on_cache_line(array: np.ndarray) -> np.ndarray:
-    """Return a copy of `array` that begins at the start of a cache line, as the values of nodes do in programs."""
+    """Return a copy of `array` that starts at a cache line, as the values of nodes do in programs."""
     line = 4 * layout.CACHE_LINE
     room = np.empty(array.nbytes + line, np.uint8)
     skip = -room.ctypes.data % line
@@ -109,7 +107,7 @@ class Candidate:
         self.opcodes = {name: index for index, name in enumerate(kernels)}
 
     def once(self, workload: Workload, rows: int = 1) -> float:
-        """Run a workload `rows` times. Return how many seconds it took: CPU time, or from start to end on a GPU."""
+        """Run a workload `rows` times. Return the seconds that it took: CPU time, or time on the GPU's clock."""
         tape = workload.tape(self.opcodes[workload.kernel], rows)
         slots = np.zeros(len(CONTEXT), np.int64)
         slots[CONTEXT.tape], slots[CONTEXT.tape_count] = tape.ctypes.data, rows
@@ -127,14 +125,14 @@ class Candidate:
         return workload.arrays
 
     def is_right(self, workload: Workload) -> bool:
-        """Run a workload. Return whether the kernel has written what numpy computed, and changed no other array."""
+        """Run a workload. Return whether the kernel has written numpy's results and changed no other array."""
         self.reset(workload)
         self.once(workload)
         return workload.has_results(self.arrays(workload))
 
 
 class OnGpu(Candidate):
-    """A candidate for a GPU. `launch` is from `codegen.launch_module`; `handles` are the kernels' at the driver."""
+    """A candidate for a GPU. `launch` is from `codegen.launch_module`; `handles` are the driver's kernel handles."""
 
     def __init__(self, parameters: Parameters, kernels: Iterable[str], timer: GpuTimer, launch, handles: list[int]):
         super().__init__(parameters, kernels, launch)
@@ -164,9 +162,9 @@ class OnGpu(Candidate):
 
 
 class Timer:
-    """A device on which candidates are compiled and timed. A CPU has `registers` vector registers, a GPU none.
+    """A device on which candidates are timed. `target` is the CPU, or the compute capability of the GPU.
 
-    `target` is the CPU, or the compute capability of the GPU.
+    `registers` is the number of vector registers of a CPU, or 0 for a GPU.
     """
 
     target: Any
@@ -176,7 +174,7 @@ class Timer:
         return tuning_records.defaults(self.target)[family]
 
     def compiled(self, kernels: dict[str, Kernel], family: str = "", values: Parameters | None = None) -> Candidate:
-        """Compile kernels in this process, without the cache. `values` replace the parameters of `family`."""
+        """Compile kernels in this process, without the cache. `values` replaces the parameters of `family`."""
         raise NotImplementedError
 
 
@@ -200,7 +198,7 @@ class GpuTimer(Timer):
         self._copies: dict[str, tuple[list[int], int]] = {}
 
     def copy(self, workload: Workload) -> tuple[list[int], int]:
-        """Return the GPU addresses of a workload's arrays and address lists, by its label. They are never freed."""
+        """Return the GPU addresses of a workload's arrays and address lists, which are never freed."""
         if workload.label not in self._copies:
             arrays = [self.gpu.allocate(array.nbytes) for array in workload.start]
             lists = workload.index_of(arrays)
@@ -222,7 +220,7 @@ class GpuTimer(Timer):
 
 
 def rows_for(candidate: Candidate, workload: Workload, seconds: float = ROW_SECONDS) -> int:
-    """Return how often to repeat a workload in one measurement, so that the measurement takes about `seconds`."""
+    """Return how often to repeat a workload, so that a measurement takes about `seconds`."""
     rows = 1
     candidate.reset(workload)
     while (spent := candidate.once(workload, rows)) < seconds / 4 and rows < 1 << 16:
@@ -233,9 +231,9 @@ def rows_for(candidate: Candidate, workload: Workload, seconds: float = ROW_SECO
 def least_times(
     candidates: Sequence[Candidate], workloads: Sequence[Workload], rounds: int
 ) -> Iterator[dict[str, list[float]]]:
-    """Time candidates. After each round, yield the least seconds that each has taken so far, by the workload's label.
+    """Time candidates. After each round, yield the least seconds of each candidate so far, by the workload's label.
 
-    The candidates run in turns, so that other programs on the machine slow down all of them.
+    The candidates run in turn, so that other programs on the machine slow down all of them.
     """
     rows = {workload.label: rows_for(candidates[-1], workload) for workload in workloads}
     least = {workload.label: [math.inf] * len(candidates) for workload in workloads}
@@ -250,10 +248,9 @@ def least_times(
 def ratio(
     candidate: Candidate, best: Candidate, workloads: Sequence[Workload], rounds: int = 7, hopeless: float = 1.05
 ) -> tuple[float, float]:
-    """Divide the least time of a candidate by that of the best one so far, for each workload.
+    """Compare a candidate's least time for each workload with that of the best candidate so far.
 
-    Return the geometric mean of these ratios, and the largest. Stop early if the mean is more than `hopeless` after at
-    least three rounds.
+    Return the geometric mean and the maximum of the ratios. Stop if the mean exceeds `hopeless` after three rounds.
     """
     mean = largest = math.inf
     for turn, least in enumerate(least_times([candidate, best], workloads, rounds)):

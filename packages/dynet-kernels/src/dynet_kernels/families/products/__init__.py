@@ -1,12 +1,12 @@
-"""Products of a (rows, inner) matrix W with columns x[j] anywhere in memory, and their gradients.
+"""Products of a (rows, inner) matrix W with columns x[j], which may be anywhere in memory, and their gradients.
 
     Product           y[j] = start[j] + W x[j]
     ColumnGradient    dx[j] += W' dy[j]
     MatrixGradient    dW += sum over j of dy[j] x[j]'
 
 x[j] has `inner` floats, y[j] has `rows`; j is the number of a column of an instruction, and ' means the transpose. W is
-stored column by column, each `apart` floats after the one before: `rows`, or more if W is the first rows of a larger
-matrix. `group` neighboring columns j share one matrix; 0 means that all do.
+column-major with a stride of `apart` floats between columns: `rows`, or more if W is the first rows of a larger matrix.
+`group` adjacent columns j share a matrix; 0 means that all do.
 
 A tile is a small part of the result whose sums stay in registers. A panel is a part of a matrix that is copied to
 contiguous memory. `tuning.py` has the sizes of both.

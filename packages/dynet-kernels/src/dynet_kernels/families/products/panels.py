@@ -1,7 +1,7 @@
-"""Loops over rows and columns that matrix products use on a CPU, and matrix products that run by tiles and panels.
+"""Loops over rows and columns for matrix products on a CPU, and matrix products by tiles and panels.
 
 The argument `emit` of a loop emits its body. A range [first, end) does not include `end`. A vector holds `lanes` floats
-of neighboring rows; if fewer rows are left, a mask selects the lanes to use.
+of adjacent rows; if fewer rows are left, a mask selects the lanes to use.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from ...tvm_modules import T
 
 
 def tiles(first, end, sizes, emit):
-    """Divide [first, end) into tiles: as many of the first size as fit, then of the next. Each is emit(start, size).
+    """Divide [first, end) into tiles, with emit(start, size): as many of the first size as fit, then of the next.
 
-    Sizes are in falling order. If the last one is not 1, the end of the range may be left out.
+    Sizes are in descending order. If the last size is not 1, the end of the range may be left out.
     """
     start = first
     for size in sizes:
@@ -27,7 +27,7 @@ def tiles(first, end, sizes, emit):
 
 
 def halves(size):
-    """Return [size, half of it, half of that, and so on down to 1], each rounded up."""
+    """Return [size, size / 2, size / 4, ..., 1], each rounded up."""
     sizes = [size]
     while sizes[-1] > 1:
         sizes.append((sizes[-1] + 1) // 2)
@@ -35,8 +35,8 @@ def halves(size):
 
 
 def row_tiles(first, end, lanes, vectors, emit, taller=False):
-    """Divide rows into tiles of `vectors` vectors, and the rest into smaller ones: emit(start, vectors, mask)."""
-    # If `taller`, a single vector that is left over is added to the last full tile. A rest below a vector gets a mask.
+    """Divide rows into tiles of `vectors` vectors, and the rest into smaller tiles, with emit(start, vectors, mask)."""
+    # If `taller`, a single remaining vector is added to the last full tile. Less than a vector of rows gets a mask.
     rows = let(end - first)
     whole = let(quotient(rows, lanes))
     sizes, start = halves(vectors), 0
@@ -59,15 +59,15 @@ def row_tiles(first, end, lanes, vectors, emit, taller=False):
 
 
 def joined_row_tiles(first, end, lanes, vectors, emit):
-    """Divide rows like `row_tiles`, but join a last vector with a mask to full vectors before it, if any."""
+    """Like `row_tiles`, but join a last vector with a mask to full vectors before it, if any."""
     # A tile of only this vector would take as long as a tile of several vectors.
     rows = let(end - first)
     whole = let(quotient(rows, lanes))
     rest = let(rows - whole * lanes)
-    last = 0  # how many vectors the tile with the mask has; 0: no mask is needed
+    last = 0  # the number of vectors in the tile with the mask, or 0 if no mask is needed
     if lanes > 1:
         left_over = remainder(whole, vectors) + 1
-        # If only the vector with the mask is left over, its tile takes some vectors from the tile before it.
+        # If only the vector with the mask is left over, its tile takes some vectors from the previous tile.
         one_left = T.And(left_over == 1, whole > 0)
         shared = int64(vectors + 1 - (vectors + 1) // 2)
         last = settled(T.Select(rest > 0, T.Select(one_left, shared, left_over), int64(0)))
@@ -91,7 +91,7 @@ class Panel:
         self.buffer = tir.on_stack(height * self.width, "float32")
 
     def fill(self, memory, count, source, vectors, mask):
-        """Copy `vectors` vectors from address source(n) to each row n < `count`. The mask is for the last vector."""
+        """Copy `vectors` vectors from address source(n) to each row n < `count`, the last vector with the mask."""
         with serial(count) as row:
             address = let(source(row))
             for v in range(vectors):
@@ -117,8 +117,8 @@ class Panel:
                     store(self.buffer, to + whole, load(memory, address + whole, self.lanes, mask))
 
     def fill_transposed(self, memory, count, source, vectors):
-        """Fill the panel with a transpose: element k of row n < `count` comes from address source(k) + n."""
-        # source(k) must be a valid address for all elements of a row, even those that the caller does not use.
+        """Fill the panel with a transpose: element k of row n < `count` is at address source(k) + n."""
+        # source(k) must be a valid address for all elements of a row, even if the caller does not use them.
         lanes = self.lanes
         with serial(vectors) as v:
             with serial(quotient(count + lanes - 1, self.lanes)) as block:
@@ -135,29 +135,29 @@ class Panel:
 
 
 def blocks(count, size, emit):
-    """Divide [0, count) into blocks of `size`, the last of which may be shorter: emit(first, length)."""
+    """Divide [0, count) into blocks of `size` (the last may be shorter), with emit(first, length)."""
     with serial(quotient(count + size - 1, size)) as block:
         first = let(block * size)
         emit(first, let(T.min(size, count - first)))
 
 
 def even_blocks(count, size, emit):
-    """Divide [0, count) into as many blocks as `blocks` does, of nearly the same length."""
+    """Like `blocks`, with the same number of blocks, but of nearly equal length."""
     block_count = let(quotient(count + size - 1, size))
     blocks(count, settled(quotient(count + block_count - 1, T.max(block_count, 1))), emit)
 
 
-CHUNK = 512  # columns of an instruction worked on together, so that their elements stay in the L2 cache
+CHUNK = 512  # this many columns are worked on together, so that their elements stay in the L2 cache
 
 
 def by_chunks(emit, w, first, end):
-    """Divide columns into chunks of at most CHUNK: emit(w, start, stop), where `w` is the address of the matrix."""
+    """Divide columns into chunks of at most CHUNK, with emit(w, start, stop), where `w` is the matrix's address."""
     blocks(end - first, CHUNK, lambda start, length: emit(w, settled(first + start), settled(first + start + length)))
 
 
 def groups(instruction, group, emit):
-    """Emit a loop over the matrices of an instruction: emit(first, end) for the columns that share one."""
-    # The width is at least 1, since we divide by it: a thread may have no columns at all.
+    """Emit a loop over the matrices of an instruction, with emit(first, end) for the columns that share a matrix."""
+    # The width must be at least 1, because we divide by it, but a thread may have no columns.
     width = let(T.Select(group == 0, T.max(instruction.count, 1), group))
     with serial(quotient(instruction.count, width)) as index:
         first = let(index * width)
@@ -167,8 +167,8 @@ def groups(instruction, group, emit):
 class Sums:
     """Emits target[j] = start[j] + M source[j] for rows [first_row, end_row), where M is a matrix or its transpose.
 
-    A `start_role` of -1 means that start[j] is 0. If `shared`, several columns may have the same target. Then
-    `start_role` must be -1 or `target_role`, so that the products are added to the target.
+    A `start_role` of -1 means that start[j] is 0. If `shared`, several columns may have the same target, and
+    `start_role` must be -1 or `target_role`.
     """
 
     def __init__(self, instruction, lanes, source_role, target_role, first_row, end_row, shared=False):
@@ -177,12 +177,12 @@ class Sums:
         self.source_role, self.target_role, self.shared = source_role, target_role, shared
 
     def tile(self, vector_of, columns, row, vectors, mask, first, length, start_role, bring=None):
-        """Add up the terms of `length` columns of M from `first` on, for `vectors` vectors of rows from `row` on."""
-        # vector_of(k, v) loads vector v of column first + k of M; meanwhile, bring(k) prefetches a cache line.
-        # Prefetches must be spread over time: a core can wait for only few lines at a time.
+        """Add up `length` terms, starting at column `first` of M, for `vectors` vectors of rows starting at `row`."""
+        # vector_of(k, v) loads vector v of column first + k of M. In the same turn, bring(k) prefetches a cache line:
+        # prefetches are spread over time, because a core can wait for only a few lines at a time.
         source = [let(self.instruction.address(self.source_role, j) + first) for j in columns]
         target = [let(self.instruction.address(self.target_role, j) + row) for j in columns]
-        if self.shared:  # the targets will be read when all terms have been added up, so prefetch them now
+        if self.shared:  # the targets are read after all terms have been added up, so prefetch them now
             for v in range(vectors):
                 for address in target:
                     tir.prefetch_line(self.memory, address + v * self.lanes)
@@ -206,7 +206,7 @@ class Sums:
         for j in range(len(columns)):
             for v in range(vectors):
                 address, total = target[j] + v * self.lanes, sums[j][v].value
-                if self.shared:  # read the target only now, because a column before this one may have the same target
+                if self.shared:  # read the target only now, because an earlier column may have the same target
                     adds = tir.wide(start_role >= 0, self.lanes)
                     total = total + T.Select(adds, load(self.memory, address, self.lanes, masks[v]), zero)
                 store(self.memory, address, total, masks[v])
@@ -216,13 +216,13 @@ class Sums:
 
         Args:
             fill: fill(panel, row, vectors, mask, k, length) copies a part of M to the panel: columns k to
-                k + length - 1, and of each column `vectors` vectors of rows from `row` on.
+                k + length - 1, and `vectors` vectors of each column, starting at row `row`.
             bring: bring(row, vectors, k, part) returns a function. It is called with each number below `length`, and
-                each time prefetches one cache line of what is copied next, for vector number `part` of the panel.
+                each time prefetches one cache line of the next panel's vector number `part`.
             tile: (columns, vectors of rows) of the largest tile.
-            height: how many of the `depth` columns of M a panel has at most.
+            height: a panel has at most this many of the `depth` columns of M.
             row_first: if true, panels with the same rows of M follow each other, so that these rows of the targets stay
-                in the cache. If false, panels with the same columns do, so that the sources stay there.
+                in the cache. If false, panels with the same columns follow each other, so that the sources stay there.
         """
         width, tall = tile
         panel = Panel(self.lanes, tall, height)
@@ -233,7 +233,7 @@ class Sums:
 
             def some_columns(start, count):
                 columns = [let(start + j) for j in range(count)]
-                # While the first rows are computed, prefetch the source of the next columns, which all rows need.
+                # While computing the first rows, prefetch the source of the next columns, which all rows need.
                 with tir.when(row == self.first_row):
                     with serial(count) as j:
                         column = let(T.min(start + count + j, end - 1))

@@ -1,7 +1,6 @@
-"""Whether matrix products on a GPU round their factors to TF32 (ten bits of mantissa), for tensor cores.
+"""Whether matrix products on a GPU round their factors to TF32 (ten bits of mantissa), for tensor cores. Needs no TVM.
 
-Results then differ by about a thousandth, so the setting is not in `tuning.py`, which never changes what is computed.
-This module does not import TVM.
+This changes results by about a thousandth, so the setting is not in `tuning.py`, which never changes results.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from contextvars import ContextVar
 
 from ...tuning import holding
 
-FIRST = 80  # GPUs whose `arch` is `sm_80` or higher have TF32
+FIRST = 80  # GPUs with `arch` `sm_80` or higher have TF32
 _tf32: ContextVar[bool] = ContextVar("tf32", default=False)
 
 

@@ -1,8 +1,8 @@
 """The kernels of matrix products and of their gradients.
 
-In `MatrixGradient`, "column" has two meanings: a column j, which is an x[j] with its dy[j], and a column of dW. The
-x[j] and dy[j] were written by many instructions and are no longer in the nearest cache, so the CPU kernel prefetches
-those that it needs next while it works, a cache line at a time.
+In `MatrixGradient`, "column" has two meanings: a column j, which is x[j] and dy[j], and a column of dW. Many earlier
+instructions wrote the x[j] and dy[j], which are no longer in the L1 cache. So the CPU kernel prefetches the next ones
+while it works, one cache line at a time.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from .panels import Panel, Sums, blocks, by_chunks, even_blocks, groups, row_til
 from .shared import effects, tiled_product
 
 FITS = 12_000  # a matrix of fewer floats than this stays in the L1 cache together with the x and y in use
-APART = 64  # if the columns of W are a multiple of this many floats apart, they crowd into few sets of the L1 cache
-CROWD = 20  # for fewer columns x[j] than this, panels do not pay in this case
-ENOUGH = 6  # in tiles of at least this many columns, arithmetic takes so long that prefetches cost no time
+APART = 64  # if `apart` is a multiple of this, the columns of W compete for a few sets of the L1 cache
+CROWD = 20  # with such an `apart`, panels are only worthwhile for at least this many columns x[j]
+ENOUGH = 6  # in tiles of at least this many columns, arithmetic takes long enough to hide prefetches
 
 
 @dataclass(frozen=True)
 class Product(Kernel):
     """y[j] = start[j] + W x[j]. If the parameter `start` is -1, start[j] is 0.
 
-    No y[j] overlaps with another one, with W or with x; start[j] may be y[j] itself.
+    No y[j] overlaps another y[j], W or x. start[j] may be y[j] itself.
     """
 
     parameters = ("rows", "inner", "apart", "matrix", "x", "y", "start", "group")
@@ -68,13 +68,13 @@ class Product(Kernel):
                         tir.prefetch_line(memory, address + vectors * lanes)  # for the next tile of rows
                     return load(memory, address, lanes, mask)
 
-                # If fewer columns are left than the tile has, it computes the last one several times.
+                # If the tile has more columns than are left, compute the last column several times.
                 columns = [start] + [settled(T.min(start + j, end - 1)) for j in range(1, width)]
                 sums.tile(vector_of, columns, row, vectors, mask, 0, inner, start_role)
 
-            # With fewer columns than rows, each tile of rows is used for all columns, so that W is read only once; else
-            # all rows are used for one tile of columns after the other, so that x is read only once. Columns that the
-            # widest tiles leave over go into one more tile, the narrowest that holds them.
+            # With fewer columns than rows, use each tile of rows for all columns, so that W is read only once.
+            # Otherwise, use all rows for one tile of columns after another, so that x is read only once. Columns that
+            # are left over by the widest tiles go into the narrowest tile that holds them.
             widest, *narrower = [width for width, _ in sizes.tiles]
             rest = let(remainder(end - first, widest))
             few = T.Select(rest <= (narrower[0] if narrower else 0), rest, int64(0))
@@ -100,8 +100,8 @@ class Product(Kernel):
             many = end - first >= sizes.many
             far = T.And(many, rows >= sizes.far)
             large = T.And(end - first > sizes.tiles[0][0], rows * inner >= sizes.large)
-            # If the columns of W are not whole vectors, vectors straddle two cache lines. If also W does not fit into
-            # the L1 cache, each costs two reads, so that panels pay.
+            # If the columns of W are not whole vectors, vectors straddle two cache lines. If W does not fit into the L1
+            # cache either, each vector costs two reads, so panels are faster.
             again = T.And(T.And(many, end - first > rows), rows * inner >= FITS)
             straddles = T.And(remainder(apart, lanes) != 0, again)
             enough = T.And(end - first >= CROWD, (end - first) * rows >= sizes.crowded)
@@ -133,9 +133,9 @@ class Product(Kernel):
         )
 
 
-# `one_matrix` estimates with these which of two ways to compute dx is faster.
+# With these constants, `one_matrix` estimates which of two ways to compute dx is faster.
 ACROSS = 6  # adding up the n lanes of a vector takes as long as adding the terms of this many times n rows of W
-READ_AGAIN = 1 << 17  # a matrix of up to this many floats stays in the cache, so it can be read again quickly
+READ_AGAIN = 1 << 17  # a matrix of up to this many floats stays in the cache, so it is fast to read again
 AS_IF = 96  # larger matrices are slow to read again; the estimate assumes at most this many rows for them
 
 
@@ -156,7 +156,7 @@ class ColumnGradient(Kernel):
         begin, stop = instruction.stretch(inner, lanes)
 
         def tile(w, columns, k, width, first_row, height):
-            """Add the terms of `height` rows of W, from `first_row` on, to `width` elements of dx, from k on."""
+            """Add the terms of `height` rows of W from row `first_row` to `width` elements of dx from element k."""
             dy = [let(instruction.address(dy_role, j) + first_row) for j in columns]
             dx = [instruction.address(dx_role, j) for j in columns]
             zero = tir.wide(0.0, lanes)
@@ -187,7 +187,7 @@ class ColumnGradient(Kernel):
 
         def in_place(w, first, end):
             """Emit dx[j] for j in [first, end), reading W in place."""
-            # A vector holds elements of one column of W, so the lanes of each sum are added up in the end.
+            # A vector holds elements of one column of W, so the lanes of each sum must be added up in the end.
 
             def some_rows(first_row, height):
                 def some_columns(start, n):
@@ -213,7 +213,7 @@ class ColumnGradient(Kernel):
                 panel.fill_transposed(memory, length, column, vectors)
 
             def bring(row, vectors, k, part):
-                # After the last elements of dx, the next panel is for the first ones again, from rows further down.
+                # After the last elements of dx, the next panel is for the first elements again, with later rows of W.
                 beyond = row + vectors * lanes >= stop
                 next_row = T.Select(beyond, begin, row + vectors * lanes) + part * lanes
                 address = let(w + next_row * apart + T.Select(beyond, k + sizes.panel, k))
@@ -233,7 +233,7 @@ class ColumnGradient(Kernel):
             w = instruction.shared_address(w_role, first)
             # Estimate which way is faster. In place, lanes must be added up, and W is read again for every few columns
             # j. With panels, W is transposed first, and lanes beyond `inner` are wasted. Each thread counts the columns
-            # of all threads, so that all choose the same way.
+            # of all threads, so that all threads make the same choice.
             columns, vectors = let(end - first + instruction.others), quotient(inner + (lanes - 1), lanes)
             filled = let(T.max(vectors * lanes, lanes + lanes // 2))
             summed = let(T.Select(rows * inner > READ_AGAIN, T.min(rows, AS_IF), rows))
@@ -260,12 +260,12 @@ class ColumnGradient(Kernel):
 
 
 MOST_COLUMNS = 16  # a tile of dW has at most this many columns of dW, even if it has few rows
-TOGETHER = 150_000  # floats of dW that are worked on together, so that they stay in the L2 cache
+TOGETHER = 150_000  # about this many floats of dW are worked on together, so that they stay in the L2 cache
 LARGE = 1 << 18  # a dW with more floats than this does not fit into the L2 cache
 
 
 def shared_if(shared, size, stretch):
-    """Return this thread's range of `size` rows or columns: `stretch` if `shared`, else all."""
+    """Return this thread's range of `size` rows or columns: `stretch` if `shared`, or else all."""
     begin, end = stretch
     return settled(T.Select(shared, begin, int64(0))), settled(T.Select(shared, end, size))
 
@@ -284,8 +284,8 @@ class MatrixGradient(Kernel):
     def on_cpu(self, instruction, lanes):
         rows, inner, apart, dw_role, x_role, dy_role, group = instruction.parameters
         memory = instruction.memory
-        # A thread computes some rows of dW and copies all x[j], or some columns and copies all dy[j]. Rows are shared
-        # in whole vectors, and so less evenly.
+        # A thread computes some rows of dW and copies all x[j], or it computes some columns and copies all dy[j]. Rows
+        # are shared in whole vectors, and so less evenly.
         by_rows = let(rows > 2 * inner)
         first_row, end_row = shared_if(by_rows, rows, instruction.stretch(rows, lanes))
         first_column, end_column = shared_if(T.Not(by_rows), inner, instruction.stretch(inner, CACHE_LINE))
@@ -298,12 +298,12 @@ class MatrixGradient(Kernel):
             tir.choose(end - first <= sizes.few, lambda: of_few(dw, first, end), lambda: of_many(dw, first, end))
 
         def add(dw, k, width, row, vectors, mask, start, length, panel, xs=None, spread=False, bring=None):
-            """Add dy[j] x[j]' to a tile of dW, for `length` columns j from `start` on."""
-            # Row n of `panel` is dy[start + n]. xs(n) returns a buffer and where element k of x[start + n] is in it;
-            # None: read x in place. `bring` is (brought, prefetch): prefetch(n) for n < `brought` prefetches a line of
-            # what is needed next, which costs nothing during the additions; with too few columns j, some lines are left
-            # out. If `spread`, the next rows of dW are prefetched a line at a time along with the additions; if not,
-            # all at once, and only if dW is large.
+            """Add dy[j] x[j]' to a tile of dW, for `length` columns j, starting at `start`."""
+            # Row n of `panel` is dy[start + n]. xs(n) returns a buffer and the offset of element k of x[start + n] in
+            # it; None: read x in place. `bring` is (brought, prefetch): for each n < `brought`, prefetch(n) prefetches
+            # a line that is needed next, which the additions hide. If there are too few columns j, some lines are left
+            # out. If `spread`, the next rows of dW are prefetched line by line along with the additions; otherwise, all
+            # are prefetched together, and only if dW is large.
 
             def address(c, v):
                 return dw + (k + c) * apart + row + v * lanes
@@ -352,7 +352,7 @@ class MatrixGradient(Kernel):
                     store(memory, address(c, v), sums[c][v].value, mask)
 
         def of_few(dw, first, end):
-            """Add the terms of few columns j: one panel holds all their dy[j]."""
+            """Add the terms of a few columns j: one panel holds all of their dy[j]."""
             width, tall = sizes.few_tile
             panel = Panel(lanes, tall, sizes.few)
 
@@ -368,22 +368,22 @@ class MatrixGradient(Kernel):
 
         def of_many(dw, first, end):
             """Add the terms of many columns j: a panel holds some of the dy[j] at a time."""
-            # Another holds the x[j], which each row of tiles needs again: few fit into the L1 cache together where they
-            # are. This does not pay if dW has one or two rows of tiles.
+            # Another holds the x[j], which every row of tiles reads: in place, few fit into the L1 cache at once. With
+            # only one or two rows of tiles, copying them is not worth it.
             width, tall = sizes.tile
             taller = (width * tall // (tall + 1) + 1) * (tall + 1) < tuning.registers(lanes)
             panel = Panel(lanes, tall + taller, sizes.panel)
             x_panel = Panel(lanes, (tuning.WIDE + CACHE_LINE) // lanes, sizes.panel)
 
             def some_columns(stretch, height, start, length):
-                """Add to `height` rows of dW from `stretch` on, for `length` columns j from `start` on."""
+                """Add to `height` rows of dW, starting at `stretch`, for `length` columns j, starting at `start`."""
                 emit = functools.partial(some_elements, stretch, height, start, length)
                 blocks(end_column - first_column, tuning.WIDE, emit)
 
             def some_elements(stretch, height, start, length, offset, size):
                 """Do the same for `size` columns of dW, from this thread's column `offset` on."""
-                # During each tile of dW, prefetch one cache line of a few of the x[j] or dy[j] that come next: a core
-                # can wait for only few lines at a time.
+                # During each tile of dW, prefetch one cache line of a few of the next x[j] or dy[j]. A core can wait
+                # for only a few lines at a time.
                 first_k = let(first_column + offset)
                 copied = let(height > 2 * tall * lanes)
                 with tir.when(copied):
@@ -396,7 +396,7 @@ class MatrixGradient(Kernel):
                 next_columns = let(T.min(start + length, end - length))
 
                 def bring(tile):
-                    """Return how many columns j tile number `tile` prefetches a cache line of, and how to do so."""
+                    """Return (number of columns j of which a tile prefetches a cache line, function to do so)."""
                     line = let(quotient(tile, tiles_a_line))
                     of_dy = line - lines_of_x
                     role = let(T.Select(of_dy < 0, x_role, dy_role))
@@ -414,7 +414,7 @@ class MatrixGradient(Kernel):
                 def some_rows(row, vectors, mask):
                     panel.fill(memory, length, lambda j: instruction.address(dy_role, start + j) + row, vectors, mask)
                     tiles_before = let(quotient(row - stretch, tall * lanes) * tiles_of_rows)
-                    # A tile of fewer rows gets more columns of dW, so that it has as many independent sums.
+                    # A tile of fewer rows gets more columns of dW, so that it has the same number of independent sums.
                     wide = max(min(width * tall // vectors, MOST_COLUMNS), 1)
                     widths = sorted({wide, max(wide // 2, 1), min(wide, 2), 1}, reverse=True)
 

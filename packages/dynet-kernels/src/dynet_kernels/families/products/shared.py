@@ -1,9 +1,8 @@
-"""What all matrix products and their gradients share: what they read and write, and their CUDA kernels.
+"""The effects and CUDA kernels of all matrix products and their gradients.
 
-With factors rounded to TF32 (10 bits of mantissa), a product runs on the tensor cores of a GPU. They need compute
-capability 8.0. A block of four warps computes 64 x 32 results. Each warp computes 32 x 16 of them, as four products of
-16 x 8. Of each product, thread 4 g + t of the warp (g < 8, t < 4) has the elements (g, 2 t), (g, 2 t + 1),
-(g + 8, 2 t) and (g + 8, 2 t + 1).
+With factors rounded to TF32 (10 bits of mantissa), a product runs on tensor cores (compute capability 8.0). A block of
+four warps computes 64 x 32 results. Each warp computes 32 x 16 of them, as four products of 16 x 8. In each, thread
+4 g + t of the warp (g < 8, t < 4) has the elements (g, 2 t), (g, 2 t + 1), (g + 8, 2 t) and (g + 8, 2 t + 1).
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from . import precision
 def effects(
     parameters: tuple[int, ...], matrix: int, columns: tuple[int, ...], target: tuple[int, int], covers: bool = False
 ) -> Effects:
-    """Return the effects of a product or of a gradient of one.
+    """Return the effects of a product or its gradient.
 
-    `matrix` and `columns` are numbers of address lists that are read; `target` is (number of the list, size).
+    `matrix` and `columns` are the roles that are read; `target` is (role, size).
     """
-    # If all columns share one matrix, only the first address of its list is used.
+    # If all columns share one matrix, only the first address of its list is read.
     rows, inner, *_, group = parameters
     reads, firsts = ((*columns, matrix), ()) if group else (columns, (matrix,))
     by_columns = group == 0 and rows * inner <= AT_HAND and target[0] != matrix
@@ -32,10 +31,13 @@ def effects(
 
 
 def tiled_product(instruction, group, extents, left, right, write):
-    """Emit a CUDA kernel of sums over k of left(first, i, k) * right(first, k, j), for each matrix."""
-    # `first` is the first of the columns of the instruction that share a matrix; extents(n) returns the extents of i, j
-    # and k if n columns share it; write(first, i, j, total) stores a result. A block computes a square of results, one
-    # per thread. It copies squares of both factors to shared memory first, as each element is used many times.
+    """Emit a CUDA kernel that computes, for each matrix, sum over k of left(first, i, k) * right(first, k, j).
+
+    `first` is the first column of those that share the matrix. If n columns share it, extents(n) returns the extents of
+    i, j and k. write(first, i, j, total) stores a result.
+    """
+    # A block computes a square of results, one per thread. It first copies squares of both factors to shared memory,
+    # because each element is used many times.
     if precision.tf32():
         tensor_core_product(instruction, group, extents, left, right, write)
         return
@@ -71,9 +73,9 @@ def store_if(condition, shared, indices, value):
 
 ROWS, COLUMNS, INNER, WARPS = 64, 32, 16, 4  # a block computes ROWS x COLUMNS results, from INNER terms at a time
 DOWN, ACROSS = 2, 2  # a warp computes DOWN x ACROSS products of 16 x 8
-APART = 8  # floats of padding after each row in shared memory, so that a warp reads from different banks at once
+APART = 8  # floats of padding after each row in shared memory, to avoid bank conflicts
 # The 32 threads of a warp call multiply_tf32 together: d += a b for factors a of 16 x 8 and b of 8 x 8. Each thread
-# passes its share of their elements.
+# passes its share of the elements.
 SOURCE = """\
 #ifdef __CUDACC__
 __device__ __forceinline__ unsigned to_tf32(float x) {
@@ -110,7 +112,7 @@ def tensor_core_product(instruction, group, extents, left, right, write):
         T.buffer_store(sums, tir.float32(0.0), [int64(index)])
 
     def fill(shared, width, start, end, first_k, value):
-        """Copy INNER x `width` elements value(k, i) of a factor from (first_k, start) on, 0 for i >= `end`."""
+        """Copy INNER x `width` elements value(k, i) of a factor, starting at (first_k, start), or 0 for i >= `end`."""
         with share_of(thread, WARPS * WARP, INNER * width) as element:
             k, i = settled(T.floordiv(element, width)), settled(T.floormod(element, width))
             there = T.And(start + i < end, first_k + k < inner)

@@ -99,7 +99,7 @@ def prune(parent: Path) -> list[Path]:
 
 
 class LocalBuilder:
-    """Compiles parts in this process, in folders in `site`. `emit` and `build` are as those of `Builder`."""
+    """Compiles parts in this process, in folders in `site`. `emit` and `build` are as in `Builder`."""
 
     def __init__(self, site: Path):
         self._site = site

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 
 class Structure:
-    """Names for adjacent integers in memory. Each name is an attribute: the index of its integer, counted from 0.
+    """Names for adjacent integers in memory. Each name is an attribute, whose value is the integer's index.
 
     >>> point = Structure("x", "y")
     >>> point.y, point["y"], len(point)
@@ -185,9 +185,9 @@ NODE = Structure(
     "stage",
 )  # fmt: skip
 # Flags of a node. REACHED: the loss depends on it. DIFFERENTIATED: the backward pass runs its steps. HAS_GRADIENT: its
-# gradient has an address. MET: a temporary mark while the operands of one step are examined. USED_TWICE: nodes on which
-# the loss depends have it as an operand more than once. NEEDS_GRADIENT: it depends on a trained parameter; the forward
-# plan sets this flag, the backward plan sets all others.
+# gradient has an address. MET: a temporary mark while the operands of a step are examined. USED_TWICE: it is an operand
+# more than once, of nodes on which the loss depends. NEEDS_GRADIENT: it depends on a trained parameter; the forward
+# plan sets this flag, and the backward plan sets all others.
 REACHED, DIFFERENTIATED, HAS_GRADIENT, MET, USED_TWICE, NEEDS_GRADIENT = (1 << bit for bit in range(6))
 
 MOST_NUMBERED = 256
@@ -215,7 +215,7 @@ SIGNATURE = Structure(
     "operands", "variadic",  # the number of operands; if `variadic` is 1, of those with their own views
     # The number of attributes, and how many of them, counted from the first, are offsets of input values.
     "attributes", "constants",
-    # Where an alias starts: in its operand's value, after alias_offset + alias_scale * (its first attribute) floats.
+    # An alias starts alias_offset + alias_scale * (its first attribute) floats after the start of its operand's value.
     "alias_scale", "alias_offset",
     "passes",  # 1 if operands can get a gradient from the node
     # The operands that must be computed before the node: `waits_count` operands, starting with number `waits_from`. If
@@ -248,10 +248,10 @@ TO_THE_END = -1  # a value of `waits_count`: the node waits for operand number `
 VIEW = Structure(
     "source", "offset", "stride", "period", "outer", "index", "index_step", "scale",
 )  # fmt: skip
-# `source` is the number of an operand, whose address is then the base, or one of these. SELF: the base is the address
-# of the node itself. NOWHERE: it is 0. EACH: it is the address of operand number c // period of those that share this
-# view. BEFORE: it is the address of the part before this one. FIRST: it is the address of the record's first part, plus
-# `scale` floats for each part between the first one and this one.
+# `source` is the number of an operand, whose address is the base, or one of these values, with another base. SELF: the
+# node's own address. NOWHERE: 0. EACH: the address of operand number c // period among the operands that share this
+# view. BEFORE: the address of the previous part. FIRST: the address of the record's first part, plus `scale` floats for
+# each part between the first part and this part.
 SELF, NOWHERE, EACH, BEFORE, FIRST = -1, -2, -3, -4, -5
 NO_INDEX = -1
 
@@ -259,8 +259,8 @@ STEP = Structure(
     "opcode",
     "gradient_of",  # the number of the operand whose gradient the step adds to, or a negative value such as NO_OPERAND
     "parameters",  # the offset of the kernel's parameters in `table`
-    # 0 if the step can only add to the operand's gradient. If it can also overwrite it: how many floats of it the step
-    # writes, from the first one on and each once.
+    # 0 if the step can only add to the operand's gradient. If it can also overwrite it: the number of floats that it
+    # writes, starting at the first, each once.
     "covers",
     "shared",  # how threads may share the step: BY_COLUMNS or another of the values below
     "work",  # an estimate of the picoseconds that one thread takes for a column; 0 if threads cannot share the step
@@ -268,8 +268,8 @@ STEP = Structure(
 )  # fmt: skip
 # Values of `shared`. ALONE: one thread runs the step. BY_COLUMNS: each thread works on some of the columns. BY_ROWS:
 # each thread computes some rows of the result. IF_DISTINCT: by columns if no two nodes of the group add to the same
-# gradient, else alone. EITHER: by columns if there are many columns, else by rows. EITHER_IF_DISTINCT: by columns if
-# there are many columns and no two nodes of the group add to the same gradient, else by rows.
+# gradient, otherwise alone. EITHER: by columns if there are many columns, otherwise by rows. EITHER_IF_DISTINCT: by
+# columns if there are many and no two nodes of the group add to the same gradient, otherwise by rows.
 ALONE, BY_COLUMNS, BY_ROWS, IF_DISTINCT, EITHER, EITHER_IF_DISTINCT = range(6)
 # Values of `gradient_of` that are not the number of an operand. NO_OPERAND: the step always runs. The others run it if
 # something needs a gradient: ANY_OPERAND: the node, and so some operand. EACH_OPERAND: one of the operands that share

@@ -234,25 +234,25 @@ def settled(value):
 
 @dataclass
 class Instruction:
-    """What the body of a kernel knows about the instruction that it carries out, as TIR expressions.
+    """The instruction that a kernel carries out, as TIR expressions.
 
     Args:
-        memory: all float32 numbers. Addresses count floats.
+        memory: all float32s. Addresses count floats.
         index: the address lists of all instructions.
-        base: where the instruction's address lists begin in `index`. The list with the number `role` begins at base +
+        base: the offset of the instruction's address lists in `index`. The list with the number `role` begins at base +
             role * stride, and has one address for each column.
         count: the number of columns that this thread works on.
         stride: the distance between the beginnings of two address lists.
         fresh: 1 if the memory that the kernel adds to is uninitialized, so that the kernel must overwrite it. None if
             it never does so, as on a GPU.
         others: the number of columns that other CPU threads work on; 0 unless threads share the columns.
-        columns_before: how many of these columns come before the columns of this thread.
-        rows_before: which share of the rows of the result comes before the rows of this thread, in units of 1 / WHOLE;
-            0 unless threads share the rows.
-        rows_after: which share of the rows comes after the rows of this thread, in the same units.
+        columns_before: the number of these columns that come before this thread's columns.
+        rows_before: the fraction of the result's rows before this thread's rows, in units of 1 / WHOLE; 0 unless
+            threads share the rows.
+        rows_after: the fraction of the rows after this thread's rows, in the same units.
         parameters: the integer parameters.
-        scope: the Python contexts, such as the axes of GPU threads, that are closed when the kernel's code is complete.
-        atomic: whether other threads may add to the same numbers, as on a GPU.
+        scope: the Python contexts, such as the axes of GPU threads, to close when the kernel's code is complete.
+        atomic: whether other threads may add to the same floats, as on a GPU.
     """
 
     memory: object
@@ -319,17 +319,16 @@ def kernel(
     shared: int = ALONE,
     atomic: bool = False,
 ):
-    """Build the TIR function of one kernel.
+    """Build the TIR function of a kernel.
 
     Args:
-        body: `body(instruction)` emits the code of the kernel.
+        body: body(instruction) emits the code of the kernel.
         parameters: the names of the integer parameters.
         may_set: whether the kernel overwrites its target instead of adding to it if `Instruction.fresh` is 1. If not,
             `fresh` is None.
-        shared: how CPU threads share an instruction. BY_COLUMNS: the kernel sees only the columns of its thread.
-            BY_ROWS: the body asks for the rows of its thread by `Instruction.stretch`. EITHER: threads share some
-            instructions by columns and others by rows, and the body must allow for both. ALONE: one thread runs the
-            whole instruction.
+        shared: how CPU threads share an instruction. BY_COLUMNS: the kernel sees only its thread's columns. BY_ROWS:
+            the body gets its thread's rows from `Instruction.stretch`. EITHER: threads share some instructions by
+            columns and others by rows, and the body must allow for both. ALONE: one thread runs the whole instruction.
         atomic: whether additions are atomic, as on a GPU.
     """
     by_columns, by_rows = shared in (BY_COLUMNS, EITHER), shared in (BY_ROWS, EITHER)

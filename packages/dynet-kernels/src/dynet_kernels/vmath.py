@@ -247,9 +247,8 @@ def horizontal(combine, x):
 def horizontal_sums(vectors) -> dict:
     """Return the sum over the lanes of each vector in a list, as a dict.
 
-    For 2, 4 or 8 vectors, if they have at least that many lanes, all sums are computed together. Then the dict has one
-    vector, under the key 0, and its lane n is the sum of vector n of the list. Otherwise the dict has one number for
-    each vector, under the vector's index in the list.
+    For 2, 4 or 8 vectors with at least as many lanes, all sums are computed together. The dict then has one vector,
+    under the key 0, whose lane n is the sum of vector n. Otherwise, it has a scalar for each vector, by its index.
     """
     lanes, share = lanes_of(vectors[0]), lanes_of(vectors[0])
     if len(vectors) not in (2, 4, 8) or len(vectors) > lanes:

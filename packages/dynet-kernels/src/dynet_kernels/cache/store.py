@@ -1,10 +1,9 @@
-"""A cache on disk for compiled code. Loading it needs neither TVM nor a compiler or system linker.
+"""A cache on disk for compiled code. Loading code needs neither TVM nor a compiler or system linker.
 
-`KEY.o` holds an object file, followed by a SHA-256 digest of its key and contents. Loaded code runs with this user's
-rights, so nobody else may be able to write to the cache directory, which is checked; a file is read once, and exactly
-the bytes that were checked are loaded. A key that is quick to compute can refer to a second one that takes longer:
-`KEY.key` holds the second key and a digest. So different keys for the same code share one object file. A *module* is
-loaded machine code, in which TVM finds functions by name.
+`KEY.o` has an object file, followed by a SHA-256 digest of its key and contents. Loaded code runs as this user, so
+nobody else may be able to write to the cache. A file is read once, and exactly the bytes that were checked are loaded.
+A key that is fast to compute may refer to a second key that takes longer: `KEY.key` has the second key and a digest. So
+keys for the same code share an object file. A *module* is loaded machine code, in which TVM finds functions by name.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def find_nvcc() -> str | None:
 
 
 def find_nvrtc() -> str | None:
-    """Return a library nvrtc that can be loaded: from the system's folders, then from NVIDIA's Python packages."""
+    """Return a library nvrtc that can be loaded, from the system's directories or from NVIDIA's Python packages."""
     spec = importlib.util.find_spec("nvidia")
     folders = [Path(folder) for folder in (spec.submodule_search_locations or [])] if spec else []
     wheels = [path for folder in folders for pattern in NVRTC_IN_WHEELS for path in sorted(folder.glob(pattern))]

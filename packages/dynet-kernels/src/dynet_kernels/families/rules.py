@@ -510,7 +510,7 @@ class Across(Kernel):
 
 
 class Columns(Column):
-    """Emits a rule for `lanes` neighboring interleaved columns, from `offset` on, of a column."""
+    """Emits a rule for `lanes` adjacent interleaved columns of a column, starting at `offset`."""
 
     def __init__(self, rule, instruction, column, offset, lanes, mask=None):
         _, self.width = instruction.parameters

@@ -20,7 +20,7 @@ LOWEST = -(1 << 31)
 
 @dataclass(frozen=True)
 class LargestInOrder(Kernel):
-    """y = the `chosen` (<= `size`) largest elements of x in the order in which x has them, with their indices in x.
+    """y = the `chosen` (<= `size`) largest elements of x, in their order in x; indices = their indices in x.
 
     A binary search finds the key of the smallest of them, bit by bit.
     """
@@ -94,9 +94,9 @@ class LargestInOrder(Kernel):
 
 @dataclass(frozen=True)
 class FallingOrder(Kernel):
-    """y = x sorted from largest to smallest; order = `indices`, an index for each element, permuted in the same way.
+    """y = x sorted from largest to smallest; order = `indices`, an index for each element, permuted the same way.
 
-    It counts, for each element, how many come before it, so the time is quadratic in `size`.
+    It counts how many elements come before each element, so the time is quadratic in `size`.
     """
 
     parameters = ("size", "y", "order", "x", "indices")
@@ -118,7 +118,7 @@ class FallingOrder(Kernel):
 
 @dataclass(frozen=True)
 class Scatter(Kernel):
-    """target[indices[i]] += source[i] for each i < size. Indices must be within the target."""
+    """target[indices[i]] += source[i] for each i < size. All indices must be within the target."""
 
     parameters = ("size", "target", "source", "indices")
     shared = ALONE
@@ -186,7 +186,7 @@ def _put_in_order(memory, size, count, threshold, spare, y, x, indices):
 
 
 def _put_by_rank(instruction, column, element):
-    """Store an element of x in y, and that of `indices` in `order`, by its rank. Equal elements keep their order."""
+    """Store an element of x in y, and that of `indices` in `order`, at its rank. Equal elements keep their order."""
     size, *roles = instruction.parameters
     memory = instruction.memory
     y, order, x, indices = instruction.addresses(column, *roles)

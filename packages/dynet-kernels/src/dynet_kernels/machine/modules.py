@@ -37,7 +37,7 @@ NEEDLESS_ON_CPU = [
     "s_tir.ManifestSharedMemoryLocalStage", "s_tir.MergeSharedMemoryAllocations", "s_tir.ThreadSync",
     "s_tir.TransformMmaBufferLayout", "s_tir.UnifyThreadBinding",
 ]  # fmt: skip
-# Loops are emitted unrolled where it pays. If LLVM did so, too, the code would be twice as long and no faster.
+# Loops are already unrolled where this helps. If LLVM unrolled more, code would be twice as long and no faster.
 LLVM_OPTIONS = ["-unroll-runtime=false"]
 
 
@@ -154,7 +154,7 @@ def kernel_function(name: str) -> Function:
 
 
 def shard_module(kernels: dict[int, tuple[str, Kernel]], lanes: int) -> Any:
-    """Emit the module of a shard: its kernels, by slot, and its function; vector registers hold `lanes` floats."""
+    """Emit a shard's module, with its kernels by slot and its function. A vector register holds `lanes` floats."""
     functions, numbered = {}, []
     for slot, (name, kernel) in kernels.items():
         function, emitted = kernel_function(name), kernel.cpu(lanes)
@@ -165,16 +165,15 @@ def shard_module(kernels: dict[int, tuple[str, Kernel]], lanes: int) -> Any:
 
 
 def shard_runner(kernels: list[tuple]) -> Callable[..., None]:
-    """Return the function of a shard that runs instructions.
+    """Return the function of a shard, which runs instructions.
 
-    It begins with the instruction whose number is in `row` of the context; its kernel is in this shard. It returns at
-    the end of the tape, or at the first instruction whose kernel is in another shard. It does not depend on the number
-    of the shard.
+    It starts at instruction `row` of the context, whose kernel must be in this shard. It returns at the end of the
+    tape, or at the first instruction whose kernel is in another shard. It does not depend on the shard's number.
 
     Args:
-        kernels: for each its slot in the shard, its function, its parameters, and names. The function takes memory and
-            index, then the arguments with these names, then the parameters. Names in `layout.SHARES` say what part of
-            the instruction this thread runs. All others are integers of the instruction.
+        kernels: tuples of a kernel's slot in the shard, its function, its parameters, and names of arguments. The
+            function takes memory and index, the arguments with these names, and the parameters. Names in
+            `layout.SHARES` say which part of the instruction this thread runs; others are integers of the instruction.
     """
 
     def run_shard(context):

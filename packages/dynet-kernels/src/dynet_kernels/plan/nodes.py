@@ -77,7 +77,7 @@ class Signature(PlannerStruct):
 
     @plain
     def part(self, index) -> Signature:
-        """Return the signature of part `index`; without parts, this one. The last one listed serves all later ones."""
+        """Return the signature of part `index`, or this one if there are no parts. The last part may repeat."""
         count = self.part_count
         start = self.start if count == 0 else self.words[self.parts + min(index, count - 1)]
         return Signature(self.words, start)

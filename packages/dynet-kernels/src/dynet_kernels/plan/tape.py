@@ -55,7 +55,7 @@ def move_in_order(count, keys: Words, key_count, counters: Words, lists: Sequenc
 
 
 class Group:
-    """`count` nodes of one signature, adjacent in the list `order` from index `begin` on. `group[k]` is the k-th."""
+    """`count` nodes with the same signature, adjacent in `order` from index `begin`. `group[k]` is the k-th of them."""
 
     def __init__(self, plan: Plan, order: Words, begin, count):
         self.plan, self.order, self.begin, self.count = plan, order, begin, count
@@ -293,7 +293,7 @@ def way_to_share(plan: Plan, shared, count, distinct):
 
 
 def add_fill(plan: Plan, parameters: int, start, size, value) -> None:
-    """Append an instruction that sets `size` floats at `start` to `value`; these are in `table`, at `parameters`."""
+    """Append an instruction that sets `size` floats at `start` to `value`. Store these arguments at `parameters`."""
     for k, integer in enumerate((start, size, value)):
         plan.table[parameters + k] = integer
     add_instruction(plan, layout.FILL, 0, 1, parameters)

@@ -74,8 +74,8 @@ def check_room(plan: Plan, rows, states, dense, views) -> None:
 class Updated:
     """The parameter in row `index` of a trainer's table, and the columns that the pass works on.
 
-    If `whole`, all of it is one column. Otherwise it is a lookup table, and each touched row is a column; if `dense` is
-    1, lookup tables are whole, too. `states` is how many tensors the trainer keeps for each parameter.
+    If it is `whole`, all of it is one column. Otherwise it is a lookup table, and each touched row is a column. If
+    `dense` is 1, lookup tables are also whole. The trainer keeps `states` tensors for each parameter.
     """
 
     @plain

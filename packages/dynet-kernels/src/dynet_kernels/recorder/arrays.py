@@ -187,9 +187,9 @@ def read(here: Here, x: Item, use: Callable):
 
 @entry
 def read_indices(here: Here, x: Item, use: Callable, or_one: bool = False):
-    """Return `use(count, at)` for the integers of a list, tuple or array of one dimension; with `or_one`, also for one.
+    """Return `use(count, at)` for a list, tuple or 1-D array of integers, or with `or_one` also for a single integer.
 
-    `at(index, limit)` is one of them. It must be at least 0 and below `limit`.
+    `at(index, limit)` returns the integer at `index`. It leaves the entry unless this is at least 0 and below `limit`.
     """
     if x.type == here.shared.array:
         array = Array(here, x, integers=True)

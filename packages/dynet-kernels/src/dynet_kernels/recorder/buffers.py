@@ -59,10 +59,10 @@ def take_inputs(shared: Shared, graph_at, floats_at, count):
 
 @recording(1, key=0, anywhere=True, take=0, take_keyed=1 + len(words.KEY))
 def take(here: Here, function: Function, given: Item, before: int):
-    """take(numbers) appends a tuple of numbers to the input buffer. Its result is where they begin there.
+    """take(numbers) appends a tuple of numbers to the input buffer, and returns their offset.
 
-    If an item is not a number, or is too large, it appends nothing and leaves the call to Python. `before` floats come
-    before the numbers. They are for a new random key, whose offset is then the result.
+    If an item is not a number or is too large, it appends nothing and leaves the call to Python. If `before` is not 0,
+    a new random key and its link take this many floats before the numbers, and the result is the offset of the key.
     """
     need(given.type == here.shared.tuple)
     numbers = here.items(given)

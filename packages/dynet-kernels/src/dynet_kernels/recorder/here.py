@@ -15,7 +15,7 @@ from .structures import Expression, Graph, List, Shared
 
 
 class Item(Expression):
-    """An object, or an expression with its attributes. `slot` is the address of the word with the object's address."""
+    """An object; if it is an expression, its words are attributes. The word at address `slot` points to the object."""
 
     def __init__(self, address: Any, slot: Any = NULL):
         super().__init__(address)
@@ -123,7 +123,7 @@ class Here:
 
     @plain
     def node(self, index, dim, *owned):
-        """Return an expression, a freed one or else a new one, for node `index` behind the graph's, of shape `dim`."""
+        """Return an expression of shape `dim` for node number graph.nodes + `index`; reuse a freed one if possible."""
         shared, graph = self.shared, self.graph
         free = shared.free
         if free == NULL:

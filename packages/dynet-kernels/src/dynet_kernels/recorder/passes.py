@@ -212,17 +212,11 @@ def set(here: Here, function: Function, x: Item, given: Item):
 
 @plain
 def start_of(here: Here, target, signature):
-    """Find the values of an input node in the input buffer.
+    """Return the offset of an input node's first value in the input buffer. If it is not found, leave the entry.
 
-    In a graph that has been planned, the planner's table says where the record of the node is. In one that has not, the
-    records are searched, from the input on that was found last. Most programs set inputs in the order of their nodes,
-    or each one when it is made.
-
-    Args:
-        target, signature: the number of the node; and its signature, if it is an input.
-
-    Returns:
-        The offset of the first value. If it is not found, leave the entry, and Python has to search.
+    `target` is the number of the node, and `signature` is the signature that it has if it is an input. If the graph has
+    been planned, the planner's table says where the node's record is. Otherwise the records are searched, starting at
+    the input that was found last: most programs set inputs in the order of their nodes, or right after making them.
     """
     graph, records = here.graph, Words(here.graph.records)
     if graph.planned == graph.length:

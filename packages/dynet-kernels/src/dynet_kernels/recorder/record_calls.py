@@ -58,8 +58,7 @@ def sequence(here: Here, function: Function, result: Item, head: Item, xs: Item,
     wanted, first = here.index(version), here.items(head)
     for k in range(first.size):
         here.index(first[k])  # leaves the entry if it does not fit
-    # The list is made before the checks: making it may run the garbage collector, and so Python code that changes what
-    # was checked.
+    # Make the list before the checks: this may run the garbage collector, and Python code that would invalidate them.
     size = List(xs.address).size
     made_list = made("PyList_New", size)
     now, items = Here(shared, graph, graph.version), here.items(xs)

@@ -100,7 +100,7 @@ class Key:
 
     @plain
     def operand(self, code) -> Expression:
-        """Return the expression among the arguments that a template calls `code`; see `words.OPERAND`."""
+        """Return the argument that a template refers to as operand `code`; see `words.OPERAND`."""
         items = Items(self.items[code >> words.ITEM_BITS], 0)
         return items[code & ((1 << words.ITEM_BITS) - 1)]
 

@@ -36,14 +36,13 @@ FUNCTION = Structure(
 # example, it is the bound of an index.
 ROW = Structure("signature", "result", "limit")
 
-MOST_ARGUMENTS = 6  # the compiled functions that run a pass have at most this many arguments
+MOST_ARGUMENTS = 6  # compiled functions that run a pass have at most this many arguments
 
 # The graph of a thread. `version` changes when nodes are removed. `open` is equal to `version` if fast paths may append
-# records, else it is WATCHED. `nodes` is the number of nodes. `records` is the address of the buffer of records: it has
-# `length` integers, and room for `room`. `inputs` is the address of the buffer of input values: it has `inputs_length`
-# floats, and room for `inputs_room`. `outgrown` is a linked list of earlier buffers that were too small. They are freed
-# only when `renew_cg` empties the graph: while a pass reads a buffer, a finalizer may append a record, so that the
-# buffer is replaced.
+# records; otherwise it is WATCHED. `nodes` is the number of nodes. `records` is the address of the buffer of records:
+# it has `length` integers, and room for `room`. `inputs` is the address of the buffer of input values: it has
+# `inputs_length` floats, and room for `inputs_room`. `outgrown` is a linked list of earlier, smaller buffers. They are
+# freed only by `renew_cg`, because a finalizer may append a record, and so replace a buffer while a pass reads it.
 GRAPH = Structure(
     "open", "version",
     "length", "nodes", "inputs_length",  # adjacent, so that one copy reads all three at the same moment
@@ -103,12 +102,15 @@ SHARED = Structure(
     "refuse_new", *OPERATIONS,
 )  # fmt: skip
 
-# A template is a copy of the records that a call of an op appended, to append them again. These words say how many
-# integers of records, nodes, input values, random keys and equal operands it has. Then follow the key of the call (its
-# number of words, then the others); the integers, each as a pair of a kind and a number; the input values, each a word
-# with the bits of a float32; for each random key its offset among these input values; and pairs of operands that must
-# be the same node, or else the template cannot be used. A template without nodes has one integer, of the kind OPERAND:
-# this expression is the result of the call.
+# A template: a copy of the records that a call of an op has appended, to append them again. These words count its
+# integers of records, nodes, input values, random keys and equal operands. Then follow
+# - the key of the call: its number of words, then the others;
+# - the integers, each as a pair of a kind and a number;
+# - the input values, each a word with the bits of a float32;
+# - for each random key, its offset among these input values;
+# - pairs of operands. The template can be used only if both operands of each pair are the same node.
+# A template without nodes has one integer, of the kind OPERAND: this expression is the result of the call.
+
 TEMPLATE = Structure("length", "nodes", "inputs", "keys", "equal")
 # The kinds of integers to append, with the meaning of the pair's number k. LITERAL: the integer is k. OPERAND: the
 # operand number of an expression among the call's arguments, where k is the number of the argument times

@@ -130,7 +130,7 @@ class Panel:
                     store(self.buffer, let((first + k) * self.width + v * lanes), row)
 
     def vector(self, row, v):
-        """Load vector v of a row. Lanes that the mask left out when the panel was filled are undefined."""
+        """Load vector v of a row. Lanes outside the mask of `fill` are undefined."""
         return load(self.buffer, let(row * self.width + v * self.lanes), self.lanes)
 
 

@@ -18,7 +18,7 @@ from dynet_kernels import tuning, tuning_records
 from dynet_kernels.cuda import driver
 from dynet_kernels.machine import sharing
 from dynet_kernels.target import host_cpu
-from dynet_kernels.tuning import CPU_FAMILIES, Update, defaults
+from dynet_kernels.tuning import CPU_FAMILIES, UpdateTuning, defaults
 
 NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}  # where there is a driver, it finds none
 IN_PYTHON = {"DYNET_RECORDER": "python"}  # so that the import adds nothing to a cache
@@ -124,10 +124,10 @@ def test_without_a_home(tmp_path):
 
 
 def test_the_tuned_numbers_in_use_and_their_files_are_named(empty_cache):
-    own = tuning_records.Record("update", "avx2", Update(7), cpu=host_cpu().identity)
+    own = tuning_records.TuningRecord("update", "avx2", UpdateTuning(7), cpu=host_cpu().identity)
     tuning_records.write(empty_cache / tuning_records.TUNED, [own])
     said = lines_of(DYNET_CACHE_DIR=str(empty_cache), **IN_PYTHON)["tuning"]
-    assert f"Update(vectors=7) from {os.path.realpath(empty_cache)}/tuned.json" in said
+    assert f"UpdateTuning(vectors=7) from {os.path.realpath(empty_cache)}/tuned.json" in said
     assert said.count(f" from {tuning_records.SHIPPED}/") == len(CPU_FAMILIES) - 1
     said = lines_of(DYNET_RECORDS="off", **IN_PYTHON)["tuning"]
     assert f"{defaults(host_cpu().lanes).product} from {tuning.__file__}" in said

@@ -16,9 +16,9 @@ from dynet_kernels.cuda import compiler, driver
 from dynet_kernels.target import CpuTarget, host_cpu
 from dynet_kernels.tune import __main__ as command
 from dynet_kernels.tune import search, shapes, timing
-from dynet_kernels.tuning_records import Record
+from dynet_kernels.tuning_records import TuningRecord
 
-DEFAULT = tuning.Update()
+DEFAULT = tuning.UpdateTuning()
 TINY = replace(shapes.STUDIES["update"], workloads=lambda: [shapes.update(2, 100)])
 
 
@@ -41,7 +41,7 @@ def test_the_fastest_candidate_is_chosen(monkeypatch):
     faster_by_the_number(monkeypatch, {1: 1.5, 2: 1.0, 3: 0.8, 4: 0.9})
     hunt = search.Search("update", on_cpu(), DEFAULT, TINY)
     said = []
-    assert hunt.run(1000, said.append) == (tuning.Update(3), True)
+    assert hunt.run(1000, said.append) == (tuning.UpdateTuning(3), True)
     assert (hunt.tried, hunt.refused, hunt.steps(), len(said)) == (3, 0, 3, 3)
 
 
@@ -85,7 +85,7 @@ def test_a_kernel_may_write_its_results_only():
 
 def test_nothing_is_tuned_if_the_defaults_are_wrong():
     with pytest.raises(search.WrongResult, match="update: kernels compute something wrong for 2x100"):
-        search.Search("update", on_cpu(WrongTimer), tuning.Update(4), TINY).run(1000)
+        search.Search("update", on_cpu(WrongTimer), tuning.UpdateTuning(4), TINY).run(1000)
 
 
 def test_the_search_ends_when_its_time_is_up():
@@ -164,8 +164,10 @@ def test_the_command_writes_what_it_finds(bar, quick, monkeypatch, capsys):
 
 
 def test_the_command_keeps_other_records_in_a_file(quick, tmp_path):
-    path, neon = tmp_path / "some.json", Record("update", "neon", tuning.Update(4), "")
-    tuning_records.write(path, [neon, Record("update", tuning_records.kind_of(host_cpu()), tuning.Update(8))])
+    path, neon = tmp_path / "some.json", TuningRecord("update", "neon", tuning.UpdateTuning(4), "")
+    tuning_records.write(
+        path, [neon, TuningRecord("update", tuning_records.kind_of(host_cpu()), tuning.UpdateTuning(8))]
+    )
     command.main(["--families", "update", "--seconds", "100", "--for-kind", "--output", str(path)])
     first, second = tuning_records.read(path)
     assert first == neon

@@ -12,7 +12,7 @@ from dynet_kernels.families.products import Product
 from dynet_kernels.machine import library
 from dynet_kernels.target import CpuTarget, host_cpu
 from dynet_kernels.tune import shapes, timing
-from dynet_kernels.tuning_records import Record
+from dynet_kernels.tuning_records import TuningRecord
 
 AVX512 = CpuTarget("x86_64-linux", "x86_64-linux native 1", 16)
 AVX2 = CpuTarget("x86_64-linux", "x86_64-linux native 2", 8)
@@ -22,7 +22,7 @@ UPDATE = {"family": "update", "target": "avx2", "parameters": {"vectors": 3}}
 
 
 def update(kind, vectors, cpu=""):
-    return Record("update", kind, tuning.Update(vectors), cpu)
+    return TuningRecord("update", kind, tuning.UpdateTuning(vectors), cpu)
 
 
 # Parameters -----------------------------------------------------------------------------------------------------------
@@ -70,7 +70,7 @@ def test_parameters_out_of_range_are_refused(family, values, complaint):
 
 
 def test_parameters_are_in_force_where_they_are_chosen_only():
-    chosen = replace(tuning.defaults(8), update=tuning.Update(4))
+    chosen = replace(tuning.defaults(8), update=tuning.UpdateTuning(4))
     assert tuning.cpu(8) == tuning.defaults(8)
     with tuning.using(chosen), tuning.using(tuning.Cuda(tile=16)):
         assert tuning.cpu(8) is chosen
@@ -81,7 +81,7 @@ def test_parameters_are_in_force_where_they_are_chosen_only():
 
 def test_parameters_are_part_of_the_key():
     kernel = {0: ("fill", Fill())}
-    shards = [library.Shard(kernel, AVX2, tuning.Cpu(update=tuning.Update(n))) for n in (1, 2, 2)]
+    shards = [library.Shard(kernel, AVX2, tuning.Cpu(update=tuning.UpdateTuning(n))) for n in (1, 2, 2)]
     first, second, third = (library.key_of(shard) for shard in shards)
     assert first != second == third
     assert library.Shard(kernel).parameters == tuning_records.for_cpu(host_cpu())
@@ -92,8 +92,15 @@ def test_parameters_are_part_of_the_key():
 
 def test_records_survive_a_file(tmp_path):
     path = tmp_path / "r.json"
-    one = Record(
-        "product", "avx512", tuning.Product(((6, 4), (1, 8))), "cpu", {"8x8": 1.5}, "here", {"tvm": "1"}, "2026-01-01"
+    one = TuningRecord(
+        "product",
+        "avx512",
+        tuning.ProductTuning(((6, 4), (1, 8))),
+        "cpu",
+        {"8x8": 1.5},
+        "here",
+        {"tvm": "1"},
+        "2026-01-01",
     )
     tuning_records.write(path, [one, update("neon", 3)])
     assert tuning_records.read(path) == [one, update("neon", 3)]
@@ -138,7 +145,7 @@ def test_the_nearest_record_is_found(target, kinds, found):
 
 @pytest.mark.parametrize("capability, found", [("sm_90", 90), ("sm_70", 80), ("sm_120", 90), ("sm_86", 90)])
 def test_the_nearest_gpu_is_found(capability, found):
-    list_of = [Record("cuda", f"sm_{number}", tuning.Cuda(tile=number // 10)) for number in (80, 90)]
+    list_of = [TuningRecord("cuda", f"sm_{number}", tuning.Cuda(tile=number // 10)) for number in (80, 90)]
     record = tuning_records.nearest("cuda", capability, [list_of])
     assert record and record.target == f"sm_{found}"
 
@@ -169,8 +176,8 @@ def test_a_users_records_win(own_records):
     assert tuning_records.user_file().parent == own_records
     for vectors in (5, 7):  # each counts from the moment it is written
         tuning_records.write(tuning_records.user_file(), [update("avx512", vectors, AVX512.identity)])
-        assert tuning_records.for_cpu(AVX512).update == tuning.Update(vectors)
-    assert tuning_records.for_cpu(AVX2).update == tuning.Update(**{"vectors": shipped["update"].vectors})
+        assert tuning_records.for_cpu(AVX512).update == tuning.UpdateTuning(vectors)
+    assert tuning_records.for_cpu(AVX2).update == tuning.UpdateTuning(**{"vectors": shipped["update"].vectors})
 
 
 def test_records_can_be_left_aside_or_come_from_a_directory(own_records, tmp_path, monkeypatch):
@@ -182,7 +189,7 @@ def test_records_can_be_left_aside_or_come_from_a_directory(own_records, tmp_pat
     directory.mkdir()
     tuning_records.write(directory / "some.json", [update("avx512", 6)])
     monkeypatch.setenv("DYNET_RECORDS", str(directory))
-    assert tuning_records.for_cpu(AVX512) == replace(tuning.defaults(16), update=tuning.Update(6))
+    assert tuning_records.for_cpu(AVX512) == replace(tuning.defaults(16), update=tuning.UpdateTuning(6))
     monkeypatch.setenv("DYNET_RECORDS", str(tmp_path / "missing"))
     with pytest.raises(ValueError, match="use off, the name of a directory, or leave it unset"):
         tuning_records.for_cpu(AVX512)
@@ -234,27 +241,27 @@ def test_a_malformed_file_is_passed_over_with_a_warning(content, own_records):
 # Parameters that nobody would choose, at the limits of what is allowed.
 ODD = {
     "product": [
-        tuning.Product(((3, 2), (1, 1)), panel=8, many=1, far=1),
-        tuning.Product(((14, 2), (5, 3), (2, 1), (1, 16)), panel=11, many=4, far=16),
-        tuning.Product(((1, 3),), many=1 << 20),
+        tuning.ProductTuning(((3, 2), (1, 1)), panel=8, many=1, far=1),
+        tuning.ProductTuning(((14, 2), (5, 3), (2, 1), (1, 16)), panel=11, many=4, far=16),
+        tuning.ProductTuning(((1, 3),), many=1 << 20),
     ],
     "column_gradient": [
-        tuning.ColumnGradient(((5, 3), (2, 8), (1, 1)), block=1 << 10),
-        tuning.ColumnGradient(((1, 2),), block=1 << 30),
-        *(tuning.ColumnGradient(((1, 2),), many=1, tile=tile) for tile in ((3, 1), (6, 2), (2, 4), (1, 5))),
+        tuning.ColumnGradientTuning(((5, 3), (2, 8), (1, 1)), block=1 << 10),
+        tuning.ColumnGradientTuning(((1, 2),), block=1 << 30),
+        *(tuning.ColumnGradientTuning(((1, 2),), many=1, tile=tile) for tile in ((3, 1), (6, 2), (2, 4), (1, 5))),
     ],
     "matrix_gradient": [
-        tuning.MatrixGradient((1, 1), 32, (3, 2), 8),
-        tuning.MatrixGradient((14, 2), 5, (1, 16), 9),
+        tuning.MatrixGradientTuning((1, 1), 32, (3, 2), 8),
+        tuning.MatrixGradientTuning((14, 2), 5, (1, 16), 9),
     ],
     "columns": [
-        tuning.Columns(8, 8, 1000),
-        tuning.Columns(3, 2, 1000),
-        tuning.Columns(2, 1, 0),
-        tuning.Columns(4, 3, 16),
+        tuning.ColumnsTuning(8, 8, 1000),
+        tuning.ColumnsTuning(3, 2, 1000),
+        tuning.ColumnsTuning(2, 1, 0),
+        tuning.ColumnsTuning(4, 3, 16),
     ],
-    "norm": [tuning.Norm(1, 1), tuning.Norm(3, 2), tuning.Norm(4, 8)],
-    "update": [tuning.Update(1), tuning.Update(3), tuning.Update(8)],
+    "norm": [tuning.NormTuning(1, 1), tuning.NormTuning(3, 2), tuning.NormTuning(4, 8)],
+    "update": [tuning.UpdateTuning(1), tuning.UpdateTuning(3), tuning.UpdateTuning(8)],
 }
 SIZES = (1, 7, 16, 33, 128, 300)
 BESIDE_VECTORS = sorted({max(size + more, 1) for size in range(0, 81, 16) for more in (-1, 0, 1, 4)})
@@ -297,10 +304,10 @@ def test_any_parameters_give_the_same_results(family, parameters):
 def test_results_that_do_not_depend_on_the_order_of_sums_are_the_same_to_the_last_bit():
     cpu = host_cpu()
     chosen = tuning.Cpu(
-        product=tuning.Product(((5, 2), (1, 4)), panel=16, many=8, far=32),
-        matrix_gradient=tuning.MatrixGradient((3, 2), 3, (2, 3), 16),
-        columns=tuning.Columns(4, 1, 1000),
-        update=tuning.Update(4),
+        product=tuning.ProductTuning(((5, 2), (1, 4)), panel=16, many=8, far=32),
+        matrix_gradient=tuning.MatrixGradientTuning((3, 2), 3, (2, 3), 16),
+        columns=tuning.ColumnsTuning(4, 1, 1000),
+        update=tuning.UpdateTuning(4),
     )
     for family in ("product", "matrix_gradient", "columns", "update"):
         both = [

@@ -220,7 +220,7 @@ OPERANDS[layout.BEFORE_OPERAND] = "the part before"
 
 
 @dataclass
-class Group:
+class PlannedGroup:
     """Nodes with one signature that are computed together, and the lines that describe the kernel calls."""
 
     signature: Signature
@@ -255,7 +255,7 @@ class Planned:
         count = self.engine.slots[slot]
         return self.engine.buffers[buffer][: count * width].reshape(count, width)
 
-    def groups(self, order: str) -> Iterator[Group]:
+    def groups(self, order: str) -> Iterator[PlannedGroup]:
         """Yield the groups of nodes: "by_depth", as they are computed, or "by_signature", one for each signature."""
         planned = self.engine.buffers[order][: self.engine.slots[CONTEXT.planned_count]]
         begins = self.engine.buffers["stage_begins"]
@@ -265,7 +265,7 @@ class Planned:
             return int(self.nodes["signature"][node]), int(depths[node]) if order == "by_depth" else 0
 
         for (signature, _), members in itertools.groupby(planned.tolist(), key):
-            yield Group(SIGNATURES[signature], list(members))
+            yield PlannedGroup(SIGNATURES[signature], list(members))
 
     def next_is(self, opcode: int, parameters: int | None = None) -> Rows | None:
         """Return the next instruction and move past it, if it calls this kernel with these parameters (None: any)."""
@@ -274,7 +274,7 @@ class Planned:
             return None
         return self.tape.pop() if parameters in (None, row[INSTRUCTION.parameters]) else None
 
-    def read(self, group: Group, direction: str, purpose: str = "") -> None:
+    def read(self, group: PlannedGroup, direction: str, purpose: str = "") -> None:
         """Add a line to a group for each instruction of its steps. `{target}` in `purpose` is what the step adds to."""
         for step, parameters in _steps(group.signature, direction):
             row = self.next_is(KERNELS.opcode(step.kernel), parameters)
@@ -354,7 +354,7 @@ def _of_planner(planned: Planned) -> str | None:
     return f"clear {size} floats, from {begin - planned.engine.gradients.address}"
 
 
-def _gradient_line(planned: Planned, group: Group, step: Step, parameters: int) -> str:
+def _gradient_line(planned: Planned, group: PlannedGroup, step: Step, parameters: int) -> str:
     row, target = planned.next_is(KERNELS.opcode(step.kernel), parameters), _target(step)
     if row is not None:
         verb = "sets" if row[INSTRUCTION.fresh] else "adds to"
@@ -364,7 +364,7 @@ def _gradient_line(planned: Planned, group: Group, step: Step, parameters: int) 
     return f"{step.kernel}: not needed: {target} is not wanted"
 
 
-def _is_alias(planned: Planned, group: Group, step: Step) -> bool:
+def _is_alias(planned: Planned, group: PlannedGroup, step: Step) -> bool:
     """Return whether the gradient to which `step` adds shares the memory of the gradient of the group's first node."""
     node = group.nodes[0]
     position = int(planned.nodes["operands"][node]) + max(step.gradient_of, 0)
@@ -391,7 +391,7 @@ def _steps(signature: Signature, direction: str) -> Iterator[tuple[Step, int]]:
         yield step, TABLE[begin + index * len(layout.STEP) + layout.STEP.parameters]
 
 
-def _written(groups: Sequence[Group], addresses: Rows, start: int) -> list[str]:
+def _written(groups: Sequence[PlannedGroup], addresses: Rows, start: int) -> list[str]:
     lines = []
     for group in groups[:MOST_GROUPS]:
         lines.append("  " + group.head(addresses, start))

@@ -66,7 +66,7 @@ def _tiles(*default: Tile) -> Any:
 
 
 @dataclass(frozen=True)
-class Product(Parameters):
+class ProductTuning(Parameters):
     """Parameters of the matrix product y = W x; see `families.products`.
 
     Args:
@@ -90,7 +90,7 @@ class Product(Parameters):
 
 
 @dataclass(frozen=True)
-class ColumnGradient(Parameters):
+class ColumnGradientTuning(Parameters):
     """Parameters of dx += W' dy, the gradient of x in the product y = W x; see `families.products`.
 
     Args:
@@ -117,7 +117,7 @@ class ColumnGradient(Parameters):
 
 
 @dataclass(frozen=True)
-class MatrixGradient(Parameters):
+class MatrixGradientTuning(Parameters):
     """Parameters of dW += dy x', the gradient of W in the product y = W x; see `families.products`.
 
     Args:
@@ -135,7 +135,7 @@ class MatrixGradient(Parameters):
 
 
 @dataclass(frozen=True)
-class Columns(Parameters):
+class ColumnsTuning(Parameters):
     """Parameters of rules, kernels that apply formulas to columns; see `families.rules`.
 
     Args:
@@ -156,7 +156,7 @@ class Columns(Parameters):
 
 
 @dataclass(frozen=True)
-class Norm(Parameters):
+class NormTuning(Parameters):
     """Parameters of the kernel that computes the norm of gradients; see `families.norm`.
 
     A column is divided into `stretches` parts, which are read in parallel; if memory is slow, two are faster than one.
@@ -168,7 +168,7 @@ class Norm(Parameters):
 
 
 @dataclass(frozen=True)
-class Update(Parameters):
+class UpdateTuning(Parameters):
     """Parameters of the kernels of trainers, whose loops are unrolled by `vectors` vectors of each tensor."""
 
     vectors: int = _whole(2, 1, 8)
@@ -178,12 +178,12 @@ class Update(Parameters):
 class Cpu(Parameters):
     """The tuning parameters of all families of kernels on a CPU."""
 
-    product: Product = Product()
-    column_gradient: ColumnGradient = ColumnGradient()
-    matrix_gradient: MatrixGradient = MatrixGradient()
-    columns: Columns = Columns()
-    norm: Norm = Norm()
-    update: Update = Update()
+    product: ProductTuning = ProductTuning()
+    column_gradient: ColumnGradientTuning = ColumnGradientTuning()
+    matrix_gradient: MatrixGradientTuning = MatrixGradientTuning()
+    columns: ColumnsTuning = ColumnsTuning()
+    norm: NormTuning = NormTuning()
+    update: UpdateTuning = UpdateTuning()
 
 
 @dataclass(frozen=True)
@@ -221,9 +221,9 @@ def defaults(lanes: int) -> Cpu:
     if registers(lanes) == 16:
         return Cpu()
     return Cpu(
-        Product(tiles=((8, 3), (4, 6), (2, 8), (1, 8))),
-        ColumnGradient(tiles=((4, 4), (1, 8))),
-        MatrixGradient(tile=(8, 3), few=8, few_tile=(2, 8)),
+        ProductTuning(tiles=((8, 3), (4, 6), (2, 8), (1, 8))),
+        ColumnGradientTuning(tiles=((4, 4), (1, 8))),
+        MatrixGradientTuning(tile=(8, 3), few=8, few_tile=(2, 8)),
     )
 
 

@@ -32,7 +32,7 @@ KINDS = {"avx512": (16, 32), "avx2": (8, 16), "sse": (4, 16), "neon": (4, 32)}
 
 
 @dataclass(frozen=True)
-class Record:
+class TuningRecord:
     """The best parameters that were found for one family of kernels on one kind of machine.
 
     Args:
@@ -78,7 +78,7 @@ def kind_of(target: CpuTarget | str) -> str:
     return next(kind for kind, (lanes, _) in KINDS.items() if lanes == target.lanes)
 
 
-def read(path: Path) -> list[Record]:
+def read(path: Path) -> list[TuningRecord]:
     """Read the records of a file. Raise a ValueError if it is malformed, or an OSError if it cannot be read."""
     if isinstance(path, Path):  # not a file in an archive
         status = path.stat()
@@ -95,17 +95,17 @@ def read(path: Path) -> list[Record]:
     return [_record(index, entry) for index, entry in enumerate(content)]
 
 
-def _record(index: int, entry: object) -> Record:
-    known = {f.name for f in fields(Record)}
+def _record(index: int, entry: object) -> TuningRecord:
+    known = {f.name for f in fields(TuningRecord)}
     if not isinstance(entry, dict) or not {"family", "target", "parameters"} <= set(entry) <= known:
         raise ValueError(f"record {index} does not have the entries of a record: {', '.join(sorted(known))}")
     try:
-        return Record(**{**entry, "parameters": tuning.from_json(entry["family"], entry["parameters"])})
+        return TuningRecord(**{**entry, "parameters": tuning.from_json(entry["family"], entry["parameters"])})
     except ValueError as problem:
         raise ValueError(f"record {index}: {problem}") from None
 
 
-def write(path: Path, records: Iterable[Record]) -> None:
+def write(path: Path, records: Iterable[TuningRecord]) -> None:
     """Write records to a file, atomically. Afterwards, `for_cpu` and `for_cuda` read the new records."""
     lines = ",\n".join(_flat(asdict(record)) for record in records)
     seal.write(path, f"[\n{lines}\n]\n".encode())
@@ -116,7 +116,7 @@ def _flat(entry: dict) -> str:
     return " {\n" + ",\n".join(f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in entry.items()) + "\n }"
 
 
-def merged(old: Iterable[Record], new: Iterable[Record]) -> list[Record]:
+def merged(old: Iterable[TuningRecord], new: Iterable[TuningRecord]) -> list[TuningRecord]:
     """Return all records, except old records with the same family, kind of machine and CPU as a new record."""
     chosen = {(record.target, record.cpu, record.family): record for record in (*old, *new)}
     return list(chosen.values())
@@ -126,7 +126,7 @@ def user_file() -> Path:
     return store.cache_directory() / TUNED
 
 
-def _readable(path: Path) -> list[Record]:
+def _readable(path: Path) -> list[TuningRecord]:
     """Return a file's records, or an empty list if it does not exist or (with a warning) cannot be read."""
     try:
         return read(path)
@@ -138,7 +138,7 @@ def _readable(path: Path) -> list[Record]:
         return []
 
 
-def known(setting: str) -> dict[str, list[Record]]:
+def known(setting: str) -> dict[str, list[TuningRecord]]:
     """Return the records by file, in order of precedence: the user's records, then this package's.
 
     `setting` is the value of DYNET_RECORDS. If it is invalid, raise a ValueError.
@@ -153,7 +153,7 @@ def known(setting: str) -> dict[str, list[Record]]:
     return {str(path): _readable(path) for path in paths if path.name.endswith(".json")}
 
 
-def nearest(family: str, target: CpuTarget | str, lists: Iterable[Iterable[Record]]) -> Record | None:
+def nearest(family: str, target: CpuTarget | str, lists: Iterable[Iterable[TuningRecord]]) -> TuningRecord | None:
     """Return a family's record for exactly this CPU or else for the most similar kind, or None if it has no record.
 
     If several records fit equally well, return the first.
@@ -169,7 +169,7 @@ def nearest(family: str, target: CpuTarget | str, lists: Iterable[Iterable[Recor
     return min(candidates, key=lambda record: _distance(record, target), default=None)
 
 
-def _distance(record: Record, target: CpuTarget | str) -> tuple[float, ...]:
+def _distance(record: TuningRecord, target: CpuTarget | str) -> tuple[float, ...]:
     """Return how much a record's kind of machine differs from `target`. A smaller tuple is more similar.
 
     CPUs are compared by the number of vector registers, then by the floats per register. GPUs are compared by compute
@@ -189,7 +189,7 @@ def defaults(target: CpuTarget | str) -> dict[str, tuning.Parameters]:
     return {"cuda": tuning.Cuda()} if isinstance(target, str) else vars(tuning.defaults(target.lanes))
 
 
-def found(target: CpuTarget | str) -> dict[str, tuple[str, Record]]:
+def found(target: CpuTarget | str) -> dict[str, tuple[str, TuningRecord]]:
     """Return, for each family, the path of a file and the record in it that `nearest` chooses for a machine.
 
     A family without a record has a record of the default parameters, with the path of `tuning.py`.
@@ -198,10 +198,10 @@ def found(target: CpuTarget | str) -> dict[str, tuple[str, Record]]:
 
 
 @functools.lru_cache(maxsize=16)
-def _found(target: CpuTarget | str, setting: str) -> dict[str, tuple[str, Record]]:
+def _found(target: CpuTarget | str, setting: str) -> dict[str, tuple[str, TuningRecord]]:
     files, chosen = known(setting), {}
     for family, values in defaults(target).items():
-        record = nearest(family, target, files.values()) or Record(family, kind_of(target), values)
+        record = nearest(family, target, files.values()) or TuningRecord(family, kind_of(target), values)
         path = next((path for path, records in files.items() if record in records), tuning.__file__)
         chosen[family] = path, record
     return chosen

@@ -35,15 +35,15 @@ def cast(dtype, x):
     return T.Cast(as_type(dtype, x), x)
 
 
-def register(value, dtype="float32"):
+def in_register(value, dtype="float32"):
     """Store `value` and load it: TVM's simplifier takes minutes for long trees, but does not look through a load."""
     return let(Accumulator(lanes_of(value), value, dtype).value)
 
 
 def select(condition, x, y):
     """Return x where the condition is true, else y. All are in registers, so that nested selections compile fast."""
-    x, y = (register(number(one, condition)) for one in (x, y))
-    return register(T.Select(condition, x, y))
+    x, y = (in_register(number(one, condition)) for one in (x, y))
+    return in_register(T.Select(condition, x, y))
 
 
 def chosen(condition, x, y):
@@ -69,7 +69,7 @@ def sign_bit(x):
 
 def with_sign(magnitude, x):
     """Return `magnitude` with the sign of x, even if x is -0. `magnitude` must be positive or have the sign of x."""
-    return register(from_bits(T.bitwise_or(bits_of(magnitude), sign_bit(x))))
+    return in_register(from_bits(T.bitwise_or(bits_of(magnitude), sign_bit(x))))
 
 
 add, subtract, multiply = operator.add, operator.sub, operator.mul
@@ -78,7 +78,7 @@ less, less_equal, equal = operator.lt, operator.le, operator.eq
 
 def divide(x, y):
     """Return x / y. TVM's simplifier refuses a division by 0 if it finds one, but does not look into a register."""
-    return x / register(y)
+    return x / in_register(y)
 
 
 def negative(x):
@@ -125,16 +125,16 @@ def over_root(x, y, c):
     # Improve AVX-512's fast approximations of 1 / sqrt(y) and 1 / y by a step of Newton's method: 6 cycles, not 40.
     if lanes_of(x) != AVX512:
         return x / (T.sqrt(y) + c)
-    y = register(y)
-    inside = register(clamp(y, SMALLEST, LARGEST))
-    guess = register(_guessed("rsqrt14", inside))
-    root = register(inside * guess)
+    y = in_register(y)
+    inside = in_register(clamp(y, SMALLEST, LARGEST))
+    guess = in_register(_guessed("rsqrt14", inside))
+    root = in_register(inside * guess)
     lacks = fma(-root, guess * 0.5, 0.5)
-    root = register(fma(root, lacks, root))
-    divisor = register(select(y == 0.0, 0.0, root) + c)
-    divisor = register(T.max(SMALLEST, divisor))  # for a smaller divisor, the guess would be infinite
-    guess = register(_guessed("rcp14", divisor))
-    inverse = register(fma(guess, fma(-divisor, guess, 1.0), guess))
+    root = in_register(fma(root, lacks, root))
+    divisor = in_register(select(y == 0.0, 0.0, root) + c)
+    divisor = in_register(T.max(SMALLEST, divisor))  # for a smaller divisor, the guess would be infinite
+    guess = in_register(_guessed("rcp14", divisor))
+    inverse = in_register(fma(guess, fma(-divisor, guess, 1.0), guess))
     return x * select(y > LARGEST, 0.0, inverse)
 
 
@@ -153,10 +153,10 @@ def ceil(x):
 
 def round(x):  # noqa: A001
     """Round x to the nearest whole number, halves away from zero."""
-    size = register(absolute(x))
-    whole = register(T.floor(size))
+    size = in_register(absolute(x))
+    whole = in_register(T.floor(size))
     up = let(chosen(size - whole < 0.5, 0.0, 1.0))
-    return with_sign(register(whole + up), x)
+    return with_sign(in_register(whole + up), x)
 
 
 def fma(a, b, c):
@@ -197,28 +197,28 @@ def scaled(value, whole):
 
 
 def exp(x):
-    x = register(clamp(register(x), -105.0, 89.0))
+    x = in_register(clamp(in_register(x), -105.0, 89.0))
     whole = let(T.floor(fma(x, 1.44269504088896341, 0.5)))
     rest = fma(whole, -0.693359375, x)
     rest = let(fma(whole, 2.12194440e-4, rest))
     value = polynomial(
         rest, (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
     )
-    return register(scaled(let(fma(rest * rest, value, rest) + 1.0), whole))
+    return in_register(scaled(let(fma(rest * rest, value, rest) + 1.0), whole))
 
 
 def log(x):
-    x = register(x)
+    x = in_register(x)
     tiny = x < SMALLEST
-    scaled = register(T.Select(tiny, x * 8388608.0, x))  # denormals are multiplied by 2^23
-    lift = register(chosen(tiny, 23.0, 0.0))
+    scaled = in_register(T.Select(tiny, x * 8388608.0, x))  # denormals are multiplied by 2^23
+    lift = in_register(chosen(tiny, 23.0, 0.0))
     bits = let(T.reinterpret(as_type("int32", x), T.max(scaled, SMALLEST)))
     exponent = T.shift_right(bits, 23) - 126
     mantissa = T.bitwise_or(T.bitwise_and(bits, 0x007FFFFF), 0x3F000000)
-    mantissa = register(from_bits(mantissa))
+    mantissa = in_register(from_bits(mantissa))
     small = mantissa < 0.707106781186547524
-    e = register(cast("float32", exponent) - lift - chosen(small, 1.0, 0.0))
-    m = register(mantissa - 1.0 + chosen(small, mantissa, 0.0))
+    e = in_register(cast("float32", exponent) - lift - chosen(small, 1.0, 0.0))
+    m = in_register(mantissa - 1.0 + chosen(small, mantissa, 0.0))
     z = let(m * m)
     value = polynomial(
         m,
@@ -226,10 +226,10 @@ def log(x):
         + (-1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1),
     )
     value = fma(e, -2.12194440e-4, m * z * value) - 0.5 * z
-    value = register(fma(e, 0.693359375, m + value))
-    infinite = register(T.Select(x == math.inf, x, value))
-    outside = register(chosen(x == 0.0, -math.inf, math.nan))
-    return register(T.Select(x > 0.0, infinite, outside))
+    value = in_register(fma(e, 0.693359375, m + value))
+    infinite = in_register(T.Select(x == math.inf, x, value))
+    outside = in_register(chosen(x == 0.0, -math.inf, math.nan))
+    return in_register(T.Select(x > 0.0, infinite, outside))
 
 
 def horizontal(combine, x):
@@ -299,31 +299,31 @@ def halved(x):
     rest = fma(n, -LOG_2_PARTS[0], x)
     rest = let(fma(n, -LOG_2_PARTS[1], rest))
     value = polynomial(rest, (1.3946551887e-3, 8.3666440808e-3, 4.1666280664e-2, 1.6666542544e-1, 5.0000000623e-1))
-    return cast("int32", n), register(fma(rest * rest, value, rest))
+    return cast("int32", n), in_register(fma(rest * rest, value, rest))
 
 
 def expm1(x):
     n, p = halved(let(clamp(x, -30.0, 89.0)))
-    half = register(power_of_two(n - 1))  # 2^(n - 1), since n may be 128, and 2^128 overflows
-    value = register(fma(half, p, half - 0.5) * 2.0)
+    half = in_register(power_of_two(n - 1))  # 2^(n - 1), since n may be 128, and 2^128 overflows
+    value = in_register(fma(half, p, half - 0.5) * 2.0)
     # For a small |x|, n is 0. Return p itself, because p / 2 loses bits if it is denormal.
-    size = register(absolute(x))
+    size = in_register(absolute(x))
     return with_sign(select(size < 0.25, absolute(p), absolute(value)), x)
 
 
 def log1p(x):
     """Return log(1 + x), precise near 0, as log(s) + e / s, where s is 1 + x in float32, and e its rounding error."""
-    above = register(1.0 + x)
-    lost = register(x - register(above - 1.0))
+    above = in_register(1.0 + x)
+    lost = in_register(x - in_register(above - 1.0))
     lost = select(x < 1e9, lost, 0.0)
-    value = register(log(above) + lost / clamp(above, 1e-30, 1e30))
+    value = in_register(log(above) + lost / clamp(above, 1e-30, 1e30))
     return with_sign(value, x)
 
 
 def logistic(x):
     """Return 1 / (1 + exp(-x)), using exp(-|x|), so that nothing overflows and small results are precise."""
-    e = register(exp(register(negative_size(x))))
-    return register(select(x < 0.0, e, 1.0) / (1.0 + e))
+    e = in_register(exp(in_register(negative_size(x))))
+    return in_register(select(x < 0.0, e, 1.0) / (1.0 + e))
 
 
 def negative_size(x):
@@ -334,8 +334,8 @@ def negative_size(x):
 def erf(x):
     """Return erf(x): an odd polynomial for |x| < 0.9; for larger |x|, |erf(x)| is 1 - exp(a polynomial in |x|)."""
     # For |x| >= 4, this rounds to 1.
-    size = register(clamp(absolute(x), 0.0, 4.0))
-    square = register(size * size)
+    size = in_register(clamp(absolute(x), 0.0, 4.0))
+    square = in_register(size * size)
     near = polynomial(
         square,
         (-6.0903579960e-4, 5.0119624112e-3, -2.6778908621e-2) + (1.1282140803e-1, -3.7612523275e-1, 1.1283791538),
@@ -345,7 +345,7 @@ def erf(x):
         (1.9822070778e-4, -3.0654998278e-3, 2.2315248062e-2)
         + (-1.0411374558e-1, -6.3697601312e-1, -1.1277972809, -1.6643907026e-4),
     )
-    far = register(1.0 - exp(far))
+    far = in_register(1.0 - exp(far))
     return with_sign(select(size < 0.9, size * near, far), x)
 
 
@@ -355,23 +355,23 @@ def power(x, y):
     The exponent is a float64, because it needs more digits than a float32 has. Special cases are as in C: 1 to any
     power, and anything to the power of 0, is 1; a negative number to a fractional power is NaN.
     """
-    size = register(absolute(x))
+    size = in_register(absolute(x))
     exact = let(cast("float64", y) * _log2(size))
     exact = T.max(-160.0, T.min(130.0, exact))
     whole = let(T.floor(exact + 0.5))
-    rest = register(cast("float32", exact - whole))
+    rest = in_register(cast("float32", exact - whole))
     value = polynomial(
         rest, (1.5475896706e-4, 1.3400283159e-3, 9.6180054153e-3, 5.5503277424e-2, 2.4022651332e-1, 6.9314720629e-1)
     )
-    value = register(fma(rest, value, 1.0))
+    value = in_register(fma(rest, value, 1.0))
     n = cast("int32", whole)
     half = let(T.shift_right(n, 1))
     # Multiply by 2^n in two steps: if the result is denormal or infinite, 2^n may not be a normal float32.
-    value = register(value * power_of_two(half) * power_of_two(n - half))
+    value = in_register(value * power_of_two(half) * power_of_two(n - half))
     value = _of_limits(value, x, size, y)
-    halved_y = register(y * 0.5)
+    halved_y = in_register(y * 0.5)
     odd = select(halved_y == T.floor(halved_y), 0.0, 1.0)
-    whole_y = register(T.floor(y))
+    whole_y = in_register(T.floor(y))
     odd = select(y == whole_y, odd, 0.0)
     value = select(odd == 1.0, with_sign(value, x), value)
     imaginary = select(y == whole_y, value, math.nan)
@@ -393,13 +393,13 @@ def _of_limits(value, x, size, y):
 def _log2(x):
     """Return the binary logarithm of x >= 0 as a float64."""
     tiny = x < 1.17549435e-38
-    scaled = register(T.Select(tiny, x * 8388608.0, x))  # denormals are multiplied by 2^23
-    lift = register(chosen(tiny, 23.0, 0.0))
+    scaled = in_register(T.Select(tiny, x * 8388608.0, x))  # denormals are multiplied by 2^23
+    lift = in_register(chosen(tiny, 23.0, 0.0))
     bits = let(bits_of(scaled))
     # Split x into exponent and mantissa so that the mantissa is in [sqrt(1/2), sqrt(2)), close to 1.
     shifted = let(bits - 0x3F3504F3)
     exponent = let(T.shift_right(shifted, 23))
-    mantissa = register(from_bits(bits - T.shift_left(exponent, 23)))
+    mantissa = in_register(from_bits(bits - T.shift_left(exponent, 23)))
     wide = as_type("float64", x)
     m = let(T.Cast(wide, mantissa))
     s = let((m - 1.0) / (m + 1.0))
@@ -423,56 +423,56 @@ def tanh(x):
     square = let(near * near)
     above = polynomial(square, (1.3319102640e-8, 2.0583506977e-5, 3.4940363143e-3, 1.3379719685e-1, 1.0))
     below = polynomial(square, (7.7620330377e-7, 3.2830955558e-4, 2.5871080288e-2, 4.6713035626e-1, 1.0))
-    inside = register(clamp(register(near * above / below), -1.0, 1.0))
-    one = register(from_bits(T.bitwise_or(sign_bit(x), 0x3F800000)))
-    return register(T.Select(absolute(x) > 9.0109, one, inside))
+    inside = in_register(clamp(in_register(near * above / below), -1.0, 1.0))
+    one = in_register(from_bits(T.bitwise_or(sign_bit(x), 0x3F800000)))
+    return in_register(T.Select(absolute(x) > 9.0109, one, inside))
 
 
 def quarter_exp(x):
     """Return exp(|x|) / 4 and expm1(|x|) / 4: neither overflows if sinh(x) is finite."""
     n, p = halved(let(clamp(absolute(x), 0.0, 89.5)))
-    scale = register(power_of_two(n - 2))
-    product = register(scale * p)
-    return register(product + scale), register(product + (scale - 0.25))
+    scale = in_register(power_of_two(n - 2))
+    product = in_register(scale * p)
+    return in_register(product + scale), in_register(product + (scale - 0.25))
 
 
 def sinh(x):
     _, e = quarter_exp(x)
     half_of_rest = 0.5 * e / (0.25 + e)
-    value = register(2.0 * e + half_of_rest)
+    value = in_register(2.0 * e + half_of_rest)
     return with_sign(select(absolute(x) < 1e-4, absolute(x), value), x)
 
 
 def cosh(x):
     e, _ = quarter_exp(x)
-    return register(2.0 * e + 0.125 / e)
+    return in_register(2.0 * e + 0.125 / e)
 
 
 def asinh(x):
-    size = register(absolute(x))
-    inside = register(clamp(size, 0.0, LARGE))
-    square = register(inside * inside)
-    above = register(inside + square / (1.0 + sqrt(1.0 + square)))
+    size = in_register(absolute(x))
+    inside = in_register(clamp(size, 0.0, LARGE))
+    square = in_register(inside * inside)
+    above = in_register(inside + square / (1.0 + sqrt(1.0 + square)))
     return with_sign(_log1p_unless_large(size, above), x)
 
 
 def acosh(x):
-    above = register(clamp(x, -1.0, LARGE) - 1.0)
-    root = register(sqrt(register(above * (2.0 + above))))
-    value = _log1p_unless_large(x, register(above + root))
+    above = in_register(clamp(x, -1.0, LARGE) - 1.0)
+    root = in_register(sqrt(in_register(above * (2.0 + above))))
+    value = _log1p_unless_large(x, in_register(above + root))
     return select(x < 1.0, math.nan, value)
 
 
 def _log1p_unless_large(x, above):
     """Return log1p(above), or log(2 x) if x > LARGE: asinh or acosh, up to rounding."""
     # `above` contains x * x. It is computed from x limited to LARGE, so that it does not overflow.
-    value = register(log1p(select(x > LARGE, x, above)))
-    return register(value + select(x > LARGE, LOG_2, 0.0))
+    value = in_register(log1p(select(x > LARGE, x, above)))
+    return in_register(value + select(x > LARGE, LOG_2, 0.0))
 
 
 def atanh(x):
-    size = register(absolute(x))
-    return with_sign(0.5 * log1p(register((size + size) / (1.0 - size))), x)
+    size = in_register(absolute(x))
+    return with_sign(0.5 * log1p(in_register((size + size) / (1.0 - size))), x)
 
 
 # The logarithm of the gamma function and its derivative
@@ -484,41 +484,41 @@ ROOT = (4.6163213253e-1, 1.2438149843e-8)
 
 def _split(x):
     """Return 1 - x if x < 0, else x; and the fractional part of |x|, on which the reflection depends."""
-    size = register(absolute(x))
+    size = in_register(absolute(x))
     argument = select(x < 0.0, 1.0 - x, x)
-    return argument, register(size - T.floor(size))
+    return argument, in_register(size - T.floor(size))
 
 
 def _near(z, numerator, denominator):
     """Return t and a rational function of t, for 0 <= z < 3: t is z - 1 if z >= 1."""
     # For z < 1, t is z: the function is computed at z + 1, and a recurrence gives its value at z.
     t = select(z < 1.0, z, z - 1.0)
-    return t, register(polynomial(t, numerator) / polynomial(t, denominator))
+    return t, in_register(polynomial(t, numerator) / polynomial(t, denominator))
 
 
 def lgamma(x):
     """Return log |gamma(x)|: a rational function times (x - 1) (x - 2) on [1, 3), Stirling's series for x >= 3."""
     # On [0, 1), it is lgamma(x + 1) - log(x). Below 0, it follows from lgamma(1 - x) by reflection.
     z, part = _split(x)
-    logarithm = register(log(z))
+    logarithm = in_register(log(z))
     t, quotient = _near(
         z,
         (2.7127592285e-3, 2.0453748526e-1, 1.0058649196, 1.0),
         (8.2404940474e-2, 9.4105075628e-1, 2.4787092592, 1.7324547550),
     )
-    near = register(t * (t - 1.0) * quotient)
-    near = register(near + select(z < 1.0, 0.0 - logarithm, 0.0))  # adding 0 turns -0 into 0
-    inverse = register(1.0 / z)
-    series = polynomial(register(inverse * inverse), (6.7897693829e-4, -2.7698875539e-3, 8.3333162294e-2))
-    far = register((z - 0.5) * (logarithm - 1.0))
-    far = register(far + ((HALF_LOG_2_PI - 0.5) + inverse * series))
+    near = in_register(t * (t - 1.0) * quotient)
+    near = in_register(near + select(z < 1.0, 0.0 - logarithm, 0.0))  # adding 0 turns -0 into 0
+    inverse = in_register(1.0 / z)
+    series = polynomial(in_register(inverse * inverse), (6.7897693829e-4, -2.7698875539e-3, 8.3333162294e-2))
+    far = in_register((z - 0.5) * (logarithm - 1.0))
+    far = in_register(far + ((HALF_LOG_2_PI - 0.5) + inverse * series))
     value = select(z < 3.0, near, far)
-    to_whole = register(T.min(part, register(1.0 - part)))
+    to_whole = in_register(T.min(part, in_register(1.0 - part)))
     sine = polynomial(
-        register(to_whole * to_whole),
+        in_register(to_whole * to_whole),
         (-2.2352240639e-3, 2.6116205326e-2, -1.9074762268e-1, 8.1174217077e-1, -1.6449340611, 1.0),
     )
-    reflected = register(0.0 - log(register(to_whole * sine)) - value)
+    reflected = in_register(0.0 - log(in_register(to_whole * sine)) - value)
     # All float32s <= -2^23 are whole numbers, where the gamma function has poles.
     reflected = select(x <= -8388608.0, math.inf, reflected)
     return select(x < 0.0, reflected, value)
@@ -532,22 +532,22 @@ def digamma(x):
         (1.4601369511e-3, 1.4853298327e-1, 8.6887601667e-1, 1.0),
         (4.3305824323e-2, 4.8617815397e-1, 1.2415599144, 7.9975679546e-1),
     )
-    inverse = register(1.0 / z)
-    near = register(((t - ROOT[0]) - ROOT[1]) * quotient)
-    near = register(near - select(z < 1.0, inverse, 0.0))
-    square = register(inverse * inverse)
+    inverse = in_register(1.0 / z)
+    near = in_register(((t - ROOT[0]) - ROOT[1]) * quotient)
+    near = in_register(near - select(z < 1.0, inverse, 0.0))
+    square = in_register(inverse * inverse)
     series = polynomial(square, (3.2323224409e-3, -8.2863811678e-3, 8.3332408829e-2))
-    far = register(log(z) - 0.5 * inverse - square * series)
+    far = in_register(log(z) - 0.5 * inverse - square * series)
     value = select(z < 3.0, near, far)
     # Below 0: digamma(1 - x) + pi * cot(pi * r), where r is |x| minus the nearest whole number. The polynomial `rest`
     # satisfies pi * cot(pi * r) = 1 / r - r * rest.
     r = select(part > 0.5, part - 1.0, part)
     rest = polynomial(
-        register(r * r),
+        in_register(r * r),
         (6.1280123167, -5.4862326043e-2, 2.4832325908, 1.9414762790)
         + (2.0122003892, 2.0345545459, 2.1646480060, 3.2898681304),
     )
-    reflected = register(value + (1.0 / r - r * rest))
+    reflected = in_register(value + (1.0 / r - r * rest))
     return select(x < 0.0, reflected, value)
 
 
@@ -566,15 +566,15 @@ def _quadrant(x):
     exact = let(cast("float64", inside))
     turns = let(T.floor(exact * (1 / HALF_PI) + 0.5))
     for part in HALF_PI_PARTS:
-        exact = register(exact - turns * part, "float64")
-    rest = register(cast("float32", exact))
+        exact = in_register(exact - turns * part, "float64")
+    rest = in_register(cast("float32", exact))
     # The sine and cosine of infinity and NaN are NaN. This must be set here, because `inside` is 0 for them.
     rest = select(absolute(x) < math.inf, rest, math.nan)
-    square = register(rest * rest)
+    square = in_register(rest * rest)
     sine = polynomial(square, (-1.9516654721e-4, 8.3321735332e-3, -1.6666654873e-1))
     cosine = polynomial(square, (2.4437728177e-5, -1.3887361431e-3, 4.1666646747e-2))
     sine = with_sign(fma(rest * square, sine, rest), rest)
-    cosine = register(fma(square * square, cosine, fma(square, -0.5, 1.0)))
+    cosine = in_register(fma(square * square, cosine, fma(square, -0.5, 1.0)))
     return cast("int32", turns), sine, cosine
 
 
@@ -585,7 +585,7 @@ def _odd(quarter):
 def _turned(value, quarter):
     """Return `value`, negated in the second half of a turn, where `quarter` modulo 4 is 2 or 3."""
     bit = T.shift_left(T.bitwise_and(quarter, 2), 30)
-    return register(from_bits(T.bitwise_xor(bits_of(value), bit)))
+    return in_register(from_bits(T.bitwise_xor(bits_of(value), bit)))
 
 
 def sin(x):
@@ -603,14 +603,14 @@ def cos(x):
 def tan(x):
     quarter, sine, cosine = _quadrant(x)
     quarter = let(quarter)
-    minus = register(0.0 - cosine)
-    return register(select(_odd(quarter), minus, sine) / select(_odd(quarter), sine, cosine))
+    minus = in_register(0.0 - cosine)
+    return in_register(select(_odd(quarter), minus, sine) / select(_odd(quarter), sine, cosine))
 
 
 def _arc(t, square):
     """Return asin(t) for |t| up to 1/2; `square` is t * t."""
     value = polynomial(square, (4.2218546136e-2, 2.4147611861e-2, 4.5477097115e-2, 7.4952417775e-2, 1.6666753928e-1))
-    return register(fma(t * square, value, t))
+    return in_register(fma(t * square, value, t))
 
 
 def _of_half_angle(size):
@@ -620,30 +620,30 @@ def _of_half_angle(size):
 
 
 def asin(x):
-    size = register(absolute(x))
+    size = in_register(absolute(x))
     arc = _of_half_angle(size)
     return with_sign(select(size > 0.5, HALF_PI - (arc + arc), arc), x)
 
 
 def acos(x):
-    size = register(absolute(x))
+    size = in_register(absolute(x))
     arc = _of_half_angle(size)
-    twice = register(arc + arc)
-    middle = register(HALF_PI - with_sign(arc, x))
+    twice = in_register(arc + arc)
+    middle = in_register(HALF_PI - with_sign(arc, x))
     ends = select(x > 0.0, twice, 2 * HALF_PI - twice)
     return select(size > 0.5, ends, middle)
 
 
 def atan(x):
-    size = register(absolute(x))
+    size = in_register(absolute(x))
     t = select(size > 1.0, 1.0 / size, size)
-    square = register(t * t)
+    square = in_register(t * t)
     value = polynomial(
         square,
         (2.9745431165e-3, -1.6580997051e-2, 4.3553239853e-2, -7.5805532443e-2)
         + (1.0678928899e-1, -1.4214206339e-1, 1.9994136877e-1, -3.3333166953e-1),
     )
-    arc = register(fma(t * square, value, t))
+    arc = in_register(fma(t * square, value, t))
     return with_sign(select(size > 1.0, HALF_PI - arc, arc), x)
 
 
@@ -660,14 +660,14 @@ def _const(value, like):
 
 def _low(h):
     """Return the lower 32 bits of uint64s. (64 bits are used because TVM assumes that unsigned ints never overflow.)"""
-    return register(T.bitwise_and(h, _const(0xFFFFFFFF, h)), "uint64")
+    return in_register(T.bitwise_and(h, _const(0xFFFFFFFF, h)), "uint64")
 
 
 def _mixed(h):
     """Return a 32-bit hash of the 32 bits of h. Each of its bits depends on every bit of h."""
     h = _low(T.bitwise_xor(h, T.shift_right(h, _const(16, h))) * _const(0x85EBCA6B, h))
     h = _low(T.bitwise_xor(h, T.shift_right(h, _const(13, h))) * _const(0xC2B2AE35, h))
-    return register(T.bitwise_xor(h, T.shift_right(h, _const(16, h))), "uint64")
+    return in_register(T.bitwise_xor(h, T.shift_right(h, _const(16, h))), "uint64")
 
 
 def _hash(key, other, position):
@@ -694,7 +694,7 @@ def uniform(key, other, position):
 def normal(key, other, position):
     """Draw from the standard normal distribution, by the Box-Muller transform."""
     h = _hash(key, other, position)
-    u = register(_unit(h))
+    u = in_register(_unit(h))
     u = select(u > 0.0, u, 2.0**-25)
-    angle = register(_unit(_mixed(_low(h + _const(GOLDEN, h)))) * (2 * math.pi))
-    return register(sqrt(register(log(u) * -2.0)) * cos(angle))
+    angle = in_register(_unit(_mixed(_low(h + _const(GOLDEN, h)))) * (2 * math.pi))
+    return in_register(sqrt(in_register(log(u) * -2.0)) * cos(angle))

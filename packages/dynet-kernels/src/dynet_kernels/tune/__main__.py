@@ -98,7 +98,7 @@ def gpu(chosen: argparse.Namespace) -> Gpu | None:
         return None
 
 
-def record_for(family: str, timer: Timer, for_kind: bool = False) -> tuning_records.Record:
+def record_for(family: str, timer: Timer, for_kind: bool = False) -> tuning_records.TuningRecord:
     """Return a record of this family for a device, with the current parameters and without figures."""
     kind, (_, used) = tuning_records.kind_of(timer.target), tuning_records.found(timer.target)[family]
     device, cpu = f"one core of a {_model()}", "" if for_kind else getattr(timer.target, "identity", "")
@@ -107,7 +107,9 @@ def record_for(family: str, timer: Timer, for_kind: bool = False) -> tuning_reco
     measured = f"{device}; least times, by turns with the default parameters"
     versions = {name: importlib.metadata.version(name) for name in TVM}
     date = datetime.date.today().isoformat()
-    return tuning_records.Record(family, kind, used.parameters, cpu, measured=measured, versions=versions, date=date)
+    return tuning_records.TuningRecord(
+        family, kind, used.parameters, cpu, measured=measured, versions=versions, date=date
+    )
 
 
 def main(given: list[str] | None = None) -> None:

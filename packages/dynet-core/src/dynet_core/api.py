@@ -62,7 +62,7 @@ class ComputationGraph(Graph):
         return parameter(params)
 
     def checkpoint(self) -> None:
-        """Set a checkpoint, to which `revert` returns, like the function `cg_checkpoint`."""
+        """Set a checkpoint, to which `revert` returns. The function `cg_checkpoint` does the same."""
         self._compute()
         watch = self.watch_or_new()
         watch.checkpoints.append(Checkpoint(*self.records.ends(), self.engine.arena_mark()))

@@ -197,7 +197,7 @@ class VanillaLSTMBuilder(Variational):
         run = state._run
         hs, cs = [], []
         for k, (Wx, Wh, b, gh, bh, gx, bx, gc, bc) in enumerate(run.expressions):
-            gates = b + layer_norm(Wx * self._drop_input(run, k, x), gx, bx)
+            gates = b + layer_norm(Wx * self._input_after_dropout(run, k, x), gx, bx)
             if state.h():
                 gates = gates + layer_norm(Wh * self._masked(run, k, 1, state.h()[k]), gh, bh)
             m = self._spec[2]

@@ -72,11 +72,11 @@ class Variational(_RNNBuilder):
         mask = run.steps.mask(k, value)  # type: ignore[union-attr]  # masks are drawn before a step
         return x if mask is None else cmult(x, mask)
 
-    def _drop_input(self, run: SequenceRun, k: int, x: Expression) -> Expression:
+    def _input_after_dropout(self, run: SequenceRun, k: int, x: Expression) -> Expression:
         return self._masked(run, k, 0, x)
 
-    def _drop_state(self, state: RNNState, k: int) -> tuple[Previous, tuple[int, ...]]:
-        previous, nodes = super()._drop_state(state, k)
+    def _state_after_dropout(self, state: RNNState, k: int) -> tuple[Previous, tuple[int, ...]]:
+        previous, nodes = super()._state_after_dropout(state, k)
         if previous == () or not any(state._run.steps.kind[2:]):  # type: ignore[union-attr]
             return previous, nodes
         values = range(len(self._cell.state))
@@ -108,8 +108,8 @@ class Vertical(_RNNBuilder):
         latest.steps.kind, latest.steps.known = kind, latest.table(kind)
         return latest.steps
 
-    def _drop_input(self, run: SequenceRun, k: int, x: Expression) -> Expression:
+    def _input_after_dropout(self, run: SequenceRun, k: int, x: Expression) -> Expression:
         return dropout(x, self._rates[0]) if self._rates[0] else x
 
-    def _drop_output(self, h: Expression) -> Expression:
+    def _output_after_dropout(self, h: Expression) -> Expression:
         return dropout(h, self._rates[0]) if self._rates[0] else h

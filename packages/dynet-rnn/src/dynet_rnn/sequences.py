@@ -596,24 +596,24 @@ class _RNNBuilder(LayersBuilder):
             x = graph.append(as_vector(Dim.of(x.type.dims[:1], x.type.batch)), [x.at])
         nodes, batches = [], []
         for k, rank in enumerate(form.ranks):
-            x = self._drop_input(run, k, x)
-            previous, read = self._drop_state(state, k)
+            x = self._input_after_dropout(run, k, x)
+            previous, read = self._state_after_dropout(state, k)
             (_, signature, count, parameters), batch = run.layers.head(k, x.type.plain, previous)
             h = run.layers.vector(batch, rank)
             x = graph.add(h, 2, (signature, count + 1, *parameters), (*read, x.at))
             nodes.append(x.at)
             batches.append(batch)
         form = run.layers.form(tuple(batches), form.ranks)
-        return RNNState._made(run, state, form, tuple(nodes), self._drop_output(x))
+        return RNNState._made(run, state, form, tuple(nodes), self._output_after_dropout(x))
 
-    def _drop_input(self, run: SequenceRun, k: int, x: Expression) -> Expression:
+    def _input_after_dropout(self, run: SequenceRun, k: int, x: Expression) -> Expression:
         """Return x, the input of layer k, after dropout. Subclasses override this and the next two methods."""
         return x
 
-    def _drop_state(self, state: RNNState, k: int) -> tuple[Previous, tuple[int, ...]]:
+    def _state_after_dropout(self, state: RNNState, k: int) -> tuple[Previous, tuple[int, ...]]:
         """Return layer k's previous state after dropout: an entry of `Form.previous`, and the nodes."""
         return state._form.previous[k], state._operands(k)
 
-    def _drop_output(self, h: Expression) -> Expression:
+    def _output_after_dropout(self, h: Expression) -> Expression:
         """Return h, the output of the last layer, after dropout."""
         return h

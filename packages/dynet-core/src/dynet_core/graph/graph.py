@@ -293,9 +293,9 @@ class Graph:
         return self.engine.nodes[index * len(NODE) + NODE.value]
 
     def _differentiate(self, version: int, index: int, everything: bool) -> None:
-        """Run the backward pass from node `index`, a single number, of the graph's version `version`.
+        """Run the backward pass from node `index` of the graph's version `version`. Its value is a single number.
 
-        If some values are outdated, because parameters have changed since, compute all values again first.
+        With `everything`, compute the gradients of all nodes. If some values are outdated, compute all values first.
         """
         records = self.records
         if records.computed[0] < records.length or self.engine.changing:

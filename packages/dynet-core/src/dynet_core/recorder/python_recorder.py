@@ -33,12 +33,12 @@ def expression_type(operations: type) -> type:
         type = property(lambda self: self._type)
 
     Expression.__module__, Expression.__qualname__ = operations.__module__, "Expression"
-    global _expression
-    _expression = Expression
+    global _expression_class
+    _expression_class = Expression
     return Expression
 
 
-_expression: Any = None
+_expression_class: Any = None
 _known: dict[str, Any] = {}
 _METHODS = {"negative": "__neg__", "subscript": "__getitem__"}
 
@@ -47,7 +47,7 @@ def know(**objects: Any) -> None:
     """Tell the recorder about special objects, such as `unfinished`; see `shared.know`."""
     _known.update(objects)
     for role in _METHODS.keys() & objects:
-        setattr(_expression, _METHODS[role], objects[role])
+        setattr(_expression_class, _METHODS[role], objects[role])
 
 
 def become(x, at: int, dim) -> None:
@@ -75,7 +75,7 @@ def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: 
     for x in operands:
         if isinstance(x, int):
             integers.append(x)
-        elif isinstance(x, _expression) and x.version in (ANY_GRAPH, version):
+        elif isinstance(x, _expression_class) and x.version in (ANY_GRAPH, version):
             integers.append(x.at)
         else:
             return None
@@ -94,7 +94,7 @@ def commit_with_inputs(records: Records, start: int, *record: Any) -> Any:
 
 
 def _node(at: int, version: int, dim) -> Any:
-    node = object.__new__(_expression)
+    node = object.__new__(_expression_class)
     node._at, node._version, node._type = at, version, dim
     return node
 
@@ -110,7 +110,7 @@ def sequence(result, head: tuple[int, ...], xs: list, dim, version: int) -> list
     version, if an operand is not a node of the graph, or if its Dim is not `dim`.
     """
     for x in xs:
-        if type(x) is not _expression or x.version != version or x.type is not dim:
+        if type(x) is not _expression_class or x.version != version or x.type is not dim:
             return None
     last = commit(result, 1 + len(xs), head, xs, version)
     return None if last is None else [_node(last.at + 1 + k - len(xs), version, result) for k in range(len(xs))]
@@ -156,5 +156,5 @@ def with_templates(op: Callable, learn: Callable) -> Callable:
 def operator(name: str, pair: Any, right: Any, left: Any) -> None:
     """Set one of the operators of `Expression` to `pair(x, other)`, or `left(x, other)` if x is on the right."""
     name = {"add": "add", "subtract": "sub", "multiply": "mul", "true_divide": "truediv"}[name]
-    setattr(_expression, f"__{name}__", lambda x, other: pair(x, other))
-    setattr(_expression, f"__r{name}__", lambda x, other: left(x, other))
+    setattr(_expression_class, f"__{name}__", lambda x, other: pair(x, other))
+    setattr(_expression_class, f"__r{name}__", lambda x, other: left(x, other))

@@ -57,7 +57,7 @@ _no_words["version"] = _no_words["open"] = NO_NODE
 
 def commit_with_inputs(records: Records, start: int, *record: Any) -> Any:
     view = records._view
-    return view[INPUTS_DONE] <= start and commit(*record)  # no signal handler can run in between
+    return view[INPUTS_DONE] <= start and commit(*record)  # no signal handler can run between the two
 
 
 class Records(GraphRecords):

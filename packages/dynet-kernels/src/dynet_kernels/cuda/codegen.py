@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 
 from .. import layout, tir
-from ..families.products import precision, shared
+from ..families.products import common, precision
 from ..machine import modules
 from ..plain import Struct, Words
 from ..tir import int64, let
@@ -61,19 +61,19 @@ def device_source(pairs) -> str:
     target = tvm.target.Target({"kind": "cuda", "arch": "sm_70"}, host={"kind": "llvm"})
     with target, tvm.transform.PassContext(opt_level=3, config=modules.PASSES, disabled_pass=modules.NEEDLESS):
         source = tvm.compile(modules.module_of(functions), target=target).mod.imports[0].inspect_source()
-    return PRELUDE + (shared.SOURCE if precision.tf32() else "") + source[source.index('extern "C" __global__') :]
+    return PRELUDE + (common.SOURCE if precision.tf32() else "") + source[source.index('extern "C" __global__') :]
 
 
 def extents(function) -> dict[str, object]:
     """Return the extent of each axis that a kernel uses, such as "blockIdx.x", as an expression of its arguments."""
     values, extent_of = {}, {}
 
-    def bind(node):
-        values[node.var] = node.value
+    def bind(binding):
+        values[binding.var] = binding.value
 
-    def attribute(node):
-        if node.attr_key == "thread_extent":
-            extent_of[node.node.thread_tag] = node.value
+    def attribute(statement):
+        if statement.attr_key == "thread_extent":
+            extent_of[statement.node.thread_tag] = statement.value
 
     tvm_ffi.structural_walk(function.body, ((tirx.Bind, bind), (tirx.AttrStmt, attribute)), order="pre")
 

@@ -97,9 +97,11 @@ class _Column:
 
 
 def _rounds(side, move):
-    """Emit the loop that finds a threshold."""
-    # side() returns the number of elements on one side of it, and a sum over them, for move(number, sum). The loop ends
-    # when this number is unchanged. All moves have the same direction, so there are no more rounds than elements.
+    """Emit a loop that moves a threshold until the number of elements on one side of it stays the same.
+
+    side() returns this number and a sum over these elements; move(number, sum) then moves the threshold.
+    """
+    # All moves have the same direction, so there are no more rounds than elements.
     going, previous = tir.IntVariable(1), tir.Accumulator(1, -1.0)
     with T.While(going.value > 0):
         count, total = side()

@@ -28,7 +28,7 @@ class Strides(Kernel):
     parameters = ("target", "source", *(f"{kind}{k}" for kind in ("extent", "target", "source") for k in range(LOOPS)))
 
     def effects(self, parameters):
-        """Return the kernel's effects. If `accumulate`, it covers the target if the loops leave no gaps in it."""
+        """Return the kernel's effects. With `accumulate`, it covers the target if the loops write each float of it."""
         target, source, *numbers = parameters
         loops = zip(numbers[LOOPS : 2 * LOOPS], numbers[:LOOPS], numbers[2 * LOOPS :], strict=True)
         size, covers, same = 1, self.accumulate, True

@@ -200,7 +200,6 @@ def shard_runner(kernels: list[tuple]) -> Callable[..., None]:
 
 def compile_cpu(module: Any, target):
     """Compile a module of TIR for the CPU described by a TVM target."""
-
     give_llvm_options()
     with tvm.transform.PassContext(opt_level=3, config=PASSES, disabled_pass=NEEDLESS_ON_CPU):
         return tvm.compile(module, target=target).mod

@@ -57,7 +57,7 @@ class Steps(PlannerStruct):
 
 
 class Signature(PlannerStruct):
-    """A signature in the table: its first integers, its views, and its steps in each direction."""
+    """A signature in the table: the integers that `layout.SIGNATURE` names, its views, and its steps by direction."""
 
     @property
     def views(self) -> Rows:

@@ -240,7 +240,7 @@ class Lists:
         return self.offset + getattr(self.plan.node(first), field) + (node.number - first - 1) * self.view.scale
 
 
-# Threads that could share a matrix product either way share it by columns if each gets at least this many: a thread
+# Threads that could share a matrix product by columns or by rows share it by columns if each gets this many: a thread
 # then reads columns that it has written itself, so they are in its cache.
 COLUMNS_EACH = 16
 CLEAR_WORK = 100  # an estimate of the picoseconds that one thread takes to set one float to 0

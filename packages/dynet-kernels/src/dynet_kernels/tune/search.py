@@ -101,7 +101,7 @@ def _columns(least: int, most: int = 1 << 62) -> Callable[[Workload], bool]:
 
 
 _SEVERAL, _MANY = _columns(2), _columns(16)
-_AT_ONCE = ((1, 2), (1, 4), (1, 8), (2, 1), (2, 2), (2, 4), (4, 1), (4, 2))
+_STRETCHES_AND_VECTORS = ((1, 2), (1, 4), (1, 8), (2, 1), (2, 2), (2, 4), (4, 1), (4, 2))
 _WIDTHS = ((), (2,), (4,), (4, 2), (6, 4, 2), (4, 3, 2))
 
 # The axes by family, in the order in which they are changed.
@@ -136,7 +136,7 @@ AXES: dict[str, tuple[Axis, ...]] = {
         Axis("vectors and chains", ("vectors", "chains"), ((1, 1), (2, 1), (2, 2), (4, 1), (4, 2), (4, 4))),
         Axis("heaviest formula", "heaviest", (4, 16, 40), _SEVERAL),
     ),
-    "norm": (Axis("stretches and vectors", ("stretches", "vectors"), _AT_ONCE),),
+    "norm": (Axis("stretches and vectors", ("stretches", "vectors"), _STRETCHES_AND_VECTORS),),
     "update": (Axis("vectors", "vectors", (1, 2, 3, 4)),),
     "cuda": (
         Axis("tile", "tile", (4, 16, 32), lambda w: w.kernel.startswith("product")),

@@ -231,7 +231,7 @@ def rows_for(candidate: Candidate, workload: Workload, seconds: float = ROW_SECO
 def least_times(
     candidates: Sequence[Candidate], workloads: Sequence[Workload], rounds: int
 ) -> Iterator[dict[str, list[float]]]:
-    """Time candidates. After each round, yield the least seconds of each candidate so far, by the workload's label.
+    """Time candidates. After each round, yield each candidate's least seconds per row so far, by the workload's label.
 
     The candidates run in turn, so that other programs on the machine slow down all of them.
     """

@@ -206,7 +206,7 @@ class Stored:
         return self.simplifier(Symbol("input", name))
 
     def _reading(self, symbol: Symbol, inner: Collection[int]) -> Symbol:
-        """Return the formula with its stored parts replaced by inputs, except parts whose `id` is in `inner`."""
+        """Return the formula with its stored subformulas replaced by inputs, except those whose `id` is in `inner`."""
         stored = {key: self._input(name) for key, name in self.names.items() if key not in inner}
         return self.simplifier(replaced(symbol, stored))
 

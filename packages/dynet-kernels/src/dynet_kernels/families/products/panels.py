@@ -118,7 +118,7 @@ class Panel:
 
     def fill_transposed(self, memory, count, source, vectors):
         """Fill the panel with a transpose: element k of row n < `count` is at address source(k) + n."""
-        # source(k) must be a valid address for all elements of a row, even if the caller does not use them.
+        # source(k) must be a valid address for every k < `vectors` * `lanes`, even if element k is not used.
         lanes = self.lanes
         with serial(vectors) as v:
             with serial(quotient(count + lanes - 1, self.lanes)) as block:

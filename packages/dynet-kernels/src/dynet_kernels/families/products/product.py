@@ -15,8 +15,8 @@ from ...kernels import Kernel
 from ...layout import BY_ROWS, CACHE_LINE, EITHER
 from ...tir import int64, let, load, quotient, remainder, serial, settled, store, vector_loop
 from ...tvm_modules import T
+from .common import effects, tiled_product
 from .panels import Panel, Sums, blocks, by_chunks, even_blocks, groups, row_tiles, tiles
-from .shared import effects, tiled_product
 
 FITS = 12_000  # a matrix of fewer floats than this stays in the L1 cache together with the x and y in use
 APART = 64  # if `apart` is a multiple of this, the columns of W compete for a few sets of the L1 cache

@@ -86,9 +86,10 @@ def products_of(loss) -> Counter[Sizes]:
     kinds = {Product: "y", ColumnGradient: "dx", MatrixGradient: "dW"}
     products = {opcode: kinds[type(kernel)] for opcode, _, kernel in KERNELS.numbered() if type(kernel) in kinds}
     planned = Planned(current())
-    planned.backward_from(loss.at, 1)
+    instructions = planned.tape
+    planned.plan("backward", loss.at)
     found: Counter[Sizes] = Counter()
-    for instruction in [*planned.forward, *planned.backward]:
+    for instruction in [*instructions, *planned.tape]:
         if kind := products.get(instruction[at.INSTRUCTION.opcode]):
             first = instruction[at.INSTRUCTION.parameters]
             rows, inner = TABLE[first : first + 2]

@@ -24,7 +24,7 @@ TO_DO = "Use it as programs do, in a file of tests/typing: " + ", ".join(
 INTERNAL = {
     "ComputationGraph": {
         "address", "check_thread", "ended", "engine", "forget_values", "gradients", "holds",
-        "index_up_to", "input_index", "invalidate", "node_count", "number", "outdated", "records",
+        "index_up_to", "input_index", "invalidate", "node_count", "outdated", "records",
         "replace_input", "start_of", "values", "watch", "watch_or_new",
     },
     "AdamTrainer": {"rule"},

@@ -1,4 +1,4 @@
-"""The peak of each competitor's memory on each task, above what it took to import the library."""
+"""The peak memory of each competitor on each task, above its memory after importing the library."""
 
 from __future__ import annotations
 

@@ -225,7 +225,7 @@ def work(kind: str, core: str) -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {int(core)})
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what a library prints must not mix with the answers
+    os.dup2(2, 1)  # keep a library's output out of the answers
     ready = {}
     for line in sys.stdin:
         case, seconds = json.loads(line)

@@ -35,7 +35,7 @@ LIBRARIES = {"mlx": "mlx.core"}  # importing `mlx` alone would load nothing
 def main() -> None:
     order = json.loads(sys.argv[1])
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what a library prints must not mix with the answers
+    os.dup2(2, 1)  # keep a library's output out of the answers
     if "core" in order and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {order["core"]})
     library = importlib.import_module(LIBRARIES.get(order["kind"], order["kind"]))

@@ -11,7 +11,7 @@ decides which of them form a minibatch."""
 
 
 def rounded(length: int, bucket: int = 4) -> int:
-    """Round a length up to a multiple of `bucket`, so that there are few shapes."""
+    """Round a length up to a multiple of `bucket`, to keep the number of shapes low."""
     return -(-length // bucket) * bucket
 
 

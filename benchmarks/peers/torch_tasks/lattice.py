@@ -1,9 +1,9 @@
-"""The lattice LSTM in torch, level by level: all nodes of a minibatch with equally long paths to them at once.
+"""The lattice LSTM in torch, level by level: all nodes of a minibatch whose longest paths have the same length.
 
-All nodes that follow a node begin at one position of the sentence, so one level takes the node's state. A level's
-states are therefore put in the order of the levels that take them, and split once, as in the TreeLSTM. The product of
-a node's output with the gates' matrices is computed once, before it is known how many nodes follow; the gates' sums
-over predecessors are sums of those products.
+All successors of a node begin at the same position of the sentence, so only one level takes the node's state. A level's
+states are therefore ordered by the level that takes them and split once, as in the TreeLSTM. The product of a node's
+output with the gates' matrices is computed once, before the number of its successors is known; the gates sum these
+products over predecessors.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ LAST = 1 << 30
 
 
 class Node:
-    __slots__ = ("word", "label", "before", "level", "taken_by", "place")  # its place among what that level takes
+    __slots__ = ("word", "label", "before", "level", "taken_by", "place")  # place: index among what that level takes
 
 
 def levels_of(batch) -> list[list[Node]]:
-    """Return the nodes by the longest path to them, in the order of the levels that take them."""
+    """Return the nodes by the length of their longest path, ordered by the level that takes them."""
     levels: list[list[Node]] = []
     for lattice in batch:
         nodes: list[Node] = []

@@ -1,6 +1,7 @@
-"""The parser in torch: padded sentences; blind, the scores of all transitions of a minibatch in one product.
+"""The parser in torch: padded sentences. If blind, one product gives the scores of all transitions of a minibatch.
 
-The parser that reads its scores asks for them transition by transition, and computes its loss once they are all there.
+The parser that reads its scores requests them one transition at a time, and computes its loss from all of them at the
+end.
 """
 
 import numpy as np

@@ -52,7 +52,7 @@ def programs() -> dict[str, list[str]]:
     """Return the arguments to Python for each program, by name."""
     (readme,) = re.findall(r"```python\n(.*?)```", (NEW / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     found = {"tanh": ["-c", TANH], "README": ["-c", readme], "own op": ["-c", WITHOUT_OP + OWN_OP + TRAINED]}
-    if importlib.util.find_spec("tqdm") and importlib.util.find_spec("conllu"):  # if the dependency group `examples` is installed
+    if importlib.util.find_spec("tqdm") and importlib.util.find_spec("conllu"):  # the dependency group `examples`
         found["tagger"] = TAGGER
     return found
 

@@ -26,12 +26,12 @@ from worker import Memory
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
 WIDTH = 16
 SMALL = (1, 33)
-LARGEST = 400  # of the graphs that come and go
+LARGEST = 400  # largest of the graphs that are built and discarded
 REPORTS = 10  # how often memory is reported
 
 
 def graphs_of(dy, model) -> dict:
-    """Return, for each kind, a function that records a graph of about the given number of nodes and returns its loss."""
+    """Return, for each kind, a function that records a graph of about this many nodes and returns its loss."""
     W, b = model.add_parameters((WIDTH, WIDTH)), model.add_parameters(WIDTH)
     table = model.add_lookup_parameters((1000, WIDTH))
 

@@ -150,7 +150,7 @@ def touch(task: str) -> dict[str, Any]:
     parallel.mpi = lambda: types.SimpleNamespace(IN_PLACE=None)
 
     class Looking:
-        """A trainer that only looks at the gradients."""
+        """A trainer that only reads the gradients."""
 
         def __init__(self, parameters):
             self.trainer, self.looked = dy.SimpleSGDTrainer(parameters, 0), None

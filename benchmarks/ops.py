@@ -38,7 +38,7 @@ def square(n: int) -> Dims:
 
 
 def side(n: int) -> Dims:
-    """What a square matrix takes and gives."""
+    """The dims of a vector that fits a square matrix of n values."""
     return (math.isqrt(n),)
 
 
@@ -47,7 +47,7 @@ def number(n: int) -> Dims:
 
 
 def cube(n: int) -> Dims:
-    """Depth 1, 4 or 16, as of images."""
+    """Image dims, with depth 1, 4 or 16."""
     depth = {16: 1, 256: 4, 4096: 16}[n]
     return (math.isqrt(n // depth), math.isqrt(n // depth), depth)
 
@@ -74,7 +74,7 @@ def plane(n: int) -> Dims:
 
 
 def quarter(n: int) -> Dims:
-    """A cell, whose gates are n numbers."""
+    """The dims of an LSTM state whose gates have n values."""
     return (n // 4,)
 
 
@@ -114,12 +114,12 @@ def listed(name: str) -> Callable:
 
 
 def by_batch(name: str) -> Callable:
-    """With an index for each batch element."""
+    """Call the op with an index for each batch element."""
     return lambda dy, x: getattr(dy, name)(x, [1] * x.dim()[1])
 
 
 def plus(name: str, *arguments) -> Callable:
-    """x and a tensor of its shape that has no operands itself."""
+    """x plus the result of an op that has no operands, in x's shape."""
     return lambda dy, x: x + getattr(dy, name)(x.dim()[0], *arguments, batch_size=x.dim()[1])
 
 
@@ -281,8 +281,7 @@ class Graph:
 
 
 def work(core: str) -> None:
-    """Run one competitor: answer each line (case, size, batch, seconds) with the mean time and the result's batch size,
-    or the error."""
+    """Answer each line (case, size, batch, seconds) with the mean time and the result's batch size, or the error."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # keep a library's output out of the answers
     if hasattr(os, "sched_setaffinity"):

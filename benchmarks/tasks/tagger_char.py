@@ -1,4 +1,4 @@
-"""The tagger where a rare word's vector comes from a BiLSTM over its characters."""
+"""The tagger, with vectors of rare words from a BiLSTM over their characters."""
 
 import random
 
@@ -16,7 +16,7 @@ FREQUENT = 1_000
 
 
 def examples(minibatch, seed, by_length=True):
-    """The letters of each word, and minibatches."""
+    """Return the letters of each word, and minibatches."""
     rng = random.Random(seed)
     char = zipf(CHARACTERS)
     spelling = [[char(rng) for _ in range(rng.randint(3, 9))] for _ in range(VOCABULARY)]

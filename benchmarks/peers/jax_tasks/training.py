@@ -16,7 +16,7 @@ RATE, BETA_1, BETA_2, EPSILON = 0.001, 0.9, 0.999, 1e-8
 
 
 def used_rows(numbers: np.ndarray, size: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows of a table that are used, padded with out-of-range rows, and the positions of `numbers` in them."""
+    """Return the rows of a table that are used, padded with out-of-range rows, and the positions of `numbers` there."""
     used, places = np.unique(numbers, return_inverse=True)
     filled = np.arange(rows, rows + size, dtype=np.int32)
     filled[: len(used)] = used

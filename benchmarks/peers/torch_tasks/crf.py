@@ -24,7 +24,7 @@ def make(initial, minibatch, seed):
     pairs, first, last = (weight(initial.parameter(*dim)) for dim in ((TAGS, TAGS), (TAGS,), (TAGS,)))
 
     def log_sum(scores, padded):
-        """The sum of log Z over all sentences."""
+        """Return the sum of log Z over all sentences."""
         live = (padded.lengths > np.arange(padded.rows)[:, None]).sum(1)  # how many sentences have a word k
         word_by_word = torch.from_numpy(np.argsort(padded.forward))
         greatest = scores.detach().amax(1, keepdim=True)

@@ -59,7 +59,7 @@ def make(initial, minibatch, seed):
     classes = weight(initial.parameter(CLASSES, SIZE))
 
     def run(level, of_words, taken):
-        """Return h and c of a level, from its words' part of all gates and what it takes of lower levels."""
+        """Return h and c of a level, from its words' part of all gates and the states it takes from lower levels."""
         iou, forget = of_words.split([3 * SIZE, SIZE], 1)
         kept = None
         if taken:

@@ -24,7 +24,7 @@ def make(initial, minibatch, seed, read, by_length=True):
     V, c = weight(initial.parameter(TRANSITIONS, MLP)), weight(initial.parameter(TRANSITIONS))
 
     def states_of(batch):
-        """A row for each word of the minibatch, and `nothing` as the last."""
+        """Return a row for each word of the minibatch, with `nothing` last."""
         padded = Padded([len(sentence) for sentence, _ in batch])
         places = words.use(np.concatenate([sentence for sentence, _ in batch]))
         vectors = words.rows

@@ -38,7 +38,7 @@ TASKS = (
     "transformer",
 )
 READS = ("parser, scores read", "beam_search")
-"""Rows that read values while they build a graph, so building cannot be timed by itself."""
+"""Rows that read values while they build a graph, so building cannot be timed separately."""
 SEED = 1
 SAME_LOSS = 1e-4
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -52,7 +52,7 @@ PYTHONS = {
     "jax": "JAX_PYTHON",
     "mlx": "MLX_PYTHON",
 }
-"""The variables that name the interpreters of peers."""
+"""The environment variables that name the interpreters of peers."""
 
 
 @dataclass

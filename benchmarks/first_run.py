@@ -44,7 +44,7 @@ dy.squared_norm(act(dy.logistic(W * x))).backward()
 dy.SimpleSGDTrainer(m).update()
 """
 BEFORE = {"own op": ["-c", WITHOUT_OP + TRAINED]}
-"""Programs that run before the first run of others, in the same cache, and are not measured."""
+"""Unmeasured programs that run in the same cache before another program's first run."""
 TAGGER = [str(NEW / "examples" / "tagger" / "train.py"), "--epochs", "1", "--limit", "50"]
 
 

@@ -34,9 +34,9 @@ from dataclasses import dataclass, replace
 from competitors import ONE_THREAD, OURS, READS, SEED, TASKS, Row, core, cpu_model, measure, report_failures, rows_of
 
 READS_AND_WRITES = 11
-"""A weight is read in both passes, its gradient is written; Adam reads and writes it, two averages and the gradient."""
+"""Both passes read a weight, one writes its gradient. Adam reads and writes the weight, gradient and two averages."""
 STEPS = 16
-"""Minibatches over which the operations of products are averaged."""
+"""The number of minibatches over which the operations of products are averaged."""
 LARGE = 768
 LEAST = 0.05  # seconds over which a rate is measured
 TRIES = 5  # how often BLAS computes each product; the least time is used

@@ -9,7 +9,7 @@ from pathlib import Path
 
 RECORDED = Path(__file__).resolve().parent / "recorded.json"
 FALL = 0.15
-"""The part of a ratio that may be lost."""
+"""The fraction of a ratio that may be lost."""
 ATTEMPTS = 2
 
 

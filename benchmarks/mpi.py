@@ -28,10 +28,10 @@ from typing import Any
 import numpy as np
 
 TASKS = {"tagger": ("tagger", 10), "parser": ("parser, blind", 10), "rnnlm": ("rnnlm", 16)}
-"""The row of each task, and sentences a rank."""
+"""The row of each task, and the sentences per rank."""
 NODES = (16, 32, 64, 128, 256)
 STREAM = 256
-"""So many minibatches are looked at for how many rows of lookup tables n ranks use together."""
+"""The number of minibatches from which to count the lookup rows that n ranks use together."""
 
 
 @dataclass(frozen=True)

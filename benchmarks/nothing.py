@@ -48,7 +48,7 @@ FUNCTIONS = (
     "tanh",
     "transpose",
 )
-"""What the tasks call. A `__getattr__` instead would make every look-up slow."""
+"""The functions that the tasks call. A `__getattr__` instead would make every lookup slow."""
 METHODS = (
     "add_input",
     "add_lookup_parameters",
@@ -64,7 +64,7 @@ METHODS = (
     "value",
 )
 OPERATORS = {"nb_add": 7, "nb_multiply": 29, "nb_subtract": 36, "mp_subscript": 5}
-"""Numbers of slots, from CPython's typeslots.h."""
+"""Slot numbers, from CPython's typeslots.h."""
 TP_METHODS = 64
 ANY_ARGUMENTS = 0x80 | 0x02  # METH_FASTCALL | METH_KEYWORDS
 

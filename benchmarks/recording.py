@@ -33,7 +33,7 @@ from competitors import (
 )
 
 Times = Sequence["float | None"]
-"""One of each competitor, this project the last."""
+"""A time for each competitor, with this project last."""
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ import dynet as dy
 from dynet_kernels.machine import sharing
 
 Task = Callable[[], float]
-"""Does some work; the seconds it took."""
+"""Does some work and returns the seconds it took."""
 SMALL = 200  # how many graphs of a few nodes are timed together
 STEPS = 4  # how many whole training steps are timed together
 WHOLE = {
@@ -34,7 +34,7 @@ WHOLE = {
     "parser, blind": "parser",
     "rnnlm": "rnnlm",
 }
-"""The rows of `tasks/` of which whole steps are timed, and their files."""
+"""The rows of `tasks/` whose whole steps are timed, and their files."""
 
 
 def training(model: dy.ParameterCollection, loss: Callable[[], dy.Expression], update: bool = True) -> Task:

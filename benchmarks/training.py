@@ -25,7 +25,7 @@ class Steps:
 
 
 CLIP = 5.0
-"""DyNet's trainers scale all gradients down to this norm if theirs is larger."""
+"""DyNet's trainers scale all gradients down if their norm exceeds this."""
 
 
 def training_steps(dy, parameters, batches: Iterator[list], loss_of: Callable, clip: bool = True) -> Steps:

@@ -16,7 +16,7 @@ from training import Steps
 
 ROWS = [("beam_search", (1,), {})]
 STEPS = {1: 24}
-"""Sentences of a turn: the same for all competitors, since their lengths differ."""
+"""Sentences per turn, the same for all competitors because lengths differ."""
 BEAM = 5
 total_of = itemgetter(0)
 

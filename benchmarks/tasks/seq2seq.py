@@ -12,7 +12,7 @@ from training import training_steps
 
 ROWS = [("seq2seq", (1, 16, 64), {})]
 STEPS = {1: 24, 16: 8, 64: 4}
-"""Minibatches of a turn: the same for all competitors, since one of long sentences takes several times as long."""
+"""Minibatches per turn, the same for all competitors because long sentences take several times as long."""
 EMBEDDING, HIDDEN, ATTENTION, READOUT, TARGETS = 128, 128, 64, 128, 2_000
 END = 0
 """The target word before and after every translation."""

@@ -55,7 +55,7 @@ OPS = {
     "scalar_value()": "s.scalar_value()",
     "npvalue() of a vector": "t.npvalue()",
 }
-"""By name, the statement that is repeated."""
+"""The repeated statement, by name."""
 ROWS = [(name, (1,), {"statement": statement}) for name, statement in OPS.items()]
 BEGIN = """
 dy.renew_cg()
@@ -67,7 +67,7 @@ columns = dy.lookup_batch(E, indices)
 s.value(), t.value()
 state = lstm.initial_state().add_input(x)
 """
-"""A new graph: the operands, some of them computed. What a parameter records when it is first used is recorded."""
+"""Starts a new graph with the operands, some of them computed; also uses each parameter once, outside the timed loop."""
 
 
 def make(dy, minibatch, seed, statement):

@@ -12,7 +12,7 @@ ROWS = [
 EMBEDDING, CHAR_EMBEDDING, HIDDEN, MLP, TAGS = 128, 20, 50, 32, 9
 CHARACTERS = 60
 FREQUENT = 1_000
-"""Words below this rank, about three quarters of a text, have a vector of their own."""
+"""Words below this rank, about three quarters of all tokens, have their own vectors."""
 
 
 def examples(minibatch, seed, by_length=True):

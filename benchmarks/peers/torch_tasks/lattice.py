@@ -20,7 +20,7 @@ from tasks.lattice import CLASSES, SIZE, examples
 from .training import Lookup, training_steps, weight
 
 LAST = 1 << 30
-"""Stands for a level that takes nodes which nothing follows."""
+"""The `taken_by` of nodes without successors."""
 
 
 class Node:

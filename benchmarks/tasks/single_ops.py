@@ -67,7 +67,7 @@ columns = dy.lookup_batch(E, indices)
 s.value(), t.value()
 state = lstm.initial_state().add_input(x)
 """
-"""Starts a new graph with the operands, some of them computed; also uses each parameter once, outside the timed loop."""
+"""Starts a new graph with the operands, some of them computed; also uses each parameter once, outside the loop."""
 
 
 def make(dy, minibatch, seed, statement):

@@ -1,16 +1,16 @@
-"""Times one thread and more on a machine where other programs run, too, and prints one table.
+"""Times one thread against several while other programs run, and prints one table.
 
     python benchmarks/busy.py --rounds 5
 
-Each number of threads has a process of its own, and they take turns: in its turn, a process trains for a while, and the
-figure is its wall time for a step, recording included. The table has the medians over the turns. The situations:
+Each thread count has its own process, and the processes take turns. In its turn, a process trains for a while and
+reports its wall time per step, recording included. The table shows the medians over the turns. The situations:
 
     quiet             nothing else runs
     one busy core     a process that never waits is bound to the first core
     four spinners     four processes that never wait
-    one core          each process may use one core from its beginning
-    one core, later   the same, from a time when it has trained for a while
-    three programs    three processes train at once
+    one core          each process is bound to one core from the start
+    one core, later   each process is bound to one core after it has trained for a while
+    three programs    three processes train at the same time
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SPIN = "import os, sys\nif len(sys.argv) > 1: os.sched_setaffinity(0, {int(sys.a
 
 
 def train(units: int, sentences: int) -> None:
-    """Train whenever a line on stdin says for how many seconds; print the milliseconds that a step took."""
+    """For each number of seconds read from stdin, train that long and print the milliseconds per step."""
     from threads import tagger
 
     step = tagger(sentences, units=units)
@@ -50,11 +50,11 @@ def train(units: int, sentences: int) -> None:
 
 
 class Program:
-    """A process that trains with some threads."""
+    """A process that trains with one or several threads."""
 
     def __init__(self, python: str, model: str, threads: int):
         command = [python, __file__, "--train", *map(str, MODELS[model])]
-        # The number is one that the process may lower by itself: as many threads as there are cores.
+        # Otherwise the default, one thread per core, which the process may lower while it runs.
         environment = os.environ | ({"DYNET_NUM_THREADS": "1"} if threads == 1 else {})
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
@@ -72,7 +72,7 @@ class Program:
 
 @contextmanager
 def spinners(count: int, core: str | None = None) -> Iterator[None]:
-    """Processes that never wait."""
+    """Run processes that never wait."""
     started = [subprocess.Popen([sys.executable, "-c", SPIN, *([core] if core else [])]) for _ in range(count)]
     try:
         yield

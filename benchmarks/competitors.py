@@ -1,4 +1,4 @@
-"""The competitors, the rows they run, and the processes that run them, by turns on one core."""
+"""The competitors, the rows they run, and the processes that run them alternately on one core."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TASKS = (
     "transformer",
 )
 READS = ("parser, scores read", "beam_search")
-"""Rows that read values while they build a graph, so building cannot be timed by itself."""
+"""Rows that read values while they build a graph, so building cannot be timed separately."""
 SEED = 1
 SAME_LOSS = 1e-4
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -52,7 +52,7 @@ PYTHONS = {
     "jax": "JAX_PYTHON",
     "mlx": "MLX_PYTHON",
 }
-"""The variables that name the interpreters of peers."""
+"""The environment variables that name the interpreters of peers."""
 
 
 @dataclass
@@ -68,9 +68,9 @@ OURS = Competitor("this project", [sys.executable])
 
 @dataclass
 class Row:
-    """One line of the table: a task's variant at a number of sentences a graph.
+    """One line of the table: a variant of a task at a number of sentences per graph.
 
-    A turn at it takes so many `steps`; with 0 of them, so much time.
+    A turn takes this many `steps`, or lasts for a given time if `steps` is 0.
     """
 
     task: str
@@ -93,14 +93,14 @@ def rows_of(tasks: Iterable[str]) -> list[Row]:
 
 
 def find_competitors(kinds: Iterable[str] = tuple(PYTHONS)) -> list[Competitor]:
-    """The peers of some kinds whose interpreters are named, and this project as the last."""
+    """Return the peers of the given kinds whose interpreters are set, then this project as the last."""
     found = []
     for kind in kinds:
         python = os.environ.get(PYTHONS[kind])
         if not python:
             print(f"{PYTHONS[kind]} is not set: no comparison with {kind}", file=sys.stderr)
             continue
-        command = [python, "-E"]  # lest PYTHONPATH lead it to our `dynet`
+        command = [python, "-E"]  # ignore PYTHONPATH, which may point to our `dynet`
         if kind == "dynet":
             memory = ["--dynet-mem", REFERENCE_MEMORY]
             found.append(Competitor("DyNet", command, kind, memory))
@@ -111,10 +111,10 @@ def find_competitors(kinds: Iterable[str] = tuple(PYTHONS)) -> list[Competitor]:
 
 
 def with_little_memory(competitors: Iterable[Competitor]) -> list[Competitor]:
-    """The competitors, where real DyNet takes memory as it needs it, so that it can be seen how much that is.
+    """Return the competitors, with real DyNet set to allocate memory as it needs it, so that its use can be measured.
 
-    DyNet takes what it is told to when it is imported. Told to take little it grows, 16 MiB at a time for each of its
-    pools; but not while it batches, so automatic batching is left out.
+    DyNet allocates a fixed amount at import. If told to allocate little, it grows by 16 MiB at a time in each of its
+    pools. It cannot grow while it batches, so automatic batching is left out.
     """
     return [
         replace(one, flags=[LITTLE_MEMORY if flag == REFERENCE_MEMORY else flag for flag in one.flags])
@@ -124,10 +124,10 @@ def with_little_memory(competitors: Iterable[Competitor]) -> list[Competitor]:
 
 
 class Worker:
-    """A competitor at work on a row: `worker.py` in a process that waits for its turns.
+    """A process that runs one competitor on a row (`worker.py`) and waits for its turns.
 
-    What goes wrong there ends up in `failure`, and the worker takes no further turns. One whose task has no file for
-    its kind takes none at all.
+    An error there is stored in `failure`, and the worker takes no further turns. A worker whose task has no file for
+    its kind takes no turns.
     """
 
     def __init__(self, competitor: Competitor, row: Row, core: int, **more):
@@ -156,10 +156,10 @@ class Worker:
             self.present = not answer.get("absent")
 
     def turn(self, **request) -> dict | None:
-        """The answer to a request for a number of `seconds` or `steps`."""
+        """Return the answer to a request for a number of `seconds` or `steps`."""
         if self.failure or not self.present:
             return None
-        with contextlib.suppress(BrokenPipeError):  # the answer will say so
+        with contextlib.suppress(BrokenPipeError):  # `answer` reports this
             self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()
         return self.answer() or None
@@ -171,7 +171,7 @@ class Worker:
         code = self.process.wait()
         self.errors.seek(0)
         last = self.errors.read().strip().splitlines()[-1:]
-        self.failure = ", ".join([*last, f"exit code {code}"])  # a killed process has said nothing of it
+        self.failure = ", ".join([*last, f"exit code {code}"])  # a killed process prints no error
         return {}
 
     def end(self) -> None:
@@ -180,20 +180,20 @@ class Worker:
             self.errors.close()
 
     def speed(self) -> float | None:
-        """Sentences a second: the median of all turns."""
+        """Return sentences per second, the median of all turns."""
         return statistics.median(turn["sentences"] / turn["seconds"] for turn in self.turns) if self.turns else None
 
 
 WARM_UP = 6
-"""How many times as long as a turn each competitor works before the first turn. This is not counted: caches warm up,
-memory grows to the size that large minibatches need, and what is done once for each shape is done for most of them."""
+"""How long each competitor runs before its first turn, in turns. This time is not counted: caches warm up, memory grows
+to the size that large minibatches need, and work that is done once per shape is done for most shapes."""
 
 
 def measure(
     row: Row, competitors: list[Competitor], rounds: int, seconds: float, works: Iterable[str] = ("train",)
 ) -> list[Worker]:
-    """Workers, for each kind of work and competitor, after their turns, taken one after another, round by round."""
-    steps = 0 if "build" in works else row.steps  # to build takes little time, whatever is built
+    """Return a worker for each kind of work and competitor, after interleaved rounds of turns."""
+    steps = 0 if "build" in works else row.steps  # building is fast for any graph, so turns are timed
     with at_work(row, competitors, works) as workers:
         for worker in workers:
             worker.turn(seconds=WARM_UP * seconds)
@@ -204,7 +204,7 @@ def measure(
 
 @contextlib.contextmanager
 def at_work(row: Row, competitors: list[Competitor], works: Iterable[str]) -> Iterator[list[Worker]]:
-    """Workers that have taken their first step, for each kind of work and competitor. They end with the block."""
+    """Yield a worker for each kind of work and competitor, after its first step; the workers end with the block."""
     workers = [Worker(competitor, row, core(), work=work) for work in works for competitor in competitors]
     try:
         for worker in workers:
@@ -216,7 +216,7 @@ def at_work(row: Row, competitors: list[Competitor], works: Iterable[str]) -> It
 
 
 def take_turns(workers: Iterable[Worker], **request) -> None:
-    """A turn of each, one after another."""
+    """Let each worker take a turn, one after another."""
     for worker in workers:
         turn = worker.turn(**request)
         if turn is not None:
@@ -225,14 +225,14 @@ def take_turns(workers: Iterable[Worker], **request) -> None:
 
 @dataclass
 class Result:
-    """What a row's measurement gave: speeds by competitor, None where there is none."""
+    """The result of measuring a row: the speed of each competitor, or None if it has none."""
 
     row: Row
     speeds: dict[str, float | None]
-    losses: list[float]  # of the competitors that draw the same initial values
+    losses: list[float]  # from competitors that draw the same initial values
 
     def ratio(self, theirs: str = "") -> float | None:
-        """This project's speed, the last, against the best of the others, or of those whose name begins so."""
+        """Return this project's speed over the best speed of the others whose names start with `theirs`."""
         *others, ours = self.speeds.items()
         best = max((speed for name, speed in others if speed and name.startswith(theirs)), default=None)
         return ours[1] / best if ours[1] and best else None
@@ -249,14 +249,14 @@ def report_failures(row: Row, competitors: list[Competitor], workers: list[Worke
 
 
 def core() -> int:
-    """The core on which all compete."""
+    """Return the core on which all competitors run."""
     return max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
 
 
 def cpu_model() -> str:
-    """What this CPU calls itself, with its family and model, where it says them.
+    """Return the CPU's name, with its family and model if known.
 
-    A virtual machine's name often tells no more. A family alone is several kinds: AMD's 25 is Zen 3 and Zen 4.
+    The name in a virtual machine is often generic. A family alone is ambiguous: AMD's 25 is both Zen 3 and Zen 4.
     """
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -266,7 +266,7 @@ def cpu_model() -> str:
 
 
 def cpu_named(lines: Iterable[str]) -> str:
-    """What `cpu_model` returns for the lines of /proc/cpuinfo."""
+    """Return the result of `cpu_model` for the lines of /proc/cpuinfo."""
     facts = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in reversed([*lines]))}
     name = facts.get("model name") or platform.processor() or platform.machine()
     numbers = [f"{word} {facts[key]}" for key, word in (("cpu family", "family"), ("model", "model")) if key in facts]

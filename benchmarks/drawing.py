@@ -14,13 +14,14 @@ BAR = "#d9d2e9"
 
 
 def draw(results: Sequence[Result], path: Path, title: str) -> None:
-    """Write an SVG: a bar for this project and a mark for each peer in every row, where the best peer is at 1."""
+    """Write an SVG with a bar for this project and a mark for each peer in every row, scaled so that the best peer is
+    at 1."""
     try:
         import matplotlib
     except ImportError:
         sys.exit("--draw needs matplotlib: pip install matplotlib")
     matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "benchmarks"  # the same figures give the same file
+    matplotlib.rcParams["svg.hashsalt"] = "benchmarks"  # equal results give an identical file
     from matplotlib import pyplot
 
     rows = [result for result in results if result.ratio()]
@@ -50,6 +51,6 @@ def draw(results: Sequence[Result], path: Path, title: str) -> None:
 
 
 def best_of(result: Result) -> float:
-    """The best peer's speed."""
+    """Return the best peer's speed."""
     *others, _ = result.speeds.values()
     return max(speed for speed in others if speed)

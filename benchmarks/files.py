@@ -2,7 +2,7 @@
 
     DYNET_REFERENCE_PYTHON=/path/to/python-with-dyNET38 python benchmarks/files.py --rounds 5
 
-Turns are interleaved; a figure is the median of the CPU time, in seconds, with the wall-clock time behind it.
+Turns are interleaved. Each figure is the median CPU time in seconds, followed by the wall-clock time.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ SHAPES = [(1000, 1000)] * 4 + [(500, 2000)]
 
 
 def work(core: str, path: str) -> None:
-    """One competitor: saves and loads once for each line read; answers with CPU and wall-clock seconds of both."""
+    """Run one competitor: save and load once for each line read, and answer with CPU and wall-clock seconds of both."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what a library prints must not mix with the answers
+    os.dup2(2, 1)  # keep a library's output out of the answers
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {int(core)})
     import dynet as dy

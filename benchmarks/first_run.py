@@ -1,12 +1,12 @@
-"""What the first run on a machine costs: programs that find no compiled kernels, in CPU time, children included.
+"""Measures the first run on a machine: programs that find no compiled kernels, in CPU time, children included.
 
     python benchmarks/first_run.py
     python benchmarks/first_run.py /path/to/old/tree --rounds 3
 
-A run is a process of its own with an empty cache directory; a second one finds what it has left. "own op" is a
-program with an op that the user has defined; the same program without this op has run before. With another source tree
-the two take turns; both run this tree's programs. A figure is the median over the rounds: CPU seconds of the first run,
-its wall time, CPU seconds of the second, and how many files the cache then has.
+Each run is a separate process with an empty cache directory; a second run uses the cache that the first one filled.
+"own op" is a program with a user-defined op, after the same program without this op has run. If another source tree is
+given, the two trees take turns, and both run this tree's programs. Each figure is the median over the rounds: CPU
+seconds and wall time of the first run, CPU seconds of the second, and the number of files in the cache afterwards.
 """
 
 from __future__ import annotations
@@ -44,21 +44,21 @@ dy.squared_norm(act(dy.logistic(W * x))).backward()
 dy.SimpleSGDTrainer(m).update()
 """
 BEFORE = {"own op": ["-c", WITHOUT_OP + TRAINED]}
-"""Programs that run before the first run of others, in the same cache, and are not measured."""
+"""Unmeasured programs that run in the same cache before another program's first run."""
 TAGGER = [str(NEW / "examples" / "tagger" / "train.py"), "--epochs", "1", "--limit", "50"]
 
 
 def programs() -> dict[str, list[str]]:
-    """The arguments to Python, by name."""
+    """Return the arguments to Python for each program, by name."""
     (readme,) = re.findall(r"```python\n(.*?)```", (NEW / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     found = {"tanh": ["-c", TANH], "README": ["-c", readme], "own op": ["-c", WITHOUT_OP + OWN_OP + TRAINED]}
-    if importlib.util.find_spec("tqdm") and importlib.util.find_spec("conllu"):  # the group `examples` is installed
+    if importlib.util.find_spec("tqdm") and importlib.util.find_spec("conllu"):  # the dependency group `examples`
         found["tagger"] = TAGGER
     return found
 
 
 def seconds_of(tree: Path, program: list[str], cache: Path, folder: Path) -> tuple[float, float]:
-    """CPU and wall seconds of a program with kernels in `cache`, run in `folder`."""
+    """Return the CPU and wall seconds of a program that runs in `folder` with kernels in `cache`."""
     sources = os.pathsep.join(str(source) for source in sorted(tree.glob("packages/*/src")))
     environment = {**os.environ, "PYTHONPATH": sources, "DYNET_CACHE_DIR": str(cache)}
     began = time.perf_counter()

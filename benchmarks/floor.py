@@ -2,20 +2,22 @@
 
     python benchmarks/floor.py --tasks tagger rnnlm
 
-The floor of a step is the time that nothing of ours can save:
+The floor of a step is the time that no optimization of this library can save: `program` plus the larger of `products`
+and `memory`.
 
-- `products`: the operations of all matrix products of a step, forwards and backwards, at the rate that numpy's BLAS
-  reaches on large matrices;
-- or `memory`, if that takes longer: weights, their gradients and Adam's averages are read and written, at the rate at
-  which numpy adds arrays of that size;
-- and `program`: the task's own Python, which is its program under `nothing.py`.
+- `products`: the operations of all matrix products of a step, forward and backward, at the rate that numpy's BLAS
+  reaches on large matrices.
+- `memory`: reading and writing weights, their gradients and Adam's averages, at the rate at which numpy adds arrays of
+  that size.
+- `program`: the task's own Python code, timed by running it under `nothing.py`.
 
-`BLAS` is what numpy's BLAS takes for the products themselves: each one that this project computes, with its sizes, from
-contiguous arrays that have just been used. With it in place of `products`, `times BLAS` takes the place of `times`.
+`BLAS` is the time that numpy's BLAS takes for the products themselves: each product that this project computes, at its
+sizes, from contiguous arrays that have just been used. `times BLAS` is like `times`, with `BLAS` in place of
+`products`.
 
-The rest of a step is planning, everything elementwise, reading and writing of values, and products at less than the
-peak. Rows of lookup tables are not counted. Rows that read values while they build are left out. Figures are
-microseconds a sentence, medians over the rounds; `times` is this project's time over the floor's.
+The rest of a step is planning, elementwise work, reading and writing of values, and products below the peak rate. Rows
+of lookup tables are not counted. Rows that read values while they build are left out. Figures are microseconds per
+sentence, medians over the rounds; `times` is this project's time divided by the floor.
 """
 
 from __future__ import annotations
@@ -32,12 +34,12 @@ from dataclasses import dataclass, replace
 from competitors import ONE_THREAD, OURS, READS, SEED, TASKS, Row, core, cpu_model, measure, report_failures, rows_of
 
 READS_AND_WRITES = 11
-"""A weight is read in both passes, its gradient is written; Adam reads and writes it, two averages and the gradient."""
+"""Both passes read a weight, one writes its gradient. Adam reads and writes the weight, gradient and two averages."""
 STEPS = 16
-"""Minibatches over which the operations of products are averaged."""
+"""The number of minibatches over which the operations of products are averaged."""
 LARGE = 768
-LEAST = 0.05  # seconds for which a rate is measured
-TRIES = 5  # how often BLAS computes each product; the least time counts
+LEAST = 0.05  # seconds over which a rate is measured
+TRIES = 5  # how often BLAS computes each product; the least time is used
 
 
 Sizes = tuple[str, int, int, int]
@@ -46,7 +48,7 @@ Sizes = tuple[str, int, int, int]
 
 @dataclass
 class Work:
-    """What a sentence needs: how many matrix products of each size, and bytes of weights that are read and written."""
+    """The work per sentence: how many matrix products of each size, and bytes of weights that are read and written."""
 
     products: dict[Sizes, float]
     bytes: float
@@ -54,12 +56,12 @@ class Work:
 
     @property
     def operations(self) -> float:
-        """Multiplications and additions in all products."""
+        """Return the number of multiplications and additions in all products."""
         return sum(2.0 * rows * inner * columns * many for (_, rows, inner, columns), many in self.products.items())
 
 
 def work_of(row: Row) -> Work:
-    """Plan some minibatches of a row, and count."""
+    """Plan some minibatches of a row, and count their work."""
     import dynet as dy
 
     module = importlib.import_module(f"tasks.{row.task}")
@@ -75,7 +77,7 @@ def work_of(row: Row) -> Work:
 
 
 def products_of(loss) -> Counter[Sizes]:
-    """Count the matrix products of a graph by their sizes, forwards and backwards."""
+    """Count the matrix products of a graph by size, forward and backward."""
     from dynet_core.graph import current
     from dynet_core.pictures import Planned
     from dynet_kernels import layout as at
@@ -98,11 +100,11 @@ def products_of(loss) -> Counter[Sizes]:
 
 
 def blas_seconds(products: dict[Sizes, float]) -> float:
-    """Return what numpy's BLAS takes for these products, the time of a call by numpy included."""
+    """Return the time that numpy's BLAS takes for these products, including numpy's call overhead."""
     import numpy as np
 
     def seconds(kind: str, rows: int, inner: int, columns: int) -> float:
-        # Arrays in C's order are the transposes of the ones that are meant, which are stored column by column.
+        # Matrices here are stored column by column, so these C-order arrays are their transposes.
         W, x, y = (np.ones(shape, np.float32) for shape in ((inner, rows), (columns, inner), (columns, rows)))
         pairs = {"y": (x, W, y), "dx": (y, W.T, x), "dW": (x.T, y, W)}
         first, second, out = pairs[kind]
@@ -118,7 +120,7 @@ def blas_seconds(products: dict[Sizes, float]) -> float:
 
 
 def operations_a_second() -> float:
-    """The rate of numpy's BLAS on large matrices."""
+    """Return the rate of numpy's BLAS on large matrices."""
     import numpy as np
 
     a = np.ones((LARGE, LARGE), np.float32)
@@ -127,7 +129,7 @@ def operations_a_second() -> float:
 
 
 def bytes_a_second(weights: int) -> float:
-    """The rate at which numpy adds arrays of that many floats. There are four: weights, gradients and two averages."""
+    """Return the rate at which numpy adds four arrays of this many floats: weights, gradients and two averages."""
     import numpy as np
 
     arrays = [np.ones(max(weights, 1), np.float32) for _ in range(4)]
@@ -140,7 +142,7 @@ def bytes_a_second(weights: int) -> float:
 
 
 def seconds_of(call: Callable[[], object]) -> float:
-    """The least time of a call."""
+    """Return the least time of a call."""
     call()
     least, spent = float("inf"), 0.0
     while spent < LEAST:
@@ -177,9 +179,9 @@ def main() -> None:
 
 
 def floor_of(row: Row, rounds: int, seconds: float) -> tuple[float, ...] | None:
-    """Seconds a sentence: products, the same by BLAS, memory, the program, and the step.
+    """Return seconds per sentence: products, products by BLAS, memory, the program, and the step.
 
-    None if the row cannot be measured.
+    Return None if the row cannot be measured.
     """
     work = work_of(row)
     rates = [

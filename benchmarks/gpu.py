@@ -1,12 +1,12 @@
-"""Everything that needs a GPU, in one run: checks against the CPU, kernels against their floor, training on both.
+"""Runs everything that needs a GPU: compares it with the CPU, times kernels against their floor, and trains on both.
 
     python benchmarks/gpu.py                 # all of it, on GPU 0
     python benchmarks/gpu.py --only checks
     python tests/cuda/emulation benchmarks/gpu.py --only checks    # without a GPU, by emulation
 
-Prints tables with the card's name and the date, and fails where the GPU computes something else than the CPU. A
-kernel's floor is the time that its bytes take at the measured bandwidth or its operations at the measured rate of
-fused multiply-adds, whichever is longer. Where torch is installed, the same work is timed with it on the same card.
+Prints tables with the card's name and the date, and fails if GPU results differ from the CPU's. A kernel's floor is the
+time to move its bytes at the measured bandwidth, or to do its operations at the measured rate of fused multiply-adds,
+whichever is longer. If torch is installed, the same work is timed with torch on the same card.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from dynet_core.compute import device
 from dynet_kernels.cuda import compiler, driver
 
 SECONDS = 0.2  # how long one timing repeats its work
-CHAINS, ROUNDS = 8, 4096  # of multiply-adds in each thread that measures their rate
+CHAINS, ROUNDS = 8, 4096  # multiply-adds in each thread that measures their rate
 PEAK = """
 extern "C" __global__ void __launch_bounds__(256) peak(float* memory, float factor) {
   float x[%d];
@@ -44,7 +44,7 @@ extern "C" __global__ void __launch_bounds__(256) peak(float* memory, float fact
 
 
 def seconds_of(gpu: driver.Gpu, work: Callable[[], None]) -> float:
-    """How long some work takes on the GPU: the mean of many repetitions, after a first that is not counted."""
+    """Return how long some work takes on the GPU: the mean of many repetitions after an uncounted first one."""
     watch = driver.Stopwatch(gpu)
     work()
     gpu.synchronize()
@@ -61,7 +61,7 @@ def seconds_of(gpu: driver.Gpu, work: Callable[[], None]) -> float:
 
 
 def bandwidth(gpu: driver.Gpu, size: int) -> float:
-    """Bytes a second, read and written together, of a copy within the GPU."""
+    """Return the bytes per second, read and written together, of a copy within the GPU."""
     source, target = gpu.allocate(size), gpu.allocate(size)
     seconds = seconds_of(gpu, lambda: driver.call("cuMemcpyDtoD_v2", target, source, size))
     gpu.free(source)
@@ -70,7 +70,7 @@ def bandwidth(gpu: driver.Gpu, size: int) -> float:
 
 
 def flops(gpu: driver.Gpu, blocks: int) -> float:
-    """Float32 operations a second, of multiply-adds in registers."""
+    """Return the rate of float32 multiply-adds in registers, in operations per second."""
     function = gpu.load(compiler.compile(PEAK % (CHAINS, CHAINS, ROUNDS, CHAINS, CHAINS), gpu.arch)).function("peak")
     memory = ctypes.c_uint64(gpu.allocate(4 * 256 * blocks))
     factor = ctypes.c_float(0.5)
@@ -89,17 +89,17 @@ def flops(gpu: driver.Gpu, blocks: int) -> float:
 
 @dataclass
 class Case:
-    """A graph to time: what it is called, its recording, and the floats and operations of its forward pass."""
+    """A graph to time: its name, a function that records it, and the floats and operations of its forward pass."""
 
     name: str
     record: Callable[[], dy.Expression]
     floats: int
     operations: int
-    torch: Callable | None = None  # the same, from the module torch: returns a function to be timed
+    torch: Callable | None = None  # given the module torch, returns the same work as a function
 
 
 def cases(n: int) -> Iterator[Case]:
-    """Kernels of each family, on matrices of n x n."""
+    """Yield kernels of each family, on n x n matrices."""
     model = dy.ParameterCollection()
     a, b = (model.add_parameters((n, n)) for _ in range(2))
     table = model.add_lookup_parameters((n, n))
@@ -127,7 +127,7 @@ def cases(n: int) -> Iterator[Case]:
 
 
 def time_kernels(number: int, n: int, tf32: bool) -> None:
-    """Print how near kernels come to their floor."""
+    """Print how close kernels come to their floor."""
     with device.use(number, tf32):
         gpu = device.gpu()
         assert gpu is not None
@@ -152,7 +152,7 @@ def time_kernels(number: int, n: int, tf32: bool) -> None:
 
 
 def torch_time(case: Case, gpu: driver.Gpu, tf32: bool) -> str:
-    """What torch takes on the same card, in microseconds; empty without torch."""
+    """Return torch's time on the same card, in microseconds; empty without torch."""
     try:
         import torch
     except ImportError:
@@ -164,7 +164,7 @@ def torch_time(case: Case, gpu: driver.Gpu, tf32: bool) -> str:
 
 
 def torch_speed(name: str, minibatch: int, steps: int, number: int) -> str:
-    """How many steps a second torch makes of a task on the same card; empty without torch or where it has none."""
+    """Return torch's training steps per second on the same card; empty without torch or its version of the task."""
     try:
         import torch
     except ImportError:
@@ -180,7 +180,7 @@ def torch_speed(name: str, minibatch: int, steps: int, number: int) -> str:
 
 
 def time_training(number: int, steps: int) -> None:
-    """Print the losses and speed of the tasks on both devices; fails where the losses differ."""
+    """Print the losses and speed of the tasks on both devices; fail if the losses differ."""
     print("\n| task | loss on the CPU | on the GPU | steps a second, CPU | GPU | torch |\n|---|---|---|---|---|---|")
     wrong = []
     for name in gpu_checks.TASKS:
@@ -207,7 +207,7 @@ def time_training(number: int, steps: int) -> None:
 
 
 def check_everything(number: int) -> None:
-    """Compare every sample, builder, trainer and example with the CPU, and say what differs."""
+    """Compare every sample, builder, trainer and example with the CPU, and report differences."""
     checks: dict[str, list[tuple[str, Callable[[], None]]]] = {
         "samples": [
             (f"{name} {place}", lambda name=name, place=place: gpu_checks.check_op(name, place, number))

@@ -1,6 +1,6 @@
-"""Runs the same work on the CPU and on a GPU, and compares. Each check raises AssertionError.
+"""Runs the same work on the CPU and on a GPU, and compares the results. Each check raises AssertionError.
 
-The table of ops, the builders, the trainers and the benchmark's tasks say what the work is.
+The work comes from the table of ops, the builders, the trainers and the benchmark's tasks.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from dynet_ops import testing
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(Path(__file__).parent))
 
-LOSS_TOLERANCE = 1e-4  # relative, of a loss in training
+LOSS_TOLERANCE = 1e-4  # relative error of a training loss
 STEPS = 3
 
 
 def samples() -> list[tuple[str, int]]:
-    """Every sample of the table: the op's name and the sample's number."""
+    """Return the op's name and the sample's number for every sample in the table."""
     return [(name, number) for name, op in OPS.items() for number in range(len(op.samples))]
 
 
 def on(number: int | None, work: Callable):
-    """The result of some work on the CPU (None) or a GPU."""
+    """Return the result of some work on the CPU (None) or a GPU."""
     with device.use(number):
         dy.reset_random_seed(11)
         return work()
 
 
 def value_and_gradients(op: Op, sample: Sample, leaf) -> list[np.ndarray]:
-    """The values of two nodes, and the gradients of their operands, which are inputs or parameters.
+    """Return the values of two nodes and the gradients of their operands, which are inputs or parameters.
 
-    Both nodes have the same operands, so that threads of a GPU add to one gradient at the same time.
+    Both nodes have the same operands, so GPU threads add to one gradient at the same time.
     """
     dy.renew_cg()
     leaves = [leaf(array) for array in testing.draw(op, sample)]
@@ -54,7 +54,7 @@ def value_and_gradients(op: Op, sample: Sample, leaf) -> list[np.ndarray]:
 
 
 def assert_near(what: str, actual: np.ndarray, expected: np.ndarray, allowed: float) -> None:
-    """Equal shapes, infinities and NaN, and no difference beyond what is allowed."""
+    """Check for equal shapes, infinities and NaN, and differences within what is allowed."""
     assert actual.shape == expected.shape, f"{what} is {actual.shape} on the GPU, {expected.shape} on the CPU"
     finite = np.isfinite(expected)
     np.testing.assert_array_equal(actual[~finite], expected[~finite], err_msg=what)
@@ -63,7 +63,7 @@ def assert_near(what: str, actual: np.ndarray, expected: np.ndarray, allowed: fl
 
 
 def check_op(name: str, number: int, gpu: int = 0) -> None:
-    """One sample of one op: the value, and the gradients of inputs and of parameters, are those of the CPU."""
+    """Check one sample of an op: its value and the gradients of inputs and parameters equal the CPU's."""
     op = OPS[name]
     sample = op.samples[number]
     for leaf in (testing.Input, testing.Parameter):
@@ -78,11 +78,11 @@ def check_op(name: str, number: int, gpu: int = 0) -> None:
 
 
 INPUT, HIDDEN, CLASSES = 5, 6, 3
-HEADS = [1, 4, 1, 4, -1]  # of the words, where they are a tree
+HEADS = [1, 4, 1, 4, -1]  # of the words in a tree
 
 
 def outputs(builder, words: list[dy.Expression]) -> list[dy.Expression]:
-    """The outputs of a network for some words."""
+    """Return a network's outputs for some words."""
     if isinstance(builder, dy.BiRNNBuilder):
         return builder.transduce(words)
     if isinstance(builder, dy._RNNBuilder):
@@ -101,7 +101,7 @@ LAYERS = {
     "StandardSoftmaxBuilder": lambda model: dy.StandardSoftmaxBuilder(HIDDEN, CLASSES, model),
     "ClassFactoredSoftmaxBuilder": _classes_of_words,
 }
-OTHERS = (*LAYERS, "_RNNBuilder", "BiRNNBuilder", "LSTMBuilder", "SoftmaxBuilder")  # bases, and another's name
+OTHERS = (*LAYERS, "_RNNBuilder", "BiRNNBuilder", "LSTMBuilder", "SoftmaxBuilder")  # base classes, and an alias
 NETWORKS = {
     name: functools.partial(getattr(dy, name), 2, INPUT, HIDDEN)
     for name in dy.__all__
@@ -113,7 +113,7 @@ BUILDERS = [*NETWORKS, *LAYERS]
 
 
 def train_builder(name: str) -> list[float]:
-    """The losses of a few steps of training a network and a softmax, with dropout and a lookup table."""
+    """Return the losses of a few training steps of a network and a softmax, with dropout and a lookup table."""
     model = dy.ParameterCollection()
     table = model.add_lookup_parameters((7, INPUT))
     network = NETWORKS[name if name in NETWORKS else "VanillaLSTMBuilder"](model)
@@ -134,7 +134,7 @@ TRAINERS = [name for name in dy.__all__ if name.endswith("Trainer") and name != 
 
 
 def train_with(name: str) -> list[np.ndarray]:
-    """Parameters, one of them a table, after a few updates that clip the gradient."""
+    """Return parameters, including a lookup table, after a few updates that clip the gradient."""
     draw = np.random.default_rng(5)
     model = dy.ParameterCollection()
     weight = model.parameters_from_numpy(draw.uniform(-1, 1, (4, 3)))
@@ -157,10 +157,10 @@ TASKS = {
 
 
 def train_task(name: str) -> list[float]:
-    """The loss of the first minibatch of a task of the benchmark, and how large its parameters are after an update.
+    """Return the loss of a task's first minibatch, and how large its parameters are after an update.
 
-    The update is plain SGD. Some gradients are only rounding errors. Adam scales each gradient by its size, so it would
-    make a full step of them.
+    The update is plain SGD. Some gradients are only rounding errors, and Adam, which scales each gradient by its size,
+    would turn them into full steps.
     """
     work = importlib.import_module(f"tasks.{name}").make(dy, 1, seed=1, **TASKS[name])
     model = work.parameters or dy.ParameterCollection()
@@ -177,12 +177,12 @@ def train_task(name: str) -> list[float]:
 TREES = [
     [("bir", "DET", 1, "det"), ("ev", "NOUN", -1, "root"), (".", "PUNCT", 1, "punct")],
     [("ev", "NOUN", 2, "nsubj"), ("bir", "NUM", 0, "nummod"), ("dir", "VERB", -1, "root")],
-]  # words of two sentences, their tags, heads and relations
+]  # two sentences: words, tags, heads and relations
 
 
 @functools.cache
 def _example(file: str):
-    """A module of the examples."""
+    """Import a module of the examples."""
     path = ROOT / "examples" / file
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))
@@ -216,7 +216,7 @@ EXAMPLES = {"tagger": _tagger, "language_model": _language_model, "tree_lstm": _
 
 
 def train_example(name: str) -> list[float]:
-    """The losses of the first steps of an example, on sentences of few words."""
+    """Return the losses of the first steps of an example, on short sentences."""
     parameters, loss_of = EXAMPLES[name]()
     trainer = dy.AdamTrainer(parameters)
     losses = []
@@ -229,12 +229,12 @@ def train_example(name: str) -> list[float]:
 
 
 def check_losses(train: Callable[[], list[float]], gpu: int = 0) -> None:
-    """Training has the losses that it has on the CPU."""
+    """Check that training gives the same losses as on the CPU."""
     np.testing.assert_allclose(on(gpu, train), on(None, train), rtol=LOSS_TOLERANCE)
 
 
 def check_trainer(name: str, gpu: int = 0) -> None:
-    """A trainer's updates are those of the CPU."""
+    """Check that a trainer's updates equal the CPU's."""
     expected, actual = (on(number, lambda: train_with(name)) for number in (None, gpu))
     for one, other in zip(actual, expected):
         assert_near(name, one, other, 1e-5 * testing.largest(other))

@@ -1,7 +1,7 @@
-"""The tasks for which torch has layers of its own, written as torch wants them: padded, whole minibatches at once.
+"""The tasks for which torch has built-in layers, written idiomatically: padded, one whole minibatch at a time.
 
-They have the layers, sizes and data of `tasks/`, but not its initial values: only their speed is to be compared.
-Trees and transitions have no such form.
+They have the layers, sizes and data of `tasks/`, but not its initial values: only speed is compared. Trees and
+transitions cannot be written this way.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def _padded(torch, rows: Iterable[list[int]], value: int, where: str):
 
 
 def _step(torch, modules: list, batches: Iterator, loss_of: Callable) -> Callable[[], float]:
-    """A training step: embeddings, the first of the modules, are updated sparsely."""
+    """Return a training step. Embeddings, which are the first module, are updated sparsely."""
     optimizers = [
         torch.optim.SparseAdam(modules[0].parameters()),
         torch.optim.Adam([parameter for module in modules[1:] for parameter in module.parameters()]),

@@ -1,12 +1,12 @@
-"""How the cost of a graph grows with its size, in time and memory, under real DyNet and this project.
+"""How the time and memory of a graph grow with its size, under real DyNet and this project.
 
     DYNET_REFERENCE_PYTHON=/path/to/python-with-dyNET38 python benchmarks/growth.py
 
-Two kinds of graphs of 1,000 to 100,000 nodes are built and run forwards and backwards: a chain, where every node waits
-for the one before, and a wide one, where all that is alike can be batched. Per node: microseconds of CPU time, the
-median of some graphs, and bytes, the peak of a process of its own above what the smallest graph leaves behind. Then
-what a graph costs before its first node, from chains of 1 to 33 nodes run forwards, and the process's memory while
-10,000 graphs of changing sizes come and go. (The smallest graphs fit into what a process has from the start.)
+Two kinds of graphs of 1,000 to 100,000 nodes are built and run forward and backward: a chain, where each node depends
+on the one before, and a wide graph, where all similar nodes can be batched. Reported per node: CPU microseconds, the
+median of several graphs, and bytes, the peak of a separate process above its memory after the smallest graph. Then the
+fixed cost of a graph, from forward passes of chains of 1 to 33 nodes, and the process's memory while 10,000 graphs of
+varying sizes are built and discarded. (The smallest graphs fit into the memory that a process has from the start.)
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from worker import Memory
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
 WIDTH = 16
 SMALL = (1, 33)
-LARGEST = 400  # of the graphs that come and go
-REPORTS = 10  # of memory
+LARGEST = 400  # largest of the graphs that are built and discarded
+REPORTS = 10  # how often memory is reported
 
 
 def graphs_of(dy, model) -> dict:
-    """Return, for each kind, a function that records a graph of about so many nodes and returns its loss."""
+    """Return, for each kind, a function that records a graph of about this many nodes and returns its loss."""
     W, b = model.add_parameters((WIDTH, WIDTH)), model.add_parameters(WIDTH)
     table = model.add_lookup_parameters((1000, WIDTH))
 
@@ -49,14 +49,14 @@ def graphs_of(dy, model) -> dict:
 
 
 def work(question: str, kind: str, number: str) -> None:
-    """One process's answer, as JSON on the stdout it was started with."""
+    """Print one process's answer as JSON on its original stdout."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what a library prints must not mix with the answers
+    os.dup2(2, 1)  # keep a library's output out of the answers
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core()})
     import dynet as dy
 
-    model = dy.ParameterCollection()  # to be held: DyNet 2.1's parameters do not keep it alive
+    model = dy.ParameterCollection()  # kept because DyNet 2.1's parameters do not keep it alive
     graph = graphs_of(dy, model)[kind]
 
     def run(nodes: int) -> None:
@@ -71,7 +71,7 @@ def work(question: str, kind: str, number: str) -> None:
 
 
 def grow(dy, run, graph, size: int) -> dict:
-    """Seconds and bytes a node."""
+    """Return the seconds and bytes per node."""
     memory = Memory()
     run(size)
     peak = memory.peak_above()
@@ -84,7 +84,7 @@ def grow(dy, run, graph, size: int) -> dict:
 
 
 def fixed(dy, run, graph, repeats: int) -> dict:
-    """Seconds that a graph takes in addition to its nodes: renewing, and reading a value."""
+    """Return the seconds of a graph beyond its nodes: renewing, and reading a value."""
 
     def seconds(nodes: int) -> float:
         start = time.process_time()
@@ -100,7 +100,7 @@ def fixed(dy, run, graph, repeats: int) -> dict:
 
 
 def stay(dy, run, graph, graphs: int) -> dict:
-    """The process's KiB while so many graphs come and go, the largest of them first."""
+    """Return the process's KiB while this many graphs are built and discarded, the largest first."""
     rng = random.Random(1)
     run(LARGEST)
     sizes = []

@@ -1,4 +1,4 @@
-"""Keeps this project's speed relative to DyNet's (`run.py --record`), and compares with it (`run.py --quick`)."""
+"""Stores this project's speed relative to DyNet's (`run.py --record`), and checks it later (`run.py --quick`)."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pathlib import Path
 
 RECORDED = Path(__file__).resolve().parent / "recorded.json"
 FALL = 0.15
-"""The part of a ratio that may be lost."""
+"""The fraction of a ratio that may be lost."""
 ATTEMPTS = 2
 
 
 def record(ratios: Mapping[str, float | None], path: Path, cpu: str) -> None:
-    """Write down ratios on a CPU; rows that were not measured keep theirs."""
+    """Write the ratios for a CPU to the file. Rows that were not measured keep theirs."""
     cpus = json.loads(path.read_text()) if path.exists() else {}
     cpus[cpu] = cpus.get(cpu, {}) | {name: round(ratio, 2) for name, ratio in ratios.items() if ratio}
     path.write_text(json.dumps(cpus, indent=2) + "\n")
 
 
 def load(path: Path, cpu: str) -> dict[str, float]:
-    """Return the ratios on a CPU by row. A row that was not recorded on it has the least ratio of the other CPUs."""
+    """Return the ratios for a CPU by row. A row not recorded on it has its lowest ratio on other CPUs."""
     if not path.exists():
         print(f"{path.name} does not exist, so no ratio can have fallen; --record writes it", file=sys.stderr)
         return {}
@@ -38,21 +38,21 @@ def load(path: Path, cpu: str) -> dict[str, float]:
 
 
 def unrecorded(ratios: Mapping[str, float | None], recorded: Mapping[str, float]) -> list[str]:
-    """Return the rows that nothing can be held against, because no ratio of them was ever recorded."""
+    """Return the rows that cannot be checked, because no ratio was ever recorded for them."""
     return [name for name in ratios if name not in recorded]
 
 
 def check(
     ratios: Mapping[str, float | None], recorded: Mapping[str, float], measure_again: Callable[[str], float | None]
 ) -> list[str]:
-    """A line for each row that lost more than it may.
+    """Return a line for each row that lost more than allowed.
 
-    A row that seems to have is measured again, longer, since a busy machine is the likelier reason. A row without a
-    ratio, as it failed, has lost it all.
+    A row that seems to have lost speed is measured again, for longer, because a busy machine is the likelier cause. A
+    row without a ratio has failed and counts as a complete loss.
     """
     fallen = []
     for name, ratio in ratios.items():
-        if name not in recorded:  # `unrecorded` names it
+        if name not in recorded:  # reported by `unrecorded`
             continue
         least = (1 - FALL) * recorded[name]
         attempts = 0

@@ -1,11 +1,11 @@
-"""The peak of each competitor's memory on each task, above what it took to import the library."""
+"""The peak memory of each competitor on each task, above its memory after importing the library."""
 
 from __future__ import annotations
 
 from competitors import Competitor, Row, Worker, core, cpu_model, report_failures, with_little_memory
 
 SENTENCES = 320
-"""How many are trained on, in five steps at least."""
+"""The number of training sentences, in at least five steps."""
 
 
 def print_table(rows: list[Row], competitors: list[Competitor]) -> None:

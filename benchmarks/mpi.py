@@ -1,9 +1,9 @@
-"""What data parallel training costs: seconds and bytes a step for 1, 2 and 4 ranks, and a forecast for clusters.
+"""The cost of data parallel training: seconds and bytes per step for 1, 2 and 4 ranks, and a forecast for clusters.
 
     python benchmarks/mpi.py
 
-Each rank has a minibatch of its own, so n ranks do n times the work in a step. With fewer cores than ranks, these take
-turns. The forecast is a model on paper, which is first held against what was measured here.
+Each rank has its own minibatch, so n ranks do n times the work in a step. If there are fewer cores than ranks, the
+ranks take turns on them. The forecast comes from a cost model, which is first compared with the measurements made here.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from typing import Any
 import numpy as np
 
 TASKS = {"tagger": ("tagger", 10), "parser": ("parser, blind", 10), "rnnlm": ("rnnlm", 16)}
-"""The row of each task, and sentences a rank."""
+"""The row of each task, and the sentences per rank."""
 NODES = (16, 32, 64, 128, 256)
 STREAM = 256
-"""So many minibatches are looked at for how many rows of lookup tables n ranks use together."""
+"""The number of minibatches from which to count the lookup rows that n ranks use together."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """What a message takes: `latency` seconds, and the bytes divided by `bandwidth`, in bytes a second."""
+    """The time of a message: `latency` seconds plus its bytes divided by `bandwidth`, in bytes per second."""
 
     name: str
     latency: float
@@ -47,9 +47,9 @@ NETWORKS = (Network("10 Gbit/s, TCP", 30e-6, 10e9 / 8), Network("100 Gbit/s, RDM
 
 
 def allreduce_seconds(network: Network, ranks: int, size: float) -> float:
-    """The time of an Allreduce of `size` bytes by the best of three known ways.
+    """Return the time of an Allreduce of `size` bytes by the fastest of three known algorithms.
 
-    A ring, recursive doubling, and Rabenseifner's (a reduce-scatter by halving, and an allgather by doubling).
+    These are a ring, recursive doubling, and Rabenseifner's (a reduce-scatter by halving and an allgather by doubling).
     """
     rounds = math.ceil(math.log2(ranks))
     sent = 2 * (ranks - 1) / ranks * size / network.bandwidth
@@ -61,17 +61,17 @@ def allreduce_seconds(network: Network, ranks: int, size: float) -> float:
 
 
 def allgather_seconds(network: Network, ranks: int, size: float) -> float:
-    """The time of an Allgather, by which each rank gets `size` bytes in all, by recursive doubling."""
+    """Return the time of an Allgather by recursive doubling, after which each rank has `size` bytes in all."""
     return math.ceil(math.log2(ranks)) * network.latency + (ranks - 1) / ranks * size / network.bandwidth
 
 
 def exchange_seconds(network: Network, ranks: int, dense: float, rows: float, indices: float, packing: float) -> float:
-    """The time of one exchange of gradients.
+    """Return the time of one exchange of gradients.
 
     Args:
-        dense, rows: bytes of the dense gradients, and of the rows that all ranks use together.
+        dense, rows: bytes of the dense gradients, and of the lookup rows that all ranks use together.
         indices: bytes of the indices of all ranks.
-        packing: seconds a byte that packing and unpacking take, on each rank.
+        packing: seconds per byte to pack and unpack, on each rank.
     """
     if ranks == 1:
         return 0.0
@@ -80,11 +80,11 @@ def exchange_seconds(network: Network, ranks: int, dense: float, rows: float, in
     return header + gathered + allreduce_seconds(network, ranks, dense + rows) + packing * (dense + rows)
 
 
-# What a rank does, started by mpiexec.
+# The code of a rank, which mpiexec starts.
 
 
 def work(task: str, steps: int) -> None:
-    """Train, and print as JSON what the steps took, from rank 0."""
+    """Train, and print the times of the steps as JSON from rank 0."""
     import dynet as dy
     from dynet_optim.parallel import DataParallel, Gradients
 
@@ -127,7 +127,7 @@ def work(task: str, steps: int) -> None:
 
 
 class NoMessages:
-    """Stands for a communicator, so that what packing takes can be measured alone."""
+    """A stand-in for a communicator, which allows packing to be measured alone."""
 
     def Allreduce(self, own, everyone):
         pass
@@ -137,9 +137,9 @@ class NoMessages:
 
 
 def touch(task: str) -> dict[str, Any]:
-    """Return the bytes of the dense gradients, which rows each of many minibatches uses, and what packing takes.
+    """Return the bytes of the dense gradients, the rows that each of many minibatches uses, and the time of packing.
 
-    It runs alone. Packing is CPU time for each byte, so that other programs do not count.
+    It runs alone. Packing is measured as CPU time per byte, so other programs do not affect it.
     """
     import dynet as dy
     from dynet_optim import parallel
@@ -150,7 +150,7 @@ def touch(task: str) -> dict[str, Any]:
     parallel.mpi = lambda: types.SimpleNamespace(IN_PLACE=None)
 
     class Looking:
-        """A trainer that only looks at the gradients."""
+        """A trainer that only reads the gradients."""
 
         def __init__(self, parameters):
             self.trainer, self.looked = dy.SimpleSGDTrainer(parameters, 0), None
@@ -184,7 +184,7 @@ def touch(task: str) -> dict[str, Any]:
 
 
 def latency_and_bandwidth() -> None:
-    """Print, as JSON, the latency and bandwidth that Allreduces of two sizes show."""
+    """Print, as JSON, the latency and bandwidth derived from Allreduces of two sizes."""
     from mpi4py import MPI
 
     comm = MPI.COMM_WORLD
@@ -205,11 +205,11 @@ def latency_and_bandwidth() -> None:
         print(json.dumps({"latency": small / rounds, "bandwidth": bandwidth}))
 
 
-# What is printed.
+# The tables.
 
 
 def started(ranks: int, *arguments: object) -> dict[str, Any]:
-    """What this file prints when it is started in so many ranks."""
+    """Start this file on the given number of ranks, and return what it prints."""
     mpiexec = shutil.which("mpiexec", path=str(Path(sys.executable).parent)) or shutil.which("mpiexec")
     if mpiexec is None and ranks > 1:
         sys.exit("there is no mpiexec: pip install mpi4py mpich")
@@ -222,7 +222,8 @@ def started(ranks: int, *arguments: object) -> dict[str, Any]:
 
 
 def together(rows: Sequence[Iterable[int]], ranks: int) -> tuple[float, float]:
-    """The mean number of different rows that so many minibatches use, and the sum of the numbers of each."""
+    """Return the mean number of distinct rows that the minibatches of all ranks use, and the mean sum of their row
+    counts."""
     groups = [rows[first : first + ranks] for first in range(0, len(rows) - ranks + 1, ranks)]
     return (
         statistics.mean(len(set(itertools.chain(*group))) for group in groups),
@@ -296,7 +297,7 @@ def report(tasks: Sequence[str], ranks: Sequence[int], steps: int) -> None:
 
 
 def forecast(network: Network, ranks: int, used: dict[str, Any]) -> float:
-    """The seconds of one exchange of a task whose use of rows is known."""
+    """Return the seconds of one exchange of a task whose row use is known."""
     rows, indices = together(used["rows"], ranks)
     return exchange_seconds(network, ranks, used["dense"], 4 * used["width"] * rows, 8 * indices, used["packing"])
 

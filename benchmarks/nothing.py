@@ -1,12 +1,12 @@
-"""A stand-in for `dynet` whose functions do nothing: it shows what a task's own Python code costs.
+"""A stand-in for `dynet` whose functions do nothing: it shows the cost of a task's own Python code.
 
-Its functions are builtins that return one object, `CONSTANT`, whatever they are given; so are the object's methods,
-operators and subscripts. A call costs 10 to 20 ns, the least that a call can cost. A program under `nothing` therefore
-takes the time of its own loops, lists and calls, which no library can save.
+Its functions are builtins that ignore their arguments and return one object, `CONSTANT`. The same holds for the
+object's methods, operators and subscripts. A call costs 10 to 20 ns, the minimum for any call. A program under
+`nothing` therefore takes the time of its own loops, lists and calls, which no library can save.
 
-One C function of CPython does it all: `PyObject_SelfIter` returns the object that it is called on, and C lets it ignore
-what else it is given. What must be iterated over is a list of as many constants as there are inputs: `transduce` is
-`list`. Reversed operators with numbers are not made up for: `2 * CONSTANT` is 2.
+One C function of CPython does all of this: `PyObject_SelfIter` returns the object that it is called on, and C lets it
+ignore further arguments. A result that must be iterated over is a list with one constant per input: `transduce` is
+`list`. Reversed operators with numbers are not replaced: `2 * CONSTANT` is 2.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ FUNCTIONS = (
     "tanh",
     "transpose",
 )
-"""What the tasks call. A `__getattr__` instead would make every look-up slow."""
+"""The functions that the tasks call. A `__getattr__` instead would make every lookup slow."""
 METHODS = (
     "add_input",
     "add_lookup_parameters",
@@ -64,7 +64,7 @@ METHODS = (
     "value",
 )
 OPERATORS = {"nb_add": 7, "nb_multiply": 29, "nb_subtract": 36, "mp_subscript": 5}
-"""Numbers of slots, from CPython's typeslots.h."""
+"""Slot numbers, from CPython's typeslots.h."""
 TP_METHODS = 64
 ANY_ARGUMENTS = 0x80 | 0x02  # METH_FASTCALL | METH_KEYWORDS
 
@@ -99,7 +99,7 @@ def _definitions(names: tuple[str, ...]) -> ctypes.Array:
     return (MethodDef * len(ended))(*ended)
 
 
-# CPython refers to these as long as it runs.
+# CPython keeps pointers to these, so they must stay alive.
 _functions, _methods = _definitions(FUNCTIONS), _definitions(METHODS)
 _slots = (Slot * (len(OPERATORS) + 2))(
     *[Slot(number, _itself) for number in OPERATORS.values()], Slot(TP_METHODS, ctypes.addressof(_methods)), Slot()

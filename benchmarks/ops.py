@@ -2,9 +2,9 @@
 
     DYNET_REFERENCE_PYTHON=/path/to/python-with-dyNET38 python benchmarks/ops.py --ops tanh conv2d --rounds 3
 
-A graph holds 200 nodes of the op on 20 sets of operands, which are summed up to one loss. Building it is not timed;
-forward and backward are. A cell is DyNet's time, at its better setting of autobatch, over this project's. Ops that
-fall short of what is asked of them (1, or 1.5 for products, softmaxes and convolutions) are listed at the end.
+A graph holds 200 nodes of the op on 20 sets of operands, summed to one loss. Forward and backward are timed, building
+is not. A cell is DyNet's time, with the faster setting of autobatch, divided by this project's. Ops below their target
+ratio (1, or 1.5 for products, softmaxes and convolutions) are listed at the end.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def square(n: int) -> Dims:
 
 
 def side(n: int) -> Dims:
-    """What a square matrix takes and gives."""
+    """The dims of a vector that fits a square matrix of n values."""
     return (math.isqrt(n),)
 
 
@@ -47,7 +47,7 @@ def number(n: int) -> Dims:
 
 
 def cube(n: int) -> Dims:
-    """Depth 1, 4 or 16, as of images."""
+    """Image dims, with depth 1, 4 or 16."""
     depth = {16: 1, 256: 4, 4096: 16}[n]
     return (math.isqrt(n // depth), math.isqrt(n // depth), depth)
 
@@ -74,7 +74,7 @@ def plane(n: int) -> Dims:
 
 
 def quarter(n: int) -> Dims:
-    """A cell, whose gates are n numbers."""
+    """The dims of an LSTM state whose gates have n values."""
     return (n // 4,)
 
 
@@ -92,9 +92,9 @@ def gate_weights(n: int) -> Dims:
 
 @dataclass(frozen=True)
 class Case:
-    """One op: how it is called, the shapes of its operands by the number of elements, and what is asked of it.
+    """One op: how to call it, the shapes of its operands by the number of elements, and its target ratio.
 
-    `single` operands have no batch, as weights.
+    `single` operands have no batch, like weights.
     """
 
     call: Callable
@@ -114,12 +114,12 @@ def listed(name: str) -> Callable:
 
 
 def by_batch(name: str) -> Callable:
-    """With an index for each batch element."""
+    """Call the op with an index for each batch element."""
     return lambda dy, x: getattr(dy, name)(x, [1] * x.dim()[1])
 
 
 def plus(name: str, *arguments) -> Callable:
-    """x and a tensor of its shape that has no operands itself."""
+    """x plus the result of an op that has no operands, in x's shape."""
     return lambda dy, x: x + getattr(dy, name)(x.dim()[0], *arguments, batch_size=x.dim()[1])
 
 
@@ -245,7 +245,7 @@ class Graph:
                 dims = shape(size)
                 copies = 1 if place in case.single else batch
                 values = [rng.uniform(case.low, case.high) for _ in range(math.prod(dims) * copies)]
-                if dims == square(size) and case.single == (0,):  # far from singular
+                if dims == square(size) and case.single == (0,):  # keep it far from singular
                     for k in range(dims[0]):
                         values[k * (dims[0] + 1)] += dims[0]
                 array = np.array(values, np.float32).reshape(dims if copies == 1 else (-1,), order="F")
@@ -261,13 +261,13 @@ class Graph:
         return dy.sum_batches(dy.sum_elems(dy.esum(results)))
 
     def batch(self) -> int:
-        """The batch size of a result: in some ops DyNet computes the first element only."""
+        """The batch size of a result: for some ops, DyNet computes only the first element."""
         self.dy.renew_cg()
         operands = [p if copies == 1 else self.dy.reshape(p, dims, copies) for p, dims, copies in self.sets[0]]
         return self.case.call(self.dy, *operands).dim()[1]
 
     def seconds(self, budget: float) -> float:
-        """The mean time of forward and backward."""
+        """Return the mean time of forward and backward."""
         spent, count, clock = 0, 0, time.thread_time_ns
         end = time.process_time() + budget
         while count < 4 or time.process_time() < end:
@@ -281,10 +281,9 @@ class Graph:
 
 
 def work(core: str) -> None:
-    """One competitor: answers each line (case, size, batch, seconds) with the mean time and the result's batch size, or
-    why there are none."""
+    """Answer each line (case, size, batch, seconds) with the mean time and the result's batch size, or the error."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what a library prints must not mix with the answers
+    os.dup2(2, 1)  # keep a library's output out of the answers
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {int(core)})
     import dynet
@@ -297,13 +296,13 @@ def work(core: str) -> None:
                 graphs = {(name, size, batch): Graph(dynet, CASES[name], size, batch)}
             graph = graphs[name, size, batch]
             answer = [graph.seconds(seconds), graph.batch()]
-        except Exception as error:  # an op that one of the libraries refuses
+        except Exception as error:  # not every library supports every call
             answer = f"{type(error).__name__}: {error}"
         print(json.dumps(answer), file=answers)
 
 
 class Worker:
-    """A competitor's process; one that died is started again for the next row."""
+    """A competitor's process. If it dies, it is restarted for the next row."""
 
     def __init__(self, command: list[str], flags: list[str], core: int):
         self.command = [*command, __file__, "work", str(core), *flags]
@@ -316,7 +315,7 @@ class Worker:
         )  # fmt: skip
 
     def turn(self, *request) -> list | str:
-        with contextlib.suppress(BrokenPipeError):  # it died after its last answer: there is no line then
+        with contextlib.suppress(BrokenPipeError):  # it died after its last answer, so there is no line to read
             print(json.dumps(request), file=self.process.stdin, flush=True)
         line = self.process.stdout.readline()
         if line:
@@ -362,7 +361,7 @@ def main() -> None:
 
 
 def verdict(turns: list[list], wanted: float) -> tuple[str, str]:
-    """The ratio as text, and what is wrong with it, from what each competitor answered in its turns."""
+    """Return the ratio as text, and any problem with it, from each competitor's answers."""
     *theirs, ours = [
         next((answer for answer in answers if isinstance(answer, str)), None)
         or (statistics.median(time for time, _ in answers), answers[0][1])

@@ -1,9 +1,9 @@
-"""Times updates alone under real DyNet and this project, one core, CPU time, and prints one table.
+"""Times parameter updates alone under real DyNet and this project, one core, CPU time, and prints one table.
 
     DYNET_REFERENCE_PYTHON=/path/to/python-with-dyNET38 python benchmarks/optim.py --rounds 5
 
-Each step builds a graph and runs it backwards, which makes every gradient one; only `update()` is timed.
-Turns of the two are interleaved.
+Each step builds a graph and runs it backward, which makes every gradient 1; only `update()` is timed. The two libraries
+take turns.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROW_SIZE, TABLE_ROWS, USED_ROWS = 128, 100_000, 64
 
 
 def dense(dy, trainer: str, tensors: int, size: int):
-    """`tensors` square matrices, updated as a whole."""
+    """`tensors` square matrices, all of whose values are updated."""
     model = dy.ParameterCollection()
     parameters = [model.add_parameters((size, size)) for _ in range(tensors)]
 
@@ -74,16 +74,16 @@ ROWS: dict[str, Callable] = {
 
 
 def work(row: str, core: str) -> None:
-    """One competitor at one row: for every number of seconds read, the mean microseconds of an update."""
+    """Run one competitor on one row: for every number of seconds read, print the mean microseconds of an update."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what a library prints must not mix with the answers
+    os.dup2(2, 1)  # keep a library's output out of the answers
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {int(core)})
     import dynet
 
     model, trainer, gradients = ROWS[row](dynet)  # DyNet 2.1's trainers do not keep their model alive
     clock = time.thread_time_ns
-    overhead = statistics.median(-clock() + clock() for _ in range(1000))  # what reading the clock costs
+    overhead = statistics.median(-clock() + clock() for _ in range(1000))  # the cost of reading the clock
     for line in sys.stdin:
         spent, updates, end = 0, 0, time.process_time() + float(line)
         while not updates or time.process_time() < end:

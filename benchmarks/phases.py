@@ -1,6 +1,6 @@
-"""Where a training step's time goes in this project: building, planning, running forwards and backwards, updating.
+"""The time of each phase of a training step in this project: building, planning, forward, backward, updating.
 
-`split.py` takes these times. The column `whole` is the step without any clock, in turns with it.
+`split.py` measures these times. The column `whole` is the step without clocks, measured alternately with it.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""Times the building of graphs alone under real DyNet and this project, one core, CPU time, and prints one table.
+"""Times graph building alone under real DyNet and this project, one core, CPU time, and prints one table.
 
     DYNET_REFERENCE_PYTHON=/path/to/python-with-dyNET38 python benchmarks/recording.py --tasks tagger treelstm
 
-A step is `renew_cg` and the task's own code with all the ops that it records; only the first is computed. A figure is
-microseconds a sentence, the median over interleaved rounds. `program` is the same code under `nothing.py`, a library
-of builtins that do nothing, in each one's Python; the last columns are without it. The parser that reads its scores
-and the beam search compute while they build, so they are left out.
+A step is `renew_cg` and the task's own code with all the ops that it records; only the first step is computed. Each
+figure is microseconds per sentence, the median over interleaved rounds. `program` is the same code under `nothing.py`,
+a library of builtins that do nothing, in the Python of each competitor; the last columns exclude it. The parser that
+reads its scores and the beam search compute while they build, so they are left out.
 
-With `--ops`: nanoseconds of single ops (`tasks/single_ops.py`), with the loop around them and without.
-With `--small`: microseconds of small graphs, built, run and read (`tasks/small_graphs.py`), and of a step of xor.
+With `--ops`: nanoseconds of single ops (`tasks/single_ops.py`), with the loop around them and without. With `--small`:
+microseconds of small graphs, built, run and read (`tasks/small_graphs.py`), and of a step of xor.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from competitors import (
 )
 
 Times = Sequence["float | None"]
-"""One of each competitor, this project the last."""
+"""A time for each competitor, with this project last."""
 
 
 def main() -> None:
     options = read_options()
-    # Without automatic batching, which changes nothing before a graph is computed.
+    # Automatic batching is left out because it has no effect until a graph is computed.
     competitors = with_little_memory(find_competitors(["dynet"]))
     table = print_ops if options.ops is not None else print_small if options.small else print_tasks
     table(competitors, options)
@@ -105,7 +105,7 @@ def measured(row: Row, competitors: list[Competitor], options: argparse.Namespac
 
 
 def times_of(workers: list[Worker]) -> Times:
-    """Microseconds a sentence."""
+    """Return microseconds per sentence."""
     return [1e6 / speed if (speed := worker.speed()) else None for worker in workers]
 
 
@@ -114,12 +114,12 @@ def part_of(worker: Worker, part: str) -> float | None:
 
 
 def less(times: Times, others: Times) -> Times:
-    """What remains of times without others."""
+    """Return `times` minus `others`."""
     return [None if None in (time, other) else time - other for time, other in zip(times, others)]
 
 
 def ratio(times: Times) -> str:
-    """How many times as fast as the first this project, the last, is."""
+    """Return the speed of this project, the last, relative to the first."""
     *theirs, ours = times
     return f"{theirs[0] / ours:.2f}" if theirs and theirs[0] and ours else "-"
 

@@ -2,9 +2,9 @@
 
     DYNET_REFERENCE_PYTHON=/path/to/python-with-dyNET38 python benchmarks/run.py --tasks tagger xor --rounds 3
 
-TORCH_PYTHON, JAX_PYTHON and MLX_PYTHON name interpreters that have these. Each competitor is a process of its own that
-stays for all rounds of a row; rounds are interleaved (A B C A B C), so that a change of the machine's speed meets all
-alike. A figure is the median over the rounds. What JAX and MLX take to compile is not counted.
+TORCH_PYTHON, JAX_PYTHON and MLX_PYTHON name interpreters with these libraries. Each competitor is a separate process
+that lives for all rounds of a row. Rounds are interleaved (A B C A B C), so that changes in the machine's speed affect
+all equally. Each figure is the median over the rounds. Compile time of JAX and MLX is excluded.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def timed(row: Row, competitors: list[Competitor], rounds: int, seconds: float, 
 
 
 def guard_results(results: list[Result], competitors: list[Competitor], options: argparse.Namespace) -> None:
-    """Name the rows that were never recorded, and fail where this project has fallen behind what is recorded."""
+    """Name the rows that were never recorded, and fail if this project is slower than recorded."""
     rows = {str(result.row): result.row for result in results}
 
     def measure_again(name: str) -> float | None:

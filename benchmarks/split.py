@@ -1,8 +1,8 @@
-"""A training step of this project that keeps account of its parts.
+"""A training step of this project that times each of its phases.
 
-The compiled machine's functions plan and run in one call; here they are called one after the other, and a clock is
-read in between: the thread's CPU time, less what reading it takes. `build` is `renew_cg` and the user's own code with
-all ops that it records; `rest` is what `value`, `backward` and `update` do around the compiled calls.
+The compiled machine's functions plan and run in one call. Here, planning and running are separate calls, and a clock is
+read between them: the thread's CPU time, less the cost of reading it. `build` is `renew_cg` and the user's code with
+all ops that it records; `rest` is the work of `value`, `backward` and `update` around the compiled calls.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ PARTS = ("build", "plan", "forward", "backward", "update", "rest")
 
 
 class Split:
-    """A training step that keeps account of its parts, in seconds."""
+    """A training step that times each of its phases, in seconds."""
 
     def __init__(self, steps):
         from dynet_core.compute.device import compiled
         from dynet_core.recorder import next_generation
         from dynet_kernels.machine.library import PHASES
 
-        steps.train()  # the first loads kernels, and the machine's functions with them
+        steps.train()  # the first step loads kernels and the machine's functions
         self.steps = steps
         self.machine = compiled()
         self.times = dict.fromkeys(PARTS, 0)
         self.reading = int(statistics.median(-clock() + clock() for _ in range(1000)))
         self.machine.is_watched = True
-        next_generation()  # graphs ask for the machine's functions anew
+        next_generation()  # makes graphs fetch the machine's functions again
         self.machine.norm_and_update = None
         for phase in PHASES:
             part = "update" if phase == "gradient_norm" else phase
             setattr(self.machine, phase, self.timed(getattr(self.machine, f"plan_{phase}"), part))
 
     def timed(self, plan: Callable, part: str) -> Callable:
-        """What plans and runs a phase, with a clock in between."""
+        """Return a function that plans and runs a phase, and reads a clock in between."""
         from dynet_kernels.layout import READY
 
         times, run, reading = self.times, self.machine.run, self.reading
@@ -73,12 +73,12 @@ class Split:
         return value
 
     def inside(self) -> int:
-        """What compiled calls have taken so far."""
+        """Return the time that compiled calls have taken so far."""
         times = self.times
         return times["plan"] + times["forward"] + times["backward"] + times["update"]
 
     def take(self) -> dict[str, float]:
-        """The parts' seconds since the last call."""
+        """Return the seconds of each phase since the last call."""
         taken = {part: nanoseconds / 1e9 for part, nanoseconds in self.times.items()}
         self.times.update(dict.fromkeys(PARTS, 0))
         return taken

@@ -1,6 +1,6 @@
-"""Made-up data for the tasks, the same in every interpreter: sentences, trees, transitions.
+"""Synthetic data for the tasks, identical in every interpreter: sentences, trees, transitions.
 
-Only Python's own generator is used: numpy's streams may change from version to version.
+Only Python's own generator is used, because numpy's streams may change from version to version.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ GOLDEN_RATIO = (1 + 5**0.5) / 2
 
 
 def sentence_length(rng: random.Random) -> int:
-    """About N(20, 8), between 3 and 60."""
+    """Draw a length from about N(20, 8), between 3 and 60."""
     return min(max(round(rng.gauss(20, 8)), 3), 60)
 
 
 def zipf(size: int) -> Callable[[random.Random], int]:
-    """A sampler of 0 .. size - 1, where number k comes up in proportion to 1 / (k + 1)."""
+    """Return a sampler of 0 .. size - 1 that draws k with a probability proportional to 1 / (k + 1)."""
     bounds = list(itertools.accumulate(1 / rank for rank in range(1, size + 1)))
     return lambda rng: bisect(bounds, rng.random() * bounds[-1])
 
@@ -36,7 +36,7 @@ def sentences(rng: random.Random, count: int = POOL, vocabulary: int = VOCABULAR
 
 
 def binary_tree(words: list[int], rng: random.Random):
-    """A random binary tree over the words: a leaf is a word, an inner node a pair of trees."""
+    """Return a random binary tree over the words: a leaf is a word, an inner node a pair of trees."""
     if len(words) == 1:
         return words[0]
     cut = rng.randrange(1, len(words))
@@ -44,7 +44,7 @@ def binary_tree(words: list[int], rng: random.Random):
 
 
 def arc_hybrid_transitions(length: int, rng: random.Random) -> list[int]:
-    """Random transitions that reduce a sentence to one word on the stack."""
+    """Return random transitions that reduce a sentence to one word on the stack."""
     transitions = []
     stacked, waiting = 0, length
     while waiting or stacked > 1:
@@ -75,9 +75,9 @@ def projective_heads(length: int, rng: random.Random) -> list[int]:
 def lattice(words: list[int], rng: random.Random, extra: Callable[[random.Random], int]) -> list[tuple[int, list[int]]]:
     """Return a random lattice: a list of words, each with the positions in this list of its predecessors.
 
-    The sentence's word k spans k .. k + 1. At about half of all k begins another word, drawn by `extra`, which spans 2
-    to 4 words of the sentence. A word's predecessors are all words that end where it begins; they come earlier in the
-    list, because words are in the order in which they begin.
+    Word k of the sentence spans k .. k + 1. With probability about 1/2, another word, drawn by `extra`, also starts at
+    k and spans 2 to 4 words of the sentence. The predecessors of a word are all words that end where it starts. They
+    come earlier in the list, because words are sorted by their start.
     """
     ending: list[list[int]] = [[] for _ in range(len(words) + 1)]
     nodes: list[tuple[int, list[int]]] = []
@@ -92,7 +92,7 @@ def lattice(words: list[int], rng: random.Random, extra: Callable[[random.Random
 
 
 def minibatches(pool: list[Item], size: int, rng: random.Random) -> Iterator[list[Item]]:
-    """Minibatches without end, the pool in a new order at each pass."""
+    """Yield minibatches forever, reshuffling the pool for each pass."""
     pool = list(pool)
     while True:
         rng.shuffle(pool)
@@ -103,18 +103,19 @@ def minibatches(pool: list[Item], size: int, rng: random.Random) -> Iterator[lis
 def minibatches_by_length(
     pool: list[Item], size: int, rng: random.Random, length: Callable[[Item], int] = len
 ) -> Iterator[list[Item]]:
-    """The same, where a minibatch holds examples of about one length, the longest first.
+    """Like `minibatches`, but each minibatch holds examples of similar length, the longest first.
 
-    So do practitioners, because little is padded then. They shuffle minibatches. Here short and long ones take turns,
-    so that a few of them together are like all: otherwise a brief measurement depends on which ones it meets, and
-    competitors, which get through different numbers of minibatches, meet different ones.
+    This is common practice, because it needs little padding. Practitioners shuffle the minibatches; here, short and
+    long ones alternate, so that any few in a row represent all of them. Otherwise a brief measurement would depend on
+    which minibatches it meets, and competitors, which complete different numbers of minibatches, would meet different
+    ones.
     """
     pool = list(pool)
     while True:
         rng.shuffle(pool)
         pool.sort(key=length, reverse=True)
         count = len(pool) // size
-        # In this order, neighbours are far apart, and few in a row are spread evenly (three-distance theorem).
+        # In this order, neighbours are far apart, and any few in a row are spread evenly (three-distance theorem).
         spread = sorted(range(count), key=lambda number: number * GOLDEN_RATIO % 1)
         first = rng.randrange(count)
         for number in spread[first:] + spread[:first]:

@@ -1,12 +1,11 @@
-"""Times one thread and all of this process' threads on the same work, by turns, and prints one table.
+"""Times one thread and all of this process's threads alternately on the same work, and prints one table.
 
     python benchmarks/threads.py --rounds 15
 
-A round runs every task once with one thread and once with more; time is wall time, a figure the median over the rounds.
-The tasks "whole ..." are training steps of `tasks/` with everything that belongs to them, also the recording of graphs,
-which one thread does. They run a few steps in a row, the first of which is not timed: threads that had nothing to do
-while one thread had its turn sleep, and are awake in a program that trains. Each number of threads trains a model of
-its own, on the same minibatches.
+Each round runs every task once with one thread and once with several. Figures are wall time, medians over the rounds.
+The tasks "whole ..." are complete training steps of `tasks/`, including the recording of graphs, which uses one thread.
+They run a few steps in a row, the first of which is not timed: threads that were idle during the one-thread turn are
+asleep, but would be awake in a program that trains. Each thread count trains its own model, on the same minibatches.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ import dynet as dy
 from dynet_kernels.machine import sharing
 
 Task = Callable[[], float]
-"""Does some work; the seconds it took."""
-SMALL = 200  # graphs of a few nodes that are timed together
-STEPS = 4  # whole training steps that are timed together
+"""Does some work and returns the seconds it took."""
+SMALL = 200  # how many graphs of a few nodes are timed together
+STEPS = 4  # how many whole training steps are timed together
 WHOLE = {
     "tagger": "tagger",
     "treelstm 128": "treelstm",
@@ -35,11 +34,11 @@ WHOLE = {
     "parser, blind": "parser",
     "rnnlm": "rnnlm",
 }
-"""The rows of `tasks/` of which whole steps are timed, and their files."""
+"""The rows of `tasks/` whose whole steps are timed, and their files."""
 
 
 def training(model: dy.ParameterCollection, loss: Callable[[], dy.Expression], update: bool = True) -> Task:
-    """A step: a graph forwards and backwards, and Adam. Recording the graph, which is Python's, takes no part."""
+    """Return a step: forward, backward and Adam. Recording the graph, which runs Python, is not timed."""
     trainer = dy.AdamTrainer(model)
 
     def step() -> float:
@@ -56,7 +55,7 @@ def training(model: dy.ParameterCollection, loss: Callable[[], dy.Expression], u
 
 
 def rnnlm(sentences: int = 64, length: int = 20, words: int = 10_000) -> Task:
-    """A language model of an LSTM, the sentences in the batch dimension."""
+    """An LSTM language model, with the sentences in the batch dimension."""
     model = dy.ParameterCollection()
     lstm = dy.VanillaLSTMBuilder(1, 128, 256, model)
     table = model.add_lookup_parameters((words, 128))
@@ -129,7 +128,7 @@ def treelstm(trees: int = 64, leaves: int = 16) -> Task:
 
 
 def adam(tensors: int = 10, size: int = 1000) -> Task:
-    """Updates alone, of ten million parameters."""
+    """Updates alone, with ten million parameters."""
     model = dy.ParameterCollection()
     for _ in range(tensors):
         model.add_parameters((size, size))
@@ -193,13 +192,13 @@ TASKS: dict[str, Callable[[], Task]] = {
 
 
 def compare(make: Callable[[], Task], threads: int, rounds: int) -> tuple[float, float]:
-    """The median seconds of a task with one thread and with several, by turns."""
+    """Return the median seconds of a task with one thread and with several, measured alternately."""
     tasks = {count: make() for count in (1, threads)}
     spent: dict[int, list[float]] = {1: [], threads: []}
     for number in range(rounds + 2):
         for count in (1, threads) if number % 2 else (threads, 1):
             sharing.use(count)
-            sharing.start_wanted()  # updates alone would not start threads, only graphs do
+            sharing.start_wanted()  # only graphs start threads; updates alone do not
             seconds = tasks[count]()
             if number > 1:  # the first rounds only warm up
                 spent[count].append(seconds)

@@ -9,11 +9,11 @@ from typing import Any
 
 @dataclass
 class Steps:
-    """A task at work. Each call takes the next minibatch.
+    """A task's training and inference steps. Each call takes the next minibatch.
 
-    `train` builds a graph, runs it forwards and backwards and updates; `infer` builds and runs it forwards; both
-    return the loss. `build` only builds, and returns the loss's expression; peers that build no graphs have none.
-    `prepare` does what must not be timed: compilation.
+    `train` builds a graph, runs it forward and backward, and updates; `infer` builds and runs it forward. Both return
+    the loss. `build` only builds, and returns the loss's expression; it is missing for peers that build no graphs.
+    `prepare` does work that must not be timed, such as compilation.
     """
 
     train: Callable[[], float]
@@ -25,11 +25,11 @@ class Steps:
 
 
 CLIP = 5.0
-"""DyNet's trainers scale all gradients down to this norm if theirs is larger."""
+"""DyNet's trainers scale all gradients down if their norm exceeds this."""
 
 
 def training_steps(dy, parameters, batches: Iterator[list], loss_of: Callable, clip: bool = True) -> Steps:
-    """Steps with Adam. `loss_of` builds the loss of a minibatch as one scalar expression."""
+    """Return steps with Adam. `loss_of` builds the loss of a minibatch as one scalar expression."""
     trainer = dy.AdamTrainer(parameters)
     if not clip:
         trainer.set_clip_threshold(0)

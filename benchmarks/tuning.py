@@ -1,11 +1,11 @@
-"""What tuned parameters bring, one core: against untuned defaults, numpy's OpenBLAS and TVM's MetaSchedule.
+"""The gain from tuned parameters on one core, against untuned defaults, numpy's OpenBLAS and TVM's MetaSchedule.
 
     nox -s tuning_table                       # everything, in an environment that has what MetaSchedule needs
     python benchmarks/tuning.py --rounds 7    # everything but MetaSchedule
 
-Each competitor is a process of its own, pinned to the same core; they run by turns. A figure is the best over the
-rounds, in CPU time. Products are timed as kernels, the other ops as chains of ten nodes through the API. What is
-called tuned are the records that come with the package.
+Each competitor is a separate process, pinned to the same core; they take turns. Each figure is the best over the
+rounds, in CPU time. Products are timed as kernels, other ops as chains of ten nodes through the API. "Tuned" means the
+records that the package ships.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ BLAS = ("", "SkylakeX", "Haswell")  # OpenBLAS's kernels: its own choice, AVX-51
 
 @dataclass
 class Competitor:
-    """A process that answers how fast it is.
+    """A process that reports how fast it is.
 
     Args:
         name: a column of a table.
-        kind: a function of RATES.
-        environment: what it is started with.
+        kind: a function in RATES.
+        environment: the environment it starts with.
     """
 
     name: str
@@ -43,14 +43,14 @@ class Competitor:
     def start(self, core: int) -> None:
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", **self.environment}
         environment = {name: value for name, value in environment.items() if value}
-        self.log = tempfile.TemporaryFile("w+")  # MetaSchedule says much
+        self.log = tempfile.TemporaryFile("w+")  # MetaSchedule prints a lot
         self.process = subprocess.Popen(
             [sys.executable, __file__, "work", self.kind, str(core)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, env=environment,
         )  # fmt: skip
 
     def rate(self, case: str, seconds: float) -> float | None:
-        """Work in a second, the best that was seen in a turn of so many seconds; None if there is no such case."""
+        """Return the work per second, the best in a turn of this many seconds; None if there is no such case."""
         assert self.process.stdin and self.process.stdout
         self.process.stdin.write(json.dumps([case, seconds]) + "\n")
         self.process.stdin.flush()
@@ -71,7 +71,7 @@ class Competitor:
 
 
 def best(run, seconds: float) -> float:
-    """The least CPU time of `run(times)`, per time, of runs that take a millisecond."""
+    """Return the least CPU time of `run(times)`, divided by `times`, over runs of a millisecond."""
     times = 1
     while (spent := clocked(run, times)) < 5e-4:
         times *= 2
@@ -89,7 +89,7 @@ def clocked(run, times: int) -> float:
 
 
 def kernel(case: str):
-    """A product by this project's kernel, with the parameters in force."""
+    """A product by this project's kernel, with the current parameters."""
     from dynet_kernels import tuning_records
     from dynet_kernels.target import host_cpu
     from dynet_kernels.tune import shapes, timing
@@ -124,7 +124,7 @@ def blas(case: str):
 
 
 def metaschedule(case: str):
-    """The same product by what MetaSchedule finds for this very shape."""
+    """The same product, by the best kernel that MetaSchedule finds for exactly this shape."""
     import numpy as np
     import tvm
     from tvm import te
@@ -141,7 +141,7 @@ def metaschedule(case: str):
     function = te.create_prim_func([x, w, y])
     target = tvm.target.Target({**dict(host_cpu().tvm_target().attrs), "kind": "llvm", "num-cores": 1})
     trials = int(os.environ["TRIALS"])
-    builder = meta_schedule.builder.LocalBuilder(max_workers=1, timeout_sec=300)  # its own 30 s are few where much runs
+    builder = meta_schedule.builder.LocalBuilder(max_workers=1, timeout_sec=300)  # 30 s is too short on a busy machine
     with tempfile.TemporaryDirectory() as directory:
         database = meta_schedule.tune_tir(
             function,
@@ -170,7 +170,7 @@ def metaschedule(case: str):
 
 
 def op(case: str):
-    """A chain of an op's nodes, forwards; with "and backward" in its name, backwards as well."""
+    """A forward pass of a chain of an op's nodes; also the backward pass if the name contains "and backward"."""
     import numpy as np
 
     import dynet as dy
@@ -221,11 +221,11 @@ RATES = {"kernel": kernel, "blas": blas, "metaschedule": metaschedule, "op": op}
 
 
 def work(kind: str, core: str) -> None:
-    """One competitor: answers each line (case, seconds) with its rate."""
+    """Run one competitor: answer each line (case, seconds) with its rate."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {int(core)})
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what a library prints must not mix with the answers
+    os.dup2(2, 1)  # keep a library's output out of the answers
     ready = {}
     for line in sys.stdin:
         case, seconds = json.loads(line)
@@ -247,7 +247,7 @@ def best_of_op(run, seconds: float) -> float:
 
 
 def measured(competitors: list[Competitor], cases: list[str], rounds: int, seconds: float, core: int):
-    """The best rate of each competitor, by case and name."""
+    """Return the best rate of each competitor, by case and name."""
     found: dict[str, dict[str, float | None]] = {case: {} for case in cases}
     for competitor in competitors:
         competitor.start(core)

@@ -1,12 +1,12 @@
-"""Times this source tree against another, an older one, one core, CPU time, and prints the ratios of their speeds.
+"""Times this source tree against an older one, one core, CPU time, and prints the ratios of their speeds.
 
     python benchmarks/versus.py /path/to/old/tree xor "tagger at 1" --rounds 15
 
-Rows are tasks, of `tasks/`, or single rows of theirs, by name and minibatch; both trees run this tree's programs. A
-pair is two new processes, since one process differs from the next by some percent, whatever is measured. They take
-turns with the same minibatches, and which is first alternates; the pair's ratio, new speed over old, is the median of
-its turns'. A figure is the median over the pairs with its 95 % interval (by order statistics: nothing is assumed of the
-noise). Rows whose interval is wider than 0.06 of it get more pairs.
+Rows are all rows of a task in `tasks/`, or single ones by name and minibatch; both trees run this tree's programs. A
+pair is two new processes, because speed varies by some percent from process to process. They take turns with the same
+minibatches, and alternate in going first. The pair's ratio, new speed over old, is the median over its turns. Each
+figure is the median over the pairs, with its 95 % interval (by order statistics, which assume nothing about the noise).
+Rows whose interval is wider than 0.06 of the median get more pairs.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def chosen(names: Iterable[str]) -> tuple[list[Row], list[str]]:
-    """The rows of some names, of tasks or rows, and the names that are neither."""
+    """Return the rows with these task or row names, and the names that match nothing."""
     every = rows_of(ROW_TASKS)
     rows = [row for name in names for row in every if name in (row.task, str(row))]
     return rows, [name for name in names if not any(name in (row.task, str(row)) for row in every)]
@@ -66,7 +66,7 @@ def of_tree(name: str, root: Path) -> Competitor:
 
 
 def ratios(row: Row, competitors: list[Competitor], options: argparse.Namespace) -> list[float]:
-    """Those of as many pairs as it takes; of fewer where one fails."""
+    """Return the ratios of as many pairs as needed, or of fewer if one fails."""
     pairs: list[float] = []
     while len(pairs) < options.rounds or (
         len(pairs) < options.most and width(pairs) > WIDTH * statistics.median(pairs)
@@ -81,7 +81,7 @@ def ratios(row: Row, competitors: list[Competitor], options: argparse.Namespace)
 def ratio_of_pair(row: Row, competitors: list[Competitor], options: argparse.Namespace) -> float | None:
     with at_work(row, competitors, [options.work]) as workers:
         old, new = workers
-        # Both take the same minibatches: as many steps as the old one takes in that time. This turn is not counted.
+        # Both run the same minibatches: as many steps as the old tree does in this time. This turn is not counted.
         tried = old.turn(seconds=options.seconds)
         if tried:
             steps = tried["sentences"] // row.minibatch
@@ -95,10 +95,10 @@ def ratio_of_pair(row: Row, competitors: list[Competitor], options: argparse.Nam
 
 
 def interval(values: list[float]) -> tuple[float, float]:
-    """What holds the median with a probability of 95 % at least: two of the values, from either end equally far.
+    """Return two values, equally far from the ends, between which the median lies with a probability of at least 95 %.
 
-    That fewer than k of n values lie on one side of the median has the probability that so many coins show heads. Five
-    values or fewer bound nothing.
+    The probability that fewer than k of n values lie below the median equals that of fewer than k heads in n coin
+    tosses. Five or fewer values give no bounds.
     """
     ordered, below = sorted(values), 0.0
     for k in range(len(ordered) // 2 + 1):

@@ -1,13 +1,13 @@
-"""A process that runs one competitor on one row of the table when it is asked to.
+"""A process that runs one competitor on one row of the table on request.
 
     python worker.py '{"kind": "dynet", "task": "tagger", "row": "tagger", "minibatch": 1, "seed": 1}' [--dynet-...]
 
-More that may be said: `work` ("train", or "infer", "build", "phases"), the `core` to stay on, `initial`, a file of
-initial values for a peer (see `peers.initial.save`).
+Optional keys: `work` ("train", or "infer", "build", "phases"), `core` to run on, and `initial`, a file of initial
+values for a peer (see `peers.initial.save`).
 
-Answers in JSON, a line each, on the stdout it was started with: first with the first step's loss, then to each request
-`{"seconds": 1}` or `{"steps": 10}` with the sentences done, the CPU time they took, and the peak of its memory above
-what it took once the library had been imported, in KiB. A step that keeps account of its parts tells them, too.
+Answers are JSON, one line each, on the stdout it was started with: first the loss of the first step. The answer to each
+request `{"seconds": 1}` or `{"steps": 10}` has the sentences done, their CPU time, and the peak memory above the memory
+after the library was imported, in KiB. A step that times its phases also reports these.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ LIBRARIES = {"mlx": "mlx.core"}  # importing `mlx` alone would load nothing
 def main() -> None:
     order = json.loads(sys.argv[1])
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what a library prints must not mix with the answers
+    os.dup2(2, 1)  # keep a library's output out of the answers
     if "core" in order and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {order["core"]})
     library = importlib.import_module(LIBRARIES.get(order["kind"], order["kind"]))
@@ -49,7 +49,7 @@ def main() -> None:
     if steps.prepare:
         steps.prepare(work)
     if work == "build":
-        steps.infer()  # a program computes, too: what a library loads then may help it to record
+        steps.infer()  # as in a real program: code loaded by computing may speed up recording
     step = Split(steps) if work == "phases" else getattr(steps, work)
     loss = step()
     print(json.dumps({"loss": None if work == "build" else loss}), file=answers)
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def made(library, order: dict):
-    """The steps of a task, by DyNet's file or a peer's; None where the peer leaves out this row."""
+    """Return the steps of a task, from DyNet's file or a peer's; None if the peer leaves out this row."""
     minibatch, seed = order["minibatch"], order["seed"]
     options = next(options for name, _, options in task_of(order).ROWS if name == order["row"])
     if MODULES[order["kind"]] == "tasks":
@@ -79,12 +79,12 @@ def task_of(order: dict):
 
 
 def has_task(kind: str, task: str) -> bool:
-    """Whether there is a file for it."""
+    """Return whether the kind has a file for the task."""
     return (Path(__file__).parent / MODULES[kind].replace(".", "/") / f"{task}.py").exists()
 
 
 def run(step: Callable, seconds: float = 0.0, steps: int = 0) -> tuple[int, float]:
-    """Some steps, or as many as it takes until that much CPU time has passed: how many, and the time they took."""
+    """Run some steps, or run until this much CPU time has passed; return the number of steps and their time."""
     done, chunk = 0, steps or 1
     start = time.process_time()
     while True:
@@ -95,11 +95,11 @@ def run(step: Callable, seconds: float = 0.0, steps: int = 0) -> tuple[int, floa
         if steps or spent >= seconds:
             return done, spent
         if spent < seconds / 20:
-            chunk *= 2  # the clock is read rarely enough to cost nothing
+            chunk *= 2  # read the clock rarely, so that its cost is negligible
 
 
 class Memory:
-    """This process's memory at one moment, and the peak from then on. It is known on Linux alone."""
+    """This process's memory at one moment, and the peak since then. Known only on Linux."""
 
     STATUS = Path("/proc/self/status")
 

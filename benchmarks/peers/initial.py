@@ -1,4 +1,4 @@
-"""Initial values of a peer's parameters, asked for in the order in which the task's file makes them."""
+"""Initial values of a peer's parameters, requested in the order in which the task's file creates them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Drawn:
         return self._glorot(dim)
 
     def lstm(self, inputs: int, hidden: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """W for inputs, W for states and b, the gates i, f, o, g one under the other; 1 is added to f's b."""
+        """Return W for inputs, W for states, and b, with the gates i, f, o, g stacked in rows; 1 is added to f's b."""
         Wx, Wh, b = self._lstm(inputs, hidden)
         b = b.copy()
         b[hidden : 2 * hidden] += 1
@@ -36,7 +36,7 @@ class Drawn:
 
 
 class Given(Drawn):
-    """Values of a DyNet model, so that losses can be compared."""
+    """Values from a DyNet model, so that losses can be compared."""
 
     def __init__(self, parameters: list[np.ndarray], lookups: list[np.ndarray]):
         self.parameters, self.lookups = iter(parameters), iter(lookups)

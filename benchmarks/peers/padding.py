@@ -1,4 +1,4 @@
-"""Sequences of a minibatch side by side, as columns of one array of (longest, number of sequences)."""
+"""Sequences of a minibatch as columns of one array of (longest, number of sequences)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import numpy as np
 
 
 class Padded:
-    """Where the items of sequences stand: sequence after sequence, item k of sequence j in row k of column j.
+    """The positions of sequence items in the padded array: item k of sequence j is in row k of column j.
 
-    `forward` holds each item's place in the flat array, `backward` its place when every sequence is read from its
-    end; both begin at row 0, so that what is padded comes after what is real.
+    Items are listed sequence by sequence. `forward` holds each item's index in the flat array, `backward` its index
+    when every sequence is read from its end. Both start at row 0, so padding comes after real items.
     """
 
     def __init__(self, lengths: list[int], rows: int = 0):
@@ -24,11 +24,11 @@ class Padded:
 
     @property
     def last(self) -> np.ndarray:
-        """The place of each sequence's last item, which read backwards is its first."""
+        """The position of each sequence's last item, which is its first when read backward."""
         return (self.lengths - 1) * self.columns + np.arange(self.columns)
 
     def spread(self, items, places: np.ndarray, padding: int = 0) -> np.ndarray:
-        """Items at their places, padding elsewhere."""
+        """Return an array with items at their positions and padding elsewhere."""
         flat = np.full(self.rows * self.columns, padding, np.int64)
         flat[places] = items
         return flat.reshape(self.rows, self.columns)

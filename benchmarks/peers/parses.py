@@ -1,4 +1,4 @@
-"""Which words a parser's states consist of; blind, they are known before anything is computed."""
+"""The words in each parser state. The blind parser knows all of them before anything is computed."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from synthetic import SHIFT
 
-WORDS = 4  # of a state
+WORDS = 4  # per state
 
 
 def parses(batch: list) -> Iterator[tuple[int, ...]]:
-    """The four words of each state of a minibatch: three of the stack and the next one, numbered through.
+    """Yield the four words of each state of a minibatch: three from the stack and the next one.
 
-    The number of words stands for `nothing`.
+    Words are numbered across the minibatch; the total number of words stands for `nothing`.
     """
     nothing = sum(len(sentence) for sentence, _ in batch)
     start = 0

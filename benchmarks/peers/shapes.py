@@ -6,12 +6,12 @@ import itertools
 from collections.abc import Iterator
 
 AHEAD = 20_000
-"""How many sentences `different_shapes` looks at. It is ten times the number of sentences in the data, because chance
-decides which of them form a minibatch."""
+"""How many sentences `different_shapes` looks at. It is ten times the number of sentences in the data, because
+minibatches are formed at random."""
 
 
 def rounded(length: int, bucket: int = 4) -> int:
-    """Round a length up to a multiple of `bucket`, so that there are few shapes."""
+    """Round a length up to a multiple of `bucket`, to keep the number of shapes low."""
     return -(-length // bucket) * bucket
 
 

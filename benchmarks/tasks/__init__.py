@@ -1,1 +1,1 @@
-"""Tasks: `ROWS` lists (name, sentences per graph, options); `make` gives its steps, `examples` the minibatches."""
+"""Tasks: `ROWS` lists (name, sentences per graph, options); `make` returns the steps, `examples` the minibatches."""

@@ -1,8 +1,8 @@
-"""Decoding by beam search with the translator of `seq2seq.py`, as initialised: a beam of 5, one sentence at a time.
+"""Decoding by beam search with the untrained translator of `seq2seq.py`: a beam of 5, one sentence at a time.
 
-A search reads the log-probabilities of all words after every step, because what it builds next depends on them.
-Nothing is trained, so `train` of this task's `Steps` is the search itself; the loss is the best translation's
-negative log-probability. `build` searches, too, and returns this number as an input.
+A search reads the log-probabilities of all words after every step, because the next step depends on them. Nothing is
+trained, so `train` of this task's `Steps` is the search itself; the loss is the best translation's negative
+log-probability. `build` also searches, and returns this value as an input.
 """
 
 import random
@@ -16,7 +16,7 @@ from training import Steps
 
 ROWS = [("beam_search", (1,), {})]
 STEPS = {1: 24}
-"""Sentences of a turn: the same for all competitors, since their lengths differ."""
+"""Sentences per turn, the same for all competitors because lengths differ."""
 BEAM = 5
 total_of = itemgetter(0)
 
@@ -27,7 +27,7 @@ def examples(minibatch, seed):
 
 
 def longest(sentence):
-    """How many words a translation of the sentence has at most, without END."""
+    """Return the maximum number of words in a translation of the sentence, without END."""
     return len(sentence) + 5
 
 
@@ -38,9 +38,9 @@ def make(dy, minibatch, seed):
     batches = examples(minibatch, seed)
 
     def search(sentence):
-        """The best translation and its log-probability, among those that end and those that are cut off."""
+        """Return the best translation and its log-probability, among finished and truncated translations."""
         memory, state = translator.read(sentence)
-        beam = [(0.0, [END], state)]  # log-probability, words so far, the writer's state before the last of them
+        beam = [(0.0, [END], state)]  # log-probability, words so far, decoder state before the last word
         finished = []
         for _ in range(longest(sentence)):
             steps = [translator.step(memory, state, words[-1]) for _, words, state in beam]

@@ -1,9 +1,8 @@
-"""The arc scorer of a biaffine dependency parser (Dozat and Manning 2017): which word is each word's head.
+"""The arc scorer of a biaffine dependency parser (Dozat and Manning 2017), which finds each word's head.
 
-Two BiLSTM layers of 128 each way read the sentence, after the artificial word ROOT. One MLP makes a vector of
-each word as a head, another of each word as a dependent, and a biaffine form scores every pair of the two. The
-loss is the softmax cross entropy of each word's head. The scores of a sentence are one matrix, whose columns become
-batch elements for the loss.
+Two BiLSTM layers of 128 each way read the sentence, after the artificial word ROOT. One MLP makes a vector of each word
+as a head, another one as a dependent, and a biaffine form scores every pair. The loss is the softmax cross entropy of
+each word's head. The scores of a sentence are one matrix, whose columns become batch elements for the loss.
 """
 
 import random
@@ -42,7 +41,7 @@ def make(dy, minibatch, seed, by_length=True):
 
     def loss_of_sentence(sentence, heads):
         read = reader.transduce([words[word] for word in sentence])
-        # One column for each word; ROOT can be a head only.
+        # One column for each word; ROOT can only be a head.
         as_heads = dy.rectify(dy.affine_transform([head_b, head_W, dy.concatenate_cols(read)]))
         as_dependents = dy.rectify(dy.affine_transform([dependent_b, dependent_W, dy.concatenate_cols(read[1:])]))
         scores = dy.transpose(as_heads) * dy.affine_transform([u, U, as_dependents])

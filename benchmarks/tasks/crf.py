@@ -1,6 +1,6 @@
-"""A BiLSTM-CRF tagger: the tagger's network, and a score for every pair of neighbouring tags.
+"""A BiLSTM-CRF tagger: the tagger's network, and a score for every pair of adjacent tags.
 
-The loss of a sentence is log Z less the score of the right tags. Z sums over all sequences of tags; the forward
+The loss of a sentence is log Z minus the score of the correct tags. Z sums over all tag sequences; the forward
 algorithm computes it word by word.
 """
 
@@ -20,7 +20,7 @@ def examples(minibatch, seed):
 
 
 def chain(length, rng):
-    """Random tags. With probability 1/2 a tag is the successor of the one before."""
+    """Return random tags. With probability 1/2, a tag is the successor of the previous one."""
     tags = [rng.randrange(TAGS)]
     while len(tags) < length:
         tags.append(rng.choice(((tags[-1] + 1) % TAGS, rng.randrange(TAGS))))
@@ -35,12 +35,12 @@ def make(dy, minibatch, seed):
     backward = dy.VanillaLSTMBuilder(1, EMBEDDING, HIDDEN, parameters)
     H = parameters.add_parameters((MLP, 2 * HIDDEN))
     O = parameters.add_parameters((TAGS, MLP))  # noqa: E741
-    pairs = parameters.add_parameters((TAGS, TAGS))  # a row for the tag before, a column for the tag after
+    pairs = parameters.add_parameters((TAGS, TAGS))  # row: previous tag, column: next tag
     first, last = parameters.add_parameters(TAGS), parameters.add_parameters(TAGS)
     batches = examples(minibatch, seed)
 
     def scores_of(sentence):
-        """A vector for each word: the scores of its tags."""
+        """Return a vector of tag scores for each word."""
         vectors = [words[word] for word, _ in sentence]
         before = forward.initial_state().transduce(vectors)
         after = reversed(backward.initial_state().transduce(reversed(vectors)))

@@ -1,8 +1,8 @@
-"""A gated graph network (Li et al. 2016) over labelled graphs of about 20 words; nine classes at every node.
+"""A gated graph network (Li et al. 2016) over labelled graphs of about 20 words, with nine classes at every node.
 
-A graph is a random dependency tree with arcs of three labels, and further arcs between random words. Each arc is
-an edge of one kind from the head to its dependent, and of another kind back. In each of three rounds a message goes
-along every edge, through a matrix for the edge's kind, and a GRU updates each node from the sum of its messages.
+A graph is a random dependency tree with arcs of three labels, plus arcs between random words. Each arc is an edge of
+one kind from the head to its dependent, and of another kind back. In each of three rounds, a message goes along every
+edge through the matrix of the edge's kind, and a GRU updates each node from the sum of its messages.
 """
 
 import random
@@ -63,7 +63,7 @@ def make(dy, minibatch, seed):
 
 
 class Update:
-    """A GRU: the next state of a node from its messages' sum and its state."""
+    """A GRU: the next state of a node from the sum of its messages and its state."""
 
     def __init__(self, dy, parameters):
         self.dy = dy

@@ -1,8 +1,8 @@
 """An LSTM over word lattices: a child-sum TreeLSTM (Tai et al. 2015) whose nodes have any number of predecessors.
 
-A lattice is a directed acyclic graph. Its nodes are the words of a sentence, and words that span 2 to 4 of those; a
-node's predecessors are the words that end where it begins. The state of a node is computed from its word and from
-the sum of its predecessors' outputs, with a forget gate for each predecessor. Nine classes at every node.
+A lattice is a directed acyclic graph. Its nodes are the words of a sentence, and longer words that span 2 to 4 of them;
+a node's predecessors are the words that end where it starts. The state of a node is computed from its word and from the
+sum of its predecessors' outputs, with a forget gate for each predecessor. Every node has one of nine classes.
 """
 
 import random
@@ -15,7 +15,7 @@ SIZE, CLASSES = 128, 9
 
 
 def examples(minibatch, seed):
-    """Return minibatches of lattices: lists of a word, the positions of its predecessors, and its class."""
+    """Return minibatches of lattices. A lattice lists (word, positions of its predecessors, class)."""
     rng = random.Random(seed)
     extra = zipf(VOCABULARY)
     pool = [
@@ -46,7 +46,7 @@ def make(dy, minibatch, seed):
 
 
 class Node:
-    """State (h, c) of a node from its word's vector and its predecessors' states."""
+    """Computes the state (h, c) of a node from its word's vector and its predecessors' states."""
 
     def __init__(self, dy, parameters):
         self.dy = dy

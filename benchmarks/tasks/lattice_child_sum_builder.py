@@ -1,4 +1,4 @@
-"""The network of `lattice` by `ChildSumTreeLSTMBuilder`, which DyNet 2.1 lacks in Python; the same lattices."""
+"""The network and data of `lattice`, with `ChildSumTreeLSTMBuilder`, which DyNet 2.1 lacks in Python."""
 
 from synthetic import VOCABULARY
 from tasks.lattice import CLASSES, SIZE, examples

@@ -1,7 +1,7 @@
 """A greedy arc-hybrid parser: two BiLSTM layers of 128 each way, an MLP over four words of the state.
 
-One kind reads the scores at every transition, as a parser that acts on its own predictions must; the blind
-kind follows the right transitions and reads nothing but the loss.
+One kind reads the scores at every transition, as a parser that follows its own predictions must. The blind kind follows
+the correct transitions and reads only the loss.
 """
 
 import random

@@ -7,7 +7,7 @@ from training import training_steps
 
 ROWS = [("rnnlm", (1, 16, 64), {})]
 STEPS = {1: 24, 16: 12, 64: 6}
-"""Minibatches of a turn: the same for all competitors, since one of long sentences takes eight times as long."""
+"""Minibatches per turn, the same for all competitors because long sentences take eight times as long as short ones."""
 EMBEDDING, HIDDEN = 128, 256
 END = 0
 

@@ -1,8 +1,8 @@
-"""A translator: a BiLSTM reads the sentence, an LSTM writes the translation and attends to all words at every step.
+"""A translator: a BiLSTM reads the sentence, and an LSTM decoder attends to all words at every step.
 
-The attention is Bahdanau's (2015), an MLP over the last state and each word's state. Embeddings 128, 128 hidden units
-(each way in the reader), 10,000 source and 2,000 target words. A word's translation depends on the word alone; some
-words have none.
+The attention is Bahdanau's (2015), an MLP over the last state and each word's state. Embeddings have size 128, with 128
+hidden units (in each direction in the encoder), 10,000 source and 2,000 target words. The translation of a word depends
+only on the word; some words have none.
 """
 
 import random
@@ -12,14 +12,14 @@ from training import training_steps
 
 ROWS = [("seq2seq", (1, 16, 64), {})]
 STEPS = {1: 24, 16: 8, 64: 4}
-"""Minibatches of a turn: the same for all competitors, since one of long sentences takes several times as long."""
+"""Minibatches per turn, the same for all competitors because long sentences take several times as long."""
 EMBEDDING, HIDDEN, ATTENTION, READOUT, TARGETS = 128, 128, 64, 128, 2_000
 END = 0
 """The target word before and after every translation."""
 
 
 def examples(minibatch, seed):
-    """Minibatches of (sentence, translation that ends with END), of about one length."""
+    """Return minibatches of (sentence, translation that ends with END), of similar length."""
     rng = random.Random(seed)
     pool = [(sentence, [*translated(sentence, rng), END]) for sentence in sentences(rng)]
     return minibatches_by_length(pool, minibatch, rng, lambda pair: (len(pair[0]), len(pair[1])))
@@ -52,8 +52,8 @@ def make(dy, minibatch, seed):
 class Translator:
     """The network, for one sentence at a time.
 
-    Its `memory` of a sentence is two matrices with a column for each word: the word's state, and what the attention
-    needs of it.
+    Its `memory` of a sentence is two matrices with a column for each word: the word's state, and its projection for the
+    attention.
     """
 
     def __init__(self, dy, parameters):
@@ -72,7 +72,7 @@ class Translator:
         self.b = parameters.add_parameters(TARGETS)
 
     def read(self, sentence):
-        """The memory of a sentence, and the writer's first state."""
+        """Return the memory of a sentence, and the decoder's first state."""
         dy = self.dy
         states = self.reader.transduce([self.sources[word] for word in sentence])
         start = self.start * states[0]
@@ -80,7 +80,7 @@ class Translator:
         return (states, self.key * states), self.writer.initial_state([start, dy.tanh(start)])
 
     def step(self, memory, state, previous):
-        """The writer's next state, and the scores of all target words, once the word `previous` is written."""
+        """Return the decoder's next state, and the scores of all target words, after the word `previous`."""
         dy = self.dy
         states, keys = memory
         energies = self.energy * dy.tanh(dy.colwise_add(keys, self.query * state.h()[0]))

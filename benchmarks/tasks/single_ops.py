@@ -1,6 +1,7 @@
-"""Single ops: nanoseconds to record one, or to read a value that is there, loop included and not.
+"""Single ops: nanoseconds to record one, or to read a value already computed, with the loop and without.
 
-A step renews and times a chain of 100 of the op, then an empty loop; building operands and renewing are not timed.
+A step renews the graph, then times a chain of 100 nodes of the op and an empty loop. Building operands and renewing are
+not timed.
 """
 
 import statistics
@@ -54,7 +55,7 @@ OPS = {
     "scalar_value()": "s.scalar_value()",
     "npvalue() of a vector": "t.npvalue()",
 }
-"""By name, the statement that is repeated."""
+"""The repeated statement, by name."""
 ROWS = [(name, (1,), {"statement": statement}) for name, statement in OPS.items()]
 BEGIN = """
 dy.renew_cg()
@@ -66,7 +67,7 @@ columns = dy.lookup_batch(E, indices)
 s.value(), t.value()
 state = lstm.initial_state().add_input(x)
 """
-"""A new graph: the operands, some of them computed. What a parameter records when it is first used is recorded."""
+"""Starts a new graph with the operands, some of them computed; also uses each parameter once, outside the loop."""
 
 
 def make(dy, minibatch, seed, statement):
@@ -93,7 +94,7 @@ def make(dy, minibatch, seed, statement):
 
 
 class Chain:
-    """A step that keeps account of the op's time and the empty loop's, in nanoseconds an op."""
+    """A step that records the time of the op and of the empty loop, in nanoseconds per op."""
 
     def __init__(self, statement, known):
         timer = time.thread_time_ns
@@ -108,7 +109,7 @@ class Chain:
             self.times[part].append(timer.timeit(CHAIN) / CHAIN)
 
     def take(self):
-        """The medians since the last call."""
+        """Return the medians since the last call."""
         taken = {part: statistics.median(times) for part, times in self.times.items()}
         self.times = {part: [] for part in self.timers}
         return taken

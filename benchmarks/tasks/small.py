@@ -1,4 +1,4 @@
-"""The smallest useful graph, three nodes: what a program pays for each graph it evaluates."""
+"""The smallest useful graph, three nodes: the overhead of each graph that a program evaluates."""
 
 from training import Steps
 

@@ -1,5 +1,5 @@
-"""Graphs of a few nodes, by what the program still holds of the last one when it renews; and 20 steps, each of
-which is read before the next is recorded."""
+"""Graphs of a few nodes, by what the program still holds of the last graph when it renews; also a graph of 20 steps,
+each read before the next is recorded."""
 
 from tasks.small import NUMBERS
 from training import Steps

@@ -8,7 +8,7 @@ from training import training_steps
 ROWS = [
     ("tagger", (1, 10, 64), {"by_length": True}),
     ("tagger, any lengths", (10, 64), {"by_length": False}),
-    # In the other rows, DyNet and this project clip gradients, as DyNet's trainers do, and the peers do not.
+    # In the other rows, DyNet and this project clip gradients, which DyNet's trainers do by default; the peers do not.
     ("tagger, all clip", (10,), {"clip": True}),
     ("tagger, none clip", (10,), {"clip": False}),
 ]

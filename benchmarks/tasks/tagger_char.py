@@ -1,4 +1,4 @@
-"""The tagger where a rare word's vector comes from a BiLSTM over its characters."""
+"""The tagger, with vectors of rare words from a BiLSTM over their characters."""
 
 import random
 
@@ -12,11 +12,11 @@ ROWS = [
 EMBEDDING, CHAR_EMBEDDING, HIDDEN, MLP, TAGS = 128, 20, 50, 32, 9
 CHARACTERS = 60
 FREQUENT = 1_000
-"""Words below this rank, about three quarters of a text, have a vector of their own."""
+"""Words below this rank, about three quarters of all tokens, have their own vectors."""
 
 
 def examples(minibatch, seed, by_length=True):
-    """The letters of each word, and minibatches."""
+    """Return the letters of each word, and minibatches."""
     rng = random.Random(seed)
     char = zipf(CHARACTERS)
     spelling = [[char(rng) for _ in range(rng.randint(3, 9))] for _ in range(VOCABULARY)]

@@ -1,8 +1,8 @@
 """A tagger with a small transformer encoder: 2 layers of 128, 4 heads, feed-forward layers of 256, 9 tags.
 
-A sentence is a matrix with a column for each word. For layer normalisation and for the losses it is reshaped to a
-minibatch of its words: `dy.layer_norm` normalises a matrix as a whole, but each element of a minibatch by itself.
-Normalisation follows the residual connections, as in Vaswani et al. (2017); position vectors are learnt.
+A sentence is a matrix with a column for each word. For layer normalization and the losses, it is reshaped to a
+minibatch of its words, because `dy.layer_norm` normalizes over a whole matrix, but separately for each batch element.
+Normalization follows the residual connections, as in Vaswani et al. (2017); position vectors are learned.
 """
 
 import math
@@ -72,7 +72,7 @@ class Layer:
 
 
 class Affine:
-    """W x + b; to a matrix x, b is added column by column."""
+    """W x + b. If x is a matrix, b is added to each column."""
 
     def __init__(self, dy, parameters, inputs, outputs):
         self.dy = dy
@@ -83,7 +83,7 @@ class Affine:
 
 
 class LayerNorm:
-    """Normalises each column of a matrix, then scales and shifts it."""
+    """Normalizes each column of a matrix, then scales and shifts it."""
 
     def __init__(self, dy, parameters):
         self.dy = dy

@@ -43,7 +43,7 @@ def make(dy, minibatch, seed, size):
 
 
 def labelled(tree, rng):
-    """(label, word) for a leaf, (label, left, right) for an inner node."""
+    """Return (label, word) for a leaf, (label, left, right) for an inner node."""
     label = rng.randrange(CLASSES)
     if isinstance(tree, int):
         return label, tree
@@ -51,7 +51,7 @@ def labelled(tree, rng):
 
 
 class Leaf:
-    """State of a single word: input, output gate and candidate from its vector."""
+    """Computes the state of a single word: input, output gate and candidate from its vector."""
 
     def __init__(self, dy, parameters, size):
         self.dy = dy
@@ -65,7 +65,7 @@ class Leaf:
 
 
 class Join:
-    """State of a node from the states of its two parts, with a forget gate for each."""
+    """Computes the state of a node from its two children, with a forget gate for each."""
 
     def __init__(self, dy, parameters, size):
         self.dy = dy

@@ -1,8 +1,8 @@
-"""A TreeLSTM made of DyNet's LSTM builder: at every node an LSTM reads the outputs of the node's parts.
+"""A TreeLSTM built from DyNet's LSTM builder: at every node, an LSTM reads the outputs of the node's children.
 
-DyNet 2.1 has builders of TreeLSTMs in C++ alone. This is the network of its `UnidirectionalTreeLSTMBuilder`, written
-in Python: the LSTM reads the node's own vector first, which is the word's at a leaf and `phrase` at an inner node. The
-trees and the five classes are those of `treelstm`.
+DyNet 2.1 has TreeLSTM builders only in C++. This is the network of its `UnidirectionalTreeLSTMBuilder`, written in
+Python: the LSTM reads the node's own vector first, which is the word's at a leaf and `phrase` at an inner node. The
+trees and the five classes are the same as in `treelstm`.
 """
 
 from synthetic import VOCABULARY

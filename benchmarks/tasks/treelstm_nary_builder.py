@@ -1,4 +1,4 @@
-"""The network of `treelstm` by `NaryTreeLSTMBuilder`, which DyNet 2.1 lacks in Python; the same trees."""
+"""The network and data of `treelstm`, with `NaryTreeLSTMBuilder`, which DyNet 2.1 lacks in Python."""
 
 from synthetic import VOCABULARY
 from tasks.treelstm import CLASSES, examples

@@ -108,7 +108,7 @@ def test_few_minibatches_by_length_are_like_all():
     lengths = [statistics.mean(map(len, next(batches))) for _ in range(300)]
     of_ten = [statistics.mean(lengths[start : start + 10]) for start in range(290)]
     assert statistics.stdev(lengths) > 7
-    assert statistics.stdev(of_ten) < 1.3  # in a random order it would be about 2
+    assert statistics.stdev(of_ten) < 1.3  # a random order would give about 2
 
 
 def test_peers_compile_for_each_combination_of_shapes_once():

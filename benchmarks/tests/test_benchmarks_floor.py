@@ -1,4 +1,4 @@
-"""The operations of matrix products are counted right, and every part of a floor is measured."""
+"""The operations of matrix products are counted correctly, and every component of a floor is measured."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def test_operations_of_a_graph():
     dy.renew_cg()
     xs = [dy.inputVector([1.0, 2.0, 3.0]) for _ in range(4)]
     loss = dy.esum([dy.sum_elems(V * dy.tanh(W * x)) for x in xs])
-    # Each product forwards, for its matrix and, but for the inputs, for its operand.
+    # Each product: forward, the gradient of its matrix, and the gradient of its operand unless that is an input.
     found = floor.products_of(loss)
     assert found == {(kind, 5, 3, 4): 1 for kind in ("y", "dW")} | {(kind, 2, 5, 4): 1 for kind in ("y", "dx", "dW")}
     assert floor.Work(found, 0, 0).operations == 4 * 2 * (5 * 3 * 2 + 2 * 5 * 3)

@@ -9,7 +9,7 @@ import gpu_torch
 
 @pytest.mark.parametrize("name", gpu_torch.TASKS)
 def test_the_same_loss_before_training(name):
-    """With random weights every word or tag is about as likely as any other, in both."""
+    """In both, random weights make every word or tag about equally likely."""
     torch = pytest.importorskip("torch")
     import dynet as dy
 

@@ -70,7 +70,7 @@ for line in sys.stdin:
 
 
 def quick(tmp_path, monkeypatch, recorded):
-    """The result of `run.py --quick` for the row "small at 1", with a fake DyNet and these recorded ratios."""
+    """Return the result of `run.py --quick` for the row "small at 1", with a fake DyNet and these recorded ratios."""
     fake, path = tmp_path / "python", tmp_path / "recorded.json"
     fake.write_text(FAKE.format(python=sys.executable))
     fake.chmod(0o755)

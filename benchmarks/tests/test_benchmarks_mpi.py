@@ -1,4 +1,4 @@
-"""The model on paper of data parallel training, and that the benchmark runs."""
+"""The cost model of data parallel training is correct, and the benchmark runs."""
 
 import importlib.util
 import shutil

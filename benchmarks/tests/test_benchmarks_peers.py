@@ -31,7 +31,7 @@ print(json.dumps([steps.infer(), steps.train(), steps.train()] if steps else Non
 
 
 def interpreter(kind: str) -> str:
-    """One that has this library; without any, the test is skipped."""
+    """Return an interpreter that has this library; skip the test if there is none."""
     python = os.environ.get(PYTHONS[kind])
     if not python and importlib.util.find_spec(kind):
         python = sys.executable

@@ -35,7 +35,7 @@ def test_nothing_returns_one_object():
 
 
 def test_small_graphs_hold_what_they_say():
-    """Expressions that the program holds are those alive when a new graph begins."""
+    """Expressions that the program holds are the ones alive when a new graph begins."""
 
     class Watched:
         def __init__(self):
@@ -87,7 +87,7 @@ def test_ratio_and_rest():
 
 @pytest.mark.parametrize(("count", "place"), [(6, 0), (15, 3), (20, 5), (60, 21)])
 def test_interval_is_the_sign_tests(count, place):
-    """The places are those of printed tables."""
+    """The places agree with published tables."""
     values = [float(number) for number in range(count)]
     random.Random(1).shuffle(values)
     assert versus.interval(values) == (place, count - 1 - place)

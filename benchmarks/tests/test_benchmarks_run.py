@@ -21,7 +21,7 @@ ROWS = {row.name: row for row in reversed(rows_of(TASKS))}  # each with its smal
 
 
 def work(row, requests, **more):
-    """What `worker.py` answers to some requests."""
+    """Return the answers of `worker.py` to some requests."""
     order = {"kind": "dynet", "task": row.task, "row": row.name, "minibatch": row.minibatch, "seed": 1, **more}
     command = [sys.executable, str(BENCHMARKS / "worker.py"), json.dumps({**order, "core": core()})]
     lines = "".join(json.dumps(request) + "\n" for request in requests)
@@ -51,7 +51,7 @@ def test_inference_has_the_loss_of_training(row):
     order = {"kind": "dynet", "task": row.task, "row": row.name, "minibatch": row.minibatch, "seed": 1}
     inferred, trained = made(dy, order), made(dy, order)
     assert inferred.infer() == pytest.approx(trained.train(), rel=1e-6)
-    assert inferred.infer() > 0  # of another minibatch
+    assert inferred.infer() > 0  # on another minibatch
 
 
 def test_phases_add_up():

@@ -1,4 +1,4 @@
-"""The commands beside the main one print their tables, here without peers."""
+"""The other commands print their tables; here without peers."""
 
 import os
 import subprocess
@@ -31,7 +31,7 @@ def test_recording():
 
 def test_recording_of_single_ops():
     _, _, row = lines_of("recording.py", "--ops", "E[i]", "--rounds", "1", "--seconds", "0.01")
-    name, whole, rest, ratio = [cell.replace(",", "") for cell in row]  # 1,000 ns or more with the recorder in Python
+    name, whole, rest, ratio = [cell.replace(",", "") for cell in row]  # the Python recorder takes 1,000 ns or more
     assert name == "E[i]" and float(whole) > float(rest) > 0 and ratio == "-"
 
 

@@ -1,4 +1,4 @@
-"""The language model in JAX: padded sequences, and the scores of all words in one product."""
+"""The language model in JAX: padded sequences, and one product for the scores of all words."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The tagger in JAX: sentences padded for the LSTMs, and the scores of all words in one product."""
+"""The tagger in JAX: sentences padded for the LSTMs, and one product for the scores of all words."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -44,7 +44,7 @@ def make(initial, minibatch, seed, by_length=True, clip=False):
 
 
 def both_orders(padded: Padded, places: np.ndarray) -> dict[str, np.ndarray]:
-    """Places of vectors in both orders, where the second order has each item of the first, and what counts."""
+    """Return the positions of vectors in both orders, the first order's items in the second, and which items count."""
     back = np.zeros(padded.rows * padded.columns, np.int32)
     counts = np.zeros(back.size, np.float32)
     back[padded.forward] = padded.backward
@@ -58,7 +58,7 @@ def both_orders(padded: Padded, places: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def read_both_ways(forward, backward, vectors, batch):
-    """The outputs of both LSTMs side by side, one row for each item in the first order."""
+    """Return the outputs of both LSTMs side by side, one row for each item in the first order."""
     before = run_lstm(forward, vectors[batch["places"]])
     after = run_lstm(backward, vectors[batch["reversed"]])
     size = before.shape[0] * before.shape[1]

@@ -1,4 +1,4 @@
-"""The tagger with characters in JAX: all rare words of a minibatch are spelt side by side."""
+"""The tagger with characters in JAX: all rare words of a minibatch are encoded in one batch."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +11,7 @@ from .tagger import both_orders, read_both_ways
 from .training import cross_entropy, lstm, run_lstm, training_steps, used_rows
 
 LONGEST_WORD = 9
-BUCKET = 8  # of sentences: every length comes with several numbers of rare words
+BUCKET = 8  # for sentence lengths; coarser, because each length occurs with several counts of rare words
 
 
 def make(initial, minibatch, seed, by_length=True):
@@ -55,7 +55,7 @@ def make(initial, minibatch, seed, by_length=True):
 
 
 def letters_of(words: list[list[int]], count: int) -> dict[str, np.ndarray]:
-    """The letters of words and of one-letter words that fill up their number, in both orders."""
+    """Return the letters of words in both orders, padded to `count` words by one-letter words."""
     words = words + [[0]] * (count - len(words))
     padded = Padded([len(word) for word in words], LONGEST_WORD)
     used, places = used_rows(np.concatenate(words), CHARACTERS, CHARACTERS)

@@ -1,4 +1,4 @@
-"""What the JAX tasks share: LSTMs as scans, Adam with sparse updates of lookups, steps compiled for each shape."""
+"""Code that the JAX tasks share: LSTMs as scans, Adam with sparse lookup updates, steps compiled for each shape."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RATE, BETA_1, BETA_2, EPSILON = 0.001, 0.9, 0.999, 1e-8
 
 
 def used_rows(numbers: np.ndarray, size: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of a table that are used, filled up by rows that it does not have, and places in them."""
+    """Return the rows of a table that are used, padded with out-of-range rows, and the positions of `numbers` there."""
     used, places = np.unique(numbers, return_inverse=True)
     filled = np.arange(rows, rows + size, dtype=np.int32)
     filled[: len(used)] = used
@@ -24,13 +24,13 @@ def used_rows(numbers: np.ndarray, size: int, rows: int) -> tuple[np.ndarray, np
 
 
 def lstm(initial, inputs: int, hidden: int) -> tuple[np.ndarray, ...]:
-    """The weights of an LSTM, to be multiplied from the right."""
+    """Return the weights of an LSTM, to be multiplied from the right."""
     Wx, Wh, b = initial.lstm(inputs, hidden)
     return Wx.T.copy(), Wh.T.copy(), b
 
 
 def run_lstm(weights, xs):
-    """The outputs of an LSTM for inputs of (length, number of sequences, size)."""
+    """Return the outputs of an LSTM for inputs of (length, number of sequences, size)."""
     Wx, Wh, b = weights
     hidden = Wh.shape[0]
 
@@ -47,7 +47,7 @@ def run_lstm(weights, xs):
 
 
 def cross_entropy(scores, answers, counts):
-    """The sum of the losses of the rows that count."""
+    """Return the sum of the losses of the rows that count."""
     losses = jax.nn.logsumexp(scores, axis=1) - jnp.take_along_axis(scores, answers[:, None], 1)[:, 0]
     return jnp.sum(losses * counts)
 
@@ -61,10 +61,10 @@ def training_steps(
     loss_of: Callable,
     clip: bool = False,
 ) -> Steps:
-    """Steps with Adam.
+    """Return steps with Adam.
 
-    `examples` begins the stream of minibatches, and `arrays_of` makes a dictionary of one, in which `used` has the
-    rows of each lookup. `loss_of` takes dense parameters, these rows, and the dictionary.
+    `examples` starts the stream of minibatches. `arrays_of` turns a minibatch into a dictionary of arrays, in which
+    `used` has the rows of each lookup. `loss_of` takes dense parameters, these rows, and the dictionary.
     """
 
     @functools.partial(jax.jit, donate_argnums=0)
@@ -120,12 +120,12 @@ def take(tables: dict, used: dict) -> dict:
 
 
 def put_rows(table, used, rows):
-    """The table with other rows; rows that it does not have are dropped."""
+    """Return the table with new values in the used rows; out-of-range rows are dropped."""
     return table.at[used].set(rows, mode="drop", indices_are_sorted=True, unique_indices=True)
 
 
 def adam(values, means, squares, gradients, count):
-    """New values, means and squares."""
+    """Return new values, means and squares."""
     means = jax.tree.map(lambda m, g: BETA_1 * m + (1 - BETA_1) * g, means, gradients)
     squares = jax.tree.map(lambda v, g: BETA_2 * v + (1 - BETA_2) * g * g, squares, gradients)
     rate, correction = RATE / (1 - BETA_1**count), jnp.sqrt(1 - BETA_2**count)

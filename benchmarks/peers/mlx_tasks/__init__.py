@@ -2,12 +2,12 @@
 
 Every step is one function compiled by `mx.compile`. That is up to 2.7 times as fast as the same function uncompiled,
 and equally fast where products take most of the time. MLX traces the function once per combination of shapes, and fuses
-elementwise operations into C++ code, which it compiles with g++ when it first runs it. Lengths are rounded up to
-multiples of four, so that few shapes occur, and `prepare` runs a step of each shape before anything is timed. MLX has
-no compiled loop, so LSTMs are unrolled.
+elementwise operations into C++ code, which it compiles with g++ on first use. Lengths are rounded up to multiples of
+four to keep the number of shapes low, and `prepare` runs a step of each shape before anything is timed. MLX has no
+compiled loop, so LSTMs are unrolled.
 
-The parser that reads its scores is left out, because it would call a compiled function for every transition. The tasks
-that have no file here have not been written in MLX.
+The parser that reads its scores is left out, because it would call a compiled function for every transition. Tasks
+without a file here have not been written in MLX.
 """
 
 import mlx.core as mx

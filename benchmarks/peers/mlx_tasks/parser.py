@@ -1,6 +1,6 @@
-"""The blind parser in MLX: padded sentences, and the scores of all transitions of a minibatch in one product.
+"""The blind parser in MLX: padded sentences, and one product for the scores of all transitions of a minibatch.
 
-The parser that reads its scores is left out; the package says why.
+The parser that reads its scores is left out; the package's docstring gives the reason.
 """
 
 import mlx.core as mx

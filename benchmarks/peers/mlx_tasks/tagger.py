@@ -1,4 +1,4 @@
-"""The tagger in MLX: sentences padded for the LSTMs, and the scores of all words in one product."""
+"""The tagger in MLX: sentences padded for the LSTMs, and one product for the scores of all words."""
 
 import mlx.core as mx
 import numpy as np
@@ -43,7 +43,7 @@ def make(initial, minibatch, seed, by_length=True, clip=False):
 
 
 def both_orders(padded: Padded, places: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the places of vectors in both orders, the items of the first order in the second, and what counts."""
+    """Return the positions of vectors in both orders, the first order's items in the second, and which items count."""
     back = np.zeros(padded.rows * padded.columns, np.int32)
     counts = np.zeros(back.size, np.float32)
     orders = padded.forward, padded.backward

@@ -1,4 +1,4 @@
-"""What the MLX tasks share: LSTMs, Adam with sparse updates of lookups, and steps that are compiled once per shape."""
+"""Code that the MLX tasks share: LSTMs, Adam with sparse lookup updates, and steps compiled once per shape."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ RATE, BETA_1, BETA_2, EPSILON = 0.001, 0.9, 0.999, 1e-8
 
 
 def used_rows(numbers: np.ndarray, size: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows of a table that are used, filled up to `size` by a spare row, and the numbers' places in them."""
+    """Return the rows of a table that are used, padded to `size` with a spare row, and the positions of `numbers` in
+    them."""
     used, places = np.unique(numbers, return_inverse=True)
     filled = np.full(size, rows, np.int32)
     filled[: len(used)] = used
@@ -39,17 +40,17 @@ def product_gradients(inputs, gradient, _):
 
 
 def lstms(initial, count: int, inputs: int, hidden: int) -> tuple[np.ndarray, ...]:
-    """Return the weights of LSTMs, one above the other, to be multiplied from the right."""
+    """Return the weights of LSTMs, stacked, to be multiplied from the right."""
     several = [initial.lstm(inputs, hidden) for _ in range(count)]
     Wx, Wh, b = (np.stack(arrays) for arrays in zip(*several))
     return Wx.swapaxes(1, 2).copy(), Wh.swapaxes(1, 2).copy(), b
 
 
 def run_lstms(weights, xs, length: int):
-    """Return the outputs of LSTMs that are run side by side, for inputs of shape (LSTMs, length * sequences, size).
+    """Return the outputs of LSTMs that run side by side, for inputs of shape (LSTMs, length * sequences, size).
 
-    Items are in the order of steps. `weights` has the weights of every LSTM, one above the other. An LSTM for each
-    direction, side by side, halves the number of operations, each of which costs some microseconds.
+    Items are in the order of steps. `weights` stacks the weights of all LSTMs. Running the LSTMs of both directions
+    side by side halves the number of operations, each of which costs some microseconds.
     """
     Wx, Wh, b = weights
     c = mx.zeros((len(Wh), xs.shape[1] // length, Wh.shape[1]))
@@ -80,7 +81,7 @@ def training_steps(
 ) -> Steps:
     """Return steps with Adam.
 
-    `examples` begins the stream of minibatches. `arrays_of` turns a minibatch into a dictionary of arrays, in which
+    `examples` starts the stream of minibatches. `arrays_of` turns a minibatch into a dictionary of arrays, in which
     `used` has the rows of each lookup. `loss_of` takes dense parameters, these rows, and the dictionary.
     """
 
@@ -135,7 +136,7 @@ def training_steps(
 
 
 def three(values):
-    """Return values, and zeros for their means and squares."""
+    """Return values, with zeros for their means and squares."""
     return values, tree_map(mx.zeros_like, values), tree_map(mx.zeros_like, values)
 
 
@@ -144,14 +145,14 @@ def take(tables: dict, used: dict) -> dict:
 
 
 def put_rows(table, used, rows):
-    """Return the table with other rows."""
+    """Return the table with new values in the used rows."""
     table = table[...]  # a new object, because the assignment below changes it
     table[used] = rows
     return table
 
 
 def adam(values, means, squares, gradients, scales):
-    """Return new values, means and squares. `scales` holds the step's rate and its correction of the squares' root."""
+    """Return new values, means and squares. `scales` holds the step's rate and its correction for the squares' root."""
     rate, correction = scales[0], scales[1]
     means = tree_map(lambda m, g: BETA_1 * m + (1 - BETA_1) * g, means, gradients)
     squares = tree_map(lambda v, g: BETA_2 * v + (1 - BETA_2) * g * g, squares, gradients)

@@ -1,4 +1,4 @@
-"""The beam search in torch: the beam is a minibatch, and one read tells the best of all its continuations."""
+"""The beam search in torch: the beam is a minibatch, and one read finds the best of all its continuations."""
 
 import torch
 from torch.nn import functional as F

@@ -41,7 +41,7 @@ def make(initial, minibatch, seed, by_length=True):
         as_dependents = F.linear(as_dependents, U, u)
         count, longest = padded.columns, padded.rows
         row, column = np.divmod(padded.forward, count)
-        real = column * longest + row  # the place of each word in an array of (sentence, word)
+        real = column * longest + row  # each word's position in an array of (sentence, word)
         if len(real) < count * longest:
             spread = np.zeros(count * longest, np.int64)
             spread[real] = np.arange(len(real))

@@ -1,6 +1,6 @@
-"""The graph network in torch: the graphs of a minibatch are one graph, whose edges are sorted by kind.
+"""The graph network in torch: the graphs of a minibatch form one graph, whose edges are sorted by kind.
 
-A round computes the messages of each kind in one product, and adds all of them to their targets at once.
+A round computes the messages of each kind in one product, then adds all of them to their targets in one operation.
 """
 
 import numpy as np

@@ -1,9 +1,9 @@
-"""The lattice LSTM in torch, level by level: all nodes of a minibatch with equally long paths to them at once.
+"""The lattice LSTM in torch, level by level: all nodes of a minibatch whose longest paths have the same length.
 
-All nodes that follow a node begin at one position of the sentence, so one level takes the node's state. A level's
-states are therefore put in the order of the levels that take them, and split once, as in the TreeLSTM. The product of
-a node's output with the gates' matrices is computed once, before it is known how many nodes follow; the gates' sums
-over predecessors are sums of those products.
+All successors of a node begin at the same position of the sentence, so only one level takes the node's state. A level's
+states are therefore ordered by the level that takes them and split once, as in the TreeLSTM. The product of a node's
+output with the gates' matrices is computed once, before the number of its successors is known; the gates sum these
+products over predecessors.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from tasks.lattice import CLASSES, SIZE, examples
 from .training import Lookup, training_steps, weight
 
 LAST = 1 << 30
-"""Stands for a level that takes nodes which nothing follows."""
+"""The `taken_by` of nodes without successors."""
 
 
 class Node:
-    __slots__ = ("word", "label", "before", "level", "taken_by", "place")  # its place among what that level takes
+    __slots__ = ("word", "label", "before", "level", "taken_by", "place")  # place: index among what that level takes
 
 
 def levels_of(batch) -> list[list[Node]]:
-    """Return the nodes by the longest path to them, in the order of the levels that take them."""
+    """Return the nodes by the length of their longest path, ordered by the level that takes them."""
     levels: list[list[Node]] = []
     for lattice in batch:
         nodes: list[Node] = []
@@ -59,7 +59,7 @@ def make(initial, minibatch, seed):
     classes = weight(initial.parameter(CLASSES, SIZE))
 
     def run(level, of_words, taken):
-        """Return h and c of a level, from its words' part of all gates and what it takes of lower levels."""
+        """Return h and c of a level, from its words' part of all gates and the states it takes from lower levels."""
         iou, forget = of_words.split([3 * SIZE, SIZE], 1)
         kept = None
         if taken:

@@ -1,6 +1,7 @@
-"""The parser in torch: padded sentences; blind, the scores of all transitions of a minibatch in one product.
+"""The parser in torch: padded sentences. If blind, one product gives the scores of all transitions of a minibatch.
 
-The parser that reads its scores asks for them transition by transition, and computes its loss once they are all there.
+The parser that reads its scores requests them one transition at a time, and computes its loss from all of them at the
+end.
 """
 
 import numpy as np
@@ -23,7 +24,7 @@ def make(initial, minibatch, seed, read, by_length=True):
     V, c = weight(initial.parameter(TRANSITIONS, MLP)), weight(initial.parameter(TRANSITIONS))
 
     def states_of(batch):
-        """A row for each word of the minibatch, and `nothing` as the last."""
+        """Return a row for each word of the minibatch, with `nothing` last."""
         padded = Padded([len(sentence) for sentence, _ in batch])
         places = words.use(np.concatenate([sentence for sentence, _ in batch]))
         vectors = words.rows

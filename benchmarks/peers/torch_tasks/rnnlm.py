@@ -1,4 +1,4 @@
-"""The language model in torch: padded sequences, and the scores of all words that count in one product."""
+"""The language model in torch: padded sequences, and one product for the scores of all words that count."""
 
 import numpy as np
 import torch

@@ -1,7 +1,7 @@
-"""The translator in torch: padded sentences, and the writer's steps for all sentences of a minibatch at once.
+"""The translator in torch: padded sentences, and each decoder step for all sentences of a minibatch together.
 
-What does not depend on the writer's state is computed before its steps, for all of them in one product; so are the
-scores of all target words after the steps.
+Everything that does not depend on the decoder's state is computed before its steps, in one product for all steps. The
+scores of all target words are computed after the steps in the same way.
 """
 
 import numpy as np
@@ -16,8 +16,11 @@ from .training import BothWays, Lookup, training_steps, weight
 
 
 class Translator:
-    """The network. Its `memory` of a minibatch is the states of all words, (sentences, words, 2 * HIDDEN), what the
-    attention needs of them, and a mask that is -inf where a sentence has no word, or None."""
+    """The network.
+
+    Its `memory` of a minibatch holds the states of all words, (sentences, words, 2 * HIDDEN), their projection for the
+    attention, and a mask that is -inf where a sentence has no word, or None.
+    """
 
     def __init__(self, initial):
         self.sources = Lookup(initial.lookup(VOCABULARY, EMBEDDING))
@@ -38,7 +41,7 @@ class Translator:
         return [*self.reader.parameters(), *own, self.R, self.r, self.W, self.c]
 
     def read(self, sentences):
-        """The memory, and the writer's first h and c."""
+        """Return the memory, and the decoder's first h and c."""
         padded = Padded([len(sentence) for sentence in sentences])
         places = self.sources.use(np.concatenate(sentences))
         read = [self.sources(padded.spread(places, order)) for order in (padded.forward, padded.backward)]
@@ -53,11 +56,11 @@ class Translator:
         return (F.embedding(rows, states), F.embedding(rows, keys), mask), torch.tanh(c), c
 
     def gates_of(self, vectors):
-        """What target words, by their vectors, add to the gates of the step after them."""
+        """Return what target words, given their vectors, add to the gates of the next step."""
         return F.linear(vectors, self.from_word, self.b)
 
     def step(self, memory, h, c, gates):
-        """The next h and c, and the context they come from."""
+        """Return the next h and c, and the context they were computed from."""
         states, keys, mask = memory
         energies = torch.tanh(keys + F.linear(h, self.query).unsqueeze(1)) @ self.energy[0]
         weights = torch.softmax(energies if mask is None else energies + mask, 1)

@@ -1,4 +1,4 @@
-"""The tagger in torch: sentences padded for the LSTMs, and the scores of all words in one product."""
+"""The tagger in torch: sentences padded for the LSTMs, and one product for the scores of all words."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""The tagger with characters in torch: all rare words of a minibatch are spelt side by side."""
+"""The tagger with characters in torch: all rare words of a minibatch are encoded in one batch."""
 
 import numpy as np
 import torch

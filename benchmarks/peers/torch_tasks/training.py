@@ -1,4 +1,4 @@
-"""What the torch tasks share: parameters, lookups with sparse updates by Adam, bidirectional LSTMs, steps."""
+"""Code that the torch tasks share: parameters, lookups with sparse Adam updates, bidirectional LSTMs, steps."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ RATE, BETA_1, BETA_2, EPSILON = 0.001, 0.9, 0.999, 1e-8
 
 
 class Lookup:
-    """A lookup table: a minibatch's rows are its leaf, so that gradients and updates are of these rows alone.
+    """A lookup table. The rows of a minibatch are a leaf tensor, so only these rows get gradients and updates.
 
-    The same as `nn.Embedding(sparse=True)` with `SparseAdam`, without the sparse tensors, which cost more.
+    Equivalent to `nn.Embedding(sparse=True)` with `SparseAdam`, without the overhead of sparse tensors.
     """
 
     def __init__(self, values: np.ndarray):
@@ -28,7 +28,7 @@ class Lookup:
         self.mean, self.square = torch.zeros_like(self.table), torch.zeros_like(self.table)
 
     def use(self, numbers: np.ndarray) -> np.ndarray:
-        """Say which rows the minibatch uses; their places among those used."""
+        """Declare the rows that the minibatch uses, and return the positions of `numbers` among them."""
         used, places = np.unique(numbers, return_inverse=True)
         self.used = torch.from_numpy(used)
         self.rows = self.table.index_select(0, self.used).requires_grad_(torch.is_grad_enabled())
@@ -54,7 +54,7 @@ def weight(values: np.ndarray) -> nn.Parameter:
 
 
 def lstm(initial, inputs: int, hidden: int) -> nn.LSTM:
-    """An LSTM; torch's gates are in the order i, f, g, o, and its second bias stays zero."""
+    """Return an LSTM. torch orders the gates i, f, g, o, and its second bias stays zero."""
     network = nn.LSTM(inputs, hidden)
     Wx, Wh, b = (torch.from_numpy(np.concatenate([*np.split(w, 4)[:2], w[3 * hidden :], w[2 * hidden : 3 * hidden]]))
                  for w in initial.lstm(inputs, hidden))  # fmt: skip
@@ -70,10 +70,10 @@ def trained(network: nn.LSTM) -> list[nn.Parameter]:
 
 
 class BothWays:
-    """An LSTM for each direction. Padding comes last in both, so that padded sequences need no packing.
+    """An LSTM for each direction. Padding comes last in both, so padded sequences need no packing.
 
-    torch runs packed sequences step by step, padded ones in one call of oneDNN, which takes half as long even where
-    almost every second item is padding.
+    torch runs packed sequences step by step, but padded ones in one oneDNN call, which takes half as long even if
+    almost half of the items are padding.
     """
 
     def __init__(self, initial, inputs: int, hidden: int):
@@ -83,11 +83,11 @@ class BothWays:
         return [*trained(self.forward), *trained(self.backward)]
 
     def run(self, forward: Tensor, backward: Tensor) -> tuple[Tensor, Tensor]:
-        """The flat outputs for flat inputs in the two orders."""
+        """Return the flat outputs for flat inputs in the two orders."""
         return self.forward(forward)[0].flatten(0, 1), self.backward(backward)[0].flatten(0, 1)
 
     def at_items(self, forward: Tensor, backward: Tensor, padded: Padded) -> Tensor:
-        """The outputs of both at every item, one row each."""
+        """Return the outputs of both at every item, one row each."""
         outputs = self.run(forward, backward)
         places = torch.from_numpy(padded.forward), torch.from_numpy(padded.backward)
         return torch.cat([output.index_select(0, place) for output, place in zip(outputs, places)], 1)
@@ -100,7 +100,7 @@ def training_steps(
     loss_of: Callable[[list], Tensor],
     clip: bool = False,
 ) -> Steps:
-    """Steps with Adam, fused for dense parameters."""
+    """Return steps with Adam, which is fused for dense parameters."""
     trainer = torch.optim.Adam(parameters, RATE, (BETA_1, BETA_2), EPSILON, fused=True)
     updates = 0
 

@@ -1,4 +1,4 @@
-"""The transformer in torch: padded sentences, torch's own attention, and the scores of all words in one product."""
+"""The transformer in torch: padded sentences, torch's own attention, and one product for the scores of all words."""
 
 import numpy as np
 import torch

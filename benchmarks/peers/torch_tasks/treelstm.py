@@ -1,7 +1,7 @@
-"""The TreeLSTM in torch, level by level: all nodes of a minibatch whose parts are known are computed at once.
+"""The TreeLSTM in torch, level by level: all nodes of a minibatch whose children are known are computed together.
 
-A level's states are put in the order in which higher levels take them and split once; what a level takes is
-joined once. So every state is copied twice, however many levels there are.
+A level's states are ordered by the higher level that takes them, and split once. The states that a level takes are
+joined once. So every state is copied twice, whatever the number of levels.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from tasks.treelstm import CLASSES, examples
 
 from .training import Lookup, training_steps, weight
 
-ROOT = 1 << 30  # as the level that takes a node
+ROOT = 1 << 30  # a root's `taken_by`
 
 
 class Node:
-    __slots__ = ("label", "parts", "taken_by", "place")  # the level that takes it, and its place among what that takes
+    __slots__ = ("label", "parts", "taken_by", "place")  # taken_by: a level; place: index among what it takes
 
 
 def levels_of(batch) -> list[list[Node]]:
-    """The nodes by the height above their lowest leaf, in the order in which higher levels take them."""
+    """Return the nodes by their height above their lowest leaf, ordered by the higher level that takes them."""
     levels: list[list[Node]] = []
 
     def read(tree) -> tuple[Node, int]:
@@ -57,8 +57,9 @@ def levels_of(batch) -> list[list[Node]]:
 def states_of(levels, read_leaves, join) -> list[tuple[torch.Tensor, ...]]:
     """Compute the states of all nodes, level by level.
 
-    A state is one matrix or several, with a row for each node. `read_leaves` gets the lowest level. `join` gets another
-    level, and for each matrix of the states the parts that together have a row for each part of the level's nodes.
+    A state is one or several matrices, with a row for each node. `read_leaves` gets the lowest level. `join` gets
+    another level and, for each matrix of the states, the parts that together have a row for each child of the level's
+    nodes.
     """
     taken = {number: [] for number in [*range(len(levels)), ROOT]}
     states = []
@@ -71,7 +72,7 @@ def states_of(levels, read_leaves, join) -> list[tuple[torch.Tensor, ...]]:
 
 
 def places_of(level) -> torch.Tensor:
-    """The places of the parts of the nodes of a level among all that the level takes."""
+    """Return the positions of the level's children among all states that the level takes."""
     return torch.tensor([part.place for node in level for part in node.parts])
 
 

@@ -1,6 +1,6 @@
-"""The TreeLSTM of LSTMs in torch, level by level: the LSTMs of all nodes of a level take their steps together.
+"""The TreeLSTM of LSTMs in torch, level by level: the LSTMs of all nodes of a level step together.
 
-What an LSTM's first step gives is the same at all inner nodes and computed once.
+The first step of an LSTM has the same result at all inner nodes and is computed once.
 """
 
 import torch

@@ -1,4 +1,4 @@
-"""What plain functions may contain, how they differ from Python when compiled, and what refuses the rest.
+"""The plain functions that compile to native code: what they may contain, how they differ from Python, what is refused.
 
 Each function of PROGRAMS runs twice on the same memory: as Python, and compiled by TVM.
 """

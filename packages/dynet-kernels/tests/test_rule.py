@@ -1,4 +1,4 @@
-"""Rules: how the sums and extremes in formulas become numbers of a column."""
+"""Rules: how sums and extremes in formulas become values per column."""
 
 import pytest
 

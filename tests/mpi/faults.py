@@ -2,8 +2,8 @@
 
     mpiexec -n 2 python faults.py exception "in backward" 1 checkpoint
 
-The arguments are the fault, the moment, the rank that fails, and the file of checkpoints. When the rank fails, it
-writes the time to a second file, whose name also ends with ".moment".
+The arguments are the fault, the moment, the failing rank, and the checkpoint file. When the rank fails, it writes the
+time to a second file with the added suffix ".moment".
 """
 
 from __future__ import annotations

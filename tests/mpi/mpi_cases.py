@@ -2,8 +2,8 @@
 
     mpiexec -n 4 python mpi_cases.py parameters.npz 5
 
-The optional number limits the run to every fifth case, for example. Alone, the program also writes which elements ever
-had a gradient that rounding may change much.
+With the number 5, only every fifth case runs. Alone, the program also writes which elements ever had a gradient that
+rounding may change much.
 """
 
 from __future__ import annotations

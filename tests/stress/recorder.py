@@ -1,8 +1,8 @@
 """Runs programs, read line by line as JSON lists of instructions, with the requested recorder.
 
-The first line that it prints says which recorder is in use. An instruction is an op's number and three numbers more, by
-which operands are chosen among what has been recorded. For each program it prints one line: the graph as text, and
-values, gradients and errors, bit for bit.
+The first output line names the recorder in use. An instruction is an op's number and three more numbers, which choose
+operands from earlier records. For each program it prints one line: the graph as text, and values, gradients and errors,
+bit for bit.
 """
 
 import json

@@ -241,7 +241,7 @@ class Program:
         return done
 
     def revert(self) -> bool:
-        """Revert to a checkpoint. Revert to an uncertain one only if a certain one is below it."""
+        """Revert to the last checkpoint. If it may not exist, the first checkpoint must certainly exist."""
         if not self.marks or self.marks[0] is None:
             return self.checkpoint()
         self.settle()

@@ -12,7 +12,7 @@ Single = npt.NDArray[np.float32]
 
 
 def inputs() -> list[dy.Expression]:
-    """Inputs."""
+    """Inputs of every kind."""
     counted = dy.vecInput(3)
     counted.set([1, 2, 3])
     matrix = dy.matInput(2, 2)

@@ -1,6 +1,6 @@
 """Asks pyright which names `dynet` has, and mypy for the type of each name and of each class's methods.
 
-The names must be those of `__all__`, and no type Any, but for the exceptions here. `nox -s types` runs it.
+The names must be those of `__all__`, and no type Any, except for those listed here. `nox -s types` runs it.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Wrong uses that type checkers must report. `nox -s types` fails if one of the ignore comments is not needed.
 
-That shows that a name has a type: one of type Any could be used in any way.
+This shows that each name has a type, because a name of type Any could be used in any way.
 """
 
 import dynet as dy

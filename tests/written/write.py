@@ -1,6 +1,6 @@
 """Writes files of models and trainers into a folder, using the installed version: `python write.py FOLDER`.
 
-`python write.py --pack FOLDER` prints a folder as base64 text. `31bc5def.txt` is such a text, from that commit.
+`python write.py --pack FOLDER` prints a folder as base64 text, such as `31bc5def.txt`, which is from that commit.
 """
 
 import base64

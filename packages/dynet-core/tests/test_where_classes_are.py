@@ -1,4 +1,4 @@
-"""Which classes count as the program's own, by where they are defined: a file may hold objects of these."""
+"""Which classes belong to one program, by where they are defined: its files may hold objects of these classes."""
 
 import abc
 import argparse

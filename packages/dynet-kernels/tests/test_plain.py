@@ -251,7 +251,7 @@ def conditions_are_numbers(w):
 
 @plain
 def repeated_divisions(w):
-    """A quotient may be used several times, in conditions that tell more about it."""
+    """A quotient may be used several times, also in conditions that narrow its range."""
     if w[1] > 0:
         quotient = (w[0] << 20) // w[1] * w[2] >> 20
         gain = min(0, quotient - w[3])

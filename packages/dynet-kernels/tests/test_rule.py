@@ -1,4 +1,4 @@
-"""Rules: how sums and extremes in formulas become values per column."""
+"""Rules: the reductions (sums and extremes) in formulas, which run before the code that reads them."""
 
 import pytest
 

@@ -146,7 +146,7 @@ def test_the_first_step_is_that_of_a_state_of_zeros(name):
     results = []
     for first in (True, False):
         renew_cg()
-        dy.sum_elems(dy.esum([dy.inputVector([5.0] * 64) for _ in range(50)])).value()  # the memory is not all 0
+        dy.sum_elems(dy.esum([dy.inputVector([5.0] * 64) for _ in range(50)])).value()  # leaves nonzero memory
         renew_cg()
         x, zeros = dy.inputVector([0.5, -1.0, 2.0]), [dy.zeros(m) for _ in found.state]
         given = {p: dy.inputTensor(array) for p, array in arrays.items()}

@@ -1,4 +1,4 @@
-"""Inputs given as sparse entries, in memory order, and from parameters."""
+"""One-hot and sparse inputs, inputs in memory order, and constants from parameters."""
 
 import sys
 

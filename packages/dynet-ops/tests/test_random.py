@@ -1,6 +1,6 @@
 """Random tensors and noise: distributions, independence, and dependence on the seed alone.
 
-Bounds are those that chance passes once in a million runs; the seeds are fixed, so that a test that passes stays so.
+A random seed would exceed the bounds once in a million runs. Seeds are fixed, so a passing test keeps passing.
 """
 
 import math

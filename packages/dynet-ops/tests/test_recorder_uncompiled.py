@@ -1,6 +1,6 @@
-"""The recorder's paths of ops do the same as Python as when compiled.
+"""The recorder's paths for ops give the same results in plain Python as when compiled.
 
-See `uncompiled` for what is compared. Inputs, passes and the rest are in the files that follow this one by name.
+See `uncompiled` for the comparison. The files test_recorder_uncompiled_*.py cover inputs, passes and the rest.
 """
 
 import itertools

@@ -1,6 +1,6 @@
-"""The recorder's functions for graphs, passes and objects do the same as Python as when compiled.
+"""The recorder's functions for graphs and objects give the same results in plain Python as when compiled.
 
-They do what they do compiled; see `uncompiled` for what is compared.
+See `uncompiled` for the comparison.
 """
 
 import ctypes

@@ -1,6 +1,6 @@
-"""The recorder's paths of inputs do the same as Python as when compiled.
+"""The recorder's paths for inputs give the same results in plain Python as when compiled.
 
-See `uncompiled` for what is compared.
+See `uncompiled` for the comparison.
 """
 
 import ctypes

@@ -1,6 +1,6 @@
-"""The recorder's passes and methods that read values do the same as Python as when compiled.
+"""The recorder's passes and value-reading methods give the same results in plain Python as when compiled.
 
-See `uncompiled` for what is compared.
+See `uncompiled` for the comparison.
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
-"""The recorder's templates do the same as Python as when compiled.
+"""The recorder's templates give the same results in plain Python as when compiled.
 
-See `uncompiled` for what is compared.
+See `uncompiled` for the comparison.
 """
 
 import itertools

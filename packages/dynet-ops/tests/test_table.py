@@ -135,7 +135,7 @@ def changed(op, record):
 
 
 def with_gradient_times(x, factor):
-    """x, with a gradient that is wrong by `factor`."""
+    """x, with its gradient multiplied by `factor`."""
     return x * factor + dy.nobackprop(x) * (1 - factor)
 
 

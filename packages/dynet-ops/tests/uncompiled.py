@@ -1,7 +1,7 @@
 """Runs the recorder's C functions in two ways, compiled and as the plain Python that they are written in.
 
 Both ways read and write the real memory of real objects. `both` runs a function compiled, puts the graph back as it
-was, runs the function uncompiled, and compares what has come of it: the result or the error, each word of the graph,
+was, runs the function uncompiled, and compares the outcomes: the result or the error, each word of the graph,
 its records and its input values, and the shared words.
 """
 

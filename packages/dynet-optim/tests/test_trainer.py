@@ -1,4 +1,4 @@
-"""Behavior that all trainers share: gradients, clipping, sparse updates and frozen parameters."""
+"""Behavior that all trainers share: non-finite gradients, clipping, subsets, frozen and added parameters."""
 
 import doctest
 import gc

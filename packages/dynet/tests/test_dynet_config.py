@@ -1,6 +1,6 @@
 """`dynet_config`: settings made before `import dynet`, and when the command line counts.
 
-Programs run in processes of their own: settings are the process's.
+Each program runs in a separate process, because settings are per process.
 """
 
 import json

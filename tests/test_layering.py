@@ -136,7 +136,7 @@ def test_no_module_imports_itself_by_way_of_others(module):
 
 
 def test_rooms_of_the_core_import_from_rooms_below():
-    """A room is a folder, or a module beside the folders. The README lists each after those that it imports."""
+    """A room is a folder, or a module beside the folders. The README lists each room after those that it imports."""
     (root,) = PACKAGES.glob("*/src/dynet_core")
     modules = modules_of(root)
     rooms: dict[str, set[str]] = {}

@@ -211,9 +211,9 @@ def test_extras_bring_their_siblings_and_the_meta_package(wheels, clean_python, 
 
 @pytest.mark.slow
 def test_wheels_install_into_a_clean_environment(wheels, clean_python, tmp_path, monkeypatch):
-    """With all that `rnn` and `optim` bring, then without what only they bring.
+    """First with the extras `rnn` and `optim`, then without the packages that only they install.
 
-    With this variable set, an uninstall leaves folders that have `__pycache__`: `-I` makes Python ignore it.
+    With PYTHONPYCACHEPREFIX set, uninstalling leaves folders that contain `__pycache__`; `-I` makes Python ignore it.
     """
     monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path / "bytecode"))
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")

@@ -17,7 +17,7 @@ from running import ScriptFailed, run_script  # noqa: E402
 
 @dataclass(frozen=True)
 class Results:
-    """What a script reported under each library."""
+    """The results that a script reported under each library."""
 
     ours: dict
     reference: dict

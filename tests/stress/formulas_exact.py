@@ -250,7 +250,7 @@ class Evaluation:
         return {name: found.get(name, mpf(0)) for name in self.operands}
 
 
-FAILURES = (ArithmeticError, ValueError, TypeError, MemoryError, mpmath.libmp.NoConvergence)  # of mpmath, at poles
+FAILURES = (ArithmeticError, ValueError, TypeError, MemoryError, mpmath.libmp.NoConvergence)  # from mpmath, at poles
 
 
 def _attempt(root: Node, values: dict[str, float]) -> list[tuple[float, float]] | None:

@@ -315,7 +315,7 @@ class Mirror:
     }
 
     def compare(self, held: Held, recalculate: bool = False) -> None:
-        """Read an expression in one way or another.
+        """Read an expression in a random way.
 
         Raises:
             Wrong: it differs from numpy's value.

@@ -75,7 +75,7 @@ def ours_until_error(some: list[tuple[int, Formula]]) -> tuple[list[np.ndarray],
 
 
 def all_ours(chosen: list[Formula]) -> tuple[dict[str, np.ndarray], list[str]]:
-    """What the library computes, and the formulas that raise errors.
+    """The library's results, and the formulas that raise errors.
 
     After an error a new process continues, because an op that does not compile makes later ones in its process fail.
     """
@@ -238,7 +238,7 @@ def write(chosen, off: dict[str, np.ndarray]) -> None:
 
 
 def compared(chosen, results, peers, off) -> tuple[list[Miss], collections.Counter]:
-    """What the library has wrong, and counts of all.
+    """The library's errors, and counts of all comparisons.
 
     Args:
         peers: torch's results, by the formula's name.
@@ -297,7 +297,7 @@ def listed(title: str, misses: list[Miss], most: int) -> None:
 
 
 def sorted_out(misses: list[Miss], most: int) -> dict[str, list[Miss]]:
-    """Find the reasons of misses. Return groups of them by title; the last has those that must not be.
+    """Find the reasons of misses. Return groups of them by title; misses in the last group are failures.
 
     Args:
         most: the number of misses shared with torch that are examined.

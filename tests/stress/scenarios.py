@@ -28,7 +28,7 @@ def vector(size: int = 3) -> np.ndarray:
 
 
 class Graph:
-    """What the program holds before the exception: `computed` has been read, `waiting` not yet."""
+    """Expressions that the program holds before the exception: `computed` were read, `waiting` were not."""
 
     def __init__(self):
         dy.renew_cg()

@@ -9,7 +9,7 @@ from dynet_kernels import layout as at
 
 
 def test_a_signal_handler_computes_before_the_status_of_a_pass_is_read(monkeypatch):
-    """The handler's pass leaves its status in the shared context."""
+    """The handler's pass overwrites the status in the shared context."""
     run, found, size = Engine._run, [], 700
 
     def run_and_handle(self, *arguments):

@@ -82,7 +82,7 @@ def test_nodes_computed_after_a_change_are_not_mixed_with_earlier_ones():
     h.value()
     p.set_value([0.25])
     loss = dy.square(h * p)
-    loss.value()  # of an h computed earlier
+    loss.value()  # depends on an h computed earlier
     table.init_row(1, [0.5])
     with pytest.warns(DynetWarning, match=CHANGED):
         loss.backward()

@@ -280,7 +280,7 @@ def test_rows_that_are_refused(row, error):
 
 
 def test_rows_in_graphs():
-    """What a graph can do without any op: one or several rows of a table, until the graph ends."""
+    """Without any op, a graph can read one or several rows of a table, until the graph ends."""
     table = Model().lookup_parameters_from_numpy(T)
     renew_cg()
     rows = [table[k] for k in (3, 0, 3)]

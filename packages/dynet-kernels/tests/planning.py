@@ -143,7 +143,7 @@ class Row:
 
 
 class Planned:
-    """A graph in buffers of its own.
+    """A graph in its own buffers.
 
     Args:
         table: the table with the records' signatures.

@@ -373,7 +373,7 @@ store_second = with_annotation(int)
 
 @plain
 def annotated_closure(w):
-    """The annotation is not in the compiled function: a name that only it has is not closed over there."""
+    """Annotations are not compiled, so a name used only in one is not part of the compiled function's closure."""
     store_second(w)
 
 

@@ -163,7 +163,7 @@ def test_room_for_lists_and_instructions(planner):
 
 @pytest.mark.parametrize("choices", [MANY, [*range(14), 3, 1]], ids=["many repeated", "few repeated"])
 def test_room_for_a_single_node(planner, choices):
-    """A node with a column for each operand has its steps once, and the two repeated ones besides."""
+    """A node with a column for each operand has its steps once, plus the two repeated ones."""
     different, count = max(choices) + 1, len(choices)
     table = Table()
     node = table.add(

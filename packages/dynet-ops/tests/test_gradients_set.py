@@ -148,7 +148,7 @@ def test_what_only_a_sum_uses_has_the_gradient_of_the_sum():
 
     # clear and seed the loss, then sum_elems, tanh, and all squares in one instruction
     assert instructions_of_backward(lambda: a_sum(False)) == 5
-    # also exp, and the sum, whose operands cannot all borrow, after a clear
+    # also exp, and, after a clear, the sum, whose operands cannot all borrow
     assert instructions_of_backward(lambda: a_sum(True)) == 8
     renew_cg()
     x, z = dy.square(dy.inputVector([0.5, 1.0])), dy.square(dy.inputVector([1.5, 2.0]))

@@ -180,7 +180,7 @@ def sparse_arguments(draw):
 @settings(deadline=None, max_examples=150)
 @given(sparse_arguments())
 def test_sparse_tensors(arguments):
-    if not any(type(size) is int and size > 3 for size in arguments[2]):  # and not too much memory
+    if not any(type(size) is int and size > 3 for size in arguments[2]):  # large ones need much memory
         served(dy.sparse_inputTensor, *arguments)
 
 

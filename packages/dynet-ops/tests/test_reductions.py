@@ -72,7 +72,7 @@ def test_layer_norm_of_any_equal_numbers_is_the_shift(constant, size, batch):
 @example(3e38, 3, 9, "second")
 @example(1.2e-38, 999, 2, "batch")
 def test_the_deviation_of_any_equal_numbers_is_zero(constant, size, others, along):
-    """Also its gradient, along any dimensions and over a batch. The values beside them are equal to others."""
+    """Also its gradient, along any dimensions and over a batch. Neighboring columns have other equal values."""
     x = np.full((size, others), constant, np.float32)
     if along in ("first", "second", "batch"):
         x *= np.linspace(1, 0.25, others, dtype=np.float32)

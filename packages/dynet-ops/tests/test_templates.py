@@ -367,7 +367,7 @@ def test_a_number_of_numpys_is_told_from_an_int():
 
 
 def test_lists_that_are_made_are_whole_for_other_threads():
-    """During a pass other threads run, and they may look at all objects, as profilers do."""
+    """Other threads run during a pass and may inspect all objects, as profilers do."""
     size, done, seen = 777, threading.Event(), []
     before = [found for found in gc.get_objects() if type(found) is list and len(found) == size]
     others = {id(found) for found in before}

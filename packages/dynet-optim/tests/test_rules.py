@@ -32,7 +32,7 @@ RATES = (
     "e0_max",
     "step_size",
     "gamma",
-)  # what the learning rate follows from
+)  # settings that determine the learning rate
 SIZES = (1.0, 0.01, 3.0, 1e-6, 0.1, 1e3, 0.2)  # sizes of gradients, one per update; some are clipped
 
 

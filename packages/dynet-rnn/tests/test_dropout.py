@@ -147,7 +147,7 @@ def test_dropout_can_be_turned_off(name):
 
 @pytest.mark.parametrize("name", [*VARIATIONAL, "GRUBuilder", NORMALISED])
 def test_dropout_holds_for_sequences_that_begin_later_in_the_graph(name):
-    """Sequences without it begin at one state."""
+    """Sequences without dropout share one initial state."""
     setting = Setting(name, 2)
     xs = setting.arrays(3)
 
@@ -282,7 +282,7 @@ def test_a_wrong_input_after_good_ones(name):
 
 @variational
 def test_a_network_that_reads_its_own_outputs(name):
-    """The state and the input are the same node there; the learned template works for such steps and others."""
+    """The state and the input are the same node there; templates learned from it work for such steps and others."""
     setting = Setting(name)
     if setting.builder.spec[1] != HIDDEN:
         setting.builder = NETWORKS[name].kind(1, HIDDEN, HIDDEN, setting.model)

@@ -231,7 +231,7 @@ def dims_of(expressions):
 
 @every_network
 def test_trailing_ones_of_a_state_stay_where_it_is_carried_over(name):
-    """The initial shape of a sequence decides, in the last value of the state: c or, without a cell, h."""
+    """The shape of the last value of the initial state decides: c or, without a cell, h."""
     setting = Setting(name, 2)
     vectors, xs = setting.arrays(2 * setting.values, HIDDEN), setting.arrays(2)
     given = [expression(v) for v in vectors]

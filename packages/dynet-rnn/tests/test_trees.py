@@ -191,7 +191,7 @@ def test_a_leaf_computes_no_forget_gates(name):
 @pytest.mark.parametrize("kind", [rnn.ChildSumTreeLSTMBuilder, rnn.NaryTreeLSTMBuilder])
 @pytest.mark.parametrize(("hidden", "size", "columns"), [(70, 30, 5), (128, 128, 64), (37, 300, 200)])
 def test_leaves_are_what_operations_compute(kind, hidden, size, columns):
-    """At sizes for which a kernel copies parts of the matrix, of which only the first rows are read."""
+    """At sizes for which a kernel copies parts of a matrix but reads only its first rows."""
     renew_cg()
     random, model = np.random.default_rng(0), ParameterCollection()
     builder = kind(1, size, hidden, model)

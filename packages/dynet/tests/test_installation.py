@@ -137,7 +137,7 @@ dy.NAME
 @pytest.mark.parametrize("folder", ["dynet_rnn", "other"])
 @pytest.mark.parametrize("name", ["NoSuchBuilder", "RNNBuilder"])
 def test_a_program_without_an_extra_is_told_of_it(name, folder, tmp_path):
-    """Also where an uninstall has left a folder of its name."""
+    """Also if uninstalling left a folder of its name."""
     (tmp_path / folder / "__pycache__").mkdir(parents=True)
     command = [sys.executable, "-c", WITHOUT_RNN.replace("NAME", name)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)

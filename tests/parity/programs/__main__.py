@@ -1,4 +1,4 @@
-"""Runs the programs of this folder under both libraries and compares them in a table.
+"""Runs the programs in this folder under both libraries and compares them in a table.
 
     DYNET_REFERENCE_PYTHON=... python tests/parity/programs [--write] [NAME ...]
 

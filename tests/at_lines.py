@@ -1,13 +1,13 @@
-"""Calls a function, such as a signal handler, at the n-th line of the library that another function runs."""
+"""Calls a function, such as a signal handler, at the n-th library line that another function executes."""
 
 import gc
 import sys
 
 
 def lines_of(act, handle, line):
-    """Call `act`, and `handle` at its n-th line of the library. Return whether it has so many lines.
+    """Call `act`, and `handle` at its n-th line of the library. Return whether `act` has that many lines.
 
-    Python collects no garbage meanwhile: lines of the finalizers of what other tests have left are none of `act`.
+    Garbage collection is off meanwhile: finalizers of objects left by other tests do not count as lines of `act`.
     """
     left, before, collects = line, sys.gettrace(), gc.isenabled()
 

@@ -1,4 +1,4 @@
-"""Kernels whose code cannot be emitted as long as a file is missing, for `test_uncompilable.py`."""
+"""Kernels whose code cannot be emitted while a certain file is missing, for `test_uncompilable.py`."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from dynet_kernels.table import KERNELS
 
 
 class Broken:
-    """A kernel like another one, but without code while there is no file at `path`."""
+    """A copy of a kernel that has no code while there is no file at `path`."""
 
     def __init__(self, kernel, path):
         self.kernel, self.path, self.key = kernel, path, f"{path} {kernel.key}"

@@ -1,4 +1,4 @@
-"""Makes importable the helpers of this folder, and what scripts of the parity tests share with other tests."""
+"""Puts this folder on the import path, along with the helpers that parity scripts share with other tests."""
 
 import signal
 import sys
@@ -8,5 +8,5 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent / "parity" / "scripts"))
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell has started the tests in the background, and what they start would ignore Ctrl-C, too.
+    # If a shell started the tests in the background, their child processes would also ignore Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,7 +1,7 @@
-"""Count the lines of the packages: `python tests/lines.py [REVISION ...]`. Without one, count the files as they are.
+"""Count the lines of the packages: `python tests/lines.py [REVISION ...]`. The default is the files as they are now.
 
-The counts are: all lines; lines of code, which have a token that is no comment or docstring; lines of text, which are
-in docstrings or have only a comment; and tokens of code. A file that is made by a program does not count.
+The counts are: all lines; lines of code, which have a token outside of comments and docstrings; lines of text, which
+are in docstrings or have only a comment; and tokens of code. Generated files do not count.
 """
 
 import ast

@@ -1,4 +1,4 @@
-"""Kernels read no other lists of addresses than they say: the planner writes only those."""
+"""Kernels read only the address lists that they declare, because the planner writes no others."""
 
 import pytest
 
@@ -6,7 +6,7 @@ import dynet  # noqa: F401  # adds the kernels of all ops
 from dynet_kernels import tir
 from dynet_kernels.table import KERNELS
 
-FIRST = 1000  # a parameter that says which list: none that is counted from 0 is so large
+FIRST = 1000  # a parameter that selects a list: larger than the number of any fixed list
 
 
 def saying_which() -> list[str]:
@@ -14,7 +14,7 @@ def saying_which() -> list[str]:
 
 
 def lists_of(kernel):
-    """The lists that a kernel reads or writes, if it says so, or None."""
+    """The lists that a kernel reads or writes, if declared, or None."""
     effects = kernel.effects(tuple(range(FIRST, FIRST + len(kernel.parameters))))
     if effects.reads is None:
         return None
@@ -35,7 +35,7 @@ def test_a_kernel_reads_no_other_lists_than_it_says(name, target, monkeypatch):
         by_name = getattr(role, "name", None)
         if by_name is None:
             read.add(int(role))
-        elif by_name in kernel.parameters:  # else a choice between those that it names elsewhere
+        elif by_name in kernel.parameters:  # otherwise a choice between lists that the kernel declares
             read.add(FIRST + kernel.parameters.index(by_name))
         return plain(instruction, role, column)
 

@@ -1,5 +1,4 @@
-"""A program that saves a parser with a vocabulary of its own class loads it again: with `own_classes=False`, by each
-way to allow the class."""
+"""A saved parser whose vocabulary has a user-defined class loads with `own_classes=False`, by each way to allow it."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Attributes that do not exist cannot be set, as in DyNet; subclasses of users take any."""
+"""Unknown attributes cannot be set, as in DyNet; user-defined subclasses accept any."""
 
 import copy
 import dataclasses
@@ -82,7 +82,7 @@ def test_what_is_there_can_be_set():
 
 
 class Mixed:
-    """Notes what is set."""
+    """Records which attributes are set."""
 
     def __setattr__(self, name, value):
         self.__dict__.setdefault("noted", []).append(name)
@@ -111,7 +111,7 @@ class Strict(dy.GRUBuilder):
 
 
 class Registered:
-    """Notes its subclasses, and calls no other class."""
+    """Records its subclasses, and does not call other classes."""
 
     found: ClassVar[list[type]] = []
 

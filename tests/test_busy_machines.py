@@ -1,4 +1,4 @@
-"""If helper threads get no core, the main thread goes on alone with the same results; sharing resumes later."""
+"""If helper threads get no core, the main thread continues alone with the same results; sharing resumes later."""
 
 import os
 

@@ -1,6 +1,6 @@
-"""Calls that programs written for DyNet 2.1 make, one by one, as they stand there.
+"""Calls copied from programs written for DyNet 2.1.
 
-What numbers may be is in test_whole_numbers.py, what has size 0 in test_sizes_of_zero.py and test_empty_vectors.py.
+Accepted number types are tested in test_whole_numbers.py, size 0 in test_sizes_of_zero.py and test_empty_vectors.py.
 """
 
 import numpy as np
@@ -27,7 +27,7 @@ def table():
 
 
 def test_networks_of_half_a_size():
-    """`/` is a float in Python 3: text retrieval, taggers, an arc-hybrid parser."""
+    """`/` gives a float in Python 3: text retrieval, taggers, an arc-hybrid parser."""
     m = dy.Model()
     lstm = dy.VanillaLSTMBuilder(1, 8, 8 / 2, m)
     assert lstm.initial_state().add_input(vector(8)).output().dim() == ((4,), 1)
@@ -58,7 +58,7 @@ def test_a_network_whose_spec_holds_floats_is_saved_and_loaded(tmp_path):
     dy.save(str(tmp_path / "model"), [builder])
     (found,) = dy.load(str(tmp_path / "model"), dy.Model())
     assert found.spec == builder.spec
-    again = dy.VanillaLSTMBuilder.from_spec((1.0, 8, 4.0, False, 1.0), dy.Model())  # as DyNet's files have it
+    again = dy.VanillaLSTMBuilder.from_spec((1.0, 8, 4.0, False, 1.0), dy.Model())  # as in DyNet's files
     assert again.spec[:3] == (1, 8, 4)
 
 
@@ -153,7 +153,7 @@ def test_the_device_in_use_is_accepted(monkeypatch):
 
 
 def test_any_input_can_be_set_again():
-    """`reusable_expr` asks for it in DyNet."""
+    """DyNet needs `reusable_expr` for it."""
     for x in (dy.inputTensor([1.0, 2.0], reusable_expr=True), dy.inputTensor([1.0, 2.0])):
         y = x * 2
         assert y.value() == [2.0, 4.0]
@@ -247,11 +247,11 @@ def test_lists_of_arrays_without_dimensions_are_batches():
         dy.inputTensor([np.array(1.0), np.array([2.0])], batched=True)
 
 
-# What programs for other libraries, and older ones, pass
+# Calls in the style of other libraries and of older programs
 
 
 def test_strides_and_windows_with_entries_for_channels_and_the_batch():
-    """A library of classifiers and taggers gives (1, 1, 1, 1) and [1, length, 1]."""
+    """A library of classifiers and taggers passes (1, 1, 1, 1) and [1, length, 1]."""
     x, f, b = dy.inputTensor(np.ones((1, 4, 3))), dy.ones((1, 2, 3, 5)), dy.ones(5)
     assert dy.conv2d_bias(x, f, b, (1, 1, 1, 1), is_valid=False).dim() == ((1, 4, 5), 1)
     assert dy.conv2d(x, f, [1, 2, 1], is_valid=True).value().tolist() == dy.conv2d(x, f, [1, 2]).value().tolist()
@@ -264,7 +264,7 @@ def test_strides_and_windows_with_entries_for_channels_and_the_batch():
 @pytest.mark.parametrize("shape, dims", [((8,), (1, 1, 8)), ((4,), (4, 1)), ((4,), (1, 4)), ((2, 3), (2, 1, 3)),
                                          ((4, 1), (4,)), ((1, 4), (4,)), ((), (1,))])  # fmt: skip
 def test_initial_values_whose_shape_differs_in_ones(shape, dims):
-    """A mask of a translator's self-attention."""
+    """From the self-attention mask of a translation program."""
     array = np.arange(float(np.prod(shape))).reshape(shape)
     for init in (array, dy.NumpyInitializer(array)):
         p = dy.Model().add_parameters(dims, init=init)
@@ -299,7 +299,7 @@ def test_rows_of_a_table_one_by_one():
 
 
 def test_products_by_numpy():
-    """A recursive network writes `np.dot(W, l + r)`."""
+    """A recursive network uses `np.dot(W, l + r)`."""
     m = dy.Model()
     W, v = m.parameters_from_numpy([[1.0, 2.0], [3.0, 4.0]]), m.parameters_from_numpy([5.0, 6.0])
     x = vector(2)
@@ -312,14 +312,14 @@ def test_products_by_numpy():
 
 
 def test_a_lookup_without_saying_whether_to_update():
-    """The base class of a library's layers has update=None."""
+    """The base class of a library's layers passes update=None."""
     E = table()
     dy.sum_elems(dy.lookup(E, 1, update=None) + dy.sum_batches(dy.lookup_batch(E, [1, 2], update=None))).backward()
     assert not E.grad_as_array().any()
 
 
 class Layer:
-    """A layer of a parser's, whose spec names the kinds of its parameters."""
+    """A parser's layer, whose spec names the kinds of its parameters."""
 
     def __init__(self, model, kinds):
         self.spec = kinds

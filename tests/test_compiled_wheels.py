@@ -1,4 +1,4 @@
-"""Wheels that bring compiled kernels: `nox -s compiled_wheels` builds them, and they run without compiling anything."""
+"""Wheels with compiled kernels, built by `nox -s compiled_wheels`, run without compiling anything."""
 
 import os
 import platform
@@ -15,9 +15,9 @@ from dynet_kernels.cache.seal import sealed
 ROOT = Path(__file__).parents[1]
 PACKAGES = ROOT / "packages"
 GIVEN = os.environ.get("DYNET_COMPILED_WHEELS")
-MACHINES = {"x86_64": 62, "aarch64": 183}  # the number of an object file's machine in the ELF header
+MACHINES = {"x86_64": 62, "aarch64": 183}  # machine numbers in the ELF header of an object file
 KINDS = {"x86_64": 2, "aarch64": 1}
-LARGEST = 60 << 20  # bytes of a wheel
+LARGEST = 60 << 20  # maximum size of a wheel, in bytes
 
 pytestmark = [
     pytest.mark.slow,
@@ -47,7 +47,7 @@ def test_a_wheel_has_code_for_its_machine_alone(architecture):
         names.remove("dynet_kernels/compiled/index.json")
         heads = [archive.read(name)[:20] for name in names]
         described = archive.read(next(name for name in archive.namelist() if name.endswith("/WHEEL"))).decode()
-    code = [head for head in heads if head[:4] == b"\x7fELF"]  # the recorder is two object files behind their sizes
+    code = [head for head in heads if head[:4] == b"\x7fELF"]  # the recorder is two object files after their sizes
     assert len(code) == len(heads) - KINDS[architecture]
     assert {int.from_bytes(head[18:20], "little") for head in code} == {MACHINES[architecture]}
     assert "Root-Is-Purelib: false" in described
@@ -79,7 +79,7 @@ def test_other_files_do_not_get_into_a_wheel(architecture, name, content, said, 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """The Python of a new environment with the wheels in it."""
+    """The Python of a new environment in which the wheels are installed."""
     folder = tmp_path_factory.mktemp("installed")
     run(sys.executable, "-m", "virtualenv", "--quiet", folder / "env", cwd=folder)
     python = folder / "env" / "bin" / "python"

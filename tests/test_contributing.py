@@ -1,4 +1,4 @@
-"""The examples of CONTRIBUTING.md, run as they stand there, in a process of their own: they add ops."""
+"""The examples of CONTRIBUTING.md, which add ops, run unchanged in a separate process."""
 
 import subprocess
 import sys
@@ -35,6 +35,6 @@ def test_a_wrong_gradient_of_an_example_is_caught(right, wrong, op, tmp_path):
     file.write_text(TEXT.replace(right, wrong), encoding="utf-8")
     done = run_examples(file)
     assert done.returncode
-    assert done.stdout.count("\nFailed example:") == 2, done.stdout  # one_norm and, of the same formula, one_norm_dim
+    assert done.stdout.count("\nFailed example:") == 2, done.stdout  # one_norm and one_norm_dim, with equal formulas
     assert f"{op} of Sample" in done.stdout
     assert "gradient is off" in done.stdout

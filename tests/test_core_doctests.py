@@ -1,4 +1,4 @@
-"""The examples in dynet-core's docstrings run."""
+"""Runs the examples in dynet-core's docstrings."""
 
 import doctest
 import importlib

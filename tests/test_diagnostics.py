@@ -1,4 +1,4 @@
-"""`python -m dynet`, the text for bug reports: each line says what it finds, or why it finds nothing."""
+"""`python -m dynet`, the report for bug reports: each line says what it finds, or why it finds nothing."""
 
 import os
 import re
@@ -20,12 +20,12 @@ from dynet_kernels.machine import sharing
 from dynet_kernels.target import host_cpu
 from dynet_kernels.tuning import CPU_FAMILIES, UpdateTuning, defaults
 
-NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}  # where there is a driver, it finds none
+NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}  # if there is a driver, it finds no GPU
 IN_PYTHON = {"DYNET_RECORDER": "python"}  # so that the import adds nothing to a cache
 
 
 def lines_of(*flags, without=(), **variables):
-    """The lines of the report by their names, with these environment variables."""
+    """The lines of the report by name, with these environment variables."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("DYNET_") and name not in without}
     done = subprocess.run(
         [sys.executable, *flags, "-m", "dynet"], env=kept | variables, capture_output=True, text=True, timeout=300
@@ -93,7 +93,7 @@ def test_the_recorder_is_that_of_this_process():
 
 @pytest.mark.parametrize("variable", ["DYNET_CACHE_DIR", "XDG_CACHE_HOME"])
 def test_a_cache_that_cannot_be_used_is_said_to_be_so(variable, tmp_path):
-    """A file stands where the directory should be. Only where the user chose it, no other takes its place."""
+    """A file is in place of the directory. No other directory is used only if the user chose this one."""
     file = tmp_path / "file"
     file.write_text("")
     text = lines_of(**{variable: str(file)}, **IN_PYTHON)["kernel cache"]
@@ -118,7 +118,7 @@ def test_a_cache_that_cannot_be_written_to_is_said_to_be_so(empty_cache, monkeyp
 
 
 def test_without_a_home(tmp_path):
-    """The cache is then where the system has this user's home, or a temporary directory with the reason."""
+    """The cache is then in the home that the system has for this user, or in a temporary directory, with the reason."""
     text = lines_of(without=("HOME", "XDG_CACHE_HOME"), TMPDIR=str(tmp_path), **IN_PYTHON)["kernel cache"]
     assert re.match(r"/.*, \d+ files, [\d.]+ MiB", text)
 
@@ -188,7 +188,7 @@ def test_a_missing_compiler_is_named(monkeypatch):
 
 
 def answer(*arguments, **variables):
-    """What `python -m dynet` says to these arguments: its exit status, stdout and stderr."""
+    """The exit status, stdout and stderr of `python -m dynet` with these arguments."""
     command = [sys.executable, "-m", "dynet", *arguments]
     done = subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True, timeout=300)
     return done.returncode, done.stdout, done.stderr

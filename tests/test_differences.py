@@ -1,4 +1,4 @@
-"""Every row of docs/differences.md has a test, which is named here; whoever adds a row adds its test."""
+"""Names a test for every row of docs/differences.md; whoever adds a row adds its test."""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is generated for the documentation is up to date."""
+"""Generated documentation is up to date."""
 
 import runpy
 from pathlib import Path

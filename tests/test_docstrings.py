@@ -11,7 +11,7 @@ import dynet_rnn
 from dynet_optim.registry import TRAINERS
 from dynet_rnn.registry import BUILDERS
 
-OTHERS = (  # builders that are not in the table: they have no cell
+OTHERS = (  # builders that are not in the table because they have no cell
     dynet_rnn.BiRNNBuilder, dynet_rnn.ChildSumTreeLSTMBuilder, dynet_rnn.ClassFactoredSoftmaxBuilder,
     dynet_rnn.LSTMBuilder, dynet_rnn.NaryTreeLSTMBuilder, dynet_rnn.StandardSoftmaxBuilder,
 )  # fmt: skip
@@ -19,7 +19,7 @@ KINDS = {one.kind for one in (*BUILDERS.values(), *TRAINERS.values())} | {*OTHER
 
 
 def described(documentation):
-    """The arguments that the section Args describes."""
+    """The arguments described in the Args section."""
     _, _, section = inspect.cleandoc(documentation).partition("Args:\n")
     lines = re.findall(r"^    ([\w, ]+): ", section.partition("\n\n")[0], re.MULTILINE)
     return {name for line in lines for name in line.split(", ")}

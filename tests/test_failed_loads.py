@@ -1,4 +1,4 @@
-"""Kernels that cannot be loaded, or whose loading is interrupted, at each stage: the next use works or says why."""
+"""Kernel loading that fails or is interrupted, at each stage: the next use works or raises a clear error."""
 
 import contextlib
 import os
@@ -115,7 +115,7 @@ in_children()
 """
 
 
-NATIVE = {**os.environ, "DYNET_CPU": "native"}  # kernels are compiled even if the package brings compiled ones
+NATIVE = {**os.environ, "DYNET_CPU": "native"}  # compile kernels even if the package ships compiled ones
 
 
 def run(program, **environment):
@@ -125,7 +125,7 @@ def run(program, **environment):
 
 @posix_only
 def test_whatever_fails_once_works_the_next_time():
-    first = run(USES + "first(), later(), trained()")  # compiles what is not compiled
+    first = run(USES + "first(), later(), trained()")  # compiles missing kernels
     assert first.returncode == 0, first.stderr
     done = run(USES.replace("except Failure", "except BaseException") + FORKS)
     assert done.returncode == 0, done.stderr
@@ -163,7 +163,7 @@ first()
 
 @pytest.fixture
 def nearly_full(tmp_path):
-    """A cache that lacks the kernels of `later` alone."""
+    """A cache that lacks only the kernels of `later`."""
     done = run(USES + KEYS)
     assert done.returncode == 0, done.stderr
     here, lacking = (part.split() for part in done.stdout.split("|"))
@@ -180,7 +180,7 @@ def nearly_full(tmp_path):
 
 
 def started(directory):
-    """A program that is compiling the kernels of `later`, in a process group of its own."""
+    """A program that is compiling the kernels of `later`, in its own process group."""
     command = [sys.executable, "-W", "error", "-c", USES + INTERRUPTED]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     environment = {**NATIVE, "DYNET_CACHE_DIR": str(directory)}
@@ -194,7 +194,7 @@ def started(directory):
 @posix_only
 @pytest.mark.slow
 def test_signals_while_kernels_are_compiled(nearly_full):
-    """SIGTERM ends the program, and the next one works; SIGINT is an exception, and the program goes on."""
+    """SIGTERM ends the program, and the next one works; SIGINT raises an exception, and the program continues."""
     process = started(nearly_full)
     os.killpg(process.pid, signal.SIGTERM)
     process.communicate(timeout=100)
@@ -211,7 +211,7 @@ def test_signals_while_kernels_are_compiled(nearly_full):
 @posix_only
 def test_a_cache_that_is_refused_is_named_and_works_once_it_is_mended(tmp_path):
     directory = tmp_path / "cache"
-    others = shutil.ignore_patterns(*(f"*{suffix}" for suffix in store.UNFINISHED))  # of processes that run meanwhile
+    others = shutil.ignore_patterns(*(f"*{suffix}" for suffix in store.UNFINISHED))  # files of other running processes
     shutil.copytree(store.cache_directory(), directory, ignore=others)
     directory.chmod(0o777)
     program = """

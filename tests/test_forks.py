@@ -1,4 +1,4 @@
-"""Forked children compute and end, whatever the threads of their parent do."""
+"""Forked children compute and exit normally, whatever the parent's threads do."""
 
 import os
 
@@ -58,7 +58,7 @@ print("done")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("busy", [False, True])
 def test_children_end_that_were_forked_while_helpers_slept(busy):
-    """Also while another thread of Python is busy, and if they have started threads of their own."""
+    """Also while another Python thread is busy, and if the children have started threads of their own."""
     assert run(FORK_ASLEEP, f"busy = {busy}\n") == ["done"]
 
 

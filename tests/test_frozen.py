@@ -1,4 +1,4 @@
-"""Programs in archives, with or without source files: they use the compiled kernels and records beside the modules."""
+"""Programs in archives, with or without source files, use the compiled kernels and records next to the modules."""
 
 import importlib.util
 import os
@@ -37,7 +37,7 @@ def packed(x: dy.Expression) -> dy.Expression:
 
 print(packed(dy.scalarInput(2.0)).value())
 """
-# Compiles what a program needs, and no more, into a folder.
+# Compiles only what a program needs into a folder.
 SHIP = """
 import sys
 from dynet_kernels import build
@@ -72,7 +72,7 @@ def shipped(tmp_path_factory):
 
 
 def archive(path, program, compiled=None, sources=True):
-    """Pack all packages and a program, which finds numpy and TVM where they are installed."""
+    """Pack all packages and a program, which finds numpy and TVM at their installed location."""
     places = {str(Path(importlib.util.find_spec(name).origin).parents[1]) for name in BESIDE}
     with zipfile.ZipFile(path, "w") as packed:
         for file in PACKAGES.glob("*/src/**/*.*"):
@@ -90,7 +90,7 @@ def archive(path, program, compiled=None, sources=True):
 
 
 def run(path, cache):
-    """Run an archive without what is installed for this Python: its output, and what it says on stderr."""
+    """Run an archive without this Python's installed packages; return its stdout and stderr."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DYNET_")}
     return subprocess.run(
         [sys.executable, "-I", "-S", "-W", "error", f"./{path.name}"],
@@ -110,7 +110,7 @@ def test_an_operation_of_ones_own_is_compiled_from_an_archive(shipped, tmp_path)
     done = run(path, tmp_path / "cache")
     assert done.stdout == f"{TRAINED}\n5.0\n", done.stderr
     count = len(list((tmp_path / "cache").glob("*.o")))
-    assert count in (1, 2)  # the operation, and the input
+    assert count in (1, 2)  # the op and the input
     done = run(path, tmp_path / "cache")
     assert (done.stdout, done.stderr) == (f"{TRAINED}\n5.0\n", "")
 

@@ -1,4 +1,4 @@
-"""Parameters that are not trained get no gradient, whatever runs with them, and do not move later."""
+"""Frozen parameters get no gradient, whatever nodes run with them, and later updates do not change them."""
 
 import copy
 
@@ -11,7 +11,7 @@ TRAINERS = [dy.SimpleSGDTrainer, dy.MomentumSGDTrainer, dy.AdamTrainer, dy.Adagr
 
 
 class Network:
-    """A graph in which each kind of parameter meets others, frozen or not, in steps that run together."""
+    """A graph in which each kind of parameter is combined with others, frozen or not, in steps that run together."""
 
     def __init__(self):
         self.model = dy.ParameterCollection()
@@ -126,7 +126,7 @@ def test_a_whole_collection_is_frozen_and_back():
 
 
 def test_masks_are_not_meant():
-    """They would decay if trainers might change them."""
+    """They would decay if trainers were allowed to change them."""
     model = dy.ParameterCollection()
     network = dy.SparseLSTMBuilder(1, 2, 3, model)
     model.set_updated(True)

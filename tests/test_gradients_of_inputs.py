@@ -1,4 +1,4 @@
-"""gradient() of nodes that depend on no trained parameter: zero after a plain backward(), whatever ran with them."""
+"""gradient() of nodes that depend on no trained parameter is zero after a plain backward(), whatever ran with them."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from dynet_core.graph import Graph
 
 @pytest.mark.parametrize("asked_before", [False, True])
 def test_an_input_whose_readers_run_with_nodes_that_are_trained(asked_before):
-    """One product of the input runs with one that has a gradient, so a part of its gradient is computed, too."""
+    """One product of the input runs with one that has a gradient, so part of the input's gradient is also computed."""
     model = dy.ParameterCollection()
     p = model.parameters_from_numpy(np.array([1, 2, 3], np.float32))
     table = model.lookup_parameters_from_numpy(np.ones((2, 3), np.float32))
@@ -53,7 +53,7 @@ def test_a_handler_that_renews_while_a_gradient_is_read_makes_the_expression_sta
     gradients = Graph.gradients
 
     def renewed(graph, *arguments):
-        dy.renew_cg()  # as a signal handler may at this place
+        dy.renew_cg()  # as a signal handler may at this point
         return gradients(graph, *arguments)
 
     dy.renew_cg()

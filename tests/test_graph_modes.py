@@ -1,4 +1,4 @@
-"""Graphs taken back to a checkpoint, computed at once, checked for NaN, and drawn."""
+"""Graph features: checkpoints, immediate computation, checks for NaN, and drawings."""
 
 import re
 import threading
@@ -72,7 +72,7 @@ def test_a_revert_frees_memory(model):
     x = dy.inputVector(np.ones(1000))
     dy.cg_checkpoint()
     chunks = dy.cg().engine.chunks
-    allowed = max(1_000_000, sum(chunk.floats for chunk in chunks))  # what an earlier graph left may stay
+    allowed = max(1_000_000, sum(chunk.floats for chunk in chunks))  # buffers of an earlier graph may stay
     for _ in range(200):
         assert dy.sum_elems(dy.concatenate([x * 2.0] * 50)).value() == 100_000
         dy.cg_revert()
@@ -224,7 +224,7 @@ def test_versions_and_the_graph_of_a_thread(model):
     assert graph is dy.cg()
     assert graph.version() == dy.cg_version() > first
     second = graph.version()
-    assert graph.renew(immediate_compute=False, check_validity=False) is graph  # one for the thread, as in DyNet
+    assert graph.renew(immediate_compute=False, check_validity=False) is graph  # one per thread, as in DyNet
     assert graph.version() > second
     W = model.add_parameters(2)
     assert dy.cg().parameters(W) is W

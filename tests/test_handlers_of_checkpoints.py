@@ -1,4 +1,4 @@
-"""Signal handlers that run at any line of `cg_revert`, `renew_cg`, `set` and others, and set checkpoints or revert."""
+"""Signal handlers that set checkpoints or revert, at any line of `cg_revert`, `renew_cg`, `set` and others."""
 
 import contextlib
 import itertools
@@ -13,7 +13,7 @@ START = np.array([0.1, -0.2, 0.3])
 
 
 class Program:
-    """A graph with a checkpoint, and expressions that programs and handlers record in it, with their right values."""
+    """A graph with a checkpoint, and expressions recorded by programs and handlers, with their right values."""
 
     def __init__(self):
         dy.renew_cg()
@@ -36,7 +36,7 @@ class Program:
         self.nodes[-1][0].value()
 
     def check(self):
-        """Every expression has its value or is stale, and goes on having it when others are recorded."""
+        """Check that every expression has its value or is stale, also after others are recorded."""
         for _ in range(3):
             for node, value in self.nodes:
                 try:
@@ -80,7 +80,7 @@ ACTS = {
 
 
 def quietly(handler, program):
-    with contextlib.suppress(dy.ArgumentError):  # there is no checkpoint any more
+    with contextlib.suppress(dy.ArgumentError):  # there is no checkpoint anymore
         handler(program)
 
 
@@ -98,7 +98,7 @@ def test_a_handler_at_any_line_leaves_right_values(act, handler):
         program.check()
         if not more:
             break
-    assert line > 1 or act is ACTS["value"]  # which may need no Python
+    assert line > 1 or act is ACTS["value"]  # it may need no Python
 
 
 @pytest.mark.parametrize("handler", HANDLERS.values(), ids=HANDLERS)

@@ -1,4 +1,4 @@
-"""Threads that help to compute: when they start, how many there are, and what they must not do."""
+"""Helper threads: when they start, how many there are, and what they must not do."""
 
 import os
 
@@ -70,7 +70,7 @@ print("done")
 @pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="reads /proc")
 @pytest.mark.parametrize("keeps_gil", ["0", "1"])
 def test_threads_start_when_they_are_wanted(keeps_gil):
-    """Also where an environment variable of TVM asks that compiled functions keep Python's GIL."""
+    """Also if an environment variable of TVM makes compiled functions keep Python's GIL."""
     assert run(TWICE, DYNET_NUM_THREADS="1", TVM_FFI_RELEASE_GIL_BY_DEFAULT=keeps_gil) == ["done"]
 
 
@@ -110,7 +110,7 @@ print("done")
 
 
 def test_a_library_that_replaces_threads():
-    """As gevent does: what it starts would never let others run."""
+    """For example gevent, whose threads would never let others run."""
     begin = "import _thread\n_thread.start_new_thread = lambda *arguments: exit(3)\n"
     assert run(OTHER_THREADS, begin, DYNET_NUM_THREADS="1") == ["done"]
 

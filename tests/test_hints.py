@@ -1,4 +1,4 @@
-"""Errors for attributes that other libraries name differently, and the `repr` of objects."""
+"""Errors that suggest the name in this library for attributes of other libraries, and the `repr` of objects."""
 
 import copy
 import inspect
@@ -185,7 +185,7 @@ def test_the_nearest_name_is_one_that_is_meant(name, found):
     assert nearest(name, known) == found
 
 
-# Keyword arguments that are called otherwise elsewhere
+# Keyword arguments that have different names in other libraries
 
 KEYWORDS = [
     (dy.AdamTrainer, "lr", "learning_rate"),
@@ -264,7 +264,7 @@ FUNCTIONS = [getattr(dy, name) for name in OPS if hasattr(dy, name)] + [function
 
 @pytest.mark.parametrize("name", HINTS["arguments"])
 def test_each_row_of_the_table_for_arguments(name):
-    """All names of a row are arguments of functions; one that lacks `name` suggests the first that it has."""
+    """Each row lists arguments of functions; a function that lacks `name` suggests the first one that it has."""
     uses, suggested, known = HINTS["arguments"][name].split(), set(), set()
     for function in FUNCTIONS:
         has = [*inspect.signature(function).parameters]
@@ -273,7 +273,7 @@ def test_each_row_of_the_table_for_arguments(name):
             with pytest.raises(TypeError) as caught:
                 function(**{name: 1})
             said, _, use = str(caught.value).partition(f"got an unexpected keyword argument {name!r}: use ")
-            if use and name not in HINTS.get(f"{function.__name__}()", {}):  # what is said of one class comes first
+            if use and name not in HINTS.get(f"{function.__name__}()", {}):  # hints for one class come first
                 assert use == next(use for use in uses if use in has)
                 suggested.add(use)
     assert {*uses} <= known and (suggested or recorder.DESCRIPTION != "compiled")
@@ -289,7 +289,7 @@ def test_classes_of_users_may_have_other_keywords():
         Trainer(MODEL, rate=0.5)
 
 
-# What to use for functions that are missing is right
+# The suggested replacements for missing functions are right
 
 
 POSITIVE = np.array([0.5, 1.0, 2.0], np.float32)
@@ -326,7 +326,7 @@ def test_formulas_for_missing_functions(name):
     np.testing.assert_allclose(made.npvalue(), FORMULAS[name](POSITIVE.astype(float)), rtol=1e-5)
 
 
-EACH_FORM = {  # name -> its forms -> the right numbers of x and y
+EACH_FORM = {  # name -> its forms -> the right values for x and y
     "var": {"dy.square(dy.std_elems(x))": lambda x, y: np.var(x), "dy.square(dy.std_dim(x))": lambda x, y: x.var(0)},
     "trace": {"dy.trace_of_product(x, dy.inputTensor(numpy.eye(n)))": lambda x, y: np.trace(x)},
     "remainder": {
@@ -502,7 +502,7 @@ def test_names_of_older_versions_of_dynet():
             pass
 
 
-# What objects say of themselves
+# `repr` of objects
 
 
 def test_states_and_graphs_say_what_they_are():

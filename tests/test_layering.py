@@ -1,7 +1,7 @@
-"""Imports go down only: kernels <- core <- ops <- rnn, core <- optim; the meta-package may import them all.
+"""Imports between packages go down only: kernels <- core <- ops <- rnn, core <- optim; dynet may import them all.
 
-Within a package they do so, too: no module imports itself by way of others, in functions and for types included.
-Sources are read, not run. Tests and examples may import upwards.
+Within a package, imports have no cycles either, including imports in functions and for types. Sources are parsed, not
+executed. Tests and examples may import upwards.
 """
 
 import ast
@@ -27,7 +27,7 @@ MAY_IMPORT = {
 
 
 def imported_modules(source: str) -> set[str]:
-    """The top-level modules that a source imports, inside functions too; relative imports are its own."""
+    """The top-level modules that a source imports, also inside functions; relative imports are its own."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -90,7 +90,7 @@ def test_downward_and_own_imports_are_allowed():
 
 
 def test_one_file_imports_tvm():
-    """It moves names every few weeks."""
+    """TVM moves names every few weeks."""
     sources = {path: path.read_text(encoding="utf-8") for path in PACKAGES.glob("*/src/**/*.py")}
     importers = {path.name for path, source in sources.items() if {*imported_modules(source)} & TVM}
     names = {path.name for path, source in sources.items() if '_Module("tvm' in source}
@@ -98,13 +98,13 @@ def test_one_file_imports_tvm():
 
 
 def modules_of(root: Path) -> dict[str, Path]:
-    """The files of a package by the names of their modules."""
+    """The files of a package by module name."""
     names = {path: [root.name, *path.relative_to(root).with_suffix("").parts] for path in root.rglob("*.py")}
     return {".".join(name[:-1] if name[-1] == "__init__" else name): path for path, name in names.items()}
 
 
 def imports_within(modules: dict[str, Path], module: str) -> set[str]:
-    """The modules of the same package that a module imports anywhere. A package that is imported from is not meant."""
+    """The modules of the same package that a module imports anywhere, not counting the package itself."""
     path, found = modules[module], set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -119,7 +119,7 @@ def imports_within(modules: dict[str, Path], module: str) -> set[str]:
 
 
 def circle_of(modules: dict[str, Path]) -> list[str]:
-    """Modules of which each imports the next, and the last the first; empty if there are none such."""
+    """A cycle of modules, each of which imports the next, and the last the first; empty if there is none."""
     try:
         graphlib.TopologicalSorter({module: imports_within(modules, module) for module in modules}).prepare()
     except graphlib.CycleError as problem:
@@ -136,7 +136,7 @@ def test_no_module_imports_itself_by_way_of_others(module):
 
 
 def test_rooms_of_the_core_import_from_rooms_below():
-    """A room is a folder, or a module beside the folders. The README lists each after those that it imports."""
+    """A room is a folder, or a module beside the folders. The README lists each room after those that it imports."""
     (root,) = PACKAGES.glob("*/src/dynet_core")
     modules = modules_of(root)
     rooms: dict[str, set[str]] = {}
@@ -145,7 +145,7 @@ def test_rooms_of_the_core_import_from_rooms_below():
         room = module.split(".")[1]
         rooms.setdefault(room, set()).update(below - {room})
     floors: dict[str, int] = {}
-    for room in graphlib.TopologicalSorter(rooms).static_order():  # CycleError if there is a circle
+    for room in graphlib.TopologicalSorter(rooms).static_order():  # CycleError if there is a cycle
         floors[room] = max((floors[below] + 1 for below in rooms[room]), default=0)
     assert max(floors.values()) < 8
     readme = (root.parents[1] / "README.md").read_text(encoding="utf-8")

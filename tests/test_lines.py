@@ -1,4 +1,4 @@
-"""The script that counts lines."""
+"""tests/lines.py, the script that counts lines."""
 
 from lines import counts_of, table
 

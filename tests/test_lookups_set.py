@@ -1,4 +1,4 @@
-"""`set` of rows of lookup tables: a graph is used again for other rows."""
+"""`set` of lookups: a graph is reused for other rows of a lookup table."""
 
 import threading
 from typing import Any
@@ -106,7 +106,7 @@ def test_nodes_in_front_keep_their_values(E):
 
 @pytest.mark.parametrize("rows", [(2, 1, 1), (0, 0, 2)])
 def test_graphs_with_the_same_records_keep_their_plan_and_right_rows(E, rows):
-    """The rows of a plan that is kept are those of the records, also where `set` has changed them back."""
+    """A reused plan has the rows of the records, also if `set` has changed them back."""
     for row in rows:
         dy.renew_cg()
         x, two = E[0], dy.lookup_batch(E, [1, 2])
@@ -125,7 +125,7 @@ def test_graphs_with_the_same_records_keep_their_plan_and_right_rows(E, rows):
 
 
 def test_updates_change_the_rows_that_are_set(model):
-    """Values that DyNet 2.1 gives."""
+    """Expected values are from DyNet 2.1."""
     E = model.lookup_parameters_from_numpy(ROWS)
     trainer = dy.SimpleSGDTrainer(model, 0.1)
     rows = dy.lookup_batch(E, [0, 1])
@@ -176,7 +176,7 @@ def test_what_is_no_row(E, update, wrong, kind, message):
         with pytest.raises(kind, match=message):
             row.set(wrong)
         assert (row.value(), y.value()) == ([2, 3], [2, 3])
-    assert y.gradient().tolist() == ([1, 1] if update else [0, 0])  # it is still there
+    assert y.gradient().tolist() == ([1, 1] if update else [0, 0])  # it still exists
     np.testing.assert_array_equal(E.grad_as_array(), gradient)
 
 
@@ -233,7 +233,7 @@ def test_lookups_that_are_gone(E):
     for gone, why in ((old, "renew_cg has replaced"), (lost, "cg_revert has removed")):
         with pytest.raises(dy.StaleExpressionError, match=rf"^set: .*\(2,\).* {why}"):
             gone.set(0)
-    other = dy.lookup(E, 2)  # a node of the number that the lost one had
+    other = dy.lookup(E, 2)  # a node with the number of the removed one
     row.set(0)
     assert (row.value(), other.value()) == ([0, 1], [4, 5])
 
@@ -318,7 +318,7 @@ def test_an_index_that_begins_a_graph(E):
 
 @pytest.mark.parametrize("several", [False, True])
 def test_a_handler_that_computes_meanwhile(E, several):
-    """Values are of the rows that the records say, whenever a handler asks for one or records more."""
+    """Values match the recorded rows, whenever a handler reads a value or records more."""
     for line in range(1, 500):
         dy.renew_cg()
         row = dy.lookup_batch(E, [0, 0]) if several else E[0]

@@ -1,4 +1,4 @@
-"""Real graphs whose passes plain functions run as Python, and compiled code plans: the numbers stay the same."""
+"""Passes run by plain Python functions on real graphs, planned by compiled code, give the same values."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ NAMES = [name for name in at.CONTEXT if name not in ("result_type", "result")]
 
 @pytest.fixture
 def uncompiled(monkeypatch):
-    """Replace the machine's compiled functions by Python, except those that only plan. The names of those that ran."""
+    """Replace the machine's compiled functions by Python, except pure planning. Yields the names of those that ran."""
     compiled_machine, ran = compiled(), []
     monkeypatch.setattr(compiled_machine, "is_watched", True)
     monkeypatch.setattr(modules, "HANDLES", {one.__chandle__(): one for one in library._functions})
@@ -59,7 +59,7 @@ def train(trainer, clip: float) -> list[np.ndarray]:
 @pytest.mark.parametrize("clip", [0.0, 0.01])
 def test_training_is_the_same(trainer, clip, request):
     expected = train(trainer, clip)
-    train(trainer, clip)  # all kernels are loaded
+    train(trainer, clip)  # loads all kernels
     ran = request.getfixturevalue("uncompiled")
     found = train(trainer, clip)
     assert {"forward", "backward", "norm_and_update"} <= set(ran) and ("update" in ran) == (clip > 0)
@@ -92,7 +92,7 @@ def test_a_tape_run_again_leaves_the_same_integers(width, monkeypatch):
 
 def test_whether_a_backward_pass_is_expected():
     W = dy.ParameterCollection().add_parameters((4, 4))
-    for depth in range(2):  # another graph than before, so that it is planned anew
+    for depth in range(2):  # a graph different from the last one, so that it is planned again
         dy.renew_cg()
         h = dy.inputVector([1, 2, 3, 4])
         for _ in range(depth):

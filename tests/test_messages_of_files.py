@@ -1,4 +1,4 @@
-"""What the error says when a file is read by what it does not fit."""
+"""The error raised when a file is read into something that it does not fit."""
 
 import pytest
 
@@ -52,13 +52,13 @@ def test_a_trainer_whose_model_has_changed(tmp_path):
 
 
 class Mine(dy.SimpleSGDTrainer):
-    """A user's trainer."""
+    """A user-defined trainer."""
 
 
 @pytest.mark.parametrize("kind", [dy.AdamTrainer, dy.SimpleSGDTrainer, Mine])
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_a_trainers_file_is_not_a_models(tmp_path, kind, count):
-    """For one parameter, the file of a trainer without states has as many parameters as the model."""
+    """A trainer's file without states has as many parameters as a model with one parameter."""
     made = dy.Model()
     for _ in range(count):
         made.add_parameters(3)

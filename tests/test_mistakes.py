@@ -1,4 +1,4 @@
-"""docs/mistakes.md is true: each mistake raises the error that the page shows, few calls below the user's line."""
+"""docs/mistakes.md is true: each mistake raises the documented error, a few calls below the user's line."""
 
 import re
 import traceback
@@ -22,7 +22,7 @@ FOLDERS = [Path(package.__file__).parent for package in (dynet, dynet_core, dyne
 
 
 def rows():
-    """Each row's number, its code, and what it says."""
+    """Each row's number, code, and message."""
     for line in TEXT.splitlines():
         if found := re.fullmatch(r"\| (\d+) \| (`.*`) \| (.*) \|", line):
             number, code, said = found.groups()
@@ -42,7 +42,7 @@ def pattern(said):
 
 
 def calls_of_the_library(error):
-    """How many calls of the library's are between a user's line and an error."""
+    """How many calls within the library are between a user's line and an error."""
     files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
     return sum(any(file.is_relative_to(folder) for folder in FOLDERS) for file in files)
 

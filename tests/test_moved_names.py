@@ -1,4 +1,4 @@
-"""docs/moved_names.md is true: old names are gone, and new ones exist."""
+"""docs/moved_names.md is true: the old names no longer exist, and the new ones do."""
 
 import importlib
 import pickle

@@ -1,5 +1,7 @@
-"""Names and argument names of the manual's sections on settings, models, parameters, initializers and graphs, and those
-that DyNet 2.1 has for the same: each resolves, and takes its arguments by position and by name."""
+"""Names and arguments for settings, models, parameters, initializers and graphs, in the manual and in DyNet 2.1.
+
+Each name must resolve and take its arguments by position and by name.
+"""
 
 import inspect
 
@@ -163,7 +165,7 @@ def test_name_and_arguments(name, signature):
     found = dy
     for part in name.split("."):
         found = getattr(found, part)
-    if isinstance(found, property):  # of what can be called
+    if isinstance(found, property):  # callables only
         found = inspect.get_annotations(found.fget, eval_str=True)["return"].__call__
     ours = list(inspect.signature(found).parameters.values())
     if inspect.isroutine(found) and "." in name and ours and ours[0].name == "self":

@@ -1,4 +1,4 @@
-"""Numbers come back in the types of DyNet 2.1, and programs that count on them run."""
+"""Values are returned in the types of DyNet 2.1, and programs that rely on these types run."""
 
 import json
 
@@ -22,7 +22,7 @@ def matrix():
 
 
 def differentiated(x):
-    """x, of whose elements each has the gradient 0.1."""
+    """x, with a gradient of 0.1 for each element."""
     if x in (W, E, CUBES):
         x.scale_gradient(0)
     dy.sum_batches(dy.sum_elems(0.1 * x)).backward(full=True)
@@ -67,10 +67,10 @@ def new_graph():
 def test_arrays_are_float64_unless_another_type_is_asked_for(name):
     usual, single = READERS[name](), READERS[name](dtype=np.float32)
     assert (usual.dtype, single.dtype) == (np.float64, np.float32)
-    np.testing.assert_array_equal(usual, single)  # no digit is lost, none is made up
+    np.testing.assert_array_equal(usual, single)  # no digit is lost or invented
     for array in (usual, single):
         before = READERS[name]()
-        array[...] = 7  # a copy, which is the caller's
+        array[...] = 7  # a copy, which belongs to the caller
         np.testing.assert_array_equal(READERS[name](), before)
     assert READERS[name](dtype="float16").dtype == np.float16
 
@@ -100,14 +100,14 @@ def test_what_shares_memory_stays_float32():
     for source, memory in ((W, W), (E, E), (tensor, tensor)):
         array, other = np.asarray(source), np.from_dlpack(memory)
         assert array.dtype == other.dtype == np.float32 and np.shares_memory(array, other)
-    assert W._tensor().values.dtype == np.float32  # what files get
+    assert W._tensor().values.dtype == np.float32  # the dtype written to files
 
 
 def test_an_array_has_the_digits_of_the_computation():
     assert vector().npvalue()[0] == float(np.float32(0.1)) != 0.1
 
 
-# Programs that die of float32
+# Programs that break with float32
 
 
 def test_probabilities_that_are_divided_by_their_sum():

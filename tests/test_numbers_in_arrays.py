@@ -1,4 +1,4 @@
-"""Everything that takes a number takes an array of one number, as `npvalue()` returns it, and True as 1."""
+"""Wherever a number is accepted, so are a one-element array, as `npvalue()` returns it, and True for 1."""
 
 import array
 import collections
@@ -128,7 +128,7 @@ MASKED = np.ma.masked_greater([1.0, 9.0], 5)
 
 @pytest.mark.parametrize("values", [[1.0, np.ma.masked], (np.ma.masked, 2), [np.ma.array(1.0, mask=True), 2.0]])
 def test_masked_numbers_in_lists_are_refused(values):
-    """numpy makes NaN of them, with a warning, and drops the masks of arrays in lists."""
+    """numpy turns them into NaN with a warning, and drops the masks of arrays in lists."""
     model, x = dy.Model(), dy.inputVector([1, 2])
     p, table = model.add_parameters(2, init=3), model.add_lookup_parameters((1, 2), init=3)
     for name, refused, call in (

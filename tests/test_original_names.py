@@ -1,4 +1,4 @@
-"""Every name that DyNet 2.1 has is here too, but for those that have a reason not to be."""
+"""Every name in DyNet 2.1 exists here, except those with a documented reason."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What is refused is caught by programs that were written for DyNet 2.1: it is of the type that DyNet raises, too."""
+"""Errors have the types that DyNet 2.1 raises, so that programs written for it catch them."""
 
 import builtins
 

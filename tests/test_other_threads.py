@@ -1,4 +1,4 @@
-"""Expressions of one thread in the hands of another: an error that says so, and both graphs go on."""
+"""Expressions used in another thread: a clear error, and both threads' graphs stay usable."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ import dynet as dy
 
 
 def in_a_thread(function):
-    """What a function returns in a thread of its own; raises what it raises."""
+    """Call a function in a new thread; return its result or raise its error."""
     found = []
 
     def run():
@@ -34,7 +34,7 @@ def model():
 
 
 class Mine:
-    """What a thread records."""
+    """The records of a thread."""
 
     def __init__(self, model):
         dy.renew_cg()

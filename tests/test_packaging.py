@@ -1,4 +1,4 @@
-"""The wheels install into a clean environment; the version stands in one place, and all metadata follow from it."""
+"""The wheels install into a clean environment, and version numbers in all metadata agree."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def siblings_in(requirements):
 
 
 def metadata_of(name):
-    """The fields that a build of a package adds to its manifest."""
+    """The fields that a package build adds to its manifest."""
     found = {}
     SHARED["update"](found, MANIFESTS[name]["tool"]["hatch"]["metadata"]["hooks"]["custom"])
     return found
@@ -60,7 +60,7 @@ def test_siblings_are_pinned_to_one_version(name):
 
 
 def test_the_version_stands_in_one_place():
-    """Besides the changelog and the citation, which tests/test_repository_files.py compares."""
+    """Except the changelog and the citation, which tests/test_repository_files.py compares."""
     places = [ROOT / "pyproject.toml", ROOT / "noxfile.py", *PACKAGES.rglob("*.toml"), *PACKAGES.glob("*/src/**/*.py")]
     assert [path.name for path in places if VERSION in path.read_text(encoding="utf-8")] == ["__init__.py"]
 
@@ -77,7 +77,7 @@ def test_the_address_stands_in_one_place():
 
 
 def test_readmes_need_no_pins():
-    """No name of a distribution is another project's on the index."""
+    """No distribution name belongs to another project on the index."""
     assert not [path for path in [*PACKAGES.glob("*/README.md"), ROOT / "README.md"] if "==" in path.read_text()]
     assert {manifest["project"]["name"] for manifest in MANIFESTS.values()} == {
         "dynet-tvm" if name == "dynet" else name for name in MANIFESTS
@@ -85,12 +85,12 @@ def test_readmes_need_no_pins():
 
 
 def pythons():
-    """The versions of Python that are supported: those of the classifiers."""
+    """The supported Python versions, from the classifiers."""
     return [one.rpartition(" ")[2] for one in OWN["classifiers"] if re.search(r":: 3\.\d+$", one)]
 
 
 def test_one_list_of_pythons_stands_everywhere():
-    """The workflow tests those of the classifiers, and so does nox; README and CONTRIBUTING name them."""
+    """The workflow and nox test the versions in the classifiers; README and CONTRIBUTING name them."""
     checks = (ROOT / ".github" / "workflows" / "checks.yml").read_text(encoding="utf-8")
     assert re.findall(r"python: \[(.*)\]", checks) == [", ".join(f'"{one}"' for one in pythons())]
     assert 'SHARED["classifiers"]' in (ROOT / "noxfile.py").read_text(encoding="utf-8")
@@ -117,7 +117,7 @@ def test_all_packages_are_members_of_the_workspace():
 
 
 def test_what_tutorial_and_guides_need_is_installed():
-    """Model files of the format safetensors, which they write, by each way that docs/install.md names."""
+    """They write safetensors files, whose package is installed by each method in docs/install.md."""
     assert "safetensors>=0.4" in metadata_of("dynet-core")["optional-dependencies"]["all"]
     assert "-e ./packages/dynet-core[safetensors]" in (ROOT / "requirements.txt").read_text(encoding="utf-8")
 
@@ -146,7 +146,7 @@ def test_one_oldest_python_stands_everywhere():
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory):
-    """A folder with all wheels: the one that DYNET_WHEELS names, else built here."""
+    """A folder with all wheels: the one in DYNET_WHEELS, or else built here."""
     if given := os.environ.get("DYNET_WHEELS"):
         return Path(given)
     folder = tmp_path_factory.mktemp("wheels")
@@ -157,7 +157,7 @@ def wheels(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def clean_python(tmp_path_factory):
-    """The Python of a new environment with nothing but pip in it."""
+    """The Python of a new environment that contains only pip."""
     folder = tmp_path_factory.mktemp("clean")
     run(sys.executable, "-m", "virtualenv", "--quiet", folder, cwd=folder)
     return folder / "bin" / "python"
@@ -211,9 +211,9 @@ def test_extras_bring_their_siblings_and_the_meta_package(wheels, clean_python, 
 
 @pytest.mark.slow
 def test_wheels_install_into_a_clean_environment(wheels, clean_python, tmp_path, monkeypatch):
-    """With all that `rnn` and `optim` bring, then without what only they bring.
+    """First with the extras `rnn` and `optim`, then without the packages that only they install.
 
-    With this variable set, an uninstall leaves folders that have `__pycache__`: `-I` makes Python ignore it.
+    With PYTHONPYCACHEPREFIX set, uninstalling leaves folders that contain `__pycache__`; `-I` makes Python ignore it.
     """
     monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path / "bytecode"))
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")

@@ -39,7 +39,7 @@ def folder(tmp_path):
 def run(folder, *command):
     known = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "USER": "somebody"}
     known |= {"PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}", "HOME": str(folder)}
-    known["DYNET_CACHE_DIR"] = str(store.cache_directory())  # which goes by HOME otherwise
+    known["DYNET_CACHE_DIR"] = str(store.cache_directory())  # otherwise it would depend on HOME
     done = subprocess.run(command, cwd=folder, env=known, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()

@@ -1,4 +1,4 @@
-"""`set_index` of picks: a graph is used again for other elements. `test_parity_inputs.py` compares it with DyNet's."""
+"""`set_index` of picks: a graph is reused for other elements. `test_parity_inputs.py` compares it with DyNet's."""
 
 import threading
 from typing import Any
@@ -133,7 +133,7 @@ def test_what_is_no_index(model, wrong, kind, message):
         with pytest.raises(kind, match=message):
             y.set_index(wrong)
         assert (y.value(), z.value()) == (2, 2)
-    assert y.gradient() == [1]  # it is still there
+    assert y.gradient() == [1]  # it still exists
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_picks_that_are_gone(model):
     for gone, why in ((old, "renew_cg has replaced"), (lost, "cg_revert has removed")):
         with pytest.raises(dy.StaleExpressionError, match=rf"^set_index: .*\(1,\).* {why}"):
             gone.set_index(0)
-    other = dy.pick(x, 2)  # a node of the number that the lost one had
+    other = dy.pick(x, 2)  # a node with the number of the removed one
     y.set_index(0)
     assert (y.value(), other.value()) == (1, 3)
 
@@ -235,7 +235,7 @@ def test_an_index_that_begins_a_graph(model):
 
 
 def test_a_handler_that_computes_meanwhile(model):
-    """Values are of the elements that the records say, whenever a handler asks for one or records more."""
+    """Values match the recorded elements, whenever a handler reads a value or records more."""
     for line in range(1, 500):
         dy.renew_cg()
         y = dy.inputVector([1, 2, 3])[0]

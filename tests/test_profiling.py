@@ -1,4 +1,4 @@
-"""What a profile says, and that profiling changes nothing."""
+"""Profiles: their contents, and that profiling changes no results."""
 
 import json
 import subprocess

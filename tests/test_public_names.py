@@ -1,4 +1,4 @@
-"""`__all__` of every package tells the truth, and the meta-package re-exports all of them."""
+"""`__all__` of every package is accurate, and the meta-package re-exports all names."""
 
 import importlib
 import re
@@ -27,7 +27,7 @@ def test_dynet_re_exports_the_same_objects(package):
     assert [name for name in module.__all__ if getattr(dynet, name) is not getattr(module, name)] == []
 
 
-BESIDES = {"HAVE_CUDA", "dynet_config", "np", "os", "pickle", "sys"}  # what programs expect of `from dynet import *`
+BESIDES = {"HAVE_CUDA", "dynet_config", "np", "os", "pickle", "sys"}  # expected of `from dynet import *`
 
 
 def test_dynet_adds_the_names_that_programs_expect_besides():

@@ -1,4 +1,4 @@
-"""Random formulas as ops: their values and gradients against mpmath. `stress/random_formulas.py` tries more."""
+"""Values and gradients of random formulas as ops, against mpmath. `stress/random_formulas.py` tries more."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ STRESS = Path(__file__).parent / "stress"
 
 
 def run(*arguments, wrong: str = "") -> subprocess.CompletedProcess:
-    """Run the program, with a derivative that is wrong, if a function is named."""
+    """Run the program; if a function is named, with a wrong derivative for it."""
     environment = {name: value for name, value in os.environ.items() if name != "TORCH_PYTHON"}
     command = [sys.executable, "-c", PROGRAM, str(STRESS), wrong, *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)

@@ -1,4 +1,4 @@
-"""Calls that earlier versions accepted, but that did something else than they seem to say, are errors."""
+"""Errors for calls that earlier versions accepted although they did not do what they seem to say."""
 
 import subprocess
 import sys
@@ -241,7 +241,7 @@ def test_gradients_that_are_zero_are_no_reason_to_warn(frozen):
         trainer.update()
     assert p.as_array().tolist() == [1, 5]
     with pytest.warns(RuntimeWarning):
-        trainer.update()  # again
+        trainer.update()  # second call
 
 
 def test_a_graph_without_any_trained_parameter_of_the_collection_is_one():
@@ -274,7 +274,7 @@ def test_a_parameter_that_is_the_loss_itself(table):
 
 def test_an_update_that_warns_is_done_all_the_same():
     dy.renew_cg()
-    dy.scalarInput(1.0).backward()  # where the last loss is gone, as after other tests, there may have been gradients
+    dy.scalarInput(1.0).backward()  # the last loss is stale; earlier tests may have left gradients
     model = dy.Model()
     model.set_weight_decay(0.5)
     p = model.parameters_from_numpy([1.0])
@@ -325,7 +325,7 @@ def test_an_update_with_a_gradient_is_not(use):
 
 
 def test_a_graph_is_renewed_after_an_interrupt_anywhere():
-    """An exception at each line of what records, computes and renews; then a new graph has the right values."""
+    """Raises an exception at each line that records, computes or renews; then a new graph has the right values."""
     E = dy.Model().add_lookup_parameters((9, 300), init=1.0)
     held = []
 

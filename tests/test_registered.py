@@ -1,4 +1,4 @@
-"""An op that is in no `__all__`, and a builder or trainer that is in no table, is named, with what to write."""
+"""Ops missing from `__all__`, and builders or trainers missing from a table, are reported with what to add."""
 
 import sys
 
@@ -40,7 +40,7 @@ def unlisted_ops():
 
 
 def unregistered(base, registered, table):
-    """The subclasses of this house that are not in a table."""
+    """The library's subclasses that are not in a table."""
     return [
         f"{kind.__name__}: decorate it with `@register(...)` of {table}, and import it in {package}/__init__.py"
         for kind in subclasses(base)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import dynet as dy
 
 WORDS, SIZE, HIDDEN = 9, 60, 64
-SENTENCES = [[0, 1, 2, 3], [1, 0, 4], [5, 6, 1, 7, 0], [8, 1], [0], [3, 2, 1, 0]]  # no word comes up twice in one
+SENTENCES = [[0, 1, 2, 3], [1, 0, 4], [5, 6, 1, 7, 0], [8, 1], [0], [3, 2, 1, 0]]  # no word repeats in a sentence
 COUNT = sum(map(len, SENTENCES))
 TABLE = 30  # rows of the table: enough for sentences of the same lengths without repeated words
 BUILDERS = [
@@ -54,7 +54,7 @@ NETWORKS = {
 
 
 class Example:
-    """A network that reads sentences, with the loss of all of them."""
+    """A network that reads sentences, with the total loss."""
 
     def __init__(self, network, update=True):
         dy.reset_random_seed(3)
@@ -92,7 +92,7 @@ def close(found, wanted):
 
 
 def columns(loss):
-    """How many columns the products of a graph had, by kernel."""
+    """The column counts of a graph's products, by kernel."""
     with dy.profile() as profile:
         loss.value()
         loss.backward()
@@ -107,7 +107,7 @@ def test_a_minibatch_has_the_gradients_of_its_sentences(network, full):
     close(example.gradients([SENTENCES], full=full), alone)
 
 
-# SparseLSTMBuilder multiplies by a matrix that each graph computes anew: a product of another signature.
+# SparseLSTMBuilder multiplies by a matrix that is computed in each graph: a product with another signature.
 @pytest.mark.parametrize("network", [name for name in NETWORKS if name != "SparseLSTMBuilder"])
 def test_products_of_the_same_word_are_computed_once(network):
     example = Example(NETWORKS[network])
@@ -117,17 +117,17 @@ def test_products_of_the_same_word_are_computed_once(network):
     for kernel in ("product", "product.dx", "product.dW"):
         fewer, rest = divmod(other[kernel] - found[kernel], COUNT - WORDS)
         assert fewer >= 1 and rest == 0
-    assert found["copy"] - other.get("copy", 0) == COUNT  # values of repeated words, and gradients of the first ones
+    assert found["copy"] - other.get("copy", 0) == COUNT  # values of repeated words, gradients of first ones
 
 
 def test_columns_of_each_kernel():
     example = Example(Affine)
     found = columns(example.read(SENTENCES)[1])
     assert {name: found[name] for name in ("product", "product.dx", "product.dW", "copy")} == {
-        "product": WORDS + COUNT,  # each word's, and for each place in a sentence the one of its loss
+        "product": WORDS + COUNT,  # one per word, and one per place in a sentence for its loss
         "product.dx": WORDS + COUNT,
         "product.dW": WORDS + COUNT,
-        "copy": COUNT,  # values of repeated words, and gradients of the first ones
+        "copy": COUNT,  # values of repeated words, gradients of first ones
     }
 
 
@@ -190,7 +190,7 @@ class Alike:
         self.E, self.M = model.add_lookup_parameters((TABLE, SIZE)), model.add_lookup_parameters((TABLE, SIZE, 3))
 
 
-# Each takes an Alike, a word that is always the same, and another word each time.
+# Each takes an Alike, a word that is always the same, and a word that differs each time.
 ALIKE = {
     "two products": lambda a, same, k: dy.affine_transform([a.b, a.W, a.E[same], a.U, a.E[k]]),
     "the other of two products": lambda a, same, k: dy.affine_transform([a.b, a.W, a.E[k], a.U, a.E[same]]),

@@ -1,4 +1,4 @@
-"""What the web site of the repository reads is well-formed, and agrees with the project's commands."""
+"""Files that the repository's hosting site reads are well-formed and match the project's commands."""
 
 import re
 import subprocess
@@ -54,7 +54,7 @@ def run_by(name):
 
 
 def test_one_table_says_which_sessions_run_when():
-    """That of the root's pyproject.toml: the noxfile reads it, workflows and texts are compared with it."""
+    """The table is in the root's pyproject.toml: the noxfile reads it; workflows and documents must agree with it."""
     assert WHEN == {**WHEN, "workflow": run_by("checks"), "weekly": run_by("weekly")}
     assert {*WHEN["landing"], *WHEN["workflow"], *WHEN["weekly"]} <= {*sessions()}
     assert re.findall(r"nox -s (.*)", (ROOT / ".ci" / "run").read_text(encoding="utf-8")) == ["landing"]

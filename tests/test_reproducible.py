@@ -1,4 +1,4 @@
-"""The same seed gives the same parameters, to the last bit, after training in another process."""
+"""Training twice with the same seed, in separate processes, gives bit-identical parameters."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""A row of a table that is looked up, but is not in the loss, is left alone, and so is what trainers know of it."""
+"""Rows that are looked up but do not affect the loss are not updated, nor are the trainers' states for them."""
 
 import numpy as np
 import pytest

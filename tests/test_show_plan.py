@@ -1,4 +1,4 @@
-"""`show_plan`: the text, and that it changes nothing."""
+"""`show_plan`: its output, and that it has no side effects."""
 
 import re
 
@@ -19,7 +19,7 @@ def test_nodes_that_run_together_are_one_group(capsys):
     text = shown(capsys)
     assert re.search(r"tanh +\{2\} +7 nodes, from \d+\n +tanh: 7 columns\n", text)
     assert text.startswith("15 nodes: 7 inputs, 0 parts of other nodes' memory, 8 computed by 2 instructions")
-    assert "backward" not in text  # the last node is no number
+    assert "backward" not in text  # the last node is not a scalar
     assert y.value()
 
 
@@ -57,7 +57,7 @@ def test_gradients_of_matrices_come_last(capsys):
 
 
 def test_nothing_changes(capsys):
-    """Values, and the rows that a trainer treats as used, are the same with and without a call before or after."""
+    """Values, and the rows that a trainer treats as used, are the same with and without a call."""
     found = []
     for shows in (False, True):
         m = dy.ParameterCollection()

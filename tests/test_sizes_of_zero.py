@@ -1,4 +1,4 @@
-"""Parameters and tables of size 0: parsers make them for features that are switched off, and never use them."""
+"""Parameters and tables of size 0, which parsers create for disabled features and never use."""
 
 import copy
 import json
@@ -49,7 +49,7 @@ def values(m):
     return {p.name(): p.as_array().tolist() for p in everything(m)}
 
 
-# Made and read
+# Creating and reading
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=repr)
@@ -64,7 +64,7 @@ def test_every_initializer_makes_them(init, shape):
 
 
 def test_no_initial_value_is_drawn_for_them():
-    """Later parameters have the values that they would have without them, as in DyNet."""
+    """Later parameters have the same values as without them, as in DyNet."""
     found = []
     for sizes in ((), SHAPES):
         dy.reset_random_seed(1)
@@ -117,7 +117,7 @@ def test_rows_without_numbers():
 
 
 def test_sizes_that_are_too_large_all_the_same():
-    """A table of no numbers costs no memory, whatever number of rows is asked for."""
+    """An empty table takes no memory, whatever number of rows is requested."""
     m = dy.Model()
     assert m.add_lookup_parameters((1 << 40, 0)).shape() == (1 << 40, 0)
     for shape in (((1 << 40) + 1, 0), (1 << 30, 0, 1 << 30)):

@@ -1,4 +1,4 @@
-"""The planner's functions, run as ordinary Python, write the same tapes of networks as compiled."""
+"""The planner's functions, run as ordinary Python, write the same tapes for networks as when compiled."""
 
 import ctypes
 from typing import Any
@@ -29,7 +29,7 @@ def test_forward(network):
     ours = {name: np.array(engine.buffers[name]) for name in (*READ, *WRITTEN[2:]) if name in engine.buffers}
     ours |= {name: np.zeros(size, np.int64) for name, size in sizes.items()}
     arrays: Any = ours
-    # Places outside of these are an IndexError; compiled code would destroy memory.
+    # Indices outside of these are an IndexError; compiled code would corrupt memory.
     bounded = {name: Words((ctypes.c_int64 * array.size).from_buffer(array)) for name, array in arrays.items()}
     plan = Plan(slots.ctypes.data, **bounded)
     start_tape(plan.context)

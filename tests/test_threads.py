@@ -1,4 +1,4 @@
-"""Threads share the work of whole programs: nothing but the time changes, whatever else a program does."""
+"""Threads share the work of complete programs: only the running time changes, whatever else a program does."""
 
 import os
 
@@ -37,7 +37,7 @@ print("tvm" in sys.modules, "libtvm_runtime" in (maps.read_text() if maps.exists
 
 
 def test_threads_need_nothing_of_tvm():
-    run(WITHOUT_TVM)  # compiles what is missing
+    run(WITHOUT_TVM)  # compiles missing kernels
     assert run(WITHOUT_TVM) == ["False", "False"]
 
 

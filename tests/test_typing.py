@@ -1,4 +1,4 @@
-"""The program that checkers check (`nox -s types`) uses every public name, and it runs."""
+"""The program checked by `nox -s types` uses every public name, and it runs."""
 
 import ast
 import os
@@ -33,7 +33,7 @@ INTERNAL = {
 
 
 def uses(tree: ast.AST) -> tuple[set[str], set[str], set[str]]:
-    """The names of `dy` in a program, those of them that are called, and the attributes of other things."""
+    """The names of `dy` in a program, those that are called, and the attributes of other objects."""
     names, called, attributes = set(), set(), set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
@@ -49,7 +49,7 @@ NAMES, CALLED, ATTRIBUTES = map(set.union, *[uses(ast.parse(source)) for source 
 
 
 def public_members(kind: type) -> set[str]:
-    """The methods and attributes that the sources of this library give a class, for programs."""
+    """The public methods and attributes that this library's sources define for a class."""
     ours = [cls for cls in kind.__mro__ if cls.__module__.startswith("dynet")]
     found = [pair for cls in ours for pair in vars(cls).items()]
     members = {name for name, member in found if not name.startswith("_") and not isinstance(member, Hint)}
@@ -61,7 +61,7 @@ CLASSES = [name for name in dynet.__all__ if isinstance(getattr(dynet, name), ty
 
 
 def check_used(public: set[str], used: set[str], what: str) -> None:
-    """Raise AssertionError, with what to do, if the program does not use a name."""
+    """Raise AssertionError with advice if the program does not use a name."""
     if missing := sorted(public - used):
         raise AssertionError(f"{what}: {', '.join(missing)}. {TO_DO}")
 

@@ -1,4 +1,4 @@
-"""A kernel that cannot be compiled: only graphs that need it fail, nothing is half done, and once mended it works."""
+"""A kernel that cannot be compiled: only graphs that need it fail, nothing is half done, and it works once fixed."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Whole-number floats and bools wherever a size, a dimension, an index or a count is taken; other numbers are refused.
+"""Whole floats and bools are accepted for every size, dimension, index and count; other numbers are refused.
 
 `CALLS` has a row for each such argument of the public API; a test looks for arguments that have none.
 """
@@ -42,7 +42,7 @@ def of_each(change, value):
 
 
 def comparable(found):
-    """A result as something that `==` compares."""
+    """Convert a result to a form that `==` compares."""
     if isinstance(found, (list, tuple)):
         return [comparable(one) for one in found]
     if isinstance(found, dy.Expression):
@@ -104,16 +104,16 @@ def test_a_refused_number_leaves_the_graph_as_it_was(of):
 
 
 LEFT_OUT = re.compile(
-    r"^(Graph|_TreeBuilder)\.|\.draw$|\._[a-z]"  # what only the library calls
+    r"^(Graph|_TreeBuilder)\.|\.draw$|\._[a-z]"  # called only by the library
     r"|^((Lookup)?Parameters|Tensor|TreeState|LayersBuilder|_RNNBuilder)\.__init__"
-    r"|^LSTMBuilder\."  # another name of CoupledLSTMBuilder, which warns
+    r"|^LSTMBuilder\."  # an alias of CoupledLSTMBuilder, which warns
     r"|^Unsigned(Vector)?Value\."  # see dynet-core's test_mutable_values
-    r"|^DeviceInfo\.|\.set_gpu_mask$"  # what get_device_info says; flags
+    r"|^DeviceInfo\.|\.set_gpu_mask$"  # returned by get_device_info; flags
 )
 
 
 def arguments():
-    """Each argument of the public API that is an int or several, by the names under which the table may have it."""
+    """Each int or list-of-ints argument of the public API, by the names that the table may use for it."""
     for name in dy.__all__:
         public = getattr(dy, name)
         methods = inspect.getmembers(public, inspect.isroutine) if inspect.isclass(public) else [("", public)]

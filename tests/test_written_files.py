@@ -1,4 +1,4 @@
-"""Files that an earlier commit wrote load, and training resumes bit for bit. `written/write.py` wrote them there."""
+"""Files written by an earlier commit (with `written/write.py`) load, and training resumes bit for bit."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""Kernels write to the address lists that they declare. Threads share the work by these declarations.
+"""Kernels write only to the address lists that they declare. Threads share the work by these declarations.
 
 The test reads the code that a kernel emits: it follows each address from the list that it was loaded from to the stores
 that it is used in.
@@ -13,7 +13,7 @@ import dynet  # noqa: F401  # adds the kernels of all ops
 from dynet_kernels import tir
 from dynet_kernels.table import KERNELS
 
-FIRST = 1000  # the number that stands for the list of a kernel's first parameter: no fixed list has so high a number
+FIRST = 1000  # stands for the list of a kernel's first parameter; no fixed list has such a high number
 NAME = re.compile(r"\b[A-Za-z_]\w*\b")
 CHOSEN = 9999  # stands for a list that the kernel chooses from several, which it may only read
 SILENT = {"fill.stretches"}
@@ -23,13 +23,13 @@ WITHOUT_LISTS = {"fill", "gradient_norm"}
 
 
 def declared(kernel) -> set[int]:
-    """The lists that a kernel declares to write."""
+    """The lists that a kernel declares as written."""
     effects = kernel.effects(tuple(range(FIRST, FIRST + len(kernel.parameters))))
     return {list_number for list_number, _ in effects.writes}
 
 
 def emitted(kernel, target: str, monkeypatch) -> str:
-    """The code of a kernel, in which a variable that holds an address has the number of its list in its name."""
+    """The code of a kernel, in which the name of each address variable includes the number of its list."""
 
     numbers = {name: FIRST + place for place, name in enumerate(kernel.parameters)}
 
@@ -54,7 +54,7 @@ def written(code: str) -> set[int]:
         re.compile(rf"^T\.masked_store\({memory}, .*?, T\.Ramp\((.*?), T\.int64\(1\)"),
         re.compile(rf"atomic.*T\.address_of\({memory}\[(.*?)\]\)"),
     ]
-    known: defaultdict[str, set[int]] = defaultdict(set)  # variable -> the lists that its value was computed from
+    known: defaultdict[str, set[int]] = defaultdict(set)  # variable -> the lists that its value depends on
     found: set[int] = set()
 
     def sources(expression: str) -> set[int]:
@@ -66,10 +66,10 @@ def written(code: str) -> set[int]:
             if match := store.search(line):
                 found |= sources(match[1])
         if f"{memory}[" in line:
-            continue  # what is loaded from the memory of numbers is no address
+            continue  # values loaded from float memory are not addresses
         if match := re.match(r"(\w+): T\.let\[T\.int64\] = (.*)", line):
             known[match[1]] = sources(match[2])
-        elif match := re.match(r"(\w+)\[T\.int64\(0\)\] = (.*)", line):  # a variable that changes
+        elif match := re.match(r"(\w+)\[T\.int64\(0\)\] = (.*)", line):  # a mutable variable
             known[match[1]] |= sources(match[2])
     return found
 

@@ -1,4 +1,4 @@
-"""A program that trains, for tests that add lines to it and run it in a process of its own."""
+"""A training program for tests that add lines to it and run it in a separate process."""
 
 import os
 import subprocess
@@ -39,7 +39,7 @@ def train(builder, trainer, width=40, steps=3):
 
 
 def run(program, begin="", **environment):
-    """What a program prints, after `begin` and TRAIN, in its own process; a number of `cores` is what it may use."""
+    """Run `begin` and TRAIN in a new process, limited to this many `cores`; return the output."""
     if cores := environment.pop("cores", None):
         begin += f"import os\nos.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:{cores}])\n"
     clean = {k: v for k, v in os.environ.items() if k not in ("DYNET_NUM_THREADS", "OMP_NUM_THREADS")}

@@ -1,4 +1,4 @@
-"""The table of test_whole_numbers: every argument that is a size, a dimension, an index or a count."""
+"""The table of calls for test_whole_numbers: every argument that is a size, a dimension, an index or a count."""
 
 import tempfile
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import dynet as dy
 
 
 class Call(NamedTuple):
-    """A call with one argument left open. `value`, an int or a list of them, is a good one."""
+    """A call with one argument left open. `value`, an int or a list of ints, is a valid one."""
 
     name: str
     argument: str
@@ -112,7 +112,7 @@ def sampled(dim, num):
 
 
 def made(make: Callable, n, *more):
-    """What a builder is that a function of n and a collection makes: its spec and its parameters."""
+    """The spec and parameters of a builder made by a function of n and a collection."""
     m = dy.Model()
     try:
         builder = make(n, *more, m)

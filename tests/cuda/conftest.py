@@ -1,4 +1,4 @@
-"""CUDA kernels on a machine without a GPU. `nox -s cuda` runs these tests and says how much was compared."""
+"""Fixtures that run CUDA kernels without a GPU. `nox -s cuda` runs these tests and reports how much was compared."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_sessionfinish():
-    """Leave the counts for the nox session, which ends with them."""
+    """Save the counts for the nox session, which prints them at its end."""
     report = os.environ.get("DYNET_CUDA_REPORT")
     if report:
         import gpu_checks
@@ -35,7 +35,7 @@ def pytest_sessionfinish():
 
 @pytest.fixture(scope="session")
 def counts():
-    """What has been compiled and compared: kernels, compared, samples."""
+    """Counts of compiled and compared items: kernels, compared, samples."""
     return COUNTS
 
 

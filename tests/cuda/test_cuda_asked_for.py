@@ -1,4 +1,4 @@
-"""Programs that ask for a GPU run on it, whichever way they ask."""
+"""Programs that request a GPU run on it, whichever way they request it."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ PARAMS = "params = dy.DynetParams(); params.set_requested_gpus(1); {}params.init
 
 
 def output(directory, arguments=(), before="", after=""):
-    """What the program prints on a machine with an emulated GPU."""
+    """The output of the program on a machine with an emulated GPU."""
     script = directory / "program.py"
     script.write_text(PROGRAM.format(before=before, after=after))
     command = [sys.executable, Path(emulation.__file__).parent, script, *arguments]

@@ -1,6 +1,6 @@
-"""Every kernel's CUDA C, compiled for Hopper by nvcc where there is one.
+"""Compiles every kernel's CUDA C for Hopper with nvcc, if it is installed.
 
-These tests come before those that load the emulated driver: nvrtc does not bear it in its process.
+These tests run before those that load the emulated driver: nvrtc does not work in a process with it.
 """
 
 import re
@@ -18,7 +18,7 @@ from dynet_kernels.table import KERNELS
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory):
-    """The CUDA C of all kernels, in files of many: to start a compiler takes longer than to compile a kernel."""
+    """The CUDA C of all kernels, many per file: starting a compiler takes longer than compiling a kernel."""
     from dynet_kernels.machine import library
 
     every = list(KERNELS.items())
@@ -29,7 +29,7 @@ def sources(tmp_path_factory):
 
 
 def test_every_kernel_has_a_device_function_of_its_parameters(sources):
-    """The launcher passes arguments by their places: nothing may be left out or exchanged."""
+    """The launcher passes arguments by position: none may be missing or swapped."""
     found = {
         name: [word.split()[-1].strip("*") for word in parameters.split(",")]
         for source in sources
@@ -58,7 +58,7 @@ def test_nvcc_compiles_every_kernel(sources, counts):
 
 
 def number_of_kernels(sources, cubins):
-    """How many kernels cubins have; all of their sources."""
+    """The number of kernels in the sources, all of which must be in the cubins."""
     found = 0
     for source, cubin in zip(sources, cubins, strict=True):
         assert cubin[:4] == b"\x7fELF"

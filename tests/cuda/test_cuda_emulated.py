@@ -1,4 +1,4 @@
-"""Every op, builder, trainer and task gives on the emulated GPU what it gives on the CPU, in two orders of threads."""
+"""Ops, builders, trainers and tasks give the same results on the emulated GPU as on the CPU, in two thread orders."""
 
 import functools
 import importlib

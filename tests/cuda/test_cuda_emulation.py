@@ -1,4 +1,4 @@
-"""What the emulated GPU finds wrong: mistakes are planted in kernels written for the purpose."""
+"""Errors that the emulated GPU detects, in kernels with deliberate mistakes."""
 
 import ctypes
 
@@ -26,7 +26,7 @@ TURN = """
 
 
 def run(body, blocks=1, order="forward"):
-    """What a kernel of this body makes of 0, 1, 2, ..."""
+    """The output of a kernel with this body for inputs 0, 1, 2, ..."""
     library, gpu = emulation.install(), driver.Gpu(0)
     module = gpu.load(emulation.compile(KERNEL % (SIZE, body), "sm_90"))
     values = np.arange(SIZE, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""What the machine of a GPU uploads, and what it leaves where it is."""
+"""Which data the tape machine uploads to the GPU, and which it leaves in place."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def graph(weight, x, layers=2):
 
 
 def uploaded(emulated, work):
-    """How many bytes some work copies to the GPU, and what it returns."""
+    """The number of bytes that a function copies to the GPU, and its result."""
     before = emulated.emulated_bytes_uploaded()
     result = work()
     return emulated.emulated_bytes_uploaded() - before, result
@@ -86,7 +86,7 @@ def test_copies_of_what_has_not_been_used_for_long_are_given_back(emulated, weig
     monkeypatch.setattr(machine, "MOST_COPIES", 3)
     values = []
     for _ in range(5):
-        with device.use(0):  # buffers of its own
+        with device.use(0):  # its own buffers
             values.append(graph(weight, X).value())
     assert len(device.compiled()._copies) <= 3
     assert len(set(values)) == 1
@@ -112,7 +112,7 @@ def test_products_of_equal_columns():
 
 
 def test_separate_gradients_of_parameters():
-    """They come from a pass with other addresses than the pass before, and leave the next pass as it was."""
+    """They come from a pass with addresses different from the previous pass, and do not affect the next pass."""
     weight = dy.ParameterCollection().parameters_from_numpy(np.ones((3, 3)))
     dy.renew_cg()
     loss = dy.squared_norm(dy.tanh(weight * dy.inputVector([0.1, 0.2, 0.3])))

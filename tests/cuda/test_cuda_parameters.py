@@ -1,4 +1,4 @@
-"""Parameters, files and trainers' states on the emulated GPU: whatever Python reads or writes of them."""
+"""Parameters, files and trainer states on the emulated GPU: everything that Python reads or writes."""
 
 import copy
 import gc
@@ -22,7 +22,7 @@ def on_the_gpu(emulated):
 
 
 def trained():
-    """A collection after a step, with gradients of another."""
+    """A collection after one step, with the gradients of another."""
     model = dy.ParameterCollection()
     weight, table = model.parameters_from_numpy(VALUES), model.lookup_parameters_from_numpy(VALUES.T)
     trainer = dy.AdamTrainer(model)
@@ -182,7 +182,7 @@ def test_dlpack_is_the_memory_itself():
     del tensor
     gc.collect()
     assert not _kept
-    weight.__dlpack__()  # a capsule that nobody takes
+    weight.__dlpack__()  # an unused capsule
     assert not _kept
 
 

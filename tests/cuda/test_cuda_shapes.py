@@ -7,7 +7,7 @@ import pytest
 import dynet as dy
 from dynet_core.compute import device
 
-MANY = 65_536 + 9  # more matrices than the second and third axis of a grid allow
+MANY = 65_536 + 9  # more matrices than the second and third axes of a grid allow
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ def test_more_columns_than_a_grid_is_wide():
 @pytest.mark.parametrize("columns", [1, 3, 4, 5])
 @pytest.mark.parametrize("size", [1, 31, 32, 33, 128, 129, 300])
 def test_columns_of_a_warp_and_of_a_block(size, columns, order):
-    """Several small columns share a block, of which the last is not full; a large one has a block of its own."""
+    """Several small columns share a block, and the last block is not full; a large column has its own block."""
     x = np.random.default_rng(size).normal(size=(size, columns)).astype(np.float32)
     with emulation.order(order):
         dy.renew_cg()

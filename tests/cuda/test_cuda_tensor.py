@@ -1,4 +1,4 @@
-"""Values that have left their graph stay on the GPU, and answer as those on the CPU do."""
+"""Tensors read from a graph stay on the GPU, and behave like tensors on the CPU."""
 
 import gc
 
@@ -21,7 +21,7 @@ def on_the_gpu(emulated):
 
 
 def numbers(dims, batch):
-    """Numbers of which many are equal."""
+    """Values of which many are equal."""
     shape = (*dims, batch) if batch > 1 else dims
     return np.random.default_rng(1).integers(-2, 3, shape).astype(np.float32)
 
@@ -47,7 +47,7 @@ def assert_same(here, there):
 
 
 def downloaded(emulated, work):
-    """How many bytes some work brings to the host, and what it returns."""
+    """The number of bytes that a function copies to the host, and its result."""
     before = emulated.emulated_bytes_downloaded()
     result = work()
     return emulated.emulated_bytes_downloaded() - before, result

@@ -1,4 +1,4 @@
-"""Products of factors rounded to TF32, where that is asked for, on the emulated GPU."""
+"""Matrix products with factors rounded to TF32, if requested, on the emulated GPU."""
 
 import emulation
 import numpy as np

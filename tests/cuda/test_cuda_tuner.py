@@ -1,4 +1,4 @@
-"""The tuner on a GPU: it compiles candidates, checks them, times them by the GPU's clock, and keeps the fastest."""
+"""The tuner on a GPU: it compiles candidates, checks them, times them with the GPU's clock, and keeps the fastest."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ def small():
 
 
 def only(*names):
-    """A study with these kernels alone."""
+    """A study of only these kernels."""
     kernels = {name: STUDY.kernels[name] for name in names}
     return replace(STUDY, kernels=kernels, workloads=lambda: [one for one in small() if one.kernel in names])
 
@@ -76,7 +76,7 @@ def test_the_fastest_candidate_is_chosen(timer, monkeypatch):
 
 
 class WrongTimer(GpuTimer):
-    """Compiles candidates of which the fastest, those with 512 threads in a block, compute one number wrongly."""
+    """Compiles candidates, the fastest of which (512 threads per block) compute one value wrongly."""
 
     def compiled(self, kernels, family, values):
         candidate = super().compiled(kernels, family, values)
@@ -101,7 +101,7 @@ def test_what_computes_wrongly_is_refused_however_fast(emulated, monkeypatch):
 
 @pytest.fixture
 def own_records(tmp_path, monkeypatch):
-    """A user's cache directory without records."""
+    """A user's cache directory without tuning records."""
     monkeypatch.setenv("DYNET_CACHE_DIR", str(tmp_path))
     monkeypatch.delenv("DYNET_RECORDS", raising=False)
     tuning_records._found.cache_clear()

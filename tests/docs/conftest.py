@@ -1,4 +1,4 @@
-"""Makes importable what runs the pages, and the extension that makes the reference."""
+"""Puts the runner of the pages and the extension that builds the reference on the import path."""
 
 import sys
 from pathlib import Path

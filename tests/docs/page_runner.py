@@ -1,4 +1,4 @@
-"""Runs the code of a page as its reader would: pasted into an empty file, from the first block to the last.
+"""Runs the code of a documentation page as a reader would: pasted into an empty file, from the first block to the last.
 
 A page is Markdown. Of its blocks,
 
@@ -25,7 +25,7 @@ FILE = re.compile(r"# (\w+\.py)\n")
 NUMBER = r"-?\d+\.\d+"
 MARK = "<end of block {}>"
 SECONDS = 300
-PYTHON = os.environ.get("DYNET_READERS_PYTHON", sys.executable)  # nox -s readers names one with what readers install
+PYTHON = os.environ.get("DYNET_READERS_PYTHON", sys.executable)  # nox -s readers sets it
 
 
 @dataclass
@@ -57,7 +57,7 @@ def is_file(block: Block) -> bool:
 
 
 def program(parts: list[Block]) -> str:
-    """Return the program of a page, which says where each block has ended."""
+    """Return the program of a page, which reports where each block has ended."""
     lines = []
     for number, block in enumerate(parts):
         lines += [block.text, f"print({MARK.format(number)!r}, flush=True)\n"]
@@ -65,7 +65,7 @@ def program(parts: list[Block]) -> str:
 
 
 def pattern(said: str) -> str:
-    """Return the pattern of what a page says: `...` is anything, numbers with a point are groups to be compared."""
+    """Return the pattern of the expected output: `...` matches anything, numbers with a point are groups to compare."""
     parts = re.split(rf"(\s*\.\.\.\s*|{NUMBER})", said)
     return "".join(
         re.escape(part) if place % 2 == 0 else ".*" if "..." in part else f"({NUMBER})"
@@ -74,7 +74,7 @@ def pattern(said: str) -> str:
 
 
 def agrees(said: str, printed: str, loosely: bool = False) -> bool:
-    """Whether a page says what was printed, but for white space at ends of lines and the last digits of numbers."""
+    """Whether output is as the page says, except for whitespace at ends of lines and the last digits of numbers."""
     if loosely:
         said, printed = (" ".join(re.sub(r"\d+(\.\d+)?", "0", text).split()) for text in (said, printed))
     said, printed = ("\n".join(line.rstrip() for line in text.strip().splitlines()) for text in (said, printed))
@@ -96,14 +96,14 @@ def run(arguments: list[str], folder: Path) -> str:
 
 
 def commands(block: Block) -> list[tuple[str, str]]:
-    """Return the commands of a `console` block, each with what it prints."""
+    """Return the commands of a `console` block, each with its output."""
     parts = re.split(r"^\$ (.*)\n", block.text, flags=re.MULTILINE)
     assert not parts[0].strip(), f"a command begins with $: {parts[0]}"
     return list(zip(parts[1::2], parts[2::2]))
 
 
 def check(page: str, folder: Path) -> int:
-    """Run a page in a folder; return how many blocks have been run or written."""
+    """Run a page in a folder; return how many blocks were run or written."""
     found = blocks(page)
     parts = [block for block in found if block.kind == "python" and not is_file(block)]
     for block in filter(is_file, found):

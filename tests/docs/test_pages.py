@@ -1,4 +1,4 @@
-"""The code of every page of docs/ runs and prints what the page says; every page can be found."""
+"""The code on every page of docs/ runs and prints what the page says, and every page is linked."""
 
 import re
 from pathlib import Path
@@ -37,8 +37,8 @@ def test_each_page_is_in_one_toctree():
 
 
 def test_pages_name_what_is_there():
-    """What stands as `dy.name` exists, but for names that pages call missing."""
-    missing, besides = {"relu", "gelu", "Adam", "sotfmax"}, {"Number"}  # the latter is there, but in no `__all__`
+    """Every `dy.name` on a page exists, except names that pages call missing."""
+    missing, besides = {"relu", "gelu", "Adam", "sotfmax"}, {"Number"}  # Number exists, but is in no `__all__`
     named = {
         (name, word) for name, path in PAGES.items() for word in re.findall(r"\bdy\.(\w+)", path.read_text("utf-8"))
     }
@@ -52,7 +52,7 @@ def test_pages_say_nothing_of_this_machine():
 
 
 class TestTheRunner:
-    """What runs the pages finds what is wrong with them."""
+    """The page runner detects errors in pages."""
 
     @pytest.mark.parametrize(
         "page",

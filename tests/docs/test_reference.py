@@ -1,4 +1,4 @@
-"""Every public name of `dynet` stands on one page of the reference."""
+"""Every public name of `dynet` is on exactly one page of the reference."""
 
 from collections import Counter
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Programs of several ranks, started by mpiexec. `nox -s mpi` runs these tests."""
+"""Runs programs of several ranks with mpiexec. `nox -s mpi` runs these tests."""
 
 import importlib.util
 import os
@@ -30,12 +30,12 @@ def pytest_collection_modifyitems(items):
 
 
 def mpiexec():
-    """The mpiexec beside this Python, or that of the machine."""
+    """The mpiexec next to this Python, or the one on the machine's path."""
     return shutil.which("mpiexec", path=str(Path(sys.executable).parent)) or shutil.which("mpiexec")
 
 
 class Done:
-    """How a program ended: its return code, stdout, stderr, and when."""
+    """The outcome of a program: its return code, stdout, stderr, and end time."""
 
     def __init__(self, code, out, err):
         self.code, self.out, self.err, self.time = code, out, err, time.time()
@@ -43,7 +43,7 @@ class Done:
 
 @pytest.fixture(scope="session")
 def run():
-    """Start a script of this folder in so many ranks, and wait for it; a signal may be sent to mpiexec meanwhile."""
+    """Run a script of this folder with this many ranks and wait; optionally send mpiexec a signal meanwhile."""
 
     def start(ranks, script, *arguments, interrupt=None, **environment):
         command = [sys.executable, "-W", "error", str(HERE / script), *map(str, arguments)]

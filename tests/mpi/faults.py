@@ -2,8 +2,8 @@
 
     mpiexec -n 2 python faults.py exception "in backward" 1 checkpoint
 
-The arguments are the fault, the moment, the rank that fails, and the file of checkpoints. When the rank fails, it
-writes the time to a second file, whose name also ends with ".moment".
+The arguments are the fault, the moment, the failing rank, and the checkpoint file. When the rank fails, it writes the
+time to a second file with the added suffix ".moment".
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MOMENTS = (
     "in an update, before the exchange", "in an exchange", "in an update, after the exchange", "in total", "in save",
     "after a save", "in populate", "at the end",
 )  # fmt: skip
-done = 0  # updates
+done = 0  # number of updates
 
 
 def own_rank() -> str:
@@ -34,7 +34,7 @@ def own_rank() -> str:
 
 
 def reach(moment: str) -> None:
-    """Fail, if it is this rank, this moment and this fault."""
+    """Fail if this is the chosen rank, moment and fault."""
     late_enough = done >= 3 or MOMENTS.index(moment) < 3
     if moment != MOMENT or own_rank() != RANK or not late_enough:
         return
@@ -52,7 +52,7 @@ def reach(moment: str) -> None:
 
 
 def reaching(moment: str, function, after: bool = False):
-    """Return the function, with a moment before or after it."""
+    """Wrap the function, with a moment before or after it."""
 
     def reached(*arguments, **keywords):
         if not after:

@@ -1,8 +1,8 @@
-"""Trains a small model by each trainer, as one rank of several or alone, and writes all parameters to a file:
+"""Trains a small model by each trainer, as one of several ranks or alone, and writes all parameters to a file:
 
     mpiexec -n 4 python mpi_cases.py parameters.npz 5
 
-The number makes it leave out all but every fifth case. Alone, it also writes which elements ever had a gradient that
+With the number 5, only every fifth case runs. Alone, the program also writes which elements ever had a gradient that
 rounding may change much.
 """
 
@@ -44,7 +44,7 @@ def made(trainer: str, model: dy.ParameterCollection) -> dy.Trainer:
 
 
 class Network:
-    """Lookup tables, one of which is also used as a whole at times, a layer, and a parameter that is added later."""
+    """Lookup tables, one of which is sometimes used as a whole, a layer, and a parameter that is added later."""
 
     def __init__(self) -> None:
         dy.reset_random_seed(3)
@@ -72,7 +72,7 @@ class Network:
 
 
 def share(minibatch: list, number: int, rank: int, size: int) -> list:
-    """Return a rank's part: as equal as can be, or cut anywhere, so that some ranks may have none."""
+    """Return a rank's part of the data: equal parts, or random parts, some of which may be empty."""
     if number % 3 == 0:
         return minibatch[len(minibatch) * rank // size : len(minibatch) * (rank + 1) // size]
     draw = random.Random(number)
@@ -81,7 +81,7 @@ def share(minibatch: list, number: int, rank: int, size: int) -> list:
 
 
 def train(name: str, sparse: bool, clip: float, decay: float, average: bool) -> tuple[list, list]:
-    """Return all parameters, and where a gradient was small."""
+    """Return all parameters, and which gradients were small."""
     network = Network()
     model = network.model
     model.set_weight_decay(decay)

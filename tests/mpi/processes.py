@@ -1,4 +1,4 @@
-"""Programs of two ranks that use MPI, processes and threads by themselves, too:
+"""Programs of two ranks that also use MPI, processes and threads directly:
 
     mpiexec -n 2 python processes.py finalize_at_the_end
 

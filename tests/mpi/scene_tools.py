@@ -1,4 +1,4 @@
-"""What the scenes in scenes.py have in common."""
+"""Helpers for the scenes in scenes.py."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def scene(function: Callable[[int, Path], None]) -> Callable[[int, Path], None]:
 
 @contextlib.contextmanager
 def raises(kind: type[Exception], message: str) -> Iterator[None]:
-    """Check that the block raises an error of this kind, with a message in which this regular expression is found."""
+    """Check that the block raises this kind of error, with a message that matches this regular expression."""
     try:
         yield
     except kind as error:
@@ -44,5 +44,5 @@ def gradient(w: dy.Parameters, size: float = 1.0) -> None:
 
 
 def other(mine: object, others: object) -> object:
-    """The first for all ranks but number 1, which has the second."""
+    """The second argument on rank 1, the first on all other ranks."""
     return others if RANK == 1 else mine

@@ -1,4 +1,4 @@
-"""Scenes of two or more ranks that disagree, or fail together, and go on: every rank raises the same kind of error.
+"""Scenes of two or more ranks that disagree, or fail together, and continue: every rank raises the same kind of error.
 
 Each scene is a function of this rank's number; all run one after another in one program.
 """
@@ -67,7 +67,7 @@ def different_hyperparameters(rank, folder):
 
 @scene
 def options_that_come_to_differ(rank, folder):
-    """Nothing has changed, so the update can be done when they agree again."""
+    """No value has changed, so the update can be done once the ranks agree again."""
     collection, w = model()
     trainer = dy.DataParallel(dy.SimpleSGDTrainer(collection, 0.25))
     gradient(w)
@@ -116,7 +116,7 @@ def different_actions(rank, folder):
 
 @scene
 def trainers_in_another_order(rank, folder):
-    """Two models that look alike are told apart."""
+    """Two models with the same shapes are told apart."""
     pairs = [model() for _ in "ab"]
     trainers = [dy.DataParallel(dy.SimpleSGDTrainer(collection)) for collection, _ in pairs]
     for _, w in pairs:
@@ -179,14 +179,14 @@ def means(rank, folder):
 
 @scene
 def parameters_of_rank_0(rank, folder):
-    """All get them at the start, however they were initialised."""
+    """All ranks get rank 0's parameters at the start, however they were initialized."""
     collection, w = model()
     w.set_value(np.full(2, float(rank)))
     if rank == 1:
         dy.reset_random_seed(99)
     trainer = dy.DataParallel(dy.SimpleSGDTrainer(collection))
     np.testing.assert_array_equal(w.as_array(), 0)
-    collection.add_parameters((3, 3))  # the random numbers for it are those of rank 0, too
+    collection.add_parameters((3, 3))  # its random values are also those of rank 0
     trainer.compare()
 
 
@@ -203,12 +203,12 @@ def parameters_added_later_are_initialised_alike(rank, folder):
 
 @scene
 def parameters_added_later_with_other_values(rank, folder):
-    """Their gradients would be wrong. Nothing has changed, so the update can be done when the values are the same."""
+    """Their gradients would be wrong. No value has changed, so the update can be done once the values are the same."""
     collection, w = model()
     trainer = dy.DataParallel(dy.SimpleSGDTrainer(collection, 0.25))
     collection.add_parameters((3, 3), init=1.0)
     if rank == 1:
-        dy.ParameterCollection().add_parameters(50)  # draws random numbers
+        dy.ParameterCollection().add_parameters(50)  # draws random values
     added = collection.add_parameters(3)
     trainer.total(1)  # an exchange of another kind comes first
     gradient(w)
@@ -220,7 +220,7 @@ def parameters_added_later_with_other_values(rank, folder):
     added.set_value(np.ones(3))
     trainer.update()
     np.testing.assert_array_equal(w.as_array(), 1 - 0.25 * trainer.size)
-    dy.reset_random_seed(3)  # the way out
+    dy.reset_random_seed(3)  # the way to fix it
     collection.add_parameters(3)
     gradient(w)
     trainer.update()
@@ -229,7 +229,7 @@ def parameters_added_later_with_other_values(rank, folder):
 
 @scene
 def dropout(rank, folder):
-    """Each rank draws its own, and all go on where they were when a checkpoint is loaded."""
+    """Each rank draws its own masks, and loading a checkpoint restores every rank's position."""
 
     def drawn():
         dy.renew_cg()
@@ -274,7 +274,7 @@ def shares(rank, folder):
 
 @scene
 def wrong_arguments_of_one_rank(rank, folder):
-    """They are found before anything is exchanged."""
+    """They are found before any data is exchanged."""
     collection, w = model()
     trainer = dy.DataParallel(dy.SimpleSGDTrainer(collection))
     if rank == 1:
@@ -287,7 +287,7 @@ def wrong_arguments_of_one_rank(rank, folder):
 
 @scene
 def a_factor_that_is_too_large(rank, folder):
-    """It is found before anything is exchanged, too."""
+    """It is also found before any data is exchanged."""
     collection, w = model()
     trainer = dy.DataParallel(dy.SimpleSGDTrainer(collection, 100.0))
     trainer.set_clip_threshold(0)
@@ -300,7 +300,7 @@ def a_factor_that_is_too_large(rank, folder):
 
 @scene
 def gradients_that_are_zero(rank, folder):
-    """No rank warns if one of them had a backward pass; warnings are errors here."""
+    """No rank warns if any of them had a backward pass; warnings are errors here."""
     collection, w = model()
     trainer = dy.DataParallel(dy.SimpleSGDTrainer(collection, 0.25))
     for _ in range(2):
@@ -365,7 +365,7 @@ def errors_that_cannot_be_sent(rank, folder):
 
 @scene
 def one_that_ends(rank, folder):
-    """The last scene: the others are told so each time that they go on, and do not wait for it."""
+    """The last scene: the other ranks get an error at each operation, and do not wait for it."""
     collection, w = model()
     trainer = dy.DataParallel(dy.SimpleSGDTrainer(collection))
     for _ in "ab":

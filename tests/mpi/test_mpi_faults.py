@@ -1,4 +1,4 @@
-"""When a rank fails, all end, with a message and a return code, and the last checkpoint loads."""
+"""When one rank fails, all end with a message and a return code, and the last checkpoint loads."""
 
 import pytest
 
@@ -15,7 +15,7 @@ LONGEST = 10
 
 
 def moment_reached(file):
-    """Return the time at which `faults.py` failed, as text, or nothing if it has not failed yet."""
+    """Return the time at which `faults.py` failed, as a string, which is empty if it has not failed yet."""
     reached = file.with_name(f"{file.name}.moment")
     return reached.exists() and reached.read_text()
 

@@ -1,4 +1,4 @@
-"""Programs of ranks that use MPI, processes and threads by themselves, too: none hangs, or dies without a word."""
+"""Ranks that also use MPI, processes and threads directly: none hangs or dies without a message."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Ranks that share minibatches train as one process does, for all trainers and options."""
+"""Ranks that share minibatches train like one process, for all trainers and options."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ EVERY = 5
 
 @pytest.fixture(scope="module")
 def parameters(run, tmp_path_factory):
-    """The parameters that so many ranks end with, by case; each run is done once."""
+    """The parameters that this many ranks end with, by case; each run is done once."""
     folder, known = tmp_path_factory.mktemp("parameters"), {}
 
     def of(ranks, every=1, again=False):
@@ -50,7 +50,7 @@ def test_every_trainer_and_option_is_among_the_cases_of_four_ranks():
 
 
 def test_options_change_parameters(parameters):
-    """If they did not, the comparison would show nothing.
+    """If they did not, the comparison would prove nothing.
 
     Some trainers do the same without sparse updates, and clipping makes a sum as small as a mean.
     """

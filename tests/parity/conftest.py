@@ -1,4 +1,4 @@
-"""Runs the scripts beside this file under real DyNet and under this interpreter's `dynet`."""
+"""Runs the scripts in this folder under both the original DyNet and this interpreter's `dynet`."""
 
 import functools
 import os
@@ -17,7 +17,7 @@ from running import ScriptFailed, run_script  # noqa: E402
 
 @dataclass(frozen=True)
 class Results:
-    """What a script reported under each library."""
+    """The results that a script reported under each library."""
 
     ours: dict
     reference: dict
@@ -25,7 +25,7 @@ class Results:
 
 @pytest.fixture(scope="session")
 def reference():
-    """The command that runs real DyNet's Python; -E, lest PYTHONPATH lead it to our `dynet`."""
+    """The command that runs the original DyNet's Python; -E keeps PYTHONPATH from leading it to our `dynet`."""
     python = os.environ.get("DYNET_REFERENCE_PYTHON")
     if not python:
         pytest.skip("DYNET_REFERENCE_PYTHON names no Python with real DyNet; `nox -s parity` sets it")

@@ -1,4 +1,4 @@
-"""Runs a script in a process of its own and reads the results that it prints."""
+"""Runs a script in a separate process and reads the results that it prints."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ScriptFailed(Exception):
 def run_script(
     python: Sequence[str], script: Path, arguments: Sequence[str] = (), environment: Mapping[str, str] | None = None
 ) -> dict:
-    """The JSON object that the script prints on a line of its own; DyNet 2.1 prints remarks around it."""
+    """The JSON object that the script prints on a separate line; DyNet 2.1 prints messages around it."""
     result = subprocess.run(
         [*python, str(script), *arguments],
         capture_output=True,

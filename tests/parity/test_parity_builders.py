@@ -1,4 +1,4 @@
-"""Every builder: names, initial values, states, gradients, and parameters after 50 updates."""
+"""Parity of every builder: names, initial values, states, gradients, and parameters after 50 updates."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Whole floats, bools, slices of the batch, vectors of nothing and devices, as DyNet 2.1 takes them."""
+"""Parity of calls with whole floats, bools, batch slices, empty vectors and devices."""
 
 import pytest
 from calls import COMPUTED, NO_DEVICE, OF_SIZE_0, TRUNCATED

@@ -1,4 +1,4 @@
-"""Files of one library read by the other: all builders, nested collections, gradients."""
+"""Parity of files: each library reads the other's builders, nested collections and gradients."""
 
 import pytest
 

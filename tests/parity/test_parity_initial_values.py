@@ -1,4 +1,4 @@
-"""The same seed gives the same initial values."""
+"""Parity of initial values: the same seed gives the same values."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Inputs, lookups and random tensors. Random numbers come from other generators: what agrees is their distribution."""
+"""Parity of inputs, lookups and random tensors. Generators differ, so only the distributions are compared."""
 
 import pytest
 from inputs import INPUTS, LOOKUPS, LOOKUPS_SET, PICKS_SET, RANDOM, SETTABLE
@@ -20,7 +20,7 @@ def test_value_and_gradient(name, both, assert_close):
 
 @pytest.mark.parametrize("name", OF_MATRICES)
 def test_a_table_of_matrices_is_not_scrambled(name, both, assert_close):
-    """DyNet 2.1 takes the values of such a table in another order than it gives them back."""
+    """DyNet 2.1 stores the values of such a table in a different order from the one in which it returns them."""
     results = both("inputs.py")
     ours, reference = results.ours[name], results.reference[name]
     assert (ours["dims"], ours["batch"]) == (reference["dims"], reference["batch"])
@@ -30,7 +30,7 @@ def test_a_table_of_matrices_is_not_scrambled(name, both, assert_close):
 
 @pytest.mark.parametrize("name", RANDOM)
 def test_shape_and_distribution(name, both, assert_close):
-    """Of 40,000 numbers and a fixed seed; their streams differ: docs/differences.md."""
+    """40,000 values with a fixed seed; the random streams differ: see docs/differences.md."""
     results = both("inputs.py")
     ours, reference = results.ours[f"random: {name}"], results.reference[f"random: {name}"]
     assert_close(ours, reference, rtol=0.03, atol=0.05)

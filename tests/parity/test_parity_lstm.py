@@ -1,4 +1,4 @@
-"""States, outputs and all gradients of the LSTM builders."""
+"""Parity of the LSTM builders: states, outputs and all gradients."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The recorded names are the original's; tests/test_original_names.py looks for them here."""
+"""The recorded names are still DyNet 2.1's; tests/test_original_names.py looks for them in this library."""
 
 import original_names as recorded
 

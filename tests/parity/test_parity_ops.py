@@ -1,4 +1,4 @@
-"""Every op of the foundation: shape, value and gradients of its operands."""
+"""Parity of the basic ops: shape, value and gradients of the operands."""
 
 import pytest
 from op_cases import CASES

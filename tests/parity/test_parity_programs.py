@@ -1,4 +1,4 @@
-"""Programs of the kinds that are written with DyNet end well under both libraries, with the same losses."""
+"""Parity of complete programs: both libraries reach the required quality, with the same losses."""
 
 import re
 import sys
@@ -19,14 +19,14 @@ def program(request):
 
 @pytest.fixture(scope="module")
 def results(program, reference):
-    """What a program came to under each library. Here warnings are errors; -E hides that from the original."""
+    """A program's results under each library. Warnings are errors here; -E hides this setting from the original."""
     script = FOLDER / f"{program.name}.py"
     ours = run_script([sys.executable], script, environment={**program.environment, "PYTHONWARNINGS": "error"})
     return ours, run_script(reference, script)
 
 
 def test_losses(results):
-    """The first to 1e-5. Rounding makes those of the next steps differ, and a trainer such as Adam makes much of it."""
+    """The first loss to 1e-5. Later ones differ by rounding, which a trainer such as Adam amplifies."""
     ours, reference = [result["first losses"] for result in results]
     assert len(reference) == 10
     assert ours[0] == pytest.approx(reference[0], rel=1e-5)

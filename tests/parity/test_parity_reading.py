@@ -1,4 +1,4 @@
-"""Types and shapes of what reading an expression or a parameter gives."""
+"""Parity of the types and shapes returned by reading an expression or a parameter."""
 
 
 def test_values_come_back_alike(both, assert_close):

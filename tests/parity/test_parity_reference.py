@@ -1,4 +1,4 @@
-"""The reference is what it should be."""
+"""The reference installation is DyNet 2.1."""
 
 import subprocess
 

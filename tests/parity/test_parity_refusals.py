@@ -1,4 +1,4 @@
-"""The recorded refusals are the original's; tests/test_original_refusals.py makes the same calls here."""
+"""The recorded errors are still DyNet 2.1's; tests/test_original_refusals.py makes the same calls in this library."""
 
 from original_refusals import REFUSALS
 

@@ -1,4 +1,4 @@
-"""A model that one library saves, the other reads."""
+"""Parity of saved models: each library reads the other's."""
 
 import pytest
 

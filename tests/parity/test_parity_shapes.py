@@ -1,4 +1,4 @@
-"""A call that DyNet 2.1 computes has the same dimensions and values here, but for what docs/differences.md lists."""
+"""Parity of shapes: calls that DyNet 2.1 computes give equal results here, except those in docs/differences.md."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ LOST = "`transpose` by fewer dimensions than x has"
 MATRICES = "matrices as inputs of networks"
 DIFFERENCES = [
     ("to_device", ".*", "`to_device("),
-    # DyNet reads beyond a matrix that is not square: (4, 1) fails or not by what stands there.
+    # DyNet reads beyond a matrix that is not square: whether (4, 1) fails depends on what is in memory there.
     ("inverse", r"inverse \((4,|4, 1|1, 4|4, 2|2, 4)\)", "`inverse` of a matrix that is not square"),
     ("logsumexp_dim", r"logsumexp_dim 1 \(4, [12]\)(x2)?", "`logsumexp_dim(x, 1)` of more rows"),
     ("cumsum", r"cumsum 3 \(\d, \d, \d\)x2", "`cumsum` of a batch along the dimension behind the last of three"),
@@ -59,7 +59,7 @@ def results(both):
 
 @pytest.fixture(scope="module")
 def differs(results, assert_close):
-    """Whether a call that DyNet computes has another result here: what is said of it, or None."""
+    """Whether a call that DyNet computes has another result here: the documented difference, or None."""
 
     def of_call(op, name):
         ours, reference = results.ours[op][name], results.reference[op][name]
@@ -88,13 +88,13 @@ def test_a_difference_is_listed_and_is_one(op, pattern, topic, differs):
 
 
 def test_no_op_is_forgotten(results):
-    """Each of DyNet's functions stands in a call."""
+    """Every DyNet function is in some call."""
     text = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("scripts/shape_calls*.py"))
     called = set(re.findall(r"\w+", text))
     assert [name for name in results.reference["functions"] if name not in {*called, *NO_OPS}] == []
 
 
 def test_most_calls_are_computed(results):
-    """Nothing hides behind errors: what is computed there, is here, too."""
+    """Errors hide nothing: what is computed there is also computed here."""
     computed = [result for op in CALLS for result in results.reference[op].values() if "error" not in result]
     assert len(computed) > 14_000

@@ -1,4 +1,4 @@
-"""Softmax builders. Not compared: full_logits of the factored one, where DyNet adds probabilities to logarithms."""
+"""Parity of softmax builders, except full_logits of the factored one, where DyNet adds probabilities to logarithms."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,6 @@
-"""Where inputs, selection, convolution, contraction and linear algebra differ: what DyNet 2.1 does wrong or refuses.
+"""Calls of inputs, selection, convolution, contraction and linear algebra that DyNet 2.1 gets wrong or refuses.
 
-That the results here are right is for the tests of dynet-ops to say.
+The tests of dynet-ops check that the results here are right.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Values that have left their graph."""
+"""Parity of Tensor objects, which hold values read from a graph."""
 
 
 def test_tensors(both, assert_close):

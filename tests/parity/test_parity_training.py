@@ -1,4 +1,4 @@
-"""Training: the tagger's losses and the trainers' updates."""
+"""Parity of training: the tagger's losses and the trainers' updates."""
 
 import numpy as np
 import pytest

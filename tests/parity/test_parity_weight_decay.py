@@ -1,4 +1,4 @@
-"""Weight decay: what the graph computes with after each update, and what is saved."""
+"""Parity of weight decay: the graph's values after each update, and the saved values."""
 
 import pytest
 

@@ -1,10 +1,10 @@
-"""An exception at every line and bytecode of the library: python tests/stress/every_line.py lines
+"""Raises an exception at every line or bytecode of the library: python tests/stress/every_line.py lines
 
-Each scenario prepares a graph, and does something in it. A trial does the same, and raises an exception when the
-library comes to a place (a line, a bytecode) for the n-th time. Then what was held before must have its right value, or
-an exception of the library's own be raised; new expressions, too; and after `renew_cg` all must be right.
+Each scenario prepares a graph and runs an action in it. A trial raises an exception the n-th time that the library
+reaches a place (a line or a bytecode). Afterwards, old and new expressions must have the right value or raise one of
+the library's own exceptions, and after `renew_cg` everything must be right.
 
-Trials run in forked processes; one that dies, or waits for ever, is counted, and another goes on behind that trial.
+Trials run in forked processes. If one dies or hangs, it is counted, and another process continues with the next trial.
 """
 
 import dis
@@ -29,11 +29,11 @@ LIBRARY = tuple(
     for name in ("dynet", "dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim", "dynet_kernels")
 )
 ALL = os.environ.get("DYNET_STRESS") == "all"
-# How often a place of the code is tried, beside its first time. There are so many bytecodes that one more is enough.
+# How often each place is tried after its first time. There are so many bytecodes that one more time is enough.
 TIMES = {"lines": 6 if ALL else 1, "memory-errors": 6 if ALL else 1, "bytecodes": 1}
-PLACES = {"lines": 40, "memory-errors": 20, "bytecodes": 20}  # that are tried of each scenario, unless all are
-SECONDS = 20  # after which a trial is taken to wait for ever
-MOST_HANGS = 2  # of a scenario
+PLACES = {"lines": 40, "memory-errors": 20, "bytecodes": 20}  # places tried per scenario, unless all are
+SECONDS = 20  # after this time a trial counts as hanging
+MOST_HANGS = 2  # per scenario
 
 # Exceptions at places of the code
 
@@ -42,7 +42,7 @@ Place = tuple[str, int, int, str]  # file, line, bytecode (-1: a line), event
 
 
 class Tracer:
-    """Counts how often the library comes to each place, and raises an exception at one of these times."""
+    """Counts how often the library reaches each place, and raises an exception at one of these times."""
 
     def __init__(
         self, opcodes: bool, place: Place | None = None, turn: int = 0, error: type[BaseException] = MemoryError
@@ -78,7 +78,7 @@ between: dict = {}
 
 
 def is_between(code, instruction: int) -> bool:
-    """Whether this is where no exception can come in CPython.
+    """Whether this is a place at which CPython never raises an exception.
 
     That is between the body of a `with` and its `__exit__`, and where there is no operation.
     """
@@ -94,12 +94,12 @@ def offsets_between(code) -> Iterator[int]:
         three = found[k : k + 3]
         if len(three) == 3 and all(i.opname == "LOAD_CONST" and i.argval is None for i in three):
             if any(i.opname == "CALL" for i in found[k + 3 : k + 5]):
-                begins = k - (found[k - 1].opname == "SWAP")  # what is returned stays below
+                begins = k - (found[k - 1].opname == "SWAP")  # the return value stays below on the stack
                 yield from (i.offset for i in found[begins : k + 5])
 
 
 def trials(scenario: Callable, variant: str, most: int, random: random.Random) -> list[tuple[Place, int]]:
-    """The places that a scenario comes to, and the times at which to raise an exception there."""
+    """The places that a scenario reaches, and the times at which to raise an exception there."""
     opcodes = variant == "bytecodes"
     tracer = Tracer(opcodes)
     graph = Graph()
@@ -113,13 +113,13 @@ def trials(scenario: Callable, variant: str, most: int, random: random.Random) -
 
 
 def attempt(scenario: Callable, opcodes: bool, place: Place, turn: int, error: type[BaseException]) -> bool:
-    """One trial; whether the exception was raised."""
+    """Run one trial; return whether the exception was raised."""
     graph = Graph()
     tracer = Tracer(opcodes, place, turn, error)
     try:
         pairs = tracer.run(scenario, graph)
     except (error, dy.DynetError):
-        # What has happened by then is not known: the graph may be a new one.
+        # It is unknown what has happened so far: the graph may be a new one.
         graph.check((dy.DynetError,))
         if scenario is renew:
             for e in graph.gone if hasattr(graph, "gone") else ():
@@ -136,11 +136,11 @@ def attempt(scenario: Callable, opcodes: bool, place: Place, turn: int, error: t
     return tracer.raised
 
 
-# What runs them
+# Running the trials
 
 
 class Progress:
-    """Numbers that outlive a process that dies."""
+    """Counters in shared memory, which survive a process that dies."""
 
     NAMES = ("trial", "raised", "failed")
 
@@ -155,7 +155,7 @@ class Progress:
 
 
 def in_children(label: str, run: Callable[[int], bool], describe: Callable[[int], str], total: int) -> dict[str, int]:
-    """Run trials 0 to `total` in processes that go on for as long as nothing fails."""
+    """Run trials 0 to `total` in processes, each of which continues until a trial fails."""
     progress, ends = Progress(), {"deaths": 0, "hangs": 0}
     while progress["trial"] < total and ends["hangs"] < MOST_HANGS:
         child = os.fork()
@@ -190,7 +190,7 @@ def in_children(label: str, run: Callable[[int], bool], describe: Callable[[int]
 def exceptions(variant: str, scenario: Callable) -> dict[str, int]:
     opcodes = variant == "bytecodes"
     error = MemoryError if variant == "memory-errors" else KeyboardInterrupt
-    most = PLACES[variant] // (4 if scenario is growing else 1)  # it takes long
+    most = PLACES[variant] // (4 if scenario is growing else 1)  # this scenario is slow
     wanted = trials(scenario, variant, most, random.Random(variant))
 
     def describe(trial: int) -> str:
@@ -205,7 +205,7 @@ def exceptions(variant: str, scenario: Callable) -> dict[str, int]:
 
 
 def garbage(scenario: Callable, repeats: int) -> dict[str, int]:
-    """Callbacks of the garbage collector that record, while it runs at nearly every allocation."""
+    """Garbage collector callbacks that record nodes, while the collector runs at nearly every allocation."""
 
     def run(trial: int) -> bool:
         graph = Graph()
@@ -232,7 +232,7 @@ def garbage(scenario: Callable, repeats: int) -> dict[str, int]:
         compared(pairs)
         if scenario is not renew:
             graph.check(())
-        if scenario not in (renew, checkpoint):  # these may leave what was recorded meanwhile behind
+        if scenario not in (renew, checkpoint):  # these may discard what was recorded meanwhile
             compared(mine[-300:])
         return bool(mine)
 
@@ -240,7 +240,7 @@ def garbage(scenario: Callable, repeats: int) -> dict[str, int]:
 
 
 def no_memory(scenario: Callable, most: int) -> dict[str, int]:
-    """Allocations that fail, one after the other."""
+    """Let allocations fail, one after another."""
     from _testcapi import remove_mem_hooks, set_nomemory
 
     def run(trial: int) -> bool:
@@ -263,7 +263,7 @@ def no_memory(scenario: Callable, most: int) -> dict[str, int]:
 
 
 def main(variant: str) -> int:
-    for scenario in SCENARIOS:  # compiles what is not compiled
+    for scenario in SCENARIOS:  # compiles missing kernels
         compared(scenario(Graph()))
         compared(scenario(Graph()))
     total: dict[str, int] = {}

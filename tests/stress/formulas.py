@@ -1,4 +1,4 @@
-"""Random formulas for random_formulas.py: trees of the functions of dynet_kernels.formula, and operands for them."""
+"""Random formulas for random_formulas.py: trees of the functions in dynet_kernels.formula, and operand values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNARY = (
 )
 # fmt: on
 CONSTANTS = (0.5, 2.0, 3.0, -1.5, 0.25, 1.0, 10.0, 0.1, -0.7, 1e-3, 4.0, 100.0)
-# Of functions that are not defined everywhere, most arguments are made to lie where they are.
+# Most arguments of functions with a limited domain are forced into that domain.
 WITHIN = {
     **dict.fromkeys(("asin", "acos", "atanh"), ("tanh", "sin", "cos", "erf", "logistic")),
     **dict.fromkeys(("log", "sqrt", "log1p"), ("absolute", "exp", "square", "cosh", "absolute")),
@@ -30,13 +30,13 @@ WITHIN = {
 
 @dataclass(eq=False)
 class Node:
-    """A function of nodes, of names of operands, and of numbers."""
+    """A function applied to nodes, operand names and numbers."""
 
     function: str
     arguments: tuple[Node | str | float, ...]
 
     def beneath(self) -> list[Node]:
-        """This node and those that it is computed from, arguments first."""
+        """This node and those that it depends on, arguments first."""
         found: dict[int, Node] = {}
 
         def visit(node):
@@ -49,13 +49,13 @@ class Node:
         return [*found.values()]
 
     def names(self) -> list[str]:
-        """The names of the operands that this node is computed from."""
+        """The names of the operands that this node depends on."""
         return sorted({a for node in self.beneath() for a in node.arguments if isinstance(a, str)})
 
 
 @dataclass
 class Formula:
-    """A function of some operands, and values for these: an array for each."""
+    """A function of some operands, with an array of values for each operand."""
 
     name: str
     operands: tuple[str, ...]
@@ -63,7 +63,7 @@ class Formula:
     values: dict[str, np.ndarray]
 
     def source(self, annotation: str = "") -> str:
-        """The formula as a Python function of its operands, which reads the functions from a module `f`."""
+        """The formula as a Python function of its operands, which uses the functions of a module `f`."""
         nodes, written, lines = self.root.beneath(), {}, []
         uses = [id(a) for node in nodes for a in node.arguments]
         for node in nodes:
@@ -93,7 +93,7 @@ def _text(node: Node, arguments: list) -> str:
 
 
 class Maker:
-    """Makes a random tree of at most `most` nodes in which all of `names` occur."""
+    """Makes a random tree of at most `most` nodes that uses all of `names`."""
 
     def __init__(self, rng: random.Random, names: tuple[str, ...], most: int = 15):
         self.rng, self.names, self.most = rng, names, most
@@ -114,7 +114,7 @@ class Maker:
         return node
 
     def value(self, depth: int, smooth: bool) -> Node | str:
-        """An operand or a node. With `smooth`, a gradient passes through it."""
+        """An operand or a node. With `smooth`, gradients pass through it."""
         known = [node for node, has in self.made if has or not smooth]
         if known and self.rng.random() < 0.12:
             return self.rng.choice(known)
@@ -126,7 +126,7 @@ class Maker:
         return self.constant() if self.rng.random() < 0.25 else self.value(depth, smooth)
 
     def pair(self, depth: int, smooth: bool) -> tuple:
-        """Two values, of which the second may be a number. They hardly ever are the same."""
+        """Two values, of which the second may be a number. They are hardly ever the same."""
         pair = self.value(depth, smooth), self.second(depth, smooth)
         if pair[0] is pair[1] and self.rng.random() < 0.8:
             return pair[0], self.constant()
@@ -164,7 +164,7 @@ class Maker:
         return self.keep(Node("over_root", (self.second(depth, smooth), under, abs(self.constant()))), smooth)
 
     def rough(self, depth: int) -> Node | str:
-        """What no gradient passes through, so that it may be a digamma."""
+        """A value that no gradient passes through, so it may use digamma."""
         value = self.value(depth, False)
         return self.keep(Node("digamma", (value,)), False) if self.rng.random() < 0.4 else value
 
@@ -187,7 +187,7 @@ SPECIAL = (0.5, 1.0, 2.0, 3.0, 1.5, 2.5, np.pi / 2, np.pi, 2.0**24, 2.0**23, 88.
 
 
 def operands(rng: random.Random, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """A value of each operand at all points: of any magnitude, moderate, equal to another operand's, or special."""
+    """Values of each operand at all points: of any magnitude, moderate, equal to another operand's, or special."""
     rows = [_row(rng, len(names), place) for place in range(POINTS)]
     return {name: np.array([row[k] for row in rows], np.float32) for k, name in enumerate(names)}
 
@@ -210,7 +210,7 @@ def _row(rng: random.Random, count: int, place: int) -> list[float]:
         return [wide() for _ in range(count)]
     if place < 85:
         return [moderate() for _ in range(count)]
-    if place < 100:  # equal ones, or of equal magnitude
+    if place < 100:  # equal values, or values of equal magnitude
         one = rng.choice([wide, moderate, special])()
         row = [one * rng.choice([1, 1, 1, -1]) for _ in range(count)]
         if count > 2:
@@ -222,7 +222,7 @@ def _row(rng: random.Random, count: int, place: int) -> list[float]:
 
 
 def random_formulas(seed: int, names: tuple[str, ...] = NAMES, most_operands: int = 5) -> Iterator[Formula]:
-    """Random formulas without end. The n-th is the same however many are taken."""
+    """Endless random formulas. The n-th is the same however many are taken."""
     index = 0
     while True:
         rng = random.Random(f"{seed} {index}")
@@ -233,7 +233,7 @@ def random_formulas(seed: int, names: tuple[str, ...] = NAMES, most_operands: in
 
 
 # fmt: off
-ZEROS = (  # of lgamma and digamma
+ZEROS = (  # zeros of lgamma and digamma
     -5.0082182, -4.9915446, -4.0393618, -3.9552943, -3.1435809, -2.7476826, -2.4570247,
     -4.6532378, -3.6352934, -2.6107209, -1.5734985, -0.5040830, 1.4616321,
 )
@@ -241,7 +241,7 @@ ZEROS = (  # of lgamma and digamma
 
 
 def single_functions(points: int = 4000) -> Iterator[Formula]:
-    """Each function alone, at magnitudes from the smallest to the largest float32, and at some with all digits."""
+    """Each function alone, at magnitudes from the smallest to the largest float32, including values with all digits."""
     rng = random.Random(0)
     trees = [Node(function, ("x",)) for function in (*UNARY, "digamma") if function not in ("negative", *STEPS)]
     trees += [Node(function, ("x", "y")) for function in (*SIGNS, "minimum", "maximum")]

@@ -1,4 +1,4 @@
-"""Values and gradients of formulas in mpmath, for random_formulas.py. The derivatives are stated here once more."""
+"""Values and gradients of formulas in mpmath, for random_formulas.py, with an independent statement of derivatives."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from formulas import CONDITIONS, STEPS, Formula, Node
 from mpmath import inf, mp, mpf, nan
 
-DIGITS = (120, 400)  # all is computed with both, and must agree in 20 digits
+DIGITS = (120, 400)  # everything is computed with both, and must agree to 20 digits
 FAR = 100_000  # exp(FAR) counts as infinite, exp(-FAR) as 0
 LARGEST_ANGLE = 2.0**27
 MOST_TIES = 3
@@ -19,7 +19,7 @@ LARGEST, SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).
 
 
 class TooLarge(Exception):
-    """An angle is larger than sin, cos and tan promise anything for."""
+    """An angle exceeds the range for which sin, cos and tan guarantee accuracy."""
 
 
 def _exp(x):
@@ -141,7 +141,7 @@ DERIVATIVES = {
     **dict.fromkeys(STEPS, lambda v, x: (0,)),
 }
 
-# Derivatives as they are often computed, which lose digits where they cancel, and the largest arguments that they take.
+# Common forms of derivatives that lose digits by cancellation, and the largest arguments that they support.
 CANCELLING = {
     "logistic": lambda v, x: (v * (1 - v),),
     "tanh": lambda v, x: (1 - v * v,),
@@ -152,7 +152,7 @@ LARGEST_SQUARED = ("asinh", "acosh", "atan", "square", "cube")
 
 
 class Evaluation:
-    """The value and the gradients of a formula at one point, with the digits that mpmath is set to.
+    """The value and the gradients of a formula at one point, at mpmath's current precision.
 
     Args:
         root: the formula.
@@ -188,7 +188,7 @@ class Evaluation:
         return self.values[id(node)]
 
     def _side(self, tie: bool) -> bool:
-        """Whether to take the other of two derivatives, at a tie."""
+        """Whether to take the other of two derivatives at a tie."""
         self.ties += tie
         return tie and self.ties <= len(self.sides) and self.sides[self.ties - 1]
 
@@ -229,7 +229,7 @@ class Evaluation:
         return value
 
     def gradients(self) -> dict[str, object]:
-        """The gradient of each operand; not a number if it has none."""
+        """The gradient of each operand; NaN if it has none."""
         found, self.parts = {id(self.root): mpf(1)}, []
         for node, passes in reversed(self.order):
             if id(node) not in found:
@@ -250,11 +250,11 @@ class Evaluation:
         return {name: found.get(name, mpf(0)) for name in self.operands}
 
 
-FAILURES = (ArithmeticError, ValueError, TypeError, MemoryError, mpmath.libmp.NoConvergence)  # of mpmath, at poles
+FAILURES = (ArithmeticError, ValueError, TypeError, MemoryError, mpmath.libmp.NoConvergence)  # from mpmath, at poles
 
 
 def _attempt(root: Node, values: dict[str, float]) -> list[tuple[float, float]] | None:
-    """The value, and each gradient, as (lowest, highest): they differ where one-sided derivatives do."""
+    """The value, and each gradient, as (lowest, highest): these differ if one-sided derivatives do."""
     try:
         first = Evaluation(root, values)
         value = float(first.value)
@@ -275,7 +275,7 @@ def _attempt(root: Node, values: dict[str, float]) -> list[tuple[float, float]] 
 
 
 def exact(root: Node, values: dict[str, float]) -> np.ndarray | None:
-    """The value and the gradients of a formula at one point: rows (lowest, highest), with NaN where nothing is known.
+    """The value and the gradients of a formula at one point: rows (lowest, highest), with NaN where unknown.
 
     Raises:
         TooLarge: it contains the sine of too large an angle.
@@ -293,7 +293,7 @@ def exact(root: Node, values: dict[str, float]) -> np.ndarray | None:
 
 
 def one_sided(root: Node, values: dict[str, float], row: int) -> list[tuple[Sequence[bool], float | None]]:
-    """The sides to take at ties, each with the gradient of operand `row` - 1 there; None if there is only one."""
+    """The sides to take at ties, each with the resulting gradient of operand `row` - 1; None if there is only one."""
     with mp.workdps(DIGITS[0]):
         ties = Evaluation(root, values).ties
         if not (row and 0 < ties <= MOST_TIES):
@@ -311,7 +311,7 @@ def jittered(
     alike: bool = True,
     sides: Sequence[bool] = (),
 ) -> np.ndarray:
-    """The value and the gradients of a formula if each node's value and derivative is rounded at random, to one ulp.
+    """The value and the gradients of a formula if each value and derivative is randomly perturbed by up to one ulp.
 
     What a float32 can hold is not rounded.
 
@@ -339,7 +339,7 @@ def jittered(
 
 
 def beyond(root: Node, values: dict[str, float], gradients: bool) -> list[str]:
-    """What is larger or smaller than a float32 can be, as texts: values of nodes, or else derivatives."""
+    """Values beyond the range of a float32, as strings: values of nodes, or else derivatives."""
     found = []
 
     def look(what, value):
@@ -366,7 +366,7 @@ def beyond(root: Node, values: dict[str, float], gradients: bool) -> list[str]:
 
 
 def truth(formula: Formula) -> tuple[np.ndarray, int]:
-    """The value and the gradients at all points: an array (1 + operands, points, 2), and how many points were left out.
+    """The value and the gradients at all points: an array (1 + operands, points, 2), and the number of skipped points.
 
     A point is left out if it contains the sine of too large an angle.
     """

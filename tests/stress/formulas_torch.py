@@ -24,7 +24,7 @@ def pair(function):
 
 
 class Functions:
-    """The functions of dynet_kernels.formula."""
+    """The functions of dynet_kernels.formula, in torch."""
 
     exp, log, expm1, log1p = torch.exp, torch.log, torch.expm1, torch.log1p
     power, logistic, tanh, sinh, cosh = torch.pow, torch.sigmoid, torch.tanh, torch.sinh, torch.cosh
@@ -40,7 +40,7 @@ class Functions:
 
     @staticmethod
     def round(x):
-        """Halves away from zero, in float64, where adding 0.5 is exact."""
+        """Rounds halves away from zero, in float64, where adding 0.5 is exact."""
         wide = x.detach().double()
         return (torch.sign(wide) * torch.floor(wide.abs() + 0.5)).float()
 

@@ -1,6 +1,6 @@
-"""Expressions that are made and dropped: python tests/stress/lifetimes.py ORDER COUNT THREADS
+"""Creates and drops expressions: python tests/stress/lifetimes.py ORDER COUNT THREADS
 
-Prints by how many kB the resident memory of the process has grown after the first of them.
+Prints how many kB the resident memory of the process has grown since the first expressions.
 """
 
 import collections
@@ -12,18 +12,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import dynet as dy
 
-GRAPH = 2500  # expressions of a graph
-KEPT = 64  # that outlive their graphs, for a while
+GRAPH = 2500  # expressions per graph
+KEPT = 64  # expressions that outlive their graphs for a while
 
 
 def resident() -> int:
-    """The kB of memory that this process has."""
+    """The resident memory of this process, in kB."""
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
 
 
 def graph_of(order: str, count: int, kept: collections.deque, numbers: random.Random) -> None:
-    """Record a graph, hold some of it and drop it in an order; read some, which must be right."""
+    """Record a graph, hold some of its expressions and drop them in the given order; check the values of some."""
     dy.renew_cg()
     start = numbers.random()
     x = dy.scalarInput(start)
@@ -61,7 +61,7 @@ def many(order: str, count: int, seed: int) -> None:
 
 
 def parameters(count: int) -> None:
-    """Parameters and constants that come and go."""
+    """Create and drop parameters and constants."""
     model = dy.ParameterCollection()
     p, table = model.add_parameters((2, 2), init=1.0), model.add_lookup_parameters((2, 2), init=1.0)
     before = [sys.getrefcount(kind) for kind in KINDS]

@@ -1,4 +1,4 @@
-"""A graph and its mirror: for each expression, its expected numbers, computed by numpy in float64."""
+"""A graph and its mirror: the expected value of each expression, computed by numpy in float64."""
 
 import random
 
@@ -6,27 +6,27 @@ import numpy as np
 
 import dynet as dy
 
-SIZE = 3  # of most vectors
-ROWS = 7  # of the lookup table
+SIZE = 3  # size of most vectors
+ROWS = 7  # rows of the lookup table
 TOLERANCE = {"rtol": 2e-4, "atol": 2e-5}
 
 
 class Wrong(Exception):
-    """A value that is not what numpy computes."""
+    """A value differs from numpy's."""
 
 
 class Held:
-    """An expression that the program holds, and how numpy computes it from parameters and its operands' values."""
+    """An expression that the program holds, and how numpy computes it from parameters and operand values."""
 
     __slots__ = ("expression", "formula", "given", "operands", "perhaps_gone", "value")
 
     def __init__(self, expression, formula, operands, value, given=None):
         self.expression, self.formula, self.operands, self.value = expression, formula, operands, value
-        self.given = given  # of an input: its values
-        self.perhaps_gone = False  # whether a revert that was interrupted may have taken it back
+        self.given = given  # the value of an input
+        self.perhaps_gone = False  # whether an interrupted revert may have removed it
 
     def compute(self, p):
-        """The value from the parameters' values and the operands'."""
+        """The value, from the parameters' values and the operands'."""
         return self.formula(p, *[operand.value for operand in self.operands])
 
 
@@ -91,7 +91,7 @@ def lstm_states(p, *xs):
 
 
 class Mirror:
-    """A model and a graph that grows at random, with the numbers of all that is held.
+    """A model and a graph that grows at random, with the expected values of all held expressions.
 
     What changes the mirror does so after what changes the library, in one step: an interrupt that comes between leaves
     an expression that nobody holds.
@@ -118,26 +118,26 @@ class Mirror:
     # The model
 
     def stored_values(self) -> dict[str, np.ndarray]:
-        """The parameters' values, as the library has them."""
+        """The parameters' values in the library."""
         return {name: p.as_array().astype(float) for name, p in self.parameters.items()}
 
     def stored_gradients(self) -> dict[str, np.ndarray]:
-        """The parameters' gradients, as the library has them."""
+        """The parameters' gradients in the library."""
         return {name: p.grad_as_array().astype(float) for name, p in self.parameters.items()}
 
     def read_parameters(self) -> None:
-        """Take over what the library has."""
+        """Copy the values from the library."""
         self.p, self.gradients = self.stored_values(), self.stored_gradients()
 
     def updated(self) -> dict[str, np.ndarray]:
-        """What an update makes of the parameters."""
+        """The parameters after an update."""
         threshold = self.trainer.get_clip_threshold()
         norm = np.sqrt(sum(np.square(g).sum() for g in self.gradients.values()))
         scale = threshold / norm if 0 < threshold < norm else 1.0
         return {name: p - self.trainer.learning_rate * scale * self.gradients[name] for name, p in self.p.items()}
 
     def slope(self, loss: Held, direction: dict[str, np.ndarray], step: float = 1e-5) -> float:
-        """The derivative of a number along a direction of the parameters."""
+        """The derivative of a loss along a direction in parameter space."""
         found = []
         for sign in (step, -step):
             moved = {name: p + sign * direction[name] for name, p in self.p.items()}
@@ -147,7 +147,7 @@ class Mirror:
         return (found[0] - found[1]) / (2 * step)
 
     def is_gradient(self, loss: Held, found: dict[str, np.ndarray]) -> bool:
-        """Whether these are the derivatives of a number with respect to the parameters."""
+        """Whether these are the derivatives of a loss with respect to the parameters."""
         numbers = np.random.default_rng(self.random.getrandbits(32))
         for _ in range(2):
             direction = {name: numbers.normal(size=p.shape) for name, p in self.p.items()}
@@ -160,22 +160,22 @@ class Mirror:
     # The graph
 
     def begin(self) -> None:
-        """Hold nothing: there is a new graph."""
+        """Start a new graph, without held expressions."""
         self.recorded, self.held = [], []
 
     def hold(self, *new: Held) -> None:
-        """Hold expressions. What is held no more still has its numbers: others may have been computed from it."""
+        """Hold expressions. Those no longer held keep their values, because others may depend on them."""
         self.recorded += new
         self.held += new
 
     def refresh(self, p=None) -> None:
-        """Compute all numbers anew: parameters or inputs have changed."""
+        """Recompute all values after a change of parameters or inputs."""
         p = self.p if p is None else p
         for held in self.recorded:
             held.value = held.compute(p)
 
     def record(self, function, formula, *operands: Held, given=None) -> Held:
-        """Record an expression, and hold it."""
+        """Record an expression and hold it."""
         value = formula(self.p, *[operand.value for operand in operands])
         if np.abs(value).max() > 4:
             inner, outer = function, formula
@@ -186,12 +186,12 @@ class Mirror:
         return new
 
     def of(self, table: dict, *operands: Held) -> Held:
-        """Record one of a table's operations."""
+        """Record one of the operations in a table."""
         function, formula = self.random.choice(list(table.values()))
         return self.record(function, lambda p, *xs: formula(*xs), *operands)
 
     def vector(self) -> Held:
-        """A vector of SIZE that is held, or an input."""
+        """A held vector of SIZE, or a new input."""
         found = [h for h in self.held[-40:] if h.value.shape == (SIZE,) and not h.perhaps_gone]
         return self.random.choice(found) if found and self.random.random() < 0.9 else self.input_vector()
 
@@ -238,7 +238,7 @@ class Mirror:
         return self.record(lambda x: self.parameters["W"] * x, lambda p, x: p["W"] @ x, self.vector())
 
     def layers(self) -> Held:
-        """Two layers, as xor is learnt with, and the loss."""
+        """Two layers and the loss, as for learning xor."""
         W, V, b = self.parameters["W"], self.parameters["V"], self.parameters["b"]
         hidden = self.record(lambda x: dy.tanh(W * x + b), lambda p, x: np.tanh(p["W"] @ x + p["b"]), self.vector())
         y = self.record(
@@ -261,7 +261,7 @@ class Mirror:
         )
 
     def sequence(self) -> list[Held]:
-        """Outputs of the LSTM, read at once or one by one, and a tag's loss."""
+        """Outputs of the LSTM, read in one call or one by one, and the loss of a tag."""
         xs = [self.row() for _ in range(self.random.randint(1, 4))]
         start, inputs = self.lstm.initial_state(), [x.expression for x in xs]
         values = list(lstm_states(self.p, *[x.value for x in xs]))
@@ -274,7 +274,7 @@ class Mirror:
         return self.number()
 
     def chain(self) -> Held:
-        """Many nodes, so that buffers have to grow."""
+        """Many nodes, so that buffers must grow."""
         count = self.random.choice([50, 300, 1500])
 
         def record(x):
@@ -295,11 +295,11 @@ class Mirror:
     )
 
     def step(self) -> None:
-        """Record something."""
+        """Record a random expression."""
         (Mirror.chain if self.random.random() < 0.003 else self.random.choice(self.STEPS))(self)
 
     def loss(self) -> Held:
-        """A number that depends on a few of the others."""
+        """A scalar that depends on a few of the others."""
         numbers = [h for h in self.held[-40:] if h.value.shape == (1,) and not h.perhaps_gone][-4:]
         numbers += [self.number()]
         return self.record(lambda *xs: dy.esum(list(xs)), lambda p, *xs: sum(xs), *numbers)
@@ -315,10 +315,10 @@ class Mirror:
     }
 
     def compare(self, held: Held, recalculate: bool = False) -> None:
-        """Read an expression in one way or another.
+        """Read an expression in a random way.
 
         Raises:
-            Wrong: it is not what numpy computes.
+            Wrong: it differs from numpy's value.
         """
         name = self.random.choice(list(self.READERS))
         got = np.atleast_1d(np.asarray(self.READERS[name](held.expression, recalculate)))
@@ -326,7 +326,7 @@ class Mirror:
             raise Wrong(f"{name} of {held.expression!r} gives {got}, not {held.value}")
 
     def compare_all(self, recalculate: bool = False) -> None:
-        """Read all that is held; what may be gone has the right value or is stale."""
+        """Read all held expressions; those that may have been removed must have the right value or be stale."""
         kept = []
         for held in self.held:
             try:

@@ -1,13 +1,13 @@
 """Random formulas as ops, against mpmath and torch: python tests/stress/random_formulas.py --count 300 --seed 0
 
-Each formula becomes an op by `elementwise`. Its value and gradients at 139 points are compared with what mpmath finds
-with 120 digits. None may be off by more than 1e-4 where float32 autograd in torch is not. TORCH_PYTHON names a Python
-that has torch. Without it, torch_is_off.json says where torch is off, of the first formulas; --write writes it. Of
-other formulas, none may be off for no reason that is found.
+Each formula becomes an op by `elementwise`. Its value and gradients at 139 points are compared with mpmath at 120
+digits. No error may exceed 1e-4 unless float32 autograd in torch is also off. TORCH_PYTHON names a Python that has
+torch. Without it, torch_is_off.json records where torch is off for the first formulas; --write creates it. For other
+formulas, each error must have a known reason.
 
-Not every digit that is lost is the library's fault. If a result is off, the formula is computed again in mpmath with
-the value of each part changed at random by up to one unit in the last place of a float32. If this changes the result
-as much, no float32 arithmetic can promise it, and where torch is right it is by luck.
+Not every lost digit is the library's fault. If a result is off, the formula is computed again in mpmath with the value
+of each part changed at random by up to one unit in the last place of a float32. If this changes the result as much, no
+float32 arithmetic can guarantee it, and torch is right only by luck.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ from dynet_kernels import formula as f
 from dynet_ops.kinds import elementwise
 
 ANNOTATION = ": Expression"
-ALLOWED = 1e-4  # the relative error
-FEWEST = 25  # values at points, and gradients, that a formula must have to be tried
+ALLOWED = 1e-4  # relative error
+FEWEST = 25  # minimum number of values and gradients at points for a formula to be tried
 CONTEXT = multiprocessing.get_context("fork" if hasattr(os, "fork") else "spawn")
-CHUNK = 40  # formulas that one process computes
+CHUNK = 40  # formulas per process
 RECORD = Path(__file__).with_name("torch_is_off.json")
 UNKNOWN = "unknown"
 JITTERS = 24
-ULPS = 4  # how many units in the last place each part may be off, for its rounding to explain a result
+ULPS = 4  # rounding explains a result if an error of this many units in the last place in each part does
 
 
 def ours(formula: Formula, inputs: bool) -> np.ndarray:
-    """The value and the gradients that the library computes: an array (1 + operands, points)."""
+    """The value and the gradients computed by the library: an array (1 + operands, points)."""
     space = {"f": f, "Expression": dy.Expression, "__name__": __name__}
     exec(formula.source(ANNOTATION), space)
     stated = {"x": lambda dy: 0 * dy} if formula.root.function == "digamma" else None  # for `single_functions`
@@ -64,7 +64,7 @@ def ours(formula: Formula, inputs: bool) -> np.ndarray:
 
 
 def ours_until_error(some: list[tuple[int, Formula]]) -> tuple[list[np.ndarray], str]:
-    """What the library computes for some formulas, up to one that raises an error, and this error."""
+    """The library's results for some formulas, up to one that raises an error, and this error."""
     done: list[np.ndarray] = []
     try:
         for number, formula in some:
@@ -75,9 +75,9 @@ def ours_until_error(some: list[tuple[int, Formula]]) -> tuple[list[np.ndarray],
 
 
 def all_ours(chosen: list[Formula]) -> tuple[dict[str, np.ndarray], list[str]]:
-    """What the library computes, and the formulas that raise errors.
+    """The library's results, and the formulas that raise errors.
 
-    After an error a new process goes on, because an op that does not compile lets the next ones of its process fail.
+    After an error a new process continues, because an op that does not compile makes later ones in its process fail.
     """
     found, problems, rest = {}, [], [*enumerate(chosen)]
     while rest:
@@ -93,7 +93,7 @@ def all_ours(chosen: list[Formula]) -> tuple[dict[str, np.ndarray], list[str]]:
 
 
 def theirs(chosen, python: str | None) -> dict[str, np.ndarray]:
-    """What torch computes; nothing if there is no Python with torch."""
+    """torch's results; nothing if no Python with torch is available."""
     if not python:
         return {}
     chosen = [formula for formula, *_ in chosen]
@@ -108,7 +108,7 @@ def theirs(chosen, python: str | None) -> dict[str, np.ndarray]:
 
 
 def errors(actual: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """Relative errors of values and gradients; infinite where not finite, NaN where nothing is expected.
+    """Relative errors of values and gradients; infinite where the result is not finite, NaN where nothing is expected.
 
     Args:
         expected: the lowest and the highest right number of each, on the last axis.
@@ -118,7 +118,7 @@ def errors(actual: np.ndarray, expected: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
         error = np.maximum(low - actual, actual - high) / np.maximum(abs(low), abs(high))
         error = np.where((actual >= low) & (actual <= high), 0, abs(error))
-        small = np.maximum(abs(low), abs(high)) < SMALLEST  # what is less than the smallest normal number may be 0
+        small = np.maximum(abs(low), abs(high)) < SMALLEST  # results below the smallest normal number may be 0
         error = np.where(small, np.where(abs(actual) <= SMALLEST * (1 + ALLOWED), 0, np.inf), error)
     error[~np.isfinite(actual)] = np.inf
     error[~(np.maximum(abs(low), abs(high)) <= LARGEST)] = np.nan
@@ -127,7 +127,7 @@ def errors(actual: np.ndarray, expected: np.ndarray) -> np.ndarray:
 
 @dataclass
 class Miss:
-    """A value or a gradient that is off."""
+    """A value or a gradient with a large error."""
 
     formula: Formula
     row: int  # 0: the value, k: the gradient of operand k - 1
@@ -136,8 +136,8 @@ class Miss:
     ours: float
     torch: float | None
     error: float
-    both: bool | None  # whether torch is off, too; None if nobody knows
-    value_lost: bool  # whether the formula's value is not finite here, and torch has lost it, too
+    both: bool | None  # whether torch is also off; None if unknown
+    value_lost: bool  # whether the formula's value is not finite here, and torch also lost it
     reason: str = ""
 
     @property
@@ -151,7 +151,7 @@ class Miss:
 
 
 def loss(miss: Miss, count: int = JITTERS, **changes) -> float:
-    """By how much a result changes, relatively, if parts of the formula are rounded; see `jittered`."""
+    """The relative change of a result if parts of the formula are rounded; see `jittered`."""
     values = point(miss.formula, miss.place)
     losses = [0.0]
     for sides, gradient in one_sided(miss.formula.root, values, miss.row):
@@ -164,7 +164,7 @@ def loss(miss: Miss, count: int = JITTERS, **changes) -> float:
 
 
 def reason(miss: Miss) -> tuple[str, bool]:
-    """Why a result loses digits, and whether this is due to rounding, as far as can be found."""
+    """Why a result loses digits, as far as can be found, and whether this is due to rounding."""
     if miss.row and miss.value_lost:
         return "the value is not finite, so that no gradient has a meaning", True
     root, enough = miss.formula.root, min(miss.error, 1) / ULPS
@@ -188,7 +188,7 @@ def reason(miss: Miss) -> tuple[str, bool]:
 
 
 def chosen_formulas(count: int, seed: int, names, most: int, only: set[int]) -> list[tuple[Formula, np.ndarray, int]]:
-    """The first formulas that have enough numbers to compare, with what `truth` finds."""
+    """The first formulas with enough values to compare, with the results of `truth`."""
     found, refused = [], 0
     for index, formula in enumerate(random_formulas(seed, names, most)):
         if len(found) == count or (only and index > max(only)):
@@ -212,12 +212,12 @@ def chosen_formulas(count: int, seed: int, names, most: int, only: set[int]) -> 
 
 
 def where_off(chosen, peers) -> dict[str, np.ndarray]:
-    """Where torch is off, from what it computes."""
+    """Where torch is off, given its results."""
     return {one.name: errors(peers[one.name], true) > ALLOWED for one, true, _ in chosen if one.name in peers}
 
 
 def recorded(chosen) -> dict[str, np.ndarray]:
-    """Where torch was off when RECORD was written: for each formula in it an array (1 + operands, points) of bools."""
+    """Where torch was off when RECORD was written: for each formula an array (1 + operands, points) of bools."""
     found, known = {}, json.loads(RECORD.read_text()) if RECORD.exists() else {}
     for formula, true, _ in chosen:
         if formula.name in known and known[formula.name]["source"] == formula.source():
@@ -238,10 +238,10 @@ def write(chosen, off: dict[str, np.ndarray]) -> None:
 
 
 def compared(chosen, results, peers, off) -> tuple[list[Miss], collections.Counter]:
-    """What the library has wrong, and counts of all.
+    """The library's errors, and counts of all comparisons.
 
     Args:
-        peers: what torch computes, by the formula's name.
+        peers: torch's results, by the formula's name.
         off: where torch is off, by the formula's name.
     """
     totals, misses = collections.Counter(), []
@@ -259,7 +259,7 @@ def compared(chosen, results, peers, off) -> tuple[list[Miss], collections.Count
             totals["off, torch only"] += (others & ~wrong).sum()
         for row, place in zip(*np.nonzero(wrong)):
             mine, (low, high) = float(results[formula.name][row, place]), true[row, place]
-            numbers = (low if mine < high else high), mine  # at a tie, they differ
+            numbers = (low if mine < high else high), mine  # at a tie, these two differ
             peer = float(peers[formula.name][row, place]) if formula.name in peers else None
             error = errors(results[formula.name][row, place], true[row, place])
             both = None if others is None else bool(others[row, place])
@@ -269,7 +269,7 @@ def compared(chosen, results, peers, off) -> tuple[list[Miss], collections.Count
 
 
 def report(formula: Formula, true: np.ndarray, mine: np.ndarray, peer: np.ndarray | None) -> None:
-    """Print the largest errors of a value and of gradients, and where they are."""
+    """Print the largest errors of values and of gradients, and where they are."""
     for row, name in enumerate(("value", *formula.operands)):
         texts = []
         for numbers in [mine[row]] if peer is None else [mine[row], peer[row]]:
@@ -281,7 +281,7 @@ def report(formula: Formula, true: np.ndarray, mine: np.ndarray, peer: np.ndarra
 
 
 def listed(title: str, misses: list[Miss], most: int) -> None:
-    """Print misses by their reasons, the most frequent first, and the shortest formulas of each."""
+    """Print misses by reason, the most frequent first, with the shortest formulas of each."""
     print(f"\n{title}: {len(misses)}")
     groups = collections.defaultdict(list)
     for miss in misses:
@@ -297,10 +297,10 @@ def listed(title: str, misses: list[Miss], most: int) -> None:
 
 
 def sorted_out(misses: list[Miss], most: int) -> dict[str, list[Miss]]:
-    """Find the reasons of misses. Return groups of them by title; the last has those that must not be.
+    """Find the reasons of misses. Return groups of them by title; misses in the last group are failures.
 
     Args:
-        most: so many misses that torch has, too, are looked into.
+        most: the number of misses shared with torch that are examined.
     """
     both, lucky, known, wrong = [], [], [], []
     for number, miss in enumerate(sorted(misses, key=lambda miss: miss.both or False)):
@@ -323,7 +323,7 @@ def sorted_out(misses: list[Miss], most: int) -> dict[str, list[Miss]]:
 
 
 def shrink(wrong: list[Miss], python: str | None, most: int) -> None:
-    """Print the parts of formulas that are off themselves."""
+    """Print the subformulas that are off by themselves."""
     places: dict[int, set[int]] = collections.defaultdict(set)
     of = {id(miss.formula): miss.formula for miss in wrong}
     for miss in wrong:

@@ -1,8 +1,8 @@
-"""Runs programs that come line by line, each a list of instructions in JSON, with the recorder that is asked for.
+"""Runs programs, read line by line as JSON lists of instructions, with the requested recorder.
 
-The first line that it prints says which recorder is in use. An instruction is an op's number and three numbers more, by
-which operands are chosen among what has been recorded. For each program it prints one line: the graph as text, and
-values, gradients and errors, bit for bit.
+The first output line names the recorder in use. An instruction is an op's number and three more numbers, which choose
+operands from earlier records. For each program it prints one line: the graph as text, and values, gradients and errors,
+bit for bit.
 """
 
 import json
@@ -27,18 +27,18 @@ FIRST = [p.as_array() for p in MODEL.parameters_list()], TABLE.as_array()
 
 
 class Program:
-    """What one program records. Its operands are any, so that errors are compared, too."""
+    """The records of a program. Its operands are arbitrary, so that errors are also compared."""
 
     def __init__(self):
         self.nodes = [dy.inputVector([0.5, -0.25, 1.0])]
         self.errors: list[str] = []
 
     def operand(self, k: int):
-        """A node that has been recorded, mostly, or a parameter."""
+        """Usually a node that has been recorded, or else a parameter."""
         return PARAMETERS[k // 10 % len(PARAMETERS)] if k % 10 == 0 else self.nodes[k % len(self.nodes)]
 
     def alike(self, k: int, x):
-        """A node of the same shape, which may be x itself."""
+        """A node of the same shape, possibly x itself."""
         found = [n for n in self.nodes if n.dim() == x.dim()] or [x]
         return found[k % len(found)]
 
@@ -47,7 +47,7 @@ class Program:
         return found[k % len(found)]
 
     def step(self, op: int, a: int, b: int, c: int) -> None:
-        """Record by the table's instruction `op`."""
+        """Record by instruction `op` of the table."""
         try:
             found = OPS[op % len(OPS)](self, a, b, c)
         except (dy.DynetError, TypeError, ValueError, IndexError) as error:
@@ -60,7 +60,7 @@ class Program:
         return dy.inputVector(values) if c % 2 else dy.inputTensor(np.array(values))
 
     def set_input(self, a, b, c):
-        """An input that is given other values."""
+        """An input that is set to new values."""
         x = dy.inputVector([0.0, 0.0, 0.0])
         if c % 2:
             (x + 1).value()
@@ -146,7 +146,7 @@ OPS = (
     Program.add_network,
     Program.add_network,
     Program.add_tree,
-    # values midway
+    # intermediate values
     lambda p, a, b, c: [p.operand(a).npvalue(), dy.inputVector([1.0, 2.0, 3.0])][1],
     # misuse
     lambda p, a, b, c: dy.tanh(a),

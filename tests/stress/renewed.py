@@ -1,9 +1,9 @@
-"""The graph is begun anew, or taken back, at every line of a Python function that records: what handlers may do.
+"""Signal handlers that renew or revert the graph at every line of a Python function that records.
 
-`python tests/stress/renewed.py renew_cg tanh 1` records a node of a shape that has not been seen before, and has a
-handler call `renew_cg` at the n-th line of the library, for each n; with 10 for each tenth. What was being recorded
-must have its right value, or an exception of the library's own be raised, and so must what the handler has recorded in
-the new graph. Each trial has a process of its own; those that die are counted.
+`python tests/stress/renewed.py renew_cg tanh 1` records a node of a new shape, and has a handler call `renew_cg` at
+the n-th line of the library, for each n; with 10, for every tenth line. The expression being recorded, and those that
+the handler records in the new graph, must have the right value or raise one of the library's own exceptions. Each trial
+has its own process; those that die are counted.
 """
 
 import itertools
@@ -17,8 +17,8 @@ import dynet as dy
 MODEL = dy.ParameterCollection()
 TABLE = MODEL.lookup_parameters_from_numpy(np.arange(10.0).reshape(5, 2))
 LSTM = dy.VanillaLSTMBuilder(1, 2, 2, MODEL)
-# How many nodes come before the operand, so that its number is far behind the end of the next graph. The recorder in
-# Python runs some lines for each of them in a pass, and each line is a trial.
+# How many nodes come before the operand, so that its number is far beyond the end of the next graph. In a pass, the
+# Python recorder runs some lines for each of them, and each line is a trial.
 NODES = 50 if os.environ.get("DYNET_RECORDER") == "python" else 20_000
 PACKAGES = "dynet_core", "dynet_ops", "dynet_rnn"
 LIBRARY = tuple(os.path.dirname(sys.modules[name].__file__) + os.sep for name in PACKAGES)
@@ -101,12 +101,12 @@ class Handler:
 
 
 def attempt(name: str, program, line: int) -> bool:
-    """One trial; whether the program had so many lines."""
+    """Run one trial; return whether the program had that many lines."""
     dy.renew_cg()
     dy.cg_checkpoint()
     for _ in range(NODES):
         x = dy.inputVector([1.0])
-    values = np.linspace(-1, 1, 17 + line)  # of a shape that has not been seen before
+    values = np.linspace(-1, 1, 17 + line)  # of a new shape
     x = dy.inputVector(values)
     handler = Handler(HANDLERS[name], line)
     sys.settrace(handler)

@@ -1,6 +1,6 @@
-"""What programs do in a graph: the scenarios in which `every_line.py` raises exceptions.
+"""The scenarios in which `every_line.py` raises exceptions: typical actions of programs in a graph.
 
-Each scenario is given a graph, and gives what it has recorded with the values expected.
+Each scenario takes a graph, and returns what it has recorded with the expected values.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from mirror import TOLERANCE, Wrong
 
 import dynet as dy
 
-fresh = count(11)  # sizes that have not been seen before
+fresh = count(11)  # sizes that have not been used before
 
 MODEL = dy.ParameterCollection()
 W = MODEL.parameters_from_numpy(np.full((3, 3), 0.25))
@@ -28,7 +28,7 @@ def vector(size: int = 3) -> np.ndarray:
 
 
 class Graph:
-    """What the program holds before the exception: `computed` has been read, `waiting` not yet."""
+    """Expressions that the program holds before the exception: `computed` were read, `waiting` were not."""
 
     def __init__(self):
         dy.renew_cg()
@@ -43,8 +43,8 @@ class Graph:
         self.held.append((self.loss, np.array([(0.25 * np.tanh(vector()).sum() * np.ones(3) + vector()).sum()])))
 
     def check(self, allowed: tuple[type, ...]) -> None:
-        """Everything has its value, now and beside what is recorded next, or an allowed exception is raised."""
-        # What is recorded comes first: half a record shows when the next ones follow it.
+        """Check that everything has its value, now and after more is recorded, or raises an allowed exception."""
+        # Recording comes first: half a record shows when the next ones follow it.
         new = recorded(allowed, lambda: dy.tanh(self.y - self.x)), np.tanh(np.tanh(self.values) - self.values)
         sums = recorded(allowed, lambda: dy.esum([self.x, self.y, self.x])), 2 * self.values + np.tanh(self.values)
         for e, expected in [*self.held, new, sums]:
@@ -65,7 +65,7 @@ def recorded(allowed: tuple[type, ...], record: Callable):
 
 def one_operand(g: Graph) -> Pairs:
     n = next(fresh)
-    values = vector(n) + 2  # whose sum is not 0, or its rounding would count the more, the larger n is
+    values = vector(n) + 2  # its sum must not be 0, where rounding would matter more for larger n
     x = dy.inputVector(values.tolist())
     return [(dy.tanh(x), np.tanh(values)), (dy.sum_elems(x), np.atleast_1d(values.sum())), (-x, -values)]
 

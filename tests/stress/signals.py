@@ -1,9 +1,9 @@
-"""Signals at random moments of a program that goes on without `renew_cg`: python tests/stress/signals.py 20000 [seed]
+"""Sends signals at random moments of a program without `renew_cg`: python tests/stress/signals.py 20000 [seed]
 
-The program trains, and holds what it records beside the numbers that numpy computes for it (`mirror.py`). A handler
-raises an exception at a random moment of a phase; the program catches it, goes on in the same graph, and compares all
-that it holds. What it reads is right, or one of the library's own exceptions is raised, after which alone it begins
-anew. Each few hundred signals have a process of their own, so that its death is counted and not the end.
+The program trains, and compares everything it holds with numpy's values (`mirror.py`). A handler raises an exception at
+a random moment of a phase; the program catches it and continues in the same graph. Each value it reads must be right,
+or raise one of the library's own exceptions; only after such an exception does it start a new graph. A new process
+starts every few hundred signals, so that a crash is counted and the run continues.
 """
 
 import faulthandler
@@ -24,17 +24,17 @@ import dynet as dy
 PHASES = ("record", "read", "backward", "update", "set", "save", "checkpoint", "revert", "renew")
 WEIGHTS = (12, 6, 4, 4, 3, 1, 2, 2, 1)
 COUNTS = (*PHASES, "delivered", "caught", "ours", "wrong", "foreign", "phase", "turns")
-BATCH = 500  # signals for each process
-SHOWN = 5  # how many of each kind of failure are printed
+BATCH = 500  # signals per process
+SHOWN = 5  # failures of each kind that are printed
 MOST_HELD = 150
 
 
 class Alarm(Exception):
-    """What a handler may raise as a program's own timeouts do."""
+    """An exception raised by a handler, like a program's own timeout."""
 
 
 class Counts:
-    """Numbers that outlive the process that counts."""
+    """Counters in shared memory, which survive the process."""
 
     def __init__(self):
         self.numbers = memoryview(mmap.mmap(-1, 8 * len(COUNTS))).cast("q")
@@ -47,12 +47,12 @@ class Counts:
 
 
 class Interrupts:
-    """Raises an exception at a random moment of what is run."""
+    """Raises an exception at a random moment of a call."""
 
     def __init__(self, counts: Counts, random):
         self.counts, self.random = counts, random
         self.armed = False
-        self.lengths = dict.fromkeys(PHASES, 1e-4)  # how long a phase takes, about
+        self.lengths = dict.fromkeys(PHASES, 1e-4)  # approximate duration of a phase
         signal.signal(signal.SIGALRM, self.handle)
 
     def handle(self, *_):
@@ -63,7 +63,7 @@ class Interrupts:
             raise self.random.choice([KeyboardInterrupt, Alarm])
 
     def during(self, phase: str, action: Callable, probability: float = 1.0) -> bool:
-        """Run a phase; whether it has come to its end."""
+        """Run a phase; return whether it completed."""
         self.counts["phase"] = PHASES.index(phase)
         if self.random.random() > probability:
             action()
@@ -93,9 +93,9 @@ class Program:
         self.mirror = Mirror(seed)
         self.random = self.mirror.random
         self.counts, self.interrupts = counts, Interrupts(counts, self.random)
-        self.path, self.saved = os.path.join(folder, "model"), []  # what the file may hold
+        self.path, self.saved = os.path.join(folder, "model"), []  # possible contents of the file
         self.shown: dict[str, int] = {}
-        self.stale: list[Held] = []  # what graphs held that are gone
+        self.stale: list[Held] = []  # expressions held in graphs that are now stale
         self.begin()
 
     def begin(self) -> None:
@@ -107,11 +107,11 @@ class Program:
         """Note that there is a new graph."""
         self.stale = [*self.mirror.held, *self.stale[:300]]
         self.mirror.begin()
-        self.marks: list[int | None] = []  # how much was held at each checkpoint; None: it may not have been made
+        self.marks: list[int | None] = []  # expressions held at each checkpoint; None: it may not exist
         self.outdated = False  # whether parameters have changed since the graph was computed
 
     def turn(self) -> None:
-        """One phase, and whatever it takes to go on after it."""
+        """Run a phase, and recover after it."""
         self.counts["turns"] += 1
         phase = self.random.choices(PHASES, WEIGHTS)[0]
         if len(self.mirror.held) > MOST_HELD:
@@ -141,12 +141,12 @@ class Program:
         self.mirror.read_parameters()
 
     def settle(self) -> None:
-        """Have the graph computed with the parameters and inputs as they are."""
+        """Make the graph's values match the current parameters and inputs."""
         if self.outdated and self.mirror.held:
             self.mirror.compare_all(recalculate=True)
             self.outdated = False
 
-    # Phases: each returns whether it has come to its end
+    # Phases: each returns whether it completed
 
     def record(self) -> bool:
         steps = range(self.random.randint(1, 5))
@@ -241,7 +241,7 @@ class Program:
         return done
 
     def revert(self) -> bool:
-        """Go back to a checkpoint. One that may not exist is gone back to only where another is certain to."""
+        """Revert to the last checkpoint. If it may not exist, the first checkpoint must certainly exist."""
         if not self.marks or self.marks[0] is None:
             return self.checkpoint()
         self.settle()
@@ -249,7 +249,7 @@ class Program:
         held, mark = self.mirror.held, self.marks[-1]
         if mark is None or None in self.marks:
             uncertain = held[certain[0] :]
-            self.marks = self.marks[:1]  # which others there are is not known
+            self.marks = self.marks[:1]  # it is unknown which others exist
         else:
             uncertain = held[mark:]
         for each in uncertain:
@@ -259,7 +259,7 @@ class Program:
             self.stale += held[mark:]
             self.mirror.held = held[:mark]
             self.marks = self.marks[:-1]
-        else:  # the checkpoint may still be there, or not: the program uses none any more
+        else:  # the checkpoint may or may not exist: the program uses no more of them
             self.marks = [None]
         return done
 

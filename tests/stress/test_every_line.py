@@ -1,4 +1,4 @@
-"""Exceptions at every line and bytecode of the library; collections of garbage that record; memory that is short."""
+"""Exceptions at every line and bytecode of the library, garbage collections that record, and failing allocations."""
 
 import importlib.util
 import os
@@ -20,4 +20,4 @@ def test_the_graph_is_whole_after(variant):
     done = subprocess.run(command, capture_output=True, text=True, timeout=7200)
     assert done.returncode == 0, done.stdout + done.stderr[-6000:]
     totals = dict(item.split("=") for item in done.stdout.splitlines()[-1].split()[1:])
-    assert int(totals["raised"]) > 0.2 * int(totals["trials"]) > 0, done.stdout  # the exceptions do come
+    assert int(totals["raised"]) > 0.2 * int(totals["trials"]) > 0, done.stdout  # the exceptions are raised

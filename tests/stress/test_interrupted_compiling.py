@@ -1,6 +1,6 @@
-"""Ctrl-C and SIGTERM while kernels are compiled: all processes end soon, and leave nothing behind.
+"""Ctrl-C and SIGTERM during compilation: all processes end quickly and leave nothing behind.
 
-Two moments in the normal suite; `nox -s stress` takes ten for each signal, and holds them to a second.
+The normal suite tries two moments; `nox -s stress` tries ten for each signal, with a limit of one second.
 """
 
 import os
@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 AT_LENGTH = os.environ.get("DYNET_STRESS") == "all"
-SOON = 1.0 if AT_LENGTH else 10.0  # seconds, on a machine that may have much else to do
-# In seconds. On an idle machine, the kernels of the program are there after three seconds.
+SOON = 1.0 if AT_LENGTH else 10.0  # seconds, on a machine that may be busy
+# In seconds. On an idle machine, the program's kernels are compiled after three seconds.
 MOMENTS = [0.0, 0.2, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0] if AT_LENGTH else [1.0]
 PROGRAM = "import dynet as dy; print(dy.tanh(dy.scalarInput(1.0)).value())"
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
 def members(session: int) -> list[int]:
-    """The processes of a session that are not dead."""
+    """The live processes of a session."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -43,10 +43,10 @@ def places(tmp_path):
 
 
 def started(places, program=PROGRAM):
-    """A program, with a session of its own, that has just begun to compile."""
+    """Start a program in its own session; return when it has begun to compile."""
     cache, temporary = places
     environment = {**os.environ, "DYNET_CACHE_DIR": str(cache), "TMPDIR": str(temporary)}
-    environment["DYNET_CPU"] = "native"  # kernels are compiled even if the package brings compiled ones
+    environment["DYNET_CPU"] = "native"  # compile kernels even if the package ships compiled ones
     process = subprocess.Popen(
         [sys.executable, "-W", "error", "-c", program],
         env=environment,
@@ -61,7 +61,7 @@ def started(places, program=PROGRAM):
 
 
 def wait_until_gone(session: int) -> float:
-    """How long it takes until a session has no processes any more."""
+    """How long it takes until a session has no processes left."""
     began = time.monotonic()
     while members(session) and time.monotonic() < began + 60:
         time.sleep(0.01)
@@ -69,7 +69,7 @@ def wait_until_gone(session: int) -> float:
 
 
 def left_in(*directories: Path) -> list[str]:
-    """What is there beside kernels that are whole, and the keys under which these are found."""
+    """The files other than complete kernels and the keys under which they are found."""
     files = [path for directory in directories for path in directory.rglob("*")]
     return [path.name for path in files if path.suffix not in (".o", ".key")]
 

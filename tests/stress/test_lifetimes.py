@@ -1,4 +1,4 @@
-"""Expressions by the million, whose memory stays flat; expressions and ops that outlive threads, forks and Python."""
+"""Millions of expressions in constant memory; expressions and ops that outlive threads, forks and Python."""
 
 import os
 import subprocess
@@ -13,8 +13,8 @@ import dynet as dy
 
 ALL = os.environ.get("DYNET_STRESS") == "all"
 MANY = 10_000_000 if ALL else 1_000_000
-GROWTH = 6 * 1024  # kB that the memory of a process may grow by after a fifth: what CPython's allocator leaves unused
-GROWTH_OF_THREADS = 32 * 1024  # eight threads have buffers each, of about 1 MB, in heaps of the allocator's choice
+GROWTH = 6 * 1024  # kB that a process may grow by after a fifth of the run, unused by CPython's allocator
+GROWTH_OF_THREADS = 32 * 1024  # eight threads have their own buffers of about 1 MB, in heaps that the allocator chooses
 
 
 def run(program: str, *arguments, **environment) -> subprocess.CompletedProcess:
@@ -23,7 +23,7 @@ def run(program: str, *arguments, **environment) -> subprocess.CompletedProcess:
 
 
 def growth(*arguments) -> int:
-    """By how much the memory of a process of lifetimes.py grew."""
+    """The memory growth of a process that runs lifetimes.py."""
     command = [sys.executable, "-W", "error", str(Path(__file__).with_name("lifetimes.py")), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=3600)
     assert done.returncode == 0 and done.stderr == "", (done.returncode, done.stderr[-3000:])
@@ -50,7 +50,7 @@ def test_memory_stays_flat_over_a_thousand_threads():
     assert growth("threads", 1000 if ALL else 300, 1) < 2 * GROWTH_OF_THREADS
 
 
-# The end of Python
+# Python's shutdown
 
 HOLDERS = """
 import atexit, builtins, gc, sys, threading
@@ -118,7 +118,7 @@ t = threading.Thread(target=run); t.start(); t.join()
 }
 
 
-# Now and then Python ends such a thread within tvm_ffi's C++, which aborts the process.
+# Occasionally Python ends such a thread within tvm_ffi's C++, which aborts the process.
 ABORTS = pytest.mark.xfail(reason="a thread that ends within C++ aborts the process", strict=False)
 
 
@@ -135,11 +135,11 @@ def test_python_ends_while_all_hold_and_no_expression_serves_again():
     assert (done.returncode, done.stderr) == (0, "")
 
 
-# Objects that are not made as they should be
+# Objects made in invalid ways
 
 
 def test_no_expression_is_made_by_python():
-    """What Python makes is refused, or is not usable; the process lives."""
+    """Expressions made from Python are refused or unusable; the process survives."""
     program = """
 import copy, gc, sys
 import dynet as dy
@@ -235,7 +235,7 @@ for turn in range(20):
 
 
 def test_expressions_of_threads_that_have_ended_are_refused_by_each_later_thread():
-    """A thread's address in memory is used again by later ones: they are not it."""
+    """Later threads may have the same address in memory, but are different threads."""
     left, wrong = [], []
 
     def work():
@@ -264,7 +264,7 @@ def test_expressions_of_threads_that_have_ended_are_refused_by_each_later_thread
 
 
 def test_expressions_are_freed_by_other_threads():
-    """The last reference to an expression may be another thread's, while its own records on."""
+    """Another thread may drop the last reference to an expression while its own thread records."""
     stop, found = threading.Event(), []
     shared: list = [None] * 64
 

@@ -1,4 +1,4 @@
-"""Ops are objects of an extension type: they pickle, bind and look as functions do."""
+"""Ops are objects of an extension type that pickle, bind and look like functions."""
 
 import copy
 import functools
@@ -137,7 +137,7 @@ def test_ops_take_keywords(name):
 @pytest.mark.skipif(os.environ.get("DYNET_RECORDER") == "python", reason="ops are Python functions there")
 @pytest.mark.parametrize("name", ["tanh", "concatenate", "pick"])
 def test_attributes_of_ops_change_nothing(name):
-    """This runs in a process of its own, because attributes that are set may stay."""
+    """Runs in a separate process, because attributes that are set may stay."""
     program = f"""
 import dynet as dy
 op = dy.{name}

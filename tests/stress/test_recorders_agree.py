@@ -1,4 +1,4 @@
-"""The compiled recorder and the one in Python record the same graphs of random programs, with the same errors."""
+"""The compiled and the Python recorder record the same graphs of random programs, with the same errors."""
 
 import json
 import os

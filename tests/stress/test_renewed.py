@@ -1,4 +1,4 @@
-"""A handler that begins the graph anew, or takes it back, while something is being recorded."""
+"""A signal handler renews or reverts the graph while a node is being recorded."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-STEP = "1" if os.environ.get("DYNET_STRESS") == "all" else "31"  # between the lines that are tried
+STEP = "1" if os.environ.get("DYNET_STRESS") == "all" else "31"  # step between the lines that are tried
 PROGRAMS = (
     "tanh", "add", "number", "esum", "concatenate", "average", "pick", "pickneglogsoftmax", "slice", "reshape",
     "softmax", "inputVector", "lookup", "lookup_batch", "add_input", "value", "backward", "revert", "transduce",

@@ -1,4 +1,4 @@
-"""Signals at random moments: right values or the library's own exceptions, and no death of the process."""
+"""Signals at random moments: values are right or the library's own exceptions are raised, and no process dies."""
 
 import os
 import subprocess
@@ -18,5 +18,5 @@ def test_a_program_goes_on_after_signals():
     counts = {line.split()[0]: int(line.split()[1]) for line in done.stdout.splitlines()}
     assert counts["delivered"] >= int(SIGNALS), report
     assert (counts["wrong"], counts["foreign"], counts["deaths"]) == (0, 0, 0), report
-    assert counts["ours"] * 20 <= counts["delivered"], report  # to refuse everything would be no way out
+    assert counts["ours"] * 20 <= counts["delivered"], report  # refusing everything is not a solution
     assert done.returncode == 0, report

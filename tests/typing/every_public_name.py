@@ -1,4 +1,4 @@
-"""A program that uses every public name, as users write it; `nox -s types` checks it, and a test runs it.
+"""A program that uses every public name, as users would; `nox -s types` checks it, and a test runs it.
 
 The checks are pyright's, standard and strict, and `mypy --strict`, all without a single error. Functions are called,
 and methods are used on each kind of object. `names_of_ops.py` and `names_of_models.py` are parts of it.
@@ -29,7 +29,7 @@ import dynet as dy
 
 
 def graphs() -> None:
-    """The graph of this thread, and functions that concern it."""
+    """The graph of this thread, and functions related to it."""
     graph: dy.ComputationGraph = dy.renew_cg(check_validity=True)
     x = dy.inputVector([1, 2])
     loss = dy.sum_elems(x)
@@ -97,7 +97,7 @@ def settings() -> None:
 
 
 def mutable_values() -> float:
-    """Numbers that can be changed, as DyNet wraps those of C++."""
+    """Mutable values, like DyNet's wrappers of C++ values."""
     number, whole = dy.FloatValue(1.5), dy.UnsignedValue(2)
     numbers, wholes = dy.FloatVectorValue([1.0, 2.0]), dy.UnsignedVectorValue([1, 2])
     number.set(2.5)
@@ -108,7 +108,7 @@ def mutable_values() -> float:
 
 
 def errors() -> list[str]:
-    """Errors, each of which is also one of Python's."""
+    """Errors, each of which also derives from a Python error."""
     kinds: list[type[dy.DynetError]] = [
         dy.ArgumentError, dy.ArgumentTypeError, dy.DeviceError, dy.FileFormatError, dy.GradientError,
         dy.InitializerError, dy.MissingFileError, dy.NotFiniteError, dy.OutOfMemoryError, dy.OutOfRangeError,

@@ -28,7 +28,7 @@ def initializers() -> list[dy.PyInitializer]:
 
 
 class Halves(dy.PyInitializer):
-    """An initializer of a user's own."""
+    """A user-defined initializer."""
 
     def draw(self, dim: tuple[int, ...]) -> Array:
         return np.full(int(np.prod(dim)), 0.5, np.float32)

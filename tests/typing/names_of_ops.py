@@ -1,4 +1,4 @@
-"""The part of `every_public_name.py` that uses the operations, and values of expressions."""
+"""The part of `every_public_name.py` that uses ops and values of expressions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Single = npt.NDArray[np.float32]
 
 
 def inputs() -> list[dy.Expression]:
-    """Values from outside the graph."""
+    """Inputs of every kind."""
     counted = dy.vecInput(3)
     counted.set([1, 2, 3])
     matrix = dy.matInput(2, 2)
@@ -44,7 +44,7 @@ def inputs() -> list[dy.Expression]:
 
 
 def elementwise(x: dy.Expression) -> list[dy.Expression]:
-    """Functions of each element."""
+    """Elementwise functions."""
     return [
         dy.abs(x), dy.acos(x / 10), dy.acosh(x + 1), dy.asin(x / 10), dy.asinh(x), dy.atan(x), dy.atanh(x / 10),
         dy.ceil(x), dy.cos(x), dy.cosh(x), dy.cube(x), dy.elu(x, 0.5), dy.erf(x), dy.exp(x), dy.floor(x),
@@ -80,7 +80,7 @@ def of_two(x: dy.Expression, y: dy.Expression) -> list[dy.Expression]:
 
 
 def of_vectors(x: dy.Expression) -> list[dy.Expression]:
-    """Functions of a vector that are no functions of each element."""
+    """Functions of a vector that are not elementwise."""
     batch = dy.inputTensor(np.ones((3, 2)), batched=True)
     return [
         dy.softmax(x), dy.log_softmax(x), dy.log_softmax(x, restrict=[0, 2]), dy.sparsemax(x),
@@ -125,7 +125,7 @@ def convolutions() -> list[dy.Expression]:
 
 
 def lstm_by_hand() -> dy.Expression:
-    """A step of an LSTM of two units, from a vector of three."""
+    """A step of an LSTM with two units, from a vector of three elements."""
     x, h, c = dy.ones(3), dy.zeros(2), dy.zeros(2)
     Wx, Wh, b = dy.random_normal((8, 3)), dy.random_normal((8, 2)), dy.zeros(8)
     gates = dy.vanilla_lstm_gates(x, h, Wx, Wh, b)
@@ -137,7 +137,7 @@ def lstm_by_hand() -> dy.Expression:
 
 
 def values_of(x: dy.Expression) -> float:
-    """What an expression is worth: each way of asking has its type."""
+    """The value of an expression: each way of reading it has its own type."""
     loss = dy.sum_elems(dy.square(x))
     total = 0.0
     for each in (loss, loss * 2):

@@ -1,4 +1,4 @@
-"""Ops of one's own: what a checker sees of them is the decorated function."""
+"""User-defined ops: type checkers see them as the decorated function."""
 
 from typing import assert_type
 

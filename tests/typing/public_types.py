@@ -1,6 +1,6 @@
-"""Asks pyright which names `dynet` has, and mypy for the type of each and of each class's methods.
+"""Asks pyright which names `dynet` has, and mypy for the type of each name and of each class's methods.
 
-The names must be those of `__all__`, and no type Any, but for the exceptions here. `nox -s types` runs it.
+The names must be those of `__all__`, and no type Any, except for those listed here. `nox -s types` runs it.
 """
 
 import json
@@ -23,11 +23,11 @@ EXCEPTIONS = {
     "ParameterCollection.load": OF_FILES,
 }
 """What gives Any, or a list of it, and why."""
-UNSEEN = {"_RNNBuilder"}  # what pyright takes for private, as its name says
+UNSEEN = {"_RNNBuilder"}  # pyright considers it private, because of its name
 
 
 def names_seen() -> set[str]:
-    """The names of `dynet`, as pyright sees them from outside."""
+    """The public names of `dynet`, as pyright sees them from outside."""
     command = ["pyright", "--verifytypes", "dynet", "--ignoreexternal", "--outputjson"]
     done = subprocess.run(command, capture_output=True, text=True)
     symbols = json.loads(done.stdout)["typeCompleteness"]["symbols"]
@@ -36,7 +36,7 @@ def names_seen() -> set[str]:
 
 
 def expressions() -> list[str]:
-    """Every public name, and the methods and attributes that a class has from this library's sources."""
+    """Every public name, and the methods and attributes that this library's sources define for a class."""
     found = []
     for name in sorted(dy.__all__):
         found.append(name)
@@ -50,13 +50,13 @@ def expressions() -> list[str]:
 
 
 def asked(name: str, number: int) -> str:
-    """A line that asks for a type; members are asked for as those of an object."""
+    """A line that asks for a type; members are asked for as attributes of an object."""
     kind, _, member = name.rpartition(".")
     return f"def ask_{number}(x: dy.{kind}) -> None: reveal_type(x.{member})\n" if kind else f"reveal_type(dy.{name})\n"
 
 
 def revealed(names: list[str]) -> dict[str, str]:
-    """What mypy says that their types are."""
+    """The types that mypy reports for these names."""
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "program.py"
         program.write_text("import dynet as dy\n" + "".join(asked(name, number) for number, name in enumerate(names)))
@@ -74,7 +74,7 @@ BESIDES = {"Number"}  # names of `dynet` that `from dynet import *` leaves to pr
 
 
 def given_by(kind: str) -> str:
-    """What a type gives: what a function returns in each of its forms. What numpy leaves open does not count."""
+    """A function's result types, for all overloads, or the type itself. Types that numpy leaves open do not count."""
     plain = re.sub(r"tuple\[Any, \.\.\.\]|numpy\.(dtype|floating|integer)\[Any\]", "", kind)
     if not plain.startswith(("def ", "Overload(")):
         return plain
@@ -82,7 +82,7 @@ def given_by(kind: str) -> str:
 
 
 def is_exception(name: str) -> bool:
-    """Whether a name is an exception, or a subclass's or a synonym's."""
+    """Whether a name is an exception to the rule, or belongs to a subclass or alias of one."""
     kind, _, member = name.rpartition(".")
     if not kind:
         return name in EXCEPTIONS

@@ -1,6 +1,6 @@
-"""Uses that checkers must refuse. Each has its comment, and `nox -s types` fails where a comment is not needed.
+"""Wrong uses that type checkers must report. `nox -s types` fails if one of the ignore comments is not needed.
 
-That shows that a name has a type: one of type Any could be used in any way.
+This shows that each name has a type, because a name of type Any could be used in any way.
 """
 
 import dynet as dy

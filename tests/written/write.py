@@ -1,6 +1,6 @@
-"""Writes files of models and trainers into a folder: `python write.py FOLDER`, with the version that is to write them.
+"""Writes files of models and trainers into a folder, using the installed version: `python write.py FOLDER`.
 
-`python write.py --pack FOLDER` prints a folder as base64 text. `31bc5def.txt` is such a text, from that commit.
+`python write.py --pack FOLDER` prints a folder as base64 text, such as `31bc5def.txt`, which is from that commit.
 """
 
 import base64
@@ -22,7 +22,7 @@ BUILDERS = ["VanillaLSTMBuilder", "CoupledLSTMBuilder", "GRUBuilder", "SimpleRNN
 
 
 def model():
-    """A model and its parameters, whose values are the same each time."""
+    """A model and its parameters, with the same values each time."""
     m = dy.ParameterCollection()
     w = m.parameters_from_numpy(np.arange(-3, 3, dtype=np.float32).reshape(2, 3) / 4, name="w")
     table = m.lookup_parameters_from_numpy(np.arange(8, dtype=np.float32).reshape(4, 2) / 8, name="table")
@@ -30,7 +30,7 @@ def model():
 
 
 def steps(w, table, trainer, numbers):
-    """Train. Gradients are exact, so all processors compute the same bits."""
+    """Train. Gradients are exact, so that all processors compute the same bits."""
     for k in numbers:
         dy.renew_cg()
         x = dy.inputTensor(np.linspace(-1, 1, 6).reshape(2, 3) * (k + 1) / 8)

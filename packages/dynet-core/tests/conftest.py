@@ -1,4 +1,4 @@
-"""Makes the helpers of this folder importable, and has the settings that tests of files share."""
+"""Puts this folder on the import path, and defines fixtures for tests of files."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 @pytest.fixture
 def fresh(monkeypatch):
-    """Settings of a new program, which has not been warned of anything."""
+    """Settings of a new process, which has issued no warnings yet."""
     monkeypatch.setattr(config, "PARAMS", config.DynetParams())
     object_files._warn.cache_clear()
     yield config.PARAMS
@@ -22,5 +22,5 @@ def fresh(monkeypatch):
 
 @pytest.fixture
 def by_name(fresh):
-    """Settings with which a class of the program's own needs a permission."""
+    """Settings under which loading a class of the program's own needs permission."""
     fresh.set_own_classes(False)

@@ -1,5 +1,6 @@
-"""Damages files at random and loads them: only FileFormatError may come of it, nothing may be half loaded, and
-memory stays within bounds. fuzz_files.py [COUNT] [SEED]; `nox -s fuzz` runs it with 100,000 for each format.
+"""Loads randomly damaged model files: each load must succeed completely or raise FileFormatError, in bounded memory.
+
+Usage: fuzz_files.py [COUNT] [SEED]; `nox -s fuzz` runs it with 100,000 damaged files for each format.
 """
 
 import collections
@@ -55,7 +56,7 @@ FORBIDDEN = re.compile(
 
 
 class Vocabulary:
-    """An object that a spec holds."""
+    """An object stored in a spec."""
 
     def __init__(self):
         self.counts = collections.defaultdict(int, the=3, a=2)
@@ -63,7 +64,7 @@ class Vocabulary:
 
 
 class Words(dict):
-    """A dict of a user's."""
+    """A user-defined dict."""
 
 
 class Slots:
@@ -79,7 +80,7 @@ ALLOWED = [Vocabulary, Words, Slots, Color, Point]
 
 
 def everything() -> list:
-    """Some of all that specs may hold."""
+    """Samples of every kind of value that a spec may hold."""
     words, slots = Words(a=1), Slots()
     words.frozen, slots.a = True, [words]
     plain = [
@@ -104,7 +105,7 @@ def everything() -> list:
 
 
 class Layer:
-    """An object of a user's."""
+    """A user-defined object."""
 
     def __init__(self, model, size, layers, more=None):
         self.spec = (size, layers, more)
@@ -131,7 +132,7 @@ def new_model(value: float) -> dy.ParameterCollection:
 
 
 class Target:
-    """A file of one format, and a model that damaged copies of it are loaded into."""
+    """A file in one format, and a model that damaged copies of it are loaded into."""
 
     def __init__(self, form: str, folder: Path):
         self.form = form
@@ -141,7 +142,7 @@ class Target:
         saved = new_model(0.5)
         if form in ("data", "meta", "specs"):
             layer = Layer(saved, 2, 2, everything() if form == "specs" else None)
-            config.PARAMS.set_allow([Vocabulary])  # as a value, which saving tells of otherwise
+            config.PARAMS.set_allow([Vocabulary])  # used as a value; saving would warn otherwise
             dy.save(self.base, [*saved.parameters_list(), layer, *saved.lookup_parameters_list()])
         else:
             saved.save(self.file)
@@ -155,8 +156,8 @@ class Target:
         return [[(p.name(), p.as_array().tolist(), p.grad_as_array().tolist()) for p in everything], names]
 
     def load(self, content: bytes) -> bool:
-        """Whether a damaged file was accepted. What it holds need not fit; then the model is as it was."""
-        self.file.unlink()  # ext4 waits for the disk where a file is written over
+        """Whether a damaged file was accepted. Its contents need not fit the model, which must then be unchanged."""
+        self.file.unlink()  # overwriting a file on ext4 waits for the disk
         self.file.write_bytes(content)
         LOADING.append(self.form)
         try:
@@ -174,7 +175,7 @@ class Target:
 
 
 def damaged(whole: bytes, choose: random.Random) -> bytes:
-    """A file with one to three things changed."""
+    """A copy of the file with one to three random changes."""
     content = bytearray(whole)
     for _ in range(choose.choice([1, 1, 1, 2, 3])):
         at = choose.randrange(len(content) + 1)
@@ -214,13 +215,13 @@ LOADING = []  # not empty while a file is read
 
 
 def watch(event: str, arguments: tuple) -> None:
-    """Refuse what no file may lead to."""
+    """Raise an error for anything that loading a file must never do."""
     if LOADING and FORBIDDEN.match(event):
         raise SystemExit(f"a file led to {event} {arguments!r:.200}")
 
 
 def fuzz(form: str, count: int, seed: int, folder: Path) -> int:
-    """Load so many damaged files; how many were accepted."""
+    """Load this many damaged files; return how many were accepted."""
     target, accepted = Target(form, folder), 0
     assert target.load(target.whole), "the whole file is not accepted"
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -241,7 +242,7 @@ def main():
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
     for encoding in ("latin-1", "raw-unicode-escape", "unicode-escape", "ascii"):
-        "".encode(encoding)  # imports what reads it
+        "".encode(encoding)  # imports the codec that reads it
     sys.addaudithook(watch)
     with tempfile.TemporaryDirectory() as folder:
         for form in FORMATS:

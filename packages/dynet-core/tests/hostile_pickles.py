@@ -1,7 +1,7 @@
-"""Loads `.meta` files that name what can do harm, in every way in which a pickle can call: nothing may be called.
+"""Loads `.meta` files whose pickles name harmful callables, in every way a pickle can call one: none may be called.
 
-Python's audit events tell what happens while they are read; files that the calls would make or remove, and traps of
-this module, tell the rest. test_hostile_pickles.py runs it in a process of its own.
+Calls are detected by Python's audit events, by files that the calls would create or remove, and by traps in this
+module. test_hostile_pickles.py runs it in a separate process.
 """
 
 import codecs
@@ -28,7 +28,7 @@ def trap(*arguments, **named):
 
 
 class Trap:
-    """Notes whatever is called of it."""
+    """Records every call made on it."""
 
     def __init__(self, *arguments):
         CALLED.append("__init__")
@@ -81,7 +81,7 @@ class Words(dict):
 
 
 class Holder:
-    """A user's class without parameters."""
+    """A user-defined class without parameters."""
 
     def __init__(self, model, spec):
         self.spec, self.collection = spec, model.add_subcollection("holder")
@@ -207,7 +207,7 @@ def text(value):
 
 
 def attacks(module, name, arguments, extension):
-    """Opcodes that would call something, or change it, if it were not for data only."""
+    """Opcodes that would call or change something if the reader accepted more than data."""
     given = b"".join(map(pickled, arguments))
     by_global, by_stack = f"c{module}\n{name}\n".encode(), text(module) + text(name) + b"\x93"
     by_extension = b"\x84" + extension.to_bytes(4, "little")
@@ -239,7 +239,7 @@ def attacks(module, name, arguments, extension):
     yield by_global
 
 
-OUR_OWN = {"builtins.id", "os.listdir"}  # events of the reader's own calls; it lists the folder of this file alone
+OUR_OWN = {"builtins.id", "os.listdir"}  # events raised by the reader itself; it lists only the folder of this file
 EVENTS = collections.Counter()
 LOADING = []
 
@@ -252,7 +252,7 @@ def watch(event, arguments):
 
 
 def imported(name):
-    """What a gadget's name stands for, its modules imported if there are such."""
+    """The object that a gadget's name refers to; its modules are imported if they exist."""
     found, so_far = None, ""
     for part in name.split("."):
         so_far = f"{so_far}.{part}" if so_far else part
@@ -266,7 +266,7 @@ def imported(name):
 def loads(base, spec, allow):
     """Whether a file with a spec is accepted."""
     with suppress(FileNotFoundError):
-        os.unlink(base + ".meta")  # ext4 waits for the disk where a file is written over
+        os.unlink(base + ".meta")  # overwriting a file on ext4 waits for the disk
     with open(base + ".meta", "wb") as file:
         file.write(b"c__main__\nHolder\n" + spec + text("/holder/") + b"\x87.")
     model = dy.ParameterCollection()
@@ -282,7 +282,7 @@ def loads(base, spec, allow):
 
 
 def assert_calls_are_noticed():
-    """That pickle itself would be caught."""
+    """Check that the harness catches the same attack when plain pickle loads it."""
     LOADING.append("nowhere")
     pickle.loads(b"c__main__\ntrap\n)R.")
     pickle.loads(b"cbuiltins\nopen\n(" + pickled("canary") + b"tR.").close()

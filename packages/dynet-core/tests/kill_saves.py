@@ -1,7 +1,7 @@
-"""Saves one of two models over the other again and again, in children killed at random moments.
+"""Saves two models alternately to one file, in child processes that are killed at random moments.
 
-kill_saves.py FOLDER ROUNDS FORMAT: after each kill, whatever is there must be one of the two, whole. FORMAT is
-`text`, `safetensors` or `objects`. Prints how often each was found, and how many kills fell into a save.
+Usage: kill_saves.py FOLDER ROUNDS FORMAT, where FORMAT is `text`, `safetensors` or `objects`. After each kill, the file
+must contain one of the two models completely. Prints how often each was found, and how many kills came during a save.
 """
 
 import os
@@ -17,7 +17,7 @@ import dynet_core as dy
 
 
 class Layer:
-    """An object of a user's, whose spec differs between the two models."""
+    """A user-defined object whose spec differs between the two models."""
 
     def __init__(self, model, value):
         self.spec = (value,)
@@ -46,7 +46,7 @@ class Models:
             layer.collection.save(self.file)
 
     def found(self) -> int:
-        """Which of the two models is there: 1 or 2. Anything between is an error."""
+        """Which of the two models the file contains: 1 or 2. A mixture is an error."""
         if self.form == "objects":
             (layer,) = dy.load(self.file, dy.ParameterCollection())
         else:
@@ -60,7 +60,7 @@ class Models:
 
 
 class Saving:
-    """A child that saves one model after the other until it is killed, and says when each save is done."""
+    """A child process that saves the two models alternately until it is killed, and reports each completed save."""
 
     def __init__(self, models: Models):
         self.done, done = os.pipe()
@@ -73,7 +73,7 @@ class Saving:
         os.close(done)
 
     def wait(self, saves: int) -> float:
-        """Wait until so many have been saved; how long the last one took."""
+        """Wait for this many saves; return how long the last one took."""
         for _ in range(saves):
             begin = time.perf_counter()
             assert os.read(self.done, 1), "the child has ended by itself"
@@ -86,7 +86,7 @@ class Saving:
 
 
 def remove_temporary(folder: Path) -> int:
-    """Remove the files that a killed save has left; how many there were."""
+    """Remove the temporary files that a killed save left behind; return their number."""
     left = [path for path in folder.iterdir() if re.search(r"\.[0-9a-f]{12}$", path.name)]
     for path in left:
         path.unlink()
@@ -100,7 +100,7 @@ def main():
     counts, interrupted = Counter(), 0
     for _ in range(rounds):
         saving = Saving(models)
-        # Whatever else the machine is doing, the kill comes during or shortly after one of the next saves.
+        # However busy the machine is, the kill comes during or shortly after one of the next saves.
         one_save = saving.wait(random.randrange(1, 5))
         time.sleep(random.uniform(0, 1.2 * one_save))
         saving.kill()

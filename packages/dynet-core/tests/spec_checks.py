@@ -1,4 +1,4 @@
-"""What tests of classes in files share."""
+"""Helpers shared by the tests of classes in model files."""
 
 import pickle
 
@@ -7,7 +7,7 @@ from dynet_core.files.names import allowed
 
 
 class Holder:
-    """A class that a file may name as that of an object."""
+    """A class that a file may name as the class of an object."""
 
     from_spec = None
 
@@ -17,13 +17,13 @@ def read_again(value, protocol=4, allow=()):
 
 
 def of_pickle(content, allow=()):
-    """The spec of the one object in a `.meta` file."""
+    """The spec of the only object in a `.meta` file."""
     (record,) = meta.read_records(content, "model.meta", allowed(allow))
     return record.spec
 
 
 def assert_same(found, expected):
-    """Types, contents and attributes are the same."""
+    """Check that types, contents and attributes are the same."""
     assert type(found) is type(expected)
     assert getattr(found, "default_factory", None) is getattr(expected, "default_factory", None)
     if isinstance(expected, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Objects of users' classes in specs: what is made of a file, and of which classes nothing can be made."""
+"""Objects of user-defined classes in specs: how loading rebuilds them, and which classes it refuses."""
 
 import argparse
 import collections
@@ -179,7 +179,7 @@ def test_slots(protocol):
 
 
 def hand_written(made):
-    """A `.meta` file whose spec is what some opcodes make; `%s` in them is the name of this module."""
+    """A `.meta` file whose spec is built by the given opcodes; `%s` in them is the name of this module."""
     return (b"c%s\nHolder\n" + made + b"X\x08\x00\x00\x00/holder/\x87.").replace(b"%s", __name__.encode())
 
 
@@ -254,7 +254,7 @@ def test_no_advice_is_given_to_allow_a_function_that_is_not_the_programs(functio
     assert read_again([function], 4, [function]) == [function]
 
 
-# Of what nothing can be made
+# Classes that are refused
 
 CALLED = []
 
@@ -357,7 +357,7 @@ def test_a_state_does_not_change_what_a_defaultdict_makes():
 
 
 class Guarded:
-    """Notes what is called of it."""
+    """Records every call made on it."""
 
     def __init__(self):
         CALLED.append("__init__")

@@ -1,4 +1,4 @@
-"""What counts as a whole number, and what does not."""
+"""Argument checks: which values are accepted as whole numbers."""
 
 import decimal
 import fractions

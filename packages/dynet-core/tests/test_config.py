@@ -1,4 +1,4 @@
-"""The command line's flags, and settings made by a program."""
+"""Command-line flags and settings made in code."""
 
 import subprocess
 import sys

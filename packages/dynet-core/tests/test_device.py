@@ -1,4 +1,4 @@
-"""What there is to know of devices."""
+"""Device information."""
 
 import types
 

@@ -1,4 +1,4 @@
-"""The status of a pass is the pass's own, even if a signal handler runs another pass before it is read."""
+"""A pass returns its own status, even if a signal handler runs another pass before the status is read."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from dynet_kernels import layout as at
 
 
 def test_a_signal_handler_computes_before_the_status_of_a_pass_is_read(monkeypatch):
-    """The handler's own pass leaves its status in the context."""
+    """The handler's pass overwrites the status in the shared context."""
     run, found, size = Engine._run, [], 700
 
     def run_and_handle(self, *arguments):
@@ -27,7 +27,7 @@ def test_a_signal_handler_computes_before_the_status_of_a_pass_is_read(monkeypat
         return W.grad_as_array()
 
     dy.renew_cg()
-    current()._replace_engine()  # an earlier test may have made buffers that are large enough
+    current()._replace_engine()  # earlier tests may have made buffers that are large enough
     monkeypatch.setattr(Engine, "_run", run_and_handle)
     first = gradient()
     assert at.TOO_SMALL in found

@@ -1,4 +1,4 @@
-"""Expressions that are free: a bounded number is kept to be used again, the others are freed."""
+"""Freed expressions: a bounded number is kept for reuse, and the rest are released."""
 
 import gc
 import os
@@ -28,7 +28,7 @@ def make(count):
 
 @pytest.fixture(autouse=True)
 def graph():
-    """A graph whose records are not computed."""
+    """A graph whose records are never computed."""
     renew_cg()
     yield
     renew_cg()
@@ -107,7 +107,7 @@ print(SHARED["free_count"], before - sys.getallocatedblocks() >= 50 - int(sys.ar
 
 @pytest.mark.parametrize("bound", [0, 1, 7, 1000])
 def test_the_bound_is_chosen_by_the_environment(bound):
-    """With 0, each is freed at once, as tools that check memory want it."""
+    """With a bound of 0, each expression is released immediately, as memory checkers need."""
     environment = {**os.environ, "DYNET_EXPRESSION_CHAIN": str(bound)}
     command = [sys.executable, "-W", "error", "-c", BOUNDED, str(bound)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)

@@ -1,4 +1,4 @@
-"""Damaged files, at random; `nox -s fuzz` tries many more."""
+"""Loads a few randomly damaged files; `nox -s fuzz` tries many more."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""`gradient()` of a parameter: what the last backward pass of the present graph has computed."""
+"""`gradient()` of a parameter returns the result of the last backward pass of the current graph."""
 
 import threading
 
@@ -26,7 +26,7 @@ def loss_of(w, table, k):
 
 @pytest.mark.parametrize("full", [False, True])
 def test_each_graph_has_its_gradient(model, full):
-    """As when squares of the gradients of examples are added up."""
+    """For example, to add up squared gradients of single examples."""
     parameters, w, table = model
     total = np.zeros(2)
     for k in range(3):
@@ -133,7 +133,7 @@ def test_a_parameter_that_was_frozen_in_between(model):
 
 
 def test_losses_with_and_without_lookups_by_turns(model):
-    """A plan with lookups is not kept, and takes the place of the one that was."""
+    """A plan with lookups is not kept, and replaces the one that was."""
     parameters, w, table = model
     for turn in (1, 0, 1, 1, 0):
         dy.renew_cg()
@@ -192,7 +192,7 @@ def test_what_has_changed_is_looked_for_once(model, monkeypatch):
 
 
 def test_values_without_gradients_count_as_constants(model):
-    """As in `backward`, which reads them as they were computed."""
+    """As in `backward`, which reads the values as they were computed."""
     _, w, table = model
     fixed = dy.tanh(dy.lookup(table, 1, update=False))
     fixed.value()
@@ -231,7 +231,7 @@ def test_parameters_that_a_loss_does_not_use(model):
 
 
 def test_parameters_that_the_graph_does_not_use(model):
-    """As those of another model, whose graph is gone, while the present graph's parameters have been updated."""
+    """For example, those of another model whose graph is stale, after the current graph's parameters were updated."""
     parameters, w, table = model
     loss_of(w, table, 0).backward()
     second = dy.ParameterCollection()

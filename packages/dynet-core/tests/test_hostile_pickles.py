@@ -1,4 +1,4 @@
-"""What pickles can call, in files: nothing of it is called."""
+"""Loading a file calls none of the functions that its pickles name."""
 
 import subprocess
 import sys

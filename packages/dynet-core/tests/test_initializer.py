@@ -1,4 +1,4 @@
-"""Initializers. DyNet 2.1 (dyNET38) printed the literal numbers, under the same seeds."""
+"""Initializers: literal values were printed by DyNet 2.1 (dyNET38) under the same seeds."""
 
 import copy
 import doctest
@@ -30,7 +30,7 @@ from dynet_core.initializer import (
 )
 from dynet_core.random.random_stream import InitialStream, stream
 
-# A busy machine is no failure.
+# Slow examples on a busy machine are not a failure.
 steady = settings(deadline=None)
 DIMS = st.lists(st.integers(1, 5), min_size=1, max_size=5).map(tuple)
 DRAWN = st.sampled_from(
@@ -52,7 +52,7 @@ def same(values, expected):
 
 
 def stored(values, is_lookup=False):
-    """The values in the order of the memory, which the memory really has."""
+    """The values in memory order, after a check that memory has this order."""
     values = np.moveaxis(values, 0, -1) if is_lookup else values
     assert values.flags.f_contiguous and values.flags.writeable
     return values.reshape(-1, order="F")
@@ -90,7 +90,7 @@ def test_one_seed_many_kinds_of_parameters():
         [[-1.3093811, -0.4304246], [-2.6182957, -4.0112214]],
     )
     same(parameter((2, 2), IdentityInitializer()), [[1, 0], [0, 1]])
-    # Saxe's matrix is DyNet's up to the signs of the columns.
+    # Saxe's matrix equals DyNet's up to the signs of the columns.
     saxe = parameter((2, 2), SaxeInitializer())
     np.testing.assert_allclose(np.abs(saxe), [[0.9276154, 0.37353656], [0.37353656, 0.9276154]], atol=1e-5)
     same(
@@ -169,7 +169,7 @@ def test_saxe_is_orthonormal(side):
     reset_random_seed(side)
     matrix = SaxeInitializer(scale=3).values((side, side))
     np.testing.assert_allclose(matrix.T @ matrix, 9 * np.eye(side), atol=1e-4)
-    # It has read one word for each element, as DyNet does.
+    # It has read one word per element, as DyNet does.
     expected = InitialStream(side)
     expected.uniform(0, 1, side * side)
     same(stream().uniform(0, 1, 2), expected.uniform(0, 1, 2))

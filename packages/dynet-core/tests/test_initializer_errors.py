@@ -1,4 +1,4 @@
-"""Initializers: what is refused."""
+"""Invalid arguments of initializers are refused."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Files of a few kilobytes that would take hours or all memory, or crash Python, are refused."""
+"""Small files that would take hours, exhaust memory or crash Python are refused."""
 
 import collections
 import dataclasses
@@ -14,7 +14,7 @@ from dynet_core.files.names import allowed
 
 HERE = __name__.encode()
 MANY = 30_000
-CRASH = 100_000  # defaultdicts and deques that are nested so deeply crash Python when they are freed
+CRASH = 100_000  # freeing defaultdicts and deques that are nested this deeply crashes Python
 NAME = b"X\x01\x00\x00\x00a"  # the opcodes of the string "a"
 
 
@@ -54,7 +54,7 @@ def read(opcodes):
 
 
 def known(module, name):
-    """Opcodes that remember a class as number 0, to be named by `h\\0`."""
+    """Opcodes that memoize a class as number 0, for use by `h\\0`."""
     return b"c" + module + b"\n" + name + b"\nq\x000"
 
 
@@ -62,7 +62,7 @@ def known(module, name):
 
 
 def nested(n):
-    """Containers of each kind, nested n times, by name."""
+    """Containers of each kind, nested n deep, by name."""
     outwards = known(b"collections", b"defaultdict") + b"h\0)Rq\x01q\x020"
     return {
         "list": b"]" * n + b"a" * (n - 1),
@@ -104,7 +104,7 @@ def test_a_chain_of_objects_may_be_long(opcodes):
 
 
 def doubled(make, levels):
-    """A value that holds one half as deep twice, and so on: it takes few bytes, and 2 ** levels steps to go through."""
+    """A value that holds a value of half its depth twice, and so on: few bytes, but 2 ** levels steps to traverse."""
     value = make(1, 2)
     for _ in range(levels):
         value = make(value, value)
@@ -171,7 +171,7 @@ def test_a_long_number_that_is_hashed_again_and_again():
 
 
 def alike():
-    """Values with the same hash, of three kinds."""
+    """Values with equal hashes, of three kinds."""
     yield [tuple(-1 - (number >> bit & 1) for bit in range(12)) for number in range(1500)]
     yield [number * (2**61 - 1) for number in range(1, 1500)]
     yield [complex(10**12 - 1000003 * number, number) for number in range(1, 1500)]
@@ -235,7 +235,7 @@ def test_a_file_has_one_bound_for_all_its_objects():
         meta.read_records(record * 1000, "model.meta", {})
 
 
-# What a pickle hides: it changes a dict after an object has got its attributes from it, or drops what it has made
+# What a pickle can hide: it changes a dict after an object took its attributes from it, or drops what it has built
 
 DEQUES = known(b"collections", b"deque") + b"h\0)R" * CRASH + b"a" * (CRASH - 1)
 LISTS = b"]q\x050" + b"]h\x05ah\x05aq\x050" * 60 + b"h\x05"

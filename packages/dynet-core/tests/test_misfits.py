@@ -1,4 +1,4 @@
-"""Errors about model files name each tensor that does not fit, and the path as the user gave it."""
+"""Errors about model files name each tensor that does not fit, and give the path as the user wrote it."""
 
 import numpy as np
 import pytest

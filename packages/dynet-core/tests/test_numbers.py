@@ -1,4 +1,4 @@
-"""Numbers as text: byte for byte what DyNet writes, and bit for bit what was written."""
+"""Text form of numbers: written byte for byte like DyNet's, and read back bit for bit."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def all_kinds() -> np.ndarray:
     chosen = [
         generator.integers(0, 2**32, 100_000, dtype=np.uint32).view(np.float32),
         generator.standard_normal(50_000).astype(np.float32),
-        (np.arange(50_000) / 1024).astype(np.float32),  # exact decimals, among them ties
+        (np.arange(50_000) / 1024).astype(np.float32),  # exact decimals, including ties
         (2.0 ** np.arange(-149, 128)).astype(np.float32),
         (10.0 ** np.arange(-45, 39)).astype(np.float32),
         np.array([0, -0.0, 1e-45, -1e-45, 3.4028235e38, -3.4028235e38, 9.99999999e9, 0.1], np.float32),
@@ -55,7 +55,7 @@ def test_numbers_in_other_forms_are_read(line):
 @pytest.mark.parametrize(
     "line",
     [
-        b"+1.00000000e+00 \n",  # one number too few
+        b"+1.00000000e+00 \n",  # one number missing
         b"+1.00000000e+00 +1.00000000e+00 +1.00000000e+00 \n",
         b"+1.00000000e+00 +1.0000x000e+00 \n",
         b"+1.00000000e+00 +1.00000000e+39 \n",  # beyond float32

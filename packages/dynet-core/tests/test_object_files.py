@@ -1,4 +1,4 @@
-"""`dy.save` and `dy.load`: objects come back, and a file cannot make the library do anything else."""
+"""`dy.save` and `dy.load` restore objects, and no file can make loading do anything else."""
 
 import io
 import os
@@ -14,7 +14,7 @@ from dynet_core import ArgumentError, ArgumentTypeError, DynetParams, FileFormat
 
 
 class Layer:
-    """An object of a user's."""
+    """A user-defined object."""
 
     def __init__(self, model, size, options=None):
         self.spec = (size, options)
@@ -147,7 +147,7 @@ def write_meta(base, *contents):
 
 
 def refused(base, match=None):
-    """That a file is refused, and that the collection is as it was."""
+    """Check that a file is refused and that the collection is unchanged."""
     model = ParameterCollection()
     part = model.add_subcollection("part")
     with pytest.raises(FileFormatError, match=match):
@@ -165,7 +165,7 @@ def saved(base):
 
 
 class Attack:
-    """Pickles to a call."""
+    """Its pickle contains a call."""
 
     def __reduce__(self):
         return sys.exit, ("the file ran code",)
@@ -289,7 +289,7 @@ def test_a_pickle_of_ours_is_an_ordinary_pickle(saved):
     ]
 
 
-# Objects of users' classes in specs
+# Objects of user-defined classes in specs
 
 
 class Vocabulary:
@@ -407,7 +407,7 @@ def test_a_warning_that_is_an_error_comes_after_the_files(unloadable, base):
     assert os.path.exists(base + ".data") and os.path.exists(base + ".meta")
 
 
-# Objects of users' classes that do not do all that is needed
+# Objects of user-defined classes that lack a required method
 
 
 class NoFromSpec:

@@ -34,7 +34,7 @@ def model():
 
 
 def gradients(parameters) -> list:
-    """Return the gradients of all parameters, and set them to zero."""
+    """Return the gradients of all parameters, and reset them to zero."""
     everything = [*parameters.parameters_list(), *parameters.lookup_parameters_list()]
     found = [p.grad_as_array().tolist() for p in everything]
     for p in everything:
@@ -43,7 +43,7 @@ def gradients(parameters) -> list:
 
 
 def loss_of(p, table, between=lambda: None):
-    """A loss of both; `between` is called when a part of its graph is recorded."""
+    """A loss of both arguments; `between` is called after part of its graph is recorded."""
     h = dy.tanh(p * table[1])
     between()
     return dy.square(h * p) + dy.squared_norm(table[0] * h)
@@ -82,7 +82,7 @@ def test_nodes_computed_after_a_change_are_not_mixed_with_earlier_ones():
     h.value()
     p.set_value([0.25])
     loss = dy.square(h * p)
-    loss.value()  # of an old h
+    loss.value()  # depends on an h computed earlier
     table.init_row(1, [0.5])
     with pytest.warns(DynetWarning, match=CHANGED):
         loss.backward()
@@ -93,7 +93,7 @@ def test_nodes_computed_after_a_change_are_not_mixed_with_earlier_ones():
 
 
 def test_what_does_not_depend_on_earlier_values_is_not_computed_again():
-    """As when a program never calls renew_cg: each loss has nodes of its own."""
+    """For example, when a program never calls renew_cg: each loss has its own nodes."""
     parameters, p, table, trainer = model()
     x = dy.inputVector([3.0])
     row = table[1]
@@ -172,7 +172,7 @@ def test_a_new_graph_is_not_warned_of_an_old_one():
 
 
 def test_changes_by_another_thread_do_not_count():
-    """As when two threads train, one model together or each its own."""
+    """For example, when two threads train one model together or one model each."""
     parameters, p, table, trainer = model()
     loss = loss_of(p, table)
     loss.value()
@@ -187,7 +187,7 @@ def test_changes_by_another_thread_do_not_count():
 
 
 def test_losses_of_other_parameters_are_not_computed_again():
-    """As in a program with two models, whose losses are in one graph."""
+    """For example, in a program with two models whose losses are in one graph."""
     first, second = dy.ParameterCollection(), dy.ParameterCollection()
     p, q = first.add_parameters(1, init=1.0), second.add_parameters(1, init=2.0)
     table = second.add_lookup_parameters((3, 1), init=1.0)
@@ -223,7 +223,7 @@ def test_values_of_a_frozen_parameter_are_outdated_where_they_are_differentiated
 
 
 def test_long_loops_without_renew_cg():
-    """Each pass looks at new records alone."""
+    """Each pass examines only new records."""
     parameters, p, table, trainer = model()
     dy.square(p).backward()
     trainer.update()
@@ -280,7 +280,7 @@ def test_many_groups_of_parameters():
 
 
 def test_a_trainer_in_one_thread_after_the_other():
-    """Python gives a new thread the id of one that has ended."""
+    """Python may give a new thread the id of one that has ended."""
     parameters, p, table, trainer = model()
     ids, warned = [], []
 
@@ -304,7 +304,7 @@ def test_a_trainer_in_one_thread_after_the_other():
 
 
 def test_changes_by_many_trainers_and_of_many_parameters():
-    """What has changed before the graph is forgotten, but not what a living trainer still changes."""
+    """Changes made before the graph began are forgotten, but not those that a living trainer may still make."""
     parameters = dy.ParameterCollection()
     ps = [parameters.add_subcollection().add_parameters(1, init=1.0) for _ in range(100)]
     for _ in range(3):

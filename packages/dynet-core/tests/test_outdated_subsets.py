@@ -1,4 +1,4 @@
-"""Backward passes after changes of parameters that the loss does not depend on."""
+"""Backward passes after changes to parameters that the loss does not depend on."""
 
 import warnings
 

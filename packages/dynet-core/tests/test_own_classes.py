@@ -1,4 +1,4 @@
-"""A program's own classes in files: what a file can make of them without `allow`, and what it cannot."""
+"""A program's own classes in files: what loading builds without `allow`, and what it refuses."""
 
 import abc
 import collections
@@ -22,7 +22,7 @@ CALLED = []
 
 
 def read(content, own=True):
-    """The spec of the one object in a `.meta` file, without `allow`."""
+    """The spec of the only object in a `.meta` file, loaded without `allow`."""
     (record,) = meta.read_records(content, "model.meta", {}, own)
     return record.spec
 
@@ -146,7 +146,7 @@ def test_attributes_and_slots_come_back(protocol):
 
 
 def hand_written(made, first=b"c%h\nHolder\n"):
-    """A `.meta` file whose spec is what some opcodes make; %s in them is this module, %h that of `Holder`."""
+    """A `.meta` file whose spec is built by the given opcodes; %s in them is this module, %h the module of `Holder`."""
     content = first + made + b"X\x08\x00\x00\x00/holder/\x87."
     return content.replace(b"%s", __name__.encode()).replace(b"%h", Holder.__module__.encode())
 
@@ -365,14 +365,14 @@ class Beside:
     from_spec = None
 
 
-class Network(ParameterCollection):  # what derives from the library has no objects, but may be a value
+class Network(ParameterCollection):  # subclasses of the library's classes have no objects in specs, but may be values
     from_spec = None
 
 
 @pytest.mark.parametrize("kind", [Beside, Network])
 def test_only_classes_that_are_allowed_are_given_to_from_spec(kind):
     named = f"c%s\n{kind.__name__}\n".encode()
-    assert read(hand_written(named, b"c%s\nOther\n")) is kind  # it stands beside this one
+    assert read(hand_written(named, b"c%s\nOther\n")) is kind  # defined beside this class
     content = hand_written(named, b"c%s\nOther\n")
     with pytest.raises(FileFormatError, match=rf"{kind.__name__} is a class that .*allow=\[{kind.__name__}\]"):
         read(content, own=False)
@@ -408,7 +408,7 @@ def test_no_own_hash_or_comparison_runs(key):
         ):
             with pytest.raises(FileFormatError, match="as a key"):
                 read(hand_written(content))
-        # the value of a member is compared with that of each of its class
+        # a member is looked up by value, which is compared with the values of all members
         with pytest.raises(FileFormatError, match="as a key"):
             read(hand_written(b"c%s\nLevel\n" + entry + b"\x85R"))
     assert CALLED == []
@@ -442,7 +442,7 @@ def test_an_attribute_is_refused_even_if_the_state_has_lost_it(kind):
 
 
 def test_the_class_that_takes_the_objects_is_the_one_that_was_looked_at():
-    """A file cannot have one class make its classes allowed and give the objects to another."""
+    """A file cannot get one class checked and then build objects of another."""
     named = hand_written(b"c%s\nVocabulary\n)\x81", first=b"c%h\nHolder\n0c%s\nOther\n")
     with pytest.raises(FileFormatError, match="belong to a different class than the one that takes them"):
         read(named)
@@ -458,7 +458,7 @@ class Other:
 
 
 class Layer:
-    """A user's class with parameters."""
+    """A user-defined class with parameters."""
 
     def __init__(self, model, value):
         self.collection, self.spec = model.add_subcollection("layer"), value
@@ -502,12 +502,12 @@ def test_saving_says_what_loading_will_ask_for(what, fresh, tmp_path):
     assert dy.load(base, ParameterCollection(), allow=allow)[0].spec == value
     object_files._warn.cache_clear()
     fresh.set_allow(allow)
-    dy.save(base, [layer])  # whoever allows it for all files hears nothing
+    dy.save(base, [layer])  # no notice if all files may use the class
     assert dy.load(base, ParameterCollection())[0].spec == value
 
 
 class Asked:
-    """Notes what is asked of it."""
+    """Records every access to it."""
 
     def __getattr__(self, name):
         CALLED.append(name)

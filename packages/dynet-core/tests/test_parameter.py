@@ -1,4 +1,4 @@
-"""Parameters, lookup parameters and collections. The names are those that DyNet 2.1 (dyNET38) printed."""
+"""Parameters, lookup parameters and collections. Expected names were printed by DyNet 2.1 (dyNET38)."""
 
 import gc
 import math
@@ -280,7 +280,7 @@ def test_rows_that_are_refused(row, error):
 
 
 def test_rows_in_graphs():
-    """What a graph can do without any op: rows of tables, one or several, and their graph's end."""
+    """Without any op, a graph can read one or several rows of a table, until the graph ends."""
     table = Model().lookup_parameters_from_numpy(T)
     renew_cg()
     rows = [table[k] for k in (3, 0, 3)]
@@ -347,7 +347,7 @@ MASKED = np.ma.masked_greater([1.0, 9.0], 5)
 
 @pytest.mark.parametrize("shape", [(2,), (1, 2)])
 def test_numbers_that_an_array_masks_are_refused(shape):
-    """A mask is no part of a float32 array: its numbers would be used as if they were there."""
+    """A conversion to float32 drops the mask, so masked values would be used as data."""
     model = Model()
     p, table = model.add_parameters(shape, init=3), model.add_lookup_parameters((1, 2), init=3)
     masked = MASKED.reshape(shape)

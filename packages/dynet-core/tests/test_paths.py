@@ -1,4 +1,4 @@
-"""Files that users name wrongly: errors name what the user wrote, and arguments in each other's place are told."""
+"""Wrong file paths: errors quote the path as written, and point out swapped arguments."""
 
 import os
 from pathlib import Path

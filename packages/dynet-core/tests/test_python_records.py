@@ -1,4 +1,4 @@
-"""The memory of the recorder in Python: what large graphs needed is freed when small ones follow."""
+"""The Python recorder frees the memory of large graphs when small ones follow."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ def held(records):
 
 
 def record(records, inputs, nodes):
-    """Make a graph of some nodes, and check that its memory holds what was put into it."""
+    """Record a graph of some nodes, and check the contents of its memory."""
     start = records.take(np.arange(inputs, dtype=np.float32))
     for node in range(nodes):
         assert records.append([7, node], 1, records.version) == node

@@ -1,4 +1,4 @@
-"""The stream of initial values. DyNet 2.1 (dyNET38) printed the literal numbers, under the same seeds."""
+"""Random stream of initial values: literal values were printed by DyNet 2.1 (dyNET38) under the same seeds."""
 
 import doctest
 import pickle
@@ -16,7 +16,7 @@ from dynet_core import reset_random_seed
 from dynet_core.random import random_stream
 from dynet_core.random.random_stream import InitialStream, stream
 
-# A busy machine is no failure.
+# Slow examples on a busy machine are not a failure.
 steady = settings(deadline=None)
 SEEDS = st.integers(0, 2**32 - 1)
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False, min_value=-1e6, max_value=1e6)
@@ -29,7 +29,7 @@ def same(values, expected):
 
 def test_a_pickled_stream_continues_where_it_is():
     reset_random_seed(3)
-    stream().normal(0, 1, 7)  # leaves words that are drawn, but not read
+    stream().normal(0, 1, 7)  # leaves words that are drawn but not read
     copied = pickle.loads(pickle.dumps(stream()))
     expected = stream().uniform(0, 1, 5)
     reset_random_seed(4)
@@ -156,7 +156,7 @@ def test_fused_multiply_add_rounds_once(a, b, c):
 
 @pytest.mark.parametrize(("c", "last_bit"), [(-(2.0**-60), 0), (0, 0), (2.0**-60, 1)])
 def test_fused_multiply_add_where_float64_rounds_twice(c, last_bit):
-    # The product is the midpoint of two float32; c is too small for the float64 sum, but it decides.
+    # The product is midway between two float32; c is too small for the float64 sum, but decides the rounding.
     a = np.array([1 + 2.0**-12], np.float32)
     assert Fraction(float(a[0])) ** 2 == 1 + Fraction(1, 2**11) + Fraction(1, 2**24)
     assert random_stream._fused_multiply_add(a, a, np.float32(c))[0] == 1 + 2.0**-11 + last_bit * 2.0**-23

@@ -1,4 +1,4 @@
-"""Which recorder is chosen, and what is said of it: each time in a process of its own."""
+"""Which recorder is chosen, and the messages about it; each case runs in a separate process."""
 
 import os
 import subprocess
@@ -106,7 +106,7 @@ CHANGES = {
 @compiled_only
 @pytest.mark.parametrize("name", CHANGES)
 def test_what_is_relied_on_is_compared(name):
-    """What differs selects the recorder in Python, with one line; the compiled one is refused with the same reason."""
+    """Any difference selects the Python recorder, with a one-line reason; asking for the compiled one is an error."""
     change, problem = CHANGES[name]
     done = chosen(change)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"python: {problem}\n", LINE.format(problem=problem))
@@ -126,14 +126,14 @@ def test_every_comparison_has_a_change():
 
 
 def test_builds_without_the_gil_and_for_debugging_have_the_recorder_in_python():
-    """Where the tests run under one of these, it is told; elsewhere nothing is found wrong."""
+    """Detected if the tests run under such a build; under other builds no problem is found."""
     unusual = sysconfig.get_config_var("Py_GIL_DISABLED") or hasattr(sys, "gettotalrefcount")
     assert bool(cpython.problem()) == (bool(unusual) or sys.implementation.name != "cpython")
 
 
-# Caches that are broken
+# Broken caches
 
-NATIVE = {"DYNET_CPU": "native"}  # so that code shipped with the package, if there is any, is not used instead
+NATIVE = {"DYNET_CPU": "native"}  # so that shipped compiled code is not used instead
 
 
 @compiled_only
@@ -185,12 +185,12 @@ def test_a_damaged_file_is_built_anew(tmp_path):
         wholes.add((file.name, file.stat().st_size))
         if how != "whole":
             damage(file, how)
-    done = chosen(wanted="compiled", DYNET_CACHE_DIR=str(cache), **NATIVE)  # what was built last is found
+    done = chosen(wanted="compiled", DYNET_CACHE_DIR=str(cache), **NATIVE)  # the last build is found
     assert (done.returncode, done.stdout, done.stderr) == (0, "compiled\n", "")
     assert len(wholes) == 1
 
 
-# Other interpreters of the process
+# Other interpreters in the same process
 
 IN_ANOTHER = """
 import sys

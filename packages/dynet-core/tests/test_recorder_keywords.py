@@ -1,4 +1,4 @@
-"""Keyword arguments of recording functions, of both recorders: what a Python function takes and refuses."""
+"""Keyword arguments of recording functions, in both recorders, against the behavior of a Python function."""
 
 import inspect
 import itertools
@@ -27,7 +27,7 @@ FUNCTIONS = [product, required]
 
 
 def bound(function, arguments, named):
-    """What a Python function would see, or None if it refuses."""
+    """The arguments as a Python function would receive them, or None if it refuses."""
     try:
         given = inspect.signature(function).bind(*arguments, **named)
     except TypeError:
@@ -37,7 +37,7 @@ def bound(function, arguments, named):
 
 
 def calls():
-    """Every way to give up to three arguments by place, and up to three more by any keywords in any order."""
+    """All calls with up to three positional arguments and up to three keywords in any order."""
     for count in range(5):
         for most in range(4):
             for names in itertools.permutations(("x", "index", "dim", "other"), most):
@@ -103,7 +103,7 @@ def test_what_is_around_gets_each_unusual_call(module):
 
 @pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the recorder in Python knows no quick ways")
 def test_keywords_in_order_are_as_quick_as_places():
-    """They do not reach Python; those in another order do, and are right."""
+    """They do not reach Python; keywords in another order do, with the same result."""
     renew_cg()
     result, seen = Dim.of((1,)), []
 
@@ -117,7 +117,7 @@ def test_keywords_in_order_are_as_quick_as_places():
     record = recorder.describe(recorder.function("index", unusual), index)
     x = commit(Dim.of((3,)), 1, (0,), (), current().records.version)
     record.enter((x.type,), 9, result, 3)
-    built = "".join(["ind", "ex"])  # an equal name that may be another object
+    built = "".join(["ind", "ex"])  # an equal name that may be a different object
     for call in (lambda: record(x, 1), lambda: record(x, index=1), lambda: record(x=x, index=1)):
         assert call().type is result and not seen
     for call in (lambda: record(index=1, x=x), lambda: record(x, **{built: 1})):

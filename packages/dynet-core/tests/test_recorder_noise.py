@@ -1,4 +1,4 @@
-"""The recorder counts the keys from which random nodes draw their numbers."""
+"""The recorder counts the keys that seed the draws of random nodes."""
 
 import sys
 

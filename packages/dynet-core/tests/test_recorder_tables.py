@@ -1,6 +1,6 @@
-"""What recording functions remember: tables that grow, keys that collide, keys that are entered twice.
+"""Lookup tables of recording functions: growth, colliding keys, and keys that are entered twice.
 
-The functions here are made for the tests; what they record is looked at and never computed.
+The functions are made up for these tests; their records are inspected and never computed.
 """
 
 import ctypes
@@ -16,19 +16,19 @@ from dynet_kernels.recorder.words import FUNCTION, LIST_KEY, MOST_KEYED, ROW, ar
 
 compiled_only = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the recorder in Python has no tables")
 RESULT = Dim.of((1,))
-FIRST_SIGNATURE = 1 << 40  # signatures of the tests' rows, so that they are not taken for other integers
+FIRST_SIGNATURE = 1 << 40  # signatures of the tests' rows, chosen to stand out among other integers
 
 
 @pytest.fixture(autouse=True)
 def graph():
-    """A graph whose records are not computed."""
+    """A graph whose records are never computed."""
     renew_cg()
     yield current()
     renew_cg()
 
 
 class Slow:
-    """The Python function of a recording function: it enters each call's key under a signature of its own."""
+    """The Python function of a recording function: it enters each call's key under a new signature."""
 
     def __init__(self, kind, key_of, integers_of):
         self.calls, self.key_of, self.integers_of, self.limit = 0, key_of, integers_of, 0
@@ -49,12 +49,12 @@ def stretch():
 
 
 def node(*sizes):
-    """A node of these dimensions."""
+    """A node with these dimensions."""
     return commit(Dim.of(sizes), 1, (0,), (), current().records.version)
 
 
 def newest(count):
-    """The integers that were recorded last."""
+    """The most recently recorded integers."""
     return current().records.integers()[-count:]
 
 
@@ -63,7 +63,7 @@ def word(record, name):
 
 
 def taken(record):
-    """Which rows of a function's table are taken, in their order."""
+    """The occupied rows of a function's table, in order."""
     width, rows = word(record, "key") + len(ROW), word(record, "mask") + 1
     table = (ctypes.c_int64 * (rows * width)).from_address(word(record, "table"))
     return [bool(first) for first in table[::width]]
@@ -86,18 +86,18 @@ def test_a_hundred_thousand_dims_are_each_found_again():
     assert op.calls == many
     for x in xs:
         assert op.record(x).type is RESULT
-    assert op.calls == many  # each is known
+    assert op.calls == many  # each key is known
     expected = [number for k, x in enumerate(xs) for number in (FIRST_SIGNATURE + k, x.at)]
     assert newest(2 * many) == expected
     rows = taken(op.record)
     assert sum(rows) == word(op.record, "used") == many
     assert 2 * many <= len(rows) <= 8 * many
-    assert longest_run(rows) < 400  # rows that a look-up may pass: no part of the table is crowded
+    assert longest_run(rows) < 400  # rows that a lookup may pass: no part of the table is crowded
 
 
 @compiled_only
 def test_a_hundred_thousand_numbers_are_each_found_again():
-    """Keys that are numbers next to each other, beside a Dim."""
+    """Keys that are consecutive numbers, beside a Dim."""
     op, many = (
         Slow("stretch", lambda x, start, stop: (x.type, stop - start), lambda x, start, stop: (x, start)),
         100_000,
@@ -142,7 +142,7 @@ def test_every_kind_knows_a_key_the_second_time(kind):
     assert op.calls == 1 and second.at == first.at + 1 and second.type is first.type is RESULT
     integers = current().records.integers()
     before, after = integers[2 * begin - length : begin], integers[begin:]
-    if kind in ("number", "vector"):  # the numbers stand anew among the inputs
+    if kind in ("number", "vector"):  # the numbers are added to the inputs again
         assert current().records.floats(before.pop(), 1) == current().records.floats(after.pop(), 1) == 2.5
     assert before == after
 
@@ -161,7 +161,7 @@ def test_a_key_in_another_order_is_another_key():
 @compiled_only
 @pytest.mark.parametrize("count", [*range(1, MOST_KEYED + 4), 1000])
 def test_lists_are_told_apart_by_length_and_by_each_dim(count):
-    """Long lists are known only if all their Dims are the same; others are recorded by the Python function."""
+    """Long lists are known only if all their Dims are the same; otherwise the Python function records them."""
     op = Slow("many", lambda xs: tuple(x.type for x in xs), lambda xs: xs)
     x, y = node(3), node(4)
     lists = [[x] * count, [x] * (count + 1), [y] * count]
@@ -182,7 +182,7 @@ def test_lists_are_told_apart_by_length_and_by_each_dim(count):
 
 @compiled_only
 def test_keys_that_hash_to_one_place_are_both_found():
-    """The hash of a number is made of its halves, by exclusive or."""
+    """A number's hash is the exclusive or of its halves."""
     op = stretch()
     op.limit = 1 << 50
     x, lengths = node(7), [(k << 32) + (3 ^ k) for k in range(40)]
@@ -196,7 +196,7 @@ def test_keys_that_hash_to_one_place_are_both_found():
 
 @compiled_only
 def test_a_key_entered_again_takes_no_other_row():
-    """As after an interrupt between the table and what the Python function notes: the newest row holds."""
+    """For example after an interrupt between the entry and the Python function's bookkeeping: the newest row counts."""
     op, x = one(), node(5)
     for k in range(50):
         op.record.enter((x.type,), FIRST_SIGNATURE + k, RESULT)
@@ -216,7 +216,7 @@ def test_functions_have_tables_of_their_own():
 
 @compiled_only
 def test_what_is_unusual_is_not_taken_for_what_is_known():
-    """Each reaches the Python function although there is a row, and leaves nothing behind if that refuses."""
+    """Each call reaches the Python function despite the row, and leaves nothing behind if that function refuses."""
     renew_cg()
     old = node(3)
     renew_cg()

@@ -1,4 +1,4 @@
-"""Saving replaces a file as a whole or not at all."""
+"""Saving replaces a file completely or not at all."""
 
 import ast
 import errno
@@ -39,7 +39,7 @@ def test_an_error_while_writing_leaves_the_old_file(tmp_path):
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path):
-    """A limit on the size of files stands for the disk."""
+    """A limit on file size simulates the full disk."""
     code = """
 import resource
 import dynet_core as dy
@@ -101,7 +101,7 @@ def test_places_that_cannot_be_written(tmp_path):
 
 
 def test_a_file_that_must_not_be_written_is_left_alone():
-    """In a process that is not root's, for root may write everywhere."""
+    """Runs in a process without root privileges, because root may write anywhere."""
     code = """
 import os, sys
 from dynet_core.files.replacing import replacing
@@ -113,7 +113,7 @@ try:
 except PermissionError:
     raise SystemExit(7)
 """
-    with tempfile.TemporaryDirectory() as name:  # where others than its owner may be let in
+    with tempfile.TemporaryDirectory() as name:  # a folder that other users may enter
         file = Path(name, "model")
         file.write_text("old")
         file.chmod(0o444)

@@ -1,4 +1,4 @@
-"""safetensors files: what comes back, and what other software sees."""
+"""safetensors files: round trips, and how other software reads them."""
 
 import json
 

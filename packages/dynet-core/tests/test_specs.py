@@ -1,4 +1,4 @@
-"""What specs may hold by themselves: Python's and numpy's plain data, as pickle makes it of any protocol."""
+"""Plain Python and numpy data in specs, as pickled by every protocol."""
 
 import collections
 import io
@@ -15,7 +15,7 @@ PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
 
 class Holder:
-    """A class that a file may name as that of an object."""
+    """A class that a file may name as the class of an object."""
 
     from_spec = None
 
@@ -26,7 +26,7 @@ def read_again(value, protocol=4):
 
 
 def assert_same(found, expected):
-    """Types and values are the same, all the way down."""
+    """Check that types and values are the same at every depth."""
     assert type(found) is type(expected)
     if isinstance(expected, np.ndarray):
         assert found.dtype == expected.dtype and found.shape == expected.shape
@@ -73,7 +73,7 @@ def test_plain_data_are_read_of_any_protocol(value, protocol):
 
 
 def arrays(dtype):
-    """Arrays of the shapes and orders that pickles tell apart, and a number."""
+    """Arrays of the shapes and memory orders that pickles distinguish, and a number."""
     kind = np.dtype(dtype)
     if kind.kind == "U":
         array = np.array([chr(900 + number) * 2 for number in range(24)], kind)
@@ -121,9 +121,9 @@ def test_dtypes_of_files_are_not_those_of_the_program():
 
 
 def test_arrays_share_no_memory_with_others():
-    one = b"\7\7"[:1]  # the object that CPython has for these bytes; a constant of a compiled file is another one
+    one = b"\7\7"[:1]  # CPython's cached object for these bytes; a constant of a compiled file is another object
     content = pickle.dumps((Holder, [one, np.array([7], "u1")], "/holder/"), 3)
-    assert content.count(b"C\1\7") == 1  # what the array has is the bytes before
+    assert content.count(b"C\1\7") == 1  # the array holds the bytes from before
     (record,) = meta.read_records(content, "model.meta", {})
     record.spec[1][0] = 9
     assert record.spec[0] == b"\7" == bytes([7])

@@ -1,4 +1,4 @@
-"""What collections and parameters say of themselves."""
+"""`repr` and summaries of collections and parameters."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Tensors: values that have left their graph, their largest elements, samples."""
+"""Tensors detached from their graph: values, largest elements, and samples."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""DyNet's text format: what is written, what is read, and what is refused."""
+"""DyNet's text format: writing, reading, and refused files."""
 
 import numpy as np
 import pytest

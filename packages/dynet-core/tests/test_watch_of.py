@@ -1,4 +1,4 @@
-"""A graph's `Watch` is found even if a signal handler runs meanwhile."""
+"""A graph's `Watch` is found even if a signal handler runs during the search."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Which classes belong together by where they are defined, so that a file may have objects of one for the other."""
+"""Which classes belong to one program, by where they are defined: its files may hold objects of these classes."""
 
 import abc
 import argparse
@@ -19,7 +19,7 @@ from dynet_core.files.names import belongs
 
 @pytest.fixture
 def imported(tmp_path, monkeypatch):
-    """Returns a function that writes a module with a class `Thing` into a folder, and imports the class."""
+    """Returns a function that writes a module with a class `Thing` into a folder and imports the class."""
     before = {*sys.modules}
 
     def made(entry, name, bases="object", file=None):
@@ -65,7 +65,7 @@ def test_a_folder_that_pip_installs_into_is_no_program(mark, imported, tmp_path)
 
 
 def test_links_lead_nowhere_else(imported, tmp_path):
-    """Neither a link in the program's folder to what is installed, nor one from there to the program."""
+    """Neither a link from the program's folder to installed packages nor one in the other direction is followed."""
     one, two = imported("a", "own_net"), imported("site-packages", "own_words")
     os.symlink(tmp_path / "site-packages" / "own_words.py", tmp_path / "a" / "own_linked.py")
     os.symlink(tmp_path / "a" / "own_net.py", tmp_path / "site-packages" / "own_back.py")
@@ -112,10 +112,10 @@ def test_what_is_installed_or_the_librarys_has_no_own_classes(imported):
 def test_a_class_is_where_it_was_defined_and_not_where_it_says(imported):
     one = imported("a", "own_net")
     module = sys.modules["own_net"]
-    module.Action = argparse.Action  # an import does not make it the program's
+    module.Action = argparse.Action  # importing a class does not make it the program's own
     liar = type("Liar", (), {"__module__": "own_net"})
     assert not belongs(argparse.Action, one) and not belongs(liar, one)
-    vars(module)["__file__"] = "own_net.py"  # relative: to what?
+    vars(module)["__file__"] = "own_net.py"  # a relative path without a base
     assert not belongs(one, imported("a", "own_words"))
 
 

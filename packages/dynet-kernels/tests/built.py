@@ -1,11 +1,11 @@
-"""Modules that tests build into the cache of compiled kernels."""
+"""Builds modules into the cache of compiled kernels, for tests."""
 
 from dynet_kernels import building
 from dynet_kernels.cache import store
 
 
 def load_or_build(key, build):
-    """`load_or_make` of an object file that `build(path)` writes."""
+    """Call `load_or_make` for an object file that `build(path)` writes."""
 
     def make(_):
         with building.folder(store.building_site()) as folder:

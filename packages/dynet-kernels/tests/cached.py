@@ -1,4 +1,4 @@
-"""What the tests of the cache share: small object files, and programs that use them."""
+"""Small object files and programs that use them, for the tests of the cache."""
 
 import ctypes
 import os
@@ -59,7 +59,7 @@ def start(program, *, arguments=(), environment=None, **options):
 
 
 def run(*parts, **options):
-    """What a program prints, after it has ended well, and what it says on stderr."""
+    """Run a program, check that it succeeds, and return its stdout and stderr."""
     process = start("\n".join(map(textwrap.dedent, parts)), **options)
     output, errors = process.communicate(timeout=100)
     assert process.returncode == 0, errors

@@ -1,4 +1,4 @@
-"""Makes the helpers of this folder importable, and gives fixtures of the cache."""
+"""Puts this folder on the import path, and defines fixtures for tests of the cache."""
 
 import sys
 from pathlib import Path
@@ -40,7 +40,7 @@ def build(object_file):
 
 @pytest.fixture
 def fresh_temporary(tmp_path, monkeypatch):
-    """A temporary directory of its own; forgets which one was used and warned of before."""
+    """A separate temporary directory; forgets which one was used and warned about before."""
     temporary = tmp_path / "temporary"
     temporary.mkdir(mode=0o700)
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
@@ -54,7 +54,7 @@ def fresh_temporary(tmp_path, monkeypatch):
 
 @pytest.fixture
 def own_records(tmp_path, monkeypatch):
-    """A user's cache directory without records."""
+    """A user's cache directory without tuning records."""
     directory = tmp_path / "cache"
     monkeypatch.setenv("DYNET_CACHE_DIR", str(directory))
     monkeypatch.delenv("DYNET_RECORDS", raising=False)

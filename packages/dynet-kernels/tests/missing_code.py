@@ -1,4 +1,4 @@
-"""Checks that the machine refuses instructions without code: in a process of its own, which has one shard."""
+"""Checks that the machine refuses instructions without code. Runs in a separate process with only one shard loaded."""
 
 import numpy as np
 
@@ -45,7 +45,7 @@ class Context:
 
 
 def check(machine, opcode, threads):
-    """An instruction without code ends the run, and the next run is right."""
+    """Check that an instruction without code ends the run, and that the next run is correct."""
     with sharing.using(threads, 0, 0):
         context = Context([0, opcode, 0], work=1 << 40)
         assert context.run(machine) == (at.NO_CODE, 1), (opcode, threads)
@@ -54,7 +54,7 @@ def check(machine, opcode, threads):
 
 
 def check_empty(machine):
-    """A pass without instructions leaves no thread behind that would run those of the next one."""
+    """Check that after a pass without instructions, no thread is left that would run those of the next pass."""
     with sharing.using(4, 0, 0):
         for _ in range(2000):
             context = Context([0, 0, 0], work=1 << 40)

@@ -1,4 +1,4 @@
-"""Signatures and records written by hand, with kernels that only copy and add, for tests of the planner."""
+"""Handwritten signatures and records, with kernels that only copy and add, for tests of the planner."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def view(source: int, **fields: int) -> list[int]:
 
 @dataclass
 class Step:
-    """Copies or adds `size` numbers from one role to another."""
+    """Copies or adds `size` values from one role to another."""
 
     target: int
     source: int
@@ -50,16 +50,16 @@ def copy(target: int, source: int, size: int = SIZE, **fields: int) -> Step:
 
 
 def add(target: int, source: int, size: int = SIZE, **fields: int) -> Step:
-    """`fields` are those of STEP: the operand whose gradient it makes, and what is known of that."""
+    """`fields` are the STEP fields: the operand whose gradient the step makes, and facts about it."""
     return Step(target, source, size, ACCUMULATE, tuple(fields.items()))
 
 
 class Table:
-    """The table of signatures. Each is named by where it begins."""
+    """The table of signatures. Each is identified by its offset."""
 
     def __init__(self):
         self.integers = [0] * at.TABLE_HEAD
-        self.views: dict[int, int] = {}  # of each step but repeated ones, by the offset of its parameters
+        self.views: dict[int, int] = {}  # for each step except repeated ones, by the offset of its parameters
 
     def add(
         self,
@@ -98,11 +98,11 @@ class Table:
         return here
 
     def input(self, size: int = SIZE) -> int:
-        """Its record has one attribute: the number of its first float among the inputs."""
+        """A record with one attribute: the index of its first float among the inputs."""
         return self.add(kind=at.INPUT, size=size, operands=0, attributes=1, constants=1)
 
     def same(self, size: int = SIZE, **known: int) -> int:
-        """y = x. `known` are facts of the step of the gradient: `covers`, `copies`, `shared`, `work`."""
+        """y = x. `known` are facts about the gradient step: `covers`, `copies`, `shared`, `work`."""
         return self.add(
             [view(at.SELF), view(0)],
             forward=[copy(value_of(0), value_of(1), size)],
@@ -121,7 +121,7 @@ class Table:
         )
 
     def alias(self, size: int = SIZE, kind: int = at.ALIAS, **fields: int) -> int:
-        """A part of the operand. It has a step for where it has a gradient of its own."""
+        """A part of the operand. Where it has its own gradient, it has a step."""
         return self.add(
             [view(at.SELF), view(0, offset=fields.get("alias_offset", 0))],
             backward=[add(gradient_of(1), gradient_of(0), size, gradient_of=0)],
@@ -133,7 +133,7 @@ class Table:
 
 @dataclass
 class Row:
-    """An instruction of the tape, with its lists: of values and of gradients for each view."""
+    """An instruction of the tape, with the lists of values and of gradients for each view."""
 
     opcode: int
     count: int
@@ -143,10 +143,10 @@ class Row:
 
 
 class Planned:
-    """A graph in buffers of its own.
+    """A graph in its own buffers.
 
     Args:
-        table: whose signatures the records use.
+        table: the table with the records' signatures.
         planner: the compiled functions.
         floats, gradients: the size of the arenas.
         rows: of parameters.
@@ -186,10 +186,10 @@ class Planned:
     def __setitem__(self, name: str, value: int) -> None:
         self.slots[CONTEXT[name]] = value
 
-    # What a program does
+    # Operations of a program
 
     def parameter(self, row: int, values: np.ndarray, needs_gradient: bool = True) -> int:
-        """Set a row of the parameters; its number as an operand. Returns the operand, and keeps the arrays alive."""
+        """Set a row of the parameters. Returns its number as an operand, and keeps the arrays alive."""
         gradient = np.zeros_like(values)
         setattr(self, f"_parameter{row}", (values, gradient))
         self.parameters[row, at.PARAMETER.value] = values.ctypes.data // 4
@@ -201,7 +201,7 @@ class Planned:
         return getattr(self, f"_parameter{row}")[1].tolist()
 
     def record(self, signature: int, *integers: int, variadic: bool = False, parts: int = 1) -> int:
-        """Append a record; the number of its last node."""
+        """Append a record; return the number of its last node."""
         self.records += [signature, *([len(integers)] if variadic else []), *integers]
         self.count += parts
         return self.count - 1
@@ -211,10 +211,10 @@ class Planned:
         return self.record(signature, len(self.inputs) - len(numbers))
 
     def forward(self, begin: int = 0, inputs_begin: int = 0, run: bool = False) -> int:
-        """Plan the records from integer `begin` on; the status."""
+        """Plan the records starting at integer `begin`; return the status."""
         if not begin:
             self["arena_top"] = self.arena
-        # The planner marks signatures in the table, so this graph keeps its copy.
+        # The planner marks signatures in the table, so this graph keeps its own copy.
         table, known = self.table.integers, getattr(self, "_table", np.zeros(0, np.int64))
         self._table = np.concatenate([known, np.array(table[len(known) :], np.int64)])
         self["table"] = self._table.ctypes.data
@@ -231,7 +231,7 @@ class Planned:
         function(self.slots.ctypes.data, loss, size, everything)
         return self["status"]
 
-    # What came of it
+    # Results
 
     def node(self, number: int, name: str) -> int:
         return int(self.buffers["nodes"][number * len(at.NODE) + at.NODE[name]])
@@ -249,7 +249,7 @@ class Planned:
         return self.numbers(self.node(node, "gradient"), size)
 
     def tape(self, direction: str = "forward", views: int = 2) -> list[Row]:
-        """The instructions, with the lists of so many views."""
+        """The instructions, with the lists of this many views."""
         index = self.buffers[f"{direction}_index"]
         rows = self.buffers[f"{direction}_tape"].reshape(-1, len(at.INSTRUCTION))[: self["tape_count"]].tolist()
         found = []
@@ -260,5 +260,5 @@ class Planned:
         return found
 
     def counts(self, direction: str = "forward") -> list[tuple[int, int]]:
-        """The opcodes of the instructions, and how many columns each has."""
+        """The opcodes of the instructions, and the number of columns of each."""
         return [(row.opcode, row.count) for row in self.tape(direction)]

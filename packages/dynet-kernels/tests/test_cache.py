@@ -1,4 +1,4 @@
-"""The cache of compiled kernels: real object files are stored, found and removed."""
+"""The cache of compiled kernels: storing, finding and removing real object files."""
 
 import ctypes
 import os
@@ -55,7 +55,7 @@ def test_what_cannot_be_loaded_is_not_kept(directory, build, object_file):
 
 @pytest.fixture
 def identified(object_file):
-    """`load_or_make` by two keys; counts how often the second was asked for, and something made."""
+    """Call `load_or_make` with two keys; count how often the second was requested and how often something was built."""
 
     def load(key, known="code"):
         def identify(lock):
@@ -238,7 +238,7 @@ def make(directory, name, age):
 
 
 def test_what_killed_processes_left_is_removed_after_a_build(directory, build):
-    """Code is kept however old it is: an image of a container may hold it for months before it is used."""
+    """Code is kept at any age: a container image may hold it for months before it is used."""
     directory.mkdir(mode=0o700)
     make(directory, "old.o", 400 * store.DAY)
     make(directory, "old.key", 400 * store.DAY)

@@ -1,4 +1,4 @@
-"""Who may write to the directory of the cache, and where kernels go instead."""
+"""Permissions of the cache directory, and where kernels go if it cannot be used."""
 
 import os
 import shutil
@@ -131,7 +131,7 @@ NOBODY = """
 @root_only
 @pytest.mark.parametrize("place", ["closed", "closed/cache", "own"])
 def test_a_directory_that_may_not_be_looked_into_is_refused(place):
-    with tempfile.TemporaryDirectory() as folder:  # not in `tmp_path`, which is closed to others
+    with tempfile.TemporaryDirectory() as folder:  # not in `tmp_path`, which is closed to other users
         folder = Path(folder)
         folder.chmod(0o755)
         for name, mode, owner in (("closed", 0o700, 0), ("closed/cache", 0o700, 65534), ("own", 0, 65534)):
@@ -205,7 +205,7 @@ def test_a_link_left_in_the_temporary_directory_is_not_followed(tmp_path, monkey
 
 @posix_only
 def test_a_directory_that_cannot_be_written_is_still_read(directory, object_file, build):
-    """Run as a user whom modes bind: root may write anywhere."""
+    """Runs as a user that permissions bind, because root may write anywhere."""
     load_or_build("stored", build)
     program = """
         import os, sys, pathlib

@@ -1,4 +1,4 @@
-"""Several processes and threads that build the same kernels."""
+"""Several processes and threads build the same kernels concurrently."""
 
 import signal
 import textwrap
@@ -25,7 +25,7 @@ SLOW = """
 
 def start_slow(object_file, log, seconds, then="print(use(load_or_build('key', build)))"):
     program = "\n".join(map(textwrap.dedent, (USE, SLOW, then)))
-    # What a killed build leaves among temporary files goes away with this test's directory.
+    # Temporary files of a killed build are removed with this test's directory.
     return start(program, arguments=[object_file, log, seconds], environment={"TMPDIR": str(log.parent)})
 
 
@@ -84,7 +84,7 @@ def test_a_process_killed_while_it_builds_leaves_the_way_free(directory, object_
     assert not (directory / "key.o").exists()
     began = time.monotonic()
     assert use(load_or_build("key", build)) == 41
-    assert time.monotonic() - began < 30  # the process that was killed would have taken 60
+    assert time.monotonic() - began < 30  # the killed process would have taken 60
     assert names(directory) == ["key.o"]
 
 
@@ -119,7 +119,7 @@ def test_a_process_that_hangs_is_not_waited_for_forever(directory, object_file, 
 
 @posix_only
 def test_a_child_that_keeps_the_lock_is_not_waited_for(directory, object_file, tmp_path, build):
-    """A child forked during a build has the lock's descriptor; the finished file must be enough."""
+    """A child forked during a build inherits the lock's descriptor; the finished file must be enough."""
     log = tmp_path / "log"
     then = """
         import os

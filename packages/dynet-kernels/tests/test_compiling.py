@@ -1,4 +1,4 @@
-"""How kernels are compiled for a CPU: quickly, to little code, and right for all numbers."""
+"""Compilation of kernels for a CPU: it is fast, the code is small, and results are right for all values."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def compiled(name, body, *parameters, target=None):
 
 
 def test_loops_are_not_unrolled():
-    """LLVM unrolls them for CPUs that hold a long loop's instructions, as this one's model does."""
+    """LLVM unrolls them for CPUs that buffer a long loop's instructions, such as this one's model."""
     if not host_cpu().machine.startswith("x86_64"):
         pytest.skip("names a model of x86-64")
 
@@ -53,7 +53,7 @@ def test_quotients_and_remainders(divisor):
 
 
 def test_vectors_are_loaded_whole():
-    """Also under a mask: a vector's place must not become a sum of vectors, as TVM's FlattenBuffer has it."""
+    """Also under a mask: a vector's index must not become a sum of vectors, as in TVM's FlattenBuffer."""
     lanes = host_cpu().lanes
 
     def body(address, size):
@@ -76,7 +76,7 @@ FIELDS = ("a", "b", "condition", "true_value", "false_value", "value", "indices"
 @pytest.mark.parametrize("lanes", [8, 16])
 @pytest.mark.parametrize("kernel", [products.Product(), products.ColumnGradient(), products.MatrixGradient()])
 def test_places_in_matrices_do_not_grow_to_long_expressions(kernel, lanes, monkeypatch):
-    """TVM inserts what `let` binds at each use, and takes long to simplify what becomes of it."""
+    """TVM inlines what `let` binds at each use, and then takes long to simplify the result."""
     bind, sizes = tir.T.bind, {}
 
     def size(node):

@@ -1,4 +1,4 @@
-"""Gradients of formulas: each line of the table, and the chain rule on formulas of any form."""
+"""Gradients of formulas: each line of the derivative table, and the chain rule on random formulas."""
 
 import math
 
@@ -12,7 +12,7 @@ from dynet_kernels.derivative import CHOICES, GRADIENTS, STEPS, UNKNOWN, gradien
 from dynet_kernels.formula import CONDITIONS, FUNCTIONS, Formula, Symbol, beneath, use_counts
 from dynet_kernels.simplification import Simplifier
 
-SMALL = 1e-200  # the imaginary part of a complex number that stands for a number and its derivative; its square is 0
+SMALL = 1e-200  # the imaginary step of complex-step differentiation; its square is 0
 
 
 def digamma(x: float) -> float:
@@ -20,7 +20,7 @@ def digamma(x: float) -> float:
 
 
 def of_numpy(name: str):
-    """What a function of formulas computes, for float64 and, by real parts where it chooses, for complex128."""
+    """Functions of formulas in numpy, for float64 and complex128; comparisons use real parts."""
     special = {
         "add": lambda a, b: a + b,
         "subtract": lambda a, b: a - b,
@@ -46,7 +46,7 @@ def of_numpy(name: str):
 
 
 def value(symbol: Symbol, known: dict):
-    """The value of a symbol where inputs have values, by name."""
+    """The value of a symbol, given the values of inputs by name."""
     values: dict = {}
 
     def of(symbol):
@@ -63,7 +63,7 @@ def value(symbol: Symbol, known: dict):
 
 
 def derived(formula: Formula, at: dict) -> dict:
-    """The gradients at a place, where that of the result is 1."""
+    """The gradients at a point, where the gradient of the result is 1."""
     found = gradients(formula, formula.names)
     known = at | {"y": value(formula.result, at), "dy": np.float64(1.0)}
     return {name: value(gradient.result, known) for name, gradient in found.items()}
@@ -103,7 +103,7 @@ TWO = ("add", "subtract", "multiply")
 
 @pytest.mark.parametrize("name", [name for name in (*GRADIENTS, *CHOICES) if name not in ("where", "sum")])
 def test_each_line_is_the_derivative(name):
-    """By central differences; within a formula, where the function has no result to read, as well."""
+    """Against central differences; also within a formula, where the function's result is not available."""
     domains = DOMAINS.get(name, [(-2, 2)] * (1 + (name in TWO)))
     rng, step = np.random.default_rng(0), 1e-6
     inputs = [Symbol("input", letter) for letter in "abc"[: len(domains)]]
@@ -169,7 +169,7 @@ BINARY = {
 
 @st.composite
 def formulas(draw):
-    """A formula of x, c and what was made of them before: parts occur several times."""
+    """A random formula of x, c and earlier formulas, so parts occur several times."""
     made = [Symbol("input", "x"), Symbol("input", "c"), f.as_symbol(draw(st.sampled_from([0, 1, -1, 0.5, 3])))]
     for _ in range(draw(st.integers(1, 9))):
         of = st.sampled_from(made[-4:])
@@ -183,7 +183,7 @@ def formulas(draw):
 @settings(max_examples=300, deadline=None)
 @given(formulas(), st.sampled_from([-3.0, -1.0, -0.3, 0.0, 0.7, 1.0, 2.5]), st.sampled_from([-1.2, 0.0, 0.4, 2.0]))
 def test_gradients_of_any_formula(formula, x, c):
-    """Against the derivative that a complex number carries along: also at 0, and where numbers are equal."""
+    """Against complex-step derivatives, including values at 0 and equal values."""
     at = {"x": np.float64(x), "c": np.float64(c)}
     result = value(formula.result, at)
     values = [abs(value(one, at)) for one in beneath(formula.result).values() if one.function not in CONDITIONS]
@@ -229,7 +229,7 @@ def test_a_branch_not_taken_adds_nothing(function, places):
 )
 @pytest.mark.parametrize("is_number", [False, True])
 def test_gradients_of_columns(function, is_number):
-    """Sums over a column, and scalars that are broadcast to all its elements."""
+    """Sums over a column, and scalars that are broadcast to all of its elements."""
     rng, step = np.random.default_rng(0), 1e-6
     formula = Formula.of(function)
     at = {"x": rng.uniform(0.5, 2, 4), "g": rng.uniform(0.5, 2, None if is_number else 4)}

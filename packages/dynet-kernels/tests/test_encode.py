@@ -1,4 +1,4 @@
-"""What the planner is told of views: where their columns start, against a list of all columns."""
+"""How views are encoded for the planner: the starts of their columns, against a list of all columns."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +20,7 @@ def views(draw, source=None) -> View:
 
 
 def step_of(view: View, size: int, columns: int, own: View = OWN) -> dict[str, int]:
-    """What the planner is told of a step that adds columns of the node's gradient to an operand's."""
+    """The encoding of a step that adds columns of the node's gradient to an operand's gradient."""
     each = view.source == at.EACH
     step = copy_step("accumulate", 3, 1, size, gradient_of=at.EACH_OPERAND if each else 0)
     described = Description(total=1, columns=columns, each=each, views=[own, view], backward=[step])

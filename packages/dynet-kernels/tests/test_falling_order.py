@@ -1,4 +1,4 @@
-"""FallingOrder, the kernel that sorts the values found to be largest, and their indices, in falling order."""
+"""FallingOrder, the kernel that sorts the largest values and their indices in descending order."""
 
 import numpy as np
 import pytest

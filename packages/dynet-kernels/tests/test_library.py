@@ -1,4 +1,4 @@
-"""The machine's parts: compiled when they are used, each for itself, in real processes."""
+"""The parts of the tape machine are compiled on first use, each separately; tested in real processes."""
 
 import io
 import os
@@ -88,7 +88,7 @@ def test_a_name_stands_for_one_kernel():
 
 
 def run(program, directory):
-    """What a program prints, with a cache directory of its own, and what it says on stderr."""
+    """Run a program with a fresh cache directory; return its stdout and stderr."""
     search = os.pathsep.join([str(Path(dynet_kernels.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": search, "DYNET_CACHE_DIR": str(directory)}
     done = subprocess.run(
@@ -227,7 +227,7 @@ def test_one_line_at_the_start_and_one_at_the_end_without_a_terminal(monkeypatch
 
 
 class Tee:
-    """A stream of a program's own, without `isatty`."""
+    """A user-defined stream without `isatty`."""
 
     def __init__(self):
         self.said = ""
@@ -240,7 +240,7 @@ class Tee:
 
 
 class Broken(Terminal):
-    """A terminal that is gone."""
+    """A terminal that has been closed."""
 
     def write(self, text):
         raise OSError("input/output error")
@@ -308,7 +308,7 @@ class Local:
 
 
 def test_a_frozen_program_compiles_by_itself(monkeypatch, tmp_path):
-    """`sys.executable` is the program: to start it would start all of it again."""
+    """There `sys.executable` is the program itself, so a compiler process would run the whole program again."""
     monkeypatch.setenv("DYNET_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a process was started"))

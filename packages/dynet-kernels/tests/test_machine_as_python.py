@@ -1,4 +1,4 @@
-"""The tape machine and its threads as ordinary Python: no TVM, no compiler, no graph, and no thread."""
+"""The tape machine and its threads run as ordinary Python, without TVM, a compiler, a graph, or real threads."""
 
 import ctypes
 import random
@@ -17,7 +17,7 @@ NAMES = ("base", "count", *at.SHARES)
 
 
 class Program:
-    """A tape in memory of its own. Each of its instructions is (opcode, columns, how threads share it).
+    """A tape in its own memory. Each instruction is (opcode, columns, how threads share it).
 
     Each opcode is for a kernel of two parameters. `ran` lists the calls of kernels: (opcode, the arguments `NAMES`, the
     parameters). All shards before `shards` are loaded.
@@ -129,7 +129,7 @@ class Asleep(Exception):
 
 
 class Helpers:
-    """Helpers that take turns by chance, whenever the main thread looks at the state of one or at the clock."""
+    """Simulated helpers that run in random turns, whenever the main thread reads the state of one or the clock."""
 
     def __init__(self, program: Program, dice: random.Random, monkeypatch):
         self.program, self.dice, self.busy, self.now = program, dice, False, 0
@@ -173,7 +173,7 @@ class Helpers:
 
 
 def whole(ran, wanted: list):
-    """Check that the kernels ran each instruction once, alone or by parts, in order."""
+    """Check that the kernels ran each instruction once, whole or in parts, in order."""
     found, calls = [], [(opcode, dict(zip(NAMES, numbers)), parameters[0]) for opcode, numbers, parameters in ran]
     for opcode, numbers, number in calls:
         if not found or found[-1][0] != number:
@@ -252,7 +252,7 @@ def test_locks_clocks_and_states():
 
 
 class Trainer:
-    """Stand-ins for the planners of a trainer's passes, which plan a tape of one instruction."""
+    """Stand-ins for the planners of a trainer's passes; they plan a tape of one instruction."""
 
     def __init__(self, monkeypatch, squares: float, limit: float, statuses: dict[str, int]):
         self.program, self.calls = Program((0, 1, 0)), []

@@ -1,4 +1,4 @@
-"""The planner's functions for values and gradients as ordinary Python, on graphs that compiled code plans as well."""
+"""The planner's functions for values and gradients as ordinary Python, compared with compiled code on equal graphs."""
 
 import ctypes
 import itertools
@@ -18,7 +18,7 @@ from dynet_kernels.plan.backward import Gradients
 from dynet_kernels.plan.nodes import Parameter, Plan
 from dynet_kernels.table import KERNELS
 
-ROWS = 5  # of a lookup table
+ROWS = 5  # rows of a lookup table
 FLAGS = at.REACHED | at.DIFFERENTIATED | at.USED_TWICE | at.NEEDS_GRADIENT
 
 
@@ -52,7 +52,7 @@ class Before:
         self.touched = graph.touched.copy()
         lookup = self.buffers["parameters"][0]
         lookup[at.PARAMETER.touched] = self.touched.ctypes.data
-        # Places outside of these are an IndexError; compiled code would destroy memory.
+        # Indices outside of these are an IndexError; compiled code would corrupt memory.
         others = {name: bounded(buffer) for name, buffer in self.buffers.items() if name in at.BUFFERS}
         self.plan = Plan(self.slots.ctypes.data, **others)
         self.plan._parameters = type(self.plan._parameters)(Parameter, others["parameters"])
@@ -67,7 +67,7 @@ class Before:
             assert self.buffers[name][:count].tolist() == self.graph.buffers[name][:count].tolist(), name
 
     def rows(self):
-        """The rows of nodes, here and as compiled code wrote them."""
+        """The rows of nodes, here and as written by compiled code."""
         size = self.graph["node_count"] * len(at.NODE)
         return (one.buffers["nodes"][:size].reshape(-1, len(at.NODE)) for one in (self, self.graph))
 
@@ -139,7 +139,7 @@ def graph(request, planner):
 
 
 def test_nodes_and_values(graph):
-    """All of a forward pass but the tape; the second pass adds records to the first."""
+    """A forward pass without the tape; the second pass adds records to the first."""
     done = 0
     for _ in range(2):
         inputs_begin = len(graph.inputs) if done else 0
@@ -210,7 +210,7 @@ def test_what_the_loss_depends_on(graph, everything):
 
 
 def check_owners(plan, gradients):
-    """What is true of gradients is true of values: that of an alias is a part of that of its owner."""
+    """Check for values and gradients that an alias has a part of its owner's memory."""
     for number in range(gradients.loss + 1):
         owner, offset = gradients.owner(number)
         assert plan.node(number).value == plan.address(owner, "value") + offset

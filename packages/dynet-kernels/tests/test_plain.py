@@ -1,4 +1,4 @@
-"""What plain functions may contain, how they differ from Python when compiled, and what refuses the rest.
+"""The plain functions that compile to native code: what they may contain, how they differ from Python, what is refused.
 
 Each function of PROGRAMS runs twice on the same memory: as Python, and compiled by TVM.
 """
@@ -251,7 +251,7 @@ def conditions_are_numbers(w):
 
 @plain
 def repeated_divisions(w):
-    """A quotient may be used several times, in conditions that tell more about it."""
+    """A quotient may be used several times, also in conditions that narrow its range."""
     if w[1] > 0:
         quotient = (w[0] << 20) // w[1] * w[2] >> 20
         gain = min(0, quotient - w[3])
@@ -373,7 +373,7 @@ store_second = with_annotation(int)
 
 @plain
 def annotated_closure(w):
-    """The annotation is not in the compiled function: a name that only it has is not closed over there."""
+    """Annotations are not compiled, so a name used only in one is not part of the compiled function's closure."""
     store_second(w)
 
 

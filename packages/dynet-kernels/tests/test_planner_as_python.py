@@ -1,4 +1,4 @@
-"""Unit tests of planner functions as ordinary Python: no TVM, no compiler, no graph."""
+"""Unit tests of planner functions, run as ordinary Python without TVM, a compiler, or a graph."""
 
 import ctypes
 import subprocess

@@ -1,4 +1,4 @@
-"""The planner, backwards: whether the first gradient of an alias is written, or added to memory that was cleared."""
+"""Backward planning of aliases: an alias's first gradient is written, or added to memory that was cleared."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def trained(graph, row=0, size=SIZE):
 
 
 def test_a_whole_alias_is_overwritten(planner):
-    """As a reshape of all of a node: its gradient, through one alias of another, is all of the node's gradient."""
+    """For example a reshape: its gradient, through an alias of another alias, is the whole gradient of the node."""
     table = Table()
     same, whole = table.same(**WHOLE), table.alias()
     graph = Planned(table, planner)
@@ -56,7 +56,7 @@ def test_a_part_of_a_node_is_not_overwritten(planner, fields):
 
 @pytest.mark.parametrize("first", [0, 1])
 def test_two_aliases_of_a_node_are_not_overwritten(planner, first):
-    """The first of them would be; it is taken back, and the step adds to both."""
+    """The first of them would be overwritten; that decision is reversed, and the step adds to both."""
     table = Table()
     start, same, total, whole = table.same(**WHOLE), table.same(**WHOLE), table.sum(**WHOLE), table.alias()
     graph = Planned(table, planner)

@@ -1,4 +1,4 @@
-"""The planner, backwards: which steps run, where gradients are stored, and their values."""
+"""Backward planning: which steps run, where gradients are stored, and their values."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def trained(graph, row=0, size=SIZE):
 
 
 def chain(planner, length, known, **sizes):
-    """y = x of a parameter, again and again."""
+    """y = x of a parameter, repeated."""
     table = Table()
     same = table.same(**known)
     graph = Planned(table, planner, **sizes)
@@ -92,7 +92,7 @@ def test_an_operand_that_is_used_twice(planner, known):
 
 
 def test_nodes_of_a_group_with_the_same_operand(planner):
-    """Two nodes of one instruction add to it, so the first cannot overwrite."""
+    """Two nodes of one instruction add to the same operand, so the first cannot overwrite it."""
     table = Table()
     same, total = table.same(**WHOLE), table.sum(**WHOLE)
     x_same = table.same(**WHOLE)
@@ -184,7 +184,7 @@ def test_what_comes_after_the_loss_is_left_out(planner):
 
 
 def test_deferred_steps_are_one_instruction_at_the_end(planner):
-    """They run for all nodes of a signature, whatever their depth."""
+    """They run for all nodes of a signature, at any depth."""
     table = Table()
     step = table.add(
         [view(at.SELF), view(0), view(1)],
@@ -289,7 +289,7 @@ def test_rows_of_lookup_tables_are_noted(planner):
 
 @pytest.mark.parametrize("last", [True, False])
 def test_gradients_that_parts_set(planner, last):
-    """Each later part sets its share of the gradient of the first part; where one does not run, its share is 0."""
+    """Each later part sets its share of the gradient of the first part; if a part does not run, its share is 0."""
     table = Table()
     x = table.same()
     projection = table.add(
@@ -318,7 +318,7 @@ def test_gradients_that_parts_set(planner, last):
 @pytest.mark.parametrize("known", [{}, WHOLE, ALIASED])
 @pytest.mark.parametrize("seed", range(8))
 def test_random_graphs(planner, known, seed):
-    """Values and gradients are those that are found node by node."""
+    """Values and gradients equal those computed node by node."""
     random = np.random.default_rng(seed)
     table = Table()
     same, total, doubled = table.same(**known), table.sum(**known), table.sum(**known)

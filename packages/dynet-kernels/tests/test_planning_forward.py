@@ -1,4 +1,4 @@
-"""The planner, forwards: batching, stages, memory, aliases, plans that are kept, and graphs that are cut back."""
+"""Forward planning: batching, stages, memory, aliases, reused plans, and reverted graphs."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def planner():
 
 
 def chains(planner, lengths, **sizes):
-    """Graphs of chains y = x, one for each length, and the last node of each."""
+    """Graphs of chains y = x, one chain per length, and the last node of each."""
     table = Table()
     x, same = table.input(), table.same()
     graph, ends = Planned(table, planner, **sizes), []
@@ -68,7 +68,7 @@ def test_each_step_of_a_signature_is_an_instruction_for_all_nodes(planner):
 
 
 def test_a_stage_runs_when_all_before_it_is_done(planner):
-    """What follows on each node of a chain, but goes back into no chain, is one instruction at the end."""
+    """Nodes that follow each node of a chain, but feed no chain, are one instruction at the end."""
     table = Table()
     x, step, out = table.input(), table.same(), table.same()
     graph = Planned(table, planner)
@@ -184,7 +184,7 @@ def test_parameters_are_read_where_they_are(planner):
 
 
 COLUMNS = [
-    # a view's fields, and which numbers of the operand the two columns begin with
+    # a view's fields, and the operand elements at which the two columns begin
     ({"stride": 3}, [0, 3]),
     ({"offset": 1, "stride": 3}, [1, 4]),
     ({"period": 1, "outer": 5}, [0, 5]),
@@ -214,7 +214,7 @@ def test_columns_of_a_view(planner, fields, expected):
 
 
 def test_operands_that_share_a_view(planner):
-    """y is the sum of any number of nodes: each is a column, and so is y for each."""
+    """y is the sum of any number of nodes: each node is a column, and for each of them y is a column."""
     table = Table()
     x = table.input()
     total = table.add(
@@ -287,7 +287,7 @@ def test_a_graph_that_grows_and_is_cut_back(planner):
 
 
 def test_a_record_of_parts_is_several_nodes(planner):
-    """A projection of all inputs, then a step for each, which adds its share of the projection to the step before."""
+    """A projection of all inputs, then one step per input that adds its share of it to the previous step."""
     table = Table()
     x = table.input()
     projection = table.add(

@@ -1,4 +1,4 @@
-"""The planner: columns that are equal are computed once, and their gradients are added up first."""
+"""Planning of repeated columns: equal columns are computed once, and their gradients are summed first."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from dynet_kernels.machine import library
 from dynet_kernels.plan.repeats import LEAST_COLUMNS, LEAST_WORK
 from dynet_kernels.table import KERNELS
 
-MANY = [0, 1, 2, 1, 0, 0, 2, 1, 0, 2]  # which operand each node reads: seven of ten columns are repeated
+MANY = [0, 1, 2, 1, 0, 0, 2, 1, 0, 2]  # the operand that each node reads: seven of ten columns are repeated
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_gradients_of_equal_columns_are_added_up_first(planner, copies):
     backward = example.counts("backward")
     place = backward.index((COPY, 3))
     assert backward[place : place + 3] == [(COPY, 3), (ACCUMULATE, 7), (ACCUMULATE, 3)]
-    assert backward[-1] == (ACCUMULATE, 3)  # the deferred step reads the sums, too
+    assert backward[-1] == (ACCUMULATE, 3)  # the deferred step also reads the sums
 
 
 def test_nodes_keep_their_own_gradients(planner):
@@ -163,7 +163,7 @@ def test_room_for_lists_and_instructions(planner):
 
 @pytest.mark.parametrize("choices", [MANY, [*range(14), 3, 1]], ids=["many repeated", "few repeated"])
 def test_room_for_a_single_node(planner, choices):
-    """A node with a column for each operand has its steps once, and the two repeated ones besides."""
+    """A node with a column for each operand has its steps once, plus the two repeated ones."""
     different, count = max(choices) + 1, len(choices)
     table = Table()
     node = table.add(

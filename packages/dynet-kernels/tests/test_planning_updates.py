@@ -1,4 +1,4 @@
-"""The planner of trainers: dense parameters are one column, of lookup tables each touched row is one."""
+"""The planner of trainers: a dense parameter is one column; a lookup table has one column per touched row."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def planner():
 
 
 class Trained(Planned):
-    """A dense parameter, a lookup table of which rows 4 and 1 are touched, and one that is not trained."""
+    """A dense parameter, a lookup table with touched rows 4 and 1, and a parameter that is not trained."""
 
     def __init__(self, planner):
         super().__init__(Table(), planner)

@@ -1,4 +1,4 @@
-"""The compiled recorder as it comes from the cache: its functions, and object files that are not whole."""
+"""The compiled recorder as loaded from the cache: its functions, and truncated object files."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Rules: how the sums and extremes in formulas become numbers of a column."""
+"""Rules: the reductions (sums and extremes) in formulas, which run before the code that reads them."""
 
 import pytest
 

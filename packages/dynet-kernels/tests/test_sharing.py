@@ -1,4 +1,4 @@
-"""How many threads share passes, and who says so."""
+"""How many threads share passes, and which setting decides it."""
 
 import os
 import threading

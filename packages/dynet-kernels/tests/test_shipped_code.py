@@ -1,4 +1,4 @@
-"""Code that comes with the package is found without a compiler, and refused if it is damaged. The command builds it."""
+"""Shipped compiled code is found without a compiler and refused if damaged; also the command that builds it."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from dynet_kernels.machine import library
 from dynet_kernels.machine.parts import Shard, key_of
 from dynet_kernels.table import KERNELS
 
-MACHINE = {"x86_64": 62, "aarch64": 183}  # the number of an object file's machine in the ELF header
+MACHINE = {"x86_64": 62, "aarch64": 183}  # machine numbers in the ELF header of an object file
 
 KERNELS_OF_PROGRAM = """
     import sys
@@ -52,7 +52,7 @@ USE = """
 
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory):
-    """A folder with the code of a planner and two shards for a general kind of CPU."""
+    """A folder with the code of a planner and two shards for a generic CPU."""
     folder = tmp_path_factory.mktemp("shipped")
     cached = {"DYNET_CACHE_DIR": str(tmp_path_factory.mktemp("cache")), "DYNET_CPU": "", "DYNET_RECORDS": ""}
     run(KERNELS_OF_PROGRAM, BUILD, arguments=[folder], environment=cached)
@@ -60,7 +60,7 @@ def shipped(tmp_path_factory):
 
 
 def use(folder, cache_directory, **environment):
-    """Load the shards: whether TVM was imported, how many files of code were compiled, and what was said."""
+    """Load the shards; return whether TVM was imported, how many files of code were compiled, and the messages."""
     search = os.pathsep.join([str(Path(store.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     known = {"PYTHONPATH": search, "DYNET_CACHE_DIR": str(cache_directory), "DYNET_CPU": "", "DYNET_RECORDS": ""}
     program = "\n".join(line[4:] for line in (KERNELS_OF_PROGRAM + USE).splitlines())
@@ -96,7 +96,7 @@ def test_a_damaged_or_foreign_file_is_refused_and_compiled_instead(harm, shipped
 
 def test_code_for_exactly_this_cpu_is_compiled_if_asked_for(shipped, tmp_path):
     assert use(shipped, tmp_path, DYNET_CPU="native")[0] == 3
-    # From then on it is preferred.
+    # Now it is preferred.
     assert use(tmp_path / "nothing", tmp_path) == (3, "")
 
 
@@ -121,7 +121,7 @@ def test_kernels_tuned_for_this_cpu_are_compiled(shipped, tmp_path, monkeypatch)
 
 
 def test_code_for_a_general_kind_is_found_in_the_cache_too(tmp_path):
-    """As an image of a container has it, made by `python -m dynet_kernels.build --for KIND`."""
+    """As in a container image built by `python -m dynet_kernels.build --for KIND`."""
     cached = tmp_path / "cache"
     run(KERNELS_OF_PROGRAM, BUILD, environment={"DYNET_CACHE_DIR": str(cached), "DYNET_CPU": "", "DYNET_RECORDS": ""})
     assert use(tmp_path, cached) == (3, "")
@@ -149,7 +149,7 @@ def test_every_kernel_is_built():
     parts = build.parts_for(target.NAMED["aarch64"])
     names = [name for part in parts if isinstance(part, Shard) for name, _ in part.kernels.values()]
     assert sorted(names) == sorted(name for name, _ in KERNELS.items())
-    assert len(parts) == len(KERNELS.shards()) + 2  # the planner and the recorder
+    assert len(parts) == len(KERNELS.shards()) + 2  # plus the planner and the recorder
 
 
 @pytest.mark.parametrize("kind", target.NAMED)
@@ -171,10 +171,10 @@ def test_code_for_other_machines_is_built(kind, tmp_path, monkeypatch, capsys):
     assert code is not None and code[:5] == b"\x7fELF\x02"
     architecture = target.NAMED[kind].machine.partition("-")[0]
     assert int.from_bytes(code[18:20], "little") == MACHINE[architecture]
-    if architecture == platform.machine():  # linked, also if this CPU could not run it
+    if architecture == platform.machine():  # linked even if this CPU could not run it
         assert store.load_object(code).get_function(RUN_SHARD)
     assert capsys.readouterr().out == f"{target.NAMED[kind].identity}: 1 modules, 0.0 MiB, in {folder}\n"
-    assert os.environ["DYNET_RECORDS"] == str(tuning_records.SHIPPED)  # whatever this user has tuned
+    assert os.environ["DYNET_RECORDS"] == str(tuning_records.SHIPPED)  # even if this user has tuned kernels
     with pytest.raises(SystemExit):
         build.main(["--for", kind, "--into", str(folder)])
     assert "is not empty" in capsys.readouterr().err

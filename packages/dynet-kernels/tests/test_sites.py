@@ -1,4 +1,4 @@
-"""Folders to build in: locked by their processes, and removed when these are dead."""
+"""Build directories: locked by their processes, and removed after these end."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""The digest of the sources that emit code: it leaves out nothing that they import, and little else."""
+"""The digest of the sources that emit code covers everything that they import, and little else."""
 
 import ast
 import os
@@ -23,7 +23,7 @@ EMITTERS = [
 
 
 def imported(path: Path) -> set[Path]:
-    """The files of this package that a file imports, by Python's own parser, in functions too."""
+    """The files of this package that a file imports, also inside functions, found by Python's own parser."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if not isinstance(node, ast.ImportFrom) or not node.level:
@@ -81,7 +81,7 @@ def test_the_file_of_a_kernel_from_elsewhere_counts(tmp_path, monkeypatch):
     assert len(digests - {parts.sources_of(parts.Shard({0: ("fill", Fill())}))}) == 2
 
 
-# Files that change
+# Changed files
 
 PROGRAM = """
 from dynet_kernels.machine import library
@@ -97,7 +97,7 @@ library.Library(kernels)
 
 @pytest.fixture
 def compiled(tmp_path):
-    """Change a file of a copy of the package and run the program: how many keys and files of code are new."""
+    """Change a file of a copy of the package and run the program; return how many keys and files of code are new."""
     without = shutil.ignore_patterns("__pycache__", "compiled")  # `compiled` has shipped code, which would be used
     shutil.copytree(PACKAGE, tmp_path / "source" / "dynet_kernels", ignore=without)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "source"), "DYNET_CACHE_DIR": str(tmp_path / "cache")}

@@ -1,4 +1,4 @@
-"""Structures in memory: attributes emit loads and stores, by the names that `layout` lists."""
+"""Structures in memory: attributes emit loads and stores, using the names that `layout` lists."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def compiled(body):
 
 
 def run(body, integers, *arguments):
-    """What the integers are after the emitted code has seen them."""
+    """The integers after the emitted code has run on them."""
     found = np.array(integers, np.int64)
     compiled(body)(found.ctypes.data, *arguments)
     return found.tolist()

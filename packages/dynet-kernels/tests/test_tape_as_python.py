@@ -1,4 +1,4 @@
-"""What writes address lists and the tape, as ordinary Python: by itself, and on graphs that compiled code planned."""
+"""Functions that write address lists and the tape, run as Python: alone, and on graphs planned by compiled code."""
 
 import ctypes
 import random
@@ -56,7 +56,7 @@ class Again:
             self.slots[at.CONTEXT[name]] = buffer.ctypes.data
 
     def use(self, direction):
-        """Wipe one tape with its lists. Return a plan whose buffers are bounded: a place outside is an IndexError."""
+        """Clear one tape and its lists. Return a plan whose buffers are bounded: an index outside is an IndexError."""
         kinds = ("index", "tape")
         for kind in kinds:
             self.buffers[f"{direction}_{kind}"][:] = 0
@@ -77,7 +77,7 @@ def bounded_words(array: Any):
 
 
 def plan_forward_again(again):
-    """Write the forward tape and compare it, its lists, and all that it leaves behind."""
+    """Write the forward tape; compare it, its lists and all side effects."""
     plan = again.use("forward")
     plan.context.searches = 0
     again.buffers["buckets"][:] = 0
@@ -155,7 +155,7 @@ def test_equal_columns(planner, choices):
 
 
 def instructions(again, direction):
-    """The integers of each instruction but `base`, `fresh` and `shared`; and all addresses at `base`."""
+    """The integers of each instruction except `base`, `fresh` and `shared`; and all addresses at `base`."""
     rows = again.buffers[f"{direction}_tape"].reshape(-1, len(at.INSTRUCTION))
     found = []
     for opcode, base, count, parameters, *_ in rows[: again.slots[at.CONTEXT.tape_count]].tolist():
@@ -167,7 +167,7 @@ def instructions(again, direction):
 @pytest.mark.parametrize("everything", [0, 1])
 @pytest.mark.parametrize("seed", range(4))
 def test_backward(planner, seed, everything):
-    """The same steps are wanted, with the same lists of the nodes themselves."""
+    """The same steps are requested, with the same lists of the nodes themselves."""
     graph = random_graph(planner, seed)
     graph["never_fresh"] = 1  # no step is left out
     graph.forward()
@@ -190,7 +190,7 @@ def test_gradients_of_equal_columns(planner, copies):
     theirs = instructions(again, "backward")
     plan = again.use("backward")
     search = plan.context.searches
-    place = next(k for k, row in enumerate(theirs) if row[1] == len(MANY) - 3)  # adds the sums of others
+    place = next(k for k, row in enumerate(theirs) if row[1] == len(MANY) - 3)  # adds sums of other columns
     plan.context.gradient_top = theirs[place - 1][3][0]
     for group in each_group(plan, plan.by_depth, plan.context.planned_count, Node.runs_with):
         if group.signature.determined_by != at.NO_VIEW:

@@ -1,4 +1,4 @@
-"""What CPU this is, and which targets follow from it."""
+"""CPU detection, and the compilation targets that follow from it."""
 
 import os
 import platform
@@ -201,7 +201,7 @@ def test_a_chosen_kind_uses_its_registers_and_no_wider_ones(kind):
 @on_x86
 @pytest.mark.parametrize(("features", "mcpu"), [(AVX2, "x86-64-v3"), (frozenset(), "x86-64")])
 def test_what_a_virtual_machine_hides_is_not_used(features, mcpu, monkeypatch):
-    """LLVM knows the model, and that it has AVX-512; the system says that this one has not."""
+    """LLVM knows the model, which has AVX-512; the system reports that this machine does not offer it."""
     import tvm
 
     monkeypatch.setattr(tvm.target.codegen, "llvm_get_system_cpu", lambda: "znver4")

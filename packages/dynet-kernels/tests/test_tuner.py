@@ -28,7 +28,7 @@ def on_cpu(timer=timing.CpuTimer):
 
 
 def faster_by_the_number(monkeypatch, numbers, largest=1.0):
-    """Let candidates take as long as a table says, by the vectors that they work on."""
+    """Replace timing by a table: how long candidates take, by the number of vectors that they work on."""
 
     def ratio(candidate, best, workloads, rounds=7):
         share = numbers[candidate.parameters.vectors] / numbers[best.parameters.vectors]
@@ -51,7 +51,7 @@ def test_what_is_slower_for_one_shape_is_not_chosen(monkeypatch):
 
 
 class WrongTimer(timing.CpuTimer):
-    """Compiles candidates that compute one number wrongly, unless their parameters are the default ones."""
+    """Compiles candidates that compute one value wrongly, unless their parameters are the defaults."""
 
     def compiled(self, kernels, family, values):
         candidate = super().compiled(kernels, family, values)
@@ -141,7 +141,7 @@ def test_other_families_need_no_gpu(monkeypatch):
 
 @pytest.fixture
 def quick(own_records, monkeypatch):
-    """The command, which searches little and leaves this process on all its cores."""
+    """The command with a small search, which leaves this process on all its cores."""
     monkeypatch.setitem(search.STUDIES, "update", TINY)
     monkeypatch.setattr(command, "pin", lambda core: None)
     return own_records

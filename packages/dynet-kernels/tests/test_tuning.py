@@ -1,4 +1,4 @@
-"""Tuned parameters: where records are found, what is refused, and that they change nothing but speed."""
+"""Tuned parameters: where records are found, which are refused, and that they change only speed."""
 
 import json
 import warnings
@@ -132,7 +132,7 @@ def test_shipped_records_can_be_read():
         (AVX2, ("avx2", "avx512", "neon"), "avx2"),
         (SSE, ("avx2", "avx512", "neon"), "avx2"),
         (NEON, ("avx2", "avx512", "neon"), "neon"),
-        (NEON, ("avx2", "avx512"), "avx512"),  # it has as many registers
+        (NEON, ("avx2", "avx512"), "avx512"),  # it has the same number of registers
         (AVX512, ("avx2",), "avx2"),
         (AVX512, (), None),
     ],
@@ -174,7 +174,7 @@ def test_a_users_records_win(own_records):
         }
         assert tuning_records.for_cpu(target) == tuning.Cpu(**shipped)
     assert tuning_records.user_file().parent == own_records
-    for vectors in (5, 7):  # each counts from the moment it is written
+    for vectors in (5, 7):  # each takes effect as soon as it is written
         tuning_records.write(tuning_records.user_file(), [update("avx512", vectors, AVX512.identity)])
         assert tuning_records.for_cpu(AVX512).update == tuning.UpdateTuning(vectors)
     assert tuning_records.for_cpu(AVX2).update == tuning.UpdateTuning(**{"vectors": shipped["update"].vectors})
@@ -230,7 +230,7 @@ def test_a_malformed_file_is_passed_over_with_a_warning(content, own_records):
     assert str(path) in str(warning.message) and "are not used" in str(warning.message)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert tuning_records.for_cpu(AVX2) == found  # it is said once
+        assert tuning_records.for_cpu(AVX2) == found  # warned about once
     path.unlink()
     tuning_records._found.cache_clear()
     assert tuning_records.for_cpu(AVX2) == found
@@ -238,7 +238,7 @@ def test_a_malformed_file_is_passed_over_with_a_warning(content, own_records):
 
 # Kernels --------------------------------------------------------------------------------------------------------------
 
-# Parameters that nobody would choose, at the limits of what is allowed.
+# Parameters that nobody would choose, at the limits of the allowed range.
 ODD = {
     "product": [
         tuning.ProductTuning(((3, 2), (1, 1)), panel=8, many=1, far=1),
@@ -269,8 +269,8 @@ SMALL = {
     "product": lambda: [
         *(shapes.product(*shape) for shape in ((1, 1, 1), (37, 19, 5), (130, 9, 29), (64, 0, 3), (257, 40, 8))),
         shapes.product(33, 17, 12, 4),
-        *(shapes.product(128, 70, columns) for columns in (19, 64)),  # columns that crowd into few sets of the cache
-        shapes.product(40, 320, 100),  # columns that begin anywhere in a line of the cache
+        *(shapes.product(128, 70, columns) for columns in (19, 64)),  # columns that compete for few sets of the cache
+        shapes.product(40, 320, 100),  # columns that begin anywhere in a cache line
         shapes.product(1100, 500, 20),  # more than stays in a cache
         *(shapes.product(560 + rows, 3, 100) for rows in BESIDE_VECTORS),
     ],
@@ -278,7 +278,7 @@ SMALL = {
         *(shapes.column_gradient(*shape) for shape in ((1, 1, 1), (37, 19, 5), (700, 9, 29), (8, 33, 8))),
         shapes.column_gradient(300, 130, 60),  # several panels of several tiles
         *(shapes.column_gradient(20, inner, 45) for inner in BESIDE_VECTORS),
-        *(shapes.column_gradient(700, 300, columns) for columns in (12, 30)),  # more than is at hand
+        *(shapes.column_gradient(700, 300, columns) for columns in (12, 30)),  # more than is available
     ],
     "matrix_gradient": lambda: [
         *(shapes.matrix_gradient(*shape) for shape in ((1, 1, 1), (37, 19, 5), (130, 9, 29), (8, 33, 8))),

@@ -1,4 +1,4 @@
-"""Makes the helpers of this folder importable, and adds the option --op."""
+"""Puts this folder on the import path, and adds the option --op."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 @pytest.fixture(autouse=True)
 def small_engine():
-    """Replace an engine that an earlier test has made large: compiled code leaves large ones to Python."""
+    """Replace an engine that an earlier test has enlarged: compiled code leaves large ones to Python."""
     if current().engine.large:
         renew_cg()
         current()._replace_engine()
@@ -21,7 +21,7 @@ def small_engine():
 
 @pytest.fixture(autouse=True)
 def runs_uncompiled(request):
-    """Give each test of uncompiled functions a graph, and see that those that `uncompiled.of` names have run."""
+    """Give each test of uncompiled functions a graph, and check that the functions named by `uncompiled.of` ran."""
     if not request.path.name.startswith("test_recorder_uncompiled"):
         yield
         return
@@ -36,7 +36,7 @@ def runs_uncompiled(request):
 
 @pytest.fixture(scope="module")
 def model():
-    """A collection with a vector, a matrix and a table."""
+    """A collection with a vector, a matrix and a lookup table."""
     found = ParameterCollection()
     return found, found.add_parameters(3), found.add_parameters((4, 3)), found.add_lookup_parameters((5, 3))
 

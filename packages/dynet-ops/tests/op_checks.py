@@ -1,4 +1,4 @@
-"""Checks of calls that must fail, and of which Python functions a call runs."""
+"""Helpers that check calls that must fail, and which Python functions a call runs."""
 
 import sys
 import traceback
@@ -12,11 +12,11 @@ from dynet_core import Model, renew_cg
 from dynet_core.graph import current
 from dynet_kernels.machine import sharing
 
-sharing.use(sharing.threads())  # a number that is told: no pass whose calls are counted stops to count cores again
+sharing.use(sharing.threads())  # a fixed number, so that no pass whose calls are counted counts the cores again
 
 
 def python_calls(function, *arguments, **named):
-    """The names of the Python functions that a call comes to."""
+    """The names of the Python functions that a call runs."""
     called = []
 
     def note(frame, event, _):
@@ -32,7 +32,7 @@ def python_calls(function, *arguments, **named):
 
 
 def check_refused(call, error, *parts):
-    """A call raises that error with those parts in its message, and leaves a graph that goes on working."""
+    """Check that a call raises this error with these parts in its message, and leaves the graph usable."""
     renew_cg()
     x = dy.inputVector([1.0, 2.0])
     y = dy.tanh(x)
@@ -53,7 +53,7 @@ FOLDERS = [Path(sys.modules[name].__file__).parent for name in ("dynet_core", "d
 
 
 def calls_of_the_library(error):
-    """How many calls of the library's are between a user's line and an error."""
+    """How many calls within the library are between a user's line and an error."""
     files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
     return sum(any(file.is_relative_to(folder) for folder in FOLDERS) for file in files)
 

@@ -1,4 +1,4 @@
-"""Nodes that `cg_revert` leaves are operands as before, and are recorded without Python; no other nodes are."""
+"""After `cg_revert`, surviving nodes are still valid operands, recorded without Python; removed nodes are refused."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -52,11 +52,11 @@ def test_nodes_from_before_a_revert_are_operands_without_python():
 
 
 class Thread:
-    """One of the threads of a random program: what it recorded, and which of it has been removed."""
+    """A thread of a random program: what it recorded, and which of it has been removed."""
 
     def __init__(self):
         self.pool = ThreadPoolExecutor(1)
-        self.nodes, self.checkpoints = [], []  # nodes: those that exist, with their values
+        self.nodes, self.checkpoints = [], []  # nodes: the existing ones, with their values
 
     def run(self, function, *arguments):
         return self.pool.submit(function, *arguments).result()

@@ -1,4 +1,4 @@
-"""Arrays as inputs, and inputs that are given other values: the first time, and as compiled code does it."""
+"""Arrays as inputs, and setting new input values, at the first call in Python and later in compiled code."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ steps = st.sampled_from([1, 2, -1, 3])
 
 @st.composite
 def arrays(draw):
-    """Arrays of any layout."""
+    """Arrays with any memory layout."""
     shape = tuple(draw(st.lists(st.integers(1, 5), min_size=0, max_size=5)))
     array = np.random.default_rng(draw(st.integers(0, 99))).normal(0, 9, [3 * size for size in shape])
     array = array.astype(draw(st.sampled_from(DTYPES)))
@@ -109,7 +109,7 @@ def test_inputs_are_set_after_a_part_of_the_graph_has_been_taken_back():
         z = other + x
         assert z.value() == [7.0 + (k or 1), 10.0]
         cg_revert()
-        dy.inputVector([5.0])  # stands where `other` did
+        dy.inputVector([5.0])  # takes the place of `other`
         third = dy.inputVector([3.0, 3.0]) + y
         with pytest.raises(errors.StaleExpressionError):
             other.set([0.0, 0.0])
@@ -188,7 +188,7 @@ ONE = [np.array([1]), np.array([1.0], np.float32), np.where(np.array([0, 1, 0]))
 
 @pytest.mark.parametrize("one", ONE, ids=repr)
 def test_arrays_of_one_element_are_indices(one):
-    """As `npvalue()` of a number and `numpy.where` return them."""
+    """As returned by `npvalue()` of a scalar and by `numpy.where`."""
     table = ParameterCollection().lookup_parameters_from_numpy(np.arange(6.0).reshape(3, 2))
     x = dy.inputVector([3.0, 4.0, 5.0])
     batch = dy.inputTensor(np.arange(6.0).reshape(2, 3), batched=True)

@@ -1,4 +1,4 @@
-"""Recurrent cells stated as equations: whatever these share, values and gradients are those of the reference."""
+"""Recurrent cells stated as equations: values and gradients equal the reference, whatever parts the equations share."""
 
 import numpy as np
 import pytest
@@ -64,7 +64,7 @@ def complement_reference(x, h, W, U, b):
 
 
 def two_products(x, h, W, U, b, V, P, d, R, Q, e):
-    """Two rules before the last one; a product takes the result of one. All three read one gate."""
+    """Two rules before the last one; a product takes the result of one of them. All three read one gate."""
     r = logistic(b + W @ x + U @ h)
     s = tanh(d + V @ x + P @ (r * h))
     return tanh(e + R @ x + Q @ (s * r)) + s + 0.5 * r
@@ -85,7 +85,7 @@ def without_products_reference(x, h, W, b):
 
 
 def of_a_constant(x, h, W, U, V, b):
-    """In the first step, what the last product multiplies is known: it is 1."""
+    """In the first step, the operand of the last product is known: it is 1."""
     return tanh(b + W @ x + U @ tanh(h) + V @ f.exp(h))
 
 
@@ -134,7 +134,7 @@ def test_values_and_gradients(name):
 
 @pytest.mark.parametrize("name", [*EQUATIONS, "lstm_step", "coupled_lstm_step", "fast_lstm_step", "gru_step"])
 def test_the_first_step_is_that_of_a_state_of_zeros(name):
-    """In sequences there is no state before: what follows from it is left out."""
+    """In sequences there is no state before the first step, so terms that depend on it are left out."""
     from dynet_core.graph import current
     from dynet_core.graph.record import graph_of
     from dynet_ops.network.cells import sequence_signature
@@ -146,7 +146,7 @@ def test_the_first_step_is_that_of_a_state_of_zeros(name):
     results = []
     for first in (True, False):
         renew_cg()
-        dy.sum_elems(dy.esum([dy.inputVector([5.0] * 64) for _ in range(50)])).value()  # what is in memory is not 0
+        dy.sum_elems(dy.esum([dy.inputVector([5.0] * 64) for _ in range(50)])).value()  # leaves nonzero memory
         renew_cg()
         x, zeros = dy.inputVector([0.5, -1.0, 2.0]), [dy.zeros(m) for _ in found.state]
         given = {p: dy.inputTensor(array) for p, array in arrays.items()}

@@ -1,4 +1,4 @@
-"""Random ops: what they draw follows from the seed and from nothing else."""
+"""Dropout and other random ops: draws depend only on the seed."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from dynet_ops.testing import value_of
 
 
 def dropped(seed, count=1, size=1000, p=0.3):
-    """The values of dropout nodes on ones."""
+    """The values of dropout nodes applied to ones."""
     renew_cg()
     reset_random_seed(seed)
     nodes = [dy.dropout(dy.constant((size,), 1.0), p) for _ in range(count)]
@@ -63,7 +63,7 @@ def test_a_graph_computed_in_parts_draws_the_same():
 
 
 def test_batching_does_not_matter():
-    """Nodes of equal and different shapes run together, or each in a graph of its own."""
+    """Nodes of equal and different shapes run together, or each in its own graph."""
     shapes = [((1000,), 1), ((1000,), 1), ((10, 100), 1), ((100,), 10), ((1000,), 1)]
 
     def draw(each_alone):

@@ -1,4 +1,4 @@
-"""Zeros, infinities, NaN, denormals and large scores go through ops as IEEE 754 and numpy say."""
+"""Ops on zeros, infinities, NaN, denormals and large scores, against IEEE 754 and numpy."""
 
 import numpy as np
 import pytest
@@ -15,13 +15,13 @@ EDGES = np.array(
 )
 UNARY = [op for op in OPS.values() if op.elementwise and len(op.samples[0].shapes) == 1]
 of_unary_ops = pytest.mark.parametrize("op", UNARY, ids=lambda op: op.name)
-PRODUCTS_OF_DENORMALS = {"silu": 1e-42}  # x times a logistic that has few digits left
+PRODUCTS_OF_DENORMALS = {"silu": 1e-42}  # x times a logistic with few digits left
 
 
 @of_unary_ops
 @pytest.mark.parametrize("size", [1, 20, 37])
 def test_edges_pass_through_unary_ops(op, size):
-    """Each edge in full vectors, in their rest, and alone."""
+    """Each edge value in full vectors, in their remainder, and alone."""
     edges = EDGES[~(np.isfinite(EDGES) & (np.abs(EDGES) > op.limit))]
     for start in range(len(edges)):
         x = np.resize(np.roll(edges, -start), size)
@@ -32,17 +32,17 @@ def test_edges_pass_through_unary_ops(op, size):
         atol = PRODUCTS_OF_DENORMALS.get(op.name, float(TINY))
         hint = "an op that divides denormal numbers needs a row in PRODUCTS_OF_DENORMALS"
         np.testing.assert_allclose(actual, expected, rtol=op.tolerance, atol=atol, err_msg=hint)
-        zeros = (expected == 0) & (op.name != "rectify")  # the larger of 0 and -0 is either
+        zeros = (expected == 0) & (op.name != "rectify")  # the maximum of 0 and -0 may be either
         np.testing.assert_array_equal(np.signbit(actual[zeros]), np.signbit(expected[zeros]))
 
 
 @of_unary_ops
 @pytest.mark.parametrize("reach", [1e-3, 1.0, 10.0, 80.0, 1e5, 1e8])
 def test_unary_ops_are_right_everywhere(op, reach):
-    """Many numbers, of one sign and the other; results of one number are as right as those of a vector."""
+    """Many values of both signs; a result computed alone is as accurate as one computed in a vector."""
     x = np.random.default_rng(7).uniform(-reach, reach, 5000).astype(np.float32)
     if op.name == "lgamma":
-        x = np.abs(x)  # for what is near a zero of lgamma between two negative numbers, see below
+        x = np.abs(x)  # arguments near a zero of lgamma between two negative integers: see below
     with np.errstate(all="ignore"):
         expected = op.reference(x.astype(np.float64), **op.samples[0].attributes)
         known = np.isfinite(expected.astype(np.float32)) & (np.abs(expected) > 1e-37)
@@ -152,7 +152,7 @@ def test_losses_of_a_batch_do_not_meet():
 
 
 def test_excluded_scores():
-    """A score of -inf has no part in a softmax, and gets no gradient."""
+    """A score of -inf has probability 0 in a softmax, and gets no gradient."""
     x = dy.inputVector([1.0, -np.inf, 1.0])
     assert dy.softmax(x).value() == [0.5, 0.0, 0.5]
     assert dy.log_softmax(x).value()[1] == -np.inf
@@ -161,7 +161,7 @@ def test_excluded_scores():
 
 
 def test_nan_of_one_node_stays_there():
-    """Memory that held a NaN is no part of what is computed there next."""
+    """Memory that held a NaN does not affect what is computed there next."""
     W = np.ones((3, 3))
     for _ in range(2):
         renew_cg()
@@ -215,7 +215,7 @@ def test_what_a_restricted_softmax_leaves_out_may_be_anything(left_out):
     ],
 )
 def test_the_gradient_of_a_choice_that_is_far_below_the_best(scores):
-    """Scores of -inf or -1e9 exclude choices, but here the right choice is one of them."""
+    """Scores of -inf or -1e9 exclude choices, but here the right choice is an excluded one."""
     x = np.float32(scores).astype(np.float64)
     share = np.exp(x - x.max()) / np.exp(x - x.max()).sum()
     for pick in range(3):
@@ -235,7 +235,7 @@ def test_the_gradient_of_a_choice_that_is_far_below_the_best(scores):
 
 
 def test_losses_of_choices_have_gradients_of_their_own():
-    """A node of a loss also keeps what its gradient needs: that is no part of its value, of its gradient or of sums."""
+    """A loss node also stores data for its gradient, which must not enter its value, its gradient or sums."""
     p = Model().parameters_from_numpy(np.arange(6.0).reshape(3, 2))
     renew_cg()
     losses = dy.pickneglogsoftmax_batch(dy.reshape(p, (3,), batch_size=2), [0, 2])

@@ -1,4 +1,4 @@
-"""`inputVector([])` is a vector of no numbers, as in DyNet, and what follows from it has none either; sums are 0."""
+"""`inputVector([])` is an empty vector, as in DyNet. Ops on it give empty results; sums are 0."""
 
 import itertools
 import math
@@ -167,7 +167,7 @@ def operands():
 
 @pytest.mark.parametrize("name", [name for name, op in OPS.items() if any(sample.shapes for sample in op.samples)])
 def test_every_op_computes_or_refuses_nothing(name):
-    """And does so with an error of the library's own, and no other."""
+    """A refusal raises one of the library's own errors."""
     op = OPS[name]
     calls = {(len(sample.shapes), repr(sample.attributes)): sample for sample in op.samples if sample.shapes}
     for sample in calls.values():
@@ -184,7 +184,7 @@ def test_every_op_computes_or_refuses_nothing(name):
                 continue
             dims, batch = y.dim()
             records = current().records
-            assert sum(len(node.all) for node in nodes_of(records)) == records.nodes  # records are whole
+            assert sum(len(node.all) for node in nodes_of(records)) == records.nodes  # records are complete
             assert y.npvalue().shape == (*dims, *[batch] * (batch > 1))
             if op.differentiable:
                 dy.sum_batches(dy.sum_elems(y)).backward(full=True)

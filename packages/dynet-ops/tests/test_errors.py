@@ -1,4 +1,4 @@
-"""Bad input: one clear exception at the call, and a graph that goes on working."""
+"""Invalid arguments of ops: one clear exception at the call, and the graph stays usable."""
 
 import math
 from decimal import Decimal
@@ -25,7 +25,7 @@ NAN, INF = math.nan, math.inf
 
 HUGE = 10**30
 WRONG += [
-    # what does not fit into memory, or into the integers that the planner counts with
+    # sizes beyond memory, or beyond the integers of the planner
     (lambda: dy.conv2d(dy.zeros((4, 4, 1)), dy.zeros((2, 2, 1, 1)), [HUGE, 1]), ArgumentError, "conv2d", str(HUGE)),
     (lambda: dy.maxpooling2d(dy.zeros((4, 4, 1)), [2, 2], [2**63, 1]), ArgumentError, "maxpooling2d", str(2**63)),
     (lambda: dy.maxpooling2d(dy.zeros((4, 4, 1)), [2**64, 3], [1, 1], False), ArgumentError, "maxpooling2d"),
@@ -36,7 +36,7 @@ WRONG += [
     (lambda: dy.zeros((10**6,) * 3), ShapeError, "zeros", "1000000"),
     (lambda: dy.moment_elems(vector(), HUGE), ArgumentError, "moment_elems", str(HUGE)),
     (lambda: dy.moment_batches(vector(3, 2), 2**24 + 1), ArgumentError, "moment_batches", str(2**24 + 1)),
-    # yes and no
+    # booleans
     (lambda: dy.inputTensor([[1.0]], batched="no"), ArgumentTypeError, "inputTensor", "batched", "'no'"),
     (lambda: dy.inputTensor([[1.0]], batched=None), ArgumentTypeError, "inputTensor", "batched", "None"),
     (lambda: dy.sparse_inputTensor([[0]], [1.0], (2,), 7), ArgumentTypeError, "sparse_inputTensor", "batched", "7"),
@@ -50,8 +50,8 @@ WRONG += [
     (lambda: vector(1).backward(None), ArgumentTypeError, "backward", "full", "None"),
     (lambda: renew_cg("no"), ArgumentTypeError, "renew_cg", "immediate_compute", "'no'"),
     (lambda: renew_cg(check_validity=2), ArgumentTypeError, "renew_cg", "check_validity", "2"),
-    # a truth value is a size and an index, as in DyNet (test_whole_numbers), and no probability or factor
-    # lists of lists, some of which differ in length
+    # a truth value is a size and an index, as in DyNet (test_whole_numbers), but not a probability or a factor
+    # lists of lists, some of which have different lengths
     (lambda: dy.hinge(vector(), [[1, 2], [0]]), ArgumentTypeError, "hinge: ", "[[1, 2], [0]]"),
     (lambda: dy.hinge(vector(3, 2), [1, [2]]), ArgumentTypeError, "hinge: ", "[2]"),
     (lambda: dy.hinge_dim(matrix(), [[1, 2, [0]]]), ArgumentTypeError, "hinge_dim: ", "[0]"),
@@ -60,7 +60,7 @@ WRONG += [
     (lambda: dy.poisson_loss(vector(1), [[1, 2], [0]]), ArgumentTypeError, "poisson_loss: ", "[1, 2]"),
     (lambda: dy.inputTensor([[1, 2], [3]]), ShapeError, "inputTensor: the rows of the list differ in length"),
     (lambda: dy.inputVector([1, [2]]), ArgumentTypeError, "inputVector: the rows of the list differ in length"),
-    # the op that was called is named, not the one that does the work
+    # the error names the op that was called, not the op that does the work
     (lambda: dy.zeros(0), ArgumentError, "zeros: ", "0"),
     (lambda: dy.ones((2, 0)), ArgumentError, "ones: ", "0"),
     (lambda: dy.softmax(None), ArgumentTypeError, "softmax: ", "None"),

@@ -1,4 +1,4 @@
-"""Arguments that every op refuses: what is no expression, and expressions of old graphs."""
+"""Arguments that every op refuses: objects that are not expressions, and expressions of old graphs."""
 
 import re
 
@@ -34,7 +34,7 @@ def zeros_for(sample):
 
 
 def assert_refused(op, sample, operands, error, *parts):
-    """The call fails with this error, which begins with the op's name, and leaves the graph as it was."""
+    """Check that the call fails with this error, which starts with the op's name, and leaves the graph unchanged."""
     graph = current()
     nodes, inputs = graph.records.integers(), graph.records.floats(0, graph.records.inputs_length).tolist()
     with pytest.raises(error) as caught:
@@ -77,7 +77,7 @@ def test_no_op_takes_an_expression_of_an_old_graph(op):
 
 
 def takes_one_list(op):
-    """Whether a list is all that the op takes; after that of vanilla_lstm_gates_concat come other operands."""
+    """Whether the op takes only a list; vanilla_lstm_gates_concat takes other operands after its list."""
     return op.samples[0].as_list and not op.name.startswith("vanilla_lstm_gates")
 
 
@@ -93,7 +93,7 @@ def test_no_op_takes_nothing_or_something_else_for_a_list(op):
             op.record(wrong, **attributes)
 
 
-# The recorder in Python leaves ops that are recorded from templates as the Python functions that they are.
+# In the Python recorder, ops that are recorded from templates are plain Python functions.
 OF_A_LIST = [op for op in OPS.values() if takes_one_list(op) and hasattr(op.record, "enter")]
 
 

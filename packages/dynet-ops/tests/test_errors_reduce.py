@@ -1,4 +1,4 @@
-"""Bad input of reductions, losses, projections and parts of LSTM steps: one exception, and no half node."""
+"""Invalid arguments of reductions, losses, projections and LSTM parts: one exception, and no partial node."""
 
 import math
 
@@ -174,7 +174,7 @@ WRONG = [
 
 @pytest.mark.parametrize("row", WRONG, ids=lambda row: f"{WRONG.index(row)}-{row[2]}")
 def test_bad_input(row, monkeypatch):
-    """The operands are made once, so that the graph must be as it was when the op has refused them."""
+    """The operands are made once, so that the graph must be unchanged after the op has refused them."""
     call, error, *parts = row
     renew_cg()
     x = dy.inputVector([1.0, 2.0])

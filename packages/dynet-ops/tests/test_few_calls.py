@@ -27,7 +27,7 @@ WRONG = {
     "expressions of an old graph": lambda: STALE,
     "a parameter of size 0": lambda: Model().add_parameters(0),
 }
-FEW = ("None", "an expression")  # what is given by keyword, too, in `nox -s tests`
+FEW = ("None", "an expression")  # also given by keyword in `nox -s tests`
 WAYS = [
     pytest.param(what, by_keyword, marks=[pytest.mark.thorough] * (by_keyword and what not in FEW))
     for by_keyword in (False, True)
@@ -39,7 +39,7 @@ renew_cg()
 
 
 def arguments_of(op):
-    """What the first sample of an op gives, by name."""
+    """The arguments of an op's first sample, by name."""
     sample = op.samples[0]
     operands = [dy.constant(dims, 0.5, batch) for dims, batch in sample.shapes]
     names = list(inspect.signature(op.record).parameters)

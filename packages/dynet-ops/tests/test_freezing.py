@@ -1,4 +1,4 @@
-"""Parameters are frozen and unfrozen between passes: each pass computes the gradients that are wanted then."""
+"""Freezing and unfreezing parameters between passes: each pass computes the gradients for the current setting."""
 
 import pytest
 from hypothesis import given, settings

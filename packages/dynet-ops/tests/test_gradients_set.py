@@ -1,4 +1,4 @@
-"""The first step that computes a gradient overwrites it: the result does not depend on what the memory held."""
+"""The first step that computes a gradient overwrites it, so the result does not depend on earlier memory contents."""
 
 import numpy as np
 import pytest
@@ -41,14 +41,14 @@ TWO = [
 
 
 def spoil_memory():
-    """Leave NaN wherever gradients have been and will be."""
+    """Write NaN to all memory where gradients have been and will be."""
     engine = current().engine
     if engine.gradients.floats:
         engine.gradients.write(np.nan)
 
 
 def gradients(build, xs, W, only_adding, full):
-    """The gradients of inputs and of a matrix, and what some nodes tell."""
+    """The gradients of inputs and of a matrix, and the values of some nodes."""
     renew_cg()
     engine = current().engine
     engine.plan_anew()
@@ -111,7 +111,7 @@ def test_an_operand_that_two_nodes_of_a_group_share_gets_both():
 
 
 def test_a_node_that_nothing_is_added_to_has_no_gradient():
-    """floor passes none on: what stands before it has zeros, not what memory held."""
+    """floor passes no gradient on, so its operand has a gradient of zeros, not earlier memory contents."""
     renew_cg()
     x = dy.square(dy.inputVector([1.5, 2.5]))
     loss = dy.sum_elems(dy.floor(x) + dy.inputVector([1.0, 1.0]))
@@ -146,9 +146,9 @@ def test_what_only_a_sum_uses_has_the_gradient_of_the_sum():
         loss = dy.sum_elems(dy.tanh(dy.esum(xs)))
         return loss + dy.sum_elems(dy.exp(xs[1])) if used else loss
 
-    # clear and seed the loss, then sum_elems, tanh, and all squares at once
+    # clear and seed the loss, then sum_elems, tanh, and all squares in one instruction
     assert instructions_of_backward(lambda: a_sum(False)) == 5
-    # exp, too, and the sum, whose operands cannot all borrow, after a clear
+    # also exp, and, after a clear, the sum, whose operands cannot all borrow
     assert instructions_of_backward(lambda: a_sum(True)) == 8
     renew_cg()
     x, z = dy.square(dy.inputVector([0.5, 1.0])), dy.square(dy.inputVector([1.5, 2.0]))

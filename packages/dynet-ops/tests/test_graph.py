@@ -1,4 +1,4 @@
-"""Graphs: when things are computed, again and incrementally, and what gradients they leave."""
+"""Graphs: when values are computed, incremental computation, and the gradients of a graph."""
 
 import gc
 
@@ -166,7 +166,7 @@ def test_memory_of_a_parameter_that_is_gone_is_kept_for_the_graph():
 
     nodes = [node(value) for value in range(50)]
     gc.collect()
-    others = [np.full(1000, np.nan, np.float32) for _ in range(50)]  # would take its place
+    others = [np.full(1000, np.nan, np.float32) for _ in range(50)]  # would reuse its memory
     assert [y.value() for y in nodes] == [1000.0 * value for value in range(50)]
     dy.esum(nodes).backward()
     assert nodes[0].value(recalculate=True) == 0.0
@@ -275,7 +275,7 @@ def test_gradients_stop_at_nobackprop():
     assert p.grad_as_array().tolist() == [7.0, 14.0]
 
 
-# Expressions that are a place in another one's memory -------------------------------------------------------
+# Expressions that alias another expression's memory -----------------------------------------------------------
 
 
 def test_parts_have_gradients_of_their_own():
@@ -303,7 +303,7 @@ def test_parts_without_full_are_told_apart_when_asked_for():
 
 
 def test_gradients_of_looked_up_rows_without_full():
-    """As programs do that change inputs by the signs of their gradients."""
+    """For example, in programs that change inputs by the signs of their gradients."""
     model = Model()
     table, W = model.add_lookup_parameters((4, 3)), model.add_parameters((3, 3))
     results = []

@@ -1,4 +1,4 @@
-"""The graph's methods, which take the numbers of expressions; and what a graph prints of itself."""
+"""Graph methods that take node numbers, and the printed form of a graph."""
 
 import doctest
 

@@ -1,4 +1,4 @@
-"""Lists that are nested without end, that shrink while they are read, and numbers beyond all limits."""
+"""Hostile arguments of ops: endlessly nested lists, lists that shrink while they are read, and huge numbers."""
 
 from decimal import Decimal
 from fractions import Fraction
@@ -64,7 +64,7 @@ def test_a_list_that_holds_itself_is_nested_too_deeply(read):
 
 
 class Shrinks:
-    """A number that empties the list in which it stands when it is read."""
+    """A number that empties the list that contains it when it is read."""
 
     def __init__(self, numbers):
         self.numbers = numbers

@@ -1,4 +1,4 @@
-"""Misuse of recording, such as changing its internals: it is refused, and nothing breaks."""
+"""Misuse of recording functions, such as changing their internals, is refused without damage."""
 
 import subprocess
 import sys

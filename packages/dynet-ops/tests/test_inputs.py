@@ -1,4 +1,4 @@
-"""Inputs given by places, in stored order, and from parameters."""
+"""One-hot and sparse inputs, inputs in memory order, and constants from parameters."""
 
 import sys
 
@@ -91,7 +91,7 @@ def test_the_only_device():
 
 
 def test_inputs_are_found_wherever_they_stand():
-    """Numbers, vectors and arrays, among nodes that are several to a record or hold lists of operands."""
+    """Scalars, vectors and arrays, among records with several nodes or with lists of operands."""
     renew_cg()
     found = []
     for k in range(4):
@@ -127,7 +127,7 @@ def test_inputs_after_a_revert():
 
 
 def test_inputs_of_the_next_graph():
-    """What was looked for in a graph without inputs, or whose inputs are gone, says nothing of the next one."""
+    """A search in a graph without inputs, or with stale inputs, does not affect the next graph."""
     p = Model().parameters_from_numpy(np.ones(3))
     renew_cg()
     y = dy.tanh(dy.tanh(dy.tanh(p)))

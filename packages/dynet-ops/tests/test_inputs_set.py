@@ -1,4 +1,4 @@
-"""`set` of inputs whose graph has not been computed yet: as in programs that make an input, set it, and go on."""
+"""`set` of inputs before their graph is computed, as in programs that create an input, set it, and continue."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ compiled = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the re
 
 
 def prepare():
-    """Make a graph known to compiled code: it needs one pass, and one `set` of each kind of input."""
+    """Teach compiled code about a graph: it needs one pass, and one `set` of each kind of input."""
     renew_cg()
     for x in (dy.scalarInput(1), dy.vecInput(2), dy.vecInput(3)):
         x.set(np.ones(x.dim()[0]))
@@ -26,7 +26,7 @@ def prepare():
 
 @compiled
 def test_inputs_are_set_without_python():
-    with sharing.using(1):  # no pass asks Python how many cores there are now, so that Python has to give new keys
+    with sharing.using(1):  # no pass asks Python for the number of cores, which would make Python issue new keys
         prepare()
         x = dy.vecInput(2)
         assert python_calls(x.set, [1.0, 2.0]) == []

@@ -1,4 +1,4 @@
-"""Graphs of any size, the memory they take and give back, threads and forked processes."""
+"""Graphs of any size: memory use and release, threads, and forked processes."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ on_linux = pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="re
 
 
 def in_a_process(program, *, shell=""):
-    """What a program prints that runs in a process of its own; `shell` is a command to run before."""
+    """Run a program in a separate process and return its output; `shell` is a command to run before it."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", textwrap.dedent(program)]
     if shell:
@@ -78,7 +78,7 @@ def test_wide_values():
 
 @on_linux
 def test_memory_is_given_back():
-    """After large graphs, alone or in a row, many small ones come to run in little memory again."""
+    """After large graphs, alone or in a row, many small ones run in little memory again."""
     program = """
         import os, numpy as np, dynet_ops as dy
         from dynet_core import renew_cg
@@ -111,7 +111,7 @@ def test_memory_is_given_back():
 
 
 def test_memory_is_kept_for_graphs_of_changing_size():
-    """The largest of some graphs in a row, as of minibatches of short and long sentences, does not come anew."""
+    """Memory for the largest recent graph is kept, as for minibatches of short and long sentences."""
     engine, kept = current().engine, set()
     for turn in range(3):
         for columns in (60, 20, 20, 35, 20, 20, 20, 20):

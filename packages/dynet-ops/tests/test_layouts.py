@@ -16,7 +16,7 @@ sizes = st.sampled_from([1, 1, 2, 3])
 
 @st.composite
 def two_shapes(draw):
-    """Shapes that can be broadcast, of different ranks too."""
+    """Two shapes that can be broadcast, including shapes of different ranks."""
     pairs = draw(st.lists(st.tuples(sizes, st.booleans(), st.booleans()), min_size=1, max_size=6))
     left = tuple(1 if one else size for size, one, _ in pairs)
     right = tuple(1 if one else size for size, _, one in pairs)
@@ -99,7 +99,7 @@ def test_picking(dims, data):
 @few
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 20), st.integers(1, 3), st.data())
 def test_products(rows, inner, columns, batch, data):
-    """Matrices of any size, on either side a minibatch, with and without a bias."""
+    """Matrices of any size, with a minibatch on either side, with and without a bias."""
     right = (inner, columns) if columns else (inner,)
     batches = [batch if data.draw(st.booleans()) else 1 for _ in range(3)]
     bias = ((rows,), batches[2]) if data.draw(st.booleans()) or not columns else ((rows, columns), batches[2])
@@ -130,7 +130,7 @@ def test_gradients_of_elements_picked_again_and_again_add_up(places, size):
 
 
 def test_scores_after_attention_are_a_vector():
-    """A column of context is joined to a vector; what a beam search sorts has the vector's rank."""
+    """A context column is joined to a vector; the scores that a beam search sorts have the vector's rank."""
     renew_cg()
     states, h = dy.inputTensor(np.ones((3, 4))), dy.inputVector([1.0, 2.0, 3.0])
     context = states * dy.softmax(dy.transpose(dy.transpose(h) * states))

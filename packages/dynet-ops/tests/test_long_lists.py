@@ -1,4 +1,4 @@
-"""In long lists of operands of one shape, all operands are concatenated by one step, however many they are."""
+"""Lists of operands of one shape are concatenated by a single step, however long they are."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from dynet_kernels.encode import TABLE
 from dynet_ops.shape.joining import FEW
 from dynet_ops.testing import functional, value_of
 
-JOINS = {  # name -> the op, and what it does in numpy with arrays whose last axis is the batch
+JOINS = {  # name -> the op, and the numpy equivalent for arrays whose last axis is the batch
     "concatenate": (dy.concatenate, lambda arrays: np.concatenate(arrays, 0)),
     "concatenate along 1": (lambda xs: dy.concatenate(xs, 1), lambda arrays: np.concatenate(arrays, 1)),
     "concatenate along 2": (lambda xs: dy.concatenate(xs, 2), lambda arrays: np.stack(arrays, 2)),
@@ -22,7 +22,7 @@ LENGTHS = [FEW + 1, FEW + 1, FEW + 4, FEW, 2]
 
 
 def growth(op, batch, lengths):
-    """By how much TABLE grows when lists of these lengths are recorded and computed."""
+    """How much TABLE grows when lists of these lengths are recorded and computed."""
     before = len(TABLE)
     for length in lengths:
         renew_cg()
@@ -41,7 +41,7 @@ def test_a_new_length_takes_little_memory(name, batch):
 
 
 class Operands:
-    """Six operands of one shape: 0 and 1 are computed, 2 is an alias, 3 one of a frozen parameter, 4 and 5 inputs."""
+    """Six operands of one shape: 0, 1 are computed, 2 is an alias, 3 aliases a frozen parameter, 4 and 5 are inputs."""
 
     def __init__(self, draw, batch):
         self.arrays = draw.normal(size=(6, 2, 3, batch)).astype(np.float32)
@@ -53,7 +53,7 @@ class Operands:
         self.expressions = [*[dy.negative(dy.negative(x)) for x in shaped[:2]], *shaped[2:], *self.inputs]
 
     def check(self, gradients, full):
-        """Compare the gradients after a backward pass with these, one for each operand."""
+        """Compare the gradients after a backward pass with the expected ones, one for each operand."""
         for p, gradient in zip(self.parameters[:3], gradients):
             found = p.grad_as_array().reshape(gradient.shape, order="F")
             np.testing.assert_allclose(found, gradient, rtol=1e-4, atol=1e-5)
@@ -95,7 +95,7 @@ def test_values_and_gradients(name, batch, kinds, full):
 @joins
 @batches
 def test_gradients_that_are_set(name, batch):
-    """Operands that nothing else uses: the step sets their gradients instead of adding to them."""
+    """No other node uses the operands, so the step sets their gradients instead of adding to them."""
     op, join = JOINS[name]
     draw = np.random.default_rng(8)
     renew_cg()

@@ -1,4 +1,4 @@
-"""Losses where numbers are hard: probabilities near 0 and 1, infinite scores."""
+"""Losses where rounding is hard: probabilities near 0 and 1, infinite scores."""
 
 import numpy as np
 import pytest

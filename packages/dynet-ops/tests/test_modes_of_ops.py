@@ -1,4 +1,4 @@
-"""Every op computes the same in every kind of graph: immediate, checked, reverted, in another thread."""
+"""Every op gives the same results in every graph mode: immediate, checked, reverted, in another thread."""
 
 import threading
 
@@ -19,7 +19,7 @@ def recorded(op, sample, kind):
 
 
 def found(leaves, result):
-    """Value and gradients."""
+    """The value and the gradients."""
     value = value_of(result)
     functional(result, weights_for(result)).backward(full=True)
     return [value, *[leaf.gradient() for leaf in leaves]]
@@ -46,7 +46,7 @@ def immediate_and_checked(op, sample, kind):
 
 
 def after_a_revert(op, sample, kind):
-    """The op is recorded, computed and taken back; then other nodes, and the op again."""
+    """The op is recorded, computed and reverted; then other nodes are recorded, and the op again."""
     renew_cg()
     dy.tanh(dy.inputVector([1.0, 2.0]))
     cg_checkpoint()
@@ -69,13 +69,13 @@ def evaluated_again(op, sample, kind):
     renew_cg()
     leaves, result = recorded(op, sample, kind)
     result.value()
-    noise.reset(7)  # random nodes are drawn anew, from the same keys
+    noise.reset(7)  # random nodes are drawn again from the same keys
     result.value(recalculate=True)
     return found(leaves, result)
 
 
 def read_node_by_node(op, sample, kind):
-    """Each part of the graph is planned by itself."""
+    """Each part of the graph is planned separately."""
     renew_cg()
     noise.reset(7)
     leaves = [kind(array) for array in draw(op, sample)]

@@ -1,4 +1,4 @@
-"""Expressions of graphs that are gone, or of other threads, are refused by whatever uses them."""
+"""Expressions of old graphs or of other threads are refused by every function that takes expressions."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""+ - * / ** of expressions and plain numbers, on either side."""
+"""The operators + - * / ** between expressions and plain numbers, in either order."""
 
 import math
 import operator

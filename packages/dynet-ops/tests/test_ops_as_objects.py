@@ -1,4 +1,4 @@
-"""Ops and expressions as Python sees them: functions and objects that nobody changes."""
+"""Ops and expressions as Python objects: signatures, pickling, and attributes that cannot be changed."""
 
 import pickle
 import sys
@@ -43,7 +43,7 @@ RECORDED = {name: op for name, op in OPS.items() if type(op.record) is FUNCTION_
 
 @pytest.mark.parametrize("op", RECORDED.values(), ids=RECORDED)
 def test_an_op_is_found_by_its_name(op):
-    if "<locals>" not in op.record.__qualname__:  # a function of Python, made by another one
+    if "<locals>" not in op.record.__qualname__:  # a Python function defined inside another one
         assert pickle.loads(pickle.dumps(op.record)) is op.record
         assert op.record.__name__ == op.record.__qualname__ == op.name
         assert op.record.__doc__
@@ -78,7 +78,7 @@ def test_no_expression_is_made_by_its_class():
 
 
 def test_files_find_every_operation_by_its_name(monkeypatch):
-    """Also where only this package is imported, and others have modules of the same names."""
+    """Also where only this package is imported, and other packages have modules of the same names."""
     for module in ("dynet", "_dynet"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     names = [name for name in dy.__all__ if ours(name) is not getattr(dy, name)]
@@ -86,7 +86,7 @@ def test_files_find_every_operation_by_its_name(monkeypatch):
 
 
 def test_without_arguments_its_class_makes_a_placeholder():
-    """Programs assign one, and replace it later."""
+    """Programs assign one and replace it later."""
     renew_cg()
     x = dy.inputVector([1.0, 2.0])
     for e in (Expression(), Expression.__new__(Expression)):

@@ -1,4 +1,4 @@
-"""Arguments that DyNet 2.1 calls otherwise than the manual does, under both names."""
+"""Arguments that have different names in DyNet 2.1 and in its manual work under both names."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Ops of users: mistakes in them are named."""
+"""User-defined ops: values, gradients, and errors that point out mistakes in their definition."""
 
 import functools
 import inspect
@@ -432,7 +432,7 @@ def test_an_op_shows_what_its_function_shows():
 
 
 def made(parameters, body, kind=elementwise, **facts):
-    """An op from the text of its parameters and its formula."""
+    """An op defined by the source text of its parameters and formula."""
     namespace = {"__name__": "made", "E": Expression, "N": Number, "f": f}
     exec(f"def own_made({parameters}):\n    return {body}", namespace)
     return kind(**({"reference": None} | facts))(namespace["own_made"])
@@ -445,7 +445,7 @@ def own_made():
 
 
 def of_vectors(op, *vectors, **numbers):
-    """The value and the gradients of the sum of an op."""
+    """The value of an op's sum, and its gradients."""
     renew_cg()
     xs = [dy.inputVector(vector) for vector in vectors]
     y = op(*xs, **numbers)
@@ -460,7 +460,7 @@ NAMES = [("y", "z"), ("x", "dx"), ("dx", "x"), ("x", "dy"), ("dy", "w"), ("z", "
 @pytest.mark.parametrize("kind", [elementwise, columnwise])
 @pytest.mark.parametrize(("a", "b"), NAMES)
 def test_operands_may_have_any_names(a, b, kind, own_made):
-    """This includes names that the result and the gradients have elsewhere."""
+    """Including names that the generated code uses for the result and the gradients."""
     op = own_made(f"{a}: E, {b}: E", f"{a} * {b} * {b}", kind)
     assert of_vectors(op, [2.0, 3.0], [5.0, 7.0]) == [[50, 147], [25, 49], [20, 42]]
 
@@ -621,7 +621,7 @@ LONG = {
 
 @pytest.mark.parametrize("name", LONG)
 def test_long_formulas_are_compiled(name):
-    """In a second or two, without a limit of Python's; parts that occur many times are written once."""
+    """In a second or two, without hitting a Python limit; repeated parts are written once."""
     formula = Formula.of(LONG[name])
     assert len(formula.key) < 50_000
     assert len(repr(formula.result)) < 1000

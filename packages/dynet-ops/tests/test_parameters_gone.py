@@ -1,4 +1,4 @@
-"""Deleted parameters free what they used, and parameters that take their place are not mistaken for them."""
+"""Deleted parameters free their memory, and parameters created in their place are not mistaken for them."""
 
 import gc
 import subprocess
@@ -15,7 +15,7 @@ from dynet_core.signature import SIGNATURES
 
 
 def use_a_model(value: float) -> None:
-    """Everything by which a graph knows parameters: alone, as a constant, by rows, several rows, as a whole table."""
+    """Use parameters in every way a graph can: whole, as a constant, one row, several rows, and the whole table."""
     model = ParameterCollection()
     W, b = model.add_parameters((3, 2), init=value), model.add_parameters(3, init=value)
     E = model.add_lookup_parameters((4, 2), init=value)
@@ -121,7 +121,7 @@ def test_the_graph_of_another_thread_goes_on_too():
 
 
 def test_parameters_of_one_shape_are_told_apart():
-    """Their own Dims, which signatures go by, are given back in any order."""
+    """Each parameter has its own Dims, which identify it in signatures; they are released in any order."""
     choose = np.random.default_rng(1)
     alive = []
     for _ in range(200):

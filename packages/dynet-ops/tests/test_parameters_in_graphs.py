@@ -1,4 +1,4 @@
-"""Parameters and lookup tables in graphs: which gradients they get, and which not."""
+"""Parameters and lookup tables in graphs: which gradients they get, and which they do not."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def table():
 
 
 def touched_rows(table):
-    """The rows that an update will look at."""
+    """The rows that an update will visit."""
     touched = table._storage.touched
     return sorted(touched[1 : 1 + touched[0]].tolist())
 
@@ -155,7 +155,7 @@ def test_rows_of_matrices():
 @pytest.mark.parametrize("update", [True, False])
 @pytest.mark.parametrize("dims", [(1,), (17,), (5, 3), (1, 4, 2)])
 def test_rows_batches_and_the_whole_in_one_graph(dims, update):
-    """Shapes and values, the gradient of the table, and with full=True that of each expression."""
+    """Shapes and values, the gradient of the table, and with full=True the gradient of each expression."""
     values = np.random.default_rng(0).uniform(-1, 1, (6, *dims)).astype(np.float32)
     table = Model().lookup_parameters_from_numpy(values)
     expected = np.zeros(values.shape)

@@ -1,4 +1,4 @@
-"""A signal handler computes the graph while a node is being recorded. The node keeps the numbers that it was given."""
+"""A signal handler computes the graph while a node is being recorded: the node keeps the values it was given."""
 
 import itertools
 import sys
@@ -27,14 +27,14 @@ OPS = {
 
 @pytest.fixture
 def graph():
-    reset_random_seed(1)  # dropout drops one of 2 ** 24 numbers even if its rate is smaller, but none with this seed
+    reset_random_seed(1)  # the lowest rate of dropout is 2 ** -24; with this seed nothing is dropped
     renew_cg()
     yield
     renew_cg()
 
 
 def lines_of(act, handle, line):
-    """Call `act`, and `handle` at its n-th line in FILES. Return the result, and whether it has so many lines."""
+    """Call `act`, and `handle` at its n-th line in FILES. Return the result, and whether `act` has that many lines."""
     left, before = line, sys.gettrace()
 
     def trace(frame, event, _):
@@ -63,7 +63,7 @@ def test_numbers_are_not_lost(graph, name, records):
         renew_cg()
         values = np.linspace(1, 2, next(sizes), dtype=np.float32)
         first = dy.inputVector([5, 6])
-        assert first.value() == [5, 6]  # values of what follows are in other memory
+        assert first.value() == [5, 6]  # later values are in other memory
         x = dy.inputVector(values)
         held = []
 

@@ -1,4 +1,4 @@
-"""If a helper thread plans the backward pass during the forward pass, the results stay the same."""
+"""A helper thread may plan the backward pass during the forward pass: results stay the same."""
 
 import os
 import threading
@@ -16,7 +16,7 @@ from dynet_kernels.layout import CONTEXT
 from dynet_kernels.machine import sharing
 from dynet_ops.testing import Computed, draw, functional, record, weights_for
 
-NUMBERS = (2, 3, 7)  # of threads
+NUMBERS = (2, 3, 7)  # numbers of threads
 
 
 def slot(name):
@@ -24,13 +24,13 @@ def slot(name):
 
 
 def is_planned():
-    """Whether there is a plan for a backward pass from the last node."""
+    """Whether a backward pass from the last node is planned."""
     return slot("backward_plan") == slot("plan") and slot("backward_loss") == slot("node_count") - 1
 
 
 @pytest.fixture(autouse=True, scope="module")
 def planner():
-    """Load the planner, without which there are no helpers."""
+    """Load the planner, which helpers need."""
     renew_cg()
     dy.exp(dy.inputVector([1.0])).value()
 
@@ -45,7 +45,7 @@ def expecting():
 
 
 def wait_for_helpers():
-    """Sleep until all helpers have begun to wait for work."""
+    """Sleep until all helpers are waiting for work."""
     for part in range(1, sharing.threads()):
         row = part * at.HELPER_ROW
         while sharing._rows[row + at.HELPER.state] == at.STARTED:
@@ -53,7 +53,7 @@ def wait_for_helpers():
 
 
 def expect_backward():
-    """Differentiate a graph from its last node. It also makes room for the gradients of other graphs."""
+    """Differentiate a graph from its last node. This also makes room for the gradients of other graphs."""
     wait_for_helpers()
     renew_cg()
     current().engine.plan_anew()
@@ -62,7 +62,7 @@ def expect_backward():
 
 
 def gradients(threads, op, sample):
-    """What parameters get from nodes that run together, some of which have the same operands."""
+    """Gradients of parameters whose nodes run together, some of them with the same operands."""
     with sharing.using(threads, 0, 0):
         expect_backward()
         renew_cg()
@@ -154,7 +154,7 @@ def test_rows_of_tables_are_noted_by_the_pass_alone(expecting):
 
 
 def test_a_plan_that_needs_more_memory(expecting):
-    """If there is too little memory for gradients, the plan is not kept, but made again."""
+    """If there is too little memory for gradients, the plan is not kept but rebuilt."""
     engine = current().engine
     with engine.change():
         engine._grow_gradients(16)
@@ -192,7 +192,7 @@ def test_graphs_that_are_computed_in_parts(expecting):
 
 @pytest.mark.parametrize("length", [1, 2, pytest.param(30, marks=pytest.mark.thorough)])
 def test_the_thread_joins_early_or_late(expecting, length):
-    """The graphs are short or long against the time that the plan takes, and have other numbers of nodes each time."""
+    """The graphs are short or long compared with the planning time, and the number of nodes varies."""
     rng = np.random.default_rng(length)
     W, V = (Model().parameters_from_numpy(rng.normal(size=(40, 40)).astype(np.float32) / 6) for _ in range(2))
 

@@ -1,4 +1,4 @@
-"""A graph with the same records as the one before keeps its plan, but changes in between take effect."""
+"""A graph with the same records as its predecessor reuses its plan, but changes made in between take effect."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Products of matrices of every size, against numpy: those that go through panels, in blocks, and in place."""
+"""Matrix products of every size, against numpy: through panels, in blocks, and in place."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from dynet_core import Model, renew_cg
 
 SIZES = [
     (1, 1, 1),
-    (128, 129, 24),  # the smallest that takes panels, with one row of a second one
+    (128, 129, 24),  # the smallest that takes panels, with one row of a second panel
     (129, 1, 25),
     (300, 257, 33),
     (131, 270, 200),
@@ -58,7 +58,7 @@ def check(rows, inner, columns, bias, seed):
 @pytest.mark.parametrize("columns", range(1, 20))
 @pytest.mark.parametrize(("rows", "inner"), [(5, 3), (50, 20), (300, 7)])
 def test_sums_of_products_of_any_number_of_columns(rows, inner, columns):
-    """Each product is added to what the one before has left, and no column twice."""
+    """Each product adds to the result of the previous one, and no column is added twice."""
     rng = np.random.default_rng(columns)
     W, V = (rng.uniform(-1, 1, (rows, inner)).astype(np.float32) for _ in range(2))
     xs, ys = (rng.uniform(-1, 1, (columns, inner)).astype(np.float32) for _ in range(2))
@@ -78,7 +78,7 @@ def test_sums_of_products_of_any_number_of_columns(rows, inner, columns):
 @pytest.mark.parametrize("count", [2, 15, 16, 17, 33, 700])
 @pytest.mark.parametrize("passed_on", [False, True])
 def test_gradients_of_vectors_that_many_products_share(rows, inner, count, passed_on):
-    """Neighbouring columns of one product, and columns far apart, add to one gradient."""
+    """Neighboring columns of one product, and distant columns, add to one gradient."""
     rng = np.random.default_rng(count)
     model = Model()
     W = model.parameters_from_numpy(rng.uniform(-1, 1, (rows, inner)))

@@ -1,4 +1,4 @@
-"""Random programs of ops, compared with the float64 references of the table."""
+"""Random programs of ops, compared with the float64 references in the op table."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ STEP = 1e-6
 
 @dataclass
 class Node:
-    """A node of a program, and what it should be."""
+    """A node of a program, and its expected value."""
 
     expression: object
     expected: np.ndarray
@@ -44,7 +44,7 @@ class Node:
 
 
 def step(nodes, instruction, size):
-    """The next node: of vectors (size,) and matrices (size, size), with any batch."""
+    """The next node: from vectors (size,) and matrices (size, size), with any batch."""
     number, *places = instruction
     a, b, c = (nodes[place % len(nodes)] for place in places)
     kinds = len(UNARY) + len(BINARY)
@@ -73,7 +73,7 @@ def step(nodes, instruction, size):
 
 
 def run(program, leaves):
-    """All nodes of a program."""
+    """Compute all nodes of a program."""
     nodes = list(leaves)
     for instruction in program.instructions:
         nodes.append(step(nodes, instruction, program.size))

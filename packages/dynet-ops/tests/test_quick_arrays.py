@@ -1,4 +1,4 @@
-"""Nested lists and arrays, of numbers and of indices: compiled code reads them from the second call on."""
+"""Nested lists and arrays, of numbers and of indices: compiled code reads them starting at the second call."""
 
 import numpy as np
 import pytest
@@ -93,7 +93,7 @@ def test_lists_of_arrays_that_differ_are_no_batches_of_them():
 
 
 def sparse_array(idxs, values, shape, batched=False, defval=0.0):
-    """What `sparse_inputTensor` makes of its arguments, without the batch."""
+    """The dense array of a `sparse_inputTensor` call, without the batch."""
     array = np.full(shape, defval, np.float32)
     for *place, value in zip(*idxs, values):
         array[tuple(place)] = value

@@ -1,4 +1,4 @@
-"""Calls that were recorded once are recorded by compiled code afterwards, without calling a Python function."""
+"""After its first call, an op is recorded by compiled code, without calling a Python function."""
 
 import inspect
 import operator
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the 
 
 
 def check_quick(function, *arguments, **named):
-    """The second of two calls comes to no Python function, and adds what the first has added."""
+    """Check that the second of two calls runs no Python function, and records the same as the first."""
     graph = current()
     function(*arguments, **named)
     before = graph.records.ends()
@@ -39,7 +39,7 @@ def test_a_call_of_python_is_noticed():
     assert python_calls(lambda: dy.softmax(dy.inputVector([1.0, 2.0])))
 
 
-# All ops of the table whose function is one of the recorder's
+# All ops of the table that are recording functions
 
 COMPILED = {name: op for name, op in OPS.items() if type(op.record) is FUNCTION_TYPE}
 RECORDED = [parameter for parameter in each_sample(COMPILED) if parameter.values[1].shapes]
@@ -56,13 +56,13 @@ def test_every_op_of_the_table(op, sample):
     in_order = by_place(op.record, given, sample.attributes)
     if recorder.key(*in_order):
         assert python_calls(op.record, *in_order) == []
-        assert called == [] or "by_place" in called[0]  # which puts arguments in order
+        assert called == [] or "by_place" in called[0]  # it puts arguments in order
     else:
-        assert called or len(operands) > MOST_KEYED  # lists longer than keys of templates may still be known by length
+        assert called or len(operands) > MOST_KEYED  # lists too long for template keys may still be known by length
 
 
 def by_place(function, given, named):
-    """The arguments of a call by place, as far as they are given."""
+    """The given arguments of a call as positional ones."""
     bound = inspect.signature(function).bind(*given, **named)
     last = list(bound.arguments)[-1]
     bound.apply_defaults()
@@ -77,7 +77,7 @@ def test_most_ops_are_recorded_so():
 
 
 class Collection(ParameterCollection):
-    """Takes attributes, as the library's own class does not."""
+    """Accepts new attributes, unlike the library's own class."""
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ def test_expressions_that_scale_others(x, batch):
 
 
 def test_numbers_have_their_values(x):
-    """Plain numbers in each operand's place; the first call of each takes the slow path."""
+    """Plain numbers in the place of each operand; the first call of each kind takes the slow path."""
     for number in (2, 0.5, -1, -1.0, 3.0, 1 << 30):
         for turn in range(2):
             values = np.array([1.0, 2.0, 3.0])
@@ -202,7 +202,7 @@ def test_inputs(x):
 
 
 def test_ops_of_ones_own(x):
-    """As in CONTRIBUTING: they do nothing for it."""
+    """As in CONTRIBUTING: nothing extra is needed for this."""
 
     @elementwise(reference=lambda x: x / (1 + np.exp(-1.5 * x)))
     def quick_one(x: Expression) -> Expression:
@@ -230,7 +230,7 @@ def test_ops_of_ones_own(x):
 
 
 def test_a_number_is_not_taken_for_a_list_of_one_number():
-    """Inputs of numbers and of vectors are recorded by one kind of function; the keys of its tables tell them apart."""
+    """Inputs of scalars and of vectors are recorded by one kind of function; their table keys differ."""
     check_quick(dy.inputVector, [5.0])
     check_quick(dy.scalarInput, 5.0)
     with pytest.raises(TypeError, match="inputVector: expected a flat list of numbers"):

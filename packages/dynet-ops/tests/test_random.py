@@ -1,6 +1,6 @@
-"""Random tensors and noise: distributions, independence, and that the seed alone decides.
+"""Random tensors and noise: distributions, independence, and dependence on the seed alone.
 
-Bounds are those that chance passes once in a million runs; the seeds are fixed, so that a test that passes stays so.
+A random seed would exceed the bounds once in a million runs. Seeds are fixed, so a passing test keeps passing.
 """
 
 import math
@@ -75,7 +75,7 @@ def test_moments(name, seed):
 @each_distribution
 @pytest.mark.parametrize("seed", [0, 1, 12345])
 def test_the_whole_distribution(name, seed):
-    """Kolmogorov and Smirnov: the largest distance between what was drawn and what should be."""
+    """The Kolmogorov-Smirnov statistic: the largest distance between the sampled and the expected distribution."""
     record, _, _, _, cdf = DISTRIBUTIONS[name]
     p = np.sort(cdf(drawn(record, seed)))
     steps = np.arange(COUNT + 1) / COUNT
@@ -118,7 +118,7 @@ def test_elements_are_independent(name):
 
 @each_distribution
 def test_nodes_and_seeds_are_independent(name):
-    """This includes neighboring seeds, and a node and a seed that exchange their numbers."""
+    """This includes neighboring seeds, and pairs where the node number and the seed are swapped."""
     record = DISTRIBUTIONS[name][0]
 
     def nodes(seed, count):
@@ -158,7 +158,7 @@ def test_the_seed_decides_and_batching_does_not_matter(name):
 
 @each_distribution
 def test_only_random_nodes_recorded_before_matter(name):
-    """They count, whatever they are: the node recorded after one of them is the second."""
+    """Random nodes of every kind count: the node recorded after one of them is the second."""
     record = DISTRIBUTIONS[name][0]
 
     def draw(between):
@@ -207,7 +207,7 @@ def test_noise_passes_the_gradient_on():
 
 
 # Threads --------------------------------------------------------------------------------------------------------
-# A node draws by the seed and by its number among the random nodes that the process has recorded since.
+# A node's draws depend on the seed and on its number among the random nodes recorded by the process since the seed.
 
 
 def recorded_in_turn(record, threads, count=12):
@@ -241,7 +241,7 @@ def test_the_thread_that_computes_does_not_matter(name):
 
 @each_distribution
 def test_threads_that_record_side_by_side_share_out_the_numbers_of_one(name):
-    """Which thread gets which of them depends on timing, but each is drawn once."""
+    """Which thread gets which draw depends on timing, but each is drawn once."""
     record = DISTRIBUTIONS[name][0]
 
     def draw(threads, count=240):
@@ -290,7 +290,7 @@ def test_graphs_of_other_threads_do_not_matter():
         list(working)
 
 
-# Dropout that decides for several elements at once ----------------------------------------------------------------
+# Dropout that decides for several elements in one draw -------------------------------------------------------------
 
 
 def kept(record, dims, batch=1, seed=9):
@@ -340,7 +340,7 @@ def test_the_gradient_passes_where_the_value_did(record):
 
 
 def test_the_generator_is_arithmetic_modulo_2_to_the_32():
-    """The same numbers on every machine, whatever a compiler believes of numbers that overflow."""
+    """The same values on every machine, whatever a compiler assumes about overflow."""
 
     def mixed(h):
         h = (h ^ (h >> np.uint32(16))) * np.uint32(0x85EBCA6B)

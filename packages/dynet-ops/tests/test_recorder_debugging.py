@@ -1,4 +1,4 @@
-"""A user can step through the recorder's paths, which are plain Python, and sees their lines in tracebacks."""
+"""The recorder's paths can be debugged as plain Python: users step through them and see their lines in tracebacks."""
 
 import bdb
 import ctypes
@@ -22,13 +22,13 @@ FILE = inspect.getsourcefile(operations)
 
 
 def line_of(text):
-    """The number of the first line of the module `operations` with this text."""
+    """The line number of the first line of the module `operations` that contains this text."""
     lines = inspect.getsource(operations).splitlines()
     return next(number for number, line in enumerate(lines, 1) if text in line)
 
 
 class Stops(bdb.Bdb):
-    """A debugger that notes at which lines of `operations` it has stopped, and the local names there."""
+    """A debugger that notes where it stopped in `operations`, and the local names there."""
 
     def __init__(self):
         super().__init__()
@@ -76,7 +76,7 @@ def test_an_error_while_code_is_emitted_shows_the_plain_line(tmp_path, monkeypat
 
 @pytest.mark.parametrize("kind", ["one", "vector", "commit", "take", "sparse"])
 def test_an_interrupt_at_any_line_leaves_whole_records(kind):
-    """Compiled code is never interrupted. Uncompiled, only what replaces a buffer or writes the counts must not be."""
+    """Compiled code is never interrupted. In Python, only replacing a buffer and writing the counts must not be."""
     renew_cg()
     for _ in range(100):
         dy.scalarInput(1.0)  # so that the buffers have room

@@ -1,6 +1,6 @@
-"""The recorder's paths of ops, run as the Python that they are written in, do what they do compiled.
+"""The recorder's paths for ops give the same results in plain Python as when compiled.
 
-See `uncompiled` for what is compared. Inputs, passes and the rest are in the files that follow this one by name.
+See `uncompiled` for the comparison. The files test_recorder_uncompiled_*.py cover inputs, passes and the rest.
 """
 
 import itertools
@@ -32,7 +32,7 @@ def test_one_operand(model):
         known(op, x=nodes[0])
         for x in no_operands(gone, model[3]):
             left(op, x)
-    left(dy.tanh, dy.inputTensor(np.ones((7, 5, 2))))  # a Dim that it has not seen
+    left(dy.tanh, dy.inputTensor(np.ones((7, 5, 2))))  # a Dim that is new to it
     for arguments, named in (((), {}), ((nodes[0], nodes[0]), {}), ((), {"y": nodes[0]}), ((nodes[0],), {"x": 1})):
         left(dy.tanh, *arguments, **named)
 
@@ -110,7 +110,7 @@ def test_operators(model):
     for name, operate in OPERATORS.items():
         first = dy.scalarInput(2.0) if name == "multiply" else nodes[0]
         for y in good:
-            operate(first, y), operate(y, first)  # now it knows them
+            operate(first, y), operate(y, first)  # now both are known
         with declining():
             for y in everything:
                 for a, b in ((first, y), (y, first)):
@@ -250,7 +250,7 @@ def test_keywords():
 
 
 def test_graphs_that_python_watches():
-    """Fast paths append nothing if Python has to see each node; `commit` does."""
+    """If Python must see each node, fast paths append nothing; `commit` does."""
     renew_cg(immediate_compute=True)
     x = dy.inputVector([1.0, 2.0])
     dy.tanh(x)

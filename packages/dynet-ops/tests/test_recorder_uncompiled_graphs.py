@@ -1,6 +1,6 @@
-"""The recorder's functions for graphs, passes and objects, run as the Python that they are written in.
+"""The recorder's functions for graphs and objects give the same results in plain Python as when compiled.
 
-They do what they do compiled; see `uncompiled` for what is compared.
+See `uncompiled` for the comparison.
 """
 
 import ctypes
@@ -24,7 +24,7 @@ from dynet_core.recorder import function
 from dynet_kernels.recorder import c_api, words
 from dynet_kernels.recorder.c_functions import FUNCTIONS
 
-# Records of Python code
+# Records made by Python code
 
 
 @of("commit")
@@ -83,7 +83,7 @@ def test_room_and_versions():
     length, nodes, inputs = ends
     assert both("cut", words_of.address, version + 1, nodes, length, inputs, is_object=False).result == 0
     ys[-1].value()
-    for _ in range(2):  # keep all, then less
+    for _ in range(2):  # keep all, then fewer
         version = both("cut", words_of.address, version, nodes, length, inputs, is_object=False).result
         assert version == current().records.version and current().records.ends() == (length, nodes, inputs)
         (nodes, length, inputs) = (2, 4, 4)
@@ -111,7 +111,7 @@ def test_graphs_are_renewed():
 
 
 def renewed(name, renew):
-    """Renew a graph in both ways: outgrown buffers are freed, so the graph is built anew for each."""
+    """Renew a graph in both ways. Outgrown buffers are freed, so the graph is rebuilt for each."""
     found = []
     for compiled in (True, False):
         renew_cg()
@@ -166,7 +166,7 @@ def test_freed_expressions_are_used_again():
             address = FUNCTIONS["handle"].python(*vectorcall_kept(recorder.handle, 0, x.type))
             count = shared["free_count"]
             references = sys.getrefcount(Expression)
-            uncompiled.api.Py_IncRef(ctypes.py_object(Expression))  # which freeing takes away
+            uncompiled.api.Py_IncRef(ctypes.py_object(Expression))  # the reference that freeing drops
             run("free", compiled, (address,), is_object=False)
             assert shared["free_count"] == count and sys.getrefcount(Expression) == references
         finally:
@@ -231,7 +231,7 @@ def test_without_memory_an_error_is_raised_and_nothing_appended(name, monkeypatc
     version, graph = current().records.version, current().records._words.address
     dy.tanh(x), dy.scalarInput(1.0), x.vec_value()
     table, row = function("one", uncompiled.declined), (ctypes.c_int64 * 4)(8, 0, 0, 0)
-    uncompiled.word(table, "used").value = words.FIRST_ROWS // 2  # so that it is to be doubled
+    uncompiled.word(table, "used").value = words.FIRST_ROWS // 2  # so that the table must double
     calls = [
         ("bind", (id(dy.tanh), id(x), 0)), ("new", (id(Expression), id(()), 0)),
         ("dynet_make_room", (graph, 1 << 30, 0)), ("dynet_make_room", (graph, 0, 1 << 30)),
@@ -264,7 +264,7 @@ def test_without_memory_an_error_is_raised_and_nothing_appended(name, monkeypatc
 
 
 def test_every_function_is_compared():
-    """Each is named by the `of` of a test."""
+    """Each function is named by the `of` of a test."""
     paths = Path(__file__).parent.glob("test_recorder_uncompiled*.py")
     text = "".join(path.read_text(encoding="utf-8") for path in paths)
     named = set(re.findall(r'"(\w+)"', " ".join(re.findall(r"^@of\((.*)\)$", text, re.MULTILINE))))

@@ -1,6 +1,6 @@
-"""The recorder's paths of inputs, run as the Python that they are written in, do what they do compiled.
+"""The recorder's paths for inputs give the same results in plain Python as when compiled.
 
-See `uncompiled` for what is compared.
+See `uncompiled` for the comparison.
 """
 
 import ctypes
@@ -69,7 +69,7 @@ def arrays(draw):
 
 
 def served(record, *arguments, **named):
-    """Call a function as a program does, then in both ways. Return whether the path has served it."""
+    """Call a function as a program does, then in both ways. Return whether the path handled it."""
     try:
         record(*arguments, **named)
     except Exception:
@@ -122,7 +122,7 @@ def test_arrays_in_memory(array):
 
 @of("array")
 def test_lists_of_arrays_with_as_many_dimensions_as_there_may_be():
-    """The list would be one more dimension."""
+    """The list would add one more dimension."""
     array = np.ones((2, 1, 1, 1))
     left(dy.inputTensor, [array, array])
     left(dy.inputVector, [array])
@@ -180,7 +180,7 @@ def sparse_arguments(draw):
 @settings(deadline=None, max_examples=150)
 @given(sparse_arguments())
 def test_sparse_tensors(arguments):
-    if not any(type(size) is int and size > 3 for size in arguments[2]):  # nor too much memory
+    if not any(type(size) is int and size > 3 for size in arguments[2]):  # large ones need much memory
         served(dy.sparse_inputTensor, *arguments)
 
 

@@ -1,6 +1,6 @@
-"""The recorder's passes and methods that read values, run as the Python that they are written in and compared.
+"""The recorder's passes and value-reading methods give the same results in plain Python as when compiled.
 
-See `uncompiled` for what is compared.
+See `uncompiled` for the comparison.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ from dynet_core.graph.expression import Expression
 
 
 def in_two_graphs(build, read, after=lambda x: None):
-    """Compare what `read(compiled, x)` gives for a graph that `build()` makes, and what `after(x)` says then."""
+    """Compare the results of `read(compiled, x)` for a graph made by `build()`, and then of `after(x)`."""
     found = []
     for compiled in (True, False):
         with uncollected():
@@ -53,7 +53,7 @@ def matrix():
 
 
 def calling(record, *arguments, before=lambda x: None):
-    """A function for `in_two_graphs`: call a method of an expression."""
+    """A function for `in_two_graphs` that calls a method of an expression."""
 
     def read(compiled, x):
         before(x)
@@ -67,7 +67,7 @@ def calling(record, *arguments, before=lambda x: None):
 
 
 def learn(build, *methods):
-    """Call methods often enough: then the graph is prepared, and their tables have the shape."""
+    """Call methods until the graph is prepared and their tables know the shape."""
     for _ in range(3):
         for method in methods:
             renew_cg()

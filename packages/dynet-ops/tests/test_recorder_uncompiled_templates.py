@@ -1,6 +1,6 @@
-"""The recorder's templates, run as the Python that they are written in, do what they do compiled.
+"""The recorder's templates give the same results in plain Python as when compiled.
 
-See `uncompiled` for what is compared.
+See `uncompiled` for the comparison.
 """
 
 import itertools
@@ -67,7 +67,7 @@ def test_templates(model):
         known(op, *arguments)
     known(dy.softmax, nodes[1], d=0)
     known(dy.layer_norm, nodes[0], nodes[0], nodes[0])
-    same(dy.layer_norm, nodes[0], nodes[1], nodes[0])  # a template for equal operands does not serve others
+    same(dy.layer_norm, nodes[0], nodes[1], nodes[0])  # a template for equal operands does not fit others
     for x in no_operands(gone, model[3]):
         left(dy.softmax, x)
     left(dy.softmax, nodes[0], 1 << 60)

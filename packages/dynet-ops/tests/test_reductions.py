@@ -1,4 +1,4 @@
-"""Reductions, losses and projections where the table's samples say nothing: bounds, large scores, modes."""
+"""Reductions, losses and projections beyond the table's samples: bounds, large scores, modes."""
 
 import itertools
 import subprocess
@@ -54,7 +54,7 @@ SIZES = st.one_of(st.integers(3, 40), st.integers(3, 1000))
 @example(3e38, 3, 1)
 @example(1.2e-38, 999, 2)
 def test_layer_norm_of_any_equal_numbers_is_the_shift(constant, size, batch):
-    """The float32 mean of equal numbers is not always that number, but layer_norm tells that they are equal."""
+    """The float32 mean of equal values is not always that value, but layer_norm detects that they are equal."""
     renew_cg()
     x = dy.inputTensor(np.full((size, batch), constant, np.float32), batched=True)
     g, b = dy.inputVector(np.linspace(-2, 3, size)), dy.inputVector(np.arange(size))
@@ -72,7 +72,7 @@ def test_layer_norm_of_any_equal_numbers_is_the_shift(constant, size, batch):
 @example(3e38, 3, 9, "second")
 @example(1.2e-38, 999, 2, "batch")
 def test_the_deviation_of_any_equal_numbers_is_zero(constant, size, others, along):
-    """Also its gradient, along any dimensions and over a batch. The numbers beside them are equal to others."""
+    """Also its gradient, along any dimensions and over a batch. Neighboring columns have other equal values."""
     x = np.full((size, others), constant, np.float32)
     if along in ("first", "second", "batch"):
         x *= np.linspace(1, 0.25, others, dtype=np.float32)
@@ -121,7 +121,7 @@ def test_the_deviation_of_masked_elements_is_that_of_the_others():
 @example(0.1, 3, 2, False)
 @example(123.456, 7, 1, True)
 def test_the_deviation_of_equal_masked_elements_is_as_good_as_zero(constant, count, padding, strided):
-    """The padding takes no part in it, and gets no gradient. Without padding, the deviation is exactly 0."""
+    """Padding does not count, and gets no gradient. Without padding, the deviation is exactly 0."""
     x = np.zeros((count + padding, 2), np.float32)
     x[:count] = constant
     renew_cg()
@@ -143,7 +143,7 @@ def test_the_deviation_of_masked_elements_counts_zeros_that_are_no_padding():
 
 
 def test_any_dimensions_of_any_tensor():
-    """Every choice of dimensions of a tensor in a batch, against numpy."""
+    """Every choice of dimensions of a batched tensor, against numpy."""
     array = np.random.default_rng(0).uniform(-1, 1, (2, 3, 2, 2, 3)).astype(np.float32)
     renew_cg()
     x = dy.inputTensor(array, batched=True)
@@ -302,7 +302,7 @@ def test_noisy_weights_of_gates():
     assert candidates.std() == pytest.approx(0.5, rel=0.15)
 
 
-ALTERNATING = [  # an element within rounding of the threshold, which rounds could take in and out for ever
+ALTERNATING = [  # an element within rounding of the threshold, which iterations could include and exclude forever
     [0.01668832, 0.06808373, 0.37027028, -0.12920912, 0.58609134, 0.01668832, 0.04230791, -0.36049914, -0.63292754,
      0.01668832],
     [-0.99777067, -0.6594759, 0.15977803, -0.75333023, -0.3261414, 0.41574726, 0.72938234, 0.0162982, 0.3655778,
@@ -315,7 +315,7 @@ ALTERNATING = [  # an element within rounding of the threshold, which rounds cou
 
 @pytest.mark.parametrize("scores", ALTERNATING)
 def test_sparsemax_ends_where_an_element_stands_at_the_threshold(scores):
-    """In a process of its own: where it does not end, nothing in this one could stop it."""
+    """Runs in a separate process: if it did not terminate, nothing in this process could stop it."""
     program = f"import dynet_ops as dy; print(dy.sum_elems(dy.sparsemax(dy.inputVector({scores}))).value())"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -325,7 +325,7 @@ def test_sparsemax_ends_where_an_element_stands_at_the_threshold(scores):
 @settings(deadline=None, max_examples=200)
 @given(st.lists(st.floats(-4, 4, width=32), min_size=1, max_size=40), st.integers(1, 40), st.integers(0, 39))
 def test_sparsemax_of_any_scores(scores, above, place):
-    """This includes scores with an element at the threshold of the `above` largest."""
+    """This includes scores with an element exactly at the threshold of the `above` largest."""
     x = np.array(scores, np.float32)
     largest = np.sort(x)[::-1][:above]
     x[place % len(x)] = (largest.sum() - 1) / len(largest)

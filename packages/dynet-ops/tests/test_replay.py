@@ -1,4 +1,4 @@
-"""`recorder.replay`: compiled code records what Python has recorded before, from a template that its caller keeps."""
+"""`recorder.replay` records several nodes in compiled code, from a template that its caller keeps."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def several(x, y, p):
 
 @pytest.fixture
 def learnt():
-    """An expression of the op's Dim, a template of `several`, and the parameter."""
+    """An expression with the op's Dim, a template of `several`, and the parameter."""
     renew_cg()
     p = Model().add_parameters(3)
     for _ in range(2):

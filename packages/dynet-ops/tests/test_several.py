@@ -1,4 +1,4 @@
-"""Several expressions at once: forward, values, npvalues."""
+"""Functions that compute several expressions in one call: forward, values, npvalues."""
 
 import numpy as np
 import pytest

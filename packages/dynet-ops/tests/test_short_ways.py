@@ -1,4 +1,4 @@
-"""Ops on operands whose shapes are known take the fast path, with the same values and errors as the first call."""
+"""Ops on operands of known shapes take the fast path, with the same values and errors as the first call."""
 
 import inspect
 import itertools
@@ -38,7 +38,7 @@ def table():
 
 
 def refused(call, error):
-    """The call raises, also when its shapes are known, and records nothing; the graph goes on."""
+    """Check that the call raises, also when its shapes are known, records nothing, and leaves the graph usable."""
     before = current().records.integers()
     for _ in range(2):
         with pytest.raises(error):
@@ -121,7 +121,7 @@ def test_sums():
 
 @pytest.mark.parametrize("kinds", [kinds for n in range(1, 6) for kinds in itertools.product("xp", repeat=n)])
 def test_columns_of_any_number(kinds):
-    """Nodes and parameters of different lengths, in each place. At the second call, the shapes are known."""
+    """Nodes and parameters of different lengths, as each operand. At the second call, the shapes are known."""
     parameters = [Model().parameters_from_numpy(VALUES[: 1 + place]) for place in range(5)]
     for _ in range(2):
         renew_cg()
@@ -165,7 +165,7 @@ def test_one_vector_is_not_taken_for_a_list():
 
 
 def recording_ops(table):
-    """Calls that record an operand that each of them is given."""
+    """Calls that record a node from a given operand."""
     W, b = Model().parameters_from_numpy(np.eye(5)), Model().parameters_from_numpy(VALUES)
     return [
         dy.tanh,

@@ -1,4 +1,4 @@
-"""How many instructions a graph becomes: nodes that can run together do, whatever comes between them."""
+"""Batching: nodes that can run together are one instruction, whatever is between them."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from dynet_kernels.table import KERNELS
 
 
 def columns_of(kernel):
-    """How many columns each instruction of a kernel has on the tape that ran last, in their order."""
+    """The column counts of a kernel's instructions on the last tape, in order."""
     engine = current().engine
     opcode = KERNELS.opcode(kernel)
     tape = engine.buffers["forward_tape"].reshape(-1, len(at.INSTRUCTION))[: engine.slots[CONTEXT.tape_count]]
@@ -51,7 +51,7 @@ def test_what_follows_on_itself_waits_for_each_step(weights):
 
 
 def test_chains_of_different_depth_keep_pace(weights):
-    """The second chain begins later, and still its steps run with those of the first."""
+    """The second chain begins later, but its steps still run with those of the first."""
     renew_cg()
     W, _ = weights
     x = dy.inputVector([0.1, 0.2, 0.3])
@@ -90,7 +90,7 @@ def test_gradients_of_an_output_layer_are_one_product_too(weights):
 
 @pytest.mark.parametrize("count", [at.MOST_NUMBERED - 2, at.MOST_NUMBERED + 50])
 def test_more_signatures_than_have_stages(count):
-    """Each matrix is a signature: beyond a number of them, nodes are ordered by depth alone."""
+    """Each matrix is a separate signature; beyond a limit, nodes are ordered by depth alone."""
     renew_cg()
     model = Model()
     matrices = [model.parameters_from_numpy(np.full((1, 1), 1 + k % 3)) for k in range(count)]
@@ -105,7 +105,7 @@ def test_more_signatures_than_have_stages(count):
 
 
 def gradients_of_chain(weights, by_turns, full):
-    """The gradients of both matrices; `by_turns`: each state is read as soon as it is there."""
+    """The gradients of both matrices; with `by_turns`, each state is read as soon as it is recorded."""
     renew_cg()
     losses = []
 

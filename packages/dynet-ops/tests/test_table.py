@@ -1,4 +1,4 @@
-"""Every op of the table on each of its samples. With the option --op, only the op that it names."""
+"""Every op of the table on each of its samples. With the option --op, only the named op."""
 
 import dataclasses
 import doctest
@@ -115,7 +115,7 @@ def test_docstring(name):
     assert not runner.failures
 
 
-# What must fail ----------------------------------------------------------------------------------------------
+# Failures that must be detected -------------------------------------------------------------------------------
 
 of_each_op = pytest.mark.parametrize("op", TESTED.values(), ids=TESTED)
 of_each_op_with_gradient = pytest.mark.parametrize(
@@ -124,7 +124,7 @@ of_each_op_with_gradient = pytest.mark.parametrize(
 
 
 def changed(op, record):
-    """The op with another recording function, which is given all operands in a list."""
+    """A copy of the op with another recording function, which receives all operands in a list."""
 
     def of_operands(*operands, **attributes):
         as_list = bool(operands) and isinstance(operands[0], list)
@@ -135,12 +135,12 @@ def changed(op, record):
 
 
 def with_gradient_times(x, factor):
-    """x, whose gradient is `factor` times what it should be."""
+    """x, with its gradient multiplied by `factor`."""
     return x * factor + dy.nobackprop(x) * (1 - factor)
 
 
 def places_with_gradient(op):
-    """Samples and operands on which the result depends: a softmax of one number is always 1."""
+    """Samples and operands on which the result depends: a softmax of one value is always 1."""
     for sample in op.samples:
         arrays = draw(op, sample)
         weights = weights_of_shape(reference(op, sample, arrays).shape)
@@ -199,7 +199,7 @@ def test_a_wrong_shape_is_caught(op):
 
 
 def test_an_element_that_runs_apart_is_caught():
-    """An op that computes with its neighbours in the batch, and one that a second node disturbs."""
+    """An op that mixes elements of the batch, and an op that a second node disturbs."""
     op, sample = OPS["tanh"], OPS["tanh"].samples[3]
     mixed = changed(op, lambda call, operands: call(operands) + dy.sum_batches(operands[0]))
     with pytest.raises(AssertionError):
@@ -215,7 +215,7 @@ def test_an_element_that_runs_apart_is_caught():
     [
         ("value is off", lambda call, operands: call(operands) * 1.001),
         ("gradient is off", lambda call, operands: with_gradient_times(call(operands), 1.001)),
-        (  # no sample has this shape: a minibatch does, whose elements are right
+        (  # no sample has this shape, only a minibatch, whose elements are right
             "Not equal",
             lambda call, operands: call(operands) * (1.001 if operands[0].dim() == ((1,), 3) else 1.0),
         ),

@@ -1,4 +1,4 @@
-"""Ops that are recorded from templates: as Python records them, and only where that follows from the arguments."""
+"""Ops recorded from templates give the same records as in Python, and only where the arguments determine them."""
 
 import gc
 import operator
@@ -16,11 +16,11 @@ from dynet_core.op import OPS, register
 from dynet_ops.testing import draw, record
 
 compiled = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the recorder in Python has no templates")
-TIMES = 6  # so often is a template learnt and used
+TIMES = 6  # enough calls to learn and use a template
 
 
 def recorded(action):
-    """What an action records: the integers, the inputs and the last node's value."""
+    """The records of an action: the integers, the inputs and the last node's value."""
     graph = current()
     begin, _, first = graph.records.ends()
     found = action()
@@ -38,7 +38,7 @@ def test_an_op_records_the_same_each_time(op, sample):
     for seed in range(TIMES):
         renew_cg()
         operands = [dy.inputTensor(array, batched=True) for array in draw(op, sample)]
-        for k in range(seed % 3):  # the numbers of nodes and inputs differ from time to time
+        for k in range(seed % 3):  # the numbers of nodes and inputs differ each time
             dy.inputVector([float(k)])
         begin, nodes, inputs = current().records.ends()
         integers, floats, shape = recorded(lambda operands=operands: record(op, sample, operands))
@@ -94,7 +94,7 @@ def test_calls_that_differ_in_anything_are_told_apart():
     numbers = np.array([[1.0, 2.0], [3.0, 4.5]])
     renew_cg()
     expected = []
-    for call in DIFFERENT:  # each once: nothing is learnt
+    for call in DIFFERENT:  # one call each, so nothing is learned
         found = call(dy.inputTensor(numbers))
         expected.append((found.dim(), found.npvalue().tobytes()))
     rng = np.random.default_rng(0)
@@ -106,7 +106,7 @@ def test_calls_that_differ_in_anything_are_told_apart():
 
 
 def counted():
-    """An op written in Python, of three nodes and an input, and a list of its calls."""
+    """An op written in Python, with three nodes and an input, and a list of its calls."""
     calls = []
 
     def shifted_product(x, y, by=0.5):
@@ -191,7 +191,7 @@ def test_the_size_of_templates_is_bounded(op, monkeypatch):
 
 @compiled
 def test_what_else_happens_teaches_nothing(op):
-    """An op whose function does more than record, or records something else each time, stays with Python."""
+    """An op whose function does more than record, or records something different each time, stays in Python."""
     op, calls = op
     other = dy.inputVector([1.0, 2.0])
 
@@ -251,7 +251,7 @@ def test_random_ops_draw_each_time(call):
             x = dy.inputTensor(np.arange(1.0, 9.0).reshape(4, 2), batched=True)
             ys = [call(x) for _ in range(k + 1)]
             found += [y.npvalue().tolist() for y in ys]
-            found += [y.npvalue(True).tolist() for y in ys]  # all are drawn anew
+            found += [y.npvalue(True).tolist() for y in ys]  # all are drawn again
             cg_checkpoint()
             call(x).value()
             cg_revert()
@@ -261,13 +261,13 @@ def test_random_ops_draw_each_time(call):
         return found
 
     first = values()
-    assert first == values() == values()  # which the seed says
+    assert first == values() == values()  # determined by the seed
     assert len({str(value) for value in first}) > 2
 
 
 @compiled
 def test_a_table_of_parameters_is_not_taken_by_a_template():
-    """Whether a lookup table is trained as a whole is noted with each use."""
+    """Whether a lookup table is trained as a whole is noted at each use."""
     model = ParameterCollection()
     table = model.lookup_parameters_from_numpy(np.arange(6.0).reshape(3, 2))
     for _ in range(TIMES):
@@ -357,7 +357,7 @@ def test_graphs_that_are_watched_are_recorded_by_python(op):
 
 
 def test_a_number_of_numpys_is_told_from_an_int():
-    """An op may take the one and refuse the other, also after it has seen the other."""
+    """An op may accept one type and refuse the other, also after it has seen the other."""
     renew_cg()
     x = dy.inputTensor([[1.0, 2.0], [3.0, 4.0]])
     for _ in range(TIMES):
@@ -367,7 +367,7 @@ def test_a_number_of_numpys_is_told_from_an_int():
 
 
 def test_lists_that_are_made_are_whole_for_other_threads():
-    """A pass lets other threads run, and these may look at all objects, as profilers do."""
+    """Other threads run during a pass and may inspect all objects, as profilers do."""
     size, done, seen = 777, threading.Event(), []
     before = [found for found in gc.get_objects() if type(found) is list and len(found) == size]
     others = {id(found) for found in before}

@@ -1,4 +1,4 @@
-"""Ops on lists of operands are recorded from templates: lists of any length, of one operand, with equal operands."""
+"""Ops on lists of operands are recorded from templates: lists of any length, including one or repeated operands."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from dynet_core import ParameterCollection, errors, recorder, renew_cg
 from dynet_core.graph import current
 
 pytestmark = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the recorder in Python has no templates")
-TIMES = 6  # so often is a template learnt and used
+TIMES = 6  # enough calls to learn and use a template
 
 
 def test_patterns_of_equal_operands_are_told_apart():
@@ -40,7 +40,7 @@ LISTS = [
 @pytest.mark.parametrize("op", [dy.emax, dy.logsumexp, dy.average, dy.esum, dy.concatenate])
 @pytest.mark.parametrize("operands", LISTS)
 def test_lists_of_any_length_are_recorded_without_python(op, operands):
-    """This includes lists of one operand, for which some ops record nothing, and lists with an operand twice."""
+    """This includes one-operand lists, for which some ops record nothing, and lists with a repeated operand."""
     model = ParameterCollection()
     p = model.parameters_from_numpy(np.array([0.5, -2.0]))
     found = []

@@ -1,4 +1,4 @@
-"""Bad input to selection, indexing, convolution, pooling, contraction and linear algebra."""
+"""Invalid arguments of selection, indexing, convolution, pooling, contraction and linear algebra."""
 
 import math
 

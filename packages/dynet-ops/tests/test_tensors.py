@@ -1,4 +1,4 @@
-"""Selection, convolution, pooling and linear algebra, in cases that the table's samples do not have."""
+"""Selection, convolution, pooling and linear algebra, in cases beyond the table's samples."""
 
 import itertools
 
@@ -106,7 +106,7 @@ def test_kmax_pooling_of_columns_of_any_size(size):
 
 
 def windows_of(size, window, stride, is_valid):
-    """The manual's formulas: how many places, and how much padding before."""
+    """The manual's formulas: the number of windows, and the padding before the first."""
     if is_valid:
         return int(np.ceil((size - window + 1) / stride)), 0
     places = int(np.ceil(size / stride))
@@ -200,7 +200,7 @@ def test_a_singular_matrix_has_no_finite_inverse_and_no_determinant(matrix):
     assert not np.isfinite(inverse.npvalue()).any(axis=0).all()
     assert not np.isfinite(logarithm.value())
     assert np.linalg.det(matrix) == 0
-    dy.sum_elems(inverse + logarithm).backward(full=True)  # nothing to hope for, and no crash
+    dy.sum_elems(inverse + logarithm).backward(full=True)  # no useful result, but no crash
     assert x.gradient().shape == matrix.shape
 
 

@@ -1,4 +1,4 @@
-"""The option --op, with which only one op of the table is tested."""
+"""The test option --op, which limits the table tests to one op."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Passes that several threads share give the same bits as one thread, however small the work."""
+"""Passes shared by several threads give the same bits as one thread, however small the work."""
 
 import numpy as np
 import pytest
@@ -13,20 +13,20 @@ from dynet_kernels.machine import sharing
 from dynet_kernels.table import KERNELS
 from dynet_ops.testing import Computed, Input, draw, functional, record, value_of, weights_for
 
-TOLD = {  # how threads share a kernel -> what it is told
+TOLD = {  # how threads share a kernel -> the arguments it gets
     at.ALONE: set(),
     at.BY_COLUMNS: {"others"},
     at.BY_ROWS: {"rows_before", "rows_after"},
     at.EITHER: {*at.SHARES},
 }
-NUMBERS = (2, 3, 7)  # of threads; also more than there are columns
+NUMBERS = (2, 3, 7)  # numbers of threads; some exceed the number of columns
 
 
 def run_by(threads, function, *arguments):
-    """What a function gives where so many threads share all they can."""
+    """The result of a function when this many threads share all the work they can."""
     with sharing.using(threads, 0, 0):
         renew_cg()
-        current().engine.plan_anew()  # a kept plan may be one of those that share nothing
+        current().engine.plan_anew()  # a kept plan may share nothing
         result = function(*arguments)
     current().engine.plan_anew()
     return result
@@ -47,7 +47,7 @@ def ways(direction):
 
 
 def several(op, sample):
-    """Values and gradients of nodes that run together, some of which have the same operands."""
+    """Values and gradients of nodes that run together, some of them with the same operands."""
     leaves = [[kind(array) for array in draw(op, sample, seed)] for seed, kind in enumerate((Input, Computed, Input))]
     operands = [[leaf.expression for leaf in these] for these in leaves]
     results = [record(op, sample, these) for these in (*operands, operands[0], operands[1])]
@@ -92,20 +92,20 @@ def test_products_are_shared_by_rows_and_rules_by_columns():
 
 
 def test_kernels_are_told_what_to_share():
-    """One that is not told would do all the work in every thread."""
+    """A kernel without this information would do all the work in every thread."""
     for name, kernel in KERNELS.items():
         told = {parameter.name for parameter in kernel.cpu(16).params} & set(at.SHARES)
         *most, _ = range(max(len(kernel.parameters), 1))
-        effects = kernel.effects((*most, 0))  # of products, the last one says that all columns share a matrix
+        effects = kernel.effects((*most, 0))  # for products, the last one means that all columns share a matrix
         assert told == TOLD[effects.shared], name
 
 
 def products(count, size, repeated):
-    """Return so many products with one matrix. If operands are `repeated`, two products have each operand."""
+    """Return this many products with one matrix. If `repeated`, each operand is used by two products."""
     rng = np.random.default_rng(count)
     W = Model().parameters_from_numpy(rng.normal(size=(40, size)).astype(np.float32))
     xs = [dy.tanh(dy.inputTensor(rng.normal(size=size).astype(np.float32))) for _ in range(count)]
-    more = [dy.squared_norm(x) for x in xs]  # so that the gradients of x hold something already
+    more = [dy.squared_norm(x) for x in xs]  # so that the gradients of x are nonzero already
     used = xs[: (count + 1) // 2] * 2 if repeated else xs
     loss = dy.esum([dy.squared_norm(W * x) for x in used] + more)
     loss.value()
@@ -131,7 +131,7 @@ def ways_of(kernel, direction, *arguments):
 
 
 def test_more_threads_than_a_kept_plan_has_columns():
-    """It is shared as it was planned, among all there are by then: some have nothing to do."""
+    """The work is shared as planned, among all current threads: some have nothing to do."""
     rng = np.random.default_rng(1)
     W = Model().parameters_from_numpy(rng.normal(size=(40, 40)).astype(np.float32))
     found = []
@@ -181,7 +181,7 @@ def test_a_large_graph():
 
 @pytest.mark.parametrize("again, expected", [(False, at.BY_COLUMNS), (True, at.ALONE)])
 def test_columns_are_shared_only_if_they_add_to_different_operands(again, expected):
-    """Both kinds add to gradients that hold something already; the second adds twice to one."""
+    """Both kinds add to nonzero gradients; the second adds twice to one operand."""
 
     def program():
         xs = [dy.tanh(dy.inputTensor(np.full(4, k + 1.0))) for k in range(6)]

@@ -1,4 +1,4 @@
-"""Gradients that are a matter of definition: at ties, of steps, and of ops that only change gradients."""
+"""Gradients fixed by definition: at ties, of step functions, and of ops that only change gradients."""
 
 import numpy as np
 import pytest
@@ -92,7 +92,7 @@ def test_scaled_and_flipped_gradients():
 
 
 def test_powers_of_limits():
-    """Every pair of special numbers gives what C defines."""
+    """Every pair of special values gives the result defined by C."""
     inf, nan = np.inf, np.nan
     special = np.array(
         [0, -0.0, inf, -inf, nan, 1e-45, -1e-45, 3.4e38, 1, -1, 2, -2, 3, -3, 0.5, -0.5, 1e30], np.float32
@@ -107,7 +107,7 @@ def test_powers_of_limits():
 
 
 def test_powers_keep_their_digits():
-    """Also where the exponent is large: the logarithm between needs more digits than a float32 has."""
+    """Also for large exponents: the intermediate logarithm needs more digits than a float32 has."""
     rng = np.random.default_rng(0)
     for low, high, largest in ((0.1, 3, 3), (1e-3, 1e3, 12), (0.9, 1.1, 800), (1e-38, 1e-30, 1)):
         x, y = rng.uniform(low, high, 5000).astype(np.float32), rng.uniform(-largest, largest, 5000).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Values that a program reads, as tensors or arrays, stay as they are when the graph is renewed."""
+"""Values read from a graph, as tensors or arrays, do not change when the graph is renewed."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_a_batch_and_a_sample():
 def test_memory_of_an_expression_is_not_given_away():
     renew_cg()
     x = dy.inputVector([1.0, 2.0])
-    # Converted by numpy, an expression stays one, as in DyNet: its numbers would take no part in the gradient.
+    # numpy does not convert an expression to its values, as in DyNet: the values would be outside of the gradient.
     assert np.asarray(x).dtype == object and np.asarray(x).item() is x
     with pytest.raises(TypeError, match="npvalue"):
         np.asarray(x, np.float32)
@@ -71,7 +71,7 @@ def test_an_array_of_parameters_holds_their_values():
 
 @pytest.mark.parametrize("read", [lambda x: x.npvalue(), lambda x: x.npvalue(dtype=np.float32), np.asarray])
 def test_numpy_owns_the_memory_of_what_is_read(read):
-    """A bytearray as the base of the array could be resized by anyone, which frees the memory under the array."""
+    """If a bytearray were the base of the array, anyone could resize it, which frees the memory under the array."""
     for _ in range(3):  # compiled code reads the second value of a shape
         renew_cg()
         x = dy.inputTensor(np.arange(24.0).reshape(2, 3, 4), batched=True)

@@ -1,4 +1,4 @@
-"""The whole planner as ordinary Python: it writes the integers that compiled code writes, for graphs of programs.
+"""The whole planner run as ordinary Python writes the same integers as compiled code, for graphs of real programs.
 
 Before each pass, the planner's context and buffers are copied. The functions of `dynet_kernels.plan` plan the pass on
 the copy, compiled code plans it on the original, and all integers are compared.
@@ -26,7 +26,7 @@ READ = ("parameters", "new_records", "sharing", "threads", "ahead", "changes", "
 
 
 class Copy:
-    """A copy of the context at an address, of all that planning writes, and of the lists of touched rows."""
+    """A copy of the context at an address, of all buffers written by planning, and of the lists of touched rows."""
 
     def __init__(self, context: int):
         engine = current().engine
@@ -49,7 +49,7 @@ class Copy:
                 self.touched.append((ours, list_))
 
     def compare(self) -> int:
-        """Compare everything with what compiled code has written; how many integers that are."""
+        """Compare everything with the output of compiled code; return the number of integers compared."""
         compared = 0
         for name, array in self.buffers.items():
             different = np.flatnonzero(array != self.engine.buffers[name])
@@ -72,13 +72,13 @@ class Copy:
 
 @pytest.fixture
 def seen():
-    """Plan every forward and backward pass in both ways. What is seen: the status after each pass, and the integers."""
+    """Plan every forward and backward pass in both ways. Return the statuses, and the number of integers."""
     gc.collect()
     gc.disable()  # tables of other tests keep their memory until this one is over
     machine = device.compiled()
     passes, watched = [], machine.is_watched
     machine.is_watched = True
-    next_generation()  # graphs ask for the machine's functions anew
+    next_generation()  # graphs request the machine's functions again
     usual = {name: getattr(machine, name) for name in ("forward", "backward")}
 
     def both_ways(name):
@@ -130,7 +130,7 @@ class Model:
         return dy.esum(losses)
 
     def words_again(self):
-        """Minibatches in which words come up again and again, so that equal columns are computed once."""
+        """Minibatches with recurring words, so that equal columns are computed once."""
         W = self.wide
         state = self.gru.initial_state()
         for _ in range(3):
@@ -153,7 +153,7 @@ class Model:
         return dy.esum([*sizes, dy.squared_norm(dy.average(xs)), dy.sum_elems(dy.emax(xs)), dy.dot_product(*xs[:2])])
 
     def many_signatures(self):
-        """So many signatures that none has a stage of its own."""
+        """Too many signatures for each to have a stage of its own."""
         xs = [dy.inputVector([0.5] * (1 + k)) for k in range(at.MOST_NUMBERED // 2 + 4)]
         return dy.esum([dy.sum_elems(dy.tanh(x)) for x in xs]) + dy.squared_norm(self.W * self.E[3])
 
@@ -163,7 +163,7 @@ PROGRAMS = ["trees", "tagger", "words_again", "pieces", "many_signatures"]
 
 @pytest.fixture(params=[1, 2])
 def threads(request):
-    """With two threads, all instructions that can be shared are, but none of the passes: those are planned alone."""
+    """With two threads, every instruction that can be shared is shared; passes are planned by one thread."""
     with sharing.using(request.param, 1, 1 << 40):
         yield
 
@@ -174,7 +174,7 @@ def test_python_plans_what_compiled_code_plans(seen, threads, program):
     model = Model()
     for turn in range(4):
         dy.renew_cg()
-        random.seed(turn // 2)  # each graph comes twice: the second time, its plan is kept
+        random.seed(turn // 2)  # each graph comes twice; the second time, its plan is reused
         loss = getattr(model, program)()
         loss.value()
         loss.backward(full=turn == 3)

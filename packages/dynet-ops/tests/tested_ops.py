@@ -1,4 +1,4 @@
-"""The ops and samples that tests are made for: all ops, or for the tests of the table, the one that --op names."""
+"""The ops and samples under test: all ops, or for the table tests only the op that --op names."""
 
 import pytest
 
@@ -9,7 +9,7 @@ TESTED = dict(OPS)
 
 
 def only(name: str) -> None:
-    """Leave only one op. Call this before the tests are collected.
+    """Keep only one op. Call this before the tests are collected.
 
     Raises:
         ValueError: there is no such op.

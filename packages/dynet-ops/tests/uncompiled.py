@@ -1,7 +1,7 @@
 """Runs the recorder's C functions in two ways, compiled and as the plain Python that they are written in.
 
 Both ways read and write the real memory of real objects. `both` runs a function compiled, puts the graph back as it
-was, runs the function uncompiled, and compares what has come of it: the result or the error, each word of the graph,
+was, runs the function uncompiled, and compares the outcomes: the result or the error, each word of the graph,
 its records and its input values, and the shared words.
 """
 
@@ -30,18 +30,18 @@ from dynet_kernels.recorder.c_functions import FUNCTIONS
 
 extension.shared_at = SHARED.address
 NAMES = {address: name for name, address in ADDRESSES.items()}
-OFFSET = -(1 << 63)  # the flag in the number of arguments of a vectorcall: the word before them may be overwritten
-CALLS_TO_LEARN = 4  # after so many calls of an op there is a template
+OFFSET = -(1 << 63)  # a flag in the argument count of a vectorcall: the word before the arguments may be overwritten
+CALLS_TO_LEARN = 4  # after this many calls of an op there is a template
 ran: set[str] = set()  # the names of the functions that `both` and `same_passes` have run since the test began
-# Words that are addresses of memory, or scratch memory; and the chain of freed expressions, which keeps its own order.
+# Words that hold addresses or scratch memory, and the chain of freed expressions, which keeps its own order.
 LEFT_OUT = {"records", "inputs", "outgrown", *(f"argument_{place}" for place in range(2 * words.MOST_ARGUMENTS))}
-# What may change without a record: `set` notes how far it has searched, and a path may make room before it declines.
+# Words that may change without a record: `set` notes how far it searched, and a path may make room before it declines.
 NOTED = dict.fromkeys(("searched_version", "searched", "searched_node", "room", "inputs_room"))
 FREED = {"free", "free_count"}
 
 
 def of(*names):
-    """Decorator: the test compares these C functions; it fails if they have not run (see `ran`)."""
+    """Decorator: the test compares these C functions, and fails if they have not run (see `ran`)."""
 
     def declare(test):
         test.of = names
@@ -52,7 +52,7 @@ def of(*names):
 
 @dataclass(eq=False)
 class Declined:
-    """What the Python function returns that is called where a path has no result."""
+    """Returned by the Python function that is called where a path has no result."""
 
     arguments: tuple
     named: dict
@@ -97,7 +97,7 @@ def declining(*records):
 
 
 class State:
-    """The memory of this thread's graph and the shared words, to be compared, and to be put back."""
+    """The memory of this thread's graph and the shared words, for comparing and restoring."""
 
     def __init__(self):
         self.view = current().records._view
@@ -131,7 +131,7 @@ class State:
 
 @dataclass
 class Outcome:
-    """What a call came to: an object, or a number if it returns no object, or an error; and the memory afterwards."""
+    """The outcome of a call: an object, a number if it returns no object, or an error; and the memory afterwards."""
 
     result: Any
     error: BaseException | None
@@ -143,7 +143,7 @@ class Outcome:
 
 
 def described(x):
-    """What can be compared of a result that is made twice."""
+    """The comparable part of a result that is computed twice."""
     if isinstance(x, Declined):
         return "declined", list(map(id, x.arguments)), {name: id(value) for name, value in x.named.items()}
     if isinstance(x, (list, tuple)):
@@ -182,7 +182,7 @@ def run(name: str, compiled: bool, numbers, is_object=True, memory=True) -> Outc
 
 
 def taken(address: int):
-    """Return the object at an address, and take over the reference to it."""
+    """Return the object at an address, and take ownership of the reference to it."""
     if not address:
         return None
     found = ctypes.cast(address, py_object).value
@@ -192,7 +192,7 @@ def taken(address: int):
 
 @contextmanager
 def uncollected():
-    """In this context, no garbage is collected: a finalizer, such as a parameter's, may change words of the graph."""
+    """Disable garbage collection: a finalizer, such as a parameter's, may change words of the graph."""
     gc.disable()
     try:
         yield
@@ -219,7 +219,7 @@ def check_equal(found: dict, expected: dict) -> None:
 
 
 def vectorcall(record, arguments, named=None, flag=OFFSET):
-    """The numbers with which CPython calls a recording function; and what must live as long as the call."""
+    """The integers with which CPython calls a recording function, and objects that must live as long as the call."""
     names = tuple(named) if named else None
     given = [*arguments, *(named or {}).values()]
     memory = (c_int64 * (len(given) + 1))(0, *map(id, given))
@@ -246,7 +246,7 @@ def same(record, *arguments, **named) -> Any:
 
 
 def known(record, *arguments, **named) -> Any:
-    """The same, for a call that the path has to serve itself, because the function has had such calls before."""
+    """Like `same`, for a call that the path must handle itself, because the function has seen such calls before."""
     for _ in range(CALLS_TO_LEARN):
         record(*arguments, **named)
     result = same(record, *arguments, **named)
@@ -255,7 +255,7 @@ def known(record, *arguments, **named) -> Any:
 
 
 def left(record, *arguments, **named) -> None:
-    """The same, for a call that the path has to leave to Python, with all of its arguments."""
+    """Like `same`, for a call that the path must leave to Python, with all of its arguments."""
     result = same(record, *arguments, **named)
     assert isinstance(result, Declined), (record, arguments, named)
     assert list(map(id, [*result.arguments, *result.named.values()])) == list(map(id, [*arguments, *named.values()]))

@@ -1,4 +1,4 @@
-"""Arguments for calls of the recorder's paths: operands and numbers that they take, and others."""
+"""Arguments for calls of the recorder's paths: operands and numbers that they take, and some that they refuse."""
 
 import threading
 
@@ -14,30 +14,30 @@ NO_NUMBERS = [None, "1", True, False, 1j, np.int8(1), np.uint64(1), np.float16(1
 
 
 class Whole(int):
-    """An int of another type."""
+    """A subclass of int."""
 
 
 class Real(float):
-    """A float of another type."""
+    """A subclass of float."""
 
 
 class Listed(list):
-    """A list of another type."""
+    """A subclass of list."""
 
 
 class Paired(tuple):
-    """A tuple of another type."""
+    """A subclass of tuple."""
 
 
 class Own(Expression):
-    """An expression of the user's own, which stands for nothing."""
+    """A user-defined expression class without a node."""
 
 
 NO_NUMBERS += [Whole(1), Real(1.5)]
 
 
 def elsewhere(make):
-    """What a function returns in another thread."""
+    """The result of a function in another thread."""
     found = []
     thread = threading.Thread(target=lambda: found.append(make()))
     thread.start()
@@ -46,7 +46,7 @@ def elsewhere(make):
 
 
 def graph_with_past():
-    """Nodes of this graph, some of them from before `cg_revert`; and expressions that are not nodes of it any more."""
+    """Nodes of this graph, some from before `cg_revert`, and expressions that are no longer nodes of it."""
     old = dy.inputVector([1.0, 2.0, 3.0])
     renew_cg()
     kept = dy.inputVector([3.0, 2.0, 1.0])

@@ -1,4 +1,4 @@
-"""Wrong calls of ops, with the error and what its message must say."""
+"""Table of wrong calls of ops, with the error and the required parts of its message."""
 
 import math
 from decimal import Decimal
@@ -384,12 +384,12 @@ WRONG = [
     (lambda: dy.lookup_batch(table(), 1), ArgumentTypeError, "lookup_batch", "1"),
     (lambda: dy.lookup_batch(table(), [0.5]), ArgumentError, "lookup_batch", "0.5"),
     (lambda: dy.parameter(None), ArgumentTypeError, "parameter", "None"),
-    # dimensions that are no ints, and numbers that no float32 can be
+    # dimensions that are not ints, and numbers beyond float32
     (lambda: dy.softmax(vector(), None), ArgumentTypeError, "softmax", "None"),  # type: ignore
     (lambda: dy.softmax(vector(), 0.5), ArgumentError, "softmax", "0.5"),  # type: ignore
     (lambda: dy.concatenate([vector(), vector()], 0.5), ArgumentError, "concatenate", "0.5"),  # type: ignore
     (lambda: dy.pairwise_rank_loss(vector(), vector(), 1e300), ArgumentError, "pairwise_rank_loss", "1e+300"),
-    # what has no gradient, or is no number
+    # operands without a gradient, or that are not numbers
     (lambda: vector().backward(), ShapeError, "backward", "(3,)"),
     (lambda: vector(1, 2).backward(), ShapeError, "backward", "(1,) x 2"),
     (lambda: vector().scalar_value(), ShapeError, "scalar_value", "(3,)"),

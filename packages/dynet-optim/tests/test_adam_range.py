@@ -1,4 +1,4 @@
-"""Adam's steps are right for gradients of any size, where a CPU guesses roots and quotients and then refines them."""
+"""Adam's steps are accurate for gradients of any size, also where a CPU refines estimates of roots and quotients."""
 
 import warnings
 
@@ -23,11 +23,11 @@ def test_the_first_step(trainer, eps):
     optimizer.set_clip_threshold(0)
     optimizer.update()
     one, beta_1, beta_2 = np.float32(1), np.float32(0.9), np.float32(0.999)
-    with np.errstate(over="ignore"):  # the square of a large gradient is infinite: then the step is 0
+    with np.errstate(over="ignore"):  # the square of a large gradient is infinite, so the step is 0
         m, v = GRADIENTS * (one - beta_1), GRADIENTS * GRADIENTS * (one - beta_2)
     rate = 0.5 * np.sqrt(1 - float(beta_2)) / (1 - float(beta_1))
     expected = -rate * m.astype(np.float64) / (np.sqrt(v.astype(np.float64)) + eps)
-    usual = (v == 0) | (v > 1e-36)  # squares that are no normal numbers keep few digits
+    usual = (v == 0) | (v > 1e-36)  # squares that are denormal keep few digits
     np.testing.assert_allclose(p.as_array()[usual], expected[usual], rtol=2e-6, atol=1e-37)
     assert np.isfinite(p.as_array()).all()
 

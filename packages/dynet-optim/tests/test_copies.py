@@ -1,4 +1,4 @@
-"""Trainers can be pickled and copied: training goes on from there."""
+"""Trainers can be pickled and copied, and training continues from the copy."""
 
 import copy
 import pickle
@@ -14,7 +14,7 @@ TRAINERS = list(registry.TRAINERS)
 
 
 def step(model, number):
-    """Set gradients that follow from a number."""
+    """Set gradients that are determined by a number."""
     generator = np.random.default_rng(number)
     for p in model._everything():
         rows = np.zeros(p._storage.values.floats, np.float32)

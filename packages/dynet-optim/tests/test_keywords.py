@@ -1,4 +1,4 @@
-"""Trainers take the keywords of the manual and those of DyNet 2.1 alike, by place and by name."""
+"""Trainers take the keywords of both the manual and DyNet 2.1, by position and by name."""
 
 import itertools
 
@@ -47,7 +47,7 @@ def settings(trainer):
 
 
 def value_of(name):
-    """A value within its range that is no default."""
+    """A value within its range that is not a default."""
     return 0.05 if "max" in name else 7.0 if name == "step_size" else 0.0125
 
 
@@ -82,7 +82,7 @@ def test_both_names_of_one_thing_are_refused(trainer, old, new):
 
 def test_every_trainer_of_dynet_is_in_the_tables():
     assert MANUAL.keys() == IN_2_1.keys() <= {*dynet_optim.__all__}
-    assert {trainer for trainer, *_ in PAIRS} == MANUAL.keys() - {"AdadeltaTrainer"}  # which has no rate in either
+    assert {trainer for trainer, *_ in PAIRS} == MANUAL.keys() - {"AdadeltaTrainer"}  # it has no rate in either
 
 
 def test_set_learning_rate_takes_the_keyword_of_2_1():

@@ -1,4 +1,4 @@
-"""`DataParallel` without MPI: one process, and checkpoints. tests/mpi has several ranks."""
+"""`DataParallel` without MPI: one process, and checkpoints. tests/mpi covers several ranks."""
 
 import copy
 import pickle
@@ -15,7 +15,7 @@ from dynet_optim.registry import TRAINERS
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch):
-    """These tests are one process, whoever started it."""
+    """Run as a single process, whatever launched the tests."""
     monkeypatch.setattr("dynet_optim.parallel.meeting", lambda: None)
 
 
@@ -137,7 +137,7 @@ def test_wrong_arguments_of_update_change_nothing(arguments, error, message):
 
 
 def trained(kind, updates, checkpoint=None, at=3):
-    """Train with dropout; interrupted after `at` updates by a load of the checkpoint, if there is one."""
+    """Train with dropout. With a checkpoint, resume from it after `at` updates."""
     model = Model(seed=2)
     parallel = DataParallel(TRAINERS[kind].kind(model.collection))
     first = 0

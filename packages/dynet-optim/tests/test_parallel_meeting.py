@@ -1,4 +1,4 @@
-"""The checks that ranks make before they exchange data, with threads as ranks."""
+"""The checks that ranks make before they exchange data, with threads in the place of ranks."""
 
 import threading
 
@@ -10,13 +10,13 @@ from dynet_optim.ranks import Meeting, difference, digest
 
 
 class Ranks:
-    """Communicators of as many threads."""
+    """Communicators for this many threads."""
 
     def __init__(self, size):
         self.size, self.barrier, self.given = size, threading.Barrier(size, timeout=60), [None] * size
 
     def run(self, work):
-        """Run work(meeting, rank) in each; what it returns or raises, by rank."""
+        """Run work(meeting, rank) in each thread; return the results or errors by rank."""
         found = [None] * self.size
 
         def one(rank):
@@ -119,7 +119,7 @@ def test_only_one_thread_at_a_time_exchanges(monkeypatch):
 
 
 def test_a_signal_handler_cannot_exchange_in_the_middle_of_an_exchange(monkeypatch):
-    """The other ranks would wait for this one, if the error of the handler were passed on."""
+    """If the handler's error were passed on, the other ranks would wait for this one."""
     ended = []
     monkeypatch.setattr(ranks, "end_all", ended.append)
 

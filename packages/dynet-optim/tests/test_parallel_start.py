@@ -1,4 +1,4 @@
-"""How processes find each other by MPI, and what they do where they cannot. MPI is replaced by a fake."""
+"""Startup of parallel training: how ranks connect through MPI, and errors if they cannot. MPI is a fake."""
 
 import os
 import subprocess
@@ -96,7 +96,7 @@ def test_mpi_must_be_running(launched, monkeypatch, state, message):
 
 
 def test_children_of_ranks_are_no_ranks(launched, monkeypatch):
-    """MPI is not even imported there."""
+    """They do not even import MPI."""
     monkeypatch.setattr(ranks, "mpi", lambda: 1 / 0)
     monkeypatch.setenv(ranks.PROCESS, "1")
     assert ranks.world() is None
@@ -119,7 +119,7 @@ def test_seconds_are_a_number(launched, monkeypatch, seconds):
     [(1, "2", []), (2, "0", []), (2, "2", [2.0, "cancel"]), (2, "1.5", [1.5, "cancel"])],
 )
 def test_the_timer_is_touched_only_where_it_is_needed(launched, monkeypatch, number, seconds, calls):
-    """Also if mpi4py is imported already, because the others may not come to `Dup`."""
+    """Also if mpi4py is imported already, because the other ranks may not reach `Dup`."""
     found = []
     fake_mpi4py(monkeypatch, number)
     launched(number)
@@ -172,7 +172,7 @@ raise ValueError("failed")
 
 @pytest.mark.parametrize(("number", "code"), [(1, 1), (2, -9)])
 def test_an_exception_before_the_start_kills_the_process(number, code):
-    """So that mpiexec ends the others. Processes that a rank starts end as usual."""
+    """This makes mpiexec end the others. Processes started by a rank end as usual."""
     command = [sys.executable, "-c", FAILS]
     environment = {name: value for name, value in os.environ.items() if name not in ranks.STARTED}
     done = subprocess.run(

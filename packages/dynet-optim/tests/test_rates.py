@@ -1,4 +1,4 @@
-"""Learning rates: initial values, schedules, and changes by programs."""
+"""Learning rates: initial values, schedules, and changes made by programs."""
 
 import sys
 
@@ -146,7 +146,7 @@ def test_status(capsys):
 
 
 class Written:
-    """A stream of a program's own, without `flush`."""
+    """A user-defined stream without `flush`."""
 
     said = ""
 

@@ -1,4 +1,4 @@
-"""Each trainer against its equations in float64."""
+"""The update rule of each trainer, against its equations in float64."""
 
 import numpy as np
 import pytest
@@ -32,8 +32,8 @@ RATES = (
     "e0_max",
     "step_size",
     "gamma",
-)  # what the learning rate follows from
-SIZES = (1.0, 0.01, 3.0, 1e-6, 0.1, 1e3, 0.2)  # of gradients, update by update; some are clipped
+)  # settings that determine the learning rate
+SIZES = (1.0, 0.01, 3.0, 1e-6, 0.1, 1e3, 0.2)  # sizes of gradients, one per update; some are clipped
 
 
 def reference_of(trainer, model, settings, **options):
@@ -97,7 +97,7 @@ def test_fifty_updates_stay_together():
     ],
 )
 def test_averages_of_gradients_that_are_zero_become_zero(trainer_type, settings):
-    """They would come to a halt among the denormal numbers, where an update takes twenty times as long."""
+    """They would get stuck at denormal values, where an update takes twenty times as long."""
     model = Model()
     trainer = trainer_type(model.collection, **settings)
     trainer.set_sparse_updates(False)
@@ -131,7 +131,7 @@ def test_large_gradients_are_clipped_not_refused():
 
 @without_gradients
 def test_whole_table_once():
-    """A table whose gradient is not a matter of rows is updated whole, once."""
+    """A table with a dense gradient is updated as a whole, once."""
     model = Model(shapes=[], tables=[(6, 3)])
     (table,) = model.tables
     trainer = AdamTrainer(model.collection)
@@ -208,5 +208,5 @@ def step_of_own(factor):
 
 
 def test_a_trainer_that_is_run_again_is_defined_anew():
-    """As a cell of a notebook is, after an edit."""
+    """For example when a notebook cell is edited and run again."""
     assert [step_of_own(factor) for factor in (1.0, 2.0, 1.0)] == [0.75, 0.5, 0.75]

@@ -1,4 +1,4 @@
-"""A trainer's state survives in a file: training goes on as if it had never stopped."""
+"""A trainer's state is saved and loaded: training continues as if it had never stopped."""
 
 import dataclasses
 import subprocess
@@ -17,7 +17,7 @@ TRAINERS = list(registry.TRAINERS)
 
 
 class Training:
-    """A model that is trained by gradients set from a generator."""
+    """A model trained with gradients from a random generator."""
 
     def __init__(self, trainer: str, **options):
         self.model = dy.ParameterCollection()
@@ -219,12 +219,12 @@ def test_a_damaged_state_changes_nothing(place, number, tmp_path):
 
 
 def states_of(training):
-    """The tensors in which a trainer's file holds its states."""
+    """The tensors of a trainer's file that hold its states."""
     return [tensor for tensor, _ in base._states(training.trainer._table.prepared())]
 
 
 def own_tensor(training):
-    """The tensor in which a trainer's file holds its own numbers."""
+    """The tensor of a trainer's file that holds its scalars."""
     seen = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(base.model_files, "save", lambda tensors, path: seen.extend(tensors))

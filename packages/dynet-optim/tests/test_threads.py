@@ -1,4 +1,4 @@
-"""Updates that several threads share give the same bits as one thread."""
+"""Trainer updates shared by several threads give the same bits as one thread."""
 
 import pytest
 from trainer_models import Model

@@ -1,4 +1,4 @@
-"""What all trainers share."""
+"""Behavior that all trainers share: non-finite gradients, clipping, subsets, frozen and added parameters."""
 
 import doctest
 import gc
@@ -77,7 +77,7 @@ def test_not_finite(trainer_type, threshold, bad):
     assert all(not gradient.any() for gradient in model.gradients())
     assert all(table._storage.touched.max() == 0 or table._storage.touched[0] == 0 for table in model.tables)
 
-    clean.draw_gradients(0.1)  # the same numbers as the batch that went wrong; forget them
+    clean.draw_gradients(0.1)  # the same values as the batch that went wrong; discard them
     for parameter in clean.parameters:
         set_gradient(parameter, np.zeros(parameter.shape()))
     other._table.clear(1)
@@ -102,7 +102,7 @@ def test_not_finite_in_a_table(sparse):
     assert all(np.isfinite(value).all() for value in model.values())
 
 
-# what is trained
+# trained parameters
 
 
 def test_rows_that_a_graph_used():
@@ -167,7 +167,7 @@ def test_nothing_to_train():
 
 
 def test_many_touched_rows():
-    """More rows than the first lists of addresses have room for."""
+    """More rows than the initial lists of addresses hold."""
     collection = ParameterCollection()
     table = collection.lookup_parameters_from_numpy(np.ones((3000, 2)))
     trainer = AmsgradTrainer(collection, 0.5)
@@ -254,7 +254,7 @@ def test_two_threads():
 
 @pytest.mark.parametrize("share", [0.5, 1 - 1e-5, 1 - 1e-7, 1.0, 1 + 1e-7, 1 + 1e-5, 2.0, 1e30])
 def test_gradients_are_clipped_exactly_beyond_the_threshold(share):
-    """Also where the squared norm is too near to the threshold's square to tell."""
+    """Also where the squared norm is too close to the squared threshold to tell them apart."""
     model = ParameterCollection()
     w = model.parameters_from_numpy([0.0, 0.0])
     trainer = SimpleSGDTrainer(model, 1.0)

@@ -1,4 +1,4 @@
-"""Wrong settings and arguments of trainers."""
+"""Invalid settings and arguments of trainers raise clear errors."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Weight decay: every update multiplies the parameters it may change by 1 - lam."""
+"""Weight decay: each update multiplies the parameters that it may change by 1 - lam."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Models whose gradients tests set by hand."""
+"""Models for trainer tests, with gradients that tests set by hand."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ TABLES = [(9, 5), (4, 16), (20, 33)]
 
 
 class Model:
-    """A collection with parameters and tables of some shapes, and random gradients for them."""
+    """A collection with parameters and tables of various shapes, and random gradients for them."""
 
     def __init__(self, shapes=SHAPES, tables=TABLES, seed=1):
         self.random = np.random.default_rng(seed)
@@ -33,7 +33,7 @@ class Model:
         return [parameter.grad_as_array() for parameter in [*self.parameters, *self.tables]]
 
     def draw_gradients(self, size=1.0):
-        """Give every parameter and some rows of every table random gradients; what a Reference takes."""
+        """Give all parameters and some rows of each table random gradients; return the arguments for a Reference."""
         for parameter in self.parameters:
             set_gradient(parameter, size * self.normal(parameter.shape()))
         touched = []

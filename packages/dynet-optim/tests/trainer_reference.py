@@ -1,10 +1,10 @@
-"""Parameters and tables in float64, updated as a trainer should."""
+"""Reference for trainers: float64 parameters and tables, updated by the trainers' equations."""
 
 import numpy as np
 
 
 class Reference:
-    """What a trainer that is registered should make of a model.
+    """The expected result of training a model with a registered trainer.
 
     Args:
         settings: the trainer's, without its rate.
@@ -20,7 +20,7 @@ class Reference:
         self.updates = self.clips = 0
 
     def update(self, gradients, touched, s=1.0):
-        """`touched` has a list of rows for each table. Called before the trainer's."""
+        """`touched` has a list of rows for each table. Call this before the trainer's update."""
         self.updates += 1
         rate = self.rate()
         gradients = [gradient.astype(np.float64) for gradient in gradients]

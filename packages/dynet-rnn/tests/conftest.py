@@ -1,4 +1,4 @@
-"""Makes the helpers of this folder importable."""
+"""Puts this folder on the import path."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the tests share: every builder with its reference, inputs, and checks of gradients."""
+"""Helpers shared by the network tests: every builder with its reference, inputs, and gradient checks."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def make(name: str, layers: int, model: ParameterCollection):
 
 
 class Setting:
-    """A network in a graph of its own, whose parameters have random values, biases too."""
+    """A network in a new graph, with random values for all parameters including biases."""
 
     def __init__(self, name: str, layers: int = 1, seed: int = 0):
         renew_cg()
         self.network, self.layers = NETWORKS[name], layers
-        self.values = len(self.network.kind._cell.state)  # 1 is h, 2 is h and c
+        self.values = len(self.network.kind._cell.state)  # 1: h; 2: h and c
         self.random = np.random.default_rng(seed)
         self.model = ParameterCollection()
         self.builder = make(name, layers, self.model)
@@ -36,12 +36,12 @@ class Setting:
             parameter.set_value(values if parameter.is_updated() else values < 0.3)  # a mask is not trained
 
     def arrays(self, count, size=INPUT, batch=1):
-        """Vectors as the reference takes them."""
+        """Convert vectors to the reference's form."""
         return [self.random.uniform(-1, 1, (size, batch)).astype(np.float32) for _ in range(count)]
 
     @property
     def parameters(self):
-        """Those of each layer, also what get_parameters does not list."""
+        """The parameters of each layer, including those that get_parameters does not list."""
         return self.builder._parameters
 
     def reference(self, xs, start=None, masks=None, parameters=None):
@@ -50,7 +50,7 @@ class Setting:
 
 
 def expression(array):
-    """An input with the batch as its last axis, or without one."""
+    """An input with the batch as its last axis, or without a batch."""
     return dy.inputTensor(array, batched=True) if array.shape[1] > 1 else dy.inputTensor(array[:, 0])
 
 
@@ -68,7 +68,7 @@ def assert_close(actual, expected, tolerance=2e-6):
 
 
 def assert_state(state, expected):
-    """Every vector of a state against the reference's [h] or [h, c] of each layer."""
+    """Compare every vector of a state with the reference's [h] or [h, c] of each layer."""
     for layer, vectors in enumerate(expected):
         assert_close(value_of(state.h()[layer]), vectors[0])
         if len(vectors) > 1:
@@ -78,7 +78,7 @@ def assert_state(state, expected):
 
 
 def as_state(vectors, layers):
-    """Vectors in the order of `s` (c of each layer, then h) as the reference takes them; None for none."""
+    """Convert vectors in the order of `s` (c of each layer, then h) to the reference's form; None if there are none."""
     values = len(vectors) // layers
     if not values:
         return None
@@ -90,7 +90,7 @@ def weights(shape, number):
 
 
 def loss_of(expressions):
-    """A random linear functional of expressions, each with its number."""
+    """A random linear function of several expressions."""
     terms = []
     for number, x in enumerate(expressions):
         (size,), batch = x.dim()
@@ -103,7 +103,7 @@ def loss_of_arrays(arrays):
 
 
 def differences(function, arrays, step=1e-5):
-    """Central differences of a function of no arguments that reads the arrays, in float64."""
+    """Central differences, in float64, of a function without arguments that reads the arrays."""
     found = []
     for array in arrays:
         gradient = np.empty_like(array)

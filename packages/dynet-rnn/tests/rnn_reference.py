@@ -1,4 +1,7 @@
-"""Networks in float64 numpy, by the steps of the table of builders. Vectors are (size, batch), biases columns."""
+"""Reference for recurrent networks in float64 numpy, by the steps in the builder table.
+
+Vectors are (size, batch) arrays; biases are columns.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import numpy as np
 def run(step, values, parameters, xs, start=None, masks=None):
     """The state of every layer after every input: found[t][layer] is the list of its `values`, [h] or [h, c].
 
-    `masks` has for each layer what x, h and c are multiplied with before a step.
+    `masks` has for each layer the factors of x, h and c before a step.
     """
     masks = masks or [{"x": 1.0, "h": 1.0, "c": 1.0}] * len(parameters)
     state = start or [None] * len(parameters)
@@ -33,5 +36,5 @@ def run(step, values, parameters, xs, start=None, masks=None):
 
 
 def hidden_size(weights):
-    """How many columns the recurrent matrices have, of which the second parameter of every builder is one."""
+    """The column count of the recurrent matrices; the second parameter of every builder is one."""
     return weights[1].shape[1]

@@ -1,4 +1,4 @@
-"""Networks that read in both directions, against two networks that read in one."""
+"""Bidirectional networks, against two one-directional networks."""
 
 import pytest
 from networks import HIDDEN, INPUT, Setting, assert_close, expression, loss_of, value_of
@@ -16,7 +16,7 @@ def arrays(count, batch=1):
 
 
 def by_hand(builder, xs):
-    """The same with one-directional networks and `concatenate`."""
+    """The same result from one-directional networks and `concatenate`."""
     for ahead, back in builder.builder_layers:
         fs = [state.output() for state in ahead.initial_state().add_inputs(xs)]
         bs = [state.output() for state in back.initial_state().add_inputs(reversed(xs))]
@@ -82,7 +82,7 @@ def test_builders_given():
 
 
 class Doubling:
-    """A builder that somebody wrote, with no more than BiRNNBuilder asks for."""
+    """A user-defined builder with only what BiRNNBuilder requires."""
 
     def __init__(self, layers, input_dim, hidden_dim, model):
         self.parameter = model.add_parameters((hidden_dim, input_dim))

@@ -1,4 +1,4 @@
-"""Parameters of builders: names, order, copies; what LSTMBuilder means; examples of docstrings."""
+"""Builder parameters: names, order and copies; what LSTMBuilder means; docstring examples."""
 
 import doctest
 import inspect
@@ -91,7 +91,7 @@ def test_a_copy_from_the_spec(name):
 
 @pytest.fixture
 def choice(monkeypatch):
-    """Says what LSTMBuilder means."""
+    """Sets what LSTMBuilder means."""
     builders._warn_of_name.cache_clear()
     yield lambda kind: monkeypatch.setattr(config.PARAMS, "lstm_builder", kind)
     builders._warn_of_name.cache_clear()
@@ -116,7 +116,7 @@ def test_lstm_builder_can_be_chosen(choice, kind, expected):
 
 
 def class_names(file) -> set[str]:
-    """The names of classes that a .meta file holds."""
+    """The class names in a .meta file."""
     content = file.read_bytes()
     found = set()
     while content:

@@ -1,4 +1,4 @@
-"""States outlive checkpoints and reverts, unless their own nodes are taken back."""
+"""Network states survive checkpoints and reverts, unless their own nodes are reverted."""
 
 import copy
 import pickle
@@ -19,7 +19,7 @@ def nothing():
 
 
 def look_ahead(state, x):
-    """Try a step from a state, and take it back."""
+    """Try a step from a state, and revert it."""
     cg_checkpoint()
     found = state.add_input(x)
     found.output().value()
@@ -89,7 +89,7 @@ def test_a_state_whose_nodes_were_taken_back_is_refused(name):
         setting.builder.initial_state([dy.ones(HIDDEN)] * len(state.s())),
     ]
     cg_revert()
-    dy.tanh(dy.concatenate([vector] * 3)).value()  # takes the numbers of the nodes that are gone
+    dy.tanh(dy.concatenate([vector] * 3)).value()  # takes the numbers of the removed nodes
     for each in gone:
         for use in (lambda s: s.add_input(x), lambda s: s.transduce([x]), lambda s: s.h()[0].value()):
             with pytest.raises(StaleExpressionError):
@@ -179,7 +179,7 @@ def test_a_builder_that_was_used_can_be_copied(name, copied):
 
 
 def test_a_builder_of_an_earlier_version_loads():
-    """Its pickle names modules that were joined since, and has tables of recorded steps."""
+    """Its pickle names modules that were merged since, and has tables of recorded steps."""
     builder = Setting("VanillaLSTMBuilder").builder
     other = pickle.loads(pickle.dumps(builder, 0).replace(b"dynet_rnn.builders\n", b"dynet_rnn.lstm\n"))
     other.__setstate__({**vars(other), "_latest": pickle.loads(b"cdynet_rnn.recording\nSteps\n.")})

@@ -1,4 +1,4 @@
-"""Dropout: which values it applies to, and its gradients with the masks that were drawn."""
+"""Dropout in networks: which values it applies to, and gradients with the drawn masks."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ variational = pytest.mark.parametrize("name", VARIATIONAL)
 
 
 def masks_of(builder):
-    """The masks of the sequence begun last, as the reference takes them."""
+    """The masks of the latest sequence, in the reference's form."""
     return [
         {
             value: 1.0 if (mask := builder._run.steps.mask(layer, place)) is None else value_of(mask).astype(np.float64)
@@ -58,7 +58,7 @@ def test_gradients(name, steps, layers, batch):
 
 @pytest.mark.parametrize(("steps", "layers", "batch"), SIZES)
 def test_gradients_of_layer_normalization(steps, layers, batch):
-    """With masks that do not drop all of a vector: nothing can be normalized then."""
+    """With masks that keep part of each vector: a vector of zeros cannot be normalized."""
     setting = Setting("VanillaLSTMBuilder, ln_lstm=True", layers)
     setting.builder.set_dropouts(0.2, 0.2)
     state = setting.builder.initial_state()
@@ -147,7 +147,7 @@ def test_dropout_can_be_turned_off(name):
 
 @pytest.mark.parametrize("name", [*VARIATIONAL, "GRUBuilder", NORMALISED])
 def test_dropout_holds_for_sequences_that_begin_later_in_the_graph(name):
-    """Sequences without it begin at one state."""
+    """Sequences without dropout share one initial state."""
     setting = Setting(name, 2)
     xs = setting.arrays(3)
 
@@ -208,7 +208,7 @@ def refuse(*arguments):
 @pytest.mark.parametrize("batch", [1, 2])
 @pytest.mark.parametrize("name", [*VARIATIONAL, "GRUBuilder"])
 def test_python_records_the_first_steps_only(monkeypatch, name, layers, batch, read):
-    """Compiled code records later ones, with the same values, gradients and random draws."""
+    """Compiled code records later steps, with the same values, gradients and random draws."""
     setting = Setting(name, layers)
     setting.builder.set_dropout(0.4)
     arrays = setting.arrays(4, batch=batch)
@@ -282,7 +282,7 @@ def test_a_wrong_input_after_good_ones(name):
 
 @variational
 def test_a_network_that_reads_its_own_outputs(name):
-    """The state and the input are one node there; what is learned holds for such steps and others."""
+    """The state and the input are the same node there; templates learned from it work for such steps and others."""
     setting = Setting(name)
     if setting.builder.spec[1] != HIDDEN:
         setting.builder = NETWORKS[name].kind(1, HIDDEN, HIDDEN, setting.model)
@@ -304,7 +304,7 @@ def test_a_network_that_reads_its_own_outputs(name):
 @compiled
 @pytest.mark.parametrize("name", COMPUTED)
 def test_weights_that_are_computed_in_each_graph_have_other_numbers(name):
-    """What is known about records is of nodes with certain numbers."""
+    """What is known about a record depends on node numbers, which differ between these graphs."""
     setting = Setting(name)
     setting.builder.set_dropouts(0.5, 0.5)
     xs = setting.arrays(3)
@@ -318,7 +318,7 @@ def test_weights_that_are_computed_in_each_graph_have_other_numbers(name):
 
 
 def given_masks(monkeypatch, masks):
-    """Dropout that multiplies with the next of some masks instead of drawing."""
+    """Dropout that multiplies by the next of the given masks instead of drawing one."""
     left = iter(masks)
     monkeypatch.setattr(dropout, "dropout", lambda x, p: dy.cmult(x, expression(next(left))))
 
@@ -327,7 +327,7 @@ def test_gru_drops_inputs_and_output_at_each_step(monkeypatch):
     setting = Setting("GRUBuilder", 2)
     setting.builder.set_dropout(0.5)
     xs = setting.arrays(2)
-    sizes = [INPUT, HIDDEN, HIDDEN] * 2  # at each step the input of each layer and the output
+    sizes = [INPUT, HIDDEN, HIDDEN] * 2  # at each step, the input of each layer and the output
     masks = [np.random.default_rng(k).choice([0.0, 2.0], (size, 1)) for k, size in enumerate(sizes)]
     given_masks(monkeypatch, masks)
     states = setting.builder.initial_state().add_inputs([expression(x) for x in xs])
@@ -378,7 +378,7 @@ def test_both_directions():
 
 
 def test_the_rate_of_states_has_two_names():
-    """DyNet 2.1's `SimpleRNNBuilder` calls it d_h, other builders d_r."""
+    """DyNet 2.1's `SimpleRNNBuilder` calls it d_h; other builders call it d_r."""
     for names in (("d", "d_h"), ("d", "d_r")):
         network = rnn.SimpleRNNBuilder(1, 2, 2, ParameterCollection())
         network.set_dropouts(**dict(zip(names, (0.25, 0.5))))

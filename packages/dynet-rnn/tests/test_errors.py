@@ -1,4 +1,4 @@
-"""Bad input: one clear exception at the call, nothing recorded."""
+"""Invalid arguments of builders and states: one clear exception at the call, and nothing is recorded."""
 
 import pytest
 
@@ -188,7 +188,7 @@ def test_options_that_are_no_flags_and_no_numbers(make, error, said):
 )  # fmt: skip
 @pytest.mark.parametrize("count", [0, 1])
 def test_a_builder_that_fails_leaves_the_collection_as_it_was(make, count, monkeypatch):
-    """Where memory ends while parameters are made, as for hidden_dim=10**5."""
+    """For example if memory runs out while parameters are created, with hidden_dim=10**5."""
     values = collection.initial_values
     outer = ParameterCollection()
     model = outer.add_subcollection("inner")

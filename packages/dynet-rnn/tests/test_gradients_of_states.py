@@ -1,4 +1,4 @@
-"""gradient() of the values of a state: all that flows to them, also through other values of the same state."""
+"""gradient() of a state's values includes all gradients that flow to them, also through other values of the state."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ SEQUENCES = ["VanillaLSTMBuilder", "CompactVanillaLSTMBuilder"]
 
 
 def network(name):
-    """A builder with weights that are the same in DyNet 2.1 and here."""
+    """A builder with the same weights in DyNet 2.1 and here."""
     made = getattr(rnn, name)(1, 3, 2, dynet_core.ParameterCollection())
     for row in made.get_parameters():
         for k, p in enumerate(row):
@@ -23,7 +23,7 @@ def network(name):
 
 
 def through_h(h, c):
-    """The derivative of h = o tanh(c) by c."""
+    """The derivative of h = o tanh(c) with respect to c."""
     tanh = np.tanh(c.npvalue())
     return h.npvalue() / tanh * (1 - tanh**2)
 
@@ -53,7 +53,7 @@ def test_earlier_cell_states(name, full):
     loss.value()
     loss.backward(full=full)
     found, by_h = c.gradient(), h.gradient()
-    # The same with the state of the second step as inputs, from which nothing flows on.
+    # The same with the state of the second step as inputs, from which no gradient flows back.
     values, derivative = (c.npvalue(), h.npvalue()), through_h(h, c)
     renew_cg()
     c0, h0 = (inputVector(value) for value in values)
@@ -66,7 +66,7 @@ def test_earlier_cell_states(name, full):
 
 
 def test_cell_states_that_later_products_read():
-    """In a coupled LSTM, matrices multiply the cell state. The numbers are those of DyNet 2.1."""
+    """In a coupled LSTM, matrices multiply the cell state. Expected values are from DyNet 2.1."""
     renew_cg()
     state = network("CoupledLSTMBuilder").initial_state().add_input(inputVector(X[0]))
     c, h = state.s()[0], state.output()

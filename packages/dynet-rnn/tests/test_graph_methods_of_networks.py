@@ -1,4 +1,4 @@
-"""The graph's methods by number, and what it prints of itself, where records are of several nodes."""
+"""Graph methods that take node numbers, and the printed graph, for records with several nodes."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def outputs():
 
 
 def test_values_by_number(outputs):
-    """Projections are nodes, but no expressions."""
+    """Projections are nodes but not expressions."""
     g = dy.cg()
     assert [g.inc_forward_vec(y.at) for y in outputs] == [y.vec_value() for y in outputs]
     assert [g.forward_vec(y.at) for y in outputs] == [y.vec_value() for y in outputs]

@@ -1,4 +1,4 @@
-"""Values of every network against its equations in float64, gradients against their central differences."""
+"""Values of every network against its equations in float64, gradients against central differences."""
 
 import itertools
 
@@ -47,7 +47,7 @@ def test_values(name, steps, layers, batch):
 
 
 def check_gradients(setting, record, xs, arrays_of, start=(), masks=None):
-    """record(inputs, vectors to start with) gives expressions, arrays_of(the reference's states) the same as arrays."""
+    """`record(inputs, initial vectors)` gives expressions; `arrays_of(reference states)` gives equal arrays."""
     given = [setting.model.add_parameters((len(x),), init=x[:, 0]) for x in start]
     inputs = [dy.inputTensor(x, batched=True) for x in xs]
     loss_of(record(inputs, given)).backward(full=True)
@@ -121,7 +121,7 @@ def test_batches_of_one_go_with_others(name, batches):
 
 @every_network
 def test_sequences_that_run_together(name):
-    """Several sequences in one graph give what each gives alone, gradients added up."""
+    """Several sequences in one graph give the results of each one alone, with gradients added up."""
     setting = Setting(name, 2)
     sequences = [setting.arrays(length) for length in (3, 1, 5, 3)]
     alone = []
@@ -145,7 +145,7 @@ def test_sequences_that_run_together(name):
 
 @every_network
 def test_large(name):
-    """Sizes at which whole vectors, rests and several columns meet."""
+    """Sizes that combine whole vectors, remainders and several columns."""
     setting = Setting(name)
     builder = setting.builder = setting.builder.from_spec((2, 21, 37, *setting.builder.spec[3:]), setting.model)
     xs = setting.arrays(4, 21, batch=3)

@@ -1,4 +1,4 @@
-"""Builders with layer normalization in files: those parameters stand outside of the builder's collection."""
+"""Saving builders with layer normalization, whose parameters are outside of the builder's collection."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_normalizations_come_back(builder, layers, tmp_path):
 
 
 def test_a_file_without_them_leaves_initial_values(tmp_path):
-    """As DyNet writes it; parameters that follow are objects of their own, whatever their shapes."""
+    """DyNet writes such files; parameters that follow are separate objects, whatever their shapes."""
     model = ParameterCollection()
     plain = rnn.VanillaLSTMBuilder(1, 3, 4, model)
     plain._spec = (1, 3, 4, True, 1.0)

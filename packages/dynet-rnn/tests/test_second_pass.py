@@ -1,4 +1,4 @@
-"""A graph of a recurrent network is differentiated more than once: later passes add the same gradients."""
+"""Repeated backward passes through a recurrent network: later passes add the same gradients."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from dynet_core.graph import current
 
 
 def gradients_of(setting):
-    """All gradients, which are 0 afterwards."""
+    """All gradients, which are then reset to 0."""
     found = [p.grad_as_array() for p in setting.model.parameters_list()]
     for p in setting.model.parameters_list():
         p.scale_gradient(0)
@@ -17,7 +17,7 @@ def gradients_of(setting):
 
 
 def forget_gradient_memory():
-    """Plan anew, in memory that holds no numbers."""
+    """Plan again, in memory without any values."""
     engine = current().engine
     engine.plan_anew()
     if engine.gradients.floats:
@@ -108,7 +108,7 @@ def test_a_graph_that_is_taken_back_after_a_pass():
 
 
 def test_the_same_graph_again_and_again():
-    """A graph like the one before keeps its plan."""
+    """A graph like its predecessor keeps its plan."""
     setting = Setting("VanillaLSTMBuilder")
     xs = setting.arrays(3)
     expected = None

@@ -1,4 +1,4 @@
-"""Softmax layers against float64 numpy, in values and gradients; sampling; what they refuse."""
+"""Softmax layers: values and gradients against float64 numpy, sampling, and refused arguments."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def factored(parameters, x):
 
 @pytest.fixture(params=["standard", "standard, no bias", "factored", "factored, no bias"])
 def layer(request, tmp_path):
-    """The layer, and its log distribution in numpy from parameters and x."""
+    """The layer, and its log distribution as a numpy function of parameters and x."""
     renew_cg()
     reset_random_seed(5)
     model = ParameterCollection()

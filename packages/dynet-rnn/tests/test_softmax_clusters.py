@@ -25,7 +25,7 @@ def layer(tmp_path):
 
 
 def test_a_number_is_no_file(tmp_path):
-    """It could be that of an open file, which would then be read and closed."""
+    """It could be the descriptor of an open file, which would then be read and closed."""
     with open(tmp_path / "clusters", "w+") as file:
         with pytest.raises(TypeError, match="PathLike"):
             rnn.ClassFactoredSoftmaxBuilder(2, file.fileno(), WORDS, ParameterCollection())

@@ -1,4 +1,4 @@
-"""Pruning of SparseLSTMBuilder: which weights go, and that they stay away."""
+"""Pruning in SparseLSTMBuilder: which weights are removed, and that they stay 0."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What `from_spec` takes and `spec` gives, as in DyNet 2.1; which settings a network with coupled gates refuses."""
+"""Builder specs: `spec` and `from_spec` as in DyNet 2.1, and settings that coupled-gate networks refuse."""
 
 import pytest
 from networks import HIDDEN, INPUT
@@ -64,7 +64,7 @@ def test_what_coupled_gates_do_not_have_is_refused_by_name(kind, rest, message, 
 
 
 def test_a_file_makes_no_builders_of_classes_that_are_none():
-    """A file may name any class of the library in the place of the class of a network's builders."""
+    """A file may name any class of the library as the class of a network's builders."""
     for kind in (ArgumentError, dict, ParameterCollection):
         with pytest.raises(
             ArgumentTypeError, match=f"BiRNNBuilder: {kind.__name__} is not a class of one-directional builders"
@@ -73,7 +73,7 @@ def test_a_file_makes_no_builders_of_classes_that_are_none():
 
 
 def test_a_file_makes_no_builders_without_end(tmp_path):
-    """The memory that a spec asks for is that of the parameters which the file has."""
+    """The memory that a spec requests is bounded by the parameters in the file."""
     with pytest.raises(ArgumentError, match="the spec has 10000000 layers, but builders for 0"):
         rnn.BiRNNBuilder.from_spec((10**7, INPUT, 4, None, []), ParameterCollection())
     with pytest.raises(ArgumentTypeError, match="must be pairs of builders"):
@@ -103,7 +103,7 @@ def test_builders_that_are_given_are_counted():
 
 
 class Agent(rnn.GRUBuilder):
-    """A class of the program's that takes whatever arguments there are."""
+    """A class of the program that accepts any arguments."""
 
     made = 0
 

@@ -1,4 +1,4 @@
-"""States of networks: continuing from one twice, setting vectors, looking at values."""
+"""Network states: continuing from one twice, setting vectors, reading values."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def test_before_the_first_input(name):
 
 
 def test_what_a_state_offers_is_documented():
-    """What completion in editors shows."""
+    """Editors show these docstrings in completion."""
     state = Setting("VanillaLSTMBuilder").builder.initial_state()
     public = [name for name in dir(state) if not name.startswith("_")]
     assert public == ["add_input", "add_inputs", "b", "h", "output", "prev", "s", "set_h", "set_s", "transduce"]
@@ -50,7 +50,7 @@ def test_what_a_state_offers_is_documented():
 
 @every_network
 def test_a_state_is_extended_twice_from_the_same_point(name):
-    """As beam search and stack LSTMs do; the state itself does not change."""
+    """As in beam search and stack LSTMs; the state itself does not change."""
     setting = Setting(name, 2)
     a, b, c, d = setting.arrays(4)
     first = setting.builder.initial_state().add_input(expression(a))
@@ -172,11 +172,11 @@ def test_states_set_by_hand(name):
     assert list(changed.h()) == given[:2] and changed.prev() is first
     assert_state(changed, expected)
     assert_state(changed.add_input(expression(c)), setting.reference([c], expected)[-1])
-    assert_state(second, setting.reference([a, b])[-1])  # untouched
+    assert_state(second, setting.reference([a, b])[-1])  # unchanged
 
 
 def test_cells_alone_can_be_set():
-    """DyNet 2.1 does so too."""
+    """As in DyNet 2.1."""
     setting = Setting("VanillaLSTMBuilder", 2)
     (a, b), cells = setting.arrays(2), setting.arrays(2, HIDDEN)
     state = setting.builder.initial_state().add_input(expression(a))
@@ -231,7 +231,7 @@ def dims_of(expressions):
 
 @every_network
 def test_trailing_ones_of_a_state_stay_where_it_is_carried_over(name):
-    """What a sequence begins with decides, in the last value of the state: c or, without a cell, h."""
+    """The shape of the last value of the initial state decides: c or, without a cell, h."""
     setting = Setting(name, 2)
     vectors, xs = setting.arrays(2 * setting.values, HIDDEN), setting.arrays(2)
     given = [expression(v) for v in vectors]
@@ -270,7 +270,7 @@ def test_a_step_is_one_record_for_each_layer_and_so_is_a_sequence(name, layers):
 
 @pytest.mark.parametrize("name", ["VanillaLSTMBuilder", "GRUBuilder"])
 def test_steps_of_a_sequence_are_nodes_for_all_that_looks_at_graphs(name):
-    """They are drawn, checked, taken back and differentiated from like any other."""
+    """They are drawn, checked, reverted and differentiated like any other node."""
     setting = Setting(name)
     x = dy.inputVector([1, 2])
     ys = setting.builder.initial_state().transduce([x, x, x])

@@ -58,7 +58,7 @@ NETWORKS = {
 }
 every_network = pytest.mark.parametrize("name", NETWORKS)
 
-# Nodes as lists of the numbers of their children, which come before them; None is a child that is not there.
+# Each node is a list of its children's numbers, which are lower than its own; None is an absent child.
 TREES = {
     "a leaf": [[]],
     "a chain": [[], [0], [1], [2]],
@@ -81,7 +81,7 @@ class Setting:
             p.set_value(self.random.uniform(-1, 1, p.shape()))
 
     def inputs(self, tree, batches):
-        """An array for each node; batch size 0 in the cycle of `batches` means none."""
+        """An array for each node; batch sizes cycle through `batches`, where 0 means no batch."""
         sizes = [batches[node % len(batches)] for node in range(len(tree))]
         return [self.random.uniform(-1, 1, (INPUT, n)).astype(np.float32) if n else None for n in sizes]
 
@@ -160,7 +160,7 @@ def test_nodes_without_an_input_and_batches_of_one(name, tree, batches):
 @pytest.mark.parametrize("shape", ["nodes of all sizes", "a child twice"])
 @pytest.mark.parametrize("batches", [(1,), (0, 1), (4, 0, 1)])
 def test_python_records_the_first_nodes_of_a_kind_only(monkeypatch, name, layers, shape, batches):
-    """Also with absent children, and with batch sizes that differ."""
+    """Also with absent children, and with varying batch sizes."""
     setting = Setting(name, layers)
     forest = [*TREES[shape], *([None, 0], [0, None, 1]) * (name == "n-ary" and len(TREES[shape]) > 2)]
     xs = setting.inputs(forest, batches)
@@ -191,7 +191,7 @@ def test_a_leaf_computes_no_forget_gates(name):
 @pytest.mark.parametrize("kind", [rnn.ChildSumTreeLSTMBuilder, rnn.NaryTreeLSTMBuilder])
 @pytest.mark.parametrize(("hidden", "size", "columns"), [(70, 30, 5), (128, 128, 64), (37, 300, 200)])
 def test_leaves_are_what_operations_compute(kind, hidden, size, columns):
-    """At sizes at which a kernel copies parts of the matrix, of which it reads the first rows only."""
+    """At sizes for which a kernel copies parts of a matrix but reads only its first rows."""
     renew_cg()
     random, model = np.random.default_rng(0), ParameterCollection()
     builder = kind(1, size, hidden, model)
@@ -214,7 +214,7 @@ def test_leaves_are_what_operations_compute(kind, hidden, size, columns):
 @every_network
 @pytest.mark.parametrize("shape", ["a leaf", "nodes of all sizes"])
 def test_dropout_of_inputs_and_outputs(name, shape):
-    """Every node has masks of its own, also when compiled code records it."""
+    """Every node has its own masks, also when compiled code records it."""
     setting = Setting(name)
     setting.builder.set_dropout(0.5)
     xs = setting.inputs(TREES[shape], [1])
@@ -249,7 +249,7 @@ def test_children_that_are_not_there(batch):
 
 @every_network
 def test_large(name):
-    """Sizes at which whole vectors, rests and several columns meet."""
+    """Sizes that combine whole vectors, remainders and several columns."""
     global HIDDEN, INPUT
     small = HIDDEN, INPUT
     HIDDEN, INPUT = 37, 21
@@ -331,7 +331,7 @@ def test_a_tree_built_half_way_and_continued(name):
 
 @every_network
 def test_a_long_chain(name):
-    """Neither recording nor `transduce` recurs for each level."""
+    """Neither recording nor `transduce` recurses once per level."""
     setting = Setting(name)
     count = 3000
     xs = [dy.inputVector([0.1, 0.2])] * count

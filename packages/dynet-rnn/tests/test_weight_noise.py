@@ -1,4 +1,4 @@
-"""`CompactVanillaLSTMBuilder.set_weightnoise`: each sequence has noise of its own on the weights."""
+"""`CompactVanillaLSTMBuilder.set_weightnoise`: each sequence draws its own noise on the weights."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_without_noise_it_is_the_plain_network():
 
 
 def test_the_deviation_is_the_one_that_is_set():
-    """With weights of zero and an input (1, 0) before any state, a gate is noise on a weight and on a bias."""
+    """With weights of zero and an input (1, 0) before any state, a gate is the noise on a weight and on a bias."""
     setting = Setting("CompactVanillaLSTMBuilder", 1)
     for parameter in setting.model.parameters_list():
         parameter.zero()
@@ -44,7 +44,7 @@ def test_the_deviation_is_the_one_that_is_set():
     x = dy.inputVector([1.0, 0.0])
     for _ in range(400):
         state = setting.builder.initial_state().add_input(x)
-        # c = i g with i = 1/2 + o(1) and g = tanh of what the noise gives
+        # c = i g with i = 1/2 + o(1) and g = tanh of the noise
         noise.append(2 * state.s()[0].npvalue())
     assert not any(e.npvalue().any() for layer in weight() for e in layer), "the parameters themselves have none"
     assert np.std(noise) == pytest.approx(0.1 * 2**0.5, rel=0.1)

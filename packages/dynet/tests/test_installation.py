@@ -1,4 +1,4 @@
-"""What `import dynet` says about an installation that does not fit together."""
+"""What `import dynet` reports about an installation with mismatched packages."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ def installed(monkeypatch):
 
 @pytest.fixture
 def site(tmp_path, monkeypatch):
-    """A directory on the search path in which a distribution can be pretended to be installed."""
+    """A directory on the search path in which tests pretend that a distribution is installed."""
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def install(name, version, files=(), information="dist-info", top_level=None):
@@ -91,7 +91,7 @@ def test_another_owner_of_our_modules_is_an_import_error_that_names_it(site, nam
     [
         ("dynet_core", ["dynet_core/__init__.py"]),
         ("Dynet.TVM", ["dynet/__init__.py", "dynet/_installation.py", "_dynet.py"]),
-        ("dynet", ["_dynet.pth"]),  # an editable installation from the time when ours was called so
+        ("dynet", ["_dynet.pth"]),  # an editable installation from the time when our package had this name
         ("dynet-tools", ["dynet_tools.py"]),
         ("something", ["dynet/data.txt"]),
     ],
@@ -137,7 +137,7 @@ dy.NAME
 @pytest.mark.parametrize("folder", ["dynet_rnn", "other"])
 @pytest.mark.parametrize("name", ["NoSuchBuilder", "RNNBuilder"])
 def test_a_program_without_an_extra_is_told_of_it(name, folder, tmp_path):
-    """Also where there is a folder of its name, which an uninstall has left."""
+    """Also if uninstalling left a folder of its name."""
     (tmp_path / folder / "__pycache__").mkdir(parents=True)
     command = [sys.executable, "-c", WITHOUT_RNN.replace("NAME", name)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)

@@ -1,4 +1,4 @@
-"""The errors for names of other frameworks, such as `dy.relu`, and for misspelled names."""
+"""Errors for names from other frameworks, such as `dy.relu`, and for misspelled names."""
 
 import re
 import subprocess
@@ -74,17 +74,17 @@ MISSPELT = {
 
 @pytest.mark.parametrize(("name", "use"), MISSPELT.items())
 def test_a_misspelt_name(name, use):
-    """Where all packages are installed, Python suggests a name; else the message does."""
+    """If all packages are installed, Python suggests a name; otherwise the message does."""
     with pytest.raises(AttributeError, match=f"^module 'dynet' has no attribute '{name}'$"):
         getattr(dy, name)
     assert _other_names.message(name, dy.__all__, "3") == f"module 'dynet' has no attribute {name!r}: use {use}"
     done = subprocess.run([sys.executable, "-c", f"import dynet as dy; dy.{name}"], capture_output=True, text=True)
-    if name != "tahn":  # to Python, "tan" is nearer
+    if name != "tahn":  # Python considers "tan" closer
         assert f"Did you mean: '{use.removeprefix('dy.')}'?" in done.stderr
 
 
 def test_names_are_read_as_quickly_as_those_of_other_modules():
-    """CPython reads the names of a module with a function `__getattr__` slowly."""
+    """CPython is slow to read the names of a module that has a function `__getattr__`."""
     assert "__getattr__" not in vars(dy)
 
 

@@ -1,6 +1,6 @@
-"""CUDA without a GPU: a stand-in for the driver, and a compiler that makes libraries for this CPU of CUDA C.
+"""Emulates CUDA without a GPU: a fake driver, and a compiler that turns CUDA C into libraries for this CPU.
 
-`install()` comes before anything asks for a GPU. See driver.cpp for what it finds wrong.
+Call `install()` before anything asks for a GPU. See driver.cpp for the errors that the emulation detects.
 """
 
 import ctypes
@@ -35,7 +35,7 @@ def build(sources, library, *options):
 
 @functools.cache
 def install():
-    """Have the emulated driver and compiler used in this process. Returns the driver's library."""
+    """Make this process use the emulated driver and compiler. Returns the driver's library."""
     with tempfile.TemporaryDirectory(prefix="cuda-emulation-") as directory:
         path = Path(directory) / "libcuda.so.1"
         build([HERE / "driver.cpp"], path, f"-Wl,-soname,{driver.LIBRARY}", "-O2", "-ldl", "-U_FORTIFY_SOURCE")
@@ -48,13 +48,13 @@ def install():
 
 
 def name():
-    """What the emulated compiler is called: its libraries are kept for as long as its sources stay the same."""
+    """The name of the emulated compiler: its libraries are cached until its sources change."""
     files = [HERE / file for file in ("__init__.py", "emulation.h")]
     return f"emulation {hashlib.sha256(b''.join(file.read_bytes() for file in files)).hexdigest()}"
 
 
 def compile(source, arch):
-    """A library for this CPU, which the emulated driver takes for a cubin."""
+    """Compile a library for this CPU, which the emulated driver accepts as a cubin."""
     source = SHARED.sub(r"Shared<\1, \3> \2(__LINE__);", source)
     parts = ['#include "emulation.h"', source]
     for threads, name, parameters in KERNEL.findall(source):
@@ -66,7 +66,7 @@ def compile(source, arch):
         code, library = Path(directory) / "kernels.cpp", Path(directory) / "kernels.so"
         code.write_text("\n".join(parts))
         options = ["-fsanitize=thread", "-fno-strict-aliasing", "-ffp-contract=off"]
-        # The library of -fsanitize=thread stays out: the emulated driver has its functions.
+        # The library of -fsanitize=thread is left out: the emulated driver has its functions.
         object_file = library.with_suffix(".o")
         build([code], object_file, "-c", *options, f"-I{HERE}")
         build([object_file], library, "-nodefaultlibs", "-lm", "-lc")

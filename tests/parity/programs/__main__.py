@@ -1,8 +1,8 @@
-"""Runs the programs of this folder under both libraries and compares them in a table.
+"""Runs the programs in this folder under both libraries and compares them in a table.
 
     DYNET_REFERENCE_PYTHON=... python tests/parity/programs [--write] [NAME ...]
 
-With --write the table of all goes into docs/programs.md. `nox -s programs` makes the environments, too.
+With --write, the full table goes into docs/programs.md. `nox -s programs` also makes the environments.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ CPU time, in seconds, is that of the whole program after `import dynet`, on one 
 
 
 def compared(program: Program, reference: str) -> str:
-    """The row of a program."""
+    """The table row of a program."""
     script = HERE / f"{program.name}.py"
     environment = {**program.environment, "DYNET_NUM_THREADS": "1"}
-    run_script([sys.executable], script, environment=environment)  # compiles what it needs
+    run_script([sys.executable], script, environment=environment)  # compiles missing kernels
     both = [run_script([reference, "-E"], script), run_script([sys.executable], script, environment=environment)]
     cells = [f"[{program.what}](../tests/parity/programs/{program.name}.py)", program.measure]
     cells += [f"{result['first losses'][0]:.6g}" for result in both]
@@ -52,7 +52,7 @@ def compared(program: Program, reference: str) -> str:
 
 
 def machine() -> str:
-    """What computes: the maker of the CPU and its family, no host names."""
+    """The CPU's vendor and family, without host names."""
     name = platform.machine()
     if os.path.exists("/proc/cpuinfo"):
         with open("/proc/cpuinfo") as lines:

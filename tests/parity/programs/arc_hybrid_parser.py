@@ -1,6 +1,6 @@
-"""An arc-hybrid parser over BiLSTM vectors, with a dynamic oracle: it learns from states that its mistakes lead to.
+"""An arc-hybrid parser over BiLSTM vectors with a dynamic oracle: it learns from states that its own mistakes lead to.
 
-As in parsers whose options may say 0, there are tables for tags and for vectors from elsewhere, of no size.
+As in parsers with optional features, the tables for tags and for external vectors have size 0.
 """
 
 import random
@@ -21,7 +21,7 @@ ACTIVATIONS = {"tanh": dy.tanh, "relu": dy.rectify, "cubed": lambda x: dy.tanh(x
 
 
 class Configuration:
-    """A stack, words that wait (the root, 0, is the last of them), and heads by word."""
+    """A stack, the words in the buffer (the root, 0, is the last), and the head of each word."""
 
     def __init__(self, count):
         self.stack, self.waiting, self.heads = [], [*range(1, count + 1), 0], {}
@@ -34,7 +34,7 @@ class Configuration:
         return [a for a, may in enumerate((front != 0, len(stack) > 0, len(stack) > 1)) if may]
 
     def cost(self, action, gold):
-        """How many arcs can no longer be right after an action; gold[0] is -1, the root's head."""
+        """How many gold arcs become unreachable after an action; gold[0] is -1, the root's head."""
         stack, front, behind = self.stack, self.waiting[0], self.waiting[1:]
         if action == SHIFT:
             return sum(gold[front] == k for k in stack[:-1]) + sum(gold[k] == front for k in stack)
@@ -68,7 +68,7 @@ class Parser:
         self.nothing = m.add_parameters((WORD))
 
     def read(self, words):
-        """A vector for the root and for each word."""
+        """Return a vector for the root and for each word."""
         seen = [self.words[int(self.number.get(word, 1))] for word in ["ROOT"] + words]
         onwards, back = [reader.initial_state() for reader in self.readers]
         before, after = [], []
@@ -94,7 +94,7 @@ class Parser:
         return [configuration.heads[k] for k in range(1, len(words) + 1)]
 
     def margins(self, sentence):
-        """For each state on the way, by how much the best wrong action is too good, where it is."""
+        """For each state along the way, by how much the best wrong action violates the margin, if it does."""
         vectors, configuration = self.read(sentence.words), Configuration(len(sentence.words))
         gold, found = [-1] + sentence.heads, []
         while not configuration.over():

@@ -1,4 +1,4 @@
-"""A bag of words classifier: each word votes for each class by a row of scores."""
+"""A bag-of-words classifier: each word adds a row of scores, one per class."""
 
 import random
 
@@ -16,7 +16,7 @@ CLASSES, EPOCHS = 3, 12
 
 report = Report()
 reviews, held_out = toy_language.reviews(3000, 1), toy_language.reviews(300, 2)
-number = {"?": 0}  # for words that no review to learn from has
+number = {"?": 0}  # for words that are not in the training reviews
 for words, _ in reviews:
     for word in words:
         number.setdefault(word, len(number))

@@ -1,4 +1,4 @@
-"""A classifier of pictures in minibatches: convolution, pooling, batch normalisation with learned scales, momentum."""
+"""A minibatched image classifier: convolution, pooling, batch normalization with learned scales, momentum."""
 
 import dynet_config
 

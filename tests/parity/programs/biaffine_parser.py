@@ -1,4 +1,4 @@
-"""A graph parser with biaffine scores and Chu-Liu/Edmonds' algorithm, on sentences whose trees cross themselves."""
+"""A graph parser with biaffine scores and the Chu-Liu/Edmonds algorithm, on sentences with non-projective trees."""
 
 import random
 
@@ -16,7 +16,7 @@ EMB, LSTM, MLP = 64, 100, 64
 
 
 def chu_liu_edmonds(scores):
-    """The heads of the best tree; scores[h, m], 0 is the root and its head -1."""
+    """The heads of the best tree; scores[h, m] is indexed by head and word, and the root is 0 with head -1."""
     n = len(scores)
     scores = scores.copy()
     np.fill_diagonal(scores, -np.inf)
@@ -32,7 +32,7 @@ def chu_liu_edmonds(scores):
             continue
         cycle = seen[seen.index(node) :]
         rest = [k for k in range(n) if k not in cycle]
-        # The cycle becomes one node, the last; entering it costs the arc of it that is given up.
+        # The cycle becomes one node, the last. Entering it costs the cycle arc that is removed.
         gain = scores[:, cycle] - scores[heads[cycle], cycle]
         smaller = np.full((len(rest) + 1, len(rest) + 1), -np.inf)
         smaller[:-1, :-1] = scores[np.ix_(rest, rest)]
@@ -63,7 +63,7 @@ class BiaffineParser:
         self.W_rel = pc.add_parameters((len(relations), 2 * MLP))
 
     def run(self, sentence, drop=None):
-        """Logits of heads, a column a word, and the vectors that relations are found by."""
+        """Logits of heads, one column per word, and the vectors used to find relations."""
         dy.renew_cg()
         embedded = [dy.lookup(self.embedding, self.w2i[w]) for w in ["<root>"] + sentence.words]
         if drop is not None:
@@ -80,7 +80,7 @@ class BiaffineParser:
         return logits, rel_h, rel_m
 
     def relation_logits(self, rel_h, rel_m, heads):
-        """A batch of vectors, one for each word."""
+        """Return a batch of vectors, one per word."""
         count = len(heads)
         h = dy.reshape(dy.select_cols(rel_h, heads), (MLP,), batch_size=count)
         m = dy.reshape(dy.select_cols(rel_m, range(1, count + 1)), (MLP,), batch_size=count)

@@ -1,4 +1,4 @@
-"""A BiLSTM tagger with a conditional random field: the forward algorithm in the graph, Viterbi's outside."""
+"""A BiLSTM tagger with a conditional random field: the forward algorithm in the graph, Viterbi outside."""
 
 import random
 
@@ -16,7 +16,7 @@ SIZE, HIDDEN = 64, 200
 
 
 class RandomField:
-    """A tag has a row in a table: how well it follows each other one. The last tag ends a sentence."""
+    """Transition scores: each tag has a table row with a score for every other tag. The last tag ends a sentence."""
 
     def __init__(self, words, tags):
         self.words = {word: k for k, word in enumerate(words)}
@@ -29,19 +29,19 @@ class RandomField:
         self.follows = self.model.add_lookup_parameters((count, count))
 
     def scores(self, words):
-        """How well each tag fits each word, in a new graph."""
+        """The score of each tag for each word, in a new graph."""
         dy.renew_cg()
         read = self.reader.transduce([self.vectors[self.words[word]] for word in words])
         return [dy.affine_transform([dy.parameter(self.b), dy.parameter(self.W), x]) for x in read]
 
     def of_path(self, scores, path):
-        """The score of one sequence of tags."""
+        """The score of one tag sequence."""
         end = len(self.tags) - 1
         steps = [dy.pick(self.follows[after], before) for before, after in zip([end] + path, path + [end])]
         return dy.esum(steps + [dy.pick(fit, tag) for fit, tag in zip(scores, path)])
 
     def of_all(self, scores):
-        """The logarithm of the sum over all sequences, the largest number being kept out of the exponentials."""
+        """The log of the sum over all tag sequences, computed as a stable log-sum-exp."""
         count = len(self.tags)
         reached = dy.inputVector([-1e9] * (count - 1) + [0])
         for fit in scores:

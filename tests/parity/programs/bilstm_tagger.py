@@ -1,4 +1,4 @@
-"""A tagger by LSTMs over the words of a sentence, which spells rare words by GRUs; it saves and reads its model."""
+"""An LSTM tagger over words, with GRUs over the letters of rare words; it saves and loads its model."""
 
 import os
 import random
@@ -43,7 +43,7 @@ class Tagger:
         return dy.concatenate([onwards.transduce(spelt)[-1], back.transduce(reversed(spelt))[-1]])
 
     def scores(self, words):
-        """The scores of the tags of each word, in a new graph."""
+        """The tag scores of each word, in a new graph."""
         dy.renew_cg()
         spelling = [network.initial_state() for network in self.spellers]
         vectors = [self.vector(word, spelling) for word in words]

@@ -1,4 +1,4 @@
-"""The programs of this folder, and what the quality of each must be under both libraries."""
+"""Catalog of the programs in this folder, with the quality that each must reach under both libraries."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ ACCURACY, PERPLEXITY = "accuracy", "perplexity"
 
 @dataclass(frozen=True)
 class Program:
-    """A file `name`.py; `what` it is.
+    """A program, in the file `name`.py; `what` describes it.
 
-    Its quality, of the kind `measure`, must be `at_least` or `at_most` so much, and no further apart than `distance`
-    under both libraries. `environment` is what its process needs here.
+    Its quality, measured by `measure`, must be `at_least` or `at_most` a value, and differ by at most `distance`
+    between the libraries. `environment` holds the environment variables that its process needs here.
     """
 
     name: str
@@ -25,7 +25,7 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def is_good(self, quality: float) -> bool:
-        """Whether a quality is on the right side of the threshold."""
+        """Whether a quality meets the threshold."""
         if self.at_most is not None:
             return quality <= self.at_most
         return self.at_least is not None and quality >= self.at_least

@@ -1,4 +1,4 @@
-"""A classifier of the sum of word vectors, by two hidden layers."""
+"""A classifier that feeds the sum of word vectors through two hidden layers."""
 
 import random
 from collections import defaultdict

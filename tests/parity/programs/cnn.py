@@ -1,4 +1,4 @@
-"""A text classifier of convolutions of two and three words, and the largest values over the sentence."""
+"""A text classifier with convolutions over two and three words, and max pooling over the sentence."""
 
 import random
 
@@ -16,10 +16,10 @@ SIZE, FILTERS, WIDTHS, CLASSES = 64, 32, (2, 3), 3
 
 report = Report()
 train, dev = toy_language.reviews(1500, 1), toy_language.reviews(300, 2)
-number = {word: k for k, word in enumerate(sorted({w for words, _ in train for w in words}), 1)}  # 0 is nothing
+number = {word: k for k, word in enumerate(sorted({w for words, _ in train for w in words}), 1)}  # 0 is padding
 
 m = dy.ParameterCollection()
-pixels = m.add_lookup_parameters((len(number) + 1, 1, 1, SIZE))  # a sentence is a picture, one pixel high
+pixels = m.add_lookup_parameters((len(number) + 1, 1, 1, SIZE))  # a sentence is an image one pixel high
 filters = [m.add_parameters((1, width, SIZE, FILTERS)) for width in WIDTHS]
 biases = [m.add_parameters((FILTERS), init=0) for _ in WIDTHS]
 narrow = m.add_parameters((SIZE, 2, FILTERS))

@@ -16,7 +16,7 @@ SIZE, LSTM, MLP = 64, 128 / 2, 64
 
 
 def eisner(scores):
-    """The heads of the best projective tree; scores[h, m], 0 is the root and the first head is -1."""
+    """The heads of the best projective tree; scores[h, m] is indexed by head and word; the root is 0, its head -1."""
     n = len(scores)
     # Spans s..t, by direction (0: the head is t) and completeness.
     best = np.full((n, n, 2, 2), -np.inf)
@@ -77,7 +77,7 @@ class Parser:
         return rows, np.array(dy.values(every)).reshape(len(rows), len(rows))
 
     def loss(self, sentence):
-        """By how much wrong arcs are better than right ones, with a margin of 1; None if there are none."""
+        """By how much wrong arcs score higher than right ones, with a margin of 1; None if no arc is wrong."""
         rows, scores = self.arcs(sentence.words)
         gold = np.array([-1] + sentence.heads)
         handicapped = scores + 1.0

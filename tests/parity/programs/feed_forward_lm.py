@@ -1,4 +1,4 @@
-"""A feed-forward language model of three words at a time; the embeddings of words are also those of its output."""
+"""A feed-forward language model over three words, with tied input and output embeddings."""
 
 import dynet_config
 
@@ -18,7 +18,7 @@ number = {word: k for k, word in enumerate(["</s>"] + sorted({w for words in tra
 
 
 def windows(sentences):
-    """An array with a row for each word: those before it and itself."""
+    """An array with one row per word: the previous words and the word itself."""
     rows = []
     for words in sentences:
         ids = [0] * ORDER + [number[word] for word in words] + [0]
@@ -34,7 +34,7 @@ trainer = dy.AdamTrainer(model)
 
 
 def losses_of(rows, dropout=0.0):
-    """A batch of losses."""
+    """Return a batch of losses."""
     dy.renew_cg()
     W, b, V, c = [dy.parameter(p) for p in (p_W, p_b, p_V, p_c)]
     before = dy.concatenate([dy.lookup_batch(E, rows[:, k]) for k in range(ORDER)])

@@ -1,4 +1,4 @@
-"""Two processes that train one model in shared memory, without locks; the first steps are those of one process."""
+"""Two processes that train one model in shared memory without locks; the first steps run in one process."""
 
 import multiprocessing
 import random

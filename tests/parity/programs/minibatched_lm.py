@@ -1,4 +1,4 @@
-"""An LSTM language model in minibatches of sentences, with masks for those that have ended."""
+"""An LSTM language model in minibatches of sentences, with masks for sentences that have ended."""
 
 import dynet_config
 
@@ -18,7 +18,7 @@ number = {word: k for k, word in enumerate(["</s>"] + sorted({w for words in tra
 
 
 def minibatches(sentences):
-    """Pairs of arrays, a column a sentence: words after an END, and whether they belong to the sentence."""
+    """Pairs of arrays, one column per sentence: words, after an END, and whether they belong to the sentence."""
     sentences = sorted(sentences, key=len)
     for start in range(0, len(sentences), MINIBATCH):
         chosen = sentences[start : start + MINIBATCH]

@@ -1,4 +1,4 @@
-"""Policy gradients with a baseline: a network walks over a board with holes to a goal; numpy draws its steps."""
+"""Policy gradients with a baseline: a network walks over a board with holes to a goal; numpy samples its steps."""
 
 import dynet_config
 
@@ -15,7 +15,7 @@ HOLES, GOAL = {(1, 1), (1, 3), (3, 0), (3, 3)}, (4, 4)
 
 
 class Board(object):
-    """Each walk begins in a place of its own; reaching the goal is worth 1, a hole -1."""
+    """Each walk starts in its own place; reaching the goal is worth 1, a hole -1."""
 
     def __init__(self, place):
         self.place = place

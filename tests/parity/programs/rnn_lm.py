@@ -1,4 +1,4 @@
-"""A character language model by a recurrent network of two layers, which also makes up sentences."""
+"""A character language model with a two-layer recurrent network, which also generates sentences."""
 
 import random
 

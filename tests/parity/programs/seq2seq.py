@@ -1,4 +1,4 @@
-"""Translation by an encoder, a decoder with attention, and beam search; dropout comes in after the first steps."""
+"""Translation with an encoder, an attention decoder, and beam search; dropout begins after the first steps."""
 
 import random
 
@@ -31,7 +31,7 @@ class Translator:
         )
 
     def read(self, source):
-        """The decoder's first state; the source stays in the new graph, with a column for each word."""
+        """The decoder's first state; the source stays in the new graph, with one column per word."""
         dy.renew_cg()
         seen = [self.vectors[0][self.words[0].index(word)] for word in source + [STOP]]
         before = self.onwards.initial_state().transduce(seen)
@@ -63,7 +63,7 @@ class Translator:
         return dy.esum(losses) / len(losses)
 
     def translate(self, source):
-        """The best of a beam, by the mean of its words' logarithms."""
+        """The best hypothesis of a beam, by the mean of its words' log probabilities."""
         beam, done = [(0.0, [], self.read(source))], []
         while beam and len(beam[0][1]) < 2 * len(source):
             longer = []

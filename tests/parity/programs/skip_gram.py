@@ -1,6 +1,6 @@
-"""Word vectors by skip-gram with negative sampling.
+"""Word vectors from skip-gram with negative sampling.
 
-The quality is how often the word nearest to a word has its tag, among words that have one tag only.
+The quality is how often a word's nearest neighbor has the same tag, among words with only one tag.
 """
 
 import dynet_config

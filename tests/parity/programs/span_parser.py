@@ -1,4 +1,4 @@
-"""A constituency parser that labels spans by differences of BiLSTM states; it saves itself, its alphabets included."""
+"""A constituency parser that labels spans by differences of BiLSTM states; it saves itself with its vocabularies."""
 
 import os
 import random
@@ -18,7 +18,7 @@ SIZE, LSTM, MLP, NO_LABEL = 64, 64, 64, ()
 
 
 class Vocabulary:
-    """Numbers of things, in the order in which they came."""
+    """Numbers items in the order in which they are added."""
 
     def __init__(self, things):
         self.things, self.numbers = [], {}
@@ -46,7 +46,7 @@ class Parser:
         return cls(model, **spec)
 
     def read(self, words):
-        """A new graph: scores of labels by span; that of no label is 0."""
+        """A new graph: label scores by span; the score of no label is 0."""
         dy.renew_cg()
         self.known, self.zero = {}, dy.zeros(1)
         seen = [self.vectors[self.words.numbers[word]] for word in ["<"] + words + [">"]]
@@ -64,7 +64,7 @@ class Parser:
         return self.known[span]
 
     def best_labels(self, count, gold=None):
-        """The labelled spans of the best tree; with gold, whatever differs from it is better by 1."""
+        """The labeled spans of the best tree; with gold, every difference from it adds 1."""
         best = {}
         for length in range(1, count + 1):
             for begin in range(count - length + 1):
@@ -73,7 +73,7 @@ class Parser:
                 if gold is not None:
                     values = values + 1.0
                     values[self.labels.numbers[gold.get(span, NO_LABEL)]] -= 1.0
-                first = 1 if length == count else 0  # the whole sentence has a label
+                first = 1 if length == count else 0  # the whole sentence must have a label
                 label = first + int(np.argmax(values[first:]))
                 total, spans = values[label], {span: self.labels.things[label]} if label else {}
                 if length > 1:
@@ -84,7 +84,7 @@ class Parser:
         return best[0, count][1]
 
     def loss(self, words, gold):
-        """How much better the best other tree is, or None if it is not."""
+        """By how much the best other tree beats the gold tree, or None if it does not."""
         self.read(words)
         found = self.best_labels(len(words), gold)
         if found == gold:
@@ -102,7 +102,7 @@ class Parser:
 
 
 def labelled(tree, begin=0):
-    """The labels of a tree's phrases by span."""
+    """The labels of a tree's phrases, by span."""
     if isinstance(tree[1], str):
         return {}
     spans, end = {}, begin

@@ -1,4 +1,4 @@
-"""An arc-standard parser whose stack and buffer are LSTMs: what is popped leaves them as they were before the push."""
+"""An arc-standard parser whose stack and buffer are LSTMs: a pop restores the state before the push."""
 
 import random
 
@@ -17,7 +17,7 @@ SHIFT, LEFT, RIGHT = range(3)
 
 
 class Pile:
-    """States of a network, one on the other, each with the item that led to it."""
+    """A stack of network states, each with the item that was pushed."""
 
     def __init__(self, network, nothing):
         self.bottom, self.nothing, self.entries = network.initial_state(), nothing, []
@@ -71,7 +71,7 @@ class Parser:
         self.outer = [m.add_parameters((3, HIDDEN)), m.add_parameters((3,))]
 
     def parse(self, words, actions=()):
-        """The loss and the heads; given actions are followed, otherwise the best ones."""
+        """The loss and the heads; follows the given actions, or else the best-scoring ones."""
         dy.renew_cg()
         (W, b), (U, c), (V, d) = [dy.parameter(*pair) for pair in (self.compose, self.inner, self.outer)]
         nothing = dy.parameter(self.nothing)

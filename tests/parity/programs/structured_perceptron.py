@@ -1,4 +1,4 @@
-"""A tagger trained by its best wrong sequence, with a margin: Viterbi in the graph. It begins with `import _dynet`."""
+"""A tagger trained on its best wrong sequence, with a margin: Viterbi in the graph. It begins with `import _dynet`."""
 
 import random
 
@@ -31,7 +31,7 @@ trainer = _dynet.AdamTrainer(model, 0.003)
 
 
 def fits_of(sentence):
-    """How well the tags fit each word, by what comes before it and the next word: an array of expressions."""
+    """How well the tags fit each word, given the neighboring words: an array of expressions."""
     dy.renew_cg()
     seen = [vectors[words.index(word)] for word in sentence.words]
     past = reader.initial_state().transduce(seen)
@@ -56,7 +56,7 @@ def best_path(fits):
 
 
 def loss_of(sentence):
-    """By how much a wrong sequence is better than the right one; None if the right one is best by the margin."""
+    """By how much a wrong sequence beats the right one; None if the right one is best by the margin."""
     fits, gold = fits_of(sentence), [tags.index(tag) for tag in sentence.tags]
     handicaps = MARGIN * (1 - np.eye(EDGE + 1)[gold])
     found, score = best_path([fit + dy.inputVector(h) for fit, h in zip(fits, handicaps)])

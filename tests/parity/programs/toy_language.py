@@ -1,6 +1,6 @@
-"""A toy language from a small grammar: sentences with tags, trees and heads, their translations, and reviews.
+"""Generates a toy language from a small grammar: sentences with tags, trees and heads, translations, and reviews.
 
-What a function makes follows from its count and seed alone, under every version of Python and numpy.
+The output of each function depends only on its count and seed, under every version of Python and numpy.
 """
 
 from collections import namedtuple
@@ -25,12 +25,12 @@ RELATION_OF = {"NP": "argument", "DET": "determiner", "ADJ": "modifier", "OFP": 
 
 
 def chosen(rng, names):
-    """One of the names, the first ones more often."""
+    """One of the names; earlier ones are more likely."""
     return names[int(rng.random_sample() ** 1.5 * len(names))]
 
 
 def expanded(rng, label):
-    """A random tree of the grammar below a label."""
+    """A random tree for a label of the grammar."""
     if label in LEXICON:
         return label, chosen(rng, LEXICON[label])
     more = rng.random_sample() < 0.35
@@ -46,14 +46,14 @@ def expanded(rng, label):
 
 
 def leaves(tree):
-    """The (tag, word) pairs below a tree."""
+    """The (tag, word) pairs of a tree."""
     if isinstance(tree[1], str):
         return [tree]
     return [leaf for child in tree[1:] for leaf in leaves(child)]
 
 
 def with_heads(tree, start=1):
-    """The head of a tree, and (word, head, relation) of all other words below; words count from `start`."""
+    """The head of a tree, and (word, head, relation) of all other words in it; words are numbered from `start`."""
     if isinstance(tree[1], str):
         return start, []
     arcs, heads = [], []
@@ -75,7 +75,7 @@ def sentence_of(tree):
 
 
 def sentences(count, seed, longest=14):
-    """Sentences of at most that many words."""
+    """Sentences of at most this many words."""
     rng, found = np.random.RandomState(seed), []
     while len(found) < count:
         sentence = sentence_of(expanded(rng, "S"))
@@ -85,7 +85,7 @@ def sentences(count, seed, longest=14):
 
 
 def extraposed(sentence):
-    """The sentence with the OF phrase of its subject at the end, where it has one: the tree then crosses itself."""
+    """The sentence with its subject's OF phrase, if any, moved to the end, which makes the tree non-projective."""
     subject = sentence.tree[1]
     if subject[-1][0] != "OFP":
         return sentence
@@ -99,7 +99,7 @@ def extraposed(sentence):
 
 
 def translated(tree):
-    """The words of a tree in another language: the verb last, adjectives after nouns, other words for each tag."""
+    """The words of a tree in another language: the verb last, adjectives after nouns, different words for each tag."""
     if isinstance(tree[1], str):
         return [tree[1][::-1].upper() + ("" if tree[0] == "NOUN" else tree[0][:1].lower())]
     parts = list(tree[1:])
@@ -120,7 +120,7 @@ FILLERS = ["the", "film", "plot", "and", "was", "music", "its", "with", "cast", 
 
 
 def reviews(count, seed, classes=3):
-    """Pairs of a review's words and its class: bad, fair or good. "not" turns round the opinion that follows it."""
+    """Pairs of a review's words and its class: bad, fair or good. "not" reverses the opinion that follows it."""
     rng, found = np.random.RandomState(seed), []
     while len(found) < count:
         words, total = [], 0
@@ -135,7 +135,7 @@ def reviews(count, seed, classes=3):
 
 
 def bars(count, seed, size=6):
-    """Pictures of size * size numbers, 0 or 1, and their classes: which row or column is lit, besides noise."""
+    """Images of size * size pixels, 0 or 1, with noise, and their classes: which row or column is lit."""
     rng = np.random.RandomState(seed)
     classes = rng.randint(0, 2 * size, count)
     pictures = (rng.random_sample((count, size, size)) < 0.08).astype(float)

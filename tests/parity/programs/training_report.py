@@ -1,4 +1,4 @@
-"""What the training of a program came to, as one line of JSON on stdout."""
+"""Reports a program's training results as one line of JSON on stdout."""
 
 import json
 import os
@@ -8,24 +8,24 @@ FIRST = 10
 
 
 def cpu_seconds():
-    """CPU time of this process and of its children that have ended."""
+    """CPU time of this process and of its finished children."""
     children = os.times()
     return time.process_time() + children.children_user + children.children_system
 
 
 class Report:
-    """Losses as they come, and how long the program has computed since this was made."""
+    """Collects losses, and measures the computing time since it was created."""
 
     def __init__(self):
         self.began = cpu_seconds()
         self.losses = []
 
     def loss(self, value):
-        """Note the loss of the next step of training."""
+        """Note the loss of the next training step."""
         self.losses.append(float(value))
 
     def end(self, quality):
-        """Print the first losses, the mean of the last tenth, and the quality of what was learned on held-out data."""
+        """Print the first losses, the mean of the last tenth, and the quality on held-out data."""
         last = self.losses[-max(1, len(self.losses) // 10) :]
         print(
             json.dumps(

@@ -1,4 +1,4 @@
-"""A small transformer that tags: heads of attention, layer normalisation, and batch normalisation before its output."""
+"""A small transformer tagger: attention heads, layer normalization, and batch normalization before its output."""
 
 import random
 
@@ -30,7 +30,7 @@ class BatchNorm(object):
         self.mean, self.std = np.zeros(dim), np.ones(dim)
 
     def __call__(self, batch, train):
-        """A batch of vectors, each element of them normalised over the batch; running means serve afterwards."""
+        """A batch of vectors, with each element normalized over the batch; evaluation uses the running means."""
         if not train:
             normalised = dy.cdiv(batch - dy.inputVector(self.mean), dy.inputVector(self.std + 1e-5))
         else:
@@ -50,7 +50,7 @@ class EncoderLayer(object):
         self.norms = [LayerNorm(DIM, pc), LayerNorm(DIM, pc)]
 
     def __call__(self, x, mask):
-        """x is a matrix with a column a word."""
+        """x is a matrix with one column per word."""
         query, key, value = [W * x for W in self.W[:3]]
         size, attended = DIM // HEADS, []
         for k in range(HEADS):
@@ -76,7 +76,7 @@ class Tagger(object):
         self.positions = np.concatenate([np.sin(angles), np.cos(angles)])
 
     def scores(self, words, train):
-        """A batch of vectors, one for each word."""
+        """Return a batch of vectors, one per word."""
         count = len(words)
         x = dy.concatenate_cols([self.E[self.w2i[w]] for w in words]) * np.sqrt(DIM)
         x = x + dy.inputTensor(self.positions[:, :count])

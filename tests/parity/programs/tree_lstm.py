@@ -1,4 +1,4 @@
-"""A TreeLSTM for binary trees, put together of operations, that says how good each phrase is; minibatches of trees."""
+"""A TreeLSTM for binary trees, built from ops, that rates each phrase; trees come in minibatches."""
 
 import random
 
@@ -17,7 +17,7 @@ WORDS = ["?", "not", "but"] + sorted(toy_language.OPINIONS) + toy_language.FILLE
 
 
 class TreeReader:
-    """Gates are "i", "o" and the new value "u"; each child has a forget gate of its own."""
+    """Gates are "i", "o" and the new value "u"; each child has its own forget gate."""
 
     def __init__(self, model):
         pc = model.add_subcollection("tree")
@@ -28,13 +28,13 @@ class TreeReader:
         self.bias = {gate: pc.add_parameters(HIDDEN) for gate in "iouf"}
 
     def cell(self, matrices, x, kept):
-        """h and c of a node whose children leave it c's to keep."""
+        """h and c of a node; its children pass on the given c values."""
         i, o, u = [dy.parameter(self.bias[gate]) + dy.parameter(matrices[gate]) * x for gate in "iou"]
         c = dy.esum([dy.cmult(dy.logistic(i), dy.tanh(u))] + kept)
         return dy.cmult(dy.logistic(o), dy.tanh(c)), c
 
     def read(self, tree, phrases):
-        """h and c of a tree; (class, h) of it and of all below are added to the phrases."""
+        """h and c of a tree; appends (class, h) of it and of all its subtrees to the phrases."""
         if len(tree) == 2:
             word = WORDS.index(tree[1]) if tree[1] in WORDS else 0
             h, c = self.cell(self.from_word, self.vectors[word], [])

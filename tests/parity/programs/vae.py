@@ -1,4 +1,4 @@
-"""A variational autoencoder of small pictures, in minibatches; the noise is numpy's in training, DyNet's afterwards."""
+"""A variational autoencoder for small images, in minibatches; noise is numpy's in training, DyNet's afterwards."""
 
 import dynet_config
 
@@ -32,7 +32,7 @@ class Autoencoder:
         return dy.logistic(self.pixels(dy.rectify(self.write(code))))
 
     def bound(self, x, noise):
-        """The mean over the batch of how badly x is made again, and how far its code is from noise."""
+        """The batch mean of the reconstruction loss and of the code's divergence from noise."""
         h = dy.rectify(self.read(x))
         mean, log_variance = self.mean(h), self.log_variance(h)
         y = self.decode(mean + dy.cmult(noise, dy.exp(log_variance * 0.5)))

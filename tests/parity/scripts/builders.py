@@ -1,4 +1,4 @@
-"""Initial values, states and gradients of every builder, and its parameters after 50 updates; dropout is off."""
+"""Reports initial values, states, gradients and 50 updates of every builder; dropout is off."""
 
 from report import gradients, listed, numbers, report, values
 
@@ -74,7 +74,7 @@ def scenario(make, layers, batch, begin=False):
 
 
 def from_vectors(name, make, layers):
-    """A sequence that begins with given vectors."""
+    """A sequence that begins with the given vectors."""
     dy.reset_random_seed(11)
     model = dy.ParameterCollection()
     builder = make(layers, model)

@@ -1,4 +1,4 @@
-"""Calls with whole floats, bools, slices of the batch, nothing and devices; calls.py, or calls.py write|read FOLDER."""
+"""Calls with whole floats, bools, batch slices, empty vectors and devices; calls.py, or calls.py write|read FOLDER."""
 
 import sys
 
@@ -132,7 +132,7 @@ NO_DEVICE = {
 
 
 def outcome(call):
-    """The dimensions, batch size and value of an expression, or the bases of the error."""
+    """The dimensions, batch size and value of an expression, or the error's base classes."""
     dy.renew_cg()
     try:
         found = call()

@@ -1,6 +1,6 @@
-"""Files of every kind written or read: files.py write|read FOLDER SEED coupled|vanilla.
+"""Files of every kind, written or read: files.py write|read FOLDER SEED coupled|vanilla.
 
-The last says what LSTMBuilder means here; there it is always vanilla.
+The last argument sets what LSTMBuilder means here; in DyNet 2.1 it is always vanilla.
 """
 
 import inspect
@@ -17,7 +17,7 @@ import dynet as dy
 
 
 class Layer:
-    """An object of a user's."""
+    """A user-defined object."""
 
     def __init__(self, model, size):
         self.spec = (size,)
@@ -39,7 +39,7 @@ def contents(collection):
 
 
 def objects(model):
-    """One of each kind that dy.save takes."""
+    """An object of each kind that dy.save takes."""
     return [
         model.add_parameters((2, 3)),
         model.add_lookup_parameters((4, 3)),
@@ -59,7 +59,7 @@ def objects(model):
 
 
 def nested(model):
-    """Named and nameless parameters in nested collections, some of them with a gradient."""
+    """Named and unnamed parameters in nested collections, some of them with a gradient."""
     x, table = model.add_parameters(3), model.add_lookup_parameters((5, 3), name="words")
     inner = model.add_subcollection("inner")
     y = inner.add_parameters((2, 3))

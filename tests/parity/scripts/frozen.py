@@ -1,4 +1,4 @@
-"""A model with frozen parameters, written or read: frozen.py write|read FOLDER."""
+"""Writes or reads a model with frozen parameters: frozen.py write|read FOLDER."""
 
 import sys
 

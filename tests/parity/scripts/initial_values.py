@@ -25,7 +25,7 @@ LOOKUPS = {"table": (10, 5), "table of numbers": (6, 1), "table of matrices": (3
 def initial(add, shape, initializer):
     init = initializer()
     parameter = add(shape) if init is None else add(shape, init=init)
-    # Rows are read through the graph: DyNet 2.1's as_array mixes up tables of matrices.
+    # Rows are read through the graph: DyNet 2.1's as_array scrambles tables of matrices.
     if add.__name__ == "add_lookup_parameters":
         dy.renew_cg()
         return [dy.lookup(parameter, row).npvalue().tolist() for row in range(shape[0])]
@@ -41,7 +41,7 @@ def main():
         shapes = dict(SHAPES, filter=FILTER) if "glorot" in name or name == "default" else SHAPES
         for kind, shape in shapes.items():
             if name == "glorot, is_lookup" and len(shape) == 1:
-                continue  # no dimension is left to count: NaN in DyNet 2.1, an error here
+                continue  # no dimensions are left to count: NaN in DyNet 2.1, an error here
             results[f"{name}, {kind}"] = initial(parameters.add_parameters, shape, initializer)
         for kind, shape in LOOKUPS.items():
             results[f"{name}, {kind}"] = initial(parameters.add_lookup_parameters, shape, initializer)

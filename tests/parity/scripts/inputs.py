@@ -1,4 +1,4 @@
-"""Values from outside the graph, from parameters and from generators: shapes, values, gradients, moments."""
+"""Inputs, lookups and random tensors: shapes, values, gradients, moments."""
 
 import numpy as np
 from report import listed, numbers, report
@@ -66,7 +66,7 @@ def read(expression):
 
 
 def looked_up(lookup, dims):
-    """What comes from a table, and the gradient that the table gets."""
+    """A looked-up value, and the table's gradient."""
     table = dy.ParameterCollection().lookup_parameters_from_numpy(numbers((5, *dims), 3))
     dy.renew_cg()
     x = lookup(table)
@@ -80,7 +80,7 @@ def looked_up(lookup, dims):
 
 
 def looked_up_anew(lookup, others):
-    """What comes from a table before and after `set`, the gradients of both, and the table after two updates."""
+    """A lookup before and after `set`, the gradients of both, and the table after two updates."""
     model = dy.ParameterCollection()
     table, weights = model.lookup_parameters_from_numpy(numbers((5, 3), 3)), model.parameters_from_numpy(numbers(3, 4))
     trainer = dy.SimpleSGDTrainer(model, 0.1)
@@ -97,12 +97,12 @@ def looked_up_anew(lookup, others):
 
 
 def batch_of(x):
-    """A batch of two elements that x takes part in."""
+    """A batch of two elements computed from x."""
     return dy.cmult(x, dy.inputTensor(numbers((5, 3, 2), 6), batched=True))
 
 
 def picked_anew(pick, others):
-    """What is picked from a parameter before and after `set_index`, the gradients of both, and two updates."""
+    """A picked element before and after `set_index`, the gradients of both, and two updates."""
     model = dy.ParameterCollection()
     weights = model.parameters_from_numpy(numbers((5, 3), 7))
     trainer = dy.SimpleSGDTrainer(model, 0.1)
@@ -130,7 +130,7 @@ def constant_parameter():
 
 
 def moments(expression):
-    """What is the same for all numbers of one distribution, nearly."""
+    """Statistics that are nearly the same for all samples of one distribution."""
     dims, batch = expression.dim()
     x = np.asarray(expression.npvalue(), dtype=float).ravel()
     return {

@@ -27,7 +27,7 @@ class Setting:
         return self.collection.add_parameters(size, init=dy.NumpyInitializer(numbers((size,), seed)))
 
     def results(self, states=(), outputs=()):
-        """Values of the states and outputs, and every gradient of a loss that all of them enter."""
+        """Values of the states and outputs, and every gradient of a loss that includes all of them."""
         read = [expression for state in states for expression in (*state.h(), *state.s())] + list(outputs)
         losses = []
         for index, expression in enumerate(read):
@@ -89,7 +89,7 @@ def states_set():
 
 
 def batch_after_single():
-    """Unbatched inputs first, then batched ones: the states become batched on the way."""
+    """Unbatched inputs first, then batched ones: the states become batched along the way."""
     setting = Setting(1, batched=True)
     state = setting.lstm.initial_state().add_input(setting.inputs[0])
     return setting.results([state, state.add_input(setting.xs[1])])

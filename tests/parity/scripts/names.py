@@ -1,4 +1,4 @@
-"""Every name that DyNet has: of the modules, of `from dynet import *`, and of the classes."""
+"""Lists every name that DyNet has: of the modules, of `from dynet import *`, and of the classes."""
 
 import types
 

@@ -1,4 +1,4 @@
-"""The foundation's ops: name -> how to build it, and the operands it gets. Importing this needs no DyNet."""
+"""Cases of the basic ops: name -> how to build it, and its operands. Importing this needs no DyNet."""
 
 import math
 from collections.abc import Callable
@@ -163,7 +163,7 @@ add("reshape to a vector", lambda dy, x: dy.reshape(x, (12,)), one(4, 3))
 add("reshape, batched", lambda dy, x: dy.reshape(x, (2, 2), BATCH), many(4))
 add("reshape into a batch", lambda dy, x: dy.reshape(x, (4,), BATCH), one(4, 3))
 
-# An operand used more than once, on paths of different length.
+# An operand used more than once, on paths of different lengths.
 add("x * x + x", lambda dy, x: dy.cmult(x, x) + x, one(4))
 add("tanh(x) * x", lambda dy, x: dy.cmult(dy.tanh(x), x), many(4))
 add("W * (W * x)", lambda dy, W, x: W * (W * x), one(4, 4), one(4))

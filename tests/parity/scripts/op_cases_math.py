@@ -1,4 +1,4 @@
-"""Cases of functions of each element, powers, extremes, and ops that change gradients or draw numbers."""
+"""Cases of elementwise functions, powers, extremes, and ops that change gradients or draw random values."""
 
 from op_cases import add, listed, many, named, one
 
@@ -40,7 +40,7 @@ for x in SHAPES:
     add("pow", lambda dy, x, y: dy.pow(x, y), x, one(1), low=0.2, high=3.0)
 
 for op in ("floor", "ceil", "round"):
-    # Which gradient DyNet 2.1 takes is chance: see tensor_defects.py. The values are compared.
+    # DyNet 2.1 picks a gradient at random: see tensor_defects.py. Only the values are compared.
     for x in SHAPES:
         add(op, lambda dy, x, op=op: dy.nobackprop(getattr(dy, op)(x, "zero_gradient")), x, low=-4.0, high=4.0)
 

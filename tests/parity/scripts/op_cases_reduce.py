@@ -1,4 +1,4 @@
-"""Reductions, losses, projections onto probabilities, parts of LSTM steps. Importing this needs no DyNet."""
+"""Cases of reductions, losses, sparse projections and parts of LSTM steps. Importing this needs no DyNet."""
 
 from op_cases import add, many, named, one
 

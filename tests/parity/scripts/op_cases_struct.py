@@ -1,4 +1,4 @@
-"""Selection, convolution, pooling, contraction and linear algebra, as `op_cases` has them."""
+"""Cases of selection, convolution, pooling, contraction and linear algebra, in the form of `op_cases`."""
 
 from op_cases import add, many, named, one
 
@@ -57,7 +57,7 @@ add("contract3d_1d_1d_bias", named("contract3d_1d_1d_bias"), one(2, 3, 4), one(4
 
 
 def gradients_of_contract3d_1d(dy, x, y):
-    """Without the value, to which DyNet 2.1 adds what its memory held."""
+    """Without the value, to which DyNet 2.1 adds uninitialized memory."""
     z = dy.contract3d_1d(x, y)
     return z - dy.nobackprop(z)
 

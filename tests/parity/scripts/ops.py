@@ -1,4 +1,4 @@
-"""Value, shape and operands' gradients of every case in op_cases.py."""
+"""Value, shape and operand gradients of every case in op_cases.py."""
 
 import zlib
 
@@ -43,7 +43,7 @@ def main():
     for name, case in CASES.items():
         try:
             results[name] = evaluate(name, case)
-        except Exception as error:  # one op that fails must not hide the others
+        except Exception as error:  # one failing op must not hide the others
             results[name] = {"error": f"{type(error).__name__}: {error}"}
     report(results)
 

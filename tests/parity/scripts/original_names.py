@@ -1,4 +1,4 @@
-"""Every name that DyNet 2.1 has, as names.py finds them there, but for those of Cython's. No DyNet is needed here."""
+"""Every name in DyNet 2.1, as recorded by names.py, except Cython's. No DyNet is needed here."""
 
 DYNET = """
     AdadeltaTrainer AdagradTrainer AdamTrainer AmsgradTrainer BiRNNBuilder ClassFactoredSoftmaxBuilder

@@ -1,7 +1,7 @@
-"""What DyNet 2.1 raises for what cannot be, as refusals.py finds it there. Importing this needs no DyNet.
+"""The errors that DyNet 2.1 raises for invalid calls, as recorded by refusals.py. Importing this needs no DyNet.
 
-A line is the type and the call; `-` where it crashes, or goes on with numbers that mean nothing. What calls are made
-with says refusals.py. What an expression is refused for shows there when it is computed.
+Each line is the error type and the call; `-` if DyNet crashes, or continues with meaningless values. The operands of
+the calls are in refusals.py. DyNet raises the error of an expression when it is computed.
 """
 
 TABLE = """

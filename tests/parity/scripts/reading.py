@@ -1,4 +1,4 @@
-"""How values come back: types and shapes of what dim, value, npvalue, as_array, gradient and others give."""
+"""Types and shapes returned by dim, value, npvalue, as_array, gradient and other readers."""
 
 import numpy as np
 from report import report
@@ -8,7 +8,7 @@ import dynet as dy
 
 
 def described(thing):
-    """The type of a value, its shape, and its numbers."""
+    """The type, shape and contents of a value."""
     if isinstance(thing, np.ndarray):
         return {"kind": str(thing.dtype), "shape": list(thing.shape), "numbers": thing.astype(float).tolist()}
     if isinstance(thing, tuple):
@@ -55,7 +55,7 @@ def main():
         dims, batch = expression.dim()
         readers = ["dim", "value", "npvalue", "vec_value"]
         if batch * np.prod(dims) == 1:
-            readers.append("scalar_value")  # of anything larger DyNet 2.1 aborts the process
+            readers.append("scalar_value")  # for anything larger, DyNet 2.1 aborts the process
         results[name] = {reader: described(getattr(expression, reader)()) for reader in readers}
         results[f"tensor of {name}"] = described(read_by_tensor(expression))
     xs = [expression for name, expression in expressions()]

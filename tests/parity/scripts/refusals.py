@@ -1,4 +1,4 @@
-"""What each call of original_refusals.py raises, in a process of its own: DyNet 2.1 ends many of them."""
+"""The error of each call in original_refusals.py, in a separate process per call: many of them kill DyNet 2.1."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import dynet_config
 
 
 def setting(folder):
-    """What the calls are made with, in a new graph."""
+    """The operands of the calls, in a new graph."""
     dy.renew_cg()
     m, other = dy.ParameterCollection(), dy.ParameterCollection()
     other.add_parameters((2,), name="other")
@@ -27,7 +27,7 @@ def setting(folder):
 
 
 def run(call, names):
-    """Make a call, and compute what it gives."""
+    """Make a call, and compute its result."""
     *before, last = call.split("; ")
     exec("; ".join(before), names)
     try:
@@ -41,7 +41,7 @@ def run(call, names):
 
 
 def raised(call):
-    """The name of the type of what is raised; `-` if nothing is, if memory was read that is nobody's, or at a crash."""
+    """The type name of the error; `-` if there is none, if uninitialized memory was read, or after a crash."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:

@@ -1,4 +1,4 @@
-"""What the scripts share: numbers from a generator that never changes, and the report on stdout."""
+"""Helpers shared by the scripts: values from a fixed generator, and the report on stdout."""
 
 import json
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def numbers(shape, seed=1, low=-1.0, high=1.0):
-    """Uniform numbers, the same under every version of Python and numpy."""
+    """Uniform random values, the same under every version of Python and numpy."""
     return np.random.RandomState(seed).uniform(low, high, shape)
 
 

@@ -1,4 +1,4 @@
-"""A model written or read: saving.py write|read FILE SEED."""
+"""Writes or reads a model: saving.py write|read FILE SEED."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Calls of ops of several operands, of inputs and of builders, as `shape_calls` has them."""
+"""Calls of ops with several operands, of inputs and of builders, in the form of `shape_calls`."""
 
 import functools
 import itertools
@@ -41,12 +41,12 @@ for operands in ALIKE:
 for operands in itertools.product(batched(*RANKS), repeat=3):
     add("affine_transform", of_list("affine_transform"), *operands)
 for d, operands in itertools.product((2, 3), [*TWO, *ALIKE]):
-    if len(operands[0].dims) >= d:  # otherwise DyNet 2.1 takes sizes from memory that nobody wrote
+    if len(operands[0].dims) >= d:  # otherwise DyNet 2.1 reads sizes from uninitialized memory
         add("concatenate", of_list("concatenate", d=d), *operands, called=f"concatenate, d = {d}")
 
 
 def shapes(*sizes, batches=(1, 2)):
-    """All combinations of some dimensions of each operand, and of batch sizes."""
+    """All combinations of dimensions for each operand, and of batch sizes."""
     return itertools.product(*[batched(*given, batches=batches) for given in sizes])
 
 
@@ -200,7 +200,7 @@ def softmax_scores(dy, x):
 
 
 def started(dy, h, network, dropout=0.0):
-    """The output of a network whose first state is given."""
+    """The output of a network with a given initial state."""
     dy.reset_random_seed(1)
     builder = getattr(dy, network)(2, 4, 3, collection(dy))
     if dropout:

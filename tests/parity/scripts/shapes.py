@@ -1,6 +1,6 @@
 """Dimensions and values of every call in shape_calls.py.
 
-DyNet 2.1 ends the process in some of them, so they are made in child processes.
+Some of the calls kill the process of DyNet 2.1, so they run in child processes.
 """
 
 import json
@@ -13,7 +13,7 @@ import dynet as dy
 
 
 def operand(shape, place):
-    """Numbers in (0, 1), up to 101 of them distinct."""
+    """Values in (0, 1), up to 101 of them distinct."""
     numbers = [(37 * (k + 11 * place) % 101 + 1) / 110 for k in range(shape.size)]
     return dy.reshape(dy.inputVector(numbers), shape.dims, shape.batch)
 
@@ -24,14 +24,14 @@ def result_of(call):
         result = call.build(dy, *[operand(shape, place) for place, shape in enumerate(call.operands)])
         value = result.vec_value()
         dims, batch = result.dim()
-    except Exception as error:  # a refusal is a result, too
+    except Exception as error:  # an error is also a result
         return {"error": f"{type(error).__name__}: {error}"[:120]}
     found = {"dims": list(dims), "batch": batch}
     return found if call.drawn else {**found, "value": [float(f"{number:.6g}") for number in value]}
 
 
 def in_a_child(calls):
-    """The results of calls by name, up to the first that ends its process."""
+    """The results of calls by name, up to the first call that kills its process."""
     read, write = os.pipe()
     child = os.fork()
     if not child:

@@ -1,4 +1,4 @@
-"""Softmax builders: names, initial values, losses, distributions, gradients, parameters after 50 updates."""
+"""Softmax builders: names, initial values, losses, distributions, gradients, and parameters after 50 updates."""
 
 import tempfile
 

@@ -1,4 +1,4 @@
-"""Losses of the example's tagger over the first updates: tagger_training.py sgd|adam UPDATES."""
+"""Losses of the example tagger over the first updates: tagger_training.py sgd|adam UPDATES."""
 
 import random
 import sys

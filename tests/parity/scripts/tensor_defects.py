@@ -1,4 +1,4 @@
-"""Calls of inputs, selection, convolution and contraction that DyNet 2.1 answers wrongly, or refuses."""
+"""Calls of inputs, selection, convolution and contraction that DyNet 2.1 gets wrong or refuses."""
 
 import numpy as np
 from report import listed, numbers, report
@@ -15,7 +15,7 @@ def tensor(*shape, batched=False):
 
 
 def gradients_of_rounding(op, repetitions=5):
-    """The gradients in both modes, which only the mode should decide."""
+    """The gradients in both modes; only the mode should matter."""
     found = []
     for mode in ("zero_gradient", "straight_through_gradient"):
         for _ in range(repetitions):
@@ -51,7 +51,7 @@ def main():
     results = {}
     for name, call in CALLS.items():
         dy.renew_cg()
-        (dy.inputTensor(array(64, 64)) * dy.inputTensor(array(64, 64))).value()  # leaves numbers in DyNet's memory
+        (dy.inputTensor(array(64, 64)) * dy.inputTensor(array(64, 64))).value()  # leaves values in DyNet's memory
         dy.renew_cg()
         try:
             result = call()

@@ -1,4 +1,4 @@
-"""What Tensor's methods give: values, indices, shapes."""
+"""Results of Tensor's methods: values, indices, shapes."""
 
 import numpy as np
 from report import report
@@ -23,7 +23,7 @@ def main():
             mine[f"argmax {dim}"] = listed(tensor.argmax(dim=dim))
             for num in range(1, shape[dim] + 1):
                 values, indices = tensor.topk(dim=dim, num=num)
-                order = np.argsort(values.as_numpy(), dim)  # DyNet's is not theirs by size
+                order = np.argsort(values.as_numpy(), dim)  # DyNet's results are not sorted
                 mine[f"topk {dim}, {num}"] = [
                     np.take_along_axis(t.as_numpy(), order, dim).tolist() for t in (values, indices)
                 ]

@@ -1,4 +1,4 @@
-"""Which keywords each trainer takes."""
+"""Lists the keywords that each trainer takes."""
 
 from report import report
 

@@ -1,4 +1,4 @@
-"""Parameters after 1, 2, 3, 4 and 50 updates, trainer by trainer; half of the lookup rows are never used."""
+"""Parameters after 1, 2, 3, 4 and 50 updates by each trainer; half of the lookup rows are never used."""
 
 from report import numbers, report, values
 

@@ -1,4 +1,4 @@
-"""A parser whose spec has a vocabulary, written or read: vocabularies.py write|read FOLDER SEED."""
+"""Writes or reads a parser whose spec has a vocabulary: vocabularies.py write|read FOLDER SEED."""
 
 import collections
 import inspect
@@ -18,7 +18,7 @@ Span = collections.namedtuple("Span", "left right")
 
 
 class Vocabulary:
-    """Words and their numbers, with some of all that Python and numpy keep such things in."""
+    """Words and their numbers, in a variety of Python and numpy containers."""
 
     def __init__(self, words):
         self.frozen = True

@@ -1,4 +1,4 @@
-"""Values that the graph computes with under weight decay, trainer by trainer; DyNet rescales them along the way."""
+"""Values in the graph under weight decay, for each trainer; DyNet rescales them along the way."""
 
 import sys
 

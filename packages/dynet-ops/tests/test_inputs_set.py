@@ -1,5 +1,7 @@
 """`set` of inputs before their graph is computed, as in programs that create an input, set it, and continue."""
 
+import gc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -26,6 +28,7 @@ def prepare():
 
 @compiled
 def test_inputs_are_set_without_python():
+    gc.collect()  # models of earlier tests, because the end of a parameter makes Python prepare graphs again
     with sharing.using(1):  # no pass asks Python for the number of cores, which would make Python issue new keys
         prepare()
         x = dy.vecInput(2)

@@ -387,7 +387,7 @@ def _without_ones(shape: tuple[int, ...]) -> list[int]:
 
 
 def symmetric_uniform(scale: Number, dim: tuple[int, ...]) -> Floats:
-    """Return values from [-scale, scale] for all elements of a parameter, as a flat array."""
+    """Draw values from [-scale, scale] for all elements of a parameter, as a flat array."""
     return stream().uniform(-scale, scale, math.prod(dim))
 
 

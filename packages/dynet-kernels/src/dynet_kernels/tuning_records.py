@@ -192,7 +192,7 @@ def defaults(target: CpuTarget | str) -> dict[str, tuning.Parameters]:
 def found(target: CpuTarget | str) -> dict[str, tuple[str, TuningRecord]]:
     """Return, for each family, the path of a file and the record in it that `nearest` chooses for a machine.
 
-    A family without a record has a record of the default parameters, with the path of `tuning.py`.
+    For a family without a record, it is a record of the default parameters, with the path of `tuning.py`.
     """
     return _found(target, os.environ.get("DYNET_RECORDS", ""))
 

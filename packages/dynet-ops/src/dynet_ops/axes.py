@@ -169,9 +169,9 @@ class Along:
         column: the function that reduces a column, decorated with `columnwise`.
         parts: the function that combines results of `column` if the axes are not adjacent: a sum, for a sum of squares.
             None if `column` must read all elements together; the operand is then transposed first.
-        constants: constants(n, count, *others) returns the numbers that the formula of `column` reads besides x. A mean
-            divides by n, `count` elements become one, and `others` are further arguments of the op, such as the order
-            of a moment. The numpy reference gets n and `others` instead.
+        constants: constants(n, count, *others) returns the numbers that the formula of `column` reads besides x.
+            `count` elements become one. A mean divides by n: the op's argument n, or `count` if that is 0. `others` are
+            further arguments of the op, such as the order of a moment. The numpy reference gets n and `others` instead.
     """
 
     def __init__(

@@ -213,7 +213,10 @@ def check_operand_used_twice(op: Op, sample: Sample) -> None:
 
 
 def run(op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray | None = None) -> list[np.ndarray]:
-    """Call the op in a new graph. Return its value and its operands' gradients for a `functional` (random weights)."""
+    """Call the op in a new graph. Return its value, and the gradients of `functional(value, weights)` by its operands.
+
+    Without `weights`, random ones are used.
+    """
     leaves, result = started(op, sample, arrays, itertools.repeat(Input))
     functional(result, weights_for(result) if weights is None else weights).backward(full=True)
     return [value_of(result), *[leaf.gradient() for leaf in leaves]]

@@ -314,7 +314,7 @@ class RNNState(Hinted):
     def _pinned(self) -> PinnedGraph:
         """Return the graph, after checking that it still has all nodes of the state and computed weights."""
         run, version, nodes, vectors = self._run, self._run.version, (), self._vectors or ()
-        if self._form.dims:  # all nodes are steps, so none needs an expression
+        if self._form.dims:  # records of this network: their numbers are checked
             version, nodes, vectors = self._output.version, self._nodes, ()  # type: ignore[union-attr]
         graph = PinnedGraph.as_of(run.graph, version, nodes)
         if run.graph.watch is not None:

@@ -23,13 +23,14 @@ from .memory import Block, block
 from .parameter_rows import PARAMETER_ROWS
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
-# The buffers that grow with the records, one item for each integer of these; and how many items others have at first.
+# The buffers that have an item for each integer of the records, and grow with them.
 PER_RECORD = (
     "records", "kept_records", "aliases", "lookups", "planned", "numbers", "depths", "by_signature", "by_depth",
     "counters", "buckets", "numbers_of_columns", "nodes",
 )  # fmt: skip
+# How many items other buffers have at first: those of one direction of passes, and the rest.
 OF_PASSES = {"forward_index": 1 << 12, "forward_tape": 1 << 10, "backward_index": 1 << 12, "backward_tape": 1 << 10}
-OTHERS = {
+INITIAL_ITEMS = {
     "table": 1 << 12, "threads": layout.MOST_THREADS, "ahead": len(CONTEXT), "predecessors": MOST_NUMBERED,
     "stages": MOST_NUMBERED, "stage_begins": MOST_NUMBERED + 1,
 }  # fmt: skip
@@ -75,7 +76,7 @@ class Engine:
         self.gradients = block(0)
         self.used = 0  # the most floats that a recent graph needed for values; older graphs count less
         self._grow_records(1 << 10)
-        for name, items in {**OTHERS, **OF_PASSES}.items():
+        for name, items in {**INITIAL_ITEMS, **OF_PASSES}.items():
             self._grow(name, items)
         self.plan_anew()
         self._new_chunk(FIRST_FLOATS)

@@ -197,27 +197,27 @@ class GpuTensor(Tensor):
         size = self._shape[dim]
         inner, outer = math.prod(self._shape[:dim]), math.prod(self._shape[dim + 1 :])
         columns = inner * outer
-        tape, source = Tape(self._block.gpu), self._block
+        calls, source = _KernelCalls(self._block.gpu), self._block
         if inner > 1:  # the kernel compares adjacent values, so make the values along `dim` adjacent by a copy
-            source = tape.scratch(columns * size)
-            tape.copy(source, self._block, [(size, 1, inner), (inner, size, 1), (outer, inner * size, inner * size)])
-        results = [tape.scratch(columns * num) for _ in range(2)]  # values, and indices
+            source = calls.scratch(columns * size)
+            calls.copy(source, self._block, [(size, 1, inner), (inner, size, 1), (outer, inner * size, inner * size)])
+        results = [calls.scratch(columns * num) for _ in range(2)]  # values, and indices
         starts = num * np.arange(columns)
         y, index = (block.address + starts for block in results)
         x = source.address + size * np.arange(columns)
-        tape.add("largest_in_order", (size, num, 0, 1, 2), [y, x, index])
+        calls.add("largest_in_order", (size, num, 0, 1, 2), [y, x, index])
         if num > 1:
-            ordered = [tape.scratch(columns * num) for _ in range(2)]
+            ordered = [calls.scratch(columns * num) for _ in range(2)]
             lists = [block.address + starts for block in (*ordered, *results)]
-            tape.add("falling_order", (num, 0, 1, 2, 3), lists)
+            calls.add("falling_order", (num, 0, 1, 2, 3), lists)
             results = ordered
         values = GpuBlock(self._block.gpu, columns * num)
         # The kernels write 32-bit indices. Each becomes the lower half of a zeroed int64.
         indices = GpuBlock(self._block.gpu, 2 * columns * num, zero=True)
         back = [(num, inner, 1), (inner, 1, num), (outer, inner * num, inner * num)]
-        tape.copy(values, results[0], back)
-        tape.copy(indices, results[1], [(extent, 2 * target, source) for extent, target, source in back])
-        tape.run()
+        calls.copy(values, results[0], back)
+        calls.copy(indices, results[1], [(extent, 2 * target, source) for extent, target, source in back])
+        calls.run()
         shape = (*self._shape[:dim], num, *self._shape[dim + 1 :])
         return GpuTensor(values, shape, self._dims), GpuTensor(indices, shape, self._dims, integers=True)
 
@@ -248,8 +248,8 @@ class GpuTensor(Tensor):
         return CUDA, self._block.gpu.number
 
 
-class Tape:
-    """A list of kernel calls for the GPU."""
+class _KernelCalls:
+    """Kernel calls on tensors on the GPU, outside any graph."""
 
     def __init__(self, gpu):
         self._gpu = gpu
@@ -274,7 +274,7 @@ class Tape:
         self._lists += lists
 
     def copy(self, target: GpuBlock, source: GpuBlock, loops: list[tuple[int, int, int]]) -> None:
-        """Append a copy in up to four loops (count, target stride, source stride in floats), innermost first."""
+        """Append a call that copies in up to four loops, innermost first: (count, target stride, source stride in floats)."""
         loops = [*loops, *[(1, 0, 0)] * (4 - len(loops))]
         lists = [np.array([block.address]) for block in (target, source)]
         self.add("copy", (0, 1, *itertools.chain(*zip(*loops))), lists)

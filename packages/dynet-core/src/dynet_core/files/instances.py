@@ -319,7 +319,7 @@ def set_state(target: Any, state: Any, limits: Limits) -> None:
     for content in (attributes, slots):
         if content is not None and (type(content) is not dict or not all(type(name) is str for name in content)):
             raise ValueError(f"the state of a {type(target).__name__} is not a dict of attributes")
-    # The pickle may still change the dicts in `state`, but not the attributes that were copied from them.
+    # Pass a list of the values, because the pickle may still change the dicts in `state`.
     limits.state(target, [value for part in (attributes, slots) if type(part) is dict for value in part.values()])
     if attributes:
         _, descriptor = static(type(target), "__dict__")

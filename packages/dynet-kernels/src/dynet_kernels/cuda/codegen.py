@@ -43,7 +43,7 @@ AXES = ("blockIdx.x", "blockIdx.y", "blockIdx.z", "threadIdx.x", "threadIdx.y", 
 
 
 def pairs(kernels) -> list:
-    """Return (slot, (function, kernel)) for each kernel of a shard, given (name, kernel) by slot."""
+    """Return (slot, (kernel's function, kernel)) for each kernel of a shard. `kernels` maps slots to (name, kernel)."""
     return [(slot, (modules.kernel_function(name), kernel)) for slot, (name, kernel) in kernels.items()]
 
 

@@ -547,7 +547,7 @@ class Columns(Column):
         return [let(evaluation(formula.result)) for formula in formulas]
 
     def write(self, outputs, row):
-        """Store the outputs for element `row` of each column, or add them."""
+        """Store the outputs for element `row` of each column; those in the rule's `accumulate` are added instead."""
         values = self.evaluate(outputs.values(), row)
         for name, value in zip(outputs, values, strict=True):
             address = let(self.addresses[name] + row * self.width)

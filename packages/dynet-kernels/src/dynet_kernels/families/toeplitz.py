@@ -33,7 +33,7 @@ class Toeplitz(Kernel):
         memory = instruction.memory
 
         def tile(y, a, b, block):
-            """Compute OUTPUTS adjacent vectors of y, starting with vector `block` * OUTPUTS."""
+            """Add to OUTPUTS adjacent vectors of y, starting with vector `block` * OUTPUTS."""
             first = let(block * (OUTPUTS * lanes))
             sums = [tir.Accumulator(lanes, load(memory, let(y + first + k * lanes), lanes)) for k in range(OUTPUTS)]
             stretch = INPUTS * lanes
@@ -66,7 +66,7 @@ class Toeplitz(Kernel):
                 store(memory, let(y + first + k * lanes), let(total.value))
 
         def single(y, a, b, start, mask):
-            """Compute one vector of y, from element `start` on."""
+            """Add to one vector of y, from element `start` on."""
             total = tir.Accumulator(lanes, load(memory, let(y + start), lanes, mask))
             with serial(size) as i:
                 factor = tir.wide(load(memory, let(a + i)), lanes)

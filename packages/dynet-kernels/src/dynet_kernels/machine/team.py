@@ -244,7 +244,10 @@ def wait_for(helper: Helper, since) -> None:
 
 @plain
 def finish_plan(address, sharing: Sharing, helper: Helper, always) -> None:
-    """Called by the main thread after the tape: wait for the plan that a helper is making, unless it has not begun."""
+    """Called by the main thread after the tape: wait for the plan that a helper is making.
+
+    If the helper has not begun, cancel the plan instead, unless `always`.
+    """
     since = time()
     if sharing.ahead == layout.ORDERED and (always or not move(helper, layout.ORDERED, layout.IDLE)):
         wait_for(helper, since)

@@ -119,7 +119,7 @@ class _Rewriting:
         self.own = {name for name in self.times if self.times[name] > 1}  # the function's variables
         known = {name: scope[name] for name in scope if name not in self.times and scope[name] != "loop"}
         self.scope = known | dict.fromkeys(self.own, "variable") | {"for": None, "return": not is_entry}
-        self.results, self.falls = [], None  # the statements that store a result; one that ends without a result
+        self.results, self.without_result = [], None  # the statements that store a result; one that ends without
 
     def refuse(self, text: str, node=None):
         node = node or self.current
@@ -168,8 +168,8 @@ class _Rewriting:
     def function(self, **fields):
         """Rewrite the function. It first creates its variables, so that every branch and loop can set them."""
         body, parameters = self.block(self.definition.body), _parameters(self.definition)
-        if self.results and self.falls:
-            self.refuse("an end without a result, if another end has one", self.falls)
+        if self.results and self.without_result:
+            self.refuse("an end without a result, if another end has one", self.without_result)
         made = [f"{one} = __lowering.Variable({one if one in parameters else ''})" for one in sorted(self.own)]
         left = ["__lowering.leave()", "return __lowering.Left"] * self.is_entry
         if len(self.results) == 1:
@@ -198,7 +198,7 @@ class _Rewriting:
             self.scope["return"] = ends
             made.append(self.visit(one))
         if before["return"] and not ends:
-            self.falls = one
+            self.without_result = one
         self.scope = dict.fromkeys(self.scope, "ended") | before
         return made
 
@@ -211,7 +211,7 @@ class _Rewriting:
                 self.refuse("`return` in a loop, unless it is a whole compiled function")
             self.refuse("a `return` that is not at the end of an `if` without `else`, before other statements")
         if not value:
-            self.falls = node
+            self.without_result = node
             return self.new(ast.Pass)
         self.results.append(self.new(ast.Assign, [self.load("__result", "value", ast.Store())], *value))
         return self.results[-1]

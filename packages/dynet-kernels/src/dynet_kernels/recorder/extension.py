@@ -27,7 +27,7 @@ Entry = TypeVar("Entry", bound=Callable)
 
 @dataclass(frozen=True)
 class CFunction:
-    """A C function.
+    """A C function that is generated from an entry.
 
     Args:
         path: the entry, called with the shared words and the parameters.

@@ -155,7 +155,7 @@ def need_no_error() -> None:
 
 @plain
 def below(limit, index):
-    """Return `number`. Leave the entry unless it is at least 0 and below `limit`."""
+    """Return `index`. Leave the entry unless it is at least 0 and below `limit`."""
     need(index >= 0 and index < limit)
     return index
 

@@ -236,7 +236,7 @@ def record_step(
 
 # A tree node's state (h, c) depends on its input and its children's states. Projections of all tree nodes with the same
 # gates (i, o, g, and f per child) run as one batch. A record's operands are b, W, x, the recurrent weights, and the
-# children's states. Without an input, b takes the place of x, where it is not read.
+# children's states. Without an input, b is also given in place of x, and nothing reads it there.
 FIXED = 3  # the number of operands before the recurrent weights
 
 

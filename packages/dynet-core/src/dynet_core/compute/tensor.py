@@ -274,7 +274,7 @@ class _KernelCalls:
         self._lists += lists
 
     def copy(self, target: GpuBlock, source: GpuBlock, loops: list[tuple[int, int, int]]) -> None:
-        """Append a call that copies in up to four loops, innermost first: (count, target stride, source stride in floats)."""
+        """Append a call that copies in up to four loops, innermost first: (count, target stride, source stride)."""
         loops = [*loops, *[(1, 0, 0)] * (4 - len(loops))]
         lists = [np.array([block.address]) for block in (target, source)]
         self.add("copy", (0, 1, *itertools.chain(*zip(*loops))), lists)

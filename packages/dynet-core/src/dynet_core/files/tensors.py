@@ -172,6 +172,6 @@ def different(entries: Iterable[Entry], expected: Expected) -> list[str]:
 
 
 def _listed(problems: list[str]) -> str:
-    """Return the end of a message: a colon, the first MOST_NAMED problems and the number of others; "" if there are none."""
+    """Return the end of a message: a colon, the first MOST_NAMED problems and how many more there are; or ""."""
     more = f"; {len(problems) - MOST_NAMED} more" if len(problems) > MOST_NAMED else ""
     return ": " * bool(problems) + "; ".join(problems[:MOST_NAMED]) + more

@@ -57,7 +57,7 @@ GRAPH = Structure(
     # less than `past_nodes`, because `cg_revert` has kept it. (It may have kept more nodes, which Python has to check.)
     "past_version", "past_nodes",
     "newest_key",  # the offset of the newest random key (see KEY) in the input buffer plus 1, or 0 if there is none
-    # The number of the node from which the last backward pass started (-1: there was none), and what this pass computed.
+    # The number of the node from which the last backward pass started (-1: there was none), and what it computed.
     # 1: the gradients of all nodes; 0: only of those that depend on a parameter; PARTS (see `dynet_core.graph.graph`):
     # it was run by `differentiate_apart`. Always written together.
     "differentiated", "differentiated_fully",

@@ -33,8 +33,8 @@ def effects(
 def tiled_product(instruction, group, extents, left, right, write):
     """Emit a CUDA kernel that computes, for each matrix, sum over k of left(first, i, k) * right(first, k, j).
 
-    `group` is the number of adjacent columns that share a matrix (0: all), and `first` is the first of these columns. If
-    n columns share it, extents(n) returns the extents of i, j and k. write(first, i, j, total) stores a result.
+    `group` is the number of adjacent columns that share a matrix (0: all), and `first` is the first of these columns.
+    If n columns share it, extents(n) returns the extents of i, j and k. write(first, i, j, total) stores a result.
     """
     # A block computes a square of results, one per thread. It first copies squares of both factors to shared memory,
     # because each element is used many times.

@@ -1,6 +1,5 @@
 """The core of the library: computation graphs, expressions and their values, parameters, initializers and files."""
 
-import sys
 from contextlib import suppress
 
 from dynet_kernels.cache import store
@@ -58,20 +57,18 @@ from .initializer import (
     SaxeInitializer,
     UniformInitializer,
 )
+from .moved import also_named
 from .parameter import LookupParameters, Model, ParameterCollection, Parameters
 from .parameter.object_files import load, load_generator, save
 from .pictures import dump_cg, show_plan
 from .random.noise import reset_random_seed
 
-# Pickles of older versions name these modules.
-for _before, _now in {
-    "device": "compute.device", "dump": "pictures", "expression": "graph.expression",
-    "files.object_files": "parameter.object_files", "initializer.base": "initializer",
-    "initializer.kinds": "initializer", "mutable_values": "api", "parameter.dense": "parameter.base",
-    "plan_text": "pictures", "profiling": "compute.profiling", "seeds": "random.noise", "several": "api",
-    "tensor": "compute.tensor",
-}.items():  # fmt: skip
-    sys.modules[f"{__name__}.{_before}"] = sys.modules[f"{__name__}.{_now}"]
+also_named(__name__, {
+    "api": "mutable_values several", "compute.device": "device", "compute.profiling": "profiling",
+    "compute.tensor": "tensor", "graph.expression": "expression", "initializer": "initializer.base initializer.kinds",
+    "parameter.base": "parameter.dense", "parameter.object_files": "files.object_files", "pictures": "dump plan_text",
+    "random.noise": "seeds",
+})  # fmt: skip
 
 # Load the linker of compiled code now, so that the first computation does not wait for it. If this fails, the first
 # computation raises the error again.

@@ -4,8 +4,26 @@ Importing this package also gives expressions the operator `@` and the attribute
 libraries have, such as `e.sum()`, then raise errors that name the function to call.
 """
 
+from dynet_core.moved import also_named as _also_named
+
 from . import as_methods as _as_methods
 from ._names import *
 from ._names import __all__ as __all__
 
 _as_methods.install()
+_also_named(__name__, {
+    "elementwise.arithmetic": "elementwise.extremes elementwise.powers",
+    "elementwise.functions":
+        "elementwise.activations elementwise.hyperbolic elementwise.rounding elementwise.trigonometry",
+    "input.inputs": "input.constants input.lookups input.tensors",
+    "loss.losses": "loss.distances loss.hinge_losses",
+    "loss.probability": "loss.simplex",
+    "matrix.convolution": "matrix.circular matrix.pooling",
+    "matrix.products": "matrix.contraction",
+    "network.vanilla_lstm": "network.vanilla_lstm_state",
+    "random.draws": "random.dropouts",
+    "reduce.dims": "reduce.columns reduce.largest reduce.moments",
+    "reduce.sums": "reduce.cumulative reduce.folding reduce.logsumexps",
+    "select.picking": "select.selection",
+    "shape.layout": "shape.gradients",
+})  # fmt: skip

@@ -1,10 +1,9 @@
 """DyNet's trainers (optimizers)."""
 
-import sys
-
 from dynet_core.messages.hints import explain_arguments
+from dynet_core.moved import also_named
 
-from . import base, trainers
+from . import trainers
 from .base import Trainer
 from .parallel import DataParallel
 from .trainers import *
@@ -14,10 +13,7 @@ __all__ = [
     "MomentumSGDTrainer", "RMSPropTrainer", "SimpleSGDTrainer", "Trainer",
 ]  # fmt: skip
 
-# Programs and older pickles name these modules.
+also_named(__name__, {"base": "state", "parallel": "parallel.data_parallel", "trainers": "adam adaptive sgd"})
 adam = adaptive = sgd = trainers
-for _name in ("adam", "adaptive", "sgd"):
-    sys.modules[f"{__name__}.{_name}"] = trainers
-sys.modules[f"{__name__}.state"] = base
 
 explain_arguments(*[getattr(trainers, name) for name in trainers.__all__])

@@ -1,10 +1,9 @@
 """DyNet's builders of recurrent networks, of networks over trees, and of softmax layers."""
 
-import sys
-
 from dynet_core.messages.hints import explain_arguments
+from dynet_core.moved import also_named
 
-from . import builders, sequences
+from . import base
 from .builders import *
 from .sequences import RNNState, StackedRNNState, _RNNBuilder
 from .softmax import ClassFactoredSoftmaxBuilder, SoftmaxBuilder, StandardSoftmaxBuilder
@@ -17,9 +16,10 @@ __all__ = [
     "TreeState", "VanillaLSTMBuilder", "_RNNBuilder",
 ]  # fmt: skip
 
-for _name in ("bi", "coupled_lstm", "gru", "lstm", "lstm_builder", "simple"):  # older pickles name these modules
-    sys.modules[f"{__name__}.{_name}"] = builders
-sys.modules[f"{__name__}.recording"] = sequences
+also_named(
+    __name__, {"builders": "bi coupled_lstm gru lstm lstm_builder simple", "sequences": "recording stacked state"}
+)
+base._RNNBuilder = _RNNBuilder  # type: ignore[attr-defined]
 
 _BASES = ("SoftmaxBuilder", "_RNNBuilder")
 explain_arguments(*[globals()[name] for name in __all__ if name.endswith("Builder") and name not in _BASES])

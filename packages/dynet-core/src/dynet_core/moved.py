@@ -1,0 +1,10 @@
+"""Lets modules be imported by earlier names, as pickles of earlier versions do."""
+
+import sys
+
+
+def also_named(package: str, names: dict[str, str]) -> None:
+    """Give modules of a package other names. `names` maps a module to its earlier names, separated by spaces."""
+    for module, earlier in names.items():
+        for name in earlier.split():
+            sys.modules[f"{package}.{name}"] = sys.modules[f"{package}.{module}"]

@@ -32,7 +32,7 @@ extension.shared_at = SHARED.address
 NAMES = {address: name for name, address in ADDRESSES.items()}
 OFFSET = -(1 << 63)  # a flag in the argument count of a vectorcall: the word before the arguments may be overwritten
 CALLS_TO_LEARN = 4  # after this many calls of an op there is a template
-ran: set[str] = set()  # the names of the functions that `both` and `same_passes` have run since the test began
+ran: set[str] = set()  # the names of the functions that have run since the test began
 # Words that hold addresses or scratch memory, and the chain of freed expressions, which keeps its own order.
 LEFT_OUT = {"records", "inputs", "outgrown", *(f"argument_{place}" for place in range(2 * words.MOST_ARGUMENTS))}
 # Words that may change without a record: `set` notes how far it searched, and a path may make room before it declines.

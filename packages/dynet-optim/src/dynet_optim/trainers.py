@@ -289,7 +289,7 @@ class AdadeltaTrainer(Trainer):
         d \leftarrow \rho d + (1 - \rho) \delta^2 \qquad
         \theta \leftarrow \theta - \eta \delta
 
-    The learning rate :math:`\eta` starts at 1. The original DyNet ignores the learning rate.
+    The learning rate :math:`\eta` is 1, unless a program sets it or `edecay` lowers it. The original DyNet ignores it.
 
     Args:
         m: the collection to train.

@@ -327,6 +327,7 @@ class RNNState(Hinted):
 
     def output(self) -> Expression:
         """Return h of the last layer; None before the first input."""
+        # not annotated as optional, so that type checkers accept every use of an output
         return self._output  # type: ignore[return-value]
 
     def _value(self, value: int) -> tuple[Expression, ...]:

@@ -167,7 +167,7 @@ class TreeState:
         """Return h of the last layer, after dropout if there is any; None for the initial state."""
         if key(self._output) is None:  # the node may be stale
             graph_of("output", self._h)
-        return self._output
+        return self._output  # not annotated as optional, so that type checkers accept every use of an output
 
     def h(self) -> tuple[Expression, ...]:
         """Return h of each layer, first layer first; () for the initial state."""

@@ -232,7 +232,8 @@ class PinnedGraph:
     def rewrite(self, start: int, integers: Sequence[int]) -> None:
         """Overwrite integers of a record, starting at integer `start` of all records.
 
-        Discard all values if the record has been computed, and again if a signal handler computes it in the meantime.
+        A signal handler may compute values at any line, so this writes only when the record has no value, and discards
+        all values until then.
         """
         records = self.graph.records
         while not records.rewrite(self.version, start, integers):

@@ -112,7 +112,7 @@ class GraphRecords:
     def prepare(
         self, generation: int, engine: Any, changes: int, forward: Any, backward: Any, **addresses: int
     ) -> None:
-        """Let compiled code start passes without Python, while no signature is added and no parameter changes.
+        """Let compiled code start passes without Python, until the table of signatures or of parameters changes.
 
         Args:
             generation: the result of `generation()` when `addresses` were read. Once it has changed, compiled code no

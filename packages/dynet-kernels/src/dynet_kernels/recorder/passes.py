@@ -33,7 +33,7 @@ def call_planner(graph: Graph, function: str, *integers):
 
     Args:
         function: "forward" or "backward", the word of `graph` with the handle of the planner's function.
-        numbers: the arguments of the function after the address of the planner's context.
+        integers: the arguments of the function after the address of the planner's context.
     """
     for k, integer in enumerate((graph.context, *integers)):
         setattr(graph, f"argument_{2 * k + 1}", integer)

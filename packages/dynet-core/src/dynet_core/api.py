@@ -49,7 +49,9 @@ class ComputationGraph(Graph):
             device: str = "",
         ) -> Expression: ...
 
-    version = Graph.version
+    def version(self) -> int:
+        """Return the version of the graph, a number that no other graph has. `renew` and `revert` change it."""
+        return self.records.version
 
     def renew(
         self, immediate_compute: bool = False, check_validity: bool = False, autobatching: bool | None = None

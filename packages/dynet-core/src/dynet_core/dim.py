@@ -49,8 +49,10 @@ class Dim:
     _known: dict[tuple[tuple[int, ...], int], Dim] = {}
 
     def __init__(self, dims: tuple[int, ...], batch: int = 1, plain: Dim | None = None):
-        self.dims, self.batch, self.size = dims, batch, math.prod(dims)
-        self.total = self.size * batch
+        self.dims: tuple[int, ...] = dims
+        self.batch: int = batch
+        self.size: int = math.prod(dims)
+        self.total: int = self.size * batch
         self.plain: Dim = plain or self
 
     @classmethod

@@ -506,7 +506,8 @@ class BiRNNBuilder(Owner):
         rnn_builder_factory: Callable[..., _RNNBuilder] | None,
         builder_layers: Sequence[tuple[_RNNBuilder, _RNNBuilder]] | None = None,
     ):
-        self.model = self._model = model
+        self._model = model
+        self.model: ParameterCollection = model
         self.builder_layers: list[tuple[_RNNBuilder, _RNNBuilder]]
         if builder_layers is not None:
             given = checked_list("BiRNNBuilder: builder_layers", builder_layers)

@@ -167,7 +167,7 @@ class StandardSoftmaxBuilder(SoftmaxBuilder):
         self._count = checked_size(self.whoami(), "num_classes", num_classes)
         self._size = checked_size(self.whoami(), "rep_dim", rep_dim)
         has_bias = checked_flag(self.whoami(), "bias", bias)
-        self.spec = (self._size, self._count, has_bias)
+        self.spec: tuple[object, ...] = (self._size, self._count, has_bias)
         with self._own("standard-softmax-builder", pc, "pc"):
             self._parameters = self._weights(self._count, has_bias)
 
@@ -244,7 +244,7 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
     ) -> None:
         self._clusters = [list(words) for words in clusters]
         self._size = checked_size(self.whoami(), "rep_dim", rep_dim)
-        self.spec = (self._size, self._clusters, count, bias, *rest)
+        self.spec: tuple[object, ...] = (self._size, self._clusters, count, bias, *rest)
         self._count = count
         with self._own("class-factored-softmax-builder", pc, "pc"):
             self._of_clusters = self._weights(len(self._clusters), bias)

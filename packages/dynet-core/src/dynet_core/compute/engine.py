@@ -59,22 +59,26 @@ class Engine:
         self.whole: list[tuple[IntArray, int]] = []
         _engines[:] = [reference for reference in _engines if reference() is not None] + [weakref.ref(self)]
         # True while buffers are being replaced, and afterwards if an interrupt left them half replaced
-        self.changing = False
-        self.changes = 0  # how many times buffers have been replaced
+        self.changing: bool = False
+        self.changes: int = 0  # how many times buffers have been replaced
         self.machine: Any = None  # the compiled code, loaded when first needed
-        self.shards = 0
-        self.context = np.zeros(len(CONTEXT), np.int64)
-        self.context_at = self.context.ctypes.data
-        self.slots = memoryview(self.context)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
+        self.shards: int = 0
+        self.context: IntArray = np.zeros(len(CONTEXT), np.int64)
+        self.context_at: int = self.context.ctypes.data
+        self.slots: memoryview = memoryview(self.context)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
         self.slots[CONTEXT.address_type], self.slots[CONTEXT.address] = layout.INT_ARGUMENT, self.context_at
         self.slots[CONTEXT.code] = library.code_address()
         self.slots[CONTEXT.sharing] = sharing.address()
         self.buffers: dict[str, IntArray] = {}
-        self.table_written = self.parameters_version = self.trained_again = 0
+        self.table_written: int = 0
+        self.parameters_version: int = 0
+        self.trained_again: int = 0
         self.chunks: list[Block] = []
-        self.large = False  # whether `renew_cg` must call `tidy`: buffers are large, or `kept` or `whole` is not empty
+        self.large: bool = (
+            False  # whether `renew_cg` must call `tidy`: large buffers, or `kept` or `whole` is not empty
+        )
         self.gradients = block(0)
-        self.used = 0  # the most floats that a recent graph needed for values; older graphs count less
+        self.used: int = 0  # the most floats that a recent graph needed for values; older graphs count less
         self._grow_records(1 << 10)
         for name, items in {**INITIAL_ITEMS, **OF_PASSES}.items():
             self._grow(name, items)
@@ -122,7 +126,7 @@ class Engine:
             self._grow(name, size)
         self.room, self.slots[CONTEXT.bucket_count] = size, 2 * size
         self.plan_anew()
-        self.nodes = memoryview(self.buffers["nodes"])  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
+        self.nodes: memoryview = memoryview(self.buffers["nodes"])  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
 
     def _new_chunk(self, floats: int) -> None:
         self.chunks.append(block(floats))
@@ -141,7 +145,8 @@ class Engine:
 
     def _use(self, chunk: Block) -> None:
         """Let compiled code store the values of the next nodes in `chunk`."""
-        self.values_begin = self.slots[ARENA_TOP] = chunk.address
+        self.values_begin: int = chunk.address
+        self.slots[ARENA_TOP] = chunk.address
         self.slots[CONTEXT.arena_end] = chunk.address + chunk.floats
 
     def arena_mark(self) -> tuple[int, int]:
@@ -231,7 +236,7 @@ class Engine:
                 self.parameters_version = PARAMETER_ROWS.version
                 if not begin:
                     self.trained_again = PARAMETER_ROWS.trained_again
-                self.rows = PARAMETER_ROWS.buffer  # keeps the array alive: the planner reads it by its address
+                self.rows: IntArray = PARAMETER_ROWS.buffer  # keeps the array alive: the planner has its address
                 self.slots[CONTEXT.parameters] = self.rows.ctypes.data
                 self.plan_anew()
             if records + 2 > self.room:

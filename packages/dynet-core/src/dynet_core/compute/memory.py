@@ -32,15 +32,15 @@ class HostBlock:
     __slots__ = ("_direct", "_whole", "address", "array", "floats")
 
     def __init__(self, floats: int, zero: bool = False, shared: bool = False):
-        self.floats = floats
+        self.floats: int = floats
         size = floats + 2 * CACHE_LINE
         if shared:
             self._whole = np.frombuffer(mmap.mmap(-1, 4 * size), np.float32)
         else:
             self._whole = (np.zeros if zero else np.empty)(size, np.float32)
         skip = (-self._whole.ctypes.data // 4) % CACHE_LINE
-        self.array = self._whole[skip : skip + floats]
-        self.address = self.array.ctypes.data // 4
+        self.array: Floats = self._whole[skip : skip + floats]
+        self.address: int = self.array.ctypes.data // 4
         self._direct = memoryview(self.array)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
 
     def direct(self) -> memoryview:
@@ -74,8 +74,9 @@ class GpuBlock:
     __slots__ = ("address", "floats", "gpu")
 
     def __init__(self, gpu: Gpu, floats: int, zero: bool = False):
-        self.gpu, self.floats = gpu, floats
-        self.address = gpu.allocate(4 * floats) // 4
+        self.gpu: Gpu = gpu
+        self.floats: int = floats
+        self.address: int = gpu.allocate(4 * floats) // 4
         if zero:
             gpu.fill(4 * self.address, 0, floats)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -96,7 +97,7 @@ class Identity:
         self.rows: list[int] = rows or []
         self.dims: list[Dim] = dims or []
 
-    def row(self, **facts) -> int:
+    def row(self, **facts: Any) -> int:
         """Add a row for this parameter to PARAMETER_ROWS and return the row's index."""
         self.rows.append(PARAMETER_ROWS.add(**facts))
         return self.rows[-1]

@@ -187,8 +187,10 @@ class Graph:
     def __init__(self) -> None:
         self.ended: int | None = None  # the graph's version when its thread ended; None while the thread is running
         self.watch: Watch | None = None
-        self.records, self.input_index = recorder.Records(), InputIndex(NO_NODE)
-        self.engine, self.outdated = Engine(self.records), Outdated(self.records)
+        self.records: recorder.Records = recorder.Records()
+        self.input_index: InputIndex = InputIndex(NO_NODE)
+        self.engine: Engine = Engine(self.records)
+        self.outdated: Outdated = Outdated(self.records)
 
     def __repr__(self) -> str:
         if self.ended is not None:

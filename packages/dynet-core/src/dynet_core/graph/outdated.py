@@ -33,9 +33,9 @@ class ParameterGroup:
     __slots__ = ("_changed", "address", "owner", "parameters")
 
     def __init__(self, parameters: Sequence[Identity]):
-        self.parameters = parameters
+        self.parameters: Sequence[Identity] = parameters
         self._changed = np.zeros(1, np.int64)
-        self.address = self._changed.ctypes.data
+        self.address: int = self._changed.ctypes.data
         self.owner: weakref.ref[object] | None = None
 
     @property
@@ -59,7 +59,7 @@ class Outdated:
 
     def __init__(self, records: Records):
         self._records = records
-        self.thread = get_ident()
+        self.thread: int = get_ident()
         self._groups: dict[int, ParameterGroup] = {}  # by the id of their sequences of parameters
         # `begun` and `seen` when `note` last found a change, and how many nodes had been computed before this change.
         self._noted = -1, -1, 0

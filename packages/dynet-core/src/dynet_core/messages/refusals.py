@@ -9,7 +9,7 @@ import operator
 import warnings
 from collections.abc import Callable
 from numbers import Number, Real
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -64,7 +64,14 @@ class Refusals(Hinted):
     def __float__(self) -> Any:
         self._refuse("a number is needed, not", "; dy.log and the like are operations on expressions")
 
-    __int__ = __complex__ = __trunc__ = __float__
+    def __int__(self) -> Any:
+        self.__float__()
+
+    def __complex__(self) -> Any:
+        self.__float__()
+
+    def __trunc__(self) -> Any:
+        self.__float__()
 
     def __format__(self, form: str) -> str:
         if form:
@@ -80,7 +87,14 @@ class Refusals(Hinted):
             f"compare its {self._getter()}"
         )
 
-    __le__ = __gt__ = __ge__ = __lt__
+    def __le__(self, other: object) -> bool:
+        return self < other
+
+    def __gt__(self, other: object) -> bool:
+        return self < other
+
+    def __ge__(self, other: object) -> bool:
+        return self < other
 
     # As in DyNet, an expression equals only itself, because programs keep expressions in lists and dicts. Comparing an
     # expression with a number causes a warning. Objects of other classes may define what equals them, like mock.ANY.
@@ -112,7 +126,11 @@ class Refusals(Hinted):
             stacklevel=3,
         )
 
-    __hash__ = object.__hash__  # type: ignore[assignment]
+    if TYPE_CHECKING:
+
+        def __hash__(self) -> int: ...
+    else:
+        __hash__ = object.__hash__
 
     # Methods that Python calls to change or copy an object
 

@@ -109,7 +109,8 @@ class Trained(Expression):
             raise AttributeError(f"{problem}; {self._change}") from None
 
     def _begin(self, name: str, storage: Storage, collection: Collection | None) -> None:
-        self._name, self._storage, self.collection = name, storage, collection
+        self._name, self._storage = name, storage
+        self.collection: Collection | None = collection
         self._updated, self._never_trained = True, False
         self._constant: Constant | None = None
 

@@ -97,7 +97,7 @@ class LookupParameters(Trained):
 
     def __init__(self, name: str, dims: tuple[int, ...], values: object = None, collection: Collection | None = None):
         dims, values = checked_values("LookupParameters", dims, values)
-        self.rows = dims[-1]
+        self.rows: int = dims[-1]
         self._begin(name, Storage(name, values, rows=self.rows), collection)
         self._row_dim = Dim.of(dims[:-1])
         # Records of lookups refer to the table by `_operand`; records of ops on the whole table by `at`, which has side

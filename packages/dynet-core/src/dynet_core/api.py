@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -363,20 +363,23 @@ class UnsignedValue:
         return self._value
 
 
-class _Values:
+T = TypeVar("T")
+
+
+class _Values(Generic[T]):
     """The base class of lists that can be changed. `_convert` checks and converts each number."""
 
-    _convert: Callable[[str, Any], Any]
+    _convert: Callable[[str, Any], T]
 
-    def __init__(self, vals: Iterable[Any]):
+    def __init__(self, vals: Iterable[T]):
         self.set(vals)
 
-    def set(self, newval: Iterable[Any]) -> None:
+    def set(self, newval: Iterable[T]) -> None:
         """Replace the list with `newval`, which may have a different length."""
         name = type(self).__name__
         self._values = [self._convert(name, value) for value in checked_list(name, newval, "numbers")]
 
-    def get(self) -> list[Any]:
+    def get(self) -> list[T]:
         """Return a copy of the list."""
         return list(self._values)
 
@@ -385,7 +388,7 @@ class _Values:
         return len(self._values)
 
 
-class FloatVectorValue(_Values):
+class FloatVectorValue(_Values[float]):
     """A list of floats that can be changed by `set`.
 
     >>> x = FloatVectorValue([1, 2])
@@ -396,7 +399,7 @@ class FloatVectorValue(_Values):
     _convert = staticmethod(plain_number)
 
 
-class UnsignedVectorValue(_Values):
+class UnsignedVectorValue(_Values[int]):
     """A list of whole numbers from 0 to 2^32 - 1 that can be changed by `set`.
 
     >>> UnsignedVectorValue([1, 2]).get()

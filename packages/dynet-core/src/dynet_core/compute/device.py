@@ -94,7 +94,7 @@ def _open(index: int) -> Gpu:
 
 
 def choose(index: int) -> None:
-    """Use GPU `index` from now on. Raise DeviceError if it, its driver or a compiler for kernels is missing.
+    """Use GPU `index` in this process. Raise DeviceError if it, its driver or a compiler for kernels is missing.
 
     Parameters cannot be moved to the GPU, so raise ArgumentError if any exist.
     """

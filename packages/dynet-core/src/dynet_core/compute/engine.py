@@ -74,9 +74,8 @@ class Engine:
         self.parameters_version: int = 0
         self.trained_again: int = 0
         self.chunks: list[Block] = []
-        self.large: bool = (
-            False  # whether `renew_cg` must call `tidy`: large buffers, or `kept` or `whole` is not empty
-        )
+        # Whether `renew_cg` must call `tidy`: buffers are large, or `kept` or `whole` is not empty
+        self.large: bool = False
         self.gradients = block(0)
         self.used: int = 0  # the most floats that a recent graph needed for values; older graphs count less
         self._grow_records(1 << 10)
@@ -107,7 +106,7 @@ class Engine:
         `touched` is the array that lists which rows have a gradient: `backward` sets its last element to 1, which means
         all rows. `row` is the parameter's row in PARAMETER_ROWS.
         """
-        if not any(known is touched for known, _ in self.whole):
+        if not any(array is touched for array, _ in self.whole):
             self.whole.append((touched, row))
             self.large = True  # the next `renew_cg` then calls `tidy`, which clears `whole`
             self.recorded.mark_unusual()
@@ -247,7 +246,7 @@ class Engine:
         self.slots[CONTEXT.kept_end] = self.slots[CONTEXT.backward_plan] = -1
 
     def _make_room(self, direction: str, status: int) -> None:
-        """Prepare to start a pass again that stopped with `status`: enlarge buffers, start threads or load a kernel.
+        """Prepare to repeat a pass that stopped with `status`: enlarge buffers, start threads or load a kernel.
 
         Raise CompileError if the kernel cannot be compiled. No instruction has run yet.
         """
@@ -297,8 +296,8 @@ class Engine:
             return self.forward(version, begin, inputs_begin)
         if self.large:
             records.mark_unusual()
-        quick = isinstance(self.machine, library.Library) and not self.machine.is_watched
-        if quick and not self.whole and self.trained_again == PARAMETER_ROWS.trained_again:
+        can_skip_python = isinstance(self.machine, library.Library) and not self.machine.is_watched
+        if can_skip_python and not self.whole and self.trained_again == PARAMETER_ROWS.trained_again:
             self._publish(now, changes)
         return end, inputs_end
 

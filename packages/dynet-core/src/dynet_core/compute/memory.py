@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class HostBlock:
     """A block of float32 values in host memory, aligned to a cache line.
 
-    If `shared`, the memory is zeroed, and processes that are forked later use the same memory, not a copy.
+    `zero` and `shared` set it to zero. If `shared`, processes forked later use the same memory, not a copy.
     """
 
     __slots__ = ("_direct", "_whole", "address", "array", "floats")

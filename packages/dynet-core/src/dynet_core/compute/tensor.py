@@ -53,8 +53,8 @@ class Tensor:
             dtype: the type of the array's elements; by default float64, or int64 for indices.
         """
         values = self._values()
-        usual = np.float64 if values.dtype == np.float32 else np.int64
-        return values.astype(usual if dtype is None else dtype, order="F")
+        default_type = np.float64 if values.dtype == np.float32 else np.int64
+        return values.astype(default_type if dtype is None else dtype, order="F")
 
     def argmax(self, dim: int = 0, num: int = 1) -> Tensor:
         """Return the indices of the largest values along a dimension, in descending order of the values.
@@ -214,9 +214,9 @@ class GpuTensor(Tensor):
         values = GpuBlock(self._block.gpu, columns * num)
         # The kernels write 32-bit indices. Each becomes the lower half of a zeroed int64.
         indices = GpuBlock(self._block.gpu, 2 * columns * num, zero=True)
-        back = [(num, inner, 1), (inner, 1, num), (outer, inner * num, inner * num)]
-        calls.copy(values, results[0], back)
-        calls.copy(indices, results[1], [(extent, 2 * target, source) for extent, target, source in back])
+        loops_back = [(num, inner, 1), (inner, 1, num), (outer, inner * num, inner * num)]
+        calls.copy(values, results[0], loops_back)
+        calls.copy(indices, results[1], [(extent, 2 * target, source) for extent, target, source in loops_back])
         calls.run()
         shape = (*self._shape[:dim], num, *self._shape[dim + 1 :])
         return GpuTensor(values, shape, self._dims), GpuTensor(indices, shape, self._dims, integers=True)
@@ -226,11 +226,11 @@ class GpuTensor(Tensor):
         return numbers.reshape(self._shape, order="F")
 
     def _like(self, array: npt.NDArray[Any]) -> Tensor:
-        integers = array.dtype != np.float32
-        numbers = array.astype(np.int64 if integers else np.float32).ravel(order="F").view(np.float32)
+        has_integers = array.dtype != np.float32
+        numbers = array.astype(np.int64 if has_integers else np.float32).ravel(order="F").view(np.float32)
         block = GpuBlock(self._block.gpu, numbers.size)
         block.write(numbers)
-        return GpuTensor(block, array.shape, self._dims, integers)
+        return GpuTensor(block, array.shape, self._dims, has_integers)
 
     def _axes(self) -> tuple[int, ...]:
         return self._shape
@@ -259,7 +259,7 @@ class _KernelCalls:
         self._lists: list[np.ndarray] = []
 
     def scratch(self, floats: int) -> GpuBlock:
-        """Allocate GPU memory that is freed together with this tape."""
+        """Allocate GPU memory that is freed together with this object."""
         self._blocks.append(GpuBlock(self._gpu, floats))
         return self._blocks[-1]
 
@@ -268,7 +268,7 @@ class _KernelCalls:
 
         `parameters` are sizes, followed by each array's index in `lists`.
         """
-        base = sum(len(each) for each in self._lists)
+        base = sum(len(addresses) for addresses in self._lists)
         self._rows += [KERNELS.opcode(kernel), base, len(lists[0]), len(self._table), 0, 0]
         self._table += parameters
         self._lists += lists

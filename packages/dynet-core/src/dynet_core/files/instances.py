@@ -18,13 +18,13 @@ import numpy as np
 
 from .limits import ATOMS, Limits, is_a, kinds, named
 
-Maker = Callable[[type, tuple, Limits], Any]
+Maker = Callable[[type, tuple, Limits], Any]  # makes an object of a class, given the arguments in the pickle
 
 
 def checked(arguments: Any, *kinds: tuple[type, ...], least: int = 0) -> tuple:
     """Check and return the arguments of a call in a pickle, or raise ValueError.
 
-    There must be at least `least` arguments. `kinds` has the types allowed for each; derived classes are refused.
+    There must be at least `least` arguments. `kinds` has, for each argument, its allowed types, not derived classes.
     """
     if type(arguments) is tuple and least <= len(arguments) <= len(kinds):
         if all(type(argument) in types for argument, types in zip(arguments, kinds)):
@@ -35,39 +35,39 @@ def checked(arguments: Any, *kinds: tuple[type, ...], least: int = 0) -> tuple:
 
 
 def set_items(target: Any, pairs: Iterable[tuple], limits: Limits) -> None:
-    """Put pairs into a dict with the built-in method, even if its class overrides it."""
+    """Put pairs of key and value into a dict with the built-in method, even if the dict's class overrides it."""
     put = OrderedDict.__setitem__ if is_a(target, OrderedDict) else dict.__setitem__
     for key, value in pairs:
         put(target, limits.key(key, target), value)
 
 
 def add_items(target: set, items: Iterable, limits: Limits) -> None:
-    """Put items into a set with the built-in method, even if its class overrides it."""
+    """Put items into a set with the built-in method, even if the set's class overrides it."""
     for item in items:
         set.add(target, limits.key(item, target))
 
 
 def _content(arguments: Any, limits: Limits, *kinds: type, default: Any = (), least: int = 0) -> Any:
-    """Return the only argument of a call, whose type is in `kinds`, or `default`. Count its items."""
+    """Return a call's only argument, whose type is in `kinds`; `default` if there is none. Count its items."""
     (content,) = checked(arguments, kinds, least=least) or (default,)
     limits.copy(len(content))
     return content
 
 
 def _holding(base: type, default: Any = (), least: int = 0) -> Maker:
-    """Return a maker for `base` from one argument of this type."""
+    """Return a maker that copies its only argument, a `base`. If `least` is 0, it may be absent: then `default`."""
     return lambda cls, arguments, limits: base.__new__(
         cls, _content(arguments, limits, base, default=default, least=least)
     )
 
 
 def _same(base: type) -> Maker:
-    """Return a maker for int or float from one argument of this type."""
+    """Return a maker that copies its only argument, which must be a `base`: an int or a float."""
     return lambda cls, arguments, limits: base.__new__(cls, *checked(arguments, (base,), least=1))
 
 
 def _filled(base: type, fill: Callable[[Any, Any, Limits], None], *kinds: type) -> Maker:
-    """Return a maker for `base` that fills an empty object with the items of the argument, whose type is in `kinds`."""
+    """Return a maker that calls `fill` to put the items of its argument, of a type in `kinds`, into a new `base`."""
 
     def make(cls: type, arguments: tuple, limits: Limits) -> Any:
         made = base.__new__(cls)  # type: ignore[reportCallIssue]
@@ -126,9 +126,9 @@ def encoded(arguments: tuple, limits: Limits) -> bytes:
 
 
 def _of_whole_numbers(base: type) -> Maker:
-    """Return a maker for range or slice from three arguments, ints or None."""
-    whole = (int, type(None))
-    return lambda cls, arguments, limits: base(*checked(arguments, whole, whole, whole, least=3))
+    """Return a maker that calls `base`, range or slice, with three arguments, ints or None."""
+    int_or_none = (int, type(None))
+    return lambda cls, arguments, limits: base(*checked(arguments, int_or_none, int_or_none, int_or_none, least=3))
 
 
 MAKERS: dict[type, Maker] = {
@@ -171,7 +171,7 @@ def set_dtype(made: np.dtype, state: Any, limits: Limits) -> None:
 
 
 def _unit(state: Any = None) -> str:
-    """Return the unit of a dtype of dates or times, such as "[25s]", from the end of its state; "" if none."""
+    """Return the unit of a dtype of dates or times, such as "[25s]", from the end of its state; "" if it has none."""
     _, unit = checked(state, (dict, *_NONE), (tuple,), least=2)
     unit, count, per, _ = checked(unit, (bytes,), (int,), (int,), (int,), least=4)
     if unit == b"generic":
@@ -193,16 +193,16 @@ def set_array(made: np.ndarray, state: Any, limits: Limits) -> None:
     """Set the shape, dtype and content of an array. An array of objects may hold numbers, strings, bytes and None."""
     if type(state) is not tuple or len(state) != 5:
         raise ValueError("the state of an array that is not a plain one")
-    _, shape, kind, fortran, content = state
-    count = _checked_shape(shape, kind)
-    if kind.kind == "O":
-        fits = type(content) is list and len(content) == count and all(type(one) in ATOMS for one in content)
+    _, shape, dtype, fortran, content = state
+    count = _checked_shape(shape, dtype)
+    if dtype.kind == "O":
+        is_consistent = type(content) is list and len(content) == count and all(type(item) in ATOMS for item in content)
     else:
-        fits = type(content) is bytes and len(content) == count * kind.itemsize
-    if not fits or type(fortran) not in _WHOLE:
-        raise ValueError(f"an array {shape} of {kind} that has something else")
+        is_consistent = type(content) is bytes and len(content) == count * dtype.itemsize
+    if not is_consistent or type(fortran) not in _WHOLE:
+        raise ValueError(f"an array {shape} of {dtype} that has something else")
     limits.copy(len(content))
-    made.__setstate__((1, shape, kind, bool(fortran), content))  # type: ignore[arg-type]
+    made.__setstate__((1, shape, dtype, bool(fortran), content))  # type: ignore[arg-type]
 
 
 def buffered(arguments: Any, limits: Limits) -> np.ndarray:
@@ -210,23 +210,23 @@ def buffered(arguments: Any, limits: Limits) -> np.ndarray:
 
     If `order` is "K", a further argument is the order of the axes.
     """
-    content, kind, shape, *rest = arguments
+    content, dtype, shape, *rest = arguments
     order, axes, *_ = *checked(tuple(rest), (str,), (tuple, *_NONE), least=1), None
-    count = _checked_shape(shape, kind)
-    if type(content) not in _BYTES or kind.kind == "O" or len(content) != count * kind.itemsize:
-        raise ValueError(f"an array {shape} of {kind} that has something else")
+    count = _checked_shape(shape, dtype)
+    if type(content) not in _BYTES or dtype.kind == "O" or len(content) != count * dtype.itemsize:
+        raise ValueError(f"an array {shape} of {dtype} that has something else")
     limits.copy(len(content))
     if axes and order == "K":
-        return np.ndarray(shape, kind, bytearray(content)).transpose(checked(axes, *[(int,)] * 64))
-    return np.ndarray(shape, kind, bytearray(content), order="F" if order == "F" else "C")
+        return np.ndarray(shape, dtype, bytearray(content)).transpose(checked(axes, *[(int,)] * 64))
+    return np.ndarray(shape, dtype, bytearray(content), order="F" if order == "F" else "C")
 
 
 def number(arguments: Any, limits: Limits) -> Any:
-    kind, content = arguments
-    if not is_a(kind, np.dtype) or kind.kind == "O" or type(content) is not bytes or len(content) != kind.itemsize:
+    dtype, content = arguments
+    if not is_a(dtype, np.dtype) or dtype.kind == "O" or type(content) is not bytes or len(content) != dtype.itemsize:
         raise ValueError("a number that is not a plain one")
     limits.copy(len(content))
-    return np.ndarray((), kind, content)[()]
+    return np.ndarray((), dtype, content)[()]
 
 
 def _checked_shape(shape: Any, kind: Any) -> int:
@@ -266,8 +266,8 @@ def reason_against(cls: type) -> str:
         return ""
     for name in OF_THEIR_OWN:
         owner, method = static(cls, name)
-        own = id(owner) not in _BUILT_IN and method is not _SET_FIELDS
-        if own and not (name in ("__new__", "__getnewargs__") and _is_generated(owner)):
+        is_own = id(owner) not in _BUILT_IN and method is not _SET_FIELDS
+        if is_own and not (name in ("__new__", "__getnewargs__") and _is_generated(owner)):
             return f"has {name} of " + ("its own" if owner is cls else named(owner, "__name__"))
     return ""
 
@@ -284,12 +284,12 @@ def made(cls: type, arguments: Any, limits: Limits) -> Any:
     `arguments` are the arguments in the pickle; for an `Enum`, the value of the member.
     """
     if issubclass(cls, enum.Enum):
-        limits.visit(arguments)  # the file may have objects whose classes define comparisons
+        limits.visit(arguments)  # refuses objects whose classes define comparisons
         (value,) = arguments
         for member in static(cls, "_member_map_")[1].values():
-            its = object.__getattribute__(member, "_value_")  # the class may define `__getattribute__`
-            # `==` would call code of any other classes in the value, and pass it data from the file.
-            if type(its) is type(value) and kinds(its) <= kinds(value) and its == value:
+            member_value = object.__getattribute__(member, "_value_")  # the class may define `__getattribute__`
+            # `==` must not pass data from the file to the code of classes that only the member's value contains.
+            if type(member_value) is type(value) and kinds(member_value) <= kinds(value) and member_value == value:
                 return member
         raise ValueError(f"{cls.__name__} has no member of this value")
     if is_named_tuple(cls):

@@ -57,11 +57,11 @@ class Limits:
         self._states[id(made)] = made, values
 
     def key(self, value: Any, container: Any) -> Any:
-        """Check the cost of hashing a new key or element, and return it. Tuples and large ints do not cache hashes."""
+        """Check the cost of hashing a new key or element of a container, and return `value`."""
         kind = type(value)
         if kind is str or kind is int and -_OWN_HASH < value < _OWN_HASH or kind is bytes or kind is float:
             return value
-        self.visit(value)
+        self.visit(value)  # tuples and large ints do not cache their hashes
         _, hashes = self._hashes.setdefault(id(container), (container, Counter()))
         hashes[hash(value)] += 1
         if hashes[hash(value)] > MOST_ALIKE:
@@ -69,44 +69,44 @@ class Limits:
         return value
 
     def visit(self, value: Any) -> None:
-        """Check everything that is hashed or compared if a value is."""
-        left = [(value, 0)]
-        while left:
-            item, depth = left.pop()
+        """Check the cost of all that is hashed or compared if `value` is: the items in it, and objects' attributes."""
+        to_visit = [(value, 0)]
+        while to_visit:
+            item, depth = to_visit.pop()
             self._step(1 + item.bit_length() // 64 if type(item) is int else 1)
             if depth > DEEPEST_KEY:
                 raise ValueError("a key is nested too deeply")
             if id(type(item)) in self.no_keys:
                 self.no_keys[id(type(item))]()
                 raise ValueError("a key whose class defines __hash__")
-            left += [(part, depth + 1) for part in _held(item)]
+            to_visit += [(part, depth + 1) for part in _held(item)]
             if type(item).__hash__ is not object.__hash__ and id(item) in self._states:
-                left.append((self._states[id(item)][1], depth + 1))
+                to_visit.append((self._states[id(item)][1], depth + 1))
 
     def check_paths(self, values: Iterable[Any], without: type, refuse: Callable[[Any], None]) -> None:
-        """Raise ValueError if `values` have too many or too long paths. Call `refuse` with objects of type `without`.
+        """Raise ValueError if `values` have too many or too long paths. Call `refuse` for objects of type `without`.
 
         A path leads from a value through nested containers to one item. Functions such as `repr` follow all paths, so a
         shared container counts once for each path. The attributes that `state` has collected are also checked, and are
         then cleared for the next pickle, like the counts of hashes.
         """
         for root in (*values, *[state for _, state in self._states.values()]):
-            above, left = {0}, [(0, iter([root]))]
-            while left:
-                container, items = left[-1]
+            open_ids, open_containers = {0}, [(0, iter([root]))]
+            while open_containers:
+                container, items = open_containers[-1]
                 for item in items:
                     self._step()
                     if type(item) is without:
                         refuse(item)
-                    if type(item) not in ATOMS and id(item) not in above:
-                        if len(left) > DEEPEST:
+                    if type(item) not in ATOMS and id(item) not in open_ids:
+                        if len(open_containers) > DEEPEST:
                             raise ValueError("it is nested too deeply")
-                        above.add(id(item))
-                        left.append((id(item), _held(item)))
+                        open_ids.add(id(item))
+                        open_containers.append((id(item), _held(item)))
                         break
                 else:
-                    above.discard(container)
-                    left.pop()
+                    open_ids.discard(container)
+                    open_containers.pop()
         self._states.clear()
         self._hashes.clear()
 

@@ -83,17 +83,17 @@ def _put(reader: PickleReader, index: int) -> None:
 
 
 def _constant(make: Callable[[], Any]) -> Perform:
-    """Return the opcode that pushes `make()`."""
+    """Return the function of an opcode that pushes `make()`."""
     return lambda reader, _: reader.stack.append(make())
 
 
 def _of_top(count: int) -> Perform:
-    """Return the opcode that replaces the last `count` values with a tuple of them."""
+    """Return the function of an opcode that replaces the last `count` values with a tuple of them."""
     return lambda reader, _: reader.stack.append(tuple(reader.top(count)))
 
 
 def _of_marked(make: Callable[[PickleReader, list], Any]) -> Perform:
-    """Return the opcode that replaces all values since the last mark with the result of `make`."""
+    """Return the function of an opcode that replaces all values since the last mark with the result of `make`."""
 
     def perform(reader: PickleReader, argument: None) -> None:
         values = reader.to_mark()
@@ -103,7 +103,10 @@ def _of_marked(make: Callable[[PickleReader, list], Any]) -> Perform:
 
 
 def _into_below(put: Callable[[Any, list, Limits], None], count: int = 0) -> Perform:
-    """Return the opcode that moves `count` values (0: all since the last mark) into the container below them."""
+    """Return the function of an opcode that moves `count` values (0: those since the last mark) into the container.
+
+    The container is the value before them on the stack.
+    """
 
     def perform(reader: PickleReader, argument: None) -> None:
         values = reader.top(count) if count else reader.to_mark()
@@ -201,7 +204,7 @@ _PythonPickler: Any = pickle._Pickler  # type: ignore[attr-defined]
 
 
 def dumps(value: Any) -> tuple[bytes, dict[str, type]]:
-    """Return the pickle of a value, and a dict: name of a class or function that it calls -> class of the result.
+    """Return the pickle of a value, and a dict: name of a class or function that loading calls -> class of the result.
 
     Raise ArgumentTypeError if the value contains an object of the library, such as a parameter. Errors raised by
     methods of objects in the value are passed on.
@@ -229,20 +232,20 @@ class _Pickler(_PythonPickler):
         return stream.getvalue(), pickler.makers
 
     def save_global(self, obj: Any, name: str | None = None) -> None:
-        """Write the full name of a class or function; for one from this library, the name in the original DyNet."""
-        module, known = getattr(obj, "__module__", None) or "", name or getattr(obj, "__qualname__", "")
-        if module.partition(".")[0] in PACKAGES and ours(known) is obj:
-            known = obj._dynet_name() if hasattr(obj, "_dynet_name") else known
-            self._save_name("_dynet", known, obj)
+        """Write the full name of a class or function. If it is this library's, write its name in the original DyNet."""
+        module, qualname = getattr(obj, "__module__", None) or "", name or getattr(obj, "__qualname__", "")
+        if module.partition(".")[0] in PACKAGES and ours(qualname) is obj:
+            qualname = obj._dynet_name() if hasattr(obj, "_dynet_name") else qualname
+            self._save_name("_dynet", qualname, obj)
         elif module.startswith("numpy._core."):  # numpy 1 has no `_core`; numpy 2 also knows the old name
-            self._save_name("numpy.core." + module.removeprefix("numpy._core."), known, obj)
+            self._save_name("numpy.core." + module.removeprefix("numpy._core."), qualname, obj)
         else:
             super().save_global(obj, name)
 
     dispatch[FunctionType] = save_global
 
     def save_reduce(self, func: Any, *arguments: Any, obj: Any = None, **named: Any) -> None:
-        """Write an object as a call of a function, and note this function in `makers`."""
+        """Write an object as a call of a function. Note the object's class in `makers`, under the function's name."""
         if any(base.__module__.partition(".")[0] in PACKAGES for base in type(obj).__mro__):
             raise ArgumentTypeError(f"a {type(obj).__name__} is the library's own, and cannot stand in a spec")
         if is_listable(func):
@@ -284,15 +287,15 @@ def write_record(file: BinaryIO, record: Saved, allow: Mapping[str, Any], own: b
     except Exception as error:  # pickling calls methods of the user's objects, which may raise anything
         raise ArgumentTypeError(f"save: the spec of {record.kind.__name__} cannot be pickled: {error}") from error
     file.write(content)
-    asked = ""
-    for everything in (False, True):
-        names = Names(allow, Limits(len(content)), own, everything)
+    request = ""
+    for allows_all in (False, True):
+        names = Names(allow, Limits(len(content)), own, allows_all)
         try:
             _value(io.BytesIO(content), names)
-            return asked
+            return request
         except Exception as error:
             problem = _problem(error, names)
-        asked = f"load will ask for a permission: {problem}"
+        request = f"load will ask for a permission: {problem}"
     classes = [makers[name].__name__ for name in names.refused if name in makers and name_of(makers[name]) != name]
     return f"load will refuse them: {problem}" + (f" (for {', '.join(classes)})" if classes else "")
 

@@ -53,7 +53,7 @@ def opened(path: Path, named: Path | None = None, name: str = "load") -> Reader:
     except FileNotFoundError as error:
         raise MissingFileError(error.errno, error.strerror, error.filename) from None
     except FileFormatError as error:
-        raise FileFormatError(str(error)) from None  # the traceback of a new error is shorter
+        raise FileFormatError(str(error)) from None  # a new error, because its traceback is shorter
 
 
 def load_all(path: Path) -> list[StoredTensor]:

@@ -44,7 +44,7 @@ def imported(module: str, name: str) -> Any:
 
 
 def belongs(cls: type, other: type) -> bool:
-    """Return whether `cls` is beside `other` and does not derive from a class of this library.
+    """Return whether `cls` is `beside` the class `other`, and does not derive from a class of this library.
 
     Objects of this library's classes may hold memory addresses as attributes, which a file could forge.
     """
@@ -62,7 +62,7 @@ def beside(cls: type, other: type) -> bool:
 
 
 def _home(cls: type) -> tuple[Any, set[str]]:
-    """Return a class's module, and the folders of its file and of its top-level package.
+    """Return a class's module, and the folders of the module's file and of its top-level package.
 
     The module is None if it is installed, or does not have the class. There are no folders if the program may share
     them with installed code, for example in archives.
@@ -238,7 +238,7 @@ class Names:
         return self._refuse(name_of(callee), CALLED)
 
     def build(self, target: Any, state: Any) -> None:
-        """Set the state of `target`, an object made by `call`. Raise ValueError if it has one or cannot have one."""
+        """Set the state of `target`, which `call` made. Raise ValueError if its state is set or it cannot have one."""
         if type(target) is Refused:
             return
         if id(target) not in self._incomplete:
@@ -251,15 +251,15 @@ class Names:
             (dict if is_a(made, dict) else deque).clear(made)
 
     def _instance(self, cls: type, arguments: tuple) -> Any:
-        plain = id(cls) in _PLAIN_CLASSES
-        if plain and cls not in MAKERS:
+        is_plain = id(cls) in _PLAIN_CLASSES
+        if is_plain and cls not in MAKERS:
             return self._refuse(name_of(cls), CALLED)
-        if not plain and id(cls) not in self._listed:
+        if not is_plain and id(cls) not in self._listed:
             if not self._is_own(cls):
                 return self._refuse(name_of(cls), instances.reason_against(cls) or CLASS)
             if instances.has_own_hash(cls):
                 self.limits.no_keys[id(cls)] = lambda: self._refuse(name_of(cls), KEY)
-        elif not plain and (reason := instances.reason_against(cls)):
+        elif not is_plain and (reason := instances.reason_against(cls)):
             return self._refuse(name_of(cls), reason)
         base = instances.base_of(cls)
         if base is defaultdict:
@@ -267,7 +267,7 @@ class Names:
         made = instances.made(cls, arguments, self.limits)
         if base in (defaultdict, deque):
             self.fragile.append(made)
-        if not plain and not instances.is_member(made):
+        if not is_plain and not instances.is_member(made):
             self._incomplete[id(made)] = made, instances.set_state
         return made
 
@@ -287,7 +287,7 @@ class Names:
         return self._instance(cls, content if instances.is_named_tuple(cls) else (content,))
 
     def refuse_value(self, value: Function) -> None:
-        """Refuse a function or class that a pickle may call, but uses as a value."""
+        """Refuse a function or class that a pickle may call, but not use as a value, as it has done."""
         if value.own is None:
             raise ValueError("a function that pickles are made by, as a value")
         self._refuse(name_of(value.own), VALUE)
@@ -312,10 +312,10 @@ class Names:
         return FOREIGN if is_foreign(value.__module__) else FUNCTION
 
     def _check_factory(self, factory: Any = None) -> None:
-        known = factory is None or id(factory) in _PLAIN_CLASSES or id(factory) in self._listed
+        is_allowed = factory is None or id(factory) in _PLAIN_CLASSES or id(factory) in self._listed
         if type(factory) is Function:
             self.refuse_value(factory)
-        elif not known and type(factory) is not Refused:
+        elif not is_allowed and type(factory) is not Refused:
             raise ValueError("a defaultdict whose factory is not allowed")
 
     def _refuse(self, name: str, reason: str) -> Refused:
@@ -324,17 +324,17 @@ class Names:
 
 
 def allowed(allow: Allow) -> dict[str, Any]:
-    """Convert the argument `allow` to a dict from names in files to classes and functions (None: only named)."""
+    """Convert the argument `allow` to a dict from names in files to classes and functions; None if only named there."""
     if isinstance(allow, Mapping):
         listed = list(allow.items())
     elif isinstance(allow, Iterable) and not isinstance(allow, str):
-        listed = [(one, None) if isinstance(one, str) else (name_of(one), one) for one in allow]
+        listed = [(item, None) if isinstance(item, str) else (name_of(item), item) for item in allow]
     else:
         raise ArgumentTypeError(f"allow: expected a list of classes, got {type(allow).__name__} {shown(allow)}")
     for name, value in listed:
         if not isinstance(name, str) or "." not in name or not (value is None or is_listable(value)):
-            what = name if value is None else value
-            got = f"{type(what).__name__} {shown(what)}"
+            wrong = name if value is None else value
+            got = f"{type(wrong).__name__} {shown(wrong)}"
             raise ArgumentTypeError(f"allow: expected classes, or names such as 'module.Class', got {got}")
     return dict(listed)
 
@@ -342,20 +342,20 @@ def allowed(allow: Allow) -> dict[str, Any]:
 def explanation(refused: Mapping[str, str]) -> str:
     """Return what was refused and why (`refused` maps names to reasons), and if possible, how the user can allow it."""
     shown = {_shown(name): reason for name, reason in [*refused.items()][:10]}
-    said = [f"{name} {reason}" for name, reason in shown.items()]
-    if asked := [name for name, reason in shown.items() if reason in ASKS]:
-        classes = ", ".join(map(_inside, asked))
-        said.append(
-            f"if this file may name {'it' if len(asked) == 1 else 'them'}, say dy.load(..., allow=[{classes}]), or "
-            f"DYNET_ALLOW={','.join(asked)} in the environment of a program that must not be changed"
+    sentences = [f"{name} {reason}" for name, reason in shown.items()]
+    if allowable := [name for name, reason in shown.items() if reason in ASKS]:
+        classes = ", ".join(map(_inside, allowable))
+        sentences.append(
+            f"if this file may name {'it' if len(allowable) == 1 else 'them'}, say dy.load(..., allow=[{classes}]), or "
+            f"DYNET_ALLOW={','.join(allowable)} in the environment of a program that must not be changed"
         )
-    return "; ".join(said)
+    return "; ".join(sentences)
 
 
 def ours(name: str) -> Any:
     """Return the object, not a module, that has a name in one of the library's imported modules; None if none has."""
     values = [vars(sys.modules[module]).get(name) for module in (*OURS, OPS) if module in sys.modules]
-    return next((one for one in values if one is not None and not is_a(one, types.ModuleType)), None)
+    return next((value for value in values if value is not None and not is_a(value, types.ModuleType)), None)
 
 
 def is_op(value: Any) -> bool:

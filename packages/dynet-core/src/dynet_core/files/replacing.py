@@ -23,32 +23,32 @@ def replacing(
     the contents of the old file. `named` is the name in error messages. If the file cannot be written, raise OSError;
     the old file is unchanged.
     """
-    shown = os.fspath(named or path)
-    if not shown:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), shown)
+    shown_path = os.fspath(named or path)
+    if not shown_path:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), shown_path)
     target = os.path.realpath(path)
-    mode = checked_mode(target, shown)
-    direct = mode is not None and not stat.S_ISREG(mode)
+    mode = checked_mode(target, shown_path)
+    is_direct = mode is not None and not stat.S_ISREG(mode)
     try:
-        temporary = target if direct else new_file_beside(target, mode)
+        temporary = target if is_direct else new_file_beside(target, mode)
     except OSError as error:
-        raise type(error)(error.errno, error.strerror, shown) from None
+        raise type(error)(error.errno, error.strerror, shown_path) from None
     try:
-        with open(temporary, "ab" if keep and direct else "wb") as file:
-            if keep and mode is not None and not direct:
+        with open(temporary, "ab" if keep and is_direct else "wb") as file:
+            if keep and mode is not None and not is_direct:
                 with open(target, "rb") as old:
                     shutil.copyfileobj(old, file, 1 << 20)
             yield file
-        if direct:
+        if is_direct:
             return
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, target)
     except BaseException as error:
-        if not direct:
+        if not is_direct:
             os.unlink(temporary)
         if isinstance(error, OSError) and error.errno and error.filename in (None, temporary, target):
-            raise type(error)(error.errno, error.strerror, shown) from None
+            raise type(error)(error.errno, error.strerror, shown_path) from None
         raise
     sync_folder(target)
 

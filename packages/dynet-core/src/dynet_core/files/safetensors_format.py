@@ -53,9 +53,9 @@ def write(file: BinaryIO, tensors: Iterable[StoredTensor]) -> None:
     head["__metadata__"][ORDER] = json.dumps(order)
     if frozen:
         head["__metadata__"][FROZEN] = json.dumps(frozen)
-    text = json.dumps(head).encode()
-    text += b" " * (-len(text) % 8)
-    file.write(len(text).to_bytes(8, "little") + text)
+    header = json.dumps(head).encode()
+    header += b" " * (-len(header) % 8)
+    file.write(len(header).to_bytes(8, "little") + header)
     for array in arrays:
         for piece in _pieces(array):
             file.write(piece.data.cast("B"))
@@ -72,16 +72,16 @@ def _pieces(array: np.ndarray) -> Iterator[np.ndarray]:
     if array.flags.c_contiguous:
         yield array
         return
-    rows = max(1, PIECE * len(array) // array.size)
-    if rows == 1 and array[0].size > PIECE:
+    row_count = max(1, PIECE * len(array) // array.size)
+    if row_count == 1 and array[0].size > PIECE:
         for row in array:
             yield from _pieces(row)
         return
-    room = np.empty((rows, *array.shape[1:]), "<f4")
-    for start in range(0, len(array), rows):
-        part = array[start : start + rows]
-        room[: len(part)] = part
-        yield room[: len(part)]
+    buffer = np.empty((row_count, *array.shape[1:]), "<f4")
+    for start in range(0, len(array), row_count):
+        rows = array[start : start + row_count]
+        buffer[: len(rows)] = rows
+        yield buffer[: len(rows)]
 
 
 class SafetensorsReader(Reader):
@@ -124,11 +124,11 @@ class SafetensorsReader(Reader):
         return set(names)
 
     def _entry(self, name: str, lookup: bool, frozen: bool) -> Entry:
-        part = self.file.get_slice(name)
-        shape = tuple(part.get_shape())
+        tensor = self.file.get_slice(name)
+        shape = tuple(tensor.get_shape())
         is_possible = 1 + lookup <= len(shape) <= MAX_DIMS and extent(shape) <= MAX_TOTAL
-        if part.get_dtype() != "F32" or not is_possible:
-            raise FileFormatError(f"{self.path}: {name} is {part.get_dtype()} {shape}, which no parameter can be")
+        if tensor.get_dtype() != "F32" or not is_possible:
+            raise FileFormatError(f"{self.path}: {name} is {tensor.get_dtype()} {shape}, which no parameter can be")
         return Entry(lookup, name, (*shape[1:], shape[0]) if lookup else shape, frozen=frozen)
 
     def read(self, entry: Entry) -> StoredTensor:

@@ -105,11 +105,11 @@ class Reader(AbstractContextManager):
         return {(entry.lookup, entry.name): entry for entry in reversed(self.entries)}
 
     def named(self, lookup: bool, name: str) -> Entry:
-        """Return the first entry with this full name. Raise FileFormatError if there is none."""
+        """Return the first entry of this kind with this full name. Raise FileFormatError if there is none."""
         entry = self._by_name.get((lookup, name))
         if entry is None:
-            there = [entry.name for entry in self.entries if entry.lookup == lookup]
-            held = f": it holds {_nearest(name, there)}" * bool(there)
+            names = [entry.name for entry in self.entries if entry.lookup == lookup]
+            held = f": it holds {_nearest(name, names)}" * bool(names)
             raise self._misfit(f"{self.path} holds no {kind_of(lookup)} named {name!r}{held}", self.entries, [name])
         return entry
 
@@ -127,19 +127,19 @@ class Reader(AbstractContextManager):
         entries = self.with_prefix(key)
         parameters = [entry for entry in entries if not entry.lookup]
         lookups = [entry for entry in entries if entry.lookup]
-        ordered, wanted = [*parameters, *lookups], sum(entry.lookup for entry in expected)
+        ordered, lookup_count = [*parameters, *lookups], sum(entry.lookup for entry in expected)
         names = [entry.name for entry in expected]
         if key and expected and self.entries and not ordered:
             held = _nearest(key, _collections(self.entries) or [entry.name for entry in self.entries])
             raise self._misfit(f"{self.path} holds nothing under {key}: it holds {held}", self.entries, names)
-        if (len(ordered), len(lookups)) != (len(expected), wanted):
-            there = f"holds {len(parameters)} parameters and {len(lookups)} lookup parameters"
-            there = f"{there}{' under ' * bool(key)}{key}" if self.entries else "is empty: it holds no parameters"
+        if (len(ordered), len(lookups)) != (len(expected), lookup_count):
+            contents = f"holds {len(parameters)} parameters and {len(lookups)} lookup parameters"
+            contents = f"{contents}{' under ' * bool(key)}{key}" if self.entries else "is empty: it holds no parameters"
             if len({entry.name for entry in ordered}) < len(ordered):
-                there = f"{there}, some under the same name, as after save(append=True)"
+                contents = f"{contents}, some under the same name, as after save(append=True)"
             raise self._misfit(
-                f"{self.path} {there}, "
-                f"the collection {len(expected) - wanted} and {wanted}{_listed(different(ordered, expected))}",
+                f"{self.path} {contents}, the collection {len(expected) - lookup_count} and "
+                f"{lookup_count}{_listed(different(ordered, expected))}",
                 entries,
                 names,
             )

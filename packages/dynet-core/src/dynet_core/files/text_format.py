@@ -92,25 +92,25 @@ class TextReader(Reader):
     def _entry(self, start: int, line: bytes) -> tuple[Entry, int]:
         """Parse the first line of an entry, at byte `start`. Also return how many bytes the other lines take."""
         head = HEAD.fullmatch(line)
-        cut = not line.endswith(b"\n") and any(kind.startswith(line) or line.startswith(kind) for kind in KINDS)
+        is_cut = not line.endswith(b"\n") and any(kind.startswith(line) or line.startswith(kind) for kind in KINDS)
         if head is None:
-            problem = f"{CUT}: " if cut else "" if start else "this is not a file of parameters: "
+            problem = f"{CUT}: " if is_cut else "" if start else "this is not a file of parameters: "
             raise self._error(start, f"{problem}expected {EXPECTED}, found {_shown(line)}")
         dims = tuple(map(int, head["dims"].split(b",")))
         size, count = int(head["bytes"]), math.prod(dims)
         if len(dims) > MAX_DIMS or extent(dims) > MAX_TOTAL:
             raise self._error(start, f"impossible dimensions {dims}")
-        once = WIDTH * count + 1
-        gradient = head["gradient"] == b"FULL_GRAD" if head["gradient"] else size == 2 * once
-        if size != once * (1 + gradient):
-            if cut and any(str(whole).startswith(str(size)) for whole in (once, 2 * once)):
+        line_size = WIDTH * count + 1
+        gradient = head["gradient"] == b"FULL_GRAD" if head["gradient"] else size == 2 * line_size
+        if size != line_size * (1 + gradient):
+            if is_cut and any(str(whole).startswith(str(size)) for whole in (line_size, 2 * line_size)):
                 raise self._error(start, f"{CUT}: expected {EXPECTED}, found {_shown(line)}")
             raise self._error(start, f"{count} values do not take {size} bytes")
-        # Check the rest of the file: each value takes at least one byte, and a space follows all but the last.
         try:
             name = head["name"].decode()
         except UnicodeDecodeError:
             raise self._error(start, f"{_shown(head['name'])} is not a name") from None
+        # Each value takes at least one byte, and a space follows all but the last.
         if 2 * count - 1 > self.size - self.file.tell():
             raise self._error(start, f"{count} values of {name} are announced, but the file ends at byte {self.size}")
         lookup, frozen = head["kind"] == b"LookupParameter", head["frozen"] is not None
@@ -140,9 +140,9 @@ class TextReader(Reader):
         """Raise FileFormatError if the file ends within `lines`, the values and gradient of its last entry."""
         for what, line in zip(("values", "numbers of the gradient"), lines):
             words = line.split()
-            whole = len(words) - (not line.endswith(b"\n") and not ends_whole(words))
-            if whole < entry.count:
-                after = f"after {whole} of the {entry.count} {what} of {entry.name}"
+            complete_count = len(words) - (not line.endswith(b"\n") and not ends_whole(words))
+            if complete_count < entry.count:
+                after = f"after {complete_count} of the {entry.count} {what} of {entry.name}"
                 raise self._error(self.size, f"the file ends {after}")
 
     def read(self, entry: Entry) -> StoredTensor:
@@ -189,14 +189,14 @@ def numbers_as_text(values: np.ndarray) -> Iterator[bytes]:
 
 
 def _written_block(values: np.ndarray) -> bytes:
-    finite = np.isfinite(values)
-    magnitudes = np.abs(np.where(finite, values, 0), dtype=np.float64)
+    is_finite = np.isfinite(values)
+    magnitudes = np.abs(np.where(is_finite, values, 0), dtype=np.float64)
     exponents = _exponents(magnitudes)
     scaled = magnitudes * _power(8 - exponents)
-    whole = np.rint(scaled)
-    carried = whole >= 1e9
-    exponents += carried
-    digits = np.where(carried, 1e8, whole).astype(np.int64)
+    rounded = np.rint(scaled)
+    is_carried = rounded >= 1e9
+    exponents += is_carried
+    digits = np.where(is_carried, 1e8, rounded).astype(np.int64)
     upper, low = np.divmod(digits, 10_000)
     first, high = np.divmod(upper, 10_000)
 
@@ -211,11 +211,11 @@ def _written_block(values: np.ndarray) -> bytes:
     cells["exponent"] = TWO_DIGITS[np.abs(exponents)]
     cells["space"] = ord(" ")
 
-    # Near the midpoint of two integers, the small error of `scaled` may have rounded `whole` the wrong way. Python
-    # formats these numbers again, and also infinities and NaN.
-    unsure = np.abs(np.abs(scaled - whole) - 0.5) < 1e-5
+    # Near the midpoint of two integers, the small error of `scaled` may have caused wrong rounding. Python formats
+    # these numbers again, and also infinities and NaN.
+    is_unsure = np.abs(np.abs(scaled - rounded) - 0.5) < 1e-5
     text = cells.view(f"S{WIDTH}")
-    for index in np.flatnonzero(unsure | ~finite):
+    for index in np.flatnonzero(is_unsure | ~is_finite):
         text[index] = f"{values[index]:+.8e}".ljust(WIDTH).encode()
     return cells.tobytes()
 
@@ -232,7 +232,7 @@ def _exponents(magnitudes: np.ndarray) -> np.ndarray:
 
 def read_numbers(line: bytes, count: int, where: str) -> np.ndarray:
     """Parse a line of `count` numbers. `where` is the file and the parameter's name, for error messages."""
-    line, ended = line.rstrip(b"\r\n"), line.endswith(b"\n")
+    line, has_newline = line.rstrip(b"\r\n"), line.endswith(b"\n")
     if len(line) == count * WIDTH:
         values = np.empty(count, np.float32)
         cells = np.frombuffer(line, CELL)
@@ -240,7 +240,7 @@ def read_numbers(line: bytes, count: int, where: str) -> np.ndarray:
         if all(_read_block(cells[block], values[block]) for block in blocks):
             return values
     words = line.split()
-    if not ended and not ends_whole(words):
+    if not has_newline and not ends_whole(words):
         raise FileFormatError(f"{where}: the file ends in the middle of a number")
     if len(words) != count:
         raise FileFormatError(f"{where}: the line holds {len(words)} numbers, not {count}")
@@ -259,16 +259,16 @@ def _read_block(cells: np.ndarray, values: np.ndarray) -> bool:
     Then use `_read_word`, which is slower, but handles all formats and raises errors.
     """
     digits = cells.view(np.uint8).reshape(-1, WIDTH) - np.uint8(ord("0"))  # other characters become 10 or more
-    negative, small = cells["sign"] == ord("-"), cells["exponent_sign"] == ord("-")
-    regular = (
-        (negative | (cells["sign"] == ord("+")))
-        & (small | (cells["exponent_sign"] == ord("+")))
+    is_negative, has_negative_exponent = cells["sign"] == ord("-"), cells["exponent_sign"] == ord("-")
+    is_regular = (
+        (is_negative | (cells["sign"] == ord("+")))
+        & (has_negative_exponent | (cells["exponent_sign"] == ord("+")))
         & (cells["point"] == ord("."))
         & (cells["e"] == ord("e"))
         & (cells["space"] == ord(" "))
         & (digits[:, 1] < 10)
     )
-    if not regular.all() or digits[:, 3:11].max() > 9 or digits[:, 13:15].max() > 9:
+    if not is_regular.all() or digits[:, 3:11].max() > 9 or digits[:, 13:15].max() > 9:
         return False
     pairs = digits[:, 3:11:2] * np.uint8(10) + digits[:, 4:11:2]
     magnitudes = digits[:, 1].astype(np.float64)
@@ -276,13 +276,13 @@ def _read_block(cells: np.ndarray, values: np.ndarray) -> bool:
         magnitudes *= 100
         magnitudes += pairs[:, k]
     exponents = (digits[:, 13] * np.uint8(10) + digits[:, 14]).astype(np.int64)
-    exponents = np.where(small, -exponents, exponents)
+    exponents = np.where(has_negative_exponent, -exponents, exponents)
     if exponents.max() > MOST_EXPONENT or exponents.min() < LEAST_EXPONENT:
         return False
     magnitudes *= _power(exponents - 8)
     if magnitudes.max() > LARGEST * (1 + 1e-8):
         return False
-    np.copysign(np.minimum(magnitudes, LARGEST), np.where(negative, -1.0, 1.0), out=values, casting="same_kind")
+    np.copysign(np.minimum(magnitudes, LARGEST), np.where(is_negative, -1.0, 1.0), out=values, casting="same_kind")
     return True
 
 

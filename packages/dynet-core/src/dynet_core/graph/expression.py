@@ -95,7 +95,10 @@ class Operations(Refusals):
     _graph = graph_of_node
 
     def _again(self, called: str, recalculate: bool, end: str = "") -> None:
-        """Compute the whole graph again if the argument `recalculate` of the method `called` is true."""
+        """Compute the whole graph again if the argument `recalculate` of the method `called` is true.
+
+        `end` is the end of the error message for an argument that is not a bool.
+        """
         if recalculate is not False and checked_flag(called, "recalculate", recalculate, end):
             self.forward(True)
 
@@ -103,10 +106,10 @@ class Operations(Refusals):
         """Return a copy of the value as a flat array, column-major. Compute the value if necessary."""
         graph = self._graph()
         address = self._address()
-        held = [*graph.engine.chunks]  # a signal handler may call `renew_cg`, which frees memory, at any line
+        kept_chunks = [*graph.engine.chunks]  # a signal handler may call `renew_cg`, which frees memory, at any line
         self._refuse_stale()
         copy = floats_at(address, self.type.total).copy()
-        del held
+        del kept_chunks
         return copy
 
     def _floats(self, array: Array) -> Array:
@@ -211,7 +214,7 @@ class Operations(Refusals):
         try:
             stored = self._graph().gradients(self.at, self.type.total)
         except GradientError:
-            self._refuse_stale()  # a signal handler may have called `renew_cg` in between
+            self._refuse_stale()  # a signal handler may have called `renew_cg` after `_graph` checked this node
             raise
         copy = stored.reshape(self.type.shape, order="F").astype(dtype)
         self._refuse_stale()
@@ -258,7 +261,7 @@ def _quick(kind: str, name: str, count_of: Callable[[Dim], int]) -> None:
     """
     documented = getattr(Operations, name)
 
-    known: set[Dim] = set()
+    entered_dims: set[Dim] = set()
 
     def call_slowly(self: Operations, *arguments):
         try:
@@ -274,9 +277,9 @@ def _quick(kind: str, name: str, count_of: Callable[[Dim], int]) -> None:
         except IndexError:
             self._refuse_stale()  # a signal handler may have called `renew_cg`, so that the node no longer exists
             raise
-        if self.version != ANY_GRAPH and self.type not in known and (count := count_of(self.type)):
+        if self.version != ANY_GRAPH and self.type not in entered_dims and (count := count_of(self.type)):
             method.enter((self.type,), 0, self.type, count)
-            known.add(self.type)
+            entered_dims.add(self.type)
         return result
 
     method = recorder.function(kind, functools.update_wrapper(call_slowly, documented))

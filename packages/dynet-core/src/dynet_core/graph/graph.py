@@ -75,14 +75,14 @@ class PastVersions:
     def cut(self, records: Records, version: int, nodes: int) -> None:
         """Remember that `cg_revert` ends `version` and removes all but the first `nodes` nodes.
 
-        A signal handler may interrupt this method at any line and also call it. The graph then has a different version.
+        A signal handler may interrupt this method at any line and call it too. Then the graph has a different version.
         """
         while records.version == version and (version not in self._versions or self.count(version) > nodes):
             rows = lasts, counts = self._rows
-            kept = bisect_left(counts, nodes)
-            new = [*lasts[:kept], version], [*counts[:kept], nodes]
+            kept_count = bisect_left(counts, nodes)
+            new_rows = [*lasts[:kept_count], version], [*counts[:kept_count], nodes]
             # No signal handler can run after this line has read the version.
-            if records.version == version and self._rows is rows: self._rows = new; self._versions.add(version)  # fmt: skip  # noqa: E501, E701, E702
+            if records.version == version and self._rows is rows: self._rows = new_rows; self._versions.add(version)  # fmt: skip  # noqa: E501, E701, E702
 
 
 @dataclass
@@ -145,7 +145,7 @@ def differentiate_apart(engine: Engine, version: int, loss: int, targets: Mappin
     if engine.parameters_version != PARAMETER_ROWS.version:
         engine.prepare(1, engine.recorded.length)
     unread = block(PARAMETER_ROWS.largest)
-    rows, usual = engine.rows.copy(), engine.slots[CONTEXT.parameters]
+    rows, usual_address = engine.rows.copy(), engine.slots[CONTEXT.parameters]
     addresses = rows.reshape(-1, len(PARAMETER))[:, PARAMETER.gradient]
     addresses[:] = unread.address
     for row, address in (targets or {}).items():
@@ -155,7 +155,7 @@ def differentiate_apart(engine: Engine, version: int, loss: int, targets: Mappin
     try:
         return engine.backward(version, loss, True)
     finally:
-        engine.slots[CONTEXT.parameters] = usual
+        engine.slots[CONTEXT.parameters] = usual_address
         engine.plan_anew()
 
 
@@ -323,17 +323,17 @@ class Graph:
         GradientError if there was no backward pass, or if all gradients would have to be computed and parameters have
         changed since.
         """
-        differentiated, fully = self.records.differentiated
+        differentiated, mode = self.records.differentiated
         if differentiated < 0 or self.engine.changing:
             raise GradientError("gradient: backward() has not been called on this graph")
         if index > differentiated:
             return np.zeros(count, np.float32)
-        is_complete = fully == 1 or index == differentiated
+        is_complete = mode == 1 or index == differentiated
         index, offset = whole_of_gradient(self.engine, index)
         if not is_complete and not self._flags(index) & NEEDS_GRADIENT:
-            return np.zeros(count, np.float32)  # its gradient may have been computed only in part
+            return np.zeros(count, np.float32)  # the pass did not need this gradient, so some terms may be missing
         is_part = signature_of(self.engine, index).kind == ALIAS
-        if not is_complete and is_part and fully != PARTS and not self._differentiate_parts():
+        if not is_complete and is_part and mode != PARTS and not self._differentiate_parts():
             raise GradientError(
                 "gradient: this expression is a part of another one, and since backward(), parameters have changed, or "
                 "are trained again: ask for its gradient before that, or call backward(full=True)"
@@ -343,7 +343,7 @@ class Graph:
         return floats_at(self.engine.nodes[index * len(NODE) + NODE.gradient] + offset, count)
 
     def _differentiate_parts(self) -> bool:
-        """Compute the gradients of all nodes for the last loss. Return False if parameters have changed since."""
+        """Compute all gradients for the last loss. Return False if parameters have changed or been unfrozen since."""
         records, version = self.records, self.records.version
         loss, _ = records.differentiated
         if self.outdated.reached(loss, self.engine, True) or not differentiate_apart(self.engine, version, loss):
@@ -379,7 +379,7 @@ class Graph:
 class Owner:
     """Marks a thread's graph as ended when the thread ends.
 
-    Only the thread's local storage refers to this object, so that is when Python deletes it and calls `__del__`.
+    Only the thread's local storage refers to this object, so Python deletes it then, and calls `__del__`.
     """
 
     __slots__ = ("end", "graph")
@@ -402,9 +402,9 @@ def refuse(x: Any) -> NoReturn:
     graph = current()
     if graph.watch is not None and x.version in graph.watch.past_versions:
         raise StaleExpressionError(is_taken_back(x.version))
-    others = [reference() for reference in tuple(_graphs)]
-    theirs = any(other is not None and other is not graph and other.holds(x) for other in others)
-    raise StaleExpressionError(OTHER_THREAD if theirs else is_gone(x.version))
+    graphs = [reference() for reference in tuple(_graphs)]
+    is_in_other = any(one is not None and one is not graph and one.holds(x) for one in graphs)
+    raise StaleExpressionError(OTHER_THREAD if is_in_other else is_gone(x.version))
 
 
 def has_no_node(x: Any) -> str:
@@ -463,7 +463,7 @@ def renew() -> Graph:
     if graph.watch is not None:
         graph.watch = None
     graph.records.renew()
-    graph.watch = None  # again: a signal handler may have set a checkpoint in between
+    graph.watch = None  # again: before `renew`, a signal handler may have set a checkpoint
     if engine.changing:
         graph.engine = Engine(graph.records)
     elif engine.large:

@@ -49,7 +49,7 @@ class Node:
 
 
 def nodes_of(recorded: Records, begin: int = 0, end: int | None = None, index: int = 0) -> Iterator[Node]:
-    """Yield a Node for each record in the integers from `begin` to `end` - 1. `index` is the first node's index."""
+    """Yield a Node for each record in the integers from `begin` to `end` - 1. `index` is the first node's number."""
     records, position = recorded.integers(begin, end), 0
     while position < len(records):
         signature = SIGNATURES[records[position]]
@@ -86,13 +86,13 @@ class InputIndex:
         The index is built when needed, not while recording, because few programs use it.
         """
         version = recorded.version
-        known = self if self.version == version else InputIndex(version)
-        if index < known.nodes:
-            return known
+        valid_index = self if self.version == version else InputIndex(version)
+        if index < valid_index.nodes:
+            return valid_index
         length, nodes, _ = recorded.ends()
-        longer = InputIndex(version, length, nodes, {**known.starts}, {**known.selections})
+        longer = InputIndex(version, length, nodes, {**valid_index.starts}, {**valid_index.selections})
         try:
-            for node in nodes_of(recorded, known.records, length, known.nodes):
+            for node in nodes_of(recorded, valid_index.records, length, valid_index.nodes):
                 if node.signature.kind == INPUT:
                     longer.starts[node.all[0]] = node.attributes[0]
                 elif node.signature in LOOKUPS or node.signature in PICKS:

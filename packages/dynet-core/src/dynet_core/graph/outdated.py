@@ -61,9 +61,9 @@ class Outdated:
         self._records = records
         self.thread: int = get_ident()
         self._groups: dict[int, ParameterGroup] = {}  # by the id of their sequences of parameters
-        # `begun` and `seen` when `note` last found a change, and how many nodes had been computed before this change.
+        # The graph's words `begun` and `seen` when `note` last found a change, and how many nodes were computed before.
         self._noted = -1, -1, 0
-        # The operands of each node read so far. `_read` is the graph's version then, and how many integers were read.
+        # The operands of each node read so far, the graph's version when they were read, and how many integers were.
         self._operands: list[tuple[int, ...]] = []
         self._rows: set[int] = set()  # -1 minus the rows of all parameters among these operands
         self._read = -1, 0
@@ -95,7 +95,7 @@ class Outdated:
                 self._groups.pop(key, None)
 
     def note(self) -> None:
-        """Called before new nodes are computed: remember which nodes were computed before a change."""
+        """Called before new nodes are computed: if parameters have changed, note which nodes were computed before."""
         records, now = self._records, self._records.changes
         computed = records.computed[0]
         if computed and records.seen != now:
@@ -133,19 +133,19 @@ class Outdated:
         records = self._records
         groups = [group for group in [*self._groups.values()] if group.changed > records.begun]
         changed = {-1 - row for group in groups for parameter in group.parameters for row in parameter.rows}
-        before, operands = self._before_change(), self._operands_of_all()
+        count_before, operands = self._before_change(), self._operands_of_all()
         stack, met, old = [index], {index}, []
         while stack:
             node = stack.pop()
             row = node * len(NODE)
             if not (everything or engine.nodes[row + NODE.flags] & NEEDS_GRADIENT):
                 continue
-            if node < before and _has_own_value(engine, engine.nodes[row + NODE.value]):
+            if node < count_before and _has_own_value(engine, engine.nodes[row + NODE.value]):
                 old.append(node)
                 continue
-            new = [operand for operand in operands[node] if operand >= 0 and operand not in met]
-            met.update(new)
-            stack += new
+            unmet = [operand for operand in operands[node] if operand >= 0 and operand not in met]
+            met.update(unmet)
+            stack += unmet
         met = set(old)
         while old:
             for operand in operands[old.pop()]:
@@ -163,8 +163,8 @@ class Outdated:
     def _operands_of_all(self) -> list[tuple[int, ...]]:
         """Return the operands of each node: node numbers, or -1 minus the row of a parameter."""
         records, version = self._records, self._records.version
-        known, end = self._read
-        if known != version:
+        read_version, end = self._read
+        if read_version != version:
             self._operands, self._rows, end = [], set(), 0
         length = records.length
         for node in nodes_of(records, end, length, len(self._operands)):

@@ -128,7 +128,7 @@ def recording_of(
     records the op, or returns None if `signature_of` should be used. `with_number` is called if the second of two
     operands is not an expression, as in `x + 1`.
     """
-    known: dict[tuple[Dim, ...], Signature] = {}
+    known_signatures: dict[tuple[Dim, ...], Signature] = {}
 
     def record_slowly(*arguments: Any) -> Expression:
         if with_number and not isinstance(arguments[1], Expression):
@@ -136,13 +136,13 @@ def recording_of(
         operands = listed(name, *arguments) if kind == "many" else arguments
         graph = graph_of(name, operands)
         key = tuple([x.type for x in operands])
-        signature = known.get(key)
+        signature = known_signatures.get(key)
         if signature is None:
             if otherwise and (result := otherwise(operands) if kind == "many" else otherwise(*operands)) is not None:
                 return result
             signature = _named(name, signature_of(*key))
             record.enter(key, signature.at, signature.dim, int(signature.variadic))
-            known[key] = signature
+            known_signatures[key] = signature
         nodes = [x.at for x in operands]
         return graph.append(signature, [len(nodes), *nodes] if signature.variadic else nodes)
 
@@ -215,25 +215,24 @@ class PinnedGraph:
         return node
 
     def _commit_with_inputs(self, dim: Dim, nodes: int, head: tuple[int, ...], integers: Sequence[int]) -> Any:
-        """Append a record that refers to the last input values taken. Return the same as `commit`."""
+        """Append a record that refers to the last input values taken. Return an expression; None if stale."""
         while True:
             start, take_again, values = self._taken  # type: ignore[misc]  # `add` has checked that there are such values
             node = commit_with_inputs(self.graph.records, start, dim, nodes, head, integers, self.version)
             if node is not False:
                 self._taken = None
                 return node
-            record, moved = [*head, *integers], self._take(take_again, values) - start
+            record, shift = [*head, *integers], self._take(take_again, values) - start
             signature = SIGNATURES[head[0]]
             _, first, _ = signature.bounds(record)
             for position in range(first, first + signature.constants):
-                record[position] += moved
+                record[position] += shift
             integers = record[len(head) :]
 
     def rewrite(self, start: int, integers: Sequence[int]) -> None:
         """Overwrite integers of a record, starting at integer `start` of all records.
 
-        A signal handler may compute values at any line, so this writes only when the record has no value, and discards
-        all values until then.
+        Before that, discard all values if the record has been computed, as often as signal handlers compute it again.
         """
         records = self.graph.records
         while not records.rewrite(self.version, start, integers):

@@ -49,10 +49,10 @@ class _Learner:
             self._forget_single_calls()
             if self._is_full:
                 return None
-        calls, before = self._seen.get(key, (0, None))
-        if calls < MOST_CALLS:
-            self._seen[key] = calls + 1, before
-        if not 0 < calls < MOST_CALLS or self._words > MOST_WORDS:
+        call_count, previous = self._seen.get(key, (0, None))
+        if call_count < MOST_CALLS:
+            self._seen[key] = call_count + 1, previous
+        if not 0 < call_count < MOST_CALLS or self._words > MOST_WORDS:
             return None
         graph = current()
         return functools.partial(self._end, key, graph, _state(graph), arguments)
@@ -72,14 +72,14 @@ class _Learner:
 
     def _end(self, key: bytes, graph: Graph, state: tuple, arguments: Sequence, result: Any) -> None:
         """Give compiled code a template if the op has just recorded the same as in its previous call with this key."""
-        calls, before = self._seen[key]
+        call_count, previous = self._seen[key]
         template = _template(graph, state, arguments, result)
-        if template is not None and before == template:
+        if template is not None and previous == template:
             self._enter(key, template, result.type)
             self._words += len(template)
             if not template[_EQUAL]:
-                calls = MOST_CALLS
-        self._seen[key] = calls, None if calls == MOST_CALLS else template or before
+                call_count = MOST_CALLS
+        self._seen[key] = call_count, None if call_count == MOST_CALLS else template or previous
 
 
 _EQUAL = TEMPLATE["equal"]
@@ -109,7 +109,7 @@ def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> l
     if state == _state(graph):
         if not any(x is result for _, x in _expressions(arguments)):
             return None
-        return [1, 0, 0, 0, len(equal) // 2, OPERAND, operands[result.at], *equal]  # an argument: as in `emax([x])`
+        return [1, 0, 0, 0, len(equal) // 2, OPERAND, operands[result.at], *equal]  # the op returned an argument
     return _copy(graph, state, result, operands, equal)
 
 
@@ -125,7 +125,7 @@ def _copy(
 
     `operands` maps the nodes and parameters that later calls may replace to their numbers among the arguments (see
     `words.OPERAND`). `equal` is pairs of such numbers, of operands that must be the same node. `fixed` says whether any
-    other node stays the same.
+    other node or parameter is the same in later calls.
     """
     (same, (begin, first_node, first_input)), (now, (end, nodes, inputs)) = state, _state(graph)
     if now != same or end == begin or inputs - first_input > MOST_INPUTS:
@@ -166,7 +166,7 @@ def _copy(
 
 
 class Observed:
-    """Observes what Python code records from now on, so that `recorder.replay` can record it again.
+    """Observes what Python code records after this object is made, so that `recorder.replay` can record it again.
 
     The code must record the same for any operands with the same Dims.
     """
@@ -183,8 +183,8 @@ class Observed:
         indices = {operand: index for index, operand in enumerate(operands)}
         if len(indices) < len(operands):
             return None
-        known = _copy(self._graph, self._state, last, indices, fixed=lambda node: node < 0 or node in fixed)
-        return None if known is None else array.array("q", known).tobytes()
+        words = _copy(self._graph, self._state, last, indices, fixed=lambda node: node < 0 or node in fixed)
+        return None if words is None else array.array("q", words).tobytes()
 
 
 def _expressions(arguments: Sequence) -> Iterator[tuple[int, Expression]]:

@@ -74,19 +74,19 @@ class ComputationGraph(Graph):
         self.check_thread()
         version = self.records.version
         watch, engine = self.watch_or_new(), self.engine
-        last = watch.checkpoints[-1] if watch.checkpoints else None
-        if last is None:
+        checkpoint = watch.checkpoints[-1] if watch.checkpoints else None
+        if checkpoint is None:
             raise ArgumentError(f"cg_revert: graph {self.version()} has no checkpoint to go back to")
-        watch.checked = min(watch.checked, last.nodes)
-        watch.checked_records = min(watch.checked_records, last.records)
-        watch.past_versions.cut(self.records, version, last.nodes)
-        after = self.records.cut(version, last.nodes, last.records, last.inputs)
-        if not after:
+        watch.checked = min(watch.checked, checkpoint.nodes)
+        watch.checked_records = min(watch.checked_records, checkpoint.records)
+        watch.past_versions.cut(self.records, version, checkpoint.nodes)
+        new_version = self.records.cut(version, checkpoint.nodes, checkpoint.records, checkpoint.inputs)
+        if not new_version:
             raise StaleExpressionError(f"cg_revert: {RENEWED_BESIDE}")
         # A signal handler may have called cg_revert before this line, but none can run within it.
-        if watch.checkpoints and watch.checkpoints[-1] is last: watch.checkpoints.pop()  # fmt: skip  # noqa: E701
-        if last.arena is not None and not engine.changing:
-            engine.return_to(after, last.records, last.arena)
+        if watch.checkpoints and watch.checkpoints[-1] is checkpoint: watch.checkpoints.pop()  # fmt: skip  # noqa: E701
+        if checkpoint.arena is not None and not engine.changing:
+            engine.return_to(new_version, checkpoint.records, checkpoint.arena)
 
     # Methods that compute values or gradients. Their argument `index` is the number of an expression.
 

@@ -100,7 +100,7 @@ def checked_index(name: str, index) -> int:
 
 
 def _are_plain(values, size: int) -> bool:
-    """Return whether `values` is a nonempty list or tuple of ints in range, which is the usual case."""
+    """Return whether `values` is a nonempty list or tuple of ints from 0 to `size` - 1, which is the usual case."""
     if values.__class__ is not list and values.__class__ is not tuple:
         return False
     for value in values:
@@ -142,9 +142,9 @@ def checked_indices(name: str, indices, size: int, of: object, one: str = "index
 
 def out_of_range(name: str, index: int, size: int, of: object, one: str = "index") -> OutOfRangeError:
     """Return the error for an index out of range. The arguments are as for `checked_indices`."""
-    named = of if isinstance(of, str) else f"x {of!r}"
-    has = size if one == "index" else counted(size, one)
-    return OutOfRangeError(f"{name}: {one} {shown(index)} is out of range for {named}, which has {has}")
+    source = of if isinstance(of, str) else f"x {of!r}"
+    content = size if one == "index" else counted(size, one)
+    return OutOfRangeError(f"{name}: {one} {shown(index)} is out of range for {source}, which has {content}")
 
 
 def checked_path(name: str, path) -> str:
@@ -189,10 +189,10 @@ def checked_number(name: str, value, range: Range = FINITE) -> float:
         ArgumentTypeError: the value is not a number.
         ArgumentError: the number is not allowed.
     """
-    number, (words, holds) = plain_number(name, value), range
+    number, (description, is_allowed) = plain_number(name, value), range
     rounded = float32(number)
-    if not (math.isfinite(rounded) and holds(rounded)):
-        raise ArgumentError(f"{name} must be {words}, got {value!r}")
+    if not (math.isfinite(rounded) and is_allowed(rounded)):
+        raise ArgumentError(f"{name} must be {description}, got {value!r}")
     return number
 
 
@@ -210,9 +210,9 @@ def real_array(
     are not real numbers or are too large for float32. If `strict` is None, masked values and values that are not real
     numbers raise ArgumentTypeError, and numbers that are too large become infinite.
     """
-    values, refused = as_list(values), strict or ArgumentTypeError
+    values, refusal = as_list(values), strict or ArgumentTypeError
     if is_masked(values):
-        raise refused(f"{name}: {MASKED}")
+        raise refusal(f"{name}: {MASKED}")
     try:
         array = np.asarray(values)
     except DynetError:
@@ -223,9 +223,9 @@ def real_array(
             if any(number is not value for number, value in zip(numbers, values)):  # some were in arrays
                 return real_array(name, numbers, uneven=uneven, strict=strict)
             raise uneven(f"{name}: {NESTED if 'exceed' in str(problem) else UNEVEN}") from None
-        raise refused(f"{name}: {_not_real(values)} ({problem})") from None
+        raise refusal(f"{name}: {_not_real(values)} ({problem})") from None
     except TypeError:
-        raise refused(f"{name}: {_not_real(values)}") from None
+        raise refusal(f"{name}: {_not_real(values)}") from None
     # numpy stores ints with more than 64 bits, Fractions and similar numbers in an array of objects. Convert it.
     if array.dtype == object and all(map(_is_real, array.flat)):
         try:
@@ -233,9 +233,9 @@ def real_array(
         except OverflowError:
             raise (strict or TooLargeError)(f"{name}: {TOO_LARGE}") from None
         except (TypeError, ValueError):
-            raise refused(f"{name}: {_not_real(values)}") from None
+            raise refusal(f"{name}: {_not_real(values)}") from None
     if array.dtype.kind not in "fiub":
-        raise refused(f"{name}: {_not_real(values)}")
+        raise refusal(f"{name}: {_not_real(values)}")
     if array.dtype == np.float32:
         return array.copy(order="K")
     with np.errstate(over="ignore"):

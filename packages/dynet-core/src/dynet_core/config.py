@@ -223,8 +223,8 @@ class DynetParams(Closed):
                 the mask has no effect, and the other settings decide.
         """
         flags = checked_list("set_gpu_mask", gpu_mask, "0 and 1")
-        wanted = [index for index, flag in enumerate(flags) if checked_flag("set_gpu_mask", "a flag", flag)]
-        self.gpu_ids = ",".join(map(str, wanted))
+        indices = [index for index, flag in enumerate(flags) if checked_flag("set_gpu_mask", "a flag", flag)]
+        self.gpu_ids = ",".join(map(str, indices))
 
     def set_tf32(self, tf32: bool) -> None:
         """Set whether matrix products on a GPU may use tensor cores, which round the inputs to TF32 (19 bits)."""

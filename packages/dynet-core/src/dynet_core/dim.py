@@ -23,8 +23,8 @@ _lock = new_lock()
 GIVEN_BACK: deque[Dim] = deque()
 """Dims made by `own` that no parameter or graph uses any more, for reuse by `own`. Finalizers append them without the
 lock, because it may be held when they run."""
-_free: dict[Dim, list[tuple[int, Dim]]] = {}
-_owned: dict[Dim, int] = {}
+_free: dict[Dim, list[tuple[int, Dim]]] = {}  # the result of `Dim.of` -> heap of the Dims that `own` can reuse
+_owned: dict[Dim, int] = {}  # Dim made by `own` -> how many were made before it
 
 
 class Dim:
@@ -62,14 +62,14 @@ class Dim:
         Raises:
             ShapeError: there are more than MAX_DIMS dimensions, or more than MAX_TOTAL numbers.
         """
-        known = cls._known.get((dims, batch))
-        if known is None:
+        dim = cls._known.get((dims, batch))
+        if dim is None:
             if len(dims) > MAX_DIMS:
                 raise ShapeError(f"{len(dims)} dimensions were asked for, at most {MAX_DIMS} are possible: {dims}")
             if math.prod(dims) * batch > MAX_TOTAL:
                 raise ShapeError(f"an expression holds at most {MAX_TOTAL} numbers, not {dims} x {batch}")
-            known = cls._known.setdefault((dims, batch), cls(dims, batch))
-        return known
+            dim = cls._known.setdefault((dims, batch), cls(dims, batch))
+        return dim
 
     def own(self) -> Dim:
         """Return a Dim with the same sizes that no other parameter uses.
@@ -81,9 +81,9 @@ class Dim:
             while GIVEN_BACK:
                 dim = GIVEN_BACK.popleft()
                 heapq.heappush(_free.setdefault(dim.plain, []), (_owned[dim], dim))
-            free = _free.get(self.plain)
-            if free:
-                return heapq.heappop(free)[1]
+            free_dims = _free.get(self.plain)
+            if free_dims:
+                return heapq.heappop(free_dims)[1]
             dim = Dim(self.dims, self.batch, plain=self.plain)
             _owned[dim] = len(_owned)
             return dim
@@ -123,8 +123,8 @@ def checked_dims(name: str, dims: Dims, least: int = 1) -> tuple[int, ...]:
         ArgumentError: a size is not an integer or is less than `least`, or there are no sizes.
         ShapeError: there are more than MAX_DIMS dimensions, or more than MAX_TOTAL numbers.
     """
-    single = not np.iterable(dims) or isinstance(dims, Refusals)
-    listed: Sequence[Any] = (dims,) if single else dims  # type: ignore[assignment]
+    is_single = not np.iterable(dims) or isinstance(dims, Refusals)
+    listed: Sequence[Any] = (dims,) if is_single else dims  # type: ignore[assignment]
     checked = []
     for size in listed:
         checked.append(whole(name, "a dimension", size))

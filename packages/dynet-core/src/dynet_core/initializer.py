@@ -247,13 +247,13 @@ class GlorotInitializer(PyInitializer):
         check_number(self, "gain", least=0)
 
     def draw(self, dim: tuple[int, ...]) -> Floats:
-        counted = dim[:-1] if self.is_lookup else dim
-        if not counted:
+        counted_dims = dim[:-1] if self.is_lookup else dim
+        if not counted_dims:
             raise error(self, "is_lookup leaves no dimension to count, set it to False")
-        if len(counted) == 4:
-            numerator, denominator = 6, (counted[2] + counted[3]) * counted[0] * counted[1]
+        if len(counted_dims) == 4:
+            numerator, denominator = 6, (counted_dims[2] + counted_dims[3]) * counted_dims[0] * counted_dims[1]
         else:
-            numerator, denominator = 3 * len(counted), sum(counted)
+            numerator, denominator = 3 * len(counted_dims), sum(counted_dims)
         # In this order, even the last bit of the result is the same as in DyNet.
         scale = float(np.float32(self.gain)) * math.sqrt(numerator) / math.sqrt(denominator)
         return symmetric_uniform(scale, dim)
@@ -467,4 +467,4 @@ def _named(name: str, dim: tuple[int, ...], lookup: bool, scale: Number, mean: N
     raise InitializerError(f"init is {name!r:.40}, which is none of {SHOWN_NAMES}" + (f": use {use}" if use else ""))
 
 
-explain_arguments(*[kind for kind in PyInitializer.__subclasses__() if kind is not IdentityInitializer])
+explain_arguments(*[cls for cls in PyInitializer.__subclasses__() if cls is not IdentityInitializer])

@@ -64,8 +64,8 @@ def boxes(
     drawn: list[Box] = []
     indices: dict[int, int] = {}  # node, or -1 minus the row of a parameter -> index of its box
     for node in nodes_of(graph.records):
-        named = [names[index, False] for index in node.places if (index, False) in names]
-        label = ", ".join(named) or node.op
+        given_names = [names[index, False] for index in node.places if (index, False) in names]
+        label = ", ".join(given_names) or node.op
         for operand in node.operands:
             if operand < 0 and operand not in indices:
                 indices[operand] = len(drawn)
@@ -306,11 +306,11 @@ def plan_text(loss: Expression | None = None) -> str:
 
 def _overview(planned: Planned) -> list[str]:
     kinds = [SIGNATURES[int(signature)].kind for signature in planned.nodes["signature"]]
-    parts = kinds.count(layout.ALIAS) + kinds.count(layout.APART)
+    part_count = kinds.count(layout.ALIAS) + kinds.count(layout.APART)
     slots = planned.engine.slots
     floats = slots[CONTEXT.arena_top] - planned.engine.values_begin
     return [
-        f"{len(kinds)} nodes: {kinds.count(layout.INPUT)} inputs, {parts} parts of other nodes' memory, "
+        f"{len(kinds)} nodes: {kinds.count(layout.INPUT)} inputs, {part_count} parts of other nodes' memory, "
         f"{slots[CONTEXT.planned_count]} computed by {len(planned.tape)} instructions; {floats} floats"
     ]
 
@@ -325,16 +325,16 @@ def _forward(planned: Planned) -> list[str]:
 
 def _backward(planned: Planned) -> list[str]:
     groups = [*planned.groups("by_depth")][::-1]
-    start, before = planned.engine.gradients.address, []
+    start, first_lines = planned.engine.gradients.address, []
     while (line := _of_planner(planned)) is not None:
-        before.append("  " + line)
+        first_lines.append("  " + line)
     for group in groups:
         for step, parameters in _steps(group.signature, "backward"):
             while (line := _of_planner(planned)) is not None:
                 group.lines.append(line)
             planned.read(group, "repeated", ", for sums of the gradients of equal columns")
             group.lines.append(_gradient_line(planned, group, step, parameters))
-    lines = before + _written(groups, planned.nodes["gradient"], start)
+    lines = first_lines + _written(groups, planned.nodes["gradient"], start)
     deferred = list(planned.groups("by_signature"))
     for group in deferred:
         planned.read(group, "deferred", ", adds to {target}")
@@ -344,7 +344,7 @@ def _backward(planned: Planned) -> list[str]:
 
 
 def _of_planner(planned: Planned) -> str | None:
-    """Describe the next instruction if the planner added it: to set the loss's gradient to 1, or clear gradients."""
+    """Describe the next instruction if it sets the loss's gradient to 1 or clears gradients; otherwise return None."""
     if planned.next_is(layout.FILL) is not None:
         return "set the gradient of the loss to 1"
     row = planned.next_is(layout.CLEAR)

@@ -55,7 +55,7 @@ class Signature(Description):
         return 1 + integers[start] - self.operands
 
     def bounds(self, records: Sequence[int], start: int = 0) -> tuple[int, int, int]:
-        """Return where the operands and attributes of the record at index `start`, and the next record, start."""
+        """Return at which indices the operands and attributes of the record at `start`, and the next record, start."""
         first = start + 1 + self.variadic
         after = first + (records[start + 1] if self.variadic else self.operands)
         return first, after, after + self.attributes
@@ -82,10 +82,10 @@ def computed(
         facts: other fields of `Signature`.
     """
     rule: Any = KERNELS[kernel]
-    called = [name.lstrip(".") for name in names or getattr(rule, "rule", rule).views]
+    view_names = [name.lstrip(".") for name in names or getattr(rule, "rule", rule).views]
     backward = [
         Step(gradient, parameters, view.source)
-        for name, view in list(zip(called, views))[1:]
+        for name, view in list(zip(view_names, views))[1:]
         if passes and (gradient := f"{kernel}.d{name}") in KERNELS
     ]
     facts |= {"views": views, "columns": columns, "passes": bool(backward)}

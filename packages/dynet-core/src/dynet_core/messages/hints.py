@@ -70,11 +70,11 @@ def give_hints(to: type[Hinted], uses: Mapping[str, str]) -> None:
 
 
 def _special(to: type, method: str, use: str) -> Callable[..., Any]:
-    """Return a replacement for a method, such as `__call__`, that a class lacks. Another base class may have it."""
+    """Return a method, such as `__call__`, that raises an error unless another base class of the object defines it."""
 
     def refuse(self: Any, *arguments: Any, **named: Any) -> Any:
-        if further := getattr(super(to, self), method, None):  # type: ignore[misc]
-            return further(*arguments, **named)
+        if inherited := getattr(super(to, self), method, None):  # type: ignore[misc]
+            return inherited(*arguments, **named)
         is_no = "function" if method == "__call__" else "list"
         raise ArgumentTypeError(f"a {type(self).__name__} is not a {is_no}: use {use}")
 
@@ -98,8 +98,8 @@ class Hinted:
 
     def __dir__(self) -> list[str]:
         own = getattr(self, "__dict__", ())
-        there = [(name, inspect.getattr_static(type(self), name, None)) for name in object.__dir__(self)]
-        return [name for name, value in there if name in own or not isinstance(value, Hint)]
+        attributes = [(name, inspect.getattr_static(type(self), name, None)) for name in object.__dir__(self)]
+        return [name for name, value in attributes if name in own or not isinstance(value, Hint)]
 
 
 class Closed(Hinted):
@@ -124,8 +124,8 @@ class Closed(Hinted):
             hint = inspect.getattr_static(owner, name, None)
             if isinstance(hint, Hint):
                 hint.__get__(self, owner)
-            near = nearest(name, [each for each in dir(self) if not each.startswith("_")])
-            use = f"use {near}" if near else "only objects of your own subclasses accept new ones"
+            suggestion = nearest(name, [existing for existing in dir(self) if not existing.startswith("_")])
+            use = f"use {suggestion}" if suggestion else "only objects of your own subclasses accept new ones"
             raise AttributeError(f"{owner.__name__} has no attribute {name!r:.40}: {use}")
         if callable(attribute) and not callable(value):
             raise AttributeError(f"{owner.__name__}.{name} is a method: call it, {name}(...)")
@@ -137,13 +137,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
     A `name` of at most four letters is close only to names with the same letters in a different order, because too many
     short names differ by one letter. Names whose digits differ are not close: `log2` is not suggested for `log`.
     """
-    spelled = {_letters(each): each for each in sorted(known)}
+    spelled = {_letters(candidate): candidate for candidate in sorted(known)}
     letters = _letters(name)
     if letters in spelled:
         return spelled[letters]
-    if swapped := [each for each in spelled if sorted(each) == sorted(letters)]:
+    if swapped := [candidate for candidate in spelled if sorted(candidate) == sorted(letters)]:
         return spelled[swapped[0]]
-    alike = [each for each in spelled if _digits(each) == _digits(letters)]
+    alike = [candidate for candidate in spelled if _digits(candidate) == _digits(letters)]
     close = difflib.get_close_matches(letters, alike, 1, 0.8) if len(letters) > 4 else []
     return spelled[close[0]] if close else ""
 
@@ -260,12 +260,12 @@ def misfit(
         return ""
     except TypeError as problem:
         text = str(problem)
-    known = [parameter for parameter in signature.parameters if parameter != "self"]
-    if unknown := next((other for other in named if other not in others and other not in known), ""):
-        usual = next((other for other in USES["arguments"].get(unknown, "").split() if other in known), "")
-        use = uses.get(unknown, "") or usual or nearest(unknown, known)
-        end = f"use {use}" if use else f"the arguments are {', '.join(known)}"
-        return f"{name}(): got an unexpected keyword argument {unknown!r:.40}: {end}"
+    known_names = [parameter for parameter in signature.parameters if parameter != "self"]
+    if unknown_name := next((other for other in named if other not in others and other not in known_names), ""):
+        usual = next((other for other in USES["arguments"].get(unknown_name, "").split() if other in known_names), "")
+        use = uses.get(unknown_name, "") or usual or nearest(unknown_name, known_names)
+        end = f"use {use}" if use else f"the arguments are {', '.join(known_names)}"
+        return f"{name}(): got an unexpected keyword argument {unknown_name!r:.40}: {end}"
     if twice := next((other for other in named if others.get(other) in named), ""):
         return f"{name}(): {twice!r} is another name of {others[twice]!r}: give one of them"
     try:
@@ -274,7 +274,7 @@ def misfit(
         text = str(problem)
     positional = [one.name for one in signature.parameters.values() if one.kind is one.POSITIONAL_OR_KEYWORD]
     if len(arguments) > len(positional) > 0 and "too many" in text:
-        of_self = positional[:1] == ["self"]
-        takes = f"{counted(len(positional) - of_self, 'argument')}, {', '.join(positional[of_self:])}"
-        text = f"takes {takes}, but {len(arguments) - of_self} were given"
+        has_self = positional[:1] == ["self"]
+        takes = f"{counted(len(positional) - has_self, 'argument')}, {', '.join(positional[has_self:])}"
+        text = f"takes {takes}, but {len(arguments) - has_self} were given"
     return f"{name}(): {text}"

@@ -1,4 +1,4 @@
-"""Parameters, lookup parameters, and the collections that own them."""
+"""Parameters, lookup parameters, the collections that own them, and the functions that save and load them."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def parameter(p: Expression | list[Any] | tuple[Any, ...], update: Any = True, *
     if update is True and not more and isinstance(p, Trained):  # tested first, because it is the usual call
         return p
     if more or isinstance(update, (Expression, list, tuple)):
-        return tuple([_expressions(each) for each in (p, update, *more)])
+        return tuple([_expressions(argument) for argument in (p, update, *more)])
     return _expressions(p, checked_flag("parameter", "update", update))
 
 
 def _expressions(p: Any, update: bool = True) -> Any:
     if isinstance(p, (list, tuple)):
-        expressions = [_expressions(each, update) for each in p]
+        expressions = [_expressions(item, update) for item in p]
         return expressions if isinstance(p, list) else tuple(expressions)
     return p if update and isinstance(p, Expression) else _fixed("parameter", p)
 
@@ -73,8 +73,8 @@ def const_parameter(p: Expression, *more: Expression) -> Any:
     >>> dy.const_parameter(W).value()
     [1.0, 2.0]
     """
-    fixed = [_fixed("const_parameter", each) for each in (p, *more)]
-    return fixed if more else fixed[0]
+    expressions = [_fixed("const_parameter", argument) for argument in (p, *more)]
+    return expressions if more else expressions[0]
 
 
 def _fixed(name: str, p: Any) -> Expression:

@@ -202,8 +202,8 @@ class Trained(Expression):
         return flat.reshape(self.type.shape, order="F").astype(dtype)
 
     def _relatives(self) -> list[Storage]:
-        others = self.collection._relatives() if self.collection else []
-        return [self._storage, *(other._storage for other in others if other is not self)]
+        relatives = self.collection._relatives() if self.collection else []
+        return [self._storage, *(relative._storage for relative in relatives if relative is not self)]
 
     def zero(self) -> None:
         """Set all values to zero."""

@@ -60,11 +60,13 @@ _loading = threading.local()
 
 def initial_values(initializer: PyInitializer, dims: tuple[int, ...], lookup: bool) -> Floats:
     """Return the initial values as a flat array in memory order: column-major; row by row for a lookup table."""
-    count, left = math.prod(dims), getattr(_loading, "floats", None)
-    if left is not None:
-        _loading.floats = left - count
-        if left < count:
-            raise FileFormatError(f"more parameters than the file holds: {count} of {dims}, where {left} are left")
+    count, floats_left = math.prod(dims), getattr(_loading, "floats", None)
+    if floats_left is not None:
+        _loading.floats = floats_left - count
+        if floats_left < count:
+            raise FileFormatError(
+                f"more parameters than the file holds: {count} of {dims}, where {floats_left} are left"
+            )
     try:
         values = initializer.values(dims, lookup=lookup)
         return (np.moveaxis(values, 0, -1) if lookup else values).ravel(order="F")
@@ -81,14 +83,14 @@ SHOWN = 60  # if there are more parameters than this, a table shows the first 30
 def holdings(parameters: Iterable[Trained]) -> str:
     """Return the counts of parameters as text, such as "2 parameters, 1 lookup parameter, 36 numbers"."""
     everything = list(parameters)
-    tables = sum(p._lookup for p in everything)
-    frozen = sum(not p.is_updated() for p in everything)
-    parts = [counted(len(everything) - tables, "parameter")]
-    if tables:
-        parts.append(counted(tables, "lookup parameter"))
+    table_count = sum(p._lookup for p in everything)
+    frozen_count = sum(not p.is_updated() for p in everything)
+    parts = [counted(len(everything) - table_count, "parameter")]
+    if table_count:
+        parts.append(counted(table_count, "lookup parameter"))
     parts.append(counted(_numbers(everything), "number"))
-    if frozen:
-        parts.append(f"{frozen:,} frozen")
+    if frozen_count:
+        parts.append(f"{frozen_count:,} frozen")
     return ", ".join(parts)
 
 
@@ -117,12 +119,12 @@ def _rows(everything: Sequence[Trained]) -> list[tuple[str, ...]]:
 def table(parameters: Sequence[Trained]) -> str:
     """Return a table of parameters as text. It has no column "kind" if there are no lookup parameters."""
     rows = _rows(parameters)
-    kept = [column for column in range(len(HEAD)) if column != 1 or any(row[1] for row in rows[1:])]
-    widths = {column: max(len(row[column]) for row in rows) for column in kept}
-    aligned = {column: str.rjust if column in RIGHT else str.ljust for column in kept}
+    columns = [column for column in range(len(HEAD)) if column != 1 or any(row[1] for row in rows[1:])]
+    widths = {column: max(len(row[column]) for row in rows) for column in columns}
+    aligned = {column: str.rjust if column in RIGHT else str.ljust for column in columns}
 
     def line(row: Sequence[str]) -> str:
-        cells = [aligned[column](row[column], widths[column]) for column in kept]
+        cells = [aligned[column](row[column], widths[column]) for column in columns]
         return "  ".join(cells).rstrip()
 
     lines = [line(row) for row in rows]
@@ -251,12 +253,12 @@ class ParameterCollection(Closed):
 
     def _new(self, kind: Any, called: str, dim: Any, init: Init, name: str, device: str, **settings: Number) -> Any:
         check_device(called, device)
-        dims, lookup = checked_dims(called, dim, least=0), kind._lookup
-        dims = (*dims, 1) if lookup and len(dims) == 1 else dims
+        dims, is_lookup = checked_dims(called, dim, least=0), kind._lookup
+        dims = (*dims, 1) if is_lookup and len(dims) == 1 else dims
         name = checked_name("parameter", name)
-        values = initial_values(initializer_from(init, dims, lookup, **settings), dims, lookup)
-        stored = (*dims[1:], dims[0]) if lookup else dims
-        return self._add(kind(self._unique(self._names, name), stored, values, self))
+        values = initial_values(initializer_from(init, dims, is_lookup, **settings), dims, is_lookup)
+        stored_dims = (*dims[1:], dims[0]) if is_lookup else dims
+        return self._add(kind(self._unique(self._names, name), stored_dims, values, self))
 
     def parameters_from_numpy(self, array: Numbers, name: str = "", device: str = "") -> Parameters:
         """Add a parameter with the shape and values of an array."""
@@ -278,7 +280,7 @@ class ParameterCollection(Closed):
         return child
 
     def _unique(self, counts: dict[str, int], name: str) -> str:
-        """Return a full name that is not taken: it ends with `name`, `name_1`, ... (for "": `_0`, `_1`, ...)."""
+        """Return an unused full name, ending with `name`, `name_1`, ... (for "": `_0`, ...). Count it in `counts`."""
         count = counts.get(name, 0)
         counts[name] = count + 1
         return f"{self._name}{name}" + (f"_{count}" if count or not name else "")
@@ -451,8 +453,8 @@ class ParameterCollection(Closed):
         if key and not key.startswith("/"):
             raise ArgumentError(f"save: the name of a collection begins with '/': {key!r}")
         prefix = key if not key or key.endswith("/") else key + "/"
-        cut = len(self._name)
-        return [p._tensor(prefix + p._name[cut:] if prefix else "") for p in self._everything()]
+        own_length = len(self._name)
+        return [p._tensor(prefix + p._name[own_length:] if prefix else "") for p in self._everything()]
 
     def _add_loaded(self, tensor: StoredTensor) -> Any:
         self._unique(self._names, "")  # as in DyNet, loading uses up a number of names such as `_0`
@@ -467,7 +469,7 @@ class ParameterCollection(Closed):
     def _all_or_nothing(self, floats: int | None = None) -> Iterator[None]:
         """Return a context manager for a `with` block that adds parameters: an error in the block removes them again.
 
-        Raise FileFormatError if they have more than `floats` values in total: a small file must not take much memory.
+        Raise FileFormatError if these have more than `floats` values in total: a small file must not take much memory.
         """
         state = [
             (owner, len(owner._parameters), len(owner._lookups), dict(owner._names), dict(owner._collection_names))

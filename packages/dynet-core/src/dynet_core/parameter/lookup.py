@@ -237,13 +237,15 @@ functions to these lists. When one of the functions first uses a table, the tabl
 
 
 def _fixed_row_slowly(table: Constant, index: Index) -> Expression:
-    source: Any = table._source
-    return source._row(table, whole("lookup", "an index", index), [_fixed_row])
+    parameters: Any = table._source
+    return parameters._row(table, whole("lookup", "an index", index), [_fixed_row])
 
 
 def _fixed_batch_slowly(table: Constant, i: Iterable[Index]) -> Expression:
-    source: Any = table._source
-    return source._rows(table, checked_indices("lookup_batch", i, source.rows, source._name, "row"), [_fixed_batch])
+    parameters: Any = table._source
+    return parameters._rows(
+        table, checked_indices("lookup_batch", i, parameters.rows, parameters._name, "row"), [_fixed_batch]
+    )
 
 
 _fixed_row, _fixed_batch = function("index", _fixed_row_slowly), function("indices", _fixed_batch_slowly)

@@ -1,9 +1,9 @@
-"""Save and load parameters, builders and users' objects: `dy.save` and `dy.load`.
+"""Save and load parameters, builders and users' objects: `dy.save` and `dy.load`. (`files` has the formats.)
 
 `save` writes two files: `.data` has the numbers, and `.meta` describes the objects. Even if saving is interrupted,
 readers find two files that belong together: First, the new `.data` is written under a temporary name that contains a
-hash of the new `.meta`. Then the new `.meta` replaces the old `.meta`. From then on, readers compute the hash and find
-the new `.data` by its temporary name. Finally, it is renamed and replaces the old `.data`.
+hash of the new `.meta`. Then the new `.meta` replaces the old `.meta`. Readers now compute its hash, and find the new
+`.data` under its temporary name. Finally, the new `.data` is renamed and replaces the old one.
 """
 
 from __future__ import annotations
@@ -158,25 +158,25 @@ def _save_pair(data: str, meta_path: str, objects: Iterable, stacklevel: int) ->
         raise ArgumentTypeError(f"save: expected a list of objects, got {objects!r:.60}{use}")
     records, tensors = [], []
     for item in objects:
-        record, held = _described(item)
+        record, item_tensors = _described(item)
         records.append(record)
-        tensors += held
+        tensors += item_tensors
     content = io.BytesIO()
     problems = [
         meta.write_record(content, record, config.PARAMS.allow, config.PARAMS.own_classes) for record in records
     ]
     target = os.path.realpath(data)
     checked_mode(target, data)
-    ready = _ready_name(target, content.getvalue())
-    with replacing(ready, named=data) as file:
+    ready_path = _ready_name(target, content.getvalue())
+    with replacing(ready_path, named=data) as file:
         model_files.write(file, data, tensors)
     try:
         with replacing(meta_path) as file:
             file.write(content.getvalue())
     except BaseException:
-        os.unlink(ready)
+        os.unlink(ready_path)
         raise
-    os.replace(ready, target)
+    os.replace(ready_path, target)
     for problem in filter(None, problems):
         _warn(problem, stacklevel)
 
@@ -200,11 +200,11 @@ def _ready_name(target: str, content: bytes) -> str:
 def _data_for(data: str, content: bytes) -> str:
     """Return the path of the `.data` file for a `.meta` file's `content`; temporary if saving was interrupted."""
     target = os.path.realpath(data)
-    ready = _ready_name(target, content)
+    ready_path = _ready_name(target, content)
     try:
-        return ready if os.stat(ready).st_mtime_ns >= os.stat(target).st_mtime_ns else data
+        return ready_path if os.stat(ready_path).st_mtime_ns >= os.stat(target).st_mtime_ns else data
     except FileNotFoundError:
-        return ready if os.path.exists(ready) else data
+        return ready_path if os.path.exists(ready_path) else data
 
 
 def _described(item: Any) -> tuple[meta.Saved, list[StoredTensor]]:
@@ -273,7 +273,7 @@ class _Entries:
     def outside(self, expected: Expected) -> list[Entry]:
         """Return the entries of the parameters that a builder uses but that are not in its collection.
 
-        Only the parameters of an LSTM's layer normalization are like that. Their entries come after the collection's.
+        There are such parameters only for an LSTM's layer normalization. Their entries come after the collection's.
         Files of the original DyNet lack them: return [] if the next entries do not match.
         """
         return self._following(expected, lambda entry: entry.name not in self.single) or []
@@ -286,8 +286,8 @@ class _Entries:
     def _following(self, expected: Expected, fits: Callable[[Entry], bool]) -> list[Entry] | None:
         """Return the next entries and move past them; None if they are not as expected or `fits` is false for one."""
         following = self.reader.entries[self.next : self.next + len(expected)]
-        kinds, wanted = ([(entry.lookup, entry.dims) for entry in entries] for entries in (following, expected))
-        if kinds != wanted or not all(map(fits, following)):
+        kinds, expected_kinds = ([(entry.lookup, entry.dims) for entry in entries] for entries in (following, expected))
+        if kinds != expected_kinds or not all(map(fits, following)):
             return None
         self.next += len(expected)
         return following

@@ -92,8 +92,8 @@ class Storage:
         """Set whether backward passes compute the gradient. They never do so for a parameter of size 0."""
         for row in (self.row, self._whole):
             if row is not None:
-                wanted = needs and self.values.floats > 0
-                PARAMETER_ROWS.set_needs(row, wanted, self._gradient_address(wanted))
+                needs_gradient = needs and self.values.floats > 0
+                PARAMETER_ROWS.set_needs(row, needs_gradient, self._gradient_address(needs_gradient))
 
     def _note_change(self) -> None:
         """Tell this thread's graph that the values change."""
@@ -127,18 +127,18 @@ class Storage:
             return
         self.touched[:] = 0
         if gradient is not None:
-            touched = np.flatnonzero(gradient.reshape(self.rows, -1).any(axis=1))
-            self.touched[0] = len(touched)
-            self.touched[1 : 1 + len(touched)] = touched
-            self.touched[1 + self.rows + touched] = 1
+            touched_rows = np.flatnonzero(gradient.reshape(self.rows, -1).any(axis=1))
+            self.touched[0] = len(touched_rows)
+            self.touched[1 : 1 + len(touched_rows)] = touched_rows
+            self.touched[1 + self.rows + touched_rows] = 1
 
     def __del__(self, keep_for_graphs=keep_for_graphs, Retired=Retired):
         # Attributes are missing if memory ran out in __init__. The `Retired` object is made only now, because the
         # garbage collector finalizes all objects of a reference cycle together. If these included a `Retired` object
         # made earlier, other parameters would get rows and Dims that graphs still use.
-        held = [getattr(self, name, None) for name in ("values", "gradient", "touched", "_scratch")]
+        memory = [getattr(self, name, None) for name in ("values", "gradient", "touched", "_scratch")]
         identity = getattr(self, "identity", None)
-        keep_for_graphs(held if identity is None else [*held, Retired(identity.rows, identity.dims)])
+        keep_for_graphs(memory if identity is None else [*memory, Retired(identity.rows, identity.dims)])
 
 
 _known = threading.local()  # `_known.shares`: the key and the last result of `_added` in the calling thread
@@ -174,15 +174,15 @@ def added_by_last_pass(graph: Graph, parameter: Storage, parameters: Callable[[]
 def _added(graph: Graph, parameters: Sequence[Storage]) -> dict[int, Block]:
     """Return what the last backward pass added to the gradients of parameters, by row number."""
     records = graph.records
-    version, (loss, fully) = records.version, records.differentiated
+    version, (loss, mode) = records.version, records.differentiated
     blocks: dict[int, Block] = {}
     targets: dict[int, int] = {}
     for parameter in parameters:
-        added = blocks[parameter.row] = block(parameter.values.floats, zero=True)
-        targets |= dict.fromkeys(parameter.trained_rows(), added.address)
+        added_block = blocks[parameter.row] = block(parameter.values.floats, zero=True)
+        targets |= dict.fromkeys(parameter.trained_rows(), added_block.address)
     if not differentiate_apart(graph.engine, version, loss, targets):
         raise GradientError("gradient: a parameter is trained again since backward(): ask for the gradient before")
-    if not fully:
+    if not mode:
         records.note_differentiated(version, loss, PARTS)
     return blocks
 

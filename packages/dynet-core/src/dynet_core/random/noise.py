@@ -58,8 +58,8 @@ def _count_fork() -> None:
 
 
 def _begin_in_child() -> None:
-    told = struct.pack("<QQQ", *state())
-    reset(int.from_bytes(hashlib.blake2b(told, digest_size=4).digest(), "little"))
+    state_bytes = struct.pack("<QQQ", *state())
+    reset(int.from_bytes(hashlib.blake2b(state_bytes, digest_size=4).digest(), "little"))
 
 
 reset(int.from_bytes(os.urandom(4), "little"))

@@ -121,16 +121,16 @@ class InitialStream:
     def _normal_pairs(self, wanted: int) -> np.ndarray:
         """Return up to `wanted` pairs for `normal`. Words that were drawn but not needed are kept for the next draw."""
         # pi / 4 of all points are in the circle, so draw slightly more than 4 / pi = 1.273 times as many points.
-        tries = min(BLOCK, int(wanted * 1.28) + 8)
-        words = self._words(2 * tries)
+        point_count = min(BLOCK, int(wanted * 1.28) + 8)
+        words = self._words(2 * point_count)
         points = np.float32(2) * _fractions(words).reshape(-1, 2) - np.float32(1)
         radius = _fused_multiply_add(points[:, 1], points[:, 1], points[:, 0] * points[:, 0])
-        good = np.flatnonzero((radius <= 1) & (radius != 0))[:wanted]
-        if good.size == wanted:
-            self._unread = np.concatenate([words[2 * (good[-1] + 1) :], self._unread])
-        radius = radius[good]
+        used = np.flatnonzero((radius <= 1) & (radius != 0))[:wanted]
+        if used.size == wanted:
+            self._unread = np.concatenate([words[2 * (used[-1] + 1) :], self._unread])
+        radius = radius[used]
         factor = np.sqrt(np.float32(-2) * _log(radius) / radius)
-        return points[good, ::-1] * factor[:, None]
+        return points[used, ::-1] * factor[:, None]
 
     def _words(self, count: int) -> np.ndarray:
         old, self._unread = self._unread[:count], self._unread[count:]
@@ -181,7 +181,7 @@ def _fused_multiply_add(a: np.ndarray, b: np.ndarray | np.float32, c: np.ndarray
     middle = np.flatnonzero((total.view(np.int64) & 0x1FFFFFFF) == 0x10000000)
     if middle.size:
         p, s, t = product[middle], np.broadcast_to(addend, total.shape)[middle], total[middle]
-        lost = (p - (t - (t - p))) + (s - (t - p))
+        lost = (p - (t - (t - p))) + (s - (t - p))  # the rounding error of the sum t = p + s
         total[middle] = np.where(lost == 0, t, np.nextafter(t, np.copysign(np.inf, lost)))
     return total.astype(np.float32)
 
@@ -197,8 +197,8 @@ def _log(x: np.ndarray) -> np.ndarray:
     logf = _c_logf()
     if logf is not None:
         distance = np.abs((exact.view(np.int64) & 0x1FFFFFFF) - 0x10000000)
-        doubtful = distance < np.where(x > 0.93, 0.3 * 2**29, 0.05 * 2**29)
-        nearest[doubtful] = [logf(value) for value in x[doubtful].tolist()]
+        is_doubtful = distance < np.where(x > 0.93, 0.3 * 2**29, 0.05 * 2**29)
+        nearest[is_doubtful] = [logf(value) for value in x[is_doubtful].tolist()]
     return nearest
 
 

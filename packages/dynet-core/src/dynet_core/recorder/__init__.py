@@ -51,7 +51,7 @@ WANTED = os.environ.get("DYNET_RECORDER", "")
 
 
 def _choose():
-    """Return the names of the chosen recorder, and a string that says which it is and why."""
+    """Return a dict of all that the chosen recorder defines, and a string that says which recorder it is and why."""
     if WANTED not in ("", "compiled", "python"):
         raise ImportError(f"DYNET_RECORDER is {WANTED!r}: use 'compiled' or 'python', or leave it unset")
     problem = "DYNET_RECORDER=python" if WANTED == "python" else cpython.problem()

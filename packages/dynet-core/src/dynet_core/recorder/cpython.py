@@ -31,16 +31,16 @@ def word(address: int, index: int = 0) -> int:
 def _comparisons():
     """Yield the name of each check, such as "lists", and whether the memory is as expected."""
     probe = object()
-    known = [probe, 1.5, 7, [1], (1,), slice(1, 2), None]
-    yield "types", all(word(id(x), words.OBJECT["type"]) == id(type(x)) for x in known)
+    samples = [probe, 1.5, 7, [1], (1,), slice(1, 2), None]
+    yield "types", all(word(id(x), words.OBJECT["type"]) == id(type(x)) for x in samples)
     begin = word(id(probe), words.OBJECT["references"])
-    held = [probe, probe]
-    yield "references", begin > 0 and word(id(probe)) == begin + len(held) and sys.getrefcount(probe) >= begin + 2
+    references = [probe, probe]
+    yield "references", begin > 0 and word(id(probe)) == begin + len(references) and sys.getrefcount(probe) >= begin + 2
     items = [object() for _ in range(5)]
-    addresses, stored = [*map(id, items)], word(id(items), words.LIST["items"])
-    yield "lists", word(id(items), words.LIST["size"]) == 5 and [word(stored, k) for k in range(5)] == addresses
-    listed, first = tuple(items), len(words.TUPLE)
-    same = word(id(listed), words.TUPLE["size"]) == len(listed)
-    yield "tuples", same and [word(id(listed), first + k) for k in range(5)] == addresses
-    part = slice(*items[:3])
-    yield "slices", [word(id(part), words.SLICE[name]) for name in ("first", "stop", "step")] == addresses[:3]
+    addresses, stored_items = [*map(id, items)], word(id(items), words.LIST["items"])
+    yield "lists", word(id(items), words.LIST["size"]) == 5 and [word(stored_items, k) for k in range(5)] == addresses
+    item_tuple, first = tuple(items), len(words.TUPLE)
+    has_same_size = word(id(item_tuple), words.TUPLE["size"]) == len(item_tuple)
+    yield "tuples", has_same_size and [word(id(item_tuple), first + k) for k in range(5)] == addresses
+    section = slice(*items[:3])
+    yield "slices", [word(id(section), words.SLICE[name]) for name in ("first", "stop", "step")] == addresses[:3]

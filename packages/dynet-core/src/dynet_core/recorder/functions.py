@@ -1,8 +1,8 @@
 """Make compiled recording functions, which append a record to the graph and return an expression.
 
 Each has a table. A row has a key, usually the operands' Dims, and says what to record for calls with this key.
-For keys not in the table, the recording function calls its slow function, which is Python. It records the call, and
-usually adds a row with the method `enter`.
+For keys not in the table, the recording function calls its slow function, which is Python. The slow function records
+the call, and usually adds a row with the method `enter`.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def remember(self, key: Sequence, signature: int, result, limit: int = 0) -> Non
     """The method `enter` of recording functions: add a row to the table.
 
     No row is added for a call with a list of more than MOST_KEYED operands that do not all have the same Dim.
-    `signature` is an index in TABLE, or the address of a template. The meaning of `limit` depends on the kind of
-    function: for lookups, it is the number of rows.
+    `signature` is an index in TABLE, or the address of a template. `result` is the Dim of the result. The meaning of
+    `limit` depends on the kind of function: for lookups, it is the number of rows.
     """
     rows, row_facts = _entered[id(self)], (signature, result, limit)
     if rows.get(key) == row_facts:
@@ -112,8 +112,8 @@ def with_templates(op: Callable, learning: Callable) -> Any:
 
     A template, a copy of what an earlier call has recorded, is used for all calls with the same key: the same Dims of
     operands and the same values of other arguments. If `op` is a recording function, templates are used only for keys
-    that its own table lacks. `learning(enter)` is called once; it returns the `Learn` that handles calls without a
-    template. When it has made a template, it calls `enter(key, template, Dim of the last node)`.
+    that its own table lacks. `learning(enter)` is called once; it returns the `Learn` that observes calls without a
+    template. When this `Learn` has made a template, it calls `enter(key, template, Dim of the last node)`.
     """
     last, slow = None, op
     while isinstance(slow, FunctionType):

@@ -18,8 +18,8 @@ def refuse_new() -> None:
 
 
 Learn = Callable[[Sequence], Callable[[Any], None] | None]
-"""Observes a call of an op: called with the arguments before the op. The function that it returns, if any, is called
-with the result."""
+"""Observes a call of an op: it is called before the op, with the same arguments. If it returns a function, that is
+called with the op's result."""
 
 
 def with_keywords(
@@ -27,16 +27,16 @@ def with_keywords(
 ) -> Callable:
     """Return a function with the parameters of `documented` that calls `record` with positional arguments.
 
-    All its work is done in one Python frame, which keeps the user's tracebacks short. `in_order`, if given, is the
-    compiled function that calls the result when it cannot record a call. It handles keyword arguments only in the order
-    of the parameters. If they are in a different order, the result calls `in_order` with all arguments by position,
-    because it may then be able to record the call.
+    The returned function does all its work in one Python frame, to keep the user's tracebacks short. `in_order`, if
+    given, is the compiled function that calls it for calls that it cannot record itself. `in_order` handles keyword
+    arguments only in the order of the parameters. If they are in a different order, the returned function calls
+    `in_order` with all arguments by position, because it may then be able to record the call.
     """
     signature, name = inspect.signature(documented), documented.__name__
     defaults = {parameter.name: parameter.default for parameter in signature.parameters.values()}
-    most, least = len(defaults), list(defaults.values()).count(inspect.Parameter.empty)
+    most_count, least_count = len(defaults), list(defaults.values()).count(inspect.Parameter.empty)
 
-    names, others = tuple(defaults), getattr(documented, "other_keywords", {})
+    names, other_names = tuple(defaults), getattr(documented, "other_keywords", {})
     annotations = [str(parameter.annotation) for parameter in signature.parameters.values()]
     takes_list = annotations[:1] in (["Iterable[Expression]"], ["Sequence[Expression]"])
 
@@ -46,21 +46,21 @@ def with_keywords(
             if named.keys() <= {*rest}:
                 rest = rest[: 1 + max(map(rest.index, named))]
                 ordered = [*arguments, *(named.get(parameter, defaults[parameter]) for parameter in rest)]
-                if len(ordered) >= least and not any(map(_is_missing, ordered)):
+                if len(ordered) >= least_count and not any(map(_is_missing, ordered)):
                     if in_order and tuple(named) != rest:
                         return in_order(*ordered)
                     arguments, named = ordered, {}
-        if named and (bound := with_usual_keywords(signature, arguments, named, others)):
+        if named and (bound := with_usual_keywords(signature, arguments, named, other_names)):
             arguments, named = bound, {}
-        if named or not least <= len(arguments) <= most:
-            if problem := misfit(name, signature, arguments, named, others, {}):
-                one_by_one = takes_list and len(arguments) > 1 and not isinstance(arguments[0], (list, tuple))
-                one_by_one = one_by_one and "unexpected keyword" not in problem
-                raise TypeError(problem + f"; the expressions are one list, {name}([...])" * one_by_one)
-        learned = learn and learn(arguments)
+        if named or not least_count <= len(arguments) <= most_count:
+            if problem := misfit(name, signature, arguments, named, other_names, {}):
+                is_one_by_one = takes_list and len(arguments) > 1 and not isinstance(arguments[0], (list, tuple))
+                is_one_by_one = is_one_by_one and "unexpected keyword" not in problem
+                raise TypeError(problem + f"; the expressions are one list, {name}([...])" * is_one_by_one)
+        note_result = learn and learn(arguments)
         result = record(*arguments)
-        if learned:
-            learned(result)
+        if note_result:
+            note_result(result)
         return result
 
     by_place.__name__, by_place.__qualname__ = name, documented.__qualname__

@@ -36,7 +36,7 @@ def adjacent(names: Structure, first: str, last: str) -> slice:
     return slice(names[first], names[last] + 1)
 
 
-SHARED = NamedWords(words.SHARED)  # those of all threads
+SHARED = NamedWords(words.SHARED)  # the words that all threads share
 _GENERATIONS = adjacent(words.SHARED, "generation", "settled")
 _DRAWN = words.SHARED["drawn"]
 _NOISE = adjacent(words.SHARED, "seed", "drawn")

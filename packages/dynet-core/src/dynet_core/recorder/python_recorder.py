@@ -79,10 +79,10 @@ def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: 
             integers.append(x.at)
         else:
             return None
-    before = None if records is None else records.append(integers, nodes, version, inputs)
-    if before is None or before < 0:
-        return None if before is None else False
-    return _node(before + nodes - 1, version, dim)
+    count_before = None if records is None else records.append(integers, nodes, version, inputs)
+    if count_before is None or count_before < 0:
+        return None if count_before is None else False
+    return _node(count_before + nodes - 1, version, dim)
 
 
 def commit_with_inputs(records: Records, start: int, *record: Any) -> Any:

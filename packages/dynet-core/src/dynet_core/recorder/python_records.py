@@ -47,7 +47,7 @@ class Records(GraphRecords):
         self.renew()
 
     def adopt(self, graph: Any) -> None:
-        """Let the calling thread append to these records from now on."""
+        """Make these the records to which the calling thread appends."""
         THREAD.records = self
 
     def is_prepared(self, generation: int) -> bool:
@@ -68,11 +68,11 @@ class Records(GraphRecords):
 
     def cut(self, version: int, nodes: int, length: int, inputs_length: int) -> int:
         """Remove the newest records, and give the graph a new version; see `records.Records.cut`."""
-        view, new = self._view, next(_versions)
-        state = array.array("q", (new, length, nodes, inputs_length))
+        view, new_version = self._view, next(_versions)
+        state = array.array("q", (new_version, length, nodes, inputs_length))
         computed = array.array("q", min(self.computed, (length, inputs_length)))
         key = next((offset + 1 for offset in self.keys(0) if offset < inputs_length), 0)
-        if view[VERSION] == version: view[COMPUTED] = computed; view[DIFFERENTIATED] = _UNDIFFERENTIATED; view[_KEY] = key; view[_STATE] = state; return new  # fmt: skip  # noqa: E501, E701, E702
+        if view[VERSION] == version: view[COMPUTED] = computed; view[DIFFERENTIATED] = _UNDIFFERENTIATED; view[_KEY] = key; view[_STATE] = state; return new_version  # fmt: skip  # noqa: E501, E701, E702
         return 0
 
     def append(self, integers: Sequence[int], nodes: int, version: int, inputs: int = sys.maxsize) -> int | None:
@@ -84,11 +84,11 @@ class Records(GraphRecords):
         while view[VERSION] == version:
             if view[INPUTS_DONE] > inputs:
                 return -1
-            length, before = view[_LENGTH], view[_NODES]
+            length, count_before = view[_LENGTH], view[_NODES]
             end = length + len(record)
             self._make_room(0, end)
-            span, ends = slice(length, end), array.array("q", (end, before + nodes))
-            if view[VERSION] == version and view[_LENGTH] == length and view[INPUTS_DONE] <= inputs: self._buffers[0][span] = record; view[_RECORDED] = ends; return before  # fmt: skip  # noqa: E501, E701, E702
+            span, ends = slice(length, end), array.array("q", (end, count_before + nodes))
+            if view[VERSION] == version and view[_LENGTH] == length and view[INPUTS_DONE] <= inputs: self._buffers[0][span] = record; view[_RECORDED] = ends; return count_before  # fmt: skip  # noqa: E501, E701, E702
         return None
 
     def take(self, values: np.ndarray, keyed: bool = False) -> int:

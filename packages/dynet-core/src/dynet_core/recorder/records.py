@@ -72,7 +72,7 @@ class Records(GraphRecords):
         self.renew()
 
     def adopt(self, graph: Any) -> None:
-        """Let the calling thread append to these records of `graph` from now on."""
+        """Make these records, which belong to `graph`, the records to which the calling thread appends."""
         ctypes.pythonapi.Py_IncRef(py_object(graph))  # `end` releases this reference, except when Python shuts down
         self._words["object"] = id(graph)
         api.PyThread_tss_set(THREAD_GRAPH, self._words.address)
@@ -92,17 +92,17 @@ class Records(GraphRecords):
         """Remove all records because their thread has ended. The thread's expressions cannot be used any more."""
         # Everything used here is in a default argument: a Python that shuts down may clear the names in modules before
         # it runs finalizers.
-        finalizing, nobody, unused, renew, api, key = names
-        if finalizing() or self._words is nobody:
+        is_finalizing, no_words, free_words, renew, api, key = names
+        if is_finalizing() or self._words is no_words:
             return
-        mine, self._words, self._view = self._words, nobody, nobody.view
-        graph, mine["object"] = mine["object"], 0
+        memory, self._words, self._view = self._words, no_words, no_words.view
+        graph, memory["object"] = memory["object"], 0
         if graph:
             api.Py_DecRef(graph)  # the reference that `adopt` took
-        renew(mine.address)
-        if api.PyThread_tss_get(key) == mine.address:  # false if this runs on another thread than the one that ended
+        renew(memory.address)
+        if api.PyThread_tss_get(key) == memory.address:  # false if this runs on another thread than the one that ended
             api.PyThread_tss_set(key, None)
-            unused.append(mine)
+            free_words.append(memory)
 
     def renew_keys(self) -> None:
         """Draw new random keys for all random nodes, so that recomputing them gives new numbers."""

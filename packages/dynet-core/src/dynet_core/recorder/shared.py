@@ -70,8 +70,8 @@ def know(**objects: Any) -> None:
     called with an int, `stretch` with the ends of a slice such as x[1:3], and `subscript(x, key)` for all other keys.
     `negative`, `item` and `stretch` are recording functions.
     """
-    for role, known in objects.items():
-        SHARED[role] = id(immortal(known))
+    for role, special in objects.items():
+        SHARED[role] = id(immortal(special))
 
 
 know(

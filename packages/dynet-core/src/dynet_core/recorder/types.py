@@ -51,8 +51,8 @@ def _make_type(
     for member, (word, kind) in members.items():
         listed += _text(member), kind, 8 * names[word], READ_ONLY, NOTHING
     filled: list[Any] = [TP_MEMBERS, _stored(*listed, *[NOTHING] * 5)]
-    for called, slot in slots.items():
-        filled += slot, ADDRESSES.get(called) or ctypes.cast(getattr(api, called), c_void_p).value
+    for function, slot in slots.items():
+        filled += slot, ADDRESSES.get(function) or ctypes.cast(getattr(api, function), c_void_p).value
     specification = _stored(_text(name), 8 * len(names), DEFAULT | flags, _stored(*filled, NOTHING, NOTHING))
     return immortal(api.PyType_FromSpecWithBases(specification, (base,)))
 

@@ -1,4 +1,4 @@
-"""Checks of users' arguments. In all functions, `name` is the public function that was called, for error messages."""
+"""Checks of users' arguments. If not documented, `name` is the public function that was called, for error messages."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def single(value: Any) -> Any:
 
 
 def is_masked(values: Any, deep: int = MOST_NESTED) -> bool:
-    """Return whether an array has masked elements, or a list contains such an array or a masked number."""
+    """Return whether an array, a number or an item of a list, at most `deep` lists down, is masked or partly masked."""
     if isinstance(values, (list, tuple)):
         return deep > 0 and not {*map(type, values)} <= PLAIN and any(is_masked(value, deep - 1) for value in values)
     return isinstance(values, np.ma.MaskedArray) and bool(np.ma.is_masked(values))
@@ -157,14 +157,14 @@ def checked_path(name: str, path) -> str:
 
 
 def checked_flag(name: str, what: str, value, end: str = "") -> bool:
-    """Return a flag as a bool. Raise ArgumentTypeError unless it is True, False, 1 or 0. `end` ends the message."""
+    """Return the flag `what` as a bool. Raise ArgumentTypeError, with `end` last, unless it is True, False, 1 or 0."""
     if not isinstance(value, (bool, np.bool_, int)) or value not in (0, 1):
         raise ArgumentTypeError(f"{name}: {what} must be True or False, not {value!r:.40}{end}")
     return bool(value)
 
 
 def plain_number(name: str, value) -> float:
-    """Convert a user's number, which may be in an array, to a float."""
+    """Convert a user's number, which may be in an array, to a float. `name` is as for `checked_number`."""
     try:
         number = single(value)
         if isinstance(number, (str, bytes, np.ndarray)):

@@ -102,7 +102,7 @@ class DynetParams(Closed):
         self.allow = _allowed_by_environment()
 
     def from_args(self, shared_parameters: bool | None = None) -> None:
-        """Read settings from `sys.argv` without changing it. `shared_parameters` takes precedence unless None."""
+        """Read settings from `sys.argv` without changing it. `shared_parameters`, if not None, replaces its setting."""
         self.read(sys.argv[1:])
         if shared_parameters is not None:
             self.shared_parameters = bool(shared_parameters)

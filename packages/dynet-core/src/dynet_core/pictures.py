@@ -90,7 +90,7 @@ def shape_text(dim: Dim) -> str:
 
 
 def dot(graph: Graph, **shown: Any) -> str:
-    """Return a graph as Graphviz source. `shown` has other arguments of `boxes`."""
+    """Return a graph as Graphviz source. `shown` has the other arguments of `boxes`."""
     lines = ["digraph G {", "  rankdir=LR;", "  nodesep=.05;"]
     for index, box in enumerate(boxes(graph, **shown)):
         label = box.text.replace("\\", "\\\\").replace('"', '\\"')
@@ -237,8 +237,8 @@ class PlannedGroup:
 class Planned:
     """A plan of the whole graph that is made only to print it. Nothing is computed, and the graph does not change.
 
-    `nodes` has the columns of the nodes' table. `tape` has the instructions of a pass that have not been read yet, the
-    first one last. They are read one by one, to match them with the steps of the groups.
+    `nodes` maps the names in NODE to columns of the nodes' table. `tape` has the instructions of a pass that have not
+    been read yet, the first one last. They are read one by one, to match them with the steps of the groups.
     """
 
     def __init__(self, graph: Graph):

@@ -74,8 +74,7 @@ class Engine:
         self.parameters_version: int = 0
         self.trained_again: int = 0
         self.chunks: list[Block] = []
-        # Whether `renew_cg` must call `tidy`: buffers are large, or `kept` or `whole` is not empty
-        self.large: bool = False
+        self.large: bool = False  # whether `renew_cg` must call `tidy`: large buffers, or items in `kept` or `whole`
         self.gradients = block(0)
         self.used: int = 0  # the most floats that a recent graph needed for values; older graphs count less
         self._grow_records(1 << 10)
@@ -256,7 +255,7 @@ class Engine:
         if status == NO_CODE:
             self.plan_anew()
             if direction == "backward":
-                self.recorded.differentiated = -1, 0  # the plan has moved the gradients of nodes
+                self.recorded.differentiated = -1, 0  # planning has moved the nodes' gradients; the old are lost
             self.machine = compiled(int(self.buffers[f"{direction}_tape"][slots[CONTEXT.row] * len(INSTRUCTION)]))
             return None
         with self.change():
@@ -278,9 +277,9 @@ class Engine:
     def forward(self, version: int, begin: int, inputs_begin: int) -> tuple[int, int]:
         """Plan and run the new records, which start at integer `begin`; their inputs start at `inputs_begin`.
 
-        Return these two arguments for the next call. A signal handler or a finalizer may call `renew_cg` at any line
-        here, which removes the records. So `_run` compares the version on the line that calls compiled code, and raises
-        StaleExpressionError if it has changed.
+        Return the values of these two arguments for the next call. A signal handler or a finalizer may call `renew_cg`
+        at any line here, which removes the records. So `_run` compares the version on the line that calls compiled
+        code, and raises StaleExpressionError if it has changed.
         """
         records, now = self.recorded, generation()
         end, _, inputs_end = records.ends()
@@ -331,7 +330,7 @@ class Engine:
         if self.trained_again != PARAMETER_ROWS.trained_again:
             return False
         if self.parameters_version != PARAMETER_ROWS.version:
-            self.slots[CONTEXT.backward_plan] = -1  # it may compute gradients that are no longer wanted
+            self.slots[CONTEXT.backward_plan] = -1  # the old plan may compute gradients that are no longer needed
         note_pass()
         for touched, row in self.whole:
             if PARAMETER_ROWS.needs(row):
@@ -368,8 +367,8 @@ class PlanningEngine(Engine):
         end, _, inputs_end = records.ends()
         if loss is None:
             self.prepare(0, end)
-            # The planner marks which rows of lookup parameters get a gradient. No gradient is computed here, so give it
-            # a copy of the parameter table without the addresses of these marks.
+            # The planner marks which rows of lookup parameters get a gradient. No gradient is computed here, so let it
+            # use a copy of the parameter table without the addresses of these marks.
             self.rows = PARAMETER_ROWS.buffer.copy()
             self.rows.reshape(-1, len(layout.PARAMETER))[:, layout.PARAMETER.touched] = 0
             slots[CONTEXT.parameters] = self.rows.ctypes.data

@@ -45,7 +45,7 @@ class Rows:
 
         `value` and `gradient` are addresses; `needs_gradient` says whether backward passes compute the gradient. For a
         lookup parameter, `touched` is the address of the list that says which of its `rows` rows have a gradient, and
-        `width` is the number of floats per row. A table row for uses without a gradient has only `rows`.
+        `width` is the number of floats per row. For uses without a gradient, only `rows` of these three is given.
         """
         next_generation()
         with self.lock:

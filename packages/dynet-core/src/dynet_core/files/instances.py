@@ -24,7 +24,7 @@ Maker = Callable[[type, tuple, Limits], Any]  # makes an object of a class, give
 def checked(arguments: Any, *kinds: tuple[type, ...], least: int = 0) -> tuple:
     """Check and return the arguments of a call in a pickle, or raise ValueError.
 
-    There must be at least `least` arguments. `kinds` has, for each argument, its allowed types, not derived classes.
+    There must be at least `least` arguments. `kinds` has the types allowed for each one; derived classes are refused.
     """
     if type(arguments) is tuple and least <= len(arguments) <= len(kinds):
         if all(type(argument) in types for argument, types in zip(arguments, kinds)):

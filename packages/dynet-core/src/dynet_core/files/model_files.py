@@ -62,7 +62,7 @@ def load_all(path: Path) -> list[StoredTensor]:
 
 
 def load_one(path: Path, lookup: bool, name: str, dims: tuple[int, ...] | None = None) -> StoredTensor:
-    """Read one parameter from a file. If `dims` is given, refuse any other dimensions."""
+    """Read one parameter (if `lookup`, a lookup parameter) from a file. If `dims` is given, refuse other dimensions."""
     with opened(path, name="populate") as reader:
         entry = reader.named(lookup, name)
         if dims is not None and (problem := entry.problem(dims)):

@@ -73,7 +73,7 @@ def _home(cls: type) -> tuple[Any, set[str]]:
     module = sys.modules[name]
     inside = object.__getattribute__(module, "__dict__")
     file = inside.get("__file__")
-    if type(file) is not str:  # the module of a notebook or of `python -c`, which has no spec; or built in
+    if type(file) is not str:  # a notebook or `python -c`, whose module has no spec; or a built-in module
         return (module if inside.get("__spec__") is None else None), set()
     real = os.path.realpath(file)
     if _is_installed(file) or _is_installed(real):
@@ -287,7 +287,7 @@ class Names:
         return self._instance(cls, content if instances.is_named_tuple(cls) else (content,))
 
     def refuse_value(self, value: Function) -> None:
-        """Refuse a function or class that a pickle may call, but not use as a value, as it has done."""
+        """Refuse a function or class that a pickle uses as a value, because it may only be called."""
         if value.own is None:
             raise ValueError("a function that pickles are made by, as a value")
         self._refuse(name_of(value.own), VALUE)
@@ -324,7 +324,7 @@ class Names:
 
 
 def allowed(allow: Allow) -> dict[str, Any]:
-    """Convert the argument `allow` to a dict from names in files to classes and functions; None if only named there."""
+    """Convert the argument `allow` to a dict: name in files -> class or function; None if only the name is given."""
     if isinstance(allow, Mapping):
         listed = list(allow.items())
     elif isinstance(allow, Iterable) and not isinstance(allow, str):
@@ -353,7 +353,7 @@ def explanation(refused: Mapping[str, str]) -> str:
 
 
 def ours(name: str) -> Any:
-    """Return the object, not a module, that has a name in one of the library's imported modules; None if none has."""
+    """Return what has this name in one of the library's imported modules; None if nothing but a module has it."""
     values = [vars(sys.modules[module]).get(name) for module in (*OURS, OPS) if module in sys.modules]
     return next((value for value in values if value is not None and not is_a(value, types.ModuleType)), None)
 

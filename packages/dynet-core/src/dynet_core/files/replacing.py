@@ -75,7 +75,7 @@ def sync_folder(target: str) -> None:
 
 
 def checked_mode(path: str, named: str | bytes) -> int | None:
-    """Check that a file can be replaced, and return its `st_mode`; None if there is no file yet."""
+    """Check that a file, called `named` in errors, can be replaced. Return its `st_mode`; None if there is no file."""
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:

@@ -114,7 +114,7 @@ class TextReader(Reader):
         if 2 * count - 1 > self.size - self.file.tell():
             raise self._error(start, f"{count} values of {name} are announced, but the file ends at byte {self.size}")
         lookup, frozen = head["kind"] == b"LookupParameter", head["frozen"] is not None
-        if lookup and len(dims) == 1:  # DyNet writes this for rows of no dimensions, which have one here
+        if lookup and len(dims) == 1:  # DyNet writes this if a row is one number; such rows have one dimension here
             dims = (1, *dims)
         return Entry(lookup, name, dims, gradient, self.file.tell(), frozen), size
 

@@ -95,10 +95,7 @@ class Operations(Refusals):
     _graph = graph_of_node
 
     def _again(self, called: str, recalculate: bool, end: str = "") -> None:
-        """Compute the whole graph again if the argument `recalculate` of the method `called` is true.
-
-        `end` is the end of the error message for an argument that is not a bool.
-        """
+        """Compute the whole graph again if `recalculate` is true. `called` (the method) and `end` are for its error."""
         if recalculate is not False and checked_flag(called, "recalculate", recalculate, end):
             self.forward(True)
 
@@ -254,7 +251,7 @@ class Operations(Refusals):
 
 
 def _quick(kind: str, name: str, count_of: Callable[[Dim], int]) -> None:
-    """Replace a method of `Operations` with the compiled function `kind` (see `recorder.function`).
+    """Replace the method `name` of `Operations` with a compiled function of this kind (see `recorder.function`).
 
     The compiled function calls the Python method for new shapes. `count_of(dim)` is what it needs to know about a
     shape, such as the number of elements; 0 means that only the Python method handles the shape.
@@ -267,7 +264,7 @@ def _quick(kind: str, name: str, count_of: Callable[[Dim], int]) -> None:
         try:
             try:
                 result = documented(self, *arguments)
-            except StaleExpressionError:  # a signal handler may have called `cg_revert`, and kept this node
+            except StaleExpressionError:  # a signal handler may have called `cg_revert`, which kept this node
                 self._refuse_stale()
                 result = documented(self, *arguments)
             if result is not None:

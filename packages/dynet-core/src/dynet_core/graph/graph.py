@@ -41,7 +41,7 @@ PARTS = 2  # the second number of `Records.differentiated` after `differentiate_
 class Checkpoint:
     """The size of a graph when a checkpoint was set: integers of records, nodes, and input values.
 
-    `arena` is the memory that its values took, for `Engine.return_to`; None if they have been discarded since.
+    `arena` is what `Engine.arena_mark` returned then; None if the values have been discarded since.
     """
 
     records: int

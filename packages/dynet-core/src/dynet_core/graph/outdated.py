@@ -21,7 +21,7 @@ from ..compute.parameter_rows import Identity
 from ..recorder import Records
 from .nodes import nodes_of
 
-MOST_NOTED = 64  # with this many groups, groups that have not changed since the graph began are dropped
+MOST_NOTED = 64  # once there are this many groups, those that have not changed since the graph began are dropped
 
 
 class ParameterGroup:
@@ -63,7 +63,7 @@ class Outdated:
         self._groups: dict[int, ParameterGroup] = {}  # by the id of their sequences of parameters
         # The graph's words `begun` and `seen` when `note` last found a change, and how many nodes were computed before.
         self._noted = -1, -1, 0
-        # The operands of each node read so far, the graph's version when they were read, and how many integers were.
+        # The operands of each node read so far; and for what was read, the graph's version and how many integers.
         self._operands: list[tuple[int, ...]] = []
         self._rows: set[int] = set()  # -1 minus the rows of all parameters among these operands
         self._read = -1, 0
@@ -117,7 +117,7 @@ class Outdated:
         return count if (begun, seen) == (records.begun, records.seen) else 0
 
     def reached(self, index: int, engine: Engine, everything: bool) -> bool:
-        """Return whether a backward pass from node `index`, whose value is computed, would read an outdated value."""
+        """Return whether a backward pass from a computed node `index` reads outdated values; see `Engine.backward`."""
         records = self._records
         if records.begun == records.changes or not records.computed[0]:
             return False

@@ -124,9 +124,9 @@ def recording_of(
 ) -> Callable[..., Expression]:
     """Return the recording function of an op. `signature_of` maps the operands' Dims to a signature.
 
-    `kind` is "one", "two", or "many" operands; "many" takes a list. `otherwise` is called first for new shapes; it
-    records the op, or returns None if `signature_of` should be used. `with_number` is called if the second of two
-    operands is not an expression, as in `x + 1`.
+    `kind` says how many operands the op takes: "one", "two", or "many" in a list. For new shapes, `otherwise` is called
+    first; it records the op, or returns None if `signature_of` should be used. `with_number` is called if the second of
+    two operands is not an expression, as in `x + 1`.
     """
     known_signatures: dict[tuple[Dim, ...], Signature] = {}
 
@@ -202,7 +202,7 @@ class PinnedGraph:
         return self.add(signature.dim, signature.nodes(integers), (signature.at,), integers)
 
     def add(self, dim: Dim, nodes: int, head: tuple[int, ...], integers: Sequence[int]) -> Expression:
-        """Append a record and return an expression for its last node. `head` begins with the index of the signature."""
+        """Append a record, `head` (the signature first) and `integers`. Return an expression for its last node."""
         if self._taken is None:
             node = commit(dim, nodes, head, integers, self.version)
         else:

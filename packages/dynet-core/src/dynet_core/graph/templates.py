@@ -98,8 +98,8 @@ def _state(graph: Graph) -> tuple:
 def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> list[int] | None:
     """Return a template of what an op has recorded since `state`, or None if a template could not replace the op.
 
-    It could not if the records use earlier input values or nodes that are not arguments, or if the op has done more
-    than record nodes.
+    It could not if the records use input values of earlier records, or nodes that are not arguments, or if the op has
+    done more than record nodes.
     """
     operands: dict[int, int] = {}
     equal: list[int] = []
@@ -176,9 +176,10 @@ class Observed:
         self._state = _state(self._graph)
 
     def template(self, operands: Sequence[int], last: Expression, fixed: Container[int]) -> bytes | None:
-        """Return the template; None if the code has done more than record nodes, or has used nodes other than these.
+        """Return the template; None if the code has done more than record nodes, or used others than these nodes.
 
-        Later calls replace `operands`, which must be distinct. The nodes in `fixed` will be the same.
+        Later calls replace `operands`, which must be distinct. The nodes in `fixed` stay the same. `last` is the last
+        node recorded.
         """
         indices = {operand: index for index, operand in enumerate(operands)}
         if len(indices) < len(operands):
@@ -188,7 +189,7 @@ class Observed:
 
 
 def _expressions(arguments: Sequence) -> Iterator[tuple[int, Expression]]:
-    """Yield the expressions among the arguments and their items, with their words in templates; see `words.OPERAND`."""
+    """Yield the expressions among the arguments and their items, each after its number k (see `words.OPERAND`)."""
     for position, x in enumerate(arguments):
         for index, item in enumerate(x if isinstance(x, (list, tuple)) else [x]):
             if isinstance(item, Expression):

@@ -175,7 +175,7 @@ def also_called(**others: str) -> Callable[[AnyFunction], AnyFunction]:
 def with_usual_keywords(
     signature: inspect.Signature, arguments: Sequence, named: Mapping[str, Any], others: Mapping[str, str]
 ) -> tuple | None:
-    """Return all arguments of a call by position, if replacing `others` with usual names makes them fit; else None."""
+    """Return a call's arguments by position if they fit once `others` maps their names to the usual ones; else None."""
     usual = {others.get(name, name): value for name, value in named.items()}
     if usual.keys() == named.keys() or len(usual) < len(named):
         return None
@@ -229,7 +229,7 @@ def written(use: str) -> Callable[[AnyFunction], AnyFunction]:
 
 
 def explain_arguments(*classes: type) -> None:
-    """Let errors about the arguments of classes say what to use, from the sections of the classes and their bases."""
+    """Let errors about the arguments of classes say what to use, from the sections for the classes and their bases."""
     for cls in classes:
         init: Callable[..., None] = cls.__init__  # type: ignore[misc]
         if not hasattr(init, "__wrapped__"):

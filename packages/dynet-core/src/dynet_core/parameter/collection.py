@@ -457,7 +457,7 @@ class ParameterCollection(Closed):
         return [p._tensor(prefix + p._name[own_length:] if prefix else "") for p in self._everything()]
 
     def _add_loaded(self, tensor: StoredTensor) -> Any:
-        self._unique(self._names, "")  # as in DyNet, loading uses up a number of names such as `_0`
+        self._unique(self._names, "")  # as in DyNet, loading uses up the next of the names `_0`, `_1`, ...
         kind = LookupParameters if tensor.lookup else Parameters
         parameter = kind(tensor.name, tensor.dims, tensor.values, self)
         parameter._storage.set_gradient(tensor.gradient)

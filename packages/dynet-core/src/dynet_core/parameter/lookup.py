@@ -100,8 +100,8 @@ class LookupParameters(Trained):
         self.rows: int = dims[-1]
         self._begin(name, Storage(name, values, rows=self.rows), collection)
         self._row_dim = Dim.of(dims[:-1])
-        # Records of lookups refer to the table by `_operand`; records of ops on the whole table by `at`, which has side
-        # effects. A table of size 0 has no `_operand`: its methods raise ShapeError before they need it.
+        # Records of lookups refer to the table by `_operand`, because reading `at` has a side effect. A table of size 0
+        # has no `_operand`: its methods raise ShapeError before they need it.
         if values.size:
             self._operand = -1 - self._storage.row
         become(self, -1 - self._storage.row, self._storage.identity.dim(Dim.of(dims)))
@@ -126,7 +126,7 @@ class LookupParameters(Trained):
     _looked_up = lookup  # the Python function, because `lookup` becomes a compiled function at the end of this file
 
     def _row(self, operand: Expression, index: int, functions: Iterable[Any]) -> Expression:
-        """Record row `index` of `operand` (the table, or its `Constant`), and make it known to `functions`."""
+        """Record row `index` of `operand` (the table, or its `Constant`). Make the table known to `functions`."""
         graph = pinned()
         if not 0 <= index < self.rows:
             raise out_of_range("lookup", index, self.rows, self._name, "row")

@@ -45,7 +45,8 @@ def _make_type(
 ) -> Any:
     """Make an extension type whose objects consist of 64-bit words with these `names`.
 
-    `members` maps read-only attributes to words and types, constants such as OBJECT. `flags` is added to DEFAULT.
+    `members` maps read-only attributes to words and types such as OBJECT. `slots` maps functions to the numbers of
+    their slots. `flags` is added to DEFAULT.
     """
     listed: list[int] = []
     for member, (word, kind) in members.items():

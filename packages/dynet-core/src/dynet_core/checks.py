@@ -52,8 +52,8 @@ def checked_list(name: str, items: Any, of: str = "") -> list[Any]:
     try:
         iterator = iter(items)
     except TypeError:
-        kind = f"{type(items).__name__} {shown(items, 60)}"
-        raise ArgumentTypeError(f"{name}: expected a list{' of ' * bool(of)}{of}, got {kind}") from None
+        got = f"{type(items).__name__} {shown(items, 60)}"
+        raise ArgumentTypeError(f"{name}: expected a list{' of ' * bool(of)}{of}, got {got}") from None
     return list(iterator)  # outside the `try`, because the user's generator may itself raise a TypeError
 
 
@@ -173,8 +173,8 @@ def plain_number(name: str, value) -> float:
     except OverflowError:
         raise TooLargeError(f"{name}: {TOO_LARGE}") from None
     except (TypeError, ValueError):
-        kind = type(value).__name__
-        raise ArgumentTypeError(f"{name} must be a number, not {kind} {shown(value, 40)}") from None
+        type_name = type(value).__name__
+        raise ArgumentTypeError(f"{name} must be a number, not {type_name} {shown(value, 40)}") from None
 
 
 def checked_number(name: str, value, range: Range = FINITE) -> float:

@@ -42,10 +42,10 @@ def _allowed(kind: Callable[[str], Any], holds: Callable[[Any], bool]) -> Callab
 
 def _memory(text: str) -> int:
     """Return the sum of the numbers of megabytes in `--dynet-mem`. (DyNet takes four, for four kinds of memory.)"""
-    parts = [int(part) for part in text.split(",")]
-    if min(parts) < 0:
+    sizes = [int(part) for part in text.split(",")]
+    if min(sizes) < 0:
         raise ValueError
-    return sum(parts)
+    return sum(sizes)
 
 
 FLAGS: dict[str, tuple[str, Callable[[str], Any] | None, str]] = {

@@ -103,8 +103,8 @@ def dot(graph: Graph, **shown: Any) -> str:
 def mermaid(graph: Graph) -> str:
     lines = ["flowchart LR"]
     for index, box in enumerate(boxes(graph)):
-        left, right = ("([", "])") if box.is_parameter else ("[", "]")
-        lines.append(f'    N{index}{left}"{escape(box.text)}"{right}')
+        opening, closing = ("([", "])") if box.is_parameter else ("[", "]")
+        lines.append(f'    N{index}{opening}"{escape(box.text)}"{closing}')
         lines += [f"    N{operand} --> N{index}" for operand in box.operands]
     return "\n".join(lines) + "\n"
 
@@ -297,10 +297,10 @@ def plan_text(loss: Expression | None = None) -> str:
         return "The graph is empty."
     planned = Planned(graph)
     lines = [*_overview(planned), "", "forward", *_forward(planned)]
-    last = len(planned.nodes["value"]) - 1 if loss is None else loss.at
-    if SIGNATURES[int(planned.nodes["signature"][last])].total == 1:
-        planned.plan("backward", last)
-        lines += ["", f"backward from node {last}", *_backward(planned)]
+    loss_node = len(planned.nodes["value"]) - 1 if loss is None else loss.at
+    if SIGNATURES[int(planned.nodes["signature"][loss_node])].total == 1:
+        planned.plan("backward", loss_node)
+        lines += ["", f"backward from node {loss_node}", *_backward(planned)]
     return "\n".join(lines)
 
 

@@ -56,9 +56,9 @@ class Signature(Description):
 
     def bounds(self, records: Sequence[int], start: int = 0) -> tuple[int, int, int]:
         """Return at which indices the operands and attributes of the record at `start`, and the next record, start."""
-        first = start + 1 + self.variadic
-        after = first + (records[start + 1] if self.variadic else self.operands)
-        return first, after, after + self.attributes
+        operands_begin = start + 1 + self.variadic
+        attributes_begin = operands_begin + (records[start + 1] if self.variadic else self.operands)
+        return operands_begin, attributes_begin, attributes_begin + self.attributes
 
 
 def computed(

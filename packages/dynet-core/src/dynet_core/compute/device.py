@@ -129,13 +129,13 @@ def use(index: int | None, tf32: bool = False) -> Iterator[None]:
     `index` is a GPU's index, or None for the CPU. Parameters made outside the block must not be used inside.
     """
     global _gpu, _tf32
-    before = _gpu, _tf32
+    previous = _gpu, _tf32
     _gpu = None if index is None else _open(index)
     try:
         allow_tf32(tf32)
         yield
     finally:
-        _gpu, _tf32 = before
+        _gpu, _tf32 = previous
         _has_changed()
 
 

@@ -95,9 +95,9 @@ class Engine:
 
     def successor(self) -> Engine:
         """Return a new engine, with new buffers, that replaces this engine for the same graph."""
-        new = Engine(self.recorded)
-        new.kept, new.whole, new.large = self.kept, self.whole, True
-        return new
+        successor = Engine(self.recorded)
+        successor.kept, successor.whole, successor.large = self.kept, self.whole, True
+        return successor
 
     def use_whole(self, touched: IntArray, row: int) -> None:
         """Remember that the graph uses a lookup parameter as one tensor, so that all its rows get a gradient.
@@ -112,10 +112,10 @@ class Engine:
             self.recorded.unprepare()
 
     def _grow(self, name: str, items: int) -> None:
-        old = self.buffers.get(name, ())
-        fresh = self.buffers[name] = np.zeros(items * WIDTHS.get(name, 1), np.int64)
-        fresh[: len(old)] = old
-        self.slots[CONTEXT[name]] = fresh.ctypes.data
+        old_buffer = self.buffers.get(name, ())
+        new_buffer = self.buffers[name] = np.zeros(items * WIDTHS.get(name, 1), np.int64)
+        new_buffer[: len(old_buffer)] = old_buffer
+        self.slots[CONTEXT[name]] = new_buffer.ctypes.data
         if name in OF_PASSES:
             self.slots[CONTEXT[f"{name}_end"]] = items
 
@@ -193,10 +193,10 @@ class Engine:
         chunks = self.chunks
         used = sum(chunk.floats for chunk in chunks[:-1]) + self.slots[ARENA_TOP] - self.values_begin
         self.used = max(used, self.used - self.used // FORGETTING)
-        wanted = max(self.used, FIRST_FLOATS)
-        if len(chunks) > 1 or chunks[0].floats > max(ROOMY * wanted, KEPT_FLOATS):
-            self._replace_chunks(wanted)
-        if self.gradients.floats > max(ROOMY * wanted, KEPT_FLOATS):
+        needed = max(self.used, FIRST_FLOATS)
+        if len(chunks) > 1 or chunks[0].floats > max(ROOMY * needed, KEPT_FLOATS):
+            self._replace_chunks(needed)
+        if self.gradients.floats > max(ROOMY * needed, KEPT_FLOATS):
             self._grow_gradients(0)
         self._shrink_records()
 
@@ -259,8 +259,8 @@ class Engine:
             self.machine = compiled(int(self.buffers[f"{direction}_tape"][slots[CONTEXT.row] * len(INSTRUCTION)]))
             return None
         with self.change():
-            for kind in ("index", "tape"):
-                needed, name = slots[CONTEXT[f"needed_{kind}"]], f"{direction}_{kind}"
+            for buffer in ("index", "tape"):
+                needed, name = slots[CONTEXT[f"needed_{buffer}"]], f"{direction}_{buffer}"
                 if needed > slots[CONTEXT[f"{name}_end"]]:
                     self._grow(name, needed * 3 // 2)
             needed = slots[CONTEXT.needed_floats]
@@ -281,7 +281,7 @@ class Engine:
         at any line here, which removes the records. So `_run` compares the version on the line that calls compiled
         code, and raises StaleExpressionError if it has changed.
         """
-        records, now = self.recorded, generation()
+        records, generation_before = self.recorded, generation()
         end, _, inputs_end = records.ends()
         if end >= self.room or self.table_written != len(TABLE) or self.parameters_version != PARAMETER_ROWS.version:
             self.prepare(begin, end)
@@ -297,7 +297,7 @@ class Engine:
             records.mark_unusual()
         can_skip_python = isinstance(self.machine, library.Library) and not self.machine.is_watched
         if can_skip_python and not self.whole and self.trained_again == PARAMETER_ROWS.trained_again:
-            self._publish(now, changes)
+            self._publish(generation_before, changes)
         return end, inputs_end
 
     def _run(self, version: int, phase: str, *arguments: int) -> int:

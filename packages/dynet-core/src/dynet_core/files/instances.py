@@ -163,8 +163,8 @@ def set_dtype(made: np.dtype, state: Any, limits: Limits) -> None:
     _, order, *rest = checked(state, *kinds, least=8)
     if order not in ("<", ">", "|", "="):
         raise ValueError("the state of a dtype that is not a plain one")
-    wanted = np.dtype(made.str[1:] + (_unit(*rest[6:]) if made.kind in "Mm" else "")).newbyteorder(order)
-    expected = wanted.__reduce__()[2]
+    result = np.dtype(made.str[1:] + (_unit(*rest[6:]) if made.kind in "Mm" else "")).newbyteorder(order)
+    expected = result.__reduce__()[2]
     if rest[:6] != list(expected[2:8]):
         raise ValueError("the state of a dtype that is not a plain one")
     made.__setstate__(expected)  # type: ignore[attr-defined]

@@ -38,8 +38,7 @@ class Limits:
     def __init__(self, size: int):
         self._copies = 10_000 + 3 * size  # how many more items or bytes may be copied
         self._steps = 200_000 + 10 * size  # how many more objects may be hashed or visited
-        # Keys are ids of objects; each value begins with the object, which keeps it alive, so that no other gets its
-        # id.
+        # Keys are ids of objects. Each value begins with its object, to keep it alive: no other then gets its id.
         self._states: dict[int, tuple[Any, list]] = {}  # an object of a user's class, and the values of its attributes
         self._hashes: dict[int, tuple[Any, Counter]] = {}  # a container, and how many of its keys have each hash
         # `id` of a class whose objects must not be hashed or compared -> function to call before this raises an error.
@@ -58,8 +57,8 @@ class Limits:
 
     def key(self, value: Any, container: Any) -> Any:
         """Check the cost of hashing a new key or element of a container, and return `value`."""
-        kind = type(value)
-        if kind is str or kind is int and -_OWN_HASH < value < _OWN_HASH or kind is bytes or kind is float:
+        cls = type(value)
+        if cls is str or cls is int and -_OWN_HASH < value < _OWN_HASH or cls is bytes or cls is float:
             return value
         self.visit(value)  # tuples and large ints do not cache their hashes
         _, hashes = self._hashes.setdefault(id(container), (container, Counter()))

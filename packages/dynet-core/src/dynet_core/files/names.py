@@ -383,8 +383,8 @@ def name_of(value: Any) -> Any:
 def _inside(name: str) -> str:
     """Return the name of a class or function within its module, given its full name."""
     parts = name.split(".")
-    last = max((k for k in range(1, len(parts)) if ".".join(parts[:k]) in sys.modules), default=len(parts) - 1)
-    return ".".join(parts[last:])
+    inner_begin = max((k for k in range(1, len(parts)) if ".".join(parts[:k]) in sys.modules), default=len(parts) - 1)
+    return ".".join(parts[inner_begin:])
 
 
 def _shown(name: str) -> str:

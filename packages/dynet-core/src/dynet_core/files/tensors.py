@@ -57,8 +57,8 @@ class Entry:
         """Return how the dimensions differ from `dims`, the model's dimensions in the order of files; "" if equal."""
         if self.dims == dims:
             return ""
-        there, here = shape_of(self.lookup, self.dims), shape_of(self.lookup, dims)
-        return f"{kind_of(self.lookup)} {self.name} is {there} in the file, {here} in the model"
+        in_file, in_model = shape_of(self.lookup, self.dims), shape_of(self.lookup, dims)
+        return f"{kind_of(self.lookup)} {self.name} is {in_file} in the file, {in_model} in the model"
 
 
 def kind_of(lookup: bool) -> str:
@@ -109,8 +109,8 @@ class Reader(AbstractContextManager):
         entry = self._by_name.get((lookup, name))
         if entry is None:
             names = [entry.name for entry in self.entries if entry.lookup == lookup]
-            held = f": it holds {_nearest(name, names)}" * bool(names)
-            raise self._misfit(f"{self.path} holds no {kind_of(lookup)} named {name!r}{held}", self.entries, [name])
+            hint = f": it holds {_nearest(name, names)}" * bool(names)
+            raise self._misfit(f"{self.path} holds no {kind_of(lookup)} named {name!r}{hint}", self.entries, [name])
         return entry
 
     def _misfit(self, message: str, entries: Iterable[Entry], expected: Sequence[str]) -> FileFormatError:
@@ -130,8 +130,8 @@ class Reader(AbstractContextManager):
         ordered, lookup_count = [*parameters, *lookups], sum(entry.lookup for entry in expected)
         names = [entry.name for entry in expected]
         if key and expected and self.entries and not ordered:
-            held = _nearest(key, _collections(self.entries) or [entry.name for entry in self.entries])
-            raise self._misfit(f"{self.path} holds nothing under {key}: it holds {held}", self.entries, names)
+            nearest = _nearest(key, _collections(self.entries) or [entry.name for entry in self.entries])
+            raise self._misfit(f"{self.path} holds nothing under {key}: it holds {nearest}", self.entries, names)
         if (len(ordered), len(lookups)) != (len(expected), lookup_count):
             contents = f"holds {len(parameters)} parameters and {len(lookups)} lookup parameters"
             contents = f"{contents}{' under ' * bool(key)}{key}" if self.entries else "is empty: it holds no parameters"
@@ -163,15 +163,15 @@ def _collections(entries: Iterable[Entry]) -> list[str]:
 
 def different(entries: Iterable[Entry], expected: Expected) -> list[str]:
     """Compare the entries of a file with the expected parameters, by name. Return one message for each difference."""
-    there = {(entry.lookup, entry.name): entry for entry in entries}
-    wanted = {(entry.lookup, entry.name): entry for entry in expected}
-    differing = [there[key].problem(entry.dims) for key, entry in wanted.items() if key in there]
-    missing = [f"{entry} is in the model only" for key, entry in wanted.items() if key not in there]
-    more = [f"{entry} is in the file only" for key, entry in there.items() if key not in wanted]
-    return [*filter(None, differing), *missing, *more]
+    in_file = {(entry.lookup, entry.name): entry for entry in entries}
+    in_model = {(entry.lookup, entry.name): entry for entry in expected}
+    differing = [in_file[key].problem(entry.dims) for key, entry in in_model.items() if key in in_file]
+    missing = [f"{entry} is in the model only" for key, entry in in_model.items() if key not in in_file]
+    extra = [f"{entry} is in the file only" for key, entry in in_file.items() if key not in in_model]
+    return [*filter(None, differing), *missing, *extra]
 
 
 def _listed(problems: list[str]) -> str:
     """Return the end of a message: a colon, the first MOST_NAMED problems and how many more there are; or ""."""
-    more = f"; {len(problems) - MOST_NAMED} more" if len(problems) > MOST_NAMED else ""
-    return ": " * bool(problems) + "; ".join(problems[:MOST_NAMED]) + more
+    ending = f"; {len(problems) - MOST_NAMED} more" if len(problems) > MOST_NAMED else ""
+    return ": " * bool(problems) + "; ".join(problems[:MOST_NAMED]) + ending

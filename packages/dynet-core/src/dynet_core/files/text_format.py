@@ -142,8 +142,8 @@ class TextReader(Reader):
             words = line.split()
             complete_count = len(words) - (not line.endswith(b"\n") and not ends_whole(words))
             if complete_count < entry.count:
-                after = f"after {complete_count} of the {entry.count} {what} of {entry.name}"
-                raise self._error(self.size, f"the file ends {after}")
+                position = f"after {complete_count} of the {entry.count} {what} of {entry.name}"
+                raise self._error(self.size, f"the file ends {position}")
 
     def read(self, entry: Entry) -> StoredTensor:
         self.file.seek(entry.position)

@@ -403,7 +403,7 @@ def refuse(x: Any) -> NoReturn:
     if graph.watch is not None and x.version in graph.watch.past_versions:
         raise StaleExpressionError(is_taken_back(x.version))
     graphs = [reference() for reference in tuple(_graphs)]
-    is_in_other = any(one is not None and one is not graph and one.holds(x) for one in graphs)
+    is_in_other = any(candidate is not None and candidate is not graph and candidate.holds(x) for candidate in graphs)
     raise StaleExpressionError(OTHER_THREAD if is_in_other else is_gone(x.version))
 
 

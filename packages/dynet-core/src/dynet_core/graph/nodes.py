@@ -54,10 +54,10 @@ def nodes_of(recorded: Records, begin: int = 0, end: int | None = None, index: i
     while position < len(records):
         signature = SIGNATURES[records[position]]
         count = signature.nodes(records, position + 1)
-        first, after, end_of_record = signature.bounds(records, position)
-        operands, attributes = tuple(records[first:after]), tuple(records[after:end_of_record])
-        yield Node(range(index, index + count), signature, operands, attributes, begin + after)
-        position, index = end_of_record, index + count
+        first_operand, first_attribute, record_end = signature.bounds(records, position)
+        operands, attributes = tuple(records[first_operand:first_attribute]), tuple(records[first_attribute:record_end])
+        yield Node(range(index, index + count), signature, operands, attributes, begin + first_attribute)
+        position, index = record_end, index + count
 
 
 def node_at(recorded: Records, index: int) -> Node | None:

@@ -96,12 +96,12 @@ class Outdated:
 
     def note(self) -> None:
         """Called before new nodes are computed: if parameters have changed, note which nodes were computed before."""
-        records, now = self._records, self._records.changes
+        records, changes = self._records, self._records.changes
         computed = records.computed[0]
-        if computed and records.seen != now:
-            self._noted = records.begun, now, self._computed_nodes()
-        if not computed or records.seen != now:
-            records.note_seen(now, not computed)
+        if computed and records.seen != changes:
+            self._noted = records.begun, changes, self._computed_nodes()
+        if not computed or records.seen != changes:
+            records.note_seen(changes, not computed)
 
     def _computed_nodes(self) -> int:
         records = self._records
@@ -121,9 +121,9 @@ class Outdated:
         records = self._records
         if records.begun == records.changes or not records.computed[0]:
             return False
-        state = records.version, records.begun, records.changes, records.computed[0]
-        if self._answers[0] != state:
-            self._answers = state, {}
+        graph_state = records.version, records.begun, records.changes, records.computed[0]
+        if self._answers[0] != graph_state:
+            self._answers = graph_state, {}
         answers, question = self._answers[1], (index, everything)
         if question not in answers:
             answers[question] = self._reaches(index, engine, everything)
@@ -132,28 +132,28 @@ class Outdated:
     def _reaches(self, index: int, engine: Engine, everything: bool) -> bool:
         records = self._records
         groups = [group for group in [*self._groups.values()] if group.changed > records.begun]
-        changed = {-1 - row for group in groups for parameter in group.parameters for row in parameter.rows}
+        changed_operands = {-1 - row for group in groups for parameter in group.parameters for row in parameter.rows}
         count_before, operands = self._before_change(), self._operands_of_all()
-        stack, met, old = [index], {index}, []
+        stack, met_nodes, old_nodes = [index], {index}, []  # old: the value was computed before a change
         while stack:
             node = stack.pop()
             row = node * len(NODE)
             if not (everything or engine.nodes[row + NODE.flags] & NEEDS_GRADIENT):
                 continue
             if node < count_before and _has_own_value(engine, engine.nodes[row + NODE.value]):
-                old.append(node)
+                old_nodes.append(node)
                 continue
-            unmet = [operand for operand in operands[node] if operand >= 0 and operand not in met]
-            met.update(unmet)
-            stack += unmet
-        met = set(old)
-        while old:
-            for operand in operands[old.pop()]:
-                if operand in changed:
+            new_nodes = [operand for operand in operands[node] if operand >= 0 and operand not in met_nodes]
+            met_nodes.update(new_nodes)
+            stack += new_nodes
+        met_nodes = set(old_nodes)
+        while old_nodes:
+            for operand in operands[old_nodes.pop()]:
+                if operand in changed_operands:
                     return True
-                if operand >= 0 and operand not in met:
-                    met.add(operand)
-                    old.append(operand)
+                if operand >= 0 and operand not in met_nodes:
+                    met_nodes.add(operand)
+                    old_nodes.append(operand)
         return False
 
     def uses(self, parameter: Identity) -> bool:

@@ -40,8 +40,8 @@ def graph_of(name: str, operands: Sequence[Expression]) -> PinnedGraph:
     pinned_graph = PinnedGraph(current())
     graph = pinned_graph.graph
     for operand in operands:
-        kind = type(operand)
-        if kind is not Expression and not issubclass(kind, (Unfinished, *PARAMETERS)):
+        operand_type = type(operand)
+        if operand_type is not Expression and not issubclass(operand_type, (Unfinished, *PARAMETERS)):
             raise ArgumentTypeError(
                 f"{name}: expected an Expression, got {type(operand).__name__} {shown(operand)}{made_of(operand, name)}"
             )
@@ -224,8 +224,8 @@ class PinnedGraph:
                 return node
             record, shift = [*head, *integers], self._take(take_again, values) - start
             signature = SIGNATURES[head[0]]
-            _, first, _ = signature.bounds(record)
-            for position in range(first, first + signature.constants):
+            _, attributes_begin, _ = signature.bounds(record)
+            for position in range(attributes_begin, attributes_begin + signature.constants):
                 record[position] += shift
             integers = record[len(head) :]
 

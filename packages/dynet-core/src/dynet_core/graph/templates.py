@@ -91,8 +91,8 @@ def _state(graph: Graph) -> tuple:
     The counts are the graph's integers of records, nodes and input values.
     """
     engine, records = graph.engine, graph.records
-    same = records.version, records.computed, len(engine.whole), graph.watch, recorder.passes()
-    return same, records.ends()
+    unchanged = records.version, records.computed, len(engine.whole), graph.watch, recorder.passes()
+    return unchanged, records.ends()
 
 
 def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> list[int] | None:
@@ -127,8 +127,8 @@ def _copy(
     `words.OPERAND`). `equal` is pairs of such numbers, of operands that must be the same node. `fixed` says whether any
     other node or parameter is the same in later calls.
     """
-    (same, (begin, first_node, first_input)), (now, (end, nodes, inputs)) = state, _state(graph)
-    if now != same or end == begin or inputs - first_input > MOST_INPUTS:
+    (old_state, (begin, first_node, first_input)), (new_state, (end, nodes, inputs)) = state, _state(graph)
+    if new_state != old_state or end == begin or inputs - first_input > MOST_INPUTS:
         return None
     if type(result) is not Expression or result.at != nodes - 1:
         return None

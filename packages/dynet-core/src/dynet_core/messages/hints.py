@@ -272,7 +272,9 @@ def misfit(
         signature.bind(*arguments, **{others.get(other, other): value for other, value in named.items()})
     except TypeError as problem:
         text = str(problem)
-    positional = [one.name for one in signature.parameters.values() if one.kind is one.POSITIONAL_OR_KEYWORD]
+    positional = [
+        argument.name for argument in signature.parameters.values() if argument.kind is argument.POSITIONAL_OR_KEYWORD
+    ]
     if len(arguments) > len(positional) > 0 and "too many" in text:
         has_self = positional[:1] == ["self"]
         takes = f"{counted(len(positional) - has_self, 'argument')}, {', '.join(positional[has_self:])}"

@@ -81,8 +81,8 @@ def _fixed(name: str, p: Any) -> Expression:
     if isinstance(p, Trained):
         return p.expr(False)
     if not isinstance(p, Expression):
-        kind = type(p).__name__
-        raise ArgumentTypeError(f"{name}: expected Parameters, LookupParameters or an expression, got {kind}")
+        type_name = type(p).__name__
+        raise ArgumentTypeError(f"{name}: expected Parameters, LookupParameters or an expression, got {type_name}")
     return p if isinstance(p, Constant) else _without_gradient(p)
 
 

@@ -471,7 +471,7 @@ class ParameterCollection(Closed):
 
         Raise FileFormatError if these have more than `floats` values in total: a small file must not take much memory.
         """
-        state = [
+        earlier_contents = [
             (owner, len(owner._parameters), len(owner._lookups), dict(owner._names), dict(owner._collection_names))
             for owner in self._owners()
         ]
@@ -480,7 +480,7 @@ class ParameterCollection(Closed):
                 _loading.floats = floats
             yield
         except BaseException:
-            for owner, parameters, lookups, names, collection_names in state:
+            for owner, parameters, lookups, names, collection_names in earlier_contents:
                 del owner._parameters[parameters:], owner._lookups[lookups:]
                 owner._names, owner._collection_names = names, collection_names
             raise

@@ -213,8 +213,8 @@ def _described(item: Any) -> tuple[meta.Saved, list[StoredTensor]]:
         return meta.Saved("LookupParameters" if tensor.lookup else "Parameters", tensor.name), [tensor]
     for name in ("param_collection", "spec"):  # a user's property counts as present even if it raises AttributeError
         if not hasattr(item, name) and inspect.getattr_static(item, name, None) is None:
-            wanted = "a parameter, a builder or an object with param_collection and spec"
-            raise ArgumentTypeError(f"save: expected {wanted}, got {type(item).__name__}")
+            expected = "a parameter, a builder or an object with param_collection and spec"
+            raise ArgumentTypeError(f"save: expected {expected}, got {type(item).__name__}")
     collection = _collection(item)
     outside = [parameter._tensor() for parameter in getattr(item, "_outside", ())]
     return meta.Saved(type(item), collection.name(), item.spec), [*collection._tensors(), *outside]
@@ -241,8 +241,10 @@ def _objects(data: str, meta_path: str, params: Collection, allow: dict[str, Any
     records = meta.read_records(content, meta_path, allow, config.PARAMS.own_classes)
     with model_files.opened(_data_for(data, content), named=data) as reader:
         if reader.entries and not records:
-            held = counted(len(reader.entries), "parameter")
-            raise FileFormatError(f"{meta_path} describes no object, but {data} holds {held}: the files are damaged")
+            contents = counted(len(reader.entries), "parameter")
+            raise FileFormatError(
+                f"{meta_path} describes no object, but {data} holds {contents}: the files are damaged"
+            )
         entries = _Entries(reader, {record.name for record in records if isinstance(record.kind, str)})
         for record in records:
             yield _object(record, entries, params)

@@ -78,8 +78,8 @@ class InitialStream:
         values = np.empty(count, np.float32)
         with self._lock:
             for start in range(0, count, BLOCK):
-                part = values[start : start + BLOCK]
-                part[:] = _fused_multiply_add(_fractions(self._words(part.size)), width, low32)
+                block = values[start : start + BLOCK]
+                block[:] = _fused_multiply_add(_fractions(self._words(block.size)), width, low32)
         return values
 
     def normal(self, mean: Number, std: Number, count: int) -> Floats:
@@ -112,10 +112,10 @@ class InitialStream:
         values = np.empty(count, np.float32)
         with self._lock:
             for start in range(0, count, BLOCK):
-                part = values[start : start + BLOCK]
-                words = self._words(2 * part.size).astype(np.float64).reshape(-1, 2)
+                block = values[start : start + BLOCK]
+                words = self._words(2 * block.size).astype(np.float64).reshape(-1, 2)
                 # Round the probability to float32 but compare in float64, as DyNet does.
-                part[:] = (words[:, 0] + words[:, 1] * 2.0**32) * 2.0**-64 < float(np.float32(probability))
+                block[:] = (words[:, 0] + words[:, 1] * 2.0**32) * 2.0**-64 < float(np.float32(probability))
         return values
 
     def _normal_pairs(self, wanted: int) -> np.ndarray:
@@ -133,11 +133,11 @@ class InitialStream:
         return points[used, ::-1] * factor[:, None]
 
     def _words(self, count: int) -> np.ndarray:
-        old, self._unread = self._unread[:count], self._unread[count:]
-        if old.size == count:
-            return old
-        new = self._engine.randint(0, 2**32, size=count - old.size, dtype=np.uint32)
-        return np.concatenate([old, new]) if old.size else new
+        kept_words, self._unread = self._unread[:count], self._unread[count:]
+        if kept_words.size == count:
+            return kept_words
+        new_words = self._engine.randint(0, 2**32, size=count - kept_words.size, dtype=np.uint32)
+        return np.concatenate([kept_words, new_words]) if kept_words.size else new_words
 
 
 def continue_with(other: InitialStream) -> None:
@@ -177,13 +177,13 @@ def _fused_multiply_add(a: np.ndarray, b: np.ndarray | np.float32, c: np.ndarray
     """
     product = np.multiply(a, b, dtype=np.float64)
     addend = np.asarray(c, np.float64)
-    total = product + addend
-    middle = np.flatnonzero((total.view(np.int64) & 0x1FFFFFFF) == 0x10000000)
+    rounded_sum = product + addend
+    middle = np.flatnonzero((rounded_sum.view(np.int64) & 0x1FFFFFFF) == 0x10000000)
     if middle.size:
-        p, s, t = product[middle], np.broadcast_to(addend, total.shape)[middle], total[middle]
+        p, s, t = product[middle], np.broadcast_to(addend, rounded_sum.shape)[middle], rounded_sum[middle]
         lost = (p - (t - (t - p))) + (s - (t - p))  # the rounding error of the sum t = p + s
-        total[middle] = np.where(lost == 0, t, np.nextafter(t, np.copysign(np.inf, lost)))
-    return total.astype(np.float32)
+        rounded_sum[middle] = np.where(lost == 0, t, np.nextafter(t, np.copysign(np.inf, lost)))
+    return rounded_sum.astype(np.float32)
 
 
 def _log(x: np.ndarray) -> np.ndarray:

@@ -115,22 +115,22 @@ def with_templates(op: Callable, learning: Callable) -> Any:
     that its own table lacks. `learning(enter)` is called once; it returns the `Learn` that observes calls without a
     template. When this `Learn` has made a template, it calls `enter(key, template, Dim of the last node)`.
     """
-    last, slow = None, op
+    last_function, slow = None, op
     while isinstance(slow, FunctionType):
-        last, slow = slow, ctypes.cast(_word(slow, "slow").value, py_object).value
-    documented = op if last is None else _documented[id(op)]
+        last_function, slow = slow, ctypes.cast(_word(slow, "slow").value, py_object).value
+    documented = op if last_function is None else _documented[id(op)]
 
     def enter(key: bytes, template: Sequence[int], result: Any) -> None:
         word, *words_of_key = struct.unpack(f"={len(key) // 8}q", key)
-        head, parts = template[: len(TEMPLATE)], template[len(TEMPLATE) :]
-        integers = immortal(np.array([*head, *words_of_key, *parts], np.int64))
+        counts, content = template[: len(TEMPLATE)], template[len(TEMPLATE) :]
+        integers = immortal(np.array([*counts, *words_of_key, *content], np.int64))
         remember(record, (word,), integers.ctypes.data, result)
 
     by_position = getattr(slow, "record", slow)  # skip the wrapper for keyword arguments: `record` gets its own
     record = describe(function("template", by_position), documented, learn=learning(enter))
-    if last is None:
+    if last_function is None:
         return record
-    _set(last, slow=id(record))
+    _set(last_function, slow=id(record))
     return op
 
 

@@ -42,12 +42,12 @@ def with_keywords(
 
     def by_place(*arguments, **named) -> Any:
         if named:
-            rest = names[len(arguments) :]
-            if named.keys() <= {*rest}:
-                rest = rest[: 1 + max(map(rest.index, named))]
-                ordered = [*arguments, *(named.get(parameter, defaults[parameter]) for parameter in rest)]
+            following = names[len(arguments) :]
+            if named.keys() <= {*following}:
+                following = following[: 1 + max(map(following.index, named))]
+                ordered = [*arguments, *(named.get(parameter, defaults[parameter]) for parameter in following)]
                 if len(ordered) >= least_count and not any(map(_is_missing, ordered)):
-                    if in_order and tuple(named) != rest:
+                    if in_order and tuple(named) != following:
                         return in_order(*ordered)
                     arguments, named = ordered, {}
         if named and (bound := with_usual_keywords(signature, arguments, named, other_names)):

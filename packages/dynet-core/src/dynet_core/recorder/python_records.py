@@ -108,16 +108,16 @@ class Records(GraphRecords):
             if view[VERSION] == version and view[_INPUTS_LENGTH] == start: self._buffers[1][span] = values; view[_INPUTS_LENGTH] = end; view[_KEY] = key; return start  # fmt: skip  # noqa: E501, E701, E702
 
     def _make_room(self, kind: int, size: int) -> None:
-        while (room := len(self._buffers[kind])) < size:
-            self._replace(kind, 2 * size, room)
+        while (length := len(self._buffers[kind])) < size:
+            self._replace(kind, 2 * size, length)
 
     def _replace(self, kind: int, size: int, kept: int) -> None:
         """Replace a buffer with one of `size` items, keeping the first `kept`. Do nothing if more items are in use."""
-        old, view, length = self._buffers[kind], self._view, _LENGTHS[kind]
-        memory, span = array.array(old.format, [0]) * size, slice(min(kept, len(old)))
-        new, address, numbers = memoryview(memory), memory.buffer_info()[0], old[span]
-        self._replaced[1].append(old)
-        if self._buffers[kind] is old and view[length] <= kept: new[span] = numbers; self._buffers[kind] = new; view[_BUFFERS[kind]] = address  # fmt: skip  # noqa: E501, E701, E702
+        old_buffer, view, length = self._buffers[kind], self._view, _LENGTHS[kind]
+        memory, span = array.array(old_buffer.format, [0]) * size, slice(min(kept, len(old_buffer)))
+        new_buffer, address, numbers = memoryview(memory), memory.buffer_info()[0], old_buffer[span]
+        self._replaced[1].append(old_buffer)
+        if self._buffers[kind] is old_buffer and view[length] <= kept: new_buffer[span] = numbers; self._buffers[kind] = new_buffer; view[_BUFFERS[kind]] = address  # fmt: skip  # noqa: E501, E701, E702
 
     def _overwrite(self, version: int, kind: int, start: int, values: np.ndarray | array.array) -> bool:
         view, done, span = self._view, DONE + kind, slice(start, start + len(values))

@@ -180,12 +180,12 @@ def renew_cg(
     """
     immediate_compute = checked_flag("renew_cg", "immediate_compute", immediate_compute)
     check_validity = checked_flag("renew_cg", "check_validity", check_validity)
-    fresh = cast(ComputationGraph, renew())
+    new_graph = cast(ComputationGraph, renew())
     if immediate_compute or check_validity:
-        fresh.records.watch_values()
-        fresh.watch = Watch(immediate_compute, check_validity)
-        fresh.records.watch()
-    return fresh
+        new_graph.records.watch_values()
+        new_graph.watch = Watch(immediate_compute, check_validity)
+        new_graph.records.watch()
+    return new_graph
 
 
 renew_cg = recorder.describe(recorder.function("renew_quickly", renew_cg), renew_cg)
@@ -263,8 +263,8 @@ def print_graphviz(
         lookup_names: a dict from lookup parameter to a list with the name to show for each row.
         collapse_birnns: accepted for compatibility, and ignored: a layer of a recurrent network is always one box.
     """
-    shown = {"show_dims": show_dims and not compact, "expression_names": expression_names}
-    print(pictures.dot(current(), lookup_names=lookup_names, **shown))
+    options = {"show_dims": show_dims and not compact, "expression_names": expression_names}
+    print(pictures.dot(current(), lookup_names=lookup_names, **options))
 
 
 def forward(exps: Iterable[Expression], recalculate: bool = False) -> None:
@@ -308,9 +308,9 @@ def _computed(name: str, exps: Iterable[Expression], recalculate: bool) -> Seque
     """Check that `exps` are expressions, compute them, and return them as a list."""
     if isinstance(exps, Expression):
         raise ArgumentTypeError(f"{name}: expected a list of expressions, got one: {exps!r}")
-    listed = checked_list(name, exps, "expressions")
-    graph_of(name, listed).graph._compute(checked_flag(name, "recalculate", recalculate))
-    return listed
+    expressions = checked_list(name, exps, "expressions")
+    graph_of(name, expressions).graph._compute(checked_flag(name, "recalculate", recalculate))
+    return expressions
 
 
 LARGEST = 2**32 - 1

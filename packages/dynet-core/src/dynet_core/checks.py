@@ -135,8 +135,8 @@ def checked_indices(name: str, indices, size: int, of: object, one: str = "index
     if not checked:
         raise ArgumentError(f"{name}: no indices")
     if min(checked) < 0 or max(checked) >= size:
-        wrong = next(index for index in checked if not 0 <= index < size)
-        raise out_of_range(name, wrong, size, of, one)
+        wrong_index = next(index for index in checked if not 0 <= index < size)
+        raise out_of_range(name, wrong_index, size, of, one)
     return checked
 
 

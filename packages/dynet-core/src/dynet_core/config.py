@@ -116,8 +116,8 @@ class DynetParams(Closed):
         Raises:
             ArgumentError: the value of a flag is missing or malformed.
         """
-        rest = iter(arguments)
-        for argument in rest:
+        remaining = iter(arguments)
+        for argument in remaining:
             if not argument.startswith(("--dynet-", "--dynet_")):
                 continue
             flag, has_value, value = argument[len("--dynet-") :].partition("=")
@@ -130,7 +130,7 @@ class DynetParams(Closed):
             if read is None:
                 setattr(self, attribute, True)
                 continue
-            text = value if has_value else next(rest, None)
+            text = value if has_value else next(remaining, None)
             try:
                 setattr(self, attribute, read(text if text is not None else ""))
             except ValueError:
@@ -163,9 +163,9 @@ class DynetParams(Closed):
     def _wanted_gpu(self) -> int | None:
         """Return the number of the requested GPU, or None for the CPU."""
         names = [part.strip().upper() for part in self.devices.split(",") if part.strip()]
-        wrong = [part for part in names if not re.fullmatch(r"CPU|GPU:\d+", part)]
-        if wrong:
-            raise ArgumentError(f"--dynet-devices takes {FLAGS['devices'][2]}, got {wrong[0]!r}")
+        wrong_names = [part for part in names if not re.fullmatch(r"CPU|GPU:\d+", part)]
+        if wrong_names:
+            raise ArgumentError(f"--dynet-devices takes {FLAGS['devices'][2]}, got {wrong_names[0]!r}")
         indices = [int(part[4:]) for part in names if part != "CPU"]
         try:
             ids = [int(part) for part in self.gpu_ids.split(",") if part.strip()]
@@ -179,10 +179,10 @@ class DynetParams(Closed):
 
     def change(self, settings: Mapping[str, Any]) -> None:
         """Change several settings, given by attribute name. If a value is not allowed, change nothing."""
-        fresh = copy.copy(self)
+        new_settings = copy.copy(self)
         for name, value in settings.items():
-            getattr(fresh, f"set_{name}", functools.partial(setattr, fresh, name))(value)
-        vars(self).update(vars(fresh))
+            getattr(new_settings, f"set_{name}", functools.partial(setattr, new_settings, name))(value)
+        vars(self).update(vars(new_settings))
 
     def set_mem(self, mem: int | str) -> None:
         """Store how many megabytes to allocate: an int, or a value of `--dynet-mem` such as "128,128,128,128".

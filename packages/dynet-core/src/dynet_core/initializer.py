@@ -442,8 +442,8 @@ def initializer_from(
         return ConstInitializer(cast(float, init))
     if isinstance(init, type) and issubclass(init, PyInitializer):
         raise ArgumentTypeError(f"init is the class {init.__name__}: pass an instance, {init.__name__}(...)")
-    kinds = f"None, an initializer, a number, an array or one of {SHOWN_NAMES}"
-    raise ArgumentTypeError(f"init must be {kinds} but got {type(init).__name__}: {repr(init)[:100]}")
+    expected = f"None, an initializer, a number, an array or one of {SHOWN_NAMES}"
+    raise ArgumentTypeError(f"init must be {expected} but got {type(init).__name__}: {repr(init)[:100]}")
 
 
 def _named(name: str, dim: tuple[int, ...], lookup: bool, scale: Number, mean: Number, std: Number) -> PyInitializer:

@@ -97,10 +97,10 @@ def check_is_free(function: Callable) -> None:
     """
     name = function.__name__
     if name in OPS:
-        old = OPS[name].record
-        if (old.__module__, old.__qualname__) != (function.__module__, function.__qualname__):
+        registered = OPS[name].record
+        if (registered.__module__, registered.__qualname__) != (function.__module__, function.__qualname__):
             raise ArgumentError(
-                f"{name}: {old.__module__} already has an op of this name: give the new one a different name"
+                f"{name}: {registered.__module__} already has an op of this name: give the new one a different name"
             )
 
 

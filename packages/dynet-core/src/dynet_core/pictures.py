@@ -61,22 +61,22 @@ def boxes(
     """
     names = {(e.at, e.version == ANY_GRAPH): name for e, name in (expression_names or {}).items()}
     rows = {table.name(): names for table, names in (lookup_names or {}).items()}
-    drawn: list[Box] = []
+    drawn_boxes: list[Box] = []
     indices: dict[int, int] = {}  # node, or -1 minus the row of a parameter -> index of its box
     for node in nodes_of(graph.records):
         given_names = [names[index, False] for index in node.places if (index, False) in names]
         label = ", ".join(given_names) or node.op
         for operand in node.operands:
             if operand < 0 and operand not in indices:
-                indices[operand] = len(drawn)
+                indices[operand] = len(drawn_boxes)
                 name = names.get((operand, True), PARAMETER_ROWS.names[-1 - operand])
-                drawn.append(Box(name, "", (), is_parameter=True))
+                drawn_boxes.append(Box(name, "", (), is_parameter=True))
         operands = tuple([indices[operand] for operand in node.operands])
         if node.op.startswith("lookup"):
-            label = _lookup_label(label, node, rows.get(drawn[operands[0]].label))
-        indices.update(dict.fromkeys(node.places, len(drawn)))
-        drawn.append(Box(label, shape_text(node.dim) if show_dims else "", operands))
-    return drawn
+            label = _lookup_label(label, node, rows.get(drawn_boxes[operands[0]].label))
+        indices.update(dict.fromkeys(node.places, len(drawn_boxes)))
+        drawn_boxes.append(Box(label, shape_text(node.dim) if show_dims else "", operands))
+    return drawn_boxes
 
 
 def _lookup_label(label: str, node: Node, names: Sequence[str] | None) -> str:
@@ -137,9 +137,9 @@ def svg(graph: Graph) -> str:
 
 
 def _svg_box(box: Box, x: int, y: int, width: int) -> str:
-    corner = LINE // 2 if box.is_parameter else 0
+    radius = LINE // 2 if box.is_parameter else 0
     text = f'<text x="{x + LETTER}" y="{y + 15}" fill="currentColor" stroke="none">{escape(box.text)}</text>'
-    return f'<rect x="{x}" y="{y}" width="{width}" height="{LINE}" rx="{corner}"/>{text}'
+    return f'<rect x="{x}" y="{y}" width="{width}" height="{LINE}" rx="{radius}"/>{text}'
 
 
 def _svg_line(start: tuple[int, int, int], end: tuple[int, int, int]) -> str:
@@ -269,17 +269,17 @@ class Planned:
 
     def next_is(self, opcode: int, parameters: int | None = None) -> Rows | None:
         """Return the next instruction and move past it, if it calls this kernel with these parameters (None: any)."""
-        row = self.tape[-1] if self.tape else None
-        if row is None or row[INSTRUCTION.opcode] != opcode:
+        instruction = self.tape[-1] if self.tape else None
+        if instruction is None or instruction[INSTRUCTION.opcode] != opcode:
             return None
-        return self.tape.pop() if parameters in (None, row[INSTRUCTION.parameters]) else None
+        return self.tape.pop() if parameters in (None, instruction[INSTRUCTION.parameters]) else None
 
     def read(self, group: PlannedGroup, direction: str, purpose: str = "") -> None:
         """Add a line to a group for each instruction of its steps. `{target}` in `purpose` is what the step adds to."""
         for step, parameters in _steps(group.signature, direction):
-            row = self.next_is(KERNELS.opcode(step.kernel), parameters)
-            if row is not None:
-                group.lines.append(f"{step.kernel}: {_columns(row)}{purpose.format(target=_target(step))}")
+            instruction = self.next_is(KERNELS.opcode(step.kernel), parameters)
+            if instruction is not None:
+                group.lines.append(f"{step.kernel}: {_columns(instruction)}{purpose.format(target=_target(step))}")
 
 
 def plan_text(loss: Expression | None = None) -> str:
@@ -347,18 +347,18 @@ def _of_planner(planned: Planned) -> str | None:
     """Describe the next instruction if it sets the loss's gradient to 1 or clears gradients; otherwise return None."""
     if planned.next_is(layout.FILL) is not None:
         return "set the gradient of the loss to 1"
-    row = planned.next_is(layout.CLEAR)
-    if row is None:
+    instruction = planned.next_is(layout.CLEAR)
+    if instruction is None:
         return None
-    begin, size = planned.engine.buffers["backward_index"][row[INSTRUCTION.base] :][:2].tolist()
+    begin, size = planned.engine.buffers["backward_index"][instruction[INSTRUCTION.base] :][:2].tolist()
     return f"clear {size} floats, from {begin - planned.engine.gradients.address}"
 
 
 def _gradient_line(planned: Planned, group: PlannedGroup, step: Step, parameters: int) -> str:
-    row, target = planned.next_is(KERNELS.opcode(step.kernel), parameters), _target(step)
-    if row is not None:
-        verb = "sets" if row[INSTRUCTION.fresh] else "adds to"
-        return f"{step.kernel}: {_columns(row)}, {verb} {target}"
+    instruction, target = planned.next_is(KERNELS.opcode(step.kernel), parameters), _target(step)
+    if instruction is not None:
+        verb = "sets" if instruction[INSTRUCTION.fresh] else "adds to"
+        return f"{step.kernel}: {_columns(instruction)}, {verb} {target}"
     if _is_alias(planned, group, step):
         return f"{step.kernel}: nothing to do: {target} is in the same memory"
     return f"{step.kernel}: not needed: {target} is not wanted"

@@ -156,13 +156,13 @@ class Engine:
 
         Do nothing unless `Records.is_at(version, length)`: a signal handler may have renewed or computed the graph.
         """
-        count, used = mark
+        count, used_floats = mark
         if len(self.chunks) > count:
             with self.change():
                 if self.recorded.is_at(version, length):
                     self._use(self.chunks[count - 1])
                     del self.chunks[count:]
-        self._set_arena_top(version, length, self.values_begin + used)
+        self._set_arena_top(version, length, self.values_begin + used_floats)
 
     def _set_arena_top(self, version: int, length: int, top: int) -> None:
         """Let the next values begin at address `top` if `Records.is_at(version, length)`."""
@@ -191,8 +191,8 @@ class Engine:
         long and short sentences alternate, each long one would allocate memory again, at 50 to 1000 us per MB.
         """
         chunks = self.chunks
-        used = sum(chunk.floats for chunk in chunks[:-1]) + self.slots[ARENA_TOP] - self.values_begin
-        self.used = max(used, self.used - self.used // FORGETTING)
+        used_floats = sum(chunk.floats for chunk in chunks[:-1]) + self.slots[ARENA_TOP] - self.values_begin
+        self.used = max(used_floats, self.used - self.used // FORGETTING)
         needed = max(self.used, FIRST_FLOATS)
         if len(chunks) > 1 or chunks[0].floats > max(ROOMY * needed, KEPT_FLOATS):
             self._replace_chunks(needed)
@@ -202,7 +202,7 @@ class Engine:
 
     def _shrink_records(self) -> None:
         if 8 * sum(len(self.buffers[name]) for name in PER_RECORD) > KEPT_FLOATS * 4:
-            self.buffers = {name: b for name, b in self.buffers.items() if name not in PER_RECORD}
+            self.buffers = {name: buffer for name, buffer in self.buffers.items() if name not in PER_RECORD}
             self._grow_records(1 << 10)
         for name, items in OF_PASSES.items():
             if len(self.buffers[name]) * 8 > KEPT_FLOATS * 4:
@@ -220,10 +220,10 @@ class Engine:
 
         The graph's records take `records` integers. Planning will start at integer `begin`.
         """
-        end, shards = len(TABLE), len(KERNELS.used)
-        if self.shards != shards:
+        end, shard_count = len(TABLE), len(KERNELS.used)
+        if self.shards != shard_count:
             self.machine = compiled()
-            self.shards = shards  # not set if `compiled` fails, so that the next call tries again
+            self.shards = shard_count  # not set if `compiled` fails, so that the next call tries again
         with self.change():
             if self.table_written != end:
                 if end > len(self.buffers["table"]):
@@ -303,10 +303,10 @@ class Engine:
     def _run(self, version: int, phase: str, *arguments: int) -> int:
         """Call the compiled code of a pass if the graph still has this version. Return the status of the pass."""
         run, records = getattr(self.machine, phase, None), self.recorded
-        ran = records.version == version and [run(self.context_at, *arguments)]  # type: ignore[misc]
-        if not ran:
+        statuses = records.version == version and [run(self.context_at, *arguments)]  # type: ignore[misc]
+        if not statuses:
             raise StaleExpressionError(RENEWED_BESIDE)
-        return ran[0]
+        return statuses[0]
 
     def _publish(self, now: int, changes: int) -> None:
         """Tell compiled code that it may run later passes in these buffers without calling Python.

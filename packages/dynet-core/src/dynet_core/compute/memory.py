@@ -127,8 +127,8 @@ def block(floats: int, zero: bool = False, shared: bool = False) -> Block:
     try:
         return HostBlock(floats, zero, shared) if gpu is None else GpuBlock(gpu, floats, zero)
     except MemoryError as problem:
-        where = "" if gpu is None else f": {problem}"  # the driver's error says how much memory is left
-        raise OutOfMemoryError(f"there is not enough memory for {floats} more numbers{where}") from None
+        detail = "" if gpu is None else f": {problem}"  # the driver's error says how much memory is left
+        raise OutOfMemoryError(f"there is not enough memory for {floats} more numbers{detail}") from None
 
 
 def copy_on_gpu(gpu: Gpu, address: int, count: int) -> GpuBlock:

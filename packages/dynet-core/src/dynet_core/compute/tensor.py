@@ -207,10 +207,10 @@ class GpuTensor(Tensor):
         x = source.address + size * np.arange(columns)
         calls.add("largest_in_order", (size, num, 0, 1, 2), [y, x, index])
         if num > 1:
-            ordered = [calls.scratch(columns * num) for _ in range(2)]
-            lists = [block.address + starts for block in (*ordered, *results)]
+            ordered_results = [calls.scratch(columns * num) for _ in range(2)]
+            lists = [block.address + starts for block in (*ordered_results, *results)]
             calls.add("falling_order", (num, 0, 1, 2, 3), lists)
-            results = ordered
+            results = ordered_results
         values = GpuBlock(self._block.gpu, columns * num)
         # The kernels write 32-bit indices. Each becomes the lower half of a zeroed int64.
         indices = GpuBlock(self._block.gpu, 2 * columns * num, zero=True)
@@ -352,10 +352,10 @@ def capsule(block: GpuBlock, shape: tuple[int, ...], strides: tuple[int, ...], i
     block.gpu.synchronize()  # wait for pending work, because the other library uses other CUDA streams
     count = len(shape)
     integers = ctypes.c_int64 * count
-    both = integers(*shape), integers(*strides)
+    shape_and_strides = integers(*shape), integers(*strides)
     kind, bits = (INTEGER, 64) if int64 else (FLOAT, 32)
     key = next(_keys)
-    tensor = _DLTensor(4 * block.address, CUDA, block.gpu.number, count, kind, bits, 1, *both, 0)
+    tensor = _DLTensor(4 * block.address, CUDA, block.gpu.number, count, kind, bits, 1, *shape_and_strides, 0)
     managed = _DLManagedTensor(tensor, key, ctypes.cast(_delete, ctypes.c_void_p))
-    _kept[key] = block, both, managed
+    _kept[key] = block, shape_and_strides, managed
     return _new(ctypes.addressof(managed), CAPSULE, ctypes.cast(_delete_unused, ctypes.c_void_p))

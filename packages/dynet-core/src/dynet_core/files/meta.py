@@ -311,8 +311,8 @@ def read_records(content: bytes, path: str, allow: Mapping[str, Any], own: bool 
             if type(record.kind) is not str and record.kind is not names.first:
                 raise ValueError("classes that belong to a different class than the one that takes them")
         except Exception as error:  # reading a damaged pickle may raise any exception
-            damaged = "" if names.refused else "it is damaged, or more than plain data: "
-            raise FileFormatError(f"{path}: object {len(records)}: {damaged}{_problem(error, names)}") from None
+            prefix = "" if names.refused else "it is damaged, or more than plain data: "
+            raise FileFormatError(f"{path}: object {len(records)}: {prefix}{_problem(error, names)}") from None
     return records
 
 

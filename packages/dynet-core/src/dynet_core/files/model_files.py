@@ -21,10 +21,10 @@ def save(tensors: Sequence[StoredTensor], path: Path, append: bool = False) -> N
     `append` keeps the parameters that are already in the file. If the file cannot be written, it does not change.
     """
     path = checked_path("save", path)
-    binary = _is_safetensors(path)
-    if binary and append and os.path.exists(path):
+    is_binary = _is_safetensors(path)
+    if is_binary and append and os.path.exists(path):
         tensors = [*load_all(path), *tensors]
-    with replacing(path, keep=append and not binary) as file:
+    with replacing(path, keep=append and not is_binary) as file:
         write(file, path, tensors)
 
 
@@ -47,9 +47,9 @@ def opened(path: Path, named: Path | None = None, name: str = "load") -> Reader:
     function, for messages. Raise FileFormatError if the file is damaged.
     """
     path = checked_path(name, path)
-    binary = _is_safetensors(named or path)
+    is_binary = _is_safetensors(named or path)
     try:
-        return safetensors_format.SafetensorsReader(path) if binary else text_format.TextReader(path)
+        return safetensors_format.SafetensorsReader(path) if is_binary else text_format.TextReader(path)
     except FileNotFoundError as error:
         raise MissingFileError(error.errno, error.strerror, error.filename) from None
     except FileFormatError as error:

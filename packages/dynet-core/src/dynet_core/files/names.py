@@ -48,8 +48,8 @@ def belongs(cls: type, other: type) -> bool:
 
     Objects of this library's classes may hold memory addresses as attributes, which a file could forge.
     """
-    ours = any(named(base, "__module__").partition(".")[0] in LIBRARY for base in named(cls, "__mro__"))
-    return not ours and beside(cls, other)
+    is_ours = any(named(base, "__module__").partition(".")[0] in LIBRARY for base in named(cls, "__mro__"))
+    return not is_ours and beside(cls, other)
 
 
 def beside(cls: type, other: type) -> bool:
@@ -57,8 +57,8 @@ def beside(cls: type, other: type) -> bool:
 
     Classes of installed packages and of the standard library are not beside any class.
     """
-    (module, folders), (its_module, its_folders) = _home(cls), _home(other)
-    return module is not None and its_module is not None and (module is its_module or bool(folders & its_folders))
+    (module, folders), (other_module, other_folders) = _home(cls), _home(other)
+    return module is not None and other_module is not None and (module is other_module or bool(folders & other_folders))
 
 
 def _home(cls: type) -> tuple[Any, set[str]]:
@@ -71,27 +71,27 @@ def _home(cls: type) -> tuple[Any, set[str]]:
     if imported(name, named(cls, "__qualname__")) is not cls:
         return None, set()
     module = sys.modules[name]
-    inside = object.__getattribute__(module, "__dict__")
-    file = inside.get("__file__")
+    namespace = object.__getattribute__(module, "__dict__")
+    file = namespace.get("__file__")
     if type(file) is not str:  # a notebook or `python -c`, whose module has no spec; or a built-in module
-        return (module if inside.get("__spec__") is None else None), set()
+        return (module if namespace.get("__spec__") is None else None), set()
     real = os.path.realpath(file)
     if _is_installed(file) or _is_installed(real):
         return None, set()
-    folder, package = os.path.dirname(real), inside.get("__package__") or ""
+    folder, package = os.path.dirname(real), namespace.get("__package__") or ""
     inner = os.sep + package.replace(".", os.sep)
-    entry = folder.removesuffix(inner) if package else folder  # where Python found the module or its package
-    if not (os.path.isabs(file) and os.path.isfile(real) and os.path.isdir(entry)) or getattr(sys, "frozen", False):
+    root = folder.removesuffix(inner) if package else folder  # where Python found the module or its package
+    if not (os.path.isabs(file) and os.path.isfile(real) and os.path.isdir(root)) or getattr(sys, "frozen", False):
         return module, set()
-    if any(name.endswith((".dist-info", "EGG-INFO")) for name in os.listdir(entry)):
+    if any(name.endswith((".dist-info", "EGG-INFO")) for name in os.listdir(root)):
         return None, set()  # pip has installed into this folder
-    return module, {folder, folder if entry == folder else os.path.join(entry, package.partition(".")[0])}
+    return module, {folder, folder if root == folder else os.path.join(root, package.partition(".")[0])}
 
 
 def is_foreign(module: str | None) -> bool:
     """Return whether a module is installed, built in, part of the standard library, or not imported."""
-    inside = object.__getattribute__(sys.modules.get(module or "", types), "__dict__")
-    file = inside.get("__file__") or ("" if inside.get("__spec__") is None else _STANDARD[0])
+    namespace = object.__getattribute__(sys.modules.get(module or "", types), "__dict__")
+    file = namespace.get("__file__") or ("" if namespace.get("__spec__") is None else _STANDARD[0])
     return _is_installed(os.path.realpath(str(file))) or file in _STANDARD
 
 
@@ -184,32 +184,32 @@ class Names:
         return value
 
     def _look_up(self, module: str, name: str) -> Any:
-        full = f"{module}.{name}"
-        if full in PLAIN:
-            return PLAIN[full]
+        full_name = f"{module}.{name}"
+        if full_name in PLAIN:
+            return PLAIN[full_name]
         if module in THEIRS:
             value = ours(name)
             if is_a(value, type) or is_op(value):
                 return value
-            return self._refuse(full, "is neither a class nor an operation of this library")
-        value = self._allow.get(full)
+            return self._refuse(full_name, "is neither a class nor an operation of this library")
+        value = self._allow.get(full_name)
         if value is None:
             value = imported(module, name)
         if self.first is None and is_a(value, type) and not is_builder(value):
-            return self._refuse(full, "has no from_spec, the method by which load makes the objects of a class")
-        if self._everything or full in self._allow:
+            return self._refuse(full_name, "has no from_spec, the method by which load makes the objects of a class")
+        if self._everything or full_name in self._allow:
             if not is_listable(value):
-                return self._refuse(full, self._why_not(value))
+                return self._refuse(full_name, self._why_not(value))
             self._listed[id(value)] = value
         elif is_builder(value) and (
             self.first is None or value is self.first or self._own and beside(value, self.first)
         ):
             if instances.has_own_hash(type(value)):  # a metaclass may define how its classes are hashed
-                self.limits.no_keys[id(type(value))] = lambda: self._refuse(full, KEY)
+                self.limits.no_keys[id(type(value))] = lambda: self._refuse(full_name, KEY)
         elif self._is_own(value):
             return Function(lambda arguments, limits: self._instance(value, arguments), own=value)
         else:
-            return self._refuse(full, CLASS if is_builder(value) else self._why_not(value))
+            return self._refuse(full_name, CLASS if is_builder(value) else self._why_not(value))
         return value
 
     def call(self, callee: Any, arguments: Any) -> Any:

@@ -143,7 +143,7 @@ class Reader(AbstractContextManager):
                 entries,
                 names,
             )
-        problems = [entry.problem(other.dims) for entry, other in zip(ordered, expected)]
+        problems = [entry.problem(parameter.dims) for entry, parameter in zip(ordered, expected)]
         if any(problems):
             listed = _listed(list(filter(None, problems)))
             raise self._misfit(f"{self.path} does not fit the collection{listed}", entries, names)

@@ -101,9 +101,9 @@ class TextReader(Reader):
         if len(dims) > MAX_DIMS or extent(dims) > MAX_TOTAL:
             raise self._error(start, f"impossible dimensions {dims}")
         line_size = WIDTH * count + 1
-        gradient = head["gradient"] == b"FULL_GRAD" if head["gradient"] else size == 2 * line_size
-        if size != line_size * (1 + gradient):
-            if is_cut and any(str(whole).startswith(str(size)) for whole in (line_size, 2 * line_size)):
+        has_gradient = head["gradient"] == b"FULL_GRAD" if head["gradient"] else size == 2 * line_size
+        if size != line_size * (1 + has_gradient):
+            if is_cut and any(str(possible_size).startswith(str(size)) for possible_size in (line_size, 2 * line_size)):
                 raise self._error(start, f"{CUT}: expected {EXPECTED}, found {_shown(line)}")
             raise self._error(start, f"{count} values do not take {size} bytes")
         try:
@@ -113,10 +113,10 @@ class TextReader(Reader):
         # Each value takes at least one byte, and a space follows all but the last.
         if 2 * count - 1 > self.size - self.file.tell():
             raise self._error(start, f"{count} values of {name} are announced, but the file ends at byte {self.size}")
-        lookup, frozen = head["kind"] == b"LookupParameter", head["frozen"] is not None
-        if lookup and len(dims) == 1:  # DyNet writes this if a row is one number; such rows have one dimension here
+        is_lookup, is_frozen = head["kind"] == b"LookupParameter", head["frozen"] is not None
+        if is_lookup and len(dims) == 1:  # DyNet writes this if a row is one number; such rows have one dimension here
             dims = (1, *dims)
-        return Entry(lookup, name, dims, gradient, self.file.tell(), frozen), size
+        return Entry(is_lookup, name, dims, has_gradient, self.file.tell(), is_frozen), size
 
     def _error(self, position: int, reason: str) -> FileFormatError:
         return FileFormatError(f"{self.path}, byte {position}: {reason}")

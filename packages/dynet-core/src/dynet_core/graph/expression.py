@@ -256,17 +256,17 @@ def _quick(kind: str, name: str, count_of: Callable[[Dim], int]) -> None:
     The compiled function calls the Python method for new shapes. `count_of(dim)` is what it needs to know about a
     shape, such as the number of elements; 0 means that only the Python method handles the shape.
     """
-    documented = getattr(Operations, name)
+    documented_method = getattr(Operations, name)
 
     entered_dims: set[Dim] = set()
 
     def call_slowly(self: Operations, *arguments):
         try:
             try:
-                result = documented(self, *arguments)
+                result = documented_method(self, *arguments)
             except StaleExpressionError:  # a signal handler may have called `cg_revert`, which kept this node
                 self._refuse_stale()
-                result = documented(self, *arguments)
+                result = documented_method(self, *arguments)
             if result is not None:
                 self._refuse_stale()  # a signal handler may have called `renew_cg` since the value was read
         except StaleExpressionError as problem:
@@ -279,8 +279,8 @@ def _quick(kind: str, name: str, count_of: Callable[[Dim], int]) -> None:
             entered_dims.add(self.type)
         return result
 
-    method = recorder.function(kind, functools.update_wrapper(call_slowly, documented))
-    setattr(Operations, name, recorder.describe(method, documented))
+    method = recorder.function(kind, functools.update_wrapper(call_slowly, documented_method))
+    setattr(Operations, name, recorder.describe(method, documented_method))
 
 
 _quick("value", "value", lambda dim: dim.total if len(dim.dims) <= 1 else 0)

@@ -119,10 +119,10 @@ class Watch:
             for index in node.places:
                 values = values_of(index, node.dim.total)
                 if not np.isfinite(values).all():
-                    wrong = values[~np.isfinite(values)][0]
+                    wrong_value = values[~np.isfinite(values)][0]
                     shapes = ", ".join(_shape(recorded, operand) for operand in node.operands) or "none"
                     raise NotFiniteError(
-                        f"{node.op}: node {index} of graph {recorded.version}, {node.dim!r}, holds {wrong}; "
+                        f"{node.op}: node {index} of graph {recorded.version}, {node.dim!r}, holds {wrong_value}; "
                         f"its operands are {shapes}"
                     )
 

@@ -64,8 +64,8 @@ class _Learner:
         observing new keys, because searching for those few again and again would be slow.
         """
         if not self._is_full:
-            single = [key for key, (calls, _) in self._seen.items() if calls == 1]
-            forgotten = single[len(single) // 2 :]
+            single_keys = [key for key, (calls, _) in self._seen.items() if calls == 1]
+            forgotten = single_keys[len(single_keys) // 2 :]
             for key in forgotten:
                 self._seen.pop(key, None)
             self._is_full = len(forgotten) <= MOST // 8

@@ -75,8 +75,8 @@ def _special(to: type, method: str, use: str) -> Callable[..., Any]:
     def refuse(self: Any, *arguments: Any, **named: Any) -> Any:
         if inherited := getattr(super(to, self), method, None):  # type: ignore[misc]
             return inherited(*arguments, **named)
-        is_no = "function" if method == "__call__" else "list"
-        raise ArgumentTypeError(f"a {type(self).__name__} is not a {is_no}: use {use}")
+        expected_kind = "function" if method == "__call__" else "list"
+        raise ArgumentTypeError(f"a {type(self).__name__} is not a {expected_kind}: use {use}")
 
     return refuse
 
@@ -143,9 +143,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
         return spelled[letters]
     if swapped := [candidate for candidate in spelled if sorted(candidate) == sorted(letters)]:
         return spelled[swapped[0]]
-    alike = [candidate for candidate in spelled if _digits(candidate) == _digits(letters)]
-    close = difflib.get_close_matches(letters, alike, 1, 0.8) if len(letters) > 4 else []
-    return spelled[close[0]] if close else ""
+    same_digits = [candidate for candidate in spelled if _digits(candidate) == _digits(letters)]
+    close_names = difflib.get_close_matches(letters, same_digits, 1, 0.8) if len(letters) > 4 else []
+    return spelled[close_names[0]] if close_names else ""
 
 
 def _letters(name: str) -> str:
@@ -176,11 +176,11 @@ def with_usual_keywords(
     signature: inspect.Signature, arguments: Sequence, named: Mapping[str, Any], others: Mapping[str, str]
 ) -> tuple | None:
     """Return a call's arguments by position if they fit once `others` maps their names to the usual ones; else None."""
-    usual = {others.get(name, name): value for name, value in named.items()}
-    if usual.keys() == named.keys() or len(usual) < len(named):
+    renamed = {others.get(name, name): value for name, value in named.items()}
+    if renamed.keys() == named.keys() or len(renamed) < len(named):
         return None
     try:
-        bound = signature.bind(*arguments, **usual)
+        bound = signature.bind(*arguments, **renamed)
     except TypeError:
         return None
     bound.apply_defaults()
@@ -266,8 +266,8 @@ def misfit(
         use = uses.get(unknown_name, "") or usual or nearest(unknown_name, known_names)
         end = f"use {use}" if use else f"the arguments are {', '.join(known_names)}"
         return f"{name}(): got an unexpected keyword argument {unknown_name!r:.40}: {end}"
-    if twice := next((other for other in named if others.get(other) in named), ""):
-        return f"{name}(): {twice!r} is another name of {others[twice]!r}: give one of them"
+    if repeated := next((other for other in named if others.get(other) in named), ""):
+        return f"{name}(): {repeated!r} is another name of {others[repeated]!r}: give one of them"
     try:
         signature.bind(*arguments, **{others.get(other, other): value for other, value in named.items()})
     except TypeError as problem:

@@ -279,8 +279,8 @@ class Trained(Expression):
     def _tensor(self, name: str = "") -> StoredTensor:
         """Return what a file stores for this parameter, by default under its own name."""
         storage = self._storage
-        gradient, frozen = storage.gradient_or_none(), not (self._updated or self._never_trained)
-        return StoredTensor(self._lookup, name or self._name, self.type.dims, storage.values.array, gradient, frozen)
+        gradient, is_frozen = storage.gradient_or_none(), not (self._updated or self._never_trained)
+        return StoredTensor(self._lookup, name or self._name, self.type.dims, storage.values.array, gradient, is_frozen)
 
     def _expected(self) -> Entry:
         return Entry(self._lookup, self._name, self.type.dims)
@@ -294,17 +294,17 @@ class Trained(Expression):
 
     def __reduce__(self) -> tuple[Any, ...]:
         tensor = self._tensor()
-        updated = None if self._never_trained else self._updated
-        state = (self._name, tensor.dims, tensor.values, tensor.gradient, updated, self.collection)
+        is_updated = None if self._never_trained else self._updated
+        state = (self._name, tensor.dims, tensor.values, tensor.gradient, is_updated, self.collection)
         return copyreg.__newobj__, (type(self),), state  # type: ignore[attr-defined]
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        name, dims, values, gradient, updated, collection = state
+        name, dims, values, gradient, is_updated, collection = state
         self.__init__(name, dims, values, collection)  # type: ignore
         self._storage.set_gradient(gradient)
-        if updated is None:
+        if is_updated is None:
             self._is_never_trained()
-        elif not updated:
+        elif not is_updated:
             self.set_updated(False)
 
 

@@ -351,10 +351,10 @@ class ParameterCollection(Closed):
         >>> W.is_updated(), E.is_updated()
         (False, True)
         """
-        updated = checked_flag("set_updated", "b", b)
+        is_updated = checked_flag("set_updated", "b", b)
         for parameter in self._everything():
             if not parameter._never_trained:
-                parameter.set_updated(updated)
+                parameter.set_updated(is_updated)
 
     # Saving to files, and loading
 

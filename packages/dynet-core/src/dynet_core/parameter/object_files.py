@@ -130,9 +130,9 @@ def save_components(path: Path, components: Iterable[Any]) -> None:
 
 def load_components(path: Path, params: Collection, allow: Allow) -> list[Any]:
     """Load what `save_components` saved; if there is no file `path.pym`, load all parameters in `path`."""
-    path, permitted = checked_path("load", path), _permitted(allow)
+    path, allowed_classes = checked_path("load", path), _permitted(allow)
     if os.path.exists(path + ".pym"):
-        return _load_pair(path, path + ".pym", params, permitted)
+        return _load_pair(path, path + ".pym", params, allowed_classes)
     return [params._add_loaded(tensor) for tensor in model_files.load_all(path)]
 
 

@@ -41,8 +41,8 @@ class InitialStream:
     """
 
     def __init__(self, seed: int | None = None) -> None:
-        drawn = int.from_bytes(os.urandom(4), "little") if seed is None else seed
-        self.seed = whole("InitialStream", "the seed", drawn)
+        chosen_seed = int.from_bytes(os.urandom(4), "little") if seed is None else seed
+        self.seed = whole("InitialStream", "the seed", chosen_seed)
         if not 0 <= self.seed <= LARGEST_SEED:
             raise ValueError(f"the random seed must be between 0 and {LARGEST_SEED} but got {seed}")
         self._engine = np.random.RandomState(self.seed)
@@ -98,11 +98,11 @@ class InitialStream:
             raise ValueError(f"std must be 0 or more but got {std}")
         pairs = np.empty(((count + 1) // 2, 2), np.float32)
         with self._lock:
-            filled = 0
-            while filled < len(pairs):
-                part = self._normal_pairs(len(pairs) - filled)
-                pairs[filled : filled + len(part)] = part
-                filled += len(part)
+            filled_count = 0
+            while filled_count < len(pairs):
+                part = self._normal_pairs(len(pairs) - filled_count)
+                pairs[filled_count : filled_count + len(part)] = part
+                filled_count += len(part)
         return _fused_multiply_add(pairs.reshape(-1)[:count], std32, mean32)
 
     def bernoulli(self, probability: float, count: int) -> np.ndarray:
@@ -125,12 +125,12 @@ class InitialStream:
         words = self._words(2 * point_count)
         points = np.float32(2) * _fractions(words).reshape(-1, 2) - np.float32(1)
         radius = _fused_multiply_add(points[:, 1], points[:, 1], points[:, 0] * points[:, 0])
-        used = np.flatnonzero((radius <= 1) & (radius != 0))[:wanted]
-        if used.size == wanted:
-            self._unread = np.concatenate([words[2 * (used[-1] + 1) :], self._unread])
-        radius = radius[used]
+        used_points = np.flatnonzero((radius <= 1) & (radius != 0))[:wanted]
+        if used_points.size == wanted:
+            self._unread = np.concatenate([words[2 * (used_points[-1] + 1) :], self._unread])
+        radius = radius[used_points]
         factor = np.sqrt(np.float32(-2) * _log(radius) / radius)
-        return points[used, ::-1] * factor[:, None]
+        return points[used_points, ::-1] * factor[:, None]
 
     def _words(self, count: int) -> np.ndarray:
         kept_words, self._unread = self._unread[:count], self._unread[count:]
@@ -178,11 +178,11 @@ def _fused_multiply_add(a: np.ndarray, b: np.ndarray | np.float32, c: np.ndarray
     product = np.multiply(a, b, dtype=np.float64)
     addend = np.asarray(c, np.float64)
     rounded_sum = product + addend
-    middle = np.flatnonzero((rounded_sum.view(np.int64) & 0x1FFFFFFF) == 0x10000000)
-    if middle.size:
-        p, s, t = product[middle], np.broadcast_to(addend, rounded_sum.shape)[middle], rounded_sum[middle]
+    midpoints = np.flatnonzero((rounded_sum.view(np.int64) & 0x1FFFFFFF) == 0x10000000)
+    if midpoints.size:
+        p, s, t = product[midpoints], np.broadcast_to(addend, rounded_sum.shape)[midpoints], rounded_sum[midpoints]
         lost = (p - (t - (t - p))) + (s - (t - p))  # the rounding error of the sum t = p + s
-        rounded_sum[middle] = np.where(lost == 0, t, np.nextafter(t, np.copysign(np.inf, lost)))
+        rounded_sum[midpoints] = np.where(lost == 0, t, np.nextafter(t, np.copysign(np.inf, lost)))
     return rounded_sum.astype(np.float32)
 
 

@@ -19,7 +19,7 @@ def problem() -> str:
         return "this is a free-threaded build of Python"
     if hasattr(sys, "gettotalrefcount") or sysconfig.get_config_var("Py_TRACE_REFS"):
         return "this is a debug build of Python"
-    differing = next((name for name, same in _comparisons() if not same), "")
+    differing = next((name for name, is_same in _comparisons() if not is_same), "")
     return f"this Python stores {differing} differently" if differing else ""
 
 

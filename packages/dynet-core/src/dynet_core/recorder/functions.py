@@ -121,10 +121,10 @@ def with_templates(op: Callable, learning: Callable) -> Any:
     documented = op if last_function is None else _documented[id(op)]
 
     def enter(key: bytes, template: Sequence[int], result: Any) -> None:
-        word, *words_of_key = struct.unpack(f"={len(key) // 8}q", key)
+        first_word, *words_of_key = struct.unpack(f"={len(key) // 8}q", key)
         counts, content = template[: len(TEMPLATE)], template[len(TEMPLATE) :]
         integers = immortal(np.array([*counts, *words_of_key, *content], np.int64))
-        remember(record, (word,), integers.ctypes.data, result)
+        remember(record, (first_word,), integers.ctypes.data, result)
 
     by_position = getattr(slow, "record", slow)  # skip the wrapper for keyword arguments: `record` gets its own
     record = describe(function("template", by_position), documented, learn=learning(enter))

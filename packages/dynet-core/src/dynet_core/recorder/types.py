@@ -48,13 +48,13 @@ def _make_type(
     `members` maps read-only attributes to words and types such as OBJECT. `slots` maps functions to the numbers of
     their slots. `flags` is added to DEFAULT.
     """
-    listed: list[int] = []
+    member_words: list[int] = []
     for member, (word, kind) in members.items():
-        listed += _text(member), kind, 8 * names[word], READ_ONLY, NOTHING
-    filled: list[Any] = [TP_MEMBERS, _stored(*listed, *[NOTHING] * 5)]
+        member_words += _text(member), kind, 8 * names[word], READ_ONLY, NOTHING
+    slot_words: list[Any] = [TP_MEMBERS, _stored(*member_words, *[NOTHING] * 5)]
     for function, slot in slots.items():
-        filled += slot, ADDRESSES.get(function) or ctypes.cast(getattr(api, function), c_void_p).value
-    specification = _stored(_text(name), 8 * len(names), DEFAULT | flags, _stored(*filled, NOTHING, NOTHING))
+        slot_words += slot, ADDRESSES.get(function) or ctypes.cast(getattr(api, function), c_void_p).value
+    specification = _stored(_text(name), 8 * len(names), DEFAULT | flags, _stored(*slot_words, NOTHING, NOTHING))
     return immortal(api.PyType_FromSpecWithBases(specification, (base,)))
 
 

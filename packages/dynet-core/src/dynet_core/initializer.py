@@ -89,7 +89,7 @@ def checked_dim(initializer: PyInitializer, dim: Sequence[int]) -> tuple[int, ..
 
 
 def check_number(initializer: PyInitializer, field: str, least: float | None = None, infinite: bool = False) -> None:
-    """Check that an attribute is a float32 of at least `least`. Replace an array of one number with the number."""
+    """Check that an attribute is a float32, at least `least`, finite unless `infinite`. Unpack arrays of one number."""
     value = single(getattr(initializer, field))
     object.__setattr__(initializer, field, value)  # the initializer is frozen
     if not isinstance(value, (Real, np.bool_)):

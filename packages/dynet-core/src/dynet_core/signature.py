@@ -76,7 +76,7 @@ def computed(
     Args:
         kernel: the kernel's name. The kernel for the gradient of the operand x, if any, is named `kernel` + ".dx".
         parameters: the integers that each of these kernels needs.
-        views: where the kernels read and write.
+        views: where the kernels read and write, in each of `columns` columns.
         names: the names of the views, beginning with the node itself; by default those in the kernel's formulas.
         passes: whether operands get gradients.
         facts: other fields of `Signature`.

@@ -33,7 +33,7 @@ OTHER_THREAD = (
     "in the same thread, and exchange numbers between threads, such as .value() and .npvalue() return"
 )
 thread = threading.local()  # `thread.graph` is the graph of the calling thread; `current()` creates it
-NOTHING, UNDIFFERENTIATED = (0, 0), (-1, 0)
+NOTHING, UNDIFFERENTIATED = (0, 0), (-1, 0)  # initial values of `Records.computed` and `Records.differentiated`
 PARTS = 2  # the second number of `Records.differentiated` after `differentiate_apart` has run the pass
 
 
@@ -463,7 +463,7 @@ def renew() -> Graph:
     if graph.watch is not None:
         graph.watch = None
     graph.records.renew()
-    graph.watch = None  # again: before `renew`, a signal handler may have set a checkpoint
+    graph.watch = None  # a signal handler may have set a checkpoint before `renew`
     if engine.changing:
         graph.engine = Engine(graph.records)
     elif engine.large:

@@ -71,11 +71,11 @@ class Outdated:
         self._answers: tuple[tuple[int, ...], dict[tuple[int, bool], bool]] = (), {}
 
     def note_change(self, parameters: Sequence[Identity]) -> None:
-        """Remember that these parameters change. The caller passes the same object each time."""
+        """Remember that these parameters change. `parameters` must be the same object each time; see `group`."""
         self.group(parameters).changed = self._records.note_change()
 
     def group(self, parameters: Sequence[Identity]) -> ParameterGroup:
-        """Return the group of these parameters. The caller passes the same object each time."""
+        """Return the group of these parameters. Groups are found by the `id` of the sequence object `parameters`."""
         groups, key = self._groups, id(parameters)
         if key not in groups:
             if len(groups) >= MOST_NOTED:

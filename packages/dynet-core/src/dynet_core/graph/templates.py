@@ -1,10 +1,10 @@
 """Templates: the records of an op written in Python, stored so that compiled code can append them again.
 
-A call's *key* is the shapes of its operands and its other arguments (numbers, flags, lists). If two calls with the same
-key make the same records and do nothing else, these records become a template. Starting with the fourth call, compiled
-code makes the records, and the Python function does not run. If two operands of a call are the same node, its records
-do not say which of the two they refer to. The template is then only for calls with the same operands equal, until a
-later call with different operands replaces it with a template for all calls.
+A call's *key* is the shapes of its operands and its other arguments (numbers, flags, lists). If two successive calls
+with a key, not counting the first, make the same records and do nothing else, these records become a template. In later
+calls, compiled code makes the records, and the Python function does not run. If two operands of a call are the same
+node, its records do not show which of these operands they use. The template is then used only for calls in which these
+operands are equal, until a call with different operands replaces it with a template for all calls.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class _Learner:
         """Make room for new keys: forget keys seen only once, for example because an argument is always new.
 
         The older half of these is kept, because a program may cycle through many keys. If few can be forgotten, stop
-        observing new keys, because searching for those few again and again would be slow.
+        observing new keys, because many searches for those few would be slow.
         """
         if not self._is_full:
             single_keys = [key for key, (calls, _) in self._seen.items() if calls == 1]

@@ -32,7 +32,7 @@ def _read(table: str) -> dict[str, dict[str, str]]:
 
 
 USES = _read(TABLE)
-"""Section of `TABLE`, which says where a name is missing -> the name -> what to use instead."""
+"""Title of a section of `TABLE`, such as a class -> name that is missing there -> what to use instead."""
 
 
 class Hint:

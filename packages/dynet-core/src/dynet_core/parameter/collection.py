@@ -133,7 +133,7 @@ def table(parameters: Sequence[Trained]) -> str:
 
 
 def as_html(parameters: Sequence[Trained]) -> str:
-    """Return the same table as HTML for notebooks, always with the column "kind"."""
+    """Return a table of parameters as HTML for notebooks, always with the column "kind"."""
 
     def line(row: Sequence[str], cell: str) -> str:
         aligned = ["right" if column in RIGHT else "left" for column in range(len(row))]

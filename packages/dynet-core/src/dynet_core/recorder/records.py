@@ -1,7 +1,7 @@
 """The compiled recorder's memory of a thread's graph, and the functions that append to it.
 
 `commit`, `sequence`, `replay`, `key`, `take`, `take_keyed` and `handle` are compiled. Each calls a slow function here
-if it cannot do its work. `python_recorder` documents them, except `key` and `replay`: see `templates.py` in
+if it cannot do its work. `python_recorder` documents them, except `key` and `replay`: see `template_calls.py` in
 `dynet_kernels.recorder`.
 """
 

@@ -344,7 +344,7 @@ def _backward(planned: Planned) -> list[str]:
 
 
 def _of_planner(planned: Planned) -> str | None:
-    """Describe the next instruction if it sets the loss's gradient to 1 or clears gradients; otherwise return None."""
+    """Describe the next instruction if the planner added it: it sets the loss's gradient to 1, or clears gradients."""
     if planned.next_is(layout.FILL) is not None:
         return "set the gradient of the loss to 1"
     instruction = planned.next_is(layout.CLEAR)

@@ -103,7 +103,7 @@ def _of_marked(make: Callable[[PickleReader, list], Any]) -> Perform:
 
 
 def _into_below(put: Callable[[Any, list, Limits], None], count: int = 0) -> Perform:
-    """Return the function of an opcode that moves `count` values (0: all since the mark) into the container before."""
+    """Return the function of an opcode that moves `count` values (0: all since the mark) to the container below."""
 
     def perform(reader: PickleReader, argument: None) -> None:
         values = reader.top(count) if count else reader.to_mark()

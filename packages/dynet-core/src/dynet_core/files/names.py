@@ -353,7 +353,7 @@ def explanation(refused: Mapping[str, str]) -> str:
 
 
 def ours(name: str) -> Any:
-    """Return what has this name in one of the library's imported modules; None if nothing but a module has it."""
+    """Return the object with this name in one of the library's imported modules, or None. Modules do not count."""
     values = [vars(sys.modules[module]).get(name) for module in (*OURS, OPS) if module in sys.modules]
     return next((value for value in values if value is not None and not is_a(value, types.ModuleType)), None)
 

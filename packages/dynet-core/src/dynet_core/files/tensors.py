@@ -105,7 +105,7 @@ class Reader(AbstractContextManager):
         return {(entry.lookup, entry.name): entry for entry in reversed(self.entries)}
 
     def named(self, lookup: bool, name: str) -> Entry:
-        """Return the first entry with this full name, of a lookup parameter or not. Raise FileFormatError if none."""
+        """Return the first entry with this kind and full name. Raise FileFormatError if there is none."""
         entry = self._by_name.get((lookup, name))
         if entry is None:
             names = [entry.name for entry in self.entries if entry.lookup == lookup]

@@ -95,7 +95,7 @@ class Operations(Refusals):
     _graph = graph_of_node
 
     def _again(self, called: str, recalculate: bool, end: str = "") -> None:
-        """Compute the whole graph again if `recalculate` is true. `called` (the method) and `end` are for its error."""
+        """Compute the whole graph again if `recalculate` is true. `called` (the method) and `end` are for errors."""
         if recalculate is not False and checked_flag(called, "recalculate", recalculate, end):
             self.forward(True)
 

@@ -63,7 +63,7 @@ class Outdated:
         self._groups: dict[int, ParameterGroup] = {}  # by the id of their sequences of parameters
         # The graph's words `begun` and `seen` when `note` last found a change, and how many nodes were computed before.
         self._noted = -1, -1, 0
-        # The operands of each node read so far; and for what was read, the graph's version and how many integers.
+        # The operands of each node read so far. `_read` is the version of the graph, and how many integers were read.
         self._operands: list[tuple[int, ...]] = []
         self._rows: set[int] = set()  # -1 minus the rows of all parameters among these operands
         self._read = -1, 0

@@ -107,9 +107,9 @@ def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> l
         if operands.setdefault(x.at, word) != word:
             equal += [operands[x.at], word]
     if state == _state(graph):
-        if not any(x is result for _, x in _expressions(arguments)):
+        if not any(x is result for _, x in _expressions(arguments)):  # false if the op returns an argument: `emax([x])`
             return None
-        return [1, 0, 0, 0, len(equal) // 2, OPERAND, operands[result.at], *equal]  # the op returned an argument
+        return [1, 0, 0, 0, len(equal) // 2, OPERAND, operands[result.at], *equal]
     return _copy(graph, state, result, operands, equal)
 
 

@@ -70,7 +70,7 @@ def give_hints(to: type[Hinted], uses: Mapping[str, str]) -> None:
 
 
 def _special(to: type, method: str, use: str) -> Callable[..., Any]:
-    """Return a method, such as `__call__`, that raises an error unless another base class of the object defines it."""
+    """Return a method, such as `__call__`, that calls that of another base class, or raises an error if none has it."""
 
     def refuse(self: Any, *arguments: Any, **named: Any) -> Any:
         if inherited := getattr(super(to, self), method, None):  # type: ignore[misc]

@@ -318,7 +318,7 @@ class _DLManagedTensor(ctypes.Structure):
     _fields_ = [("tensor", _DLTensor), ("context", ctypes.c_void_p), ("deleter", ctypes.c_void_p)]
 
 
-# Key of a capsule -> the memory and the C structures it points to, kept alive until `_delete` is called.
+# Key of a capsule -> the block and the C structures that the capsule points to, kept alive until `_delete` is called.
 _kept: dict[int, tuple] = {}
 _keys = itertools.count(1)
 

@@ -273,7 +273,7 @@ def reason_against(cls: type) -> str:
 
 
 def has_own_hash(cls: type) -> bool:
-    """Return whether hashing or comparing objects of a class, or reading their names, runs code of the class."""
+    """Return whether hashing or comparing objects of a class (or reading their names, for classes) runs its code."""
     owners = {id(static(cls, name)[0]) for name in ("__hash__", "__eq__", "__getattribute__", "__name__")}
     return not owners <= {*_BUILT_IN, id(type), id(enum.Enum)}
 

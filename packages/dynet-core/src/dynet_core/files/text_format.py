@@ -168,7 +168,7 @@ def _power(exponents: np.ndarray) -> np.ndarray:
 
 
 def _digits(count: int, width: int) -> np.ndarray:
-    """Return the decimal digits of 0 to count - 1, each as an unsigned integer whose `width` bytes are ASCII."""
+    """Return the numbers 0 to count - 1, each as an unsigned integer whose bytes are its `width` digits in ASCII."""
     text = b"".join(b"%0*d" % (width, number) for number in range(count))
     return np.frombuffer(text, f"u{width}")
 

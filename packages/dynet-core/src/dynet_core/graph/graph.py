@@ -297,7 +297,7 @@ class Graph:
     def _differentiate(self, version: int, index: int, everything: bool) -> None:
         """Run the backward pass from node `index` of the graph's version `version`. Its value is a single number.
 
-        With `everything`, compute the gradients of all nodes. If some values are outdated, compute all values first.
+        With `everything`, compute the gradients of all nodes. If values are outdated, compute all values again first.
         """
         records = self.records
         if records.computed[0] < records.length or self.engine.changing:

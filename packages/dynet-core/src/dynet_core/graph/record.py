@@ -215,7 +215,7 @@ class PinnedGraph:
         return node
 
     def _commit_with_inputs(self, dim: Dim, nodes: int, head: tuple[int, ...], integers: Sequence[int]) -> Any:
-        """Append a record that refers to the last input values taken. Return an expression; None if stale."""
+        """Append a record that refers to the last input values taken. Return an expression, or None if it is stale."""
         while True:
             start, take_again, values = self._taken  # type: ignore[misc]  # `add` has checked that there are such values
             node = commit_with_inputs(self.graph.records, start, dim, nodes, head, integers, self.version)
@@ -232,7 +232,7 @@ class PinnedGraph:
     def rewrite(self, start: int, integers: Sequence[int]) -> None:
         """Overwrite integers of a record, starting at integer `start` of all records.
 
-        Before that, discard all values if the record has been computed, as often as signal handlers compute it again.
+        If the record has been computed, perhaps just now by a signal handler, discard all values first.
         """
         records = self.graph.records
         while not records.rewrite(self.version, start, integers):

@@ -176,7 +176,7 @@ class Observed:
         self._state = _state(self._graph)
 
     def template(self, operands: Sequence[int], last: Expression, fixed: Container[int]) -> bytes | None:
-        """Return the template; None if the code has done more than record nodes, or used others than these nodes.
+        """Return the template; None if the code did not just record nodes, or read others than `operands` and `fixed`.
 
         Later calls replace `operands`, which must be distinct. The nodes in `fixed` stay the same. `last` is the last
         node recorded.

@@ -224,7 +224,7 @@ def method(**others: str) -> Callable[[AnyFunction], AnyFunction]:
 
 
 def written(use: str) -> Callable[[AnyFunction], AnyFunction]:
-    """Return a decorator for a function that makes decorators. Errors about wrong calls then say to write `use`."""
+    """Return a decorator for functions that make decorators: errors about wrong calls of them say to write `use`."""
     return lambda function: explained(function, lambda *_: function.__name__, {}, {}, f": write {use}")
 
 

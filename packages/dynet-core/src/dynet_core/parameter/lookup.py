@@ -149,7 +149,7 @@ class LookupParameters(Trained):
     _looked_up_batch = batch
 
     def _rows(self, operand: Expression, indices: list[int], functions: Iterable[Any]) -> Expression:
-        """Like `_row`, for several rows. `functions` learn the table together with the number of rows."""
+        """Like `_row`, for several rows. The table is made known to `functions` for this number of rows only."""
         signature = _batch_signature(self.type, len(indices))
         for record in functions:
             record.enter((operand.type, len(indices)), signature.at, signature.dim, self.rows)

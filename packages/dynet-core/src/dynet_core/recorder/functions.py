@@ -92,7 +92,7 @@ def describe(
     """Give a recording function the name, docstring, parameters and keyword arguments of `documented`. Return it.
 
     `around`, if given, is called instead of the slow function, as `around(slow, *arguments)`. For `learn`, see
-    `with_keywords`.
+    `keywords.Learn`.
     """
     fallback = _documented[id(record)]
     if isinstance(fallback, FunctionType):  # the slow function is a recording function with its own slow function

@@ -129,15 +129,15 @@ def checked_indices(name: str, indices, size: int, of: object, one: str = "index
             return indices
     if not np.iterable(indices) or isinstance(indices, Refusals):
         raise ArgumentTypeError(f"{name}: indices must be a sequence of ints, not {indices!r:.60}")
-    checked = []
+    ints = []
     for index in (*indices,):  # reading an index of a user's class may change the list
-        checked.append(whole(name, "an index", index))
-    if not checked:
+        ints.append(whole(name, "an index", index))
+    if not ints:
         raise ArgumentError(f"{name}: no indices")
-    if min(checked) < 0 or max(checked) >= size:
-        wrong_index = next(index for index in checked if not 0 <= index < size)
+    if min(ints) < 0 or max(ints) >= size:
+        wrong_index = next(index for index in ints if not 0 <= index < size)
         raise out_of_range(name, wrong_index, size, of, one)
-    return checked
+    return ints
 
 
 def out_of_range(name: str, index: int, size: int, of: object, one: str = "index") -> OutOfRangeError:

@@ -124,11 +124,11 @@ def checked_dims(name: str, dims: Dims, least: int = 1) -> tuple[int, ...]:
         ShapeError: there are more than MAX_DIMS dimensions, or more than MAX_TOTAL numbers.
     """
     is_single = not np.iterable(dims) or isinstance(dims, Refusals)
-    listed: Sequence[Any] = (dims,) if is_single else dims  # type: ignore[assignment]
-    checked = []
-    for size in listed:
-        checked.append(whole(name, "a dimension", size))
-    sizes = tuple(checked)
+    given_sizes: Sequence[Any] = (dims,) if is_single else dims  # type: ignore[assignment]
+    ints = []
+    for size in given_sizes:
+        ints.append(whole(name, "a dimension", size))
+    sizes = tuple(ints)
     if not sizes:
         raise ArgumentError(f"{name}: there must be at least one dimension, got (); (1,) is a single number")
     if min(sizes) < least:

@@ -68,11 +68,11 @@ class PyInitializer:
         dim = checked_dim(self, dim)
         if 0 in dim:  # there is nothing to draw
             return np.zeros(dim, np.float32)
-        stored = dim[1:] + dim[:1] if lookup else dim
-        flat = np.asarray(self.draw(stored), np.float32)
+        stored_dims = dim[1:] + dim[:1] if lookup else dim
+        flat = np.asarray(self.draw(stored_dims), np.float32)
         if flat.shape != (math.prod(dim),):
             raise error(self, f"draw gave shape {flat.shape}, the parameter has {math.prod(dim)} values")
-        array = flat.reshape(stored, order="F")
+        array = flat.reshape(stored_dims, order="F")
         return np.moveaxis(array, -1, 0) if lookup else array
 
 
@@ -378,8 +378,8 @@ class NumpyInitializer(PyInitializer):
         if _without_ones(array.shape) != _without_ones(dim) or (lookup and array.shape[:1] != dim[:1]):
             raise error(self, f"array is {array.shape}, the parameter is {dim}")
         array = array.reshape(dim)
-        stored = np.array(np.moveaxis(array, 0, -1) if lookup else array, order="F")
-        return np.moveaxis(stored, -1, 0) if lookup else stored
+        stored_array = np.array(np.moveaxis(array, 0, -1) if lookup else array, order="F")
+        return np.moveaxis(stored_array, -1, 0) if lookup else stored_array
 
 
 def _without_ones(shape: tuple[int, ...]) -> list[int]:

@@ -35,14 +35,14 @@ def samples(text: str) -> list[Sample]:
     2, and of shape (5,), and the argument d=1. Brackets mean that the op takes its operands as one list: `[3 5]`. An
     argument must not contain spaces.
     """
-    listed = []
+    parsed = []
     for words in map(str.split, text.split(";")):
         operands = [word.strip("[]").partition("*") for word in words if "=" not in word]
         shapes = [(tuple(map(int, dims.split("x"))), int(batch or 1)) for dims, _, batch in operands]
         arguments = [word.partition("=") for word in words if "=" in word]
         attributes = {name: ast.literal_eval(value) for name, _, value in arguments}
-        listed.append(Sample(shapes, attributes, words[0].startswith("[")))
-    return listed
+        parsed.append(Sample(shapes, attributes, words[0].startswith("[")))
+    return parsed
 
 
 @dataclass(frozen=True)

@@ -258,8 +258,8 @@ class Planned:
     def groups(self, order: str) -> Iterator[PlannedGroup]:
         """Yield the groups of nodes: "by_depth", as they are computed, or "by_signature", one for each signature."""
         planned = self.engine.buffers[order][: self.engine.slots[CONTEXT.planned_count]]
-        begins = self.engine.buffers["stage_begins"]
-        depths = self.nodes["depth"] + begins[self.nodes["stage"]]
+        stage_begins = self.engine.buffers["stage_begins"]
+        depths = self.nodes["depth"] + stage_begins[self.nodes["stage"]]
 
         def key(node: int) -> tuple[int, int]:
             return int(self.nodes["signature"][node]), int(depths[node]) if order == "by_depth" else 0

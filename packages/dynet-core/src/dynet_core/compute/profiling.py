@@ -86,14 +86,14 @@ class Profile:
             with self._lock:
                 start = time.perf_counter()
                 status = plan(context, *arguments)
-                planned = time.perf_counter()
-                self._note(f"{phase}: plan", "phase", start, planned - start)
+                plan_end = time.perf_counter()
+                self._note(f"{phase}: plan", "phase", start, plan_end - start)
                 if status == READY:
                     self._run(context)
                     status = int(integers_at(context, len(CONTEXT))[CONTEXT.status])
                     sharing.start_wanted()
                     end = time.perf_counter()
-                    self._note(f"{phase}: run", "phase", planned, end - planned)
+                    self._note(f"{phase}: run", "phase", plan_end, end - plan_end)
                 self._inside += time.perf_counter() - start
             return status
 
@@ -140,13 +140,13 @@ class Profile:
             self.events.append(event | ({"args": {"columns": columns}} if kind == "kernel" else {}))
 
     def __str__(self) -> str:
-        spent = self._spent or time.perf_counter() - self._began
-        phases = {"Python": Line(0, 0, spent - self._inside), **self.phases}
+        total_seconds = self._spent or time.perf_counter() - self._began
+        phases = {"Python": Line(0, 0, total_seconds - self._inside), **self.phases}
         lines = [f"{'phase':32}{'calls':>9}{'':>11}{'ms':>11}{'%':>7}"]
-        lines += [_row(name, line, spent) for name, line in phases.items()]
+        lines += [_row(name, line, total_seconds) for name, line in phases.items()]
         lines += ["", f"{'kernel':32}{'calls':>9}{'columns':>11}{'ms':>11}{'%':>7}"]
         by_time = sorted(self.kernels.items(), key=lambda item: -item[1].seconds)
-        lines += [_row(name, line, spent) for name, line in by_time]
+        lines += [_row(name, line, total_seconds) for name, line in by_time]
         return "\n".join(lines)
 
     def save(self, fname: str | os.PathLike[str]) -> None:

@@ -98,8 +98,8 @@ class Tensor:
         if num == 1:
             indices = self._array.argmax(dim, keepdims=True)
         else:
-            rising = np.argsort(np.flip(self._array, dim), dim, kind="stable")
-            indices = np.take(self._array.shape[dim] - 1 - np.flip(rising, dim), range(num), dim)
+            rising_order = np.argsort(np.flip(self._array, dim), dim, kind="stable")
+            indices = np.take(self._array.shape[dim] - 1 - np.flip(rising_order, dim), range(num), dim)
         return self._like(np.take_along_axis(self._array, indices, dim)), self._like(indices)
 
     def categorical_sample_log_prob(self, dim: int = 0, num: int = 1) -> Tensor:

@@ -36,8 +36,8 @@ def replacing(
     try:
         with open(temporary, "ab" if keep and is_direct else "wb") as file:
             if keep and mode is not None and not is_direct:
-                with open(target, "rb") as old:
-                    shutil.copyfileobj(old, file, 1 << 20)
+                with open(target, "rb") as old_file:
+                    shutil.copyfileobj(old_file, file, 1 << 20)
             yield file
         if is_direct:
             return

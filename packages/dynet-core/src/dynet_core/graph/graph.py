@@ -69,8 +69,8 @@ class PastVersions:
         """Return how many nodes of the graph at this version still exist; 0 if no `cg_revert` ended this version."""
         if version not in self._versions:
             return 0
-        lasts, counts = self._rows
-        return counts[bisect_left(lasts, version)]
+        last_versions, counts = self._rows
+        return counts[bisect_left(last_versions, version)]
 
     def cut(self, records: Records, version: int, nodes: int) -> None:
         """Remember that `cg_revert` ends `version` and removes all but the first `nodes` nodes.
@@ -78,9 +78,9 @@ class PastVersions:
         A signal handler may interrupt this method at any line and call it too. Then the graph has a different version.
         """
         while records.version == version and (version not in self._versions or self.count(version) > nodes):
-            rows = lasts, counts = self._rows
+            rows = last_versions, counts = self._rows
             kept_count = bisect_left(counts, nodes)
-            new_rows = [*lasts[:kept_count], version], [*counts[:kept_count], nodes]
+            new_rows = [*last_versions[:kept_count], version], [*counts[:kept_count], nodes]
             # No signal handler can run after this line has read the version.
             if records.version == version and self._rows is rows: self._rows = new_rows; self._versions.add(version)  # fmt: skip  # noqa: E501, E701, E702
 

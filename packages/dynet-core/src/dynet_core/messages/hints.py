@@ -23,8 +23,8 @@ def _read(table: str) -> dict[str, dict[str, str]]:
     uses: dict[str, dict[str, str]] = {}
     sections = []
     for line in table.splitlines():
-        use, arrow, names = line.partition(" <- ")
-        if not arrow:
+        use, separator, names = line.partition(" <- ")
+        if not separator:
             sections = [uses.setdefault(title, {}) for title in line.strip("[]").split()]
         for section in sections:
             section.update({name: use.replace("{}", name) for name in names.split()})

@@ -128,8 +128,8 @@ def table(parameters: Sequence[Trained]) -> str:
         return "  ".join(cells).rstrip()
 
     lines = [line(row) for row in rows]
-    rule = "-" * max(map(len, lines))
-    return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+    separator = "-" * max(map(len, lines))
+    return "\n".join([lines[0], separator, *lines[1:-1], separator, lines[-1]])
 
 
 def as_html(parameters: Sequence[Trained]) -> str:

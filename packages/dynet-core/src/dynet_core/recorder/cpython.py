@@ -33,9 +33,9 @@ def _comparisons():
     probe = object()
     samples = [probe, 1.5, 7, [1], (1,), slice(1, 2), None]
     yield "types", all(word(id(x), words.OBJECT["type"]) == id(type(x)) for x in samples)
-    begin = word(id(probe), words.OBJECT["references"])
+    count = word(id(probe), words.OBJECT["references"])
     references = [probe, probe]
-    yield "references", begin > 0 and word(id(probe)) == begin + len(references) and sys.getrefcount(probe) >= begin + 2
+    yield "references", count > 0 and word(id(probe)) == count + len(references) and sys.getrefcount(probe) >= count + 2
     items = [object() for _ in range(5)]
     addresses, stored_items = [*map(id, items)], word(id(items), words.LIST["items"])
     yield "lists", word(id(items), words.LIST["size"]) == 5 and [word(stored_items, k) for k in range(5)] == addresses

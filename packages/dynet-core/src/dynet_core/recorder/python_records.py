@@ -59,9 +59,9 @@ class Records(GraphRecords):
         while not self.cut(self.version, 0, 0, 0):
             pass
         self._replaced = self._replaced[1], []
-        for kind, used in enumerate((length, inputs_length)):
-            if len(self._buffers[kind]) > max(8 * used, SHRINK_FROM):
-                self._replace(kind, 2 * used, 0)
+        for kind, used_count in enumerate((length, inputs_length)):
+            if len(self._buffers[kind]) > max(8 * used_count, SHRINK_FROM):
+                self._replace(kind, 2 * used_count, 0)
 
     end = renew
     """Change the version because the graph's thread has ended. The graph's expressions cannot be used any more."""
@@ -120,8 +120,8 @@ class Records(GraphRecords):
         if self._buffers[kind] is old_buffer and view[length] <= kept: new_buffer[span] = numbers; self._buffers[kind] = new_buffer; view[_BUFFERS[kind]] = address  # fmt: skip  # noqa: E501, E701, E702
 
     def _overwrite(self, version: int, kind: int, start: int, values: np.ndarray | array.array) -> bool:
-        view, done, span = self._view, DONE + kind, slice(start, start + len(values))
-        if view[VERSION] == version and view[done] <= start: self._buffers[kind][span] = values; return True  # fmt: skip  # noqa: E501, E701, E702
+        view, done_word, span = self._view, DONE + kind, slice(start, start + len(values))
+        if view[VERSION] == version and view[done_word] <= start: self._buffers[kind][span] = values; return True  # fmt: skip  # noqa: E501, E701, E702
         return False
 
     def renew_keys(self) -> None:

@@ -255,7 +255,7 @@ class Engine:
         if status == NO_CODE:
             self.plan_anew()
             if direction == "backward":
-                self.recorded.differentiated = -1, 0  # planning has moved the nodes' gradients, losing the old
+                self.recorded.differentiated = -1, 0  # the new plan has moved the gradients of nodes
             self.machine = compiled(int(self.buffers[f"{direction}_tape"][slots[CONTEXT.row] * len(INSTRUCTION)]))
             return None
         with self.change():

@@ -201,7 +201,7 @@ _PythonPickler: Any = pickle._Pickler  # type: ignore[attr-defined]
 
 
 def dumps(value: Any) -> tuple[bytes, dict[str, type]]:
-    """Return the pickle of a value, and a dict: name of a class or function that loading calls -> class of the result.
+    """Return a value's pickle, and a dict: name of a class or function that the pickle calls -> class of the result.
 
     Raise ArgumentTypeError if the value contains an object of the library, such as a parameter. Errors raised by
     methods of objects in the value are passed on.

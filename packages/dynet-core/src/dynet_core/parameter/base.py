@@ -27,7 +27,7 @@ from .storage import Storage, added_by_last_pass
 
 
 class Collection(Protocol):
-    """The methods of a parameter collection that are called here and for files. (Its class imports this module.)"""
+    """The methods of a parameter collection that this module and `object_files` call. (Its class imports both.)"""
 
     def parameters_list(self) -> Sequence[object]: ...
     def lookup_parameters_list(self) -> Sequence[object]: ...

@@ -28,9 +28,9 @@ def with_keywords(
     """Return a function with the parameters of `documented` that calls `record` with positional arguments.
 
     The returned function does all its work in one Python frame, to keep the user's tracebacks short. `in_order`, if
-    given, is the compiled function that calls it for calls that it cannot record itself. `in_order` handles keyword
-    arguments only in the order of the parameters. If they are in a different order, the returned function calls
-    `in_order` with all arguments by position, because it may then be able to record the call. For `learn`, see `Learn`.
+    given, is the compiled recording function whose slow function is the returned one. It handles keyword arguments only
+    in the order of the parameters. If they are in a different order, the returned function calls `in_order` with all
+    arguments by position, because `in_order` may then be able to record the call. For `learn`, see `Learn`.
     """
     signature, name = inspect.signature(documented), documented.__name__
     defaults = {parameter.name: parameter.default for parameter in signature.parameters.values()}

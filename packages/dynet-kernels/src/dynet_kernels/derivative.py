@@ -22,7 +22,7 @@ GRADIENTS: dict[str, Callable] = {
     "log1p": lambda dy, y, x: dy / (1 + x),
     "power": lambda dy, y, a, b: (
         f.where(f.equal(b, 0), 0, dy * _power_gradient(y, a, b)),
-        # 0 where y is 0, although log(a) is infinite there; also 0 for 0 to the power of 0.
+        # It is 0 where y is 0, although log(a) is infinite there, and for 0 to the power of 0.
         f.where(f.equal(y * (f.absolute(a) + f.absolute(b)), 0), 0, dy * (y * f.log(a))),
     ),
     "sqrt": lambda dy, y, x: 0.5 * dy / y,
@@ -57,7 +57,7 @@ BY_RESULT: dict[str, Callable] = {
     "logistic": lambda dy, y, x: dy * y * (1 - y),
     "tanh": lambda dy, y, x: dy * (1 - y * y),
 }
-"""Gradients that only need the result. If it is near 1 or -1, they lose precision: 1 % at tanh(6)."""
+"""Gradients that read only dy and the result y. If y is near 1 or -1, they lose precision: 1 % at tanh(6)."""
 
 
 def _power_gradient(y: Symbol, a: Symbol, b: Symbol) -> Symbol:
@@ -89,7 +89,7 @@ STEPS = ("floor", "ceil", "round", "uniform", "normal")
 """Functions whose gradient is 0 wherever it exists: step functions and random functions."""
 
 UNKNOWN = ("digamma", "max", "min", "first")
-"""Functions that `gradients` refuses. The gradient of digamma has no formula here. For max and min, the op has to
+"""Functions that `gradients` refuses. No function here is the gradient of digamma. For max and min, the op has to
 decide how equal elements share the gradient. No op needs the gradient of first."""
 
 
@@ -191,8 +191,8 @@ class Chain:
         for index, branch in enumerate((one, other)):
             for symbol, gradient in branch:
                 pairs[id(symbol)][1][index] = gradient
-                others = (other, one)[index]
-                if _may_choose_zero(gradient, dy) or not any(symbol is known for known, _ in others):
+                pairs_of_other = (other, one)[index]
+                if _may_choose_zero(gradient, dy) or not any(symbol is found for found, _ in pairs_of_other):
                     self.left_out.add(id(symbol))
         return [
             (symbol, parts[0] + parts[1] if key in are_numbers else f.where(condition, *parts))
@@ -217,9 +217,9 @@ class Chain:
 
 def _may_choose_zero(gradient: Symbol, dy: Symbol) -> bool:
     """Return whether `gradient`, outside `dy`, contains a `where` with a constant branch, so that it may be 0."""
-    above = beneath(dy)
-    chosen = [one for key, one in beneath(gradient).items() if one.function == "where" and key not in above]
-    return any(branch.function == "constant" for one in chosen for branch in one.arguments[1:])
+    in_dy = beneath(dy)
+    choices = [one for key, one in beneath(gradient).items() if one.function == "where" and key not in in_dy]
+    return any(branch.function == "constant" for one in choices for branch in one.arguments[1:])
 
 
 def _is_read(symbol: Symbol) -> bool:

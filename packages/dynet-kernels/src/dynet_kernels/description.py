@@ -57,7 +57,7 @@ class View(NamedTuple):
 
     def span(self, size: int, count: int) -> int | None:
         """Return the number of floats that the first `count` columns of `size` floats span, or None if two overlap."""
-        # The result is also None if runs are interleaved in a way that no op uses, even if no columns overlap.
+        # The result is also None if runs are interleaved, which no op uses, even if no columns overlap.
         length, gap, far = self.runs(count)
         for distance, times in sorted([(gap, length), (far, -(-count // length))]):
             if times > 1 and distance < size:
@@ -94,14 +94,14 @@ class Description:
     Args:
         total: the number of floats in the value. If it is 0, no steps run.
         operands: the number of operands; if `variadic`, the number of leading operands with views of their own. -1
-            means as many as the views mention. The same is true of `attributes` and `constants`.
+            means as many as the views mention, as for `attributes` and `constants`.
         variadic: whether the number of operands differs from record to record, so that each record stores it.
         attributes: the number of attributes, which are integers that a record stores after its operands.
         constants: this many of the first attributes are positions in the graph's buffer of input values.
         kind: COMPUTED if steps compute the value; INPUT if the user provides it; ALIAS if it is a part of the operand's
             value, in the same memory; APART for an alias whose gradient is always in separate memory.
         size: the number of floats of memory that the node takes. -1 means `total`.
-        size_each: the number of additional floats for each EACH operand.
+        size_each: the number of floats that each EACH operand adds to `size`.
         hidden: this many of the `size` floats, at the end, are only for the node's own steps. They have no gradient.
         columns: the number of columns that the steps compute; if `each`, for each EACH operand.
         each: whether `columns` is multiplied by the number of EACH operands. None means: if `variadic`.
@@ -173,7 +173,7 @@ class Description:
 
     @property
     def repeated(self) -> Sequence[Step]:
-        """The steps that copy a column to equal columns, and add up their gradients."""
+        """The two steps that copy a column to equal columns, and add up the gradients of equal columns."""
         if self.determined_by == layout.NO_VIEW:
             return ()
         size = self.size + self.size_each

@@ -13,9 +13,9 @@ from .locks import new_lock
 from .table import KERNELS
 
 TABLE: list[int] = [0] * layout.TABLE_HEAD  # integers for the planner's own use, then all descriptions
-# The fields that have the same name in a description and in SIGNATURE.
+# The names that both a description and SIGNATURE have.
 FACTS = {field.name for field in fields(Description)}.intersection(layout.SIGNATURE) - {"parts"}
-# How threads can share a kernel instead: if a node's columns overlap, and if columns of different nodes may overlap.
+# What replaces sharing by columns if the columns that a node writes overlap, and if those of two nodes may overlap.
 WITHOUT_COLUMNS = {
     layout.BY_COLUMNS: (layout.ALONE, layout.IF_DISTINCT),
     layout.EITHER: (layout.BY_ROWS, layout.EITHER_IF_DISTINCT),
@@ -64,10 +64,10 @@ def _integers(description: Description, here: int) -> list[int]:
     }
     for direction, group in groups.items():
         # The deferred steps may read the lists that were written for the backward steps (see `plan/repeats.py`).
-        together = direction == "backward" and description.determined_by != layout.NO_VIEW
-        lists = _lists([effects for _, effects in (backward if together else group)])
-        facts = zip(layout.STEPS, (steps_offset + len(steps), len(group), *lists), strict=True)
-        head |= {f"{direction}_{name}": fact for name, fact in facts}
+        shares_lists = direction == "backward" and description.determined_by != layout.NO_VIEW
+        lists = _lists([effects for _, effects in (backward if shares_lists else group)])
+        integers = zip(layout.STEPS, (steps_offset + len(steps), len(group), *lists), strict=True)
+        head |= {f"{direction}_{name}": integer for name, integer in integers}
         for step, effects in group:
             covers = _covered(description, step, effects)
             steps += layout.STEP.filled(
@@ -91,7 +91,7 @@ def _effects(step: Step) -> Effects:
 
 
 def _lists(steps: Sequence[Effects]) -> tuple[int, int]:
-    """Return two bit sets: the roles whose lists steps read, and the roles whose first address is all they read."""
+    """Return two bit sets: the roles whose lists steps read, and those of which they read only the first address."""
     # Return (ALL_LISTS, 0) if a kernel does not say what it reads, or if a role is too large for the bit sets.
     every: set[int] = set()
     firsts: set[int] = set()
@@ -116,16 +116,16 @@ def _covered(description: Description, step: Step, effects: Effects) -> int:
     ((role, size),) = effects.writes
     view = description.views[role // 2]
     # If there are columns for each EACH operand, the step writes to the gradient of any other operand several times.
-    operand = view.source == step.gradient_of >= 0 and not description.columns_each
-    if not (operand or view.source == layout.EACH) or view.offset or view.index != layout.NO_INDEX:
+    is_operand = view.source == step.gradient_of >= 0 and not description.columns_each
+    if not (is_operand or view.source == layout.EACH) or view.offset or view.index != layout.NO_INDEX:
         return 0
     count = description.count(view)
-    whole = count % view.runs(count)[0] == 0 and view.span(size, count) == size * count
-    return size * count if whole else 0
+    is_whole = count % view.runs(count)[0] == 0 and view.span(size, count) == size * count
+    return size * count if is_whole else 0
 
 
 def _copies_gradient(description: Description, effects: Effects) -> bool:
-    """Return whether a `_covered` step only adds the node's gradient to an operand's, so that they can share memory."""
+    """Return whether a step only adds the node's gradient to an operand's, so that both can share memory."""
     source = effects.copied
     if source is None or source % 2 == 0:
         return False

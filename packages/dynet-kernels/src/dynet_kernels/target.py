@@ -27,11 +27,11 @@ _KINDS = {
 
 NATIVE = "native"  # the kind of a target that is exactly this CPU
 
-# This option keeps LLVM from inlining kernels into the function that calls them. Without it, a module became a function
-# of 150 kB, in which a kernel could run at half its speed because another kernel had grown.
+# This option keeps LLVM from inlining kernels into the function that calls them. Without it, a module was one function
+# of 150 kB, in which a kernel could become half as fast because another kernel had grown.
 NOT_INLINED = "-inline-instr-cost:int=10000"
 
-# Entries of /proc/cpuinfo that identify a CPU. Others, such as the clock rate or the microcode, can change over time.
+# Entries of /proc/cpuinfo that identify a CPU. Other entries, such as the clock rate or microcode, change over time.
 _LASTING = ["vendor_id", "cpu family", "model", "stepping"]
 _LASTING += [f"CPU {name}" for name in ("implementer", "architecture", "variant", "part")]
 
@@ -54,10 +54,10 @@ class CpuTarget:
 
     def tvm_target(self) -> Any:
         # For another machine, which must run Linux (see NAMED): LLVM's name of the architecture and the system.
-        other = {} if self.machine == read_cpu()[0] else {"mtriple": self.machine.replace("-", "-unknown-") + "-gnu"}
+        options = {} if self.machine == read_cpu()[0] else {"mtriple": self.machine.replace("-", "-unknown-") + "-gnu"}
 
         def named(mcpu: str) -> Any:
-            return tvm.target.Target({"kind": "llvm", "mcpu": mcpu, "cl-opt": [NOT_INLINED], **other})
+            return tvm.target.Target({"kind": "llvm", "mcpu": mcpu, "cl-opt": [NOT_INLINED], **options})
 
         baseline = next(mcpu for mcpu, lanes, _ in _KINDS.values() if lanes == self.lanes)
         if not self.machine.startswith("x86_64"):
@@ -98,12 +98,12 @@ def choose(kind: str, machine: str, model: str, features: frozenset[str]) -> Cpu
 
 
 def general(kind: str, machine: str) -> CpuTarget:
-    """Return the target for a general kind of CPU. `machine` is the architecture and operating system."""
+    """Return the target for a general kind of CPU. `machine` is the architecture and system, as in `x86_64-linux`."""
     return CpuTarget(machine, f"{machine} {kind}", _KINDS[kind][1], kind)
 
 
 def general_kinds() -> list[CpuTarget]:
-    """Return the general kinds of this CPU for which the package may have code, best first."""
+    """Return the general kinds to which this CPU belongs and for which the package may have code, best first."""
     machine, _, features = read_cpu()
     kinds = _KINDS if machine.startswith("x86_64") else ["generic"]
     return [general(kind, machine) for kind in kinds if _KINDS[kind][2] <= features]
@@ -130,24 +130,24 @@ def read_cpu() -> tuple[str, str, frozenset[str]]:
 
 
 def _read_linux(path: str = "/proc/cpuinfo") -> tuple[str, frozenset[str]]:
-    facts: dict[str, str] = {}
+    entries: dict[str, str] = {}
     try:
         with open(path, encoding="utf-8", errors="replace") as lines:
             for line in lines:
                 if not line.strip():
                     break  # read only the first core's entries, because the file is slow to read with many cores
                 name, _, value = line.partition(":")
-                facts[name.strip()] = value.strip()
+                entries[name.strip()] = value.strip()
     except OSError:
         pass
-    model = "\n".join(f"{name}: {facts[name]}" for name in _LASTING if name in facts)
-    return model, frozenset((facts.get("flags") or facts.get("Features") or "").split())
+    model = "\n".join(f"{name}: {entries[name]}" for name in _LASTING if name in entries)
+    return model, frozenset((entries.get("flags") or entries.get("Features") or "").split())
 
 
 def _read_darwin() -> tuple[str, frozenset[str]]:
     words = " ".join(_sysctl(f"machdep.cpu.{name}") for name in ("features", "leaf7_features", "extfeatures"))
-    spelled = {"lzcnt": "abm", "avx1.0": "avx"}
-    features = frozenset(spelled.get(word, word) for word in words.lower().split())
+    linux_names = {"lzcnt": "abm", "avx1.0": "avx"}
+    features = frozenset(linux_names.get(word, word) for word in words.lower().split())
     return _sysctl("machdep.cpu.brand_string"), features
 
 

@@ -25,7 +25,7 @@ from .cache import seal, shipped_code, store
 from .target import CpuTarget
 
 SHIPPED = shipped_code.PACKAGE / "shipped_records"
-TUNED = "tuned.json"  # the file of the user's own records, in the cache directory
+TUNED = "tuned.json"  # the name of the file of the user's own records in the cache directory
 LARGEST = 1 << 20  # files with more bytes than this are refused
 # For each kind of CPU: the number of float32s in a vector register, and the number of vector registers.
 KINDS = {"avx512": (16, 32), "avx2": (8, 16), "sse": (4, 16), "neon": (4, 32)}
@@ -96,9 +96,9 @@ def read(path: Path) -> list[TuningRecord]:
 
 
 def _record(index: int, entry: object) -> TuningRecord:
-    known = {f.name for f in fields(TuningRecord)}
-    if not isinstance(entry, dict) or not {"family", "target", "parameters"} <= set(entry) <= known:
-        raise ValueError(f"record {index} does not have the entries of a record: {', '.join(sorted(known))}")
+    names = {f.name for f in fields(TuningRecord)}
+    if not isinstance(entry, dict) or not {"family", "target", "parameters"} <= set(entry) <= names:
+        raise ValueError(f"record {index} does not have the entries of a record: {', '.join(sorted(names))}")
     try:
         return TuningRecord(**{**entry, "parameters": tuning.from_json(entry["family"], entry["parameters"])})
     except ValueError as problem:
@@ -173,11 +173,11 @@ def _distance(record: TuningRecord, target: CpuTarget | str) -> tuple[float, ...
     """Return how much a record's kind of machine differs from `target`. A smaller tuple is more similar.
 
     CPUs are compared by the number of vector registers, then by the floats per register. GPUs are compared by compute
-    capability; if two differ equally, the lower capability is more similar.
+    capability; of two with the same difference, the lower is more similar.
     """
     if isinstance(target, str):
-        mine, other = int(target.removeprefix("sm_")), int(record.target.removeprefix("sm_"))
-        return (abs(mine - other), other)
+        own, recorded = int(target.removeprefix("sm_")), int(record.target.removeprefix("sm_"))
+        return (abs(own - recorded), recorded)
     if record.cpu == target.identity:
         return ()
     lanes, registers = KINDS[record.target]

@@ -33,7 +33,7 @@ from .seal import sealed, unsealed, write
 STORED = (".o", ".key")  # suffixes of object files, and of files that map a key to a second key
 UNFINISHED = (".lock", ".new")  # suffixes of lock files, and of files that are being written
 DAY = 24 * 3600.0
-KEEP = 512  # of each suffix, the KEEP most recently used files stay; others are removed a day after their last use
+KEEP = 512  # the KEEP most recently used files of each suffix stay; others are removed a day after their last use
 ABANDONED = building.ABANDONED
 PATIENCE = 120.0  # seconds to wait for another process that is compiling the same kernels
 ROOM = 64 << 20  # free bytes that a disk must have for kernels to be compiled there
@@ -192,14 +192,14 @@ def load_or_make(
             module = loaded(key)  # another process may have made it while we waited for the lock
             if module is not None:
                 return module
-            known = identify(lock) if identify else key
-            module = loaded(known)
+            code_key = identify(lock) if identify else key
+            module = loaded(code_key)
             if module is None:
                 code = make(lock)
                 module = load(code)  # Load before storing: the cache must not hold a file that cannot be loaded.
-                _keep(directory / f"{known}.o", known, code)
-            if known != key:
-                _keep(directory / f"{key}.key", key, known.encode())
+                _keep(directory / f"{code_key}.o", code_key, code)
+            if code_key != key:
+                _keep(directory / f"{key}.key", key, code_key.encode())
             return module
 
     try:
@@ -212,9 +212,9 @@ def load_or_make(
 def stored(key: str, directory: Path | None = None) -> bytes | None:
     """Return the object file cached under `key` or the second key that it refers to, or None if none is valid."""
     directory = directory or cache_directory()
-    other = _read(directory / f"{key}.key", key)
-    if other is not None:
-        key = other.decode()
+    second_key = _read(directory / f"{key}.key", key)
+    if second_key is not None:
+        key = second_key.decode()
     return _read(directory / f"{key}.o", key)
 
 
@@ -235,24 +235,24 @@ def linker() -> Any:
 def prune(directory: Path, keep: str) -> None:
     """Remove old files from the cache directory, and files that killed processes left behind.
 
-    A file is old if KEEP files with its suffix were used after it. Keep the files of the key `keep`, and files that
-    were used within the last day: the time of use is stored only once a day, so it does not tell which of them was used
-    last. Running processes do not need a file once they have loaded it.
+    A file is old if KEEP files with its suffix were used after it. Keep files of the key `keep`, and all of the last
+    day: the time of use is stored only once a day, so it does not tell which of these was used last. Running processes
+    do not need a file once they have loaded it.
     """
     now = time.time()
     stored: dict[str, list[tuple[float, Path]]] = {suffix: [] for suffix in STORED}
-    old = []
+    old_files = []
     for path in directory.iterdir():
         with suppress(OSError):
             age = now - path.lstat().st_mtime
             if path.suffix in STORED and path.stem != keep:
                 stored[path.suffix].append((age, path))
             elif path.suffix in UNFINISHED and age > ABANDONED:
-                old.append((age, path))
+                old_files.append((age, path))
     for files in stored.values():
         files.sort()
-        old += [pair for pair in files[KEEP - 1 :] if pair[0] > DAY]
-    for _, path in old:
+        old_files += [pair for pair in files[KEEP - 1 :] if pair[0] > DAY]
+    for _, path in old_files:
         with suppress(OSError):
             path.unlink()
 

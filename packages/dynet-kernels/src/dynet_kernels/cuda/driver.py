@@ -102,7 +102,7 @@ def gpu_count() -> int:
 
 
 class Gpu:
-    """A GPU, by the driver's number, counted from 0. It copies and computes in the order of the requests."""
+    """A GPU, given its number in the driver, from 0. It copies and computes in the order of the requests."""
 
     def __init__(self, number: int = 0):
         count = gpu_count()

@@ -35,7 +35,7 @@ class Context(ctypes.Structure):
 
 
 class Launch(ctypes.Structure):
-    """The structure `layout.LAUNCH`, with which compiled code launches kernels, and its result `failure`."""
+    """The structure `layout.LAUNCH`: what compiled code needs to launch kernels, and `failure`, the driver's error."""
 
     _fields_ = [(name, ctypes.c_int64) for name in layout.LAUNCH]
 
@@ -60,7 +60,7 @@ class Launch(ctypes.Structure):
 
 @dataclass(frozen=True)
 class _OfShard:
-    """A file that is compiled from a shard of kernels. It is a `parts.Part`, which the cache keeps."""
+    """The base class of files that are made from a shard of kernels. Each is a `parts.Part`, which the cache keeps."""
 
     kernels: dict[int, tuple[str, Kernel]]
     arch: str
@@ -151,15 +151,15 @@ class Machine(library.Shards):
             if not indices:
                 return
             shards = [self._kernels.shard(index) for index in indices]
-            facts = self.gpu.arch, compiler.name(), self.tf32
-            sources = [Source(shard, *facts) for shard in shards]
-            loaded = library.modules(sources, self.gpu.load, cubin, "GPU", kept=(Source,))  # type: ignore[arg-type]
-            launchers = library.modules([Launcher(shard, *facts) for shard in shards], kind=None, kept=(Launcher,))
+            options = self.gpu.arch, compiler.name(), self.tf32
+            sources = [Source(shard, *options) for shard in shards]
+            cubins = library.modules(sources, self.gpu.load, cubin, "GPU", kept=(Source,))  # type: ignore[arg-type]
+            launchers = library.modules([Launcher(shard, *options) for shard in shards], kind=None, kept=(Launcher,))
             handles = self._launch.handles
             self._launch.set_handles([*handles, *[0] * ((indices[-1] + 1) * SHARD - len(handles))])
-            for index, shard, module, launcher in zip(indices, shards, loaded, launchers):
-                if problems := [one for one in (module, launcher) if isinstance(one, library.CompileError)]:
-                    self._failed[index] = problems[0]
+            for index, shard, module, launcher in zip(indices, shards, cubins, launchers):
+                if errors := [one for one in (module, launcher) if isinstance(one, library.CompileError)]:
+                    self._failed[index] = errors[0]
                     continue
                 for slot, (name, _) in shard.items():
                     self._launch.handles[index * SHARD + slot] = module.function(symbol_of(name))

@@ -22,11 +22,11 @@ from ..target import NATIVE, CpuTarget, general_kinds, host_cpu
 from . import sharing
 from .parts import Part, Planner, Shard, key_of, key_of_code
 
-# The planner's functions that plan and run. Each has a counterpart, such as `plan_forward`, that only plans.
+# The planner's functions that plan and run a pass. Each has a counterpart, such as `plan_forward`, that only plans.
 PHASES = ("forward", "backward", "gradient_norm", "update")
 
 _code = (ctypes.c_int64 * layout.MOST_SHARDS)()
-# All functions whose handles have been in `_code`. They are never freed, because `_code` outlives every `Library`.
+# All functions whose handles have been in `_code`. They are never freed, because compiled code may still call them.
 _functions: list[Any] = []
 
 
@@ -99,8 +99,8 @@ class Library(Shards):
         planners = [] if self._has_planner else [Planner()]
         shards = [Shard(self._kernels.shard(index)) for index in indices]
         # The planner takes the longest to compile, so it comes first.
-        loaded = modules([*planners, *shards], kept=(Shard,))
-        for index, module in zip(indices, loaded[len(planners) :]):
+        results = modules([*planners, *shards], kept=(Shard,))
+        for index, module in zip(indices, results[len(planners) :]):
             if isinstance(module, CompileError):
                 self._failed[index] = module
                 continue
@@ -108,7 +108,7 @@ class Library(Shards):
             _functions.append(run)
             _code[index] = run.__chandle__()
             self._loaded.add(index)
-        for module in loaded[: len(planners)]:
+        for module in results[: len(planners)]:
             for name in Library.__annotations__:
                 setattr(self, name, module.get_function(name))
             sharing.help_others = module.get_function("help")
@@ -134,7 +134,7 @@ def modules(
         finish: finish(part, content) turns the output of the part's `build` into the contents of a cache file. By
             default, they are the same.
         kind: the name of the device in the message about compiling. None: print no message.
-        general: whether code for a general kind of CPU may be loaded, as in `stored`.
+        general: whether code for a general kind of CPU may be loaded, as `stored` does.
         kept: classes of parts. If a part of such a class cannot be compiled, its error is returned instead of raised.
 
     Returns:
@@ -143,13 +143,13 @@ def modules(
     Raises:
         CompileError: a part cannot be compiled.
     """
-    loaded: list = []
+    results: list = []
     for part in parts:
         code = stored(part) if general else store.stored(key_of(part))
-        loaded.append(None if code is None else load(code))
-    missing = [position for position, module in enumerate(loaded) if module is None]
+        results.append(None if code is None else load(code))
+    missing = [position for position, module in enumerate(results) if module is None]
     if not missing:
-        return loaded
+        return results
     builders = Builders(store.building_site())
 
     def made(part: Part, builder) -> Any:
@@ -187,9 +187,9 @@ def modules(
             for thread in threads:
                 thread.start()
             for _ in missing:
-                position, loaded[position], problem = done.get()
+                position, results[position], problem = done.get()
                 if isinstance(problem, CompileError) and isinstance(parts[position], kept):
-                    loaded[position] = problem
+                    results[position] = problem
                 elif problem is not None:
                     raise problem
                 else:
@@ -200,7 +200,7 @@ def modules(
             if thread.ident is not None:
                 thread.join()
         builders.close()
-    return loaded
+    return results
 
 
 def stored(part: Part) -> bytes | None:

@@ -133,7 +133,7 @@ class Running:
 
 
 def switch(code, choices: list, otherwise: Callable) -> None:
-    """Call the function that `choices`, a list of pairs, has for `code`, or `otherwise` if there is none."""
+    """Emit a switch over the integer `code`: pairs (integer, function) of `choices`, or else call `otherwise`."""
     if not choices:
         otherwise()
         return
@@ -213,7 +213,6 @@ def give_llvm_options():
     them. In TVM 0.27, only the code generator for Hexagon passes LLVM a command line. So build an empty module for
     Hexagon: LLVM reads the options, and then the build fails because there is no Hexagon linker.
     """
-
     build = tvm.get_global_func("target.build.hexagon", allow_missing=True)
     if build is not None:  # otherwise, TVM cannot build for Hexagon; LLVM then uses its defaults and compiles slower
         with suppress(RuntimeError):

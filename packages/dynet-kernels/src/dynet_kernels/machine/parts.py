@@ -75,7 +75,7 @@ class Shard:
     """Kernels that are compiled together, as (name, kernel) by slot, which is an index in the shard.
 
     `parameters` are the tile sizes and other tuning parameters with which the code is emitted, by default those that
-    tuning records (`records.py`) have for the CPU.
+    tuning records (`tuning_records.py`) have for the CPU.
     """
 
     kernels: dict[int, tuple[str, Kernel]]
@@ -143,5 +143,5 @@ def key_of_code(part: Part, *facts: str, with_versions: bool = True) -> str:
 
 @functools.cache
 def _versions() -> list[str]:
-    # A frozen program has no sources: it has the index instead.
+    # A frozen program has no sources. Instead, its keys depend on the index of shipped code.
     return [*shipped_code.index().values(), *map(importlib.metadata.version, ("apache-tvm", "apache-tvm-ffi"))]

@@ -49,7 +49,7 @@ def order_plan(address, helper: Helper) -> None:
     if state_of(helper) == layout.IDLE:
         context = Context(address)
         copy = Context(context.ahead)
-        # If no backward pass follows, as when the program only predicts now, the next graph is not planned ahead.
+        # If no backward pass follows, because the program now only predicts, the next graph is not planned ahead.
         context.backward_expected = 0
         for k in range(len(layout.CONTEXT)):
             copy.words[k] = context.words[k]
@@ -103,7 +103,7 @@ def is_worth_it(context: Context):
 
 @plain
 def row_of(sharing: Sharing, index) -> Helper:
-    """Return the row of a helper. The first helper has number 1."""
+    """Return the row of helper number `index` in the list `rows`. The first helper has number 1."""
     return Helper(sharing.rows + index * 8 * layout.HELPER_ROW)
 
 
@@ -180,7 +180,7 @@ def run_together(address):
 
 @plain
 def note(sharing: Sharing, gain) -> None:
-    """Add a gain, or a loss if it is negative, to the balance."""
+    """Add `gain`, in nanoseconds (negative: a loss), to the balance of sharing."""
     sharing.balance = max(LEAST, min(MOST, sharing.balance + gain))
 
 

@@ -62,7 +62,7 @@ class Variable(tir.IntVariable):
 
 
 def when(value, *rest: Callable) -> Iterator[bool]:
-    """Emit an `if` without `else`. Each of `rest` emits another condition, tested in a nested `if`."""
+    """Emit an `if` without `else`. Each function in `rest` emits another condition, tested in a nested `if`."""
     for holds in branch(value, T.Then):
         if holds:
             yield from when(rest[0](), *rest[1:]) if rest else (True,)
@@ -105,7 +105,7 @@ def ends(value) -> bool:
 
 
 def go_on_if(value):
-    """Emit a break of a `while` unless its condition holds."""
+    """Emit a break of a `while` loop unless `value`, its condition, is true."""
     if not is_emitted(value) and value is not True:
         raise TypeError("the condition of a `while` must be a number of the code: for a list of Python, write `for`")
     ends(negation(value))
@@ -119,12 +119,12 @@ class Left(Exception):  # noqa: N818
 
 
 _results: list = []  # where the entries that are being emitted store their results
-NO_RESULT = 1  # the result of an entry that has none: neither the address of an object nor NULL
+NO_RESULT = 1  # what an entry without a result stores: neither the address of an object nor NULL
 
 
 @contextmanager
 def result_at(words) -> Iterator[None]:
-    """Entries that are emitted in this context store their results in the first integer of `words`."""
+    """Within a `with` block, make entries that are emitted store their results in the first integer of `words`."""
     _results.append(words)
     try:
         yield

@@ -68,7 +68,7 @@ def _emitter(file: str, code: CodeType, is_entry: bool) -> CodeType:
     if node is None:
         raise OSError(f"to compile {code.co_name}, the lines of its `def` are needed, but they are not in {file}")
     rewriting = _Rewriting(file, node, is_entry, {})
-    # Define it inside a function that has the names of its closure, under a name that it does not use itself.
+    # Define it inside a function whose parameters are the names of its closure, under a name that it does not use.
     made: Any = ast.parse(f"def _closure({', '.join(code.co_freevars)}): 0")
     arguments = rewriting.copy(node.args, defaults=[], kw_defaults=[None] * len(node.args.kwonlyargs))
     made.body[0].body = [rewriting.function(args=arguments, name="_emitter", decorator_list=[])]
@@ -99,7 +99,7 @@ COPIED = {
     "RShift", "BitAnd", "BitOr", "BitXor", "Invert", "USub", "Eq", "NotEq", "Lt", "LtE", "Gt", "GtE",
 }  # fmt: skip
 TEXTS = {"Is": "is", "IsNot": "is not", "In": "in", "NotIn": "not in", "Div": "/", "Pow": "**", "NamedExpr": ":="}
-TIMES = {ast.Assign: 1, ast.AugAssign: 2}  # assignments counted for each; 2 or more make a variable; a loop counts 0
+TIMES = {ast.Assign: 1, ast.AugAssign: 2}  # how many assignments each counts as; with 2, a name is a variable
 NAMES = {"Name": "id", "Attribute": "attr", "keyword": "arg", "arg": "arg", "FunctionDef": "name"}
 LOWERED = {"max": "maximum", "min": "minimum"}
 NOTHING = ast.arguments([], [], None, [], [], None, [])
@@ -119,7 +119,7 @@ class _Rewriting:
         self.own = {name for name in self.times if self.times[name] > 1}  # the function's variables
         known = {name: scope[name] for name in scope if name not in self.times and scope[name] != "loop"}
         self.scope = known | dict.fromkeys(self.own, "variable") | {"for": None, "return": not is_entry}
-        self.results, self.without_result = [], None  # the statements that store a result; one that ends without
+        self.results, self.without_result = [], None  # statements that store a result; one that ends without a result
 
     def refuse(self, text: str, node=None):
         node = node or self.current
@@ -272,7 +272,7 @@ class _Rewriting:
         return self.copy(node, func=self.call(name).func) if name else self.copy(node)
 
     def turns(self, over, body: list):
-        """Wrap a body in a Python loop, which has one turn for each side of the emitted branch, or none."""
+        """Wrap `body` in a Python loop over `over`, which has a turn for each side of the emitted `if`, or none."""
         return self.new(ast.For, self.new(ast.Name, "__side", ast.Store()), over, body, [])
 
     def visit_If(self, node):

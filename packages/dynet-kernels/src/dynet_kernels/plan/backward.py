@@ -72,7 +72,7 @@ class Gradients:
 
     @plain
     def place_operands(self, node: Node) -> None:
-        """Call `place` for everything to whose gradient a node's steps may add: operands, previous and first part."""
+        """Call `place` for all nodes to whose gradients a node's steps may add: operands, previous part, first part."""
         for operand in node.record.awaited():
             self.place(operand)
         if node.is_later_part:
@@ -131,7 +131,7 @@ class Targets:
 
     @plain
     def are_nodes(self, fit: Callable):
-        """Whether all targets are nodes for which fit(operand) holds. After one that does not fit, none is tried."""
+        """Whether all targets are nodes for which fit(operand) is true. `fit` is not called after the first failure."""
         good = 1
         for _, operand in self.each_target():
             good = good and operand >= 0 and fit(operand)
@@ -153,7 +153,7 @@ class Targets:
 
     @plain
     def _can_be_alias(self, operand):
-        """Whether no other step adds to the gradient, its node's own steps do not change it, and its size fits."""
+        """Whether no other step adds to the gradient, the operand's own steps do not change it, and its size fits."""
         target = self.plan.node(operand)
         return (
             not target.has(layout.HAS_GRADIENT | layout.USED_TWICE)

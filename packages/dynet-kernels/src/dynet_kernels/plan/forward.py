@@ -51,7 +51,7 @@ def goes_before(plan: Plan, earlier, later) -> None:
 def note_edges(plan: Plan, node: Node, earliest, visit: Callable = lambda operand: None) -> None:
     """Note that a node's signature depends on the signatures of its operands and of the previous part.
 
-    Ignore operands below `earliest`, which are parameters or computed already. Call visit(operand) for all operands.
+    Ignore operands below `earliest`: parameters, and nodes already computed. Call visit(operand) for all operands.
     """
     signature = node.signature
     number_signature(plan, signature)

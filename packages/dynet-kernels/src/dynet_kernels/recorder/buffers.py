@@ -143,7 +143,7 @@ def renew(shared: Shared, graph_at):
 
 @recording(0, key=0, anywhere=True)
 def renew_quickly(here: Here, function: Function):
-    """The fast path of renew_cg(). The word `unusual` is 1 if Python has anything to clean up."""
+    """The fast path of renew_cg(). The word `unusual` is 1 if Python has more to do than this."""
     if here.graph.unusual == 0:
         renew_words(here.shared, here.graph)
         return new_reference(here.graph.object)

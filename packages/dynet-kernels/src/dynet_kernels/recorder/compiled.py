@@ -41,7 +41,7 @@ class Recorder:
 
 
 def _load(content: bytes):
-    """Return the TVM module in a file written by `Recorder.build`, and the number of words in each function's keys.
+    """Return the TVM module in a file written by `Recorder.build`, and how many words each function's keys have.
 
     The module's function `addresses` takes a list that begins with the address of the shared words. It overwrites the
     list with the addresses of the functions, in the order of the dict.
@@ -60,7 +60,7 @@ def functions(shared: int) -> tuple[dict[str, int], dict[str, int]]:
 
     The addresses are valid until the process ends. `shared` is the address of the shared words.
     """
-    ((module, names),) = library.modules([Recorder()], load=_load)
-    table = np.full(len(names), shared, np.int64)
-    module.get_function("addresses")(int(table.ctypes.data))
-    return dict(zip(names, table.tolist())), names
+    ((module, key_sizes),) = library.modules([Recorder()], load=_load)
+    addresses = np.full(len(key_sizes), shared, np.int64)
+    module.get_function("addresses")(int(addresses.ctypes.data))
+    return dict(zip(key_sizes, addresses.tolist())), key_sizes

@@ -31,7 +31,7 @@ class CFunction:
 
     Args:
         path: the entry, called with the shared words and the parameters.
-        otherwise: the name of the C function to call if the entry has no result. "": it always has a result.
+        otherwise: the name of the C function to call if the entry has no result. "": it always has one.
         key: for the fast path of recording functions, how many words a key in their tables has.
     """
 
@@ -68,7 +68,6 @@ def c_function(name: str = "", otherwise: str = "") -> Callable[[Entry], Entry]:
 
 def write_objects(functions: dict[str, CFunction], folder: Path, target) -> list[bytes]:
     """Compile C functions. Return two object files: the bodies and the trampolines. Imports TVM."""
-
     module = ir.IRModule({ir.GlobalVar(f"body_{name}"): _body(name, function) for name, function in functions.items()})
     bodies, text, trampolines = (folder / name for name in ("bodies.o", "trampolines.ll", "trampolines.o"))
     compile_cpu(module, target).write_to_file(str(bodies))

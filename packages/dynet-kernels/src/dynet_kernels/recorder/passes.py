@@ -114,7 +114,7 @@ def into_list(here: Here, function: Function, given: Items, least: int):
     if size < least:
         need(is_computed(here, flag))
         return extern("PyFloat_FromDouble", value_of(here.graph, x)[0])
-    # Make the list before the pass: this may run the garbage collector, and with it Python code that calls `renew_cg`.
+    # Make the list before the pass: making it may run the garbage collector, and so Python code that calls `renew_cg`.
     made_list = made("PyList_New", size)
     # Hide the list, whose items are still NULL, from other threads: during the pass, `gc.get_objects` could find it.
     extern("PyObject_GC_UnTrack", made_list)
@@ -173,7 +173,7 @@ def after_pass(here: Here, function: Function, given: Items, has_address: bool):
 def differentiate(here: Here, function: Function, given: Items):
     """Run the backward pass from a node with one element.
 
-    If parameters have changed since the graph was computed, Python does this. The optional second argument says whether
+    If parameters have changed since the graph was computed, Python runs it. The optional second argument says whether
     to compute the gradients of all nodes, even if they do not depend on a trained parameter.
     """
     graph, full = here.graph, here.flag(given, 1)
@@ -188,7 +188,7 @@ def differentiate(here: Here, function: Function, given: Items):
 
 @recording(2)
 def set(here: Here, function: Function, x: Item, given: Item):
-    """set(x, values), where `values` is a number, a list of numbers or an array.
+    """set(x, values) sets the values of the input node x. `values` is a number, a list of numbers or an array.
 
     The path runs only if the graph has been planned completely or not at all. The key is the Dim of `x`. The row has
     the signature of input nodes with this Dim, and its `limit` is their number of elements.

@@ -1,7 +1,7 @@
 """Searches for the fastest tuning parameters of a family: changes one axis at a time, and keeps faster values.
 
-An axis is a tuning parameter, or several that are changed together. A function of `best` and `registers` returns the
-values to try if `best` are the best parameters so far, on a CPU with `registers` vector registers.
+An axis is a tuning parameter, or several that are changed together. The functions of `best` and `registers` return the
+values to try on an axis. `best` are the best parameters so far, and the CPU has `registers` vector registers.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ Tiles = tuple[tuning.Tile, ...]
 class Axis:
     """One or more tuning parameters, named by `changed`, that the search changes together.
 
-    `values` are the values to try (tuples for several parameters), or a function that returns them. `touches` says
-    whether the time of a workload can depend on them.
+    `values` are the values to try (tuples for several parameters), or a function that returns them. touches(workload)
+    says whether the time of a workload can depend on them.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Axis:
 def _register_tiles(widths: range) -> Callable[[Any, int], list[tuning.Tile]]:
     """Return a function for tiles of (columns, vectors of rows) that use at least 5/8 of the vector registers.
 
-    A tile needs columns * vectors registers for its sums, and `vectors` more for rows. `widths` are columns to try.
+    A tile needs columns * vectors registers for its sums, and `vectors` more for rows. `widths` has the columns to try.
     """
     return lambda best, registers: [
         (width, vectors)
@@ -59,7 +59,7 @@ def _register_tiles(widths: range) -> Callable[[Any, int], list[tuning.Tile]]:
 
 
 def _gradient_tiles(best: Any, registers: int) -> list[tuning.Tile]:
-    """Return tiles of (columns of the gradient, columns of the matrix)."""
+    """Return tiles of (columns of the gradient, columns of the matrix) that fill at least half of the registers."""
     sizes = [(width, columns) for width in (2, 3, 4, 5, 6) for columns in (2, 3, 4, 5, 6, 8)]
     return [tile for tile in sizes if registers // 2 <= tile[0] * tile[1] + tile[1] + 1 <= registers + 1]
 
@@ -75,8 +75,8 @@ def _middle(part: int, *choices: tuple[int, ...]) -> Callable[[Any, int], list[T
     """Return a function for `tiles` with other tiles between the first and the last.
 
     Args:
-        part: such a tile uses a fraction 3 / `part` of the registers.
-        choices: the widths of these tiles. Widths that are not less than that of the first tile are left out.
+        part: each of these other tiles uses a fraction 3 / `part` of the registers.
+        choices: lists of their widths to try. A width that is not less than that of the first tile is left out.
     """
 
     def tiles(best: Any, registers: int) -> list[Tiles]:
@@ -186,9 +186,9 @@ class Search:
         end = time.monotonic() + seconds
         workloads = self.study.workloads()
         values, best = self.start, self._compiled(self.start)
-        wrong = [workload.label for workload in workloads if not best.is_right(workload)]
-        if wrong:
-            raise WrongResult(f"{self.family}: kernels compute something wrong for {', '.join(wrong)}")
+        wrong_labels = [workload.label for workload in workloads if not best.is_right(workload)]
+        if wrong_labels:
+            raise WrongResult(f"{self.family}: kernels compute something wrong for {', '.join(wrong_labels)}")
         for axis in AXES[self.family]:
             touched = [workload for workload in workloads if axis.touches(workload)]
             for variant in axis.variants(values, self.timer.registers):
@@ -207,10 +207,10 @@ class Search:
         self.tried += 1
         try:
             candidate = self._compiled(variant)
-            right = all(candidate.is_right(workload) for workload in workloads)
+            is_right = all(candidate.is_right(workload) for workload in workloads)
         except CudaError:  # the compiler or the driver refuses it, for example because a block has too many threads
-            right = False
-        if not right:
+            is_right = False
+        if not is_right:
             self.refused += 1
             return None
         mean, _ = timing.ratio(candidate, best, touched)

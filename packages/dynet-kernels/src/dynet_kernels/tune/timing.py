@@ -1,6 +1,6 @@
 """Compiles kernels with given tuning parameters, and times them on tapes that repeat one instruction.
 
-On a GPU, its own clock times them.
+Kernels on a GPU are timed by the GPU's clock.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ class Timer:
         return tuning_records.defaults(self.target)[family]
 
     def compiled(self, kernels: dict[str, Kernel], family: str = "", values: Parameters | None = None) -> Candidate:
-        """Compile kernels in this process, without the cache. `values` replaces the parameters of `family`."""
+        """Compile kernels in this process, without the cache. `values` replaces the device's parameters of `family`."""
         raise NotImplementedError
 
 
@@ -233,7 +233,7 @@ def least_times(
 ) -> Iterator[dict[str, list[float]]]:
     """Time candidates. After each round, yield each candidate's least seconds per row so far, by the workload's label.
 
-    The candidates run in turn, so that other programs on the machine slow down all of them.
+    The candidates take turns, so that other programs on the machine slow down all of them.
     """
     rows = {workload.label: rows_for(candidates[-1], workload) for workload in workloads}
     least = {workload.label: [math.inf] * len(candidates) for workload in workloads}
@@ -254,7 +254,7 @@ def ratio(
     """
     mean = largest = math.inf
     for turn, least in enumerate(least_times([candidate, best], workloads, rounds)):
-        ratios = [ours / others for ours, others in least.values()]
+        ratios = [new_seconds / best_seconds for new_seconds, best_seconds in least.values()]
         mean, largest = math.exp(sum(map(math.log, ratios)) / len(ratios)), max(ratios)
         if turn >= 2 and mean > hopeless:
             break

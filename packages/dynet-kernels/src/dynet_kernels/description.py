@@ -18,7 +18,7 @@ class View(NamedTuple):
     """Where a kernel reads or writes in memory: one address for each column.
 
     The address of column c is base + offset + (c % period) * stride + (c // period) * outer, or
-    base + offset + c * stride if `period` is 0. All of these count floats. Unless `index` is NO_INDEX, add
+    base + offset + c * stride if `period` is 0. Distances count floats. Unless `index` is NO_INDEX, add
     scale * attribute[index + c * index_step], where `attribute` are the integers after the operands in the node's
     record. The base depends on `source`:
 
@@ -104,11 +104,11 @@ class Description:
         size_each: the number of floats that each EACH operand adds to `size`.
         hidden: this many of the `size` floats, at the end, are only for the node's own steps. They have no gradient.
         columns: the number of columns that the steps compute; if `each`, for each EACH operand.
-        each: whether `columns` is multiplied by the number of EACH operands. None means: if `variadic`.
+        each: whether `columns` is multiplied by the number of EACH operands. None means: as `variadic`.
         deferred: steps that run at the end of the backward pass, once for all nodes of the graph.
         determined_by: the number of the view that alone determines the value, or NO_VIEW. Columns with the same address
             in this view are equal, and are computed once. All backward steps must be proportional to the column's
-            gradient, there must be one column per node or EACH operand, and view 0 must be all of it.
+            gradient, there must be one column per node or EACH operand, and view 0 must be all of its value.
         passes: whether the node passes gradients on to its operands.
         alias_scale, alias_offset: an ALIAS starts alias_offset + alias_scale * (its first attribute) floats after its
             operand.

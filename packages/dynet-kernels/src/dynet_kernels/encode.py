@@ -93,16 +93,16 @@ def _effects(step: Step) -> Effects:
 def _lists(steps: Sequence[Effects]) -> tuple[int, int]:
     """Return two bit sets: the roles whose lists steps read, and those of which they read only the first address."""
     # Return (ALL_LISTS, 0) if a kernel does not say what it reads, or if a role is too large for the bit sets.
-    every: set[int] = set()
-    firsts: set[int] = set()
+    list_roles: set[int] = set()
+    first_roles: set[int] = set()
     for effects in steps:
         if effects.reads is None:
             return layout.ALL_LISTS, 0
-        firsts.update(effects.firsts)
-        every.update(effects.reads, {role for role, _ in effects.writes}.difference(effects.firsts))
-    if max(every | firsts, default=0) >= layout.MOST_LISTS:
+        first_roles.update(effects.firsts)
+        list_roles.update(effects.reads, {role for role, _ in effects.writes}.difference(effects.firsts))
+    if max(list_roles | first_roles, default=0) >= layout.MOST_LISTS:
         return layout.ALL_LISTS, 0
-    return sum(1 << role for role in every), sum(1 << role for role in firsts - every)
+    return sum(1 << role for role in list_roles), sum(1 << role for role in first_roles - list_roles)
 
 
 def _covered(description: Description, step: Step, effects: Effects) -> int:

@@ -86,14 +86,14 @@ def choose(kind: str, machine: str, model: str, features: frozenset[str]) -> Cpu
     """Return the target for a value of DYNET_CPU on the CPU that `read_cpu` describes, or raise a ValueError."""
     if kind in ("", NATIVE):
         lanes = 16 if "avx512f" in features else 8 if {"avx2", "fma"} <= features else 4
-        described = "\n".join([model, *sorted(features)])
-        digest = hashlib.sha256(described.encode()).hexdigest()[:16]
+        description = "\n".join([model, *sorted(features)])
+        digest = hashlib.sha256(description.encode()).hexdigest()[:16]
         return CpuTarget(machine, f"{machine} native {digest}", lanes)
     if kind not in _KINDS:
         raise ValueError(f"DYNET_CPU is {kind!r}: use one of {', '.join([NATIVE, *_KINDS])}, or leave it unset.")
-    missing = sorted(_KINDS[kind][2] - features)
-    if missing:
-        raise ValueError(f"DYNET_CPU is {kind!r}, but this CPU ({machine}) lacks {', '.join(missing)}.")
+    lacking = sorted(_KINDS[kind][2] - features)
+    if lacking:
+        raise ValueError(f"DYNET_CPU is {kind!r}, but this CPU ({machine}) lacks {', '.join(lacking)}.")
     return general(kind, machine)
 
 

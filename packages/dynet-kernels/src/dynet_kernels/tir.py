@@ -65,7 +65,7 @@ def function(name, parameters, body, private=False, has_result=False):
 
 
 def emitted(name, body, private=False, has_result=False):
-    """Like `function`, with the parameter names of `body`."""
+    """Like `function`, but take the names of the parameters from `body`."""
     return function(name, list(inspect.signature(body).parameters), body, private, has_result)
 
 

@@ -208,13 +208,13 @@ def _found(target: CpuTarget | str, setting: str) -> dict[str, tuple[str, Tuning
 
 
 def for_cpu(target: CpuTarget) -> tuning.Cpu:
-    """Return the kernel parameters for a CPU, by `found`."""
+    """Return the kernel parameters for a CPU, from the records that `found` returns."""
     chosen: dict[str, Any] = {family: record.parameters for family, (_, record) in found(target).items()}
     return tuning.Cpu(**chosen)
 
 
 def for_cuda(capability: str) -> tuning.Cuda:
-    """Return the kernel parameters for a GPU, given its compute capability, such as `sm_90`, by `found`."""
+    """Return the kernel parameters for a GPU with a compute capability, such as `sm_90`, from its record in `found`."""
     return found(capability)["cuda"][1].parameters  # type: ignore[return-value]
 
 

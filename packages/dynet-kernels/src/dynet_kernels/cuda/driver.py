@@ -67,12 +67,12 @@ def _library() -> ctypes.CDLL:
 
 def explain(status: int) -> str:
     """Return the driver's name and description of an error status."""
-    words = []
+    texts = []
     for function in (_library().cuGetErrorName, _library().cuGetErrorString):
         word = text()
         function(status, ctypes.byref(word))
-        words.append((word.value or b"unknown").decode(errors="replace"))
-    return ": ".join(words)
+        texts.append((word.value or b"unknown").decode(errors="replace"))
+    return ": ".join(texts)
 
 
 def call(name: str, *arguments) -> None:

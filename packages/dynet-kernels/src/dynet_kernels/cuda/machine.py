@@ -226,8 +226,8 @@ class Machine(library.Shards):
 
     def _uploaded(self, tape: Context) -> int:
         """Return the GPU address of the tape's address lists. Copy them to the GPU if necessary."""
-        owner, plan = self._plan_of(tape)
-        copy = self._copies[owner] = self._copies.pop(owner, None) or Copy()
+        key, plan = self._plan_of(tape)
+        copy = self._copies[key] = self._copies.pop(key, None) or Copy()
         if plan is None or copy.plan != plan:
             count = tape.index_top
             copy.plan = None

@@ -24,7 +24,7 @@ THREADS = 128
 class Invert(Kernel):
     """Inverts each matrix, stored column by column, and stores the pivots in its scratch memory.
 
-    `group` adjacent columns (`order`, or 1 if each is a whole matrix) are one matrix. Only the first's address is read.
+    `group` adjacent columns (`order`, or 1 if each is a whole matrix) are one matrix. Only the first address is read.
     """
 
     parameters = ("order", "matrix", "work", "group")

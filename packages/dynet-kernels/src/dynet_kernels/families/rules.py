@@ -95,7 +95,7 @@ class Column:
 
     def evaluate(self, formulas, offset, lanes, mask=None, loaded=None):
         """Return the values of formulas for `lanes` elements of the column, starting at `offset`."""
-        # `loaded` has the inputs that are already in registers, by name. Inputs that are loaded here are added to it.
+        # If the column is one vector, `loaded` has its inputs that are in registers, by name; others are added to it.
         one_vector = loaded is not None
         loaded = {} if loaded is None else loaded
 
@@ -119,7 +119,7 @@ class Column:
         return [let(evaluation(formula.result)) for formula in formulas]
 
     def keep(self, reductions, values, offset, mask=None):
-        """Store those of the reductions' `values` that a later formula reads (`Reduction.keep`), from `offset`."""
+        """Store those of the reductions' `values` that a later formula reads (`Reduction.keep`) at `offset`."""
         for reduction, value in zip(reductions.values(), values, strict=True):
             if reduction.keep:
                 store(self.memory, let(self.addresses[reduction.keep] + offset), value, mask)

@@ -28,7 +28,7 @@ class Strides(Kernel):
     parameters = ("target", "source", *(f"{kind}{k}" for kind in ("extent", "target", "source") for k in range(LOOPS)))
 
     def effects(self, parameters):
-        """Return the kernel's effects. `covers` is true if it adds, and the loops reach each float of the target."""
+        """Return the effects. `covers` is true if the kernel adds, and its loops reach every float of the target."""
         target, source, *numbers = parameters
         loops = zip(numbers[LOOPS : 2 * LOOPS], numbers[:LOOPS], numbers[2 * LOOPS :], strict=True)
         size, covers, same = 1, self.accumulate, True

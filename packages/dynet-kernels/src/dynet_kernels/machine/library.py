@@ -26,12 +26,12 @@ from .parts import Part, Planner, Shard, key_of, key_of_code
 PHASES = ("forward", "backward", "gradient_norm", "update")
 
 _code = (ctypes.c_int64 * layout.MOST_SHARDS)()
-# All functions whose handles have been in `_code`. They are never freed, because compiled code may still call them.
+# All functions whose handles have been in `_code`. They are never freed, because `_code` outlives every `Library`.
 _functions: list[Any] = []
 
 
 def code_address() -> int:
-    """Return the address of `code` in `layout.RUNNING`: a list of function handles by shard, 0 if it is not loaded."""
+    """Return the address of `code` in `layout.RUNNING`: a list of function handles by shard, 0 for shards that are not loaded."""
     return ctypes.addressof(_code)
 
 

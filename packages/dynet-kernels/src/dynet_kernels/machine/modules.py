@@ -111,7 +111,7 @@ class Running:
         self.index = Words(context.index)
 
     def each_of_shard(self, run: Callable, fails: Callable = lambda: False) -> None:
-        """Run instructions from number `row` on, until one has a kernel in another shard; set `row` to its number.
+        """Run instructions, starting at number `row`, until one has a kernel in another shard; set `row` to its number.
 
         For each, call run(row, instruction, slot of the kernel in the shard), then stop there if fails(). Neither
         this nor `switch` is `@plain`: a program in an archive, which has no sources, may have ops of its own.
@@ -133,7 +133,7 @@ class Running:
 
 
 def switch(code, choices: list, otherwise: Callable) -> None:
-    """Emit a switch over the integer `code`: pairs (integer, function) of `choices`, or else call `otherwise`."""
+    """Call the function that the pairs (integer, function) in `choices` have for `code`, or `otherwise` if none has it."""
     if not choices:
         otherwise()
         return

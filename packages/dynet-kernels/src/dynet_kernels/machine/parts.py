@@ -131,8 +131,8 @@ def sources_of(part: Part) -> str:
 
 def key_of(part: Part, with_versions: bool = True) -> str:
     """Return a part's first cache key. Keys of shipped code omit TVM's version, because it works with any version."""
-    sources = "" if shipped_code.index() else sources_of(part)
-    return key_of_code(part, sources, part.key, with_versions=with_versions)
+    digest = "" if shipped_code.index() else sources_of(part)
+    return key_of_code(part, digest, part.key, with_versions=with_versions)
 
 
 def key_of_code(part: Part, *facts: str, with_versions: bool = True) -> str:

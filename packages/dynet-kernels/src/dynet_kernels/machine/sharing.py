@@ -147,15 +147,15 @@ def start_helpers() -> None:
                 _keep(used)
             if is_small:
                 _thread.stack_size(STACK)
-            while (part := _table[layout.SHARING.helpers] + 1) < _table[layout.SHARING.threads]:
+            while (number := _table[layout.SHARING.helpers] + 1) < _table[layout.SHARING.threads]:
                 lock = _new_lock()
                 try:
-                    _start_thread(help_others, (ctypes.addressof(_table), part, lock))
+                    _start_thread(help_others, (ctypes.addressof(_table), number, lock))
                 except (RuntimeError, MemoryError):
-                    _table[layout.SHARING.threads], _table[layout.SHARING.look] = part, layout.NEVER
+                    _table[layout.SHARING.threads], _table[layout.SHARING.look] = number, layout.NEVER
                     break
                 # An interrupt before this line leaves a thread that waits for its lock forever, which is harmless.
-                _rows[part * layout.HELPER_ROW + layout.HELPER.lock], _table[layout.SHARING.helpers] = lock, part
+                _rows[number * layout.HELPER_ROW + layout.HELPER.lock], _table[layout.SHARING.helpers] = lock, number
                 ctypes.pythonapi.PyThread_release_lock(lock)
     finally:
         if is_small:
@@ -183,7 +183,7 @@ def start_wanted() -> None:
 
 
 def _keep(used: object) -> None:
-    """Keep an object alive as long as the process, because helpers may still use it while Python shuts down."""
+    """Keep an object alive until the process ends, because helpers may still use it while Python shuts down."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(used))
 
 

@@ -61,7 +61,7 @@ def order_plan(address, helper: Helper) -> None:
 # In nanoseconds: how long helpers look for work before they sleep, how long threads spin before they yield their core,
 # and how often the cores are counted again.
 PATIENCE, SPIN, LOOK_AGAIN = 3_000_000, 10_000, 1_000_000_000
-WAKING = 100_000  # the longest time that a pass waits for helpers to wake; a short pass waits for 1/16 of its work
+WAKING = 100_000  # the most nanoseconds that a pass waits for helpers to wake; a short pass waits 1/16 of its work
 # The balance is LEAST to MOST nanoseconds. Time that the main thread waits counts WAIT times. While the balance is
 # negative, 1 / 2 ** PAYS_BACK of the main thread's running time is added to it.
 LEAST, MOST, WAIT, PAYS_BACK = -2_000_000, 10_000_000, 2, 7
@@ -258,7 +258,7 @@ def finish_plan(address, sharing: Sharing, helper: Helper, always) -> None:
 
 @plain
 def help_others(address, number, lock):
-    """Help the main thread for as long as the process lives. The main thread opens `lock` to wake this helper."""
+    """Help the main thread until the process ends. The main thread opens `lock` to wake this helper."""
     sharing, since = Sharing(address), 0
     helper = row_of(sharing, number)
     atomics.close_lock(lock)

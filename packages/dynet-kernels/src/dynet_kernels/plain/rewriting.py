@@ -334,7 +334,7 @@ def _parameters(definition) -> set[str]:
 
 
 def _assignments(definition) -> tuple[Counter[str], set[str]]:
-    """Return how often each local name is assigned, including by nested functions; and the names of outer functions."""
+    """Return how often each local name is assigned, also by nested functions; and the names that are not local."""
     times, inside, around = Counter(_parameters(definition)), set(), set()
     nodes: list[Any] = [*definition.body]
     for node in nodes:

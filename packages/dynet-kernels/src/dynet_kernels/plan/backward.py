@@ -139,7 +139,7 @@ class Targets:
 
     @plain
     def become_aliases(self):
-        """If possible, give the gradient of each target the address of its node's gradient. Return whether it was.
+        """If possible, give the gradient of each target the address of its node's gradient. Return whether this is so.
 
         The step must only copy gradients, and all targets must be suitable; see `_can_be_alias`.
         """
@@ -248,7 +248,7 @@ KEPT = ("tape_count", "index_top", "shared_work")
 
 @plain
 def plan_backward(context, loss, size, everything) -> None:
-    """Plan the backward pass from node number `loss`. Its plan is reused for the same forward plan and arguments.
+    """Plan the backward pass from node number `loss`. Reuse the last plan if forward plan and arguments are the same.
 
     Note the rows of lookup tables that get gradients. `size` is the number of floats of the loss; 0 means that the pass
     is only planned ahead, so no rows are noted. If `everything` is 1, all nodes get gradients, even those that depend

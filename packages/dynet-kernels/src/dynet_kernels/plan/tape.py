@@ -195,7 +195,7 @@ class Lists:
 
     @plain
     def _write_each(self, node: Node, begin) -> None:
-        """Write the addresses of a node's columns for a view with the source EACH, after `begin` columns."""
+        """Write the addresses of a node's columns, from entry `begin` of the lists, for a view with the source EACH."""
         view, record = self.view, node.record
         period, stride, first = view.period, view.stride, record.each_start
         for k in range(record.each_count):
@@ -208,7 +208,7 @@ class Lists:
 
     @plain
     def _write_columns(self, node: Node, begin) -> None:
-        """Write the addresses of a node's columns for a view with any other source, after `begin` columns."""
+        """Write the addresses of a node's columns, from entry `begin` of the lists, for views with other sources."""
         view, attributes = self.view, node.record.attributes
         starts = [(self.start_of(node, field), list_start + begin) for field, _, list_start in self.sides]
         period, stride, outer = view.period, view.stride, view.outer

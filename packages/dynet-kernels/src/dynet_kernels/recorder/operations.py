@@ -87,8 +87,8 @@ def find_operand(here: Here, function: Function, of_lookup: bool, x: Item, *key)
 def stretch(here: Here, function: Function, x: Item, first: Item, last: Item, shorter=False):
     """Record an op on the slice `first:last` of x; `first` becomes an attribute. The key is the Dim and the length.
 
-    The row's `limit` is the size of the first dimension. With `shorter`, Python handles a slice of this length, whose
-    result is x itself.
+    The row's `limit` is the size of the first dimension. With `shorter`, Python handles a slice of this full
+    length, because its result is x itself.
     """
     need(here.is_operand(x))
     start, stop = here.index(first), here.index(last)

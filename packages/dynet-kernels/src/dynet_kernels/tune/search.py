@@ -46,7 +46,7 @@ class Axis:
 
 
 def _register_tiles(widths: range) -> Callable[[Any, int], list[tuning.Tile]]:
-    """Return a function for tiles of (columns, vectors of rows) that use at least 5/8 of the vector registers.
+    """Return a function that returns tiles, (columns, vectors of rows), that use at least 5/8 of the vector registers.
 
     A tile needs columns * vectors registers for its sums, and `vectors` more for rows. `widths` has the columns to try.
     """
@@ -65,18 +65,18 @@ def _gradient_tiles(best: Any, registers: int) -> list[tuning.Tile]:
 
 
 def _first(choices: Callable[[Any, int], list[tuning.Tile]]) -> Callable[[Any, int], list[Tiles]]:
-    """Return a function for `tiles` that begin with one of `choices`, followed by the narrower tiles of `best`."""
+    """Return a function that returns values of `tiles`: one of `choices`, then the narrower tiles of `best`."""
     return lambda best, registers: [
         (tile, *(other for other in best.tiles[1:] if other[0] < tile[0])) for tile in choices(best, registers)
     ]
 
 
 def _middle(part: int, *choices: tuple[int, ...]) -> Callable[[Any, int], list[Tiles]]:
-    """Return a function for `tiles` with other tiles between the first and the last.
+    """Return a function that returns values of `tiles`: new tiles between the first and the last tile of `best`.
 
     Args:
-        part: each of these other tiles uses a fraction 3 / `part` of the registers.
-        choices: lists of their widths to try. A width that is not less than that of the first tile is left out.
+        part: each of the new tiles uses a fraction 3 / `part` of the registers.
+        choices: lists of widths of the new tiles. A width that is not less than that of the first tile is left out.
     """
 
     def tiles(best: Any, registers: int) -> list[Tiles]:

@@ -132,9 +132,9 @@ def rule(name: str, columns: int, size: int) -> Workload:
 
 
 def _columns() -> list[Workload]:
-    made = [rule(name, 64, size) for name in ("softmax", "layer_norm", "layer_norm.dx") for size in (50, 1000)]
-    made += [rule(name, 64, size) for name in ("add", "multiply.d", "tanh.dx") for size in (16, 256)]
-    return made + [rule("tanh", 64, 256), rule("add", 4, 16384), rule("multiply.d", 4, 16384)]
+    workloads = [rule(name, 64, size) for name in ("softmax", "layer_norm", "layer_norm.dx") for size in (50, 1000)]
+    workloads += [rule(name, 64, size) for name in ("add", "multiply.d", "tanh.dx") for size in (16, 256)]
+    return workloads + [rule("tanh", 64, 256), rule("add", 4, 16384), rule("multiply.d", 4, 16384)]
 
 
 def norm(columns: int, size: int) -> Workload:
@@ -162,13 +162,13 @@ GPU_SHAPES = (512, 512, 64), (1024, 256, 640), (2048, 2048, 256)
 
 
 def _for_gpu() -> list[Workload]:
-    made = [make(*shape) for shape in GPU_SHAPES for make in (product, column_gradient, matrix_gradient)]
-    made += [rule(name, 4096, size) for name in ("softmax", "layer_norm", "layer_norm.dx") for size in (50, 1000)]
-    made += [rule(name, 4096, 256) for name in ELEMENTWISE if name in COLUMNS] + [rule("add", 16, 1 << 18)]
-    made += [norm(256, 1 << 14), norm(1, 1 << 22), update(256, 1 << 14), update(1, 1 << 22)]
-    for workload in made:
+    workloads = [make(*shape) for shape in GPU_SHAPES for make in (product, column_gradient, matrix_gradient)]
+    workloads += [rule(name, 4096, size) for name in ("softmax", "layer_norm", "layer_norm.dx") for size in (50, 1000)]
+    workloads += [rule(name, 4096, 256) for name in ELEMENTWISE if name in COLUMNS] + [rule("add", 16, 1 << 18)]
+    workloads += [norm(256, 1 << 14), norm(1, 1 << 22), update(256, 1 << 14), update(1, 1 << 22)]
+    for workload in workloads:
         workload.label = f"{workload.kernel} {workload.label.removeprefix(workload.kernel + ' ')}"
-    return made
+    return workloads
 
 
 # The families in the order in which they are searched.

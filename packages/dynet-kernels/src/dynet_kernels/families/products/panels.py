@@ -16,7 +16,7 @@ from ...tvm_modules import T
 def tiles(first, end, sizes, emit):
     """Divide [first, end) into tiles, with emit(start, size): as many of the first size as fit, then of the next.
 
-    `sizes` is in descending order. If the last size is not 1, no tile may contain the end of the range.
+    `sizes` is in descending order. If the last size is not 1, the end of the range may be in no tile.
     """
     start = first
     for size in sizes:

@@ -20,7 +20,7 @@ from .panels import Panel, Sums, blocks, by_chunks, even_blocks, groups, row_til
 
 FITS = 12_000  # a matrix of fewer floats than this stays in the L1 cache together with the x[j] and y[j] in use
 APART = 64  # if `apart` is a multiple of this, the columns of W compete for a few sets of the L1 cache
-CROWD = 20  # with such an `apart`, panels are only worthwhile for at least this many columns x[j]
+CROWD = 20  # if `apart` is a multiple of APART, panels are only worthwhile for at least this many columns x[j]
 ENOUGH = 6  # in tiles of at least this many columns, arithmetic takes long enough to hide prefetches
 
 
@@ -136,7 +136,7 @@ class Product(Kernel):
 # With these constants, `ColumnGradient.on_cpu` estimates which of its two ways to compute dx is faster.
 ACROSS = 6  # adding up the n lanes of a vector takes as long as adding the terms of this many times n rows of W
 READ_AGAIN = 1 << 17  # a matrix of up to this many floats stays in the cache, so reading it several times is fast
-AS_IF = 96  # larger matrices are slow to read several times: the estimate assumes at most this many rows
+AS_IF = 96  # a larger matrix counts as one of at most this many rows, because reading it several times is slow
 
 
 @dataclass(frozen=True)
@@ -381,7 +381,7 @@ class MatrixGradient(Kernel):
                 blocks(end_column - first_column, tuning.WIDE, emit)
 
             def some_elements(stretch, height, start, length, offset, size):
-                """Do the same for only `size` columns of dW, starting at number `offset` of this thread's columns."""
+                """Add to `size` columns of these rows of dW, starting at number `offset` of this thread's columns."""
                 # During each tile of dW, prefetch one cache line of a few of the next x[j] or dy[j]. A core can wait
                 # for only a few lines at a time.
                 first_k = let(first_column + offset)

@@ -186,12 +186,12 @@ class Chain:
             start = self._total(dy) if id(branch) in are_numbers else dy
             branches.append(self.gradients(branch, start, y, ends | are_numbers))
             self.masks.pop()
-        one, other = branches
-        pairs = {id(symbol): (symbol, [as_symbol(0), as_symbol(0)]) for symbol, _ in one + other}
-        for index, branch in enumerate((one, other)):
+        pairs_of_a, pairs_of_b = branches
+        pairs = {id(symbol): (symbol, [as_symbol(0), as_symbol(0)]) for symbol, _ in pairs_of_a + pairs_of_b}
+        for index, branch in enumerate((pairs_of_a, pairs_of_b)):
             for symbol, gradient in branch:
                 pairs[id(symbol)][1][index] = gradient
-                pairs_of_other = (other, one)[index]
+                pairs_of_other = (pairs_of_b, pairs_of_a)[index]
                 if _may_choose_zero(gradient, dy) or not any(symbol is found for found, _ in pairs_of_other):
                     self.left_out.add(id(symbol))
         return [

@@ -165,9 +165,9 @@ def apply(function: str, *arguments) -> Symbol:
     symbols = [as_symbol(argument) for argument in arguments]
     for index, symbol in enumerate(symbols):
         if (function == "where" and index == 0) != (symbol.function in CONDITIONS):
-            wanted = "condition" if function == "where" and index == 0 else "number"
+            expected = "condition" if function == "where" and index == 0 else "number"
             raise TypeError(
-                f"{function}: {symbol!r:.60} is not a {wanted}; a condition such as x > 0 is the first argument of "
+                f"{function}: {symbol!r:.60} is not a {expected}; a condition such as x > 0 is the first argument of "
                 "where(x > 0, a, b), and nothing else"
             )
     return Symbol(function, *symbols)

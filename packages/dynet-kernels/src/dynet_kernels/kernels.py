@@ -171,7 +171,7 @@ class Kernels:
 
     def no_code(self, opcode: int) -> NoCodeError:
         """Return the error for an instruction whose machine code is not loaded."""
-        name = next((name for name, known in self._opcodes.items() if known == opcode), "unknown")
+        name = next((name for name, kernel_opcode in self._opcodes.items() if kernel_opcode == opcode), "unknown")
         return NoCodeError(
             f"the machine code of kernel {name} (opcode {opcode}) is not loaded: this is a defect of the library; "
             "the graph's values are not computed"

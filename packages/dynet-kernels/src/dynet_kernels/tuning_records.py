@@ -118,8 +118,8 @@ def _flat(entry: dict) -> str:
 
 def merged(old: Iterable[TuningRecord], new: Iterable[TuningRecord]) -> list[TuningRecord]:
     """Return all records, except old records with the same family, kind of machine and CPU as a new record."""
-    chosen = {(record.target, record.cpu, record.family): record for record in (*old, *new)}
-    return list(chosen.values())
+    by_family = {(record.target, record.cpu, record.family): record for record in (*old, *new)}
+    return list(by_family.values())
 
 
 def user_file() -> Path:
@@ -145,8 +145,8 @@ def known(setting: str) -> dict[str, list[TuningRecord]]:
     """
     if setting == "off":
         return {}
-    own = [user_file()] if shipped_code.look_in_cache() else []
-    roots = [Path(setting)] if setting else [*own, SHIPPED]
+    user_files = [user_file()] if shipped_code.look_in_cache() else []
+    roots = [Path(setting)] if setting else [*user_files, SHIPPED]
     if setting and not roots[0].is_dir():
         raise ValueError(f"DYNET_RECORDS is {setting!r}: use off, the name of a directory, or leave it unset.")
     paths = [path for root in roots for path in (sorted(root.iterdir(), key=str) if root.is_dir() else [root])]
@@ -209,8 +209,8 @@ def _found(target: CpuTarget | str, setting: str) -> dict[str, tuple[str, Tuning
 
 def for_cpu(target: CpuTarget) -> tuning.Cpu:
     """Return the kernel parameters for a CPU, from the records that `found` returns."""
-    chosen: dict[str, Any] = {family: record.parameters for family, (_, record) in found(target).items()}
-    return tuning.Cpu(**chosen)
+    parameters: dict[str, Any] = {family: record.parameters for family, (_, record) in found(target).items()}
+    return tuning.Cpu(**parameters)
 
 
 def for_cuda(capability: str) -> tuning.Cuda:

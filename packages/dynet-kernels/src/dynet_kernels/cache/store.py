@@ -54,14 +54,14 @@ def cache_directory() -> Path:
     If it cannot be created, or if the default is not safe, warn once and return a private temporary directory. If the
     directory that DYNET_CACHE_DIR names is not safe, raise a CacheError.
     """
-    chosen = os.environ.get("DYNET_CACHE_DIR")
+    setting = os.environ.get("DYNET_CACHE_DIR")
     directory = _wanted()
     try:
-        if not chosen and not directory.is_absolute():  # for a user without a home directory, expanduser leaves the "~"
+        if not setting and not directory.is_absolute():  # without a home directory, expanduser leaves the "~"
             raise CacheError("this user has no home directory")
         return private_directory(directory)
     except CacheError as problem:
-        if chosen:
+        if setting:
             raise CacheError(f"DYNET_CACHE_DIR cannot be used: {problem}") from None
         return temporary_instead(str(problem))
     except OSError as problem:
@@ -75,8 +75,8 @@ def exists() -> bool:
 
 def _wanted() -> Path:
     """Return the directory that the environment or the system names. It may not exist."""
-    chosen = os.environ.get("DYNET_CACHE_DIR")
-    return Path(os.path.expanduser(chosen or platformdirs.user_cache_dir("dynet", appauthor=False)))
+    setting = os.environ.get("DYNET_CACHE_DIR")
+    return Path(os.path.expanduser(setting or platformdirs.user_cache_dir("dynet", appauthor=False)))
 
 
 def private_directory(directory: Path) -> Path:

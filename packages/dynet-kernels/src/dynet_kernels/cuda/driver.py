@@ -124,7 +124,7 @@ class Gpu:
     @functools.cached_property
     def arch(self) -> str:
         """The kind of this GPU as compilers name it, such as `sm_90` for compute capability 9.0."""
-        major, minor = (_whole("cuDeviceGetAttribute", what, self._device) for what in (COMPUTE_MAJOR, COMPUTE_MINOR))
+        major, minor = (_whole("cuDeviceGetAttribute", code, self._device) for code in (COMPUTE_MAJOR, COMPUTE_MINOR))
         return f"sm_{major}{minor}"
 
     def enter(self) -> None:

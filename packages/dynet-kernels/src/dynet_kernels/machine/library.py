@@ -31,7 +31,7 @@ _functions: list[Any] = []
 
 
 def code_address() -> int:
-    """Return the address of `code` in `layout.RUNNING`: a list of function handles by shard, 0 for shards that are not loaded."""
+    """Return the address of `code` in `layout.RUNNING`: function handles by shard, 0 if a shard is not loaded."""
     return ctypes.addressof(_code)
 
 
@@ -165,20 +165,20 @@ def modules(
         key = key_of(part)
         return store.load_or_make(key, make, load, lambda: builders.stopped, identify)
 
-    waiting, done = deque(missing), SimpleQueue()
+    positions, completed = deque(missing), SimpleQueue()
 
     def work() -> None:
         builder = None
         with suppress(IndexError):
             while True:
-                position = waiting.popleft()
+                position = positions.popleft()
                 try:
                     # Start the builder before locking the cache: if this process is killed, it removes the lock file.
                     builder = builder or builders.new()
-                    done.put((position, made(parts[position], builder), None))
+                    completed.put((position, made(parts[position], builder), None))
                 except BaseException as problem:
                     builder = None  # its process may have ended
-                    done.put((position, None, problem))
+                    completed.put((position, None, problem))
 
     # Threads and a SimpleQueue survive interrupts. A `concurrent.futures` pool has locks that may stay locked.
     threads = [threading.Thread(target=work) for _ in range(min(sharing.cores(), len(missing)))]
@@ -187,7 +187,7 @@ def modules(
             for thread in threads:
                 thread.start()
             for _ in missing:
-                position, results[position], problem = done.get()
+                position, results[position], problem = completed.get()
                 if isinstance(problem, CompileError) and isinstance(parts[position], kept):
                     results[position] = problem
                 elif problem is not None:

@@ -133,7 +133,7 @@ class Running:
 
 
 def switch(code, choices: list, otherwise: Callable) -> None:
-    """Call the function that the pairs (integer, function) in `choices` have for `code`, or `otherwise` if none has it."""
+    """Call the function for `code` in `choices`, a list of (integer, function), or `otherwise` if there is none."""
     if not choices:
         otherwise()
         return

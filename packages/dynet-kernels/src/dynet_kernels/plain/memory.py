@@ -74,8 +74,8 @@ class Struct:
 
     def __getattr__(self, name: str) -> Any:
         if name not in self.layout:
-            known = ", ".join(self.layout)
-            raise AttributeError(f"{type(self).__name__} has no integer {name!r}; it has {known}")
+            names = ", ".join(self.layout)
+            raise AttributeError(f"{type(self).__name__} has no integer {name!r}; it has {names}")
         return self.words[self.start + self.layout[name]]
 
     def __setattr__(self, name: str, value) -> None:

@@ -54,10 +54,10 @@ def rewritten(function: Callable, is_entry: bool = False) -> Callable:
     code, scope = function.__code__, function.__globals__
     scope["__lowering"] = lowering
     linecache.getlines(code.co_filename, scope)  # the source may be in an archive, which the module's loader can read
-    made = _emitter(code.co_filename, code, is_entry)
+    emitter_code = _emitter(code.co_filename, code, is_entry)
     cells = dict(zip(code.co_freevars, function.__closure__ or ()))
-    closure = tuple(cells[name] for name in made.co_freevars)
-    emitter = FunctionType(made, scope, code.co_name, function.__defaults__, closure)
+    closure = tuple(cells[name] for name in emitter_code.co_freevars)
+    emitter = FunctionType(emitter_code, scope, code.co_name, function.__defaults__, closure)
     emitter.__kwdefaults__ = function.__kwdefaults__
     return emitter
 
@@ -117,8 +117,8 @@ class _Rewriting:
         self.current: Any = definition  # the node being rewritten
         self.times, _ = _assignments(definition)
         self.own = {name for name in self.times if self.times[name] > 1}  # the function's variables
-        known = {name: scope[name] for name in scope if name not in self.times and scope[name] != "loop"}
-        self.scope = known | dict.fromkeys(self.own, "variable") | {"for": None, "return": not is_entry}
+        outer_names = {name: scope[name] for name in scope if name not in self.times and scope[name] != "loop"}
+        self.scope = outer_names | dict.fromkeys(self.own, "variable") | {"for": None, "return": not is_entry}
         self.results, self.without_result = [], None  # statements that store a result; one that ends without a result
 
     def refuse(self, text: str, node=None):
@@ -128,15 +128,15 @@ class _Rewriting:
     def visit(self, node) -> Any:
         if not isinstance(node, ast.AST):
             return [self.visit(one) for one in node] if isinstance(node, list) else node
-        before, kind = self.current, type(node).__name__
-        self.current = node if hasattr(node, "lineno") else before
+        parent, kind = self.current, type(node).__name__
+        self.current = node if hasattr(node, "lineno") else parent
         name = getattr(node, NAMES.get(kind, ""), None) or ""
         if name.startswith("__") or name in (*LOWERED, "range"):
             self.refuse(f"the name `{name}`, except `for k in range(...)`, `max(...)` and `min(...)`")
         rewrite = self.copy if kind in COPIED else getattr(self, f"visit_{kind}", None)
-        made = rewrite(node) if rewrite else self.refuse(f"`{TEXTS.get(kind, kind.lower())}`")
-        self.current = before
-        return made
+        result = rewrite(node) if rewrite else self.refuse(f"`{TEXTS.get(kind, kind.lower())}`")
+        self.current = parent
+        return result
 
     def copy(self, node, **fields) -> Any:
         """Return a copy of a node. Fields that are not given are rewritten."""
@@ -170,13 +170,13 @@ class _Rewriting:
         body, parameters = self.block(self.definition.body), _parameters(self.definition)
         if self.results and self.without_result:
             self.refuse("an end without a result, if another end has one", self.without_result)
-        made = [f"{one} = __lowering.Variable({one if one in parameters else ''})" for one in sorted(self.own)]
-        left = ["__lowering.leave()", "return __lowering.Left"] * self.is_entry
+        start = [f"{one} = __lowering.Variable({one if one in parameters else ''})" for one in sorted(self.own)]
+        end = ["__lowering.leave()", "return __lowering.Left"] * self.is_entry
         if len(self.results) == 1:
             body[-1] = ast.copy_location(ast.Return(self.results[0].value), body[-1])
         elif self.results:
-            made, left = [*made, "__result = __lowering.Variable()"], ["return __result.value"]
-        fields["body"] = [*self.statements(*made), *body, *self.statements(*left)]
+            start, end = [*start, "__result = __lowering.Variable()"], ["return __result.value"]
+        fields["body"] = [*self.statements(*start), *body, *self.statements(*end)]
         return _changed(self.definition, **fields)
 
     def visit_FunctionDef(self, node):
@@ -184,23 +184,23 @@ class _Rewriting:
 
     def block(self, statements: list[Any], inside=()) -> list:
         """Rewrite statements. If an `if` ends in `return`, the statements after it become its `else`."""
-        made, before = [], self.scope
-        self.scope = before | dict(inside)
+        rewritten_block, outer_scope = [], self.scope
+        self.scope = outer_scope | dict(inside)
         while statements:
-            one, *statements = statements
-            if isinstance(one, ast.Return) and statements:
+            statement, *statements = statements
+            if isinstance(statement, ast.Return) and statements:
                 self.refuse("statements after `return`", statements[0])
-            last: Any = one.body[-1] if isinstance(one, ast.If) and not one.orelse else one
-            ends = before["return"] and isinstance(last, ast.Return)
-            if ends and last is not one:
+            last: Any = statement.body[-1] if isinstance(statement, ast.If) and not statement.orelse else statement
+            ends = outer_scope["return"] and isinstance(last, ast.Return)
+            if ends and last is not statement:
                 ends = bool(statements or not last.value)
-                one, statements = _changed(one, orelse=statements), []
+                statement, statements = _changed(statement, orelse=statements), []
             self.scope["return"] = ends
-            made.append(self.visit(one))
-        if before["return"] and not ends:
-            self.without_result = one
-        self.scope = dict.fromkeys(self.scope, "ended") | before
-        return made
+            rewritten_block.append(self.visit(statement))
+        if outer_scope["return"] and not ends:
+            self.without_result = statement
+        self.scope = dict.fromkeys(self.scope, "ended") | outer_scope
+        return rewritten_block
 
     def visit_Return(self, node):
         value = [self.visit(node.value)] if node.value else []

@@ -51,7 +51,7 @@ def _load(content: bytes):
         raise store.CacheError("the compiled recorder is incomplete")
     ends = list(itertools.accumulate(sizes, initial=HEAD.size))
     names, *objects = [content[begin:end] for begin, end in itertools.pairwise(ends)]
-    pairs = (one.split(":") for one in names.decode().split())
+    pairs = (pair.split(":") for pair in names.decode().split())
     return store.load_objects(objects), {name: int(key) for name, key in pairs}
 
 

@@ -58,9 +58,9 @@ def c_function(name: str = "", otherwise: str = "") -> Callable[[Entry], Entry]:
     """Decorator: make a function an entry and a C function, by default with the entry's name."""
 
     def declare(path: Entry) -> Entry:
-        path, called = entry(path), name or path.__name__
-        FUNCTIONS[called] = CFunction(path, otherwise)
-        OURS[called] = FUNCTIONS[called].python
+        path, c_name = entry(path), name or path.__name__
+        FUNCTIONS[c_name] = CFunction(path, otherwise)
+        OURS[c_name] = FUNCTIONS[c_name].python
         return path
 
     return declare
@@ -132,7 +132,7 @@ def _trampolines(functions: dict[str, CFunction], target) -> str:
     for name, function in functions.items():
         given = ", ".join(f"i64 %{parameter}" for parameter in function.parameters)
         parameters = ", ".join(f"i64 %{parameter}" for parameter in ("shared", *function.parameters, "out"))
-        other = function.otherwise
-        otherwise = OTHERWISE.format(NO_RESULT=NO_RESULT, otherwise=other, given=given) if other else ""
+        fallback = function.otherwise
+        otherwise = OTHERWISE.format(NO_RESULT=NO_RESULT, otherwise=fallback, given=given) if fallback else ""
         text.append(TRAMPOLINE.format(name=name, given=given, parameters=parameters, otherwise=otherwise))
     return "".join(text)

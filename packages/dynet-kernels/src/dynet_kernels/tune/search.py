@@ -67,7 +67,7 @@ def _gradient_tiles(best: Any, registers: int) -> list[tuning.Tile]:
 def _first(choices: Callable[[Any, int], list[tuning.Tile]]) -> Callable[[Any, int], list[Tiles]]:
     """Return a function that returns values of `tiles`: one of `choices`, then the narrower tiles of `best`."""
     return lambda best, registers: [
-        (tile, *(other for other in best.tiles[1:] if other[0] < tile[0])) for tile in choices(best, registers)
+        (tile, *(narrower for narrower in best.tiles[1:] if narrower[0] < tile[0])) for tile in choices(best, registers)
     ]
 
 

@@ -116,12 +116,12 @@ def _rule(chosen: Rule, label: str, kernel: str, columns: int, size: int, least:
         for view in chosen.views
         for name in (view, "d" + view)
     }
-    known: dict[str, Any] = {name: np.float64(array) for name, array in arrays.items()}
+    in_float64: dict[str, Any] = {name: np.float64(array) for name, array in arrays.items()}
     for name, reduction in chosen.reductions.items():
-        of = _computed(reduction.formula.result, known)
-        known |= {name: getattr(np, reduction.combine)(of, 1, keepdims=True), reduction.keep: of}
+        values = _computed(reduction.formula.result, in_float64)
+        in_float64 |= {name: getattr(np, reduction.combine)(values, 1, keepdims=True), reduction.keep: values}
     expected = {
-        chosen.role_of(name): known[name] * (name in chosen.accumulate) + _computed(formula.result, known)
+        chosen.role_of(name): in_float64[name] * (name in chosen.accumulate) + _computed(formula.result, in_float64)
         for name, formula in chosen.outputs.items()
     }
     return Workload(label, kernel, [*arrays.values()], (size,), expected)

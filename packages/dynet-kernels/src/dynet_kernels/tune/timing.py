@@ -213,9 +213,9 @@ class GpuTimer(Timer):
         pairs = codegen.pairs(dict(enumerate(kernels.items())))
         with tuning.using(values):
             source, module = codegen.device_source(pairs), codegen.launch_module(pairs, LAUNCH_SHARD)
-        loaded = self.gpu.load(compiler.compile(source, self.target))
+        gpu_module = self.gpu.load(compiler.compile(source, self.target))
         launch = modules.compile_cpu(module, host_cpu().tvm_target())[LAUNCH_SHARD]
-        handles = [loaded.function(symbol_of(name)) for name in kernels]
+        handles = [gpu_module.function(symbol_of(name)) for name in kernels]
         return OnGpu(values, kernels, self, launch, handles)
 
 

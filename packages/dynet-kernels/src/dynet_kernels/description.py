@@ -166,7 +166,7 @@ class Description:
         return max([0, *[view.index + view.index_step * (self.columns - 1) + 1 for view in indexed]])
 
     def count(self, view: View) -> int:
-        """Return the number of a view's columns in one operand, or in the node itself. MANY: it varies."""
+        """Return how many columns a view has in one operand, or in the node itself; MANY if nodes differ in this."""
         if view.source == layout.EACH:
             return view.period
         return MANY if self.columns_each else self.columns

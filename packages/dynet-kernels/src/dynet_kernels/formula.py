@@ -261,7 +261,7 @@ less = _condition("less", "A condition: x < y.")
 less_equal = _condition("less_equal", "A condition: x <= y.")
 equal = _condition("equal", "A condition: x == y.")
 uniform = _function("uniform", "A number in [0, 1) that follows from two keys and the place of the element.", 3)
-normal = _function("normal", "A number of the standard normal distribution, from the same three.", 3)
+normal = _function("normal", "A standard normal number that follows from two keys and the place of the element.", 3)
 where: Choice = _function("where", "where(condition, x, y): x where the condition holds, else y.", 3)
 sum = _unary("sum", "The sum over a column.")  # noqa: A001
 max = _unary("max", "The largest of a column.")  # noqa: A001

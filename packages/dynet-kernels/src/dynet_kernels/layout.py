@@ -285,7 +285,8 @@ INSTRUCTION = Structure(
     "shared",  # ALONE, BY_COLUMNS or BY_ROWS: how threads share the instruction
 )
 
-# How threads share work. The helpers are the threads that help Python's main thread; see `machine/team.py`.
+# How threads share work; see `machine/team.py`. `threads` is how many may share work, `helpers` how many were started to
+# help Python's main thread. `rows` and `paces` are the addresses of lists of HELPER rows and of PACE structures.
 SHARING = Structure(
     "threads", "least_instruction", "least_pass", "look", "helpers", "wanted", "rows", "balance", "context", "ahead",
     "planned", "paces",

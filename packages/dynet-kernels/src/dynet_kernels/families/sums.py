@@ -1,4 +1,4 @@
-"""Elementwise sums: y = factor * (x_1 + ... + x_k). Columns have one x each; a *run* is adjacent columns with one y."""
+"""Sums of arrays: y = factor * (x_1 + ... + x_k). Each column has one x; the adjacent columns of one y are a *run*."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def wait():
 class Sums:
     """Combines the values of a block's threads; `combine` emits the combination of two values, such as their maximum.
 
-    There are `threads` = 2^n >= 32 threads. All must reach the barriers, so no method may be called in an emitted `if`.
+    This is thread `thread` of 2^n >= 32 `threads`. All must reach the barriers, so call no method in an emitted `if`.
     """
 
     def __init__(self, thread, threads, dtype="float32"):

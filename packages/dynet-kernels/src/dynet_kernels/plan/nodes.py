@@ -84,7 +84,7 @@ class Signature(PlannerStruct):
 
 
 class Plan:
-    """The planner's context. Each buffer in `layout.BUFFERS` is an attribute, unless `others` replaces it.
+    """The planner's context. Each buffer in `layout.BUFFERS` is an attribute. `others` replaces some of them.
 
     `limits` is the SHARING structure: how many threads there are, and how much work is worth sharing.
     """

@@ -123,11 +123,11 @@ class Here:
 
     @plain
     def node(self, index, dim, *owned):
-        """Return an expression, new or reused, for node graph.nodes + `index`. If memory runs out, release `owned`."""
+        """Return an expression of shape `dim` for node number graph.nodes + `index`; reuse a freed one if possible."""
         shared, graph = self.shared, self.graph
         free = shared.free
         if free == NULL:
-            free = made("_PyObject_New", shared.expression, owned=owned)
+            free = made("_PyObject_New", shared.expression, owned=owned)  # releases `owned` if memory runs out
         else:
             shared.free = Expression(free).at
             shared.free_count -= 1

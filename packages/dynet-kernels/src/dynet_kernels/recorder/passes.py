@@ -109,7 +109,7 @@ def into_array(here: Here, function: Function, x: Item, array: Item, dtype: str)
 
 @recording(1, 2, value=2, list=0)
 def into_list(here: Here, function: Function, given: Items, least: int):
-    """Return a value as a list of floats, or its only element if there are fewer than `least`."""
+    """Return a value as a list of floats, or as one float if it has fewer elements than `least`."""
     x, flag, size = given[0], here.flag(given, 1), size_of(here, function, given[0])
     if size < least:
         need(is_computed(here, flag))
@@ -162,7 +162,7 @@ def size_computed(here: Here, function: Function, x: Item, again):
 
 @recording(1, 2, nothing=False, address=True)
 def after_pass(here: Here, function: Function, given: Items, has_address: bool):
-    """Compute a node. Return the address of its value in floats if `has_address`, else None."""
+    """Compute a node. Return the address of its value, which counts floats, if `has_address`, else None."""
     size_computed(here, function, given[0], here.flag(given, 1))
     if has_address:
         return extern("PyLong_FromSsize_t", value_address(here.graph, given[0]))

@@ -146,8 +146,8 @@ AXES: dict[str, tuple[Axis, ...]] = {
 }
 
 
-# A candidate replaces the best one if it takes less than GAIN times its time on average, and at most LOSS times its
-# time for each workload. Smaller gains may be measurement errors.
+# A candidate replaces the best one if its time is less than GAIN times the best time on average, and at most LOSS times
+# the best time for each workload. Smaller gains may be measurement errors.
 GAIN = 0.985
 LOSS = 1.05
 

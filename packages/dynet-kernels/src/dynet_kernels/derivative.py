@@ -22,7 +22,7 @@ GRADIENTS: dict[str, Callable] = {
     "log1p": lambda dy, y, x: dy / (1 + x),
     "power": lambda dy, y, a, b: (
         f.where(f.equal(b, 0), 0, dy * _power_gradient(y, a, b)),
-        # It is 0 where y is 0, although log(a) is infinite there, and for 0 to the power of 0.
+        # The gradient of b is 0 where y is 0, although log(a) is infinite there, and for 0 to the power of 0.
         f.where(f.equal(y * (f.absolute(a) + f.absolute(b)), 0), 0, dy * (y * f.log(a))),
     ),
     "sqrt": lambda dy, y, x: 0.5 * dy / y,

@@ -285,8 +285,8 @@ INSTRUCTION = Structure(
     "shared",  # ALONE, BY_COLUMNS or BY_ROWS: how threads share the instruction
 )
 
-# How threads share work; see `machine/team.py`. `threads` is how many may share work, `helpers` how many were started to
-# help Python's main thread. `rows` and `paces` are the addresses of lists of HELPER rows and of PACE structures.
+# How threads share work; see `machine/team.py`. `threads` is how many may share it; `helpers` is how many have been
+# started to help Python's main thread. `rows` and `paces` are the addresses of lists of HELPER and PACE structures.
 SHARING = Structure(
     "threads", "least_instruction", "least_pass", "look", "helpers", "wanted", "rows", "balance", "context", "ahead",
     "planned", "paces",

@@ -77,7 +77,7 @@ class Windows(Kernel):
             tir.choose(g.row_step == 1, vectors, scalars)
 
         def one_column(seen, image, row, left, first, end):
-            """Do the same as `run` at all positions (r, c) of one column c of the result."""
+            """Copy or add back, like `run`, at all positions (r, c) of one column c of the result."""
             # `row` and `left` are the image's row and column under the window element at position (0, c). They may be
             # outside the image. If r is in [first, end), the element is over a row of the image, else over padding.
 

@@ -22,7 +22,7 @@ from .. import layout
 
 # Threads share an instruction of at least this many picoseconds; they have to wait for each other at its end.
 INSTRUCTION = 2_500_000
-# Threads share a pass if the instructions that they share take at least this many picoseconds: waking may be slow.
+# Threads share a pass if instructions to share take at least this many picoseconds in all: waking may be slow.
 PASS = 100_000_000
 MOST = 8  # the most threads that are used by default
 STACK = 1 << 20  # the least bytes of a helper's stack, because kernels have buffers of up to 256 kB on it

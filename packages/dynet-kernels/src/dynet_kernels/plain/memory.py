@@ -25,7 +25,7 @@ CTYPES: dict[str, Any] = {
 
 
 class Words:
-    """The numbers in memory after an address. `words[index]` reads one, `words[index] = value` writes one.
+    """The numbers in memory, starting at an address. `words[index]` reads one, `words[index] = value` writes one.
 
     A number that was read stays the same if the memory changes later. It is an int64, or a float64 for floats.
     `memory` is an address in bytes, as an int or an integer of the emitted code; in tests it may be an array of ctypes,

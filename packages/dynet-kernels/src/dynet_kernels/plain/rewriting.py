@@ -99,7 +99,7 @@ COPIED = {
     "RShift", "BitAnd", "BitOr", "BitXor", "Invert", "USub", "Eq", "NotEq", "Lt", "LtE", "Gt", "GtE",
 }  # fmt: skip
 TEXTS = {"Is": "is", "IsNot": "is not", "In": "in", "NotIn": "not in", "Div": "/", "Pow": "**", "NamedExpr": ":="}
-TIMES = {ast.Assign: 1, ast.AugAssign: 2}  # how many assignments each counts as; with 2, a name is a variable
+TIMES = {ast.Assign: 1, ast.AugAssign: 2}  # assignments that each counts as (a loop: 0); 2 make a name a variable
 NAMES = {"Name": "id", "Attribute": "attr", "keyword": "arg", "arg": "arg", "FunctionDef": "name"}
 LOWERED = {"max": "maximum", "min": "minimum"}
 NOTHING = ast.arguments([], [], None, [], [], None, [])

@@ -18,7 +18,7 @@ from .tape import Block, Group, add_instruction, is_wanted
 
 LEAST_COLUMNS = 8  # groups with fewer columns than this are not searched
 LEAST_WORK = 50_000  # groups whose forward steps take fewer picoseconds per column than this are not searched
-LEAST_WORK_EACH = 300  # nor if they take fewer picoseconds per float than this: computing is about as fast as copying
+LEAST_WORK_EACH = 300  # groups that take fewer picoseconds per float than this are not searched: copying is as slow
 LEAST_PART = 8  # all columns are computed unless at least 1 / LEAST_PART of them can be left out
 COPY, ADD = 0, 1  # the numbers of the two repeated steps of a signature
 COLUMN_BITS = 24  # an entry of the hash table is the number of the search, and in its last bits a column

@@ -174,7 +174,7 @@ def read_flat(here: Here, x: Item, use: Callable):
 
 @entry
 def read(here: Here, x: Item, use: Callable):
-    """Like `read_flat`, but also accept a list of lists or arrays."""
+    """Return `use(values)`, as `read_flat` does, but also accept a list of lists or arrays."""
     if here.is_sequence(x):
         items = here.items(x)
         need(items.size > 0)

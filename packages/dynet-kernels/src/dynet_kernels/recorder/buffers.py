@@ -34,7 +34,7 @@ def outgrow(graph: Graph, address) -> None:
 
 @c_function("dynet_make_room")
 def make_room(shared: Shared, graph_at, integers, floats):
-    """Ensure room for `integers` and `floats` in all, at least doubling a buffer. Return 1, or NULL with an error set."""
+    """Ensure room for `integers` and `floats` in all. Buffers at least double. Return 1, or NULL with an error set."""
     graph = Graph(graph_at)
     for buffer, length, room, size, most in ((*BUFFERS[0], integers), (*BUFFERS[1], floats)):
         if most > getattr(graph, room):

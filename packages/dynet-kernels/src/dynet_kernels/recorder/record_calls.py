@@ -58,7 +58,7 @@ def sequence(here: Here, function: Function, result: Item, head: Item, xs: Item,
     wanted, first = here.index(version), here.items(head)
     for k in range(first.size):
         here.index(first[k])  # leaves the entry if it is not an int64
-    # Make the list before the checks: this may run the garbage collector, and so Python code that changes the graph.
+    # Make the list before the checks: making it may run the garbage collector, and so code that changes the graph.
     size = List(xs.address).size
     made_list = made("PyList_New", size)
     now, items = Here(shared, graph, graph.version), here.items(xs)

@@ -57,7 +57,7 @@ def block_of_products(instruction, group, extents, height, width):
 
 @contextmanager
 def share_of(lane, threads, size):
-    """Emit a loop over lane, lane + threads, ... below `size`, the share of thread `lane` of `threads`; yield the number."""
+    """Emit a loop over lane, lane + threads, ... below `size`: the share of thread `lane`. Yield the number."""
     index = tir.IntVariable(lane)
     with T.While(index.value < size):
         yield let(index.value)

@@ -65,13 +65,13 @@ def _locked(folder: Path) -> Iterator[bool | None]:
 @contextmanager
 def folder(parent: Path) -> Iterator[Path]:
     """Make and lock a folder in `parent` for a `with` block, and remove it at the end of the block."""
-    with ExitStack() as held:
+    with ExitStack() as exit_stack:
         path = None
         while path is None or not path.exists():  # another process may remove it before it is locked
             path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
             with suppress(FileNotFoundError):
-                held.enter_context(_locked(path))
-        held.callback(remove, path)
+                exit_stack.enter_context(_locked(path))
+        exit_stack.callback(remove, path)
         yield path
 
 

@@ -62,10 +62,10 @@ BY_RESULT: dict[str, Callable] = {
 
 def _power_gradient(y: Symbol, a: Symbol, b: Symbol) -> Symbol:
     """Return b a^(b - 1), where y is a^b. For b <= -1 it may overflow although its product with dy does not."""
-    small = f.absolute(b) < 1  # then a^(b - 1) may overflow although the result does not, so split it into two halves
-    power = f.power(a, f.where(small, 0.5 * (b - 1), b - 1))
+    is_small = f.absolute(b) < 1  # then a^(b - 1) may overflow although the result does not, so split it in two halves
+    power = f.power(a, f.where(is_small, 0.5 * (b - 1), b - 1))
     # A large b - 1 is rounded to an even number. This only matters if a is -1 or 1, and then y a is y / a.
-    return b * f.where(f.absolute(b) < 2.0**24, power, y * a) * f.where(small, power, 1)
+    return b * f.where(f.absolute(b) < 2.0**24, power, y * a) * f.where(is_small, power, 1)
 
 
 def _tanh_gradient(dy: Symbol, e: Symbol) -> Symbol:
@@ -205,8 +205,8 @@ class Chain:
 
     def _total(self, part: Symbol) -> Symbol:
         """Return the sum of a gradient over the elements of the column that take the enclosing branches."""
-        for taken in reversed(self.masks):
-            part = taken(part)
+        for mask in reversed(self.masks):
+            part = mask(part)
         return f.sum(part)
 
     def _shared(self, branch: Symbol, whole: int) -> set[int]:

@@ -58,8 +58,8 @@ class View(NamedTuple):
     def span(self, size: int, count: int) -> int | None:
         """Return the number of floats that the first `count` columns of `size` floats span, or None if two overlap."""
         # The result is also None if runs are interleaved, which no op uses, even if no columns overlap.
-        length, gap, far = self.runs(count)
-        for distance, times in sorted([(gap, length), (far, -(-count // length))]):
+        run_length, column_distance, run_distance = self.runs(count)
+        for distance, times in sorted([(column_distance, run_length), (run_distance, -(-count // run_length))]):
             if times > 1 and distance < size:
                 return None
             size += distance * (times - 1)

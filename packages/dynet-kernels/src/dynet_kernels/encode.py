@@ -129,11 +129,11 @@ def _copies_gradient(description: Description, effects: Effects) -> bool:
     source = effects.copied
     if source is None or source % 2 == 0:
         return False
-    operand, own = description.views[effects.writes[0][0] // 2], description.views[source // 2]
-    if own.source != layout.SELF or own.offset or own.index != layout.NO_INDEX:
+    operand_view, own_view = description.views[effects.writes[0][0] // 2], description.views[source // 2]
+    if own_view.source != layout.SELF or own_view.offset or own_view.index != layout.NO_INDEX:
         return False
-    count = description.count(operand) * (2 if operand.source == layout.EACH else 1)
-    return own.runs(count) == operand.runs(count)
+    count = description.count(operand_view) * (2 if operand_view.source == layout.EACH else 1)
+    return own_view.runs(count) == operand_view.runs(count)
 
 
 def _shared(description: Description, step: Step, effects: Effects, deferred: bool) -> int:
@@ -141,15 +141,15 @@ def _shared(description: Description, step: Step, effects: Effects, deferred: bo
     shared = effects.shared
     if shared != layout.BY_COLUMNS and not effects.work:
         return layout.ALONE
-    without, if_distinct = WITHOUT_COLUMNS.get(shared, (shared, shared))
+    without_columns, if_distinct = WITHOUT_COLUMNS.get(shared, (shared, shared))
     for role, size in effects.writes:
         view = description.views[role // 2]
         if view.source == layout.NOWHERE or view.index_step or view.span(size, description.count(view)) is None:
-            return without
+            return without_columns
         if view.source == layout.SELF or (view.source in (layout.BEFORE, layout.FIRST) and not deferred):
             continue  # no conflict: a node writes only to its own memory and to other parts of its record
         operand = layout.EACH_OPERAND if view.source == layout.EACH else view.source
         if operand != step.gradient_of or deferred:
-            return without
+            return without_columns
         shared = if_distinct
     return shared

@@ -106,9 +106,9 @@ class Simplifier(Sharing):
         for number, factors in map(self._factors, terms):
             products[factors] = products.get(factors, 0.0) + number
         for start in sorted({factors[:-1] for factors in products if len(factors) > 1}, key=len, reverse=True):
-            alike = [factors for factors in products if start in (factors, factors[:-1])]
-            if len(alike) > 1:
-                inner = self.sum([self(self._product(products.pop(one), one[len(start) :])) for one in alike])
+            same_start = [factors for factors in products if start in (factors, factors[:-1])]
+            if len(same_start) > 1:
+                inner = self.sum([self(self._product(products.pop(one), one[len(start) :])) for one in same_start])
                 products[*start, (id(inner), False)] = 1.0
         if len(products) == 1:
             ((factors, number),) = products.items()
@@ -128,10 +128,10 @@ class Simplifier(Sharing):
             if symbol.function == "negative":
                 sign = -sign
             else:
-                (other,) = rest
+                (second,) = rest
                 if symbol.function == "multiply" and first.function == "constant":
-                    first, other = other, first
-                base, count = _power(other)
+                    first, second = second, first
+                base, count = _power(second)
                 factors += [(id(base), symbol.function == "divide")] * count
             symbol = first
         return sign, (*[(id(symbol), False)] * (symbol is not self(as_symbol(1))), *reversed(factors))
@@ -139,7 +139,7 @@ class Simplifier(Sharing):
     def _product(self, number: float, factors: Factors) -> Symbol:
         # Factors that are the same for a whole column come first, so that their product is computed once per column.
         # `number` is the last of these factors, because it may make the product too large.
-        pairs = [(self.seen[which][1], divides) for which, divides in factors]
+        pairs = [(self.seen[symbol_id][1], divides) for symbol_id, divides in factors]
         are_numbers = [one.function != "constant" and self.is_number(one) for one, _ in pairs]
         ordered = [one for wanted in (True, False) for one, is_number in zip(pairs, are_numbers) if is_number == wanted]
         ordered.insert(sum(are_numbers) or len(ordered), (as_symbol(number), False))

@@ -67,8 +67,8 @@ class CpuTarget:
         # LLVM infers the features from the model. This fails if a virtual machine hides some features, or if the model
         # is too new for LLVM. Then compile for the general kind with the same register width.
         native = named(tvm.target.codegen.llvm_get_system_cpu())
-        has = tvm.target.codegen.target_has_features
-        lanes = 16 if has("avx512f", native) else 8 if has(["avx2", "fma"], native) else 4
+        has_features = tvm.target.codegen.target_has_features
+        lanes = 16 if has_features("avx512f", native) else 8 if has_features(["avx2", "fma"], native) else 4
         return native if lanes == self.lanes else named(baseline)
 
 
@@ -153,11 +153,11 @@ def _read_darwin() -> tuple[str, frozenset[str]]:
 
 def _sysctl(name: str) -> str:
     """Return a string from macOS's system call sysctl, or "" if there is none."""
-    ask = ctypes.CDLL(None).sysctlbyname
+    sysctl = ctypes.CDLL(None).sysctlbyname
     size = ctypes.c_size_t(0)
-    if ask(name.encode(), None, ctypes.byref(size), None, ctypes.c_size_t(0)):
+    if sysctl(name.encode(), None, ctypes.byref(size), None, ctypes.c_size_t(0)):
         return ""
     text = ctypes.create_string_buffer(size.value)
-    if ask(name.encode(), text, ctypes.byref(size), None, ctypes.c_size_t(0)):
+    if sysctl(name.encode(), text, ctypes.byref(size), None, ctypes.c_size_t(0)):
         return ""
     return text.value.decode(errors="replace")

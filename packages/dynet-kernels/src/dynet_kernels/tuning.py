@@ -258,7 +258,7 @@ def from_json(name: Any, values: object) -> Parameters:
         raise ValueError(f"there is no family {name!r}: they are {', '.join(FAMILIES)}")
     if not isinstance(values, dict):
         raise ValueError(f"the parameters of {name} are {values!r}, not an object")
-    unknown = sorted(set(values) - {f.name for f in fields(FAMILIES[name])})
-    if unknown:
-        raise ValueError(f"{name} has no parameter {unknown[0]!r}")
+    unknown_names = sorted(set(values) - {f.name for f in fields(FAMILIES[name])})
+    if unknown_names:
+        raise ValueError(f"{name} has no parameter {unknown_names[0]!r}")
     return FAMILIES[name](**values)

@@ -83,13 +83,13 @@ def private_directory(directory: Path) -> Path:
     """Create `directory` if necessary. Return its path without symbolic links. If it is unsafe, raise a CacheError."""
     directory = Path(os.path.realpath(directory))
     try:
-        missing = [path for path in (directory, *directory.parents) if not path.exists()]
+        missing_paths = [path for path in (directory, *directory.parents) if not path.exists()]
     except PermissionError as problem:
         raise CacheError(f"{problem.filename} cannot be accessed") from None
-    if missing and os.name == "posix" and os.geteuid() == 0 and missing[-1].parent.stat().st_uid != 0:
+    if missing_paths and os.name == "posix" and os.geteuid() == 0 and missing_paths[-1].parent.stat().st_uid != 0:
         # Under sudo, HOME may be another user's home, and that user could not use a directory created by root.
-        raise CacheError(f"{missing[-1].parent} belongs to a user other than root")
-    for path in reversed(missing):
+        raise CacheError(f"{missing_paths[-1].parent} belongs to a user other than root")
+    for path in reversed(missing_paths):
         path.mkdir(mode=0o700, exist_ok=True)
     if not directory.is_dir():
         raise CacheError(f"{directory} is not a directory")
@@ -240,16 +240,16 @@ def prune(directory: Path, keep: str) -> None:
     do not need a file once they have loaded it.
     """
     now = time.time()
-    stored: dict[str, list[tuple[float, Path]]] = {suffix: [] for suffix in STORED}
+    files_by_suffix: dict[str, list[tuple[float, Path]]] = {suffix: [] for suffix in STORED}
     old_files = []
     for path in directory.iterdir():
         with suppress(OSError):
             age = now - path.lstat().st_mtime
             if path.suffix in STORED and path.stem != keep:
-                stored[path.suffix].append((age, path))
+                files_by_suffix[path.suffix].append((age, path))
             elif path.suffix in UNFINISHED and age > ABANDONED:
                 old_files.append((age, path))
-    for files in stored.values():
+    for files in files_by_suffix.values():
         files.sort()
         old_files += [pair for pair in files[KEEP - 1 :] if pair[0] > DAY]
     for _, path in old_files:

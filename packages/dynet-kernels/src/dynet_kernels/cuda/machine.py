@@ -40,10 +40,10 @@ class Launch(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int64) for name in layout.LAUNCH]
 
     def __init__(self, handles: Sequence[int] = ()):
-        count = 4 + MOST_PARAMETERS
-        self._arguments = (ctypes.c_int64 * count)()
+        argument_count = 4 + MOST_PARAMETERS
+        self._arguments = (ctypes.c_int64 * argument_count)()
         start = ctypes.addressof(self._arguments)
-        self._pointers = (ctypes.c_void_p * count)(*range(start, start + 8 * count, 8))
+        self._pointers = (ctypes.c_void_p * argument_count)(*range(start, start + 8 * argument_count, 8))
         super().__init__(arguments=start, pointers=ctypes.addressof(self._pointers))
         self.set_handles(handles)
 
@@ -173,16 +173,16 @@ class Machine(library.Shards):
         These are the floats `inputs_begin` to `inputs_end` - 1 of the buffer at address `inputs`.
         """
         tape = Context.from_address(context)
-        start, first = tape.arena_top, inputs + 4 * inputs_begin
-        # The planner copies the inputs to `origin` plus `start` floats. But they must go to GPU memory, by the upload
+        target, source = tape.arena_top, inputs + 4 * inputs_begin
+        # The planner copies the inputs to `origin` plus `target` floats. But they must go to GPU memory, by the upload
         # below, so choose `origin` such that the planner copies them onto themselves.
-        tape.origin = first - 4 * start
+        tape.origin = source - 4 * target
         try:
             status = self._plan("forward", context, begin, end, inputs, inputs_begin, inputs_end)
         finally:
             tape.origin = 0
         if status == layout.READY:
-            self.gpu.upload_from(4 * start, first, 4 * (inputs_end - inputs_begin))
+            self.gpu.upload_from(4 * target, source, 4 * (inputs_end - inputs_begin))
         return status
 
     def plan_backward(self, context: int, *arguments: int) -> int:
@@ -256,8 +256,8 @@ class Machine(library.Shards):
 
     def _fail(self, tape: Context) -> None:
         """Raise the error for the instruction whose kernel the driver refused to launch."""
-        row = ctypes.c_int64.from_address(tape.tape + 8 * len(layout.INSTRUCTION) * tape.row)
-        if not self._launch.handles[row.value]:
+        refused = ctypes.c_int64.from_address(tape.tape + 8 * len(layout.INSTRUCTION) * tape.row)
+        if not self._launch.handles[refused.value]:
             self._launch.failure = 0
-            raise self._kernels.no_code(row.value)
-        self._launch.check(next(name for opcode, name, _ in self._kernels.numbered() if opcode == row.value))
+            raise self._kernels.no_code(refused.value)
+        self._launch.check(next(name for opcode, name, _ in self._kernels.numbered() if opcode == refused.value))

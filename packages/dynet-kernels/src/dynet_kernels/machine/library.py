@@ -260,8 +260,8 @@ class Progress:
         if self._on_terminal:
             self._print("\n")
         elif problem is None:
-            some = "" if self._done == self._count else f"{self._done} of "
-            self._print(f"dynet: compiled {some}{self._parts} in {time.monotonic() - self._began:.1f} s\n")
+            prefix = "" if self._done == self._count else f"{self._done} of "
+            self._print(f"dynet: compiled {prefix}{self._parts} in {time.monotonic() - self._began:.1f} s\n")
 
     def advance(self) -> None:
         self._done += 1

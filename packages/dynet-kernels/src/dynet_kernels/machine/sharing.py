@@ -138,13 +138,13 @@ def start_helpers() -> None:
     if _start_thread is None:
         _table[layout.SHARING.threads], _table[layout.SHARING.look] = 1, layout.NEVER
         return
-    stack = _thread.stack_size()  # 0: the system's default
-    is_small = 0 < stack < STACK
+    stack_size = _thread.stack_size()  # 0: the system's default
+    is_small = 0 < stack_size < STACK
     _starting = True
     try:
         with _signals_blocked():
-            for used in (_table, _rows, _paces, help_others):
-                _keep(used)
+            for shared_object in (_table, _rows, _paces, help_others):
+                _keep(shared_object)
             if is_small:
                 _thread.stack_size(STACK)
             while (number := _table[layout.SHARING.helpers] + 1) < _table[layout.SHARING.threads]:
@@ -159,7 +159,7 @@ def start_helpers() -> None:
                 ctypes.pythonapi.PyThread_release_lock(lock)
     finally:
         if is_small:
-            _thread.stack_size(stack)
+            _thread.stack_size(stack_size)
         _starting = False
 
 

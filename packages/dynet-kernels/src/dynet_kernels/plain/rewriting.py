@@ -256,8 +256,8 @@ class _Rewriting:
         return self.call("compared", self.copy(node, left=self.operand(node.left), comparators=[right]))
 
     def visit_BinOp(self, node):
-        made = self.copy(node, left=self.operand(node.left), right=self.operand(node.right))
-        return self.call("settled", made) if isinstance(node.op, (ast.FloorDiv, ast.Mod)) else made
+        operation = self.copy(node, left=self.operand(node.left), right=self.operand(node.right))
+        return self.call("settled", operation) if isinstance(node.op, (ast.FloorDiv, ast.Mod)) else operation
 
     def visit_UnaryOp(self, node):
         if isinstance(node.op, ast.Not):
@@ -299,8 +299,8 @@ class _Rewriting:
         names = _names(node.target) - {"_"}
         for name in names:
             if self.times[name] or self.scope.get(name) in ("variable", "loop"):
-                both = "both for a loop and for a variable or another loop around it"
-                self.refuse(f"the name `{name}` {both}", node.target)
+                phrase = "both for a loop and for a variable or another loop around it"
+                self.refuse(f"the name `{name}` {phrase}", node.target)
         return names
 
     def loop(self, node, is_one: bool, names: Iterable[str] = ()):
@@ -335,18 +335,18 @@ def _parameters(definition) -> set[str]:
 
 def _assignments(definition) -> tuple[Counter[str], set[str]]:
     """Return how often each local name is assigned, also by nested functions; and the names that are not local."""
-    times, inside, around = Counter(_parameters(definition)), set(), set()
+    times, set_by_inner, not_local = Counter(_parameters(definition)), set(), set()
     nodes: list[Any] = [*definition.body]
     for node in nodes:
         for target in getattr(node, "targets", [getattr(node, "target", None)]):
             times.update(dict.fromkeys(_names(target), TIMES.get(type(node), 0)))
         if isinstance(node, ast.FunctionDef):
             times[node.name] += 0
-            inside |= _assignments(node)[1]
+            set_by_inner |= _assignments(node)[1]
         else:
             nodes += _statements_in(node)
         if isinstance(node, ast.Nonlocal):
-            around.update(node.names)
-    around |= inside - times.keys()
-    times.update(dict.fromkeys(inside, 2))
-    return Counter({name: times[name] for name in times if name not in around}), around
+            not_local.update(node.names)
+    not_local |= set_by_inner - times.keys()
+    times.update(dict.fromkeys(set_by_inner, 2))
+    return Counter({name: times[name] for name in times if name not in not_local}), not_local

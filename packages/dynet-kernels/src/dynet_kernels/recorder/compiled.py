@@ -35,8 +35,8 @@ class Recorder:
         from .extension import write_objects
 
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            named = " ".join(f"{name}:{function.key}" for name, function in FUNCTIONS.items())
-            parts = [named.encode(), *write_objects(FUNCTIONS, Path(folder), self.target.tvm_target())]
+            name_list = " ".join(f"{name}:{function.key}" for name, function in FUNCTIONS.items())
+            parts = [name_list.encode(), *write_objects(FUNCTIONS, Path(folder), self.target.tvm_target())]
         path.write_bytes(b"".join([HEAD.pack(*map(len, parts)), *parts]))
 
 

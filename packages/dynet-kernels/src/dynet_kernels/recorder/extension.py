@@ -126,13 +126,13 @@ end:"""
 
 
 def _trampolines(functions: dict[str, CFunction], target) -> str:
-    described = str(target).replace("\\", "\\5C").replace('"', "\\22")  # escaped for a string in LLVM IR
+    target_text = str(target).replace("\\", "\\5C").replace('"', "\\22")  # escaped for a string in LLVM IR
     addresses = ", ".join(f"ptr @{name}" for name in functions)
-    text = [ALL.format(count=len(functions), addresses=addresses, target=described)]
+    text = [ALL.format(count=len(functions), addresses=addresses, target=target_text)]
     for name, function in functions.items():
-        given = ", ".join(f"i64 %{parameter}" for parameter in function.parameters)
+        arguments = ", ".join(f"i64 %{parameter}" for parameter in function.parameters)
         parameters = ", ".join(f"i64 %{parameter}" for parameter in ("shared", *function.parameters, "out"))
         fallback = function.otherwise
-        otherwise = OTHERWISE.format(NO_RESULT=NO_RESULT, otherwise=fallback, given=given) if fallback else ""
-        text.append(TRAMPOLINE.format(name=name, given=given, parameters=parameters, otherwise=otherwise))
+        otherwise = OTHERWISE.format(NO_RESULT=NO_RESULT, otherwise=fallback, given=arguments) if fallback else ""
+        text.append(TRAMPOLINE.format(name=name, given=arguments, parameters=parameters, otherwise=otherwise))
     return "".join(text)

@@ -100,7 +100,7 @@ def gpu(chosen: argparse.Namespace) -> Gpu | None:
 
 def record_for(family: str, timer: Timer, for_kind: bool = False) -> tuning_records.TuningRecord:
     """Return a record of this family for the timer's device, with the current parameters and without figures."""
-    kind, (_, used) = tuning_records.kind_of(timer.target), tuning_records.found(timer.target)[family]
+    kind, (_, current) = tuning_records.kind_of(timer.target), tuning_records.found(timer.target)[family]
     device, cpu = f"one core of a {_model()}", "" if for_kind else getattr(timer.target, "identity", "")
     if isinstance(timer, GpuTimer):
         device = timer.gpu.name
@@ -108,7 +108,7 @@ def record_for(family: str, timer: Timer, for_kind: bool = False) -> tuning_reco
     versions = {name: importlib.metadata.version(name) for name in TVM}
     date = datetime.date.today().isoformat()
     return tuning_records.TuningRecord(
-        family, kind, used.parameters, cpu, measured=measured, versions=versions, date=date
+        family, kind, current.parameters, cpu, measured=measured, versions=versions, date=date
     )
 
 

@@ -190,11 +190,11 @@ class Search:
         if wrong_labels:
             raise WrongResult(f"{self.family}: kernels compute something wrong for {', '.join(wrong_labels)}")
         for axis in AXES[self.family]:
-            touched = [workload for workload in workloads if axis.touches(workload)]
+            touched_workloads = [workload for workload in workloads if axis.touches(workload)]
             for variant in axis.variants(values, self.timer.registers):
                 if time.monotonic() > end:
                     return values, False
-                faster = self._if_better(best, variant, workloads, touched)
+                faster = self._if_better(best, variant, workloads, touched_workloads)
                 if faster:
                     values, best = variant, faster
                 report(f"{self.family}: {axis.name}")
@@ -223,5 +223,5 @@ class Search:
     def figures(self, values: tuning.Parameters) -> dict[str, float]:
         """Return the speedup over the default parameters for each workload, by label."""
         pair = [self._compiled(values), self._compiled(self.timer.default(self.family))]
-        *_, least = timing.least_times(pair, self.study.workloads(), 15)
-        return {label: round(default / tuned, 2) for label, (tuned, default) in least.items()}
+        *_, least_seconds = timing.least_times(pair, self.study.workloads(), 15)
+        return {label: round(default / tuned, 2) for label, (tuned, default) in least_seconds.items()}

@@ -79,7 +79,7 @@ CHOICES: dict[str, Callable] = {
     "minimum": lambda y, a, b: ((y if _is_read(b) else a) < b, a, b),
     "maximum": lambda y, a, b: ((y if _is_read(b) else a) > b, a, b),
 }
-"""Functions that select one of two values: functions that return (condition, value if it is true, other value).
+"""For functions that select one of two values: a function that returns (condition, value if it is true, other value).
 
 If b is an input or a constant, the condition of `minimum` and `maximum` compares the stored result y with b. Any other
 b is recomputed for the gradient, and might be rounded differently than in y, so the condition compares the recomputed a
@@ -124,7 +124,7 @@ class Chain:
         self.users: dict[int, set[int]] = {}  # maps a symbol's id to the ids of the symbols that use it as an argument
         self.left_out: set[int] = set()
         """Ids of symbols that some elements of the column may use only in branches that are not taken. For these
-        elements, their gradient is 0."""
+        elements, the gradients of these symbols are 0."""
 
     def gradients(self, root: Symbol, dy: Symbol, y: Symbol | None, ends=frozenset()) -> list[tuple[Symbol, Symbol]]:
         """Return pairs (symbol, gradient) for each wanted input in the tree `root`, and for each symbol in `ends`."""
@@ -223,5 +223,5 @@ def _may_choose_zero(gradient: Symbol, dy: Symbol) -> bool:
 
 
 def _is_read(symbol: Symbol) -> bool:
-    """Return whether a symbol is an input or a constant, so that its value is not recomputed and rounded."""
+    """Return whether a symbol is an input or a constant, so that its value is not recomputed, with other rounding."""
     return symbol.function in LEAVES

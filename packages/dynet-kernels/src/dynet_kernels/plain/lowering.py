@@ -1,7 +1,7 @@
 """The functions that the statements of plain functions are rewritten to call. They emit TIR.
 
-Conditions and loops are generators with one turn: `for _ in when(condition)` emits its body inside the condition. If
-the condition is already known, because it is a Python bool, the body is emitted unconditionally, or left out.
+Conditions and loops are generators with a turn for each body: `for _ in when(condition)` emits its body inside the
+condition. If the condition is already known, because it is a Python bool, the body is emitted unconditionally, or not.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def forever() -> Iterator[None]:
 
 
 def ends(value) -> bool:
-    """If emitting, emit a break of the loop for a condition, and return False. If not, return the condition."""
+    """If emitting, emit a break of the loop for a true `value`, and return False. If not, return `value` as a bool."""
     if is_emitting():
         for _ in when(value):
             T.evaluate(T.break_loop())

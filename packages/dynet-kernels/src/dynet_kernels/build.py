@@ -81,14 +81,14 @@ def build(target: CpuTarget, into: Path | None) -> dict[str, str]:
     Return the keys of the files in this folder, by keys that leave out the sources; see `shipped_code`.
     """
     parts, index = parts_for(target), {}
-    built = library.modules(parts, load=bytes, general=False)
-    for part, code in zip(parts, built):
+    codes = library.modules(parts, load=bytes, general=False)
+    for part, code in zip(parts, codes):
         if into:
             index[key_of_code(part, "", part.key, with_versions=False)] = key = key_of(part, with_versions=False)
             shipped_code.write(into, key, code)
         elif store.stored(key_of(part)) is None:
             raise store.CacheError(f"{store.cache_directory()} does not keep what was compiled: is the disk full?")
-    size = sum(map(len, built)) / 2**20
+    size = sum(map(len, codes)) / 2**20
     print(f"{target.identity}: {len(parts)} modules, {size:.1f} MiB, in {into or store.cache_directory()}")
     return index
 

@@ -53,7 +53,7 @@ def lock(descriptor: int | None) -> bool | None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[bool | None]:
-    """Try to lock a folder for a `with` block. Yield the result of `lock`."""
+    """Lock a folder for a `with` block. Yield False if another process holds the lock, None if locks do not work."""
     descriptor = os.open(folder, os.O_RDONLY) if fcntl else None
     try:
         yield lock(descriptor)
@@ -65,13 +65,13 @@ def _locked(folder: Path) -> Iterator[bool | None]:
 @contextmanager
 def folder(parent: Path) -> Iterator[Path]:
     """Make and lock a folder in `parent` for a `with` block, and remove it at the end of the block."""
-    with ExitStack() as held:
+    with ExitStack() as exit_stack:
         path = None
         while path is None or not path.exists():  # another process may remove it before it is locked
             path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
             with suppress(FileNotFoundError):
-                held.enter_context(_locked(path))
-        held.callback(remove, path)
+                exit_stack.enter_context(_locked(path))
+        exit_stack.callback(remove, path)
         yield path
 
 
@@ -99,7 +99,7 @@ def prune(parent: Path) -> list[Path]:
 
 
 class LocalBuilder:
-    """Compiles parts in this process, in folders in `site`. `emit` and `build` are as in `Builder`."""
+    """Compiles parts in this process, in folders in `site`. `emit` and `build` do the same as those of `Builder`."""
 
     def __init__(self, site: Path):
         self._site = site
@@ -116,7 +116,7 @@ class LocalBuilder:
 
 
 class Worker:
-    """The state of this process and its threads. One compiles in `folder`; others wait for requests and signals."""
+    """A process that compiles parts: its main thread compiles in `folder`, others wait for requests and signals."""
 
     def __init__(self, folder: Path):
         self.folder, self.builder = folder, LocalBuilder(folder)
@@ -155,7 +155,7 @@ class Worker:
 
 
 def main(site: str) -> None:
-    # Importing TVM creates many long-lived objects. Garbage collection would take a fifth of its time.
+    # Importing TVM creates many long-lived objects. Garbage collection would take a fifth of the import's time.
     gc.disable()
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # redirect a compiler's stdout to stderr, because the answers use stdout
@@ -225,14 +225,14 @@ class Builder:
         try:
             pickle.dump((lock, part), self.process.stdin)
             self.process.stdin.flush()
-            is_well, answer = pickle.load(self.process.stdout)
+            has_succeeded, answer = pickle.load(self.process.stdout)
         except (BrokenPipeError, EOFError, pickle.UnpicklingError):
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(PATIENCE)
             self._said.seek(0)
-            is_well, answer = False, self._said.read().decode(errors="replace")
+            has_succeeded, answer = False, self._said.read().decode(errors="replace")
             answer += f"its process ended with status {self.process.returncode}"
-        if not is_well:
+        if not has_succeeded:
             raise BuildError(answer)
         return answer
 
@@ -263,7 +263,7 @@ class Builders:
     def new(self) -> Builder | LocalBuilder:
         """Start a builder. Raise a BuildError if `stop` has been called.
 
-        It runs in this process if the path of Python's executable is unknown, or if it is the user's program.
+        It is this process if no new one can run Python: the executable is unknown, or is the user's frozen program.
         """
         if not sys.executable or getattr(sys, "frozen", False):
             return LocalBuilder(self.site)

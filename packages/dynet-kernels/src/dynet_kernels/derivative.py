@@ -22,7 +22,7 @@ GRADIENTS: dict[str, Callable] = {
     "log1p": lambda dy, y, x: dy / (1 + x),
     "power": lambda dy, y, a, b: (
         f.where(f.equal(b, 0), 0, dy * _power_gradient(y, a, b)),
-        # 0 where y is 0, although log(a) is infinite there; also 0 for 0 to the power of 0.
+        # The gradient of b is 0 where y is 0, although log(a) is infinite there, and for 0 to the power of 0.
         f.where(f.equal(y * (f.absolute(a) + f.absolute(b)), 0), 0, dy * (y * f.log(a))),
     ),
     "sqrt": lambda dy, y, x: 0.5 * dy / y,
@@ -57,15 +57,15 @@ BY_RESULT: dict[str, Callable] = {
     "logistic": lambda dy, y, x: dy * y * (1 - y),
     "tanh": lambda dy, y, x: dy * (1 - y * y),
 }
-"""Gradients that only need the result. If it is near 1 or -1, they lose precision: 1 % at tanh(6)."""
+"""Gradients that read only dy and the result y. If y is near 1 or -1, they lose precision: 1 % at tanh(6)."""
 
 
 def _power_gradient(y: Symbol, a: Symbol, b: Symbol) -> Symbol:
     """Return b a^(b - 1), where y is a^b. For b <= -1 it may overflow although its product with dy does not."""
-    small = f.absolute(b) < 1  # then a^(b - 1) may overflow although the result does not, so split it into two halves
-    power = f.power(a, f.where(small, 0.5 * (b - 1), b - 1))
+    is_small = f.absolute(b) < 1  # then a^(b - 1) may overflow although the result does not, so split it in two halves
+    power = f.power(a, f.where(is_small, 0.5 * (b - 1), b - 1))
     # A large b - 1 is rounded to an even number. This only matters if a is -1 or 1, and then y a is y / a.
-    return b * f.where(f.absolute(b) < 2.0**24, power, y * a) * f.where(small, power, 1)
+    return b * f.where(f.absolute(b) < 2.0**24, power, y * a) * f.where(is_small, power, 1)
 
 
 def _tanh_gradient(dy: Symbol, e: Symbol) -> Symbol:
@@ -79,7 +79,7 @@ CHOICES: dict[str, Callable] = {
     "minimum": lambda y, a, b: ((y if _is_read(b) else a) < b, a, b),
     "maximum": lambda y, a, b: ((y if _is_read(b) else a) > b, a, b),
 }
-"""Functions that select one of two values: functions that return (condition, value if it is true, other value).
+"""For functions that select one of two values: a function that returns (condition, value if it is true, other value).
 
 If b is an input or a constant, the condition of `minimum` and `maximum` compares the stored result y with b. Any other
 b is recomputed for the gradient, and might be rounded differently than in y, so the condition compares the recomputed a
@@ -89,7 +89,7 @@ STEPS = ("floor", "ceil", "round", "uniform", "normal")
 """Functions whose gradient is 0 wherever it exists: step functions and random functions."""
 
 UNKNOWN = ("digamma", "max", "min", "first")
-"""Functions that `gradients` refuses. The gradient of digamma has no formula here. For max and min, the op has to
+"""Functions that `gradients` refuses. No function here is the gradient of digamma. For max and min, the op has to
 decide how equal elements share the gradient. No op needs the gradient of first."""
 
 
@@ -124,7 +124,7 @@ class Chain:
         self.users: dict[int, set[int]] = {}  # maps a symbol's id to the ids of the symbols that use it as an argument
         self.left_out: set[int] = set()
         """Ids of symbols that some elements of the column may use only in branches that are not taken. For these
-        elements, their gradient is 0."""
+        elements, the gradients of these symbols are 0."""
 
     def gradients(self, root: Symbol, dy: Symbol, y: Symbol | None, ends=frozenset()) -> list[tuple[Symbol, Symbol]]:
         """Return pairs (symbol, gradient) for each wanted input in the tree `root`, and for each symbol in `ends`."""
@@ -186,13 +186,13 @@ class Chain:
             start = self._total(dy) if id(branch) in are_numbers else dy
             branches.append(self.gradients(branch, start, y, ends | are_numbers))
             self.masks.pop()
-        one, other = branches
-        pairs = {id(symbol): (symbol, [as_symbol(0), as_symbol(0)]) for symbol, _ in one + other}
-        for index, branch in enumerate((one, other)):
+        pairs_of_a, pairs_of_b = branches
+        pairs = {id(symbol): (symbol, [as_symbol(0), as_symbol(0)]) for symbol, _ in pairs_of_a + pairs_of_b}
+        for index, branch in enumerate((pairs_of_a, pairs_of_b)):
             for symbol, gradient in branch:
                 pairs[id(symbol)][1][index] = gradient
-                others = (other, one)[index]
-                if _may_choose_zero(gradient, dy) or not any(symbol is known for known, _ in others):
+                pairs_of_other = (pairs_of_b, pairs_of_a)[index]
+                if _may_choose_zero(gradient, dy) or not any(symbol is found for found, _ in pairs_of_other):
                     self.left_out.add(id(symbol))
         return [
             (symbol, parts[0] + parts[1] if key in are_numbers else f.where(condition, *parts))
@@ -205,8 +205,8 @@ class Chain:
 
     def _total(self, part: Symbol) -> Symbol:
         """Return the sum of a gradient over the elements of the column that take the enclosing branches."""
-        for taken in reversed(self.masks):
-            part = taken(part)
+        for mask in reversed(self.masks):
+            part = mask(part)
         return f.sum(part)
 
     def _shared(self, branch: Symbol, whole: int) -> set[int]:
@@ -217,11 +217,11 @@ class Chain:
 
 def _may_choose_zero(gradient: Symbol, dy: Symbol) -> bool:
     """Return whether `gradient`, outside `dy`, contains a `where` with a constant branch, so that it may be 0."""
-    above = beneath(dy)
-    chosen = [one for key, one in beneath(gradient).items() if one.function == "where" and key not in above]
-    return any(branch.function == "constant" for one in chosen for branch in one.arguments[1:])
+    in_dy = beneath(dy)
+    choices = [one for key, one in beneath(gradient).items() if one.function == "where" and key not in in_dy]
+    return any(branch.function == "constant" for one in choices for branch in one.arguments[1:])
 
 
 def _is_read(symbol: Symbol) -> bool:
-    """Return whether a symbol is an input or a constant, so that its value is not recomputed and rounded."""
+    """Return whether a symbol is an input or a constant, so that its value is not recomputed, with other rounding."""
     return symbol.function in LEAVES

@@ -18,7 +18,7 @@ class View(NamedTuple):
     """Where a kernel reads or writes in memory: one address for each column.
 
     The address of column c is base + offset + (c % period) * stride + (c // period) * outer, or
-    base + offset + c * stride if `period` is 0. All of these count floats. Unless `index` is NO_INDEX, add
+    base + offset + c * stride if `period` is 0. Distances count floats. Unless `index` is NO_INDEX, add
     scale * attribute[index + c * index_step], where `attribute` are the integers after the operands in the node's
     record. The base depends on `source`:
 
@@ -57,9 +57,9 @@ class View(NamedTuple):
 
     def span(self, size: int, count: int) -> int | None:
         """Return the number of floats that the first `count` columns of `size` floats span, or None if two overlap."""
-        # The result is also None if runs are interleaved in a way that no op uses, even if no columns overlap.
-        length, gap, far = self.runs(count)
-        for distance, times in sorted([(gap, length), (far, -(-count // length))]):
+        # The result is also None if runs are interleaved, which no op uses, even if no columns overlap.
+        run_length, column_distance, run_distance = self.runs(count)
+        for distance, times in sorted([(column_distance, run_length), (run_distance, -(-count // run_length))]):
             if times > 1 and distance < size:
                 return None
             size += distance * (times - 1)
@@ -94,21 +94,21 @@ class Description:
     Args:
         total: the number of floats in the value. If it is 0, no steps run.
         operands: the number of operands; if `variadic`, the number of leading operands with views of their own. -1
-            means as many as the views mention. The same is true of `attributes` and `constants`.
+            means as many as the views mention, as for `attributes` and `constants`.
         variadic: whether the number of operands differs from record to record, so that each record stores it.
         attributes: the number of attributes, which are integers that a record stores after its operands.
         constants: this many of the first attributes are positions in the graph's buffer of input values.
         kind: COMPUTED if steps compute the value; INPUT if the user provides it; ALIAS if it is a part of the operand's
             value, in the same memory; APART for an alias whose gradient is always in separate memory.
         size: the number of floats of memory that the node takes. -1 means `total`.
-        size_each: the number of additional floats for each EACH operand.
+        size_each: the number of floats that each EACH operand adds to `size`.
         hidden: this many of the `size` floats, at the end, are only for the node's own steps. They have no gradient.
         columns: the number of columns that the steps compute; if `each`, for each EACH operand.
-        each: whether `columns` is multiplied by the number of EACH operands. None means: if `variadic`.
+        each: whether `columns` is multiplied by the number of EACH operands. None means: as `variadic`.
         deferred: steps that run at the end of the backward pass, once for all nodes of the graph.
         determined_by: the number of the view that alone determines the value, or NO_VIEW. Columns with the same address
             in this view are equal, and are computed once. All backward steps must be proportional to the column's
-            gradient, there must be one column per node or EACH operand, and view 0 must be all of it.
+            gradient, there must be one column per node or EACH operand, and view 0 must be all of its value.
         passes: whether the node passes gradients on to its operands.
         alias_scale, alias_offset: an ALIAS starts alias_offset + alias_scale * (its first attribute) floats after its
             operand.
@@ -166,14 +166,14 @@ class Description:
         return max([0, *[view.index + view.index_step * (self.columns - 1) + 1 for view in indexed]])
 
     def count(self, view: View) -> int:
-        """Return the number of a view's columns in one operand, or in the node itself. MANY: it varies."""
+        """Return how many columns a view has in one operand, or in the node itself; MANY if nodes differ in this."""
         if view.source == layout.EACH:
             return view.period
         return MANY if self.columns_each else self.columns
 
     @property
     def repeated(self) -> Sequence[Step]:
-        """The steps that copy a column to equal columns, and add up their gradients."""
+        """The two steps that copy a column to equal columns, and add up the gradients of equal columns."""
         if self.determined_by == layout.NO_VIEW:
             return ()
         size = self.size + self.size_each

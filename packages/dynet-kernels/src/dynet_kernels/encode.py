@@ -13,9 +13,9 @@ from .locks import new_lock
 from .table import KERNELS
 
 TABLE: list[int] = [0] * layout.TABLE_HEAD  # integers for the planner's own use, then all descriptions
-# The fields that have the same name in a description and in SIGNATURE.
+# The names that both a description and SIGNATURE have.
 FACTS = {field.name for field in fields(Description)}.intersection(layout.SIGNATURE) - {"parts"}
-# How threads can share a kernel instead: if a node's columns overlap, and if columns of different nodes may overlap.
+# What replaces sharing by columns if the columns that a node writes overlap, and if those of two nodes may overlap.
 WITHOUT_COLUMNS = {
     layout.BY_COLUMNS: (layout.ALONE, layout.IF_DISTINCT),
     layout.EITHER: (layout.BY_ROWS, layout.EITHER_IF_DISTINCT),
@@ -64,10 +64,10 @@ def _integers(description: Description, here: int) -> list[int]:
     }
     for direction, group in groups.items():
         # The deferred steps may read the lists that were written for the backward steps (see `plan/repeats.py`).
-        together = direction == "backward" and description.determined_by != layout.NO_VIEW
-        lists = _lists([effects for _, effects in (backward if together else group)])
-        facts = zip(layout.STEPS, (steps_offset + len(steps), len(group), *lists), strict=True)
-        head |= {f"{direction}_{name}": fact for name, fact in facts}
+        shares_lists = direction == "backward" and description.determined_by != layout.NO_VIEW
+        lists = _lists([effects for _, effects in (backward if shares_lists else group)])
+        integers = zip(layout.STEPS, (steps_offset + len(steps), len(group), *lists), strict=True)
+        head |= {f"{direction}_{name}": integer for name, integer in integers}
         for step, effects in group:
             covers = _covered(description, step, effects)
             steps += layout.STEP.filled(
@@ -91,18 +91,18 @@ def _effects(step: Step) -> Effects:
 
 
 def _lists(steps: Sequence[Effects]) -> tuple[int, int]:
-    """Return two bit sets: the roles whose lists steps read, and the roles whose first address is all they read."""
+    """Return two bit sets: the roles whose lists steps read, and those of which they read only the first address."""
     # Return (ALL_LISTS, 0) if a kernel does not say what it reads, or if a role is too large for the bit sets.
-    every: set[int] = set()
-    firsts: set[int] = set()
+    list_roles: set[int] = set()
+    first_roles: set[int] = set()
     for effects in steps:
         if effects.reads is None:
             return layout.ALL_LISTS, 0
-        firsts.update(effects.firsts)
-        every.update(effects.reads, {role for role, _ in effects.writes}.difference(effects.firsts))
-    if max(every | firsts, default=0) >= layout.MOST_LISTS:
+        first_roles.update(effects.firsts)
+        list_roles.update(effects.reads, {role for role, _ in effects.writes}.difference(effects.firsts))
+    if max(list_roles | first_roles, default=0) >= layout.MOST_LISTS:
         return layout.ALL_LISTS, 0
-    return sum(1 << role for role in every), sum(1 << role for role in firsts - every)
+    return sum(1 << role for role in list_roles), sum(1 << role for role in first_roles - list_roles)
 
 
 def _covered(description: Description, step: Step, effects: Effects) -> int:
@@ -116,24 +116,24 @@ def _covered(description: Description, step: Step, effects: Effects) -> int:
     ((role, size),) = effects.writes
     view = description.views[role // 2]
     # If there are columns for each EACH operand, the step writes to the gradient of any other operand several times.
-    operand = view.source == step.gradient_of >= 0 and not description.columns_each
-    if not (operand or view.source == layout.EACH) or view.offset or view.index != layout.NO_INDEX:
+    is_operand = view.source == step.gradient_of >= 0 and not description.columns_each
+    if not (is_operand or view.source == layout.EACH) or view.offset or view.index != layout.NO_INDEX:
         return 0
     count = description.count(view)
-    whole = count % view.runs(count)[0] == 0 and view.span(size, count) == size * count
-    return size * count if whole else 0
+    is_whole = count % view.runs(count)[0] == 0 and view.span(size, count) == size * count
+    return size * count if is_whole else 0
 
 
 def _copies_gradient(description: Description, effects: Effects) -> bool:
-    """Return whether a `_covered` step only adds the node's gradient to an operand's, so that they can share memory."""
+    """Return whether a step only adds the node's gradient to an operand's, so that both can share memory."""
     source = effects.copied
     if source is None or source % 2 == 0:
         return False
-    operand, own = description.views[effects.writes[0][0] // 2], description.views[source // 2]
-    if own.source != layout.SELF or own.offset or own.index != layout.NO_INDEX:
+    operand_view, own_view = description.views[effects.writes[0][0] // 2], description.views[source // 2]
+    if own_view.source != layout.SELF or own_view.offset or own_view.index != layout.NO_INDEX:
         return False
-    count = description.count(operand) * (2 if operand.source == layout.EACH else 1)
-    return own.runs(count) == operand.runs(count)
+    count = description.count(operand_view) * (2 if operand_view.source == layout.EACH else 1)
+    return own_view.runs(count) == operand_view.runs(count)
 
 
 def _shared(description: Description, step: Step, effects: Effects, deferred: bool) -> int:
@@ -141,15 +141,15 @@ def _shared(description: Description, step: Step, effects: Effects, deferred: bo
     shared = effects.shared
     if shared != layout.BY_COLUMNS and not effects.work:
         return layout.ALONE
-    without, if_distinct = WITHOUT_COLUMNS.get(shared, (shared, shared))
+    without_columns, if_distinct = WITHOUT_COLUMNS.get(shared, (shared, shared))
     for role, size in effects.writes:
         view = description.views[role // 2]
         if view.source == layout.NOWHERE or view.index_step or view.span(size, description.count(view)) is None:
-            return without
+            return without_columns
         if view.source == layout.SELF or (view.source in (layout.BEFORE, layout.FIRST) and not deferred):
             continue  # no conflict: a node writes only to its own memory and to other parts of its record
         operand = layout.EACH_OPERAND if view.source == layout.EACH else view.source
         if operand != step.gradient_of or deferred:
-            return without
+            return without_columns
         shared = if_distinct
     return shared

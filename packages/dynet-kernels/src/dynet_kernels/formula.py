@@ -19,7 +19,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "less_equal": operator.le, "greater": operator.gt, "greater_equal": operator.ge, "equal": operator.eq,
     "not_equal": operator.ne, "square": lambda x: x * x, "reciprocal": lambda x: 1 / x, "positive": lambda x: x,
 }  # fmt: skip
-"""For each numpy function that symbols can compute with operators: a function that does so."""
+"""For each numpy function that operators of symbols can compute: a function that does this."""
 
 OTHER_NAMES = {
     "fabs": "absolute", "abs": "absolute", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arcsinh": "asinh",
@@ -27,14 +27,14 @@ OTHER_NAMES = {
     "amin": "min", "clip": "minimum", "add.reduce": "sum", "maximum.reduce": "max", "minimum.reduce": "min",
     "bmax": "maximum", "bmin": "minimum", "max_dim": "max", "min_dim": "min", "sum_elems": "sum", "pow": "power",
 }  # fmt: skip
-"""The names in this module of numpy functions and ops that have a different name here."""
+"""For numpy functions and ops that have a different name in this module: their name here."""
 
 Operand = "Symbol | float | int"
 SMALLEST, LARGEST = 1.1754943508222875e-38, 3.4028234663852886e38  # the smallest and largest normal float32
 
 
 def _operators(function: str) -> tuple[Callable[[Any, Any], Symbol], Callable[[Any, Any], Symbol]]:
-    """Return the methods for an operator, and for the same operator with its operands exchanged."""
+    """Return two methods of Symbol: for an operator, and for the operator with its operands exchanged."""
     return lambda self, other: apply(function, self, other), lambda self, other: apply(function, other, self)
 
 
@@ -165,9 +165,9 @@ def apply(function: str, *arguments) -> Symbol:
     symbols = [as_symbol(argument) for argument in arguments]
     for index, symbol in enumerate(symbols):
         if (function == "where" and index == 0) != (symbol.function in CONDITIONS):
-            wanted = "condition" if function == "where" and index == 0 else "number"
+            expected = "condition" if function == "where" and index == 0 else "number"
             raise TypeError(
-                f"{function}: {symbol!r:.60} is not a {wanted}; a condition such as x > 0 is the first argument of "
+                f"{function}: {symbol!r:.60} is not a {expected}; a condition such as x > 0 is the first argument of "
                 "where(x > 0, a, b), and nothing else"
             )
     return Symbol(function, *symbols)
@@ -261,7 +261,7 @@ less = _condition("less", "A condition: x < y.")
 less_equal = _condition("less_equal", "A condition: x <= y.")
 equal = _condition("equal", "A condition: x == y.")
 uniform = _function("uniform", "A number in [0, 1) that follows from two keys and the place of the element.", 3)
-normal = _function("normal", "A number of the standard normal distribution, from the same three.", 3)
+normal = _function("normal", "A standard normal number that follows from two keys and the place of the element.", 3)
 where: Choice = _function("where", "where(condition, x, y): x where the condition holds, else y.", 3)
 sum = _unary("sum", "The sum over a column.")  # noqa: A001
 max = _unary("max", "The largest of a column.")  # noqa: A001
@@ -399,7 +399,7 @@ def beneath(symbol: Symbol) -> dict[int, Symbol]:
 
 
 def replaced(symbol: Symbol, known: dict[int, Symbol]) -> Symbol:
-    """Replace subexpressions of a symbol. `known` maps ids of old symbols to new symbols; this adds the rest to it."""
+    """Return a symbol with subexpressions replaced. `known` maps ids of old symbols to new ones; this adds the rest."""
     for key, one in in_order(symbol, known).items():
         parts = () if one.function in LEAVES else one.arguments
         known[key] = Symbol(one.function, *[known[id(part)] for part in parts]) if parts else one
@@ -412,7 +412,7 @@ def inputs_of(symbol: Symbol) -> tuple[str, ...]:
 
 def is_number(symbol: Symbol, numbers: Collection[str] = (), known: dict[int, bool] | None = None) -> bool:
     """Return whether a symbol has the same value for all elements of a column."""
-    # `numbers` are the inputs for which this is true. `known` caches results by id.
+    # `numbers` are the names of inputs with one value per column. `known` caches results by id.
     known = {} if known is None else known
     for key, one in in_order(symbol, known).items():
         if one.function == "input":
@@ -425,6 +425,6 @@ def is_number(symbol: Symbol, numbers: Collection[str] = (), known: dict[int, bo
 
 
 def use_counts(roots: list[Symbol]) -> dict[int, int]:
-    """Return how often each symbol in the trees `roots` is used, by id."""
-    every = {key: one for root in roots for key, one in in_order(root).items() if one.function not in LEAVES}
-    return Counter(map(id, [*roots, *(argument for one in every.values() for argument in one.arguments)]))
+    """Return how often each symbol in the trees `roots` is used as an argument or a root, by id."""
+    functions = {key: one for root in roots for key, one in in_order(root).items() if one.function not in LEAVES}
+    return Counter(map(id, [*roots, *(argument for one in functions.values() for argument in one.arguments)]))

@@ -20,7 +20,7 @@ class Effects(NamedTuple):
 
     Args:
         writes: pairs (role, size): for each column, it writes the `size` floats at the column's address in the list
-            `role`. The size does not matter if one thread runs it.
+            `role`. The size does not matter if one thread runs the instruction.
         work: an estimate of the picoseconds that one thread takes for a column.
         shared: how threads can share it, as a constant of `layout`. BY_COLUMNS: each works on some columns, which is
             possible if no two columns write to the same floats. BY_ROWS: each computes some rows of the result, for
@@ -61,7 +61,7 @@ class Kernel:
         return repr(self)
 
     def effects(self, parameters: tuple[int, ...]) -> Effects:
-        """Return the effects of an instruction with these parameters. The default is for kernels without steps."""
+        """Return the effects of an instruction with these parameters. The default is for kernels that no step uses."""
         return Effects(shared=self.shared)
 
     def cpu(self, lanes: int) -> Any:
@@ -74,11 +74,11 @@ class Kernel:
         return tir.kernel(self.on_gpu, self.parameters, atomic=True)
 
     def on_cpu(self, instruction: Any, lanes: int) -> None:
-        """Emit the code of a CPU for an instruction, a `tir.Instruction`."""
+        """Emit the code for a CPU that carries out `instruction`, a `tir.Instruction`."""
         raise NotImplementedError
 
     def on_gpu(self, instruction: Any) -> None:
-        """Emit the code of a GPU thread for an instruction."""
+        """Emit the code for a GPU thread that carries out its share of `instruction`."""
         raise NotImplementedError
 
 
@@ -108,7 +108,7 @@ class Kernels:
         self._opcodes: dict[str, int] = {}
         self._shards: list[list[str]] = []
         self._open: dict[str, int] = {}  # maps the first word of a name (`tanh`) to the shard of the next such kernel
-        self.used: set[int] = set()  # the numbers of the shards from which a kernel was passed to `use`
+        self.used: set[int] = set()  # the numbers of the shards with a kernel that is in use
 
     def add(self, name: str, kernel: Kernel) -> int:
         """Add a kernel, unless the same kernel was already added under this name. Return its opcode."""
@@ -171,7 +171,7 @@ class Kernels:
 
     def no_code(self, opcode: int) -> NoCodeError:
         """Return the error for an instruction whose machine code is not loaded."""
-        name = next((name for name, known in self._opcodes.items() if known == opcode), "unknown")
+        name = next((name for name, kernel_opcode in self._opcodes.items() if kernel_opcode == opcode), "unknown")
         return NoCodeError(
             f"the machine code of kernel {name} (opcode {opcode}) is not loaded: this is a defect of the library; "
             "the graph's values are not computed"

@@ -190,7 +190,7 @@ NODE = Structure(
 # plan sets this flag, and the backward plan sets all others.
 REACHED, DIFFERENTIATED, HAS_GRADIENT, MET, USED_TWICE, NEEDS_GRADIENT = (1 << bit for bit in range(6))
 
-MOST_NUMBERED = 256
+MOST_NUMBERED = 256  # if a plan numbers more signatures than this, all nodes have stage 0
 WORDS = MOST_NUMBERED // 64  # the number of words of a signature in `predecessors`, with one bit for each signature
 
 # The steps of a signature in one direction. `begin` is their offset from the start of the signature, `count` their
@@ -271,9 +271,9 @@ STEP = Structure(
 # gradient, otherwise alone. EITHER: by columns if there are many columns, otherwise by rows. EITHER_IF_DISTINCT: by
 # columns if there are many and no two nodes of the group add to the same gradient, otherwise by rows.
 ALONE, BY_COLUMNS, BY_ROWS, IF_DISTINCT, EITHER, EITHER_IF_DISTINCT = range(6)
-# Values of `gradient_of` that are not the number of an operand. NO_OPERAND: the step always runs. The others run it if
-# something needs a gradient: ANY_OPERAND: the node, and so some operand. EACH_OPERAND: one of the operands that share
-# EACH. BEFORE_OPERAND: the previous part.
+# Values of `gradient_of` that are not the number of an operand. NO_OPERAND: the step always runs. ANY_OPERAND: it runs
+# if the node, and so some operand, needs a gradient. EACH_OPERAND: if one of the operands that share EACH needs one.
+# BEFORE_OPERAND: if the previous part needs one.
 NO_OPERAND, ANY_OPERAND, EACH_OPERAND, BEFORE_OPERAND = -1, -2, -3, -4
 
 INSTRUCTION = Structure(
@@ -285,13 +285,14 @@ INSTRUCTION = Structure(
     "shared",  # ALONE, BY_COLUMNS or BY_ROWS: how threads share the instruction
 )
 
-# How threads share work. The helpers are the threads that help Python's main thread; see `machine/team.py`.
+# How threads share work; see `machine/team.py`. `threads` is how many may share it; `helpers` is how many have been
+# started to help Python's main thread. `rows` and `paces` are the addresses of lists of HELPER and PACE structures.
 SHARING = Structure(
     "threads", "least_instruction", "least_pass", "look", "helpers", "wanted", "rows", "balance", "context", "ahead",
     "planned", "paces",
 )  # fmt: skip
-# Of forward or backward passes with about as much work: `passes` counts them. Those that ran alone took `time`
-# nanoseconds for a `shared_work` of `work` picoseconds in all; old ones are forgotten little by little.
+# Statistics of similar passes: forward or backward, with about the same work. `passes` counts them. Those that one
+# thread ran took `time` nanoseconds for a `shared_work` of `work` picoseconds in all; older ones count less and less.
 PACE, PACES = Structure("passes", "time", "work"), 2 * 64
 NEVER, WANTED = 1 << 62, 1
 # A helper: its state, the lock that wakes it, and its order, which is part number `part` of `parts` of instruction
@@ -307,7 +308,7 @@ THREAD_ROW, THREAD_INSTRUCTION = 32, 16
 
 # For the CPU code that launches GPU kernels: the addresses of a list of the kernels' handles by opcode, of memory for
 # the arguments of one kernel, of a list of pointers to these arguments, and of the address lists in GPU memory. The
-# code sets `failure` to 0 or the CUDA driver's error.
+# CPU code sets `failure` to the CUDA driver's error, or 0.
 LAUNCH = Structure("functions", "arguments", "pointers", "index", "failure")
 
 # The first TABLE_HEAD integers of `table` are reserved for parameters of instructions that the planner adds itself. At

@@ -10,7 +10,7 @@ _made: weakref.WeakSet[threading.RLock] = weakref.WeakSet()  # type: ignore[type
 
 
 def new_lock() -> threading.RLock:
-    """Return a reentrant lock: in a thread that holds it, the collector may run a finalizer that acquires it again."""
+    """Return a reentrant lock, because a thread that holds it may run a finalizer that acquires it again."""
     lock = threading.RLock()
     _made.add(lock)
     return lock

@@ -24,7 +24,7 @@ class Sharing:
 
     def __init__(self):
         self.known: dict[tuple, Symbol] = {}
-        # By id: the symbol, which is kept alive so that its id stays unique, and its representative.
+        # For each symbol by id: the symbol itself, kept alive so that its id stays unique, and its representative.
         self.seen: dict[int, tuple[Symbol, Symbol]] = {}
 
     def __call__(self, symbol: Symbol) -> Symbol:
@@ -41,12 +41,12 @@ class Sharing:
         return self.seen[id(symbol)][1]
 
     def made(self, symbol: Symbol) -> Symbol:
-        """Return the representative of `symbol`, whose arguments already are representatives."""
+        """Return the representative of a symbol like no earlier one. Its arguments already are representatives."""
         return symbol
 
 
 class Simplifier(Sharing):
-    """Called with a symbol, simplifies it, and replaces equal symbols by one. `numbers` are as in `is_number`."""
+    """Called with a symbol, simplifies it, and replaces equal symbols by one. `numbers` are those of `is_number`."""
 
     def __init__(self, numbers: Iterable[str] = ()):
         super().__init__()
@@ -99,16 +99,16 @@ class Simplifier(Sharing):
         return super().made(symbol)
 
     def sum(self, terms: list[Symbol]) -> Symbol:
-        """Return the sum of simplified terms: 2 a b + 3 a b is 5 a b, and a b + a c + a is a (b + c + 1)."""
+        """Return the simplified sum of simplified terms: 2 a b + 3 a b is 5 a b, and a b + a c + a is a (b + c + 1)."""
         if len(terms) == 1:
             return terms[0]
         products: dict[Factors, float] = {}
         for number, factors in map(self._factors, terms):
             products[factors] = products.get(factors, 0.0) + number
         for start in sorted({factors[:-1] for factors in products if len(factors) > 1}, key=len, reverse=True):
-            alike = [factors for factors in products if start in (factors, factors[:-1])]
-            if len(alike) > 1:
-                inner = self.sum([self(self._product(products.pop(one), one[len(start) :])) for one in alike])
+            same_start = [factors for factors in products if start in (factors, factors[:-1])]
+            if len(same_start) > 1:
+                inner = self.sum([self(self._product(products.pop(one), one[len(start) :])) for one in same_start])
                 products[*start, (id(inner), False)] = 1.0
         if len(products) == 1:
             ((factors, number),) = products.items()
@@ -128,18 +128,18 @@ class Simplifier(Sharing):
             if symbol.function == "negative":
                 sign = -sign
             else:
-                (other,) = rest
+                (second,) = rest
                 if symbol.function == "multiply" and first.function == "constant":
-                    first, other = other, first
-                base, count = _power(other)
+                    first, second = second, first
+                base, count = _power(second)
                 factors += [(id(base), symbol.function == "divide")] * count
             symbol = first
         return sign, (*[(id(symbol), False)] * (symbol is not self(as_symbol(1))), *reversed(factors))
 
     def _product(self, number: float, factors: Factors) -> Symbol:
-        # The factors that are the same for a whole column come first, so that their product is computed once per
-        # column. The number is last among these, because it may make the product too large.
-        pairs = [(self.seen[which][1], divides) for which, divides in factors]
+        # Factors that are the same for a whole column come first, so that their product is computed once per column.
+        # `number` is the last of these factors, because it may make the product too large.
+        pairs = [(self.seen[symbol_id][1], divides) for symbol_id, divides in factors]
         are_numbers = [one.function != "constant" and self.is_number(one) for one, _ in pairs]
         ordered = [one for wanted in (True, False) for one, is_number in zip(pairs, are_numbers) if is_number == wanted]
         ordered.insert(sum(are_numbers) or len(ordered), (as_symbol(number), False))

@@ -1,4 +1,4 @@
-"""`KERNELS`, the table of all kernels. This module adds kernels that any program may need; ops add their own."""
+"""`KERNELS`, the table of all kernels. This module adds kernels that any program may need; ops add other kernels."""
 
 from __future__ import annotations
 

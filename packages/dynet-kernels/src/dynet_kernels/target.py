@@ -27,11 +27,11 @@ _KINDS = {
 
 NATIVE = "native"  # the kind of a target that is exactly this CPU
 
-# This option keeps LLVM from inlining kernels into the function that calls them. Without it, a module became a function
-# of 150 kB, in which a kernel could run at half its speed because another kernel had grown.
+# This option keeps LLVM from inlining kernels into the function that calls them. Without it, a module was one function
+# of 150 kB, in which a kernel could become half as fast because another kernel had grown.
 NOT_INLINED = "-inline-instr-cost:int=10000"
 
-# Entries of /proc/cpuinfo that identify a CPU. Others, such as the clock rate or the microcode, can change over time.
+# Entries of /proc/cpuinfo that identify a CPU. Other entries, such as the clock rate or microcode, change over time.
 _LASTING = ["vendor_id", "cpu family", "model", "stepping"]
 _LASTING += [f"CPU {name}" for name in ("implementer", "architecture", "variant", "part")]
 
@@ -54,10 +54,10 @@ class CpuTarget:
 
     def tvm_target(self) -> Any:
         # For another machine, which must run Linux (see NAMED): LLVM's name of the architecture and the system.
-        other = {} if self.machine == read_cpu()[0] else {"mtriple": self.machine.replace("-", "-unknown-") + "-gnu"}
+        options = {} if self.machine == read_cpu()[0] else {"mtriple": self.machine.replace("-", "-unknown-") + "-gnu"}
 
         def named(mcpu: str) -> Any:
-            return tvm.target.Target({"kind": "llvm", "mcpu": mcpu, "cl-opt": [NOT_INLINED], **other})
+            return tvm.target.Target({"kind": "llvm", "mcpu": mcpu, "cl-opt": [NOT_INLINED], **options})
 
         baseline = next(mcpu for mcpu, lanes, _ in _KINDS.values() if lanes == self.lanes)
         if not self.machine.startswith("x86_64"):
@@ -67,8 +67,8 @@ class CpuTarget:
         # LLVM infers the features from the model. This fails if a virtual machine hides some features, or if the model
         # is too new for LLVM. Then compile for the general kind with the same register width.
         native = named(tvm.target.codegen.llvm_get_system_cpu())
-        has = tvm.target.codegen.target_has_features
-        lanes = 16 if has("avx512f", native) else 8 if has(["avx2", "fma"], native) else 4
+        has_features = tvm.target.codegen.target_has_features
+        lanes = 16 if has_features("avx512f", native) else 8 if has_features(["avx2", "fma"], native) else 4
         return native if lanes == self.lanes else named(baseline)
 
 
@@ -86,24 +86,24 @@ def choose(kind: str, machine: str, model: str, features: frozenset[str]) -> Cpu
     """Return the target for a value of DYNET_CPU on the CPU that `read_cpu` describes, or raise a ValueError."""
     if kind in ("", NATIVE):
         lanes = 16 if "avx512f" in features else 8 if {"avx2", "fma"} <= features else 4
-        described = "\n".join([model, *sorted(features)])
-        digest = hashlib.sha256(described.encode()).hexdigest()[:16]
+        description = "\n".join([model, *sorted(features)])
+        digest = hashlib.sha256(description.encode()).hexdigest()[:16]
         return CpuTarget(machine, f"{machine} native {digest}", lanes)
     if kind not in _KINDS:
         raise ValueError(f"DYNET_CPU is {kind!r}: use one of {', '.join([NATIVE, *_KINDS])}, or leave it unset.")
-    missing = sorted(_KINDS[kind][2] - features)
-    if missing:
-        raise ValueError(f"DYNET_CPU is {kind!r}, but this CPU ({machine}) lacks {', '.join(missing)}.")
+    lacking = sorted(_KINDS[kind][2] - features)
+    if lacking:
+        raise ValueError(f"DYNET_CPU is {kind!r}, but this CPU ({machine}) lacks {', '.join(lacking)}.")
     return general(kind, machine)
 
 
 def general(kind: str, machine: str) -> CpuTarget:
-    """Return the target for a general kind of CPU. `machine` is the architecture and operating system."""
+    """Return the target for a general kind of CPU. `machine` is the architecture and system, as in `x86_64-linux`."""
     return CpuTarget(machine, f"{machine} {kind}", _KINDS[kind][1], kind)
 
 
 def general_kinds() -> list[CpuTarget]:
-    """Return the general kinds of this CPU for which the package may have code, best first."""
+    """Return the general kinds to which this CPU belongs and for which the package may have code, best first."""
     machine, _, features = read_cpu()
     kinds = _KINDS if machine.startswith("x86_64") else ["generic"]
     return [general(kind, machine) for kind in kinds if _KINDS[kind][2] <= features]
@@ -130,34 +130,34 @@ def read_cpu() -> tuple[str, str, frozenset[str]]:
 
 
 def _read_linux(path: str = "/proc/cpuinfo") -> tuple[str, frozenset[str]]:
-    facts: dict[str, str] = {}
+    entries: dict[str, str] = {}
     try:
         with open(path, encoding="utf-8", errors="replace") as lines:
             for line in lines:
                 if not line.strip():
                     break  # read only the first core's entries, because the file is slow to read with many cores
                 name, _, value = line.partition(":")
-                facts[name.strip()] = value.strip()
+                entries[name.strip()] = value.strip()
     except OSError:
         pass
-    model = "\n".join(f"{name}: {facts[name]}" for name in _LASTING if name in facts)
-    return model, frozenset((facts.get("flags") or facts.get("Features") or "").split())
+    model = "\n".join(f"{name}: {entries[name]}" for name in _LASTING if name in entries)
+    return model, frozenset((entries.get("flags") or entries.get("Features") or "").split())
 
 
 def _read_darwin() -> tuple[str, frozenset[str]]:
     words = " ".join(_sysctl(f"machdep.cpu.{name}") for name in ("features", "leaf7_features", "extfeatures"))
-    spelled = {"lzcnt": "abm", "avx1.0": "avx"}
-    features = frozenset(spelled.get(word, word) for word in words.lower().split())
+    linux_names = {"lzcnt": "abm", "avx1.0": "avx"}
+    features = frozenset(linux_names.get(word, word) for word in words.lower().split())
     return _sysctl("machdep.cpu.brand_string"), features
 
 
 def _sysctl(name: str) -> str:
     """Return a string from macOS's system call sysctl, or "" if there is none."""
-    ask = ctypes.CDLL(None).sysctlbyname
+    sysctl = ctypes.CDLL(None).sysctlbyname
     size = ctypes.c_size_t(0)
-    if ask(name.encode(), None, ctypes.byref(size), None, ctypes.c_size_t(0)):
+    if sysctl(name.encode(), None, ctypes.byref(size), None, ctypes.c_size_t(0)):
         return ""
     text = ctypes.create_string_buffer(size.value)
-    if ask(name.encode(), text, ctypes.byref(size), None, ctypes.c_size_t(0)):
+    if sysctl(name.encode(), text, ctypes.byref(size), None, ctypes.c_size_t(0)):
         return ""
     return text.value.decode(errors="replace")

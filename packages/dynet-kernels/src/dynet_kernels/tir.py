@@ -1,7 +1,7 @@
 """Helpers that emit TIR, TVM's intermediate code, for kernels.
 
-They return TIR expressions, whose values are known when the kernel runs. An address is an int64, which is an index into
-`memory`, the array of all float32s.
+They return TIR expressions, which have values only when the kernel runs. An address is an int64, which is an index
+into `memory`, the array of all float32s.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ UNBOUNDED = 1 << 40  # the declared size of a buffer of unknown size: large enou
 ON_STACK = {"disable_lower_builtin": True}  # an annotation that puts a local buffer in registers or on the stack
 
 
-# Without this, TVM would search all of the surrounding code to find that a buffer has no layout.
+# Without this argument, TVM would search all of the surrounding code to find that a buffer has no layout.
 NO_LAYOUT = {"layout": None}
 
 
@@ -65,7 +65,7 @@ def function(name, parameters, body, private=False, has_result=False):
 
 
 def emitted(name, body, private=False, has_result=False):
-    """Like `function`, with the parameter names of `body`."""
+    """Like `function`, but take the names of the parameters from `body`."""
     return function(name, list(inspect.signature(body).parameters), body, private, has_result)
 
 
@@ -187,7 +187,7 @@ def masked_loop(size, lanes, step):
 def unrolled_loop(size, lanes, vectors, step):
     """Emit a loop over `size` elements that works on `vectors` full vectors at a time, then on single vectors.
 
-    step(offsets, mask) emits the work on the vectors at a list of offsets. The mask is as in `vector_loop`.
+    step(offsets, mask) emits the work on the vectors at a list of offsets. The mask is that of `vector_loop`.
     """
     begin = 0
     if vectors > 1:
@@ -294,7 +294,7 @@ class Instruction:
         return settled(T.min(first * int64(unit), count)), settled(T.min(end * int64(unit), count))
 
     def write(self, start, value, mask=None, add=False):
-        """Write to memory from `start` on. With `add`, add to what is there, unless the instruction is `fresh`."""
+        """Write `value` to memory at `start`. With `add`, add it to what is there unless the instruction is `fresh`."""
         if not add:
             store(self.memory, start, value, mask)
         elif self.atomic:
@@ -308,7 +308,7 @@ class Instruction:
 
 
 def share_of(count, share):
-    """Return count * share / WHOLE, rounded down."""
+    """Return the fraction `share` / WHOLE of `count`, rounded down."""
     return count * share >> WHOLE.bit_length() - 1
 
 

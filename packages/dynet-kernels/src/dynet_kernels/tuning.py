@@ -1,7 +1,7 @@
 """The tuning parameters of emitted kernels: tile and panel sizes, unrolling, GPU threads. Does not import TVM.
 
-They affect the speed of a kernel and the order in which it adds up some sums, but not its results otherwise. The
-defaults work everywhere. `tune/` searches for better values, and `tuning_records.py` stores them by kind of machine.
+They affect the speed of a kernel, and its results only by the order in which it adds up some sums. The defaults work
+everywhere. `tune/` searches for better values, and `tuning_records.py` stores them by kind of machine.
 Here, a *family* is a group of kernels with the same tuning parameters. A *vector* is the contents of a vector register.
 """
 
@@ -21,7 +21,7 @@ WIDE = 256  # the gradient of a matrix copies this many elements of each x[j] to
 
 @dataclass(frozen=True)
 class Parameters:
-    """The base class of tuning parameters, which are dataclasses. The metadata of their fields checks the values."""
+    """The base class of tuning parameters, which are dataclasses. A field's metadata has a function to check it."""
 
     def __post_init__(self):
         for one in fields(self):
@@ -30,7 +30,7 @@ class Parameters:
 
 
 def _whole(default: int, low: int, high: int | Callable[[Any], int]) -> Any:
-    """Return a field for a whole number from `low` to `high`, or to high(parameters)."""
+    """Return a dataclass field for a whole number from `low` to `high`, or to high(parameters) if it is a function."""
 
     def checked(parameters: Parameters, name: str, value: object) -> object:
         most = high(parameters) if callable(high) else high
@@ -46,8 +46,8 @@ def _tile(default: Tile) -> Any:
 
 
 def _checked_tile(_: Parameters, name: str, tile: Any) -> Tile:
-    whole = isinstance(tile, (tuple, list)) and len(tile) == 2 and all(type(n) is int and n > 0 for n in tile)
-    if not whole or tile[0] * tile[1] > SUMS:
+    is_pair = isinstance(tile, (tuple, list)) and len(tile) == 2 and all(type(n) is int and n > 0 for n in tile)
+    if not is_pair or tile[0] * tile[1] > SUMS:
         raise ValueError(f"{name} is {tile!r}, not two whole numbers from 1 whose product is at most {SUMS}")
     return tile[0], tile[1]
 
@@ -228,7 +228,7 @@ def defaults(lanes: int) -> Cpu:
 
 
 def cpu(lanes: int) -> Cpu:
-    """Return the parameters set by `using`, or the defaults for a CPU whose registers hold `lanes` floats each."""
+    """Return the CPU parameters set by `using`, or the defaults if vector registers hold `lanes` floats each."""
     return _chosen[Cpu].get() or defaults(lanes)
 
 
@@ -239,7 +239,7 @@ def cuda() -> Cuda:
 
 @contextmanager
 def holding(variable: ContextVar[Any], value: Any) -> Iterator[None]:
-    """Let a variable have a value within a `with` block."""
+    """Give a context variable a value within a `with` block."""
     token = variable.set(value)
     try:
         yield
@@ -258,7 +258,7 @@ def from_json(name: Any, values: object) -> Parameters:
         raise ValueError(f"there is no family {name!r}: they are {', '.join(FAMILIES)}")
     if not isinstance(values, dict):
         raise ValueError(f"the parameters of {name} are {values!r}, not an object")
-    unknown = sorted(set(values) - {f.name for f in fields(FAMILIES[name])})
-    if unknown:
-        raise ValueError(f"{name} has no parameter {unknown[0]!r}")
+    unknown_names = sorted(set(values) - {f.name for f in fields(FAMILIES[name])})
+    if unknown_names:
+        raise ValueError(f"{name} has no parameter {unknown_names[0]!r}")
     return FAMILIES[name](**values)

@@ -25,7 +25,7 @@ from .cache import seal, shipped_code, store
 from .target import CpuTarget
 
 SHIPPED = shipped_code.PACKAGE / "shipped_records"
-TUNED = "tuned.json"  # the file of the user's own records, in the cache directory
+TUNED = "tuned.json"  # the name of the file of the user's own records in the cache directory
 LARGEST = 1 << 20  # files with more bytes than this are refused
 # For each kind of CPU: the number of float32s in a vector register, and the number of vector registers.
 KINDS = {"avx512": (16, 32), "avx2": (8, 16), "sse": (4, 16), "neon": (4, 32)}
@@ -96,9 +96,9 @@ def read(path: Path) -> list[TuningRecord]:
 
 
 def _record(index: int, entry: object) -> TuningRecord:
-    known = {f.name for f in fields(TuningRecord)}
-    if not isinstance(entry, dict) or not {"family", "target", "parameters"} <= set(entry) <= known:
-        raise ValueError(f"record {index} does not have the entries of a record: {', '.join(sorted(known))}")
+    names = {f.name for f in fields(TuningRecord)}
+    if not isinstance(entry, dict) or not {"family", "target", "parameters"} <= set(entry) <= names:
+        raise ValueError(f"record {index} does not have the entries of a record: {', '.join(sorted(names))}")
     try:
         return TuningRecord(**{**entry, "parameters": tuning.from_json(entry["family"], entry["parameters"])})
     except ValueError as problem:
@@ -118,8 +118,8 @@ def _flat(entry: dict) -> str:
 
 def merged(old: Iterable[TuningRecord], new: Iterable[TuningRecord]) -> list[TuningRecord]:
     """Return all records, except old records with the same family, kind of machine and CPU as a new record."""
-    chosen = {(record.target, record.cpu, record.family): record for record in (*old, *new)}
-    return list(chosen.values())
+    by_family = {(record.target, record.cpu, record.family): record for record in (*old, *new)}
+    return list(by_family.values())
 
 
 def user_file() -> Path:
@@ -145,8 +145,8 @@ def known(setting: str) -> dict[str, list[TuningRecord]]:
     """
     if setting == "off":
         return {}
-    own = [user_file()] if shipped_code.look_in_cache() else []
-    roots = [Path(setting)] if setting else [*own, SHIPPED]
+    user_files = [user_file()] if shipped_code.look_in_cache() else []
+    roots = [Path(setting)] if setting else [*user_files, SHIPPED]
     if setting and not roots[0].is_dir():
         raise ValueError(f"DYNET_RECORDS is {setting!r}: use off, the name of a directory, or leave it unset.")
     paths = [path for root in roots for path in (sorted(root.iterdir(), key=str) if root.is_dir() else [root])]
@@ -173,11 +173,11 @@ def _distance(record: TuningRecord, target: CpuTarget | str) -> tuple[float, ...
     """Return how much a record's kind of machine differs from `target`. A smaller tuple is more similar.
 
     CPUs are compared by the number of vector registers, then by the floats per register. GPUs are compared by compute
-    capability; if two differ equally, the lower capability is more similar.
+    capability; of two with the same difference, the lower is more similar.
     """
     if isinstance(target, str):
-        mine, other = int(target.removeprefix("sm_")), int(record.target.removeprefix("sm_"))
-        return (abs(mine - other), other)
+        own, recorded = int(target.removeprefix("sm_")), int(record.target.removeprefix("sm_"))
+        return (abs(own - recorded), recorded)
     if record.cpu == target.identity:
         return ()
     lanes, registers = KINDS[record.target]
@@ -208,13 +208,13 @@ def _found(target: CpuTarget | str, setting: str) -> dict[str, tuple[str, Tuning
 
 
 def for_cpu(target: CpuTarget) -> tuning.Cpu:
-    """Return the kernel parameters for a CPU, by `found`."""
-    chosen: dict[str, Any] = {family: record.parameters for family, (_, record) in found(target).items()}
-    return tuning.Cpu(**chosen)
+    """Return the kernel parameters for a CPU, from the records that `found` returns."""
+    parameters: dict[str, Any] = {family: record.parameters for family, (_, record) in found(target).items()}
+    return tuning.Cpu(**parameters)
 
 
 def for_cuda(capability: str) -> tuning.Cuda:
-    """Return the kernel parameters for a GPU, given its compute capability, such as `sm_90`, by `found`."""
+    """Return the kernel parameters for a GPU with a compute capability, such as `sm_90`, from its record in `found`."""
     return found(capability)["cuda"][1].parameters  # type: ignore[return-value]
 
 

@@ -1,7 +1,7 @@
 """The modules of TVM. No other file imports them, so if TVM renames them, only this file changes.
 
-Each is imported when one of its attributes is first used, because importing TVM takes a second. A program whose kernels
-are all cached never needs the compiler, although it imports files with code that emits kernels.
+A module is imported when one of its attributes is first used, because importing TVM takes a second. A program whose
+kernels are all cached never needs the compiler, although it imports files with code that emits kernels.
 """
 
 from __future__ import annotations

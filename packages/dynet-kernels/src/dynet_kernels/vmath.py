@@ -41,7 +41,7 @@ def in_register(value, dtype="float32"):
 
 
 def select(condition, x, y):
-    """Return x where the condition is true, else y. All are in registers, so that nested selections compile fast."""
+    """Return x where the condition is true, else y. All are in registers, or nested selections would compile slowly."""
     x, y = (in_register(number(one, condition)) for one in (x, y))
     return in_register(T.Select(condition, x, y))
 
@@ -91,14 +91,14 @@ def where(condition, x, y):
 
 
 def minimum(x, y):
-    """Return the smaller value, or NaN if either is NaN."""
+    """Return the smaller of x and y, or NaN if either is NaN."""
     if lanes_of(x) == 1:
         return let(T.Select(T.isnan(x), x, let(T.Select(x < y, x, y))))
     return _both(T.min(x, y), T.min(y, x))
 
 
 def maximum(x, y):
-    """Return the larger value, or NaN if either is NaN."""
+    """Return the larger of x and y, or NaN if either is NaN."""
     if lanes_of(x) == 1:
         return let(T.Select(T.isnan(x), x, let(T.Select(y < x, x, y))))
     return _both(T.max(x, y), T.max(y, x))
@@ -333,7 +333,7 @@ def negative_size(x):
 
 def erf(x):
     """Return erf(x): an odd polynomial for |x| < 0.9; for larger |x|, |erf(x)| is 1 - exp(a polynomial in |x|)."""
-    # For |x| >= 4, this rounds to 1.
+    # For |x| >= 4, |erf(x)| rounds to 1, so |x| is limited to 4.
     size = in_register(clamp(absolute(x), 0.0, 4.0))
     square = in_register(size * size)
     near = polynomial(
@@ -382,7 +382,7 @@ def power(x, y):
 
 
 def _of_limits(value, x, size, y):
-    """Correct `value`, |x| to the power of y, if it is meaningless: |x| is 0, 1 or infinite, or x or y is NaN."""
+    """Correct `value`, |x| to the power of y, where |x| (`size`) is 0, 1 or infinite, or x or y is NaN."""
     value = select(size == 0.0, select(y > 0.0, 0.0, math.inf), value)
     value = select(size == math.inf, select(y > 0.0, math.inf, 0.0), value)
     value = select(size == 1.0, 1.0, value)
@@ -483,7 +483,7 @@ ROOT = (4.6163213253e-1, 1.2438149843e-8)
 
 
 def _split(x):
-    """Return 1 - x if x < 0, else x; and the fractional part of |x|, on which the reflection depends."""
+    """Return 1 - x if x < 0, else x; and the fractional part of |x|, on which the reflection formula depends."""
     size = in_register(absolute(x))
     argument = select(x < 0.0, 1.0 - x, x)
     return argument, in_register(size - T.floor(size))
@@ -491,14 +491,14 @@ def _split(x):
 
 def _near(z, numerator, denominator):
     """Return t and a rational function of t, for 0 <= z < 3: t is z - 1 if z >= 1."""
-    # For z < 1, t is z: the function is computed at z + 1, and a recurrence gives its value at z.
+    # For z < 1, t is z: the caller's function is computed at z + 1, and a recurrence there gives its value at z.
     t = select(z < 1.0, z, z - 1.0)
     return t, in_register(polynomial(t, numerator) / polynomial(t, denominator))
 
 
 def lgamma(x):
     """Return log |gamma(x)|: a rational function times (x - 1) (x - 2) on [1, 3), Stirling's series for x >= 3."""
-    # On [0, 1), it is lgamma(x + 1) - log(x). Below 0, it follows from lgamma(1 - x) by reflection.
+    # On [0, 1), lgamma(x) is lgamma(x + 1) - log(x). Below 0, it follows from lgamma(1 - x) by reflection.
     z, part = _split(x)
     logarithm = in_register(log(z))
     t, quotient = _near(
@@ -671,7 +671,7 @@ def _mixed(h):
 
 
 def _hash(key, other, position):
-    """Hash two keys and a position to 32 bits, by two rounds of mixing."""
+    """Return a 32-bit hash of two keys and a position, by two rounds of mixing."""
 
     def unsigned(value):
         return cast("uint64", T.reinterpret(as_type("uint32", value), value))
@@ -681,7 +681,7 @@ def _hash(key, other, position):
 
 
 def _unit(h):
-    """Return a float32 in [0, 1) made from the upper 24 of the 32 bits in h."""
+    """Return a float32 in [0, 1), made from the upper 24 of the 32 random bits h."""
     top = cast("int32", T.shift_right(h, _const(8, h)))
     return let(cast("float32", top) * 2.0**-24)
 

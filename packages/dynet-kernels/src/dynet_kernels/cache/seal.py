@@ -31,7 +31,7 @@ def _digest(key: str, content: bytes) -> bytes:
 
 
 def write(path: Path, content: bytes, mode: int = 0o666) -> None:
-    """Write a new file and rename it to `path`. If this fails, `path` is unchanged. `mode` is as in `os.open`."""
+    """Write a new file and rename it to `path`. If this fails, `path` is unchanged. `mode` is that of `os.open`."""
     unfinished = path.with_name(f"{path.stem}.{secrets.token_hex(4)}.new")
     try:
         with open(unfinished, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:

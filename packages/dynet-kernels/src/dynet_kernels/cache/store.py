@@ -33,7 +33,7 @@ from .seal import sealed, unsealed, write
 STORED = (".o", ".key")  # suffixes of object files, and of files that map a key to a second key
 UNFINISHED = (".lock", ".new")  # suffixes of lock files, and of files that are being written
 DAY = 24 * 3600.0
-KEEP = 512  # of each suffix, the KEEP most recently used files stay; others are removed a day after their last use
+KEEP = 512  # the KEEP most recently used files of each suffix stay; others are removed a day after their last use
 ABANDONED = building.ABANDONED
 PATIENCE = 120.0  # seconds to wait for another process that is compiling the same kernels
 ROOM = 64 << 20  # free bytes that a disk must have for kernels to be compiled there
@@ -54,14 +54,14 @@ def cache_directory() -> Path:
     If it cannot be created, or if the default is not safe, warn once and return a private temporary directory. If the
     directory that DYNET_CACHE_DIR names is not safe, raise a CacheError.
     """
-    chosen = os.environ.get("DYNET_CACHE_DIR")
+    setting = os.environ.get("DYNET_CACHE_DIR")
     directory = _wanted()
     try:
-        if not chosen and not directory.is_absolute():  # for a user without a home directory, expanduser leaves the "~"
+        if not setting and not directory.is_absolute():  # without a home directory, expanduser leaves the "~"
             raise CacheError("this user has no home directory")
         return private_directory(directory)
     except CacheError as problem:
-        if chosen:
+        if setting:
             raise CacheError(f"DYNET_CACHE_DIR cannot be used: {problem}") from None
         return temporary_instead(str(problem))
     except OSError as problem:
@@ -75,21 +75,21 @@ def exists() -> bool:
 
 def _wanted() -> Path:
     """Return the directory that the environment or the system names. It may not exist."""
-    chosen = os.environ.get("DYNET_CACHE_DIR")
-    return Path(os.path.expanduser(chosen or platformdirs.user_cache_dir("dynet", appauthor=False)))
+    setting = os.environ.get("DYNET_CACHE_DIR")
+    return Path(os.path.expanduser(setting or platformdirs.user_cache_dir("dynet", appauthor=False)))
 
 
 def private_directory(directory: Path) -> Path:
     """Create `directory` if necessary. Return its path without symbolic links. If it is unsafe, raise a CacheError."""
     directory = Path(os.path.realpath(directory))
     try:
-        missing = [path for path in (directory, *directory.parents) if not path.exists()]
+        missing_paths = [path for path in (directory, *directory.parents) if not path.exists()]
     except PermissionError as problem:
         raise CacheError(f"{problem.filename} cannot be accessed") from None
-    if missing and os.name == "posix" and os.geteuid() == 0 and missing[-1].parent.stat().st_uid != 0:
+    if missing_paths and os.name == "posix" and os.geteuid() == 0 and missing_paths[-1].parent.stat().st_uid != 0:
         # Under sudo, HOME may be another user's home, and that user could not use a directory created by root.
-        raise CacheError(f"{missing[-1].parent} belongs to a user other than root")
-    for path in reversed(missing):
+        raise CacheError(f"{missing_paths[-1].parent} belongs to a user other than root")
+    for path in reversed(missing_paths):
         path.mkdir(mode=0o700, exist_ok=True)
     if not directory.is_dir():
         raise CacheError(f"{directory} is not a directory")
@@ -192,14 +192,14 @@ def load_or_make(
             module = loaded(key)  # another process may have made it while we waited for the lock
             if module is not None:
                 return module
-            known = identify(lock) if identify else key
-            module = loaded(known)
+            code_key = identify(lock) if identify else key
+            module = loaded(code_key)
             if module is None:
                 code = make(lock)
                 module = load(code)  # Load before storing: the cache must not hold a file that cannot be loaded.
-                _keep(directory / f"{known}.o", known, code)
-            if known != key:
-                _keep(directory / f"{key}.key", key, known.encode())
+                _keep(directory / f"{code_key}.o", code_key, code)
+            if code_key != key:
+                _keep(directory / f"{key}.key", key, code_key.encode())
             return module
 
     try:
@@ -212,9 +212,9 @@ def load_or_make(
 def stored(key: str, directory: Path | None = None) -> bytes | None:
     """Return the object file cached under `key` or the second key that it refers to, or None if none is valid."""
     directory = directory or cache_directory()
-    other = _read(directory / f"{key}.key", key)
-    if other is not None:
-        key = other.decode()
+    second_key = _read(directory / f"{key}.key", key)
+    if second_key is not None:
+        key = second_key.decode()
     return _read(directory / f"{key}.o", key)
 
 
@@ -235,24 +235,24 @@ def linker() -> Any:
 def prune(directory: Path, keep: str) -> None:
     """Remove old files from the cache directory, and files that killed processes left behind.
 
-    A file is old if KEEP files with its suffix were used after it. Keep the files of the key `keep`, and files that
-    were used within the last day: the time of use is stored only once a day, so it does not tell which of them was used
-    last. Running processes do not need a file once they have loaded it.
+    A file is old if KEEP files with its suffix were used after it. Keep files of the key `keep`, and all of the last
+    day: the time of use is stored only once a day, so it does not tell which of these was used last. Running processes
+    do not need a file once they have loaded it.
     """
     now = time.time()
-    stored: dict[str, list[tuple[float, Path]]] = {suffix: [] for suffix in STORED}
-    old = []
+    files_by_suffix: dict[str, list[tuple[float, Path]]] = {suffix: [] for suffix in STORED}
+    old_files = []
     for path in directory.iterdir():
         with suppress(OSError):
             age = now - path.lstat().st_mtime
             if path.suffix in STORED and path.stem != keep:
-                stored[path.suffix].append((age, path))
+                files_by_suffix[path.suffix].append((age, path))
             elif path.suffix in UNFINISHED and age > ABANDONED:
-                old.append((age, path))
-    for files in stored.values():
+                old_files.append((age, path))
+    for files in files_by_suffix.values():
         files.sort()
-        old += [pair for pair in files[KEEP - 1 :] if pair[0] > DAY]
-    for _, path in old:
+        old_files += [pair for pair in files[KEEP - 1 :] if pair[0] > DAY]
+    for _, path in old_files:
         with suppress(OSError):
             path.unlink()
 

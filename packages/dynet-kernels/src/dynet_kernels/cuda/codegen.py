@@ -91,7 +91,7 @@ class Launch(Struct):
 
 def launch_module(pairs, name: str):
     """Return a module with the host function `name(context, device)`, which launches the instructions of a shard."""
-    # Its arguments are the addresses of a CONTEXT and a LAUNCH structure. It begins at instruction `context.row`, and
+    # The arguments are the addresses of a CONTEXT and a LAUNCH structure. It begins at instruction `context.row`, and
     # stores there where it stopped: at another shard's instruction, at the tape's end, or at a launch that has failed.
 
     def launch(context, device):

@@ -68,9 +68,9 @@ def _nvcc(source: str, arch: str) -> bytes:
         code, cubin = Path(directory) / "kernels.cu", Path(directory) / "kernels.cubin"
         code.write_text(source)
         command = [str(find_nvcc()), f"-arch={arch}", "--cubin", "-o", str(cubin), str(code)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
-        if done.returncode:
-            raise CudaError(f"nvcc could not compile the kernels:\n{done.stderr[-4000:]}")
+        process = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+        if process.returncode:
+            raise CudaError(f"nvcc could not compile the kernels:\n{process.stderr[-4000:]}")
         return cubin.read_bytes()
 
 

@@ -67,12 +67,12 @@ def _library() -> ctypes.CDLL:
 
 def explain(status: int) -> str:
     """Return the driver's name and description of an error status."""
-    words = []
+    texts = []
     for function in (_library().cuGetErrorName, _library().cuGetErrorString):
         word = text()
         function(status, ctypes.byref(word))
-        words.append((word.value or b"unknown").decode(errors="replace"))
-    return ": ".join(words)
+        texts.append((word.value or b"unknown").decode(errors="replace"))
+    return ": ".join(texts)
 
 
 def call(name: str, *arguments) -> None:
@@ -102,7 +102,7 @@ def gpu_count() -> int:
 
 
 class Gpu:
-    """A GPU, by the driver's number, counted from 0. It copies and computes in the order of the requests."""
+    """A GPU, given its number in the driver, from 0. It copies and computes in the order of the requests."""
 
     def __init__(self, number: int = 0):
         count = gpu_count()
@@ -124,7 +124,7 @@ class Gpu:
     @functools.cached_property
     def arch(self) -> str:
         """The kind of this GPU as compilers name it, such as `sm_90` for compute capability 9.0."""
-        major, minor = (_whole("cuDeviceGetAttribute", what, self._device) for what in (COMPUTE_MAJOR, COMPUTE_MINOR))
+        major, minor = (_whole("cuDeviceGetAttribute", code, self._device) for code in (COMPUTE_MAJOR, COMPUTE_MINOR))
         return f"sm_{major}{minor}"
 
     def enter(self) -> None:

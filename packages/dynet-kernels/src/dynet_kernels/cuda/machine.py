@@ -35,15 +35,15 @@ class Context(ctypes.Structure):
 
 
 class Launch(ctypes.Structure):
-    """The structure `layout.LAUNCH`, with which compiled code launches kernels, and its result `failure`."""
+    """The structure `layout.LAUNCH`: what compiled code needs to launch kernels, and `failure`, the driver's error."""
 
     _fields_ = [(name, ctypes.c_int64) for name in layout.LAUNCH]
 
     def __init__(self, handles: Sequence[int] = ()):
-        count = 4 + MOST_PARAMETERS
-        self._arguments = (ctypes.c_int64 * count)()
+        argument_count = 4 + MOST_PARAMETERS
+        self._arguments = (ctypes.c_int64 * argument_count)()
         start = ctypes.addressof(self._arguments)
-        self._pointers = (ctypes.c_void_p * count)(*range(start, start + 8 * count, 8))
+        self._pointers = (ctypes.c_void_p * argument_count)(*range(start, start + 8 * argument_count, 8))
         super().__init__(arguments=start, pointers=ctypes.addressof(self._pointers))
         self.set_handles(handles)
 
@@ -60,7 +60,7 @@ class Launch(ctypes.Structure):
 
 @dataclass(frozen=True)
 class _OfShard:
-    """A file that is compiled from a shard of kernels. It is a `parts.Part`, which the cache keeps."""
+    """The base class of files that are made from a shard of kernels. Each is a `parts.Part`, which the cache keeps."""
 
     kernels: dict[int, tuple[str, Kernel]]
     arch: str
@@ -151,15 +151,15 @@ class Machine(library.Shards):
             if not indices:
                 return
             shards = [self._kernels.shard(index) for index in indices]
-            facts = self.gpu.arch, compiler.name(), self.tf32
-            sources = [Source(shard, *facts) for shard in shards]
-            loaded = library.modules(sources, self.gpu.load, cubin, "GPU", kept=(Source,))  # type: ignore[arg-type]
-            launchers = library.modules([Launcher(shard, *facts) for shard in shards], kind=None, kept=(Launcher,))
+            options = self.gpu.arch, compiler.name(), self.tf32
+            sources = [Source(shard, *options) for shard in shards]
+            cubins = library.modules(sources, self.gpu.load, cubin, "GPU", kept=(Source,))  # type: ignore[arg-type]
+            launchers = library.modules([Launcher(shard, *options) for shard in shards], kind=None, kept=(Launcher,))
             handles = self._launch.handles
             self._launch.set_handles([*handles, *[0] * ((indices[-1] + 1) * SHARD - len(handles))])
-            for index, shard, module, launcher in zip(indices, shards, loaded, launchers):
-                if problems := [one for one in (module, launcher) if isinstance(one, library.CompileError)]:
-                    self._failed[index] = problems[0]
+            for index, shard, module, launcher in zip(indices, shards, cubins, launchers):
+                if errors := [one for one in (module, launcher) if isinstance(one, library.CompileError)]:
+                    self._failed[index] = errors[0]
                     continue
                 for slot, (name, _) in shard.items():
                     self._launch.handles[index * SHARD + slot] = module.function(symbol_of(name))
@@ -173,16 +173,16 @@ class Machine(library.Shards):
         These are the floats `inputs_begin` to `inputs_end` - 1 of the buffer at address `inputs`.
         """
         tape = Context.from_address(context)
-        start, first = tape.arena_top, inputs + 4 * inputs_begin
-        # The planner copies the inputs to `origin` plus `start` floats. But they must go to GPU memory, by the upload
+        target, source = tape.arena_top, inputs + 4 * inputs_begin
+        # The planner copies the inputs to `origin` plus `target` floats. But they must go to GPU memory, by the upload
         # below, so choose `origin` such that the planner copies them onto themselves.
-        tape.origin = first - 4 * start
+        tape.origin = source - 4 * target
         try:
             status = self._plan("forward", context, begin, end, inputs, inputs_begin, inputs_end)
         finally:
             tape.origin = 0
         if status == layout.READY:
-            self.gpu.upload_from(4 * start, first, 4 * (inputs_end - inputs_begin))
+            self.gpu.upload_from(4 * target, source, 4 * (inputs_end - inputs_begin))
         return status
 
     def plan_backward(self, context: int, *arguments: int) -> int:
@@ -226,8 +226,8 @@ class Machine(library.Shards):
 
     def _uploaded(self, tape: Context) -> int:
         """Return the GPU address of the tape's address lists. Copy them to the GPU if necessary."""
-        owner, plan = self._plan_of(tape)
-        copy = self._copies[owner] = self._copies.pop(owner, None) or Copy()
+        key, plan = self._plan_of(tape)
+        copy = self._copies[key] = self._copies.pop(key, None) or Copy()
         if plan is None or copy.plan != plan:
             count = tape.index_top
             copy.plan = None
@@ -256,8 +256,8 @@ class Machine(library.Shards):
 
     def _fail(self, tape: Context) -> None:
         """Raise the error for the instruction whose kernel the driver refused to launch."""
-        row = ctypes.c_int64.from_address(tape.tape + 8 * len(layout.INSTRUCTION) * tape.row)
-        if not self._launch.handles[row.value]:
+        refused = ctypes.c_int64.from_address(tape.tape + 8 * len(layout.INSTRUCTION) * tape.row)
+        if not self._launch.handles[refused.value]:
             self._launch.failure = 0
-            raise self._kernels.no_code(row.value)
-        self._launch.check(next(name for opcode, name, _ in self._kernels.numbered() if opcode == row.value))
+            raise self._kernels.no_code(refused.value)
+        self._launch.check(next(name for opcode, name, _ in self._kernels.numbered() if opcode == refused.value))

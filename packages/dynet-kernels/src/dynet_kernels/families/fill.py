@@ -32,7 +32,7 @@ class Fill(Kernel):
 
 @dataclass(frozen=True)
 class Clear(Kernel):
-    """Sets one range per column to 0. Address list 0 has the ranges' addresses, list 1 their sizes in floats."""
+    """Sets one range of memory per column to 0. List 0 has the ranges' addresses, list 1 their sizes in floats."""
 
     shared = BY_ROWS
 

@@ -1,8 +1,8 @@
 """Inversion of matrices in place by Gauss-Jordan elimination with partial pivoting.
 
 A matrix has 3 * order floats of scratch memory: the pivots, a second result, whose product is the determinant; for each
-step k, the number of the row that it exchanged with row k, as an int32; and a copy of column k. A singular matrix has a
-pivot of 0, and its inverse has infinite or NaN elements.
+step k, the number of the row that was exchanged with row k, as an int32; and a copy of column k, until the next step. A
+singular matrix has a pivot of 0, and its inverse has infinite or NaN elements.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ THREADS = 128
 class Invert(Kernel):
     """Inverts each matrix, stored column by column, and stores the pivots in its scratch memory.
 
-    `group` adjacent columns are one matrix: `order`, or 1 if each is a whole matrix. Only the first address is read.
+    `group` adjacent columns (`order`, or 1 if each is a whole matrix) are one matrix. Only the first address is read.
     """
 
     parameters = ("order", "matrix", "work", "group")
@@ -39,8 +39,8 @@ class Invert(Kernel):
         memory = instruction.memory
 
         def eliminate(matrix, saved, k, factor):
-            """Subtract f * column k from COLUMNS columns at a time, f = element k / pivot, and store f as element k."""
-            # Column k itself becomes garbage; `saved` is a copy of it. `factor` is 1 / pivot.
+            """Subtract f * column k from each column, where f is its element k / pivot. Then store f as element k."""
+            # Column k itself becomes garbage; its copy is at `saved`. `factor` is 1 / pivot.
 
             def columns(first, width):
                 starts = [let(matrix + (first + c) * order) for c in range(width)]
@@ -153,7 +153,7 @@ class Invert(Kernel):
 
 
 def _find_pivot(memory, order, matrix, k):
-    """Return the row, k or a later one, whose element in column k has the largest magnitude."""
+    """Return the row, from row k, whose element in column k has the largest magnitude."""
     column = let(matrix + k * order)
     row = tir.IntVariable(k)
     largest = tir.Accumulator(1, vmath.absolute(load(memory, let(column + k))))
@@ -173,9 +173,9 @@ def _exchange(memory, one, other):
 
 
 def _note_pivot(memory, order, matrix, work, k, row):
-    """Return pivot k, and store it and its row in the scratch memory."""
-    # Negate it if rows will be exchanged, because this changes the determinant's sign. Store 0 after another 0: then
-    # the matrix is singular, and its elements have become infinite or NaN.
+    """Return pivot k, which is in row `row`, and store the pivot and the row in the scratch memory."""
+    # Store -pivot if rows will be exchanged, because this changes the determinant's sign. Store 0 if the previous pivot
+    # is 0: then the matrix is singular, and its elements have become infinite or NaN.
     pivot = load(memory, let(matrix + k * order + row))
     signed = let(T.Select(row == k, pivot, vmath.negative(pivot)))
     store(memory, let(work + k), signed)

@@ -14,10 +14,10 @@ from .threads import Sums, share_of
 
 @dataclass(frozen=True)
 class GradientNorm(Kernel):
-    """Adds the squares of the gradients in address list 0, of `size` floats each, to `total`.
+    """Adds the squares of the gradients in address list 0, of `size` floats each, to a total.
 
-    `total` is an initialized float64 at the first address of list 1, which must be even. In float64, squares of finite
-    float32s do not overflow, and sums of millions of terms stay precise. The CPU kernel must run in one thread.
+    The total is an initialized float64 at the first address of list 1, which must be even. In float64, squares of
+    finite float32s do not overflow, and sums of millions of terms stay precise. The CPU kernel must run in one thread.
     """
 
     parameters = ("size",)
@@ -64,7 +64,7 @@ class GradientNorm(Kernel):
             T.buffer_store(total, total[int64(0)] + value, [int64(0)])
 
     def on_gpu(self, instruction):
-        """Launch one block per column, which adds its sum atomically to the total."""
+        """Launch one block of threads per column. It adds its sum atomically to the total."""
         threads = tuning.cuda().threads
         (size,) = instruction.parameters
         start = instruction.address(int64(0), instruction.thread("blockIdx.x", instruction.count))
@@ -80,5 +80,5 @@ class GradientNorm(Kernel):
 
 
 def _total(instruction):
-    """Return a buffer whose first element is the float64 total."""
+    """Return a buffer whose first element is the float64 to which the kernel adds."""
     return tir.buffer_at(instruction.address(int64(1), int64(0)) * int64(4), "float64")

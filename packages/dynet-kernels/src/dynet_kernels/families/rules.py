@@ -94,8 +94,8 @@ class Column:
             self.reduced[name] = load(self.memory, self.addresses[name])
 
     def evaluate(self, formulas, offset, lanes, mask=None, loaded=None):
-        """Return the values of formulas for `lanes` elements, starting at `offset`."""
-        # `loaded` has the inputs that are already in registers, by name. Inputs that are loaded here are added to it.
+        """Return the values of formulas for `lanes` elements of the column, starting at `offset`."""
+        # If the column is one vector, `loaded` has its inputs that are in registers, by name; others are added to it.
         one_vector = loaded is not None
         loaded = {} if loaded is None else loaded
 
@@ -119,14 +119,14 @@ class Column:
         return [let(evaluation(formula.result)) for formula in formulas]
 
     def keep(self, reductions, values, offset, mask=None):
-        """Of the `values` that are reduced, store those that a later formula reads (`Reduction.keep`)."""
+        """Store those of the reductions' `values` that a later formula reads (`Reduction.keep`) at `offset`."""
         for reduction, value in zip(reductions.values(), values, strict=True):
             if reduction.keep:
                 store(self.memory, let(self.addresses[reduction.keep] + offset), value, mask)
 
     def write(self, outputs, offsets, lanes, mask=None, loaded=None):
-        """Store the outputs for the vectors at several offsets, or add them."""
-        # Evaluate all of them before storing any, because an output may overwrite an input of a formula.
+        """Store the outputs for the vectors at `offsets`; those in the rule's `accumulate` are added instead."""
+        # Evaluate all outputs before storing any, because an output may overwrite an input of a formula.
         values = [self.evaluate(outputs.values(), offset, lanes, mask, loaded) for offset in offsets]
         for name, parts in zip(outputs, zip(*values), strict=True):
             for offset, value in zip(offsets, parts, strict=True):
@@ -142,14 +142,14 @@ class Totals:
         self.totals = [tir.Accumulator(lanes, start) for start in self.starts]
 
     def take(self, values, mask=None):
-        """Combine each total with a value, in the lanes of the mask."""
+        """Combine each total with its value in the list `values`, in the lanes of the mask."""
         for combine, start, total, value in zip(self.combine.values(), self.starts, self.totals, values, strict=True):
             if mask is not None:
                 value = let(T.Select(mask, value, start))
             total.value = combine(let(total.value), value)
 
     def results(self, of=lambda combine, total: total):
-        """Return the result of each reduction, by name. `of` combines the lanes or threads."""
+        """Return the result of each reduction, by name. of(combine, total) combines the lanes or threads of a total."""
         pairs = zip(self.combine.items(), self.totals, strict=True)
         return {name: of(combine, let(total.value)) for (name, combine), total in pairs}
 
@@ -159,7 +159,7 @@ def multiples(rule, size):
     return {name: let(T.Cast("float32", size) * constant) for name, constant in rule.multiples.items()}
 
 
-# Functions that take about one machine instruction.
+# Functions that take about one machine instruction
 LIGHT = frozenset("add subtract multiply divide negative less less_equal equal where maximum minimum absolute".split())
 
 FEW = 4  # columns of this many floats are computed in vectors of this many lanes
@@ -178,13 +178,13 @@ def _weight(formulas):
 
 
 def _at_once(formulas, lanes):
-    """Return by how many vectors to unroll a loop: 1 for long formulas, for which more would hardly be faster."""
+    """Return by how many vectors to unroll a loop over a column: 1 for long formulas, because more is hardly faster."""
     sizes = tuning.cpu(lanes).columns
     return sizes.vectors if _weight(formulas) <= sizes.heaviest else 1
 
 
 def _each_vector(formulas, size, lanes, step):
-    """Emit a loop over the vectors of a column. step(offsets, mask) emits the work on some of them."""
+    """Emit a loop over the vectors of a column. step(offsets, mask) emits the work on the vectors at some offsets."""
     if _weight(formulas) > LONG:
         tir.masked_loop(size, lanes, lambda offset, mask: step([offset], mask))
     else:
@@ -192,7 +192,7 @@ def _each_vector(formulas, size, lanes, step):
 
 
 def _in_vectors(column, size, lanes):
-    """Emit loops over the vectors of a column of any size."""
+    """Emit a rule for a column of any size, with loops over its vectors."""
     rule = column.rule
     column.reduced |= multiples(rule, size)
     for reductions in rule.passes:
@@ -205,7 +205,7 @@ def _in_vectors(column, size, lanes):
 
 
 def _in_one_vector(column, size, lanes, mask):
-    """Emit code without loops for a column that fits into one vector."""
+    """Emit a rule for a column that fits into one vector, without loops."""
     rule, loaded = column.rule, {}
     column.reduced |= multiples(rule, size)
     for reductions in rule.passes:
@@ -222,7 +222,7 @@ def _in_one_vector(column, size, lanes, mask):
 
 
 def _reduce_vectors(column, reductions, size, lanes):
-    """Return the results, by name, of reducing a column vector by vector."""
+    """Emit `reductions` of a column, vector by vector. Return their results by name."""
     formulas = [reduction.formula for reduction in reductions.values()]
     vectors = _at_once(formulas, lanes)
     chains = min(vectors, tuning.cpu(lanes).columns.chains)
@@ -242,7 +242,7 @@ def _reduce_vectors(column, reductions, size, lanes):
 
 
 def _reduce_with_threads(rule, instruction, size, vectors, numbers):
-    """Emit a rule with reductions. The threads of a block or of a warp share one column."""
+    """Emit a rule with reductions for a GPU. A block of threads shares a column; if columns are small, a warp does."""
     threads = tuning.cuda().threads
     warps = threads // WARP
     small = let(size <= threads)  # if true, each warp works on one column; if not, the whole block does
@@ -275,7 +275,7 @@ def _reduce_with_threads(rule, instruction, size, vectors, numbers):
 
 @dataclass(frozen=True)
 class Reduction:
-    """Combines the values of a formula for all elements of a column by "sum", "max" or "min".
+    """Combines the values of a formula for all elements of a column. `combine` is "sum", "max" or "min".
 
     `keep` names an output. If it is not empty, the values are also stored in the output's memory, where later formulas
     can read them before the output overwrites them.
@@ -291,7 +291,7 @@ class Reduction:
 
 
 def _apart(outputs: dict[str, Formula], columns: frozenset[str]) -> tuple[dict[str, Reduction], dict[str, Formula]]:
-    """Split formulas into reductions, by name in the order in which they must run, and the remaining formulas."""
+    """Split formulas. Return their reductions, by name in the order in which they run, and the remaining formulas."""
     # For example, y = x / sum(x) becomes the reduction sum_0 = sum(x) and the output y = x / sum_0. For y = exp(x) /
     # sum(exp(x)), the reduction keeps exp(x) in the memory of y, where the output reads it. Only outputs in `columns`,
     # which have `size` elements and overwrite their targets, can keep values.
@@ -319,7 +319,7 @@ def _apart(outputs: dict[str, Formula], columns: frozenset[str]) -> tuple[dict[s
 
 
 def _reads(root: Symbol, part: Symbol) -> bool:
-    """Return whether `part` occurs in `root` outside the arguments of reductions."""
+    """Return whether the subformula `part` occurs in `root` outside the arguments of reductions."""
     of_reductions = {key for key, one in beneath(root).items() if one.function in REDUCTIONS}
     return id(part) in in_order(root, of_reductions)
 
@@ -391,7 +391,7 @@ class Rule(Kernel):
 
     @property
     def passes(self) -> list[dict[str, Reduction]]:
-        """All other reductions, in groups that share a loop. A group only reads results of earlier groups."""
+        """The reductions not in `multiples`, in groups that share a loop. A group can read results of earlier ones."""
         groups: list[dict[str, Reduction]] = []
         levels: dict[str, int] = {}
         for name, reduction in self.reductions.items():
@@ -410,7 +410,7 @@ class Rule(Kernel):
         return {name for formula in formulas for name in formula.names} - set(self.reductions)
 
     def effects(self, parameters: tuple[int, ...]) -> Effects:
-        """Return the rule's effects. It covers a gradient that is its only output and that no formula reads."""
+        """Return the rule's effects. `covers` is true if its only output is a gradient, which no formula reads."""
         size, reads, covers, copied = parameters[0], self.reads, False, None
         writes = tuple((self.role_of(name), 1 if name in self.numbers else size) for name in self.outputs)
         if len(writes) == 1:
@@ -425,7 +425,6 @@ class Rule(Kernel):
 
     def on_cpu(self, instruction, lanes):
         """Emit a CPU kernel that works on one column after another, a few vectors at a time."""
-
         formulas = [*self.outputs.values(), *(reduction.formula for reduction in self.reductions.values())]
         is_long = _weight(formulas) > LONG
         (size,) = instruction.parameters
@@ -445,7 +444,7 @@ class Rule(Kernel):
             else:
                 in_vectors()
 
-        # Columns of FEW floats, as in small matrices, use vectors of this length. Full vectors with masks would reach
+        # Columns of FEW floats, as in small matrices, use vectors of FEW lanes. Full vectors with masks would reach
         # into the next columns in memory, which is slow.
         if lanes > FEW and not is_long:
             tir.choose(size == FEW, lambda: each(_in_one_vector, size, FEW, None), any_size)
@@ -510,7 +509,7 @@ class Across(Kernel):
 
 
 class Columns(Column):
-    """Emits a rule for `lanes` adjacent interleaved columns of a column, starting at `offset`."""
+    """Emits a rule for `lanes` adjacent interleaved columns, from number `offset`, of column `column`; see `Across`."""
 
     def __init__(self, rule, instruction, column, offset, lanes, mask=None):
         _, self.width = instruction.parameters
@@ -527,7 +526,7 @@ class Columns(Column):
                 self.reduced[name] = load(self.memory, self.addresses[name], lanes, mask)
 
     def evaluate(self, formulas, row):
-        """Return the values of formulas for element `row` of each column."""
+        """Return the values of formulas for element `row` of each of the interleaved columns."""
         loaded = {}
 
         def value_of(name):
@@ -554,7 +553,7 @@ class Columns(Column):
             self.instruction.write(address, value, self.mask, name in self.rule.accumulate)
 
     def run(self, size):
-        """Emit all reductions, then the outputs, which may read their results."""
+        """Emit all reductions, then the outputs, which may read their results. A column has `size` elements."""
         self.reduced |= {name: tir.wide(value, self.lanes) for name, value in multiples(self.rule, size).items()}
         for reductions in self.rule.passes:
             totals = Totals(reductions, self.lanes)
@@ -580,7 +579,7 @@ class UpdateRule(Rule):
     shared, may_set = BY_ROWS, False
 
     def on_cpu(self, instruction, lanes):
-        """Treat the elements of all columns as one list. Each thread works on a contiguous range of it."""
+        """Treat the elements of all columns as one list. Each thread updates a contiguous range of this list."""
         vectors = tuning.cpu(lanes).update.vectors
         (size,) = instruction.parameters
         first, end = instruction.stretch(instruction.count * size, lanes)
@@ -620,7 +619,7 @@ def update_rule(function: Callable) -> UpdateRule:
 
 
 def without_denormals(x: Symbol) -> Symbol:
-    """Return the formula: 0 where |x| < SMALL, else x."""
+    """Return the formula that is 0 where |x| < SMALL, else x."""
     # Operations on denormals take a hundred cycles on many CPUs. A running average of zero gradients would shrink to a
     # denormal and stay there: 0.9 times the smallest float32 rounds to itself.
     return formula.where(formula.absolute(x) < SMALL, 0.0, x)

@@ -45,7 +45,7 @@ class Scan(Kernel):
 
 
 def _run(kernel, instruction, column, offset, lanes, mask=None):
-    """Emit the sums for `lanes` neighboring w from `offset` on."""
+    """Emit the sums for the `lanes` values of w that begin with `offset`."""
     target_role, source_role, size, width = instruction.parameters
     target = let(instruction.address(target_role, column) + offset)
     source = let(instruction.address(source_role, column) + offset)

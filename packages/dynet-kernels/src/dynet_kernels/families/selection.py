@@ -1,6 +1,6 @@
 """Kernels that select or sort the elements of a column, and the scatter that computes their gradients.
 
-Indices are int32s in the float32 memory. Elements are compared by integer keys (`_key`), which give NaN a place.
+Indices are int32s in the float32 memory. Elements are compared by integer keys (`_key`), in which NaN is the largest.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LOWEST = -(1 << 31)
 class LargestInOrder(Kernel):
     """y = the `chosen` (<= `size`) largest elements of x, in their order in x; indices = their indices in x.
 
-    A binary search finds the key of the smallest of them, bit by bit.
+    A binary search finds the key of the smallest of these elements, bit by bit.
     """
 
     parameters = ("size", "chosen", "y", "x", "indices")
@@ -55,7 +55,7 @@ class LargestInOrder(Kernel):
             with T.While(step.value > 0):
                 reached = _halve(lower, step, count_from, chosen)
                 with tir.when(reached == chosen):
-                    # Exactly `chosen` keys are at least `lower`: the lower bits do not matter, so end the loop.
+                    # Exactly `chosen` keys are >= `lower`, so its remaining bits do not matter: end the loop.
                     step.value = 0
             threshold = let(T.Cast("int32", lower.value))
             above = tir.IntVariable(0)
@@ -65,7 +65,7 @@ class LargestInOrder(Kernel):
             _put_in_order(memory, size, chosen, threshold, let(chosen - above.value), y, x, indices)
 
     def on_gpu(self, instruction):
-        """Launch one block per column. Its threads count together; the first thread writes the results."""
+        """Launch one block per column. All of its threads count keys; the first thread writes the results."""
         size, chosen, y_role, x_role, indices_role = instruction.parameters
         memory = instruction.memory
         column = instruction.thread("blockIdx.x", instruction.count)
@@ -96,7 +96,7 @@ class LargestInOrder(Kernel):
 class FallingOrder(Kernel):
     """y = x sorted from largest to smallest; order = `indices`, an index for each element, permuted the same way.
 
-    It counts how many elements come before each element, so the time is quadratic in `size`.
+    An element's place is the number of elements that come before it, so the time is quadratic in `size`.
     """
 
     parameters = ("size", "y", "order", "x", "indices")
@@ -160,8 +160,8 @@ def _key(x):
 
 
 def _halve(lower, step, count_from, count):
-    """Emit a step of the binary search for a key, and return how many keys are >= found + step."""
-    # If at least `count` are, add `step` to `lower`, which begins at LOWEST; halve `step` in any case.
+    """Emit a step of the binary search for a key, and return how many keys are >= lower + step (the old values)."""
+    # If at least `count` keys are, add `step` to `lower`, which begins at LOWEST; halve `step` in any case.
     candidate = let(lower.value + step.value)
     reached = count_from(let(T.Cast("int32", candidate)))
     with tir.when(reached >= count):
@@ -171,7 +171,7 @@ def _halve(lower, step, count_from, count):
 
 
 def _put_in_order(memory, size, count, threshold, spare, y, x, indices):
-    """Store in y, with their indices, the x with keys above `threshold`, and the first `spare` equal to it."""
+    """Store in y, with indices, the elements of x with keys above `threshold`, and the first `spare` equal to it."""
     filled, equals = tir.IntVariable(0), tir.IntVariable(spare)
     with serial(size) as element:
         value = load(memory, let(x + element))
@@ -186,7 +186,7 @@ def _put_in_order(memory, size, count, threshold, spare, y, x, indices):
 
 
 def _put_by_rank(instruction, column, element):
-    """Store an element of x in y, and that of `indices` in `order`, at its rank. Equal elements keep their order."""
+    """Store element `element` of x in y, and of `indices` in `order`, at its rank. Equal elements keep their order."""
     size, *roles = instruction.parameters
     memory = instruction.memory
     y, order, x, indices = instruction.addresses(column, *roles)

@@ -1,10 +1,10 @@
 """Kernels that map scores x to probabilities y, which may be exactly 0 or at an upper bound u.
 
 - sparsemax: y_i = max(0, x_i - t), where t makes the sum of y equal 1.
-- constrained_softmax: y_i = min(u_i, exp(x_i) / s), where s makes the sum of y equal 1. If the sum of u is less, y = u.
+- constrained_softmax: y_i = min(u_i, exp(x_i) / s), where s makes the sum of y equal 1. If the sum of u is < 1, y = u.
 
-The threshold, t or log(s), is found by iteration. Each round moves it past some elements; the loop ends when a round
-passes none. A handful of rounds is usually enough.
+The threshold, t or log(s), is found by iteration. Each round moves it past some elements; the loop ends when it passes
+none. A handful of rounds is usually enough.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class _Column:
         return self.wide(float32(value))
 
     def each(self, view, formula, *reads):
-        """Set each element of array `view` to `formula` of the elements of the arrays `reads`."""
+        """Set each element of array `view` to formula(*elements), given the same element of each array in `reads`."""
 
         def step(offset, mask):
             values = [load(self.memory, let(self.addresses[read] + offset), self.lanes, mask) for read in reads]
@@ -74,7 +74,7 @@ class _Column:
         vector_loop(self.size, self.lanes, step)
 
     def reduce(self, combine, identity, formulas, *reads):
-        """For each of `formulas`, combine its values for all elements of the arrays `reads`."""
+        """Return, for each of `formulas`, its values for all elements of the arrays `reads`, combined into one."""
         start = self.constant(identity)
         totals = [tir.Accumulator(self.lanes, start) for _ in formulas]
 
@@ -90,7 +90,7 @@ class _Column:
         return [vmath.horizontal(combine, let(total.value)) for total in totals]
 
     def count_and_sum(self, holds, value, *reads):
-        """Return for how many elements a condition holds, and the sum of a formula over them."""
+        """Return for how many elements the condition `holds` is true, and the sum of the formula `value` over these."""
         one, zero = self.constant(1.0), self.constant(0.0)
         terms = [lambda *x: T.Select(holds(*x), one, zero), lambda *x: T.Select(holds(*x), value(*x), zero)]
         return self.reduce(vmath.add, 0.0, terms, *reads)
@@ -99,7 +99,7 @@ class _Column:
 def _rounds(side, move):
     """Emit a loop that moves a threshold until the number of elements on one side of it stays the same.
 
-    side() returns this number and a sum over these elements; move(number, sum) then moves the threshold.
+    side() returns this number and a sum over the elements on this side; move(number, sum) then moves the threshold.
     """
     # All moves have the same direction, so there are no more rounds than elements.
     going, previous = tir.IntVariable(1), tir.Accumulator(1, -1.0)
@@ -113,8 +113,8 @@ def _rounds(side, move):
 
 
 def _sparsemax(column):
-    """Emit y = max(0, z - t) with z = x - max(x), where t makes the sum of y 1."""
-    # t = (the sum of the z above t, minus 1) / (the number of z above t). It starts at -1 and rises.
+    """Emit y = max(0, z - t) with z = x - max(x), where t makes the sum of y equal 1."""
+    # t = (the sum of the z above t, minus 1) / (the number of z above t). The search starts at t = -1 and raises t.
     (peak,) = column.reduce(vmath.maximum, float("-inf"), [lambda x: x], 1)
     peak = column.wide(peak)
     threshold = tir.Accumulator(1, -1.0)
@@ -134,7 +134,7 @@ def _sparsemax(column):
 
 
 def _constrained_softmax(column):
-    """Emit y = min(u, exp(x) / s), where s makes the sum of y 1; y = u if the sum of u is less."""
+    """Emit y = min(u, exp(x) / s), where s makes the sum of y equal 1; if the sum of u is less than 1, y = u."""
     # y = u where x - log(u) is above the threshold log(s). Until the end, the memory of y holds x - log(u).
     column.each(0, lambda x, u: x - vmath.log(u), 1, 2)
     threshold = tir.Accumulator(1, LARGEST)
@@ -168,5 +168,5 @@ def _constrained_softmax(column):
     column.each(0, lambda key, x, u: T.Select(key > t, u, let(let(vmath.exp(let(x - highest))) * share)), 0, 1, 2)
 
 
-# For each function: how many of the arrays y, x and u it has, and the function that emits it.
+# For each function: how many of the arrays y, x and u it uses (the first ones), and the function that emits it.
 EMITTERS = {"sparsemax": (2, _sparsemax), "constrained_softmax": (3, _constrained_softmax)}

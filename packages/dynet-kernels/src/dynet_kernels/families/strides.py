@@ -16,7 +16,7 @@ SHORT = 1024  # if loop 0 writes at most this many contiguous floats, the next c
 
 @dataclass(frozen=True)
 class Strides(Kernel):
-    """target[sum of i_d * t_d] = source[sum of i_d * s_d] over four loops i_d < extent_d; += if `accumulate`.
+    """target[sum of i_d * t_d] = source[sum of i_d * s_d] in four loops over i_d < extent_d; += if `accumulate`.
 
     Parameters: roles, extents, target strides t and source strides s in floats, innermost first. Unused loops have
     extent 1. A source stride of 0 broadcasts, a target stride of 0 sums. The CPU uses vectors only if both strides of
@@ -28,7 +28,7 @@ class Strides(Kernel):
     parameters = ("target", "source", *(f"{kind}{k}" for kind in ("extent", "target", "source") for k in range(LOOPS)))
 
     def effects(self, parameters):
-        """Return the kernel's effects. With `accumulate`, it covers the target if the loops write each float of it."""
+        """Return the effects. `covers` is true if the kernel adds, and its loops reach every float of the target."""
         target, source, *numbers = parameters
         loops = zip(numbers[LOOPS : 2 * LOOPS], numbers[:LOOPS], numbers[2 * LOOPS :], strict=True)
         size, covers, same = 1, self.accumulate, True
@@ -80,7 +80,7 @@ class Strides(Kernel):
                 copy(*instruction.addresses(column, target_role, source_role))
 
         def into_one():
-            """Add columns that fit into one vector. Neighbors often share a target, which stays in a register."""
+            """Add columns that fit into one vector. Adjacent ones often share a target, which stays in a register."""
             size = extents[0]
             mask = tir.first_lanes(size, lanes) if lanes > 1 else None
             held = tir.IntVariable(instruction.address(target_role, 0))

@@ -1,4 +1,4 @@
-"""Elementwise sums of arrays: y = n * (x_1 + ... + x_k). Adjacent columns with the same y are one sum, a *run*."""
+"""Sums of arrays: y = factor * (x_1 + ... + x_k). Each column has one x; the adjacent columns of one y are a *run*."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MANY = 16  # sums of at least this many arrays prefetch their next elements
 
 @dataclass(frozen=True)
 class Sum(Kernel):
-    """Sets y to the sum of a run's arrays x; if `scaled`, times the factor of the run's first column.
+    """Sets y to the sum of the arrays x of a run's columns; if `scaled`, times the factor of the run's first column.
 
     The addresses of y, x and the factor of a column are in the lists Y, X and FACTOR.
     """
@@ -57,7 +57,7 @@ class Sum(Kernel):
                     with serial(let(end - first)) as k:
                         add(k, ahead)
 
-                # The arrays are far apart. If there are many, prefetch for the next turn of the loop over y.
+                # The arrays are far apart. If there are many, prefetch what the next turn of the loop over y reads.
                 width = vectors * lanes
                 far = T.And(end - first >= MANY, offset + 2 * width <= stop)
                 tir.choose(far, lambda: all_columns(width), all_columns)
@@ -69,7 +69,7 @@ class Sum(Kernel):
             column.value = end
 
     def on_gpu(self, instruction):
-        """Launch one thread per element of each column. Only the threads of a run's first column work."""
+        """Launch one thread per element of each column. Only the threads of a run's first column compute something."""
         (size,) = instruction.parameters
         memory = instruction.memory
         with thread_each_element(instruction, size) as (column, element):
@@ -90,7 +90,7 @@ def _scaled(kernel, instruction, first, total, lanes):
 
 
 def _end_of_run(instruction, first):
-    """Return the first column after `first` with a different y, or `count`."""
+    """Return the first column after `first` whose y is at a different address, or the number of columns."""
     y = instruction.address(Y, first)
     end = tir.IntVariable(first + 1)
 

@@ -19,7 +19,7 @@ WARP = 32  # threads in a warp: they run together and can read each other's regi
 def thread_each(instruction, count, size=None):
     """Launch `count` threads in blocks of `size`. The body of the `with` statement emits the code of each thread.
 
-    Yields the number of the thread, below `count`. By default, `size` is the tuned block size.
+    Yields the thread's number, which is less than `count`. By default, `size` is the tuned block size.
     """
     size = size or tuning.cuda().block
     block = instruction.thread("blockIdx.x", T.floordiv(count + (size - 1), size))
@@ -36,11 +36,11 @@ def thread_each_element(instruction, size):
 
 
 def block_of_products(instruction, group, extents, height, width):
-    """Launch a block per `height` x `width` results of matrix products, one product for each matrix.
+    """Launch a block of threads per `height` x `width` results of matrix products. There is one product per matrix.
 
     `group` adjacent columns of the instruction share a matrix; 0 means all. If n columns share it, extents(n) returns
     the extents (rows, columns, inner) of their product: rows x columns results, each a sum of `inner` terms. Return the
-    extents, the instruction's first column in this block's product, and the row and column of the block's first result.
+    extents, the first column that shares this block's matrix, and the row and column of the block's first result.
     """
     sharing = let(T.Select(group == 0, instruction.count, group))
     rows, columns, inner = extents(sharing)
@@ -57,7 +57,7 @@ def block_of_products(instruction, group, extents, height, width):
 
 @contextmanager
 def share_of(lane, threads, size):
-    """Yield this thread's share of the numbers below `size`, in an emitted loop: lane, lane + threads, and so on."""
+    """Emit a loop over lane, lane + threads, ... below `size`: the share of thread `lane`. Yield the number."""
     index = tir.IntVariable(lane)
     with T.While(index.value < size):
         yield let(index.value)
@@ -72,7 +72,7 @@ def wait():
 class Sums:
     """Combines the values of a block's threads; `combine` emits the combination of two values, such as their maximum.
 
-    There are 2^n >= 32 threads. All must reach the barriers, so no method may be called in an emitted `if`.
+    This is thread `thread` of 2^n >= 32 `threads`. All must reach the barriers, so call no method in an emitted `if`.
     """
 
     def __init__(self, thread, threads, dtype="float32"):
@@ -97,7 +97,7 @@ class Sums:
         return self.of_warps(0, self.warps, value, combine)
 
     def of_warps(self, first, count, value, combine):
-        """Combine the `value` of all threads of `count` warps, starting at `first`. Both may differ between warps."""
+        """Combine the `value` of all threads of `count` warps, from warp `first`. The range may differ by warp."""
         value = self.of_warp(value, combine)
         with tir.when(self.lane == 0):
             T.buffer_store(self.shared, value, [self.warp])

@@ -1,4 +1,4 @@
-"""Products of a vector with a Toeplitz matrix, whose diagonals are constant.
+"""Products of a vector `a` with a Toeplitz matrix. Its diagonals are constant; array `b` has the value of each.
 
 Examples are circular convolution and correlation, where b consists of two copies of a vector.
 """
@@ -33,7 +33,7 @@ class Toeplitz(Kernel):
         memory = instruction.memory
 
         def tile(y, a, b, block):
-            """Add to OUTPUTS adjacent vectors of y, starting with vector `block` * OUTPUTS."""
+            """Add all terms to OUTPUTS adjacent vectors of y, starting with vector `block` * OUTPUTS."""
             first = let(block * (OUTPUTS * lanes))
             sums = [tir.Accumulator(lanes, load(memory, let(y + first + k * lanes), lanes)) for k in range(OUTPUTS)]
             stretch = INPUTS * lanes
@@ -41,7 +41,7 @@ class Toeplitz(Kernel):
 
             def together(start, forwards):
                 """Add the terms of the INPUTS elements a[start], a[start + lanes], and so on."""
-                # Each needs OUTPUTS vectors of b. Compared with the previous element, they begin one vector later if
+                # Each element needs OUTPUTS vectors of b, which begin one vector later than the previous element's if
                 # `forwards`, or else one vector earlier.
                 factors = [tir.wide(load(memory, let(a + start + q * lanes)), lanes) for q in range(INPUTS)]
                 low = let(b + first + (start if forwards else 0 - start))
@@ -66,7 +66,7 @@ class Toeplitz(Kernel):
                 store(memory, let(y + first + k * lanes), let(total.value))
 
         def single(y, a, b, start, mask):
-            """Add to one vector of y, from element `start` on."""
+            """Add all terms to one vector of y, which begins with element `start`."""
             total = tir.Accumulator(lanes, load(memory, let(y + start), lanes, mask))
             with serial(size) as i:
                 factor = tir.wide(load(memory, let(a + i)), lanes)

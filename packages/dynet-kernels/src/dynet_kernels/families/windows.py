@@ -32,7 +32,7 @@ class Windows(Kernel):
     """matrix[(r, c), (i, j, k)] = the image element under element (i, j, k) of the window, or 0 in the padding.
 
     This is im2col: the matrix has the shape (result_height * result_width, window_height * window_width * channels),
-    and a convolution is a product with it. If `backward`, add the elements of the matrix to the image instead.
+    and a convolution is a product with it. If `backward`, each element of the matrix is added to its image element.
     """
 
     backward: bool = False
@@ -57,8 +57,8 @@ class Windows(Kernel):
             vector_loop(size, lanes, step)
 
         def run(seen, image, size):
-            """Copy the image elements under one window element, at `size` positions, or add them back."""
-            # They are `row_step` apart in the image, and contiguous in the matrix.
+            """Copy what is under one window element at `size` positions to the matrix, or add it back to the image."""
+            # It is contiguous in the matrix, from address `seen`, and `row_step` apart in the image, from `image`.
 
             def vectors():
                 def step(offset, mask):
@@ -77,10 +77,9 @@ class Windows(Kernel):
             tir.choose(g.row_step == 1, vectors, scalars)
 
         def one_column(seen, image, row, left, first, end):
-            """Do the same at all positions of one column of the result."""
-            # `row` and `left` are the image's row and column under the element when the window is at position (0, c).
-            # They may be outside the image. At the positions [first, end), the element is over a row of the image; at
-            # other positions, it is over padding.
+            """Copy or add back, like `run`, at all positions (r, c) of one column c of the result."""
+            # `row` and `left` are the image's row and column under the window element at position (0, c). They may be
+            # outside the image. If r is in [first, end), the element is over a row of the image, else over padding.
 
             def inside():
                 if not self.backward:
@@ -101,7 +100,7 @@ class Windows(Kernel):
             image, windows = instruction.addresses(column, image_role, windows_role)
             with serial(g.channels) as channel:
                 with serial(g.window_height) as i:
-                    # At window positions in rows [first, end) of the result, row i of the window is in the image.
+                    # At positions (r, c) with r in [first, end), row i of the window is in the image.
                     row = let(i - g.above)
                     first = let(T.max(T.min(T.floordiv(g.row_step - 1 - row, g.row_step), g.result_height), 0))
                     below = let(T.floordiv(g.height - 1 - row, g.row_step) + 1)
@@ -142,7 +141,7 @@ class Windows(Kernel):
 
 @dataclass(frozen=True)
 class LargestInWindow(Kernel):
-    """y[r, c, k] = the largest element of channel k under the window; `offsets` = its offset in the image, as int32."""
+    """y[r, c, k] = the largest element of channel k under the window; offsets[r, c, k] = its offset in the image."""
 
     parameters = ("y", "image", "offsets", *WINDOW)
 
@@ -175,7 +174,7 @@ class LargestInWindow(Kernel):
 
 
 def _geometry(parameters):
-    """Return an object with the parameters WINDOW, `positions` (how many) and `plane` (floats of a channel)."""
+    """Return an object with the WINDOW parameters, `positions` (their number) and `plane` (the floats of a channel)."""
     g = SimpleNamespace(**dict(zip(WINDOW, parameters, strict=True)))
     g.positions = let(g.result_height * g.result_width)
     g.plane = let(g.height * g.width)
@@ -183,7 +182,7 @@ def _geometry(parameters):
 
 
 def _unfolded(index, extents):
-    """Split a flat index into the indices of loops of these extents, innermost first."""
+    """Split a flat index into one index for each of `extents`, the fastest-changing first."""
     indices = []
     for extent in extents:
         indices.append(let(T.floormod(index, extent)))
@@ -192,7 +191,7 @@ def _unfolded(index, extents):
 
 
 def _largest_at(memory, g, y, image, offsets, channel, row, result_column):
-    """Store the largest element in one window and channel, and its offset in the image."""
+    """Store the largest element under the window at position (row, result_column), and its offset in the image."""
     # If several elements are equal, choose the first. NaN is larger than any number.
 
     def within(start, window, extent):

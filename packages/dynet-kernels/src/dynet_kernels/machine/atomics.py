@@ -58,7 +58,7 @@ _TEXT = (_TIME_ON_WINDOWS if sys.platform == "win32" else _TIME) + _STATES
 
 
 def imported(function):
-    """Return a function that emits a plain function whose code may use the other functions of this file."""
+    """Return a function that emits the plain function `function`, whose code may use the functions of this file."""
 
     @functools.wraps(function)
     def with_text(*arguments):

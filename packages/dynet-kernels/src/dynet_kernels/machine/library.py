@@ -22,7 +22,7 @@ from ..target import NATIVE, CpuTarget, general_kinds, host_cpu
 from . import sharing
 from .parts import Part, Planner, Shard, key_of, key_of_code
 
-# The planner's functions that plan and run. Each has a counterpart, such as `plan_forward`, that only plans.
+# The planner's functions that plan and run a pass. Each has a counterpart, such as `plan_forward`, that only plans.
 PHASES = ("forward", "backward", "gradient_norm", "update")
 
 _code = (ctypes.c_int64 * layout.MOST_SHARDS)()
@@ -31,7 +31,7 @@ _functions: list[Any] = []
 
 
 def code_address() -> int:
-    """Return the address of `code` in `layout.RUNNING`: a list of function handles by shard, 0 if it is not loaded."""
+    """Return the address of `code` in `layout.RUNNING`: function handles by shard, 0 if a shard is not loaded."""
     return ctypes.addressof(_code)
 
 
@@ -99,8 +99,8 @@ class Library(Shards):
         planners = [] if self._has_planner else [Planner()]
         shards = [Shard(self._kernels.shard(index)) for index in indices]
         # The planner takes the longest to compile, so it comes first.
-        loaded = modules([*planners, *shards], kept=(Shard,))
-        for index, module in zip(indices, loaded[len(planners) :]):
+        results = modules([*planners, *shards], kept=(Shard,))
+        for index, module in zip(indices, results[len(planners) :]):
             if isinstance(module, CompileError):
                 self._failed[index] = module
                 continue
@@ -108,7 +108,7 @@ class Library(Shards):
             _functions.append(run)
             _code[index] = run.__chandle__()
             self._loaded.add(index)
-        for module in loaded[: len(planners)]:
+        for module in results[: len(planners)]:
             for name in Library.__annotations__:
                 setattr(self, name, module.get_function(name))
             sharing.help_others = module.get_function("help")
@@ -134,7 +134,7 @@ def modules(
         finish: finish(part, content) turns the output of the part's `build` into the contents of a cache file. By
             default, they are the same.
         kind: the name of the device in the message about compiling. None: print no message.
-        general: whether code for a general kind of CPU may be loaded, as in `stored`.
+        general: whether code for a general kind of CPU may be loaded, as `stored` does.
         kept: classes of parts. If a part of such a class cannot be compiled, its error is returned instead of raised.
 
     Returns:
@@ -143,13 +143,13 @@ def modules(
     Raises:
         CompileError: a part cannot be compiled.
     """
-    loaded: list = []
+    results: list = []
     for part in parts:
         code = stored(part) if general else store.stored(key_of(part))
-        loaded.append(None if code is None else load(code))
-    missing = [position for position, module in enumerate(loaded) if module is None]
+        results.append(None if code is None else load(code))
+    missing = [position for position, module in enumerate(results) if module is None]
     if not missing:
-        return loaded
+        return results
     builders = Builders(store.building_site())
 
     def made(part: Part, builder) -> Any:
@@ -165,20 +165,20 @@ def modules(
         key = key_of(part)
         return store.load_or_make(key, make, load, lambda: builders.stopped, identify)
 
-    waiting, done = deque(missing), SimpleQueue()
+    positions, completed = deque(missing), SimpleQueue()
 
     def work() -> None:
         builder = None
         with suppress(IndexError):
             while True:
-                position = waiting.popleft()
+                position = positions.popleft()
                 try:
                     # Start the builder before locking the cache: if this process is killed, it removes the lock file.
                     builder = builder or builders.new()
-                    done.put((position, made(parts[position], builder), None))
+                    completed.put((position, made(parts[position], builder), None))
                 except BaseException as problem:
                     builder = None  # its process may have ended
-                    done.put((position, None, problem))
+                    completed.put((position, None, problem))
 
     # Threads and a SimpleQueue survive interrupts. A `concurrent.futures` pool has locks that may stay locked.
     threads = [threading.Thread(target=work) for _ in range(min(sharing.cores(), len(missing)))]
@@ -187,9 +187,9 @@ def modules(
             for thread in threads:
                 thread.start()
             for _ in missing:
-                position, loaded[position], problem = done.get()
+                position, results[position], problem = completed.get()
                 if isinstance(problem, CompileError) and isinstance(parts[position], kept):
-                    loaded[position] = problem
+                    results[position] = problem
                 elif problem is not None:
                     raise problem
                 else:
@@ -200,7 +200,7 @@ def modules(
             if thread.ident is not None:
                 thread.join()
         builders.close()
-    return loaded
+    return results
 
 
 def stored(part: Part) -> bytes | None:
@@ -260,8 +260,8 @@ class Progress:
         if self._on_terminal:
             self._print("\n")
         elif problem is None:
-            some = "" if self._done == self._count else f"{self._done} of "
-            self._print(f"dynet: compiled {some}{self._parts} in {time.monotonic() - self._began:.1f} s\n")
+            prefix = "" if self._done == self._count else f"{self._done} of "
+            self._print(f"dynet: compiled {prefix}{self._parts} in {time.monotonic() - self._began:.1f} s\n")
 
     def advance(self) -> None:
         self._done += 1

@@ -111,7 +111,7 @@ class Running:
         self.index = Words(context.index)
 
     def each_of_shard(self, run: Callable, fails: Callable = lambda: False) -> None:
-        """Run instructions from number `row` on, until one has a kernel in another shard; set `row` to its number.
+        """Run instructions, starting at number `row`, until one has a kernel in another shard; set `row` to its number.
 
         For each, call run(row, instruction, slot of the kernel in the shard), then stop there if fails(). Neither
         this nor `switch` is `@plain`: a program in an archive, which has no sources, may have ops of its own.
@@ -133,7 +133,7 @@ class Running:
 
 
 def switch(code, choices: list, otherwise: Callable) -> None:
-    """Call the function that `choices`, a list of pairs, has for `code`, or `otherwise` if there is none."""
+    """Call the function for `code` in `choices`, a list of (integer, function), or `otherwise` if there is none."""
     if not choices:
         otherwise()
         return
@@ -213,7 +213,6 @@ def give_llvm_options():
     them. In TVM 0.27, only the code generator for Hexagon passes LLVM a command line. So build an empty module for
     Hexagon: LLVM reads the options, and then the build fails because there is no Hexagon linker.
     """
-
     build = tvm.get_global_func("target.build.hexagon", allow_missing=True)
     if build is not None:  # otherwise, TVM cannot build for Hexagon; LLVM then uses its defaults and compiles slower
         with suppress(RuntimeError):

@@ -75,7 +75,7 @@ class Shard:
     """Kernels that are compiled together, as (name, kernel) by slot, which is an index in the shard.
 
     `parameters` are the tile sizes and other tuning parameters with which the code is emitted, by default those that
-    tuning records (`records.py`) have for the CPU.
+    tuning records (`tuning_records.py`) have for the CPU.
     """
 
     kernels: dict[int, tuple[str, Kernel]]
@@ -131,8 +131,8 @@ def sources_of(part: Part) -> str:
 
 def key_of(part: Part, with_versions: bool = True) -> str:
     """Return a part's first cache key. Keys of shipped code omit TVM's version, because it works with any version."""
-    sources = "" if shipped_code.index() else sources_of(part)
-    return key_of_code(part, sources, part.key, with_versions=with_versions)
+    digest = "" if shipped_code.index() else sources_of(part)
+    return key_of_code(part, digest, part.key, with_versions=with_versions)
 
 
 def key_of_code(part: Part, *facts: str, with_versions: bool = True) -> str:
@@ -143,5 +143,5 @@ def key_of_code(part: Part, *facts: str, with_versions: bool = True) -> str:
 
 @functools.cache
 def _versions() -> list[str]:
-    # A frozen program has no sources: it has the index instead.
+    # A frozen program has no sources. Instead, its keys depend on the index of shipped code.
     return [*shipped_code.index().values(), *map(importlib.metadata.version, ("apache-tvm", "apache-tvm-ffi"))]

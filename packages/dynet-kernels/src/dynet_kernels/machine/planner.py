@@ -58,7 +58,7 @@ def pass_function(name: str, runs: bool) -> Callable:
 def norm_and_update(context, both):
     """Sum all squared gradients, and run the trainer's update if the sum is below a limit. Return the status.
 
-    An update is counted in the context's `changes`. `both` is the address of the arguments, `layout.BOTH`.
+    An update is counted in the context's `changes`. `both` is the address of a `layout.BOTH`, which has the limit.
     """
     shared, told = Context(context), Both(both)
     count, states, dense = told.count, told.states, told.dense

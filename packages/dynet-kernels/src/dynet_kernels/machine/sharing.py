@@ -22,10 +22,10 @@ from .. import layout
 
 # Threads share an instruction of at least this many picoseconds; they have to wait for each other at its end.
 INSTRUCTION = 2_500_000
-# They share a pass if such instructions take at least this many picoseconds in all; waking threads may be slow.
+# Threads share a pass if instructions to share take at least this many picoseconds in all: waking may be slow.
 PASS = 100_000_000
 MOST = 8  # the most threads that are used by default
-STACK = 1 << 20  # the least bytes of a helper's stack, where kernels have buffers of up to 256 kB
+STACK = 1 << 20  # the least bytes of a helper's stack, because kernels have buffers of up to 256 kB on it
 
 _table, _one = ((ctypes.c_int64 * len(layout.SHARING))(1, INSTRUCTION, PASS) for _ in range(2))
 _SETTINGS = slice(0, layout.SHARING.helpers)  # the integers of `_table` that `use` sets
@@ -81,14 +81,14 @@ def using(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> It
     Helpers are started immediately, if the planner is loaded. If a graph was planned before the block and its tape is
     used again inside, it keeps the old settings.
     """
-    before = _table[_SETTINGS]
+    settings = _table[_SETTINGS]
     use(threads, instruction, whole)
     if help_others is not None:
         start_helpers()
     try:
         yield
     finally:
-        _table[_SETTINGS] = before
+        _table[_SETTINGS] = settings
 
 
 def available() -> int:
@@ -99,13 +99,13 @@ def available() -> int:
     """
     limits = [MOST, cores(), _quota()]
     for name in ("DYNET_NUM_THREADS", "OMP_NUM_THREADS"):
-        told = os.environ.get(name, "")
+        setting = os.environ.get(name, "")
         # OMP_NUM_THREADS may be a list with a number for each level of nested parallel loops: use the first number.
-        if re.fullmatch(r"0*[1-9]\d*", told.partition(",")[0].strip()):
-            limits.append(int(told.partition(",")[0]))
+        if re.fullmatch(r"0*[1-9]\d*", setting.partition(",")[0].strip()):
+            limits.append(int(setting.partition(",")[0]))
             break
-        if told and name.startswith("DYNET"):
-            raise ValueError(f"{name} is {told!r}, not a whole number of at least 1")
+        if setting and name.startswith("DYNET"):
+            raise ValueError(f"{name} is {setting!r}, not a whole number of at least 1")
     return max(1, min(limits))
 
 
@@ -138,42 +138,42 @@ def start_helpers() -> None:
     if _start_thread is None:
         _table[layout.SHARING.threads], _table[layout.SHARING.look] = 1, layout.NEVER
         return
-    stack = _thread.stack_size()  # 0: the system's default
-    is_small = 0 < stack < STACK
+    stack_size = _thread.stack_size()  # 0: the system's default
+    is_small = 0 < stack_size < STACK
     _starting = True
     try:
         with _signals_blocked():
-            for used in (_table, _rows, _paces, help_others):
-                _keep(used)
+            for shared_object in (_table, _rows, _paces, help_others):
+                _keep(shared_object)
             if is_small:
                 _thread.stack_size(STACK)
-            while (part := _table[layout.SHARING.helpers] + 1) < _table[layout.SHARING.threads]:
+            while (number := _table[layout.SHARING.helpers] + 1) < _table[layout.SHARING.threads]:
                 lock = _new_lock()
                 try:
-                    _start_thread(help_others, (ctypes.addressof(_table), part, lock))
+                    _start_thread(help_others, (ctypes.addressof(_table), number, lock))
                 except (RuntimeError, MemoryError):
-                    _table[layout.SHARING.threads], _table[layout.SHARING.look] = part, layout.NEVER
+                    _table[layout.SHARING.threads], _table[layout.SHARING.look] = number, layout.NEVER
                     break
                 # An interrupt before this line leaves a thread that waits for its lock forever, which is harmless.
-                _rows[part * layout.HELPER_ROW + layout.HELPER.lock], _table[layout.SHARING.helpers] = lock, part
+                _rows[number * layout.HELPER_ROW + layout.HELPER.lock], _table[layout.SHARING.helpers] = lock, number
                 ctypes.pythonapi.PyThread_release_lock(lock)
     finally:
         if is_small:
-            _thread.stack_size(stack)
+            _thread.stack_size(stack_size)
         _starting = False
 
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Block signals in this thread and the threads it starts, so that helpers do not receive the program's signals."""
+    """In a `with` block, block signals in this thread and in threads it starts: helpers must not receive any."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    old_mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, old_mask)
 
 
 def start_wanted() -> None:
@@ -183,7 +183,7 @@ def start_wanted() -> None:
 
 
 def _keep(used: object) -> None:
-    """Keep an object alive as long as the process, because helpers may still use it while Python shuts down."""
+    """Keep an object alive until the process ends, because helpers may still use it while Python shuts down."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(used))
 
 

@@ -49,7 +49,7 @@ def order_plan(address, helper: Helper) -> None:
     if state_of(helper) == layout.IDLE:
         context = Context(address)
         copy = Context(context.ahead)
-        # If no backward pass follows, as when the program only predicts now, the next graph is not planned ahead.
+        # If no backward pass follows, because the program now only predicts, the next graph is not planned ahead.
         context.backward_expected = 0
         for k in range(len(layout.CONTEXT)):
             copy.words[k] = context.words[k]
@@ -61,7 +61,7 @@ def order_plan(address, helper: Helper) -> None:
 # In nanoseconds: how long helpers look for work before they sleep, how long threads spin before they yield their core,
 # and how often the cores are counted again.
 PATIENCE, SPIN, LOOK_AGAIN = 3_000_000, 10_000, 1_000_000_000
-WAKING = 100_000  # the longest time that a pass waits for helpers to wake; a short pass waits for 1/16 of its work
+WAKING = 100_000  # the most nanoseconds that a pass waits for helpers to wake; a short pass waits 1/16 of its work
 # The balance is LEAST to MOST nanoseconds. Time that the main thread waits counts WAIT times. While the balance is
 # negative, 1 / 2 ** PAYS_BACK of the main thread's running time is added to it.
 LEAST, MOST, WAIT, PAYS_BACK = -2_000_000, 10_000_000, 2, 7
@@ -103,7 +103,7 @@ def is_worth_it(context: Context):
 
 @plain
 def row_of(sharing: Sharing, index) -> Helper:
-    """Return the row of a helper. The first helper has number 1."""
+    """Return the row of helper number `index` in the list `rows`. The first helper has number 1."""
     return Helper(sharing.rows + index * 8 * layout.HELPER_ROW)
 
 
@@ -180,7 +180,7 @@ def run_together(address):
 
 @plain
 def note(sharing: Sharing, gain) -> None:
-    """Add a gain, or a loss if it is negative, to the balance."""
+    """Add `gain`, in nanoseconds (negative: a loss), to the balance of sharing."""
     sharing.balance = max(LEAST, min(MOST, sharing.balance + gain))
 
 
@@ -258,7 +258,7 @@ def finish_plan(address, sharing: Sharing, helper: Helper, always) -> None:
 
 @plain
 def help_others(address, number, lock):
-    """Help the main thread for as long as the process lives. The main thread opens `lock` to wake this helper."""
+    """Help the main thread until the process ends. The main thread opens `lock` to wake this helper."""
     sharing, since = Sharing(address), 0
     helper = row_of(sharing, number)
     atomics.close_lock(lock)

@@ -1,7 +1,7 @@
 """The functions that the statements of plain functions are rewritten to call. They emit TIR.
 
-Conditions and loops are generators with one turn: `for _ in when(condition)` emits its body inside the condition. If
-the condition is already known, because it is a Python bool, the body is emitted unconditionally, or left out.
+Conditions and loops are generators with a turn for each body: `for _ in when(condition)` emits its body inside the
+condition. If the condition is already known, because it is a Python bool, the body is emitted unconditionally, or not.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Variable(tir.IntVariable):
 
 
 def when(value, *rest: Callable) -> Iterator[bool]:
-    """Emit an `if` without `else`. Each of `rest` emits another condition, tested in a nested `if`."""
+    """Emit an `if` without `else`. Each function in `rest` emits another condition, tested in a nested `if`."""
     for holds in branch(value, T.Then):
         if holds:
             yield from when(rest[0](), *rest[1:]) if rest else (True,)
@@ -96,7 +96,7 @@ def forever() -> Iterator[None]:
 
 
 def ends(value) -> bool:
-    """If emitting, emit a break of the loop for a condition, and return False. If not, return the condition."""
+    """If emitting, emit a break of the loop for a true `value`, and return False. If not, return `value` as a bool."""
     if is_emitting():
         for _ in when(value):
             T.evaluate(T.break_loop())
@@ -105,7 +105,7 @@ def ends(value) -> bool:
 
 
 def go_on_if(value):
-    """Emit a break of a `while` unless its condition holds."""
+    """Emit a break of a `while` loop unless `value`, its condition, is true."""
     if not is_emitted(value) and value is not True:
         raise TypeError("the condition of a `while` must be a number of the code: for a list of Python, write `for`")
     ends(negation(value))
@@ -119,12 +119,12 @@ class Left(Exception):  # noqa: N818
 
 
 _results: list = []  # where the entries that are being emitted store their results
-NO_RESULT = 1  # the result of an entry that has none: neither the address of an object nor NULL
+NO_RESULT = 1  # what an entry without a result stores: neither the address of an object nor NULL
 
 
 @contextmanager
 def result_at(words) -> Iterator[None]:
-    """Entries that are emitted in this context store their results in the first integer of `words`."""
+    """Within a `with` block, make entries that are emitted store their results in the first integer of `words`."""
     _results.append(words)
     try:
         yield

@@ -25,9 +25,9 @@ CTYPES: dict[str, Any] = {
 
 
 class Words:
-    """The numbers in memory from an address on. `words[index]` reads one, `words[index] = value` writes one.
+    """The numbers in memory, starting at an address. `words[index]` reads one, `words[index] = value` writes one.
 
-    What was read keeps its value even if a later store changes the memory. It is an int64, or a float64 for floats.
+    A number that was read stays the same if the memory changes later. It is an int64, or a float64 for floats.
     `memory` is an address in bytes, as an int or an integer of the emitted code; in tests it may be an array of ctypes,
     which knows its length: an index outside of it is an IndexError.
     """
@@ -74,8 +74,8 @@ class Struct:
 
     def __getattr__(self, name: str) -> Any:
         if name not in self.layout:
-            known = ", ".join(self.layout)
-            raise AttributeError(f"{type(self).__name__} has no integer {name!r}; it has {known}")
+            names = ", ".join(self.layout)
+            raise AttributeError(f"{type(self).__name__} has no integer {name!r}; it has {names}")
         return self.words[self.start + self.layout[name]]
 
     def __setattr__(self, name: str, value) -> None:
@@ -89,7 +89,7 @@ class Struct:
             setattr(self, name, value)
 
     def take(self, other: Struct, names: Iterable[str], to: str = "{}", of: str = "{}") -> None:
-        """Copy integers of a structure. `to` and `of` make the names here, and there, of `names`."""
+        """Copy integers of `other`. The formats `to` and `of` make the names here, and in `other`, from `names`."""
         for name in names:
             setattr(self, to.format(name), getattr(other, of.format(name)))
 

@@ -54,10 +54,10 @@ def rewritten(function: Callable, is_entry: bool = False) -> Callable:
     code, scope = function.__code__, function.__globals__
     scope["__lowering"] = lowering
     linecache.getlines(code.co_filename, scope)  # the source may be in an archive, which the module's loader can read
-    made = _emitter(code.co_filename, code, is_entry)
+    emitter_code = _emitter(code.co_filename, code, is_entry)
     cells = dict(zip(code.co_freevars, function.__closure__ or ()))
-    closure = tuple(cells[name] for name in made.co_freevars)
-    emitter = FunctionType(made, scope, code.co_name, function.__defaults__, closure)
+    closure = tuple(cells[name] for name in emitter_code.co_freevars)
+    emitter = FunctionType(emitter_code, scope, code.co_name, function.__defaults__, closure)
     emitter.__kwdefaults__ = function.__kwdefaults__
     return emitter
 
@@ -68,7 +68,7 @@ def _emitter(file: str, code: CodeType, is_entry: bool) -> CodeType:
     if node is None:
         raise OSError(f"to compile {code.co_name}, the lines of its `def` are needed, but they are not in {file}")
     rewriting = _Rewriting(file, node, is_entry, {})
-    # Define it inside a function that has the names of its closure, under a name that it does not use itself.
+    # Define it inside a function whose parameters are the names of its closure, under a name that it does not use.
     made: Any = ast.parse(f"def _closure({', '.join(code.co_freevars)}): 0")
     arguments = rewriting.copy(node.args, defaults=[], kw_defaults=[None] * len(node.args.kwonlyargs))
     made.body[0].body = [rewriting.function(args=arguments, name="_emitter", decorator_list=[])]
@@ -99,7 +99,7 @@ COPIED = {
     "RShift", "BitAnd", "BitOr", "BitXor", "Invert", "USub", "Eq", "NotEq", "Lt", "LtE", "Gt", "GtE",
 }  # fmt: skip
 TEXTS = {"Is": "is", "IsNot": "is not", "In": "in", "NotIn": "not in", "Div": "/", "Pow": "**", "NamedExpr": ":="}
-TIMES = {ast.Assign: 1, ast.AugAssign: 2}  # assignments counted for each; 2 or more make a variable; a loop counts 0
+TIMES = {ast.Assign: 1, ast.AugAssign: 2}  # assignments that each counts as (a loop: 0); 2 make a name a variable
 NAMES = {"Name": "id", "Attribute": "attr", "keyword": "arg", "arg": "arg", "FunctionDef": "name"}
 LOWERED = {"max": "maximum", "min": "minimum"}
 NOTHING = ast.arguments([], [], None, [], [], None, [])
@@ -117,9 +117,9 @@ class _Rewriting:
         self.current: Any = definition  # the node being rewritten
         self.times, _ = _assignments(definition)
         self.own = {name for name in self.times if self.times[name] > 1}  # the function's variables
-        known = {name: scope[name] for name in scope if name not in self.times and scope[name] != "loop"}
-        self.scope = known | dict.fromkeys(self.own, "variable") | {"for": None, "return": not is_entry}
-        self.results, self.without_result = [], None  # the statements that store a result; one that ends without
+        outer_names = {name: scope[name] for name in scope if name not in self.times and scope[name] != "loop"}
+        self.scope = outer_names | dict.fromkeys(self.own, "variable") | {"for": None, "return": not is_entry}
+        self.results, self.without_result = [], None  # statements that store a result; one that ends without a result
 
     def refuse(self, text: str, node=None):
         node = node or self.current
@@ -128,15 +128,15 @@ class _Rewriting:
     def visit(self, node) -> Any:
         if not isinstance(node, ast.AST):
             return [self.visit(one) for one in node] if isinstance(node, list) else node
-        before, kind = self.current, type(node).__name__
-        self.current = node if hasattr(node, "lineno") else before
+        parent, kind = self.current, type(node).__name__
+        self.current = node if hasattr(node, "lineno") else parent
         name = getattr(node, NAMES.get(kind, ""), None) or ""
         if name.startswith("__") or name in (*LOWERED, "range"):
             self.refuse(f"the name `{name}`, except `for k in range(...)`, `max(...)` and `min(...)`")
         rewrite = self.copy if kind in COPIED else getattr(self, f"visit_{kind}", None)
-        made = rewrite(node) if rewrite else self.refuse(f"`{TEXTS.get(kind, kind.lower())}`")
-        self.current = before
-        return made
+        result = rewrite(node) if rewrite else self.refuse(f"`{TEXTS.get(kind, kind.lower())}`")
+        self.current = parent
+        return result
 
     def copy(self, node, **fields) -> Any:
         """Return a copy of a node. Fields that are not given are rewritten."""
@@ -170,13 +170,13 @@ class _Rewriting:
         body, parameters = self.block(self.definition.body), _parameters(self.definition)
         if self.results and self.without_result:
             self.refuse("an end without a result, if another end has one", self.without_result)
-        made = [f"{one} = __lowering.Variable({one if one in parameters else ''})" for one in sorted(self.own)]
-        left = ["__lowering.leave()", "return __lowering.Left"] * self.is_entry
+        start = [f"{one} = __lowering.Variable({one if one in parameters else ''})" for one in sorted(self.own)]
+        end = ["__lowering.leave()", "return __lowering.Left"] * self.is_entry
         if len(self.results) == 1:
             body[-1] = ast.copy_location(ast.Return(self.results[0].value), body[-1])
         elif self.results:
-            made, left = [*made, "__result = __lowering.Variable()"], ["return __result.value"]
-        fields["body"] = [*self.statements(*made), *body, *self.statements(*left)]
+            start, end = [*start, "__result = __lowering.Variable()"], ["return __result.value"]
+        fields["body"] = [*self.statements(*start), *body, *self.statements(*end)]
         return _changed(self.definition, **fields)
 
     def visit_FunctionDef(self, node):
@@ -184,23 +184,23 @@ class _Rewriting:
 
     def block(self, statements: list[Any], inside=()) -> list:
         """Rewrite statements. If an `if` ends in `return`, the statements after it become its `else`."""
-        made, before = [], self.scope
-        self.scope = before | dict(inside)
+        rewritten_block, outer_scope = [], self.scope
+        self.scope = outer_scope | dict(inside)
         while statements:
-            one, *statements = statements
-            if isinstance(one, ast.Return) and statements:
+            statement, *statements = statements
+            if isinstance(statement, ast.Return) and statements:
                 self.refuse("statements after `return`", statements[0])
-            last: Any = one.body[-1] if isinstance(one, ast.If) and not one.orelse else one
-            ends = before["return"] and isinstance(last, ast.Return)
-            if ends and last is not one:
+            last: Any = statement.body[-1] if isinstance(statement, ast.If) and not statement.orelse else statement
+            ends = outer_scope["return"] and isinstance(last, ast.Return)
+            if ends and last is not statement:
                 ends = bool(statements or not last.value)
-                one, statements = _changed(one, orelse=statements), []
+                statement, statements = _changed(statement, orelse=statements), []
             self.scope["return"] = ends
-            made.append(self.visit(one))
-        if before["return"] and not ends:
-            self.without_result = one
-        self.scope = dict.fromkeys(self.scope, "ended") | before
-        return made
+            rewritten_block.append(self.visit(statement))
+        if outer_scope["return"] and not ends:
+            self.without_result = statement
+        self.scope = dict.fromkeys(self.scope, "ended") | outer_scope
+        return rewritten_block
 
     def visit_Return(self, node):
         value = [self.visit(node.value)] if node.value else []
@@ -256,8 +256,8 @@ class _Rewriting:
         return self.call("compared", self.copy(node, left=self.operand(node.left), comparators=[right]))
 
     def visit_BinOp(self, node):
-        made = self.copy(node, left=self.operand(node.left), right=self.operand(node.right))
-        return self.call("settled", made) if isinstance(node.op, (ast.FloorDiv, ast.Mod)) else made
+        operation = self.copy(node, left=self.operand(node.left), right=self.operand(node.right))
+        return self.call("settled", operation) if isinstance(node.op, (ast.FloorDiv, ast.Mod)) else operation
 
     def visit_UnaryOp(self, node):
         if isinstance(node.op, ast.Not):
@@ -272,7 +272,7 @@ class _Rewriting:
         return self.copy(node, func=self.call(name).func) if name else self.copy(node)
 
     def turns(self, over, body: list):
-        """Wrap a body in a Python loop, which has one turn for each side of the emitted branch, or none."""
+        """Wrap `body` in a Python loop over `over`, which has a turn for each side of the emitted `if`, or none."""
         return self.new(ast.For, self.new(ast.Name, "__side", ast.Store()), over, body, [])
 
     def visit_If(self, node):
@@ -299,8 +299,8 @@ class _Rewriting:
         names = _names(node.target) - {"_"}
         for name in names:
             if self.times[name] or self.scope.get(name) in ("variable", "loop"):
-                both = "both for a loop and for a variable or another loop around it"
-                self.refuse(f"the name `{name}` {both}", node.target)
+                phrase = "both for a loop and for a variable or another loop around it"
+                self.refuse(f"the name `{name}` {phrase}", node.target)
         return names
 
     def loop(self, node, is_one: bool, names: Iterable[str] = ()):
@@ -334,19 +334,19 @@ def _parameters(definition) -> set[str]:
 
 
 def _assignments(definition) -> tuple[Counter[str], set[str]]:
-    """Return how often each local name is assigned, including by nested functions; and the names of outer functions."""
-    times, inside, around = Counter(_parameters(definition)), set(), set()
+    """Return how often each local name is assigned, also by nested functions; and the names that are not local."""
+    times, set_by_inner, not_local = Counter(_parameters(definition)), set(), set()
     nodes: list[Any] = [*definition.body]
     for node in nodes:
         for target in getattr(node, "targets", [getattr(node, "target", None)]):
             times.update(dict.fromkeys(_names(target), TIMES.get(type(node), 0)))
         if isinstance(node, ast.FunctionDef):
             times[node.name] += 0
-            inside |= _assignments(node)[1]
+            set_by_inner |= _assignments(node)[1]
         else:
             nodes += _statements_in(node)
         if isinstance(node, ast.Nonlocal):
-            around.update(node.names)
-    around |= inside - times.keys()
-    times.update(dict.fromkeys(inside, 2))
-    return Counter({name: times[name] for name in times if name not in around}), around
+            not_local.update(node.names)
+    not_local |= set_by_inner - times.keys()
+    times.update(dict.fromkeys(set_by_inner, 2))
+    return Counter({name: times[name] for name in times if name not in not_local}), not_local

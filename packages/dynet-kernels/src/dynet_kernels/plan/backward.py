@@ -72,7 +72,7 @@ class Gradients:
 
     @plain
     def place_operands(self, node: Node) -> None:
-        """Call `place` for everything to whose gradient a node's steps may add: operands, previous and first part."""
+        """Call `place` for all nodes to whose gradients a node's steps may add: operands, previous part, first part."""
         for operand in node.record.awaited():
             self.place(operand)
         if node.is_later_part:
@@ -131,7 +131,7 @@ class Targets:
 
     @plain
     def are_nodes(self, fit: Callable):
-        """Whether all targets are nodes for which fit(operand) holds. After one that does not fit, none is tried."""
+        """Whether all targets are nodes for which fit(operand) is true. `fit` is not called after the first failure."""
         good = 1
         for _, operand in self.each_target():
             good = good and operand >= 0 and fit(operand)
@@ -139,7 +139,7 @@ class Targets:
 
     @plain
     def become_aliases(self):
-        """If possible, give the gradient of each target the address of its node's gradient. Return whether it was.
+        """If possible, give the gradient of each target the address of its node's gradient. Return whether this is so.
 
         The step must only copy gradients, and all targets must be suitable; see `_can_be_alias`.
         """
@@ -153,7 +153,7 @@ class Targets:
 
     @plain
     def _can_be_alias(self, operand):
-        """Whether no other step adds to the gradient, its node's own steps do not change it, and its size fits."""
+        """Whether no other step adds to the gradient, the operand's own steps do not change it, and its size fits."""
         target = self.plan.node(operand)
         return (
             not target.has(layout.HAS_GRADIENT | layout.USED_TWICE)
@@ -248,7 +248,7 @@ KEPT = ("tape_count", "index_top", "shared_work")
 
 @plain
 def plan_backward(context, loss, size, everything) -> None:
-    """Plan the backward pass from node number `loss`. Its plan is reused for the same forward plan and arguments.
+    """Plan the backward pass from node number `loss`. Reuse the last plan if forward plan and arguments are the same.
 
     Note the rows of lookup tables that get gradients. `size` is the number of floats of the loss; 0 means that the pass
     is only planned ahead, so no rows are noted. If `everything` is 1, all nodes get gradients, even those that depend

@@ -51,7 +51,7 @@ def goes_before(plan: Plan, earlier, later) -> None:
 def note_edges(plan: Plan, node: Node, earliest, visit: Callable = lambda operand: None) -> None:
     """Note that a node's signature depends on the signatures of its operands and of the previous part.
 
-    Ignore operands below `earliest`, which are parameters or computed already. Call visit(operand) for all operands.
+    Ignore operands below `earliest`: parameters, and nodes already computed. Call visit(operand) for all operands.
     """
     signature = node.signature
     number_signature(plan, signature)
@@ -244,7 +244,7 @@ def plan_anew(plan: Plan, inputs: Inputs, begin, end) -> None:
 
 @plain
 def forget_nodes(plan: Plan, begin) -> None:
-    """Remove the nodes of the records from offset `begin` on: `cg_revert` removed them, or they are planned again."""
+    """Remove the nodes of records at offset `begin` or later: `cg_revert` removed them, or they are planned again."""
     count = 0 if begin == 0 else plan.context.node_count
     while count > 0 and plan.node(count - 1).operands > begin:
         count -= 1

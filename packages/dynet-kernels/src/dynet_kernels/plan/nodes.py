@@ -77,14 +77,14 @@ class Signature(PlannerStruct):
 
     @plain
     def part(self, index) -> Signature:
-        """Return the signature of part `index`, or this one if there are no parts. The last part may repeat."""
+        """Return the signature of part `index`, or this one if there are no parts. Later parts repeat the last one."""
         count = self.part_count
         start = self.start if count == 0 else self.words[self.parts + min(index, count - 1)]
         return Signature(self.words, start)
 
 
 class Plan:
-    """The planner's context. Each buffer in `layout.BUFFERS` is an attribute, unless `others` replaces it.
+    """The planner's context. Each buffer in `layout.BUFFERS` is an attribute. `others` replaces some of them.
 
     `limits` is the SHARING structure: how many threads there are, and how much work is worth sharing.
     """

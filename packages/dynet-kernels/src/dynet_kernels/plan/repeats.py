@@ -16,10 +16,10 @@ from ..plain import plain
 from .nodes import Steps
 from .tape import Block, Group, add_instruction, is_wanted
 
-LEAST_COLUMNS = 8  # groups with fewer columns are not searched
-LEAST_WORK = 50_000  # nor are groups whose forward steps take fewer picoseconds per column than this
-LEAST_WORK_EACH = 300  # or fewer per float of a column, because it is computed almost as fast as copied
-LEAST_PART = 8  # all columns are computed unless at least an eighth of them can be left out
+LEAST_COLUMNS = 8  # groups with fewer columns than this are not searched
+LEAST_WORK = 50_000  # groups whose forward steps take fewer picoseconds per column than this are not searched
+LEAST_WORK_EACH = 300  # groups that take fewer picoseconds per float than this are not searched: copying is as slow
+LEAST_PART = 8  # all columns are computed unless at least 1 / LEAST_PART of them can be left out
 COPY, ADD = 0, 1  # the numbers of the two repeated steps of a signature
 COLUMN_BITS = 24  # an entry of the hash table is the number of the search, and in its last bits a column
 FACTOR = 2654435761  # near 2 ** 32 divided by the golden ratio, which spreads addresses with equal gaps (Knuth, 6.4)
@@ -78,7 +78,7 @@ class Equal:
 
     @plain
     def each_repeated(self) -> Iterator[tuple]:
-        """Number the columns that equal earlier columns. Yield each number and column."""
+        """Yield (k, column) for each column that equals an earlier column, where k counts these columns from 0."""
         count = 0
         for column in range(self.block.columns):
             if self.first_column(self.number_of(column)) != column:
@@ -87,7 +87,7 @@ class Equal:
 
     @plain
     def add_step(self, kind: int, count, shared: int):
-        """Append an instruction for the repeated step COPY or ADD. Return the offset of its two address lists."""
+        """Append an instruction of `count` columns for the step COPY or ADD. Return the offset of its address lists."""
         plan, context = self.group.plan, self.group.plan.context
         step = Steps(self.group.signature, "repeated")[kind]
         base = context.index_top
@@ -174,9 +174,9 @@ def copy_values(equal: Equal) -> None:
 
 @plain
 def gradients_once(group: Group, block: Block, everything) -> Block:
-    """Append instructions that add up the gradients of equal columns. Return lists for the sums, or `block` itself.
+    """Append instructions that add up the gradients of equal columns. Return lists for the sums.
 
-    The backward steps use these lists, and so do deferred steps of the same nodes; see `sums_are_known`.
+    If none is left out, return `block`. Backward steps, and deferred steps of these nodes (`sums_are_known`), use them.
     """
     signature, context, index = group.signature, group.plan.context, group.plan.index
     to_operand, base = 0, block.base

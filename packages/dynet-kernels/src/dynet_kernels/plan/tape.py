@@ -109,9 +109,9 @@ class Block:
 
 @plain
 def write_lists(group: Group, steps: Steps, with_gradients: bool = False) -> Block:
-    """Write the address lists of a group that `steps` read, only lists of values unless `with_gradients`.
+    """Write those address lists of a group that `steps` read, only lists of values unless `with_gradients`.
 
-    Room is reserved for all lists.
+    Room is reserved for all lists, and the returned block has all of them.
     """
     signature, context = group.signature, group.plan.context
     base, columns, count = context.index_top, group_columns(group), signature.view_count
@@ -170,7 +170,7 @@ class Lists:
         """
         for field, bit, start in self.sides:
             count = self.group.count if whole & bit else 1 if first & bit else 0
-            # The first two cases are only an optimization.
+            # `start_of` covers all three cases; the first two are repeated here because they must be fast.
             if self.source >= 0:
                 for k in range(count):
                     operand = self.group[k].record.operand(self.source)
@@ -195,7 +195,7 @@ class Lists:
 
     @plain
     def _write_each(self, node: Node, begin) -> None:
-        """Write the addresses of a node's columns for a view with the source EACH, after `begin` columns."""
+        """Write the addresses of a node's columns, from entry `begin` of the lists, for a view with the source EACH."""
         view, record = self.view, node.record
         period, stride, first = view.period, view.stride, record.each_start
         for k in range(record.each_count):
@@ -208,7 +208,7 @@ class Lists:
 
     @plain
     def _write_columns(self, node: Node, begin) -> None:
-        """Write the addresses of a node's columns for a view with any other source, after `begin` columns."""
+        """Write the addresses of a node's columns, from entry `begin` of the lists, for views with other sources."""
         view, attributes = self.view, node.record.attributes
         starts = [(self.start_of(node, field), list_start + begin) for field, _, list_start in self.sides]
         period, stride, outer = view.period, view.stride, view.outer
@@ -233,7 +233,7 @@ class Lists:
 
     @plain
     def _beside(self, node: Node, field: str):
-        """Do `start_of` for the sources BEFORE and FIRST."""
+        """Return the address of `start_of` for a view with the source BEFORE or FIRST."""
         if self.source == layout.BEFORE:
             return self.offset + getattr(node.part_before, field)
         first = node.first_part
@@ -281,8 +281,8 @@ def add_instruction(
 def way_to_share(plan: Plan, shared, count, distinct):
     """Return how threads share an instruction of `count` columns: ALONE, BY_COLUMNS or BY_ROWS.
 
-    `shared` may leave the choice to this function (see `layout.STEP`). `distinct` is 1 if the step is known to add to a
-    different gradient for each node of the group.
+    Some values of `shared` leave the choice to this function (see `layout.STEP`). `distinct` is 1 if the step is known
+    to add to a different gradient for each node of the group.
     """
     if shared == layout.IF_DISTINCT:
         return layout.BY_COLUMNS if distinct else layout.ALONE
@@ -324,7 +324,7 @@ def add_steps(group: Group, steps: Steps, block: Block, everything=0, fresh=0, d
 
 @plain
 def is_wanted(group: Group, step: Step, everything):
-    """Whether a step has to run. It need not if it only adds to operands' gradients that no node of the group needs.
+    """Whether a step has to run: not if it only adds to gradients of operands, and these need none in the whole group.
 
     If `everything` is 1, all nodes need gradients, but parameters still only if they are trained.
     """

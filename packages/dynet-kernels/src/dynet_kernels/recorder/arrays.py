@@ -113,7 +113,7 @@ def copy_array(shared: Shared, view_at, count, target_at):
 
 
 class Stack:
-    """A list of arrays of the same shape. It is one array, whose last dimension counts them."""
+    """A list of arrays of the same shape, read as one array. Its last dimension, the batch, counts the arrays."""
 
     stacked = 1
 
@@ -136,7 +136,7 @@ class Stack:
 
 
 class Numbers:
-    """A number, a list of numbers or a list of lists: `dims` is 0, 1 or 2. `rows` are the lists, or the number."""
+    """A number, a list of numbers or a list of lists: `dims` is 0, 1 or 2. `rows` has the number or the lists."""
 
     def __init__(self, here: Here, rows: Items, dims: int):
         self.here, self.rows, self.dims, self.stacked = here, rows, dims, 0
@@ -174,7 +174,7 @@ def read_flat(here: Here, x: Item, use: Callable):
 
 @entry
 def read(here: Here, x: Item, use: Callable):
-    """Like `read_flat`, but also accept a list of lists or arrays."""
+    """Return `use(values)`, as `read_flat` does, but also accept a list of lists or arrays."""
     if here.is_sequence(x):
         items = here.items(x)
         need(items.size > 0)
@@ -189,7 +189,7 @@ def read(here: Here, x: Item, use: Callable):
 def read_indices(here: Here, x: Item, use: Callable, or_one: bool = False):
     """Return `use(count, at)` for a list, tuple or 1-D array of integers, or with `or_one` also for a single integer.
 
-    `at(index, limit)` returns the integer at `index`. It leaves the entry unless this is at least 0 and below `limit`.
+    `at(index, limit)` returns integer number `index`, or leaves the entry unless it is at least 0 and below `limit`.
     """
     if x.type == here.shared.array:
         array = Array(here, x, integers=True)
@@ -248,7 +248,7 @@ def new_input(here: Here, row: Row, count) -> NewRecord:
 def sparse(here: Here, function: Function, given: Items):
     """Record an input node from a list of indices for each dimension, a list of values, and a list of sizes.
 
-    Optional arguments: whether the last dimension is the batch, and the value of other elements. The key: see `array`.
+    Optional arguments: whether the last dimension is the batch, and the value of other elements. The key is `array`'s.
     """
     axes, values, shape = [here.items(each) for each in given.first(3)]
     need(shape.size >= 1 and shape.size <= words.MOST_DIMS and axes.size == shape.size and values.size > 0)

@@ -34,7 +34,7 @@ def outgrow(graph: Graph, address) -> None:
 
 @c_function("dynet_make_room")
 def make_room(shared: Shared, graph_at, integers, floats):
-    """Ensure room for this many items in all. A buffer grows at least twofold. Return 1, or NULL with an error set."""
+    """Ensure room for `integers` and `floats` in all. Buffers at least double. Return 1, or NULL with an error set."""
     graph = Graph(graph_at)
     for buffer, length, room, size, most in ((*BUFFERS[0], integers), (*BUFFERS[1], floats)):
         if most > getattr(graph, room):
@@ -143,7 +143,7 @@ def renew(shared: Shared, graph_at):
 
 @recording(0, key=0, anywhere=True)
 def renew_quickly(here: Here, function: Function):
-    """The fast path of renew_cg(). The word `unusual` is 1 if Python has anything to clean up."""
+    """The fast path of renew_cg(). The word `unusual` is 1 if Python has more to do than this."""
     if here.graph.unusual == 0:
         renew_words(here.shared, here.graph)
         return new_reference(here.graph.object)

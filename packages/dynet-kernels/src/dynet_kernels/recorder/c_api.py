@@ -1,4 +1,4 @@
-"""Calls to CPython's C functions, for plain functions. Run as Python, they use ctypes; errors stay pending as in C."""
+"""Calls of CPython's C functions in plain functions. Run as Python, they use ctypes; errors stay pending, as in C."""
 
 from __future__ import annotations
 

@@ -35,13 +35,13 @@ class Recorder:
         from .extension import write_objects
 
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            named = " ".join(f"{name}:{function.key}" for name, function in FUNCTIONS.items())
-            parts = [named.encode(), *write_objects(FUNCTIONS, Path(folder), self.target.tvm_target())]
+            name_list = " ".join(f"{name}:{function.key}" for name, function in FUNCTIONS.items())
+            parts = [name_list.encode(), *write_objects(FUNCTIONS, Path(folder), self.target.tvm_target())]
         path.write_bytes(b"".join([HEAD.pack(*map(len, parts)), *parts]))
 
 
 def _load(content: bytes):
-    """Return the TVM module in a file written by `Recorder.build`, and the number of words in each function's keys.
+    """Return the TVM module in a file written by `Recorder.build`, and how many words each function's keys have.
 
     The module's function `addresses` takes a list that begins with the address of the shared words. It overwrites the
     list with the addresses of the functions, in the order of the dict.
@@ -51,7 +51,7 @@ def _load(content: bytes):
         raise store.CacheError("the compiled recorder is incomplete")
     ends = list(itertools.accumulate(sizes, initial=HEAD.size))
     names, *objects = [content[begin:end] for begin, end in itertools.pairwise(ends)]
-    pairs = (one.split(":") for one in names.decode().split())
+    pairs = (pair.split(":") for pair in names.decode().split())
     return store.load_objects(objects), {name: int(key) for name, key in pairs}
 
 
@@ -60,7 +60,7 @@ def functions(shared: int) -> tuple[dict[str, int], dict[str, int]]:
 
     The addresses are valid until the process ends. `shared` is the address of the shared words.
     """
-    ((module, names),) = library.modules([Recorder()], load=_load)
-    table = np.full(len(names), shared, np.int64)
-    module.get_function("addresses")(int(table.ctypes.data))
-    return dict(zip(names, table.tolist())), names
+    ((module, key_sizes),) = library.modules([Recorder()], load=_load)
+    addresses = np.full(len(key_sizes), shared, np.int64)
+    module.get_function("addresses")(int(addresses.ctypes.data))
+    return dict(zip(key_sizes, addresses.tolist())), key_sizes

@@ -31,7 +31,7 @@ class CFunction:
 
     Args:
         path: the entry, called with the shared words and the parameters.
-        otherwise: the name of the C function to call if the entry has no result. "": it always has a result.
+        otherwise: the name of the C function to call if the entry has no result. "": it always has one.
         key: for the fast path of recording functions, how many words a key in their tables has.
     """
 
@@ -58,9 +58,9 @@ def c_function(name: str = "", otherwise: str = "") -> Callable[[Entry], Entry]:
     """Decorator: make a function an entry and a C function, by default with the entry's name."""
 
     def declare(path: Entry) -> Entry:
-        path, called = entry(path), name or path.__name__
-        FUNCTIONS[called] = CFunction(path, otherwise)
-        OURS[called] = FUNCTIONS[called].python
+        path, c_name = entry(path), name or path.__name__
+        FUNCTIONS[c_name] = CFunction(path, otherwise)
+        OURS[c_name] = FUNCTIONS[c_name].python
         return path
 
     return declare
@@ -68,7 +68,6 @@ def c_function(name: str = "", otherwise: str = "") -> Callable[[Entry], Entry]:
 
 def write_objects(functions: dict[str, CFunction], folder: Path, target) -> list[bytes]:
     """Compile C functions. Return two object files: the bodies and the trampolines. Imports TVM."""
-
     module = ir.IRModule({ir.GlobalVar(f"body_{name}"): _body(name, function) for name, function in functions.items()})
     bodies, text, trampolines = (folder / name for name in ("bodies.o", "trampolines.ll", "trampolines.o"))
     compile_cpu(module, target).write_to_file(str(bodies))
@@ -127,13 +126,13 @@ end:"""
 
 
 def _trampolines(functions: dict[str, CFunction], target) -> str:
-    described = str(target).replace("\\", "\\5C").replace('"', "\\22")  # escaped for a string in LLVM IR
+    target_text = str(target).replace("\\", "\\5C").replace('"', "\\22")  # escaped for a string in LLVM IR
     addresses = ", ".join(f"ptr @{name}" for name in functions)
-    text = [ALL.format(count=len(functions), addresses=addresses, target=described)]
+    text = [ALL.format(count=len(functions), addresses=addresses, target=target_text)]
     for name, function in functions.items():
-        given = ", ".join(f"i64 %{parameter}" for parameter in function.parameters)
+        arguments = ", ".join(f"i64 %{parameter}" for parameter in function.parameters)
         parameters = ", ".join(f"i64 %{parameter}" for parameter in ("shared", *function.parameters, "out"))
-        other = function.otherwise
-        otherwise = OTHERWISE.format(NO_RESULT=NO_RESULT, otherwise=other, given=given) if other else ""
-        text.append(TRAMPOLINE.format(name=name, given=given, parameters=parameters, otherwise=otherwise))
+        fallback = function.otherwise
+        otherwise = OTHERWISE.format(NO_RESULT=NO_RESULT, otherwise=fallback, given=arguments) if fallback else ""
+        text.append(TRAMPOLINE.format(name=name, given=arguments, parameters=parameters, otherwise=otherwise))
     return "".join(text)

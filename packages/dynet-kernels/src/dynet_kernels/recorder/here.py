@@ -127,7 +127,7 @@ class Here:
         shared, graph = self.shared, self.graph
         free = shared.free
         if free == NULL:
-            free = made("_PyObject_New", shared.expression, owned=owned)
+            free = made("_PyObject_New", shared.expression, owned=owned)  # releases `owned` if memory runs out
         else:
             shared.free = Expression(free).at
             shared.free_count -= 1
@@ -137,7 +137,7 @@ class Here:
 
 @plain
 def graph_here(shared: Shared, anywhere: bool = False) -> Here:
-    """Return this thread's graph. Leave the entry if fast paths may not append to it, unless `anywhere` is set."""
+    """Return this thread's graph. Unless `anywhere`, leave the entry if fast paths may not append to the graph."""
     graph_at = extern("PyThread_tss_get", shared.thread_graph)
     need(graph_at != NULL)
     graph = Graph(graph_at)
@@ -201,7 +201,7 @@ class NewRecord:
 
     @plain
     def finish(self, dim, nodes=1):
-        """Make the record part of the graph. Return the expression of its last node, which has the shape `dim`."""
+        """Make the record part of the graph. Return the expression of the last of its `nodes` nodes, of shape `dim`."""
         graph = self.here.graph
         node = self.here.node(nodes - 1, dim)
         graph.length = self.start + self.length

@@ -1,8 +1,8 @@
 """The fast paths of ops: compiled code that appends operations to the graph.
 
-A path checks the operands of a call, looks up its key in the op's table, and appends a record: the row's signature, the
-operands, the attributes. If there is no row, or a check fails, it leaves the entry, and a Python function runs instead.
-The meaning of a row's `limit` depends on the op.
+A path checks the operands of a call, looks up the call's key in the op's table, and appends a record: the signature in
+the row, the operands, the attributes. If there is no row, or a check fails, it leaves the entry, and a Python function
+runs instead. The meaning of a row's `limit` depends on the op.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ def find_operand(here: Here, function: Function, of_lookup: bool, x: Item, *key)
 def stretch(here: Here, function: Function, x: Item, first: Item, last: Item, shorter=False):
     """Record an op on the slice `first:last` of x; `first` becomes an attribute. The key is the Dim and the length.
 
-    The row's `limit` is the size of the first dimension. With `shorter`, Python handles a slice of this length, whose
-    result is x itself.
+    The row's `limit` is the size of the first dimension. With `shorter`, Python handles a slice of this full
+    length, because its result is x itself.
     """
     need(here.is_operand(x))
     start, stop = here.index(first), here.index(last)
@@ -103,7 +103,7 @@ def stretch(here: Here, function: Function, x: Item, first: Item, last: Item, sh
 def many(here: Here, function: Function, given: Item):
     """Record an op on a list of expressions.
 
-    The key is their number and their Dims. For more than MOST_KEYED, it is minus their number, and their common Dim.
+    The key is their number and their Dims. For more than MOST_KEYED, it is minus their number, and the one Dim of all.
     """
     xs, key = here.items(given), on_stack(words.LIST_KEY)
     need(xs.size > 0)
@@ -127,7 +127,7 @@ def many(here: Here, function: Function, given: Item):
 
 
 def operator(name: str) -> None:
-    """Make the C function of an operator in `words.OPERATORS`, for expressions and numbers."""
+    """Make the C functions of an operator in `words.OPERATORS`: its fast path, and the call of its Python function."""
 
     @c_function(name, otherwise=f"dynet_{name}_slowly")
     def path(shared: Shared, a_at, b_at):

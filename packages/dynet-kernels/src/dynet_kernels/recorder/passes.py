@@ -109,12 +109,12 @@ def into_array(here: Here, function: Function, x: Item, array: Item, dtype: str)
 
 @recording(1, 2, value=2, list=0)
 def into_list(here: Here, function: Function, given: Items, least: int):
-    """Return a value as a list of floats, or its only element if there are fewer than `least`."""
+    """Return a value as a list of floats, or as one float if it has fewer elements than `least`."""
     x, flag, size = given[0], here.flag(given, 1), size_of(here, function, given[0])
     if size < least:
         need(is_computed(here, flag))
         return extern("PyFloat_FromDouble", value_of(here.graph, x)[0])
-    # Make the list before the pass: this may run the garbage collector, and with it Python code that calls `renew_cg`.
+    # Make the list before the pass: making it may run the garbage collector, and so Python code that calls `renew_cg`.
     made_list = made("PyList_New", size)
     # Hide the list, whose items are still NULL, from other threads: during the pass, `gc.get_objects` could find it.
     extern("PyObject_GC_UnTrack", made_list)
@@ -162,7 +162,7 @@ def size_computed(here: Here, function: Function, x: Item, again):
 
 @recording(1, 2, nothing=False, address=True)
 def after_pass(here: Here, function: Function, given: Items, has_address: bool):
-    """Compute a node. Return the address of its value in floats if `has_address`, else None."""
+    """Compute a node. Return the address of its value, which counts floats, if `has_address`, else None."""
     size_computed(here, function, given[0], here.flag(given, 1))
     if has_address:
         return extern("PyLong_FromSsize_t", value_address(here.graph, given[0]))
@@ -173,7 +173,7 @@ def after_pass(here: Here, function: Function, given: Items, has_address: bool):
 def differentiate(here: Here, function: Function, given: Items):
     """Run the backward pass from a node with one element.
 
-    If parameters have changed since the graph was computed, Python does this. The optional second argument says whether
+    If parameters have changed since the graph was computed, Python runs it. The optional second argument says whether
     to compute the gradients of all nodes, even if they do not depend on a trained parameter.
     """
     graph, full = here.graph, here.flag(given, 1)
@@ -188,7 +188,7 @@ def differentiate(here: Here, function: Function, given: Items):
 
 @recording(2)
 def set(here: Here, function: Function, x: Item, given: Item):
-    """set(x, values), where `values` is a number, a list of numbers or an array.
+    """set(x, values) sets the values of the input node x. `values` is a number, a list of numbers or an array.
 
     The path runs only if the graph has been planned completely or not at all. The key is the Dim of `x`. The row has
     the signature of input nodes with this Dim, and its `limit` is their number of elements.

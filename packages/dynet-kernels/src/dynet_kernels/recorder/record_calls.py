@@ -57,8 +57,8 @@ def sequence(here: Here, function: Function, result: Item, head: Item, xs: Item,
     need(head.type == shared.tuple and xs.type == shared.list and version.type == shared.int)
     wanted, first = here.index(version), here.items(head)
     for k in range(first.size):
-        here.index(first[k])  # leaves the entry if it does not fit
-    # Make the list before the checks: this may run the garbage collector, and Python code that would invalidate them.
+        here.index(first[k])  # leaves the entry if it is not an int64
+    # Make the list before the checks: making it may run the garbage collector, and so code that changes the graph.
     size = List(xs.address).size
     made_list = made("PyList_New", size)
     now, items = Here(shared, graph, graph.version), here.items(xs)

@@ -29,7 +29,7 @@ def is_one_of(value, known: Iterable[int]):
 
 @plain
 def mixed(value, word):
-    """Return the hash of a key up to the word `number`, given the hash of the words before it.
+    """Return the hash of a key up to the word `word`, given `value`, the hash of the words before it.
 
     Fold the upper half of the word into the lower half, because it may be a float, and the lower bits of round floats
     are 0. Cut the hash to 30 bits before multiplying it, because TVM assumes that int64 products do not overflow.
@@ -39,7 +39,7 @@ def mixed(value, word):
 
 @plain
 def hashed(key: Words, begin, size):
-    """Return the hash of the `size` words of a key, which must not include unused words at its end."""
+    """Return the hash of the `size` words of a key from `key[begin]`, not including unused words at its end."""
     value = 0
     for k in range(size):
         value = mixed(value, key[begin + k])
@@ -107,7 +107,7 @@ def enter(shared: Shared, function_at, row_at):
 
 @plain
 def put_row(table: Words, mask, key, source: Words, begin):
-    """Write a row over the row with the same key, or to a free row. Return 1 if it was free.
+    """Write the row at `source[begin]` over the row with the same key, or to a free row. Return 1 if it was free.
 
     The first word of the key is written last, because the row counts as taken once this word is not 0.
     """

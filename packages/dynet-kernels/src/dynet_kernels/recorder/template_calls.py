@@ -147,7 +147,7 @@ def replay(here: Here, function: Function, dim: Item, template: Item, operands: 
 def append(here: Here, known: Template, parts: Words, operand: Callable, dim):
     """Append the records of a template: `known` is its first words, `parts` the words after its key.
 
-    operand(number) returns the node for an operand of the template. `dim` is the address of the last node's Dim.
+    operand(k) returns the operand number for an integer (OPERAND, k). `dim` is the address of the last node's Dim.
     """
     length, inputs, graph = known.length, known.inputs, here.graph
     new, begin = NewRecord(here, length, inputs), on_stack(4)

@@ -42,7 +42,7 @@ def new(shared: Shared, kind, arguments, keywords):
 
 @c_function()
 def visit_nothing(shared: Shared, object_at, visit, given):
-    """tp_traverse of `Expression`, which owns no references. It keeps the collector from tracking expressions."""
+    """tp_traverse of `Expression`, which owns no references. Without it, garbage collection would track expressions."""
     return 0
 
 

@@ -133,13 +133,13 @@ BATCHED = 8
 
 
 def array_key(shape: tuple[int, ...], batched: bool = False) -> tuple[int, ...]:
-    """Return this key for an array or list of a shape, or for a number, whose shape is ()."""
+    """Return the key of a call with an array or list of a shape, or with a number, whose shape is ()."""
     return (1 + len(shape) + BATCHED * batched, *shape, *[0] * (MOST_DIMS - len(shape)))
 
 
 # The key of a call with a list of at most this many operands has the Dim of each operand. The operands of a longer list
 # must all have the same Dim, which the key has once.
 MOST_KEYED = 8
-# The number of words in this key: the list's length (negated if it is more than MOST_KEYED), and Dims, padded with 0.
+# The number of words in a key for a list: its length (negated if more than MOST_KEYED), then Dims, padded with 0.
 LIST_KEY = MOST_KEYED + 1
 FIRST_ROWS = 8  # the number of rows in the table of a new recording function

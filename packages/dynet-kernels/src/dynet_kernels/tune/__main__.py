@@ -99,8 +99,8 @@ def gpu(chosen: argparse.Namespace) -> Gpu | None:
 
 
 def record_for(family: str, timer: Timer, for_kind: bool = False) -> tuning_records.TuningRecord:
-    """Return a record of this family for a device, with the current parameters and without figures."""
-    kind, (_, used) = tuning_records.kind_of(timer.target), tuning_records.found(timer.target)[family]
+    """Return a record of this family for the timer's device, with the current parameters and without figures."""
+    kind, (_, current) = tuning_records.kind_of(timer.target), tuning_records.found(timer.target)[family]
     device, cpu = f"one core of a {_model()}", "" if for_kind else getattr(timer.target, "identity", "")
     if isinstance(timer, GpuTimer):
         device = timer.gpu.name
@@ -108,7 +108,7 @@ def record_for(family: str, timer: Timer, for_kind: bool = False) -> tuning_reco
     versions = {name: importlib.metadata.version(name) for name in TVM}
     date = datetime.date.today().isoformat()
     return tuning_records.TuningRecord(
-        family, kind, used.parameters, cpu, measured=measured, versions=versions, date=date
+        family, kind, current.parameters, cpu, measured=measured, versions=versions, date=date
     )
 
 
@@ -121,8 +121,8 @@ def main(given: list[str] | None = None) -> None:
     timers: dict[str, Timer] = dict.fromkeys(families, CpuTimer(target, tuning_records.for_cpu(target)))
     if card:
         timers["cuda"] = GpuTimer(card)
-    before = {family: record_for(family, timer, chosen.for_kind) for family, timer in timers.items()}
-    searches = {family: Search(family, timer, before[family].parameters) for family, timer in timers.items()}
+    base_records = {family: record_for(family, timer, chosen.for_kind) for family, timer in timers.items()}
+    searches = {family: Search(family, timer, base_records[family].parameters) for family, timer in timers.items()}
     progress = Progress(sum(search.steps() for search in searches.values()))
     end, shares = time.monotonic() + chosen.seconds, sum(search.study.share for search in searches.values())
     try:
@@ -130,13 +130,13 @@ def main(given: list[str] | None = None) -> None:
             # The remaining families share the time that is left.
             seconds = (end - time.monotonic()) * search.study.share / shares
             shares -= search.study.share
-            values, complete = search.run(seconds, progress)
-            record = replace(before[family], parameters=values, figure=search.figures(values))
+            values, is_complete = search.run(seconds, progress)
+            record = replace(base_records[family], parameters=values, figure=search.figures(values))
             if path:  # write after each family, so that an interrupted run keeps its results
-                old = tuning_records.read(path) if path.exists() else []
-                tuning_records.write(path, tuning_records.merged(old, [record]))
-            tried = f"{search.tried} tried" + (f", {search.refused} refused" if search.refused else "")
-            progress.line(f"{family}: {values} ({tried}{'' if complete else ', time ran out'})")
+                old_records = tuning_records.read(path) if path.exists() else []
+                tuning_records.write(path, tuning_records.merged(old_records, [record]))
+            counts = f"{search.tried} tried" + (f", {search.refused} refused" if search.refused else "")
+            progress.line(f"{family}: {values} ({counts}{'' if is_complete else ', time ran out'})")
             progress.line("  " + ", ".join(f"{label}: {figure}" for label, figure in record.figure.items()))
     finally:
         progress.close()

@@ -1,7 +1,7 @@
 """Searches for the fastest tuning parameters of a family: changes one axis at a time, and keeps faster values.
 
-An axis is a tuning parameter, or several that are changed together. A function of `best` and `registers` returns the
-values to try if `best` are the best parameters so far, on a CPU with `registers` vector registers.
+An axis is a tuning parameter, or several that are changed together. The functions of `best` and `registers` return the
+values to try on an axis. `best` are the best parameters so far, and the CPU has `registers` vector registers.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ Tiles = tuple[tuning.Tile, ...]
 class Axis:
     """One or more tuning parameters, named by `changed`, that the search changes together.
 
-    `values` are the values to try (tuples for several parameters), or a function that returns them. `touches` says
-    whether the time of a workload can depend on them.
+    `values` are the values to try (tuples for several parameters), or a function that returns them. touches(workload)
+    says whether the time of a workload can depend on them.
     """
 
     name: str
@@ -46,9 +46,9 @@ class Axis:
 
 
 def _register_tiles(widths: range) -> Callable[[Any, int], list[tuning.Tile]]:
-    """Return a function for tiles of (columns, vectors of rows) that use at least 5/8 of the vector registers.
+    """Return a function that returns tiles, (columns, vectors of rows), that use at least 5/8 of the vector registers.
 
-    A tile needs columns * vectors registers for its sums, and `vectors` more for rows. `widths` are columns to try.
+    A tile needs columns * vectors registers for its sums, and `vectors` more for rows. `widths` has the columns to try.
     """
     return lambda best, registers: [
         (width, vectors)
@@ -59,24 +59,24 @@ def _register_tiles(widths: range) -> Callable[[Any, int], list[tuning.Tile]]:
 
 
 def _gradient_tiles(best: Any, registers: int) -> list[tuning.Tile]:
-    """Return tiles of (columns of the gradient, columns of the matrix)."""
+    """Return tiles of (columns of the gradient, columns of the matrix) that fill at least half of the registers."""
     sizes = [(width, columns) for width in (2, 3, 4, 5, 6) for columns in (2, 3, 4, 5, 6, 8)]
     return [tile for tile in sizes if registers // 2 <= tile[0] * tile[1] + tile[1] + 1 <= registers + 1]
 
 
 def _first(choices: Callable[[Any, int], list[tuning.Tile]]) -> Callable[[Any, int], list[Tiles]]:
-    """Return a function for `tiles` that begin with one of `choices`, followed by the narrower tiles of `best`."""
+    """Return a function that returns values of `tiles`: one of `choices`, then the narrower tiles of `best`."""
     return lambda best, registers: [
-        (tile, *(other for other in best.tiles[1:] if other[0] < tile[0])) for tile in choices(best, registers)
+        (tile, *(narrower for narrower in best.tiles[1:] if narrower[0] < tile[0])) for tile in choices(best, registers)
     ]
 
 
 def _middle(part: int, *choices: tuple[int, ...]) -> Callable[[Any, int], list[Tiles]]:
-    """Return a function for `tiles` with other tiles between the first and the last.
+    """Return a function that returns values of `tiles`: new tiles between the first and the last tile of `best`.
 
     Args:
-        part: such a tile uses a fraction 3 / `part` of the registers.
-        choices: the widths of these tiles. Widths that are not less than that of the first tile are left out.
+        part: each of the new tiles uses a fraction 3 / `part` of the registers.
+        choices: lists of widths of the new tiles. A width that is not less than that of the first tile is left out.
     """
 
     def tiles(best: Any, registers: int) -> list[Tiles]:
@@ -146,8 +146,8 @@ AXES: dict[str, tuple[Axis, ...]] = {
 }
 
 
-# A candidate replaces the best one if it takes less than GAIN times its time on average, and at most LOSS times its
-# time for each workload. Smaller gains may be measurement errors.
+# A candidate replaces the best one if its time is less than GAIN times the best time on average, and at most LOSS times
+# the best time for each workload. Smaller gains may be measurement errors.
 GAIN = 0.985
 LOSS = 1.05
 
@@ -186,15 +186,15 @@ class Search:
         end = time.monotonic() + seconds
         workloads = self.study.workloads()
         values, best = self.start, self._compiled(self.start)
-        wrong = [workload.label for workload in workloads if not best.is_right(workload)]
-        if wrong:
-            raise WrongResult(f"{self.family}: kernels compute something wrong for {', '.join(wrong)}")
+        wrong_labels = [workload.label for workload in workloads if not best.is_right(workload)]
+        if wrong_labels:
+            raise WrongResult(f"{self.family}: kernels compute something wrong for {', '.join(wrong_labels)}")
         for axis in AXES[self.family]:
-            touched = [workload for workload in workloads if axis.touches(workload)]
+            touched_workloads = [workload for workload in workloads if axis.touches(workload)]
             for variant in axis.variants(values, self.timer.registers):
                 if time.monotonic() > end:
                     return values, False
-                faster = self._if_better(best, variant, workloads, touched)
+                faster = self._if_better(best, variant, workloads, touched_workloads)
                 if faster:
                     values, best = variant, faster
                 report(f"{self.family}: {axis.name}")
@@ -207,10 +207,10 @@ class Search:
         self.tried += 1
         try:
             candidate = self._compiled(variant)
-            right = all(candidate.is_right(workload) for workload in workloads)
+            is_right = all(candidate.is_right(workload) for workload in workloads)
         except CudaError:  # the compiler or the driver refuses it, for example because a block has too many threads
-            right = False
-        if not right:
+            is_right = False
+        if not is_right:
             self.refused += 1
             return None
         mean, _ = timing.ratio(candidate, best, touched)
@@ -223,5 +223,5 @@ class Search:
     def figures(self, values: tuning.Parameters) -> dict[str, float]:
         """Return the speedup over the default parameters for each workload, by label."""
         pair = [self._compiled(values), self._compiled(self.timer.default(self.family))]
-        *_, least = timing.least_times(pair, self.study.workloads(), 15)
-        return {label: round(default / tuned, 2) for label, (tuned, default) in least.items()}
+        *_, least_seconds = timing.least_times(pair, self.study.workloads(), 15)
+        return {label: round(default / tuned, 2) for label, (tuned, default) in least_seconds.items()}

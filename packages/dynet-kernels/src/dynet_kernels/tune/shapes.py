@@ -27,9 +27,9 @@ class Study:
 
 
 def _matrices(rows: int, inner: int, columns: int, matrices: int = 1):
-    """Return random column-major W, x and y of products y = W x, with several `matrices` in W.
+    """Return random column-major arrays W, x and y for products y = W x. W has `matrices` matrices.
 
-    For gradients, the arrays are W, dx and dy, or dW, x and dy.
+    Workloads of gradients use the arrays as W, dx and dy, or as dW, x and dy.
     """
     rng = np.random.default_rng(1)
     shapes = (matrices, inner, rows), (columns, inner), (columns, rows)
@@ -45,7 +45,7 @@ SHAPES = (
 STEPS = (512, 128, 3), (512, 128, 5), (512, 128, 7)
 # Sizes with few columns. In the first two, columns of the matrix are 4096 bytes apart, which makes caches slow.
 FEW = (1024, 256, 1), (1024, 256, 4), (128, 64, 2)
-# Like SHAPES, with the number of matrices: 32 small matrices, each of which multiplies 16 of the 512 columns.
+# A size as in SHAPES, and the number of matrices: 32 small matrices, each of which multiplies 16 of the 512 columns.
 SMALL = (16, 16, 512, 32)
 
 
@@ -56,15 +56,15 @@ def product(rows: int, inner: int, columns: int, matrices: int = 1) -> Workload:
         result, parameters = np.float64(x) @ w[0], (rows, inner, rows, 0, 1, 2, -1, 0)
         return Workload(label, "product", [w.reshape(1, -1), x, y], parameters, {2: result}, (0,))
     group = columns // matrices
-    each = np.repeat(w, group, axis=0)
-    result = np.einsum("ckr,ck->cr", each, x, dtype=np.float64)
+    of_columns = np.repeat(w, group, axis=0)
+    result = np.einsum("ckr,ck->cr", of_columns, x, dtype=np.float64)
     parameters = (rows, inner, rows, 0, 1, 2, -1, group)
-    lists = [each.reshape(columns, -1), x, y]
+    lists = [of_columns.reshape(columns, -1), x, y]
     return Workload(f"{label}, {matrices} matrices", "product", lists, parameters, {2: result})
 
 
 def _gradient(kernel: str, target: int, sizes: tuple[int, ...], computed: Callable[..., np.ndarray]) -> Workload:
-    """Return a workload of a kernel that adds computed(W, x, y) to array number `place` of W, x and y."""
+    """Return a workload of a kernel that adds computed(W, x, y) to array number `target` (0 to 2) of W, x and y."""
     rows, inner, columns = sizes
     (w,), x, y = _matrices(rows, inner, columns)
     arrays = [w.reshape(1, -1), x, y]
@@ -116,12 +116,12 @@ def _rule(chosen: Rule, label: str, kernel: str, columns: int, size: int, least:
         for view in chosen.views
         for name in (view, "d" + view)
     }
-    known: dict[str, Any] = {name: np.float64(array) for name, array in arrays.items()}
+    in_float64: dict[str, Any] = {name: np.float64(array) for name, array in arrays.items()}
     for name, reduction in chosen.reductions.items():
-        of = _computed(reduction.formula.result, known)
-        known |= {name: getattr(np, reduction.combine)(of, 1, keepdims=True), reduction.keep: of}
+        values = _computed(reduction.formula.result, in_float64)
+        in_float64 |= {name: getattr(np, reduction.combine)(values, 1, keepdims=True), reduction.keep: values}
     expected = {
-        chosen.role_of(name): known[name] * (name in chosen.accumulate) + _computed(formula.result, known)
+        chosen.role_of(name): in_float64[name] * (name in chosen.accumulate) + _computed(formula.result, in_float64)
         for name, formula in chosen.outputs.items()
     }
     return Workload(label, kernel, [*arrays.values()], (size,), expected)
@@ -132,9 +132,9 @@ def rule(name: str, columns: int, size: int) -> Workload:
 
 
 def _columns() -> list[Workload]:
-    made = [rule(name, 64, size) for name in ("softmax", "layer_norm", "layer_norm.dx") for size in (50, 1000)]
-    made += [rule(name, 64, size) for name in ("add", "multiply.d", "tanh.dx") for size in (16, 256)]
-    return made + [rule("tanh", 64, 256), rule("add", 4, 16384), rule("multiply.d", 4, 16384)]
+    workloads = [rule(name, 64, size) for name in ("softmax", "layer_norm", "layer_norm.dx") for size in (50, 1000)]
+    workloads += [rule(name, 64, size) for name in ("add", "multiply.d", "tanh.dx") for size in (16, 256)]
+    return workloads + [rule("tanh", 64, 256), rule("add", 4, 16384), rule("multiply.d", 4, 16384)]
 
 
 def norm(columns: int, size: int) -> Workload:
@@ -155,20 +155,20 @@ def update(columns: int, size: int) -> Workload:
     return _rule(UPDATE, f"{columns}x{size}", "update", columns, size, 0.1, 0.001)
 
 
-# For GPUs, where one family has all parameters. Smaller workloads would take less time than launching them.
+# For the family of all GPU kernels. Launching a kernel would take longer than running smaller workloads.
 REDUCTIONS = ("softmax", "layer_norm", "layer_norm.dx", "norm")
 ELEMENTWISE = ("add", "multiply.d", "tanh", "tanh.dx", "update")
 GPU_SHAPES = (512, 512, 64), (1024, 256, 640), (2048, 2048, 256)
 
 
 def _for_gpu() -> list[Workload]:
-    made = [make(*shape) for shape in GPU_SHAPES for make in (product, column_gradient, matrix_gradient)]
-    made += [rule(name, 4096, size) for name in ("softmax", "layer_norm", "layer_norm.dx") for size in (50, 1000)]
-    made += [rule(name, 4096, 256) for name in ELEMENTWISE if name in COLUMNS] + [rule("add", 16, 1 << 18)]
-    made += [norm(256, 1 << 14), norm(1, 1 << 22), update(256, 1 << 14), update(1, 1 << 22)]
-    for workload in made:
+    workloads = [make(*shape) for shape in GPU_SHAPES for make in (product, column_gradient, matrix_gradient)]
+    workloads += [rule(name, 4096, size) for name in ("softmax", "layer_norm", "layer_norm.dx") for size in (50, 1000)]
+    workloads += [rule(name, 4096, 256) for name in ELEMENTWISE if name in COLUMNS] + [rule("add", 16, 1 << 18)]
+    workloads += [norm(256, 1 << 14), norm(1, 1 << 22), update(256, 1 << 14), update(1, 1 << 22)]
+    for workload in workloads:
         workload.label = f"{workload.kernel} {workload.label.removeprefix(workload.kernel + ' ')}"
-    return made
+    return workloads
 
 
 # The families in the order in which they are searched.

@@ -1,6 +1,6 @@
 """Compiles kernels with given tuning parameters, and times them on tapes that repeat one instruction.
 
-On a GPU, its own clock times them.
+Kernels on a GPU are timed by the GPU's clock.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class Workload:
         """Return all address lists, in floats, given the addresses of the arrays in bytes."""
         index = []
         for k, (address, array) in enumerate(zip(addresses, self.arrays, strict=True)):
-            step = 0 if k in self.shared else array.strides[0] // 4
-            index += [address // 4 + step * column for column in range(self.columns)]
+            stride = 0 if k in self.shared else array.strides[0] // 4
+            index += [address // 4 + stride * column for column in range(self.columns)]
         return np.array(index, np.int64)
 
     def has_results(self, arrays: Sequence[np.ndarray]) -> bool:
@@ -75,8 +75,8 @@ class Workload:
                     return False
                 continue
             expected = self.expected[k]
-            got = array.view(np.float64) if k in self.doubles else array
-            if not np.allclose(got, expected, rtol=TOLERANCE, atol=TOLERANCE * np.abs(expected).max()):
+            result = array.view(np.float64) if k in self.doubles else array
+            if not np.allclose(result, expected, rtol=TOLERANCE, atol=TOLERANCE * np.abs(expected).max()):
                 return False
         return True
 
@@ -89,9 +89,9 @@ class Workload:
 def _on_cache_line(array: np.ndarray) -> np.ndarray:
     """Return a copy of `array` that starts at a cache line, as the values of nodes do in programs."""
     line = 4 * layout.CACHE_LINE
-    room = np.empty(array.nbytes + line, np.uint8)
-    skip = -room.ctypes.data % line
-    copy = room[skip : skip + array.nbytes].view(np.float32).reshape(array.shape)
+    buffer = np.empty(array.nbytes + line, np.uint8)
+    offset = -buffer.ctypes.data % line
+    copy = buffer[offset : offset + array.nbytes].view(np.float32).reshape(array.shape)
     copy[...] = array
     return copy
 
@@ -109,10 +109,10 @@ class Candidate:
     def once(self, workload: Workload, rows: int = 1) -> float:
         """Run a workload `rows` times. Return the seconds that it took: CPU time, or time on the GPU's clock."""
         tape = workload.tape(self.opcodes[workload.kernel], rows)
-        slots = np.zeros(len(CONTEXT), np.int64)
-        slots[CONTEXT.tape], slots[CONTEXT.tape_count] = tape.ctypes.data, rows
-        slots[CONTEXT.table], slots[CONTEXT.index] = workload.table.ctypes.data, workload.index.ctypes.data
-        address = slots.ctypes.data
+        context = np.zeros(len(CONTEXT), np.int64)
+        context[CONTEXT.tape], context[CONTEXT.tape_count] = tape.ctypes.data, rows
+        context[CONTEXT.table], context[CONTEXT.index] = workload.table.ctypes.data, workload.index.ctypes.data
+        address = context.ctypes.data
         began = time.thread_time_ns()
         self.run(address)
         return (time.thread_time_ns() - began) / 1e9
@@ -174,7 +174,7 @@ class Timer:
         return tuning_records.defaults(self.target)[family]
 
     def compiled(self, kernels: dict[str, Kernel], family: str = "", values: Parameters | None = None) -> Candidate:
-        """Compile kernels in this process, without the cache. `values` replaces the parameters of `family`."""
+        """Compile kernels in this process, without the cache. `values` replaces the device's parameters of `family`."""
         raise NotImplementedError
 
 
@@ -213,9 +213,9 @@ class GpuTimer(Timer):
         pairs = codegen.pairs(dict(enumerate(kernels.items())))
         with tuning.using(values):
             source, module = codegen.device_source(pairs), codegen.launch_module(pairs, LAUNCH_SHARD)
-        loaded = self.gpu.load(compiler.compile(source, self.target))
+        gpu_module = self.gpu.load(compiler.compile(source, self.target))
         launch = modules.compile_cpu(module, host_cpu().tvm_target())[LAUNCH_SHARD]
-        handles = [loaded.function(symbol_of(name)) for name in kernels]
+        handles = [gpu_module.function(symbol_of(name)) for name in kernels]
         return OnGpu(values, kernels, self, launch, handles)
 
 
@@ -223,9 +223,9 @@ def rows_for(candidate: Candidate, workload: Workload, seconds: float = ROW_SECO
     """Return how often to repeat a workload, so that a measurement takes about `seconds`."""
     rows = 1
     candidate.reset(workload)
-    while (spent := candidate.once(workload, rows)) < seconds / 4 and rows < 1 << 16:
+    while (seconds_spent := candidate.once(workload, rows)) < seconds / 4 and rows < 1 << 16:
         rows *= 4
-    return max(1, min(1 << 16, round(rows * seconds / max(spent, 1e-9))))
+    return max(1, min(1 << 16, round(rows * seconds / max(seconds_spent, 1e-9))))
 
 
 def least_times(
@@ -233,15 +233,15 @@ def least_times(
 ) -> Iterator[dict[str, list[float]]]:
     """Time candidates. After each round, yield each candidate's least seconds per row so far, by the workload's label.
 
-    The candidates run in turn, so that other programs on the machine slow down all of them.
+    The candidates take turns, so that other programs on the machine slow down all of them.
     """
     rows = {workload.label: rows_for(candidates[-1], workload) for workload in workloads}
     least = {workload.label: [math.inf] * len(candidates) for workload in workloads}
     for turn in range(rounds):
         for workload in workloads:
             for index, candidate in list(enumerate(candidates))[:: -1 if turn % 2 == 0 else 1]:
-                spent = candidate.once(workload, rows[workload.label]) / rows[workload.label]
-                least[workload.label][index] = min(least[workload.label][index], spent)
+                seconds = candidate.once(workload, rows[workload.label]) / rows[workload.label]
+                least[workload.label][index] = min(least[workload.label][index], seconds)
         yield least
 
 
@@ -254,7 +254,7 @@ def ratio(
     """
     mean = largest = math.inf
     for turn, least in enumerate(least_times([candidate, best], workloads, rounds)):
-        ratios = [ours / others for ours, others in least.values()]
+        ratios = [new_seconds / best_seconds for new_seconds, best_seconds in least.values()]
         mean, largest = math.exp(sum(map(math.log, ratios)) / len(ratios)), max(ratios)
         if turn >= 2 and mean > hopeless:
             break

@@ -21,9 +21,9 @@ def effects(
 ) -> Effects:
     """Return the effects of a product or its gradient.
 
-    `matrix` and `columns` are the roles that are read; `target` is (role, size).
+    `matrix` and `columns` are the roles that are read; `target` is (role, size). `covers` is that of `Effects`.
     """
-    # If all columns share one matrix, only the first address of its list is read.
+    # If all columns share one matrix (`group` is 0), only the first address of the matrix's list is read.
     rows, inner, *_, group = parameters
     reads, firsts = ((*columns, matrix), ()) if group else (columns, (matrix,))
     by_columns = group == 0 and rows * inner <= AT_HAND and target[0] != matrix
@@ -34,7 +34,7 @@ def tiled_product(instruction, group, extents, left, right, write):
     """Emit a CUDA kernel that computes, for each matrix, sum over k of left(first, i, k) * right(first, k, j).
 
     `group` is the number of adjacent columns that share a matrix (0: all), and `first` is the first of these columns.
-    If n columns share it, extents(n) returns the extents of i, j and k. write(first, i, j, total) stores a result.
+    If n columns share it, extents(n) returns the extents of i, j and k. write(first, i, j, total) stores sum (i, j).
     """
     # A block computes a square of results, one per thread. It first copies squares of both factors to shared memory,
     # because each element is used many times.
@@ -63,7 +63,7 @@ def tiled_product(instruction, group, extents, left, right, write):
 
 
 def store_if(condition, shared, indices, value):
-    """Store value() in a buffer where a condition holds, else 0."""
+    """Store value() at the indices of the buffer `shared`, or 0 if the condition is false when the kernel runs."""
 
     def store(number):
         T.buffer_store(shared, number, indices)
@@ -74,8 +74,8 @@ def store_if(condition, shared, indices, value):
 ROWS, COLUMNS, INNER, WARPS = 64, 32, 16, 4  # a block computes ROWS x COLUMNS results, from INNER terms at a time
 DOWN, ACROSS = 2, 2  # a warp computes DOWN x ACROSS products of 16 x 8
 APART = 8  # floats of padding after each row in shared memory, to avoid bank conflicts
-# The 32 threads of a warp call multiply_tf32 together: d += a b for factors a of 16 x 8 and b of 8 x 8. Each thread
-# passes its share of the elements.
+# The 32 threads of a warp call multiply_tf32 together. It adds the product of a (16 x 8) and b (8 x 8) to d (16 x 8);
+# each thread passes its share of the elements of a, b and d.
 SOURCE = """\
 #ifdef __CUDACC__
 __device__ __forceinline__ unsigned to_tf32(float x) {
@@ -96,7 +96,7 @@ __device__ __forceinline__ int multiply_tf32(float* d, float a0, float a1, float
 
 
 def tensor_core_product(instruction, group, extents, left, right, write):
-    """Emit a product on tensor cores. The arguments are as in `tiled_product`."""
+    """Emit a product on tensor cores. The arguments are those of `tiled_product`."""
     block = block_of_products(instruction, group, extents, ROWS, COLUMNS)
     (rows, columns, inner), first, first_row, first_column = block
     thread = instruction.thread("threadIdx.x", WARPS * WARP)
@@ -112,7 +112,7 @@ def tensor_core_product(instruction, group, extents, left, right, write):
         T.buffer_store(sums, tir.float32(0.0), [int64(index)])
 
     def fill(shared, width, start, end, first_k, value):
-        """Copy INNER x `width` elements value(k, i) of a factor, starting at (first_k, start), or 0 for i >= `end`."""
+        """Copy INNER x `width` elements value(k, i) of a factor, from (first_k, start). Outside the factor, store 0."""
         with share_of(thread, WARPS * WARP, INNER * width) as element:
             k, i = settled(T.floordiv(element, width)), settled(T.floormod(element, width))
             there = T.And(start + i < end, first_k + k < inner)

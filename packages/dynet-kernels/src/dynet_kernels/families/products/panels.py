@@ -16,7 +16,7 @@ from ...tvm_modules import T
 def tiles(first, end, sizes, emit):
     """Divide [first, end) into tiles, with emit(start, size): as many of the first size as fit, then of the next.
 
-    Sizes are in descending order. If the last size is not 1, the end of the range may be left out.
+    `sizes` is in descending order. If the last size is not 1, the end of the range may be in no tile.
     """
     start = first
     for size in sizes:
@@ -36,7 +36,7 @@ def halves(size):
 
 def row_tiles(first, end, lanes, vectors, emit, taller=False):
     """Divide rows into tiles of `vectors` vectors, and the rest into smaller tiles, with emit(start, vectors, mask)."""
-    # If `taller`, a single remaining vector is added to the last full tile. Less than a vector of rows gets a mask.
+    # If `taller`, a single remaining vector is added to the last full tile. Rows that do not fill a vector get a mask.
     rows = let(end - first)
     whole = let(quotient(rows, lanes))
     sizes, start = halves(vectors), 0
@@ -59,8 +59,8 @@ def row_tiles(first, end, lanes, vectors, emit, taller=False):
 
 
 def joined_row_tiles(first, end, lanes, vectors, emit):
-    """Like `row_tiles`, but join a last vector with a mask to full vectors before it, if any."""
-    # A tile of only this vector would take as long as a tile of several vectors.
+    """Like `row_tiles`, but if the last vector needs a mask, its tile also has full vectors before it, if any."""
+    # A tile of only the vector with the mask would take as long as a tile of several vectors.
     rows = let(end - first)
     whole = let(quotient(rows, lanes))
     rest = let(rows - whole * lanes)
@@ -130,7 +130,7 @@ class Panel:
                     store(self.buffer, let((first + k) * self.width + v * lanes), row)
 
     def vector(self, row, v):
-        """Load vector v of a row. Lanes outside the mask of `fill` are undefined."""
+        """Load vector v of a row of the panel. Lanes outside the mask of `fill` are undefined."""
         return load(self.buffer, let(row * self.width + v * self.lanes), self.lanes)
 
 
@@ -142,7 +142,7 @@ def blocks(count, size, emit):
 
 
 def even_blocks(count, size, emit):
-    """Like `blocks`, with the same number of blocks, but of nearly equal length."""
+    """Like `blocks`, with the same number of blocks, but their lengths are nearly equal."""
     block_count = let(quotient(count + size - 1, size))
     blocks(count, settled(quotient(count + block_count - 1, T.max(block_count, 1))), emit)
 
@@ -151,13 +151,13 @@ CHUNK = 512  # this many columns are worked on together, so that their elements 
 
 
 def by_chunks(emit, w, first, end):
-    """Divide columns into chunks of at most CHUNK, with emit(w, start, stop), where `w` is the matrix's address."""
+    """Divide columns into chunks of at most CHUNK, with emit(w, start, stop), where w is the matrix's address."""
     blocks(end - first, CHUNK, lambda start, length: emit(w, settled(first + start), settled(first + start + length)))
 
 
 def groups(instruction, group, emit):
     """Emit a loop over the matrices of an instruction, with emit(first, end) for the columns that share a matrix."""
-    # The width must be at least 1, because we divide by it, but a thread may have no columns.
+    # The number of columns per matrix; at least 1, because we divide by it, although a thread may have no columns.
     width = let(T.Select(group == 0, T.max(instruction.count, 1), group))
     with serial(quotient(instruction.count, width)) as index:
         first = let(index * width)
@@ -178,8 +178,8 @@ class Sums:
 
     def tile(self, vector_of, columns, row, vectors, mask, first, length, start_role, bring=None):
         """Add up `length` terms, starting at column `first` of M, for `vectors` vectors of rows starting at `row`."""
-        # vector_of(k, v) loads vector v of column first + k of M. In the same turn, bring(k) prefetches a cache line:
-        # prefetches are spread over time, because a core can wait for only a few lines at a time.
+        # vector_of(k, v) loads vector v of column first + k of M. In the same turn of the loop, bring(k) prefetches a
+        # cache line: prefetches are spread over time, because a core can wait for only a few lines at a time.
         source = [let(self.instruction.address(self.source_role, j) + first) for j in columns]
         target = [let(self.instruction.address(self.target_role, j) + row) for j in columns]
         if self.shared:  # the targets are read after all terms have been added up, so prefetch them now
@@ -217,8 +217,8 @@ class Sums:
         Args:
             fill: fill(panel, row, vectors, mask, k, length) copies a part of M to the panel: columns k to
                 k + length - 1, and `vectors` vectors of each column, starting at row `row`.
-            bring: bring(row, vectors, k, part) returns a function. It is called with each number below `length`, and
-                each time prefetches one cache line of the next panel's vector number `part`.
+            bring: bring(row, vectors, k, part) returns a function. It is called with each number less than `length`,
+                and each time prefetches one cache line of vector `part` of the next panel.
             tile: (columns, vectors of rows) of the largest tile.
             height: a panel has at most this many of the `depth` columns of M.
             row_first: if true, panels with the same rows of M follow each other, so that these rows of the targets stay

@@ -1,8 +1,8 @@
 """The kernels of matrix products and of their gradients.
 
-In `MatrixGradient`, "column" has two meanings: a column j, which is x[j] and dy[j], and a column of dW. Many earlier
-instructions wrote the x[j] and dy[j], which are no longer in the L1 cache. So the CPU kernel prefetches the next ones
-while it works, one cache line at a time.
+In `MatrixGradient`, "column" has two meanings: a column j, which is x[j] and dy[j], and a column of dW. The x[j] and
+dy[j] come from many earlier instructions, so they are no longer in the L1 cache. While the CPU kernel computes, it
+prefetches the next x[j] and dy[j], one cache line at a time.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from ...tvm_modules import T
 from .common import effects, tiled_product
 from .panels import Panel, Sums, blocks, by_chunks, even_blocks, groups, row_tiles, tiles
 
-FITS = 12_000  # a matrix of fewer floats than this stays in the L1 cache together with the x and y in use
+FITS = 12_000  # a matrix of fewer floats than this stays in the L1 cache together with the x[j] and y[j] in use
 APART = 64  # if `apart` is a multiple of this, the columns of W compete for a few sets of the L1 cache
-CROWD = 20  # with such an `apart`, panels are only worthwhile for at least this many columns x[j]
+CROWD = 20  # if `apart` is a multiple of APART, panels are only worthwhile for at least this many columns x[j]
 ENOUGH = 6  # in tiles of at least this many columns, arithmetic takes long enough to hide prefetches
 
 
@@ -133,10 +133,10 @@ class Product(Kernel):
         )
 
 
-# With these constants, `one_matrix` estimates which of two ways to compute dx is faster.
+# With these constants, `ColumnGradient.on_cpu` estimates which of its two ways to compute dx is faster.
 ACROSS = 6  # adding up the n lanes of a vector takes as long as adding the terms of this many times n rows of W
-READ_AGAIN = 1 << 17  # a matrix of up to this many floats stays in the cache, so it is fast to read again
-AS_IF = 96  # larger matrices are slow to read again; the estimate assumes at most this many rows for them
+READ_AGAIN = 1 << 17  # a matrix of up to this many floats stays in the cache, so reading it several times is fast
+AS_IF = 96  # a larger matrix counts as one of at most this many rows, because reading it several times is slow
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ class ColumnGradient(Kernel):
         begin, stop = instruction.stretch(inner, lanes)
 
         def tile(w, columns, k, width, first_row, height):
-            """Add the terms of `height` rows of W from row `first_row` to `width` elements of dx from element k."""
+            """Add the terms of `height` rows of W, from `first_row`, to `width` elements of each dx[j], from k."""
             dy = [let(instruction.address(dy_role, j) + first_row) for j in columns]
             dx = [instruction.address(dx_role, j) for j in columns]
             zero = tir.wide(0.0, lanes)
@@ -187,7 +187,7 @@ class ColumnGradient(Kernel):
 
         def in_place(w, first, end):
             """Emit dx[j] for j in [first, end), reading W in place."""
-            # A vector holds elements of one column of W, so the lanes of each sum must be added up in the end.
+            # A vector holds elements of one column of W, for one element of dx[j]: add up its lanes at the end.
 
             def some_rows(first_row, height):
                 def some_columns(start, n):
@@ -203,7 +203,7 @@ class ColumnGradient(Kernel):
 
         def with_panels(w, first, end):
             """Emit dx[j] for j in [first, end) from panels, which are transposed copies of parts of W."""
-            # A vector holds elements of one row of W, so no lanes have to be added up.
+            # A vector holds elements of one row of W, each for a different element of dx[j]: no lanes are added up.
 
             def fill(panel, row, vectors, mask, k, length):
                 def column(n):
@@ -213,7 +213,7 @@ class ColumnGradient(Kernel):
                 panel.fill_transposed(memory, length, column, vectors)
 
             def bring(row, vectors, k, part):
-                # After the last elements of dx, the next panel is for the first elements again, with later rows of W.
+                # After the last elements of dx[j], the next panel is for its first elements, with later rows of W.
                 beyond = row + vectors * lanes >= stop
                 next_row = T.Select(beyond, begin, row + vectors * lanes) + part * lanes
                 address = let(w + next_row * apart + T.Select(beyond, k + sizes.panel, k))
@@ -231,7 +231,7 @@ class ColumnGradient(Kernel):
 
         def one_matrix(first, end):
             w = instruction.shared_address(w_role, first)
-            # Estimate which way is faster. In place, lanes must be added up, and W is read again for every few columns
+            # Estimate which way is faster. In place, lanes must be added up, and W is read once for every few columns
             # j. With panels, W is transposed first, and lanes beyond `inner` are wasted. Each thread counts the columns
             # of all threads, so that all threads make the same choice.
             columns, vectors = let(end - first + instruction.others), quotient(inner + (lanes - 1), lanes)
@@ -265,7 +265,7 @@ LARGE = 1 << 18  # a dW with more floats than this does not fit into the L2 cach
 
 
 def shared_if(shared, size, stretch):
-    """Return this thread's range of `size` rows or columns: `stretch` if `shared`, or else all."""
+    """Return a thread's range of `size` rows or columns: `stretch` if threads share them (`shared`), or else all."""
     begin, end = stretch
     return settled(T.Select(shared, begin, int64(0))), settled(T.Select(shared, end, size))
 
@@ -301,9 +301,9 @@ class MatrixGradient(Kernel):
             """Add dy[j] x[j]' to a tile of dW, for `length` columns j, starting at `start`."""
             # Row n of `panel` is dy[start + n]. xs(n) returns a buffer and the offset of element k of x[start + n] in
             # it; None: read x in place. `bring` is (brought, prefetch): for each n < `brought`, prefetch(n) prefetches
-            # a line that is needed next, which the additions hide. If there are too few columns j, some lines are left
-            # out. If `spread`, the next rows of dW are prefetched line by line along with the additions; otherwise, all
-            # are prefetched together, and only if dW is large.
+            # a line that is needed next, while this adds. If there are too few columns j, some lines are left out. If
+            # `spread`, the next rows of dW are prefetched line by line, one per column j; otherwise, all are prefetched
+            # together, and only if dW is large.
 
             def address(c, v):
                 return dw + (k + c) * apart + row + v * lanes
@@ -368,8 +368,8 @@ class MatrixGradient(Kernel):
 
         def of_many(dw, first, end):
             """Add the terms of many columns j: a panel holds some of the dy[j] at a time."""
-            # Another holds the x[j], which every row of tiles reads: in place, few fit into the L1 cache at once. With
-            # only one or two rows of tiles, copying them is not worth it.
+            # Another panel holds the x[j], which every row of tiles reads: in place, few of them fit into the L1 cache
+            # at once. With only one or two rows of tiles, copying the x[j] is not worth it.
             width, tall = sizes.tile
             taller = (width * tall // (tall + 1) + 1) * (tall + 1) < tuning.registers(lanes)
             panel = Panel(lanes, tall + taller, sizes.panel)
@@ -381,7 +381,7 @@ class MatrixGradient(Kernel):
                 blocks(end_column - first_column, tuning.WIDE, emit)
 
             def some_elements(stretch, height, start, length, offset, size):
-                """Do the same for `size` columns of dW, from this thread's column `offset` on."""
+                """Add to `size` columns of these rows of dW, starting at number `offset` of this thread's columns."""
                 # During each tile of dW, prefetch one cache line of a few of the next x[j] or dy[j]. A core can wait
                 # for only a few lines at a time.
                 first_k = let(first_column + offset)
@@ -396,7 +396,7 @@ class MatrixGradient(Kernel):
                 next_columns = let(T.min(start + length, end - length))
 
                 def bring(tile):
-                    """Return (number of columns j of which a tile prefetches a cache line, function to do so)."""
+                    """Return (for how many columns j tile number `tile` prefetches a cache line, function to do so)."""
                     line = let(quotient(tile, tiles_a_line))
                     of_dy = line - lines_of_x
                     role = let(T.Select(of_dy < 0, x_role, dy_role))

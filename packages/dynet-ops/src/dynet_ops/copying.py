@@ -29,7 +29,7 @@ class TooManyLoops(ShapeError):
 
 
 def collapsed(loops: Sequence[Loop]) -> list[Loop]:
-    """Merge loops, and add loops of extent 1 until there are `LOOPS`. Raise TooManyLoops if more are left."""
+    """Merge loops, and add loops of extent 1 until there are `LOOPS`. Raise TooManyLoops if more remain."""
     merged = joined(loops)
     if len(merged) > LOOPS:
         raise TooManyLoops(f"{len(merged)} nested loops are needed, {LOOPS} are possible: {merged}")

@@ -30,7 +30,7 @@ from .rule import without_states
 from .table import Table
 
 Example = TypeVar("Example")
-COUNT = itertools.count()  # numbers the DataParallels of this process; ranks check that they use the same number
+COUNT = itertools.count()  # numbers a process's DataParallels; ranks check that theirs have the same number
 MOST_EXAMPLES = 1 << 40  # the argument `examples` must be less, so that the sum over all ranks fits 64 bits
 
 
@@ -104,7 +104,7 @@ class DataParallel:
     def __setattr__(self, name: str, value: object) -> None:
         """Set an attribute of the trainer, if this class does not define it. Refuse attributes that nobody reads."""
         is_own = name.startswith("_") or hasattr(type(self), name)
-        if is_own or not (hasattr(self._trainer, name) or type(self) is DataParallel):  # a subclass takes any
+        if is_own or not (hasattr(self._trainer, name) or type(self) is DataParallel):  # a subclass may add any
             super().__setattr__(name, value)
         else:
             getattr(self._trainer, name)  # if there is no such attribute, this raises the error, which may have a hint
@@ -154,12 +154,12 @@ class DataParallel:
         if not self._comm:
             return own
         with self._exchange("total"):
-            everyone = np.empty(self.size)
-            self._comm.Allgather(np.array([own]), everyone)
+            all_numbers = np.empty(self.size)
+            self._comm.Allgather(np.array([own]), all_numbers)
         try:
-            return math.fsum(everyone)
+            return math.fsum(all_numbers)
         except (OverflowError, ValueError):  # raised for infinities, and for sums that are too large
-            return sum(everyone.tolist())
+            return sum(all_numbers.tolist())
 
     def update(self, s: Number = 1.0, examples: int | None = None) -> None:
         """Sum the gradients of all ranks, and update the parameters with the sums.
@@ -170,7 +170,7 @@ class DataParallel:
 
         Raises:
             ParallelError: the ranks are not about to do the same, or have different initial values of a new parameter;
-                the message says how. Nothing has changed.
+                the message names the difference. Nothing has changed.
             ArgumentError: the learning rate times `s` is too large. Nothing has changed.
             GradientError: the sum is infinite or NaN, on all ranks. No parameter has changed.
         """
@@ -184,7 +184,7 @@ class DataParallel:
         if not 0 <= count < MOST_EXAMPLES:
             raise ArgumentError(f"DataParallel.update: examples is {examples}; it must be a number of examples")
         trainer = self.trainer
-        # The trainer would notice this only after the exchange, when the sums have replaced each rank's gradients.
+        # The trainer would find such a number only after the exchange, when sums have replaced each rank's gradients.
         if not all(math.isfinite(float32(number)) for number in trainer._numbers(factor)):
             raise ArgumentError(
                 f"DataParallel.update: learning rate {trainer.learning_rate} times s, {factor}, is too large"
@@ -206,10 +206,10 @@ class DataParallel:
         if self._gradients.version != PARAMETER_ROWS.version:
             self._gradients = Gradients(table, self._comm)
         rows = self._gradients.touched()
-        headers = self._meet("update", s, (examples, len(rows), trainer._has_backward()))
+        all_headers = self._meet("update", s, (examples, len(rows), trainer._has_backward()))
         if self._version != self._known_version:
-            new = [p for p in self._everything() if p._storage not in self._known]
-            if different := first_difference(self._comm, new):
+            new_parameters = [p for p in self._everything() if p._storage not in self._known]
+            if different := first_difference(self._comm, new_parameters):
                 rank, name = different
                 raise ParallelError(
                     f"DataParallel.update: {name}, which was added later, has different initial values on rank {rank} "
@@ -218,13 +218,13 @@ class DataParallel:
                     "same seed on all ranks before that"
                 )
             self._note_known()
-        trainer._backward_elsewhere = bool(headers[:, BACKWARD].any())
+        trainer._backward_elsewhere = bool(all_headers[:, BACKWARD].any())
         if self._scaling:
-            everyone = int(headers[:, EXAMPLES].sum())
-            if not everyone:
+            all_examples = int(all_headers[:, EXAMPLES].sum())
+            if not all_examples:
                 raise ParallelError("DataParallel.update: with average=True, some rank must have examples")
-            self._scaling.prepared().run([examples / everyone], trainer._dense)
-        self._gradients.add_up(rows, headers[:, TOUCHED].copy())
+            self._scaling.prepared().run([examples / all_examples], trainer._dense)
+        self._gradients.add_up(rows, all_headers[:, TOUCHED].copy())
 
     def _note_known(self) -> None:
         self._known_version, self._known = self._version, {parameter._storage for parameter in self._everything()}
@@ -290,7 +290,7 @@ class DataParallel:
         return position
 
     def _by_first(self, action: str, work: Callable) -> Any:
-        """Call `work` on rank 0, with all ranks' states of dropout. All ranks return its result or raise its error."""
+        """Call `work` on rank 0, with a list of all ranks' `Noise`. All ranks return its result or raise its error."""
         if not self._comm:
             return work([noise.state()])
         with self._exchange(action):
@@ -301,9 +301,9 @@ class DataParallel:
                     result = work(noises)
                 except Exception as raised:
                     problem = raised
-            result, told = self._comm.bcast((result, problem and sendable(problem)))
-        if problem or told:
-            raise problem or told
+            result, sent_problem = self._comm.bcast((result, problem and sendable(problem)))
+        if problem or sent_problem:
+            raise problem or sent_problem
         return result
 
     @contextlib.contextmanager
@@ -381,34 +381,34 @@ class Gradients:
     def add_up(self, own: np.ndarray, counts: np.ndarray) -> None:
         """Replace this rank's gradients by the sums over all ranks.
 
-        `own` is this rank's result of `touched`. `counts` has the number of such rows on each rank.
+        `own` is this rank's result of `touched`, and `counts` has the length of each rank's.
         """
-        chosen = [*((storage, slice(None)) for storage in self.dense), *self._used_by_all(own, counts)]
-        values = [storage.gradient.array.reshape(storage.rows or 1, -1)[rows].ravel() for storage, rows in chosen]
-        ends = np.cumsum([0, *map(len, values)])
-        if len(self.buffer) < ends[-1]:
-            self.buffer = np.empty(ends[-1] * 5 // 4, np.float32)
-        buffer = self.buffer[: ends[-1]]
+        used = [*((storage, slice(None)) for storage in self.dense), *self._used_by_all(own, counts)]
+        values = [storage.gradient.array.reshape(storage.rows or 1, -1)[rows].ravel() for storage, rows in used]
+        section_ends = np.cumsum([0, *map(len, values)])
+        if len(self.buffer) < section_ends[-1]:
+            self.buffer = np.empty(section_ends[-1] * 5 // 4, np.float32)
+        buffer = self.buffer[: section_ends[-1]]
         np.concatenate([buffer[:0], *values], out=buffer)
         self.comm.Allreduce(self.in_place, buffer)
         self.sent = buffer.nbytes + own.nbytes
-        for (storage, rows), part in zip(chosen, np.split(buffer, ends[1:])):
+        for (storage, rows), section in zip(used, np.split(buffer, section_ends[1:])):
             if storage.touched is None:
-                storage.gradient.write(part)
+                storage.gradient.write(section)
             else:
                 with storage.gradient.edit() as gradient:
-                    gradient.reshape(storage.rows, -1)[rows] = part.reshape(len(rows), -1)
+                    gradient.reshape(storage.rows, -1)[rows] = section.reshape(len(rows), -1)
 
     def _used_by_all(self, own: np.ndarray, counts: np.ndarray) -> Iterator[tuple[Storage, np.ndarray]]:
         """Yield each lookup parameter that any rank has used, with the used rows. Mark these as used on this rank."""
         if not counts.any():
             return
-        together = np.empty(counts.sum(), np.int64)
-        self.comm.Allgatherv(own, [together, counts])
-        together = np.unique(together)
+        all_indices = np.empty(counts.sum(), np.int64)
+        self.comm.Allgatherv(own, [all_indices, counts])
+        all_indices = np.unique(all_indices)
         for storage, first, end in zip(self.tables, self.firsts, self.firsts[1:]):
-            begin, stop = np.searchsorted(together, [first, end])
-            rows = together[begin:stop] - first
+            begin, stop = np.searchsorted(all_indices, [first, end])
+            rows = all_indices[begin:stop] - first
             if not len(rows):
                 continue
             touched: Any = storage.touched
@@ -431,14 +431,14 @@ def spread(comm: Any, blocks: Sequence[Block]) -> None:
 
 
 def first_difference(comm: Any, parameters: Sequence[Any]) -> tuple[int, str] | None:
-    """Return the first rank whose values differ from rank 0's in any bit, and the name of the parameter."""
+    """Return the first rank with values that differ from rank 0's in any bit, and the parameter; None if all agree."""
     if not parameters:
         return None
-    own = [
+    hashes = [
         hashlib.blake2b(np.ascontiguousarray(p._storage.values.array).data, digest_size=8).digest() for p in parameters
     ]
-    different = [mine != theirs for mine, theirs in zip(own, comm.bcast(own))]
-    for rank, index in enumerate(comm.allgather(different.index(True) if any(different) else None)):
+    differs = [mine != theirs for mine, theirs in zip(hashes, comm.bcast(hashes))]
+    for rank, index in enumerate(comm.allgather(differs.index(True) if any(differs) else None)):
         if index is not None:
             return rank, parameters[index].name()
     return None
@@ -450,10 +450,10 @@ def spread_randomness(comm: Any) -> None:
     noise.set_rank(comm.rank)
     if comm.rank:
         random_stream.continue_with(stream)
-        own = noise.seed_of_rank(seed, comm.rank)
-        # If the seed is already right, an earlier DataParallel has set it. Setting it again could repeat numbers.
-        if noise.state()[0] != own:
-            noise.set_state(own, drawn, forks)
+        own_seed = noise.seed_of_rank(seed, comm.rank)
+        # If the seed is already right, an earlier DataParallel has set it. Setting it again could repeat draws.
+        if noise.state()[0] != own_seed:
+            noise.set_state(own_seed, drawn, forks)
 
 
 # A checkpoint is a file with these tensors, in this order: a hash of the rest; the parameters; the states of the random
@@ -482,23 +482,23 @@ def write_checkpoint(fname: Path, trainer: Trainer, position: Mapping[str, int],
 
 
 def read_checkpoint(fname: Path, trainer: Trainer) -> tuple[dict[str, int], list[Noise]]:
-    """Load a checkpoint into a trainer and its model. Return the position, and each rank's random generator's state."""
-    digest, *rest = model_files.load_all(fname) or [of_numbers("", [])]
+    """Load a checkpoint into a trainer and its model. Return the position in the data, and each rank's `Noise`."""
+    digest, *tensors = model_files.load_all(fname) or [of_numbers("", [])]
     if digest.name != DIGEST:
         raise FileFormatError(f"{fname} is not a checkpoint of DataParallel")
-    if _whole_numbers(digest) != _digest(rest):
+    if _whole_numbers(digest) != _digest(tensors):
         raise FileFormatError(f"{fname}: the checkpoint is damaged")
     wanted = [(t.lookup, PARAMETERS + t.name, t.dims) for t in trainer._collection._tensors()]
-    parameters, rest = rest[: len(wanted)], rest[len(wanted) :]
-    if [(t.lookup, t.name, t.dims) for t in parameters] != wanted or not rest or rest[0].name != RANKS:
+    parameters, tensors = tensors[: len(wanted)], tensors[len(wanted) :]
+    if [(t.lookup, t.name, t.dims) for t in parameters] != wanted or not tensors or tensors[0].name != RANKS:
         raise FileFormatError(f"{fname}: the checkpoint has different parameters than the model")
-    counts = _whole_numbers(rest.pop(0))
-    noises = [(high << 16 | low, drawn, forks) for high, low, drawn, forks in zip(*[iter(counts)] * 4)]
+    integers = _whole_numbers(tensors.pop(0))
+    noises = [(high << 16 | low, drawn, forks) for high, low, drawn, forks in zip(*[iter(integers)] * 4)]
     position: dict[str, int] = {}
-    while rest and rest[0].name.startswith(POSITION):
-        stored = rest.pop(0)
+    while tensors and tensors[0].name.startswith(POSITION):
+        stored = tensors.pop(0)
         (position[stored.name.removeprefix(POSITION)],) = _whole_numbers(stored)
-    trainer._load(rest, fname)
+    trainer._load(tensors, fname)
     for parameter, t in zip(trainer._collection._everything(), parameters):
         parameter._storage.set_values(t.values)
     return position, noises
@@ -515,5 +515,5 @@ def _digest(tensors: Iterable[StoredTensor]) -> list[int]:
 
 def _whole_numbers(tensor: StoredTensor) -> list[int]:
     """Return the whole numbers from which `of_numbers` made a tensor; [] if the tensor is damaged."""
-    is_whole = len(tensor.values) % 3 == 0 and np.isfinite(tensor.values).all()
-    return [int(number) for number in from_three(tensor.values)] if is_whole else []
+    is_valid = len(tensor.values) % 3 == 0 and np.isfinite(tensor.values).all()
+    return [int(number) for number in from_three(tensor.values)] if is_valid else []

@@ -80,15 +80,15 @@ class Variational(_RNNBuilder):
         if previous == () or not any(state._run.steps.kind[2:]):  # type: ignore[union-attr]
             return previous, nodes
         values = range(len(self._cell.state))
-        if isinstance(previous, int):  # one node has all values: list where each is
+        if isinstance(previous, int):  # one node has all values: list (batch size, offset) of each
             previous = tuple([(previous, value * self._spec[2] * previous) for value in values])
             nodes = nodes * len(values)
-        dropped = [*zip(previous, nodes)]
+        entries = [*zip(previous, nodes)]
         for value in values:
             x = state._value(value)[k]
             if (y := self._masked(state._run, k, value + 1, x)) is not x:
-                dropped[value] = (y.type.batch, 0), y.at
-        shapes, nodes = zip(*dropped)
+                entries[value] = (y.type.batch, 0), y.at
+        shapes, nodes = zip(*entries)
         return shapes, nodes
 
 
@@ -103,7 +103,7 @@ class Vertical(_RNNBuilder):
     _rates = (0.0,)  # one rate, for inputs and for the output of the last layer
 
     def _first_steps(self) -> Steps:
-        """Return the `Steps` that all sequences share, after adjusting it to the present rates."""
+        """Return the `Steps` that all sequences share, after adjusting it to the current rates."""
         latest, kind = self._latest, self._rates if any(self._rates) else ()
         latest.steps.kind, latest.steps.known = kind, latest.table(kind)
         return latest.steps

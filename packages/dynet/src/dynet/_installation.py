@@ -22,8 +22,8 @@ def is_command() -> bool:
     """Return whether this is `python -m dynet`, which imports `dynet` before it runs the command."""
     if sys.argv[:1] != ["-m"]:  # it is "-m" while Python still looks for the module to run
         return False
-    started = " ".join(sys.orig_argv)
-    return re.match(r" -m ?dynet( |$)", started[started.index(" -m") :]) is not None
+    command_line = " ".join(sys.orig_argv)
+    return re.match(r" -m ?dynet( |$)", command_line[command_line.index(" -m") :]) is not None
 
 
 def version_of(distribution: str) -> str | None:
@@ -96,10 +96,10 @@ def _add_owner(others: dict[str, str], distribution: metadata.Distribution) -> N
     name = distribution.metadata["Name"]
     if re.sub(r"[-_.]+", "-", name).lower() in (DISTRIBUTION, *SIBLINGS):
         return
-    has = set((distribution.read_text("top_level.txt") or "").split())
+    modules = set((distribution.read_text("top_level.txt") or "").split())
     for file in distribution.files or ():
-        has.add(file.parts[0] if len(file.parts) > 1 else _module(file.name))
-    if has & {*MODULES}:
+        modules.add(file.parts[0] if len(file.parts) > 1 else _module(file.name))
+    if modules & {*MODULES}:
         others[name] = distribution.version
 
 

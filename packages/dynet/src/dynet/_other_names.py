@@ -46,8 +46,8 @@ class StandIn:
 
 def stand_ins(public: Iterable[str]) -> dict[str, StandIn]:
     """Return an object for each name of another library that has a hint."""
-    known = set(public)
-    uses = {name: use_for(name, known) for name in {*USES["dy"], *USES["ops"]} - known}
+    public_names = set(public)
+    uses = {name: use_for(name, public_names) for name in {*USES["dy"], *USES["ops"]} - public_names}
     return {name: StandIn(name, use) for name, use in uses.items() if use}
 
 
@@ -59,9 +59,9 @@ def use_for(name: str, known: set[str]) -> str:
 
 def message(name: str, public: Iterable[str], version: str) -> str:
     """Return the message for a missing name, with a hint, and with the package that may have it."""
-    known = set(public)
-    use = use_for(name, known)
-    if not use and not name.startswith("_") and (similar := nearest(name, known)):
+    public_names = set(public)
+    use = use_for(name, public_names)
+    if not use and not name.startswith("_") and (similar := nearest(name, public_names)):
         use = f"dy.{similar}"
     extra = _installation.extra_with(name)
     command = f'pip install "dynet-core[{extra}]=={version}"'

@@ -46,7 +46,7 @@ def image_dim(name: str, x: Expression) -> Dim:
 
 
 def windows_of(x, window, stride, is_valid, value):
-    """Return the windows of an image padded with `value`; the axes are down, across, channel, row, column."""
+    """Return the windows of an image padded with `value`. Axes: position down and across, channel, row, column."""
     x = x.reshape(*x.shape, *[1] * (3 - x.ndim))
     widths = [(0, 0)] * 3
     for d in range(2):
@@ -200,8 +200,8 @@ def _filter1d_signature(x: Dim, y: Dim) -> Signature:
     result = Dim.of((filters, positions), batch)
     extents = (positions, batch)
     operands = column_views(extents, [(rows, batch_stride(x)), (0, batch_stride(y))])
-    group = positions if y.batch > 1 else positions * batch
-    z, x_view, y_view, change = range(4)
+    sharing = positions if y.batch > 1 else positions * batch
+    z, x_view, y_view, scratch = range(4)
     return Signature(
         result,
         size=result.total + inner * positions * batch,
@@ -209,18 +209,18 @@ def _filter1d_signature(x: Dim, y: Dim) -> Signature:
         views=[View(SELF, stride=filters), *operands, View(SELF, result.total, stride=inner)],
         forward=[
             Step("clear", (filters,)),
-            Step("product.dx", (inner, filters, inner, value_of(y_view), value_of(z), value_of(x_view), group)),
+            Step("product.dx", (inner, filters, inner, value_of(y_view), value_of(z), value_of(x_view), sharing)),
         ],
         backward=[  # windows overlap in x: compute each window's gradient in scratch memory, then add it to dx
             Step(
                 "product",
-                (inner, filters, inner, value_of(y_view), gradient_of(z), gradient_of(change), NOTHING, group),
+                (inner, filters, inner, value_of(y_view), gradient_of(z), gradient_of(scratch), NOTHING, sharing),
                 gradient_of=0,
             ),
-            copy_step("accumulate", gradient_of(x_view), gradient_of(change), inner, gradient_of=0),
+            copy_step("accumulate", gradient_of(x_view), gradient_of(scratch), inner, gradient_of=0),
             Step(
                 "product.dW",
-                (inner, filters, inner, gradient_of(y_view), gradient_of(z), value_of(x_view), group),
+                (inner, filters, inner, gradient_of(y_view), gradient_of(z), value_of(x_view), sharing),
                 gradient_of=1,
             ),
         ],
@@ -255,7 +255,7 @@ KERNELS.add("largest_in_window", LargestInWindow())
 
 @functools.cache
 def _maxpooling_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
-    """Return the signature of a max pooling. Its value is followed by the elements' indices, for the backward pass."""
+    """Return the signature of a max pooling. The value is followed by the largest elements' indices."""
     result = Dim.of((*window[-2:], *dim.dims[2:]), dim.batch)
     return Signature(
         result,

@@ -62,12 +62,12 @@ def product_steps(
         shape: the (rows, columns) of a tensor W that is multiplied as if it were a matrix.
         first_rows: how many rows of W to use; by default all.
     """
-    apart, inner = shape or (matrix.rows, matrix.columns)
-    size = first_rows or apart, inner, apart
-    group = SHARED if is_shared(matrix) else width if matrix.batch > 1 else width * batch
-    forward = Step("product", (*size, value_of(w), value_of(x), value_of(y), start, group))
-    to_x = Step("product.dx", (*size, value_of(w), gradient_of(x), gradient_of(y), group), operands[1])
-    to_w = Step("product.dW", (*size, gradient_of(w), value_of(x), gradient_of(y), group), operands[0])
+    matrix_rows, inner = shape or (matrix.rows, matrix.columns)
+    size = first_rows or matrix_rows, inner, matrix_rows
+    sharing = SHARED if is_shared(matrix) else width if matrix.batch > 1 else width * batch
+    forward = Step("product", (*size, value_of(w), value_of(x), value_of(y), start, sharing))
+    to_x = Step("product.dx", (*size, value_of(w), gradient_of(x), gradient_of(y), sharing), operands[1])
+    to_w = Step("product.dW", (*size, gradient_of(w), value_of(x), gradient_of(y), sharing), operands[0])
     return (forward, [to_x], [to_w]) if is_shared(matrix) else (forward, [to_x, to_w], [])
 
 
@@ -81,11 +81,11 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
     for w, x in pairs:
         (rows, inner), (height, width) = as_matrix(name, dims[w]), as_matrix(name, dims[x])
         if inner != height:
-            more = f"; operands are {described(dims)}" if len(dims) > 2 else ""
+            hint = f"; operands are {described(dims)}" if len(dims) > 2 else ""
             if dims[w].dims == dims[x].dims:
-                more += "; dy.cmult(x, y) multiplies element by element, dy.dot_product(x, y) also adds up the products"
+                hint += "; dy.cmult(x, y) multiplies element by element, dy.dot_product(x, y) also adds up the products"
             raise ShapeError(
-                f"{name}: {dims[w]!r} times {dims[x]!r}: inner dimensions differ, {inner} != {height}{more}"
+                f"{name}: {dims[w]!r} times {dims[x]!r}: inner dimensions differ, {inner} != {height}{hint}"
             )
         shapes.append((rows, width))
     rows, width = shapes[0]
@@ -108,11 +108,11 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
         if bias.rows != rows or bias.columns not in (1, width) or not is_matrix(bias):
             raise ShapeError(f"{name}: the bias {bias!r} does not fit the result {result!r}")
         strides[0] = (rows if bias.columns == width > 1 else 0, batch_stride(bias))
-        shared = is_shared(bias) and all(is_shared(dims[w]) for w, _ in pairs)
+        all_shared = is_shared(bias) and all(is_shared(dims[w]) for w, _ in pairs)
         step = copy_step("accumulate", gradient_of(1), gradient_of(0), rows, gradient_of=0)
-        (deferred if shared else backward).append(step)
+        (deferred if all_shared else backward).append(step)
     parameters = [dims[w] for w, _ in pairs] + [dims[0]] * has_bias
-    one_product = len(pairs) == 1 and width * batch == 1 and all(map(is_shared, parameters))
+    is_one_product = len(pairs) == 1 and width * batch == 1 and all(map(is_shared, parameters))
     return Signature(
         result,
         columns=width * batch,
@@ -120,7 +120,7 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
         forward=forward,
         backward=backward,
         deferred=deferred,
-        determined_by=pairs[0][1] + 1 if one_product else NO_VIEW,
+        determined_by=pairs[0][1] + 1 if is_one_product else NO_VIEW,
     )
 
 

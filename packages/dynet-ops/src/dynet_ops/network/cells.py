@@ -1,8 +1,8 @@
 """Signatures of the records of recurrent and tree cells: a time step, a whole sequence, or a node of a tree.
 
-The first part is the projection. It depends only on the inputs, so the projections of all steps and sequences run as
-one product. Each other part is one time step: it adds U h to the gates in place, in the projection's memory, which
-nothing else reads, and computes the new state.
+The first part of a record is the projection. It depends only on the inputs, so the projections of all steps and
+sequences run as one product. Each other part is one time step: it adds U h to the gates in place, in the projection's
+memory, which nothing else reads, and computes the new state.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def projection_part(batch: int, x: View | None, *dims: Dim, first_rows: int | No
     """
     pairs = [(k, dims[k], dims[k + 1]) for k in range(0, len(dims), 2)]
     gates = sum(first_rows or matrix.rows for _, _, matrix in pairs)
-    each = x is not None and x.source == EACH
+    is_sequence = x is not None and x.source == EACH
     # The input's view comes last, after three for each pair: gates, bias, matrix.
     inputs = 3 * len(pairs)
     views, forward, backward, deferred = [], [], [], []
@@ -120,12 +120,12 @@ def projection_part(batch: int, x: View | None, *dims: Dim, first_rows: int | No
         Dim.of((gates,), batch),
         name="projection",
         variadic=True,
-        size=0 if each else -1,
-        size_each=gates * batch if each else 0,
+        size=0 if is_sequence else -1,
+        size_each=gates * batch if is_sequence else 0,
         columns=batch,
-        each=each,
-        waits=(0, len(dims) + (x is not None and not each)),
-        waits_each=each,
+        each=is_sequence,
+        waits=(0, len(dims) + (x is not None and not is_sequence)),
+        waits_each=is_sequence,
         views=views,
         forward=forward,
         backward=backward,
@@ -190,16 +190,16 @@ def sequence_signature(cell: Cell, hidden: int, batch: int, previous: Previous, 
 
     Its operands are pairs (b, W) and recurrent weights (of the shapes `dims`), the previous state, and the inputs.
     """
-    inputs, weights = dims[: len(cell.pairs)], dims[len(cell.pairs) :]
+    pair_dims, weight_dims = dims[: len(cell.pairs)], dims[len(cell.pairs) :]
     return Signature(
         Dim.of((hidden,), batch),
         name=cell.name,
         operands=len(dims) + state_operands(previous),
         variadic=True,
         parts=[
-            projection_part(batch, input_view(x, batch, EACH), *inputs),
-            step_part(cell, hidden, batch, previous, *weights),
-            step_part(cell, hidden, batch, None, *weights),
+            projection_part(batch, input_view(x, batch, EACH), *pair_dims),
+            step_part(cell, hidden, batch, previous, *weight_dims),
+            step_part(cell, hidden, batch, None, *weight_dims),
         ],
         repeats=True,
     )
@@ -216,14 +216,14 @@ def record_step(
     graph = graph_of(name, operands)
     dims = [operand.type for operand in operands]
     batch, hidden = common_batch(name, dims), previous[0].type.rows
-    inputs, weights = parameters[: len(cell.pairs)], parameters[len(cell.pairs) :]
-    rows = [bias.type.rows for bias in inputs[::2]]
+    pairs, weights = parameters[: len(cell.pairs)], parameters[len(cell.pairs) :]
+    rows = [bias.type.rows for bias in pairs[::2]]
     fits = (
         hidden > 0
         and all(dim.columns == 1 for dim in dims[: 1 + len(previous)])
         and all(state.type.rows == hidden for state in previous)
         and sum(rows) == hidden * len(cell.gates)
-        and [(w.type.rows, w.type.columns) for w in inputs[1::2]] == [(size, x.type.rows) for size in rows]
+        and [(w.type.rows, w.type.columns) for w in pairs[1::2]] == [(size, x.type.rows) for size in rows]
         and all(w.type.columns in (1, hidden) and w.type.rows % hidden == 0 for w in weights)
     )
     if not fits:

@@ -7,7 +7,7 @@ from ..elementwise.arithmetic import cmult
 
 
 def random_node(name: str, formula: Callable) -> Callable[..., Expression]:
-    """Return a function that adds a random node with a new key to the graph.
+    """Return a function that adds a random node with a new random key to the graph.
 
     Its arguments are the node's operands, the plain numbers that the formula reads, and the shape, by default the first
     operand's. `formula` computes one element. Its arguments are x (if there is an operand), the key (seed, count), and

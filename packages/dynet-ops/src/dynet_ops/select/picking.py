@@ -27,8 +27,8 @@ def _pick_signature(dim: Dim, d: int, length: int) -> Signature:
     If `length` is 0, each node picks one element, and its result does not have dimension d.
     """
     before, after = before_and_after(dim, d)
-    kept = (length,) if length else ()
-    result = Dim.of(dim.dims[:d] + kept + dim.dims[d + 1 :] or (1,), dim.batch)
+    kept_dims = (length,) if length else ()
+    result = Dim.of(dim.dims[:d] + kept_dims + dim.dims[d + 1 :] or (1,), dim.batch)
     if after == 1 and dim.batch == 1:
         signature = alias(result, scale=before)
     else:
@@ -218,13 +218,13 @@ def set_index(x: Expression, index: Index | Iterable[Index]) -> None:
     30.0
     """
     try:
-        graph, of_node, picked = pinned(), graph_of_node(x), None
+        graph, node_graph, picked = pinned(), graph_of_node(x), None
         if x.version != ANY_GRAPH:
-            picked = of_node.index_up_to(x.at).selections.get(x.at)
+            picked = node_graph.index_up_to(x.at).selections.get(x.at)
         if picked is None or picked.signature not in PICKS:
             raise ArgumentError(f"set_index: expected what pick, pick_batch or x[i] returns, got {x!r}")
-        size, several = PICKS[picked.signature]
-        indices = checked_indices("set_index", index if several else [index], size, "what is picked from")
+        size, takes_list = PICKS[picked.signature]
+        indices = checked_indices("set_index", index if takes_list else [index], size, "what is picked from")
         if len(indices) != len(picked.attributes):
             raise ShapeError(f"set_index: {len(indices)} indices for a batch of {len(picked.attributes)}")
         graph.rewrite(picked.start, indices)
@@ -310,8 +310,8 @@ def _limits(name: str, what: str, given, dim: Dim, default: Sequence[int], small
             f"{name}: {len(given)} {what} for x, which is {dim!r}: at most one for each dimension and the batch"
         )
     limits = []
-    for one in given:
-        limits.append(whole(name, "an index", one))
+    for item in given:
+        limits.append(whole(name, "an index", item))
     if limits and min(limits) < smallest:
         raise ArgumentError(f"{name}: {what} must be at least {smallest}, got {limits}")
     return [*limits, *default[len(limits) :]]
@@ -351,9 +351,9 @@ def strided_select(
     dim = shape_of(name, x)
     sizes = (*dim.dims, dim.batch)
     steps = _limits(name, "strides", strides, dim, [1] * len(sizes), 1)
-    first = _limits(name, "range_from", range_from, dim, [0] * len(sizes), 0)
-    end = _limits(name, "range_to", range_to, dim, sizes, 0)
-    ranges = list(zip(first, end, steps))
+    starts = _limits(name, "range_from", range_from, dim, [0] * len(sizes), 0)
+    ends = _limits(name, "range_to", range_to, dim, sizes, 0)
+    ranges = list(zip(starts, ends, steps))
     for d, ((start, stop, _), size) in enumerate(zip(ranges, sizes)):
         if not start < stop <= size:
             what = "the batch" if d == len(dim.dims) else f"dimension {d}"
@@ -375,8 +375,8 @@ def select_regularly(graph: PinnedGraph, x: Expression, ranges: Sequence[tuple[i
     signature = _strided_signature(dim, counts, tuple(step for _, _, step in ranges))
     if signature is None:
         for d, limits in enumerate(ranges):  # too many loops for one copy: copy once per dimension
-            before = [(0, size, 1) for size in x.type.dims[:d]]
-            x = select_regularly(graph, x, [*before, limits])
+            whole_dims = [(0, size, 1) for size in x.type.dims[:d]]
+            x = select_regularly(graph, x, [*whole_dims, limits])
         return x
     offset = sum(start * stride for (start, _, _), stride in zip(ranges, strides_of(dim, dim)))
     return graph.append(signature, [x.at, offset])
@@ -461,18 +461,18 @@ def _part(x: Expression, key) -> Expression:
             return x if stop - start == size else pickrange(x, start, stop)
     keys = key if isinstance(key, tuple) else (key,)
     rank = len(x.type.dims)
-    of_batch = len(keys) == rank + 1 and isinstance(keys[rank], slice)
-    if len(keys) > rank + of_batch:
+    has_batch = len(keys) == rank + 1 and isinstance(keys[rank], slice)
+    if len(keys) > rank + has_batch:
         raise OutOfRangeError(f"x[...]: {len(keys)} indices for x, which is {x.type!r}")
     picked, ranges = [], []
-    for d, one in enumerate(keys):
-        if isinstance(one, slice):
-            ranges.append(_range_of(x, d, one))
+    for d, subscript in enumerate(keys):
+        if isinstance(subscript, slice):
+            ranges.append(_range_of(x, d, subscript))
         else:
-            picked.append((_index_of(x, d, one), d))
-    if of_batch:
-        every = [(0, size, 1) for size in x.type.dims]
-        x = select_regularly(graph_of("x[...]", (x,)), x, [*every, ranges.pop()])
+            picked.append((_index_of(x, d, subscript), d))
+    if has_batch:
+        all_dims = [(0, size, 1) for size in x.type.dims]
+        x = select_regularly(graph_of("x[...]", (x,)), x, [*all_dims, ranges.pop()])
     for index, d in reversed(picked):
         x = pick(x, index, d)
     if any(step > 1 for _, _, step in ranges):

@@ -14,7 +14,7 @@ Otherwise each operand has its own step, and the planner leaves out the steps of
 
 
 def _side_by_side(result: Dim, dims: Sequence[Dim], runs: Sequence[int], after: int, batch: int) -> Signature:
-    """Return the signature of a node that has, `after * batch` times, a run of each operand. `runs` are their sizes.
+    """Return the signature of a node that has, `after * batch` times, a run of each operand. `runs` has their sizes.
 
     An operand without a batch is repeated for each batch element.
     """

@@ -112,10 +112,10 @@ def all_gradients(
     allowed = (*operands, *numbers, result, gradient)
     for operand, function in stated.items():
         check_operand(name, operands, operand, "a gradient is given for")
-        for asked in inspect.signature(function).parameters:
-            if asked not in allowed:
+        for argument_name in inspect.signature(function).parameters:
+            if argument_name not in allowed:
                 raise ArgumentError(
-                    f"{name}: the gradient of {operand} asks for {asked!r}; there are {', '.join(allowed)}"
+                    f"{name}: the gradient of {operand} asks for {argument_name!r}; there are {', '.join(allowed)}"
                 )
     derivable = [inner(operand) for operand in operands if operand not in stated]
     gradients = derived(formula, derivable, RESULT, [inner(number) for number in numbers])
@@ -354,8 +354,8 @@ def _samples(
 
 def _with_defaults(function: Callable, numbers: Sequence[str], reference: Callable) -> Callable:
     """Return a reference that gets all plain numbers by name, even if a call omits them."""
-    given = {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}
-    defaults = {name: given[name] for name in numbers if given[name] is not inspect.Parameter.empty}
+    all_defaults = {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}
+    defaults = {name: all_defaults[name] for name in numbers if all_defaults[name] is not inspect.Parameter.empty}
     return functools.partial(reference, **defaults) if defaults and reference else reference
 
 
@@ -366,7 +366,7 @@ def _of_several(
     fitted: Callable = lambda xs: xs,
     above: Mapping[str, float] = {},
 ) -> Callable[..., Expression]:
-    """Return the recording function of an op of operands and plain numbers, which must exceed their limits `above`."""
+    """Return an op's recording function. `fitted` copies operands if needed; plain numbers must exceed `above`."""
     name, parameters = function.__name__, inspect.signature(function).parameters
     count = len(parameters) - len(numbers)
 

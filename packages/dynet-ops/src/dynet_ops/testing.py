@@ -348,7 +348,7 @@ def _check_digits(what: str, computed: float, true: Sequence[float]) -> None:
 def batched_operands(count: int) -> list[Sequence[bool]]:
     """Return which of `count` operands have a batch, for `check_minibatch`.
 
-    For up to 4 operands, return every combination with at least one batch; for more, all, only one, and all but one.
+    For up to 4 operands, return every combination with at least one batch; for more: all, only one, or all but one.
     """
     combinations = itertools.product([True, False], repeat=count) if count <= 4 else mixtures([True, False], count)
     return [batched for batched in combinations if any(batched)]

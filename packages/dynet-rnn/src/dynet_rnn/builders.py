@@ -510,9 +510,9 @@ class BiRNNBuilder(Owner):
         self.model: ParameterCollection = model
         self.builder_layers: list[tuple[_RNNBuilder, _RNNBuilder]]
         if builder_layers is not None:
-            given = checked_list("BiRNNBuilder: builder_layers", builder_layers)
-            self.builder_layers = [_checked_pair(pair) for pair in given]
-            num_layers = len(given)
+            pairs = checked_list("BiRNNBuilder: builder_layers", builder_layers)
+            self.builder_layers = [_checked_pair(pair) for pair in pairs]
+            num_layers = len(pairs)
         else:
             num_layers = checked_size("BiRNNBuilder", "num_layers", num_layers)
             input_dim = checked_size("BiRNNBuilder", "input_dim", input_dim)

@@ -68,7 +68,7 @@ class Variational(_RNNBuilder):
         return self._draw_masks(run, batch)
 
     def _masked(self, run: SequenceRun, k: int, value: int, x: Expression) -> Expression:
-        """Return the input x of layer k (`value` is 0), or a value of its state (h is 1), after dropout."""
+        """Return x after dropout. `value` says what x is in layer k: 0 for the input, 1 for h, 2 for c."""
         mask = run.steps.mask(k, value)  # type: ignore[union-attr]  # masks are drawn before a step
         return x if mask is None else cmult(x, mask)
 

@@ -467,8 +467,8 @@ class LatestSequences(Latest):
     """What a builder of sequences remembers.
 
     `start` is the initial state, if all sequences of a graph can share it, as without dropout. `steps` says how to
-    record steps without masks. `loaded` maps `update` to the last result of `_loaded`. `layers` maps operands,
-    parameters or nodes that compute them, to `Layers`. `tables` maps `Steps.kind` to `Steps.known`.
+    record steps without masks. `loaded` maps `update` to the last result of `_loaded`. `layers` maps operands
+    (parameters, or nodes that compute them) to `Layers`. `tables` maps `Steps.kind` to `Steps.known`.
     """
 
     def __init__(self) -> None:

@@ -122,7 +122,7 @@ class SoftmaxBuilder(Owner, Closed, ABC):
         return x
 
     def _checked_class(self, method: str, c: Index) -> int:
-        """Return the class `c` as an int, if the layer has a loss for it."""
+        """Return the class `c` as an int. Raise an error if the layer has no loss for it."""
         return _checked_index(method, c, self._count)
 
 

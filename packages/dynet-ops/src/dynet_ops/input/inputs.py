@@ -141,7 +141,7 @@ def check_any(name: str, array: np.ndarray) -> None:
 
 
 def filled(name: str, shape: tuple[int, ...], value: float = 0.0) -> np.ndarray:
-    """Return a column-major array; raise OutOfMemoryError if it does not fit."""
+    """Return a column-major array filled with `value`; raise OutOfMemoryError if it does not fit."""
     try:
         return np.full(shape, value, np.float32, order="F")
     except MemoryError:

@@ -89,7 +89,7 @@ def _windows_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
 
 @functools.cache
 def _conv2d_signature(name: str, positions: tuple[int, int], windows: Dim, *dims: Dim) -> Signature:
-    """Return the signature of windows times filters, plus a bias, if any. A column is one channel of one result."""
+    """Return the signature of windows times filters, plus a bias, if any. A column is a channel of a batch element."""
     batch = common_batch(name, (windows, *dims))
     rows, inner = windows.dims
     filters = dims[0].dims[3]

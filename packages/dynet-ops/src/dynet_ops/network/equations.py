@@ -412,7 +412,7 @@ class _Plan:
         states = {key_of(symbol): value for value, symbol in self.equations.items()}
         scratch_keys = [key for key in computed if key not in states]
         self.scratch = tuple(f"s{index}" for index in range(len(scratch_keys)))
-        # The name of each stored value, by the `key_of` its formula.
+        # The name of each stored value, by the `key_of` of its formula.
         self.stored = {**states, **dict(zip(scratch_keys, self.scratch))}
         self.defined = {**self.equations, **{self.stored[key]: computed[key] for key in scratch_keys}}
 

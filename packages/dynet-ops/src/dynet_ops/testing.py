@@ -338,7 +338,7 @@ def check_digits(op: Op) -> None:
 
 
 def _check_digits(what: str, computed: float, true: Sequence[float]) -> None:
-    """Check a value against the exact value, or against values from below and above. A tiny value may be 0."""
+    """Check a value against `true`: the exact value, or the values from below and above. A tiny value may be 0."""
     if true and all(abs(exact_value) <= LARGEST for exact_value in true):
         low, high = (float(exact_value) for exact_value in (min(true), max(true)))
         slack = DIGITS_TOLERANCE * max(abs(low), abs(high)) + 2 * SMALLEST

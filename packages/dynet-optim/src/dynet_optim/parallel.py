@@ -102,7 +102,7 @@ class DataParallel:
         return getattr(self._trainer, name)
 
     def __setattr__(self, name: str, value: object) -> None:
-        """Set an attribute of the trainer, if this class does not define it. Refuse attributes that nobody reads."""
+        """Set an attribute of the trainer, if this class does not define it. Refuse names that neither defines."""
         is_own = name.startswith("_") or hasattr(type(self), name)
         if is_own or not (hasattr(self._trainer, name) or type(self) is DataParallel):  # a subclass may add any
             super().__setattr__(name, value)

@@ -190,7 +190,7 @@ class Table:
                 self.outdated.note_change(self.everything[index]._storage.identities)
 
     def _is_done(self, status: int) -> bool:
-        """Return whether a compiled call succeeded. If not, compile its kernel or enlarge the index, for the next."""
+        """Return whether a compiled call succeeded. If not, compile its kernel or enlarge the index, for a retry."""
         if status == layout.NO_CODE:
             compiled(int(self.tape[self.slots[CONTEXT.row], layout.INSTRUCTION.opcode]))
         elif status != layout.READY:

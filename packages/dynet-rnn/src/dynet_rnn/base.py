@@ -152,7 +152,7 @@ class LayersBuilder(Owner, Closed):
             spec: the attribute `spec` of the other builder.
             model: the collection that gets the parameters of the new builder.
         """
-        layers, input_dim, hidden_dim, *rest = spec[:9]  # a spec from a file may be a huge range
+        layers, input_dim, hidden_dim, *rest = spec[:9]  # a spec from a file may be a huge `range`
         return cls(layers, input_dim, hidden_dim, model, *rest)
 
     @property

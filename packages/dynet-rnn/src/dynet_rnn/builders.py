@@ -545,7 +545,7 @@ class BiRNNBuilder(Owner):
             model: the collection that gets the parameters of new builders.
         """
         layers, input_dim, hidden_dim, factory, pairs = spec
-        if factory is not None:  # a file may name any class of this library
+        if factory is not None:  # a spec from a file may have any class of this library
             _check_factory(factory)
         if pairs is not None and layers != len(pairs := [_checked_pair(pair) for pair in pairs]):
             raise ArgumentError(f"BiRNNBuilder: the spec has {layers!r:.40} layers, but builders for {len(pairs)}")

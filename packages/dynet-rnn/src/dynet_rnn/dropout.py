@@ -39,8 +39,8 @@ class Variational(_RNNBuilder):
     def set_dropout_masks(self, batch_size: Index = 1) -> None:
         """Draw new dropout masks for the sequence that the last call of `initial_state` began.
 
-        Otherwise, masks are drawn when the sequence's first input is read, with its batch size. If `initial_state` has
-        not been called in the current graph, nothing happens.
+        Without this call, masks are drawn when the sequence's first input is read, with its batch size. If
+        `initial_state` has not been called in the current graph, nothing happens.
 
         Args:
             batch_size: the batch size of the masks. With 1, all batch elements share a mask.

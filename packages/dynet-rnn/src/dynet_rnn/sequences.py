@@ -51,7 +51,7 @@ class Layers:
         return len(self._read)
 
     def head(self, k: int, x: Dim, previous: Previous) -> tuple[Head, int]:
-        """Return the `Head` of layer k for inputs of Dim x, a vector's, and the batch size of the new state."""
+        """Return the `Head` of layer k for inputs of the Dim x (a `Dim.plain`), and the batch size of the new state."""
         parameters, dims = self._read[k]
         sizes = [previous] if isinstance(previous, int) else [size for size, _ in previous]
         batch = max([x.batch, *sizes])
@@ -148,7 +148,7 @@ class SequenceRun(Run):
         return self.builder._steps(self, x.batch) if x in form.known and self.is_current() else None
 
 
-as_vector = functools.cache(alias)  # returns the signature of a node that gives its operand a shape without a copy
+as_vector = functools.cache(alias)  # returns the signature of an alias of a whole operand, with a given Dim
 
 
 class RNNState(Hinted):

@@ -233,7 +233,7 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> ClassFactoredSoftmaxBuilder:
         """Make a new layer in `model` from the `spec` of another one, which has the clusters. Values are not copied."""
-        (size, clusters, count, bias), rest = spec[:4], spec[4:]  # a spec from a file may be a huge range
+        (size, clusters, count, bias), rest = spec[:4], spec[4:]  # a spec from a file may be a huge `range`
         check_clusters(clusters, count, rest)
         layer = cls.__new__(cls)
         layer._build(size, clusters, count, model, bias, rest)

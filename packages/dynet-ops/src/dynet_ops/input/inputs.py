@@ -362,7 +362,7 @@ def inputTensor(arr: Numbers, batched: bool = False, device: str = "", reusable_
     ((2,), 2)
     """
     checked_flag("inputTensor", "reusable_expr", reusable_expr)
-    # numpy drops the masks of arrays that it stacks; `real_array` refuses them.
+    # numpy drops the masks of arrays that it stacks, but `real_array` refuses masked arrays.
     arrays = list(arr) if isinstance(arr, (list, tuple)) else []
     if arrays and all(isinstance(a, np.ndarray) for a in arrays) and not is_masked(arrays):
         shapes = [np.shape(a) for a in arrays]

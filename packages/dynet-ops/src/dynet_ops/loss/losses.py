@@ -183,7 +183,7 @@ _NUMBERS = {"numbers": ("y", "picked"), "constants": ("m",)}
 
 
 def _loss(x, picked, m):
-    """Return the hinge loss, without the right choice's own term. Equal scores differ by 0, even if infinite."""
+    """Return the hinge loss, without the term of the right choice's score, `picked`. Equal infinities differ by 0."""
     difference = f.where(f.equal(x, picked), 0, x - picked)
     return {"y": f.sum(f.maximum(difference + m, 0)) - f.maximum(m, 0)}
 

@@ -125,7 +125,7 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
 
 
 def matmul_signature(a: Dim, b: Dim) -> Signature:
-    """Return the signature of a product."""
+    """Return the signature of the matrix product a b."""
     return affine_signature("*", (a, b), has_bias=False)
 
 

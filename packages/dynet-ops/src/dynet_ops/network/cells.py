@@ -144,7 +144,7 @@ def step_part(cell: Cell, hidden: int, batch: int, previous: Previous | None, *w
     """Return the signature of the part of a record that is one time step.
 
     The record's operands are pairs (b, W), the recurrent parameters (of the shapes `weights`), the previous state and
-    the inputs. If `previous` is None, the state is in the part before this one.
+    the inputs. If `previous` is None, the previous state is in the part before this one.
     """
     steps = cell.first if previous == () else cell.following
     dims = dict(zip(cell.weights, weights))
@@ -281,7 +281,7 @@ SUMMED = ("f", "c_child", "h_child", "fx")
 KERNELS.add("tree_lstm.clear_sums", Rule(("c_kept", "h_sum", *SUMMED), lambda: {"c_kept": 0.0, "h_sum": 0.0}))
 summed_child = _rule("summed_child", SUMMED, _summands, "f", accumulate=("c_kept", "h_sum"))
 summing = _rule("summing", (*"iog", "c_kept"), lambda i, o, g, kept: _outputs(o, logistic(i) * tanh(g) + kept), "iog")
-for _count in range(3):  # known at import, so that they can be compiled in advance
+for _count in range(3):  # these kernels are added at import, so that they can be compiled in advance
     _node(_count)
 
 

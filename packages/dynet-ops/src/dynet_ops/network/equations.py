@@ -84,7 +84,7 @@ class Cell:
 
     @property
     def previous(self) -> tuple[str, ...]:
-        """What formulas call the previous state, such as "h_prev"."""
+        """The names of the previous state's values in formulas, such as "h_prev"."""
         return tuple(name + PREVIOUS for name in self.state)
 
 
@@ -171,8 +171,8 @@ class Stored:
             names: what the corresponding forward kernel computes.
             shared: gates in `names` whose activations later forward kernels also read. The backward kernels of these
                 run first and add their terms to "d" + gate, so the formulas read it.
-            totals: values whose total gradient must be stored in "d" + value. What is there before lacks the terms of
-                other values in `names` that read the value.
+            totals: values whose total gradient must be stored in "d" + value. The gradient that is there before lacks
+                the terms of other values in `names` that read the value.
         """
         terms = {name: [self._input("d" + name)] for name in names if name in self.equations or name in shared}
         parts_of: dict[str, list[Symbol]] = {}

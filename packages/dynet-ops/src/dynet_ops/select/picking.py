@@ -492,7 +492,7 @@ def _index_of(x: Expression, d: int, index) -> int:
 
 
 def _range_of(x: Expression, d: int, part: slice) -> tuple[int, int, int]:
-    """Return (start, stop, step) with ends that count from 0, of dimension d or of the batch."""
+    """Return a slice of dimension d, or of the batch, as (start, stop, step) with ends that count from 0."""
     is_batch = d == len(x.type.dims)
     size = x.type.batch if is_batch else x.type.dims[d]
     step = 1 if part.step is None else whole("x[...]", "the step of a slice", part.step)

@@ -98,10 +98,10 @@ def _together(x: Expression, groups: Groups) -> tuple[Expression, Groups]:
     """Transpose x until all dimensions to reduce are one group. Return the result and its groups."""
     while sum(reduced for _, reduced in groups) > 1:
         before = groups.pop(0)[0] if groups[0][1] else 1  # reduced groups alternate with other groups
-        (kept, _), (size, _), *rest = groups
-        signature = _brought_together(before, kept, size, math.prod(extent for extent, _ in rest))
+        (kept, _), (size, _), *other_groups = groups
+        signature = _brought_together(before, kept, size, math.prod(extent for extent, _ in other_groups))
         x = graph_of("transpose", (x,)).append(signature, [x.at])
-        groups = [(before * size, True), (kept * (rest[0][0] if rest else 1), False), *rest[1:]]
+        groups = [(before * size, True), (kept * (other_groups[0][0] if other_groups else 1), False), *other_groups[1:]]
     return x, groups
 
 
@@ -218,19 +218,19 @@ class Along:
         A mean divides by n; 0 means the number of elements that become one. `others` go to `constants`.
         """
         graph, dim = graph_of(name, (x,)), x.type.plain
-        result, groups = without(dim, axes), _groups(dim, axes)
+        result_dim, groups = without(dim, axes), _groups(dim, axes)
         if not self.parts:
             x, groups = _together(x, groups)
         # How many elements become one number; NaN if there are none, because the mean of no elements is NaN.
-        count = math.prod((*dim.dims, dim.batch)[axis] for axis in axes) or math.nan
-        constants = self.constants(n or count, count, *others)
+        element_count = math.prod((*dim.dims, dim.batch)[axis] for axis in axes) or math.nan
+        constants = self.constants(n or element_count, element_count, *others)
         start = graph.take(constants)
         inputs, column = range(start, start + len(constants)), self.column
         extents, reduced = [extent for extent, _ in groups], [k for k, (_, reduced) in enumerate(groups) if reduced]
         for k in reversed(reduced):
             size = extents.pop(k)
             before, after = math.prod(extents[:k]), math.prod(extents[k:])
-            dim = result if k == reduced[0] else Dim.of((before * after,))
+            dim = result_dim if k == reduced[0] else Dim.of((before * after,))
             signature = column_signature(column.kernels, dim, before, size, after, constants=len(inputs), op=name)
             x = graph.append(signature, [x.at, *inputs])
             column, inputs = self.parts or column, range(0)

@@ -17,10 +17,10 @@ from dynet_kernels.layout import SELF
 
 def of_rank(sizes: tuple[int, ...], rank: int) -> tuple[int, ...]:
     """Return the sizes with trailing 1s added or dropped until there are `rank`: (2, 3) for (2, 3, 1) and rank 1."""
-    kept = len(sizes)
-    while kept > rank and sizes[kept - 1] == 1:
-        kept -= 1
-    return sizes[:kept] + (1,) * (rank - kept)
+    kept_count = len(sizes)
+    while kept_count > rank and sizes[kept_count - 1] == 1:
+        kept_count -= 1
+    return sizes[:kept_count] + (1,) * (rank - kept_count)
 
 
 def is_matrix(dim: Dim) -> bool:
@@ -124,13 +124,13 @@ def strides_of(dim: Dim, whole: Dim) -> list[int]:
 
 def leading_run(whole: Dim, strides: Sequence[Sequence[int]]) -> int:
     """Return how many leading dimensions of `whole` (batch last) are one run of adjacent floats in every operand."""
-    run, step = 0, 1
+    dimension_count, step = 0, 1
     for d, extent in enumerate((*whole.dims, whole.batch)):
         if extent > 1 and any(s[d] != step for s in strides):
             break
         step *= extent
-        run += 1
-    return run
+        dimension_count += 1
+    return dimension_count
 
 
 def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
@@ -143,8 +143,8 @@ def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
     whole = broadcast(name, dims, rank)
     strides = [strides_of(dim, whole) for dim in dims]
     extents = (*whole.dims, whole.batch)
-    run = leading_run(whole, strides)
-    size = math.prod(extents[:run])
+    leading_dims = leading_run(whole, strides)
+    size = math.prod(extents[:leading_dims])
     single = None
     if size == 1 and whole.total > 1:
         if len(dims) > 2:
@@ -153,17 +153,17 @@ def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
         # the other operand into columns; the repeated operand has one number for each column.
         first = next(d for d, extent in enumerate(extents) if extent > 1)
         single = next(k for k, s in enumerate(strides) if s[first] == 0)
-        run = leading_run(whole, [strides[1 - single]])
-        while run and any(strides[single][k] for k in range(run)):
-            run -= 1
-        size = math.prod(extents[:run])
+        leading_dims = leading_run(whole, [strides[1 - single]])
+        while leading_dims and any(strides[single][k] for k in range(leading_dims)):
+            leading_dims -= 1
+        size = math.prod(extents[:leading_dims])
     views = [View(SELF, stride=size)]
     for operand, operand_strides in enumerate(strides):
-        view = column_view(operand, extents[run:], operand_strides[run:])
+        view = column_view(operand, extents[leading_dims:], operand_strides[leading_dims:])
         if view is None:
             return None
         views.append(view)
-    return single, whole, size, math.prod(extents[run:]), views
+    return single, whole, size, math.prod(extents[leading_dims:]), views
 
 
 def lined_up(reference: Callable, rank: Rank | None = None) -> Callable:

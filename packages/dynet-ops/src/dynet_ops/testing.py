@@ -156,7 +156,7 @@ def _differences(
     """Return the gradient of one expression that is given as all the operands `indices`, which change together."""
     changed = arrays[indices[0]].astype(np.float64)
     gradient = np.zeros_like(changed)
-    operands = [changed if index in indices else other for index, other in enumerate(arrays)]
+    operands = [changed if index in indices else array for index, array in enumerate(arrays)]
     op = dataclasses.replace(op, reference=op.differentiated_as or op.reference)
     for index in np.ndindex(changed.shape if op.differentiable else 0):
         middle = changed[index]
@@ -199,10 +199,10 @@ def check_gradients(op: Op, sample: Sample, *kinds: Sequence[type]) -> None:
 def check_operand_used_twice(op: Op, sample: Sample) -> None:
     """Check that gradients add up if operands of equal shape are one expression, in one node and in two nodes."""
     arrays = draw(op, sample)
-    first = {array.shape: array for array in reversed(arrays)}
-    arrays = [first[array.shape] for array in arrays]
+    array_of_shape = {array.shape: array for array in reversed(arrays)}
+    arrays = [array_of_shape[array.shape] for array in arrays]
     renew_cg()
-    leaves = {shape: Computed(array) for shape, array in first.items()}
+    leaves = {shape: Computed(array) for shape, array in array_of_shape.items()}
     operands = [leaves[array.shape].expression for array in arrays]
     first_result, second_result = record(op, sample, operands), record(op, sample, operands)
     weights, second_weights = weights_for(first_result), weights_for(second_result, seed=2)

@@ -135,9 +135,9 @@ class Trainer(Closed):
         return given[names[0]] if names else default
 
     def __repr__(self) -> str:
-        held = holdings(self._collection._everything())
+        contents = holdings(self._collection._everything())
         rate, updates = f"learning rate {self._rate:g}", counted(self._updates, "update")
-        return f"<{self.whoami()} of {self._collection.name()}: {held}; {rate}, {updates}>"
+        return f"<{self.whoami()} of {self._collection.name()}: {contents}; {rate}, {updates}>"
 
     def whoami(self) -> str:
         """Return the name of the trainer's class."""
@@ -406,9 +406,9 @@ class Trainer(Closed):
     def _tensors(self) -> list[StoredTensor]:
         """Return a file's tensors: first the trainer's own numbers and the random generator's, then all states."""
         seed, drawn, forks = noise.state()  # the seed has 32 bits
-        own = [*self._in_files().values(), seed >> 16, seed & 0xFFFF, drawn, forks]
+        own_numbers = [*self._in_files().values(), seed >> 16, seed & 0xFFFF, drawn, forks]
         states = _states(self._table.prepared())
-        return [of_numbers(f"/{type(self).__name__}", own), *(tensor for tensor, _ in states)]
+        return [of_numbers(f"/{type(self).__name__}", own_numbers), *(tensor for tensor, _ in states)]
 
     def _load(self, stored: Sequence[StoredTensor], fname: Path) -> None:
         name, table = type(self).__name__, self._table.prepared()
@@ -419,9 +419,9 @@ class Trainer(Closed):
             raise FileFormatError(f"{fname} holds no state of {name}: it has {few(tensors)}")
         dims_in_file = {name: (tensor.lookup, tensor.dims) for name, tensor in tensors.items()}
         if dims_in_file != {state.name: (state.lookup, state.dims) for state, _ in states}:
-            held = [Entry(tensor.lookup, _without_state(tensor.name), tensor.dims) for tensor in tensors.values()]
-            wanted = [Entry(state.lookup, _without_state(state.name), state.dims) for state, _ in states]
-            problems = different(held, wanted)
+            in_file = [Entry(tensor.lookup, _without_state(tensor.name), tensor.dims) for tensor in tensors.values()]
+            expected = [Entry(state.lookup, _without_state(state.name), state.dims) for state, _ in states]
+            problems = different(in_file, expected)
             first_problem = f": {problems[0]}" if problems else " in their order"
             raise FileFormatError(f"{fname} is not the state of this {name}: its parameters differ{first_problem}")
         is_valid = own_numbers.dims == (3 * (len(IN_FILES) + 4),) and np.isfinite(own_numbers.values).all()

@@ -97,8 +97,8 @@ class DataParallel:
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name == "update_subset":
-            use = ": use set_updated(False) of the others, update()" * (name == "update_subset")
-            raise AttributeError(f"DataParallel has no attribute {name!r}{use}")
+            hint = ": use set_updated(False) of the others, update()" * (name == "update_subset")
+            raise AttributeError(f"DataParallel has no attribute {name!r}{hint}")
         return getattr(self._trainer, name)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -141,8 +141,8 @@ class DataParallel:
         >>> trainer.share("abc")
         'abc'
         """
-        count = len(examples)
-        return examples[count * self.rank // self.size : count * (self.rank + 1) // self.size]
+        example_count = len(examples)
+        return examples[example_count * self.rank // self.size : example_count * (self.rank + 1) // self.size]
 
     def total(self, number: Number) -> float:
         """Return the sum of a number, such as a loss, over all ranks. All ranks get the same sum.
@@ -150,12 +150,12 @@ class DataParallel:
         Raises:
             ParallelError: another rank has called a different method, or has ended.
         """
-        own = plain_number("DataParallel.total: number", number)
+        own_number = plain_number("DataParallel.total: number", number)
         if not self._comm:
-            return own
+            return own_number
         with self._exchange("total"):
             all_numbers = np.empty(self.size)
-            self._comm.Allgather(np.array([own]), all_numbers)
+            self._comm.Allgather(np.array([own_number]), all_numbers)
         try:
             return math.fsum(all_numbers)
         except (OverflowError, ValueError):  # raised for infinities, and for sums that are too large
@@ -180,8 +180,8 @@ class DataParallel:
                 "DataParallel.update: with average=True it needs the number of this rank's examples: "
                 "update(examples=...)"
             )
-        count = whole("DataParallel.update", "examples", 0 if examples is None else examples)
-        if not 0 <= count < MOST_EXAMPLES:
+        example_count = whole("DataParallel.update", "examples", 0 if examples is None else examples)
+        if not 0 <= example_count < MOST_EXAMPLES:
             raise ArgumentError(f"DataParallel.update: examples is {examples}; it must be a number of examples")
         trainer = self.trainer
         # The trainer would find such a number only after the exchange, when sums have replaced each rank's gradients.
@@ -191,7 +191,7 @@ class DataParallel:
             )
         if self._comm:
             with self._meeting.exchange():
-                self._add_up(factor, count if self._average else 0)
+                self._add_up(factor, example_count if self._average else 0)
         trainer.update() if factor == 1.0 else trainer.update(factor)
         self._updates += 1
         if self._comm:
@@ -315,14 +315,14 @@ class DataParallel:
     def _meet(self, action: str, s: float = 1.0, counts: Sequence[int] = (0, 0, 0)) -> Any:
         trainer = self.trainer
         if self._version != PARAMETER_ROWS.version:
-            everything, self._version = self._everything(), PARAMETER_ROWS.version
+            parameters, self._version = self._everything(), PARAMETER_ROWS.version
             model = [
                 ("the number of DataParallels before this", self._index),
                 ("the trainer", type(trainer).__name__),
                 ("average", self._average),
                 ("compare_every", self._every),
-                *((f"{'lookup ' * p._lookup}{p.name()}", p.type.dims) for p in everything),
-                *((f"whether {p.name()} is updated", p._updated) for p in everything),
+                *((f"{'lookup ' * p._lookup}{p.name()}", p.type.dims) for p in parameters),
+                *((f"whether {p.name()} is updated", p._updated) for p in parameters),
             ]
             self._model = model, digest(model)
         options = [
@@ -467,15 +467,15 @@ Noise = tuple[int, int, int]  # the state of the random generator for dropout: s
 def write_checkpoint(fname: Path, trainer: Trainer, position: Mapping[str, int], noises: Sequence[Noise]) -> None:
     if not isinstance(position, Mapping):
         raise ArgumentTypeError(f"save: position must be a dict, not {type(position).__name__} {position!r:.40}")
-    values = {}
-    for name, given in position.items():
-        values[name] = value = whole("save", f"position {name!r}", given)
+    position_values = {}
+    for name, given_value in position.items():
+        position_values[name] = value = whole("save", f"position {name!r}", given_value)
         if not isinstance(name, str) or not name.isidentifier() or abs(value) > LARGEST:
             raise ArgumentError(f"save: position {name!r}: {value!r}; it takes names with whole numbers")
     tensors = [
         *(StoredTensor(t.lookup, PARAMETERS + t.name, t.dims, t.values, None) for t in trainer._collection._tensors()),
         of_numbers(RANKS, [n for seed, *counts in noises for n in (seed >> 16, seed & 0xFFFF, *counts)]),
-        *(of_numbers(POSITION + name, [value]) for name, value in values.items()),
+        *(of_numbers(POSITION + name, [value]) for name, value in position_values.items()),
         *trainer._tensors(),
     ]
     model_files.save([of_numbers(DIGEST, _digest(tensors)), *tensors], fname)
@@ -488,9 +488,9 @@ def read_checkpoint(fname: Path, trainer: Trainer) -> tuple[dict[str, int], list
         raise FileFormatError(f"{fname} is not a checkpoint of DataParallel")
     if _whole_numbers(digest) != _digest(tensors):
         raise FileFormatError(f"{fname}: the checkpoint is damaged")
-    wanted = [(t.lookup, PARAMETERS + t.name, t.dims) for t in trainer._collection._tensors()]
-    parameters, tensors = tensors[: len(wanted)], tensors[len(wanted) :]
-    if [(t.lookup, t.name, t.dims) for t in parameters] != wanted or not tensors or tensors[0].name != RANKS:
+    expected = [(t.lookup, PARAMETERS + t.name, t.dims) for t in trainer._collection._tensors()]
+    parameters, tensors = tensors[: len(expected)], tensors[len(expected) :]
+    if [(t.lookup, t.name, t.dims) for t in parameters] != expected or not tensors or tensors[0].name != RANKS:
         raise FileFormatError(f"{fname}: the checkpoint has different parameters than the model")
     integers = _whole_numbers(tensors.pop(0))
     noises = [(high << 16 | low, drawn, forks) for high, low, drawn, forks in zip(*[iter(integers)] * 4)]

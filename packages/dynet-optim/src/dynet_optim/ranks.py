@@ -245,11 +245,11 @@ class Meeting:
         if self.over:
             raise ParallelError(self.over)
         self.updates = updates
-        own = np.array([ACTIONS.index(action), updates, model[1], digest(options), *counts], np.int64)
-        self.comm.Allgather(own, self.headers)
+        own_header = np.array([ACTIONS.index(action), updates, model[1], digest(options), *counts], np.int64)
+        self.comm.Allgather(own_header, self.headers)
         # If this rank is about to end, only the ranks that continue raise the error.
-        if action != "end" and (self.headers[:, :EXAMPLES] != own[:EXAMPLES]).any():
-            raise ParallelError(self._problem(action, own, {MODEL: model[0], OPTIONS: options}))
+        if action != "end" and (self.headers[:, :EXAMPLES] != own_header[:EXAMPLES]).any():
+            raise ParallelError(self._problem(action, own_header, {MODEL: model[0], OPTIONS: options}))
         return self.headers
 
     def _problem(self, action: str, own: np.ndarray, facts: Mapping[int, Facts]) -> str:

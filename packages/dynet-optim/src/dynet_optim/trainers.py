@@ -394,8 +394,8 @@ def _adam(p, g, states, rate, t, beta_1=0.9, beta_2=0.999, eps=1e-8):
     a, b = float32(beta_1), float32(beta_2)
     m[:] = a * m + (1 - a) * g
     v[:] = b * v + (1 - b) * g**2
-    for most in largest:
-        most[:] = v = np.maximum(most, v)
+    for peak in largest:
+        peak[:] = v = np.maximum(peak, v)
     p -= rate * np.sqrt(1 - b**t) / (1 - a**t) * m / (np.sqrt(v) + eps)
 
 

@@ -27,10 +27,10 @@ from dynet_ops.random.draws import checked_probability
 def repr_of_builder(name: str, spec: Sequence, model: ParameterCollection, rates: Iterable[float] = ()) -> str:
     """Return the `repr` of a builder. `spec` begins with the number of layers and the sizes of input and output."""
     layers, size, hidden, *_ = spec
-    held = holdings([*model.parameters_list(), *model.lookup_parameters_list()])
+    contents = holdings([*model.parameters_list(), *model.lookup_parameters_list()])
     distinct = dict.fromkeys(rates)
     dropout = f"; dropout {', '.join(f'{rate:g}' for rate in distinct)}" if any(distinct) else ""
-    return f"<{name} {printable(model.name())}: {counted(layers, 'layer')}, {size} to {hidden}; {held}{dropout}>"
+    return f"<{name} {printable(model.name())}: {counted(layers, 'layer')}, {size} to {hidden}; {contents}{dropout}>"
 
 
 def check_vector(what: str, x: Dim, taker: str, size: int) -> None:

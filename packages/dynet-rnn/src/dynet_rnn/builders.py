@@ -177,8 +177,8 @@ class VanillaLSTMBuilder(Variational):
     @property
     def _outside(self) -> list[Parameters]:
         """Layer normalization's parameters. As in DyNet, they are saved with the builder, but not in its collection."""
-        own = self.param_collection().name()
-        return [p for layer in self._parameters for p in layer if not p.name().startswith(own)]
+        own_name = self.param_collection().name()
+        return [p for layer in self._parameters for p in layer if not p.name().startswith(own_name)]
 
     def _read(self, layers: list[list[Expression]]) -> list[list[Expression]]:
         shift = self._forget_bias - FORGET_BIAS  # the cell itself adds FORGET_BIAS
@@ -404,8 +404,8 @@ class FastLSTMBuilder(Variational):
     _names = ("Wix", "Wih", "Wic", "bi", "Wox", "Woh", "Woc", "bo", "Wcx", "Wch", "bc")
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
-        known = self._cell.parameters
-        return self._add(*[known[name].dims(n, m) if name in known else (m, 1) for name in self._names])
+        cell_weights = self._cell.parameters
+        return self._add(*[cell_weights[name].dims(n, m) if name in cell_weights else (m, 1) for name in self._names])
 
 
 class LSTMBuilder(CoupledLSTMBuilder):

@@ -272,8 +272,8 @@ class RNNState(Hinted):
 
     def _operands(self, layer: int) -> tuple[int, ...]:
         """Return the nodes that hold this layer's state: one for all values, or one for each."""
-        count = len(self._nodes) // len(self._run.layers)
-        return self._nodes[layer * count : (layer + 1) * count]
+        nodes_per_layer = len(self._nodes) // len(self._run.layers)
+        return self._nodes[layer * nodes_per_layer : (layer + 1) * nodes_per_layer]
 
     def _add_unusual(self, x: Expression) -> RNNState:
         """The slow path of `add_input`, for new shapes, masks that are not drawn yet, watched graphs, and errors."""
@@ -379,18 +379,18 @@ class RNNState(Hinted):
 
     def _with_vectors(self, name: str, es: Sequence[Expression] | None) -> RNNState:
         """Same as `set_s`. `name` is the method named in error messages."""
-        count, value_count = len(self._run.layers), len(self._run.layers.cell.state)
-        given = self._checked(name, es, (count, count * value_count))
-        if len(given) < count * value_count:
-            return self._with([(), given])
-        return self._with([given[count * k : count * (k + 1)] for k in reversed(range(value_count))])
+        layer_count, value_count = len(self._run.layers), len(self._run.layers.cell.state)
+        vectors = self._checked(name, es, (layer_count, layer_count * value_count))
+        if len(vectors) < layer_count * value_count:
+            return self._with([(), vectors])
+        return self._with([vectors[layer_count * k : layer_count * (k + 1)] for k in reversed(range(value_count))])
 
     def _checked(self, name: str, es: Iterable[Expression] | None, counts: Sequence[int]) -> tuple[Expression, ...]:
         es = () if es is None else tuple(es)
         graph_of(name, es)
         if len(es) not in counts:
-            layer_count, wanted = len(self._run.layers), " or ".join(map(str, sorted({*counts})))
-            raise ArgumentError(f"{name}: {wanted} expressions are needed for {layer_count} layers, got {len(es)}")
+            layer_count, needed = len(self._run.layers), " or ".join(map(str, sorted({*counts})))
+            raise ArgumentError(f"{name}: {needed} expressions are needed for {layer_count} layers, got {len(es)}")
         hidden = self._run.layers.hidden
         for index, e in enumerate(es):
             if e.type.size != hidden or e.type.rows != hidden:
@@ -546,15 +546,15 @@ class _RNNBuilder(LayersBuilder):
         latest, names = self._latest, self._names or tuple(self._cell.parameters)
         positions = [names.index(name) for name in (*self._cell.pairs, *self._cell.weights)]
         expressions = [self._expressions(layer, update) for layer in self._parameters]
-        read = [[layer[index] for index in positions] for layer in self._read(expressions)]
-        computed = [x for layer in read for x in layer if x.version != ANY_GRAPH]
-        nodes = tuple([x.at for layer in read for x in layer])
+        read_by_cells = [[layer[index] for index in positions] for layer in self._read(expressions)]
+        computed = [x for layer in read_by_cells for x in layer if x.version != ANY_GRAPH]
+        nodes = tuple([x.at for layer in read_by_cells for x in layer])
         layers = latest.layers.get(nodes)
         if layers is None:
             if len(latest.layers) >= MOST_CHOICES:
                 for table in (latest.layers, latest.tables, latest.steps.known):
                     table.clear()
-            layers = latest.layers[nodes] = Layers(self._cell, self._spec[1:3], read)
+            layers = latest.layers[nodes] = Layers(self._cell, self._spec[1:3], read_by_cells)
         latest.loaded[update] = version if computed else ANY_GRAPH, expressions, layers, computed
         return latest.loaded[update]
 
@@ -598,10 +598,10 @@ class _RNNBuilder(LayersBuilder):
         nodes, batches = [], []
         for k, rank in enumerate(form.ranks):
             x = self._input_after_dropout(run, k, x)
-            previous, read = self._state_after_dropout(state, k)
+            previous, state_nodes = self._state_after_dropout(state, k)
             (_, signature, operand_count, parameters), batch = run.layers.head(k, x.type.plain, previous)
             h = run.layers.vector(batch, rank)
-            x = graph.add(h, 2, (signature, operand_count + 1, *parameters), (*read, x.at))
+            x = graph.add(h, 2, (signature, operand_count + 1, *parameters), (*state_nodes, x.at))
             nodes.append(x.at)
             batches.append(batch)
         form = run.layers.form(tuple(batches), form.ranks)

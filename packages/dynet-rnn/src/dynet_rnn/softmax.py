@@ -46,8 +46,8 @@ class SoftmaxBuilder(Owner, Closed, ABC):
         """Make a new layer from the `spec` of another one. Its parameters are in `model`; values are not copied."""
 
     def __repr__(self) -> str:
-        held = holdings(self._model.parameters_list())
-        return f"<{self.whoami()} {self._model.name()}: {self.spec[0]} to {self._count} classes; {held}>"
+        contents = holdings(self._model.parameters_list())
+        return f"<{self.whoami()} {self._model.name()}: {self.spec[0]} to {self._count} classes; {contents}>"
 
     def neg_log_softmax(self, x: Expression, c: Index, update: bool = True) -> Expression:
         """Return the loss -log p(c | x).
@@ -227,8 +227,8 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         bias: bool = True,
     ):
         numbers = checked_numbers(word_dict)
-        clusters, rest = read_clusters(cluster_file, numbers)
-        self._build(rep_dim, clusters, len(numbers), pc, checked_flag(self.whoami(), "bias", bias), rest)
+        clusters, unclustered = read_clusters(cluster_file, numbers)
+        self._build(rep_dim, clusters, len(numbers), pc, checked_flag(self.whoami(), "bias", bias), unclustered)
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> ClassFactoredSoftmaxBuilder:

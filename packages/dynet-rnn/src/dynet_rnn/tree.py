@@ -37,10 +37,10 @@ def _record(x: Expression | None, children: Sequence, weights: Sequence, rate: f
         x = dropout(x, rate) if rate else x
     dim = None if x is None else x.type.plain
     if states and U[0].type.rows < W.type.rows:  # a child-sum TreeLSTM: its children need the same batch size
-        below = max([state.type.batch for state in states])
-        both, copies = value_of_state(Dim.of((hidden, 2)), 0), [0] * below + [1] * below
-        states = [s if s.type.batch == below else select_cols(graph.append(both, [s.at]), copies) for s in states]
-        signature = child_sum_signature(batch, dim, below, *[e.type for e in (b, W, *U)])
+        batch_size = max([state.type.batch for state in states])
+        both, copies = value_of_state(Dim.of((hidden, 2)), 0), [0] * batch_size + [1] * batch_size
+        states = [s if s.type.batch == batch_size else select_cols(graph.append(both, [s.at]), copies) for s in states]
+        signature = child_sum_signature(batch, dim, batch_size, *[e.type for e in (b, W, *U)])
     elif len(children) > len(U):
         raise ArgumentError(f"add_input: {len(children)} children, but the network has weights for {len(U)}")
     else:

@@ -52,8 +52,8 @@ def cpu() -> str:
 
 
 def compile_target() -> str:
-    chosen = target.host_cpu()
-    return f"{chosen.kind}, {chosen.lanes} numbers to a vector, {chosen.tvm_target().attrs['mcpu']} to LLVM"
+    host = target.host_cpu()
+    return f"{host.kind}, {host.lanes} numbers to a vector, {host.tvm_target().attrs['mcpu']} to LLVM"
 
 
 def recorder() -> str:

@@ -46,12 +46,12 @@ def check(own_version: str) -> None:
                 f"dynet {own_version} needs {distribution} {own_version}, but {distribution} {version} is installed. "
                 f'Run: pip install "{distribution}=={own_version}"'
             )
-    others = owners()
-    if others:
-        named = " and ".join(f"{name} {version}" for name, version in others.items())
+    other_owners = owners()
+    if other_owners:
+        listed = " and ".join(f"{name} {version}" for name, version in other_owners.items())
         raise ImportError(
-            f"{DISTRIBUTION} {own_version} cannot be used beside {named}, which installs modules of the same names "
-            f"(dynet, _dynet). Run: pip uninstall {' '.join(others)}, then: "
+            f"{DISTRIBUTION} {own_version} cannot be used beside {listed}, which installs modules of the same names "
+            f"(dynet, _dynet). Run: pip uninstall {' '.join(other_owners)}, then: "
             f'pip install --force-reinstall --no-deps "{DISTRIBUTION}=={own_version}"; '
             "or keep them in separate environments"
         )

@@ -53,7 +53,7 @@ def stand_ins(public: Iterable[str]) -> dict[str, StandIn]:
 
 def use_for(name: str, known: set[str]) -> str:
     """Return what to use for a name of another library; "" if nothing is known."""
-    ops = ", ".join(f"dy.{each}" for each in USES["ops"].get(name, "").split() if each in known)
+    ops = ", ".join(f"dy.{op}" for op in USES["ops"].get(name, "").split() if op in known)
     return USES["dy"].get(name) or " or ".join(ops.rsplit(", ", 1))
 
 

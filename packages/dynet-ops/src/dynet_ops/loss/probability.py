@@ -107,8 +107,8 @@ _VIEWS = ("y", "x", *_NUMBERS[1:])
 def _loss(x, picked):
     """Return the loss, and for the gradient, `peak` and `total`, which rounding may have removed from the loss."""
     peak = f.max(x)
-    total = f.log(f.sum(f.exp(x - peak)))
-    return {"y": peak - picked + total, "peak": peak, "total": total}
+    log_of_sum = f.log(f.sum(f.exp(x - peak)))
+    return {"y": peak - picked + log_of_sum, "peak": peak, "total": log_of_sum}
 
 
 KERNELS.add("pickneglogsoftmax", Rule(_VIEWS, _loss, numbers=_NUMBERS))
@@ -204,8 +204,8 @@ KERNELS.add("sparsemax", Simplex("sparsemax"))
 
 
 def _sparsemax_gradient(y, dy):
-    support, total = f.sum(f.where(y > 0, 1, 0)), f.sum(f.where(y > 0, dy, 0))
-    return f.where(y > 0, dy - total / support, 0)
+    support, sum_of_dy = f.sum(f.where(y > 0, 1, 0)), f.sum(f.where(y > 0, dy, 0))
+    return f.where(y > 0, dy - sum_of_dy / support, 0)
 
 
 add_rules("sparsemax", "yx", {"dx": _sparsemax_gradient})

@@ -32,9 +32,9 @@ def window_numbers(
     height, width, channels = (*dim.dims, 1, 1)[:3]
     if is_valid and (window[0] > height or window[1] > width):
         raise ShapeError(f"{name}: a window of {window} does not fit into x, which is {dim!r}, unless is_valid=False")
-    rows, above = _positions(height, window[0], stride[0], is_valid)
-    columns, left = _positions(width, window[1], stride[1], is_valid)
-    return (height, width, channels, *window, *stride, above, left, rows, columns)
+    rows, padding_above = _positions(height, window[0], stride[0], is_valid)
+    columns, padding_left = _positions(width, window[1], stride[1], is_valid)
+    return (height, width, channels, *window, *stride, padding_above, padding_left, rows, columns)
 
 
 def image_dim(name: str, x: Expression) -> Dim:
@@ -50,9 +50,9 @@ def windows_of(x, window, stride, is_valid, value):
     x = x.reshape(*x.shape, *[1] * (3 - x.ndim))
     widths = [(0, 0)] * 3
     for d in range(2):
-        count, before = _positions(x.shape[d], window[d], stride[d], is_valid)
-        needed = (count - 1) * stride[d] + window[d]
-        widths[d] = (before, max(needed - before - x.shape[d], 0))
+        position_count, padding = _positions(x.shape[d], window[d], stride[d], is_valid)
+        needed = (position_count - 1) * stride[d] + window[d]
+        widths[d] = (padding, max(needed - padding - x.shape[d], 0))
     image = np.pad(x, widths, constant_values=value)
     return sliding_window_view(image, window, (0, 1))[:: stride[0], :: stride[1]]
 

@@ -73,10 +73,10 @@ def product_steps(
 
 def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signature:
     """Return the signature of y = b + W1 x1 + W2 x2 + ..., whose products are added to y in turn."""
-    first = int(has_bias)
-    if len(dims) % 2 != first:
+    first_pair = int(has_bias)
+    if len(dims) % 2 != first_pair:
         raise ArgumentError(f"{name}: an odd number of expressions is needed, got {len(dims)}")
-    pairs = [(k, k + 1) for k in range(first, len(dims), 2)]
+    pairs = [(k, k + 1) for k in range(first_pair, len(dims), 2)]
     shapes = []
     for w, x in pairs:
         (rows, inner), (height, width) = as_matrix(name, dims[w]), as_matrix(name, dims[x])
@@ -95,14 +95,14 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
     rank = shortest(dims) if has_bias else as_last(dims)
     result = Dim.of(of_rank((rows, width), rank), batch)
     forward, backward, deferred = [], [], []
-    strides = [(dim.rows if (index - first) % 2 else 0, batch_stride(dim)) for index, dim in enumerate(dims)]
+    strides = [(dim.rows if (index - first_pair) % 2 else 0, batch_stride(dim)) for index, dim in enumerate(dims)]
     start = value_of(1) if has_bias else NOTHING
     for w, x in pairs:
-        step, now, later = product_steps(dims[w], w + 1, x + 1, 0, start, (w, x), width)
+        step, backward_steps, deferred_steps = product_steps(dims[w], w + 1, x + 1, 0, start, (w, x), width)
         start = Y
         forward.append(step)
-        backward += now
-        deferred += later
+        backward += backward_steps
+        deferred += deferred_steps
     if has_bias:
         bias = dims[0]
         if bias.rows != rows or bias.columns not in (1, width) or not is_matrix(bias):

@@ -106,12 +106,12 @@ def projection_part(batch: int, x: View | None, *dims: Dim, first_rows: int | No
             forward.append(copy_step("copy", value_of(y), value_of(y + 1), rows))
         else:
             operands, start = (k + 1, operand_of(x)), value_of(y + 1)
-            step, now, later = product_steps(
+            step, backward_steps, deferred_steps = product_steps(
                 matrix, y + 2, inputs, y, start, operands, batch=batch, first_rows=first_rows
             )
             forward.append(step)
-            backward += now
-            deferred += later
+            backward += backward_steps
+            deferred += deferred_steps
         (deferred if is_shared(bias) else backward).append(to_bias)
         offset += rows
     if x is not None:
@@ -229,7 +229,7 @@ def record_step(
     if not fits:
         raise ShapeError(f"{name}: shapes do not fit: operands are {described(dims)}")
     batches = tuple((state.type.batch, 0) for state in previous)
-    signature = sequence_signature(cell, hidden, batch, batches, x.type.plain, *[one.type for one in parameters])
+    signature = sequence_signature(cell, hidden, batch, batches, x.type.plain, *[weight.type for weight in parameters])
     operands = [operand.at for operand in (*parameters, *previous, x)]
     return graph.add(signature.dim, 2, (signature.at, len(operands)), operands)
 
@@ -265,8 +265,8 @@ def _node(children: int) -> str:
     """Return the kernel that computes a state from i, o and g, and from f and c of each child in turn."""
 
     def equations(i, o, g, *of_children):
-        kept = [logistic(f) * c for f, c in zip(of_children[::2], of_children[1::2])]
-        return _outputs(o, sum(kept, logistic(i) * tanh(g)))
+        kept_cs = [logistic(f) * c for f, c in zip(of_children[::2], of_children[1::2])]
+        return _outputs(o, sum(kept_cs, logistic(i) * tanh(g)))
 
     f = [f"f{k}" for k in range(children)]
     inputs = [name for k, gate in enumerate(f) for name in (gate, f"c{k}")]
@@ -301,18 +301,18 @@ def nary_signature(
     the matrices of the children that are present.
     """
     present = [(k, size) for k, size in enumerate(children) if size]
-    rows, first = (4 + max(present, default=(-1,))[0]) * hidden, FIXED + len(U)
+    rows, first_child = (4 + max(present, default=(-1,))[0]) * hidden, FIXED + len(U)
     views, products = _state(hidden, batch, rows), {"z": View(FIRST, 0, rows)}
     for n, (k, size) in enumerate(present):
         stride = hidden if size > 1 else 0
-        views |= {f"f{n}": View(FIRST, (3 + k) * hidden, rows), f"c{n}": View(first + n, hidden * size, stride)}
-        products |= {f"U{n}": View(FIXED + n), f"h{n}": View(first + n, 0, stride)}
+        views |= {f"f{n}": View(FIRST, (3 + k) * hidden, rows), f"c{n}": View(first_child + n, hidden * size, stride)}
+        products |= {f"U{n}": View(FIXED + n), f"h{n}": View(first_child + n, 0, stride)}
     part = part_signature(
         "tree_lstm", hidden, batch, views | products, {f"U{n}": dim for n, dim in enumerate(U)},
         [*[CellProduct(f"U{n}", f"h{n}", "z", first_rows=rows) for n in range(len(U))], _node(len(U))],
-        size=2 * hidden * batch, waits=(FIXED, first + len(U)),
+        size=2 * hidden * batch, waits=(FIXED, first_child + len(U)),
     )  # fmt: skip
-    return _record(first + len(U), batch, rows, x, b, W, part)
+    return _record(first_child + len(U), batch, rows, x, b, W, part)
 
 
 def _record(operands: int, batch: int, rows: int, x: Dim | None, b: Dim, W: Dim, *parts: Signature) -> Signature:
@@ -339,7 +339,7 @@ def child_sum_signature(batch: int, x: Dim | None, child_batch: int, b: Dim, W: 
         "fx": View(FIRST, 3 * hidden, 4 * hidden, period=batch),
         "Uf": View(FIXED + 1),
     }
-    summed = part_signature(
+    summing_part = part_signature(
         "tree_lstm", hidden, batch, views, {"Uf": Uf},
         ["tree_lstm.clear_sums", CellProduct("Uf", "h_child", "f", start="fx"), summed_child],
         each=True, size=2 * hidden * batch, size_each=hidden * batch, waits=(FIXED + 1, FIXED + 2), waits_each=True,
@@ -349,8 +349,8 @@ def child_sum_signature(batch: int, x: Dim | None, child_batch: int, b: Dim, W: 
         "h_sum": View(BEFORE, 0, hidden),
         "U": View(FIXED),
     }
-    whole = part_signature(
+    last_part = part_signature(
         "tree_lstm", hidden, batch, views, {"U": U}, [CellProduct("U", "h_sum", "i"), summing],
         size=2 * hidden * batch, waits=(FIXED, FIXED + 1),
     )  # fmt: skip
-    return _record(FIXED + 2, batch, 4 * hidden, x, b, W, summed, whole)
+    return _record(FIXED + 2, batch, 4 * hidden, x, b, W, summing_part, last_part)

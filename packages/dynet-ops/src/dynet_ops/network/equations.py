@@ -261,8 +261,8 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
     input_name, *names = [given.name for given in parameters if given.name not in numbers]
     weights = names[len(state) :]
     if not state or tuple(names[: len(state)]) != tuple(state):
-        named = ", ".join(state) or "(one name or more)"
-        raise TypeError(f"{name}: the parameters must be the input, the state {named}, and weights")
+        state_names = ", ".join(state) or "(one name or more)"
+        raise TypeError(f"{name}: the parameters must be the input, the state {state_names}, and weights")
     previous = symbols(*[value + PREVIOUS for value in state])
     result = function(_Input(input_name), *previous, *[_Weight(weight) for weight in weights])
     values = result if isinstance(result, tuple) else (result,)

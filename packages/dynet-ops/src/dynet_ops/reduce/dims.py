@@ -432,7 +432,7 @@ def _one_hot(x, gradient_mode):
 @recorded(
     reference=_one_hot,
     differentiable=False,
-    samples=[Sample(one.shapes, {"gradient_mode": ZERO}) for one in samples("1; 7; 5x3*2; 130*2")],
+    samples=[Sample(sample.shapes, {"gradient_mode": ZERO}) for sample in samples("1; 7; 5x3*2; 130*2")],
 )
 def argmax(x: Expression, gradient_mode: str) -> Expression:
     """Mark the largest element of each column: 1 there, 0 elsewhere.

@@ -257,12 +257,12 @@ def _add_logsumexp(count: int) -> None:
     largest = folded(f.maximum, xs)
     # The largest term is 1 even if x is infinite, where infinity - infinity would give NaN.
     terms = [f.where(f.equal(x, largest), 1, f.exp(x - largest)) for x in xs]
-    total = sum(terms[1:], terms[0])
-    value, part = largest + f.log(total), Symbol("input", "dz") / total
+    sum_of_terms = sum(terms[1:], terms[0])
+    value, over_sum = largest + f.log(sum_of_terms), Symbol("input", "dz") / sum_of_terms
     if count == 2:
         a, b = xs
         value = f.where(f.equal(a, b), a + float(np.log(2)), largest + f.log1p(f.exp(-f.absolute(a - b))))
-    gradients = {"d" + name: Formula((*names, "dz"), part * term) for name, term in zip(names, terms)}
+    gradients = {"d" + name: Formula((*names, "dz"), over_sum * term) for name, term in zip(names, terms)}
     KERNELS.add(f"logsumexp.{count}", Rule(("z", *names), {"z": Formula(names, value)}))
     KERNELS.add(f"logsumexp.{count}.backward", Rule(("z", *names), gradients))
 

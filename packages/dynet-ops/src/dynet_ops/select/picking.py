@@ -356,8 +356,8 @@ def strided_select(
     ranges = list(zip(starts, ends, steps))
     for d, ((start, stop, _), size) in enumerate(zip(ranges, sizes)):
         if not start < stop <= size:
-            what = "the batch" if d == len(dim.dims) else f"dimension {d}"
-            raise OutOfRangeError(f"{name}: {start}..{stop} is out of range for {what} of x, which is {dim!r}")
+            axis_name = "the batch" if d == len(dim.dims) else f"dimension {d}"
+            raise OutOfRangeError(f"{name}: {start}..{stop} is out of range for {axis_name} of x, which is {dim!r}")
     return select_regularly(graph_of(name, (x,)), x, ranges)
 
 
@@ -505,8 +505,8 @@ def _range_of(x: Expression, d: int, part: slice) -> tuple[int, int, int]:
         start, stop, _ = slice(*ends).indices(size)
     if start >= stop:
         graph_of("x[...]", (x,))
-        named = "the batch" if is_batch else f"dimension {d}"
-        raise OutOfRangeError(f"x[...]: {part} selects nothing from {named} of x, which is {x.type!r}")
+        axis_name = "the batch" if is_batch else f"dimension {d}"
+        raise OutOfRangeError(f"x[...]: {part} selects nothing from {axis_name} of x, which is {x.type!r}")
     return start, stop, step
 
 

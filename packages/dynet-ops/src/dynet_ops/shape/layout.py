@@ -57,9 +57,9 @@ def _transpose_steps(dim: Dim, order: tuple[int, ...]) -> list[tuple[int, ...]]:
         return [order]
     position = next(position for position, k in enumerate(order) if position != k)
     behind = [k for k in range(position, len(order)) if k != order[position]]
-    first = (*range(position), order[position], *behind)
-    rest = tuple(first.index(k) for k in order)
-    return [first, *_transpose_steps(_transposed(dim, first)[0], rest)]
+    first_order = (*range(position), order[position], *behind)
+    rest_of_order = tuple(first_order.index(k) for k in order)
+    return [first_order, *_transpose_steps(_transposed(dim, first_order)[0], rest_of_order)]
 
 
 @functools.cache

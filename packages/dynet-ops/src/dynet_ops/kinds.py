@@ -196,7 +196,7 @@ def with_number(name: str, operator: str, formula: Callable, rank: Rank = longes
 
 
 OPERATORS: dict[str, tuple[Callable[..., Signature], Callable[..., Any], Callable[..., Any] | None]] = {}
-"""Operators with two operands, by sign: the arguments of `two_operands`, after the name, that make the op."""
+"""Operators with two operands, by sign: the arguments that `two_operands` gets after the name."""
 SIGNS: dict[str, Callable[[Expression], Expression]] = {}
 """Operators with one operand, by sign: functions that add a node to the graph."""
 

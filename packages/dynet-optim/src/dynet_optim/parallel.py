@@ -431,7 +431,7 @@ def spread(comm: Any, blocks: Sequence[Block]) -> None:
 
 
 def first_difference(comm: Any, parameters: Sequence[Any]) -> tuple[int, str] | None:
-    """Return the first rank with values that differ from rank 0's in any bit, and the parameter; None if all agree."""
+    """Return the first rank that differs from rank 0 in any bit, and that parameter's name; None if all are equal."""
     if not parameters:
         return None
     hashes = [

@@ -102,7 +102,7 @@ class Owner(Hinted):
 
 
 class Latest:
-    """What a builder remembers, but its copies do not. `run` is from the last call of `initial_state`."""
+    """State of a builder that its copies do not get. `run` is the `Run` of the last call of `initial_state`."""
 
     run: Any = None
 

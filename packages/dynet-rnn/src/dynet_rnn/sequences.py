@@ -144,7 +144,7 @@ class SequenceRun(Run):
     drawn: list[Steps] = field(default_factory=list)
 
     def begun(self, form: Form, x: Dim) -> Any:
-        """Draw missing masks, and return how to record steps; None if x was not checked or the graph is stale."""
+        """Draw missing masks, and return how to record steps; None if x was not checked or the graph is not current."""
         return self.builder._steps(self, x.batch) if x in form.known and self.is_current() else None
 
 
@@ -464,7 +464,7 @@ Loaded = tuple[int, list[list[Expression]], Layers, list[Expression]]
 
 
 class LatestSequences(Latest):
-    """What a builder of sequences remembers.
+    """State of a builder of sequences that its copies do not get.
 
     `start` is the initial state, if all sequences of a graph can share it, as without dropout. `steps` says how to
     record steps without masks. `loaded` maps `update` to the last result of `_loaded`. `layers` maps operands

@@ -14,9 +14,9 @@ from dynet_core.messages.hints import USES, nearest
 
 
 class StandIn:
-    # What `dynet` has under a name that only other libraries define, such as `relu`. Most uses raise an AttributeError
-    # with a hint; comparisons, `bool` and `repr` do not, because tools call them. `hasattr(dy, "relu")` is true, but
-    # `dir(dy)` and `dy.__all__` do not have the name.
+    # The object that `dynet` has under a name that only other libraries define, such as `relu`. Most uses raise an
+    # AttributeError with a hint; comparisons, `bool` and `repr` do not, because tools call them. `hasattr(dy, "relu")`
+    # is true, but `dir(dy)` and `dy.__all__` do not have the name.
 
     __slots__ = ("_name", "_use")
 

@@ -255,7 +255,7 @@ KERNELS.add("largest_in_window", LargestInWindow())
 
 @functools.cache
 def _maxpooling_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
-    """Return the signature of a max pooling. The value is followed by the largest elements' indices."""
+    """Return the signature of a max pooling. Its value is followed by indices into x for the backward pass."""
     result = Dim.of((*window[-2:], *dim.dims[2:]), dim.batch)
     return Signature(
         result,

@@ -81,7 +81,7 @@ def pick(e: Expression, index: Index | Indices = 0, dim: Index = 0) -> Expressio
 def pickrange(x: Expression, v: Index, u: Index, d: Index = 0) -> Expression:
     """Elements number v, v + 1, ..., u - 1 along dimension d. For d = 0, this is x[v:u].
 
-    DyNet 2.1 calls the arguments v and u s and e. These names also work here.
+    In DyNet 2.1, the arguments v and u are called s and e. These names also work here.
 
     >>> pickrange(inputVector([1, 2, 3, 4]), 1, 3).value()
     [2.0, 3.0]
@@ -310,8 +310,8 @@ def _limits(name: str, what: str, given, dim: Dim, default: Sequence[int], small
             f"{name}: {len(given)} {what} for x, which is {dim!r}: at most one for each dimension and the batch"
         )
     limits = []
-    for item in given:
-        limits.append(whole(name, "an index", item))
+    for limit in given:
+        limits.append(whole(name, "an index", limit))
     if limits and min(limits) < smallest:
         raise ArgumentError(f"{name}: {what} must be at least {smallest}, got {limits}")
     return [*limits, *default[len(limits) :]]

@@ -209,8 +209,8 @@ class Along:
             values = np.reshape([self.column.reference(column, **attributes) for column in columns], [*sizes, -1])
             return values if axes.batch else values[..., 0]
 
-        facts = {"reference": reference, "whole_batch": axes.batch, "samples": samples or axes.samples}
-        return lambda function: register(function, **facts)
+        fields = {"reference": reference, "whole_batch": axes.batch, "samples": samples or axes.samples}
+        return lambda function: register(function, **fields)
 
     def record(self, name: str, x: Expression, axes: Sequence[int], n: int = 0, *others: float) -> Expression:
         """Add the nodes that reduce x along `axes`, and return the last one.

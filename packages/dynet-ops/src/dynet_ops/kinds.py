@@ -284,8 +284,8 @@ def elementwise(
         tolerance_reason: why it is more than the default.
     """
 
-    facts: dict[str, Any] = {"limit": limit, "least": least, "range_reason": range_reason, "domain": domain}
-    facts |= {"elementwise": True, "tolerance": tolerance, "tolerance_reason": tolerance_reason}
+    fields: dict[str, Any] = {"limit": limit, "least": least, "range_reason": range_reason, "domain": domain}
+    fields |= {"elementwise": True, "tolerance": tolerance, "tolerance_reason": tolerance_reason}
 
     def decorate(function: Function) -> Function:
         name, operands, numbers, formula = _parsed(function, reference, gradients)
@@ -319,7 +319,7 @@ def elementwise(
             samples=_samples(function, len(operands), numbers, BROADCAST),
             differentiable=bool(differentiated),
             formula=formula,
-            **facts,
+            **fields,
         )
 
     return decorate
@@ -494,12 +494,12 @@ def columnwise(
             record: Any = _of_several(function, numbers, signature_of, above=above)
         else:
             record = (one_operand, two_operands)[len(operands) - 1](called or name, signature_of)
-        shown: dict[str, Any] = {"samples": _samples(function, len(operands), numbers), **facts}
+        fields: dict[str, Any] = {"samples": _samples(function, len(operands), numbers), **facts}
         return register(
             record if takes_several else recorder.describe(record, function),
             reference=lined_up(_with_defaults(function, numbers, reference)),
             differentiable=bool(differentiated),
-            **shown,
+            **fields,
         )
 
     return decorate

@@ -237,17 +237,17 @@ def assert_same(
 
 def check_batching(op: Op, sample: Sample, copies: int = 4) -> None:
     """Check that `copies` nodes in one batch give the same values and gradients as each gives alone in a graph."""
-    sets = [draw(op, sample, seed) for seed in range(copies)]
-    alone = [run(op, sample, arrays) for arrays in sets]
+    operand_sets = [draw(op, sample, seed) for seed in range(copies)]
+    results_alone = [run(op, sample, arrays) for arrays in operand_sets]
     renew_cg()
-    leaves = [[Input(array) for array in arrays] for arrays in sets]
+    leaves = [[Input(array) for array in arrays] for arrays in operand_sets]
     # Other nodes in the same graph, which must not change the results.
     other_nodes = [dy.tanh(leaf.expression) for leaf in leaves[0]]
     results = [record(op, sample, [leaf.expression for leaf in operands]) for operands in leaves]
     losses = [functional(result, weights_for(result)) for result in results]
     losses += [dy.sum_batches(dy.sum_elems(other_node)) * 0.0 for other_node in other_nodes]
     dy.esum(losses).backward(full=True)
-    for result, operands, expected in zip(results, leaves, alone):
+    for result, operands, expected in zip(results, leaves, results_alone):
         assert_same([value_of(result), *[leaf.gradient() for leaf in operands]], expected)
 
 
@@ -275,13 +275,13 @@ def check_minibatch(op: Op, sample: Sample, batched: Sequence[bool], batch: int 
     actual = run(op, sample, arrays)
     weights = weights_of_shape(actual[0].shape)
     elements = [[array[..., [b % array.shape[-1]]] for array in (*arrays, weights)] for b in range(batch)]
-    singles = [*zip(*[run(op, sample, parts, weight) for *parts, weight in elements])]
+    single_results = [*zip(*[run(op, sample, parts, weight) for *parts, weight in elements])]
     expected = [
         np.concatenate(parts, axis=-1) if whole.shape[-1] > 1 else np.sum(parts, axis=0)
-        for whole, parts in zip(actual, singles)
+        for whole, parts in zip(actual, single_results)
     ]
     # The gradient of an operand without a batch is a sum over the batch, so the largest term limits the error.
-    assert_same(actual, expected, [largest(*parts) for parts in singles])
+    assert_same(actual, expected, [largest(*parts) for parts in single_results])
 
 
 DIGITS_TOLERANCE = 1e-4  # allowed relative error of each value and gradient, of any magnitude

@@ -326,9 +326,9 @@ class Trainer(Closed):
     def status(self) -> None:
         """Write the learning rate to stderr, and the numbers of updates and of clipped updates since the last call."""
         counts = self._counts
-        text = f"[lr={self._rate:g} clips={counts.recent_clips} updates={counts.recent_updates}] "
+        message = f"[lr={self._rate:g} clips={counts.recent_clips} updates={counts.recent_updates}] "
         with suppress(Exception):  # the program may have closed or replaced the stream
-            print(text, end="", file=sys.stderr, flush=True)
+            print(message, end="", file=sys.stderr, flush=True)
         counts.recent_clips = counts.recent_updates = 0
 
     # Pickling, copying and saving

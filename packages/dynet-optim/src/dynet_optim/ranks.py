@@ -94,8 +94,8 @@ def mpi() -> Any:
 
 
 def number_started(environment: Mapping[str, str]) -> int:
-    texts = [environment.get(name, "") for name in STARTED]
-    return max((int(text) for text in texts if text.isdecimal()), default=1)
+    values = [environment.get(name, "") for name in STARTED]
+    return max((int(value) for value in values if value.isdecimal()), default=1)
 
 
 @contextlib.contextmanager

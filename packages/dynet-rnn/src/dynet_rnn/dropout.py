@@ -104,8 +104,8 @@ class Vertical(_RNNBuilder):
 
     def _first_steps(self) -> Steps:
         """Return the `Steps` that all sequences share, after adjusting it to the current rates."""
-        latest, kind = self._latest, self._rates if any(self._rates) else ()
-        latest.steps.kind, latest.steps.known = kind, latest.table(kind)
+        latest, rates = self._latest, self._rates if any(self._rates) else ()
+        latest.steps.kind, latest.steps.known = rates, latest.table(rates)
         return latest.steps
 
     def _input_after_dropout(self, run: SequenceRun, k: int, x: Expression) -> Expression:

@@ -177,8 +177,8 @@ class RNNState(Hinted):
 
     def __repr__(self) -> str:
         builder, version = self._run.builder, self._run.version
-        where = "before the first input" if self._output is None else f"output {self._output!r}"
-        return f"<state of {builder.whoami()} {builder.param_collection().name()} in graph {version}: {where}>"
+        last_output = "before the first input" if self._output is None else f"output {self._output!r}"
+        return f"<state of {builder.whoami()} {builder.param_collection().name()} in graph {version}: {last_output}>"
 
     @classmethod
     def _of(cls, run: SequenceRun, prev: RNNState | None, vectors: Sequence[tuple[Expression, ...]]) -> RNNState:
@@ -306,9 +306,9 @@ class RNNState(Hinted):
             template = observed.template(operands, output, [weight.at for weight in run.computed])
             known_by_dim[x.type] = step_count + 1, template or last_template
             if template is not None and template == last_template and new_state._form.dims:
-                *below, last = new_state._nodes
-                below = tuple([last - node for node in reversed(below)])
-                known_by_dim[x.type] = output.type, template, output.at - last, below, new_state._form
+                *below, last_node = new_state._nodes
+                below = tuple([last_node - node for node in reversed(below)])
+                known_by_dim[x.type] = output.type, template, output.at - last_node, below, new_state._form
         return new_state
 
     def _pinned(self) -> PinnedGraph:

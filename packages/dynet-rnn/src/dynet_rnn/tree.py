@@ -148,14 +148,14 @@ class TreeState:
                     f"add_inputs: head {head} of node {node} is out of range: nodes are 0 to {count - 1}"
                 )
             children[head].append(node)
-        order = children.pop()  # all nodes, parents before children
-        for node in order:  # the list grows during the loop, which also visits each node's children
-            order += children[node]
-        if len(order) < count:
-            lost_node = min({*range(count)} - {*order})
+        ordered_nodes = children.pop()  # all nodes, parents before children
+        for node in ordered_nodes:  # the list grows during the loop, which also visits each node's children
+            ordered_nodes += children[node]
+        if len(ordered_nodes) < count:
+            lost_node = min({*range(count)} - {*ordered_nodes})
             raise ArgumentError(f"add_inputs: node {lost_node} belongs to no tree: its heads lead in a circle")
         states: list[TreeState] = [self] * count
-        for node in reversed(order):
+        for node in reversed(ordered_nodes):
             states[node] = self.add_input(xs[node], [states[child] for child in children[node]])
         return states
 

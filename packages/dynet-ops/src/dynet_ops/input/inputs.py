@@ -160,8 +160,8 @@ def input_op(
         repeats: calls often have the same arguments, which makes caching worthwhile (see `dynet_core.op.register`).
     """
     calls = samples(given) if isinstance(given, str) else [Sample([], arguments) for arguments in given]
-    facts: dict[str, Any] = {"reference": reference, "whole_batch": True, "differentiable": False, "samples": calls}
-    return recorded(kind, repeats=repeats, **facts)
+    fields: dict[str, Any] = {"reference": reference, "whole_batch": True, "differentiable": False, "samples": calls}
+    return recorded(kind, repeats=repeats, **fields)
 
 
 def stored(values, dim, batch_size: int = 1) -> np.ndarray:

@@ -124,10 +124,10 @@ class Stored:
         read_names = {symbol.arguments[0] for symbol in every if symbol.function == "input"}
         candidates = {gate: self._activation(gate, every) for gate in gates if gate in read_names}
         self.activations = {gate: symbol for gate, symbol in candidates.items() if symbol.function != "input"}
-        stored = {**self.activations, **self.equations}
-        self.names = {id(symbol): name for name, symbol in stored.items() if symbol.function != "constant"}
+        stored_formulas = {**self.activations, **self.equations}
+        self.names = {id(symbol): name for name, symbol in stored_formulas.items() if symbol.function != "constant"}
         order = {id(symbol): index for index, symbol in enumerate(every)}
-        self.order = sorted(stored.items(), key=lambda pair: order.get(id(pair[1]), -1))
+        self.order = sorted(stored_formulas.items(), key=lambda pair: order.get(id(pair[1]), -1))
 
     def _activation(self, gate: str, every: list[Symbol]) -> Symbol:
         """Return the formula, such as logistic(gate), whose value can be stored in the gate's memory.
@@ -200,7 +200,7 @@ class Stored:
     def reads(self, names: Iterable[str]) -> set[str]:
         """Return everything that the equations of `names` read: inputs, gates and stored values."""
         symbols = [self.equations[name] for name in names]
-        return {read for symbol in symbols for read in inputs_of(self._reading(symbol, {id(symbol)}))}
+        return {read_name for symbol in symbols for read_name in inputs_of(self._reading(symbol, {id(symbol)}))}
 
     def _input(self, name: str) -> Symbol:
         return self.simplifier(Symbol("input", name))
@@ -273,7 +273,7 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
     sums = sorted(_sums_beneath(equations.values()), key=lambda one: weights.index(one.bias or weights[0]))
     if any(not summed.bias or len(summed.inputs) != 1 for summed in sums):
         raise TypeError(f"{name}: each gate is b + W @ x + ..., a bias, one product of x, and others")
-    gates = {part.arguments[0]: f"a{index}" for index, part in enumerate(p for s in sums for p in s.parts)}
+    gates = {part.arguments[0]: f"a{index}" for index, part in enumerate(p for summed in sums for p in summed.parts)}
     plan = _Plan(name, equations, sums, gates)
     shapes: dict[str, Weight] = {}
     for summed in sums:
@@ -422,9 +422,9 @@ class _Plan:
         In the first step of a sequence, the previous state is 0, and products and terms that are 0 are left out.
         """
         zeros = tuple(value + PREVIOUS for value in cell.state) if first else ()
-        reduced = {name: with_zeros(x, zeros) for name, x in self.defined.items()}
-        reduced |= {value: as_symbol(0.0) for value in cell.state if reduced[value] is None}
-        defined = {name: x for name, x in reduced.items() if x is not None}
+        reduced_formulas = {name: with_zeros(x, zeros) for name, x in self.defined.items()}
+        reduced_formulas |= {value: as_symbol(0.0) for value in cell.state if reduced_formulas[value] is None}
+        defined = {name: x for name, x in reduced_formulas.items() if x is not None}
         products = [
             (index, CellProduct(weight, self._name_of(x), self.gates[summed.parts[0].arguments[0]]))
             for index, summed in enumerate(self.sums)
@@ -432,8 +432,8 @@ class _Plan:
             if with_zeros(x := self.operands[id(operand)], zeros) is not None
         ]
         stored = Stored(defined, cell.gates)
-        read = {name for symbol in defined.values() for name in inputs_of(symbol)}
-        unread = [gate for gate in cell.gates if gate not in read]
+        read_names = {name for symbol in defined.values() for name in inputs_of(symbol)}
+        unread = [gate for gate in cell.gates if gate not in read_names]
         steps: list[str | CellProduct] = []
         known_values: set[str] = set()
         while len(known_values) < len(defined) or products:

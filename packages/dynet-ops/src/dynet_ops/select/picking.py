@@ -32,8 +32,8 @@ def _pick_signature(dim: Dim, d: int, length: int) -> Signature:
     if after == 1 and dim.batch == 1:
         signature = alias(result, scale=before)
     else:
-        run, whole = before * (length or 1), before * dim.dims[d]
-        loops = [(run, 1, 1), (after, run, whole), (dim.batch, run * after, dim.size)]
+        run_size, whole = before * (length or 1), before * dim.dims[d]
+        loops = [(run_size, 1, 1), (after, run_size, whole), (dim.batch, run_size * after, dim.size)]
         signature = copy_of(result, loops, index_scale=before)
     if not length:
         PICKS[signature] = dim.dims[d], False

@@ -91,8 +91,8 @@ def transpose(x: Expression, dims: Indices = (1, 0)) -> Expression:
     rank = len(order)
     if sorted(order) != list(range(rank)) or not 1 <= rank <= MAX_DIMS or len(of_rank(dim.dims, rank)) > rank:
         raise ArgumentError(f"transpose: dims {order} is not an order of the dimensions of x, which is {dim!r}")
-    for step in _transpose_steps(dim, order):
-        x = node("transpose", _transpose_signature(x.type.plain, step), (x,))
+    for copy_order in _transpose_steps(dim, order):
+        x = node("transpose", _transpose_signature(x.type.plain, copy_order), (x,))
     return x
 
 

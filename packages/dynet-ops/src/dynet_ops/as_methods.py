@@ -39,12 +39,12 @@ def install() -> None:
 
     Call this after all ops are registered, because the hints show their names and arguments.
     """
-    refusals.OPERATIONS |= {name: " or ".join(f"dy.{each}" for each in use.split()) for name, use in OPERATIONS.items()}
+    refusals.OPERATIONS |= {name: " or ".join(f"dy.{op}" for op in use.split()) for name, use in OPERATIONS.items()}
     refusals.OPERATIONS |= {name: f"dy.{name}" for name in OPS} | {"dot": "*"}
-    calls = {name: [_call(each) for each in OPERATIONS.get(name, name).split()] for name in METHODS}
-    texts = {name: " or ".join(filter(None, each)) or USES["dy"][name] for name, each in calls.items()}
-    refusals.OPERATIONS |= {name: text for name, text in texts.items() if name in USES["dy"]}
-    give_hints(refusals.Refusals, texts)
+    calls = {name: [_call(op) for op in OPERATIONS.get(name, name).split()] for name in METHODS}
+    hints = {name: " or ".join(filter(None, uses)) or USES["dy"][name] for name, uses in calls.items()}
+    refusals.OPERATIONS |= {name: hint for name, hint in hints.items() if name in USES["dy"]}
+    give_hints(refusals.Refusals, hints)
 
 
 _product = two_operands("@", lambda a, b: affine_signature("@", (a, b), has_bias=False))

@@ -71,13 +71,13 @@ def before_along_after(dim: Dim, d: int) -> tuple[int, int, int]:
 def without(dim: Dim, axes: Sequence[int]) -> Dim:
     """Return the shape without `axes`. If the batch is among them, the batch size becomes 1."""
     rank = len(dim.dims)
-    kept = tuple(size for d, size in enumerate(dim.dims) if d not in axes)
-    return Dim.of(kept or (1,), 1 if rank in axes else dim.batch)
+    kept_sizes = tuple(size for d, size in enumerate(dim.dims) if d not in axes)
+    return Dim.of(kept_sizes or (1,), 1 if rank in axes else dim.batch)
 
 
 def _groups(dim: Dim, axes: Sequence[int]) -> Groups:
-    sized = [(extent, axis in axes) for axis, extent in enumerate((*dim.dims, dim.batch)) if extent != 1]
-    runs = itertools.groupby(sized, key=lambda pair: pair[1])
+    extents = [(extent, axis in axes) for axis, extent in enumerate((*dim.dims, dim.batch)) if extent != 1]
+    runs = itertools.groupby(extents, key=lambda pair: pair[1])
     groups = [(math.prod(extent for extent, _ in run), reduced) for reduced, run in runs]
     return groups if any(reduced for _, reduced in groups) else [*groups, (1, True)]
 
@@ -97,11 +97,11 @@ def _brought_together(before: int, kept: int, size: int, after: int) -> Signatur
 def _together(x: Expression, groups: Groups) -> tuple[Expression, Groups]:
     """Transpose x until all dimensions to reduce are one group. Return the result and its groups."""
     while sum(reduced for _, reduced in groups) > 1:
-        before = groups.pop(0)[0] if groups[0][1] else 1  # groups that are reduced alternate with others
-        (kept, _), (size, _), *rest = groups
-        signature = _brought_together(before, kept, size, math.prod(extent for extent, _ in rest))
+        before = groups.pop(0)[0] if groups[0][1] else 1  # reduced groups alternate with other groups
+        (kept, _), (size, _), *other_groups = groups
+        signature = _brought_together(before, kept, size, math.prod(extent for extent, _ in other_groups))
         x = graph_of("transpose", (x,)).append(signature, [x.at])
-        groups = [(before * size, True), (kept * (rest[0][0] if rest else 1), False), *rest[1:]]
+        groups = [(before * size, True), (kept * (other_groups[0][0] if other_groups else 1), False), *other_groups[1:]]
     return x, groups
 
 
@@ -109,12 +109,12 @@ def checked_axes(name: str, d, b, dim: Dim) -> tuple[int, ...]:
     """Return the axes to reduce, batch last. Raise an error if there are none, or one is repeated or out of range."""
     b = checked_flag(name, "b", b)
     axes = []
-    for one in d if np.iterable(d) and not isinstance(d, Expression) else (d,):
-        axes.append(whole(name, "a dimension", one))
+    for axis in d if np.iterable(d) and not isinstance(d, Expression) else (d,):
+        axes.append(whole(name, "a dimension", axis))
     rank = len(dim.dims)
-    for one in axes:
-        if not 0 <= one < rank:
-            raise OutOfRangeError(f"{name}: dimension {one} is out of range for x, which is {dim!r}")
+    for axis in axes:
+        if not 0 <= axis < rank:
+            raise OutOfRangeError(f"{name}: dimension {axis} is out of range for x, which is {dim!r}")
     if len(set(axes)) != len(axes):
         raise ArgumentError(f"{name}: a dimension is named twice in d = {axes}")
     if not axes and not b:
@@ -209,8 +209,8 @@ class Along:
             values = np.reshape([self.column.reference(column, **attributes) for column in columns], [*sizes, -1])
             return values if axes.batch else values[..., 0]
 
-        facts = {"reference": reference, "whole_batch": axes.batch, "samples": samples or axes.samples}
-        return lambda function: register(function, **facts)
+        fields = {"reference": reference, "whole_batch": axes.batch, "samples": samples or axes.samples}
+        return lambda function: register(function, **fields)
 
     def record(self, name: str, x: Expression, axes: Sequence[int], n: int = 0, *others: float) -> Expression:
         """Add the nodes that reduce x along `axes`, and return the last one.
@@ -218,22 +218,22 @@ class Along:
         A mean divides by n; 0 means the number of elements that become one. `others` go to `constants`.
         """
         graph, dim = graph_of(name, (x,)), x.type.plain
-        result, groups = without(dim, axes), _groups(dim, axes)
+        result_dim, groups = without(dim, axes), _groups(dim, axes)
         if not self.parts:
             x, groups = _together(x, groups)
         # How many elements become one number; NaN if there are none, because the mean of no elements is NaN.
-        count = math.prod((*dim.dims, dim.batch)[axis] for axis in axes) or math.nan
-        constants = self.constants(n or count, count, *others)
+        element_count = math.prod((*dim.dims, dim.batch)[axis] for axis in axes) or math.nan
+        constants = self.constants(n or element_count, element_count, *others)
         start = graph.take(constants)
-        addresses, column = range(start, start + len(constants)), self.column
+        inputs, column = range(start, start + len(constants)), self.column
         extents, reduced = [extent for extent, _ in groups], [k for k, (_, reduced) in enumerate(groups) if reduced]
         for k in reversed(reduced):
             size = extents.pop(k)
             before, after = math.prod(extents[:k]), math.prod(extents[k:])
-            dim = result if k == reduced[0] else Dim.of((before * after,))
-            signature = column_signature(column.kernels, dim, before, size, after, constants=len(addresses), op=name)
-            x = graph.append(signature, [x.at, *addresses])
-            column, addresses = self.parts or column, range(0)
+            dim = result_dim if k == reduced[0] else Dim.of((before * after,))
+            signature = column_signature(column.kernels, dim, before, size, after, constants=len(inputs), op=name)
+            x = graph.append(signature, [x.at, *inputs])
+            column, inputs = self.parts or column, range(0)
         return x
 
     def dimensions(self, name: str, x: Expression, d: Dims, b: bool, n: Index = 0, *others: float) -> Expression:

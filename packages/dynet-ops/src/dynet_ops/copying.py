@@ -29,7 +29,7 @@ class TooManyLoops(ShapeError):
 
 
 def collapsed(loops: Sequence[Loop]) -> list[Loop]:
-    """Merge loops, and add loops of extent 1 until there are `LOOPS`. Raise TooManyLoops if more are left."""
+    """Merge loops, and add loops of extent 1 until there are `LOOPS`. Raise TooManyLoops if more remain."""
     merged = joined(loops)
     if len(merged) > LOOPS:
         raise TooManyLoops(f"{len(merged)} nested loops are needed, {LOOPS} are possible: {merged}")
@@ -122,12 +122,12 @@ def _repeat_steps(dim: Dim, whole: Dim) -> list[Dim]:
     if len(joined(_repeat_loops(dim, whole))) <= LOOPS:
         return [whole]
     sizes = [*of_rank(dim.dims, len(whole.dims))]
-    steps = []
+    shapes = []
     for d, size in enumerate(whole.dims):
         if sizes[d] != size:
             sizes[d] = size
-            steps.append(Dim.of(tuple(sizes), dim.batch))
-    return steps if dim.batch == whole.batch else [*steps, whole]
+            shapes.append(Dim.of(tuple(sizes), dim.batch))
+    return shapes if dim.batch == whole.batch else [*shapes, whole]
 
 
 def repeat(x: Expression, whole: Dim) -> Expression:
@@ -135,6 +135,6 @@ def repeat(x: Expression, whole: Dim) -> Expression:
 
     If nothing needs to be repeated, return x itself, whose shape may differ in trailing dimensions of size 1.
     """
-    for step in _repeat_steps(x.type.plain, whole):
-        x = node("broadcast", _repeat_signature(x.type.plain, step), (x,))
+    for shape in _repeat_steps(x.type.plain, whole):
+        x = node("broadcast", _repeat_signature(x.type.plain, shape), (x,))
     return x

@@ -26,16 +26,16 @@ EXACT: dict[str, Callable] = {
 
 def value(formula: Formula, numbers: Mapping[str, float | mpmath.mpf]) -> mpmath.mpf:
     """Return the value of a formula for these inputs; NaN where it has none."""
-    known: dict[int, Value] = {}
+    values: dict[int, Value] = {}
     with mpmath.workdps(DIGITS):
-        for key, one in in_order(formula.result).items():
-            if one.function == "input":
-                known[key] = mpmath.mpf(numbers[one.arguments[0]])
-            elif one.function == "constant":
-                known[key] = mpmath.mpf(float(np.float32(one.arguments[0])))
+        for key, symbol in in_order(formula.result).items():
+            if symbol.function == "input":
+                values[key] = mpmath.mpf(numbers[symbol.arguments[0]])
+            elif symbol.function == "constant":
+                values[key] = mpmath.mpf(float(np.float32(symbol.arguments[0])))
             else:
-                known[key] = _applied(one.function, [known[id(argument)] for argument in one.arguments])
-    return known[id(formula.result)]
+                values[key] = _applied(symbol.function, [values[id(argument)] for argument in symbol.arguments])
+    return values[id(formula.result)]
 
 
 def _applied(function: str, arguments: Sequence[Value]) -> Value:

@@ -55,8 +55,8 @@ def _annotated(function: Callable, *kinds: Any) -> tuple[str, ...]:
 def check_operand(name: str, operands: Sequence[str], operand: str, what: str, hint: str = "") -> None:
     """Raise ArgumentError if `operand` is not among `operands`. In the message, `what` comes first and `hint` last."""
     if operand not in operands:
-        those = ", ".join(operands) or "none"
-        raise ArgumentError(f"{name}: {what} {operand!r}, which is not an operand; the operands are {those}{hint}")
+        listed = ", ".join(operands) or "none"
+        raise ArgumentError(f"{name}: {what} {operand!r}, which is not an operand; the operands are {listed}{hint}")
 
 
 RESULT = "y"  # the name of an op's result in formulas and rules
@@ -68,7 +68,7 @@ def inner(name: str) -> str:
 
 
 def result_names(name: str, arguments: Sequence[str]) -> tuple[str, str]:
-    """Return the names of the result and its gradient in stated gradients: y, dy; if taken, z, dz; result, dresult."""
+    """Return what stated gradients call the result and its gradient: y, dy; if taken, z, dz; else result, dresult."""
     for result in ("y", "z", "result"):
         if not {result, "d" + result} & {*arguments}:
             return result, "d" + result
@@ -112,10 +112,10 @@ def all_gradients(
     allowed = (*operands, *numbers, result, gradient)
     for operand, function in stated.items():
         check_operand(name, operands, operand, "a gradient is given for")
-        for asked in inspect.signature(function).parameters:
-            if asked not in allowed:
+        for argument_name in inspect.signature(function).parameters:
+            if argument_name not in allowed:
                 raise ArgumentError(
-                    f"{name}: the gradient of {operand} asks for {asked!r}; there are {', '.join(allowed)}"
+                    f"{name}: the gradient of {operand} asks for {argument_name!r}; there are {', '.join(allowed)}"
                 )
     derivable = [inner(operand) for operand in operands if operand not in stated]
     gradients = derived(formula, derivable, RESULT, [inner(number) for number in numbers])
@@ -141,7 +141,7 @@ def rules_of(
     inners = tuple(map(inner, operands))
     facts = {"numbers": (*map(inner, numbers), *(RESULT,) * one_number), "constants": tuple(map(inner, constants))}
     rules = _rules(inners, formula, {inner(name): gradient for name, gradient in gradients.items()}, **facts)
-    return {end.replace(".d.", ".d"): rule for end, rule in rules.items()}
+    return {suffix.replace(".d.", ".d"): rule for suffix, rule in rules.items()}
 
 
 def _rules(operands: tuple[str, ...], formula: Formula, gradients: dict[str, Formula], **facts) -> dict[str, Rule]:
@@ -158,8 +158,8 @@ def _rules(operands: tuple[str, ...], formula: Formula, gradients: dict[str, For
 def derive_rules(name: str, formula: Formula, operands: Sequence[str], numbers: Sequence[str]) -> None:
     """Add the kernels `name` of a formula and `name.da` of the gradient of each operand a. See `rules_of`."""
     gradients = derived(formula, operands, numbers=numbers)
-    for end, rule in _rules(formula.names, formula, gradients, numbers=numbers).items():
-        KERNELS.add(name + end, rule)
+    for suffix, rule in _rules(formula.names, formula, gradients, numbers=numbers).items():
+        KERNELS.add(name + suffix, rule)
 
 
 def add_rules(name: str, views: Sequence[str], outputs: Mapping[str, Callable], **facts: tuple[str, ...]) -> None:
@@ -196,7 +196,7 @@ def with_number(name: str, operator: str, formula: Callable, rank: Rank = longes
 
 
 OPERATORS: dict[str, tuple[Callable[..., Signature], Callable[..., Any], Callable[..., Any] | None]] = {}
-"""Operators with two operands, by sign: the arguments of `two_operands`, after the name, that make the op."""
+"""Operators with two operands, by sign: the arguments that `two_operands` gets after the name."""
 SIGNS: dict[str, Callable[[Expression], Expression]] = {}
 """Operators with one operand, by sign: functions that add a node to the graph."""
 
@@ -274,7 +274,7 @@ def elementwise(
         rank: returns the number of dimensions of the result, from the operands' shapes.
         scalars: also make kernels that read an operand with one number per column in place, such as a row added to a
             matrix. Otherwise it is first copied to the full shape.
-        with_number: adds the node if the second operand is a plain number, as in `x + 1`.
+        with_number: the function that adds the node if the second operand is a plain number, as in `x + 1`.
         operator: the sign of a Python operator that does the same, such as "+". It goes into the table `OPERATORS` or
             `SIGNS`. Its errors name the sign instead of the op.
         limit, least: tests skip finite operands of larger magnitude than `limit` or of smaller magnitude than `least`,
@@ -284,8 +284,8 @@ def elementwise(
         tolerance_reason: why it is more than the default.
     """
 
-    facts: dict[str, Any] = {"limit": limit, "least": least, "range_reason": range_reason, "domain": domain}
-    facts |= {"elementwise": True, "tolerance": tolerance, "tolerance_reason": tolerance_reason}
+    fields: dict[str, Any] = {"limit": limit, "least": least, "range_reason": range_reason, "domain": domain}
+    fields |= {"elementwise": True, "tolerance": tolerance, "tolerance_reason": tolerance_reason}
 
     def decorate(function: Function) -> Function:
         name, operands, numbers, formula = _parsed(function, reference, gradients)
@@ -294,8 +294,8 @@ def elementwise(
         check_is_free(function)
         rules = rules_of((*operands, *numbers), formula, differentiated, constants=numbers)
         for operand in operands if scalars else ():
-            of_number = rules_of(operands, formula, differentiated, numbers=(operand,))
-            rules |= {f".{operand}_number{end}": rule for end, rule in of_number.items()}
+            number_rules = rules_of(operands, formula, differentiated, numbers=(operand,))
+            rules |= {f".{operand}_number{suffix}": rule for suffix, rule in number_rules.items()}
         kernels = KERNELS.add_defined(name, rules)
 
         @by_plain_dims
@@ -303,7 +303,7 @@ def elementwise(
             return elementwise_signature(name, operands, dims, rank, kernels, len(numbers))
 
         record: Any
-        if several := numbers or len(operands) > 2:
+        if takes_several := numbers or len(operands) > 2:
             record = _of_several(function, numbers, signature_of, lambda xs: _fitted(name, xs, rank))
         elif len(operands) == 1:
             record = one_operand(name, signature_of)
@@ -314,12 +314,12 @@ def elementwise(
             if operator:
                 OPERATORS[operator] = signature_of, _repeated_first(name, operator, scalars, rank), with_number
         return register(
-            record if several else recorder.describe(record, function),
+            record if takes_several else recorder.describe(record, function),
             reference=lined_up(_with_defaults(function, numbers, reference), rank),
             samples=_samples(function, len(operands), numbers, BROADCAST),
             differentiable=bool(differentiated),
             formula=formula,
-            **facts,
+            **fields,
         )
 
     return decorate
@@ -343,19 +343,19 @@ def _parsed(function: Any, reference: Any, gradients: Any) -> tuple[str, tuple[s
 def _samples(
     function: Callable, operands: int, numbers: Sequence[str] = (), others: Sequence[Sample] = ()
 ) -> list[Sample]:
-    """Return ONE, or TWO and `others`. The first sample omits plain numbers that have defaults."""
-    parameters, made = inspect.signature(function).parameters, []
+    """Return samples: ONE for one operand, else TWO and `others`. The first omits plain numbers that have defaults."""
+    parameters, all_samples = inspect.signature(function).parameters, []
     for index, sample in enumerate(ONE if operands == 1 else [*TWO, *others]):
-        given = [name for name in numbers if index or parameters[name].default is inspect.Parameter.empty]
-        values = {name: NUMBERS[(index + k) % len(NUMBERS)] for k, name in enumerate(given)}
-        made.append(Sample([*sample.shapes, *[sample.shapes[-1]] * (operands - 2)], values))
-    return made
+        passed_names = [name for name in numbers if index or parameters[name].default is inspect.Parameter.empty]
+        values = {name: NUMBERS[(index + k) % len(NUMBERS)] for k, name in enumerate(passed_names)}
+        all_samples.append(Sample([*sample.shapes, *[sample.shapes[-1]] * (operands - 2)], values))
+    return all_samples
 
 
 def _with_defaults(function: Callable, numbers: Sequence[str], reference: Callable) -> Callable:
     """Return a reference that gets all plain numbers by name, even if a call omits them."""
-    given = {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}
-    defaults = {name: given[name] for name in numbers if given[name] is not inspect.Parameter.empty}
+    all_defaults = {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}
+    defaults = {name: all_defaults[name] for name in numbers if all_defaults[name] is not inspect.Parameter.empty}
     return functools.partial(reference, **defaults) if defaults and reference else reference
 
 
@@ -366,7 +366,7 @@ def _of_several(
     fitted: Callable = lambda xs: xs,
     above: Mapping[str, float] = {},
 ) -> Callable[..., Expression]:
-    """Return the recording function of an op of operands and plain numbers, which must exceed their limits `above`."""
+    """Return an op's recording function. `fitted` copies operands if needed; plain numbers must exceed `above`."""
     name, parameters = function.__name__, inspect.signature(function).parameters
     count = len(parameters) - len(numbers)
 
@@ -470,11 +470,11 @@ def columnwise(
         if unknown := [*above.keys() - {*numbers}]:
             raise ArgumentError(f"{name}: above names {unknown[0]!r}, which is not one of its plain numbers")
         differentiated = all_gradients(name, operands, formula, gradients or {}, *numbers)
-        one_number = is_number(formula.result, [*map(inner, numbers)])
+        result_is_number = is_number(formula.result, [*map(inner, numbers)])
         check_is_free(function)
-        rules = rules_of((*operands, *numbers), formula, differentiated, constants=numbers, one_number=one_number)
+        rules = rules_of((*operands, *numbers), formula, differentiated, constants=numbers, one_number=result_is_number)
         kernels = KERNELS.add_defined(name, rules)
-        reduces = one_number and (*operands,) == (*differentiated,) == ("x",)
+        reduces = result_is_number and (*operands,) == (*differentiated,) == ("x",)
         COLUMNWISE[name] = Columnwise(kernels, numbers, reduces, reference)
         if not is_op:
             return function
@@ -484,22 +484,22 @@ def columnwise(
             shape = matched(name, dims)
             batch, across = shape.batch, 1 if whole else shape.columns
             size = shape.size if whole else shape.rows
-            dim = Dim.of((1,) if whole else shape.dims[1:] or (1,), batch) if one_number else shape
+            dim = Dim.of((1,) if whole else shape.dims[1:] or (1,), batch) if result_is_number else shape
             extents = (across, batch)
             views = column_views(extents, [(size, batch_stride(d)) for d in dims])
-            views = [View(SELF, stride=1 if one_number else size), *views, *number_views(len(numbers))]
+            views = [View(SELF, stride=1 if result_is_number else size), *views, *number_views(len(numbers))]
             return computed(kernels, dim, (size,), views, across * batch)
 
-        if several := numbers or len(operands) > 2:
+        if takes_several := numbers or len(operands) > 2:
             record: Any = _of_several(function, numbers, signature_of, above=above)
         else:
             record = (one_operand, two_operands)[len(operands) - 1](called or name, signature_of)
-        shown: dict[str, Any] = {"samples": _samples(function, len(operands), numbers), **facts}
+        fields: dict[str, Any] = {"samples": _samples(function, len(operands), numbers), **facts}
         return register(
-            record if several else recorder.describe(record, function),
+            record if takes_several else recorder.describe(record, function),
             reference=lined_up(_with_defaults(function, numbers, reference)),
             differentiable=bool(differentiated),
-            **shown,
+            **fields,
         )
 
     return decorate

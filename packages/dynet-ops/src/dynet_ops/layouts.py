@@ -17,10 +17,10 @@ from dynet_kernels.layout import SELF
 
 def of_rank(sizes: tuple[int, ...], rank: int) -> tuple[int, ...]:
     """Return the sizes with trailing 1s added or dropped until there are `rank`: (2, 3) for (2, 3, 1) and rank 1."""
-    kept = len(sizes)
-    while kept > rank and sizes[kept - 1] == 1:
-        kept -= 1
-    return sizes[:kept] + (1,) * (rank - kept)
+    kept_count = len(sizes)
+    while kept_count > rank and sizes[kept_count - 1] == 1:
+        kept_count -= 1
+    return sizes[:kept_count] + (1,) * (rank - kept_count)
 
 
 def is_matrix(dim: Dim) -> bool:
@@ -36,29 +36,29 @@ Rank = Callable[[Sequence[Dim]], int]
 
 
 def longest(dims: Sequence[Dim]) -> int:
-    """As many dimensions as the operand that has the most."""
+    """Return the number of dimensions of the operand that has the most."""
     return max(len(dim.dims) for dim in dims)
 
 
 def as_first(dims: Sequence[Dim]) -> int:
-    """As many dimensions as the first operand."""
+    """Return the number of dimensions of the first operand."""
     return len(dims[0].dims)
 
 
 def as_last(dims: Sequence[Dim]) -> int:
-    """As many dimensions as the last operand."""
+    """Return the number of dimensions of the last operand."""
     return len(dims[-1].dims)
 
 
 def shortest(dims: Sequence[Dim]) -> int:
-    """One dimension: all trailing dimensions of size 1 are dropped, but never the first."""
+    """Return 1: all trailing dimensions of size 1 are dropped, but never the first."""
     return 1
 
 
 def broadcast(name: str, dims: Sequence[Dim], rank: Rank = longest) -> Dim:
-    """Return the shape of an elementwise result. A size of 1 fits any size; if others differ, raise ShapeError."""
-    most = longest(dims)
-    padded = [of_rank(dim.dims, most) for dim in dims]
+    """Return the shape of an elementwise result. A size of 1 fits any size; if other sizes differ, raise ShapeError."""
+    most_dims = longest(dims)
+    padded = [of_rank(dim.dims, most_dims) for dim in dims]
     sizes = tuple(max(sizes) for sizes in zip(*padded))
     if any(size not in (1, whole) for dim in padded for size, whole in zip(dim, sizes)):
         raise ShapeError(f"{name}: dimensions do not fit: operands are {described(dims)}")
@@ -74,14 +74,14 @@ def matched(name: str, dims: Sequence[Dim], rank: Rank = longest) -> Dim:
 
 def joined(loops: Iterable[Loop]) -> list[Loop]:
     """Return equivalent loops, but fewer: merge loops that step like one longer loop, and drop loops of extent 1."""
-    longer: list[Loop] = []
+    merged: list[Loop] = []
     for extent, target, source in loops:
-        inner, inner_target, inner_source = longer[-1] if longer else (0, 0, 0)
-        if longer and (target, source) == (inner * inner_target, inner * inner_source):
-            longer[-1] = (inner * extent, inner_target, inner_source)
+        inner, inner_target, inner_source = merged[-1] if merged else (0, 0, 0)
+        if merged and (target, source) == (inner * inner_target, inner * inner_source):
+            merged[-1] = (inner * extent, inner_target, inner_source)
         elif extent != 1:
-            longer.append((extent, target, source))
-    return longer
+            merged.append((extent, target, source))
+    return merged
 
 
 def batch_stride(dim: Dim) -> int:
@@ -103,7 +103,7 @@ def column_view(source: int, extents: Sequence[int], strides: Sequence[int]) -> 
 
 def column_views(extents: Sequence[int], strides: Iterable[Sequence[int]]) -> list[View]:
     """Return the `column_view` of each operand, given each one's strides. None of them may need more than two loops."""
-    views = [column_view(operand, extents, one) for operand, one in enumerate(strides)]
+    views = [column_view(operand, extents, operand_strides) for operand, operand_strides in enumerate(strides)]
     assert None not in views
     return [view for view in views if view]
 
@@ -124,13 +124,13 @@ def strides_of(dim: Dim, whole: Dim) -> list[int]:
 
 def leading_run(whole: Dim, strides: Sequence[Sequence[int]]) -> int:
     """Return how many leading dimensions of `whole` (batch last) are one run of adjacent floats in every operand."""
-    run, step = 0, 1
+    dimension_count, step = 0, 1
     for d, extent in enumerate((*whole.dims, whole.batch)):
         if extent > 1 and any(s[d] != step for s in strides):
             break
         step *= extent
-        run += 1
-    return run
+        dimension_count += 1
+    return dimension_count
 
 
 def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
@@ -143,8 +143,8 @@ def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
     whole = broadcast(name, dims, rank)
     strides = [strides_of(dim, whole) for dim in dims]
     extents = (*whole.dims, whole.batch)
-    run = leading_run(whole, strides)
-    size = math.prod(extents[:run])
+    leading_dims = leading_run(whole, strides)
+    size = math.prod(extents[:leading_dims])
     single = None
     if size == 1 and whole.total > 1:
         if len(dims) > 2:
@@ -153,17 +153,17 @@ def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
         # the other operand into columns; the repeated operand has one number for each column.
         first = next(d for d, extent in enumerate(extents) if extent > 1)
         single = next(k for k, s in enumerate(strides) if s[first] == 0)
-        run = leading_run(whole, [strides[1 - single]])
-        while run and any(strides[single][k] for k in range(run)):
-            run -= 1
-        size = math.prod(extents[:run])
+        leading_dims = leading_run(whole, [strides[1 - single]])
+        while leading_dims and any(strides[single][k] for k in range(leading_dims)):
+            leading_dims -= 1
+        size = math.prod(extents[:leading_dims])
     views = [View(SELF, stride=size)]
     for operand, operand_strides in enumerate(strides):
-        view = column_view(operand, extents[run:], operand_strides[run:])
+        view = column_view(operand, extents[leading_dims:], operand_strides[leading_dims:])
         if view is None:
             return None
         views.append(view)
-    return single, whole, size, math.prod(extents[run:]), views
+    return single, whole, size, math.prod(extents[leading_dims:]), views
 
 
 def lined_up(reference: Callable, rank: Rank | None = None) -> Callable:

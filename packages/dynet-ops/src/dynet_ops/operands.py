@@ -22,7 +22,7 @@ from dynet_kernels.formula import LARGEST
 
 
 def shape_of(name: str, x: Expression) -> Dim:
-    """Return the shape of a parameter or of an expression of this thread's current graph; else raise an error."""
+    """Return the shape of x. Raise an error if x is neither a parameter nor in this thread's current graph."""
     graph_of(name, (x,))
     return x.type.plain
 

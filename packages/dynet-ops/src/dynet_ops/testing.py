@@ -153,10 +153,10 @@ def expected_gradients(op: Op, sample: Sample, arrays: Sequence[np.ndarray], wei
 def _differences(
     op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray, indices: Sequence[int]
 ) -> np.ndarray:
-    """Return the gradient of the expression that is all of the operands `indices`, so that they change together."""
+    """Return the gradient of one expression that is given as all the operands `indices`, which change together."""
     changed = arrays[indices[0]].astype(np.float64)
     gradient = np.zeros_like(changed)
-    operands = [changed if index in indices else other for index, other in enumerate(arrays)]
+    operands = [changed if index in indices else array for index, array in enumerate(arrays)]
     op = dataclasses.replace(op, reference=op.differentiated_as or op.reference)
     for index in np.ndindex(changed.shape if op.differentiable else 0):
         middle = changed[index]
@@ -173,10 +173,10 @@ def assert_gradient(actual: np.ndarray, expected: np.ndarray) -> None:
 
 
 def mixtures(kinds: Sequence, count: int) -> list[list]:
-    """Return lists of `count` of these kinds: all of one kind, and all but one of one kind."""
+    """Return lists of `count` kinds: with all of one kind, and with all but one of one kind."""
     lists = [[kind] * count for kind in kinds]
-    for one, rest in itertools.permutations(kinds, 2):
-        lists += [[one if k == position else rest for k in range(count)] for position in range(count) if count > 1]
+    for odd, usual in itertools.permutations(kinds, 2):
+        lists += [[odd if k == position else usual for k in range(count)] for position in range(count) if count > 1]
     return lists
 
 
@@ -199,17 +199,17 @@ def check_gradients(op: Op, sample: Sample, *kinds: Sequence[type]) -> None:
 def check_operand_used_twice(op: Op, sample: Sample) -> None:
     """Check that gradients add up if operands of equal shape are one expression, in one node and in two nodes."""
     arrays = draw(op, sample)
-    first = {array.shape: array for array in reversed(arrays)}
-    arrays = [first[array.shape] for array in arrays]
+    array_of_shape = {array.shape: array for array in reversed(arrays)}
+    arrays = [array_of_shape[array.shape] for array in arrays]
     renew_cg()
-    leaves = {shape: Computed(array) for shape, array in first.items()}
+    leaves = {shape: Computed(array) for shape, array in array_of_shape.items()}
     operands = [leaves[array.shape].expression for array in arrays]
-    one, other = record(op, sample, operands), record(op, sample, operands)
-    weights, more = weights_for(one), weights_for(other, seed=2)
-    (functional(one, weights) + functional(other, more)).backward()
+    first_result, second_result = record(op, sample, operands), record(op, sample, operands)
+    weights, second_weights = weights_for(first_result), weights_for(second_result, seed=2)
+    (functional(first_result, weights) + functional(second_result, second_weights)).backward()
     for shape, leaf in leaves.items():
         indices = [index for index, array in enumerate(arrays) if array.shape == shape]
-        assert_gradient(leaf.gradient(), _differences(op, sample, arrays, weights + more, indices))
+        assert_gradient(leaf.gradient(), _differences(op, sample, arrays, weights + second_weights, indices))
 
 
 def run(op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray | None = None) -> list[np.ndarray]:
@@ -229,41 +229,41 @@ def assert_same(
 
     Errors are relative to `sizes`: the largest term of each array's sums, or by default, each array's largest element.
     """
-    sizes = [largest(other) for other in expected] if sizes is None else sizes
-    for one, other, size in zip(actual, expected, sizes, strict=True):
-        assert one.shape == other.shape
-        np.testing.assert_allclose(one, other, rtol=2e-6, atol=2e-6 * size)
+    sizes = [largest(expected_array) for expected_array in expected] if sizes is None else sizes
+    for array, expected_array, size in zip(actual, expected, sizes, strict=True):
+        assert array.shape == expected_array.shape
+        np.testing.assert_allclose(array, expected_array, rtol=2e-6, atol=2e-6 * size)
 
 
 def check_batching(op: Op, sample: Sample, copies: int = 4) -> None:
     """Check that `copies` nodes in one batch give the same values and gradients as each gives alone in a graph."""
-    sets = [draw(op, sample, seed) for seed in range(copies)]
-    alone = [run(op, sample, arrays) for arrays in sets]
+    operand_sets = [draw(op, sample, seed) for seed in range(copies)]
+    results_alone = [run(op, sample, arrays) for arrays in operand_sets]
     renew_cg()
-    leaves = [[Input(array) for array in arrays] for arrays in sets]
+    leaves = [[Input(array) for array in arrays] for arrays in operand_sets]
     # Other nodes in the same graph, which must not change the results.
-    others = [dy.tanh(leaf.expression) for leaf in leaves[0]]
-    results = [record(op, sample, [leaf.expression for leaf in these]) for these in leaves]
+    other_nodes = [dy.tanh(leaf.expression) for leaf in leaves[0]]
+    results = [record(op, sample, [leaf.expression for leaf in operands]) for operands in leaves]
     losses = [functional(result, weights_for(result)) for result in results]
-    losses += [dy.sum_batches(dy.sum_elems(other)) * 0.0 for other in others]
+    losses += [dy.sum_batches(dy.sum_elems(other_node)) * 0.0 for other_node in other_nodes]
     dy.esum(losses).backward(full=True)
-    for result, these, expected in zip(results, leaves, alone):
-        assert_same([value_of(result), *[leaf.gradient() for leaf in these]], expected)
+    for result, operands, expected in zip(results, leaves, results_alone):
+        assert_same([value_of(result), *[leaf.gradient() for leaf in operands]], expected)
 
 
 def check_operands_of_many_nodes(op: Op, sample: Sample, leaf: type = Computed, count: int = 40) -> None:
     """Check that gradients add up if `count` nodes, which run as one batch, share the same few operands."""
     sets = [draw(op, sample, seed) for seed in (0, 2)]
-    chosen = np.random.default_rng(4).integers(0, len(sets), count)
+    choices = np.random.default_rng(4).integers(0, len(sets), count)
     renew_cg()
     leaves = [[leaf(array) for array in arrays] for arrays in sets]
-    results = [record(op, sample, [each.expression for each in leaves[index]]) for index in chosen]
+    results = [record(op, sample, [operand.expression for operand in leaves[index]]) for index in choices]
     weights = [np.asarray(weights_for(result, seed) / np.float32(count)) for seed, result in enumerate(results)]
     dy.esum([functional(*pair) for pair in zip(results, weights)]).backward(full=leaf is Input)
-    together = [[each.gradient() for each in these] for these in leaves]
+    gradients = [[operand.gradient() for operand in operands] for operands in leaves]
     for index, arrays in enumerate(sets):
-        total = np.sum([w for w, choice in zip(weights, chosen) if choice == index], axis=0, dtype=np.float32)
-        for gradient, expected in zip(together[index], run(op, sample, arrays, total)[1:]):  # type: ignore[arg-type]
+        total = np.sum([w for w, choice in zip(weights, choices) if choice == index], axis=0, dtype=np.float32)
+        for gradient, expected in zip(gradients[index], run(op, sample, arrays, total)[1:]):  # type: ignore[arg-type]
             assert_gradient(gradient, expected)
 
 
@@ -275,13 +275,13 @@ def check_minibatch(op: Op, sample: Sample, batched: Sequence[bool], batch: int 
     actual = run(op, sample, arrays)
     weights = weights_of_shape(actual[0].shape)
     elements = [[array[..., [b % array.shape[-1]]] for array in (*arrays, weights)] for b in range(batch)]
-    singles = [*zip(*[run(op, sample, parts, weight) for *parts, weight in elements])]
+    single_results = [*zip(*[run(op, sample, parts, weight) for *parts, weight in elements])]
     expected = [
         np.concatenate(parts, axis=-1) if whole.shape[-1] > 1 else np.sum(parts, axis=0)
-        for whole, parts in zip(actual, singles)
+        for whole, parts in zip(actual, single_results)
     ]
     # The gradient of an operand without a batch is a sum over the batch, so the largest term limits the error.
-    assert_same(actual, expected, [largest(*parts) for parts in singles])
+    assert_same(actual, expected, [largest(*parts) for parts in single_results])
 
 
 DIGITS_TOLERANCE = 1e-4  # allowed relative error of each value and gradient, of any magnitude
@@ -294,14 +294,14 @@ def trial_operands(op: Op) -> np.ndarray:
 
     One operand is large or small while the others are not, or all are equal. Two operands may both be large or small.
     """
-    rng, operands = np.random.default_rng(5), len(op.samples[0].shapes)
-    magnitudes = np.array([*MAGNITUDES, *(LARGE if operands == 1 else [])], np.float32)
+    rng, operand_count = np.random.default_rng(5), len(op.samples[0].shapes)
+    magnitudes = np.array([*MAGNITUDES, *(LARGE if operand_count == 1 else [])], np.float32)
     signed = np.concatenate([magnitudes, -magnitudes])
-    blocks = [np.tile(signed, (operands, 1))]
-    for operand in range(operands if operands > 1 else 0):
-        blocks.append(rng.choice(np.array([0.25, 0.7, 1.0, 3.0, -2.0], np.float32), (operands, len(signed))))
+    blocks = [np.tile(signed, (operand_count, 1))]
+    for operand in range(operand_count if operand_count > 1 else 0):
+        blocks.append(rng.choice(np.array([0.25, 0.7, 1.0, 3.0, -2.0], np.float32), (operand_count, len(signed))))
         blocks[-1][operand] = signed
-    return np.concatenate([*blocks, *[rng.choice(signed, (2, 200))] * (operands == 2)], axis=1)
+    return np.concatenate([*blocks, *[rng.choice(signed, (2, 200))] * (operand_count == 2)], axis=1)
 
 
 def check_digits(op: Op) -> None:
@@ -338,9 +338,9 @@ def check_digits(op: Op) -> None:
 
 
 def _check_digits(what: str, computed: float, true: Sequence[float]) -> None:
-    """Check a value against the exact value, or against values from below and above. A tiny value may be 0."""
-    if true and all(abs(one) <= LARGEST for one in true):
-        low, high = (float(one) for one in (min(true), max(true)))
+    """Check a value against `true`: the exact value, or the values from below and above. A tiny value may be 0."""
+    if true and all(abs(exact_value) <= LARGEST for exact_value in true):
+        low, high = (float(exact_value) for exact_value in (min(true), max(true)))
         slack = DIGITS_TOLERANCE * max(abs(low), abs(high)) + 2 * SMALLEST
         assert low - slack <= computed <= high + slack, f"{what} {computed}, not {low} to {high}: {float(true[-1])}"
 
@@ -348,10 +348,10 @@ def _check_digits(what: str, computed: float, true: Sequence[float]) -> None:
 def batched_operands(count: int) -> list[Sequence[bool]]:
     """Return which of `count` operands have a batch, for `check_minibatch`.
 
-    For up to 4 operands, return every combination with at least one batch; for more, all, only one, and all but one.
+    For up to 4 operands, return every combination with at least one batch; for more: all, only one, or all but one.
     """
-    every = itertools.product([True, False], repeat=count) if count <= 4 else mixtures([True, False], count)
-    return [batched for batched in every if any(batched)]
+    combinations = itertools.product([True, False], repeat=count) if count <= 4 else mixtures([True, False], count)
+    return [batched for batched in combinations if any(batched)]
 
 
 def check_op(function: Callable) -> None:

@@ -66,18 +66,18 @@ def _rows_of_loss() -> list[int] | None:
 
 
 def _indices(name: str, given: Iterable[Index], begin: int, end: int) -> list[int]:
-    """Return `given`, indices that count from `begin`, as indices that count from 0. They must be less than `end`."""
-    indices = [begin + whole(name, "a place", index) for index in checked_list(name, given, "ints")]
-    for index in indices:
+    """Check indices into the section from `begin` to `end` of a list, and return them as indices into the list."""
+    positions = [begin + whole(name, "a place", index) for index in checked_list(name, given, "ints")]
+    for index in positions:
         if not begin <= index < end:
             raise OutOfRangeError(f"{name}: {index - begin} is out of range, the collection has {end - begin}")
-    return indices
+    return positions
 
 
 class Counts:
     """What changes in each update of a trainer. `recent_...` are counts since the last call of `status`.
 
-    `passes`: the backward passes before the last update's end. `has_trained`: whether any gradient was ever nonzero.
+    `passes`: how many backward passes preceded the last update. `has_trained`: whether a gradient was ever nonzero.
     """
 
     updates = recent_updates = recent_clips = passes = 0
@@ -120,7 +120,7 @@ class Trainer(Closed):
         self._counts.passes = 0
         self._backward_elsewhere = False  # whether another process of a DataParallel had gradients for this update
         self._table = Table(self._collection, self.rule)
-        self._shrinking: Table | None = None  # the table for weight decay, made when first needed
+        self._shrinking: Table | None = None  # the table for weight decay; None until it is needed
         numbers = type(self)._numbers
         self._read = self.rule.read if numbers is Trainer._numbers else numbers  # saves a call in each update
 
@@ -135,9 +135,9 @@ class Trainer(Closed):
         return given[names[0]] if names else default
 
     def __repr__(self) -> str:
-        held = holdings(self._collection._everything())
+        contents = holdings(self._collection._everything())
         rate, updates = f"learning rate {self._rate:g}", counted(self._updates, "update")
-        return f"<{self.whoami()} of {self._collection.name()}: {held}; {rate}, {updates}>"
+        return f"<{self.whoami()} of {self._collection.name()}: {contents}; {rate}, {updates}>"
 
     def whoami(self) -> str:
         """Return the name of the trainer's class."""
@@ -183,10 +183,10 @@ class Trainer(Closed):
             updated_lookups: the lookup parameters to update, as indices in its `lookup_parameters_list()`.
             s: a factor by which the gradients are multiplied.
         """
-        table, first = self._table.prepared(), len(self._collection.parameters_list())
+        table, first_lookup = self._table.prepared(), len(self._collection.parameters_list())
         chosen = [
-            *_indices("update_subset: updated_params", updated_params, 0, first),
-            *_indices("update_subset: updated_lookups", updated_lookups, first, table.count),
+            *_indices("update_subset: updated_params", updated_params, 0, first_lookup),
+            *_indices("update_subset: updated_lookups", updated_lookups, first_lookup, table.count),
         ]
         try:
             table.choose(chosen)
@@ -246,17 +246,17 @@ class Trainer(Closed):
         self._counts.passes = passes()
 
     def _has_backward(self) -> bool:
-        """Return whether a backward pass has reached the collection since the last update, as far as is known."""
+        """Return whether a backward pass that may have reached the collection has run since the last update."""
         if self._counts.has_trained or self._counts.passes == passes():
             return self._counts.passes != passes()
         rows = _rows_of_loss()
-        ours = {row for p in self._collection._everything() for row in p._storage.trained_rows()}
-        return rows is None or not ours.isdisjoint(rows)
+        own_rows = {row for p in self._collection._everything() for row in p._storage.trained_rows()}
+        return rows is None or not own_rows.isdisjoint(rows)
 
     def _others(self) -> str:
         """Return a sentence that names trained parameters of other collections in the last loss, if there are any."""
-        ours = {row for p in self._collection._everything() for row in p._storage.identity.rows}
-        rows = [row for row in _rows_of_loss() or [] if row not in ours and PARAMETER_ROWS.needs(row)]
+        own_rows = {row for p in self._collection._everything() for row in p._storage.identity.rows}
+        rows = [row for row in _rows_of_loss() or [] if row not in own_rows and PARAMETER_ROWS.needs(row)]
         names = dict.fromkeys(PARAMETER_ROWS.names.get(row, "?") for row in rows)
         return f". The loss has parameters of other collections, {few(names)}: give these to the trainer" * bool(names)
 
@@ -326,9 +326,9 @@ class Trainer(Closed):
     def status(self) -> None:
         """Write the learning rate to stderr, and the numbers of updates and of clipped updates since the last call."""
         counts = self._counts
-        text = f"[lr={self._rate:g} clips={counts.recent_clips} updates={counts.recent_updates}] "
+        message = f"[lr={self._rate:g} clips={counts.recent_clips} updates={counts.recent_updates}] "
         with suppress(Exception):  # the program may have closed or replaced the stream
-            print(text, end="", file=sys.stderr, flush=True)
+            print(message, end="", file=sys.stderr, flush=True)
         counts.recent_clips = counts.recent_updates = 0
 
     # Pickling, copying and saving
@@ -337,24 +337,24 @@ class Trainer(Closed):
 
     def __getstate__(self) -> tuple[Any, ...]:
         """Return what pickle stores: the attributes, copies of each parameter's states, and the values of slots."""
-        own = object.__getstate__(self)  # the attributes; if a user's class has slots, (attributes, slots)
+        default_state = object.__getstate__(self)  # the attributes; if a user's class has slots, (attributes, slots)
         settings = {name: value for name, value in vars(self).items() if name not in NOT_PICKLED}
         settings["_counts"] = copy.copy(self._counts)
-        kept = [[block.array.copy() for block in states] for states in self._table.prepared().states_in_order()]
-        return settings, kept, own[1] if isinstance(own, tuple) else {}
+        copies = [[block.array.copy() for block in states] for states in self._table.prepared().states_in_order()]
+        return settings, copies, default_state[1] if isinstance(default_state, tuple) else {}
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        settings, kept, slots = (*state, {})[:3]  # pickles of earlier versions have no slots
+        settings, copies, slots = (*state, {})[:3]  # pickles of earlier versions have no slots
         self._counts = Counts()  # pickles of still earlier versions have no counts
         for name, value in (settings | slots).items():
             object.__setattr__(self, name, value)
         self._begin()
-        for states, arrays in zip(self._table.prepared().states_in_order(), kept):
+        for states, arrays in zip(self._table.prepared().states_in_order(), copies):
             for block, array in zip(states, arrays):
                 block.write(array)
 
     def save(self, fname: Path) -> None:
-        """Save the state of training to a file that `populate` reads. The parameters are not part of it.
+        """Save the state of training to a file that `populate` reads. The parameters are not in the file.
 
         The state is the trainer's memory of earlier gradients, the learning rate, the epoch, the number of updates, the
         clipping threshold, whether updates are sparse, and the state of dropout's random generator. Save the parameters
@@ -406,35 +406,35 @@ class Trainer(Closed):
     def _tensors(self) -> list[StoredTensor]:
         """Return a file's tensors: first the trainer's own numbers and the random generator's, then all states."""
         seed, drawn, forks = noise.state()  # the seed has 32 bits
-        own = [*self._in_files().values(), seed >> 16, seed & 0xFFFF, drawn, forks]
+        own_numbers = [*self._in_files().values(), seed >> 16, seed & 0xFFFF, drawn, forks]
         states = _states(self._table.prepared())
-        return [of_numbers(f"/{type(self).__name__}", own), *(tensor for tensor, _ in states)]
+        return [of_numbers(f"/{type(self).__name__}", own_numbers), *(tensor for tensor, _ in states)]
 
     def _load(self, stored: Sequence[StoredTensor], fname: Path) -> None:
         name, table = type(self).__name__, self._table.prepared()
         states = _states(table)
         tensors = {_present_name(tensor.name, table.rule.states): tensor for tensor in stored}
-        own = tensors.pop(f"/{name}", None)
-        if own is None:
+        own_numbers = tensors.pop(f"/{name}", None)
+        if own_numbers is None:
             raise FileFormatError(f"{fname} holds no state of {name}: it has {few(tensors)}")
-        there = {name: (tensor.lookup, tensor.dims) for name, tensor in tensors.items()}
-        if there != {state.name: (state.lookup, state.dims) for state, _ in states}:
-            held = [Entry(tensor.lookup, _without_state(tensor.name), tensor.dims) for tensor in tensors.values()]
-            wanted = [Entry(state.lookup, _without_state(state.name), state.dims) for state, _ in states]
-            problems = different(held, wanted)
-            first = f": {problems[0]}" if problems else " in their order"
-            raise FileFormatError(f"{fname} is not the state of this {name}: its parameters differ{first}")
-        is_whole = own.dims == (3 * (len(IN_FILES) + 4),) and np.isfinite(own.values).all()
-        rate, rate0, epoch, threshold, *whole = from_three(own.values) if is_whole else 4 * [math.nan]
+        dims_in_file = {name: (tensor.lookup, tensor.dims) for name, tensor in tensors.items()}
+        if dims_in_file != {state.name: (state.lookup, state.dims) for state, _ in states}:
+            in_file = [Entry(tensor.lookup, _without_state(tensor.name), tensor.dims) for tensor in tensors.values()]
+            expected = [Entry(state.lookup, _without_state(state.name), state.dims) for state, _ in states]
+            problems = different(in_file, expected)
+            first_problem = f": {problems[0]}" if problems else " in their order"
+            raise FileFormatError(f"{fname} is not the state of this {name}: its parameters differ{first_problem}")
+        is_valid = own_numbers.dims == (3 * (len(IN_FILES) + 4),) and np.isfinite(own_numbers.values).all()
+        rate, rate0, epoch, threshold, *integers = from_three(own_numbers.values) if is_valid else 4 * [math.nan]
         if not (
-            all(number >= 0 for number in (rate, rate0, threshold, *whole))
+            all(number >= 0 for number in (rate, rate0, threshold, *integers))
             and all(map(math.isfinite, (rate, rate0, epoch)))
-            and all(number < 2**53 and number == int(number) for number in whole)
+            and all(number < 2**53 and number == int(number) for number in integers)
         ):
-            raise FileFormatError(f"{fname}: {own.name} is damaged")
+            raise FileFormatError(f"{fname}: {own_numbers.name} is damaged")
         for state, block in states:
             block.write(tensors[state.name].values)
-        dense, updates, high, low, drawn, forks = map(int, whole)
+        dense, updates, high, low, drawn, forks = map(int, integers)
         noise.set_state(high << 16 | low, drawn, forks)
         self._take(dict(zip(IN_FILES, (rate, rate0, epoch, threshold, dense, updates))))
 
@@ -466,8 +466,8 @@ def _names(kind: type) -> set[str]:
 def _explanation(stored: Iterable[str], expected: Iterable[str]) -> str:
     """Explain that a file does not fit a collection because it has the state of a trainer; else return ""."""
     trainers = _names(Trainer) & {name.removeprefix("/") for name in stored}
-    says = f"The file has the state of a trainer, {few(trainers)}, which the populate of such a trainer reads"
-    return says * bool(trainers)
+    explanation = f"The file has the state of a trainer, {few(trainers)}, which the populate of such a trainer reads"
+    return explanation * bool(trainers)
 
 
 EXPLAIN.append(_explanation)
@@ -477,16 +477,16 @@ def of_numbers(name: str, numbers: Sequence[float]) -> StoredTensor:
     """Return a tensor that has, for each of `numbers`, three float32 values whose sum is the number.
 
     If no three values have this sum, they hold the number's 64 bits: 22 in each, as an integer from PART to
-    2 * PART - 1. In a sum, the second value is much smaller than the first, so the two cannot be confused.
+    2 * PART - 1. In a sum, the second value is much smaller than the first, so it cannot be mistaken for bits.
     """
-    exact = rest = np.array(numbers, np.float64)
+    exact = remainder = np.array(numbers, np.float64)
     parts = []
     with np.errstate(all="ignore"):  # the rest is NaN if the number is infinite or too large for a float32
         for _ in range(3):
-            parts.append(rest.astype(np.float32))
-            rest = rest - parts[-1]
+            parts.append(remainder.astype(np.float32))
+            remainder = remainder - parts[-1]
     bits = PART + (exact.view(np.uint64)[:, None] >> SHIFTS) % PART
-    values = np.where(rest[:, None] == 0, np.stack(parts, 1), bits).astype(np.float32).ravel()
+    values = np.where(remainder[:, None] == 0, np.stack(parts, 1), bits).astype(np.float32).ravel()
     return StoredTensor(False, name, (len(values),), values, None)
 
 

@@ -30,7 +30,7 @@ from .rule import without_states
 from .table import Table
 
 Example = TypeVar("Example")
-COUNT = itertools.count()  # numbers the DataParallels of this process; ranks check that they use the same number
+COUNT = itertools.count()  # numbers a process's DataParallels; ranks check that theirs have the same number
 MOST_EXAMPLES = 1 << 40  # the argument `examples` must be less, so that the sum over all ranks fits 64 bits
 
 
@@ -97,14 +97,14 @@ class DataParallel:
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name == "update_subset":
-            use = ": use set_updated(False) of the others, update()" * (name == "update_subset")
-            raise AttributeError(f"DataParallel has no attribute {name!r}{use}")
+            hint = ": use set_updated(False) of the others, update()" * (name == "update_subset")
+            raise AttributeError(f"DataParallel has no attribute {name!r}{hint}")
         return getattr(self._trainer, name)
 
     def __setattr__(self, name: str, value: object) -> None:
-        """Set an attribute of the trainer, if this class does not define it. Refuse attributes that nobody reads."""
+        """Set an attribute of the trainer, if this class does not define it. Refuse names that neither defines."""
         is_own = name.startswith("_") or hasattr(type(self), name)
-        if is_own or not (hasattr(self._trainer, name) or type(self) is DataParallel):  # a subclass takes any
+        if is_own or not (hasattr(self._trainer, name) or type(self) is DataParallel):  # a subclass may add any
             super().__setattr__(name, value)
         else:
             getattr(self._trainer, name)  # if there is no such attribute, this raises the error, which may have a hint
@@ -141,8 +141,8 @@ class DataParallel:
         >>> trainer.share("abc")
         'abc'
         """
-        count = len(examples)
-        return examples[count * self.rank // self.size : count * (self.rank + 1) // self.size]
+        example_count = len(examples)
+        return examples[example_count * self.rank // self.size : example_count * (self.rank + 1) // self.size]
 
     def total(self, number: Number) -> float:
         """Return the sum of a number, such as a loss, over all ranks. All ranks get the same sum.
@@ -150,16 +150,16 @@ class DataParallel:
         Raises:
             ParallelError: another rank has called a different method, or has ended.
         """
-        own = plain_number("DataParallel.total: number", number)
+        own_number = plain_number("DataParallel.total: number", number)
         if not self._comm:
-            return own
+            return own_number
         with self._exchange("total"):
-            everyone = np.empty(self.size)
-            self._comm.Allgather(np.array([own]), everyone)
+            all_numbers = np.empty(self.size)
+            self._comm.Allgather(np.array([own_number]), all_numbers)
         try:
-            return math.fsum(everyone)
+            return math.fsum(all_numbers)
         except (OverflowError, ValueError):  # raised for infinities, and for sums that are too large
-            return sum(everyone.tolist())
+            return sum(all_numbers.tolist())
 
     def update(self, s: Number = 1.0, examples: int | None = None) -> None:
         """Sum the gradients of all ranks, and update the parameters with the sums.
@@ -170,7 +170,7 @@ class DataParallel:
 
         Raises:
             ParallelError: the ranks are not about to do the same, or have different initial values of a new parameter;
-                the message says how. Nothing has changed.
+                the message names the difference. Nothing has changed.
             ArgumentError: the learning rate times `s` is too large. Nothing has changed.
             GradientError: the sum is infinite or NaN, on all ranks. No parameter has changed.
         """
@@ -180,18 +180,18 @@ class DataParallel:
                 "DataParallel.update: with average=True it needs the number of this rank's examples: "
                 "update(examples=...)"
             )
-        count = whole("DataParallel.update", "examples", 0 if examples is None else examples)
-        if not 0 <= count < MOST_EXAMPLES:
+        example_count = whole("DataParallel.update", "examples", 0 if examples is None else examples)
+        if not 0 <= example_count < MOST_EXAMPLES:
             raise ArgumentError(f"DataParallel.update: examples is {examples}; it must be a number of examples")
         trainer = self.trainer
-        # The trainer would notice this only after the exchange, when the sums have replaced each rank's gradients.
+        # The trainer would find such a number only after the exchange, when sums have replaced each rank's gradients.
         if not all(math.isfinite(float32(number)) for number in trainer._numbers(factor)):
             raise ArgumentError(
                 f"DataParallel.update: learning rate {trainer.learning_rate} times s, {factor}, is too large"
             )
         if self._comm:
             with self._meeting.exchange():
-                self._add_up(factor, count if self._average else 0)
+                self._add_up(factor, example_count if self._average else 0)
         trainer.update() if factor == 1.0 else trainer.update(factor)
         self._updates += 1
         if self._comm:
@@ -206,10 +206,10 @@ class DataParallel:
         if self._gradients.version != PARAMETER_ROWS.version:
             self._gradients = Gradients(table, self._comm)
         rows = self._gradients.touched()
-        headers = self._meet("update", s, (examples, len(rows), trainer._has_backward()))
+        all_headers = self._meet("update", s, (examples, len(rows), trainer._has_backward()))
         if self._version != self._known_version:
-            new = [p for p in self._everything() if p._storage not in self._known]
-            if different := first_difference(self._comm, new):
+            new_parameters = [p for p in self._everything() if p._storage not in self._known]
+            if different := first_difference(self._comm, new_parameters):
                 rank, name = different
                 raise ParallelError(
                     f"DataParallel.update: {name}, which was added later, has different initial values on rank {rank} "
@@ -218,13 +218,13 @@ class DataParallel:
                     "same seed on all ranks before that"
                 )
             self._note_known()
-        trainer._backward_elsewhere = bool(headers[:, BACKWARD].any())
+        trainer._backward_elsewhere = bool(all_headers[:, BACKWARD].any())
         if self._scaling:
-            everyone = int(headers[:, EXAMPLES].sum())
-            if not everyone:
+            all_examples = int(all_headers[:, EXAMPLES].sum())
+            if not all_examples:
                 raise ParallelError("DataParallel.update: with average=True, some rank must have examples")
-            self._scaling.prepared().run([examples / everyone], trainer._dense)
-        self._gradients.add_up(rows, headers[:, TOUCHED].copy())
+            self._scaling.prepared().run([examples / all_examples], trainer._dense)
+        self._gradients.add_up(rows, all_headers[:, TOUCHED].copy())
 
     def _note_known(self) -> None:
         self._known_version, self._known = self._version, {parameter._storage for parameter in self._everything()}
@@ -290,7 +290,7 @@ class DataParallel:
         return position
 
     def _by_first(self, action: str, work: Callable) -> Any:
-        """Call `work` on rank 0, with all ranks' states of dropout. All ranks return its result or raise its error."""
+        """Call `work` on rank 0, with a list of all ranks' `Noise`. All ranks return its result or raise its error."""
         if not self._comm:
             return work([noise.state()])
         with self._exchange(action):
@@ -301,9 +301,9 @@ class DataParallel:
                     result = work(noises)
                 except Exception as raised:
                     problem = raised
-            result, told = self._comm.bcast((result, problem and sendable(problem)))
-        if problem or told:
-            raise problem or told
+            result, sent_problem = self._comm.bcast((result, problem and sendable(problem)))
+        if problem or sent_problem:
+            raise problem or sent_problem
         return result
 
     @contextlib.contextmanager
@@ -315,14 +315,14 @@ class DataParallel:
     def _meet(self, action: str, s: float = 1.0, counts: Sequence[int] = (0, 0, 0)) -> Any:
         trainer = self.trainer
         if self._version != PARAMETER_ROWS.version:
-            everything, self._version = self._everything(), PARAMETER_ROWS.version
+            parameters, self._version = self._everything(), PARAMETER_ROWS.version
             model = [
                 ("the number of DataParallels before this", self._index),
                 ("the trainer", type(trainer).__name__),
                 ("average", self._average),
                 ("compare_every", self._every),
-                *((f"{'lookup ' * p._lookup}{p.name()}", p.type.dims) for p in everything),
-                *((f"whether {p.name()} is updated", p._updated) for p in everything),
+                *((f"{'lookup ' * p._lookup}{p.name()}", p.type.dims) for p in parameters),
+                *((f"whether {p.name()} is updated", p._updated) for p in parameters),
             ]
             self._model = model, digest(model)
         options = [
@@ -381,34 +381,34 @@ class Gradients:
     def add_up(self, own: np.ndarray, counts: np.ndarray) -> None:
         """Replace this rank's gradients by the sums over all ranks.
 
-        `own` is this rank's result of `touched`. `counts` has the number of such rows on each rank.
+        `own` is this rank's result of `touched`, and `counts` has the length of each rank's.
         """
-        chosen = [*((storage, slice(None)) for storage in self.dense), *self._used_by_all(own, counts)]
-        values = [storage.gradient.array.reshape(storage.rows or 1, -1)[rows].ravel() for storage, rows in chosen]
-        ends = np.cumsum([0, *map(len, values)])
-        if len(self.buffer) < ends[-1]:
-            self.buffer = np.empty(ends[-1] * 5 // 4, np.float32)
-        buffer = self.buffer[: ends[-1]]
+        used = [*((storage, slice(None)) for storage in self.dense), *self._used_by_all(own, counts)]
+        values = [storage.gradient.array.reshape(storage.rows or 1, -1)[rows].ravel() for storage, rows in used]
+        section_ends = np.cumsum([0, *map(len, values)])
+        if len(self.buffer) < section_ends[-1]:
+            self.buffer = np.empty(section_ends[-1] * 5 // 4, np.float32)
+        buffer = self.buffer[: section_ends[-1]]
         np.concatenate([buffer[:0], *values], out=buffer)
         self.comm.Allreduce(self.in_place, buffer)
         self.sent = buffer.nbytes + own.nbytes
-        for (storage, rows), part in zip(chosen, np.split(buffer, ends[1:])):
+        for (storage, rows), section in zip(used, np.split(buffer, section_ends[1:])):
             if storage.touched is None:
-                storage.gradient.write(part)
+                storage.gradient.write(section)
             else:
                 with storage.gradient.edit() as gradient:
-                    gradient.reshape(storage.rows, -1)[rows] = part.reshape(len(rows), -1)
+                    gradient.reshape(storage.rows, -1)[rows] = section.reshape(len(rows), -1)
 
     def _used_by_all(self, own: np.ndarray, counts: np.ndarray) -> Iterator[tuple[Storage, np.ndarray]]:
         """Yield each lookup parameter that any rank has used, with the used rows. Mark these as used on this rank."""
         if not counts.any():
             return
-        together = np.empty(counts.sum(), np.int64)
-        self.comm.Allgatherv(own, [together, counts])
-        together = np.unique(together)
+        all_indices = np.empty(counts.sum(), np.int64)
+        self.comm.Allgatherv(own, [all_indices, counts])
+        all_indices = np.unique(all_indices)
         for storage, first, end in zip(self.tables, self.firsts, self.firsts[1:]):
-            begin, stop = np.searchsorted(together, [first, end])
-            rows = together[begin:stop] - first
+            begin, stop = np.searchsorted(all_indices, [first, end])
+            rows = all_indices[begin:stop] - first
             if not len(rows):
                 continue
             touched: Any = storage.touched
@@ -431,14 +431,14 @@ def spread(comm: Any, blocks: Sequence[Block]) -> None:
 
 
 def first_difference(comm: Any, parameters: Sequence[Any]) -> tuple[int, str] | None:
-    """Return the first rank whose values differ from rank 0's in any bit, and the name of the parameter."""
+    """Return the first rank that differs from rank 0 in any bit, and that parameter's name; None if all are equal."""
     if not parameters:
         return None
-    own = [
+    hashes = [
         hashlib.blake2b(np.ascontiguousarray(p._storage.values.array).data, digest_size=8).digest() for p in parameters
     ]
-    different = [mine != theirs for mine, theirs in zip(own, comm.bcast(own))]
-    for rank, index in enumerate(comm.allgather(different.index(True) if any(different) else None)):
+    differs = [mine != theirs for mine, theirs in zip(hashes, comm.bcast(hashes))]
+    for rank, index in enumerate(comm.allgather(differs.index(True) if any(differs) else None)):
         if index is not None:
             return rank, parameters[index].name()
     return None
@@ -450,10 +450,10 @@ def spread_randomness(comm: Any) -> None:
     noise.set_rank(comm.rank)
     if comm.rank:
         random_stream.continue_with(stream)
-        own = noise.seed_of_rank(seed, comm.rank)
-        # If the seed is already right, an earlier DataParallel has set it. Setting it again could repeat numbers.
-        if noise.state()[0] != own:
-            noise.set_state(own, drawn, forks)
+        own_seed = noise.seed_of_rank(seed, comm.rank)
+        # If the seed is already right, an earlier DataParallel has set it. Setting it again could repeat draws.
+        if noise.state()[0] != own_seed:
+            noise.set_state(own_seed, drawn, forks)
 
 
 # A checkpoint is a file with these tensors, in this order: a hash of the rest; the parameters; the states of the random
@@ -467,38 +467,38 @@ Noise = tuple[int, int, int]  # the state of the random generator for dropout: s
 def write_checkpoint(fname: Path, trainer: Trainer, position: Mapping[str, int], noises: Sequence[Noise]) -> None:
     if not isinstance(position, Mapping):
         raise ArgumentTypeError(f"save: position must be a dict, not {type(position).__name__} {position!r:.40}")
-    values = {}
-    for name, given in position.items():
-        values[name] = value = whole("save", f"position {name!r}", given)
+    position_values = {}
+    for name, given_value in position.items():
+        position_values[name] = value = whole("save", f"position {name!r}", given_value)
         if not isinstance(name, str) or not name.isidentifier() or abs(value) > LARGEST:
             raise ArgumentError(f"save: position {name!r}: {value!r}; it takes names with whole numbers")
     tensors = [
         *(StoredTensor(t.lookup, PARAMETERS + t.name, t.dims, t.values, None) for t in trainer._collection._tensors()),
         of_numbers(RANKS, [n for seed, *counts in noises for n in (seed >> 16, seed & 0xFFFF, *counts)]),
-        *(of_numbers(POSITION + name, [value]) for name, value in values.items()),
+        *(of_numbers(POSITION + name, [value]) for name, value in position_values.items()),
         *trainer._tensors(),
     ]
     model_files.save([of_numbers(DIGEST, _digest(tensors)), *tensors], fname)
 
 
 def read_checkpoint(fname: Path, trainer: Trainer) -> tuple[dict[str, int], list[Noise]]:
-    """Load a checkpoint into a trainer and its model. Return the position, and each rank's random generator's state."""
-    digest, *rest = model_files.load_all(fname) or [of_numbers("", [])]
+    """Load a checkpoint into a trainer and its model. Return the position in the data, and each rank's `Noise`."""
+    digest, *tensors = model_files.load_all(fname) or [of_numbers("", [])]
     if digest.name != DIGEST:
         raise FileFormatError(f"{fname} is not a checkpoint of DataParallel")
-    if _whole_numbers(digest) != _digest(rest):
+    if _whole_numbers(digest) != _digest(tensors):
         raise FileFormatError(f"{fname}: the checkpoint is damaged")
-    wanted = [(t.lookup, PARAMETERS + t.name, t.dims) for t in trainer._collection._tensors()]
-    parameters, rest = rest[: len(wanted)], rest[len(wanted) :]
-    if [(t.lookup, t.name, t.dims) for t in parameters] != wanted or not rest or rest[0].name != RANKS:
+    expected = [(t.lookup, PARAMETERS + t.name, t.dims) for t in trainer._collection._tensors()]
+    parameters, tensors = tensors[: len(expected)], tensors[len(expected) :]
+    if [(t.lookup, t.name, t.dims) for t in parameters] != expected or not tensors or tensors[0].name != RANKS:
         raise FileFormatError(f"{fname}: the checkpoint has different parameters than the model")
-    counts = _whole_numbers(rest.pop(0))
-    noises = [(high << 16 | low, drawn, forks) for high, low, drawn, forks in zip(*[iter(counts)] * 4)]
+    integers = _whole_numbers(tensors.pop(0))
+    noises = [(high << 16 | low, drawn, forks) for high, low, drawn, forks in zip(*[iter(integers)] * 4)]
     position: dict[str, int] = {}
-    while rest and rest[0].name.startswith(POSITION):
-        stored = rest.pop(0)
+    while tensors and tensors[0].name.startswith(POSITION):
+        stored = tensors.pop(0)
         (position[stored.name.removeprefix(POSITION)],) = _whole_numbers(stored)
-    trainer._load(rest, fname)
+    trainer._load(tensors, fname)
     for parameter, t in zip(trainer._collection._everything(), parameters):
         parameter._storage.set_values(t.values)
     return position, noises
@@ -515,5 +515,5 @@ def _digest(tensors: Iterable[StoredTensor]) -> list[int]:
 
 def _whole_numbers(tensor: StoredTensor) -> list[int]:
     """Return the whole numbers from which `of_numbers` made a tensor; [] if the tensor is damaged."""
-    is_whole = len(tensor.values) % 3 == 0 and np.isfinite(tensor.values).all()
-    return [int(number) for number in from_three(tensor.values)] if is_whole else []
+    is_valid = len(tensor.values) % 3 == 0 and np.isfinite(tensor.values).all()
+    return [int(number) for number in from_three(tensor.values)] if is_valid else []

@@ -94,8 +94,8 @@ def mpi() -> Any:
 
 
 def number_started(environment: Mapping[str, str]) -> int:
-    texts = [environment.get(name, "") for name in STARTED]
-    return max((int(text) for text in texts if text.isdecimal()), default=1)
+    values = [environment.get(name, "") for name in STARTED]
+    return max((int(value) for value in values if value.isdecimal()), default=1)
 
 
 @contextlib.contextmanager
@@ -137,7 +137,7 @@ def end_all_on_exceptions() -> None:
             except BaseException:
                 traceback.print_exception(kind, problem, trace)
             finally:
-                if os.getpid() == process and kind is not SystemExit:  # SystemExit only ends a thread
+                if os.getpid() == process and kind is not SystemExit:  # SystemExit ends a thread, not the rank
                     end_all("this exception")
 
         return hook
@@ -175,11 +175,11 @@ class Meeting:
         self.comm, self.rank, self.size = comm, comm.rank, comm.size  # MPI loses rank and size when finalized
         # All ranks' headers at the last call of `meet`.
         self.headers = np.zeros((comm.size, BACKWARD + 1), np.int64)
-        self.updates = 0  # how many updates this rank has done, by the trainer that was used last
+        self.updates = 0  # how many updates the last used trainer has done on this rank
         self.over = ""  # an error message once a rank has ended, after which the others cannot exchange data
         self.process = os.getpid()  # a forked child, which has another id, is not a rank
         self._exchanging = threading.Lock()  # locked while a thread is in an exchange
-        self._refused: ParallelError | None = None  # the last error of a thread that found it already locked
+        self._refused: ParallelError | None = None  # the last error of a thread that found the lock held
         atexit.register(self._end)
 
     def _end(self) -> None:
@@ -245,11 +245,11 @@ class Meeting:
         if self.over:
             raise ParallelError(self.over)
         self.updates = updates
-        own = np.array([ACTIONS.index(action), updates, model[1], digest(options), *counts], np.int64)
-        self.comm.Allgather(own, self.headers)
-        # If this rank is about to end, the error is for the ranks that go on.
-        if action != "end" and (self.headers[:, :EXAMPLES] != own[:EXAMPLES]).any():
-            raise ParallelError(self._problem(action, own, {MODEL: model[0], OPTIONS: options}))
+        own_header = np.array([ACTIONS.index(action), updates, model[1], digest(options), *counts], np.int64)
+        self.comm.Allgather(own_header, self.headers)
+        # If this rank is about to end, only the ranks that continue raise the error.
+        if action != "end" and (self.headers[:, :EXAMPLES] != own_header[:EXAMPLES]).any():
+            raise ParallelError(self._problem(action, own_header, {MODEL: model[0], OPTIONS: options}))
         return self.headers
 
     def _problem(self, action: str, own: np.ndarray, facts: Mapping[int, Facts]) -> str:
@@ -264,10 +264,10 @@ class Meeting:
                 "must call update equally often; one without examples calls it without backward"
             )
             return self.over
-        different = headers != own
+        differs = headers != own
         # Compare this rank with the first rank that differs in the first field that is not the same on all ranks.
-        field = int(different.any(axis=0).argmax())
-        other = int(different[:, field].argmax())
+        field = int(differs.any(axis=0).argmax())
+        other = int(differs[:, field].argmax())
         if field == ACTION:
             return f"{who} is in {action}, but rank {other} is in {ACTIONS[headers[other, ACTION]]}"
         if field == UPDATES:
@@ -275,9 +275,9 @@ class Meeting:
                 f"{has_done}, but rank {other} has done {headers[other, UPDATES]}: all ranks must call update equally "
                 "often"
             )
-        everyone = self.comm.allgather(list(facts[field]))
-        what = "a different model" if field == MODEL else "different options"
-        return f"{who} has {what} than rank {other}: {difference(facts[field], everyone[other], other)}"
+        facts_by_rank = self.comm.allgather(list(facts[field]))
+        different_facts = "a different model" if field == MODEL else "different options"
+        return f"{who} has {different_facts} than rank {other}: {difference(facts[field], facts_by_rank[other], other)}"
 
 
 def difference(own: Facts, others: Facts, rank: int) -> str:

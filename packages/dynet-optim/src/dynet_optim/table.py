@@ -53,7 +53,7 @@ class Table:
         self.added = -1  # PARAMETER_ROWS.added when `_fill` filled this table; -1: it is out of date
         self.outdated: Any = None  # the `Outdated` of the graph for which `prepared` was last called
         self.group: ParameterGroup | None = None
-        self.identities: list[Identity] = []  # of all parameters, for `Outdated`, which needs the same list each time
+        self.identities: list[Identity] = []  # of all parameters; `Outdated` needs the same list object in each call
         self.kept: dict[Storage, list[Block]] = {}  # the states that the rule keeps for each parameter
         self.context = np.zeros(len(CONTEXT), np.int64)
         self.context_address = self.context.ctypes.data
@@ -80,7 +80,7 @@ class Table:
         self._set(index=self.index.ctypes.data, index_end=size)
 
     def prepared(self) -> Table:
-        """Return this table, ready for the calling thread, and filled again if parameters were added since."""
+        """Return this table, made ready for the calling thread, and filled again if parameters were added meanwhile."""
         outdated, added = current().outdated, PARAMETER_ROWS.added
         if self.outdated is outdated and self.added == added:
             return self
@@ -89,18 +89,18 @@ class Table:
             self._fill()
         # Compiled code notes changes of the parameters for this thread's graph. Updates use several threads only if the
         # main thread runs them.
-        old, new = self.group, outdated.group(self.identities)
-        new.owner = weakref.ref(self)
-        self._set(changed=new.address, changes=outdated.changes_address(), sharing=sharing.address())
-        self.group = new  # this reference keeps the memory alive
-        if old is not None and old is not new:
-            old.owner = None
+        old_group, new_group = self.group, outdated.group(self.identities)
+        new_group.owner = weakref.ref(self)
+        self._set(changed=new_group.address, changes=outdated.changes_address(), sharing=sharing.address())
+        self.group = new_group  # this reference keeps the memory alive
+        if old_group is not None and old_group is not new_group:
+            old_group.owner = None
         self.outdated, self.added = outdated, added  # set last: after an error or interrupt, the next call starts over
         return self
 
     def _fill(self) -> None:
         self.machine = compiled(*self.opcodes)
-        self.shared = PARAMETER_ROWS.buffer  # this reference keeps it alive for compiled code
+        self.shared = PARAMETER_ROWS.buffer  # this reference keeps the buffer alive for compiled code
         self.everything = self.collection._everything()
         self.count = len(self.everything)
         identities = [parameter._storage.identity for parameter in self.everything]
@@ -164,22 +164,22 @@ class Table:
             self._run(rule, dense)
 
     def run_if_below(self, threshold: float, numbers: Sequence[float], dense: int) -> float | None:
-        """Apply the rule and return the sum of the squared gradients, in one call.
+        """If no gradient must be clipped, apply the rule and return the sum of the squared gradients, in one call.
 
-        Return None, and change nothing, if gradients must be clipped, or if one call cannot do both here. The caller
-        then uses `squared_norm` and `run`.
+        Otherwise, or if one compiled call cannot do both, change nothing and return None. The caller then uses
+        `squared_norm` and `run`.
         """
-        together, totals = self.machine.norm_and_update, self.sum
-        if together is None or not totals:
+        update_if_below, sums = self.machine.norm_and_update, self.sum
+        if update_if_below is None or not sums:
             return None
         try:
             self._pack(*numbers)
         except (OverflowError, struct.error):
             return None
-        totals[1] = NEARLY_ONE * threshold * threshold if threshold else math.inf
+        sums[1] = NEARLY_ONE * threshold * threshold if threshold else math.inf
         if dense != self.dense:
             self.both[layout.BOTH.dense] = self.dense = dense
-        return totals[0] if together(self.context_address, self.both_address) == layout.READY else None
+        return sums[0] if update_if_below(self.context_address, self.both_address) == layout.READY else None
 
     def note_change(self, chosen: Chosen) -> None:
         """Tell the graph that `run` has changed these parameters. `run_if_below` does this itself."""
@@ -190,7 +190,7 @@ class Table:
                 self.outdated.note_change(self.everything[index]._storage.identities)
 
     def _is_done(self, status: int) -> bool:
-        """Return whether a compiled call succeeded. If not, fix the cause: compile a kernel, or enlarge the index."""
+        """Return whether a compiled call succeeded. If not, compile its kernel or enlarge the index, for a retry."""
         if status == layout.NO_CODE:
             compiled(int(self.tape[self.slots[CONTEXT.row], layout.INSTRUCTION.opcode]))
         elif status != layout.READY:

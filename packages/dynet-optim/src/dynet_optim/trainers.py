@@ -394,8 +394,8 @@ def _adam(p, g, states, rate, t, beta_1=0.9, beta_2=0.999, eps=1e-8):
     a, b = float32(beta_1), float32(beta_2)
     m[:] = a * m + (1 - a) * g
     v[:] = b * v + (1 - b) * g**2
-    for most in largest:
-        most[:] = v = np.maximum(most, v)
+    for peak in largest:
+        peak[:] = v = np.maximum(peak, v)
     p -= rate * np.sqrt(1 - b**t) / (1 - a**t) * m / (np.sqrt(v) + eps)
 
 
@@ -454,10 +454,9 @@ class AdamTrainer(Trainer):
         self._eps = self._checked("eps", eps, POSITIVE)
 
     def _numbers(self, scale: float) -> tuple[float, ...]:
-        # The betas are rounded to float32, as in kernels. Otherwise, 1 - 0.999 here and there would differ in the fifth
-        # digit.
-        count = self._counts.updates + 1
-        rate = self._rate * math.sqrt(1 - self._beta_2**count) / (1 - self._beta_1**count)
+        # Betas are rounded to float32, as in kernels; otherwise, 1 - 0.999 would differ from theirs in the fifth digit.
+        t = self._counts.updates + 1
+        rate = self._rate * math.sqrt(1 - self._beta_2**t) / (1 - self._beta_1**t)
         return rate, scale, self._beta_1, self._beta_2, self._eps
 
 

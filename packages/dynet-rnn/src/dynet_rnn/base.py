@@ -27,10 +27,10 @@ from dynet_ops.random.draws import checked_probability
 def repr_of_builder(name: str, spec: Sequence, model: ParameterCollection, rates: Iterable[float] = ()) -> str:
     """Return the `repr` of a builder. `spec` begins with the number of layers and the sizes of input and output."""
     layers, size, hidden, *_ = spec
-    held = holdings([*model.parameters_list(), *model.lookup_parameters_list()])
+    contents = holdings([*model.parameters_list(), *model.lookup_parameters_list()])
     distinct = dict.fromkeys(rates)
     dropout = f"; dropout {', '.join(f'{rate:g}' for rate in distinct)}" if any(distinct) else ""
-    return f"<{name} {printable(model.name())}: {counted(layers, 'layer')}, {size} to {hidden}; {held}{dropout}>"
+    return f"<{name} {printable(model.name())}: {counted(layers, 'layer')}, {size} to {hidden}; {contents}{dropout}>"
 
 
 def check_vector(what: str, x: Dim, taker: str, size: int) -> None:
@@ -39,14 +39,14 @@ def check_vector(what: str, x: Dim, taker: str, size: int) -> None:
     In the message, `what` names x, such as "add_input: the input", and `taker` its reader, such as "the network".
     """
     if of_rank(x.dims, 1) != (size,):
-        columns = f"; reshape it to {(size,)} x {x.columns}" if x.rows == size and x.batch == 1 else ""
-        listed = "; transduce and add_inputs take a list: [x]" * (x.total == 1 and taker == "the network")
-        raise ShapeError(f"{what} is {x!r}, {taker} takes {(size,)}{columns}{listed}")
+        reshape_hint = f"; reshape it to {(size,)} x {x.columns}" if x.rows == size and x.batch == 1 else ""
+        list_hint = "; transduce and add_inputs take a list: [x]" * (x.total == 1 and taker == "the network")
+        raise ShapeError(f"{what} is {x!r}, {taker} takes {(size,)}{reshape_hint}{list_hint}")
 
 
 @functools.cache
 def value_of_state(dim: Dim, index: int) -> Signature:
-    """Return the signature of an alias of value number `index` of a state: 0 is h, 1 is c. `dim` is each one's shape.
+    """Return the signature of an alias of value `index` of a state: 0 is h, 1 is c. `dim` is the Dim of each value.
 
     The operand is a time step or a tree node, whose memory begins with these values. The alias's gradient includes the
     gradient through values of the same state that were computed from it.
@@ -58,7 +58,7 @@ def value_of_state(dim: Dim, index: int) -> Signature:
 class Run:
     """What all states that derive from one call of a builder's `initial_state` have in common.
 
-    `expressions` has each layer's parameters as the builder reads them. `version` is the graph's at that call.
+    `expressions` has each layer's parameters as the builder reads them. `version` is the graph's version at that call.
     """
 
     builder: Any
@@ -69,8 +69,8 @@ class Run:
     def is_current(self) -> bool:
         """Return whether the graph is this thread's, and has not been renewed since `initial_state`."""
         version, watch = self.version, self.graph.watch
-        same = version == self.graph.records.version or (watch is not None and version in watch.past_versions)
-        return same and self.graph is current()
+        is_valid = version == self.graph.records.version or (watch is not None and version in watch.past_versions)
+        return is_valid and self.graph is current()
 
 
 class Owner(Hinted):
@@ -82,8 +82,8 @@ class Owner(Hinted):
     def _own(self, collection: str, model: ParameterCollection, argument: str = "model") -> Iterator[None]:
         """Add a collection to `model`, which messages call `argument`. If the block raises, `model` is unchanged."""
         if not isinstance(model, ParameterCollection):
-            kind = type(model).__name__
-            raise ArgumentTypeError(f"{self.whoami()}: {argument} must be a ParameterCollection, not {kind}")
+            class_name = type(model).__name__
+            raise ArgumentTypeError(f"{self.whoami()}: {argument} must be a ParameterCollection, not {class_name}")
         with model._all_or_nothing():
             self._model = model.add_subcollection(collection)
             yield
@@ -102,7 +102,7 @@ class Owner(Hinted):
 
 
 class Latest:
-    """What a builder remembers, but its copies do not. `run` is from the last call of `initial_state`."""
+    """State of a builder that its copies do not get. `run` is the `Run` of the last call of `initial_state`."""
 
     run: Any = None
 
@@ -134,13 +134,13 @@ class LayersBuilder(Owner, Closed):
 
     def __getstate__(self) -> dict[str, Any] | tuple[dict[str, Any], dict[str, Any]]:
         """Return the attributes for `copy` and `pickle`, without `_latest`, which belongs to a graph."""
-        kept = {name: value for name, value in vars(self).items() if name != "_latest"}
-        own = object.__getstate__(self)  # the attributes; if a user's class has slots, (attributes, slots)
-        return (kept, own[1]) if isinstance(own, tuple) else kept
+        attributes = {name: value for name, value in vars(self).items() if name != "_latest"}
+        default_state = object.__getstate__(self)  # the attributes; if a user's class has slots, (attributes, slots)
+        return (attributes, default_state[1]) if isinstance(default_state, tuple) else attributes
 
     def __setstate__(self, state: Any) -> None:
-        kept, slots = state if isinstance(state, tuple) else (state, {})
-        for name, value in (kept | slots).items():
+        attributes, slots = state if isinstance(state, tuple) else (state, {})
+        for name, value in (attributes | slots).items():
             if name != "_latest":  # pickles of earlier versions have it
                 object.__setattr__(self, name, value)
 
@@ -152,7 +152,7 @@ class LayersBuilder(Owner, Closed):
             spec: the attribute `spec` of the other builder.
             model: the collection that gets the parameters of the new builder.
         """
-        layers, input_dim, hidden_dim, *rest = spec[:9]  # a spec from a file may be a huge range
+        layers, input_dim, hidden_dim, *rest = spec[:9]  # a spec from a file may be a huge `range`
         return cls(layers, input_dim, hidden_dim, model, *rest)
 
     @property

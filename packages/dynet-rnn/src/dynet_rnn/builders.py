@@ -1,6 +1,6 @@
 """The builders of networks that read sequences: simple, GRU, LSTM, and bidirectional ones.
 
-For tests, the functions above `VanillaLSTMBuilder` compute one step of it in numpy.
+For tests, the functions above `VanillaLSTMBuilder` compute one step of an LSTM in numpy.
 """
 
 from __future__ import annotations
@@ -177,11 +177,11 @@ class VanillaLSTMBuilder(Variational):
     @property
     def _outside(self) -> list[Parameters]:
         """Layer normalization's parameters. As in DyNet, they are saved with the builder, but not in its collection."""
-        own = self.param_collection().name()
-        return [p for layer in self._parameters for p in layer if not p.name().startswith(own)]
+        own_name = self.param_collection().name()
+        return [p for layer in self._parameters for p in layer if not p.name().startswith(own_name)]
 
     def _read(self, layers: list[list[Expression]]) -> list[list[Expression]]:
-        shift = self._forget_bias - FORGET_BIAS  # the cell adds FORGET_BIAS
+        shift = self._forget_bias - FORGET_BIAS  # the cell itself adds FORGET_BIAS
         if not shift or self._norms_in is not None:
             return layers
         m = self._spec[2]
@@ -263,13 +263,13 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
         """
         share = checked_number("set_sparsity: sparsity", sparsity, SHARE)
         pairs = [pair for Wx, Wh, _, Mx, Mh, *_ in self._parameters for pair in ((Wx, Mx), (Wh, Mh))]
-        size = np.concatenate([abs(np.asarray(w)).ravel() for w, _ in pairs])
-        kept = np.concatenate([np.asarray(mask).ravel() for _, mask in pairs])
-        mask = np.ones(len(size), np.float32)
-        mask[np.lexsort((size, kept))[: int(share * len(size))]] = 0
-        for _, part in pairs:
-            part.set_value(mask[: part.type.total].reshape(part.shape()))
-            mask = mask[part.type.total :]
+        magnitudes = np.concatenate([abs(np.asarray(w)).ravel() for w, _ in pairs])
+        old_mask = np.concatenate([np.asarray(mask).ravel() for _, mask in pairs])
+        mask = np.ones(len(magnitudes), np.float32)
+        mask[np.lexsort((magnitudes, old_mask))[: int(share * len(magnitudes))]] = 0
+        for _, mask_parameter in pairs:
+            mask_parameter.set_value(mask[: mask_parameter.type.total].reshape(mask_parameter.shape()))
+            mask = mask[mask_parameter.type.total :]
 
 
 @register()
@@ -404,8 +404,8 @@ class FastLSTMBuilder(Variational):
     _names = ("Wix", "Wih", "Wic", "bi", "Wox", "Woh", "Woc", "bo", "Wcx", "Wch", "bc")
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
-        known = self._cell.parameters
-        return self._add(*[known[name].dims(n, m) if name in known else (m, 1) for name in self._names])
+        cell_weights = self._cell.parameters
+        return self._add(*[cell_weights[name].dims(n, m) if name in cell_weights else (m, 1) for name in self._names])
 
 
 class LSTMBuilder(CoupledLSTMBuilder):
@@ -430,7 +430,7 @@ class LSTMBuilder(CoupledLSTMBuilder):
         if kind not in ("", "coupled", "vanilla"):
             raise ArgumentError(f"LSTMBuilder: lstm_builder must be 'coupled' or 'vanilla', got {kind!r}")
         if kind == "vanilla":
-            return VanillaLSTMBuilder(*arguments, **named)  # type: ignore[return-value]  # so that type checkers accept every use of an output
+            return VanillaLSTMBuilder(*arguments, **named)  # type: ignore[return-value]  # it has the same methods
         if not kind:
             _warn_of_name()
         return super().__new__(cls)
@@ -452,10 +452,10 @@ def _warn_of_name() -> None:
 
 
 def _other_meaning(stored: Iterable[str], expected: Iterable[str]) -> str:
-    """Explain why a file's names do not fit, if `LSTMBuilder` meant the other class when it was written; else ""."""
-    there, here = [{kind for name in names for kind in _KIND.findall(name)} for names in (stored, expected)]
+    """If a file's names show that `LSTMBuilder` meant another class when it was written, explain it; else return ""."""
+    kinds_there, kinds_here = [{kind for name in names for kind in _KIND.findall(name)} for names in (stored, expected)]
     for kind, builder, other in (("vanilla-", "Vanilla", "Coupled"), ("", "Coupled", "Vanilla")):
-        if kind in there - here and here - there:
+        if kind in kinds_there - kinds_here and kinds_here - kinds_there:
             return (
                 f"The file has parameters of a {builder}LSTMBuilder, the collection those of a {other}LSTMBuilder: "
                 "if the program says LSTMBuilder, this depends on what that means (VanillaLSTMBuilder in DyNet 2, "
@@ -510,9 +510,9 @@ class BiRNNBuilder(Owner):
         self.model: ParameterCollection = model
         self.builder_layers: list[tuple[_RNNBuilder, _RNNBuilder]]
         if builder_layers is not None:
-            given = checked_list("BiRNNBuilder: builder_layers", builder_layers)
-            self.builder_layers = [_checked_pair(pair) for pair in given]
-            num_layers = len(given)
+            pairs = checked_list("BiRNNBuilder: builder_layers", builder_layers)
+            self.builder_layers = [_checked_pair(pair) for pair in pairs]
+            num_layers = len(pairs)
         else:
             num_layers = checked_size("BiRNNBuilder", "num_layers", num_layers)
             input_dim = checked_size("BiRNNBuilder", "input_dim", input_dim)
@@ -531,10 +531,10 @@ class BiRNNBuilder(Owner):
         self.spec: tuple[object, ...] = (num_layers, input_dim, hidden_dim, rnn_builder_factory, builder_layers)
 
     def _made(self, factory: Callable[..., Any], size: int, half: int) -> _RNNBuilder:
-        made = factory(1, size, half, self.model)
-        if not _is_builder(made):
-            raise ArgumentTypeError(f"BiRNNBuilder: rnn_builder_factory must return a builder, not {made!r:.80}")
-        return made
+        builder = factory(1, size, half, self.model)
+        if not _is_builder(builder):
+            raise ArgumentTypeError(f"BiRNNBuilder: rnn_builder_factory must return a builder, not {builder!r:.80}")
+        return builder
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> BiRNNBuilder:
@@ -545,7 +545,7 @@ class BiRNNBuilder(Owner):
             model: the collection that gets the parameters of new builders.
         """
         layers, input_dim, hidden_dim, factory, pairs = spec
-        if factory is not None:  # a file may name any class of this library
+        if factory is not None:  # a spec from a file may have any class of this library
             _check_factory(factory)
         if pairs is not None and layers != len(pairs := [_checked_pair(pair) for pair in pairs]):
             raise ArgumentError(f"BiRNNBuilder: the spec has {layers!r:.40} layers, but builders for {len(pairs)}")
@@ -601,10 +601,10 @@ def _check_factory(factory: Any) -> None:
             f"BiRNNBuilder: {factory.__name__} is not a class of one-directional builders, such as VanillaLSTMBuilder"
         )
     if _is_builder(factory) or not callable(factory):
-        use = f": give the class, {type(factory).__name__}" if _is_builder(factory) else ""
+        hint = f": give the class, {type(factory).__name__}" if _is_builder(factory) else ""
         raise ArgumentTypeError(
             "BiRNNBuilder: rnn_builder_factory must be a class of builders, such as VanillaLSTMBuilder, or a function "
-            f"that makes builders, not {factory!r:.80}{use}"
+            f"that makes builders, not {factory!r:.80}{hint}"
         )
 
 

@@ -39,8 +39,8 @@ class Variational(_RNNBuilder):
     def set_dropout_masks(self, batch_size: Index = 1) -> None:
         """Draw new dropout masks for the sequence that the last call of `initial_state` began.
 
-        Otherwise, masks are drawn when the sequence's first input is read, with its batch size. If `initial_state` has
-        not been called in the current graph, nothing happens.
+        Without this call, masks are drawn when the sequence's first input is read, with its batch size. If
+        `initial_state` has not been called in the current graph, nothing happens.
 
         Args:
             batch_size: the batch size of the masks. With 1, all batch elements share a mask.
@@ -68,7 +68,7 @@ class Variational(_RNNBuilder):
         return self._draw_masks(run, batch)
 
     def _masked(self, run: SequenceRun, k: int, value: int, x: Expression) -> Expression:
-        """Return the input x of layer k (`value` is 0), or a value of its state (h is 1), after dropout."""
+        """Return x after dropout. `value` says what x is in layer k: 0 for the input, 1 for h, 2 for c."""
         mask = run.steps.mask(k, value)  # type: ignore[union-attr]  # masks are drawn before a step
         return x if mask is None else cmult(x, mask)
 
@@ -80,15 +80,15 @@ class Variational(_RNNBuilder):
         if previous == () or not any(state._run.steps.kind[2:]):  # type: ignore[union-attr]
             return previous, nodes
         values = range(len(self._cell.state))
-        if isinstance(previous, int):  # one node has all values: list where each is
+        if isinstance(previous, int):  # one node has all values: list (batch size, offset) of each
             previous = tuple([(previous, value * self._spec[2] * previous) for value in values])
             nodes = nodes * len(values)
-        dropped = [*zip(previous, nodes)]
+        entries = [*zip(previous, nodes)]
         for value in values:
             x = state._value(value)[k]
             if (y := self._masked(state._run, k, value + 1, x)) is not x:
-                dropped[value] = (y.type.batch, 0), y.at
-        shapes, nodes = zip(*dropped)
+                entries[value] = (y.type.batch, 0), y.at
+        shapes, nodes = zip(*entries)
         return shapes, nodes
 
 
@@ -103,9 +103,9 @@ class Vertical(_RNNBuilder):
     _rates = (0.0,)  # one rate, for inputs and for the output of the last layer
 
     def _first_steps(self) -> Steps:
-        """Return the `Steps` that all sequences share, after adjusting it to the present rates."""
-        latest, kind = self._latest, self._rates if any(self._rates) else ()
-        latest.steps.kind, latest.steps.known = kind, latest.table(kind)
+        """Return the `Steps` that all sequences share, after adjusting it to the current rates."""
+        latest, rates = self._latest, self._rates if any(self._rates) else ()
+        latest.steps.kind, latest.steps.known = rates, latest.table(rates)
         return latest.steps
 
     def _input_after_dropout(self, run: SequenceRun, k: int, x: Expression) -> Expression:

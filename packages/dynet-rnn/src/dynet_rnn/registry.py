@@ -1,4 +1,4 @@
-"""A table of the builders of recurrent networks, each with one step in numpy, which tests compare with."""
+"""A table of the builders of recurrent networks, each with a numpy function for one step, for tests."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Networks that read sequences: how their steps are recorded, their states, and the base class of their builders.
 
 The state of a layer has one or two *values*, vectors: h, the output, and for an LSTM also c, the memory. After an
-input, one node holds a layer's h, followed by its c. In each layer, a step is one record, and so is a whole sequence.
+input, one node holds a layer's h, followed by its c. Each layer adds one record for a step, or for a whole sequence.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from .base import Latest, LayersBuilder, Run, check_vector, value_of_state
 
 MOST_CALLS = 8  # if this many steps of a kind have not led to a template, later steps are not observed
 Head = tuple[int, int, int, tuple[int, ...]]
-"""How a layer's records begin: the layer, the signature's number, the number of operands but inputs, the parameters."""
+"""How a layer's records begin: (layer, signature, number of operands other than inputs, parameters as operands)."""
 
 
 class Layers:
-    """The layers of a network, with certain parameters or nodes that compute them.
+    """The layers of a network, with the parameters that their cells read, or nodes computed from parameters.
 
-    `parameters` lists what each layer's cell reads: `Cell.pairs`, then `Cell.weights`. `start` is the initial `Form`.
+    `parameters` lists these for each layer: `Cell.pairs`, then `Cell.weights`. `start` is the initial `Form`.
     """
 
     def __init__(self, cell: Cell, sizes: tuple[int, int], parameters: list[list[Expression]]):
@@ -51,7 +51,7 @@ class Layers:
         return len(self._read)
 
     def head(self, k: int, x: Dim, previous: Previous) -> tuple[Head, int]:
-        """Return how records of layer k begin, for inputs of the plain Dim x, and the batch size of the new state."""
+        """Return the `Head` of layer k for inputs of the Dim x (a `Dim.plain`), and the batch size of the new state."""
         parameters, dims = self._read[k]
         sizes = [previous] if isinstance(previous, int) else [size for size, _ in previous]
         batch = max([x.batch, *sizes])
@@ -113,8 +113,8 @@ class Steps:
 
     `known[form of the state][Dim of the input]` is (Dim of the output, template, offset, below, form of the next
     state). The template's operands are the nodes of the state, the input, and `masks`, layer by layer. The last layer's
-    new state is `offset` nodes before the output. The new states of the layers below, from top to bottom, are `below`
-    nodes before the last layer's. Until a kind is known, it is (number of steps observed, last template or None).
+    new state is `offset` nodes before the output; `below` lists how many nodes before this one the new states of lower
+    layers are, top first. Before a kind is known, the tuple is (number of steps observed, last template or None).
     """
 
     __slots__ = ("kind", "known", "masks")
@@ -134,8 +134,8 @@ class Steps:
 class SequenceRun(Run):
     """What all states that derive from one call of a sequence builder's `initial_state` have in common.
 
-    `layers` holds the parameters as the cell reads them; `computed` lists the ones that are nodes of the graph.
-    `steps` is None until the masks are drawn. `drawn` has the `Steps` of all masks drawn so far, the newest last.
+    `layers` holds the parameters as the cells read them. `computed` lists those that are nodes of the graph. `steps` is
+    None until the masks are drawn. `drawn` has the `Steps` of all masks drawn so far, the newest last.
     """
 
     layers: Layers
@@ -144,11 +144,11 @@ class SequenceRun(Run):
     drawn: list[Steps] = field(default_factory=list)
 
     def begun(self, form: Form, x: Dim) -> Any:
-        """Draw the masks, and return how to record steps with them; None if it is not known whether the input fits."""
+        """Draw missing masks, and return how to record steps; None if x was not checked or the graph is not current."""
         return self.builder._steps(self, x.batch) if x in form.known and self.is_current() else None
 
 
-as_vector = functools.cache(alias)  # returns the signature of a node that gives its operand a shape without a copy
+as_vector = functools.cache(alias)  # returns the signature of an alias of a whole operand, with a given Dim
 
 
 class RNNState(Hinted):
@@ -177,8 +177,8 @@ class RNNState(Hinted):
 
     def __repr__(self) -> str:
         builder, version = self._run.builder, self._run.version
-        where = "before the first input" if self._output is None else f"output {self._output!r}"
-        return f"<state of {builder.whoami()} {builder.param_collection().name()} in graph {version}: {where}>"
+        last_output = "before the first input" if self._output is None else f"output {self._output!r}"
+        return f"<state of {builder.whoami()} {builder.param_collection().name()} in graph {version}: {last_output}>"
 
     @classmethod
     def _of(cls, run: SequenceRun, prev: RNNState | None, vectors: Sequence[tuple[Expression, ...]]) -> RNNState:
@@ -238,30 +238,30 @@ class RNNState(Hinted):
 
     def transduce(self, xs: Iterable[Expression]) -> list[Expression]:
         """Read inputs (any iterable), and return the output after each of them. This is faster than `add_inputs`."""
-        given: Any = xs if xs.__class__ is list else list(xs)
+        inputs: Any = xs if xs.__class__ is list else list(xs)
         run, steps = self._run, self._run.steps
         is_watched = run.graph.watch is not None
-        if given and steps is not None and not steps.kind and not is_watched:
-            outputs = self._read_whole(given)
+        if inputs and steps is not None and not steps.kind and not is_watched:
+            outputs = self._read_whole(inputs)
             if outputs is not None:
                 return outputs
-        if is_watched or [x for x in given if getattr(x, "version", None) != run.version]:
-            graph_of("transduce", given)  # raises an error before anything is recorded
-        return [state.output() for state in self.add_inputs(given)]
+        if is_watched or [x for x in inputs if getattr(x, "version", None) != run.version]:
+            graph_of("transduce", inputs)  # raises an error, if there is one, before anything is recorded
+        return [state.output() for state in self.add_inputs(inputs)]
 
     def _read_whole(self, xs: list[Expression]) -> list[Expression] | None:
         """Add one record per layer for all of `xs`. Return the outputs; if shapes differ, add none and return None."""
         run, form, count = self._run, self._form, len(xs)
         try:
-            heads, following = form.known[xs[0].type]
+            heads, next_form = form.known[xs[0].type]
         except (AttributeError, KeyError):
             graph_of("transduce", xs)
-            heads, following = form.heads(xs[0].type)
-        dim, top = xs[0].type, following.dims[-1]
+            heads, next_form = form.heads(xs[0].type)
+        dim, top = xs[0].type, next_form.dims[-1]
         outputs: list[Expression] | None = xs
-        for layer, signature, size, parameters in heads:
+        for layer, signature, fixed_count, parameters in heads:
             states = self._operands(layer) if self._nodes else ()
-            outputs = sequence(top, (signature, size + count, *parameters, *states), outputs, dim, run.version)
+            outputs = sequence(top, (signature, fixed_count + count, *parameters, *states), outputs, dim, run.version)
             if outputs is None:
                 graph_of("transduce", xs)
                 if layer:  # layer 0 was recorded, so `renew_cg` must have been called since
@@ -272,8 +272,8 @@ class RNNState(Hinted):
 
     def _operands(self, layer: int) -> tuple[int, ...]:
         """Return the nodes that hold this layer's state: one for all values, or one for each."""
-        count = len(self._nodes) // len(self._run.layers)
-        return self._nodes[layer * count : (layer + 1) * count]
+        nodes_per_layer = len(self._nodes) // len(self._run.layers)
+        return self._nodes[layer * nodes_per_layer : (layer + 1) * nodes_per_layer]
 
     def _add_unusual(self, x: Expression) -> RNNState:
         """The slow path of `add_input`, for new shapes, masks that are not drawn yet, watched graphs, and errors."""
@@ -288,33 +288,33 @@ class RNNState(Hinted):
         run.steps = run.builder._steps(run, x.type.batch)
         if run.steps is not steps:
             return self.add_input(x)
-        if x.at in self._nodes:  # so that a template can tell it from the state
+        if x.at in self._nodes:  # so that a template can tell the input from the state
             x = graph.append(as_vector(x.type.plain), [x.at])
         return self._learned(x)
 
     def _learned(self, x: Expression) -> RNNState:
-        """Record a step in Python. Its kind becomes known if the last step of this kind gave the same template."""
+        """Record a step in Python. Its kind becomes known if the last step of this kind had the same template."""
         run = self._run
         steps: Any = run.steps
-        known = steps.known.setdefault(self._form, {})
-        seen = known.get(x.type, (0, None))
-        observed = Observed() if HAS_TEMPLATES and len(seen) == 2 and seen[0] < MOST_CALLS else None
-        new = run.builder._advance(self, x)
+        known_by_dim = steps.known.setdefault(self._form, {})
+        entry = known_by_dim.get(x.type, (0, None))
+        observed = Observed() if HAS_TEMPLATES and len(entry) == 2 and entry[0] < MOST_CALLS else None
+        new_state = run.builder._advance(self, x)
         if observed is not None:
-            (calls, before), output = seen, new._output
+            (step_count, last_template), output = entry, new_state._output
             operands = *self._nodes, x.at, *[mask.at for mask in steps.masks]
             template = observed.template(operands, output, [weight.at for weight in run.computed])
-            known[x.type] = calls + 1, template or before
-            if template is not None and template == before and new._form.dims:
-                *below, last = new._nodes
-                below = tuple([last - node for node in reversed(below)])
-                known[x.type] = output.type, template, output.at - last, below, new._form
-        return new
+            known_by_dim[x.type] = step_count + 1, template or last_template
+            if template is not None and template == last_template and new_state._form.dims:
+                *below, last_node = new_state._nodes
+                below = tuple([last_node - node for node in reversed(below)])
+                known_by_dim[x.type] = output.type, template, output.at - last_node, below, new_state._form
+        return new_state
 
     def _pinned(self) -> PinnedGraph:
         """Return the graph, after checking that it still has all nodes of the state and computed weights."""
         run, version, nodes, vectors = self._run, self._run.version, (), self._vectors or ()
-        if self._form.dims:  # records of this network: their numbers are checked
+        if self._form.dims:  # after an input, all nodes are this network's records: check their numbers
             version, nodes, vectors = self._output.version, self._nodes, ()  # type: ignore[union-attr]
         graph = PinnedGraph.as_of(run.graph, version, nodes)
         if run.graph.watch is not None:
@@ -323,7 +323,7 @@ class RNNState(Hinted):
                     refuse(x)
         return graph
 
-    # What is in the state
+    # The vectors of the state
 
     def output(self) -> Expression:
         """Return h of the last layer; None before the first input."""
@@ -379,18 +379,18 @@ class RNNState(Hinted):
 
     def _with_vectors(self, name: str, es: Sequence[Expression] | None) -> RNNState:
         """Same as `set_s`. `name` is the method named in error messages."""
-        count, values = len(self._run.layers), len(self._run.layers.cell.state)
-        given = self._checked(name, es, (count, count * values))
-        if len(given) < count * values:
-            return self._with([(), given])
-        return self._with([given[count * k : count * (k + 1)] for k in reversed(range(values))])
+        layer_count, value_count = len(self._run.layers), len(self._run.layers.cell.state)
+        vectors = self._checked(name, es, (layer_count, layer_count * value_count))
+        if len(vectors) < layer_count * value_count:
+            return self._with([(), vectors])
+        return self._with([vectors[layer_count * k : layer_count * (k + 1)] for k in reversed(range(value_count))])
 
     def _checked(self, name: str, es: Iterable[Expression] | None, counts: Sequence[int]) -> tuple[Expression, ...]:
         es = () if es is None else tuple(es)
         graph_of(name, es)
         if len(es) not in counts:
-            layers, wanted = len(self._run.layers), " or ".join(map(str, sorted({*counts})))
-            raise ArgumentError(f"{name}: {wanted} expressions are needed for {layers} layers, got {len(es)}")
+            layer_count, needed = len(self._run.layers), " or ".join(map(str, sorted({*counts})))
+            raise ArgumentError(f"{name}: {needed} expressions are needed for {layer_count} layers, got {len(es)}")
         hidden = self._run.layers.hidden
         for index, e in enumerate(es):
             if e.type.size != hidden or e.type.rows != hidden:
@@ -398,12 +398,12 @@ class RNNState(Hinted):
         return es
 
     def _with(self, given: list[tuple[Expression, ...]]) -> RNNState:
-        """Return a copy with new vectors for h, and maybe c. () keeps the old vectors; if there are none, zeros."""
+        """Return a copy with the vectors in `given` for h, and maybe for c. () keeps the old vectors, or else zeros."""
         layers = self._run.layers
         batch = next(vectors for vectors in given if vectors)[0].type.batch
-        kept = [self._value(k) for k in range(len(layers.cell.state))]
-        given = given + [()] * (len(kept) - len(given))
-        vectors = [new or old or tuple([zeros(layers.hidden, batch)] * len(layers)) for new, old in zip(given, kept)]
+        before = [self._value(k) for k in range(len(layers.cell.state))]
+        given = given + [()] * (len(before) - len(given))
+        vectors = [new or old or tuple([zeros(layers.hidden, batch)] * len(layers)) for new, old in zip(given, before)]
         return RNNState._of(self._run, self, vectors)
 
 
@@ -460,15 +460,15 @@ class StackedRNNState:
 MOST_CHOICES = 64  # how many choices of rates and of parameters a network remembers; then it forgets them all
 
 Loaded = tuple[int, list[list[Expression]], Layers, list[Expression]]
-"""(Graph version in which this is valid, each layer's parameters, the `Layers` that read them, the nodes it reads)."""
+"""(Graph version in which this is valid, each layer's parameters, the `Layers` that read them, nodes that it reads)."""
 
 
 class LatestSequences(Latest):
-    """What a builder of sequences remembers.
+    """State of a builder of sequences that its copies do not get.
 
-    `start` is the initial state, if all sequences of a graph can share it, as without dropout. `steps` records steps
-    without masks. `loaded` maps `update` to the last result of `_loaded`. `layers` maps the numbers of parameters, or
-    of nodes that compute them, to `Layers`. `tables` maps `Steps.kind` to `Steps.known`.
+    `start` is the initial state, if all sequences of a graph can share it, as without dropout. `steps` says how to
+    record steps without masks. `loaded` maps `update` to the last result of `_loaded`. `layers` maps operands
+    (parameters, or nodes that compute them) to `Layers`. `tables` maps `Steps.kind` to `Steps.known`.
     """
 
     def __init__(self) -> None:
@@ -542,19 +542,19 @@ class _RNNBuilder(LayersBuilder):
         return self.initial_state(None if vecs is None else [inputVector(v) for v in vecs], update)
 
     def _loaded(self, version: int, update: bool) -> Loaded:
-        """Return the parameters for a graph. If `update` is False, they get no gradient from it."""
+        """Return the parameters for the graph with this version. If `update` is False, it gives them no gradient."""
         latest, names = self._latest, self._names or tuple(self._cell.parameters)
-        order = [names.index(name) for name in (*self._cell.pairs, *self._cell.weights)]
+        positions = [names.index(name) for name in (*self._cell.pairs, *self._cell.weights)]
         expressions = [self._expressions(layer, update) for layer in self._parameters]
-        read = [[layer[index] for index in order] for layer in self._read(expressions)]
-        computed = [x for layer in read for x in layer if x.version != ANY_GRAPH]
-        nodes = tuple([x.at for layer in read for x in layer])
+        read_by_cells = [[layer[index] for index in positions] for layer in self._read(expressions)]
+        computed = [x for layer in read_by_cells for x in layer if x.version != ANY_GRAPH]
+        nodes = tuple([x.at for layer in read_by_cells for x in layer])
         layers = latest.layers.get(nodes)
         if layers is None:
             if len(latest.layers) >= MOST_CHOICES:
                 for table in (latest.layers, latest.tables, latest.steps.known):
                     table.clear()
-            layers = latest.layers[nodes] = Layers(self._cell, self._spec[1:3], read)
+            layers = latest.layers[nodes] = Layers(self._cell, self._spec[1:3], read_by_cells)
         latest.loaded[update] = version if computed else ANY_GRAPH, expressions, layers, computed
         return latest.loaded[update]
 
@@ -571,7 +571,7 @@ class _RNNBuilder(LayersBuilder):
     # Dropout rates, and steps with dropout
 
     def _is_plain(self) -> bool:
-        """Return whether a step computes only the cell of each layer. By default, whether all dropout rates are 0."""
+        """Return whether a step computes only the cell of each layer. By default, all dropout rates must be 0."""
         return not any(self._rates)
 
     def _set_rates(self, rates: tuple[float, ...]) -> None:
@@ -592,16 +592,16 @@ class _RNNBuilder(LayersBuilder):
     def _advance(self, state: RNNState, x: Expression) -> RNNState:
         """Record a step with the input x, which `RNNState.add_input` has checked, and return the new state."""
         run, form, graph = state._run, state._form, state._pinned()
-        graph_of("add_input", (x,))  # again: a signal handler may have called `cg_revert`, which removed x
+        graph_of("add_input", (x,))  # check again: since then, `cg_revert` in a signal handler may have removed x
         if x.version == ANY_GRAPH or len(x.type.dims) > 1:
             x = graph.append(as_vector(Dim.of(x.type.dims[:1], x.type.batch)), [x.at])
         nodes, batches = [], []
         for k, rank in enumerate(form.ranks):
             x = self._input_after_dropout(run, k, x)
-            previous, read = self._state_after_dropout(state, k)
-            (_, signature, count, parameters), batch = run.layers.head(k, x.type.plain, previous)
+            previous, state_nodes = self._state_after_dropout(state, k)
+            (_, signature, operand_count, parameters), batch = run.layers.head(k, x.type.plain, previous)
             h = run.layers.vector(batch, rank)
-            x = graph.add(h, 2, (signature, count + 1, *parameters), (*read, x.at))
+            x = graph.add(h, 2, (signature, operand_count + 1, *parameters), (*state_nodes, x.at))
             nodes.append(x.at)
             batches.append(batch)
         form = run.layers.form(tuple(batches), form.ranks)

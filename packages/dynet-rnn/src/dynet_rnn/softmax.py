@@ -46,8 +46,8 @@ class SoftmaxBuilder(Owner, Closed, ABC):
         """Make a new layer from the `spec` of another one. Its parameters are in `model`; values are not copied."""
 
     def __repr__(self) -> str:
-        held = holdings(self._model.parameters_list())
-        return f"<{self.whoami()} {self._model.name()}: {self.spec[0]} to {self._count} classes; {held}>"
+        contents = holdings(self._model.parameters_list())
+        return f"<{self.whoami()} {self._model.name()}: {self.spec[0]} to {self._count} classes; {contents}>"
 
     def neg_log_softmax(self, x: Expression, c: Index, update: bool = True) -> Expression:
         """Return the loss -log p(c | x).
@@ -69,10 +69,10 @@ class SoftmaxBuilder(Owner, Closed, ABC):
         """
         name = "neg_log_softmax_batch"
         self._checked(name, x)
-        given = checked_list(name, c, "classes")
-        if len(given) != x.type.batch:
-            raise ArgumentError(f"{name}: x has batch size {x.type.batch}, but {len(given)} classes are given")
-        return self._losses(x, [self._checked_class(name, one) for one in given], update)
+        classes = checked_list(name, c, "classes")
+        if len(classes) != x.type.batch:
+            raise ArgumentError(f"{name}: x has batch size {x.type.batch}, but {len(classes)} classes are given")
+        return self._losses(x, [self._checked_class(name, index) for index in classes], update)
 
     def sample(self, x: Expression) -> int:
         """Draw a class at random with the probabilities p(c | x), and return its number.
@@ -122,12 +122,12 @@ class SoftmaxBuilder(Owner, Closed, ABC):
         return x
 
     def _checked_class(self, method: str, c: Index) -> int:
-        """Return the class `c` as an int, if the layer has a loss for it."""
+        """Return the class `c` as an int. Raise an error if the layer has no loss for it."""
         return _checked_index(method, c, self._count)
 
 
 def _logits(parameters: list[Parameters], x: Expression, update: bool) -> Expression:
-    if not parameters:  # a cluster of one word has none
+    if not parameters:  # a cluster of one word has no parameters
         return constant((1,), 0.0, x.type.batch)
     weights, *bias = [p.expr(update) for p in parameters]
     return affine_transform([*bias, weights, x]) if bias else weights * x
@@ -227,13 +227,13 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         bias: bool = True,
     ):
         numbers = checked_numbers(word_dict)
-        clusters, rest = read_clusters(cluster_file, numbers)
-        self._build(rep_dim, clusters, len(numbers), pc, checked_flag(self.whoami(), "bias", bias), rest)
+        clusters, unclustered = read_clusters(cluster_file, numbers)
+        self._build(rep_dim, clusters, len(numbers), pc, checked_flag(self.whoami(), "bias", bias), unclustered)
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> ClassFactoredSoftmaxBuilder:
         """Make a new layer in `model` from the `spec` of another one, which has the clusters. Values are not copied."""
-        (size, clusters, count, bias), rest = spec[:4], spec[4:]  # a spec from a file may be a huge range
+        (size, clusters, count, bias), rest = spec[:4], spec[4:]  # a spec from a file may be a huge `range`
         check_clusters(clusters, count, rest)
         layer = cls.__new__(cls)
         layer._build(size, clusters, count, model, bias, rest)
@@ -250,11 +250,11 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
             self._of_clusters = self._weights(len(self._clusters), bias)
             self._of_words = [self._weights(len(words), bias) if len(words) > 1 else [] for words in self._clusters]
         self._position = {word: (k, n) for k, words in enumerate(self._clusters) for n, word in enumerate(words)}
-        listed = {word: index for index, word in enumerate(self._position)}
+        index_of = {word: index for index, word in enumerate(self._position)}
         # For each word, its index in a vector that has the words of each cluster in turn, and a last element for all
         # words without a cluster. `rest` has these words in the order of their numbers.
-        self._order = [listed.get(word, len(listed)) for word in range(count)]
-        self._rest = dict(zip([word for word in range(count) if word not in listed], rest, strict=True))
+        self._order = [index_of.get(word, len(index_of)) for word in range(count)]
+        self._rest = dict(zip([word for word in range(count) if word not in index_of], rest, strict=True))
 
     def _checked_class(self, method: str, c: Index) -> int:
         word = super()._checked_class(method, c)
@@ -347,14 +347,14 @@ def check_clusters(clusters: Sequence[Sequence[int]], count: int, rest: Sequence
 
     Time and memory grow only with the lists in the spec, because a forged file may have any `count`.
     """
-    lists = isinstance(clusters, (list, tuple)) and all(isinstance(words, (list, tuple)) for words in clusters)
-    if not lists or len({*map(id, clusters)}) < len(clusters):
+    are_lists = isinstance(clusters, (list, tuple)) and all(isinstance(words, (list, tuple)) for words in clusters)
+    if not are_lists or len({*map(id, clusters)}) < len(clusters):
         raise ArgumentError(f"{NAME}: the clusters of a spec are different lists of numbers")
     words = [word for cluster in clusters for word in cluster]
     fits = len(words) + len(rest) == count and all(0 <= word < count for word in words)
     if not fits or len({*words}) < len(words):
-        held = f"{len(words)} numbers of words, and {len(rest)} words are in none"
-        raise ArgumentError(f"{NAME}: the spec has {count!r:.40} words, but its clusters hold {held}")
+        contents = f"{len(words)} numbers of words, and {len(rest)} words are in none"
+        raise ArgumentError(f"{NAME}: the spec has {count!r:.40} words, but its clusters hold {contents}")
 
 
 def read_clusters(path: str | os.PathLike[str], word_dict: Mapping[str, int]) -> tuple[list[list[int]], list[str]]:

@@ -1,6 +1,6 @@
 """Networks over trees: TreeLSTMs, which compute the state of a tree node from its input and its children's states.
 
-For each tree node, a layer adds one record. Its last graph node holds h, the output, followed by c, the memory.
+For each tree node, a layer adds one record. The record's last node holds h, the output, followed by c, the memory.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ def _record(x: Expression | None, children: Sequence, weights: Sequence, rate: f
     """Record a tree node in one layer, and return its h. `children` has each child's h; None for an absent child."""
     W, *U, b = weights
     hidden, states = U[0].type.columns, [child for child in children if child is not None]
-    given = states if x is None else [x, *states]
-    graph, batch = graph_of("add_input", given), common_batch("add_input", [e.type for e in given or [b]])
+    vectors = states if x is None else [x, *states]
+    graph, batch = graph_of("add_input", vectors), common_batch("add_input", [e.type for e in vectors or [b]])
     if x is not None:
         check_vector("add_input: the input", x.type, "the network", W.type.columns)
         x = dropout(x, rate) if rate else x
     dim = None if x is None else x.type.plain
     if states and U[0].type.rows < W.type.rows:  # a child-sum TreeLSTM: its children need the same batch size
-        below = max([state.type.batch for state in states])
-        both, copies = value_of_state(Dim.of((hidden, 2)), 0), [0] * below + [1] * below
-        states = [s if s.type.batch == below else select_cols(graph.append(both, [s.at]), copies) for s in states]
-        signature = child_sum_signature(batch, dim, below, *[e.type for e in (b, W, *U)])
+        batch_size = max([state.type.batch for state in states])
+        both, copies = value_of_state(Dim.of((hidden, 2)), 0), [0] * batch_size + [1] * batch_size
+        states = [s if s.type.batch == batch_size else select_cols(graph.append(both, [s.at]), copies) for s in states]
+        signature = child_sum_signature(batch, dim, batch_size, *[e.type for e in (b, W, *U)])
     elif len(children) > len(U):
         raise ArgumentError(f"add_input: {len(children)} children, but the network has weights for {len(U)}")
     else:
@@ -84,29 +84,29 @@ class TreeState:
             ArgumentError: there are too many children, or a child is the initial state.
             ShapeError: x is not of size input_dim, or two batch sizes differ and neither is 1.
         """
-        run, below = self._run, []
-        given = tuple(children) if children is not None else (self,) if self._h else ()
+        run, hs_of_children = self._run, []
+        child_states = tuple(children) if children is not None else (self,) if self._h else ()
         try:
-            known = run.graph.watch is None and (given if x is None else x.version == run.version)
-            for child in given:
+            is_valid = run.graph.watch is None and (child_states if x is None else x.version == run.version)
+            for child in child_states:
                 if child is None:
-                    known = known and x and run.builder._most
+                    is_valid = is_valid and x and run.builder._most
                 elif child._run is not run:
-                    known = False
-                below.append(child and child._h[0])
+                    is_valid = False
+                hs_of_children.append(child and child._h[0])
         except (AttributeError, IndexError):  # a child is the initial state, or an argument has a wrong type
-            known = False
-        if not known:
-            self._check(given)
-            below = [child and child._h[0] for child in given]
+            is_valid = False
+        if not is_valid:
+            self._check(child_states)
+            hs_of_children = [child and child._h[0] for child in child_states]
         layers, (rate,) = run.expressions, run.builder._rates
-        output = _record(x, below, layers[0], rate)
+        output = _record(x, hs_of_children, layers[0], rate)
         h = (output,)
         while len(h) < len(layers):
-            output = _record(output, [child and child._h[len(h)] for child in given], layers[len(h)], rate)
+            output = _record(output, [child and child._h[len(h)] for child in child_states], layers[len(h)], rate)
             h = (*h, output)
         state = TreeState()
-        state._run, state._children, state._h = run, given, h
+        state._run, state._children, state._h = run, child_states, h
         state._output = dropout(output, rate) if rate else output
         return state
 
@@ -148,14 +148,14 @@ class TreeState:
                     f"add_inputs: head {head} of node {node} is out of range: nodes are 0 to {count - 1}"
                 )
             children[head].append(node)
-        order = children.pop()  # all nodes, parents before children
-        for node in order:  # the list grows during the loop, which also visits each node's children
-            order += children[node]
-        if len(order) < count:
-            lost = min({*range(count)} - {*order})
-            raise ArgumentError(f"add_inputs: node {lost} belongs to no tree: its heads lead in a circle")
+        ordered_nodes = children.pop()  # all nodes, parents before children
+        for node in ordered_nodes:  # the list grows during the loop, which also visits each node's children
+            ordered_nodes += children[node]
+        if len(ordered_nodes) < count:
+            lost_node = min({*range(count)} - {*ordered_nodes})
+            raise ArgumentError(f"add_inputs: node {lost_node} belongs to no tree: its heads lead in a circle")
         states: list[TreeState] = [self] * count
-        for node in reversed(order):
+        for node in reversed(ordered_nodes):
             states[node] = self.add_input(xs[node], [states[child] for child in children[node]])
         return states
 

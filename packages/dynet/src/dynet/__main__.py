@@ -52,8 +52,8 @@ def cpu() -> str:
 
 
 def compile_target() -> str:
-    chosen = target.host_cpu()
-    return f"{chosen.kind}, {chosen.lanes} numbers to a vector, {chosen.tvm_target().attrs['mcpu']} to LLVM"
+    host = target.host_cpu()
+    return f"{host.kind}, {host.lanes} numbers to a vector, {host.tvm_target().attrs['mcpu']} to LLVM"
 
 
 def recorder() -> str:
@@ -73,11 +73,11 @@ def shipped() -> str:
         return "none: kernels are compiled when they are first used"
     sizes = [len(path.read_bytes()) for path in shipped_code.FOLDER.iterdir()]
     # Check only the parts that every program needs.
-    first = [Planner(), Shard(KERNELS.shard(FILL // SHARD))]
+    common = [Planner(), Shard(KERNELS.shard(FILL // SHARD))]
     kinds = [
         target.kind
         for target in library.general_targets()
-        if all(shipped_code.find(key_of(part.for_target(target), with_versions=False)) for part in first)
+        if all(shipped_code.find(key_of(part.for_target(target), with_versions=False)) for part in common)
     ]
     return f"{len(sizes)} files, {sum(sizes) / 2**20:.1f} MiB; used here: {kinds[0] if kinds else 'none'}"
 
@@ -89,10 +89,10 @@ def tuning() -> str:
 
 def gpus() -> str:
     try:
-        present = [driver.Gpu(index) for index in range(driver.gpu_count())]
+        all_gpus = [driver.Gpu(index) for index in range(driver.gpu_count())]
     except driver.NoDriverError as problem:
         return f"none: {problem}"
-    return ", ".join(f"{gpu.name} ({gpu.arch})" for gpu in present)
+    return ", ".join(f"{gpu.name} ({gpu.arch})" for gpu in all_gpus)
 
 
 def gpu_compiler() -> str:
@@ -142,15 +142,15 @@ def one_line(find: Callable[[], str]) -> str:
 
 def without_dynet_flags(arguments: Sequence[str]) -> list[str]:
     """Return the arguments without flags such as `--dynet-seed 3`, which `import dynet` has already read."""
-    rest, arguments = [], list(arguments)
+    kept, arguments = [], list(arguments)
     while arguments:
         argument = arguments.pop(0)
         flag, has_value, _ = argument.replace("_", "-").removeprefix("--dynet-").partition("=")
         if not argument.startswith(("--dynet-", "--dynet_")) or flag not in FLAGS:
-            rest.append(argument)
+            kept.append(argument)
         elif FLAGS[flag][1] is not None and not has_value:
             del arguments[:1]
-    return rest
+    return kept
 
 
 def options(arguments: Sequence[str]) -> argparse.Namespace:

@@ -22,8 +22,8 @@ def is_command() -> bool:
     """Return whether this is `python -m dynet`, which imports `dynet` before it runs the command."""
     if sys.argv[:1] != ["-m"]:  # it is "-m" while Python still looks for the module to run
         return False
-    started = " ".join(sys.orig_argv)
-    return re.match(r" -m ?dynet( |$)", started[started.index(" -m") :]) is not None
+    command_line = " ".join(sys.orig_argv)
+    return re.match(r" -m ?dynet( |$)", command_line[command_line.index(" -m") :]) is not None
 
 
 def version_of(distribution: str) -> str | None:
@@ -46,12 +46,12 @@ def check(own_version: str) -> None:
                 f"dynet {own_version} needs {distribution} {own_version}, but {distribution} {version} is installed. "
                 f'Run: pip install "{distribution}=={own_version}"'
             )
-    others = owners()
-    if others:
-        named = " and ".join(f"{name} {version}" for name, version in others.items())
+    other_owners = owners()
+    if other_owners:
+        listed = " and ".join(f"{name} {version}" for name, version in other_owners.items())
         raise ImportError(
-            f"{DISTRIBUTION} {own_version} cannot be used beside {named}, which installs modules of the same names "
-            f"(dynet, _dynet). Run: pip uninstall {' '.join(others)}, then: "
+            f"{DISTRIBUTION} {own_version} cannot be used beside {listed}, which installs modules of the same names "
+            f"(dynet, _dynet). Run: pip uninstall {' '.join(other_owners)}, then: "
             f'pip install --force-reinstall --no-deps "{DISTRIBUTION}=={own_version}"; '
             "or keep them in separate environments"
         )
@@ -96,10 +96,10 @@ def _add_owner(others: dict[str, str], distribution: metadata.Distribution) -> N
     name = distribution.metadata["Name"]
     if re.sub(r"[-_.]+", "-", name).lower() in (DISTRIBUTION, *SIBLINGS):
         return
-    has = set((distribution.read_text("top_level.txt") or "").split())
+    modules = set((distribution.read_text("top_level.txt") or "").split())
     for file in distribution.files or ():
-        has.add(file.parts[0] if len(file.parts) > 1 else _module(file.name))
-    if has & {*MODULES}:
+        modules.add(file.parts[0] if len(file.parts) > 1 else _module(file.name))
+    if modules & {*MODULES}:
         others[name] = distribution.version
 
 

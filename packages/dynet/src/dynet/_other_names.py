@@ -14,9 +14,9 @@ from dynet_core.messages.hints import USES, nearest
 
 
 class StandIn:
-    # What `dynet` has under a name that only other libraries define, such as `relu`. Most uses raise an AttributeError
-    # with a hint; comparisons, `bool` and `repr` do not, because tools call them. `hasattr(dy, "relu")` is true, but
-    # `dir(dy)` and `dy.__all__` do not have the name.
+    # The object that `dynet` has under a name that only other libraries define, such as `relu`. Most uses raise an
+    # AttributeError with a hint; comparisons, `bool` and `repr` do not, because tools call them. `hasattr(dy, "relu")`
+    # is true, but `dir(dy)` and `dy.__all__` do not have the name.
 
     __slots__ = ("_name", "_use")
 
@@ -46,22 +46,22 @@ class StandIn:
 
 def stand_ins(public: Iterable[str]) -> dict[str, StandIn]:
     """Return an object for each name of another library that has a hint."""
-    known = set(public)
-    uses = {name: use_for(name, known) for name in {*USES["dy"], *USES["ops"]} - known}
+    public_names = set(public)
+    uses = {name: use_for(name, public_names) for name in {*USES["dy"], *USES["ops"]} - public_names}
     return {name: StandIn(name, use) for name, use in uses.items() if use}
 
 
 def use_for(name: str, known: set[str]) -> str:
     """Return what to use for a name of another library; "" if nothing is known."""
-    ops = ", ".join(f"dy.{each}" for each in USES["ops"].get(name, "").split() if each in known)
+    ops = ", ".join(f"dy.{op}" for op in USES["ops"].get(name, "").split() if op in known)
     return USES["dy"].get(name) or " or ".join(ops.rsplit(", ", 1))
 
 
 def message(name: str, public: Iterable[str], version: str) -> str:
     """Return the message for a missing name, with a hint, and with the package that may have it."""
-    known = set(public)
-    use = use_for(name, known)
-    if not use and not name.startswith("_") and (similar := nearest(name, known)):
+    public_names = set(public)
+    use = use_for(name, public_names)
+    if not use and not name.startswith("_") and (similar := nearest(name, public_names)):
         use = f"dy.{similar}"
     extra = _installation.extra_with(name)
     command = f'pip install "dynet-core[{extra}]=={version}"'

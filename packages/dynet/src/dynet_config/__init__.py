@@ -24,7 +24,7 @@ DEFAULTS: dict[str, object] = {
 """The settings of the original DyNet, and their defaults."""
 _CALLED = {setting: name for name, setting in _config.CONFIG.items()}  # argument of `set` -> key in the result of `get`
 _wanted: dict[str, object] = {}  # all settings that the program has made by this module
-_decides = False  # whether one of these is a setting of the original DyNet: then `import dynet` does not read flags
+_decides = False  # whether one of these is a setting of the original DyNet; if so, `import dynet` does not read flags
 
 
 def set(
@@ -86,9 +86,9 @@ def _apply(given: dict[str, object], called: str) -> None:
     _wanted.update(given)
     _decides = _decides or not given or any(name in given for name in (*DEFAULTS, "gpu"))
     # The names of classes never come too late, because they are read whenever a file is loaded.
-    late = {name: value for name, value in given.items() if name not in ("allow", "own_classes")}
-    if _config.in_force and late:
-        settings = ", ".join(f"{name}={value!r}" for name, value in late.items())
+    late_settings = {name: value for name, value in given.items() if name not in ("allow", "own_classes")}
+    if _config.in_force and late_settings:
+        settings = ", ".join(f"{name}={value!r}" for name, value in late_settings.items())
         warnings.warn(
             f"dynet_config.{called}: {settings} comes too late: `import dynet` has already applied the settings; call "
             f"dynet_config.{called} before it",

@@ -90,8 +90,8 @@ def colwise_add(x: Expression, y: Expression) -> Expression:
 
 def _scales(a: Dim, b: Dim) -> bool:
     """Return whether `*` multiplies by a single number: one operand has one element, and no matrix product fits."""
-    matrices = len(a.dims) <= 2 and len(b.dims) <= 2 and a.columns == b.rows
-    return 1 in (a.size, b.size) and not matrices
+    is_product = len(a.dims) <= 2 and len(b.dims) <= 2 and a.columns == b.rows
+    return 1 in (a.size, b.size) and not is_product
 
 
 _cmult_signature, _repeated_cmult, _ = OPERATORS["*"]
@@ -120,7 +120,7 @@ _of_number = with_number("number_pow", "**", lambda x, c: f.power(c, x))
 
 
 def _by_multiplication(op: Callable) -> Callable[[Expression], Expression]:
-    """Return a function like `square` or `cube`, with the same kernel, but without trailing 1s, as in `pow`."""
+    """Return a function like `square` or `cube`, with the same kernel, whose result has no trailing 1s, as in `pow`."""
 
     return one_operand(
         "pow", by_plain_dims(lambda dim: elementwise_signature("pow", "x", (dim,), shortest, op.__name__))
@@ -223,7 +223,7 @@ def emax(xs: Iterable[Expression]) -> Expression:
     [3.0, 4.0]
     """
     xs, _ = checked_together("emax", xs)
-    while len(xs) > 1:  # pairs make the graph only as deep as the logarithm of the number of operands
+    while len(xs) > 1:  # in pairs, so that the depth is only the logarithm of the number of operands
         paired = [larger(x, y) for x, y in zip(xs[::2], xs[1::2])]
         xs = [*paired, *xs[len(paired) * 2 :]]
     return xs[0]

@@ -115,7 +115,7 @@ def abs(x: Expression) -> Expression:  # noqa: A001
 
 @elementwise(
     reference=lambda x: x / (1 + np.abs(x)),
-    # The gradient is stated: for large |x|, the derivative would subtract nearly equal values, and no digit be correct.
+    # The gradient is stated: for large |x|, the derivative subtracts nearly equal values, so no digit is correct.
     gradients={"x": lambda x, dy: dy / ((1 + f.absolute(x)) * (1 + f.absolute(x)))},
 )
 def softsign(x: Expression) -> Expression:
@@ -333,7 +333,7 @@ ZERO, STRAIGHT_THROUGH = "zero_gradient", "straight_through_gradient"
 
 
 def by_gradient_mode(name: str, signature_of: Callable[[Dim, bool], Signature]) -> Callable[..., Expression]:
-    """Return the recording function of an op of x and a mode: whether x gets the gradient of the result, or none.
+    """Return the recording function of an op of x and a mode, which says whether x gets the result's gradient.
 
     `signature_of` takes the Dim of x and whether it gets the gradient.
     """
@@ -345,8 +345,8 @@ def by_gradient_mode(name: str, signature_of: Callable[[Dim, bool], Signature]) 
 
     def record(x: Expression, gradient_mode: str = ZERO) -> Expression:
         if not isinstance(gradient_mode, str):
-            kind = type(gradient_mode).__name__
-            raise ArgumentTypeError(f"{name}: gradient_mode must be a str, not {kind} {gradient_mode!r:.40}")
+            class_name = type(gradient_mode).__name__
+            raise ArgumentTypeError(f"{name}: gradient_mode must be a str, not {class_name} {gradient_mode!r:.40}")
         if gradient_mode not in modes:
             raise ArgumentError(
                 f"{name}: gradient_mode must be {ZERO!r} or {STRAIGHT_THROUGH!r}, not {gradient_mode!r:.40}"
@@ -372,7 +372,7 @@ def _rounding(formula: Callable, reference: Callable) -> Callable[[Function], Fu
             elementwise=True,
             reference=lambda x, gradient_mode=ZERO: reference(x),
             differentiated_as=lambda x, gradient_mode=ZERO: x if gradient_mode == STRAIGHT_THROUGH else 0 * x,
-            samples=[Sample(one.shapes, {"gradient_mode": mode}) for one, mode in zip(ONE, modes)],
+            samples=[Sample(sample.shapes, {"gradient_mode": mode}) for sample, mode in zip(ONE, modes)],
         )
 
     return decorate

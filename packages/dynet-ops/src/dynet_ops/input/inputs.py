@@ -100,7 +100,7 @@ def numbers(name: str, values) -> np.ndarray:
         try:
             return np.frombuffer(array.array("f", values), np.float32)
         except (TypeError, OverflowError, IndexError) as problem:
-            if len(values) < count:  # a method of a value, or another thread, has removed some
+            if len(values) < count:  # a method of a value, or another thread, has removed values
                 raise ArgumentError(f"{name}: the list has changed while it was read") from None
             if isinstance(problem, IndexError):
                 raise
@@ -116,8 +116,8 @@ def flat(name: str, values) -> np.ndarray:
     if is_column(array):
         array = array.ravel()
     if array.ndim != 1:
-        kind = ShapeError if array.ndim else ArgumentTypeError
-        raise kind(f"{name}: expected a flat list of numbers, got shape {array.shape}")
+        error_class = ShapeError if array.ndim else ArgumentTypeError
+        raise error_class(f"{name}: expected a flat list of numbers, got shape {array.shape}")
     return array
 
 
@@ -141,7 +141,7 @@ def check_any(name: str, array: np.ndarray) -> None:
 
 
 def filled(name: str, shape: tuple[int, ...], value: float = 0.0) -> np.ndarray:
-    """Return a column-major array; raise OutOfMemoryError if it does not fit."""
+    """Return a column-major array filled with `value`; raise OutOfMemoryError if it does not fit."""
     try:
         return np.full(shape, value, np.float32, order="F")
     except MemoryError:
@@ -159,9 +159,9 @@ def input_op(
         kind: as in `dynet_core.op.recorded`.
         repeats: calls often have the same arguments, which makes caching worthwhile (see `dynet_core.op.register`).
     """
-    calls = samples(given) if isinstance(given, str) else [Sample([], each) for each in given]
-    facts: dict[str, Any] = {"reference": reference, "whole_batch": True, "differentiable": False, "samples": calls}
-    return recorded(kind, repeats=repeats, **facts)
+    calls = samples(given) if isinstance(given, str) else [Sample([], arguments) for arguments in given]
+    fields: dict[str, Any] = {"reference": reference, "whole_batch": True, "differentiable": False, "samples": calls}
+    return recorded(kind, repeats=repeats, **fields)
 
 
 def stored(values, dim, batch_size: int = 1) -> np.ndarray:
@@ -331,8 +331,8 @@ def to_device(e: Expression, device_str: str) -> Expression:
 
 
 def _tensor_reference(arr, batched: bool = False) -> np.ndarray:
-    separate = isinstance(arr, list) and isinstance(arr[0], np.ndarray)
-    return np.stack(arr, axis=-1) if separate else _with_batch(arr, batched)
+    has_arrays = isinstance(arr, list) and isinstance(arr[0], np.ndarray)
+    return np.stack(arr, axis=-1) if has_arrays else _with_batch(arr, batched)
 
 
 @input_op(
@@ -362,7 +362,7 @@ def inputTensor(arr: Numbers, batched: bool = False, device: str = "", reusable_
     ((2,), 2)
     """
     checked_flag("inputTensor", "reusable_expr", reusable_expr)
-    # numpy drops the masks of arrays that it stacks; `real_array` refuses them.
+    # numpy drops the masks of arrays that it stacks, but `real_array` refuses masked arrays.
     arrays = list(arr) if isinstance(arr, (list, tuple)) else []
     if arrays and all(isinstance(a, np.ndarray) for a in arrays) and not is_masked(arrays):
         shapes = [np.shape(a) for a in arrays]
@@ -375,7 +375,7 @@ def inputTensor(arr: Numbers, batched: bool = False, device: str = "", reusable_
 
 
 def _add(record, array: np.ndarray, batched: bool, device: str) -> Expression:
-    """Add an input, whose last axis may be the batch. Let the function `record` add similar inputs later."""
+    """Add an input, whose last axis may be the batch. Similar later calls of the op `record` take the fast path."""
     name, shape = record.__name__, array.shape or (1,)
     batched = checked_flag(name, "batched", batched)
     dims, batch = (shape[:-1] or (1,), shape[-1]) if batched else (shape, 1)
@@ -448,8 +448,8 @@ def sparse_inputTensor(
            [0., 0., 6.]])
     """
     name = "sparse_inputTensor"
-    sizes, given = checked_dims(name, shape), numbers(name, values)
-    other = one_number(name, defval, "defval must be").item()
+    sizes, given_values = checked_dims(name, shape), numbers(name, values)
+    default = one_number(name, defval, "defval must be").item()
     try:
         axes = list(idxs)
     except TypeError:
@@ -462,13 +462,13 @@ def sparse_inputTensor(
         checked_indices(name, axis, size, f"dimension {k} of {sizes}")
         for k, (axis, size) in enumerate(zip(axes, sizes))
     ]
-    return _add(sparse_inputTensor, scattered(name, indices, sizes, given, other), batched, device)
+    return _add(sparse_inputTensor, scattered(name, indices, sizes, given_values, default), batched, device)
 
 
 def scattered(
     name: str, indices: Sequence[list[int]], sizes: tuple[int, ...], given: np.ndarray, other: float
 ) -> np.ndarray:
-    """Return an array of `other` with the `given` values at `indices`, the indices of each axis."""
+    """Return an array filled with `other`, except for the `given` values at `indices`, the indices of each axis."""
     for k, axis in enumerate(indices):
         if len(axis) != given.size:
             counts = f"{counted(given.size, 'value')}, but {len(axis)} of the indices for dimension {k}"
@@ -579,9 +579,9 @@ def inputSparseTensor(
     """
     name = "inputSparseTensor"
     whole = Dim.of(checked_dims(name, dim), checked_batch(name, batch_size))
-    other = checked_number(name, defval)
+    default = checked_number(name, defval)
     indices = checked_indices(name, idxs, whole.total, f"a tensor of {whole.dims} x {whole.batch}")
-    return add_input(name, scattered(name, [indices], (whole.total,), numbers(name, v), other), whole, device)
+    return add_input(name, scattered(name, [indices], (whole.total,), numbers(name, v), default), whole, device)
 
 
 ComputationGraph.inputMatrixLiteral = inputMatrixLiteral  # type: ignore[attr-defined]

@@ -65,8 +65,8 @@ def _at_least(x, least):
 def _logarithms(x):
     """Return log(x) and log(1 - x), with `SMALLEST` in place of 0.
 
-    `rest` is 1 - x rounded; adding the rounding error, (1 - rest) - x, makes log(1 - x) precise near 0. log1p divides
-    it by `rest` first, which takes longer, and in [0, 1] changes less than the last digit.
+    `rest` is 1 - x rounded; adding the rounding error, (1 - rest) - x, makes log(1 - x) precise near 0. log1p(-x) would
+    also divide this error by `rest`. That takes longer, and in [0, 1] changes less than the last digit.
     """
     rest = 1 - x
     return f.log(_at_least_smallest(x)), f.log(_at_least_smallest(rest)) + ((1 - rest) - x)
@@ -132,7 +132,7 @@ derive_rules("poisson_loss", _loss_of_count, "x", ("count", "permutations"))
 
 @functools.cache
 def _poisson_signature(dim: Dim, counts: int) -> Signature:
-    """Return the signature of Poisson losses with 1 count, or one for each batch element."""
+    """Return the signature of Poisson losses. `counts` is the number of counts: 1, or one for each batch element."""
     size = dim.batch if counts == 1 else 1
     views = [View(SELF, stride=size), View(0, stride=size if dim.batch > 1 else 0)]
     views += [View(NOWHERE, index=start, index_step=int(counts > 1), scale=1) for start in (0, counts)]
@@ -163,8 +163,8 @@ def poisson_loss(x: Expression, y: Numbers) -> Expression:
     >>> poisson_loss(scalarInput(0), 2).value()
     1.6931471824645996
     """
-    several = nesting(y) > 0
-    counts = [finite("poisson_loss", "y", count) for count in (y if several else (y,))]  # type: ignore
+    has_list = nesting(y) > 0
+    counts = [finite("poisson_loss", "y", count) for count in (y if has_list else (y,))]  # type: ignore
     if not counts:
         raise ArgumentError("poisson_loss: no counts: y is empty")
     if min(counts) < 0:
@@ -183,7 +183,7 @@ _NUMBERS = {"numbers": ("y", "picked"), "constants": ("m",)}
 
 
 def _loss(x, picked, m):
-    """Return the loss, from which the right choice's term is taken. Equal scores differ by 0, even infinite ones."""
+    """Return the hinge loss, without the term of the right choice's score, `picked`. Equal infinities differ by 0."""
     difference = f.where(f.equal(x, picked), 0, x - picked)
     return {"y": f.sum(f.maximum(difference + m, 0)) - f.maximum(m, 0)}
 
@@ -201,7 +201,7 @@ KERNELS.add("hinge.dx", Rule(_VIEWS, _gradients, **_NUMBERS))
 def _signature(result: Dim, size: int, shared: bool, choices: int) -> Signature:
     """Return the signature of nodes that compute a hinge loss for each column of `size` scores.
 
-    If `shared`, the operand has one column for all losses. A node stores 1 right choice, or one for each column.
+    If `shared`, all losses read the same column. `choices` is how many right choices a node stores: 1 or one per loss.
     """
     stride = 0 if shared else size
     picked = View(0, stride=stride, index=1, index_step=int(choices > 1), scale=1)
@@ -210,12 +210,12 @@ def _signature(result: Dim, size: int, shared: bool, choices: int) -> Signature:
 
 
 def _record(name: str, x: Expression, result: Dim, size: int, choices: Sequence[int], m: Number) -> Expression:
-    shared = x.type.total == size and result.total > 1
-    return node(name, _signature(result, size, shared, len(choices)), (x,), choices, (finite(name, "m", m),))
+    is_shared = x.type.total == size and result.total > 1
+    return node(name, _signature(result, size, is_shared, len(choices)), (x,), choices, (finite(name, "m", m),))
 
 
 def _of_vectors(name: str, x: Expression, vs: Iterable[Index], m: Number, each: bool) -> Expression:
-    """Add the losses of vectors of scores, with one choice for all of them, or with one for `each`."""
+    """Add the losses of vectors of scores. `vs` has one choice for all vectors, or if `each`, one for each vector."""
     dim = shape_of(name, x)
     if dim.columns != 1:
         raise ShapeError(f"{name}: expected a vector of scores, got {dim!r}")
@@ -245,8 +245,8 @@ def hinge(x: Expression, v: Index | Indices, m: Number = 1.0) -> Expression:
     >>> hinge(inputVector([1, 3, 0.5]), 0).value()
     3.5
     """
-    each = nesting(v) == 1
-    return _of_vectors("hinge", x, v if each else [v], m, each)  # type: ignore[arg-type,list-item]
+    has_list = nesting(v) == 1
+    return _of_vectors("hinge", x, v if has_list else [v], m, has_list)  # type: ignore[arg-type,list-item]
 
 
 @recorded(
@@ -272,7 +272,7 @@ def _by_columns(x, v, d=0, m=1.0):
     lists = np.broadcast_to(np.atleast_2d(v), (x.shape[-1], columns.shape[1]))
     return np.stack(
         [
-            np.concatenate([_reference(columns[:, k, b], one, m) for k, one in enumerate(row)])
+            np.concatenate([_reference(columns[:, k, b], index, m) for k, index in enumerate(row)])
             for b, row in enumerate(lists)
         ],
         axis=-1,
@@ -303,14 +303,14 @@ def hinge_dim(x: Expression, v: Indices | Sequence[Indices], d: Index = 0, m: Nu
         raise ShapeError(f"hinge_dim: expected a matrix of scores, got {dim!r}")
     size, columns = (dim.columns, dim.rows) if d else (dim.rows, dim.columns)
     margin = finite("hinge_dim", "m", m)
-    # In a list, an array of one number is an index, or the list of a batch element that has one column.
+    # In a list, an array of one number can be an index, or the list of indices of a batch element with one column.
     has_lists = nesting(v) == 2 or (columns == 1 and is_list(v) and any(map(is_list, v)))  # type: ignore[arg-type]
     lists: Any = v if has_lists else [v]
     if len(lists) not in (1, dim.batch):
         raise ShapeError(f"hinge_dim: {len(lists)} lists of indices for a batch of {dim.batch}")
     choices = []
-    for one in lists:
-        indices = checked_indices("hinge_dim", one, size, f"dimension {d} of x {dim!r}")
+    for one_list in lists:
+        indices = checked_indices("hinge_dim", one_list, size, f"dimension {d} of x {dim!r}")
         if len(indices) != columns:
             raise ShapeError(f"hinge_dim: {len(indices)} indices, x {dim!r} has {columns} along the other dimension")
         choices += indices

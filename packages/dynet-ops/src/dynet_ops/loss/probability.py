@@ -105,10 +105,10 @@ _VIEWS = ("y", "x", *_NUMBERS[1:])
 
 
 def _loss(x, picked):
-    """Return the loss, and for the gradient, the peak and the log of the sum, which the rounded loss may not show."""
+    """Return the loss, and for the gradient, `peak` and `total`, which rounding may have removed from the loss."""
     peak = f.max(x)
-    total = f.log(f.sum(f.exp(x - peak)))
-    return {"y": peak - picked + total, "peak": peak, "total": total}
+    log_of_sum = f.log(f.sum(f.exp(x - peak)))
+    return {"y": peak - picked + log_of_sum, "peak": peak, "total": log_of_sum}
 
 
 KERNELS.add("pickneglogsoftmax", Rule(_VIEWS, _loss, numbers=_NUMBERS))
@@ -204,8 +204,8 @@ KERNELS.add("sparsemax", Simplex("sparsemax"))
 
 
 def _sparsemax_gradient(y, dy):
-    support, total = f.sum(f.where(y > 0, 1, 0)), f.sum(f.where(y > 0, dy, 0))
-    return f.where(y > 0, dy - total / support, 0)
+    support, sum_of_dy = f.sum(f.where(y > 0, 1, 0)), f.sum(f.where(y > 0, dy, 0))
+    return f.where(y > 0, dy - sum_of_dy / support, 0)
 
 
 add_rules("sparsemax", "yx", {"dx": _sparsemax_gradient})
@@ -242,7 +242,7 @@ KERNELS.add("constrained_softmax", Simplex("constrained_softmax"))
 
 
 def _expected(z, y, dz):
-    """Return the mean of dz, weighted by z, over a column's elements that are not at their bound; 0 if none are."""
+    """Return the mean of dz, weighted by z, over a column's elements that are not at their bound; 0 if all are."""
     mass, dot = f.sum(f.where(f.equal(z, y), 0, z)), f.sum(f.where(f.equal(z, y), 0, z * dz))
     return f.where(mass > 0, dot / mass, 0)
 
@@ -268,19 +268,19 @@ def _constrained_reference(x, y):
     shape, x, bounds = x.shape, x.reshape(len(x), -1), y.reshape(len(y), -1)
     result = np.empty_like(x)
     for column in range(x.shape[1]):
-        free, mass = np.ones(len(x), bool), 1.0
-        while free.any():
-            scores = x[free, column]
+        is_free, mass = np.ones(len(x), bool), 1.0
+        while is_free.any():
+            scores = x[is_free, column]
             shares = np.exp(scores - scores.max())
             shares *= mass / shares.sum()
-            result[free, column] = shares
-            above = free.copy()
-            above[free] = shares > bounds[free, column]
-            if not above.any():
+            result[is_free, column] = shares
+            is_above = is_free.copy()
+            is_above[is_free] = shares > bounds[is_free, column]
+            if not is_above.any():
                 break
-            result[above, column] = bounds[above, column]
-            free &= ~above
-            mass = max(0.0, 1 - bounds[~free, column].sum())
+            result[is_above, column] = bounds[is_above, column]
+            is_free &= ~is_above
+            mass = max(0.0, 1 - bounds[~is_free, column].sum())
     return result.reshape(shape)
 
 

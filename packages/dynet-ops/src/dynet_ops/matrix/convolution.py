@@ -32,9 +32,9 @@ def window_numbers(
     height, width, channels = (*dim.dims, 1, 1)[:3]
     if is_valid and (window[0] > height or window[1] > width):
         raise ShapeError(f"{name}: a window of {window} does not fit into x, which is {dim!r}, unless is_valid=False")
-    rows, above = _positions(height, window[0], stride[0], is_valid)
-    columns, left = _positions(width, window[1], stride[1], is_valid)
-    return (height, width, channels, *window, *stride, above, left, rows, columns)
+    rows, padding_above = _positions(height, window[0], stride[0], is_valid)
+    columns, padding_left = _positions(width, window[1], stride[1], is_valid)
+    return (height, width, channels, *window, *stride, padding_above, padding_left, rows, columns)
 
 
 def image_dim(name: str, x: Expression) -> Dim:
@@ -46,13 +46,13 @@ def image_dim(name: str, x: Expression) -> Dim:
 
 
 def windows_of(x, window, stride, is_valid, value):
-    """Return the windows of an image padded with `value`; the axes are down, across, channel, row, column."""
+    """Return the windows of an image padded with `value`. Axes: position down and across, channel, row, column."""
     x = x.reshape(*x.shape, *[1] * (3 - x.ndim))
     widths = [(0, 0)] * 3
     for d in range(2):
-        count, before = _positions(x.shape[d], window[d], stride[d], is_valid)
-        needed = (count - 1) * stride[d] + window[d]
-        widths[d] = (before, max(needed - before - x.shape[d], 0))
+        position_count, padding = _positions(x.shape[d], window[d], stride[d], is_valid)
+        needed = (position_count - 1) * stride[d] + window[d]
+        widths[d] = (padding, max(needed - padding - x.shape[d], 0))
     image = np.pad(x, widths, constant_values=value)
     return sliding_window_view(image, window, (0, 1))[:: stride[0], :: stride[1]]
 
@@ -89,7 +89,7 @@ def _windows_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
 
 @functools.cache
 def _conv2d_signature(name: str, positions: tuple[int, int], windows: Dim, *dims: Dim) -> Signature:
-    """Return the signature of windows times filters, plus a bias, if any. A column is one channel of one result."""
+    """Return the signature of windows times filters, plus a bias, if any. A column is a channel of a batch element."""
     batch = common_batch(name, (windows, *dims))
     rows, inner = windows.dims
     filters = dims[0].dims[3]
@@ -200,8 +200,8 @@ def _filter1d_signature(x: Dim, y: Dim) -> Signature:
     result = Dim.of((filters, positions), batch)
     extents = (positions, batch)
     operands = column_views(extents, [(rows, batch_stride(x)), (0, batch_stride(y))])
-    group = positions if y.batch > 1 else positions * batch
-    z, x_view, y_view, change = range(4)
+    sharing = positions if y.batch > 1 else positions * batch
+    z, x_view, y_view, scratch = range(4)
     return Signature(
         result,
         size=result.total + inner * positions * batch,
@@ -209,18 +209,18 @@ def _filter1d_signature(x: Dim, y: Dim) -> Signature:
         views=[View(SELF, stride=filters), *operands, View(SELF, result.total, stride=inner)],
         forward=[
             Step("clear", (filters,)),
-            Step("product.dx", (inner, filters, inner, value_of(y_view), value_of(z), value_of(x_view), group)),
+            Step("product.dx", (inner, filters, inner, value_of(y_view), value_of(z), value_of(x_view), sharing)),
         ],
         backward=[  # windows overlap in x: compute each window's gradient in scratch memory, then add it to dx
             Step(
                 "product",
-                (inner, filters, inner, value_of(y_view), gradient_of(z), gradient_of(change), NOTHING, group),
+                (inner, filters, inner, value_of(y_view), gradient_of(z), gradient_of(scratch), NOTHING, sharing),
                 gradient_of=0,
             ),
-            copy_step("accumulate", gradient_of(x_view), gradient_of(change), inner, gradient_of=0),
+            copy_step("accumulate", gradient_of(x_view), gradient_of(scratch), inner, gradient_of=0),
             Step(
                 "product.dW",
-                (inner, filters, inner, gradient_of(y_view), gradient_of(z), value_of(x_view), group),
+                (inner, filters, inner, gradient_of(y_view), gradient_of(z), value_of(x_view), sharing),
                 gradient_of=1,
             ),
         ],
@@ -255,7 +255,7 @@ KERNELS.add("largest_in_window", LargestInWindow())
 
 @functools.cache
 def _maxpooling_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
-    """Return the signature of a max pooling. Its value is followed by the elements' indices, for the backward pass."""
+    """Return the signature of a max pooling. Its value is followed by indices into x for the backward pass."""
     result = Dim.of((*window[-2:], *dim.dims[2:]), dim.batch)
     return Signature(
         result,

@@ -18,10 +18,10 @@ KERNELS.add(
 
 
 def _log_of_product(pivots):
-    """Return log(determinant), the product of the pivots: NaN if it is negative, -inf if any pivot is 0."""
+    """Return the log of the determinant, which is the product of the pivots: NaN if negative, -inf if a pivot is 0."""
     logarithms, negative = f.sum(f.log(f.absolute(pivots))), f.sum(f.where(pivots < 0, 1, 0))
-    counted = f.where(f.equal(logarithms, float("-inf")), 0, negative)
-    is_odd = f.equal(counted - 2 * f.floor(counted / 2), 1)
+    negative_count = f.where(f.equal(logarithms, float("-inf")), 0, negative)
+    is_odd = f.equal(negative_count - 2 * f.floor(negative_count / 2), 1)
     return f.where(is_odd, float("nan"), logarithms)
 
 
@@ -57,7 +57,7 @@ def _inverse_signature(dim: Dim) -> Signature:
     The value is followed by a matrix t, whose gradient holds an intermediate result, and by scratch memory of `invert`.
     """
     n, batch = _order("inverse", dim), dim.batch
-    y, x, change = range(3)
+    y, x, t = range(3)
     return Signature(
         dim,
         size=2 * dim.total + WORK * n * batch,
@@ -73,9 +73,9 @@ def _inverse_signature(dim: Dim) -> Signature:
             Step("invert", (n, value_of(y), value_of(3), n)),
         ],
         backward=[  # dx -= (y' dy) y', where y' is y transposed. Three steps: dt += y' dy, dt = -dt, dx += dt y'
-            Step("product.dx", (n, n, n, value_of(y), gradient_of(change), gradient_of(y), n), gradient_of=0),
+            Step("product.dx", (n, n, n, value_of(y), gradient_of(t), gradient_of(y), n), gradient_of=0),
             Step("inverse.negate", (n,), gradient_of=0),
-            Step("product.dW", (n, n, n, gradient_of(x), value_of(y), gradient_of(change), n), gradient_of=0),
+            Step("product.dW", (n, n, n, gradient_of(x), value_of(y), gradient_of(t), n), gradient_of=0),
         ],
     )
 

@@ -62,30 +62,30 @@ def product_steps(
         shape: the (rows, columns) of a tensor W that is multiplied as if it were a matrix.
         first_rows: how many rows of W to use; by default all.
     """
-    apart, inner = shape or (matrix.rows, matrix.columns)
-    size = first_rows or apart, inner, apart
-    group = SHARED if is_shared(matrix) else width if matrix.batch > 1 else width * batch
-    forward = Step("product", (*size, value_of(w), value_of(x), value_of(y), start, group))
-    to_x = Step("product.dx", (*size, value_of(w), gradient_of(x), gradient_of(y), group), operands[1])
-    to_w = Step("product.dW", (*size, gradient_of(w), value_of(x), gradient_of(y), group), operands[0])
+    matrix_rows, inner = shape or (matrix.rows, matrix.columns)
+    size = first_rows or matrix_rows, inner, matrix_rows
+    sharing = SHARED if is_shared(matrix) else width if matrix.batch > 1 else width * batch
+    forward = Step("product", (*size, value_of(w), value_of(x), value_of(y), start, sharing))
+    to_x = Step("product.dx", (*size, value_of(w), gradient_of(x), gradient_of(y), sharing), operands[1])
+    to_w = Step("product.dW", (*size, gradient_of(w), value_of(x), gradient_of(y), sharing), operands[0])
     return (forward, [to_x], [to_w]) if is_shared(matrix) else (forward, [to_x, to_w], [])
 
 
 def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signature:
     """Return the signature of y = b + W1 x1 + W2 x2 + ..., whose products are added to y in turn."""
-    first = int(has_bias)
-    if len(dims) % 2 != first:
+    first_pair = int(has_bias)
+    if len(dims) % 2 != first_pair:
         raise ArgumentError(f"{name}: an odd number of expressions is needed, got {len(dims)}")
-    pairs = [(k, k + 1) for k in range(first, len(dims), 2)]
+    pairs = [(k, k + 1) for k in range(first_pair, len(dims), 2)]
     shapes = []
     for w, x in pairs:
         (rows, inner), (height, width) = as_matrix(name, dims[w]), as_matrix(name, dims[x])
         if inner != height:
-            more = f"; operands are {described(dims)}" if len(dims) > 2 else ""
+            hint = f"; operands are {described(dims)}" if len(dims) > 2 else ""
             if dims[w].dims == dims[x].dims:
-                more += "; dy.cmult(x, y) multiplies element by element, dy.dot_product(x, y) also adds up the products"
+                hint += "; dy.cmult(x, y) multiplies element by element, dy.dot_product(x, y) also adds up the products"
             raise ShapeError(
-                f"{name}: {dims[w]!r} times {dims[x]!r}: inner dimensions differ, {inner} != {height}{more}"
+                f"{name}: {dims[w]!r} times {dims[x]!r}: inner dimensions differ, {inner} != {height}{hint}"
             )
         shapes.append((rows, width))
     rows, width = shapes[0]
@@ -95,24 +95,24 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
     rank = shortest(dims) if has_bias else as_last(dims)
     result = Dim.of(of_rank((rows, width), rank), batch)
     forward, backward, deferred = [], [], []
-    strides = [(dim.rows if (index - first) % 2 else 0, batch_stride(dim)) for index, dim in enumerate(dims)]
+    strides = [(dim.rows if (index - first_pair) % 2 else 0, batch_stride(dim)) for index, dim in enumerate(dims)]
     start = value_of(1) if has_bias else NOTHING
     for w, x in pairs:
-        step, now, later = product_steps(dims[w], w + 1, x + 1, 0, start, (w, x), width)
+        step, backward_steps, deferred_steps = product_steps(dims[w], w + 1, x + 1, 0, start, (w, x), width)
         start = Y
         forward.append(step)
-        backward += now
-        deferred += later
+        backward += backward_steps
+        deferred += deferred_steps
     if has_bias:
         bias = dims[0]
         if bias.rows != rows or bias.columns not in (1, width) or not is_matrix(bias):
             raise ShapeError(f"{name}: the bias {bias!r} does not fit the result {result!r}")
         strides[0] = (rows if bias.columns == width > 1 else 0, batch_stride(bias))
-        shared = is_shared(bias) and all(is_shared(dims[w]) for w, _ in pairs)
+        all_shared = is_shared(bias) and all(is_shared(dims[w]) for w, _ in pairs)
         step = copy_step("accumulate", gradient_of(1), gradient_of(0), rows, gradient_of=0)
-        (deferred if shared else backward).append(step)
+        (deferred if all_shared else backward).append(step)
     parameters = [dims[w] for w, _ in pairs] + [dims[0]] * has_bias
-    one_product = len(pairs) == 1 and width * batch == 1 and all(map(is_shared, parameters))
+    is_one_product = len(pairs) == 1 and width * batch == 1 and all(map(is_shared, parameters))
     return Signature(
         result,
         columns=width * batch,
@@ -120,12 +120,12 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
         forward=forward,
         backward=backward,
         deferred=deferred,
-        determined_by=pairs[0][1] + 1 if one_product else NO_VIEW,
+        determined_by=pairs[0][1] + 1 if is_one_product else NO_VIEW,
     )
 
 
 def matmul_signature(a: Dim, b: Dim) -> Signature:
-    """Return the signature of a product."""
+    """Return the signature of the matrix product a b."""
     return affine_signature("*", (a, b), has_bias=False)
 
 

@@ -1,8 +1,8 @@
 """Signatures of the records of recurrent and tree cells: a time step, a whole sequence, or a node of a tree.
 
-The first part is the projection. It depends only on the inputs, so the projections of all steps and sequences run as
-one product. Each other part is one time step: it adds U h to the gates in place, in the projection's memory, which
-nothing else reads, and computes the new state.
+The first part of a record is the projection. It depends only on the inputs, so the projections of all steps and
+sequences run as one product. Each other part is one time step: it adds U h to the gates in place, in the projection's
+memory, which nothing else reads, and computes the new state.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def projection_part(batch: int, x: View | None, *dims: Dim, first_rows: int | No
     """
     pairs = [(k, dims[k], dims[k + 1]) for k in range(0, len(dims), 2)]
     gates = sum(first_rows or matrix.rows for _, _, matrix in pairs)
-    each = x is not None and x.source == EACH
+    is_sequence = x is not None and x.source == EACH
     # The input's view comes last, after three for each pair: gates, bias, matrix.
     inputs = 3 * len(pairs)
     views, forward, backward, deferred = [], [], [], []
@@ -106,12 +106,12 @@ def projection_part(batch: int, x: View | None, *dims: Dim, first_rows: int | No
             forward.append(copy_step("copy", value_of(y), value_of(y + 1), rows))
         else:
             operands, start = (k + 1, operand_of(x)), value_of(y + 1)
-            step, now, later = product_steps(
+            step, backward_steps, deferred_steps = product_steps(
                 matrix, y + 2, inputs, y, start, operands, batch=batch, first_rows=first_rows
             )
             forward.append(step)
-            backward += now
-            deferred += later
+            backward += backward_steps
+            deferred += deferred_steps
         (deferred if is_shared(bias) else backward).append(to_bias)
         offset += rows
     if x is not None:
@@ -120,12 +120,12 @@ def projection_part(batch: int, x: View | None, *dims: Dim, first_rows: int | No
         Dim.of((gates,), batch),
         name="projection",
         variadic=True,
-        size=0 if each else -1,
-        size_each=gates * batch if each else 0,
+        size=0 if is_sequence else -1,
+        size_each=gates * batch if is_sequence else 0,
         columns=batch,
-        each=each,
-        waits=(0, len(dims) + (x is not None and not each)),
-        waits_each=each,
+        each=is_sequence,
+        waits=(0, len(dims) + (x is not None and not is_sequence)),
+        waits_each=is_sequence,
         views=views,
         forward=forward,
         backward=backward,
@@ -144,7 +144,7 @@ def step_part(cell: Cell, hidden: int, batch: int, previous: Previous | None, *w
     """Return the signature of the part of a record that is one time step.
 
     The record's operands are pairs (b, W), the recurrent parameters (of the shapes `weights`), the previous state and
-    the inputs. If `previous` is None, the state is in the part before this one.
+    the inputs. If `previous` is None, the previous state is in the part before this one.
     """
     steps = cell.first if previous == () else cell.following
     dims = dict(zip(cell.weights, weights))
@@ -190,16 +190,16 @@ def sequence_signature(cell: Cell, hidden: int, batch: int, previous: Previous, 
 
     Its operands are pairs (b, W) and recurrent weights (of the shapes `dims`), the previous state, and the inputs.
     """
-    inputs, weights = dims[: len(cell.pairs)], dims[len(cell.pairs) :]
+    pair_dims, weight_dims = dims[: len(cell.pairs)], dims[len(cell.pairs) :]
     return Signature(
         Dim.of((hidden,), batch),
         name=cell.name,
         operands=len(dims) + state_operands(previous),
         variadic=True,
         parts=[
-            projection_part(batch, input_view(x, batch, EACH), *inputs),
-            step_part(cell, hidden, batch, previous, *weights),
-            step_part(cell, hidden, batch, None, *weights),
+            projection_part(batch, input_view(x, batch, EACH), *pair_dims),
+            step_part(cell, hidden, batch, previous, *weight_dims),
+            step_part(cell, hidden, batch, None, *weight_dims),
         ],
         repeats=True,
     )
@@ -216,20 +216,20 @@ def record_step(
     graph = graph_of(name, operands)
     dims = [operand.type for operand in operands]
     batch, hidden = common_batch(name, dims), previous[0].type.rows
-    inputs, weights = parameters[: len(cell.pairs)], parameters[len(cell.pairs) :]
-    rows = [bias.type.rows for bias in inputs[::2]]
+    pairs, weights = parameters[: len(cell.pairs)], parameters[len(cell.pairs) :]
+    rows = [bias.type.rows for bias in pairs[::2]]
     fits = (
         hidden > 0
         and all(dim.columns == 1 for dim in dims[: 1 + len(previous)])
         and all(state.type.rows == hidden for state in previous)
         and sum(rows) == hidden * len(cell.gates)
-        and [(w.type.rows, w.type.columns) for w in inputs[1::2]] == [(size, x.type.rows) for size in rows]
+        and [(w.type.rows, w.type.columns) for w in pairs[1::2]] == [(size, x.type.rows) for size in rows]
         and all(w.type.columns in (1, hidden) and w.type.rows % hidden == 0 for w in weights)
     )
     if not fits:
         raise ShapeError(f"{name}: shapes do not fit: operands are {described(dims)}")
     batches = tuple((state.type.batch, 0) for state in previous)
-    signature = sequence_signature(cell, hidden, batch, batches, x.type.plain, *[one.type for one in parameters])
+    signature = sequence_signature(cell, hidden, batch, batches, x.type.plain, *[weight.type for weight in parameters])
     operands = [operand.at for operand in (*parameters, *previous, x)]
     return graph.add(signature.dim, 2, (signature.at, len(operands)), operands)
 
@@ -265,8 +265,8 @@ def _node(children: int) -> str:
     """Return the kernel that computes a state from i, o and g, and from f and c of each child in turn."""
 
     def equations(i, o, g, *of_children):
-        kept = [logistic(f) * c for f, c in zip(of_children[::2], of_children[1::2])]
-        return _outputs(o, sum(kept, logistic(i) * tanh(g)))
+        kept_cs = [logistic(f) * c for f, c in zip(of_children[::2], of_children[1::2])]
+        return _outputs(o, sum(kept_cs, logistic(i) * tanh(g)))
 
     f = [f"f{k}" for k in range(children)]
     inputs = [name for k, gate in enumerate(f) for name in (gate, f"c{k}")]
@@ -281,7 +281,7 @@ SUMMED = ("f", "c_child", "h_child", "fx")
 KERNELS.add("tree_lstm.clear_sums", Rule(("c_kept", "h_sum", *SUMMED), lambda: {"c_kept": 0.0, "h_sum": 0.0}))
 summed_child = _rule("summed_child", SUMMED, _summands, "f", accumulate=("c_kept", "h_sum"))
 summing = _rule("summing", (*"iog", "c_kept"), lambda i, o, g, kept: _outputs(o, logistic(i) * tanh(g) + kept), "iog")
-for _count in range(3):  # known at import, so that they can be compiled in advance
+for _count in range(3):  # these kernels are added at import, so that they can be compiled in advance
     _node(_count)
 
 
@@ -301,18 +301,18 @@ def nary_signature(
     the matrices of the children that are present.
     """
     present = [(k, size) for k, size in enumerate(children) if size]
-    rows, first = (4 + max(present, default=(-1,))[0]) * hidden, FIXED + len(U)
+    rows, first_child = (4 + max(present, default=(-1,))[0]) * hidden, FIXED + len(U)
     views, products = _state(hidden, batch, rows), {"z": View(FIRST, 0, rows)}
     for n, (k, size) in enumerate(present):
         stride = hidden if size > 1 else 0
-        views |= {f"f{n}": View(FIRST, (3 + k) * hidden, rows), f"c{n}": View(first + n, hidden * size, stride)}
-        products |= {f"U{n}": View(FIXED + n), f"h{n}": View(first + n, 0, stride)}
+        views |= {f"f{n}": View(FIRST, (3 + k) * hidden, rows), f"c{n}": View(first_child + n, hidden * size, stride)}
+        products |= {f"U{n}": View(FIXED + n), f"h{n}": View(first_child + n, 0, stride)}
     part = part_signature(
         "tree_lstm", hidden, batch, views | products, {f"U{n}": dim for n, dim in enumerate(U)},
         [*[CellProduct(f"U{n}", f"h{n}", "z", first_rows=rows) for n in range(len(U))], _node(len(U))],
-        size=2 * hidden * batch, waits=(FIXED, first + len(U)),
+        size=2 * hidden * batch, waits=(FIXED, first_child + len(U)),
     )  # fmt: skip
-    return _record(first + len(U), batch, rows, x, b, W, part)
+    return _record(first_child + len(U), batch, rows, x, b, W, part)
 
 
 def _record(operands: int, batch: int, rows: int, x: Dim | None, b: Dim, W: Dim, *parts: Signature) -> Signature:
@@ -339,7 +339,7 @@ def child_sum_signature(batch: int, x: Dim | None, child_batch: int, b: Dim, W: 
         "fx": View(FIRST, 3 * hidden, 4 * hidden, period=batch),
         "Uf": View(FIXED + 1),
     }
-    summed = part_signature(
+    summing_part = part_signature(
         "tree_lstm", hidden, batch, views, {"Uf": Uf},
         ["tree_lstm.clear_sums", CellProduct("Uf", "h_child", "f", start="fx"), summed_child],
         each=True, size=2 * hidden * batch, size_each=hidden * batch, waits=(FIXED + 1, FIXED + 2), waits_each=True,
@@ -349,8 +349,8 @@ def child_sum_signature(batch: int, x: Dim | None, child_batch: int, b: Dim, W: 
         "h_sum": View(BEFORE, 0, hidden),
         "U": View(FIXED),
     }
-    whole = part_signature(
+    last_part = part_signature(
         "tree_lstm", hidden, batch, views, {"U": U}, [CellProduct("U", "h_sum", "i"), summing],
         size=2 * hidden * batch, waits=(FIXED, FIXED + 1),
     )  # fmt: skip
-    return _record(FIXED + 2, batch, 4 * hidden, x, b, W, summed, whole)
+    return _record(FIXED + 2, batch, 4 * hidden, x, b, W, summing_part, last_part)

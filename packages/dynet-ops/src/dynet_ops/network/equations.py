@@ -84,7 +84,7 @@ class Cell:
 
     @property
     def previous(self) -> tuple[str, ...]:
-        """What formulas call the previous state, such as "h_prev"."""
+        """The names of the previous state's values in formulas, such as "h_prev"."""
         return tuple(name + PREVIOUS for name in self.state)
 
 
@@ -120,14 +120,14 @@ class Stored:
         self.simplifier = Simplifier()
         self.equations = {name: self.simplifier(symbol) for name, symbol in equations.items()}
         # All symbols in the formulas, each once, a function after its arguments
-        every = [*{key: one for whole in self.equations.values() for key, one in beneath(whole).items()}.values()]
-        read = {symbol.arguments[0] for symbol in every if symbol.function == "input"}
-        candidates = {gate: self._activation(gate, every) for gate in gates if gate in read}
+        every = [*{key: part for whole in self.equations.values() for key, part in beneath(whole).items()}.values()]
+        read_names = {symbol.arguments[0] for symbol in every if symbol.function == "input"}
+        candidates = {gate: self._activation(gate, every) for gate in gates if gate in read_names}
         self.activations = {gate: symbol for gate, symbol in candidates.items() if symbol.function != "input"}
-        stored = {**self.activations, **self.equations}
-        self.names = {id(symbol): name for name, symbol in stored.items() if symbol.function != "constant"}
+        stored_formulas = {**self.activations, **self.equations}
+        self.names = {id(symbol): name for name, symbol in stored_formulas.items() if symbol.function != "constant"}
         order = {id(symbol): index for index, symbol in enumerate(every)}
-        self.order = sorted(stored.items(), key=lambda pair: order.get(id(pair[1]), -1))
+        self.order = sorted(stored_formulas.items(), key=lambda pair: order.get(id(pair[1]), -1))
 
     def _activation(self, gate: str, every: list[Symbol]) -> Symbol:
         """Return the formula, such as logistic(gate), whose value can be stored in the gate's memory.
@@ -137,14 +137,14 @@ class Stored:
         symbols of the equations.
         """
         roots = {id(symbol) for symbol in self.equations.values()}
-        node = activation = self._input(gate)
+        formula = activation = self._input(gate)
         while True:
-            uses = [one for one in every if any(argument is node for argument in one.arguments)]
+            uses = [user for user in every if any(argument is formula for argument in user.arguments)]
             if len(uses) != 1 or inputs_of(uses[0]) != (gate,) or id(uses[0]) in roots:
                 return activation
-            node = uses[0]
-            if gate not in inputs_of(self._slope(gate, node)):
-                activation = node
+            formula = uses[0]
+            if gate not in inputs_of(self._slope(gate, formula)):
+                activation = formula
 
     def _slope(self, gate: str, activation: Symbol) -> Symbol:
         """Return a formula for the gradient of a gate, derived from the formula of its activation.
@@ -171,8 +171,8 @@ class Stored:
             names: what the corresponding forward kernel computes.
             shared: gates in `names` whose activations later forward kernels also read. The backward kernels of these
                 run first and add their terms to "d" + gate, so the formulas read it.
-            totals: values whose total gradient must be stored in "d" + value, which still lacks the terms of other
-                values in `names` that read the value.
+            totals: values whose total gradient must be stored in "d" + value. The gradient that is there before lacks
+                the terms of other values in `names` that read the value.
         """
         terms = {name: [self._input("d" + name)] for name in names if name in self.equations or name in shared}
         parts_of: dict[str, list[Symbol]] = {}
@@ -189,18 +189,18 @@ class Stored:
             tree = self._reading(symbol, {id(symbol)})
             chain = Chain(self.simplifier, {*inputs_of(tree)}, by_result=True)
             for leaf, part in chain.gradients(tree, gradient, self._input(name)):
-                (read,) = leaf.arguments
-                if read in names:
-                    terms.setdefault(read, []).append(part)
+                (read_name,) = leaf.arguments
+                if read_name in names:
+                    terms.setdefault(read_name, []).append(part)
                 else:
-                    parts_of.setdefault("d" + read, []).append(part)
+                    parts_of.setdefault("d" + read_name, []).append(part)
         symbols = {name: self.simplifier.sum(parts) for name, parts in parts_of.items()}
         return {name: Formula(inputs_of(symbol), symbol) for name, symbol in symbols.items()}
 
     def reads(self, names: Iterable[str]) -> set[str]:
         """Return everything that the equations of `names` read: inputs, gates and stored values."""
         symbols = [self.equations[name] for name in names]
-        return {read for symbol in symbols for read in inputs_of(self._reading(symbol, {id(symbol)}))}
+        return {read_name for symbol in symbols for read_name in inputs_of(self._reading(symbol, {id(symbol)}))}
 
     def _input(self, name: str) -> Symbol:
         return self.simplifier(Symbol("input", name))
@@ -213,15 +213,15 @@ class Stored:
 
 def substituted(symbol: Symbol, values: Mapping[str, Symbol]) -> Symbol:
     """Return the formula with inputs named in `values` replaced."""
-    inputs = {key: one.arguments[0] for key, one in beneath(symbol).items() if one.function == "input"}
+    inputs = {key: part.arguments[0] for key, part in beneath(symbol).items() if part.function == "input"}
     return replaced(symbol, {key: values[name] for key, name in inputs.items() if name in values})
 
 
 def with_zeros(symbol: Symbol, zeros: Iterable[str]) -> Symbol | None:
-    """Return `symbol` without the terms that are 0 if the inputs `zeros` are 0; None if all terms are."""
+    """Return `symbol` without the terms that are 0 if the inputs `zeros` are 0; None if all terms are 0."""
     results: dict[int, Symbol | None] = {}
-    for key, one in in_order(symbol).items():
-        results[key] = _with_zeros(one, zeros, results)
+    for key, part in in_order(symbol).items():
+        results[key] = _with_zeros(part, zeros, results)
     return results[id(symbol)]
 
 
@@ -234,11 +234,11 @@ def _with_zeros(symbol: Symbol, zeros: Iterable[str], results: Mapping[int, Symb
     match symbol.function, arguments:
         case ("multiply", [None, _] | [_, None]) | ("divide", [None, _]) | ("negative", [None]):
             return None
-        case ("add", [None, one]) | ("add" | "subtract", [one, None]):
-            return one
-        case "subtract", [None, one]:
-            return -one  # type: ignore[operator]
-    return Symbol(symbol.function, *[as_symbol(0.0) if one is None else one for one in arguments])
+        case ("add", [None, term]) | ("add" | "subtract", [term, None]):
+            return term
+        case "subtract", [None, term]:
+            return -term  # type: ignore[operator]
+    return Symbol(symbol.function, *[as_symbol(0.0) if term is None else term for term in arguments])
 
 
 def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[str]) -> Cell:
@@ -257,12 +257,12 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
         TypeError: the arguments, the result or the equations of `function` do not have this form.
     """
     parameters = inspect.signature(function).parameters.values()
-    numbers = {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
-    input_name, *names = [one.name for one in parameters if one.name not in numbers]
+    numbers = {given.name: given.default for given in parameters if given.kind is given.KEYWORD_ONLY}
+    input_name, *names = [given.name for given in parameters if given.name not in numbers]
     weights = names[len(state) :]
     if not state or tuple(names[: len(state)]) != tuple(state):
-        named = ", ".join(state) or "(one name or more)"
-        raise TypeError(f"{name}: the parameters must be the input, the state {named}, and weights")
+        state_names = ", ".join(state) or "(one name or more)"
+        raise TypeError(f"{name}: the parameters must be the input, the state {state_names}, and weights")
     previous = symbols(*[value + PREVIOUS for value in state])
     result = function(_Input(input_name), *previous, *[_Weight(weight) for weight in weights])
     values = result if isinstance(result, tuple) else (result,)
@@ -271,15 +271,15 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
     equations = {value: as_symbol(symbol) for value, symbol in zip(state, values)}
     check_elementwise(name, [Formula((), symbol) for symbol in equations.values()])
     sums = sorted(_sums_beneath(equations.values()), key=lambda one: weights.index(one.bias or weights[0]))
-    if any(not one.bias or len(one.inputs) != 1 for one in sums):
+    if any(not summed.bias or len(summed.inputs) != 1 for summed in sums):
         raise TypeError(f"{name}: each gate is b + W @ x + ..., a bias, one product of x, and others")
-    gates = {part.arguments[0]: f"a{index}" for index, part in enumerate(p for one in sums for p in one.parts)}
+    gates = {part.arguments[0]: f"a{index}" for index, part in enumerate(p for summed in sums for p in summed.parts)}
     plan = _Plan(name, equations, sums, gates)
     shapes: dict[str, Weight] = {}
-    for one in sums:
-        factors = [("", one.bias), (input_name, one.inputs[0]), *[("h", weight) for weight, _ in one.products]]
+    for summed in sums:
+        factors = [("", summed.bias), (input_name, summed.inputs[0]), *[("h", weight) for weight, _ in summed.products]]
         for columns, weight in factors:
-            shape = Weight(len(one.parts), columns)
+            shape = Weight(len(summed.parts), columns)
             if shapes.setdefault(weight, shape) != shape:
                 raise TypeError(f"{name}: {weight} stands for parameters of two shapes: each needs its own name")
     if unused := [weight for weight in weights if weight not in shapes]:
@@ -290,7 +290,7 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
         tuple(gates.values()),
         tuple(weight for weight in weights if shapes[weight].columns == "h"),
         scratch=plan.scratch,
-        pairs=tuple(parameter for one in sums for parameter in (one.bias, one.inputs[0])),
+        pairs=tuple(parameter for summed in sums for parameter in (summed.bias, summed.inputs[0])),
         parameters={weight: shapes[weight] for weight in weights},
         numbers=numbers,
     )
@@ -387,13 +387,13 @@ def split(vector: Any, parts: int) -> list[Any]:
 def _sums_beneath(symbols) -> list[AffineSum]:
     """Return every `AffineSum` in the formulas, including the sums inside the vectors of products."""
     sums: dict[int, AffineSum] = {}
-    waiting = list(symbols)
-    while waiting:
-        for symbol in beneath(waiting.pop()).values():
-            one = symbol.of if isinstance(symbol, _Part) else symbol
-            if isinstance(one, AffineSum) and id(one) not in sums:
-                sums[id(one)] = one
-                waiting += [operand for _, operand in one.products]
+    formulas = list(symbols)
+    while formulas:
+        for symbol in beneath(formulas.pop()).values():
+            affine_sum = symbol.of if isinstance(symbol, _Part) else symbol
+            if isinstance(affine_sum, AffineSum) and id(affine_sum) not in sums:
+                sums[id(affine_sum)] = affine_sum
+                formulas += [operand for _, operand in affine_sum.products]
     return list(sums.values())
 
 
@@ -405,16 +405,16 @@ class _Plan:
 
     def __init__(self, name: str, equations: dict[str, Symbol], sums: list[AffineSum], gates: dict[str, str]):
         self.name, self.sums, self.gates = name, sums, gates
-        names = {gate: Symbol("input", to) for gate, to in gates.items()}
+        names = {gate: Symbol("input", name_in_kernels) for gate, name_in_kernels in gates.items()}
         self.equations = {value: substituted(symbol, names) for value, symbol in equations.items()}
-        self.operands = {id(x): substituted(x, names) for one in sums for _, x in one.products}
+        self.operands = {id(x): substituted(x, names) for summed in sums for _, x in summed.products}
         computed = {key_of(x): x for x in self.operands.values() if x.function != "input"}
         states = {key_of(symbol): value for value, symbol in self.equations.items()}
-        others = [text for text in computed if text not in states]
-        self.scratch = tuple(f"s{index}" for index in range(len(others)))
-        # The name of each stored value, by the text of its formula.
-        self.stored = {**states, **dict(zip(others, self.scratch))}
-        self.defined = {**self.equations, **{self.stored[text]: computed[text] for text in others}}
+        scratch_keys = [key for key in computed if key not in states]
+        self.scratch = tuple(f"s{index}" for index in range(len(scratch_keys)))
+        # The name of each stored value, by the `key_of` of its formula.
+        self.stored = {**states, **dict(zip(scratch_keys, self.scratch))}
+        self.defined = {**self.equations, **{self.stored[key]: computed[key] for key in scratch_keys}}
 
     def steps(self, cell: Cell, first: bool = False) -> list[str | CellProduct]:
         """Add the rules of a time step to the table of kernels; return its instructions in order.
@@ -422,49 +422,49 @@ class _Plan:
         In the first step of a sequence, the previous state is 0, and products and terms that are 0 are left out.
         """
         zeros = tuple(value + PREVIOUS for value in cell.state) if first else ()
-        reduced = {name: with_zeros(x, zeros) for name, x in self.defined.items()}
-        reduced |= {value: as_symbol(0.0) for value in cell.state if reduced[value] is None}
-        defined = {name: x for name, x in reduced.items() if x is not None}
+        reduced_formulas = {name: with_zeros(x, zeros) for name, x in self.defined.items()}
+        reduced_formulas |= {value: as_symbol(0.0) for value in cell.state if reduced_formulas[value] is None}
+        defined = {name: x for name, x in reduced_formulas.items() if x is not None}
         products = [
-            (index, CellProduct(weight, self._name_of(x), self.gates[one.parts[0].arguments[0]]))
-            for index, one in enumerate(self.sums)
-            for weight, operand in one.products
+            (index, CellProduct(weight, self._name_of(x), self.gates[summed.parts[0].arguments[0]]))
+            for index, summed in enumerate(self.sums)
+            for weight, operand in summed.products
             if with_zeros(x := self.operands[id(operand)], zeros) is not None
         ]
         stored = Stored(defined, cell.gates)
-        read = {name for symbol in defined.values() for name in inputs_of(symbol)}
-        unread = [gate for gate in cell.gates if gate not in read]
+        read_names = {name for symbol in defined.values() for name in inputs_of(symbol)}
+        unread = [gate for gate in cell.gates if gate not in read_names]
         steps: list[str | CellProduct] = []
-        known: set[str] = set()
-        while len(known) < len(defined) or products:
-            ready = [pair for pair in products if pair[1].x in known or pair[1].x.endswith(PREVIOUS)]
-            steps += [product for _, product in ready]
-            products = [pair for pair in products if pair not in ready]
-            if len(known) == len(defined):
+        known_values: set[str] = set()
+        while len(known_values) < len(defined) or products:
+            ready_products = [pair for pair in products if pair[1].x in known_values or pair[1].x.endswith(PREVIOUS)]
+            steps += [product for _, product in ready_products]
+            products = [pair for pair in products if pair not in ready_products]
+            if len(known_values) == len(defined):
                 continue
-            waiting = {self.gates[part.arguments[0]] for index, _ in products for part in self.sums[index].parts}
-            wanted = {product.x for _, product in products} or defined.keys()
-            now = {
+            waiting_gates = {self.gates[part.arguments[0]] for index, _ in products for part in self.sums[index].parts}
+            wanted_values = {product.x for _, product in products} or defined.keys()
+            new_values = {
                 name
                 for name, symbol in defined.items()
-                if name in wanted and name not in known and not waiting & {*inputs_of(symbol)}
+                if name in wanted_values and name not in known_values and not waiting_gates & {*inputs_of(symbol)}
             }
-            if not now:
+            if not new_values:
                 raise TypeError(f"{self.name}: the products need each other's results")
-            later = defined.keys() - known - now
-            gates = (stored.reads(now) & stored.activations.keys()) - stored.reads(known)
-            shared = stored.reads(now) & stored.reads(later) & {*cell.gates}
-            known |= now
-            forward = stored.forward(now | gates)
-            backward = stored.backward(now | gates, gates & shared, totals=cell.state)
-            backward |= {"d" + gate: Formula((), as_symbol(0.0)) for gate in unread if not later}
+            later_values = defined.keys() - known_values - new_values
+            gates = (stored.reads(new_values) & stored.activations.keys()) - stored.reads(known_values)
+            shared = stored.reads(new_values) & stored.reads(later_values) & {*cell.gates}
+            known_values |= new_values
+            forward = stored.forward(new_values | gates)
+            backward = stored.backward(new_values | gates, gates & shared, totals=cell.state)
+            backward |= {"d" + gate: Formula((), as_symbol(0.0)) for gate in unread if not later_values}
             # `shared` are gates that later rules also read. In the backward pass, later rules run first and write the
             # gradients of these gates, and this rule adds to them. But if this rule computes the activation of such a
             # gate, its formula contains the gradient so far, so it overwrites the gradient. It also overwrites the
             # gradients of the values that it computes, with their totals.
             sets = tuple("d" + gate for gate in cell.gates if gate not in shared or gate in gates)
-            sets += tuple("d" + value for value in cell.state if value in now)
-            steps.append(self._rule(cell, now, forward, backward, sets, first))
+            sets += tuple("d" + value for value in cell.state if value in new_values)
+            steps.append(self._rule(cell, new_values, forward, backward, sets, first))
         return steps
 
     def _name_of(self, x: Symbol) -> str:

@@ -9,7 +9,7 @@ from ..reduce.dims import differences
 
 
 def _normal(x):
-    """Return formulas: x normalized; a number that is 0 if the elements are equal; 1 / standard deviation; their count.
+    """Return formulas: x normalized; a number that is 0 if x is constant; 1 / standard deviation; the element count.
 
     Elements that differ too little count as equal. A reciprocal is computed once, because divisions are slow.
     """

@@ -27,20 +27,20 @@ def cell(state: Sequence[str], *, reference: Callable[..., Any]) -> Callable[[Fu
 
     def decorate(function: Function) -> Function:
         name = function.__name__
-        made = CELLS[name] = cell_of_equations(name.removesuffix("_step"), function, state)
-        numpy_step = made.reference = functools.partial(reference, **made.numbers)
-        after, order = 1 + len(state), [*made.parameters]
-        indices = [after + order.index(parameter) for parameter in (*made.pairs, *made.weights)]
+        made_cell = CELLS[name] = cell_of_equations(name.removesuffix("_step"), function, state)
+        numpy_step = made_cell.reference = functools.partial(reference, **made_cell.numbers)
+        after, order = 1 + len(state), [*made_cell.parameters]
+        indices = [after + order.index(parameter) for parameter in (*made_cell.pairs, *made_cell.weights)]
 
         @functools.wraps(function)
         def record(*operands: Expression) -> Expression:
-            return record_step(name, made, operands[0], operands[1:after], [operands[index] for index in indices])
+            return record_step(name, made_cell, operands[0], operands[1:after], [operands[index] for index in indices])
 
         def first(*operands):
             result = numpy_step(*operands)
             return result[0] if isinstance(result, tuple) else result
 
-        return register(record, reference=first, samples=_samples(made))  # type: ignore[return-value]
+        return register(record, reference=first, samples=_samples(made_cell))  # type: ignore[return-value]
 
     return decorate
 

@@ -28,21 +28,21 @@ def _of_parts(
     `operands` maps an operand to its parts' names, with "" for a part that is not read. `equations` takes the operands'
     parts in order, and returns the formulas of `parts`, by name.
     """
-    read = [part for of_one in operands.values() for part in of_one if part]
+    read = [part for part_names in operands.values() for part in part_names if part]
     forward, backward = rules(equations(*symbols(*read)))
     KERNELS.add(name, Rule((*parts, *read), forward))
-    for operand, of_one in operands.items():
-        KERNELS.add(f"{name}.d{operand}", Rule((*parts, *read), {f"d{p}": backward[f"d{p}"] for p in of_one if p}))
+    for operand, part_names in operands.items():
+        KERNELS.add(f"{name}.d{operand}", Rule((*parts, *read), {f"d{p}": backward[f"d{p}"] for p in part_names if p}))
 
     @by_plain_dims
     def signature_of(*dims: Dim) -> Signature:
         size, batch = dims[0].rows // len(next(iter(operands.values()))), common_batch(name, dims)
         views = [View(SELF, k * size, len(parts) * size) for k in range(len(parts))]
-        for index, (dim, of_one) in enumerate(zip(dims, operands.values())):
-            if dim.columns != 1 or dim.rows != len(of_one) * size:
+        for index, (dim, part_names) in enumerate(zip(dims, operands.values())):
+            if dim.columns != 1 or dim.rows != len(part_names) * size:
                 raise ShapeError(f"{name}: gates_t must be four times the cell: {described(dims)}")
             stride = batch_stride(dim)
-            views += [View(index, k * size, stride) for k, part in enumerate(of_one) if part]
+            views += [View(index, k * size, stride) for k, part in enumerate(part_names) if part]
         return Signature(
             Dim.of((len(parts) * size,), batch),
             operands=len(dims),

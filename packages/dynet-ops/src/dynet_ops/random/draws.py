@@ -7,7 +7,7 @@ from ..elementwise.arithmetic import cmult
 
 
 def random_node(name: str, formula: Callable) -> Callable[..., Expression]:
-    """Return a function that adds a random node with a new key to the graph.
+    """Return a function that adds a random node with a new random key to the graph.
 
     Its arguments are the node's operands, the plain numbers that the formula reads, and the shape, by default the first
     operand's. `formula` computes one element. Its arguments are x (if there is an operand), the key (seed, count), and
@@ -74,7 +74,7 @@ def checked_probability(name: str, p: Number, allowed: str = "[0, 1)") -> float:
 
 
 def _drawn(value: Callable, *numbers: str) -> Callable[[Function], Function]:
-    """Return a decorator for random tensors. With the test arguments `numbers`, all elements must be `value(...)`."""
+    """Return a decorator of random ops. `numbers` are test arguments with which all elements must be `value(...)`."""
     shapes = "dim=(1,)", "dim=(17,)", "dim=(5,3) batch_size=2", "dim=(2,1,4) batch_size=3"
     return recorded(
         reference=lambda dim, batch_size=1, **numbers: np.full((*dim, batch_size), value(**numbers)),
@@ -161,7 +161,7 @@ def noise(x: Expression, stddev: Number) -> Expression:
 def _dropping(name: str, position: Symbol) -> Callable[..., Expression]:
     """Return a function of [x], p and 1 / (1 - p) that adds a dropout node to the graph.
 
-    With `formula.position`, elements are dropped independently; with `formula.origin`, all of them or none.
+    If `position` is `formula.position`, elements are dropped independently; if `formula.origin`, all or none.
     """
     return random_node(
         name, lambda x, seed, count, p, scale: f.where(f.uniform(seed, count, position) < p, 0, x * scale)

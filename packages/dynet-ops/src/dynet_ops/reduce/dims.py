@@ -216,7 +216,7 @@ def _moment(name: str, order: Index) -> tuple[Along, int]:
 
 
 def _of_orders(samples: Sequence[Sample], first: int) -> list[Sample]:
-    return [Sample(one.shapes, {**one.attributes, "r": first + k % 5}) for k, one in enumerate(samples)]
+    return [Sample(sample.shapes, {**sample.attributes, "r": first + k % 5}) for k, sample in enumerate(samples)]
 
 
 @_any_moment.op(
@@ -290,7 +290,7 @@ def _zeros(x, absent):
 
 
 def _padded_gradient(x, y, dy, share, absent):
-    """The gradient dx. If no zero counts, all zeros are padding, so their dx is 0."""
+    """The gradient dx. If `_zeros` is 0, all zeros are padding, so their dx is 0."""
     is_padding = f.equal(f.absolute(x) + _zeros(x, absent), 0)
     return f.where(f.equal(y, 0), 0, f.where(is_padding, 0, dy * share / y * (x - f.sum(x) * share)))
 
@@ -299,8 +299,8 @@ def _padded_gradient(x, y, dy, share, absent):
 def padded_std(x: Expression, share: Number, absent: Number):
     """The standard deviation of n elements of a column, whose other elements must be 0. `share` is 1 / n.
 
-    `absent` is n minus the number of all elements. Zeros are counted: adding the squares of all zeros and subtracting
-    the squares of the padding would leave rounding errors, or a negative sum.
+    `absent` is n minus the number of all elements. Zeros are counted, because adding the squares of all zeros and
+    subtracting the squares of the padding would leave rounding errors, or a negative sum.
     """
     mean = f.sum(x) * share
     squares = f.sum(f.where(f.equal(x, 0), 0, (x - mean) * (x - mean)))
@@ -432,7 +432,7 @@ def _one_hot(x, gradient_mode):
 @recorded(
     reference=_one_hot,
     differentiable=False,
-    samples=[Sample(one.shapes, {"gradient_mode": ZERO}) for one in samples("1; 7; 5x3*2; 130*2")],
+    samples=[Sample(sample.shapes, {"gradient_mode": ZERO}) for sample in samples("1; 7; 5x3*2; 130*2")],
 )
 def argmax(x: Expression, gradient_mode: str) -> Expression:
     """Mark the largest element of each column: 1 there, 0 elsewhere.

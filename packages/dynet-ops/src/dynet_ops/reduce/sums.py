@@ -140,18 +140,18 @@ def sum_cols(x: Expression) -> Expression:
 
 def _sum_of_neighbors(name: str, result: Dim, loops: Sequence[Loop], count: int, apart: int) -> Signature:
     """Return the signature of sums of `count` terms that are `apart` floats apart; `loops` copy the first terms."""
-    first = collapsed(loops)
-    others = collapsed([loops[0], (count - 1, 0, apart), *loops[1:]])
-    every = collapsed([loops[0], (count, 0, apart), *loops[1:]])
-    forward = [Step("copy", copy_parameters(0, 2, first))]
+    first_loops = collapsed(loops)
+    other_loops = collapsed([loops[0], (count - 1, 0, apart), *loops[1:]])
+    all_loops = collapsed([loops[0], (count, 0, apart), *loops[1:]])
+    forward = [Step("copy", copy_parameters(0, 2, first_loops))]
     if count > 1:
-        forward.append(Step("accumulate", copy_parameters(0, 4, others)))
+        forward.append(Step("accumulate", copy_parameters(0, 4, other_loops)))
     return Signature(
         result,
         name=name,
         views=[View(SELF), View(0), View(0, offset=apart)],
         forward=forward,
-        backward=[Step("accumulate", copy_parameters(3, 1, every, backward=True), gradient_of=0)],
+        backward=[Step("accumulate", copy_parameters(3, 1, all_loops, backward=True), gradient_of=0)],
     )
 
 
@@ -257,12 +257,12 @@ def _add_logsumexp(count: int) -> None:
     largest = folded(f.maximum, xs)
     # The largest term is 1 even if x is infinite, where infinity - infinity would give NaN.
     terms = [f.where(f.equal(x, largest), 1, f.exp(x - largest)) for x in xs]
-    total = sum(terms[1:], terms[0])
-    value, part = largest + f.log(total), Symbol("input", "dz") / total
+    sum_of_terms = sum(terms[1:], terms[0])
+    value, over_sum = largest + f.log(sum_of_terms), Symbol("input", "dz") / sum_of_terms
     if count == 2:
         a, b = xs
         value = f.where(f.equal(a, b), a + float(np.log(2)), largest + f.log1p(f.exp(-f.absolute(a - b))))
-    gradients = {"d" + name: Formula((*names, "dz"), part * term) for name, term in zip(names, terms)}
+    gradients = {"d" + name: Formula((*names, "dz"), over_sum * term) for name, term in zip(names, terms)}
     KERNELS.add(f"logsumexp.{count}", Rule(("z", *names), {"z": Formula(names, value)}))
     KERNELS.add(f"logsumexp.{count}.backward", Rule(("z", *names), gradients))
 
@@ -295,7 +295,7 @@ def logsumexp(xs: Iterable[Expression]) -> Expression:
     if any(x.type.total != whole.total for x in xs):
         xs = [repeat(x, whole) for x in xs]
     graph = graph_of("logsumexp", xs)
-    while len(xs) > 1:  # groups make the graph only as deep as the logarithm of the number of operands
+    while len(xs) > 1:  # in groups, so that the depth is only the logarithm of the number of operands
         groups = [xs[k : k + AT_ONCE] for k in range(0, len(xs), AT_ONCE)]
         xs = [
             graph.append(_logsumexp_signature(whole, len(group)), [x.at for x in group]) if len(group) > 1 else group[0]

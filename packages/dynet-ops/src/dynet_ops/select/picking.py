@@ -27,13 +27,13 @@ def _pick_signature(dim: Dim, d: int, length: int) -> Signature:
     If `length` is 0, each node picks one element, and its result does not have dimension d.
     """
     before, after = before_and_after(dim, d)
-    kept = (length,) if length else ()
-    result = Dim.of(dim.dims[:d] + kept + dim.dims[d + 1 :] or (1,), dim.batch)
+    kept_dims = (length,) if length else ()
+    result = Dim.of(dim.dims[:d] + kept_dims + dim.dims[d + 1 :] or (1,), dim.batch)
     if after == 1 and dim.batch == 1:
         signature = alias(result, scale=before)
     else:
-        run, whole = before * (length or 1), before * dim.dims[d]
-        loops = [(run, 1, 1), (after, run, whole), (dim.batch, run * after, dim.size)]
+        run_size, whole = before * (length or 1), before * dim.dims[d]
+        loops = [(run_size, 1, 1), (after, run_size, whole), (dim.batch, run_size * after, dim.size)]
         signature = copy_of(result, loops, index_scale=before)
     if not length:
         PICKS[signature] = dim.dims[d], False
@@ -81,7 +81,7 @@ def pick(e: Expression, index: Index | Indices = 0, dim: Index = 0) -> Expressio
 def pickrange(x: Expression, v: Index, u: Index, d: Index = 0) -> Expression:
     """Elements number v, v + 1, ..., u - 1 along dimension d. For d = 0, this is x[v:u].
 
-    DyNet 2.1 calls the arguments v and u s and e. These names also work here.
+    In DyNet 2.1, the arguments v and u are called s and e. These names also work here.
 
     >>> pickrange(inputVector([1, 2, 3, 4]), 1, 3).value()
     [2.0, 3.0]
@@ -218,13 +218,13 @@ def set_index(x: Expression, index: Index | Iterable[Index]) -> None:
     30.0
     """
     try:
-        graph, of_node, picked = pinned(), graph_of_node(x), None
+        graph, node_graph, picked = pinned(), graph_of_node(x), None
         if x.version != ANY_GRAPH:
-            picked = of_node.index_up_to(x.at).selections.get(x.at)
+            picked = node_graph.index_up_to(x.at).selections.get(x.at)
         if picked is None or picked.signature not in PICKS:
             raise ArgumentError(f"set_index: expected what pick, pick_batch or x[i] returns, got {x!r}")
-        size, several = PICKS[picked.signature]
-        indices = checked_indices("set_index", index if several else [index], size, "what is picked from")
+        size, takes_list = PICKS[picked.signature]
+        indices = checked_indices("set_index", index if takes_list else [index], size, "what is picked from")
         if len(indices) != len(picked.attributes):
             raise ShapeError(f"set_index: {len(indices)} indices for a batch of {len(picked.attributes)}")
         graph.rewrite(picked.start, indices)
@@ -310,8 +310,8 @@ def _limits(name: str, what: str, given, dim: Dim, default: Sequence[int], small
             f"{name}: {len(given)} {what} for x, which is {dim!r}: at most one for each dimension and the batch"
         )
     limits = []
-    for one in given:
-        limits.append(whole(name, "an index", one))
+    for limit in given:
+        limits.append(whole(name, "an index", limit))
     if limits and min(limits) < smallest:
         raise ArgumentError(f"{name}: {what} must be at least {smallest}, got {limits}")
     return [*limits, *default[len(limits) :]]
@@ -351,13 +351,13 @@ def strided_select(
     dim = shape_of(name, x)
     sizes = (*dim.dims, dim.batch)
     steps = _limits(name, "strides", strides, dim, [1] * len(sizes), 1)
-    first = _limits(name, "range_from", range_from, dim, [0] * len(sizes), 0)
-    end = _limits(name, "range_to", range_to, dim, sizes, 0)
-    ranges = list(zip(first, end, steps))
+    starts = _limits(name, "range_from", range_from, dim, [0] * len(sizes), 0)
+    ends = _limits(name, "range_to", range_to, dim, sizes, 0)
+    ranges = list(zip(starts, ends, steps))
     for d, ((start, stop, _), size) in enumerate(zip(ranges, sizes)):
         if not start < stop <= size:
-            what = "the batch" if d == len(dim.dims) else f"dimension {d}"
-            raise OutOfRangeError(f"{name}: {start}..{stop} is out of range for {what} of x, which is {dim!r}")
+            axis_name = "the batch" if d == len(dim.dims) else f"dimension {d}"
+            raise OutOfRangeError(f"{name}: {start}..{stop} is out of range for {axis_name} of x, which is {dim!r}")
     return select_regularly(graph_of(name, (x,)), x, ranges)
 
 
@@ -375,8 +375,8 @@ def select_regularly(graph: PinnedGraph, x: Expression, ranges: Sequence[tuple[i
     signature = _strided_signature(dim, counts, tuple(step for _, _, step in ranges))
     if signature is None:
         for d, limits in enumerate(ranges):  # too many loops for one copy: copy once per dimension
-            before = [(0, size, 1) for size in x.type.dims[:d]]
-            x = select_regularly(graph, x, [*before, limits])
+            whole_dims = [(0, size, 1) for size in x.type.dims[:d]]
+            x = select_regularly(graph, x, [*whole_dims, limits])
         return x
     offset = sum(start * stride for (start, _, _), stride in zip(ranges, strides_of(dim, dim)))
     return graph.append(signature, [x.at, offset])
@@ -461,18 +461,18 @@ def _part(x: Expression, key) -> Expression:
             return x if stop - start == size else pickrange(x, start, stop)
     keys = key if isinstance(key, tuple) else (key,)
     rank = len(x.type.dims)
-    of_batch = len(keys) == rank + 1 and isinstance(keys[rank], slice)
-    if len(keys) > rank + of_batch:
+    has_batch = len(keys) == rank + 1 and isinstance(keys[rank], slice)
+    if len(keys) > rank + has_batch:
         raise OutOfRangeError(f"x[...]: {len(keys)} indices for x, which is {x.type!r}")
     picked, ranges = [], []
-    for d, one in enumerate(keys):
-        if isinstance(one, slice):
-            ranges.append(_range_of(x, d, one))
+    for d, subscript in enumerate(keys):
+        if isinstance(subscript, slice):
+            ranges.append(_range_of(x, d, subscript))
         else:
-            picked.append((_index_of(x, d, one), d))
-    if of_batch:
-        every = [(0, size, 1) for size in x.type.dims]
-        x = select_regularly(graph_of("x[...]", (x,)), x, [*every, ranges.pop()])
+            picked.append((_index_of(x, d, subscript), d))
+    if has_batch:
+        all_dims = [(0, size, 1) for size in x.type.dims]
+        x = select_regularly(graph_of("x[...]", (x,)), x, [*all_dims, ranges.pop()])
     for index, d in reversed(picked):
         x = pick(x, index, d)
     if any(step > 1 for _, _, step in ranges):
@@ -492,7 +492,7 @@ def _index_of(x: Expression, d: int, index) -> int:
 
 
 def _range_of(x: Expression, d: int, part: slice) -> tuple[int, int, int]:
-    """Return (start, stop, step) with ends that count from 0, of dimension d or of the batch."""
+    """Return a slice of dimension d, or of the batch, as (start, stop, step) with ends that count from 0."""
     is_batch = d == len(x.type.dims)
     size = x.type.batch if is_batch else x.type.dims[d]
     step = 1 if part.step is None else whole("x[...]", "the step of a slice", part.step)
@@ -505,8 +505,8 @@ def _range_of(x: Expression, d: int, part: slice) -> tuple[int, int, int]:
         start, stop, _ = slice(*ends).indices(size)
     if start >= stop:
         graph_of("x[...]", (x,))
-        named = "the batch" if is_batch else f"dimension {d}"
-        raise OutOfRangeError(f"x[...]: {part} selects nothing from {named} of x, which is {x.type!r}")
+        axis_name = "the batch" if is_batch else f"dimension {d}"
+        raise OutOfRangeError(f"x[...]: {part} selects nothing from {axis_name} of x, which is {x.type!r}")
     return start, stop, step
 
 

@@ -14,7 +14,7 @@ Otherwise each operand has its own step, and the planner leaves out the steps of
 
 
 def _side_by_side(result: Dim, dims: Sequence[Dim], runs: Sequence[int], after: int, batch: int) -> Signature:
-    """Return the signature of a node that has, `after * batch` times, a run of each operand. `runs` are their sizes.
+    """Return the signature of a node that has, `after * batch` times, a run of each operand. `runs` has their sizes.
 
     An operand without a batch is repeated for each batch element.
     """
@@ -33,13 +33,13 @@ def concatenate_signature(d: int, name: str, *dims: Dim) -> Signature:
     """Return the signature of a concatenation. Raise ShapeError if operands differ in another dimension."""
     rank = max(d + 1, as_first(dims))
     padded = {dim: of_rank(dim.dims, rank) for dim in set(dims)}
-    first = padded[dims[0]]
-    if any(sizes[:d] + sizes[d + 1 :] != first[:d] + first[d + 1 :] for sizes in padded.values()):
+    first_sizes = padded[dims[0]]
+    if any(sizes[:d] + sizes[d + 1 :] != first_sizes[:d] + first_sizes[d + 1 :] for sizes in padded.values()):
         raise ShapeError(f"{name}: dimensions other than {d} differ: operands are {described(dims)}")
     batch = common_batch(name, dims)
     sizes = [padded[dim][d] for dim in dims]
-    before, after = math.prod(first[:d]), math.prod(first[d + 1 :])
-    result = Dim.of((*first[:d], sum(sizes), *first[d + 1 :]), batch)
+    before, after = math.prod(first_sizes[:d]), math.prod(first_sizes[d + 1 :])
+    result = Dim.of((*first_sizes[:d], sum(sizes), *first_sizes[d + 1 :]), batch)
     return _side_by_side(result, dims, [before * size for size in sizes], after, batch)
 
 
@@ -108,11 +108,11 @@ def concatenate_cols(xs: Iterable[Expression]) -> Expression:
 
 
 def _to_batch_signature(*dims: Dim) -> Signature:
-    first = dims[0]
-    if any(dim.dims != first.dims for dim in dims):
+    first_dim = dims[0]
+    if any(dim.dims != first_dim.dims for dim in dims):
         raise ShapeError(f"concatenate_to_batch: dimensions differ: operands are {described(dims)}")
     runs = [dim.total for dim in dims]
-    return _side_by_side(Dim.of(first.dims, sum([dim.batch for dim in dims])), dims, runs, 1, 1)
+    return _side_by_side(Dim.of(first_dim.dims, sum([dim.batch for dim in dims])), dims, runs, 1, 1)
 
 
 @op(

@@ -57,9 +57,9 @@ def _transpose_steps(dim: Dim, order: tuple[int, ...]) -> list[tuple[int, ...]]:
         return [order]
     position = next(position for position, k in enumerate(order) if position != k)
     behind = [k for k in range(position, len(order)) if k != order[position]]
-    first = (*range(position), order[position], *behind)
-    rest = tuple(first.index(k) for k in order)
-    return [first, *_transpose_steps(_transposed(dim, first)[0], rest)]
+    first_order = (*range(position), order[position], *behind)
+    rest_of_order = tuple(first_order.index(k) for k in order)
+    return [first_order, *_transpose_steps(_transposed(dim, first_order)[0], rest_of_order)]
 
 
 @functools.cache
@@ -91,8 +91,8 @@ def transpose(x: Expression, dims: Indices = (1, 0)) -> Expression:
     rank = len(order)
     if sorted(order) != list(range(rank)) or not 1 <= rank <= MAX_DIMS or len(of_rank(dim.dims, rank)) > rank:
         raise ArgumentError(f"transpose: dims {order} is not an order of the dimensions of x, which is {dim!r}")
-    for step in _transpose_steps(dim, order):
-        x = node("transpose", _transpose_signature(x.type.plain, step), (x,))
+    for copy_order in _transpose_steps(dim, order):
+        x = node("transpose", _transpose_signature(x.type.plain, copy_order), (x,))
     return x
 
 

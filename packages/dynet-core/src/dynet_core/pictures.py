@@ -251,8 +251,8 @@ class Planned:
         self.nodes = dict(zip(NODE, self._rows("nodes", CONTEXT.node_count, len(NODE)).T))
         self.tape = [*self._rows(f"{direction}_tape", CONTEXT.tape_count, len(INSTRUCTION))[::-1].copy()]
 
-    def _rows(self, buffer: str, slot: int, width: int) -> Rows:
-        count = self.engine.slots[slot]
+    def _rows(self, buffer: str, count_slot: int, width: int) -> Rows:
+        count = self.engine.slots[count_slot]
         return self.engine.buffers[buffer][: count * width].reshape(count, width)
 
     def groups(self, order: str) -> Iterator[PlannedGroup]:

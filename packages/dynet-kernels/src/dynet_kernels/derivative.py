@@ -210,7 +210,7 @@ class Chain:
         return f.sum(part)
 
     def _shared(self, branch: Symbol, whole: int) -> set[int]:
-        """Return the ids of the symbols in a branch of `whole` that are also used outside the branch."""
+        """Return the ids of the symbols in a branch of a choice (with the id `whole`) that are also used outside it."""
         inside = beneath(branch).keys()
         return {key for key in inside if self.users.get(key, set()) - inside - {whole}} - {whole}
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from . import layout
 
-MANY = 1 << 62  # an unknown number of columns
+MANY = 1 << 62  # stands for an unknown number of columns
 
 
 class View(NamedTuple):

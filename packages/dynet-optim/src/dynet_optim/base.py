@@ -65,9 +65,9 @@ def _rows_of_loss() -> list[int] | None:
     return [-1 - operand for node in nodes_of(records) for operand in node.operands if operand < 0]
 
 
-def _indices(name: str, given: Iterable[Index], begin: int, end: int) -> list[int]:
+def _indices(name: str, indices: Iterable[Index], begin: int, end: int) -> list[int]:
     """Check indices into the section from `begin` to `end` of a list, and return them as indices into the list."""
-    positions = [begin + whole(name, "a place", index) for index in checked_list(name, given, "ints")]
+    positions = [begin + whole(name, "a place", index) for index in checked_list(name, indices, "ints")]
     for index in positions:
         if not begin <= index < end:
             raise OutOfRangeError(f"{name}: {index - begin} is out of range, the collection has {end - begin}")

@@ -76,14 +76,14 @@ class Variational(_RNNBuilder):
         return self._masked(run, k, 0, x)
 
     def _state_after_dropout(self, state: RNNState, k: int) -> tuple[Previous, tuple[int, ...]]:
-        previous, nodes = super()._state_after_dropout(state, k)
-        if previous == () or not any(state._run.steps.kind[2:]):  # type: ignore[union-attr]
-            return previous, nodes
+        shapes, nodes = super()._state_after_dropout(state, k)
+        if shapes == () or not any(state._run.steps.kind[2:]):  # type: ignore[union-attr]
+            return shapes, nodes
         values = range(len(self._cell.state))
-        if isinstance(previous, int):  # one node has all values: list (batch size, offset) of each
-            previous = tuple([(previous, value * self._spec[2] * previous) for value in values])
+        if isinstance(shapes, int):  # one node has all values: list (batch size, offset) of each
+            shapes = tuple([(shapes, value * self._spec[2] * shapes) for value in values])
             nodes = nodes * len(values)
-        entries = [*zip(previous, nodes)]
+        entries = [*zip(shapes, nodes)]
         for value in values:
             x = state._value(value)[k]
             if (y := self._masked(state._run, k, value + 1, x)) is not x:

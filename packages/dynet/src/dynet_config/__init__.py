@@ -85,7 +85,7 @@ def _apply(given: dict[str, object], called: str) -> None:
     _config.PARAMS.change(given)
     _wanted.update(given)
     _decides = _decides or not given or any(name in given for name in (*DEFAULTS, "gpu"))
-    # The names of classes never come too late, because they are read whenever a file is loaded.
+    # `allow` and `own_classes` never come too late, because they are read whenever a file is loaded.
     late_settings = {name: value for name, value in given.items() if name not in ("allow", "own_classes")}
     if _config.in_force and late_settings:
         settings = ", ".join(f"{name}={value!r}" for name, value in late_settings.items())

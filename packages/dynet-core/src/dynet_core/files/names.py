@@ -73,7 +73,7 @@ def _home(cls: type) -> tuple[Any, set[str]]:
     module = sys.modules[name]
     namespace = object.__getattribute__(module, "__dict__")
     file = namespace.get("__file__")
-    if type(file) is not str:  # a notebook or `python -c`, whose module has no spec; or a built-in module
+    if type(file) is not str:  # in a notebook or `python -c`, whose module has no spec, or a built-in module
         return (module if namespace.get("__spec__") is None else None), set()
     real = os.path.realpath(file)
     if _is_installed(file) or _is_installed(real):

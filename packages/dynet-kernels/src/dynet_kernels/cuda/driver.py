@@ -109,7 +109,7 @@ class Gpu:
         if not 0 <= number < count:
             raise NoDriverError(f"there is no GPU {number}: the NVIDIA driver knows {count}")
         self.number = number
-        self._owner = os.getpid()  # a forked process cannot use the GPU, nor free its memory
+        self._owner = os.getpid()  # to recognize a forked process, which can neither use the GPU nor free its memory
         self._device = _whole("cuDeviceGet", number)
         self._context = handle()
         call("cuDevicePrimaryCtxRetain", ctypes.byref(self._context), self._device)

@@ -155,7 +155,7 @@ class Totals:
 
 
 def multiples(rule, size):
-    """Return the rule's sums of constants over a column of `size` elements, by name."""
+    """Return the rule's sums whose summand is a constant, by name: each is `size` times the constant."""
     return {name: let(T.Cast("float32", size) * constant) for name, constant in rule.multiples.items()}
 
 

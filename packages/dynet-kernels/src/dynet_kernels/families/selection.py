@@ -161,7 +161,7 @@ def _key(x):
 
 def _halve(lower, step, count_from, count):
     """Emit a step of the binary search for a key, and return how many keys are >= lower + step (the old values)."""
-    # If at least `count` keys are, add `step` to `lower`, which begins at LOWEST; halve `step` in any case.
+    # If at least `count` keys are >= lower + step, add `step` to `lower` (at first LOWEST). Always halve `step`.
     candidate = let(lower.value + step.value)
     reached = count_from(let(T.Cast("int32", candidate)))
     with tir.when(reached >= count):

@@ -208,7 +208,7 @@ class Lists:
 
     @plain
     def _write_columns(self, node: Node, begin) -> None:
-        """Write the addresses of a node's columns, from entry `begin` of the lists, for views with other sources."""
+        """Write the addresses of a node's columns, from entry `begin` of the lists, for a source other than EACH."""
         view, attributes = self.view, node.record.attributes
         starts = [(self.start_of(node, field), list_start + begin) for field, _, list_start in self.sides]
         period, stride, outer = view.period, view.stride, view.outer

@@ -136,7 +136,10 @@ class Stack:
 
 
 class Numbers:
-    """A number, a list of numbers or a list of lists: `dims` is 0, 1 or 2. `rows` has the number or the lists."""
+    """A number, a list of numbers or a list of lists: `dims` is 0, 1 or 2.
+
+    `rows` has one item, the number or the list, or for a list of lists, these lists.
+    """
 
     def __init__(self, here: Here, rows: Items, dims: int):
         self.here, self.rows, self.dims, self.stacked = here, rows, dims, 0

@@ -50,6 +50,7 @@ def recording(*counts: int, key: int = 1, anywhere: bool = False, **kinds: Any) 
 
 @plain
 def count_all(function: Function, count, keywords):
+    """Return the number of positional and keyword arguments, or -1 if the keywords are not in order."""
     if keywords == NULL:
         return count
     return extern("dynet_count_in_order", function.address, count, keywords)

@@ -63,8 +63,8 @@ class Cell:
         pairs: the parameters of the projection: bias, matrix, bias, matrix, ...
         weights: the recurrent parameters: matrices that multiply h, or another vector computed from the state.
         following, first: the instructions of a step with and without a previous state, in order.
-        carries: whether a formula, not only a product, reads the last value of the previous state. The new state then
-            has as many trailing dimensions of size 1 as this value.
+        carries: whether a formula, not only a product, reads the previous step's `state[-1]`, such as c. The new state
+            then has as many trailing dimensions of size 1 as that value.
         numbers: the named numbers of the equations, such as the forget bias of an LSTM.
         reference: a time step in numpy: the new state, from the input, the previous state and the parameters.
     """

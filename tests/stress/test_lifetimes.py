@@ -72,8 +72,8 @@ class Holder:
         try:
             held[3](held[0]), held[0] + held[1], held[1].value(), held[6](), held[7](held[1]), repr(held[0])
             held[9]([1.0]), held[4]([held[0], held[1]])
-        except (dy_error, TypeError, AttributeError, ImportError):
-            pass  # modules may be gone
+        except (dy_error, TypeError, AttributeError, ImportError, NameError):
+            pass  # modules may be gone, and `builtins` is one of them
 dy_error = dy.DynetError
 """
 DAEMON = """

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 
 from .. import layout, tir
-from ..families.products import common, precision
+from ..families.products import cuda_tiles, precision
 from ..machine import modules
 from ..plain import Struct, Words
 from ..tir import int64, let
@@ -61,7 +61,7 @@ def device_source(pairs) -> str:
     target = tvm.target.Target({"kind": "cuda", "arch": "sm_70"}, host={"kind": "llvm"})
     with target, tvm.transform.PassContext(opt_level=3, config=modules.PASSES, disabled_pass=modules.NEEDLESS):
         source = tvm.compile(modules.module_of(functions), target=target).mod.imports[0].inspect_source()
-    return PRELUDE + (common.SOURCE if precision.tf32() else "") + source[source.index('extern "C" __global__') :]
+    return PRELUDE + (cuda_tiles.SOURCE if precision.tf32() else "") + source[source.index('extern "C" __global__') :]
 
 
 def extents(function) -> dict[str, object]:

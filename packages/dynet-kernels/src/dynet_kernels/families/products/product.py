@@ -11,17 +11,31 @@ import functools
 from dataclasses import dataclass
 
 from ... import tir, tuning, vmath
-from ...kernels import Kernel
+from ...kernels import AT_HAND, FLOP, Effects, Kernel
 from ...layout import BY_ROWS, CACHE_LINE, EITHER
 from ...tir import int64, let, load, quotient, remainder, serial, settled, store, vector_loop
 from ...tvm_modules import T
-from .common import effects, tiled_product
+from .cuda_tiles import tiled_product
 from .panels import Panel, Sums, blocks, by_chunks, even_blocks, groups, row_tiles, tiles
 
 FITS = 12_000  # a matrix of fewer floats than this stays in the L1 cache together with the x[j] and y[j] in use
 APART = 64  # if `apart` is a multiple of this, the columns of W compete for a few sets of the L1 cache
 CROWD = 20  # if `apart` is a multiple of APART, panels are only worthwhile for at least this many columns x[j]
 ENOUGH = 6  # in tiles of at least this many columns, arithmetic takes long enough to hide prefetches
+
+
+def product_effects(
+    parameters: tuple[int, ...], matrix: int, columns: tuple[int, ...], target: tuple[int, int], covers: bool = False
+) -> Effects:
+    """Return the effects of a product or its gradient.
+
+    `matrix` and `columns` are the roles that are read; `target` is (role, size). `covers` is that of `Effects`.
+    """
+    # If all columns share one matrix (`group` is 0), only the first address of the matrix's list is read.
+    rows, inner, *_, group = parameters
+    reads, firsts = ((*columns, matrix), ()) if group else (columns, (matrix,))
+    by_columns = group == 0 and rows * inner <= AT_HAND and target[0] != matrix
+    return Effects((target,), 2 * rows * inner * FLOP, EITHER if by_columns else BY_ROWS, reads, firsts, covers)
 
 
 @dataclass(frozen=True)
@@ -36,7 +50,7 @@ class Product(Kernel):
 
     def effects(self, parameters):
         rows, _, _, matrix, x, y, start, _ = parameters
-        return effects(parameters, matrix, (x, start) if start >= 0 else (x,), (y, rows))
+        return product_effects(parameters, matrix, (x, start) if start >= 0 else (x,), (y, rows))
 
     def on_cpu(self, instruction, lanes):
         rows, inner, apart, w_role, x_role, y_role, start_role, group = instruction.parameters
@@ -148,7 +162,7 @@ class ColumnGradient(Kernel):
 
     def effects(self, parameters):
         _, inner, _, matrix, dx, dy, _ = parameters
-        return effects(parameters, matrix, (dy,), (dx, inner), covers=True)
+        return product_effects(parameters, matrix, (dy,), (dx, inner), covers=True)
 
     def on_cpu(self, instruction, lanes):
         rows, inner, apart, w_role, dx_role, dy_role, group = instruction.parameters
@@ -279,7 +293,7 @@ class MatrixGradient(Kernel):
 
     def effects(self, parameters):
         rows, inner, _, matrix, x, dy, _ = parameters
-        return effects(parameters, matrix, (x, dy), (matrix, rows * inner))
+        return product_effects(parameters, matrix, (x, dy), (matrix, rows * inner))
 
     def on_cpu(self, instruction, lanes):
         rows, inner, apart, dw_role, x_role, dy_role, group = instruction.parameters

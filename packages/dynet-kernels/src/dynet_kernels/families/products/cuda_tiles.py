@@ -1,4 +1,4 @@
-"""The effects and CUDA kernels of all matrix products and their gradients.
+"""The CUDA kernels of matrix products and their gradients: each block of threads computes a tile of the result.
 
 With factors rounded to TF32 (10 bits of mantissa), a product runs on tensor cores (compute capability 8.0). A block of
 four warps computes 64 x 32 results. Each warp computes 32 x 16 of them, as four products of 16 x 8. In each, thread
@@ -8,26 +8,10 @@ four warps computes 64 x 32 results. Each warp computes 32 x 16 of them, as four
 from __future__ import annotations
 
 from ... import tir, tuning, vmath
-from ...kernels import AT_HAND, FLOP, Effects
-from ...layout import BY_ROWS, EITHER
 from ...tir import divided, int64, let, serial, settled
 from ...tvm_modules import T
 from ..threads import WARP, block_of_products, share_of, wait
 from . import precision
-
-
-def effects(
-    parameters: tuple[int, ...], matrix: int, columns: tuple[int, ...], target: tuple[int, int], covers: bool = False
-) -> Effects:
-    """Return the effects of a product or its gradient.
-
-    `matrix` and `columns` are the roles that are read; `target` is (role, size). `covers` is that of `Effects`.
-    """
-    # If all columns share one matrix (`group` is 0), only the first address of the matrix's list is read.
-    rows, inner, *_, group = parameters
-    reads, firsts = ((*columns, matrix), ()) if group else (columns, (matrix,))
-    by_columns = group == 0 and rows * inner <= AT_HAND and target[0] != matrix
-    return Effects((target,), 2 * rows * inner * FLOP, EITHER if by_columns else BY_ROWS, reads, firsts, covers)
 
 
 def tiled_product(instruction, group, extents, left, right, write):

@@ -72,8 +72,11 @@ class Holder:
         try:
             held[3](held[0]), held[0] + held[1], held[1].value(), held[6](), held[7](held[1]), repr(held[0])
             held[9]([1.0]), held[4]([held[0], held[1]])
-        except (dy_error, TypeError, AttributeError, ImportError, NameError):
-            pass  # modules may be gone, and `builtins` is one of them
+        except (dy_error, TypeError, AttributeError, ImportError):
+            pass  # modules may be gone
+        except NameError:
+            if builtins and builtins.__dict__.get("open"):  # otherwise `builtins` is one of the modules that are gone
+                raise
 dy_error = dy.DynetError
 """
 DAEMON = """

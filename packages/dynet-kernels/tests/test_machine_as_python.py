@@ -137,7 +137,6 @@ class Helpers:
         self.turns = dice.choice([0.1, 0.3, 0.9])
         self.real = team.state_of
         monkeypatch.setattr(team, "state_of", self.state_of)
-        monkeypatch.setattr(team, "state_of", self.state_of)
         monkeypatch.setattr(team, "time", self.time)
         monkeypatch.setattr(team, "give_way", lambda: None)
         monkeypatch.setattr(atomics, "close_lock", self.sleep)

@@ -112,8 +112,8 @@ def test_wrong_inputs(g, place):
 def test_examples():
     runner = doctest.DocTestRunner()
     for method in (inputs.inputMatrixLiteral, inputs.inputSparseTensor):
-        for test in doctest.DocTestFinder(recurse=False).find(method, method.__name__, globs={"dy": dy}):
-            assert runner.run(test) == (0, 1)
+        (test,) = doctest.DocTestFinder(recurse=False).find(method, method.__name__, globs={"dy": dy})
+        assert runner.run(test) == (0, 1)
 
 
 def test_the_class_is_what_cg_gives(g):

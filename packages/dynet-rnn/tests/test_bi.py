@@ -111,3 +111,11 @@ def test_names_and_spec():
     again = rnn.BiRNNBuilder.from_spec(builder.spec, ParameterCollection())
     assert [p.name() for p in again.param_collection().parameters_list()] == names
     assert again.whoami() == "BiRNNBuilder"
+
+
+def test_pickles_of_earlier_versions_have_the_attributes_that_are_read():
+    model = ParameterCollection()
+    pair = rnn.GRUBuilder(1, INPUT, HIDDEN, model), rnn.GRUBuilder(1, INPUT, HIDDEN, model)
+    network = rnn.BiRNNBuilder(1, INPUT, 2 * HIDDEN, model, None, builder_layers=[pair])
+    assert "_model" not in vars(network)
+    assert network.param_collection() is network.model is model

@@ -122,3 +122,9 @@ def test_what_a_spec_says_is_checked_before_it_takes_memory(spec, said):
     with pytest.raises(ArgumentError, match=said):
         rnn.ClassFactoredSoftmaxBuilder.from_spec(spec, model)
     assert model.parameter_count() == 0
+
+
+def test_pickles_of_earlier_versions_have_the_attributes_that_are_read(tmp_path):
+    (tmp_path / "clusters").write_text("0 a\n0 b\n1 c\n")
+    builder = rnn.ClassFactoredSoftmaxBuilder(2, tmp_path / "clusters", {"a": 0, "b": 1, "c": 2}, ParameterCollection())
+    assert "_place" in vars(builder)

@@ -45,6 +45,8 @@ class Effects(NamedTuple):
 class Kernel:
     """The base class of all kernels. A subclass has `on_cpu` and `on_gpu`, and `effects` if steps use it.
 
+    It is a frozen dataclass, or has its own `key`.
+
     Args:
         parameters: the names of the parameters of an instruction.
         shared: how CPU threads can share an instruction, as a constant of `layout`; see `tir.kernel`.

@@ -68,9 +68,7 @@ class Run:
 
     def is_current(self) -> bool:
         """Return whether the graph is this thread's, and has not been renewed since `initial_state`."""
-        version, watch = self.version, self.graph.watch
-        is_valid = version == self.graph.records.version or (watch is not None and version in watch.past_versions)
-        return is_valid and self.graph is current()
+        return self.graph is current() and self.graph._had_version(self.version)
 
 
 class Owner(Hinted):

@@ -506,7 +506,6 @@ class BiRNNBuilder(Owner):
         rnn_builder_factory: Callable[..., _RNNBuilder] | None,
         builder_layers: Sequence[tuple[_RNNBuilder, _RNNBuilder]] | None = None,
     ):
-        self._model = model
         self.model: ParameterCollection = model
         self.builder_layers: list[tuple[_RNNBuilder, _RNNBuilder]]
         if builder_layers is not None:
@@ -554,6 +553,10 @@ class BiRNNBuilder(Owner):
     def __repr__(self) -> str:
         rates = [rate for builder in self._builders() for rate in builder._rates]
         return repr_of_builder(self.whoami(), self.spec, self.model, rates)
+
+    def param_collection(self) -> ParameterCollection:
+        """Return the collection that holds the parameters, or the argument `model` if existing builders are used."""
+        return self.model
 
     def set_dropout(self, p: Number) -> None:
         """Set all dropout rates of all networks to `p`, a number in [0, 1)."""

@@ -432,7 +432,7 @@ class StackedRNNState:
 
     def add_inputs(self, xs: Iterable[Expression]) -> list[StackedRNNState]:
         """Read inputs one by one, as `add_input` does, and return the state after each of them."""
-        return [*itertools.accumulate(xs, StackedRNNState.add_input, initial=self)][1:]
+        return [*itertools.accumulate(xs, lambda state, x: state.add_input(x), initial=self)][1:]
 
     def transduce(self, xs: Iterable[Expression]) -> list[Expression]:
         """Read inputs, and return the output of the last network after each of them."""

@@ -249,8 +249,8 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         with self._own("class-factored-softmax-builder", pc, "pc"):
             self._of_clusters = self._weights(len(self._clusters), bias)
             self._of_words = [self._weights(len(words), bias) if len(words) > 1 else [] for words in self._clusters]
-        self._position = {word: (k, n) for k, words in enumerate(self._clusters) for n, word in enumerate(words)}
-        index_of = {word: index for index, word in enumerate(self._position)}
+        self._place = {word: (k, n) for k, words in enumerate(self._clusters) for n, word in enumerate(words)}
+        index_of = {word: index for index, word in enumerate(self._place)}
         # For each word, its index in a vector that has the words of each cluster in turn, and a last element for all
         # words without a cluster. `rest` has these words in the order of their numbers.
         self._order = [index_of.get(word, len(index_of)) for word in range(count)]
@@ -266,12 +266,12 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         return word
 
     def _loss(self, x: Expression, c: int, update: bool) -> Expression:
-        cluster, index = self._position[c]
+        cluster, index = self._place[c]
         loss, parameters = pickneglogsoftmax(_logits(self._of_clusters, x, update), cluster), self._of_words[cluster]
         return loss + pickneglogsoftmax(_logits(parameters, x, update), index) if parameters else loss
 
     def _losses(self, x: Expression, c: list[int], update: bool) -> Expression:
-        positions = [self._position[word] for word in c]
+        positions = [self._place[word] for word in c]
         of_clusters = pickneglogsoftmax_batch(_logits(self._of_clusters, x, update), [k for k, _ in positions])
         losses = [
             pickneglogsoftmax(_logits(self._of_words[cluster], pick_batch_elem(x, element), update), index)

@@ -113,8 +113,9 @@ class Engine:
 
     def _grow(self, name: str, items: int) -> None:
         old_buffer = self.buffers.get(name, ())
-        new_buffer = self.buffers[name] = np.zeros(items * WIDTHS.get(name, 1), np.int64)
+        new_buffer = np.zeros(items * WIDTHS.get(name, 1), np.int64)
         new_buffer[: len(old_buffer)] = old_buffer
+        self.buffers[name] = new_buffer
         self.slots[CONTEXT[name]] = new_buffer.ctypes.data
         if name in OF_PASSES:
             self.slots[CONTEXT[f"{name}_end"]] = items

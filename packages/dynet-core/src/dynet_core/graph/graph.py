@@ -302,15 +302,16 @@ class Graph:
         records = self.records
         if records.computed[0] < records.length or self.engine.changing:
             self._compute_for(index)
-        outdated = self.outdated.reached(index, self.engine, everything)
-        if outdated:
+        if self.outdated.reached(index, self.engine, everything):
             warnings.warn(
                 "backward: parameters have changed since values of this graph were computed; they are computed again "
                 "from the present parameters. Call renew_cg() after update()",
                 DynetWarning,
                 stacklevel=5,
             )
-        if outdated or not self.engine.backward(version, index, everything):
+            self.forget_values()
+            self._compute_new()
+        if not self.engine.backward(version, index, everything):
             self.forget_values()
             self._compute_new()
             self.engine.backward(version, index, everything)

@@ -74,15 +74,19 @@ def tests(session):
     The tests that are marked `thorough` are left to the session of that name.
     """
     if not session.posargs:
-        session.install("-r", "requirements.txt", *group("test"))
-        session.run("pytest", "-q", "-m", "not thorough", *RECORDING, env={"DYNET_RECORDER": "python"})
+        session.install("-r", "requirements.txt", *group("test", "workers"))
+        files = RECORDING[1:]  # those of the choice choose a recorder themselves
+        session.run("pytest", "-q", *WORKERS, "-m", "not thorough", *files, env={"DYNET_RECORDER": "python"})
     run_tests(session, "not thorough")
 
 
 @nox.session
 def thorough(session):
-    """Run the tests that `tests` leaves out: more samples for checks that it makes with fewer."""
+    """Run the tests that `tests` and `mpi` leave out: more samples for checks that they make with fewer."""
     run_tests(session, "thorough")
+    if not session.posargs:
+        session.install(*group("mpi"))
+        session.run("pytest", "-m", "mpi and thorough", *MPI)
 
 
 @nox.session
@@ -206,7 +210,7 @@ def cuda(session):
 def mpi(session):
     """Run the tests with two to four processes, started by MPICH: they train as one process does, and none hangs."""
     session.install("-r", "requirements.txt", *group("test", "examples", "mpi"))
-    session.run("pytest", "-m", "mpi", *(session.posargs or MPI))
+    session.run("pytest", "-m", "mpi and not thorough", *(session.posargs or MPI))
 
 
 @nox.session

@@ -10,6 +10,9 @@ MOMENTS = (
     "after a save", "in populate", "at the end",
 )  # fmt: skip
 IN_EXCHANGES = {"at the start", "in an update, before the exchange", "in an exchange", "in save", "in populate"}
+FEW = ("before the start", "in backward", "in an exchange", "in save")
+"""The moments at which `nox -s mpi` lets a rank fail in each way; `nox -s thorough` takes the others."""
+EACH = [pytest.param(moment, marks=[pytest.mark.thorough] * (moment not in FEW)) for moment in MOMENTS]
 LONGEST = 10
 """Seconds from the fault to the end."""
 
@@ -36,7 +39,7 @@ def failing_rank(moment):
     return 0 if moment == "in save" else 1  # rank 0 writes
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("moment", EACH)
 def test_an_exception_ends_all_with_its_traceback(run, tmp_path, moment):
     done = run(2, "faults.py", "exception", moment, failing_rank(moment), tmp_path / "checkpoint")
     checked_end(done, moment, tmp_path / "checkpoint")
@@ -45,13 +48,13 @@ def test_an_exception_ends_all_with_its_traceback(run, tmp_path, moment):
     assert "ends all ranks, because of this exception" in done.err
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("moment", EACH)
 def test_a_killed_rank_ends_all(run, tmp_path, moment):
     done = run(2, "faults.py", "kill", moment, failing_rank(moment), tmp_path / "checkpoint")
     checked_end(done, moment, tmp_path / "checkpoint")
 
 
-@pytest.mark.parametrize("moment", MOMENTS[1:-1])
+@pytest.mark.parametrize("moment", EACH[1:-1])
 def test_a_rank_that_stops_early_ends_all(run, tmp_path, moment):
     done = run(2, "faults.py", "exit", moment, failing_rank(moment), tmp_path / "checkpoint")
     checked_end(done, moment, tmp_path / "checkpoint")

@@ -80,7 +80,8 @@ def change_state(helper: Helper, old: int, new: int):
     if is_emitting():
         return let(T.call_extern("int64", "dynet_move", helper.words.buffer.data, int64(old), int64(new))) == 1
     was_old = helper.state == old
-    helper.state = new if was_old else helper.state
+    if was_old:
+        helper.state = new
     return was_old
 
 

@@ -50,8 +50,8 @@ class Function:
     def __call__(self, *arguments) -> None:
         if not is_emitting():
             return self.python(*arguments)
-        given = [one.buffer.data if isinstance(one, Words) else int64(one) for one in arguments]
-        T.evaluate(ir.Call(symbol(self.name), given, ret_ty=ir.TupleType([])))
+        emitted = [argument.buffer.data if isinstance(argument, Words) else int64(argument) for argument in arguments]
+        T.evaluate(ir.Call(symbol(self.name), emitted, ret_ty=ir.TupleType([])))
 
 
 def not_inlined(function: Callable[..., None]) -> Function:

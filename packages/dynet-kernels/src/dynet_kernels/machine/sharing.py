@@ -105,7 +105,7 @@ def available() -> int:
             break
         if setting and name.startswith("DYNET"):
             raise ValueError(f"{name} is {setting!r}, not a whole number of at least 1")
-    return max(1, min(limits))
+    return min(limits)
 
 
 def cores() -> int:

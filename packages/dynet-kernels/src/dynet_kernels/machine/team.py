@@ -1,11 +1,10 @@
 """Runs tapes, on Python's main thread alone or together with helpers, which are also Python threads.
 
-TVM's runtime has a thread pool, but after its first use, a forked child process cannot exit. The operating system may
-leave a helper without a core for milliseconds. So a helper gets part of an instruction only while it is looking for
-work. The main thread takes back parts that no helper has begun, and waits only for parts in progress. `balance` is the
-time that sharing has gained minus the time that it has cost. While it is negative, the main thread works alone, which
-slowly raises it. Some passes run alone as a trial. A shared pass that takes longer for the same work, for example
-because the cores have no cache in common, counts as a loss.
+The operating system may leave a helper without a core for milliseconds. So a helper gets part of an instruction only
+while it is looking for work. The main thread takes back parts that no helper has begun, and waits only for parts in
+progress. `balance` is the time that sharing has gained minus the time that it has cost. While it is negative, the main
+thread works alone, which slowly raises it. Some passes run alone as a trial. A shared pass that takes longer for the
+same work, for example because the cores have no cache in common, counts as a loss.
 
 A helper also plans the backward pass while other threads run the forward pass. Most programs compute a graph with one
 forward pass, and differentiate it from its last node. If the last backward pass did this, the next is expected to do
@@ -61,7 +60,7 @@ def order_plan(address, helper: Helper) -> None:
 # In nanoseconds: how long helpers look for work before they sleep, how long threads spin before they yield their core,
 # and how often the cores are counted again.
 PATIENCE, SPIN, LOOK_AGAIN = 3_000_000, 10_000, 1_000_000_000
-WAKING = 100_000  # a pass waits for helpers to wake for at most these nanoseconds and 1/16 of its own time
+WAKING = 100_000  # in nanoseconds: a pass waits this long for helpers to wake, but at most 1/16 of its expected time
 # The limits of the balance, in nanoseconds. Time that the main thread waits counts WAIT_COST times. While the balance
 # is negative, 1 / 2 ** PAYBACK_SHIFT of the main thread's running time is added to it.
 LEAST_BALANCE, MOST_BALANCE, WAIT_COST, PAYBACK_SHIFT = -2_000_000, 10_000_000, 2, 7
@@ -244,7 +243,7 @@ def wait_for(helper: Helper, since) -> None:
 
 @plain
 def finish_plan(address, sharing: Sharing, helper: Helper, always) -> None:
-    """On the main thread: wait for a helper's plan and copy it. If it has not begun, cancel it instead, unless `always`."""
+    """On the main thread: wait for a helper's plan, and copy it. Cancel it if it has not begun, unless `always`."""
     since = time()
     if sharing.ahead == layout.ORDERED and (always or not change_state(helper, layout.ORDERED, layout.IDLE)):
         wait_for(helper, since)
@@ -255,7 +254,7 @@ def finish_plan(address, sharing: Sharing, helper: Helper, always) -> None:
 
 @plain
 def help_others(address, number, lock):
-    """Help the main thread until the process ends. The main thread opens `lock` to wake this helper."""
+    """Help the main thread until the process ends. The main thread releases `lock` to wake this helper."""
     sharing, since = Sharing(address), 0
     helper = row_of(sharing, number)
     atomics.acquire_lock(lock)

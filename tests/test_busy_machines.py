@@ -53,7 +53,7 @@ DEBT = """
 steps(), steps()
 balance(-1 << 40)
 steps()
-assert team.LEAST <= balance() < 0  # debts are limited
+assert team.LEAST_BALANCE <= balance() < 0  # debts are limited
 while helper("state") != at.ASLEEP:  # helpers do not look for work while the main thread goes on alone
     time.sleep(0.001)
 before = balance(-1 << 24)
@@ -86,7 +86,7 @@ for alone, is_loss in ((1, True), (1 << 40, False), (1, True)):  # nanoseconds f
     helper("row", 1 << 40)
     while helper("row") == 1 << 40:  # until the helper has got orders
         paces(0, alone, 1 << 40)  # no trial soon
-        balance(team.MOST)
+        balance(team.MOST_BALANCE)
         assert steps() == expected
     for _ in range(1000 if is_loss else 0):
         if balance() < 0:

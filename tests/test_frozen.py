@@ -44,15 +44,15 @@ from dynet_kernels import build
 from dynet_kernels.machine import library
 from dynet_kernels.target import NAMED, host_cpu
 
-real, parts = library.modules, []
+real, parts = library.load_modules, []
 
 def noting(wanted, *rest, **named):
     parts.extend(wanted)
     return real(wanted, *rest, **named)
 
-library.modules = noting
+library.load_modules = noting
 exec(sys.argv[2])
-library.modules = real
+library.load_modules = real
 build.parts_for, build.import_packages = lambda target: parts, lambda: None
 build.main(["--for", next(name for name, target in NAMED.items() if target == host_cpu()), "--into", sys.argv[1]])
 """

@@ -19,13 +19,13 @@ def uncompiled(monkeypatch):
     """Replace the machine's compiled functions by Python, except pure planning. Yields the names of those that ran."""
     compiled_machine, ran = compiled(), []
     monkeypatch.setattr(compiled_machine, "is_watched", True)
-    monkeypatch.setattr(modules, "HANDLES", {one.__chandle__(): one for one in library._functions})
+    monkeypatch.setattr(modules, "HANDLES", {one.__chandle__(): one for one in library._shard_functions})
 
     def counted(name, function):
         return lambda *given: ran.append(name) or function(*given)
 
     for name in library.PHASES:
-        monkeypatch.setattr(planner.PLANNED[name], "python", getattr(compiled_machine, f"plan_{name}"))
+        monkeypatch.setattr(planner.PLAN_FUNCTIONS[name], "python", getattr(compiled_machine, f"plan_{name}"))
         monkeypatch.setattr(compiled_machine, name, counted(name, planner.pass_function(name, True)))
     together = counted("norm_and_update", planner.norm_and_update)
     monkeypatch.setattr(compiled_machine, "norm_and_update", together)
@@ -78,7 +78,7 @@ def test_a_tape_run_again_leaves_the_same_integers(width, monkeypatch):
     loss = graph(width)
     expected = loss.value()
     engine = current().engine
-    monkeypatch.setattr(modules, "HANDLES", {one.__chandle__(): one for one in library._functions})
+    monkeypatch.setattr(modules, "HANDLES", {one.__chandle__(): one for one in library._shard_functions})
     slots, threads = engine.slots, engine.buffers["threads"]
     context, found = Context(engine.context_at), []
     for run in (compiled().run, planner.run):

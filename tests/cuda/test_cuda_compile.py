@@ -25,7 +25,7 @@ def sources(tmp_path_factory):
     parts = [Source(dict(enumerate(every[at : at + 32])), "sm_90", "nvcc") for at in range(0, len(every), 32)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DYNET_CACHE_DIR", str(tmp_path_factory.mktemp("sources")))
-        return library.modules(parts, load=bytes.decode, kind=None)
+        return library.load_modules(parts, load=bytes.decode, device=None)
 
 
 def test_every_kernel_has_a_device_function_of_its_parameters(sources):

@@ -155,15 +155,15 @@ def test_only_graphs_with_a_kernel_that_cannot_be_compiled_fail(weight, monkeypa
     def broken_on_a_gpu(x: dy.Expression) -> dy.Expression:
         return x * x + 5.0
 
-    real, tried = library.modules, []
+    real, tried = library.load_modules, []
 
-    def modules(parts, *rest, **named):
+    def load_modules(parts, *rest, **named):
         if not any(isinstance(part, machine.Source) and "broken_on_a_gpu" in part.name for part in parts):
             return real(parts, *rest, **named)
         tried.append(parts)
         return [library.CompileError("on purpose")] * len(parts)
 
-    monkeypatch.setattr(library, "modules", modules)
+    monkeypatch.setattr(library, "load_modules", load_modules)
     expected = graph(weight, X).value()
     y = broken_on_a_gpu(dy.inputVector(X))
     for _ in range(2):

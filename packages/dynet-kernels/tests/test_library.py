@@ -207,8 +207,8 @@ def test_a_terminal_shows_how_many_are_compiled(monkeypatch):
 @pytest.mark.parametrize("stream", [io.StringIO(), Terminal(), None])
 def test_no_progress_is_shown_of_what_has_no_name_and_without_a_stream(monkeypatch, stream):
     monkeypatch.setattr(sys, "stderr", stream)
-    for kind in [None] if stream else [None, "CPU"]:
-        with library.Progress(kind, 1) as progress:
+    for device in [None] if stream else [None, "CPU"]:
+        with library.Progress(device, 1) as progress:
             progress.advance()
     assert stream is None or stream.getvalue() == ""
 
@@ -273,7 +273,7 @@ def test_no_stream_makes_a_compilation_fail(stream, monkeypatch, tmp_path, capsy
     monkeypatch.setenv("DYNET_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     monkeypatch.setattr(sys, "stderr", stream)
-    assert library.modules([Local()], load=bytes) == [b"code"]
+    assert library.load_modules([Local()], load=bytes) == [b"code"]
     assert capsys.readouterr().out == ""
     assert not isinstance(stream, Tee) or re.fullmatch(MESSAGE.format(parts="1 part"), stream.said)
 
@@ -292,7 +292,7 @@ def test_a_part_that_cannot_be_built_says_why(how, said, tmp_path, monkeypatch):
     import broken
 
     with pytest.raises(store.CacheError, match="compiling what is broken failed:\n(.|\n)*" + said):
-        library.modules([broken.Broken()], kind=None)
+        library.load_modules([broken.Broken()], device=None)
     assert list((tmp_path / "cache").iterdir()) == []
 
 
@@ -312,11 +312,11 @@ def test_a_frozen_program_compiles_by_itself(monkeypatch, tmp_path):
     monkeypatch.setenv("DYNET_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a process was started"))
-    assert library.modules([Local()], load=bytes, kind=None) == [b"code"]
+    assert library.load_modules([Local()], load=bytes, device=None) == [b"code"]
     monkeypatch.setattr(Local, "said", None)
     monkeypatch.setattr(Local, "key", "other")
     with pytest.raises(library.CompileError, match="compiling what is local failed:\non purpose"):
-        library.modules([Local()], load=bytes, kind=None)
+        library.load_modules([Local()], load=bytes, device=None)
 
 
 def test_errors_of_some_parts_are_kept(monkeypatch, tmp_path, capsys):
@@ -326,14 +326,14 @@ def test_errors_of_some_parts_are_kept(monkeypatch, tmp_path, capsys):
     class Other(Local):
         key, name, said = "broken", "what is broken", None
 
-    good, bad = library.modules([Local(), Other()], load=bytes, kind=None, kept=(Other,))
+    good, bad = library.load_modules([Local(), Other()], load=bytes, device=None, may_fail=(Other,))
     assert good == b"code" and isinstance(bad, library.CompileError)
     with pytest.raises(library.CompileError, match="what is broken"):
-        library.modules([Local(), Other()], load=bytes, kind=None, kept=(library.Shard,))
+        library.load_modules([Local(), Other()], load=bytes, device=None, may_fail=(library.Shard,))
     capsys.readouterr()
     Other.key = "still broken"
     monkeypatch.setattr(Local, "key", "new")
-    library.modules([Local(), Other()], load=bytes, kept=(Other,))
+    library.load_modules([Local(), Other()], load=bytes, may_fail=(Other,))
     assert "dynet: compiled 1 of 2 parts in" in capsys.readouterr().err
 
 

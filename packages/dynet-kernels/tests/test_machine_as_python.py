@@ -139,8 +139,8 @@ class Helpers:
         monkeypatch.setattr(team, "state_of", self.state_of)
         monkeypatch.setattr(team, "time", self.time)
         monkeypatch.setattr(team, "give_way", lambda: None)
-        monkeypatch.setattr(atomics, "close_lock", self.sleep)
-        monkeypatch.setattr(atomics, "open_lock", lambda lock: None)
+        monkeypatch.setattr(atomics, "acquire_lock", self.sleep)
+        monkeypatch.setattr(atomics, "release_lock", lambda lock: None)
         for number in range(1, program.sharing.threads):
             program.helper(number).state = dice.choice([at.STARTED, at.ASLEEP, at.IDLE, at.IDLE])
 
@@ -197,7 +197,7 @@ def test_threads_share_a_tape(seed, monkeypatch):
         planner.run(program.address)
         assert program.context.status == at.READY and program.sharing.context == 0
         whole(program.ran, wanted)
-        assert team.LEAST <= program.sharing.balance <= team.MOST
+        assert team.LEAST_BALANCE <= program.sharing.balance <= team.MOST_BALANCE
 
 
 def test_all_threads_take_part_if_told_so(monkeypatch):
@@ -241,12 +241,12 @@ def test_a_helper_plans_the_backward_pass_ahead(helped, monkeypatch):
 
 def test_locks_clocks_and_states():
     lock = sharing._new_lock()
-    atomics.open_lock(lock)
-    atomics.close_lock(lock)
-    assert atomics.time() > 0 and atomics.time(atomics.CORE) > 0
+    atomics.release_lock(lock)
+    atomics.acquire_lock(lock)
+    assert atomics.time() > 0 and atomics.time(atomics.CPU_TIME) > 0
     atomics.give_way()
     helper = Program(threads=2).helper(1)
-    assert not atomics.move(helper, at.IDLE, at.ORDERED) and atomics.move(helper, at.STARTED, at.IDLE)
+    assert not atomics.change_state(helper, at.IDLE, at.ORDERED) and atomics.change_state(helper, at.STARTED, at.IDLE)
     assert atomics.state_of(helper) == at.IDLE
 
 
@@ -265,7 +265,9 @@ class Trainer:
         self.both.totals = ctypes.addressof(self.totals) // 4
         self.totals[1] = limit
         for name in ("gradient_norm", "update"):
-            monkeypatch.setattr(planner.PLANNED[name], "python", lambda *given, name=name: self.plan(name, *given))
+            monkeypatch.setattr(
+                planner.PLAN_FUNCTIONS[name], "python", lambda *given, name=name: self.plan(name, *given)
+            )
 
     def plan(self, name, address, *numbers):
         assert address == self.program.address
@@ -319,7 +321,7 @@ def test_a_pass_is_planned_and_run(name, runs, wanted, status, monkeypatch):
         planned.append(numbers)
         program.context.status = status
 
-    monkeypatch.setattr(planner.PLANNED[name], "python", plan)
+    monkeypatch.setattr(planner.PLAN_FUNCTIONS[name], "python", plan)
     program.sharing.wanted = wanted
     found = planner.pass_function(name, runs)(program.address, 1, 2, 3)
     waits = wanted and runs and name == "forward"

@@ -82,7 +82,7 @@ def test_other_threads_of_python_share_nothing():
     thread.start()
     thread.join()
     assert found != [sharing.address()]
-    assert sharing._one[at.SHARING.threads] == 1
+    assert sharing._single_table[at.SHARING.threads] == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -38,7 +38,7 @@ BUILD = """
     from dynet_kernels.target import general_kinds
     target = general_kinds()[0]
     parts = [Planner(target), *(Shard(kernels.shard(number), target) for number in kernels.shards())]
-    for part, code in zip(parts, library.modules(parts, load=bytes, general=False)):
+    for part, code in zip(parts, library.load_modules(parts, load=bytes, allow_general=False)):
         if len(sys.argv) > 1:
             shipped_code.write(Path(sys.argv[1]), key_of(part, with_versions=False), code)
 """
@@ -200,7 +200,7 @@ def test_a_failed_build_ends_with_its_reason(error, monkeypatch):
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr(library, "modules", fail)
+    monkeypatch.setattr(library, "load_modules", fail)
     monkeypatch.setattr(build, "import_packages", lambda: None)
     with pytest.raises(SystemExit, match="^python -m dynet_kernels.build: no luck$"):
         build.main([])
@@ -216,7 +216,7 @@ def test_an_interrupted_build_says_so(monkeypatch):
 
 
 def test_a_build_that_the_cache_does_not_keep_fails(monkeypatch, directory):
-    monkeypatch.setattr(library, "modules", lambda parts, **_: [b"code"] * len(parts))
+    monkeypatch.setattr(library, "load_modules", lambda parts, **_: [b"code"] * len(parts))
     monkeypatch.setattr(build, "import_packages", lambda: None)
     with pytest.raises(SystemExit, match="does not keep what was compiled: is the disk full"):
         build.main([])

@@ -81,7 +81,7 @@ def build(target: CpuTarget, into: Path | None) -> dict[str, str]:
     Return the keys of the files in this folder, by keys that leave out the sources; see `shipped_code`.
     """
     parts, index = parts_for(target), {}
-    codes = library.modules(parts, load=bytes, general=False)
+    codes = library.load_modules(parts, load=bytes, allow_general=False)
     for part, code in zip(parts, codes):
         if into:
             index[key_of_code(part, "", part.key, with_versions=False)] = key = key_of(part, with_versions=False)

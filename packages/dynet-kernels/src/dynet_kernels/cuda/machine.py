@@ -136,7 +136,7 @@ class Machine(library.Shards):
         self._code = (ctypes.c_int64 * layout.MOST_SHARDS)()  # the planner reads it: 1 for each shard that is loaded
         self._launchers: dict[int, object] = {}
         self._lock = threading.Lock()
-        (planner,) = library.modules([library.Planner()])
+        (planner,) = library.load_modules([library.Planner()])
         self._plans = {name: planner.get_function(f"plan_{name}") for name in library.PHASES}
         self._launch = Launch()
         self._launch_address = ctypes.addressof(self._launch)
@@ -147,14 +147,16 @@ class Machine(library.Shards):
 
     def load_used(self) -> None:
         with self._lock:
-            indices = self._to_load()
+            indices = self._close_unloaded()
             if not indices:
                 return
             shards = [self._kernels.shard(index) for index in indices]
             options = self.gpu.arch, compiler.name(), self.tf32
             sources = [Source(shard, *options) for shard in shards]
-            cubins = library.modules(sources, self.gpu.load, cubin, "GPU", kept=(Source,))  # type: ignore[arg-type]
-            launchers = library.modules([Launcher(shard, *options) for shard in shards], kind=None, kept=(Launcher,))
+            cubins = library.load_modules(sources, self.gpu.load, cubin, "GPU", may_fail=(Source,))  # type: ignore[arg-type]
+            launchers = library.load_modules(
+                [Launcher(shard, *options) for shard in shards], device=None, may_fail=(Launcher,)
+            )
             handles = self._launch.handles
             self._launch.set_handles([*handles, *[0] * ((indices[-1] + 1) * SHARD - len(handles))])
             for index, shard, module, launcher in zip(indices, shards, cubins, launchers):

@@ -1,1 +1,1 @@
-"""The tape machine: modules of compiled functions, the planner's among them, and the threads that share a tape."""
+"""The tape machine: emits, compiles and loads the code that plans and runs tapes, and shares tapes between threads."""

@@ -1,6 +1,6 @@
-"""What TIR cannot express, written in LLVM IR: atomics, clocks, locks, and yielding the core.
+"""Operations that TIR lacks: atomics and clocks, written in LLVM IR; and calls of C functions for locks and yielding.
 
-Code that uses them must be emitted in `imported`. When run as Python (in single-threaded tests), they are not atomic.
+Code that uses atomics or clocks must be emitted with `importing_llvm`. As Python, in tests, nothing is atomic.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from ..tir import int64, let
 from ..tvm_modules import T, tirx
 
 YIELD = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
-# The C library's numbers of the clocks for wall time and for the calling thread's CPU time.
-WALL, CORE = (6, 16) if sys.platform == "darwin" else (1, 3)
+# The C library's ids of CLOCK_MONOTONIC and CLOCK_THREAD_CPUTIME_ID.
+WALL_TIME, CPU_TIME = (6, 16) if sys.platform == "darwin" else (1, 3)
 _TIME = """
 declare i32 @clock_gettime(i32, ptr)
 define i64 @dynet_time(i32 %clock) alwaysinline {
@@ -31,7 +31,7 @@ define i64 @dynet_time(i32 %clock) alwaysinline {
   ret i64 %sum
 }
 """
-# Windows counts in units of 100 ns. It has no exact clock of a thread's CPU time, so wall time is used instead.
+# The counter has units of 100 ns. Windows has no exact clock for a thread's CPU time, so the counter is used for both.
 _TIME_ON_WINDOWS = """
 declare i32 @QueryPerformanceCounter(ptr)
 define i64 @dynet_time(i32 %clock) alwaysinline {
@@ -57,8 +57,8 @@ define i64 @dynet_move(ptr %at, i64 %old, i64 %new) alwaysinline {
 _TEXT = (_TIME_ON_WINDOWS if sys.platform == "win32" else _TIME) + _STATES
 
 
-def imported(function):
-    """Return a function that emits the plain function `function`, whose code may use the functions of this file."""
+def importing_llvm(function):
+    """Wrap a plain function so that its emitted code includes the LLVM IR of this file."""
 
     @functools.wraps(function)
     def with_text(*arguments):
@@ -69,25 +69,26 @@ def imported(function):
 
 
 def state_of(helper: Helper):
-    """Load a helper's state, with acquire semantics: writes made before its last change are visible afterwards."""
+    """Load a helper's state, with acquire semantics: what was written before its last change is visible afterwards."""
     if not is_emitting():
         return helper.state
     return let(T.call_extern("int64", "dynet_load", helper.words.buffer.data))
 
 
-def move(helper: Helper, old: int, new: int):
-    """Change a helper's state from `old` to `new`, atomically. Return whether it was `old`."""
+def change_state(helper: Helper, old: int, new: int):
+    """Atomically change a helper's state to `new` if it is `old`. Return whether it was `old`."""
     if is_emitting():
         return let(T.call_extern("int64", "dynet_move", helper.words.buffer.data, int64(old), int64(new))) == 1
     was_old = helper.state == old
-    helper.state = new if was_old else helper.state
+    if was_old:
+        helper.state = new
     return was_old
 
 
-def time(clock: int = WALL):
+def time(clock: int = WALL_TIME):
     """Return a clock's time in nanoseconds."""
     if not is_emitting():
-        return clocks.monotonic_ns() if clock == WALL else clocks.thread_time_ns()
+        return clocks.monotonic_ns() if clock == WALL_TIME else clocks.thread_time_ns()
     return let(T.call_extern("int64", "dynet_time", tirx.const(clock, "int32")))
 
 
@@ -95,17 +96,17 @@ def give_way() -> None:
     _call(YIELD)
 
 
-def close_lock(lock) -> None:
+def acquire_lock(lock) -> None:
     """Acquire a lock of Python's C API."""
     _call("PyThread_acquire_lock", lock, 1)
 
 
-def open_lock(lock) -> None:
+def release_lock(lock) -> None:
     _call("PyThread_release_lock", lock)
 
 
 def _call(name: str, *arguments) -> None:
-    """Call a C function. `sharing` has declared the types of its arguments to ctypes."""
+    """Call a C function. When this runs as Python, `sharing` has told ctypes the types of its arguments."""
     if is_emitting():
         T.evaluate(T.call_extern("int32", name, *arguments))
     else:

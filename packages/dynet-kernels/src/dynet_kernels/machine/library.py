@@ -1,4 +1,4 @@
-"""Loads the machine code that computes graphs on this CPU, and compiles the parts that the cache does not have."""
+"""Loads machine code, and compiles the parts of it that the cache does not have."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from .parts import Part, Planner, Shard, key_of, key_of_code
 # The planner's functions that plan and run a pass. Each has a counterpart, such as `plan_forward`, that only plans.
 PHASES = ("forward", "backward", "gradient_norm", "update")
 
-_code = (ctypes.c_int64 * layout.MOST_SHARDS)()
-# All functions whose handles have been in `_code`. They are never freed, because `_code` outlives every `Library`.
-_functions: list[Any] = []
+_shard_handles = (ctypes.c_int64 * layout.MOST_SHARDS)()
+# All functions that ever had a handle in this list. They are never freed, because the list outlives every `Library`.
+_shard_functions: list[Any] = []
 
 
 def code_address() -> int:
-    """Return the address of `code` in `layout.RUNNING`: function handles by shard, 0 if a shard is not loaded."""
-    return ctypes.addressof(_code)
+    """Return the address of a list with the function handle of each shard, or 0 if it is not loaded."""
+    return ctypes.addressof(_shard_handles)
 
 
 class CompileError(store.CacheError):
@@ -56,8 +56,8 @@ class Shards:
         if shard not in self._loaded:
             raise self._kernels.no_code(opcode)
 
-    def _to_load(self) -> list[int]:
-        """Close the shards that `load_used` has to load, and return their numbers."""
+    def _close_unloaded(self) -> list[int]:
+        """Close the shards that `load_used` has to load, so that they get no more kernels. Return their numbers."""
         indices = sorted(self._kernels.used - self._loaded - self._failed.keys())
         for index in indices:
             self._kernels.close(index)
@@ -67,7 +67,7 @@ class Shards:
 class Library(Shards):
     """The compiled functions of the planner, as attributes. It also loads the shards of kernels that they call."""
 
-    # Every annotated name is a function of the planner's module, which `load_used` loads.
+    # For each annotated name, `load_used` sets the function with this name of the planner's module.
     forward: Callable[..., int]
     backward: Callable[..., int]
     gradient_norm: Callable[..., int]
@@ -95,18 +95,18 @@ class Library(Shards):
 
         If a shard cannot be compiled, the error is kept for `require`. All other errors are raised.
         """
-        indices = self._to_load()
+        indices = self._close_unloaded()
         planners = [] if self._has_planner else [Planner()]
         shards = [Shard(self._kernels.shard(index)) for index in indices]
         # The planner takes the longest to compile, so it comes first.
-        results = modules([*planners, *shards], kept=(Shard,))
+        results = load_modules([*planners, *shards], may_fail=(Shard,))
         for index, module in zip(indices, results[len(planners) :]):
             if isinstance(module, CompileError):
                 self._failed[index] = module
                 continue
             run = module.get_function(RUN_SHARD)
-            _functions.append(run)
-            _code[index] = run.__chandle__()
+            _shard_functions.append(run)
+            _shard_handles[index] = run.__chandle__()
             self._loaded.add(index)
         for module in results[: len(planners)]:
             for name in Library.__annotations__:
@@ -116,13 +116,13 @@ class Library(Shards):
             self._has_planner = True  # set last, so that after an interrupt the planner is loaded again
 
 
-def modules(
+def load_modules(
     parts: Sequence[Part],
     load: Callable[[bytes], Any] = store.load_object,
     finish: Callable[[Part, bytes], bytes] = lambda part, content: content,
-    kind: str | None = "CPU",
-    general: bool = True,
-    kept: tuple[type, ...] = (),
+    device: str | None = "CPU",
+    allow_general: bool = True,
+    may_fail: tuple[type, ...] = (),
 ) -> list:
     """Load the machine code of parts. Compile parts that are not in the cache, several at the same time.
 
@@ -133,9 +133,9 @@ def modules(
         load: turns the contents of a cache file into a module.
         finish: finish(part, content) turns the output of the part's `build` into the contents of a cache file. By
             default, they are the same.
-        kind: the name of the device in the message about compiling. None: print no message.
-        general: whether code for a general kind of CPU may be loaded, as `stored` does.
-        kept: classes of parts. If a part of such a class cannot be compiled, its error is returned instead of raised.
+        device: the name of the device in the message about compiling. None: print no message.
+        allow_general: whether code for a general kind of CPU may be loaded; see `find_code`.
+        may_fail: classes of parts. If such a part cannot be compiled, its error is returned instead of raised.
 
     Returns:
         The modules (or CompileErrors) in the order of the parts.
@@ -145,20 +145,20 @@ def modules(
     """
     results: list = []
     for part in parts:
-        code = stored(part) if general else store.stored(key_of(part))
+        code = find_code(part) if allow_general else store.stored(key_of(part))
         results.append(None if code is None else load(code))
     missing = [position for position, module in enumerate(results) if module is None]
     if not missing:
         return results
     builders = Builders(store.building_site())
 
-    def made(part: Part, builder) -> Any:
-        @failures_of(part)
+    def load_or_compile(part: Part, builder) -> Any:
+        @as_compile_errors(part)
         def identify(lock: Path) -> str:
             code = builder.emit(part, lock)
             return key if code is None else key_of_code(part, code)
 
-        @failures_of(part)
+        @as_compile_errors(part)
         def make(lock: Path) -> bytes:
             return finish(part, builder.build(lock))
 
@@ -173,27 +173,26 @@ def modules(
             while True:
                 position = positions.popleft()
                 try:
-                    # Start the builder before locking the cache: if this process is killed, it removes the lock file.
+                    # Start the builder before locking the cache: it removes the lock file if this process is killed.
                     builder = builder or builders.new()
-                    completed.put((position, made(parts[position], builder), None))
+                    completed.put((position, load_or_compile(parts[position], builder)))
                 except BaseException as problem:
                     builder = None  # its process may have ended
-                    completed.put((position, None, problem))
+                    completed.put((position, problem))
 
     # Threads and a SimpleQueue survive interrupts. A `concurrent.futures` pool has locks that may stay locked.
     threads = [threading.Thread(target=work) for _ in range(min(sharing.cores(), len(missing)))]
     try:
-        with Progress(kind, len(missing)) as progress:
+        with Progress(device, len(missing)) as progress:
             for thread in threads:
                 thread.start()
             for _ in missing:
-                position, results[position], problem = completed.get()
-                if isinstance(problem, CompileError) and isinstance(parts[position], kept):
-                    results[position] = problem
-                elif problem is not None:
-                    raise problem
-                else:
+                position, result = completed.get()
+                results[position] = result
+                if not isinstance(result, BaseException):
                     progress.advance()
+                elif not (isinstance(result, CompileError) and isinstance(parts[position], may_fail)):
+                    raise result
     finally:
         builders.stop()
         for thread in threads:
@@ -203,26 +202,27 @@ def modules(
     return results
 
 
-def stored(part: Part) -> bytes | None:
+def find_code(part: Part) -> bytes | None:
     """Return the machine code of a part from the cache or the package, or None if neither has it.
 
     Prefer code that was compiled for exactly this CPU, then for the best general kind of CPU, such as x86-64-v4.
     """
     in_cache = store.stored if shipped_code.look_in_cache() else lambda key: None
     code = in_cache(key_of(part))
-    for target in general_targets() if code is None and hasattr(part, "for_target") else ():
-        general = part.for_target(target)  # type: ignore[attr-defined]
-        code = in_cache(key_of(general)) or shipped_code.find(key_of(general, with_versions=False))
-        if code is not None:
-            break
+    if code is None and hasattr(part, "for_target"):
+        for target in general_targets():
+            general = part.for_target(target)  # type: ignore[attr-defined]
+            code = in_cache(key_of(general)) or shipped_code.find(key_of(general, with_versions=False))
+            if code is not None:
+                break
     return code
 
 
 def general_targets() -> list[CpuTarget]:
     """Return the general kinds of CPU whose code may run here, best first.
 
-    If DYNET_CPU names a general kind, return only this kind. Return none if DYNET_CPU is `native`, or if kernels have
-    been tuned for this CPU.
+    If DYNET_CPU names a general kind, it is the only one. If DYNET_CPU is `native`, or if kernels have been tuned for
+    this CPU, there is none.
     """
     host = host_cpu()
     if host.kind != NATIVE:
@@ -231,8 +231,8 @@ def general_targets() -> list[CpuTarget]:
 
 
 @contextmanager
-def failures_of(part: Part) -> Iterator[None]:
-    """Decorator: convert errors to CompileErrors that name the part that could not be compiled."""
+def as_compile_errors(part: Part) -> Iterator[None]:
+    """Decorator: convert errors to CompileErrors that name the part."""
     try:
         yield
     except Exception as problem:
@@ -240,20 +240,20 @@ def failures_of(part: Part) -> Iterator[None]:
 
 
 class Progress:
-    """Reports on stderr that `count` parts are compiled for a `kind` of device, such as "CPU". None: print nothing.
+    """Reports on stderr the compilation of `count` parts for a `device`, such as "CPU". If it is None, prints nothing.
 
     On a terminal, it updates one line. Elsewhere, it prints a line at the start and at the end. Errors are ignored.
     """
 
-    def __init__(self, kind: str | None, count: int):
-        self._kind, self._count, self._done = kind, count, 0
+    def __init__(self, device: str | None, count: int):
+        self._device, self._count, self._done = device, count, 0
         self._parts = f"{count} part{'' if count == 1 else 's'}"
         self._on_terminal, self._began = False, time.monotonic()
         with suppress(Exception):  # a program's own stream may have no `isatty`
-            self._on_terminal = bool(sys.stderr.isatty())
+            self._on_terminal = sys.stderr.isatty()
 
     def __enter__(self) -> Progress:
-        self._show(f"dynet: compiling kernels for this {self._kind}, {self._parts}, once for this machine ...\n")
+        self._show(f"dynet: compiling kernels for this {self._device}, {self._parts}, once for this machine ...\n")
         return self
 
     def __exit__(self, problem: object, *_) -> None:
@@ -274,5 +274,5 @@ class Progress:
 
     def _print(self, text: str) -> None:
         with suppress(Exception):  # the stream may be closed, or replaced by the program
-            if self._kind and text and sys.stderr is not None:
+            if self._device and text and sys.stderr is not None:
                 print(text, end="", file=sys.stderr, flush=True)

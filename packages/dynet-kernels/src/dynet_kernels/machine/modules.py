@@ -1,8 +1,8 @@
-"""The tape machine: how compiled functions run the instructions of graphs, and call each other.
+"""Emits the modules of the tape machine, and the calls of compiled functions between them.
 
 One module has the planner and the loop over the tape (`planner.py`). Each other module is a *shard*: some kernels, and
-a function that switches between them, which the loop calls by a handle from `library`. The planner and the machine
-share a *context*. It begins with `layout.RUNNING`, the integers for running a tape, of which threads may have copies.
+a function that switches between them. The loop calls this function by a handle from `library`. A context begins with
+`layout.RUNNING`, the integers for running a tape. Threads that share a tape have their own copies of these.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..tir import int64, let
 from ..tvm_modules import T, ir, tirx, tvm
 
 PASSES = {"tirx.disable_storage_rewrite": True, "tirx.disable_cse_tir": True}
-# Passes of TVM that do not change kernels made of plain loops, but take two thirds of the time to compile them.
+# Passes of TVM that do not change kernels of plain loops, but take two thirds of the time to compile them.
 NEEDLESS = [
     "s_tir.HoistIfThenElse", "s_tir.StmtSimplify", "s_tir.CompactBufferAllocation", "s_tir.RenormalizeSplitPattern",
     "s_tir.InsertHoistIfThenElse", "s_tir.InjectVirtualThread", "s_tir.InjectPermutedLayout", "tirx.RemoveNoOp",
@@ -50,11 +50,11 @@ class Function:
     def __call__(self, *arguments) -> None:
         if not is_emitting():
             return self.python(*arguments)
-        given = [one.buffer.data if isinstance(one, Words) else int64(one) for one in arguments]
-        T.evaluate(ir.Call(symbol(self.name), given, ret_ty=ir.TupleType([])))
+        emitted = [argument.buffer.data if isinstance(argument, Words) else int64(argument) for argument in arguments]
+        T.evaluate(ir.Call(symbol(self.name), emitted, ret_ty=ir.TupleType([])))
 
 
-def separate(function: Callable[..., None]) -> Function:
+def not_inlined(function: Callable[..., None]) -> Function:
     return Function(function.__name__, plain(function))
 
 
@@ -68,14 +68,14 @@ def module_of(functions: dict) -> Any:
 
 
 HANDLES: dict[int, Callable[[int], None]] = {}
-"""The function of each handle, for plain functions that run as Python."""
+"""The function of each handle. Tests fill it for `fails`, which cannot use handles when it runs as Python."""
 
 
 def fails(called, running):
     """Call a `Function`, or a function of another module by its TVM handle. Return whether it has failed.
 
-    Its only argument, `running`, is the address of the integers of `layout.RUNNING`. They include memory for the
-    argument and the result in TVM's calling convention.
+    The only argument of the call, `running`, is the address of the integers of `layout.RUNNING`. They include memory
+    for the argument and the result in TVM's calling convention.
     """
     is_handle = not isinstance(called, Function)
     if not is_emitting():
@@ -92,7 +92,7 @@ def fails(called, running):
     return let(T.call_extern("int32", name, first, argument, T.int32(1), result), "result") != 0
 
 
-def refuse() -> None:
+def raise_no_code() -> None:
     problem = "no code for an instruction"
     if not is_emitting():
         raise RuntimeError(problem)
@@ -113,8 +113,8 @@ class Running:
     def each_of_shard(self, run: Callable, fails: Callable = lambda: False) -> None:
         """Run instructions, starting at number `row`, until one has a kernel in another shard; set `row` to its number.
 
-        For each, call run(row, instruction, slot of the kernel in the shard), then stop there if fails(). Neither
-        this nor `switch` is `@plain`: a program in an archive, which has no sources, may have ops of its own.
+        For each, call run(row, instruction, slot of the kernel in the shard), then stop there if fails(). This and
+        `switch` are not `@plain`, which needs source files: programs in archives have none, but may emit shards.
         """
         context, end = self.context, self.context.tape_count
         shard = settled(self.tape[context.row].opcode // SHARD)
@@ -172,8 +172,8 @@ def shard_runner(kernels: list[tuple]) -> Callable[..., None]:
 
     Args:
         kernels: tuples of a kernel's slot in the shard, its function, its parameters, and names of arguments. The
-            function takes memory and index, the arguments with these names, and the parameters. Names in
-            `layout.SHARES` say which part of the instruction this thread runs; others are integers of the instruction.
+            function takes memory and index, the arguments with these names, and the parameters. Arguments named in
+            `layout.SHARES` come from the context; all others are integers of the instruction.
     """
 
     def run_shard(context):
@@ -191,7 +191,7 @@ def shard_runner(kernels: list[tuple]) -> Callable[..., None]:
 
         def unknown():
             running.context.row = row
-            refuse()
+            raise_no_code()
 
         switch(slot, [(value, functools.partial(launch, *known)) for value, *known in kernels], unknown)
 

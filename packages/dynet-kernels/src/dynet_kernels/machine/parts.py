@@ -1,8 +1,8 @@
-"""The parts of the machine code, which are compiled separately, and the keys under which the cache has them.
+"""The parts of the machine code, which are compiled separately, and their keys in the cache.
 
 The first key is computed at every start, without TVM, from the source files that emit the code. If nothing is cached
-under it, the code is emitted, which takes a tenth of the time of compiling, and the second key is computed from it. If
-nothing is cached under that key either, the code is compiled.
+under this key, the code is emitted, which takes a tenth of the time of compiling, and the second key is computed from
+the emitted code. If nothing is cached under the second key either, the code is compiled.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Part(Protocol):
     - `emit()` returns the code before compilation, as an object with a `key` and a `build` like those of a part. After
       a change in the sources, such a part is compiled again only if its emitted code has changed.
 
-    It may have `target`, the CPU to compile for (by default this CPU), and `for_target(target)`, which returns the same
-    part for another CPU.
+    Optional: `target`, the CPU to compile for (by default this CPU); `for_target(target)`, the same part for another
+    CPU.
     """
 
     @property
@@ -42,7 +42,7 @@ class Part(Protocol):
 
     @property
     def key(self) -> str:
-        """Text for the cache key, with all that the code depends on except source files, compiler and CPU."""
+        """Text for the cache key. It covers all that the code depends on, except source files, compiler and CPU."""
         ...
 
 
@@ -55,7 +55,7 @@ class Emitted:
 
     @property
     def key(self) -> str:
-        """Text for the second cache key, with TVM's structural hash, which ignores variable names. Imports TVM."""
+        """Text for the second cache key. It has TVM's structural hash, which ignores variable names. Imports TVM."""
         from . import modules
 
         names = sorted(symbol.name_hint for symbol in self.module.functions)
@@ -125,8 +125,8 @@ class Planner:
 
 def sources_of(part: Part) -> str:
     """Return a digest of the source files that emit code, including those that define a part and its kernels."""
-    kernels = getattr(part, "kernels", {}).values()
-    return sources.digest(frozenset([type(part), *(type(kernel) for _, kernel in kernels)]))
+    kernels = [kernel for _, kernel in getattr(part, "kernels", {}).values()]
+    return sources.digest(frozenset(map(type, [part, *kernels])))
 
 
 def key_of(part: Part, with_versions: bool = True) -> str:
@@ -137,11 +137,12 @@ def key_of(part: Part, with_versions: bool = True) -> str:
 
 def key_of_code(part: Part, *facts: str, with_versions: bool = True) -> str:
     """Return a hash of TVM's version, of the CPU, and of `facts`, which must differ if the machine code may differ."""
-    versions, target = _versions() if with_versions else [], getattr(part, "target", None) or host_cpu()
+    versions = _versions() if with_versions else []
+    target = getattr(part, "target", None) or host_cpu()
     return hashlib.sha256("\n".join([*facts, *versions, repr(target)]).encode()).hexdigest()
 
 
 @functools.cache
 def _versions() -> list[str]:
-    # A frozen program has no sources. Instead, its keys depend on the index of shipped code.
+    # A frozen program has no sources to compute keys from, so its keys depend on the index of shipped code instead.
     return [*shipped_code.index().values(), *map(importlib.metadata.version, ("apache-tvm", "apache-tvm-ffi"))]

@@ -13,7 +13,7 @@ from ..plan.nodes import Both, Context, Sharing
 from . import team
 from .modules import Function, fails, module_of
 
-PLANNED = {name: Function(f"do_plan_{name}", planner) for name, planner in PLANNERS.items()}
+PLAN_FUNCTIONS = {name: Function(f"do_plan_{name}", planner) for name, planner in PLANNERS.items()}
 
 
 def planner_module() -> Any:
@@ -21,7 +21,7 @@ def planner_module() -> Any:
 
     For each pass, such as `forward`, there is a function `plan_forward`, which only plans, and a function `forward`,
     which also runs the tape, unless a buffer was too small. If Python has to start helpers first, `forward` only sets
-    the status NO_HELPERS. All functions return the status, because a signal handler that computes may change the
+    the status NO_HELPERS. These functions return the status, because a signal handler that computes may change the
     context's status before Python reads it.
     """
     functions = {
@@ -30,7 +30,7 @@ def planner_module() -> Any:
         **team.functions(),
     }
     for name, planner in PLANNERS.items():
-        functions[PLANNED[name].name] = tir.emitted(f"plan_{name}", planner, private=True)
+        functions[PLAN_FUNCTIONS[name].name] = tir.emitted(f"plan_{name}", planner, private=True)
         parameters = list(inspect.signature(planner).parameters)
         for function, runs in ((f"plan_{name}", False), (name, True)):
             functions[function] = tir.function(function, parameters, pass_function(name, runs), has_result=True)
@@ -46,7 +46,7 @@ def pass_function(name: str, runs: bool) -> Callable:
         if runs and name == "forward" and Sharing(context.sharing).wanted == 1:
             context.status = layout.NO_HELPERS
         else:
-            PLANNED[name](address, *arguments)
+            PLAN_FUNCTIONS[name](address, *arguments)
             if runs and context.status == layout.READY:
                 run(address)
         return context.status
@@ -64,12 +64,12 @@ def norm_and_update(context, both):
     count, states, dense = told.count, told.states, told.dense
     sums = Words(told.totals * 4, "float64")
     sums[0] = 0.0
-    PLANNED["gradient_norm"](context, told.norm, 0, count, states, dense, told.totals)
+    PLAN_FUNCTIONS["gradient_norm"](context, told.norm, 0, count, states, dense, told.totals)
     if shared.status == layout.READY:
         run(context)
     if shared.status == layout.READY:
         if sums[0] < sums[1]:
-            PLANNED["update"](context, told.opcode, count, states, told.numbers, told.numbers_at, dense)
+            PLAN_FUNCTIONS["update"](context, told.opcode, count, states, told.numbers, told.numbers_at, dense)
             if shared.status == layout.READY:
                 run(context)
                 note_change(shared)
@@ -80,7 +80,7 @@ def norm_and_update(context, both):
 
 @plain
 def note_change(context: Context) -> None:
-    """Count a change of parameters. Remember the count as the time of the trainer's last update."""
+    """Increment the count of changes of parameters, and store it as the count after the trainer's last update."""
     changes, changed = Words(context.changes), Words(context.changed)
     changes[0] += 1
     changed[0] = changes[0]

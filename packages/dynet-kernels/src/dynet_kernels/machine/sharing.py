@@ -1,7 +1,7 @@
-"""Sets how many CPU threads share a pass and how much work is worth sharing, and starts the threads. Needs no TVM.
+"""Sets how many CPU threads share a pass and how much work is worth sharing, and starts the helpers. Needs no TVM.
 
-Compiled code reads these settings from memory; see `team.py`. The threads are started when a pass first has enough work
-for them, and live as long as the process.
+Compiled code reads these settings from memory; see `team.py`. Helpers are started when a pass first has enough work for
+them, and live as long as the process.
 """
 
 from __future__ import annotations
@@ -19,20 +19,21 @@ from types import BuiltinFunctionType
 from typing import Any
 
 from .. import layout
+from ..layout import SHARING
 
-# Threads share an instruction of at least this many picoseconds; they have to wait for each other at its end.
-INSTRUCTION = 2_500_000
-# Threads share a pass if instructions to share take at least this many picoseconds in all: waking may be slow.
-PASS = 100_000_000
+# Threads share only instructions of at least this many picoseconds, because they wait for each other at the end.
+LEAST_INSTRUCTION = 2_500_000
+# Threads share only passes with at least this many picoseconds of such instructions, because waking them may be slow.
+LEAST_PASS = 100_000_000
 MOST = 8  # the most threads that are used by default
-STACK = 1 << 20  # the least bytes of a helper's stack, because kernels have buffers of up to 256 kB on it
+LEAST_STACK = 1 << 20  # the least bytes of a helper's stack: kernels have buffers of up to 256 kB there
 
-_table, _one = ((ctypes.c_int64 * len(layout.SHARING))(1, INSTRUCTION, PASS) for _ in range(2))
-_SETTINGS = slice(0, layout.SHARING.helpers)  # the integers of `_table` that `use` sets
+_table, _single_table = ((ctypes.c_int64 * len(SHARING))(1, LEAST_INSTRUCTION, LEAST_PASS) for _ in range(2))
+_SETTINGS = slice(SHARING.helpers)  # the integers of `_table` that `use` sets
 _rows = (ctypes.c_int64 * (layout.MOST_THREADS * layout.HELPER_ROW))()
 _paces = (ctypes.c_int64 * (layout.PACES * len(layout.PACE)))()
-_table[layout.SHARING.rows], _table[layout.SHARING.paces] = ctypes.addressof(_rows), ctypes.addressof(_paces)
-_one[layout.SHARING.look] = layout.NEVER
+_table[SHARING.rows], _table[SHARING.paces] = ctypes.addressof(_rows), ctypes.addressof(_paces)
+_single_table[SHARING.look] = layout.NEVER
 
 _starting = False  # whether `start_helpers` is running
 _start_thread: Any = _thread.start_new_thread
@@ -44,45 +45,42 @@ help_others: Any = None
 
 
 def address() -> int:
-    """Return the address of the calling Python thread's settings.
-
-    Only the main thread gets settings for several threads, because helpers only work for one thread.
-    """
-    return ctypes.addressof(_table if threading.current_thread() is threading.main_thread() else _one)
+    """Return the address of the calling thread's settings. Only Python's main thread may have helpers."""
+    return ctypes.addressof(_table if threading.current_thread() is threading.main_thread() else _single_table)
 
 
 def threads() -> int:
-    return _table[layout.SHARING.threads]
+    return _table[SHARING.threads]
 
 
-def use(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> None:
+def use(threads: int, least_instruction: int = LEAST_INSTRUCTION, least_pass: int = LEAST_PASS) -> None:
     """Set how many threads share work, and how much work is worth sharing.
 
-    Results do not depend on these settings. The number of threads no longer follows the number of available cores.
+    Results do not depend on these settings. From then on, the number of threads no longer follows the number of cores.
 
     Args:
         threads: the number of threads.
-        instruction: share only instructions that take one thread at least this many picoseconds.
-        whole: share a pass only if its instructions that are worth sharing take at least this many picoseconds in all.
-            If it is 0, every pass is shared, even if that is slower.
+        least_instruction: share only instructions that take one thread at least this many picoseconds.
+        least_pass: share a pass only if these instructions take at least this many picoseconds in all. If it is 0,
+            every pass is shared, even if that is slower.
 
     Raises:
         ValueError: `threads` is less than 1 or more than MOST_THREADS.
     """
     if not 1 <= threads <= layout.MOST_THREADS:
         raise ValueError(f"{threads} threads were asked for; 1 to {layout.MOST_THREADS} can be used")
-    _table[_SETTINGS] = threads, instruction, whole, layout.NEVER
+    _table[_SETTINGS] = threads, least_instruction, least_pass, layout.NEVER
 
 
 @contextmanager
-def using(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> Iterator[None]:
+def using(threads: int, least_instruction: int = LEAST_INSTRUCTION, least_pass: int = LEAST_PASS) -> Iterator[None]:
     """Call `use` with these settings for the length of a `with` block. For tests and measurements only.
 
-    Helpers are started immediately, if the planner is loaded. If a graph was planned before the block and its tape is
-    used again inside, it keeps the old settings.
+    Helpers are started immediately, if the planner is loaded. A tape that was planned before the block and is reused
+    inside keeps the old settings.
     """
     settings = _table[_SETTINGS]
-    use(threads, instruction, whole)
+    use(threads, least_instruction, least_pass)
     if help_others is not None:
         start_helpers()
     try:
@@ -94,19 +92,20 @@ def using(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> It
 def available() -> int:
     """Return the default number of threads: one for each core that this process may use, but at most MOST.
 
-    The CPU quota of a container may lower this number. So may DYNET_NUM_THREADS or, if that is not set,
-    OMP_NUM_THREADS. If DYNET_NUM_THREADS is not a whole number of at least 1, raise a ValueError.
+    The CPU quota of a container may lower this number. So may DYNET_NUM_THREADS or, if it is not set, OMP_NUM_THREADS.
+    If DYNET_NUM_THREADS is not a whole number of at least 1, raise a ValueError.
     """
     limits = [MOST, cores(), _quota()]
     for name in ("DYNET_NUM_THREADS", "OMP_NUM_THREADS"):
         setting = os.environ.get(name, "")
         # OMP_NUM_THREADS may be a list with a number for each level of nested parallel loops: use the first number.
-        if re.fullmatch(r"0*[1-9]\d*", setting.partition(",")[0].strip()):
-            limits.append(int(setting.partition(",")[0]))
+        first = setting.partition(",")[0].strip()
+        if re.fullmatch(r"0*[1-9]\d*", first):
+            limits.append(int(first))
             break
         if setting and name.startswith("DYNET"):
             raise ValueError(f"{name} is {setting!r}, not a whole number of at least 1")
-    return max(1, min(limits))
+    return min(limits)
 
 
 def cores() -> int:
@@ -129,33 +128,33 @@ def start_helpers() -> None:
     First, count the cores again, unless the program has set the number of threads.
     """
     global _starting
-    _table[layout.SHARING.wanted] = 0
-    if _table[layout.SHARING.look] != layout.NEVER:
+    _table[SHARING.wanted] = 0
+    if _table[SHARING.look] != layout.NEVER:
         with suppress(ValueError):
-            _table[layout.SHARING.threads] = available()
+            _table[SHARING.threads] = available()
     if _starting:  # called from a signal handler that has interrupted this function
         return
     if _start_thread is None:
-        _table[layout.SHARING.threads], _table[layout.SHARING.look] = 1, layout.NEVER
+        _limit_threads(1)
         return
     stack_size = _thread.stack_size()  # 0: the system's default
-    is_small = 0 < stack_size < STACK
+    is_small = 0 < stack_size < LEAST_STACK
     _starting = True
     try:
         with _signals_blocked():
             for shared_object in (_table, _rows, _paces, help_others):
-                _keep(shared_object)
+                _keep_forever(shared_object)
             if is_small:
-                _thread.stack_size(STACK)
-            while (number := _table[layout.SHARING.helpers] + 1) < _table[layout.SHARING.threads]:
+                _thread.stack_size(LEAST_STACK)
+            while (number := _table[SHARING.helpers] + 1) < _table[SHARING.threads]:
                 lock = _new_lock()
                 try:
                     _start_thread(help_others, (ctypes.addressof(_table), number, lock))
                 except (RuntimeError, MemoryError):
-                    _table[layout.SHARING.threads], _table[layout.SHARING.look] = number, layout.NEVER
+                    _limit_threads(number)
                     break
                 # An interrupt before this line leaves a thread that waits for its lock forever, which is harmless.
-                _rows[number * layout.HELPER_ROW + layout.HELPER.lock], _table[layout.SHARING.helpers] = lock, number
+                _rows[number * layout.HELPER_ROW + layout.HELPER.lock], _table[SHARING.helpers] = lock, number
                 ctypes.pythonapi.PyThread_release_lock(lock)
     finally:
         if is_small:
@@ -163,9 +162,14 @@ def start_helpers() -> None:
         _starting = False
 
 
+def _limit_threads(count: int) -> None:
+    """Use `count` threads from now on, without counting the cores again."""
+    _table[SHARING.threads], _table[SHARING.look] = count, layout.NEVER
+
+
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """In a `with` block, block signals in this thread and in threads it starts: helpers must not receive any."""
+    """Block signals during a `with` block, in this thread and in the helpers it starts, which must never get any."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -177,13 +181,13 @@ def _signals_blocked() -> Iterator[None]:
 
 
 def start_wanted() -> None:
-    """If a pass could have used more helpers, or if it is time to count the cores again, call `start_helpers`."""
-    if _table[layout.SHARING.wanted]:
+    """Call `start_helpers` if a pass could have used more helpers, or if it is time to count the cores again."""
+    if _table[SHARING.wanted]:
         start_helpers()
 
 
-def _keep(used: object) -> None:
-    """Keep an object alive until the process ends, because helpers may still use it while Python shuts down."""
+def _keep_forever(used: object) -> None:
+    """Never free an object, because helpers may still use it while Python shuts down."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(used))
 
 
@@ -200,13 +204,13 @@ def _new_lock() -> int:
     return lock
 
 
-def _go_on_alone() -> None:
-    """In a forked child, use one thread, and forget the parent's helpers, which do not exist there."""
-    _table[layout.SHARING.threads], _table[layout.SHARING.look] = 1, layout.NEVER
-    _table[layout.SHARING.helpers] = _table[layout.SHARING.wanted] = _table[layout.SHARING.balance] = 0
+def _forget_helpers() -> None:
+    """Use one thread in a forked child, where the parent's helpers do not exist."""
+    _limit_threads(1)
+    _table[SHARING.helpers] = _table[SHARING.wanted] = _table[SHARING.balance] = 0
     ctypes.memset(_rows, 0, ctypes.sizeof(_rows))
 
 
-_table[layout.SHARING.threads] = available()
+_table[SHARING.threads] = available()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_go_on_alone)
+    os.register_at_fork(after_in_child=_forget_helpers)

@@ -1,16 +1,15 @@
 """Runs tapes, on Python's main thread alone or together with helpers, which are also Python threads.
 
-(TVM's runtime has a thread pool, but once it has been used, a forked child process cannot exit.) The operating system
-may leave a helper without a core for milliseconds. So a helper gets part of an instruction only while it is looking for
-work; the main thread takes back parts that no helper has begun, and waits only for those in progress. `balance` is the
-time that sharing has gained minus what it has lost. While it is negative, the main thread works alone, which slowly
-pays off the debt. Some passes run alone as a trial; a shared pass that takes longer than those, for example because the
-cores have no cache in common, counts as a loss.
+The operating system may leave a helper without a core for milliseconds. So a helper gets part of an instruction only
+while it is looking for work. The main thread takes back parts that no helper has begun, and waits only for parts in
+progress. `balance` is the time that sharing has gained minus the time that it has cost. While it is negative, the main
+thread works alone, which slowly raises it. Some passes run alone as a trial. A shared pass that takes longer for the
+same work, for example because the cores have no cache in common, counts as a loss.
 
-A helper also plans the backward pass while the others run the forward pass. Most programs compute a graph with one
-forward pass and differentiate it from its last node. If the last backward pass did so, the next one is expected to do
-the same. Planning and running both write to the context, so the helper plans in a copy of it. Then `backward` finds the
-plan in the context, as if it had been made for an earlier pass.
+A helper also plans the backward pass while other threads run the forward pass. Most programs compute a graph with one
+forward pass, and differentiate it from its last node. If the last backward pass did this, the next is expected to do
+the same. Planning and running both write to the context, so the helper plans in a copy. The result is copied to the
+context, where `backward` finds a plan to reuse.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ from ..plain import Words, plain
 from ..plan import PLANNERS
 from ..plan.nodes import Context, Helper, Instruction, Pace, Plan, Sharing
 from . import atomics
-from .atomics import CORE, give_way, move, state_of, time
-from .modules import Function, fails, refuse, separate, tape_of
+from .atomics import CPU_TIME, change_state, give_way, state_of, time
+from .modules import Function, fails, not_inlined, raise_no_code, tape_of
 
 PLAN_BACKWARD = Function("do_plan_backward", PLANNERS["backward"])
-# The integers of the context that planning changes, except those that the next pass sets anyway.
+# The integers of the context that a backward plan changes, except those that the next pass sets anyway.
 RESULTS = (
     "flags_used", "planned_count", "ordered", "searches", "lookup_count", "gradient_top", "backward_plan",
     "backward_loss", "backward_everything", "backward_start", "backward_tape_count", "backward_index_top",
@@ -35,7 +34,7 @@ RESULTS = (
 
 @plain
 def is_expected(address):
-    """Whether to plan ahead: the tape is a forward pass, and the backward pass can use its depths."""
+    """Whether to plan ahead: a backward pass is expected after this tape, has no plan yet, and can use its depths."""
     plan = Plan(address)
     context = plan.context
     is_forward = context.backward_expected != 0 and context.tape == context.forward_tape
@@ -45,7 +44,7 @@ def is_expected(address):
 
 @plain
 def order_plan(address, helper: Helper) -> None:
-    """Called by the main thread: order a helper to plan ahead, if it is looking for work."""
+    """On the main thread: order a helper to plan ahead, if it is looking for work."""
     if state_of(helper) == layout.IDLE:
         context = Context(address)
         copy = Context(context.ahead)
@@ -54,44 +53,44 @@ def order_plan(address, helper: Helper) -> None:
         for k in range(len(layout.CONTEXT)):
             copy.words[k] = context.words[k]
         helper.row = -1
-        if move(helper, layout.IDLE, layout.ORDERED):
+        if change_state(helper, layout.IDLE, layout.ORDERED):
             Sharing(context.sharing).ahead = layout.ORDERED
 
 
 # In nanoseconds: how long helpers look for work before they sleep, how long threads spin before they yield their core,
 # and how often the cores are counted again.
 PATIENCE, SPIN, LOOK_AGAIN = 3_000_000, 10_000, 1_000_000_000
-WAKING = 100_000  # the most nanoseconds that a pass waits for helpers to wake; a short pass waits 1/16 of its work
-# The balance is LEAST to MOST nanoseconds. Time that the main thread waits counts WAIT times. While the balance is
-# negative, 1 / 2 ** PAYS_BACK of the main thread's running time is added to it.
-LEAST, MOST, WAIT, PAYS_BACK = -2_000_000, 10_000_000, 2, 7
-# Of each PERIOD passes with similar work, the last TRIALS run alone, to measure the time per work. When the sum of
-# these times exceeds MEMORY nanoseconds, the sums of time and work are halved.
-TRIALS, PERIOD, MEMORY = 4, 256, 10_000_000
+WAKING = 100_000  # in nanoseconds: a pass waits this long for helpers to wake, but at most 1/16 of its expected time
+# The limits of the balance, in nanoseconds. Time that the main thread waits counts WAIT_COST times. While the balance
+# is negative, 1 / 2 ** PAYBACK_SHIFT of the main thread's running time is added to it.
+LEAST_BALANCE, MOST_BALANCE, WAIT_COST, PAYBACK_SHIFT = -2_000_000, 10_000_000, 2, 7
+# Of each PERIOD similar passes, the last TRIALS run alone, to measure time per work. If the sum of their times exceeds
+# HALVE_ABOVE nanoseconds, the sums of time and work are halved, so that newer passes count more.
+TRIALS, PERIOD, HALVE_ABOVE = 4, 256, 10_000_000
 
 
 def functions() -> dict:
     return {
         "run_rows": tir.emitted("run_rows", run_rows.python),
         "run_part": tir.emitted("run_part", run_part.python, private=True),
-        "run_together": tir.emitted("run_together", atomics.imported(run_together.python)),
-        "help": tir.emitted("help", atomics.imported(help_others)),
+        "run_together": tir.emitted("run_together", atomics.importing_llvm(run_together.python)),
+        "help": tir.emitted("help", atomics.importing_llvm(help_others)),
     }
 
 
-@separate
+@not_inlined
 def run_rows(running):
     """Run the instructions from number `row` to the end of the tape.
 
-    In each turn, call the function of the shard that has the kernel of instruction `row`. It runs instructions, stops
-    at the first of another shard, and sets `row` to its number. If the shard is not loaded, fail with an error.
+    Each iteration calls the function of the shard with the kernel of instruction `row`. The function runs instructions
+    up to the first one of another shard, and sets `row` to its number. If a shard is not loaded, raise an error.
     """
     context = Context(running)
     tape, code = tape_of(context), Words(context.code)
     while context.row < context.tape_count:
         shard = tape[context.row].opcode // SHARD
         if shard < 0 or shard >= layout.MOST_SHARDS or code[shard] == 0 or fails(code[shard], running):
-            refuse()
+            raise_no_code()
 
 
 @plain
@@ -103,7 +102,7 @@ def is_worth_it(context: Context):
 
 @plain
 def row_of(sharing: Sharing, index) -> Helper:
-    """Return the row of helper number `index` in the list `rows`. The first helper has number 1."""
+    """Return the HELPER structure of helper number `index`. The first helper has number 1."""
     return Helper(sharing.rows + index * 8 * layout.HELPER_ROW)
 
 
@@ -115,14 +114,14 @@ def each_of(sharing: Sharing, helpers):
 
 @plain
 def pace_of(sharing: Sharing, context: Context) -> Pace:
-    """Return the PACE of similar passes: the same direction, and the same order of magnitude (base 2) of work."""
+    """Return the PACE of passes with the same direction, and with as many bits in `shared_work`."""
     index, rest = context.tape == context.forward_tape, context.shared_work
     while rest > 0:
         index, rest = index + 2, rest >> 1
     return Pace(sharing.paces + index * 8 * len(layout.PACE))
 
 
-@separate
+@not_inlined
 def run_together(address):
     """Run the tape of the context at `address` on the main thread, with helpers if this is worthwhile."""
     context = Context(address)
@@ -165,7 +164,7 @@ def run_together(address):
             start = time()
             run_part(address, first, row, 0, 1)
             if sharing.balance < 0:
-                note(sharing, (time() - start) >> PAYS_BACK)
+                note(sharing, (time() - start) >> PAYBACK_SHIFT)
     took, work = time() - began, context.shared_work
     if helpers > 0:
         if pace.work > 0:
@@ -174,22 +173,22 @@ def run_together(address):
         finish_plan(address, sharing, last, always)
         sharing.context = 0
     else:
-        halves = 1 if pace.time > MEMORY else 0
+        halves = 1 if pace.time > HALVE_ABOVE else 0
         pace.fill(time=(pace.time >> halves) + took, work=(pace.work >> halves) + work)
 
 
 @plain
 def note(sharing: Sharing, gain) -> None:
     """Add `gain`, in nanoseconds (negative: a loss), to the balance of sharing."""
-    sharing.balance = max(LEAST, min(MOST, sharing.balance + gain))
+    sharing.balance = max(LEAST_BALANCE, min(MOST_BALANCE, sharing.balance + gain))
 
 
 @plain
 def wake(sharing: Sharing, helpers, always, until) -> None:
-    """Wake sleeping helpers. Wait for them until the time `until`, or without a limit if `always` is true."""
+    """Wake sleeping helpers. Wait for them until the time `until`, or without a limit if `always`."""
     for helper in each_of(sharing, helpers):
-        if move(helper, layout.ASLEEP, layout.COMING):
-            atomics.open_lock(helper.lock)
+        if change_state(helper, layout.ASLEEP, layout.COMING):
+            atomics.release_lock(helper.lock)
     for helper in each_of(sharing, helpers):
         while state_of(helper) == layout.COMING and (always or time() < until):
             if always:
@@ -212,7 +211,7 @@ def share(address, sharing: Sharing, row, helpers, always) -> None:
         helper.part = 0
         if given < parts and state_of(helper) == layout.IDLE:
             helper.fill(row=row, part=given, parts=parts)
-            if move(helper, layout.IDLE, layout.ORDERED):
+            if change_state(helper, layout.IDLE, layout.ORDERED):
                 given += 1
             else:
                 helper.part = 0
@@ -222,7 +221,7 @@ def share(address, sharing: Sharing, row, helpers, always) -> None:
         run(part)
     helped = given - 1
     for helper in each_of(sharing, helpers):
-        if helper.part != 0 and not always and move(helper, layout.ORDERED, layout.IDLE):
+        if helper.part != 0 and not always and change_state(helper, layout.ORDERED, layout.IDLE):
             run(helper.part)
             helper.part = 0
             helped -= 1
@@ -231,12 +230,12 @@ def share(address, sharing: Sharing, row, helpers, always) -> None:
         if helper.part != 0:
             wait_for(helper, done)
     saved = (done - start) * helped // (parts - helped)
-    note(sharing, saved - (start - began) - (time() - done) * WAIT)
+    note(sharing, saved - (start - began) - (time() - done) * WAIT_COST)
 
 
 @plain
 def wait_for(helper: Helper, since) -> None:
-    """Called by the main thread: wait until a helper has done its part. After SPIN ns since `since`, yield the core."""
+    """On the main thread: wait until a helper has finished its order. From `since` + SPIN on, yield the core."""
     while state_of(helper) > layout.IDLE:
         if time() > since + SPIN:
             give_way()
@@ -244,25 +243,22 @@ def wait_for(helper: Helper, since) -> None:
 
 @plain
 def finish_plan(address, sharing: Sharing, helper: Helper, always) -> None:
-    """Called by the main thread after the tape: wait for the plan that a helper is making.
-
-    If the helper has not begun, cancel the plan instead, unless `always`.
-    """
+    """On the main thread: wait for a helper's plan, and copy it. Cancel it if it has not begun, unless `always`."""
     since = time()
-    if sharing.ahead == layout.ORDERED and (always or not move(helper, layout.ORDERED, layout.IDLE)):
+    if sharing.ahead == layout.ORDERED and (always or not change_state(helper, layout.ORDERED, layout.IDLE)):
         wait_for(helper, since)
         context = Context(address)
         context.take(Context(context.ahead), RESULTS)
-        note(sharing, sharing.planned - (time() - since) * WAIT)
+        note(sharing, sharing.planned - (time() - since) * WAIT_COST)
 
 
 @plain
 def help_others(address, number, lock):
-    """Help the main thread until the process ends. The main thread opens `lock` to wake this helper."""
+    """Help the main thread until the process ends. The main thread releases `lock` to wake this helper."""
     sharing, since = Sharing(address), 0
     helper = row_of(sharing, number)
-    atomics.close_lock(lock)
-    move(helper, layout.STARTED, layout.IDLE)
+    atomics.acquire_lock(lock)
+    change_state(helper, layout.STARTED, layout.IDLE)
     while True:
         since = look_for_work(sharing, helper, lock, since)
 
@@ -271,15 +267,15 @@ def help_others(address, number, lock):
 def look_for_work(sharing: Sharing, helper: Helper, lock, since):
     """Carry out an order, or sleep after idling too long. Return the time when the helper began to look for work."""
     state = state_of(helper)
-    if state == layout.ORDERED and move(helper, layout.ORDERED, layout.WORKING):
+    if state == layout.ORDERED and change_state(helper, layout.ORDERED, layout.WORKING):
         if helper.row < 0:
-            start = time(CORE)
+            start = time(CPU_TIME)
             context = Context(sharing.context)
             PLAN_BACKWARD(context.ahead, context.node_count - 1, 0, 0)
-            sharing.planned = time(CORE) - start
+            sharing.planned = time(CPU_TIME) - start
         else:
             run_part(sharing.context, helper.row, helper.row + 1, helper.part, helper.parts)
-        move(helper, layout.WORKING, layout.IDLE)
+        change_state(helper, layout.WORKING, layout.IDLE)
         since = time()
     if state == layout.IDLE:
         idle = time() - since
@@ -287,14 +283,14 @@ def look_for_work(sharing: Sharing, helper: Helper, lock, since):
             give_way()
         is_alone = sharing.least_pass != 0 and sharing.balance < 0
         is_bored = idle > PATIENCE and sharing.context == 0
-        if (is_bored or is_alone) and move(helper, layout.IDLE, layout.ASLEEP):
-            atomics.close_lock(lock)
-            move(helper, layout.COMING, layout.IDLE)
+        if (is_bored or is_alone) and change_state(helper, layout.IDLE, layout.ASLEEP):
+            atomics.acquire_lock(lock)
+            change_state(helper, layout.COMING, layout.IDLE)
             since = time()
     return since
 
 
-@separate
+@not_inlined
 def run_part(address, first, end, part, parts):
     """Run instructions `first` to `end` - 1 of a tape on one thread, with its own copy of the RUNNING integers.
 

@@ -1,8 +1,8 @@
 """Plans the backward pass: writes the instructions that compute gradients to the tape, from the loss backwards.
 
 Memory is assigned to each gradient when the first step that adds to it is planned. If this step can write all of the
-gradient, it is *fresh*: it overwrites uninitialized memory. If it would only copy a node's gradient to an operand that
-nothing else uses, both get the same address, and the step is left out. Otherwise, the memory is cleared first.
+gradient, it is *fresh*: it overwrites uninitialized memory. Otherwise, the memory is cleared first. If a step would
+only copy a node's gradient to an operand that nothing else uses, both share one address, and the step is left out.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from .tape import Block, Group
 
 
 class Gradients:
-    """The gradients of a backward pass from node `loss`. If `everything`, all nodes, even aliases, have their own."""
+    """The gradients of a backward pass from node `loss`. If `everything`, each node, even an alias, gets its own."""
 
     def __init__(self, plan: Plan, loss, everything):
         self.plan, self.context, self.loss, self.everything = plan, plan.context, loss, everything
 
     @plain
     def has_own(self, node: Node):
-        """Whether a node has its own gradient. Otherwise it is an alias: its gradient is a part of its operand's."""
+        """Whether a node has its own gradient. Otherwise it is an alias: its gradient is a section of its operand's."""
         return node.signature.kind != layout.ALIAS or node.number == self.loss or self.everything
 
     @plain
@@ -42,16 +42,16 @@ class Gradients:
 
     @plain
     def clear_from(self, begin) -> None:
-        """Add an instruction that clears the memory that was assigned since `gradient_top` was `begin`."""
+        """Add an instruction that clears the memory from address `begin` to `gradient_top`."""
         end = self.context.gradient_top
         if end > begin:
             tape.add_clear(self.plan, begin, end - begin)
 
     @plain
     def owner(self, operand) -> tuple:
-        """Return the node or parameter whose gradient contains an operand's gradient, and the offset there in floats.
+        """Follow aliases to a parameter or a node with its own gradient, which contains an operand's gradient.
 
-        An alias's gradient is a part of its operand's, so follow aliases to a parameter or node with its own gradient.
+        Return this parameter or node, and the offset of the operand's gradient in its gradient, in floats.
         """
         owner, offset = operand, 0
         while owner >= 0 and not self.has_own(self.plan.node(owner)):
@@ -72,7 +72,7 @@ class Gradients:
 
     @plain
     def place_operands(self, node: Node) -> None:
-        """Call `place` for all nodes to whose gradients a node's steps may add: operands, previous part, first part."""
+        """Call `place` for the nodes to whose gradients a node's steps may add: operands, previous part, first part."""
         for operand in node.record.awaited():
             self.place(operand)
         if node.is_later_part:
@@ -85,8 +85,8 @@ def make_ready(gradients: Gradients, group: Group) -> tuple:
     """Assign memory to all gradients to which a group's backward steps add. Return three sets of steps.
 
     Bit k of a set is step k. Fresh steps must overwrite gradients instead of adding to them. Distinct steps are known
-    to add to a different gradient for each node of the group. Aliased steps have nothing to do, because the gradients
-    of operands and nodes have the same addresses.
+    to add to a different gradient for each node of the group. Aliased steps are left out, because the gradients of
+    operands and nodes have the same addresses.
     """
     fresh, distinct, aliased = 0, 0, 0
     steps = group.signature.backward
@@ -108,7 +108,7 @@ def make_ready(gradients: Gradients, group: Group) -> tuple:
 
 
 class Targets:
-    """The operands to whose gradients a step adds, for all nodes of a group. `operand` may also be EACH_OPERAND."""
+    """The operands to whose gradients a step adds, for all nodes of a group. `operand` is the step's `gradient_of`."""
 
     def __init__(self, gradients: Gradients, group: Group, step: Step):
         self.gradients, self.group, self.step, self.plan = gradients, group, step, gradients.plan
@@ -121,7 +121,7 @@ class Targets:
 
     @plain
     def each_target(self) -> Iterator[tuple]:
-        """Yield pairs of a node and a target: operand number `operand`, or if it is negative, each that shares EACH."""
+        """Yield pairs (node, target). A target is operand number `operand`, or if it is negative, any EACH operand."""
         for _, node in self.group.each_node():
             record = node.record
             first = self.operand if self.operand >= 0 else record.each_start
@@ -139,7 +139,7 @@ class Targets:
 
     @plain
     def become_aliases(self):
-        """If possible, give the gradient of each target the address of its node's gradient. Return whether this is so.
+        """Give the gradient of each target the address of its node's gradient, if possible. Return whether it is.
 
         The step must only copy gradients, and all targets must be suitable; see `_can_be_alias`.
         """
@@ -208,7 +208,7 @@ class Targets:
     def are_distinct(self):
         """Whether the step is known to add to a different gradient for each node of the group.
 
-        This is only checked if it decides how threads share the step, and if the step is long enough to be shared.
+        Check this only if it decides how threads share the step, and if the step is long enough to be shared.
         """
         shared, signature = self.step.shared, self.group.signature
         columns = self.group.count * max(signature.columns, signature.columns_each)
@@ -232,7 +232,7 @@ class Targets:
 
     @plain
     def allocate_cleared(self) -> None:
-        """Assign cleared memory to targets that have none, or to all operands of the nodes if `operand` is negative."""
+        """Assign cleared memory to targets without memory. If `operand` is negative, all operands are targets."""
         begin = self.plan.context.gradient_top
         if self.operand >= 0:
             for _, operand in self.each_target():
@@ -243,16 +243,16 @@ class Targets:
         self.gradients.clear_from(begin)
 
 
-KEPT = ("tape_count", "index_top", "shared_work")
+KEPT = ("tape_count", "index_top", "shared_work")  # the integers of the context that are kept with a plan
 
 
 @plain
 def plan_backward(context, loss, size, everything) -> None:
     """Plan the backward pass from node number `loss`. Reuse the last plan if forward plan and arguments are the same.
 
-    Note the rows of lookup tables that get gradients. `size` is the number of floats of the loss; 0 means that the pass
-    is only planned ahead, so no rows are noted. If `everything` is 1, all nodes get gradients, even those that depend
-    on no trained parameter, and aliases get their own.
+    Note the touched rows of lookup tables. `size` is the number of floats of the loss; 0 means that the pass is only
+    planned ahead, so no rows are noted. If `everything` is 1, all nodes get gradients, even those that depend on no
+    trained parameter, and aliases get their own.
     """
     tape.use_tape(Context(context), "backward")
     plan = Plan(context)
@@ -272,7 +272,7 @@ def plan_backward(context, loss, size, everything) -> None:
 
 @plain
 def is_kept(gradients: Gradients):
-    """Whether the kept plan was made for the same forward plan and gradients."""
+    """Whether the kept plan was made for the same forward plan, arguments and gradient memory."""
     context = gradients.context
     return (
         context.backward_plan == context.plan
@@ -307,7 +307,7 @@ def plan_anew(gradients: Gradients, size) -> None:
 def depths_are_known(gradients: Gradients):
     """Whether the backward pass can use the depths of the forward pass.
 
-    A single plan must have found them all, and all nodes with backward steps must have forward steps. Aliases with
+    A single plan must have found all depths, and all nodes with backward steps must have forward steps. Aliases with
     their own gradients (the loss, or all aliases if `everything`) have only backward steps.
     """
     loss = gradients.plan.node(gradients.loss)
@@ -328,8 +328,8 @@ def find_depths_again(gradients: Gradients) -> None:
 def find_planned(gradients: Gradients) -> None:
     """Flag all nodes on which the loss depends, and list those whose backward steps will run in `planned`.
 
-    List nodes that read rows of lookup tables and need a gradient in `lookups`. Both lists are in descending order.
-    Also compute upper bounds of the room for address lists and instructions, `needed_index` and `needed_tape`.
+    In `lookups`, list nodes that read rows of lookup tables and get a gradient. Both lists are in descending order.
+    Compute `needed_index` and `needed_tape`, upper bounds of the room for address lists and instructions.
     """
     plan, context, loss = gradients.plan, gradients.context, gradients.loss
     if context.flags_used:
@@ -346,7 +346,7 @@ def find_planned(gradients: Gradients) -> None:
                 list_lookup(plan, node)
                 if gradients.has_steps(node):
                     add_needed(context, node)
-                    # The integer `depth` of a node is counted within its stage.
+                    # A node's `depth` is counted within its stage.
                     add_planned(plan, node, node.signature.number, node.depth + plan.stage_begins[node.stage])
 
 
@@ -449,7 +449,7 @@ def add_backward_steps(gradients: Gradients, group: Group) -> None:
 
 @plain
 def add_deferred_steps(group: Group, everything, search) -> None:
-    """Write the deferred steps of a group. `search` is the value of the context's `searches` before the pass."""
+    """Write the deferred steps of a group. `search` is what `searches` of the context was before the pass."""
     signature = group.signature
     if sums_are_known(group, search):
         base, columns = signature.once_base, signature.once_columns
@@ -466,7 +466,7 @@ def has_same_signature(node: Node, other: Node):
 
 @plain
 def finish(gradients: Gradients) -> None:
-    """Note what the finished plan was made for and the length of its lists, so that it can be reused.
+    """Store what the plan was made for and how long its lists are, so that it can be reused.
 
     If there is too little memory for gradients, set `status` to TOO_SMALL and `needed_floats` instead.
     """

@@ -19,7 +19,7 @@ from .tape import add_steps, each_group, put_in_order, start_tape, use_tape, wri
 
 @plain
 def start_numbering(plan: Plan) -> None:
-    """Begin to number signatures from 0. Numbers from earlier plans become stale."""
+    """Begin to number signatures from 0. Earlier numbers become invalid."""
     plan.context.numbering += 1
     plan.context.numbered = 0
 
@@ -51,7 +51,7 @@ def goes_before(plan: Plan, earlier, later) -> None:
 def note_edges(plan: Plan, node: Node, earliest, visit: Callable = lambda operand: None) -> None:
     """Note that a node's signature depends on the signatures of its operands and of the previous part.
 
-    Ignore operands below `earliest`: parameters, and nodes already computed. Call visit(operand) for all operands.
+    Ignore operands below `earliest`: parameters, and nodes already computed. Call visit(operand) for each operand.
     """
     signature = node.signature
     number_signature(plan, signature)
@@ -69,7 +69,7 @@ def find_stages(plan: Plan) -> None:
     """Compute the stage of each signature.
 
     Before the call, row k of the bit matrix `predecessors` marks the signatures on which signature k depends directly.
-    Its transitive closure is computed in place, which adds the indirect dependencies.
+    Computing the transitive closure in place adds indirect dependencies.
     """
     count, predecessors = plan.context.numbered, plan.predecessors
     if count > layout.MOST_NUMBERED:
@@ -156,15 +156,15 @@ def number_depths(plan: Plan, stages) -> None:
 
 # Records are compared in chunks of this many integers; the loop checks for a difference only after each chunk.
 CHUNK = 64
-KEPT = ("arena_top", "node_count", "one_numbering", "tape_count", "index_top", "shared_work")
+KEPT = ("arena_top", "node_count", "one_numbering", "tape_count", "index_top", "shared_work")  # kept with a plan
 
 
 @plain
 def plan_forward(context, begin, end, inputs_at, inputs_begin, inputs_end) -> None:
     """Plan the pass of the new records, integers `begin` to `end` - 1 of `new_records`. Copy their input values.
 
-    These are the floats `inputs_begin` to `inputs_end` - 1 of the graph's input buffer at `inputs_at`. The last plan of
-    a whole graph is kept. It is reused for a whole graph with the same records, whatever the input values.
+    Input values are floats `inputs_begin` to `inputs_end` - 1 of the graph's input buffer at `inputs_at`. The last plan
+    of a whole graph is kept, and reused for a whole graph with the same records, whatever the input values.
     """
     use_tape(Context(context), "forward")
     plan = Plan(context)
@@ -194,7 +194,7 @@ class Inputs:
 def is_kept(plan: Plan, begin, end, inputs: Inputs):
     """Whether the kept plan can be used for the new records.
 
-    They must be a whole graph and equal the records of the kept plan, with the same number of input values. The free
+    The records must be a whole graph and equal those of the kept plan, with the same number of input values. The free
     memory for values must start at the same address.
     """
     context = plan.context
@@ -244,7 +244,7 @@ def plan_anew(plan: Plan, inputs: Inputs, begin, end) -> None:
 
 @plain
 def forget_nodes(plan: Plan, begin) -> None:
-    """Remove the nodes of records at offset `begin` or later: `cg_revert` removed them, or they are planned again."""
+    """Remove the nodes of records at offset `begin` or later, which `cg_revert` removed or which are planned again."""
     count = 0 if begin == 0 else plan.context.node_count
     while count > 0 and plan.node(count - 1).operands > begin:
         count -= 1
@@ -297,8 +297,8 @@ def add_nodes(plan: Plan, inputs: Inputs, begin, end) -> None:
 def note_operands(plan: Plan, node: Node, earliest) -> None:
     """Note which signatures must run before the node's, and whether the node needs a gradient.
 
-    The node does if its signature passes gradients on, and an operand or the previous part needs one. Nodes before
-    `earliest` are already computed, so their signatures need not be noted.
+    It needs one if its signature passes gradients on, and an operand or the previous part needs one. Signatures of
+    nodes before `earliest`, which are already computed, are not noted.
     """
     needs = node.part_before.needs_gradient if node.is_later_part else 0
 

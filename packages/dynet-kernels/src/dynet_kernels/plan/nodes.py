@@ -1,4 +1,4 @@
-"""The planner's data: structures in memory, whose integers `layout` names, and what can be derived from them."""
+"""The planner's data: structures in memory, whose integers `layout` names, and values derived from these."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Pace(PlannerStruct): ...
 
 
 class Steps(PlannerStruct):
-    """The steps of a signature in one direction of `layout.DIRECTIONS`. `steps[number]` is one step."""
+    """The steps of a signature in one direction of `layout.DIRECTIONS`. `steps[k]` is step number k."""
 
     def __init__(self, signature: Signature, direction: str):
         super().__init__(signature.words, signature.start + layout.SIGNATURE[f"{direction}_begin"])
@@ -77,14 +77,14 @@ class Signature(PlannerStruct):
 
     @plain
     def part(self, index) -> Signature:
-        """Return the signature of part `index`, or this one if there are no parts. Later parts repeat the last one."""
+        """Return the signature of part `index`, or of the last one beyond the end. Without parts, return this one."""
         count = self.part_count
         start = self.start if count == 0 else self.words[self.parts + min(index, count - 1)]
         return Signature(self.words, start)
 
 
 class Plan:
-    """The planner's context. Each buffer in `layout.BUFFERS` is an attribute. `others` replaces some of them.
+    """The planner's context. Each buffer in `layout.BUFFERS` is an attribute. Buffers in `others` replace its own.
 
     `limits` is the SHARING structure: how many threads there are, and how much work is worth sharing.
     """
@@ -109,7 +109,6 @@ class Plan:
         return self._parameters[row]
 
     def parameter_of(self, operand) -> Parameter:
-        """Return the parameter in row -1 - `operand` of the parameter table."""
         return self.parameter(-1 - operand)
 
     def signature(self, start) -> Signature:
@@ -137,7 +136,7 @@ class Plan:
 
 
 class Record:
-    """A record whose first operand is at offset `start`. `signature` is the record's signature or one of its parts'."""
+    """A record whose first operand is at offset `start`. `signature` is the signature of the record or of a part."""
 
     def __init__(self, plan: Plan, start, signature: Signature):
         self.plan, self.start, self.signature = plan, start, signature
@@ -146,19 +145,19 @@ class Record:
         return self.plan.records[self.start + index]
 
     @property
-    def whole(self) -> Signature:
-        """The signature of a whole variadic record. It is at `start` - 2, before the number of operands."""
+    def record_signature(self) -> Signature:
+        """The signature of a whole variadic record. It precedes the number of operands, so it is at `start` - 2."""
         return self.plan.signature(self.plan.records[self.start - 2])
 
     @property
     def each_count(self):
-        """How many operands have no views of their own, and so share the view EACH. The record must be variadic."""
-        return self.plan.records[self.start - 1] - self.whole.operands
+        """The number of EACH operands. The record must be variadic."""
+        return self.plan.records[self.start - 1] - self.record_signature.operands
 
     @property
     def each_start(self):
-        """The number of the first operand that shares the view EACH. Earlier operands have views of their own."""
-        return self.whole.operands
+        """The position of the first EACH operand among the operands. The record must be variadic."""
+        return self.record_signature.operands
 
     @property
     @plain
@@ -176,7 +175,7 @@ class Record:
 
     @plain
     def with_each(self, amount, amount_each):
-        """Return `amount`, plus `amount_each` for each operand that shares the view EACH."""
+        """Return `amount`, plus `amount_each` for each EACH operand."""
         return amount + amount_each * self.each_count if amount_each else amount
 
     @property
@@ -195,7 +194,7 @@ class Record:
     def awaited(self) -> Iterator:
         """Yield the operands that must be computed before the node with signature `self.signature`.
 
-        These are `waits_count` operands from number `waits_from`, then, if `waits_each` is 1, those that share EACH.
+        These are `waits_count` operands from number `waits_from` on, and then, if `waits_each` is 1, all EACH operands.
         """
         signature = self.signature
         for turn in range(1 + signature.waits_each):
@@ -211,7 +210,7 @@ class Record:
 
 
 class Node(PlannerStruct):
-    """A node: a NODE structure of the buffer `nodes`. `number` is its number in the graph."""
+    """A NODE structure of the buffer `nodes`. `number` is the node's number in the graph."""
 
     plan: Plan
     number: int

@@ -1,8 +1,8 @@
 """Finds equal columns of a group, such as those for one word in a minibatch, so that kernels compute each only once.
 
 If one view determines a column, columns with the same address in this view are equal. Kernels run only for the first of
-them, whose value is copied to the others. The gradients of equal columns are added up in separate memory. The operands'
-gradients, which are proportional to them, are computed from the sums.
+them, and its value is copied to the others. The gradients of equal columns are added up in separate memory. The
+operands' gradients are linear in them, so they are computed from the sums.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from ..plain import plain
 from .nodes import Steps
 from .tape import Block, Group, add_instruction, is_wanted
 
-LEAST_COLUMNS = 8  # groups with fewer columns than this are not searched
-LEAST_WORK = 50_000  # groups whose forward steps take fewer picoseconds per column than this are not searched
-LEAST_WORK_EACH = 300  # groups that take fewer picoseconds per float than this are not searched: copying is as slow
-LEAST_PART = 8  # all columns are computed unless at least 1 / LEAST_PART of them can be left out
+LEAST_COLUMNS = 8  # groups with fewer columns are not searched
+LEAST_WORK = 50_000  # groups whose forward steps take fewer picoseconds per column are not searched
+LEAST_WORK_EACH = 300  # groups that take fewer picoseconds per float are not searched: copying is as slow
+LEAST_SKIPPED = 8  # columns are left out only if they are at least 1 / LEAST_SKIPPED of all columns
 COPY, ADD = 0, 1  # the numbers of the two repeated steps of a signature
-COLUMN_BITS = 24  # an entry of the hash table is the number of the search, and in its last bits a column
-FACTOR = 2654435761  # near 2 ** 32 divided by the golden ratio, which spreads addresses with equal gaps (Knuth, 6.4)
+COLUMN_BITS = 24  # an entry of the hash table has a column in its last bits, and before them the number of a search
+HASH_FACTOR = 2654435761  # about 2 ** 32 / golden ratio, which spreads evenly spaced addresses (Knuth, 6.4)
 
 
 @dataclass
 class Equal:
-    """The equal columns of a group that were found in the block of address lists `block`.
+    """The equal columns of a group, which were found in its address lists, `block`.
 
-    A column that equals no earlier one is a *first* column. First columns are numbered in order, and each later column
-    has the number of the first column that it equals. If enough columns are equal to make it worthwhile, only the first
-    columns are computed, and `count` is how many there are. Otherwise `count` is the number of all columns.
+    A column that equals no earlier column is a *first* column. First columns are numbered in order. Any other column
+    has the number of the first column that it equals. If enough columns are equal, only the first columns are computed,
+    and `count` is their number. Otherwise `count` is the number of all columns.
     """
 
     group: Group
@@ -39,8 +39,7 @@ class Equal:
     count: Any
 
     @property
-    def pays(self):
-        """Whether some columns are left out."""
+    def skips_columns(self):
         return self.count != self.block.columns
 
     def number_of(self, column):
@@ -55,9 +54,9 @@ class Equal:
 
     @plain
     def write(self, with_gradients: bool, sums=0, width=0) -> Block:
-        """Write the address lists of values, and if `with_gradients` of gradients, for the first columns.
+        """Write the address lists of the first columns: those of values, and if `with_gradients`, of gradients.
 
-        The nodes' own gradients are replaced by the sums at address `sums`, with `width` floats per column.
+        Lists of the nodes' own gradients get the addresses of the sums, which start at `sums`, `width` floats apart.
         """
         context, index = self.group.plan.context, self.group.plan.index
         signature, count, base = self.group.signature, self.count, context.index_top
@@ -87,7 +86,7 @@ class Equal:
 
     @plain
     def add_step(self, kind: int, count, shared: int):
-        """Append an instruction of `count` columns for the step COPY or ADD. Return the offset of its address lists."""
+        """Append an instruction of `count` columns for step COPY or ADD. Return the offset of its lists in `index`."""
         plan, context = self.group.plan, self.group.plan.context
         step = Steps(self.group.signature, "repeated")[kind]
         base = context.index_top
@@ -98,7 +97,7 @@ class Equal:
 
 @plain
 def find_equal(group: Group, block: Block, gradients=0) -> Equal:
-    """Search a group for equal columns, if a column takes kernels long enough to make this worthwhile.
+    """Search a group for equal columns, if leaving out columns would save enough time.
 
     If `gradients` is 1, equal columns must also have the same gradient address in the view that determines them.
     """
@@ -111,27 +110,27 @@ def find_equal(group: Group, block: Block, gradients=0) -> Equal:
             work += signature.forward[k].work
         if work >= max(LEAST_WORK, LEAST_WORK_EACH * (signature.size + signature.size_each)):
             first = number_columns(Equal(group, block, columns), view, gradients)
-            if first * LEAST_PART <= columns * (LEAST_PART - 1):
+            if first * LEAST_SKIPPED <= columns * (LEAST_SKIPPED - 1):
                 count = first
     return Equal(group, block, count)
 
 
 @plain
 def number_columns(equal: Equal, view, gradients):
-    """Number the columns as `Equal` describes. Return the number of first columns.
+    """Number the columns as `Equal` describes. Return how many first columns there are.
 
-    They are kept in a hash table whose key is the address in the view that determines them. An entry combines the
-    number of this search with a column; entries of older searches count as empty.
+    A hash table finds them by their address in the view that determines them. An entry combines the number of a search
+    with a column; entries of older searches count as empty.
     """
     plan, columns = equal.group.plan, equal.block.columns
     buckets, numbers = plan.buckets, plan.numbers_of_columns
-    bucket_count = 2 * columns  # no more than that, so that they stay in a fast cache
+    bucket_count = 2 * columns  # no more, so that they stay in a fast cache
     plan.context.searches += 1
     search = plan.context.searches
     count = 0
     for column in range(columns):
         value = equal.address(view, 0, column)
-        mixed = ((value & 0x7FFFFFFF) * FACTOR) & 0xFFFFFFFF
+        mixed = ((value & 0x7FFFFFFF) * HASH_FACTOR) & 0xFFFFFFFF
         bucket, first = (mixed * bucket_count) >> 32, -1
         while first < 0 and buckets[bucket] >> COLUMN_BITS == search:
             earlier = buckets[bucket] & ((1 << COLUMN_BITS) - 1)
@@ -157,14 +156,14 @@ def values_once(group: Group, block: Block) -> tuple[Equal, Block]:
     Return the argument for `copy_values`, and the new lists, or `block` itself if no column is left out.
     """
     equal = find_equal(group, block)
-    base = equal.write(with_gradients=False).base if equal.pays else block.base
+    base = equal.write(with_gradients=False).base if equal.skips_columns else block.base
     return equal, Block(base, equal.count)
 
 
 @plain
 def copy_values(equal: Equal) -> None:
     index = equal.group.plan.index
-    if equal.pays:
+    if equal.skips_columns:
         count = equal.block.columns - equal.count
         base = equal.add_step(COPY, count, layout.BY_COLUMNS)
         for k, column in equal.each_repeated():
@@ -174,9 +173,9 @@ def copy_values(equal: Equal) -> None:
 
 @plain
 def gradients_once(group: Group, block: Block, everything) -> Block:
-    """Append instructions that add up the gradients of equal columns. Return lists for the sums.
+    """Append instructions that add up the gradients of equal columns. Return address lists with the sums.
 
-    If none is left out, return `block`. Backward steps, and deferred steps of these nodes (`sums_are_known`), use them.
+    If no column is left out, return `block`. Deferred steps of these nodes may use the lists too; see `sums_are_known`.
     """
     signature, context, index = group.signature, group.plan.context, group.plan.index
     to_operand, base = 0, block.base
@@ -185,7 +184,7 @@ def gradients_once(group: Group, block: Block, everything) -> Block:
             if is_wanted(group, signature.backward[k], everything):
                 to_operand = 1
     equal = find_equal(group, block, to_operand)
-    if equal.pays:
+    if equal.skips_columns:
         count = equal.count
         width = layout.aligned(signature.size + signature.size_each)
         sums = context.gradient_top

@@ -35,7 +35,7 @@ def put_in_order(plan: Plan) -> None:
 
 @plain
 def move_in_order(count, keys: Words, key_count, counters: Words, lists: Sequence[tuple[Words, Words]]) -> None:
-    """Sort lists by keys into other memory, by a stable counting sort.
+    """Copy lists to other memory, sorted by keys. This is a stable counting sort.
 
     `keys[k]`, at least 0 and less than `key_count`, is the key of entry k of each list. `counters` has room for
     `key_count` + 1 integers. `lists` are pairs of a list and the memory for its sorted copy.
@@ -109,7 +109,7 @@ class Block:
 
 @plain
 def write_lists(group: Group, steps: Steps, with_gradients: bool = False) -> Block:
-    """Write those address lists of a group that `steps` read, only lists of values unless `with_gradients`.
+    """Write the address lists of a group that `steps` read: those of values, and if `with_gradients`, of gradients.
 
     Room is reserved for all lists, and the returned block has all of them.
     """
@@ -145,9 +145,9 @@ def group_columns(group: Group):
 
 
 class Lists:
-    """The two address lists of a view.
+    """The address lists of a view.
 
-    Each of the `sides` has the node's attribute with the address ("value" or "gradient"), the list's bit in a set of
+    `sides` has for each list: the node's attribute with the address ("value" or "gradient"), the list's bit in a set of
     lists, and the offset in the buffer `index` where the list starts.
     """
 
@@ -164,7 +164,7 @@ class Lists:
 
     @plain
     def write_direct(self, whole, first) -> None:
-        """Write direct lists for a group whose nodes have one column each.
+        """Write direct lists (`is_direct`) for a group whose nodes have one column each.
 
         Kernels read all entries of the lists in the set `whole`, and only the first entry of the lists in `first`.
         """
@@ -195,7 +195,7 @@ class Lists:
 
     @plain
     def _write_each(self, node: Node, begin) -> None:
-        """Write the addresses of a node's columns, from entry `begin` of the lists, for a view with the source EACH."""
+        """Write the addresses of a node's columns for a view with the source EACH, from entry `begin` of the lists."""
         view, record = self.view, node.record
         period, stride, first = view.period, view.stride, record.each_start
         for k in range(record.each_count):
@@ -208,7 +208,7 @@ class Lists:
 
     @plain
     def _write_columns(self, node: Node, begin) -> None:
-        """Write the addresses of a node's columns, from entry `begin` of the lists, for a source other than EACH."""
+        """Write the addresses of a node's columns for any other view, from entry `begin` of the lists."""
         view, attributes = self.view, node.record.attributes
         starts = [(self.start_of(node, field), list_start + begin) for field, _, list_start in self.sides]
         period, stride, outer = view.period, view.stride, view.outer
@@ -224,7 +224,7 @@ class Lists:
 
     @plain
     def start_of(self, node: Node, field: str):
-        """Return the base address of the view for this node plus the view's `offset`; see `layout.VIEW`."""
+        """Return the view's base address for a node, plus the view's `offset`; see `layout.VIEW`."""
         if self.source >= 0:
             return self.offset + self.plan.address(node.record.operand(self.source), field)
         if self.source == layout.SELF:
@@ -233,21 +233,21 @@ class Lists:
 
     @plain
     def _beside(self, node: Node, field: str):
-        """Return the address of `start_of` for a view with the source BEFORE or FIRST."""
+        """Return the result of `start_of` for a view with the source BEFORE or FIRST."""
         if self.source == layout.BEFORE:
             return self.offset + getattr(node.part_before, field)
         first = node.first_part
         return self.offset + getattr(self.plan.node(first), field) + (node.number - first - 1) * self.view.scale
 
 
-# Threads that could share a matrix product by columns or by rows share it by columns if each gets this many: a thread
-# then reads columns that it has written itself, so they are in its cache.
+# If threads can share a step by columns or by rows, they share it by columns if each gets at least this many: then a
+# thread reads columns that it has written itself, so they are in its cache.
 COLUMNS_EACH = 16
 CLEAR_WORK = 100  # an estimate of the picoseconds that one thread takes to set one float to 0
 
 
 def use_tape(context: Context, direction: str) -> None:
-    """Make planning and running use the tape and address lists of a direction, "forward" or "backward"."""
+    """Select the tape and the address lists that planning and running use. `direction` is "forward" or "backward"."""
     context.take(context, ("index", "tape", "index_end", "tape_end"), of=direction + "_{}")
 
 
@@ -261,9 +261,9 @@ def add_instruction(
 ) -> None:
     """Append an instruction to the tape. If its kernel is not loaded, set `status` to NO_CODE, so that nothing runs.
 
-    Its address lists start at `base` in `index`, its parameters at `parameters` in `table`. With `fresh`, the kernel
-    must overwrite uninitialized memory instead of adding to it. `work` is how many picoseconds one thread needs. If
-    that is too little to be worth sharing, one thread runs it, whatever `shared` (see `layout.STEP`) says.
+    Its address lists start at `base` in `index`, its parameters at `parameters` in `table`. If `fresh`, the kernel
+    overwrites uninitialized memory instead of adding to it. `work` is the picoseconds that one thread needs. `shared`
+    (see `layout.STEP`) is ignored if this is too little to be worth sharing.
     """
     context = plan.context
     way = way_to_share(plan, shared, count, distinct) if work >= plan.limits.least_instruction else layout.ALONE
@@ -281,7 +281,7 @@ def add_instruction(
 def way_to_share(plan: Plan, shared, count, distinct):
     """Return how threads share an instruction of `count` columns: ALONE, BY_COLUMNS or BY_ROWS.
 
-    Some values of `shared` leave the choice to this function (see `layout.STEP`). `distinct` is 1 if the step is known
+    Some values of `shared` leave the choice to this function; see `layout.STEP`. `distinct` is 1 if the step is known
     to add to a different gradient for each node of the group.
     """
     if shared == layout.IF_DISTINCT:
@@ -293,7 +293,7 @@ def way_to_share(plan: Plan, shared, count, distinct):
 
 
 def add_fill(plan: Plan, parameters: int, start, size, value) -> None:
-    """Append an instruction that sets `size` floats at `start` to `value`. Store these arguments at `parameters`."""
+    """Append an instruction that sets `size` floats at `start` to `value`. Its parameters are at `parameters`."""
     for k, integer in enumerate((start, size, value)):
         plan.table[parameters + k] = integer
     add_instruction(plan, layout.FILL, 0, 1, parameters)
@@ -309,7 +309,7 @@ def add_clear(plan: Plan, start, size) -> None:
 
 @plain
 def add_steps(group: Group, steps: Steps, block: Block, everything=0, fresh=0, distinct=0, left_out=0) -> None:
-    """Append an instruction for each step of a group that has to run.
+    """Append an instruction for each step that has to run for a group.
 
     Three arguments are sets of steps, where bit k is step k: `fresh` steps overwrite uninitialized gradients,
     `distinct` steps add to a different gradient for each node, and `left_out` steps have nothing to do.
@@ -324,9 +324,9 @@ def add_steps(group: Group, steps: Steps, block: Block, everything=0, fresh=0, d
 
 @plain
 def is_wanted(group: Group, step: Step, everything):
-    """Whether a step has to run: not if it only adds to gradients of operands, and these need none in the whole group.
+    """Whether a step has to run for a group: it adds to no operands' gradients, or some of these are needed.
 
-    If `everything` is 1, all nodes need gradients, but parameters still only if they are trained.
+    If `everything` is 1, all nodes and all trained parameters need gradients.
     """
     operand = step.gradient_of
     return operand == layout.NO_OPERAND or _is_needed(group, operand, everything)

@@ -11,7 +11,7 @@ from ..plain import Words, plain
 from .nodes import Plan, Update
 from .tape import add_instruction, start_tape
 
-UPDATE_WORK = 500
+UPDATE_WORK = 500  # an estimate of the picoseconds that one thread takes for a float of each tensor of an update
 
 
 @plain
@@ -19,8 +19,8 @@ def plan_gradient_norm(context, opcode, first, last, states, dense, total_at) ->
     """Plan the pass that sums the squared gradients of the parameters in rows `first` to `last` - 1.
 
     Each instruction has two address lists: the addresses of the gradients, and the address of the total, a float64 at
-    `total_at` (in float32s). `states` is the number of tensors that the trainer keeps for each parameter. `dense` is 1
-    to use all rows of lookup tables, or 0 for only the touched rows.
+    `total_at` (in float32s). `states` is the number of tensors that the trainer keeps for each parameter. If `dense`
+    is 1, all rows of lookup tables are used, otherwise only touched rows.
     """
     plan = Plan(context)
     start_tape(plan.context)
@@ -74,8 +74,8 @@ def check_room(plan: Plan, rows, states, dense, views) -> None:
 class Updated:
     """The parameter in row `index` of a trainer's table, and the columns that the pass works on.
 
-    If it is `whole`, all of it is one column. Otherwise it is a lookup table, and each touched row is a column. If
-    `dense` is 1, lookup tables are also whole. The trainer keeps `states` tensors for each parameter.
+    If `whole`, all of the parameter is one column. Otherwise, it is a lookup table, and each touched row is a column.
+    If `dense` is 1, lookup tables are also whole. The trainer keeps `states` tensors for each parameter.
     """
 
     @plain
@@ -93,7 +93,7 @@ class Updated:
 
     @plain
     def write_list(self, view, start, width) -> None:
-        """Write the first address list of a view: a column is at `start` + `width` * (its row in the lookup table)."""
+        """Write the first address list of a view. The column of row k of a lookup table is at `start` + k * `width`."""
         index = self.plan.index
         list_start = self.plan.context.index_top + 2 * view * self.columns
         if self.whole:

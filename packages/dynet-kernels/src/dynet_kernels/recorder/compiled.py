@@ -60,7 +60,7 @@ def functions(shared: int) -> tuple[dict[str, int], dict[str, int]]:
 
     The addresses are valid until the process ends. `shared` is the address of the shared words.
     """
-    ((module, key_sizes),) = library.modules([Recorder()], load=_load)
+    ((module, key_sizes),) = library.load_modules([Recorder()], load=_load)
     addresses = np.full(len(key_sizes), shared, np.int64)
     module.get_function("addresses")(int(addresses.ctypes.data))
     return dict(zip(key_sizes, addresses.tolist())), key_sizes

@@ -143,7 +143,7 @@ def leave(value=None):
 
 
 def wide(number):
-    """Widen an operand to 64 bits: a condition becomes 0 or 1, and a large int an int64, lest TVM truncates it."""
+    """Widen an operand to 64 bits: a condition becomes 0 or 1. A large int becomes an int64: TVM would truncate it."""
     if isinstance(number, (tuple, list)):
         raise TypeError("a tuple or list cannot be an operand")
     if isinstance(number, float):

@@ -82,10 +82,12 @@ def _emitter(file: str, code: CodeType, is_entry: bool) -> CodeType:
 def _definitions(source: str) -> dict[tuple[int, str], ast.FunctionDef]:
     """Return all functions of a file, by first line and name."""
     nodes: list[Any] = [ast.parse(source)]
+    functions = {}
     for node in nodes:
         nodes += _statements_in(node)
-    functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
-    return {([*node.decorator_list, node][0].lineno, node.name): node for node in functions}
+        if isinstance(node, ast.FunctionDef):
+            functions[[*node.decorator_list, node][0].lineno, node.name] = node
+    return functions
 
 
 def _statements_in(node: Any) -> list:

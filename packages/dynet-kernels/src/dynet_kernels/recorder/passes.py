@@ -160,7 +160,7 @@ def computed_size(here: Here, function: Function, x: Item, again):
 
 
 @recording(1, 2, nothing=False, address=True)
-def after_pass(here: Here, function: Function, given: Items, has_address: bool):
+def compute_node(here: Here, function: Function, given: Items, has_address: bool):
     """Compute a node. Return the address of its value, which counts floats, if `has_address`, else None."""
     computed_size(here, function, given[0], here.flag(given, 1))
     if has_address:

@@ -11,7 +11,7 @@ def test_the_functions_have_their_names():
     from dynet_kernels.recorder.c_functions import FUNCTIONS  # imports TVM
 
     shared = np.zeros(len(words.SHARED), np.int64)
-    found, keys = compiled.functions(int(shared.ctypes.data))
+    found, keys = compiled.load_functions(int(shared.ctypes.data))
     assert list(found) == list(keys) == list(FUNCTIONS)
     assert len({*found.values()}) == len(found) and all(found.values())
 

@@ -46,7 +46,7 @@ for _name, _result, *_arguments in (
     getattr(api, _name).restype, getattr(api, _name).argtypes = _result, _arguments
 
 immortal(SHARED)
-ADDRESSES, KEYS = compiled.functions(SHARED.address)
+ADDRESSES, KEYS = compiled.load_functions(SHARED.address)
 
 
 def native(name: str, count: int) -> Callable[..., int]:

@@ -15,7 +15,7 @@ from typing import Any
 from .. import layout, tir
 from ..kernels import RUN_SHARD, SHARD, Kernel, symbol_of
 from ..plain import Rows, Words, is_emitting, plain
-from ..plain.lowering import bound, branch, ends, forever, settled
+from ..plain.lowering import bound, branch, break_if, forever, settled
 from ..plan.nodes import Context, Instruction
 from ..tir import int64, let
 from ..tvm_modules import T, ir, tirx, tvm
@@ -120,14 +120,14 @@ class Running:
         shard = settled(self.tape[context.row].opcode // SHARD)
         for _ in forever():
             row = context.row
-            if ends(row >= end):
+            if break_if(row >= end):
                 break
             instruction = self.tape[row]
             slot = bound(instruction.opcode - shard * SHARD)
-            if ends(slot < 0) or ends(slot >= SHARD):
+            if break_if(slot < 0) or break_if(slot >= SHARD):
                 break
             run(row, instruction, slot)
-            if ends(fails()):
+            if break_if(fails()):
                 break
             context.row = row + 1
 

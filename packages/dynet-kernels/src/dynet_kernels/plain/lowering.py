@@ -1,7 +1,7 @@
-"""The functions that the statements of plain functions are rewritten to call. They emit TIR.
+"""The functions that plain functions are rewritten to call. They emit TIR.
 
-Conditions and loops are generators with a turn for each body: `for _ in when(condition)` emits its body inside the
-condition. If the condition is already known, because it is a Python bool, the body is emitted unconditionally, or not.
+Conditions and loops are generators that yield once for each body: `for _ in when(condition)` emits its body inside an
+`if`. For a Python bool, no `if` is emitted: the body is emitted unconditionally if it is True, and not at all if False.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ def is_emitting() -> bool:
 
 
 def is_emitted(value) -> bool:
-    # Nothing is emitted before TVM's compiler is imported. `a == b` is an object of the second class.
+    # Nothing is emitted before TVM's compiler is imported. `a == b` is an ObjectConvertible.
     return "tvm.ir" in sys.modules and isinstance(value, (ir.expr.ExprOperand, tvm_ffi.core.ObjectConvertible))
 
 
 def bound(value) -> Any:
-    """Bind an emitted value to a variable, so that it is computed now. Return other values as they are."""
+    """Bind an emitted value to a variable, so that it is computed at this point. Return other values as they are."""
     if isinstance(value, tuple):
         return tuple(map(bound, value))
     if value is Left:
@@ -69,7 +69,7 @@ def when(value, *rest: Callable) -> Iterator[bool]:
 
 
 def branch(value, *sides: Callable) -> Iterator[bool]:
-    """Emit an if-else statement in two turns: yield True inside the `if`, and False inside the `else`."""
+    """Emit an `if` with an `else`: yield True to emit the code of the `if`, then False to emit that of the `else`."""
     test = condition(value)
     if not is_emitted(test):
         yield test
@@ -90,13 +90,13 @@ def loop(begin, end=None) -> Iterator[Any]:
 def forever() -> Iterator[None]:
     if is_emitting():
         with T.While(tirx.const(True, "bool")):
-            yield None
+            yield
     while not is_emitting():
-        yield None
+        yield
 
 
-def ends(value) -> bool:
-    """If emitting, emit a break of the loop for a true `value`, and return False. If not, return `value` as a bool."""
+def break_if(value) -> bool:
+    """Emit code that breaks a loop if `value` is true, and return False. When run as Python, return `bool(value)`."""
     if is_emitting():
         for _ in when(value):
             T.evaluate(T.break_loop())
@@ -104,15 +104,15 @@ def ends(value) -> bool:
     return bool(value)
 
 
-def go_on_if(value):
-    """Emit a break of a `while` loop unless `value`, its condition, is true."""
+def break_unless(value):
+    """Emit code that breaks a `while` loop unless `value`, its condition, is true."""
     if not is_emitted(value) and value is not True:
         raise TypeError("the condition of a `while` must be a number of the code: for a list of Python, write `for`")
-    ends(negation(value))
+    break_if(negation(value))
 
 
 class Left(Exception):  # noqa: N818
-    """Raised to leave the entry when a plain function runs as Python. The emitter of an entry returns this class."""
+    """Raised to leave an entry that runs as Python. When its code is emitted, an entry returns this class."""
 
     def __init__(self, value):
         self.value = value
@@ -124,7 +124,7 @@ NO_RESULT = 1  # what an entry without a result stores: neither the address of a
 
 @contextmanager
 def result_at(words) -> Iterator[None]:
-    """Within a `with` block, make entries that are emitted store their results in the first integer of `words`."""
+    """In the `with` block, emitted entries store their results in the first integer of `words`."""
     _results.append(words)
     try:
         yield
@@ -143,7 +143,7 @@ def leave(value=None):
 
 
 def wide(number):
-    """Widen an operand of an operator to 64 bits: a condition becomes 0 or 1, and TVM would truncate a Python int."""
+    """Widen an operand to 64 bits: a condition becomes 0 or 1. A large int becomes an int64: TVM would truncate it."""
     if isinstance(number, (tuple, list)):
         raise TypeError("a tuple or list cannot be an operand")
     if isinstance(number, float):

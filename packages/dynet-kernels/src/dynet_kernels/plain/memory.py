@@ -29,14 +29,14 @@ class Words:
 
     A number that was read stays the same if the memory changes later. It is an int64, or a float64 for floats.
     `memory` is an address in bytes, as an int or an integer of the emitted code; in tests it may be an array of ctypes,
-    which knows its length: an index outside of it is an IndexError.
+    which knows its length: an index outside of it raises an IndexError.
     """
 
     def __init__(self, memory, dtype: str = "int64"):
         self.address, self.dtype = memory, dtype
         self.wide = "float64" if dtype.startswith("float") else "int64"
         if isinstance(memory, int):
-            memory = (CTYPES[dtype] * (1 << 58)).from_address(memory)  # so long that an index can be an address
+            memory = (CTYPES[dtype] * (1 << 58)).from_address(memory)  # so long that any address can be an index
         self.memory: Any = memory if isinstance(memory, ctypes.Array) else None
         self.buffer: Any = tir.buffer_at(memory, dtype) if self.memory is None else None
 
@@ -51,7 +51,7 @@ class Words:
             self.memory[self._inside(index)] = value  # keeps the low 64 bits, as compiled code does
             return
         if self.wide == "int64":
-            integer(value)  # refuses a float
+            integer(value)  # raises an error for a float
         emitted = tirx.const(value, self.dtype) if isinstance(value, int | float) else value
         cast = emitted if self.dtype == "int64" else T.Cast(self.dtype, emitted)
         T.buffer_store(self.buffer, cast, [int64(wide(index))])
@@ -63,7 +63,7 @@ class Words:
 
 
 class Struct:
-    """A structure in memory: adjacent int64s, read and written as attributes, which the class's `layout` names."""
+    """A structure in memory: adjacent int64s, which are attributes. The class's `layout` has their names in order."""
 
     layout: ClassVar[Structure]
     words: Words
@@ -74,8 +74,7 @@ class Struct:
 
     def __getattr__(self, name: str) -> Any:
         if name not in self.layout:
-            names = ", ".join(self.layout)
-            raise AttributeError(f"{type(self).__name__} has no integer {name!r}; it has {names}")
+            raise AttributeError(f"{type(self).__name__} has no integer {name!r}; it has {', '.join(self.layout)}")
         return self.words[self.start + self.layout[name]]
 
     def __setattr__(self, name: str, value) -> None:
@@ -89,7 +88,7 @@ class Struct:
             setattr(self, name, value)
 
     def take(self, other: Struct, names: Iterable[str], to: str = "{}", of: str = "{}") -> None:
-        """Copy integers of `other`. The formats `to` and `of` make the names here, and in `other`, from `names`."""
+        """For each of `names`, copy the attribute `of.format(name)` of `other` to the attribute `to.format(name)`."""
         for name in names:
             setattr(self, to.format(name), getattr(other, of.format(name)))
 

@@ -2,7 +2,7 @@
 
 While TIR is being emitted, calling such a function emits code that does what its source says. At any other time, it is
 the ordinary Python function, so debuggers can step through it, and unit tests need no TVM. Its syntax tree is rewritten
-once, at the first emitting call: `if`, `for`, `while`, `and` and assignments become calls to `lowering`. Line numbers
+once, at the first call that emits: `if`, `for`, `while`, `and` and assignments become calls to `lowering`. Line numbers
 stay the same. Code outside the subset raises a SyntaxError with the file and line.
 """
 
@@ -22,7 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def plain(function: F) -> F:
-    return _either(function, function, False)
+    return _emit_or_run(function, function, False)
 
 
 def entry(function: F) -> F:
@@ -37,17 +37,17 @@ def entry(function: F) -> F:
         except lowering.Left as left:
             return left.value
 
-    return _either(function, python, True)
+    return _emit_or_run(function, python, True)
 
 
-def _either(function: Callable, python: Callable, is_entry: bool) -> Any:
+def _emit_or_run(function: Callable, python: Callable, is_entry: bool) -> Any:
     emitter = functools.cache(lambda: rewritten(function, is_entry))
 
     @functools.wraps(function)
-    def either(*arguments, **named):
+    def emit_or_run(*arguments, **named):
         return (emitter() if lowering.is_emitting() else python)(*arguments, **named)
 
-    return either
+    return emit_or_run
 
 
 def rewritten(function: Callable, is_entry: bool = False) -> Callable:
@@ -68,7 +68,7 @@ def _emitter(file: str, code: CodeType, is_entry: bool) -> CodeType:
     if node is None:
         raise OSError(f"to compile {code.co_name}, the lines of its `def` are needed, but they are not in {file}")
     rewriting = _Rewriting(file, node, is_entry, {})
-    # Define it inside a function whose parameters are the names of its closure, under a name that it does not use.
+    # Nest the emitter in a function whose parameters are its free variables. Its own name must remain a global in it.
     made: Any = ast.parse(f"def _closure({', '.join(code.co_freevars)}): 0")
     arguments = rewriting.copy(node.args, defaults=[], kw_defaults=[None] * len(node.args.kwonlyargs))
     made.body[0].body = [rewriting.function(args=arguments, name="_emitter", decorator_list=[])]
@@ -82,10 +82,12 @@ def _emitter(file: str, code: CodeType, is_entry: bool) -> CodeType:
 def _definitions(source: str) -> dict[tuple[int, str], ast.FunctionDef]:
     """Return all functions of a file, by first line and name."""
     nodes: list[Any] = [ast.parse(source)]
+    functions = {}
     for node in nodes:
         nodes += _statements_in(node)
-    functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
-    return {(min(one.lineno for one in (node, *node.decorator_list)), node.name): node for node in functions}
+        if isinstance(node, ast.FunctionDef):
+            functions[[*node.decorator_list, node][0].lineno, node.name] = node
+    return functions
 
 
 def _statements_in(node: Any) -> list:
@@ -98,28 +100,28 @@ COPIED = {
     "ListComp", "Starred", "keyword", "JoinedStr", "FormattedValue", "Add", "Sub", "Mult", "FloorDiv", "Mod", "LShift",
     "RShift", "BitAnd", "BitOr", "BitXor", "Invert", "USub", "Eq", "NotEq", "Lt", "LtE", "Gt", "GtE",
 }  # fmt: skip
-TEXTS = {"Is": "is", "IsNot": "is not", "In": "in", "NotIn": "not in", "Div": "/", "Pow": "**", "NamedExpr": ":="}
-TIMES = {ast.Assign: 1, ast.AugAssign: 2}  # assignments that each counts as (a loop: 0); 2 make a name a variable
-NAMES = {"Name": "id", "Attribute": "attr", "keyword": "arg", "arg": "arg", "FunctionDef": "name"}
+SPELLINGS = {"Is": "is", "IsNot": "is not", "In": "in", "NotIn": "not in", "Div": "/", "Pow": "**", "NamedExpr": ":="}
+ASSIGN_COUNTS = {ast.Assign: 1, ast.AugAssign: 2}  # how many assignments each counts as; two make a variable
+NAME_FIELDS = {"Name": "id", "Attribute": "attr", "keyword": "arg", "arg": "arg", "FunctionDef": "name"}
 LOWERED = {"max": "maximum", "min": "minimum"}
-NOTHING = ast.arguments([], [], None, [], [], None, [])
+NO_ARGS = ast.arguments([], [], None, [], [], None, [])
 
 
 class _Rewriting:
     """Rewrites a function. The file's syntax tree is not modified: changed nodes are copies.
 
     `scope` maps each name that is known at the current statement to "variable", "value", "loop" or "ended". It also has
-    "for": whether the enclosing loop is emitted (None: no loop), and "return": whether this is the last statement.
+    "for": whether the enclosing loop is emitted (None: no loop), and "return": whether the statement may `return`.
     """
 
     def __init__(self, file: str, definition: Any, is_entry: bool, scope: dict[str, Any]):
         self.file, self.definition, self.is_entry = file, definition, is_entry
         self.current: Any = definition  # the node being rewritten
-        self.times, _ = _assignments(definition)
-        self.own = {name for name in self.times if self.times[name] > 1}  # the function's variables
-        outer_names = {name: scope[name] for name in scope if name not in self.times and scope[name] != "loop"}
-        self.scope = outer_names | dict.fromkeys(self.own, "variable") | {"for": None, "return": not is_entry}
-        self.results, self.without_result = [], None  # statements that store a result; one that ends without a result
+        self.assign_counts, _ = _assignments(definition)
+        self.variables = {name for name, count in self.assign_counts.items() if count > 1}
+        outer_names = {k: state for k, state in scope.items() if k not in self.assign_counts and state != "loop"}
+        self.scope = outer_names | dict.fromkeys(self.variables, "variable") | {"for": None, "return": not is_entry}
+        self.results, self.without_result = [], None  # assignments of results; a statement without one, at an end
 
     def refuse(self, text: str, node=None):
         node = node or self.current
@@ -127,14 +129,14 @@ class _Rewriting:
 
     def visit(self, node) -> Any:
         if not isinstance(node, ast.AST):
-            return [self.visit(one) for one in node] if isinstance(node, list) else node
+            return list(map(self.visit, node)) if isinstance(node, list) else node
         parent, kind = self.current, type(node).__name__
         self.current = node if hasattr(node, "lineno") else parent
-        name = getattr(node, NAMES.get(kind, ""), None) or ""
+        name = getattr(node, NAME_FIELDS.get(kind, ""), None) or ""
         if name.startswith("__") or name in (*LOWERED, "range"):
             self.refuse(f"the name `{name}`, except `for k in range(...)`, `max(...)` and `min(...)`")
         rewrite = self.copy if kind in COPIED else getattr(self, f"visit_{kind}", None)
-        result = rewrite(node) if rewrite else self.refuse(f"`{TEXTS.get(kind, kind.lower())}`")
+        result = rewrite(node) if rewrite else self.refuse(f"`{SPELLINGS.get(kind, kind.lower())}`")
         self.current = parent
         return result
 
@@ -160,23 +162,24 @@ class _Rewriting:
 
     def lazily(self, name: str, first, *rest):
         """Make a call whose arguments after the first are lambdas: the called function decides when to emit them."""
-        return self.call(name, self.visit(first), *[self.new(ast.Lambda, NOTHING, self.visit(one)) for one in rest])
+        return self.call(name, self.visit(first), *[self.new(ast.Lambda, NO_ARGS, self.visit(one)) for one in rest])
 
     def statements(self, *texts: str):
-        return ast.parse("\n" * (self.current.lineno - 1) + ";".join(texts)).body if texts else []
+        return ast.parse("\n" * (self.current.lineno - 1) + ";".join(texts)).body
 
     def function(self, **fields):
-        """Rewrite the function. It first creates its variables, so that every branch and loop can set them."""
+        """Rewrite the function. The result first creates all variables, so that every branch and loop can set them."""
         body, parameters = self.block(self.definition.body), _parameters(self.definition)
         if self.results and self.without_result:
             self.refuse("an end without a result, if another end has one", self.without_result)
-        start = [f"{one} = __lowering.Variable({one if one in parameters else ''})" for one in sorted(self.own)]
+        start = [f"{one} = __lowering.Variable({one if one in parameters else ''})" for one in sorted(self.variables)]
         end = ["__lowering.leave()", "return __lowering.Left"] * self.is_entry
         if len(self.results) == 1:
             body[-1] = ast.copy_location(ast.Return(self.results[0].value), body[-1])
         elif self.results:
-            start, end = [*start, "__result = __lowering.Variable()"], ["return __result.value"]
-        fields["body"] = [*self.statements(*start), *body, *self.statements(*end)]
+            start.append("__result = __lowering.Variable()")
+            end = ["return __result.value"]
+        fields["body"] = self.statements(*start) + body + self.statements(*end)
         return _changed(self.definition, **fields)
 
     def visit_FunctionDef(self, node):
@@ -252,7 +255,7 @@ class _Rewriting:
     def visit_Compare(self, node):
         if len(node.ops) > 1:
             self.refuse("a chain of comparisons: write `a < b and b < c`")
-        (right,) = map(self.operand, node.comparators)
+        right = self.operand(node.comparators[0])
         return self.call("compared", self.copy(node, left=self.operand(node.left), comparators=[right]))
 
     def visit_BinOp(self, node):
@@ -271,24 +274,24 @@ class _Rewriting:
         name = LOWERED.get(getattr(node.func, "id", ""))
         return self.copy(node, func=self.call(name).func) if name else self.copy(node)
 
-    def turns(self, over, body: list):
-        """Wrap `body` in a Python loop over `over`, which has a turn for each side of the emitted `if`, or none."""
+    def for_loop(self, over, body: list):
+        """Make a `for` over a generator that yields once for each block to emit. `__side` tells `if` from `else`."""
         return self.new(ast.For, self.new(ast.Name, "__side", ast.Store()), over, body, [])
 
     def visit_If(self, node):
         over = self.lazily("branch", node.test) if node.orelse else self.lazily("when", *_tests(node))
         blocks = self.block(node.body), node.orelse and self.block(node.orelse)
-        return self.turns(over, [self.new(ast.If, self.new(ast.Name, "__side", ast.Load()), *blocks)])
+        return self.for_loop(over, [self.new(ast.If, self.new(ast.Name, "__side", ast.Load()), *blocks)])
 
     def visit_While(self, node):
-        stops = [self.new(ast.Expr, self.lazily("go_on_if", one)) for one in _tests(node)]
-        return self.turns(self.call("forever"), [*stops, *self.loop(node, True)])
+        stops = [self.new(ast.Expr, self.lazily("break_unless", one)) for one in _tests(node)]
+        return self.for_loop(self.call("forever"), stops + self.loop_body(node, True))
 
     def visit_For(self, node):
         names, over = self.loop_names(node), node.iter
         is_range = isinstance(over, ast.Call) and getattr(over.func, "id", "") == "range" and not over.keywords
         over = self.call("loop", *map(self.visit, over.args)) if is_range else self.visit(over)
-        return self.new(ast.For, node.target, over, self.loop(node, is_range, names), [])
+        return self.new(ast.For, node.target, over, self.loop_body(node, is_range, names), [])
 
     def visit_comprehension(self, node):
         self.loop_names(node)
@@ -298,15 +301,14 @@ class _Rewriting:
         self.check(node.target, ast.Name)
         names = _names(node.target) - {"_"}
         for name in names:
-            if self.times[name] or self.scope.get(name) in ("variable", "loop"):
-                phrase = "both for a loop and for a variable or another loop around it"
-                self.refuse(f"the name `{name}` {phrase}", node.target)
+            if self.assign_counts[name] or self.scope.get(name) in ("variable", "loop"):
+                self.refuse(f"the name `{name}` both for a loop and for a variable or outer loop", node.target)
         return names
 
-    def loop(self, node, is_one: bool, names: Iterable[str] = ()):
+    def loop_body(self, node, is_emitted: bool, names: Iterable[str] = ()):
         if node.orelse:
             self.refuse("`else` of a loop")
-        return self.block(node.body, {**dict.fromkeys(names, "loop"), "for": is_one})
+        return self.block(node.body, dict.fromkeys(names, "loop") | {"for": is_emitted})
 
     def visit_Break(self, node):
         if not self.scope["for"]:
@@ -321,8 +323,8 @@ def _changed(node, **fields) -> Any:
 
 
 def _tests(node) -> list[ast.expr]:
-    is_and = isinstance(node.test, ast.BoolOp) and isinstance(node.test.op, ast.And)
-    return node.test.values if is_and else [node.test]
+    test = node.test
+    return test.values if isinstance(getattr(test, "op", None), ast.And) else [test]
 
 
 def _names(target) -> set[str]:
@@ -339,7 +341,7 @@ def _assignments(definition) -> tuple[Counter[str], set[str]]:
     nodes: list[Any] = [*definition.body]
     for node in nodes:
         for target in getattr(node, "targets", [getattr(node, "target", None)]):
-            times.update(dict.fromkeys(_names(target), TIMES.get(type(node), 0)))
+            times.update(dict.fromkeys(_names(target), ASSIGN_COUNTS.get(type(node), 0)))
         if isinstance(node, ast.FunctionDef):
             times[node.name] += 0
             set_by_inner |= _assignments(node)[1]
@@ -349,4 +351,6 @@ def _assignments(definition) -> tuple[Counter[str], set[str]]:
             not_local.update(node.names)
     not_local |= set_by_inner - times.keys()
     times.update(dict.fromkeys(set_by_inner, 2))
-    return Counter({name: times[name] for name in times if name not in not_local}), not_local
+    for name in not_local:
+        del times[name]
+    return times, not_local

@@ -19,9 +19,9 @@ from .structures import Buffer, Function, Shared
 from .tables import Row, find, find_words, hashed, is_one_of
 
 STRIDED, FORMAT = 0x18, 0x4  # CPython's flags PyBUF_STRIDES and PyBUF_FORMAT: which fields of a Py_buffer to fill in
-# Types of elements in the buffer protocol: a size in bytes, and possible letters. The size of "l" differs on Windows.
+# The types of elements that can be read: size in bytes, and possible format letters. On Windows, "l" has 4 bytes.
 INTEGERS = {"int64": (8, "lq"), "int32": (4, "il")}
-PLACES = range(words.MOST_DIMS)
+DIM_RANGE = range(words.MOST_DIMS)
 NUMBERS = {"float32": (4, "f"), "float64": (8, "d"), **INTEGERS}
 
 
@@ -38,11 +38,11 @@ class Array:
     def __init__(self, here: Here, x: Item, integers: bool = False):
         need(x.type == here.shared.array)
         source, view = x.address, Buffer(on_stack(len(words.BUFFER)))
-        self.count = described(source, view, INTEGERS) if integers else extern("dynet_read_array", source, view.address)
+        self.count = fill_view(source, view, INTEGERS) if integers else extern("dynet_read_array", source, view.address)
         need(self.count > 0)
         self.view, self.begin, self.dims, self.item = view, view.begin, dims_of(view), view.item
         self.shape, self.step = Words(view.shape), Words(view.strides)[0]
-        self.sizes = [self.shape[k] if k < self.dims else 0 for k in PLACES]
+        self.sizes = [self.shape[k] if k < self.dims else 0 for k in DIM_RANGE]
 
     @plain
     def integer(self, index, limit):
@@ -70,8 +70,8 @@ def has_format(view: Buffer, *formats: tuple[int, str]):
 
 
 @plain
-def described(address, view: Buffer, formats: dict):
-    """Fill in a Py_buffer for a numpy array. Return the number of its elements, or 0 if they cannot be read."""
+def fill_view(address, view: Buffer, formats: dict):
+    """Fill in a Py_buffer for a numpy array. Return the array's number of elements, or 0 if they cannot be read."""
     if extern("PyObject_GetBuffer", address, view.address, STRIDED | FORMAT, returns="int32") != 0:
         extern("PyErr_Clear")
         return 0
@@ -86,7 +86,7 @@ def described(address, view: Buffer, formats: dict):
 
 @c_function("dynet_read_array")
 def read_array(shared: Shared, array_at, view_at):
-    return described(array_at, Buffer(view_at), NUMBERS)
+    return fill_view(array_at, Buffer(view_at), NUMBERS)
 
 
 @c_function("dynet_copy_array")
@@ -123,7 +123,7 @@ class Stack:
         need(first.dims < words.MOST_DIMS)
         self.here, self.arrays, self.first = here, arrays, first
         self.dims, self.count = first.dims + 1, first.count * arrays.size
-        self.sizes = [arrays.size if first.dims == k else first.sizes[k] for k in PLACES]
+        self.sizes = [arrays.size if first.dims == k else first.sizes[k] for k in DIM_RANGE]
 
     @plain
     def store(self, inputs: Words, start) -> None:
@@ -138,7 +138,7 @@ class Stack:
 class Numbers:
     """A number, a list of numbers or a list of lists: `dims` is 0, 1 or 2.
 
-    `rows` has one item, the number or the list, or for a list of lists, these lists.
+    `rows` has the lists of a list of lists. Otherwise it has one item, the number or the list of numbers.
     """
 
     def __init__(self, here: Here, rows: Items, dims: int):
@@ -192,7 +192,7 @@ def read(here: Here, x: Item, use: Callable):
 def read_indices(here: Here, x: Item, use: Callable, or_one: bool = False):
     """Return `use(count, at)` for a list, tuple or 1-D array of integers, or with `or_one` also for a single integer.
 
-    `at(index, limit)` returns integer number `index`, or leaves the entry unless it is at least 0 and below `limit`.
+    `at(k, limit)` returns the k-th integer. It leaves the entry unless the integer is at least 0 and below `limit`.
     """
     if x.type == here.shared.array:
         array = Array(here, x, integers=True)
@@ -210,7 +210,7 @@ def read_indices(here: Here, x: Item, use: Callable, or_one: bool = False):
 @recording(1, key=words.ARRAY_KEY)
 def vector(here: Here, function: Function, x: Item):
     """Record an input node that is a number or a vector. For the key, see `words.ARRAY_KEY`."""
-    return read_flat(here, x, partial(tensor, here, function, 0))
+    return read_flat(here, x, partial(record_input, here, function, 0))
 
 
 @recording(1, 2, key=words.ARRAY_KEY)
@@ -219,11 +219,11 @@ def array(here: Here, function: Function, given: Items):
 
     The optional second argument says whether the last dimension is the batch. For the key, see `words.ARRAY_KEY`.
     """
-    return read(here, given[0], partial(tensor, here, function, here.flag(given, 1)))
+    return read(here, given[0], partial(record_input, here, function, here.flag(given, 1)))
 
 
 @plain
-def tensor(here: Here, function: Function, batched, values: Array | Stack | Numbers):
+def record_input(here: Here, function: Function, batched, values: Array | Stack | Numbers):
     key = on_stack(words.ARRAY_KEY)
     for k, size in enumerate(values.sizes):
         key[k + 1] = size
@@ -251,7 +251,7 @@ def new_input(here: Here, row: Row, count) -> NewRecord:
 def sparse(here: Here, function: Function, given: Items):
     """Record an input node from a list of indices for each dimension, a list of values, and a list of sizes.
 
-    Optional arguments: whether the last dimension is the batch, and the value of other elements. The key is `array`'s.
+    Optional arguments: whether the last dimension is the batch, and the value of other elements. Key: as for `array`.
     """
     axes, values, shape = [here.items(each) for each in given.first(3)]
     need(shape.size >= 1 and shape.size <= words.MOST_DIMS and axes.size == shape.size and values.size > 0)
@@ -282,9 +282,9 @@ def sparse(here: Here, function: Function, given: Items):
 
 @recording(2, key=2)
 def one_hot(here: Here, function: Function, size: Item, given: Item):
-    """Record an input node from the size of a column, and a list, tuple or array of an index per column, or one index.
+    """Record an input node from the size of its columns and an index for each: a list, tuple or array, or one int.
 
-    The key is the size of a column, and the number of columns.
+    The key is the size and the number of the columns.
     """
     rows = here.index(size)
     need(rows > 0)

@@ -1,20 +1,19 @@
-"""The buffers of a graph: one for the integers of its records, one for its input values, which include random keys.
+"""The two buffers of a graph: integers of records, and input values, which include random keys.
 
-A buffer that was replaced by a larger buffer is *outgrown*. It is freed only when the graph is renewed, because a pass
-may still be reading it. The outgrown buffers of a graph form a linked list.
+Outgrown buffers form a linked list. They are freed only when the graph is renewed: a pass may still be reading them.
 """
 
 from __future__ import annotations
 
 from ..plain import Words, plain
 from . import words
-from .c_api import NULL, extern, made, need, new_reference
+from .c_api import NULL, call_or_fail, extern, need, new_reference
 from .calls import recording
 from .extension import c_function
 from .here import Here, Item, NewRecord
 from .structures import Function, Graph, Shared
 
-# This many bytes are reserved before a buffer. Once it is outgrown, they begin with the next outgrown buffer's address.
+# The number of bytes before each buffer. In an outgrown buffer, they begin with the address of the next such buffer.
 LINK = 64
 BUFFERS = (("records", "length", "room", 8), ("inputs", "inputs_length", "inputs_room", 4))
 """For each buffer: the words of GRAPH with its address, length and room in items, and the size of an item in bytes."""
@@ -34,12 +33,12 @@ def outgrow(graph: Graph, address) -> None:
 
 @c_function("dynet_make_room")
 def make_room(shared: Shared, graph_at, integers, floats):
-    """Ensure room for `integers` and `floats` in all. Buffers at least double. Return 1, or NULL with an error set."""
+    """Make room for `integers` and `floats` in total. Buffers at least double. Return 1, or NULL with an error set."""
     graph = Graph(graph_at)
     for buffer, length, room, size, most in ((*BUFFERS[0], integers), (*BUFFERS[1], floats)):
         if most > getattr(graph, room):
             wanted, old = getattr(graph, room) + most, getattr(graph, buffer)
-            begin = made("PyMem_RawMalloc", (wanted + 1) * size + LINK) + LINK
+            begin = call_or_fail("PyMem_RawMalloc", (wanted + 1) * size + LINK) + LINK
             if old != NULL:
                 extern("memcpy", begin, old, getattr(graph, length) * size)
                 outgrow(graph, old)
@@ -143,7 +142,7 @@ def renew(shared: Shared, graph_at):
 
 @recording(0, key=0, anywhere=True)
 def renew_quickly(here: Here, function: Function):
-    """The fast path of renew_cg(). The word `unusual` is 1 if Python has more to do than this."""
+    """The fast path of renew_cg(). If the word `unusual` is 1, Python must do more."""
     if here.graph.unusual == 0:
         renew_words(here.shared, here.graph)
         return new_reference(here.graph.object)

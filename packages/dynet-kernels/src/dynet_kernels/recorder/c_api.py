@@ -1,4 +1,4 @@
-"""Calls of CPython's C functions in plain functions. Run as Python, they use ctypes; errors stay pending, as in C."""
+"""Lets plain functions call C functions of CPython. If they run as Python, errors stay pending, as in C."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _error: list[BaseException] = []  # the pending error, if the code runs as Pytho
 
 
 def extern(name: str, *arguments, returns: str = "int64") -> Any:
-    """Call a C function of CPython or the recorder. Arguments are integers, but a float64 for `PyFloat_FromDouble`."""
+    """Call a C function of CPython or the recorder. Arguments are integers, or a float64 for `PyFloat_FromDouble`."""
     if is_emitting():
         result = T.call_extern(returns, name, *map(int64, arguments))
         return let(T.Cast("int64", result) if returns == "int32" else result)
@@ -33,8 +33,8 @@ def extern(name: str, *arguments, returns: str = "int64") -> Any:
 
 @functools.cache
 def _function(name: str, returns: str, count: int) -> Callable:
-    if name in OURS:
-        return OURS[name]
+    if name in REPLACEMENTS:
+        return REPLACEMENTS[name]
     kinds = [ctypes.c_double if name == "PyFloat_FromDouble" else ctypes.c_int64] * count
     return ctypes.PYFUNCTYPE(CTYPES[returns], *kinds)((name, ctypes.pythonapi))
 
@@ -44,7 +44,7 @@ def _call_tvm(function: int, arguments: int, count: int, result: int) -> int:
     return tvm_ffi.LIB.TVMFFIFunctionCall(*handles, ctypes.c_int32(count), ctypes.c_void_p(result))
 
 
-OURS: dict[str, Callable] = {
+REPLACEMENTS: dict[str, Callable] = {
     "TVMFFIFunctionCall": _call_tvm,
     "PyEval_SaveThread": lambda: NULL,  # ctypes keeps the GIL
     "PyEval_RestoreThread": lambda state: NULL,
@@ -71,8 +71,8 @@ def fail(*owned) -> None:
 
 
 @plain
-def made(name: str, *arguments, owned=()):
-    """Call a C function that allocates something. If it returns NULL, release `owned` and `fail`."""
+def call_or_fail(name: str, *arguments, owned=()):
+    """Call a C function that returns an address. If this is NULL, release the references in `owned` and `fail`."""
     address = extern(name, *arguments)
     if address == NULL:
         if name.startswith("PyMem_"):  # these set no error

@@ -13,7 +13,7 @@ from .structures import Function, Shared
 from .tables import is_one_of
 
 # A mask for `nargsf` of a vectorcall: the number of positional arguments, without the flag in the highest bit.
-COUNT = (1 << 63) - 1
+COUNT_MASK = (1 << 63) - 1
 
 
 def recording(*counts: int, key: int = 1, anywhere: bool = False, **kinds: Any) -> Callable[[Entry], Entry]:
@@ -34,7 +34,7 @@ def recording(*counts: int, key: int = 1, anywhere: bool = False, **kinds: Any) 
             @entry
             def run(shared: Shared, function_at, arguments, count, keywords):
                 function = Function(function_at)
-                given = count_all(function, count & COUNT, keywords)
+                given = count_all(function, count & COUNT_MASK, keywords)
                 need(is_one_of(given, counts) if counts else given >= 0)
                 items = Items(arguments, given)
                 here = graph_here(shared, anywhere)
@@ -72,7 +72,7 @@ def count_in_order(shared: Shared, function_at, count, keywords):
 def slowly(shared: Shared, function_at, arguments, count, keywords):
     """Call the recording function's slow function. Pass keyword arguments that are in order by position."""
     function = Function(function_at)
-    given = count_all(function, count & COUNT, keywords)
+    given = count_all(function, count & COUNT_MASK, keywords)
     if given >= 0:
         return extern("PyObject_Vectorcall", function.slow, arguments, given, NULL)
     return extern("PyObject_Vectorcall", function.slow, arguments, count, keywords)

@@ -35,7 +35,7 @@ class Recorder:
         from .extension import write_objects
 
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            name_list = " ".join(f"{name}:{function.key}" for name, function in FUNCTIONS.items())
+            name_list = " ".join(f"{name}:{function.key_size}" for name, function in FUNCTIONS.items())
             parts = [name_list.encode(), *write_objects(FUNCTIONS, Path(folder), self.target.tvm_target())]
         path.write_bytes(b"".join([HEAD.pack(*map(len, parts)), *parts]))
 
@@ -46,16 +46,15 @@ def _load(content: bytes):
     The module's function `addresses` takes a list that begins with the address of the shared words. It overwrites the
     list with the addresses of the functions, in the order of the dict.
     """
-    sizes = HEAD.unpack_from(content)
-    if len(content) != HEAD.size + sum(sizes):
+    ends = list(itertools.accumulate(HEAD.unpack_from(content), initial=HEAD.size))
+    if len(content) != ends[-1]:
         raise store.CacheError("the compiled recorder is incomplete")
-    ends = list(itertools.accumulate(sizes, initial=HEAD.size))
     names, *objects = [content[begin:end] for begin, end in itertools.pairwise(ends)]
     pairs = (pair.split(":") for pair in names.decode().split())
     return store.load_objects(objects), {name: int(key) for name, key in pairs}
 
 
-def functions(shared: int) -> tuple[dict[str, int], dict[str, int]]:
+def load_functions(shared: int) -> tuple[dict[str, int], dict[str, int]]:
     """Load the recorder. Return two dicts by function name: the address of each, and the number of words in its keys.
 
     The addresses are valid until the process ends. `shared` is the address of the shared words.

@@ -18,7 +18,7 @@ from ..machine.modules import compile_cpu
 from ..plain import Words, entry
 from ..plain.lowering import NO_RESULT, result_at
 from ..tvm_modules import T, ir, ir_builder, tvm
-from .c_api import OURS
+from .c_api import REPLACEMENTS
 from .structures import Shared
 
 shared_at = 0  # the address of the shared words, for functions that run as Python
@@ -30,37 +30,37 @@ class CFunction:
     """A C function that is generated from an entry.
 
     Args:
-        path: the entry, called with the shared words and the parameters.
-        otherwise: the name of the C function to call if the entry has no result. "": it always has one.
-        key: for the fast path of recording functions, how many words a key in their tables has.
+        entry: called with the shared words and the parameters.
+        fallback: the name of the C function to call if the entry has no result. "": it always has one.
+        key_size: for a fast path, how many words a key in its recording functions' tables has.
     """
 
-    path: Callable
-    otherwise: str = ""
-    key: int = 0
+    entry: Callable
+    fallback: str = ""
+    key_size: int = 0
 
     @property
     def parameters(self) -> list[str]:
-        return list(inspect.signature(self.path).parameters)[1:]
+        return list(inspect.signature(self.entry).parameters)[1:]
 
     def python(self, *arguments: int) -> int:
-        result = self.path(Shared(shared_at), *arguments)
+        result = self.entry(Shared(shared_at), *arguments)
         if result is not None:
             return result
-        return FUNCTIONS[self.otherwise].python(*arguments) if self.otherwise else 0
+        return FUNCTIONS[self.fallback].python(*arguments) if self.fallback else 0
 
 
 FUNCTIONS: dict[str, CFunction] = {}
 """All C functions by name. Other compiled code also calls the functions whose names begin with `dynet_`."""
 
 
-def c_function(name: str = "", otherwise: str = "") -> Callable[[Entry], Entry]:
+def c_function(name: str = "", fallback: str = "") -> Callable[[Entry], Entry]:
     """Decorator: make a function an entry and a C function, by default with the entry's name."""
 
     def declare(path: Entry) -> Entry:
         path, c_name = entry(path), name or path.__name__
-        FUNCTIONS[c_name] = CFunction(path, otherwise)
-        OURS[c_name] = FUNCTIONS[c_name].python
+        FUNCTIONS[c_name] = CFunction(path, fallback)
+        REPLACEMENTS[c_name] = FUNCTIONS[c_name].python
         return path
 
     return declare
@@ -85,13 +85,13 @@ def _body(name: str, function: CFunction) -> Any:
             T.func_ret(ir.PrimType("int32"))
             shared, *arguments, out = [T.arg(each, T.int64()) for each in ("shared", *function.parameters, "out")]
             with result_at(Words(out)):
-                function.path(Shared(shared), *arguments)
+                function.entry(Shared(shared), *arguments)
     return builder.get()
 
 
 # TVM passes the argument of `addresses` as 16 bytes: its type, and its value at offset 8. The value is the address of a
 # list, which begins with the address of the shared words.
-ALL = """\
+ADDRESSES = """\
 @shared = internal global i64 0
 define i32 @__tvm_ffi_addresses(ptr %self, ptr %arguments, i32 %count, ptr %result) {{
   %first = getelementptr i8, ptr %arguments, i64 8
@@ -128,11 +128,12 @@ end:"""
 def _trampolines(functions: dict[str, CFunction], target) -> str:
     target_text = str(target).replace("\\", "\\5C").replace('"', "\\22")  # escaped for a string in LLVM IR
     addresses = ", ".join(f"ptr @{name}" for name in functions)
-    text = [ALL.format(count=len(functions), addresses=addresses, target=target_text)]
+    text = [ADDRESSES.format(count=len(functions), addresses=addresses, target=target_text)]
     for name, function in functions.items():
-        arguments = ", ".join(f"i64 %{parameter}" for parameter in function.parameters)
-        parameters = ", ".join(f"i64 %{parameter}" for parameter in ("shared", *function.parameters, "out"))
-        fallback = function.otherwise
+        names = [f"i64 %{parameter}" for parameter in function.parameters]
+        arguments = ", ".join(names)
+        parameters = ", ".join(["i64 %shared", *names, "i64 %out"])
+        fallback = function.fallback
         otherwise = OTHERWISE.format(NO_RESULT=NO_RESULT, otherwise=fallback, given=arguments) if fallback else ""
         text.append(TRAMPOLINE.format(name=name, given=arguments, parameters=parameters, otherwise=otherwise))
     return "".join(text)

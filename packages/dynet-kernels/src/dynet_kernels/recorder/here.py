@@ -10,12 +10,12 @@ from typing import Any
 
 from ..plain import Words, plain
 from . import words
-from .c_api import NULL, extern, made, need
+from .c_api import NULL, call_or_fail, extern, need
 from .structures import Expression, Graph, List, Shared
 
 
 class Item(Expression):
-    """An object; if it is an expression, its words are attributes. The word at address `slot` points to the object."""
+    """A Python object; an expression's words are attributes. The word at address `slot` points to the object."""
 
     def __init__(self, address: Any, slot: Any = NULL):
         super().__init__(address)
@@ -32,7 +32,7 @@ class Here:
     def is_expression(self, x: Item):
         """Whether x is an expression: a node, or a parameter that is not a lookup table.
 
-        Python handles an op on a whole lookup table, because it has to note that the graph uses all of the table.
+        Python handles an op on a whole lookup table, because it must note that the graph uses the whole table.
         """
         kind, shared = x.type, self.shared
         return kind == shared.expression or kind == shared.parameters or kind == shared.constant
@@ -44,7 +44,7 @@ class Here:
 
     @plain
     def is_node(self, x: Item):
-        """Whether x has the graph's version, or is a node from before `cg_revert` that was kept."""
+        """Whether x has the graph's version, or is an earlier node that `cg_revert` kept."""
         version, graph = x.version, self.graph
         if version == self.version:
             return True
@@ -127,7 +127,7 @@ class Here:
         shared, graph = self.shared, self.graph
         free = shared.free
         if free == NULL:
-            free = made("_PyObject_New", shared.expression, owned=owned)  # releases `owned` if memory runs out
+            free = call_or_fail("_PyObject_New", shared.expression, owned=owned)  # releases `owned` if memory runs out
         else:
             shared.free = Expression(free).at
             shared.free_count -= 1
@@ -189,7 +189,7 @@ class NewRecord:
         graph = here.graph
         end, inputs_end = graph.length + length, graph.inputs_length + inputs
         if end > graph.room or (inputs and inputs_end > graph.inputs_room):
-            made("dynet_make_room", graph.address, end, inputs_end, owned=owned)
+            call_or_fail("dynet_make_room", graph.address, end, inputs_end, owned=owned)
         self.here, self.length, self.inputs = here, length, inputs
         self.start, self.integers = graph.length, Words(graph.records)
         self.first, self.floats = graph.inputs_length, Words(graph.inputs, "float32")

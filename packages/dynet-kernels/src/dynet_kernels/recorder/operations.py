@@ -87,8 +87,8 @@ def find_operand(here: Here, function: Function, of_lookup: bool, x: Item, *key)
 def stretch(here: Here, function: Function, x: Item, first: Item, last: Item, shorter=False):
     """Record an op on the slice `first:last` of x; `first` becomes an attribute. The key is the Dim and the length.
 
-    The row's `limit` is the size of the first dimension. With `shorter`, Python handles a slice of this full
-    length, because its result is x itself.
+    The row's `limit` is the size of the first dimension. With `shorter`, Python handles a slice of
+    this length, because its result is x itself.
     """
     need(here.is_operand(x))
     start, stop = here.index(first), here.index(last)
@@ -103,7 +103,7 @@ def stretch(here: Here, function: Function, x: Item, first: Item, last: Item, sh
 def many(here: Here, function: Function, given: Item):
     """Record an op on a list of expressions.
 
-    The key is their number and their Dims. For more than MOST_KEYED, it is minus their number, and the one Dim of all.
+    The key is their number and their Dims, or above MOST_KEYED, minus their number and the Dim that all must have.
     """
     xs, key = here.items(given), on_stack(words.LIST_KEY)
     need(xs.size > 0)
@@ -129,7 +129,7 @@ def many(here: Here, function: Function, given: Item):
 def operator(name: str) -> None:
     """Make the C functions of an operator in `words.OPERATORS`: its fast path, and the call of its Python function."""
 
-    @c_function(name, otherwise=f"dynet_{name}_slowly")
+    @c_function(name, fallback=f"dynet_{name}_slowly")
     def path(shared: Shared, a_at, b_at):
         a, b, here = Item(a_at), Item(b_at), graph_here(shared)
         pair, right, left = [Function(getattr(shared, f"{name}_{what}")) for what in ("pair", "right", "left")]
@@ -148,7 +148,7 @@ for name in words.OPERATORS:
     operator(name)
 
 
-@c_function(otherwise="dynet_negative_slowly")
+@c_function(fallback="dynet_negative_slowly")
 def negative(shared: Shared, x_at):
     return one(graph_here(shared), Function(shared.negative), Item(x_at))
 
@@ -158,7 +158,7 @@ def negative_slowly(shared: Shared, x_at):
     return call_python(Function(shared.negative).slow, x_at)
 
 
-@c_function(otherwise="dynet_subscript_slowly")
+@c_function(fallback="dynet_subscript_slowly")
 def subscript(shared: Shared, x_at, key_at):
     """The operator `x[key]` of `Expression` for an int, as in x[2], and for a slice of two ints, as in x[1:3]."""
     here, x, key = graph_here(shared), Item(x_at), Item(key_at)

@@ -1,8 +1,7 @@
 """Runs forward and backward passes and reads values, without Python.
 
-This works while a graph is *prepared*: Python has written the addresses that a pass needs into the graph's words, and
-they are still valid. They become invalid when a buffer is replaced, or when the shared word `generation` changes,
-because a signature was added or a parameter changed. Then Python does the work, and prepares the graph again.
+This works while a graph is prepared: the addresses in its words are valid. They become invalid when a buffer is
+replaced, or when the shared word `generation` changes. Then Python does the work, and prepares the graph again.
 """
 
 from __future__ import annotations
@@ -12,14 +11,14 @@ from ..plain import Words, on_stack, plain
 from ..plan.nodes import Context, Node, Plan, Sharing
 from . import words
 from .arrays import read_flat
-from .c_api import NULL, extern, fail, made, need, new_reference
+from .c_api import NULL, call_or_fail, extern, fail, need, new_reference
 from .calls import recording
 from .extension import c_function
 from .here import Here, Item, Items, NewRecord
 from .structures import Function, Graph, List, Shared
 from .tables import find
 
-MOST_SEARCHED = 1 << 12  # a search gives up after this many records: Python keeps an index for large graphs
+MOST_SEARCHED = 1 << 12  # records in one search; for large graphs, Python keeps an index
 
 
 @plain
@@ -100,7 +99,7 @@ def forget_values(graph: Graph) -> None:
 def into_array(here: Here, function: Function, x: Item, array: Item, dtype: str):
     """Copy a value, column-major, to a new numpy array, which owns its memory: nothing else can free or resize it."""
     need(array.type == here.shared.array)
-    size = size_computed(here, function, x, 0)
+    size = computed_size(here, function, x, 0)
     numbers, copy = value_of(here.graph, x), Words(Words(array.address)[words.ARRAY.data], dtype)
     for k in range(size):
         copy[k] = numbers[k]
@@ -112,13 +111,13 @@ def into_list(here: Here, function: Function, given: Items, least: int):
     """Return a value as a list of floats, or as one float if it has fewer elements than `least`."""
     x, flag, size = given[0], here.flag(given, 1), size_of(here, function, given[0])
     if size < least:
-        need(is_computed(here, flag))
+        need(ensure_computed(here, flag))
         return extern("PyFloat_FromDouble", value_of(here.graph, x)[0])
     # Make the list before the pass: making it may run the garbage collector, and so Python code that calls `renew_cg`.
-    made_list = made("PyList_New", size)
+    made_list = call_or_fail("PyList_New", size)
     # Hide the list, whose items are still NULL, from other threads: during the pass, `gc.get_objects` could find it.
     extern("PyObject_GC_UnTrack", made_list)
-    if here.graph.open != here.version or not is_computed(here, flag):
+    if here.graph.open != here.version or not ensure_computed(here, flag):
         extern("Py_DecRef", made_list)
         return
     numbers, items = value_of(here.graph, x), Words(List(made_list).items)
@@ -143,7 +142,7 @@ def size_of(here: Here, function: Function, x: Item):
 
 
 @plain
-def is_computed(here: Here, again):
+def ensure_computed(here: Here, again):
     """Compute all nodes that have no value yet, or all nodes if `again` is 1. Return whether all have values now."""
     if again:
         need(can_forget(here))
@@ -154,16 +153,16 @@ def is_computed(here: Here, again):
 
 
 @plain
-def size_computed(here: Here, function: Function, x: Item, again):
+def computed_size(here: Here, function: Function, x: Item, again):
     size = size_of(here, function, x)
-    need(is_computed(here, again))
+    need(ensure_computed(here, again))
     return size
 
 
 @recording(1, 2, nothing=False, address=True)
-def after_pass(here: Here, function: Function, given: Items, has_address: bool):
+def compute_node(here: Here, function: Function, given: Items, has_address: bool):
     """Compute a node. Return the address of its value, which counts floats, if `has_address`, else None."""
-    size_computed(here, function, given[0], here.flag(given, 1))
+    computed_size(here, function, given[0], here.flag(given, 1))
     if has_address:
         return extern("PyLong_FromSsize_t", value_address(here.graph, given[0]))
     return new_reference(here.shared.none)
@@ -177,7 +176,7 @@ def differentiate(here: Here, function: Function, given: Items):
     to compute the gradients of all nodes, even if they do not depend on a trained parameter.
     """
     graph, full = here.graph, here.flag(given, 1)
-    size_computed(here, function, given[0], 0)
+    computed_size(here, function, given[0], 0)
     node = given[0].at
     need(graph.begun == graph.changes)
     here.shared.passes += 1
@@ -196,7 +195,7 @@ def set(here: Here, function: Function, x: Item, given: Item):
     need(x.type == here.shared.expression and x.version == here.version)
     row = find(function, x.dim)
     need(can_forget(here))
-    start = start_of(here, x.at, row.signature)
+    start = input_offset(here, x.at, row.signature)
 
     def use(values):
         need(values.dims <= 1 and values.count == row.limit)
@@ -211,7 +210,7 @@ def set(here: Here, function: Function, x: Item, given: Item):
 
 
 @plain
-def start_of(here: Here, target, signature):
+def input_offset(here: Here, target, signature):
     """Return the offset of an input node's first value in the input buffer. If it is not found, leave the entry.
 
     `target` is the number of the node, and `signature` is the signature that it has if it is an input. If the graph has

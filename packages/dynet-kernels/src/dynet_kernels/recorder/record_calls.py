@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..plain import Words, plain
-from .c_api import extern, made, need
+from .c_api import call_or_fail, extern, need
 from .calls import recording
 from .here import Here, Item, NewRecord, below
 from .structures import Function, List
@@ -60,7 +60,7 @@ def sequence(here: Here, function: Function, result: Item, head: Item, xs: Item,
         here.index(first[k])  # leaves the entry if it is not an int64
     # Make the list before the checks: making it may run the garbage collector, and so code that changes the graph.
     size = List(xs.address).size
-    made_list = made("PyList_New", size)
+    made_list = call_or_fail("PyList_New", size)
     now, items = Here(shared, graph, graph.version), here.items(xs)
     fine = now.version == wanted and items.size == size
     for k in range(items.size):

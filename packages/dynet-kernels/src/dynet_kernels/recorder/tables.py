@@ -11,11 +11,11 @@ from typing import Any
 
 from ..plain import Words, on_stack, plain
 from . import words
-from .c_api import extern, made, need
+from .c_api import call_or_fail, extern, need
 from .extension import c_function
 from .structures import Function, Row, Shared
 
-HASH, HASHED = 0x9E3779B1, (1 << 30) - 1
+HASH_FACTOR, HASH_MASK = 0x9E3779B1, (1 << 30) - 1
 
 
 @plain
@@ -34,7 +34,7 @@ def mixed(value, word):
     Fold the upper half of the word into the lower half, because it may be a float, and the lower bits of round floats
     are 0. Cut the hash to 30 bits before multiplying it, because TVM assumes that int64 products do not overflow.
     """
-    return (((value ^ word ^ (word >> 32)) & HASHED) * HASH) >> 16
+    return (((value ^ word ^ (word >> 32)) & HASH_MASK) * HASH_FACTOR) >> 16
 
 
 @plain
@@ -95,7 +95,7 @@ def enter(shared: Shared, function_at, row_at):
     function = Function(function_at)
     rows, width = function.mask + 1, function.key + len(words.ROW)
     if 2 * (function.used + 1) > rows:
-        table, old = made("PyMem_RawCalloc", rows * 2, width * 8), Words(function.table)
+        table, old = call_or_fail("PyMem_RawCalloc", rows * 2, width * 8), Words(function.table)
         for row in range(rows):
             if old[row * width] != 0:
                 put_row(Words(table), 2 * rows - 1, function.key, old, row * width)

@@ -1,9 +1,8 @@
-"""Records an op from a *template*: a copy of the records of an earlier call with similar arguments.
+"""Records ops that are Python functions from templates.
 
-Ops that are Python functions are recorded this way. The *key* of a call has everything its records depend on: the Dim
-of each expression argument, the value of each number, flag or None, and the length and items of each list or tuple.
-Consecutive expressions with the same Dim in a list take two words, however many there are. A call with other arguments
-has no key. When a template is used, its records are appended with the operands of this call, new nodes and new inputs.
+The key of a call has everything its records depend on: the Dim of each expression argument, the value of each number,
+flag or None, and the length and items of each list or tuple. Consecutive expressions with the same Dim in a list take
+two words, however many there are. A call with other arguments has no key.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Callable
 from ..plain import Words, bits_of, on_stack, plain
 from . import words
 from .buffers import put_key
-from .c_api import NULL, extern, made, need, new_reference
+from .c_api import NULL, call_or_fail, extern, need, new_reference
 from .calls import recording
 from .here import Here, Item, Items, NewRecord
 from .record_calls import number_of
@@ -135,7 +134,7 @@ def replay(here: Here, function: Function, dim: Item, template: Item, operands: 
     """
     need(operands.type == here.shared.tuple and version.type == here.shared.int and here.index(version) == here.version)
     items = here.items(operands)
-    start = made("PyBytes_AsString", template.address)
+    start = call_or_fail("PyBytes_AsString", template.address)
 
     def operand(index):
         return number_of(here, items[index])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import words
-from .c_api import NULL, call_python, extern, made, new_reference
+from .c_api import NULL, call_or_fail, call_python, extern, new_reference
 from .extension import c_function
 from .structures import Expression, Shared
 
@@ -35,7 +35,7 @@ def new(shared: Shared, kind, arguments, keywords):
     """
     if kind == shared.expression and (keywords != NULL or extern("PyTuple_Size", arguments) != 0):
         return call_python(shared.refuse_new)
-    x_at = made("PyType_GenericAlloc", shared.unfinished if kind == shared.expression else kind, 0)
+    x_at = call_or_fail("PyType_GenericAlloc", shared.unfinished if kind == shared.expression else kind, 0)
     Expression(x_at).version = words.NO_NODE
     return x_at
 

@@ -63,7 +63,7 @@ GRAPH = Structure(
     "differentiated", "differentiated_fully",
     "changes",  # how many times the thread has changed values of parameters, by updates or otherwise
     "begun",  # the word `changes` when the first node of the graph was computed
-    "seen",  # the word `changes` when the newest node of the graph was computed, as far as Python knows
+    "seen",  # the word `changes` when the newest node of the graph was computed
     "object",  # the address of the Python object `Graph`
     "unusual",  # 1 if Python has to carry out the next `renew_cg`, because it must do more than remove the records
     # 1 if only Python may discard values for recomputing: the graph has checkpoints, checks its values for infinities
@@ -103,8 +103,8 @@ SHARED = Structure(
     "refuse_new", *OPERATIONS,
 )  # fmt: skip
 
-# A template: a copy of the records that a call of an op has appended, to append them again. These words count its
-# integers of records, nodes, input values, random keys and equal operands. Then follow
+# The first words of a template. They count its integers of records, nodes, input values, random keys, and pairs of
+# equal operands. They are followed by
 # - the key of the call: its number of words, then the others;
 # - the integers, each as a pair of a kind and a number;
 # - the input values, each a word with the bits of a float32;

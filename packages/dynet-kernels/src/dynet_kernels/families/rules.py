@@ -168,7 +168,7 @@ def constant_sums(rule, size):
 LIGHT = frozenset("add subtract multiply divide negative less less_equal equal where maximum minimum absolute".split())
 
 FEW = 4  # columns of this many floats are computed in vectors of this many lanes
-LONG = 500  # longer formulas, in estimated machine instructions, are emitted only once, because they compile slowly
+LONG = 500  # formulas of more machine instructions (estimated) are emitted only once, because they compile slowly
 
 
 def _outputs(rule):
@@ -398,7 +398,7 @@ class Rule(Kernel):
 
     @property
     def loops(self) -> list[dict[str, Reduction]]:
-        """All other reductions, in groups that share a loop. A group can read the results of earlier groups."""
+        """The reductions not in `constant_sums`, grouped by loop. A group can read the results of earlier groups."""
         groups: list[dict[str, Reduction]] = []
         levels: dict[str, int] = {}
         for name, reduction in self.reductions.items():

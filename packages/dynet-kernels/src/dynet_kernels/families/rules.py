@@ -24,8 +24,6 @@ from ..tir import int64, let, load, serial, settled, store, vector_loop
 from ..tvm_modules import T, tirx
 from .threads import WARP, Sums, share_of, thread_each, thread_each_element
 
-FUNCTIONS = {name: function for name, function in vars(vmath).items() if name in formula.FUNCTIONS}
-
 DEEPEST = 12  # TVM's passes are slow for expressions with more nested functions than this
 BITS_OF_SMALLEST = 1 << 23  # the bits of the smallest normal float32, as an int32
 
@@ -54,24 +52,25 @@ class Evaluation:
         return self.emitted[id(root)]
 
     def _emit(self, symbol):
-        if symbol.function == "input":
-            return self.value_of(*symbol.arguments)
-        if symbol.function == "first":
-            return self.first_of(*symbol.arguments[0].arguments)
-        if symbol.function == "constant":
-            return tir.wide(tirx.const(*symbol.arguments, "float32"), self.lanes)
-        if symbol.function == "position":
+        function, arguments = symbol.function, symbol.arguments
+        if function == "input":
+            return self.value_of(*arguments)
+        if function == "first":
+            return self.first_of(*arguments[0].arguments)
+        if function == "constant":
+            return tir.wide(tirx.const(*arguments, "float32"), self.lanes)
+        if function == "position":
             return self.position_of()
-        if symbol.function == "origin":
+        if function == "origin":
             return tir.wide(tirx.const(0, "int32"), self.lanes)
-        if symbol.function == "place":
+        if function == "place":
             position = self.position_of()
             return let(vmath.from_bits(position + vmath.number(BITS_OF_SMALLEST, position, "int32")))
-        arguments = [*map(id, symbol.arguments)]
-        value = FUNCTIONS[symbol.function](*[self.emitted[key] for key in arguments])
-        depth = 1 + max((self.depths.get(key, 0) for key in arguments), default=0)
-        condition = symbol.function in formula.CONDITIONS  # a vector of bools, which TIR cannot bind to a variable
-        if condition or (self.uses.get(id(symbol), 0) <= 1 and depth < DEEPEST and symbol.function != "where"):
+        keys = [*map(id, arguments)]
+        value = getattr(vmath, function)(*[self.emitted[key] for key in keys])
+        depth = 1 + max((self.depths.get(key, 0) for key in keys), default=0)
+        condition = function in formula.CONDITIONS  # a vector of bools, which TIR cannot bind to a variable
+        if condition or (self.uses.get(id(symbol), 0) <= 1 and depth < DEEPEST and function != "where"):
             self.depths[id(symbol)] = depth
             return value
         # Store the value in a local buffer and load it. TVM's simplifier would be slow if it saw the whole tree.
@@ -255,9 +254,13 @@ def _reduce_with_threads(rule, instruction, size):
     block = instruction.thread("blockIdx.x", blocks)
     thread = instruction.thread("threadIdx.x", threads)
     sums = Sums(thread, threads)
-    index = settled(T.Select(small, block * warps + sums.warp, block))
-    lane, sharing = settled(T.Select(small, sums.lane, thread)), settled(T.Select(small, int64(WARP), int64(threads)))
-    first, together = settled(T.Select(small, sums.warp, int64(0))), settled(T.Select(small, int64(1), int64(warps)))
+
+    def select(for_warp, for_block):
+        return settled(T.Select(small, int64(for_warp), int64(for_block)))
+
+    index = select(block * warps + sums.warp, block)
+    lane, sharing = select(sums.lane, thread), select(WARP, threads)
+    first, together = select(sums.warp, 0), select(1, warps)
     # A warp without a column works on an empty column: all threads of the block must reach the barriers in `of_warps`.
     has_column = let(index < instruction.count)
     size = settled(T.Select(has_column, size, int64(0)))

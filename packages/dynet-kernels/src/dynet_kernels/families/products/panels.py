@@ -28,10 +28,7 @@ def tiles(first, end, sizes, emit):
 
 def halves(size):
     """Return [size, size / 2, size / 4, ..., 1], each rounded up."""
-    sizes = [size]
-    while sizes[-1] > 1:
-        sizes.append((sizes[-1] + 1) // 2)
-    return sizes
+    return [size, *halves((size + 1) // 2)] if size > 1 else [size]
 
 
 def row_tiles(first, end, lanes, vectors, emit, taller=False):
@@ -88,7 +85,6 @@ def masks_of(vectors, mask):
 
 
 def add_products(totals, vectors, factor):
-    """Add vectors[n] * factor to each totals[n]."""
     for total, vector in zip(totals, vectors):
         total.value = vmath.fma(vector, factor, total.value)
 

@@ -446,12 +446,8 @@ class MatrixGradient(Kernel):
                 row_tiles(stretch, let(stretch + height), lanes, tall, some_rows, taller)
 
             def some_stretch(offset, height):
-                stretch = let(first_row + offset)
-
-                def some(start, length):
-                    some_columns(stretch, height, let(first + start), length)
-
-                even_blocks(end - first, int64(sizes.panel), some)
+                emit = functools.partial(some_columns, let(first_row + offset), height)
+                even_blocks(end - first, int64(sizes.panel), lambda start, length: emit(let(first + start), length))
 
             tile_rows = tall * lanes
             tiles_together = quotient(TOGETHER, T.max(inner, 1) * tile_rows)

@@ -82,7 +82,7 @@ def call(name: str, *arguments) -> None:
         raise CudaError(f"{name}: {explain(status)} ({status})")
 
 
-def _int_result(name: str, *arguments) -> int:
+def _int_of(name: str, *arguments) -> int:
     """Return the int that a driver function stores through its first argument, a pointer."""
     result = ctypes.c_int()
     call(name, ctypes.byref(result), *arguments)
@@ -95,7 +95,7 @@ def gpu_count() -> int:
     status = _library().cuInit(0)
     if status:
         raise NoDriverError(f"the NVIDIA driver finds no GPU it can use: cuInit says {explain(status)} ({status})")
-    count = _int_result("cuDeviceGetCount")
+    count = _int_of("cuDeviceGetCount")
     if not count:
         raise NoDriverError("the NVIDIA driver finds no GPU")
     return count
@@ -110,7 +110,7 @@ class Gpu:
             raise NoDriverError(f"there is no GPU {number}: the NVIDIA driver knows {count}")
         self.number = number
         self._owner = os.getpid()  # to recognize a forked process, which can neither use the GPU nor free its memory
-        self._device = _int_result("cuDeviceGet", number)
+        self._device = _int_of("cuDeviceGet", number)
         self._context = handle()
         call("cuDevicePrimaryCtxRetain", ctypes.byref(self._context), self._device)
         self._thread = threading.local()
@@ -124,9 +124,7 @@ class Gpu:
     @functools.cached_property
     def arch(self) -> str:
         """The kind of this GPU as compilers name it, such as `sm_90` for compute capability 9.0."""
-        major, minor = (
-            _int_result("cuDeviceGetAttribute", code, self._device) for code in (COMPUTE_MAJOR, COMPUTE_MINOR)
-        )
+        major, minor = (_int_of("cuDeviceGetAttribute", code, self._device) for code in (COMPUTE_MAJOR, COMPUTE_MINOR))
         return f"sm_{major}{minor}"
 
     def enter(self) -> None:

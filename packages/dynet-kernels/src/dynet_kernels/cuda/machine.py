@@ -107,7 +107,7 @@ class Launcher(_ShardFile):
 class Copy:
     """A copy of a plan's address lists on the GPU, with room for `size` addresses of 8 bytes.
 
-    `address` is 0 before memory is allocated. `plan` is the number of the plan, or None to copy the lists again.
+    `address` is 0 before memory is allocated. `plan` is the plan's number, or None if the lists must be copied.
     """
 
     address: int = 0
@@ -225,7 +225,8 @@ class Machine(library.Shards):
         key, plan = self._plan_of(tape)
         copy = self._copies[key] = self._copies.pop(key, Copy())
         if plan is None or copy.plan != plan:
-            copy.plan, count = None, tape.index_top
+            count = tape.index_top
+            copy.plan = None
             if count > copy.size:
                 self._give_back(copy)
                 size = max(2 * count, 1 << 10)

@@ -39,7 +39,7 @@ class Invert(Kernel):
         memory = instruction.memory
 
         def eliminate(matrix, saved, k, factor):
-            """Subtract f * column k from each column, where f is its element k / pivot. Then store f as element k."""
+            """Subtract f * column k from each column, where f is that column's element k / pivot. Store f there."""
             # Column k itself becomes garbage; its copy is at `saved`. `factor` is 1 / pivot.
 
             def columns(first, width):

@@ -171,7 +171,7 @@ def _halve(lower, step, count_from, count):
 
 
 def _put_in_order(memory, size, count, threshold, spare, y, x, indices):
-    """Select the elements of x with keys above `threshold`, and the first `spare` equal to it, for y and indices."""
+    """Copy to y the elements of x with keys above `threshold`, and the first `spare` equal to it, and their indices."""
     filled, equals = tir.IntVariable(0), tir.IntVariable(spare)
     with serial(size) as element:
         value = load(memory, let(x + element))

@@ -104,7 +104,7 @@ class Panel:
                 value = load(memory, let(address + v * self.lanes), self.lanes, vector_mask)
                 store(self.buffer, let(row * self.width + v * self.lanes), value)
 
-    def fill_floats(self, memory, count, source, length):
+    def fill_rows(self, memory, count, source, length):
         """Copy `length` floats from address source(n) to each row n < `count`."""
         lanes = self.lanes
         whole = let(quotient(length, lanes) * lanes)

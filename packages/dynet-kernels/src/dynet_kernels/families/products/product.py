@@ -312,10 +312,10 @@ class MatrixGradient(Kernel):
         def add(dw, k, width, row, vectors, mask, start, length, panel, xs=None, spread=False, prefetches=None):
             """Add dy[j] x[j]' to a tile of dW, for `length` columns j, starting at `start`."""
             # Row n of `panel` is dy[start + n]. xs(n) returns a buffer and the offset of element k of x[start + n] in
-            # it; None: read x in place. `prefetches` is (count, prefetch): while this adds column n < `count`,
-            # prefetch(n) prefetches a line that is needed next. If there are too few columns j, some lines are left
-            # out. If `spread`, the next rows of dW are prefetched line by line, one per column j; otherwise, all are
-            # prefetched together, and only if dW is large.
+            # it; None: read x in place. `prefetches` is (count, prefetch): for n < `count`, prefetch(n) prefetches a
+            # line that is needed next, while one column is added. If there are too few columns j, some lines are left
+            # out. If `spread`, the next rows of dW are prefetched line by line, one per column j; otherwise, all
+            # are prefetched together, and only if dW is large.
 
             def address(c, v):
                 return dw + (k + c) * apart + row + v * lanes
@@ -385,21 +385,19 @@ class MatrixGradient(Kernel):
             panel = Panel(lanes, tall + taller, sizes.panel)
             x_panel = Panel(lanes, (tuning.WIDE + CACHE_LINE) // lanes, sizes.panel)
 
-            def some_columns(stretch, height, start, length):
-                """Add to `height` rows of dW, starting at `stretch`, for `length` columns j, starting at `start`."""
-                emit = functools.partial(some_elements, stretch, height, start, length)
+            def some_columns(top, height, start, length):
+                """Add to `height` rows of dW, starting at `top`, for `length` columns j, starting at `start`."""
+                emit = functools.partial(some_elements, top, height, start, length)
                 blocks(end_column - first_column, tuning.WIDE, emit)
 
-            def some_elements(stretch, height, start, length, offset, size):
+            def some_elements(top, height, start, length, offset, size):
                 """Add to `size` columns of these rows of dW, starting at number `offset` of this thread's columns."""
                 # During each tile of dW, prefetch one cache line each of a few of the next x[j] or dy[j]: a core can
                 # wait for only a few lines at a time.
                 first_k = let(first_column + offset)
                 copied = let(height > 2 * tall * lanes)
                 with tir.when(copied):
-                    x_panel.fill_floats(
-                        memory, length, lambda n: instruction.address(x_role, start + n) + first_k, size
-                    )
+                    x_panel.fill_rows(memory, length, lambda n: instruction.address(x_role, start + n) + first_k, size)
                 lines_of_x, lines_of_dy = [let(quotient(n + (CACHE_LINE - 1), CACHE_LINE)) for n in (size, height)]
                 lines = let(lines_of_x + lines_of_dy)
                 tiles_of_rows = let(quotient(size, width))
@@ -408,11 +406,11 @@ class MatrixGradient(Kernel):
                 next_columns = let(T.min(start + length, end - length))
 
                 def prefetches_of(tile):
-                    """Return the `prefetches` of tile number `tile`."""
+                    """Return the argument `prefetches` of `add` for tile number `tile`."""
                     line = let(quotient(tile, tiles_a_line))
                     of_dy = line - lines_of_x
                     role = let(T.Select(of_dy < 0, x_role, dy_role))
-                    begin = settled(T.Select(of_dy < 0, first_k + line * CACHE_LINE, stretch + of_dy * CACHE_LINE))
+                    begin = settled(T.Select(of_dy < 0, first_k + line * CACHE_LINE, top + of_dy * CACHE_LINE))
                     done = let(remainder(tile, tiles_a_line) * columns_a_tile)
                     column = settled(next_columns + done)
                     some = T.max(T.min(columns_a_tile, length - done), 0)
@@ -425,7 +423,7 @@ class MatrixGradient(Kernel):
 
                 def some_rows(row, vectors, mask):
                     panel.fill(memory, length, lambda j: instruction.address(dy_role, start + j) + row, vectors, mask)
-                    tiles_before = let(quotient(row - stretch, tall * lanes) * tiles_of_rows)
+                    tiles_before = let(quotient(row - top, tall * lanes) * tiles_of_rows)
                     # A tile of fewer rows gets more columns of dW, so that it has the same number of independent sums.
                     wide = max(min(width * tall // vectors, MOST_COLUMNS), 1)
                     widths = sorted({wide, max(wide // 2, 1), min(wide, 2), 1}, reverse=True)
@@ -443,7 +441,7 @@ class MatrixGradient(Kernel):
 
                     tiles(first_k, let(first_k + size), widths, tile)
 
-                row_tiles(stretch, let(stretch + height), lanes, tall, some_rows, taller)
+                row_tiles(top, let(top + height), lanes, tall, some_rows, taller)
 
             def some_stretch(offset, height):
                 emit = functools.partial(some_columns, let(first_row + offset), height)

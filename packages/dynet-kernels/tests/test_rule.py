@@ -69,8 +69,8 @@ def test_reductions_that_do_not_need_each_other_run_together():
         return f.sum((x - mean) * (x - mean)) + f.max(x) + f.sum(x * f.first(x))
 
     rule = Rule(("y", "x"), {"y": deviation}, numbers=("y",))
-    assert rule.multiples == {"sum_1": 2.0}
-    assert [[*one] for one in rule.passes] == [["sum_0", "max_3", "sum_4"], ["sum_2"]]
+    assert rule.constant_sums == {"sum_1": 2.0}
+    assert [[*one] for one in rule.loops] == [["sum_0", "max_3", "sum_4"], ["sum_2"]]
 
 
 def test_only_an_input_has_a_first_element():

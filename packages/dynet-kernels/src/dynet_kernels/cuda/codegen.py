@@ -49,7 +49,8 @@ def pairs(kernels) -> list:
 
 def device_source(pairs) -> str:
     """Return the CUDA C of a shard's kernels."""
-    device, host = tvm.target.Target({"kind": "cuda", "arch": "sm_70"}), tvm.target.Target({"kind": "llvm"})
+    cuda, llvm = {"kind": "cuda", "arch": "sm_70"}, {"kind": "llvm"}
+    device, host = map(tvm.target.Target, (cuda, llvm))
     functions = {function.name: kernel.cuda().with_attr("target", device) for _, (function, kernel) in pairs}
 
     def run(memory, index):  # a host function that calls all kernels, because TVM drops functions without calls
@@ -58,7 +59,7 @@ def device_source(pairs) -> str:
             function(Words(memory, "float32"), Words(index), *integers)
 
     functions["run"] = tir.emitted("run", run).with_attr("target", host)
-    target = tvm.target.Target({"kind": "cuda", "arch": "sm_70"}, host={"kind": "llvm"})
+    target = tvm.target.Target(cuda, host=llvm)
     with target, tvm.transform.PassContext(opt_level=3, config=modules.PASSES, disabled_pass=modules.NEEDLESS):
         source = tvm.compile(modules.module_of(functions), target=target).mod.imports[0].inspect_source()
     return PRELUDE + (cuda_tiles.SOURCE if precision.tf32() else "") + source[source.index('extern "C" __global__') :]
@@ -91,41 +92,40 @@ class Launch(Struct):
 
 def launch_module(pairs, name: str):
     """Return a module with the host function `name(context, device)`, which launches the instructions of a shard."""
-    # The arguments are the addresses of a CONTEXT and a LAUNCH structure. It begins at instruction `context.row`, and
-    # stores there where it stopped: at another shard's instruction, at the tape's end, or at a launch that has failed.
+    # `context` and `device` are the addresses of CONTEXT and LAUNCH structures. The function begins at instruction
+    # `context.row`, and sets `row` to where it stops: another shard's instruction, the tape's end, or a failed launch.
 
     def launch(context, device):
-        running, told = modules.Running(context), Launch(device)
-        run = functools.partial(_run, running, told, pairs)
-        running.each_of_shard(run, fails=lambda: told.failure != 0)
+        running, state = modules.Running(context), Launch(device)
+        run = functools.partial(_run, running, state, pairs)
+        running.each_of_shard(run, fails=lambda: state.failure != 0)
 
     return modules.module_of({name: tir.emitted(name, launch)})
 
 
-def _run(running, told: Launch, pairs, _, instruction, slot):
+def _run(running, state: Launch, pairs, _, instruction, slot):
     opcode, table = instruction.opcode, instruction.parameters
-    handle = Words(told.functions)[opcode]
-    arguments = Words(told.arguments)
+    handle = Words(state.functions)[opcode]
+    arguments = Words(state.arguments)
 
     def launch(kernel):
         function = kernel.cuda()
         parameters = [running.table[table + k] for k in range(len(kernel.parameters))]
-        integers = [running.context.origin, told.index, instruction.base, instruction.count, *parameters]
+        integers = [running.context.origin, state.index, instruction.base, instruction.count, *parameters]
         for k, value in enumerate(integers):
             arguments[k] = value
-        given = dict(zip(function.params, integers))
+        values = dict(zip(function.params, integers))
         sizes = {
-            axis: tvm_ffi.structural_map(extent, (tirx.Var, lambda var: given.get(var, var)))
+            axis: tvm_ffi.structural_map(extent, (tirx.Var, lambda var: values.get(var, var)))
             for axis, extent in extents(function).items()
         }
         sizes = [let(T.Cast("int64", sizes[axis]) if axis in sizes else int64(1)) for axis in AXES]
         blocks = let(sizes[0] * sizes[1] * sizes[2])
         with tir.when(blocks > int64(0)):
-            addresses = handle, told.pointers, int64(0)
-            called, values, null = (tir.pointer(address, "int64") for address in addresses)
+            called, pointers, null = (tir.pointer(at, "int64") for at in (handle, state.pointers, int64(0)))
             shape = [T.Cast("uint32", size) for size in sizes]
-            launched = called, *shape, tirx.const(0, "uint32"), null, values, null
-            told.failure = T.Cast("int64", T.call_extern("int32", "cuLaunchKernel", *launched))
+            launched = called, *shape, tirx.const(0, "uint32"), null, pointers, null
+            state.failure = T.Cast("int64", T.call_extern("int32", "cuLaunchKernel", *launched))
 
-    *others, (_, last) = [(one, functools.partial(launch, kernel)) for one, (_, kernel) in pairs]
+    *others, (_, last) = [(number, functools.partial(launch, kernel)) for number, (_, kernel) in pairs]
     modules.switch(slot, others, last)

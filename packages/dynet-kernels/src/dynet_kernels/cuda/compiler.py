@@ -30,16 +30,16 @@ class NoCompilerError(CudaError):
 
 def find_nvcc() -> str | None:
     """Return the path of nvcc from PATH, CUDA_HOME, CUDA_PATH or the toolkit's usual directory."""
-    nvcc = shutil.which("nvcc")
-    homes = [os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH"), "/usr/local/cuda"]
-    return nvcc or next((path for home in homes if home and (path := shutil.which("nvcc", path=f"{home}/bin"))), None)
+    homes = os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH"), "/usr/local/cuda"
+    folders = [f"{home}/bin" for home in homes if home]
+    return shutil.which("nvcc") or shutil.which("nvcc", path=os.pathsep.join(folders))
 
 
 def find_nvrtc() -> str | None:
-    """Return a library nvrtc that can be loaded, from the system's directories or from NVIDIA's Python packages."""
+    """Return the name or path of an nvrtc that can be loaded, from the system or from NVIDIA's Python packages."""
     spec = importlib.util.find_spec("nvidia")
-    folders = [Path(folder) for folder in (spec.submodule_search_locations or [])] if spec else []
-    wheels = [path for folder in folders for pattern in NVRTC_IN_WHEELS for path in sorted(folder.glob(pattern))]
+    folders = spec.submodule_search_locations or [] if spec else []
+    wheels = [path for folder in folders for pattern in NVRTC_IN_WHEELS for path in sorted(Path(folder).glob(pattern))]
     for candidate in (*NVRTC, *map(str, wheels)):
         try:
             ctypes.CDLL(candidate)
@@ -67,7 +67,7 @@ def _nvcc(source: str, arch: str) -> bytes:
     with tempfile.TemporaryDirectory(prefix="dynet-cuda-") as directory:
         code, cubin = Path(directory) / "kernels.cu", Path(directory) / "kernels.cubin"
         code.write_text(source)
-        command = [str(find_nvcc()), f"-arch={arch}", "--cubin", "-o", str(cubin), str(code)]
+        command = [str(find_nvcc()), f"-arch={arch}", "--cubin", "-o", cubin, code]
         process = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
         if process.returncode:
             raise CudaError(f"nvcc could not compile the kernels:\n{process.stderr[-4000:]}")

@@ -55,7 +55,7 @@ class NoDriverError(CudaError):
 
 @functools.cache
 def _library() -> ctypes.CDLL:
-    """Load the driver's library once, so that compiled code finds its function `cuLaunchKernel`."""
+    """Load the driver's library, with global symbols, so that compiled code finds its function `cuLaunchKernel`."""
     try:
         library = ctypes.CDLL(LIBRARY, mode=ctypes.RTLD_GLOBAL)
     except OSError as problem:
@@ -69,9 +69,9 @@ def explain(status: int) -> str:
     """Return the driver's name and description of an error status."""
     texts = []
     for function in (_library().cuGetErrorName, _library().cuGetErrorString):
-        word = text()
-        function(status, ctypes.byref(word))
-        texts.append((word.value or b"unknown").decode(errors="replace"))
+        result = text()
+        function(status, ctypes.byref(result))
+        texts.append((result.value or b"unknown").decode(errors="replace"))
     return ": ".join(texts)
 
 
@@ -82,7 +82,7 @@ def call(name: str, *arguments) -> None:
         raise CudaError(f"{name}: {explain(status)} ({status})")
 
 
-def _whole(name: str, *arguments) -> int:
+def _int_of(name: str, *arguments) -> int:
     """Return the int that a driver function stores through its first argument, a pointer."""
     result = ctypes.c_int()
     call(name, ctypes.byref(result), *arguments)
@@ -95,14 +95,14 @@ def gpu_count() -> int:
     status = _library().cuInit(0)
     if status:
         raise NoDriverError(f"the NVIDIA driver finds no GPU it can use: cuInit says {explain(status)} ({status})")
-    count = _whole("cuDeviceGetCount")
+    count = _int_of("cuDeviceGetCount")
     if not count:
         raise NoDriverError("the NVIDIA driver finds no GPU")
     return count
 
 
 class Gpu:
-    """A GPU, given its number in the driver, from 0. It copies and computes in the order of the requests."""
+    """A GPU, given its number in the driver, from 0. It copies and computes in the order of the calls."""
 
     def __init__(self, number: int = 0):
         count = gpu_count()
@@ -110,7 +110,7 @@ class Gpu:
             raise NoDriverError(f"there is no GPU {number}: the NVIDIA driver knows {count}")
         self.number = number
         self._owner = os.getpid()  # to recognize a forked process, which can neither use the GPU nor free its memory
-        self._device = _whole("cuDeviceGet", number)
+        self._device = _int_of("cuDeviceGet", number)
         self._context = handle()
         call("cuDevicePrimaryCtxRetain", ctypes.byref(self._context), self._device)
         self._thread = threading.local()
@@ -124,11 +124,11 @@ class Gpu:
     @functools.cached_property
     def arch(self) -> str:
         """The kind of this GPU as compilers name it, such as `sm_90` for compute capability 9.0."""
-        major, minor = (_whole("cuDeviceGetAttribute", code, self._device) for code in (COMPUTE_MAJOR, COMPUTE_MINOR))
+        major, minor = (_int_of("cuDeviceGetAttribute", code, self._device) for code in (COMPUTE_MAJOR, COMPUTE_MINOR))
         return f"sm_{major}{minor}"
 
     def enter(self) -> None:
-        """Make the driver apply calls from the current thread to this GPU. Other methods call this first."""
+        """Make the driver apply this thread's calls to this GPU. Other methods call this first."""
         if os.getpid() != self._owner:
             raise CudaError("a forked process cannot use its parent's GPU: start it with `spawn`")
         if not hasattr(self._thread, "entered"):
@@ -169,10 +169,10 @@ class Gpu:
         """Set `words` 32-bit words, starting at `address`, to the pattern `bits`."""
         self._write("cuMemsetD32_v2", address, bits, words)
 
-    def _write(self, function: str, address: int, what: int, size: int) -> None:
+    def _write(self, function: str, target: int, source: int, size: int) -> None:
         if size:
             self.enter()
-            call(function, address, what, size)
+            call(function, target, source, size)
 
     def synchronize(self) -> None:
         """Wait until the GPU has finished all work that was requested."""
@@ -203,17 +203,17 @@ class Stopwatch:
 
     def __init__(self, gpu: Gpu):
         gpu.enter()
-        self._events = [handle(), handle()]
+        self._start, self._stop = self._events = handle(), handle()
         for event in self._events:
             call("cuEventCreate", ctypes.byref(event), 0)
 
     def start(self) -> None:
-        call("cuEventRecord", self._events[0], None)
+        call("cuEventRecord", self._start, None)
 
     def stop(self) -> float:
         """Wait for the GPU to finish and return the seconds since `start`."""
-        call("cuEventRecord", self._events[1], None)
-        call("cuEventSynchronize", self._events[1])
+        call("cuEventRecord", self._stop, None)
+        call("cuEventSynchronize", self._stop)
         milliseconds = ctypes.c_float()
         call("cuEventElapsedTime", ctypes.byref(milliseconds), *self._events)
         return milliseconds.value / 1000

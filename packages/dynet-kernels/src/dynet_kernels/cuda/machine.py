@@ -23,7 +23,7 @@ from ..machine.parts import Emitted
 from ..target import host_cpu
 from . import compiler, driver
 
-MOST_COPIES = 16  # this many plans keep address lists on the GPU: the forward and backward plans of a few threads
+MOST_COPIES = 16  # at most this many plans have address lists on the GPU: forward and backward plans of a few threads
 LAUNCH_SHARD = "launch_shard"
 MOST_PARAMETERS = 60  # the most arguments of a kernel besides the four that every kernel has; see `codegen.py`
 
@@ -59,7 +59,7 @@ class Launch(ctypes.Structure):
 
 
 @dataclass(frozen=True)
-class _OfShard:
+class _ShardFile:
     """The base class of files that are made from a shard of kernels. Each is a `parts.Part`, which the cache keeps."""
 
     kernels: dict[int, tuple[str, Kernel]]
@@ -69,12 +69,10 @@ class _OfShard:
 
     @property
     def name(self) -> str:
-        """The names of the shard's kernels, for error messages."""
         return library.Shard(self.kernels).name
 
     @property
     def key(self) -> str:
-        """Text that changes whenever the CUDA C, or the number of blocks or threads, may change."""
         kind, tuned = type(self).__name__, tuning_records.for_cuda(self.arch)
         return f"{kind} {self.compiler} {self.arch}\n{tuned!r}, tf32={self.tf32}\n{library.Shard(self.kernels).key}"
 
@@ -88,7 +86,7 @@ class _OfShard:
         raise NotImplementedError
 
 
-class Source(_OfShard):
+class Source(_ShardFile):
     """The CUDA C of a shard."""
 
     def _write(self, path: Path, codegen: Any, pairs: list) -> None:
@@ -98,7 +96,7 @@ class Source(_OfShard):
         path.write_text(codegen.device_source(pairs))
 
 
-class Launcher(_OfShard):
+class Launcher(_ShardFile):
     """The host function that launches the kernels of a shard."""
 
     def _write(self, path: Path, codegen: Any, pairs: list) -> None:
@@ -109,7 +107,7 @@ class Launcher(_OfShard):
 class Copy:
     """A copy of a plan's address lists on the GPU, with room for `size` addresses of 8 bytes.
 
-    `address` is 0 before memory is allocated. `plan` is the number of the plan, or None to copy the lists again.
+    `address` is 0 before memory is allocated. `plan` is the plan's number, or None if the lists must be copied.
     """
 
     address: int = 0
@@ -133,14 +131,14 @@ class Machine(library.Shards):
     def __init__(self, kernels: Kernels, gpu: driver.Gpu, tf32: bool = False):
         super().__init__(kernels)
         self.gpu, self.tf32 = gpu, tf32
-        self._code = (ctypes.c_int64 * layout.MOST_SHARDS)()  # the planner reads it: 1 for each shard that is loaded
+        self._code = (ctypes.c_int64 * layout.MOST_SHARDS)()  # for the planner: 1 for each shard that is loaded
         self._launchers: dict[int, object] = {}
         self._lock = threading.Lock()
         (planner,) = library.load_modules([library.Planner()])
         self._plans = {name: planner.get_function(f"plan_{name}") for name in library.PHASES}
         self._launch = Launch()
         self._launch_address = ctypes.addressof(self._launch)
-        # Copies of address lists, by (id of the context, whether it is the forward pass), least recently used first.
+        # By (`copies` of the context, whether it is the forward pass); the least recently used copy comes first.
         self._copies: dict[tuple[int, ...], Copy] = {}
         self._ids = itertools.count(1)
         self.load_used()
@@ -176,8 +174,8 @@ class Machine(library.Shards):
         """
         tape = Context.from_address(context)
         target, source = tape.arena_top, inputs + 4 * inputs_begin
-        # The planner copies the inputs to `origin` plus `target` floats. But they must go to GPU memory, by the upload
-        # below, so choose `origin` such that the planner copies them onto themselves.
+        # The planner copies the inputs to `origin` plus `target` floats. It cannot write to the GPU, so choose `origin`
+        # such that it copies them onto themselves, and upload them afterwards.
         tape.origin = source - 4 * target
         try:
             status = self._plan("forward", context, begin, end, inputs, inputs_begin, inputs_end)
@@ -188,7 +186,6 @@ class Machine(library.Shards):
         return status
 
     def plan_backward(self, context: int, *arguments: int) -> int:
-        """Plan the backward pass."""
         # Set `never_fresh`: on a GPU, kernels add to gradients atomically, and cannot overwrite uninitialized memory.
         Context.from_address(context).never_fresh = 1
         return self._plan("backward", context, *arguments)
@@ -208,17 +205,16 @@ class Machine(library.Shards):
     gradient_norm, update = partialmethod(_plan_and_run, "gradient_norm"), partialmethod(_plan_and_run, "update")
 
     def synchronize(self) -> None:
-        """Wait until the GPU has finished all work that was requested."""
         self.gpu.synchronize()
 
     def run(self, context: int) -> None:
-        """Launch the kernels of all instructions of the tape. Do not wait for the GPU."""
+        """Launch the kernels of all instructions of the tape, without waiting for the GPU."""
         tape = Context.from_address(context)
         with self._lock:
             self._launch.index = self._uploaded(tape)
             tape.row = 0
             while tape.row < tape.tape_count:
-                opcode = ctypes.c_int64.from_address(tape.tape + 8 * len(layout.INSTRUCTION) * tape.row).value
+                opcode = _opcode(tape)
                 launch = self._launchers.get(opcode // SHARD)
                 if launch is None or not self._launch.handles[opcode]:
                     raise self._kernels.no_code(opcode)
@@ -229,7 +225,7 @@ class Machine(library.Shards):
     def _uploaded(self, tape: Context) -> int:
         """Return the GPU address of the tape's address lists. Copy them to the GPU if necessary."""
         key, plan = self._plan_of(tape)
-        copy = self._copies[key] = self._copies.pop(key, None) or Copy()
+        copy = self._copies[key] = self._copies.pop(key, Copy())
         if plan is None or copy.plan != plan:
             count = tape.index_top
             copy.plan = None
@@ -258,8 +254,13 @@ class Machine(library.Shards):
 
     def _fail(self, tape: Context) -> None:
         """Raise the error for the instruction whose kernel the driver refused to launch."""
-        refused = ctypes.c_int64.from_address(tape.tape + 8 * len(layout.INSTRUCTION) * tape.row)
-        if not self._launch.handles[refused.value]:
+        refused = _opcode(tape)
+        if not self._launch.handles[refused]:
             self._launch.failure = 0
-            raise self._kernels.no_code(refused.value)
-        self._launch.check(next(name for opcode, name, _ in self._kernels.numbered() if opcode == refused.value))
+            raise self._kernels.no_code(refused)
+        self._launch.check(next(name for opcode, name, _ in self._kernels.numbered() if opcode == refused))
+
+
+def _opcode(tape: Context) -> int:
+    """Return the opcode of the tape's instruction number `row`."""
+    return ctypes.c_int64.from_address(tape.tape + 8 * len(layout.INSTRUCTION) * tape.row).value

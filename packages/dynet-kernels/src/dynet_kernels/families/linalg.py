@@ -1,7 +1,7 @@
 """Inversion of matrices in place by Gauss-Jordan elimination with partial pivoting.
 
-A matrix has 3 * order floats of scratch memory: the pivots, a second result, whose product is the determinant; for each
-step k, the number of the row that was exchanged with row k, as an int32; and a copy of column k, until the next step. A
+Each matrix has 3 * order floats of scratch memory. They hold the pivots, whose product is the determinant; for each
+step k, the number of the row that was exchanged with row k, as an int32; and during step k, a copy of column k. A
 singular matrix has a pivot of 0, and its inverse has infinite or NaN elements.
 """
 
@@ -14,7 +14,7 @@ from ..kernels import Effects, Kernel
 from ..layout import ALONE
 from ..tir import let, load, serial, store, vector_loop
 from ..tvm_modules import T
-from .threads import share_of, wait
+from .threads import barrier, share_of
 
 COLUMNS = 4  # the CPU kernel subtracts multiples of the pivot column from this many columns together
 THREADS = 128
@@ -24,7 +24,7 @@ THREADS = 128
 class Invert(Kernel):
     """Inverts each matrix, stored column by column, and stores the pivots in its scratch memory.
 
-    `group` adjacent columns (`order`, or 1 if each is a whole matrix) are one matrix. Only the first address is read.
+    `group` adjacent columns (`order`, or 1 if each is a whole matrix) are one matrix, at the address of the first.
     """
 
     parameters = ("order", "matrix", "work", "group")
@@ -39,7 +39,7 @@ class Invert(Kernel):
         memory = instruction.memory
 
         def eliminate(matrix, saved, k, factor):
-            """Subtract f * column k from each column, where f is its element k / pivot. Then store f as element k."""
+            """Subtract f * column k from each column, where f is that column's element k / pivot. Store f there."""
             # Column k itself becomes garbage; its copy is at `saved`. `factor` is 1 / pivot.
 
             def columns(first, width):
@@ -95,7 +95,7 @@ class Invert(Kernel):
                         _exchange(memory, let(matrix + k * order + i), let(matrix + row * order + i))
 
     def on_gpu(self, instruction):
-        """Launch one block per matrix. One of its threads chooses the pivots."""
+        """Launch one block per matrix. The block's first thread chooses the pivots."""
         order, matrix_role, work_role, group = instruction.parameters
         memory = instruction.memory
         first = let(instruction.thread("blockIdx.x", T.floordiv(instruction.count, group)) * group)
@@ -104,7 +104,6 @@ class Invert(Kernel):
         saved = let(work + order + order)
 
         def each(size, emit):
-            """Emit a loop over this thread's share of the numbers below `size`."""
             with share_of(lane, THREADS, size) as index:
                 emit(index)
 
@@ -114,15 +113,15 @@ class Invert(Kernel):
         with serial(order) as k:
             with tir.when(lane == 0):
                 _note_pivot(memory, order, matrix, work, k, _find_pivot(memory, order, matrix, k))
-            wait()
+            barrier()
             row = _noted_row(memory, order, work, k)
             column = let(matrix + k * order)
             with tir.when(row != k):
                 exchange(lambda j: let(matrix + j * order + k), lambda j: let(matrix + j * order + row))  # noqa: B023
-            wait()
+            barrier()
             factor = let(1.0 / load(memory, let(column + k)))
             each(order, lambda i: store(memory, let(saved + i), load(memory, let(column + i))))  # noqa: B023
-            wait()
+            barrier()
 
             def eliminate(element):
                 i, j = let(T.floormod(element, order)), let(T.floordiv(element, order))  # noqa: B023
@@ -132,7 +131,7 @@ class Invert(Kernel):
                     store(memory, address, load(memory, address) - load(memory, let(saved + i)) * part)
 
             each(order * order, eliminate)
-            wait()
+            barrier()
 
             def finish(i):
                 with tir.when(i != k):  # noqa: B023
@@ -143,13 +142,13 @@ class Invert(Kernel):
             each(order, finish)
             with tir.when(lane == 0):
                 store(memory, let(column + k), factor)
-            wait()
+            barrier()
         with serial(order) as back:
             k = let(order - 1 - back)
             row = _noted_row(memory, order, work, k)
             with tir.when(row != k):
                 exchange(lambda i: let(matrix + k * order + i), lambda i: let(matrix + row * order + i))  # noqa: B023
-            wait()
+            barrier()
 
 
 def _find_pivot(memory, order, matrix, k):
@@ -174,8 +173,8 @@ def _exchange(memory, one, other):
 
 def _note_pivot(memory, order, matrix, work, k, row):
     """Return pivot k, which is in row `row`, and store the pivot and the row in the scratch memory."""
-    # Store -pivot if rows will be exchanged, because this changes the determinant's sign. Store 0 if the previous pivot
-    # is 0: then the matrix is singular, and its elements have become infinite or NaN.
+    # Store -pivot if rows will be exchanged, because an exchange flips the determinant's sign. Store 0 if the previous
+    # pivot is 0: then the matrix is singular, and its elements have become infinite or NaN.
     pivot = load(memory, let(matrix + k * order + row))
     signed = let(T.Select(row == k, pivot, vmath.negative(pivot)))
     store(memory, let(work + k), signed)

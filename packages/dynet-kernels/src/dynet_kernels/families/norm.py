@@ -16,8 +16,8 @@ from .threads import Sums, share_of
 class GradientNorm(Kernel):
     """Adds the squares of the gradients in address list 0, of `size` floats each, to a total.
 
-    The total is an initialized float64 at the first address of list 1, which must be even. In float64, squares of
-    finite float32s do not overflow, and sums of millions of terms stay precise. The CPU kernel must run in one thread.
+    The total is a float64 at the first address of list 1, which must be even. It must be initialized. In float64,
+    squares of finite float32s do not overflow, and sums of millions of terms stay precise.
     """
 
     parameters = ("size",)
@@ -25,7 +25,8 @@ class GradientNorm(Kernel):
 
     def on_cpu(self, instruction, lanes):
         wide = tir.vector_type("float64", lanes)
-        stretches, vectors = tuning.cpu(lanes).norm.stretches, tuning.cpu(lanes).norm.vectors
+        sizes = tuning.cpu(lanes).norm
+        stretches, vectors = sizes.stretches, sizes.vectors
         chains = stretches * vectors  # the number of independent partial sums, which hide the latency of additions
         (size,) = instruction.parameters
         sums = tir.on_stack(chains * lanes, "float64")

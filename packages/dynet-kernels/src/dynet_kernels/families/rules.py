@@ -1,7 +1,7 @@
 """Rules: kernels that are given as formulas, such as y = tanh(x) or y = x / sum(x). For each column of `size` floats,
 a rule computes
 
-    r = sum, maximum or minimum over i < size of g(x[i], ...)    its reductions, in groups (`Rule.passes`)
+    r = sum, maximum or minimum over i < size of g(x[i], ...)    its reductions, in groups (`Rule.loops`)
     y[i] = f(x[i], ..., r, ...)                                  its outputs, for each i < size
     z = h(r, ...)                                                its outputs with one float per column (`numbers`)
 
@@ -11,6 +11,7 @@ Outputs must not overlap with inputs, except that without reductions they may be
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -23,53 +24,56 @@ from ..tir import int64, let, load, serial, settled, store, vector_loop
 from ..tvm_modules import T, tirx
 from .threads import WARP, Sums, share_of, thread_each, thread_each_element
 
-FUNCTIONS = {name: function for name, function in vars(vmath).items() if name in formula.FUNCTIONS}
-
 DEEPEST = 12  # TVM's passes are slow for expressions with more nested functions than this
 BITS_OF_SMALLEST = 1 << 23  # the bits of the smallest normal float32, as an int32
 
 
 class Evaluation:
-    """Called with one of the symbols `roots`, returns a TIR expression for a vector of `lanes` elements of a column.
+    """Emits formulas for a vector of `lanes` elements of a column. Common subexpressions are computed once.
 
-    Common subexpressions are computed once, into a register. value_of(name) emits the load of an input, and
-    first_of(name) a load of the input's first element in the column, broadcast to all lanes. position_of() emits an
-    int32 vector, each element's index in the column.
+    value_of(name) emits the load of an input, and first_of(name) a load of the input's first element in the column,
+    broadcast to all lanes. position_of() emits an int32 vector, each element's index in the column.
     """
 
-    def __init__(self, roots: list[Symbol], value_of: Callable, first_of: Callable, position_of: Callable, lanes: int):
+    def __init__(self, formulas, value_of: Callable, first_of: Callable, position_of: Callable, lanes: int):
         self.value_of, self.first_of, self.position_of, self.lanes = value_of, first_of, position_of, lanes
-        self.sharing = Sharing()  # equal subexpressions are computed once
-        self.uses, self.known = use_counts([self.sharing(root) for root in roots]), {}
+        sharing = Sharing()
+        self.roots = [sharing(formula.result) for formula in formulas]
+        self.uses, self.emitted = use_counts(self.roots), {}
         self.depths: dict[int, int] = {}  # how deeply functions are nested in each symbol's TIR expression
 
-    def __call__(self, symbol: Symbol):
-        symbol = self.sharing(symbol)
-        for key, one in in_order(symbol, self.known).items():
-            self.known[key] = self._emit(one)
-        return self.known[id(symbol)]
+    def values(self) -> list:
+        """Emit the formulas, and return a variable with the value of each."""
+        return [let(self._value(root)) for root in self.roots]
+
+    def _value(self, root):
+        for key, symbol in in_order(root, self.emitted).items():
+            self.emitted[key] = self._emit(symbol)
+        return self.emitted[id(root)]
 
     def _emit(self, symbol):
-        if symbol.function == "input":
-            return self.value_of(symbol.arguments[0])
-        if symbol.function == "first":
-            return self.first_of(symbol.arguments[0].arguments[0])
-        if symbol.function == "constant":
-            return tir.wide(tirx.const(symbol.arguments[0], "float32"), self.lanes)
-        if symbol.function == "position":
+        function, arguments = symbol.function, symbol.arguments
+        if function == "input":
+            return self.value_of(*arguments)
+        if function == "first":
+            return self.first_of(*arguments[0].arguments)
+        if function == "constant":
+            return tir.wide(tirx.const(*arguments, "float32"), self.lanes)
+        if function == "position":
             return self.position_of()
-        if symbol.function == "origin":
+        if function == "origin":
             return tir.wide(tirx.const(0, "int32"), self.lanes)
-        if symbol.function == "place":
+        if function == "place":
             position = self.position_of()
             return let(vmath.from_bits(position + vmath.number(BITS_OF_SMALLEST, position, "int32")))
-        value = FUNCTIONS[symbol.function](*[self.known[id(argument)] for argument in symbol.arguments])
-        depth = 1 + max((self.depths.get(id(argument), 0) for argument in symbol.arguments), default=0)
-        condition = symbol.function in formula.CONDITIONS  # a vector of bools, which TIR cannot bind to a variable
-        if condition or (self.uses.get(id(symbol), 0) <= 1 and depth < DEEPEST and symbol.function != "where"):
+        keys = [*map(id, arguments)]
+        value = getattr(vmath, function)(*[self.emitted[key] for key in keys])
+        depth = 1 + max((self.depths.get(key, 0) for key in keys), default=0)
+        condition = function in formula.CONDITIONS  # a vector of bools, which TIR cannot bind to a variable
+        if condition or (self.uses.get(id(symbol), 0) <= 1 and depth < DEEPEST and function != "where"):
             self.depths[id(symbol)] = depth
             return value
-        # Store it in a local buffer and load it. TVM's simplifier would be slow if it saw the whole tree.
+        # Store the value in a local buffer and load it. TVM's simplifier would be slow if it saw the whole tree.
         return let(tir.Accumulator(self.lanes, value).value)
 
 
@@ -95,7 +99,7 @@ class Column:
 
     def evaluate(self, formulas, offset, lanes, mask=None, loaded=None):
         """Return the values of formulas for `lanes` elements of the column, starting at `offset`."""
-        # If the column is one vector, `loaded` has its inputs that are in registers, by name; others are added to it.
+        # If the column fits into one vector, `loaded` caches its inputs by name, so that each is loaded only once.
         one_vector = loaded is not None
         loaded = {} if loaded is None else loaded
 
@@ -115,11 +119,10 @@ class Column:
             start = T.Cast("int32", int64(offset))
             return T.Ramp(start, tirx.const(1, "int32"), lanes) if lanes > 1 else start
 
-        evaluation = Evaluation([f.result for f in formulas], value_of, first_of, position_of, lanes)
-        return [let(evaluation(formula.result)) for formula in formulas]
+        return Evaluation(formulas, value_of, first_of, position_of, lanes).values()
 
     def keep(self, reductions, values, offset, mask=None):
-        """Store those of the reductions' `values` that a later formula reads (`Reduction.keep`) at `offset`."""
+        """Store the `values` of those reductions that keep them for later formulas; see `Reduction.keep`."""
         for reduction, value in zip(reductions.values(), values, strict=True):
             if reduction.keep:
                 store(self.memory, let(self.addresses[reduction.keep] + offset), value, mask)
@@ -137,38 +140,42 @@ class Totals:
     """The running totals of reductions that share a loop, each a vector of `lanes` floats."""
 
     def __init__(self, reductions, lanes):
-        self.combine = {name: COMBINE[one.combine][0] for name, one in reductions.items()}
-        self.starts = [tir.wide(COMBINE[one.combine][1], lanes) for one in reductions.values()]
+        self.names = [*reductions]
+        self.combine, starts = zip(*[COMBINE[reduction.combine] for reduction in reductions.values()])
+        self.starts = [tir.wide(start, lanes) for start in starts]
         self.totals = [tir.Accumulator(lanes, start) for start in self.starts]
 
-    def take(self, values, mask=None):
+    def update(self, values, mask=None):
         """Combine each total with its value in the list `values`, in the lanes of the mask."""
-        for combine, start, total, value in zip(self.combine.values(), self.starts, self.totals, values, strict=True):
+        for combine, start, total, value in zip(self.combine, self.starts, self.totals, values, strict=True):
             if mask is not None:
                 value = let(T.Select(mask, value, start))
             total.value = combine(let(total.value), value)
 
-    def results(self, of=lambda combine, total: total):
-        """Return the result of each reduction, by name. of(combine, total) combines the lanes or threads of a total."""
-        pairs = zip(self.combine.items(), self.totals, strict=True)
-        return {name: of(combine, let(total.value)) for (name, combine), total in pairs}
+    def results(self, finish=lambda combine, total: total):
+        """Return the results by name. finish(combine, total) combines the lanes of a total, or those of all threads."""
+        results = [finish(combine, let(total.value)) for combine, total in zip(self.combine, self.totals)]
+        return dict(zip(self.names, results))
 
 
-def multiples(rule, size):
+def constant_sums(rule, size):
     """Return the rule's sums whose summand is a constant, by name: each is `size` times the constant."""
-    return {name: let(T.Cast("float32", size) * constant) for name, constant in rule.multiples.items()}
+    return {name: let(T.Cast("float32", size) * constant) for name, constant in rule.constant_sums.items()}
 
 
 # Functions that take about one machine instruction
 LIGHT = frozenset("add subtract multiply divide negative less less_equal equal where maximum minimum absolute".split())
 
 FEW = 4  # columns of this many floats are computed in vectors of this many lanes
-LONG = 500  # longer formulas, in estimated machine instructions, are emitted only once, because they compile slowly
+LONG = 500  # formulas of more machine instructions (estimated) are emitted only once, because they compile slowly
 
 
-def _outputs(rule, numbers: bool):
-    """Return the outputs with one float per column if `numbers`, or else with `size` elements."""
-    return {name: formula for name, formula in rule.outputs.items() if (name in rule.numbers) == numbers}
+def _outputs(rule):
+    """Return the outputs with `size` elements, and those with one float per column."""
+    vectors, numbers = {}, {}
+    for name, output in rule.outputs.items():
+        (numbers if name in rule.numbers else vectors)[name] = output
+    return vectors, numbers
 
 
 def _weight(formulas):
@@ -177,8 +184,8 @@ def _weight(formulas):
     return sum(1 if one.function in LIGHT else 12 for one in symbols.values() if one.function != "input")
 
 
-def _at_once(formulas, lanes):
-    """Return by how many vectors to unroll a loop over a column: 1 for long formulas, because more is hardly faster."""
+def _unroll_count(formulas, lanes):
+    """Return how many vectors to compute per turn of a loop over a column: 1 if the formulas are long."""
     sizes = tuning.cpu(lanes).columns
     return sizes.vectors if _weight(formulas) <= sizes.heaviest else 1
 
@@ -188,60 +195,57 @@ def _each_vector(formulas, size, lanes, step):
     if _weight(formulas) > LONG:
         tir.masked_loop(size, lanes, lambda offset, mask: step([offset], mask))
     else:
-        tir.unrolled_loop(size, lanes, _at_once(formulas, lanes), step)
+        tir.unrolled_loop(size, lanes, _unroll_count(formulas, lanes), step)
 
 
 def _in_vectors(column, size, lanes):
     """Emit a rule for a column of any size, with loops over its vectors."""
-    rule = column.rule
-    column.reduced |= multiples(rule, size)
-    for reductions in rule.passes:
+    vectors, numbers = _outputs(column.rule)
+    column.reduced |= constant_sums(column.rule, size)
+    for reductions in column.rule.loops:
         column.reduced |= _reduce_vectors(column, reductions, size, lanes)
-    if outputs := _outputs(rule, numbers=False):
-        step = lambda offsets, mask: column.write(outputs, offsets, lanes, mask)  # noqa: E731
-        _each_vector(outputs.values(), size, lanes, step)
-    if numbers := _outputs(rule, numbers=True):
-        column.write(numbers, [int64(0)], 1)
+    if vectors:
+        step = lambda offsets, mask: column.write(vectors, offsets, lanes, mask)  # noqa: E731
+        _each_vector(vectors.values(), size, lanes, step)
+    column.write(numbers, [int64(0)], 1)
 
 
 def _in_one_vector(column, size, lanes, mask):
     """Emit a rule for a column that fits into one vector, without loops."""
-    rule, loaded = column.rule, {}
-    column.reduced |= multiples(rule, size)
-    for reductions in rule.passes:
+    vectors, numbers = _outputs(column.rule)
+    loaded = {}
+    column.reduced |= constant_sums(column.rule, size)
+    for reductions in column.rule.loops:
         totals = Totals(reductions, lanes)
-        values = column.evaluate([reduction.formula for reduction in reductions.values()], 0, lanes, mask, loaded)
+        values = column.evaluate(reductions.values(), 0, lanes, mask, loaded)
         column.keep(reductions, values, 0, mask)
-        loaded |= {one.keep: value for one, value in zip(reductions.values(), values, strict=True) if one.keep}
-        totals.take(values, mask)
+        loaded |= {one.keep: value for one, value in zip(reductions.values(), values) if one.keep}
+        totals.update(values, mask)
         column.reduced |= totals.results(vmath.horizontal)
-    if outputs := _outputs(rule, numbers=False):
-        column.write(outputs, [int64(0)], lanes, mask, loaded=loaded)
-    if numbers := _outputs(rule, numbers=True):
-        column.write(numbers, [int64(0)], 1)
+    column.write(vectors, [int64(0)], lanes, mask, loaded)
+    column.write(numbers, [int64(0)], 1)
 
 
 def _reduce_vectors(column, reductions, size, lanes):
     """Emit `reductions` of a column, vector by vector. Return their results by name."""
-    formulas = [reduction.formula for reduction in reductions.values()]
-    vectors = _at_once(formulas, lanes)
-    chains = min(vectors, tuning.cpu(lanes).columns.chains)
+    formulas = reductions.values()
+    chains = min(_unroll_count(formulas, lanes), tuning.cpu(lanes).columns.chains)
     totals = [Totals(reductions, lanes) for _ in range(chains)]
 
     def step(offsets, mask):
         values = [column.evaluate(formulas, offset, lanes, mask) for offset in offsets]
-        for k, (offset, those) in enumerate(zip(offsets, values, strict=True)):
-            column.keep(reductions, those, offset, mask)
-            totals[k % chains].take(those, mask)
+        for offset, of_vector, chain in zip(offsets, values, itertools.cycle(totals)):
+            column.keep(reductions, of_vector, offset, mask)
+            chain.update(of_vector, mask)
 
     _each_vector(formulas, size, lanes, step)
-    whole, *others = totals
+    first, *others = totals
     for other in others:
-        whole.take(other.results().values())
-    return whole.results(vmath.horizontal)
+        first.update(other.results().values())
+    return first.results(vmath.horizontal)
 
 
-def _reduce_with_threads(rule, instruction, size, vectors, numbers):
+def _reduce_with_threads(rule, instruction, size):
     """Emit a rule with reductions for a GPU. A block of threads shares a column; if columns are small, a warp does."""
     threads = tuning.cuda().threads
     warps = threads // WARP
@@ -250,23 +254,28 @@ def _reduce_with_threads(rule, instruction, size, vectors, numbers):
     block = instruction.thread("blockIdx.x", blocks)
     thread = instruction.thread("threadIdx.x", threads)
     sums = Sums(thread, threads)
-    index = settled(T.Select(small, block * warps + sums.warp, block))
-    lane, sharing = settled(T.Select(small, sums.lane, thread)), settled(T.Select(small, int64(WARP), int64(threads)))
-    first, together = settled(T.Select(small, sums.warp, int64(0))), settled(T.Select(small, int64(1), int64(warps)))
+
+    def select(for_warp, for_block):
+        return settled(T.Select(small, int64(for_warp), int64(for_block)))
+
+    index = select(block * warps + sums.warp, block)
+    lane, sharing = select(sums.lane, thread), select(WARP, threads)
+    first, together = select(sums.warp, 0), select(1, warps)
     # A warp without a column works on an empty column: all threads of the block must reach the barriers in `of_warps`.
-    there = let(index < instruction.count)
-    size = settled(T.Select(there, size, int64(0)))
-    column = Column(rule, instruction, settled(T.Select(there, index, int64(0))))
-    column.reduced |= multiples(rule, size)
-    for reductions in rule.passes:
+    has_column = let(index < instruction.count)
+    size = settled(T.Select(has_column, size, int64(0)))
+    column = Column(rule, instruction, settled(T.Select(has_column, index, int64(0))))
+    column.reduced |= constant_sums(rule, size)
+    for reductions in rule.loops:
         totals = Totals(reductions, 1)
         with share_of(lane, sharing, size) as element:
-            values = column.evaluate([reduction.formula for reduction in reductions.values()], element, 1)
+            values = column.evaluate(reductions.values(), element, 1)
             column.keep(reductions, values, element)
-            totals.take(values)
+            totals.update(values)
         column.reduced |= totals.results(lambda combine, total: sums.of_warps(first, together, total, combine))
+    vectors, numbers = _outputs(rule)
     if numbers:
-        with tir.when(T.And(there, lane == 0)):
+        with tir.when(T.And(has_column, lane == 0)):
             column.write(numbers, [int64(0)], 1)
     if vectors:
         with share_of(lane, sharing, size) as element:
@@ -277,8 +286,8 @@ def _reduce_with_threads(rule, instruction, size, vectors, numbers):
 class Reduction:
     """Combines the values of a formula for all elements of a column. `combine` is "sum", "max" or "min".
 
-    `keep` names an output. If it is not empty, the values are also stored in the output's memory, where later formulas
-    can read them before the output overwrites them.
+    If `keep` is the name of an output, the values are also stored in the output's memory, where later formulas can read
+    them before the output overwrites them.
     """
 
     combine: str
@@ -286,18 +295,22 @@ class Reduction:
     keep: str = ""
 
     @property
+    def result(self) -> Symbol:
+        return self.formula.result
+
+    @property
     def key(self) -> str:
         return f"{self.combine}({self.formula.key}){self.keep and '=' + self.keep}"
 
 
-def _apart(outputs: dict[str, Formula], columns: frozenset[str]) -> tuple[dict[str, Reduction], dict[str, Formula]]:
+def _split_reductions(
+    outputs: dict[str, Formula], columns: frozenset[str]
+) -> tuple[dict[str, Reduction], dict[str, Formula]]:
     """Split formulas. Return their reductions, by name in the order in which they run, and the remaining formulas."""
     # For example, y = x / sum(x) becomes the reduction sum_0 = sum(x) and the output y = x / sum_0. For y = exp(x) /
     # sum(exp(x)), the reduction keeps exp(x) in the memory of y, where the output reads it. Only outputs in `columns`,
     # which have `size` elements and overwrite their targets, can keep values.
-    sharing, reductions, names = Sharing(), {}, {}
-
-    rest = {}
+    sharing, reductions, names, rest = Sharing(), {}, {}, {}
     for output, traced in outputs.items():
         root = sharing(traced.result)
         kept = {}
@@ -306,13 +319,12 @@ def _apart(outputs: dict[str, Formula], columns: frozenset[str]) -> tuple[dict[s
                 continue
             (of,) = symbol.arguments
             value = replaced(of, names)
-            keeps = output in columns and not kept and of.function not in LEAVES and _reads(root, of)
-            keep = output if keeps else ""
+            keep = ""
+            if output in columns and not kept and of.function not in LEAVES and _reads(root, of):
+                keep, kept[id(of)] = output, Symbol("input", output)
             name = f"{symbol.function}_{len(reductions)}"
             reductions[name] = Reduction(symbol.function, Formula(inputs_of(value), value), keep)
             names[id(symbol)] = Symbol("input", name)
-            if keep:
-                kept[id(of)] = Symbol("input", output)
         result = replaced(root, names | kept)
         rest[output] = Formula(inputs_of(result), result)
     return reductions, rest
@@ -320,8 +332,8 @@ def _apart(outputs: dict[str, Formula], columns: frozenset[str]) -> tuple[dict[s
 
 def _reads(root: Symbol, part: Symbol) -> bool:
     """Return whether the subformula `part` occurs in `root` outside the arguments of reductions."""
-    of_reductions = {key for key, one in beneath(root).items() if one.function in REDUCTIONS}
-    return id(part) in in_order(root, of_reductions)
+    reductions = {key for key, one in beneath(root).items() if one.function in REDUCTIONS}
+    return id(part) in in_order(root, reductions)
 
 
 class Rule(Kernel):
@@ -337,7 +349,7 @@ class Rule(Kernel):
             other outputs overwrite them.
         numbers: the views that have one float per column, instead of `size` elements.
         accumulate: outputs that are added to their targets although they are not gradients.
-        constants: like `numbers`, but in an `Across` all interleaved columns share the float.
+        constants: like `numbers`, but in an `Across`, all interleaved columns have the same float.
         sets: gradients that overwrite their targets instead of being added to them.
     """
 
@@ -357,25 +369,23 @@ class Rule(Kernel):
         if len({*names}) < len(names):
             raise ValueError(f"the views {', '.join(views)} and their gradients d... have a name in common")
         self.views, self.constants = views, constants
-        numbers = (*numbers, *constants)
         if callable(outputs):
             self.outputs = Formula.several(outputs)
         else:
             self.outputs = {name: Formula.of(function) for name, function in outputs.items()}
         self.reductions: dict[str, Reduction] = {}
-        self.numbers = frozenset(name for view in numbers for name in (view, "d" + view))
-        self.sets = frozenset(name for name in sets if name in self.outputs)
-        self.accumulate = (frozenset(accumulate) | {name for name in self.outputs if name not in views}) - self.sets
+        self.numbers = frozenset(name for view in (*numbers, *constants) for name in (view, "d" + view))
+        self.sets = frozenset(sets).intersection(self.outputs)
+        self.accumulate = frozenset(self.outputs).difference(views).union(accumulate) - self.sets
         if any(one.function in REDUCTIONS for o in self.outputs.values() for one in beneath(o.result).values()):
             columns = frozenset(self.outputs) - self.numbers - self.accumulate
-            self.reductions, self.outputs = _apart(self.outputs, columns)
+            self.reductions, self.outputs = _split_reductions(self.outputs, columns)
 
     @property
     def key(self) -> str:
         outputs = [f"{name}={formula.key}" for name, formula in self.outputs.items()]
         reductions = [f"{name}={reduction.key}" for name, reduction in self.reductions.items()]
-        numbers = sorted(self.numbers), sorted(self.accumulate), *self.constants
-        return repr((self.views, outputs, reductions, *numbers))
+        return repr((self.views, outputs, reductions, sorted(self.numbers), sorted(self.accumulate), *self.constants))
 
     def role_of(self, name: str) -> int:
         """Return the number of the address list of a view or gradient, such as `x` or `dx`."""
@@ -384,18 +394,18 @@ class Rule(Kernel):
         return 2 * self.views.index(name.removeprefix("d")) + 1
 
     @property
-    def multiples(self) -> dict[str, float]:
+    def constant_sums(self) -> dict[str, float]:
         """The constants of reductions that sum a constant, by name. The sum is the constant times the column's size."""
-        sums = {name: one.formula.result for name, one in self.reductions.items() if one.combine == "sum"}
-        return {name: of.arguments[0] for name, of in sums.items() if of.function == "constant"}
+        sums = {name: one.result for name, one in self.reductions.items() if one.combine == "sum"}
+        return {name: summand.arguments[0] for name, summand in sums.items() if summand.function == "constant"}
 
     @property
-    def passes(self) -> list[dict[str, Reduction]]:
-        """The reductions not in `multiples`, in groups that share a loop. A group can read results of earlier ones."""
+    def loops(self) -> list[dict[str, Reduction]]:
+        """The reductions not in `constant_sums`, grouped by loop. A group can read the results of earlier groups."""
         groups: list[dict[str, Reduction]] = []
         levels: dict[str, int] = {}
         for name, reduction in self.reductions.items():
-            if name in self.multiples:
+            if name in self.constant_sums:
                 continue
             levels[name] = max((levels[read] + 1 for read in reduction.formula.names if read in levels), default=0)
             if levels[name] == len(groups):
@@ -407,7 +417,7 @@ class Rule(Kernel):
     def reads(self) -> set[str]:
         """The names of the views and gradients that the formulas read."""
         formulas = [*self.outputs.values(), *(reduction.formula for reduction in self.reductions.values())]
-        return {name for formula in formulas for name in formula.names} - set(self.reductions)
+        return {name for formula in formulas for name in formula.names}.difference(self.reductions)
 
     def effects(self, parameters: tuple[int, ...]) -> Effects:
         """Return the rule's effects. `covers` is true if its only output is a gradient, which no formula reads."""
@@ -420,13 +430,12 @@ class Rule(Kernel):
                 (source,) = formula.result.arguments
                 if (name in self.numbers) == (source in self.numbers):
                     copied = self.role_of(source)
-        lists = tuple(map(self.role_of, reads))
-        return Effects(writes, NUMBER * size * len(writes), self.shared, reads=lists, covers=covers, copied=copied)
+        roles = tuple(map(self.role_of, reads))
+        return Effects(writes, NUMBER * size * len(writes), self.shared, roles, covers=covers, copied=copied)
 
     def on_cpu(self, instruction, lanes):
         """Emit a CPU kernel that works on one column after another, a few vectors at a time."""
-        formulas = [*self.outputs.values(), *(reduction.formula for reduction in self.reductions.values())]
-        is_long = _weight(formulas) > LONG
+        is_long = _weight([*self.outputs.values(), *self.reductions.values()]) > LONG
         (size,) = instruction.parameters
 
         def each(run, *arguments):
@@ -454,16 +463,15 @@ class Rule(Kernel):
     def on_gpu(self, instruction):
         """Launch a thread per element. With reductions, launch a block per column, or a warp for small columns."""
         (size,) = instruction.parameters
-        vectors, numbers = _outputs(self, numbers=False), _outputs(self, numbers=True)
         if self.reductions:
-            _reduce_with_threads(self, instruction, size, vectors, numbers)
+            _reduce_with_threads(self, instruction, size)
             return
+        vectors, numbers = _outputs(self)
         width = size if vectors else 1
         with thread_each(instruction, instruction.count * width) as thread:
             column = Column(self, instruction, let(T.floordiv(thread, width)))
             element = let(T.floormod(thread, width))
-            if vectors:
-                column.write(vectors, [element], 1)
+            column.write(vectors, [element], 1)
             if numbers:
                 with tir.when(element == 0):
                     column.write(numbers, [int64(0)], 1)
@@ -473,8 +481,8 @@ class Rule(Kernel):
 class Across(Kernel):
     """Applies a rule to `width` interleaved columns of `size` elements: element i of column w is at i * width + w.
 
-    So a rule can work along any dimension of a tensor without a transpose. One column of the instruction stands for all
-    `width` columns. Each lane of a vector belongs to a different column, so reductions need not combine lanes. A value
+    So a rule can work along any dimension of a tensor without a transpose. A column of the instruction contains `width`
+    of these columns. Each lane of a vector belongs to a different one, so reductions need not combine lanes. A view
     with one float per column (`Rule.numbers`) is `width` contiguous floats. Gradients are always added to their
     targets. Outputs must not overlap with inputs, except that without reductions they may be the same memory.
     """
@@ -488,9 +496,9 @@ class Across(Kernel):
 
     def effects(self, parameters: tuple[int, ...]) -> Effects:
         size, width = parameters
-        of = self.rule.effects((size,))
-        writes = tuple((role, floats * width) for role, floats in of.writes)
-        return of._replace(writes=writes, work=of.work * width, covers=False)
+        of_column = self.rule.effects((size,))
+        writes = tuple((role, floats * width) for role, floats in of_column.writes)
+        return of_column._replace(writes=writes, work=of_column.work * width, covers=False)
 
     def on_cpu(self, instruction, lanes):
         size, width = instruction.parameters
@@ -509,7 +517,7 @@ class Across(Kernel):
 
 
 class Columns(Column):
-    """Emits a rule for `lanes` adjacent interleaved columns, from number `offset`, of column `column`; see `Across`."""
+    """Emits a rule for `lanes` adjacent interleaved columns, from number `offset`, of an instruction's column."""
 
     def __init__(self, rule, instruction, column, offset, lanes, mask=None):
         _, self.width = instruction.parameters
@@ -542,8 +550,7 @@ class Columns(Column):
         def position_of():
             return tir.wide(T.Cast("int32", row), self.lanes)
 
-        evaluation = Evaluation([f.result for f in formulas], value_of, first_of, position_of, self.lanes)
-        return [let(evaluation(formula.result)) for formula in formulas]
+        return Evaluation(formulas, value_of, first_of, position_of, self.lanes).values()
 
     def write(self, outputs, row):
         """Store the outputs for element `row` of each column; those in the rule's `accumulate` are added instead."""
@@ -554,20 +561,20 @@ class Columns(Column):
 
     def run(self, size):
         """Emit all reductions, then the outputs, which may read their results. A column has `size` elements."""
-        self.reduced |= {name: tir.wide(value, self.lanes) for name, value in multiples(self.rule, size).items()}
-        for reductions in self.rule.passes:
+        sums = constant_sums(self.rule, size)
+        self.reduced |= {name: tir.wide(value, self.lanes) for name, value in sums.items()}
+        for reductions in self.rule.loops:
             totals = Totals(reductions, self.lanes)
             with serial(size) as row:
-                values = self.evaluate([reduction.formula for reduction in reductions.values()], row)
+                values = self.evaluate(reductions.values(), row)
                 self.keep(reductions, values, row * self.width, self.mask)
-                totals.take(values)
+                totals.update(values)
             self.reduced |= totals.results()
-        vectors, numbers = _outputs(self.rule, numbers=False), _outputs(self.rule, numbers=True)
+        vectors, numbers = _outputs(self.rule)
         if vectors:
             with serial(size) as row:
                 self.write(vectors, row)
-        if numbers:
-            self.write(numbers, 0)
+        self.write(numbers, 0)
 
 
 SMALL = 1e-37  # a little above the smallest normal float32; see `without_denormals`
@@ -602,20 +609,21 @@ class UpdateRule(Rule):
 def update_rule(function: Callable) -> UpdateRule:
     """Return the rule that updates a parameter `p` and its states by `function`, and sets its gradient `g` to 0.
 
-    `function` takes the old `p`, `g`, the old states and then hyperparameters. It returns a dict of the new `p` and
-    states. So the states are the arguments, other than `p`, that are in the dict.
+    `function` takes the old `p`, `g`, the old states and then hyperparameters. It returns a dict of the new `p` and the
+    new states. The arguments other than `p` that are in this dict are the states.
     """
     names = tuple(inspect.signature(function).parameters)
     new = Formula.several(function)
     states = tuple(name for name in names if name in new and name != "p")
-    if names[:2] != ("p", "g") or names[2 : 2 + len(states)] != states or {*new} != {"p", *states}:
+    state_end = 2 + len(states)
+    if names[:state_end] != ("p", "g", *states) or {*new} != {"p", *states}:
         raise ValueError(
             f"{function.__name__} takes {', '.join(names)} and returns {', '.join(new)}: it must take p, g, the states "
             "and then numbers, and return a dict of the new p and the new states"
         )
     for name in states:
         new[name] = Formula(new[name].names, without_denormals(new[name].result))
-    return UpdateRule(names, {**new, "g": lambda: 0.0}, numbers=names[2 + len(states) :])
+    return UpdateRule(names, {**new, "g": lambda: 0.0}, numbers=names[state_end:])
 
 
 def without_denormals(x: Symbol) -> Symbol:

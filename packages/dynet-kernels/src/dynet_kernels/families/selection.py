@@ -94,7 +94,7 @@ class LargestInOrder(Kernel):
 
 @dataclass(frozen=True)
 class FallingOrder(Kernel):
-    """y = x sorted from largest to smallest; order = `indices`, an index for each element, permuted the same way.
+    """y = x sorted from largest to smallest; order = indices, which has an index per element, in the same new order.
 
     An element's place is the number of elements that come before it, so the time is quadratic in `size`.
     """
@@ -160,8 +160,8 @@ def _key(x):
 
 
 def _halve(lower, step, count_from, count):
-    """Emit a step of the binary search for a key, and return how many keys are >= lower + step (the old values)."""
-    # If at least `count` keys are >= lower + step, add `step` to `lower` (at first LOWEST). Always halve `step`.
+    """Emit a step of the binary search for a key. Return how many keys are >= lower + step, with their old values."""
+    # If this is at least `count`, add `step` to `lower`, which begins with LOWEST. Always halve `step`.
     candidate = let(lower.value + step.value)
     reached = count_from(let(T.Cast("int32", candidate)))
     with tir.when(reached >= count):
@@ -171,7 +171,7 @@ def _halve(lower, step, count_from, count):
 
 
 def _put_in_order(memory, size, count, threshold, spare, y, x, indices):
-    """Store in y, with indices, the elements of x with keys above `threshold`, and the first `spare` equal to it."""
+    """Copy to y the elements of x with keys above `threshold`, and the first `spare` equal to it, and their indices."""
     filled, equals = tir.IntVariable(0), tir.IntVariable(spare)
     with serial(size) as element:
         value = load(memory, let(x + element))

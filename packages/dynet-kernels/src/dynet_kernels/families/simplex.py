@@ -3,7 +3,7 @@
 - sparsemax: y_i = max(0, x_i - t), where t makes the sum of y equal 1.
 - constrained_softmax: y_i = min(u_i, exp(x_i) / s), where s makes the sum of y equal 1. If the sum of u is < 1, y = u.
 
-The threshold, t or log(s), is found by iteration. Each round moves it past some elements; the loop ends when it passes
+The threshold, t or log(s), is found by iteration. Each round moves the threshold past some elements, until it passes
 none. A handful of rounds is usually enough.
 """
 
@@ -18,8 +18,7 @@ from ..tvm_modules import T
 from .threads import thread_each
 
 THREADS = 64  # threads per CUDA block: few, because each thread works on a whole column
-# The initial threshold of constrained softmax: x - log(u) is below it for every u > 0, and above it for u = 0.
-LARGEST = 3.4e38
+LARGEST = 3.4e38  # the initial threshold of constrained softmax: x - log(u) is above it only for u = 0
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ class _Column:
         return [vmath.horizontal(combine, let(total.value)) for total in totals]
 
     def count_and_sum(self, holds, value, *reads):
-        """Return for how many elements the condition `holds` is true, and the sum of the formula `value` over these."""
+        """Return for how many elements the condition `holds` is true, and the sum of the formula `value` over them."""
         one, zero = self.constant(1.0), self.constant(0.0)
         terms = [lambda *x: T.Select(holds(*x), one, zero), lambda *x: T.Select(holds(*x), value(*x), zero)]
         return self.reduce(vmath.add, 0.0, terms, *reads)

@@ -14,6 +14,12 @@ LOOPS = 4
 SHORT = 1024  # if loop 0 writes at most this many contiguous floats, the next column's target is prefetched
 
 
+def _split(parameters):
+    """Return the roles of target and source, the extents, the target strides and the source strides."""
+    target, source, *loops = parameters
+    return target, source, *(loops[k : k + LOOPS] for k in (0, LOOPS, 2 * LOOPS))
+
+
 @dataclass(frozen=True)
 class Strides(Kernel):
     """target[sum of i_d * t_d] = source[sum of i_d * s_d] in four loops over i_d < extent_d; += if `accumulate`.
@@ -29,20 +35,19 @@ class Strides(Kernel):
 
     def effects(self, parameters):
         """Return the effects. `covers` is true if the kernel adds, and its loops reach every float of the target."""
-        target, source, *numbers = parameters
-        loops = zip(numbers[LOOPS : 2 * LOOPS], numbers[:LOOPS], numbers[2 * LOOPS :], strict=True)
+        target, source, extents, targets, sources = _split(parameters)
         size, covers, same = 1, self.accumulate, True
-        for stride, extent, other in sorted(loop for loop in loops if loop[1] != 1):
-            covers = covers and stride == size
-            same = same and other == stride
-            size += (extent - 1) * stride
+        for stride, extent, source_stride in sorted(zip(targets, extents, sources)):
+            if extent != 1:
+                covers = covers and stride == size
+                same = same and source_stride == stride
+                size += (extent - 1) * stride
         copied = source if covers and same else None
         return Effects(((target, size),), NUMBER * size, reads=(source,), covers=covers, copied=copied)
 
     def on_cpu(self, instruction, lanes):
         memory = instruction.memory
-        target_role, source_role, *p = instruction.parameters
-        extents, targets, sources = p[:LOOPS], p[LOOPS : 2 * LOOPS], p[2 * LOOPS :]
+        target_role, source_role, extents, targets, sources = _split(instruction.parameters)
 
         def put(address, value, mask=None):
             instruction.write(address, value, mask, self.accumulate)
@@ -80,7 +85,7 @@ class Strides(Kernel):
                 copy(*instruction.addresses(column, target_role, source_role))
 
         def into_one():
-            """Add columns that fit into one vector. Adjacent ones often share a target, which stays in a register."""
+            """Add columns that fit into one vector. While adjacent ones share a target, it stays in a register."""
             size = extents[0]
             mask = tir.first_lanes(size, lanes) if lanes > 1 else None
             held = tir.IntVariable(instruction.address(target_role, 0))
@@ -109,8 +114,7 @@ class Strides(Kernel):
         tir.choose(extents[1] * extents[2] * extents[3] == 1, stretches, lambda: each(outer))
 
     def on_gpu(self, instruction):
-        target_role, source_role, *p = instruction.parameters
-        extents, targets, sources = p[:LOOPS], p[LOOPS : 2 * LOOPS], p[2 * LOOPS :]
+        target_role, source_role, extents, targets, sources = _split(instruction.parameters)
         size = extents[0] * extents[1] * extents[2] * extents[3]
         with thread_each_element(instruction, size) as (column, rest):
             target, source = instruction.addresses(column, target_role, source_role)

@@ -12,17 +12,14 @@ from ..tvm_modules import T
 from .products.panels import row_tiles
 from .threads import thread_each_element
 
-Y, X, FACTOR = 0, 2, 4  # the numbers of the address lists
+Y, X, FACTOR = 0, 2, 4  # the numbers of the address lists of y, x and the factor
 VECTORS = 4  # this many vectors of y are computed together, with their sums in registers
 MANY = 16  # sums of at least this many arrays prefetch their next elements
 
 
 @dataclass(frozen=True)
 class Sum(Kernel):
-    """Sets y to the sum of the arrays x of a run's columns; if `scaled`, times the factor of the run's first column.
-
-    The addresses of y, x and the factor of a column are in the lists Y, X and FACTOR.
-    """
+    """Sets y to the sum of the arrays x of a run's columns; if `scaled`, times the factor of the run's first column."""
 
     scaled: bool
     parameters = ("size",)

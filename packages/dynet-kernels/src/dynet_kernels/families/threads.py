@@ -57,22 +57,23 @@ def block_of_products(instruction, group, extents, height, width):
 
 @contextmanager
 def share_of(lane, threads, size):
-    """Emit a loop over lane, lane + threads, ... below `size`: the share of thread `lane`. Yield the number."""
+    """Emit a loop over the share of thread `lane`: lane, lane + threads, ... below `size`. Yield the number."""
     index = tir.IntVariable(lane)
     with T.While(index.value < size):
         yield let(index.value)
         index.value += threads
 
 
-def wait():
-    """Emit a barrier for the threads of the block. It must not be in an emitted `if`."""
+def barrier():
+    """Make the threads of the block wait for each other. Do not call this in an emitted `if`."""
     T.evaluate(T.tvm_storage_sync("shared"))
 
 
 class Sums:
     """Combines the values of a block's threads; `combine` emits the combination of two values, such as their maximum.
 
-    This is thread `thread` of 2^n >= 32 `threads`. All must reach the barriers, so call no method in an emitted `if`.
+    `thread` is this thread's number. `threads` is a power of two, at least 32. The methods emit barriers, which all
+    threads must reach, so call no method in an emitted `if`.
     """
 
     def __init__(self, thread, threads, dtype="float32"):
@@ -97,13 +98,13 @@ class Sums:
         return self.of_warps(0, self.warps, value, combine)
 
     def of_warps(self, first, count, value, combine):
-        """Combine the `value` of all threads of `count` warps, from warp `first`. The range may differ by warp."""
+        """Combine the `value` of all threads of `count` warps, from warp `first`. Each warp may pass its own range."""
         value = self.of_warp(value, combine)
         with tir.when(self.lane == 0):
             T.buffer_store(self.shared, value, [self.warp])
-        wait()
+        barrier()
         total = tir.Accumulator(1, self.shared[int64(first)], self.dtype)
         with serial(1, count) as k:
             total.value = combine(let(total.value), let(self.shared[first + k]))
-        wait()  # all threads must have read `shared` before the next call writes to it
+        barrier()  # all threads must have read `shared` before the next call writes to it
         return let(total.value)

@@ -28,7 +28,7 @@ class Toeplitz(Kernel):
         return Effects(((y, size),), 2 * FLOP * size * size)
 
     def on_cpu(self, instruction, lanes):
-        """Use elements of `a` that are one vector length apart together: they need almost the same part of b."""
+        """Combine elements of `a` that are one vector length apart: they need almost the same elements of b."""
         y_role, a_role, b_role, size, offset, step = instruction.parameters
         memory = instruction.memory
 
@@ -41,7 +41,7 @@ class Toeplitz(Kernel):
 
             def together(start, forwards):
                 """Add the terms of the INPUTS elements a[start], a[start + lanes], and so on."""
-                # Each element needs OUTPUTS vectors of b, which begin one vector later than the previous element's if
+                # Each element needs OUTPUTS vectors of b. They begin one vector later than the previous element's if
                 # `forwards`, or else one vector earlier.
                 factors = [tir.wide(load(memory, let(a + start + q * lanes)), lanes) for q in range(INPUTS)]
                 low = let(b + first + (start if forwards else 0 - start))

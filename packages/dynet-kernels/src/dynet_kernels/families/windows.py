@@ -56,13 +56,13 @@ class Windows(Kernel):
 
             vector_loop(size, lanes, step)
 
-        def run(seen, image, size):
-            """Copy what is under one window element at `size` positions to the matrix, or add it back to the image."""
-            # It is contiguous in the matrix, from address `seen`, and `row_step` apart in the image, from `image`.
+        def run(matrix, image, size):
+            """Copy the floats under one window element at `size` positions to the matrix, or add them to the image."""
+            # They are contiguous in the matrix, from address `matrix`, and `row_step` apart in the image, from `image`.
 
             def vectors():
                 def step(offset, mask):
-                    source, target = (seen, image) if self.backward else (image, seen)
+                    source, target = (matrix, image) if self.backward else (image, matrix)
                     value = load(memory, let(source + offset), lanes, mask)
                     instruction.write(let(target + offset), value, mask, self.backward)
 
@@ -71,28 +71,28 @@ class Windows(Kernel):
             def scalars():
                 with serial(size) as position:
                     address = let(image + position * g.row_step)
-                    source, target = (seen + position, address) if self.backward else (address, seen + position)
+                    source, target = (matrix + position, address) if self.backward else (address, matrix + position)
                     instruction.write(target, load(memory, source), add=self.backward)
 
             tir.choose(g.row_step == 1, vectors, scalars)
 
-        def one_column(seen, image, row, left, first, end):
-            """Copy or add back, like `run`, at all positions (r, c) of one column c of the result."""
+        def one_column(matrix, image, row, left, first, end):
+            """Copy or add, like `run`, at all positions (r, c) of one column c of the result."""
             # `row` and `left` are the image's row and column under the window element at position (0, c). They may be
             # outside the image. If r is in [first, end), the element is over a row of the image, else over padding.
 
             def inside():
                 if not self.backward:
                     with tir.when(first > 0):
-                        zeros(seen, first)
+                        zeros(matrix, first)
                     with tir.when(end < g.result_height):
-                        zeros(let(seen + end), let(g.result_height - end))
+                        zeros(let(matrix + end), let(g.result_height - end))
                 start = let(image + left * g.height + row + first * g.row_step)
-                run(let(seen + first), start, let(end - first))
+                run(let(matrix + first), start, let(end - first))
 
             def outside():
                 if not self.backward:
-                    zeros(seen, g.result_height)
+                    zeros(matrix, g.result_height)
 
             tir.choose(T.And(left >= 0, left < g.width), inside, outside)
 
@@ -108,10 +108,10 @@ class Windows(Kernel):
                     with serial(g.window_width) as j:
                         element = let((channel * g.window_width + j) * g.window_height + i)
                         with serial(g.result_width) as result_column:
-                            seen = let(windows + element * g.positions + result_column * g.result_height)
+                            matrix = let(windows + element * g.positions + result_column * g.result_height)
                             plane = let(image + channel * g.plane)
                             left = let(result_column * g.column_step + j - g.left)
-                            one_column(seen, plane, row, left, first, end)
+                            one_column(matrix, plane, row, left, first, end)
 
     def on_gpu(self, instruction):
         """Launch one thread per element of the matrix."""
@@ -120,7 +120,7 @@ class Windows(Kernel):
         g = _geometry(parameters)
         size = let(g.positions * g.window_height * g.window_width * g.channels)
         with thread_each_element(instruction, size) as (column, rest):
-            seen = let(instruction.address(windows_role, column) + rest)
+            matrix = let(instruction.address(windows_role, column) + rest)
             extents = g.result_height, g.result_width, g.window_height, g.window_width, g.channels
             row, result_column, i, j, channel = _unfolded(rest, extents)
             top = let(row * g.row_step + i - g.above)
@@ -128,12 +128,12 @@ class Windows(Kernel):
             image = let(instruction.address(image_role, column) + channel * g.plane + left * g.height + top)
 
             def inside():
-                source, target = (seen, image) if self.backward else (image, seen)
+                source, target = (matrix, image) if self.backward else (image, matrix)
                 instruction.write(target, load(memory, source), add=self.backward)
 
             def outside():
                 if not self.backward:
-                    store(memory, seen, tir.float32(0.0))
+                    store(memory, matrix, tir.float32(0.0))
 
             within = T.And(T.And(top >= 0, top < g.height), T.And(left >= 0, left < g.width))
             tir.choose(within, inside, outside)

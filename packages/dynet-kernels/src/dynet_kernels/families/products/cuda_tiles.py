@@ -10,7 +10,7 @@ from __future__ import annotations
 from ... import tir, tuning, vmath
 from ...tir import divided, int64, let, serial, settled
 from ...tvm_modules import T
-from ..threads import WARP, block_of_products, share_of, wait
+from ..threads import WARP, barrier, block_of_products, share_of
 from . import precision
 
 
@@ -20,11 +20,11 @@ def tiled_product(instruction, group, extents, left, right, write):
     `group` is the number of adjacent columns that share a matrix (0: all), and `first` is the first of these columns.
     If n columns share it, extents(n) returns the extents of i, j and k. write(first, i, j, total) stores sum (i, j).
     """
-    # A block computes a square of results, one per thread. It first copies squares of both factors to shared memory,
-    # because each element is used many times.
     if precision.tf32():
         tensor_core_product(instruction, group, extents, left, right, write)
         return
+    # A block computes a square of results, one per thread. It first copies squares of both factors to shared memory,
+    # because each element is used many times.
     tile = tuning.cuda().tile
     (rows, columns, inner), first, first_row, first_column = block_of_products(instruction, group, extents, tile, tile)
     row, column = instruction.thread("threadIdx.x", tile), instruction.thread("threadIdx.y", tile)
@@ -38,16 +38,16 @@ def tiled_product(instruction, group, extents, left, right, write):
         k_right = let(step * tile + row)
         store_if(T.And(i < rows, k_left < inner), a, [column, row], lambda: left(first, i, k_left))
         store_if(T.And(j < columns, k_right < inner), b, [column, row], lambda: right(first, k_right, j))
-        wait()
+        barrier()
         for k in range(tile):
             total.value = vmath.fma(a[k, row], b[column, k], total.value)
-        wait()
+        barrier()
     with tir.when(T.And(i < rows, j < columns)):
         write(first, i, j, total.value)
 
 
 def store_if(condition, shared, indices, value):
-    """Store value() at the indices of the buffer `shared`, or 0 if the condition is false when the kernel runs."""
+    """Emit code that stores value() at `indices` of the buffer `shared` if the condition is true, or else 0."""
 
     def store(number):
         T.buffer_store(shared, number, indices)
@@ -57,7 +57,7 @@ def store_if(condition, shared, indices, value):
 
 ROWS, COLUMNS, INNER, WARPS = 64, 32, 16, 4  # a block computes ROWS x COLUMNS results, from INNER terms at a time
 DOWN, ACROSS = 2, 2  # a warp computes DOWN x ACROSS products of 16 x 8
-APART = 8  # floats of padding after each row in shared memory, to avoid bank conflicts
+PADDING = 8  # floats of padding after each row in shared memory, to avoid bank conflicts
 # The 32 threads of a warp call multiply_tf32 together. It adds the product of a (16 x 8) and b (8 x 8) to d (16 x 8);
 # each thread passes its share of the elements of a, b and d.
 SOURCE = """\
@@ -89,8 +89,8 @@ def tensor_core_product(instruction, group, extents, left, right, write):
     # `top`: the first row of this thread's results in the block; `side`: the first column of its warp's results.
     top = settled(T.floormod(warp, 2) * (16 * DOWN) + g)
     side = settled(T.floordiv(warp, 2) * (8 * ACROSS))
-    a = T.alloc_buffer((INNER, ROWS + APART), "float32", scope="shared")
-    b = T.alloc_buffer((INNER, COLUMNS + APART), "float32", scope="shared")
+    a = T.alloc_buffer((INNER, ROWS + PADDING), "float32", scope="shared")
+    b = T.alloc_buffer((INNER, COLUMNS + PADDING), "float32", scope="shared")
     sums = T.alloc_buffer((4 * DOWN * ACROSS,), "float32", scope="local", annotations=tir.ON_STACK)
     for index in range(4 * DOWN * ACROSS):
         T.buffer_store(sums, tir.float32(0.0), [int64(index)])
@@ -106,7 +106,7 @@ def tensor_core_product(instruction, group, extents, left, right, write):
         first_k = settled(step * INNER)
         fill(a, ROWS, first_row, rows, first_k, lambda k, i: left(first, i, k))
         fill(b, COLUMNS, first_column, columns, first_k, lambda k, j: right(first, k, j))
-        wait()
+        barrier()
         for k in range(0, INNER, 8):
             for down in range(DOWN):
                 row = top + 16 * down
@@ -116,7 +116,7 @@ def tensor_core_product(instruction, group, extents, left, right, write):
                     two = [let(b[t + (k + lower), column]) for lower in (0, 4)]
                     result = T.address_of(sums[int64(4 * (ACROSS * down + across))])
                     T.evaluate(T.call_extern("int32", "multiply_tf32", result, *four, *two))
-        wait()
+        barrier()
     for down in range(DOWN):
         for across in range(ACROSS):
             for element in range(4):

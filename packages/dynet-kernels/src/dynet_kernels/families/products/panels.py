@@ -28,10 +28,7 @@ def tiles(first, end, sizes, emit):
 
 def halves(size):
     """Return [size, size / 2, size / 4, ..., 1], each rounded up."""
-    sizes = [size]
-    while sizes[-1] > 1:
-        sizes.append((sizes[-1] + 1) // 2)
-    return sizes
+    return [size, *halves((size + 1) // 2)] if size > 1 else [size]
 
 
 def row_tiles(first, end, lanes, vectors, emit, taller=False):
@@ -46,8 +43,7 @@ def row_tiles(first, end, lanes, vectors, emit, taller=False):
 
     if taller and vectors > 1:
         rest = remainder(whole, vectors)
-        one_left = T.And(rest == 1, whole > 1)
-        start = settled(whole - T.Select(one_left, int64(vectors + 1), rest))
+        start = settled(whole - T.Select(T.And(rest == 1, whole > 1), int64(vectors + 1), rest))
         tiles(0, start, [vectors], some_rows)
         sizes = [vectors + 1, *sizes[1:]]
     tiles(start, whole, sizes, some_rows)
@@ -59,7 +55,7 @@ def row_tiles(first, end, lanes, vectors, emit, taller=False):
 
 
 def joined_row_tiles(first, end, lanes, vectors, emit):
-    """Like `row_tiles`, but if the last vector needs a mask, its tile also has full vectors before it, if any."""
+    """Like `row_tiles`, but if the last vector needs a mask, the full vectors before it join its tile."""
     # A tile of only the vector with the mask would take as long as a tile of several vectors.
     rows = let(end - first)
     whole = let(quotient(rows, lanes))
@@ -83,49 +79,60 @@ def joined_row_tiles(first, end, lanes, vectors, emit):
                 emit(let(first + begin * lanes), size, tir.first_lanes(rest, lanes))
 
 
+def masks_of(vectors, mask):
+    """Return the mask of each vector of a tile: only the last vector has one."""
+    return [None] * (vectors - 1) + [mask]
+
+
+def add_products(totals, vectors, factor):
+    for total, vector in zip(totals, vectors):
+        total.value = vmath.fma(vector, factor, total.value)
+
+
 class Panel:
-    """Contiguous memory on the stack for a part of a matrix: `height` rows of `vectors` vectors each."""
+    """Contiguous memory on the stack for a section of a matrix: `height` rows of `vectors` vectors each."""
 
     def __init__(self, lanes, vectors, height):
         self.lanes, self.width, self.height = lanes, vectors * lanes, height
         self.buffer = tir.on_stack(height * self.width, "float32")
 
     def fill(self, memory, count, source, vectors, mask):
-        """Copy `vectors` vectors from address source(n) to each row n < `count`, the last vector with the mask."""
+        """Copy `vectors` vectors from address source(n) to each row n < `count`. The mask is for the last vector."""
         with serial(count) as row:
             address = let(source(row))
-            for v in range(vectors):
-                value = load(memory, let(address + v * self.lanes), self.lanes, mask if v == vectors - 1 else None)
+            for v, vector_mask in enumerate(masks_of(vectors, mask)):
+                value = load(memory, let(address + v * self.lanes), self.lanes, vector_mask)
                 store(self.buffer, let(row * self.width + v * self.lanes), value)
 
-    def fill_parts(self, memory, count, source, length):
+    def fill_rows(self, memory, count, source, length):
         """Copy `length` floats from address source(n) to each row n < `count`."""
-        whole = let(quotient(length, self.lanes) * self.lanes)
+        lanes = self.lanes
+        whole = let(quotient(length, lanes) * lanes)
         rest = let(length - whole)
-        mask = tir.first_lanes(rest, self.lanes) if self.lanes > 1 else None
+        mask = tir.first_lanes(rest, lanes) if lanes > 1 else None
         with serial(count) as row:
-            address, to = let(source(row)), let(row * self.width)
+            address, target = let(source(row)), let(row * self.width)
 
             def copy(v, vectors):
                 for k in range(vectors):
-                    offset = let((v + k) * self.lanes)
-                    store(self.buffer, to + offset, load(memory, address + offset, self.lanes))
+                    offset = let((v + k) * lanes)
+                    store(self.buffer, target + offset, load(memory, address + offset, lanes))
 
-            tiles(0, let(quotient(whole, self.lanes)), [4, 1], copy)
-            if self.lanes > 1:
+            tiles(0, let(quotient(whole, lanes)), [4, 1], copy)
+            if lanes > 1:
                 with tir.when(rest > 0):
-                    store(self.buffer, to + whole, load(memory, address + whole, self.lanes, mask))
+                    store(self.buffer, target + whole, load(memory, address + whole, lanes, mask))
 
     def fill_transposed(self, memory, count, source, vectors):
         """Fill the panel with a transpose: element k of row n < `count` is at address source(k) + n."""
         # source(k) must be a valid address for every k < `vectors` * `lanes`, even if element k is not used.
         lanes = self.lanes
         with serial(vectors) as v:
-            with serial(quotient(count + lanes - 1, self.lanes)) as block:
+            with serial(quotient(count + lanes - 1, lanes)) as block:
                 first = let(block * lanes)
-                mask = tir.first_lanes(T.min(lanes, count - first), self.lanes) if self.lanes > 1 else None
-                columns = [let(source(let(v * lanes + k)) + first) for k in range(self.lanes)]
-                rows = vmath.transposed([load(memory, column, self.lanes, mask) for column in columns])
+                mask = tir.first_lanes(T.min(lanes, count - first), lanes) if lanes > 1 else None
+                columns = [let(source(let(v * lanes + k)) + first) for k in range(lanes)]
+                rows = vmath.transposed([load(memory, column, lanes, mask) for column in columns])
                 for k, row in enumerate(rows):
                     store(self.buffer, let((first + k) * self.width + v * lanes), row)
 
@@ -142,7 +149,7 @@ def blocks(count, size, emit):
 
 
 def even_blocks(count, size, emit):
-    """Like `blocks`, with the same number of blocks, but their lengths are nearly equal."""
+    """Like `blocks`, with as many blocks, but of nearly equal lengths."""
     block_count = let(quotient(count + size - 1, size))
     blocks(count, settled(quotient(count + block_count - 1, T.max(block_count, 1))), emit)
 
@@ -151,13 +158,13 @@ CHUNK = 512  # this many columns are worked on together, so that their elements 
 
 
 def by_chunks(emit, w, first, end):
-    """Divide columns into chunks of at most CHUNK, with emit(w, start, stop), where w is the matrix's address."""
+    """Divide columns into chunks of at most CHUNK, with emit(w, start, stop). `w` is the matrix's address."""
     blocks(end - first, CHUNK, lambda start, length: emit(w, settled(first + start), settled(first + start + length)))
 
 
-def groups(instruction, group, emit):
+def each_matrix(instruction, group, emit):
     """Emit a loop over the matrices of an instruction, with emit(first, end) for the columns that share a matrix."""
-    # The number of columns per matrix; at least 1, because we divide by it, although a thread may have no columns.
+    # `width` is the number of columns per matrix. Use at least 1 as a divisor, because a thread may have no columns.
     width = let(T.Select(group == 0, T.max(instruction.count, 1), group))
     with serial(quotient(instruction.count, width)) as index:
         first = let(index * width)
@@ -176,53 +183,54 @@ class Sums:
         self.first_row, self.end_row = first_row, end_row
         self.source_role, self.target_role, self.shared = source_role, target_role, shared
 
-    def tile(self, vector_of, columns, row, vectors, mask, first, length, start_role, bring=None):
+    def _starts(self, role, columns, offset):
+        return [let(self.instruction.address(role, column) + offset) for column in columns]
+
+    def tile(self, vector_of, columns, row, vectors, mask, first, length, start_role, prefetch=None):
         """Add up `length` terms, starting at column `first` of M, for `vectors` vectors of rows starting at `row`."""
-        # vector_of(k, v) loads vector v of column first + k of M. In the same turn of the loop, bring(k) prefetches a
-        # cache line: prefetches are spread over time, because a core can wait for only a few lines at a time.
-        source = [let(self.instruction.address(self.source_role, j) + first) for j in columns]
-        target = [let(self.instruction.address(self.target_role, j) + row) for j in columns]
+        # vector_of(k, v) loads vector v of column first + k of M. In the same turn of the loop, prefetch(k) prefetches
+        # one cache line. So prefetches are spread over time: a core can wait for only a few lines at a time.
+        memory, lanes = self.memory, self.lanes
+        sources, targets = self._starts(self.source_role, columns, first), self._starts(self.target_role, columns, row)
         if self.shared:  # the targets are read after all terms have been added up, so prefetch them now
             for v in range(vectors):
-                for address in target:
-                    tir.prefetch_line(self.memory, address + v * self.lanes)
-        zero = tir.wide(0.0, self.lanes)
-        masks = [None] * (vectors - 1) + [mask]
-        sums = [[tir.Accumulator(self.lanes, zero) for _ in range(vectors)] for _ in columns]
+                for address in targets:
+                    tir.prefetch_line(memory, address + v * lanes)
+        zero = tir.wide(0.0, lanes)
+        masks = masks_of(vectors, mask)
+        sums = [[tir.Accumulator(lanes, zero) for _ in masks] for _ in columns]
         if not self.shared:
             with tir.when(start_role >= 0):
-                for j, column in enumerate(columns):
+                for column, totals in zip(columns, sums):
                     start = let(self.instruction.address(start_role, column) + row)
-                    for v in range(vectors):
-                        sums[j][v].value = load(self.memory, start + v * self.lanes, self.lanes, masks[v])
+                    for v, total in enumerate(totals):
+                        total.value = load(memory, start + v * lanes, lanes, masks[v])
         with serial(length) as k:
-            if bring:
-                bring(k)
+            if prefetch:
+                prefetch(k)
             matrix = [vector_of(k, v) for v in range(vectors)]
-            for j in range(len(columns)):
-                scalar = let(tir.wide(self.memory[source[j] + k], self.lanes))
-                for v in range(vectors):
-                    sums[j][v].value = vmath.fma(matrix[v], scalar, sums[j][v].value)
-        for j in range(len(columns)):
-            for v in range(vectors):
-                address, total = target[j] + v * self.lanes, sums[j][v].value
+            for source, totals in zip(sources, sums):
+                add_products(totals, matrix, let(tir.wide(memory[source + k], lanes)))
+        for target, totals in zip(targets, sums):
+            for v, total in enumerate(totals):
+                address, value = target + v * lanes, total.value
                 if self.shared:  # read the target only now, because an earlier column may have the same target
-                    adds = tir.wide(start_role >= 0, self.lanes)
-                    total = total + T.Select(adds, load(self.memory, address, self.lanes, masks[v]), zero)
-                store(self.memory, address, total, masks[v])
+                    adds = tir.wide(start_role >= 0, lanes)
+                    value = value + T.Select(adds, load(memory, address, lanes, masks[v]), zero)
+                store(memory, address, value, masks[v])
 
-    def by_panels(self, fill, bring, tile, height, depth, first, end, start_role, row_first):
+    def by_panels(self, fill, prefetcher, tile, height, depth, first, end, start_role, row_first):
         """Compute the target for the columns [first, end) of the instruction from panels of M.
 
         Args:
-            fill: fill(panel, row, vectors, mask, k, length) copies a part of M to the panel: columns k to
+            fill: fill(panel, row, vectors, mask, k, length) copies a section of M to the panel: columns k to
                 k + length - 1, and `vectors` vectors of each column, starting at row `row`.
-            bring: bring(row, vectors, k, part) returns a function. It is called with each number less than `length`,
-                and each time prefetches one cache line of vector `part` of the next panel.
+            prefetcher: prefetcher(row, vectors, k, v) returns a function that prefetches vector v of the next panel,
+                one cache line per call. Its argument runs from 0 to `length` - 1.
             tile: (columns, vectors of rows) of the largest tile.
             height: a panel has at most this many of the `depth` columns of M.
             row_first: if true, panels with the same rows of M follow each other, so that these rows of the targets stay
-                in the cache. If false, panels with the same columns follow each other, so that the sources stay there.
+                in the cache. If false, panels with the same columns do, so that the sources stay there.
         """
         width, tall = tile
         panel = Panel(self.lanes, tall, height)
@@ -239,13 +247,12 @@ class Sums:
                         column = let(T.min(start + count + j, end - 1))
                         tir.prefetch(self.memory, let(self.instruction.address(self.source_role, column) + k), length)
 
-                def add(part=None):
-                    asks = None if part is None else bring(row, vectors, k, part)
-                    self.tile(panel.vector, columns, row, vectors, mask, k, length, so_far, asks)
+                def add(prefetch=None):
+                    self.tile(panel.vector, columns, row, vectors, mask, k, length, so_far, prefetch)
 
                 if count == width:
-                    part = let(quotient(start - first, width))
-                    tir.choose(part < vectors, lambda: add(part), add)
+                    v = let(quotient(start - first, width))
+                    tir.choose(v < vectors, lambda: add(prefetcher(row, vectors, k, v)), add)
                 else:
                     add()
 

@@ -1,6 +1,6 @@
 """Whether matrix products on a GPU round their factors to TF32 (ten bits of mantissa), for tensor cores. Needs no TVM.
 
-This changes results by about a thousandth. So it is not a tuning parameter: those only change the order of sums.
+Rounding changes results by about a thousandth. So it is no tuning parameter: those only change the order of sums.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The kernels of matrix products and of their gradients.
 
-In `MatrixGradient`, "column" has two meanings: a column j, which is x[j] and dy[j], and a column of dW. The x[j] and
-dy[j] come from many earlier instructions, so they are no longer in the L1 cache. While the CPU kernel computes, it
-prefetches the next x[j] and dy[j], one cache line at a time.
+In `MatrixGradient`, "column" has two meanings: column j of the instruction, which is x[j] and dy[j], and a column of
+dW. The x[j] and dy[j] come from many earlier instructions, so they are no longer in the L1 cache. While the CPU kernel
+computes, it prefetches the next x[j] and dy[j], one cache line at a time.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from ...layout import BY_ROWS, CACHE_LINE, EITHER
 from ...tir import int64, let, load, quotient, remainder, serial, settled, store, vector_loop
 from ...tvm_modules import T
 from .cuda_tiles import tiled_product
-from .panels import Panel, Sums, blocks, by_chunks, even_blocks, groups, row_tiles, tiles
+from .panels import Panel, Sums, add_products, blocks, by_chunks, each_matrix, even_blocks, row_tiles, tiles
 
 FITS = 12_000  # a matrix of fewer floats than this stays in the L1 cache together with the x[j] and y[j] in use
 APART = 64  # if `apart` is a multiple of this, the columns of W compete for a few sets of the L1 cache
 CROWD = 20  # if `apart` is a multiple of APART, panels are only worthwhile for at least this many columns x[j]
-ENOUGH = 6  # in tiles of at least this many columns, arithmetic takes long enough to hide prefetches
+PREFETCH_WIDTH = 6  # in tiles of at least this many columns, arithmetic takes long enough to hide prefetches
 
 
 def product_effects(
@@ -29,13 +29,14 @@ def product_effects(
 ) -> Effects:
     """Return the effects of a product or its gradient.
 
-    `matrix` and `columns` are the roles that are read; `target` is (role, size). `covers` is that of `Effects`.
+    `matrix` and `columns` are roles of address lists that are read; `target` is (role, size).
     """
     # If all columns share one matrix (`group` is 0), only the first address of the matrix's list is read.
     rows, inner, *_, group = parameters
     reads, firsts = ((*columns, matrix), ()) if group else (columns, (matrix,))
-    by_columns = group == 0 and rows * inner <= AT_HAND and target[0] != matrix
-    return Effects((target,), 2 * rows * inner * FLOP, EITHER if by_columns else BY_ROWS, reads, firsts, covers)
+    size = rows * inner
+    shared = BY_ROWS if group or size > AT_HAND or target[0] == matrix else EITHER
+    return Effects((target,), 2 * size * FLOP, shared, reads, firsts, covers)
 
 
 @dataclass(frozen=True)
@@ -61,16 +62,16 @@ class Product(Kernel):
         sums = Sums(instruction, lanes, x_role, y_role, first_row, end_row)
 
         def with_panels(w, first, end):
-            """Emit y[j] for j in [first, end) from copies of parts of W."""
+            """Emit y[j] for j in [first, end) from panels."""
 
             def fill(panel, row, vectors, mask, k, length):
                 panel.fill(memory, length, lambda column: w + (k + column) * apart + row, vectors, mask)
 
-            def bring(row, vectors, k, part):
-                next_rows = let(w + k * apart + row + (vectors + part) * lanes)
+            def prefetcher(row, vectors, k, v):
+                next_rows = let(w + k * apart + row + (vectors + v) * lanes)
                 return lambda column: tir.prefetch_line(memory, next_rows + column * apart)
 
-            sums.by_panels(fill, bring, sizes.tiles[0], sizes.panel, inner, first, end, start_role, row_first=True)
+            sums.by_panels(fill, prefetcher, sizes.tiles[0], sizes.panel, inner, first, end, start_role, row_first=True)
 
         def in_place(w, first, end):
             """Emit y[j] for j in [first, end), reading W where it is stored."""
@@ -78,7 +79,7 @@ class Product(Kernel):
             def rows_of(start, width, row, vectors, mask):
                 def vector_of(k, v):
                     address = let(w + k * apart + row + v * lanes)
-                    if width >= ENOUGH:
+                    if width >= PREFETCH_WIDTH:
                         tir.prefetch_line(memory, address + vectors * lanes)  # for the next tile of rows
                     return load(memory, address, lanes, mask)
 
@@ -88,20 +89,19 @@ class Product(Kernel):
 
             # With fewer columns than rows, use each tile of rows for all columns, so that W is read only once.
             # Otherwise, use all rows for one tile of columns after another, so that x is read only once. Columns that
-            # are left over by the widest tiles go into the narrowest tile that holds them.
-            widest, *narrower = [width for width, _ in sizes.tiles]
+            # do not fill a tile of the widest size go into the narrowest tile that holds them.
+            widest, *narrower = vectors_for
             rest = let(remainder(end - first, widest))
-            few = T.Select(rest <= (narrower[0] if narrower else 0), rest, int64(0))
-            narrow = settled(few)
+            narrow = settled(T.Select(rest <= (narrower[0] if narrower else 0), rest, int64(0)))
             count = let(end - first - narrow)
             at_once = let(T.Select(count < rows, T.max(count, 1), int64(widest)))
 
             def some_columns(start, length):
-                def all_of_these(row, vectors, mask):
+                def some_rows(row, vectors, mask):
                     with serial(quotient(length + (widest - 1), widest)) as turn:
                         rows_of(let(first + start + turn * widest), widest, row, vectors, mask)
 
-                row_tiles(first_row, end_row, lanes, vectors_for[widest], all_of_these)
+                row_tiles(first_row, end_row, lanes, vectors_for[widest], some_rows)
 
             blocks(count, at_once, some_columns)
             for width, narrower_one in zip(narrower, [*narrower[1:], 0]):
@@ -111,19 +111,20 @@ class Product(Kernel):
 
         def one_matrix(first, end):
             w = instruction.shared_address(w_role, first)
-            many = end - first >= sizes.many
+            columns, size = end - first, rows * inner
+            many = columns >= sizes.many
             far = T.And(many, rows >= sizes.far)
-            large = T.And(end - first > sizes.tiles[0][0], rows * inner >= sizes.large)
+            large = T.And(columns > sizes.tiles[0][0], size >= sizes.large)
             # If the columns of W are not whole vectors, vectors straddle two cache lines. If W does not fit into the L1
             # cache either, each vector costs two reads, so panels are faster.
-            again = T.And(T.And(many, end - first > rows), rows * inner >= FITS)
-            straddles = T.And(remainder(apart, lanes) != 0, again)
-            enough = T.And(end - first >= CROWD, (end - first) * rows >= sizes.crowded)
+            too_large = T.And(T.And(many, columns > rows), size >= FITS)
+            straddles = T.And(remainder(apart, lanes) != 0, too_large)
+            enough = T.And(columns >= CROWD, columns * rows >= sizes.crowded)
             crowded = T.And(remainder(apart, APART) == 0, enough)
             pays = T.And(inner > 0, T.Or(T.Or(far, large), T.Or(straddles, crowded)))
             tir.choose(pays, lambda: by_chunks(with_panels, w, first, end), lambda: in_place(w, first, end))
 
-        groups(instruction, group, one_matrix)
+        each_matrix(instruction, group, one_matrix)
 
     def on_gpu(self, instruction):
         rows, inner, apart, w_role, x_role, y_role, start_role, group = instruction.parameters
@@ -147,10 +148,10 @@ class Product(Kernel):
         )
 
 
-# With these constants, `ColumnGradient.on_cpu` estimates which of its two ways to compute dx is faster.
+# `ColumnGradient.on_cpu` uses these constants to estimate which of its two ways to compute dx is faster.
 ACROSS = 6  # adding up the n lanes of a vector takes as long as adding the terms of this many times n rows of W
-READ_AGAIN = 1 << 17  # a matrix of up to this many floats stays in the cache, so reading it several times is fast
-AS_IF = 96  # a larger matrix counts as one of at most this many rows, because reading it several times is slow
+CACHED = 1 << 17  # a matrix of up to this many floats stays in the cache, so reading it several times is fast
+COUNTED_ROWS = 96  # a larger matrix counts as one of at most this many rows, because reading it several times is slow
 
 
 @dataclass(frozen=True)
@@ -179,21 +180,17 @@ class ColumnGradient(Kernel):
             def step(row, mask=None):
                 address = let(w + first_row + k * apart + row)
                 matrix = [load(memory, address + c * apart, lanes, mask) for c in range(width)]
-                for j in range(len(columns)):
-                    vector = load(memory, dy[j] + row, lanes, mask)
-                    for c in range(width):
-                        sums[j][c].value = vmath.fma(matrix[c], vector, sums[j][c].value)
+                for start, totals in zip(dy, sums):
+                    add_products(totals, matrix, load(memory, start + row, lanes, mask))
 
             vector_loop(height, lanes, step)
             adds = T.Or(instruction.fresh == 0, first_row > 0)
-            for j in range(len(columns)):
-                address = let(dx[j] + k)
-                totals = vmath.horizontal_sums([let(total.value) for total in sums[j]])
-                for c, total in totals.items():
+            for start, totals in zip(dx, sums):
+                address = let(start + k)
+                for c, total in vmath.horizontal_sums([let(total.value) for total in totals]).items():
                     lane_count = vmath.lanes_of(total)
                     so_far = load(memory, address + c, lane_count)
-                    nothing = tir.wide(0.0, lane_count)
-                    so_far = let(T.Select(tir.wide(adds, lane_count), so_far, nothing))
+                    so_far = let(T.Select(tir.wide(adds, lane_count), so_far, tir.wide(0.0, lane_count)))
                     store(memory, address + c, so_far + total)
 
         sizes = tuning.cpu(lanes).column_gradient
@@ -209,14 +206,14 @@ class ColumnGradient(Kernel):
                     widths = dict.fromkeys((width_for[n], 1))
                     tiles(begin, stop, widths, lambda k, width: tile(w, columns, k, width, first_row, height))
 
-                tiles(first, end, list(width_for), some_columns)
+                tiles(first, end, width_for, some_columns)
 
             fitting = quotient(sizes.block, T.max(inner, 1))
             height = let(quotient(T.max(fitting, 256), lanes))
             blocks(rows, let(height * lanes), some_rows)
 
         def with_panels(w, first, end):
-            """Emit dx[j] for j in [first, end) from panels, which are transposed copies of parts of W."""
+            """Emit dx[j] for j in [first, end) from panels, which are transposed copies of sections of W."""
             # A vector holds elements of one row of W, each for a different element of dx[j]: no lanes are added up.
 
             def fill(panel, row, vectors, mask, k, length):
@@ -226,37 +223,38 @@ class ColumnGradient(Kernel):
 
                 panel.fill_transposed(memory, length, column, vectors)
 
-            def bring(row, vectors, k, part):
+            def prefetcher(row, vectors, k, v):
                 # After the last elements of dx[j], the next panel is for its first elements, with later rows of W.
-                beyond = row + vectors * lanes >= stop
-                next_row = T.Select(beyond, begin, row + vectors * lanes) + part * lanes
+                after = row + vectors * lanes
+                beyond = after >= stop
+                next_row = T.Select(beyond, begin, after) + v * lanes
                 address = let(w + next_row * apart + T.Select(beyond, k + sizes.panel, k))
                 lines = sizes.panel // CACHE_LINE  # cache lines per column of W in a panel
 
-                def line(index):
+                def prefetch(index):
                     column, offset = quotient(index, lines), remainder(index, lines)
                     tir.prefetch_line(memory, address + column * apart + offset * CACHE_LINE)
 
-                return line
+                return prefetch
 
             sums = Sums(instruction, lanes, dy_role, dx_role, begin, stop, shared=True)
             start_role = let(T.Select(instruction.fresh == 0, dx_role, int64(-1)))
-            sums.by_panels(fill, bring, sizes.tile, sizes.panel, rows, first, end, start_role, row_first=False)
+            sums.by_panels(fill, prefetcher, sizes.tile, sizes.panel, rows, first, end, start_role, row_first=False)
 
         def one_matrix(first, end):
             w = instruction.shared_address(w_role, first)
             # Estimate which way is faster. In place, lanes must be added up, and W is read once for every few columns
-            # j. With panels, W is transposed first, and lanes beyond `inner` are wasted. Each thread counts the columns
-            # of all threads, so that all threads make the same choice.
+            # j. With panels, W is transposed first, and lanes beyond `inner` are wasted. `columns` includes the columns
+            # of other threads, so that all threads make the same choice.
             columns, vectors = let(end - first + instruction.others), quotient(inner + (lanes - 1), lanes)
             filled = let(T.max(vectors * lanes, lanes + lanes // 2))
-            summed = let(T.Select(rows * inner > READ_AGAIN, T.min(rows, AS_IF), rows))
+            summed = let(T.Select(rows * inner > CACHED, T.min(rows, COUNTED_ROWS), rows))
             across = ACROSS * lanes
             in_place_costs = 100 * columns * inner * (summed + across)
             pays = in_place_costs > (100 * columns + across * sizes.many) * filled * summed
             tir.choose(pays, lambda: by_chunks(with_panels, w, first, end), lambda: in_place(w, first, end))
 
-        groups(instruction, group, one_matrix)
+        each_matrix(instruction, group, one_matrix)
 
     def on_gpu(self, instruction):
         rows, inner, apart, w_role, dx_role, dy_role, group = instruction.parameters
@@ -278,7 +276,7 @@ TOGETHER = 150_000  # about this many floats of dW are worked on together, so th
 LARGE = 1 << 18  # a dW with more floats than this does not fit into the L2 cache
 
 
-def shared_if(shared, size, stretch):
+def thread_range(shared, size, stretch):
     """Return a thread's range of `size` rows or columns: `stretch` if threads share them (`shared`), or else all."""
     begin, end = stretch
     return settled(T.Select(shared, begin, int64(0))), settled(T.Select(shared, end, size))
@@ -301,8 +299,8 @@ class MatrixGradient(Kernel):
         # A thread computes some rows of dW and copies all x[j], or it computes some columns and copies all dy[j]. Rows
         # are shared in whole vectors, and so less evenly.
         by_rows = let(rows > 2 * inner)
-        first_row, end_row = shared_if(by_rows, rows, instruction.stretch(rows, lanes))
-        first_column, end_column = shared_if(T.Not(by_rows), inner, instruction.stretch(inner, CACHE_LINE))
+        first_row, end_row = thread_range(by_rows, rows, instruction.stretch(rows, lanes))
+        first_column, end_column = thread_range(T.Not(by_rows), inner, instruction.stretch(inner, CACHE_LINE))
         sizes = tuning.cpu(lanes).matrix_gradient
 
         def one_matrix(first, end):
@@ -311,13 +309,13 @@ class MatrixGradient(Kernel):
         def some_of_matrix(dw, first, end):
             tir.choose(end - first <= sizes.few, lambda: of_few(dw, first, end), lambda: of_many(dw, first, end))
 
-        def add(dw, k, width, row, vectors, mask, start, length, panel, xs=None, spread=False, bring=None):
+        def add(dw, k, width, row, vectors, mask, start, length, panel, xs=None, spread=False, prefetches=None):
             """Add dy[j] x[j]' to a tile of dW, for `length` columns j, starting at `start`."""
             # Row n of `panel` is dy[start + n]. xs(n) returns a buffer and the offset of element k of x[start + n] in
-            # it; None: read x in place. `bring` is (brought, prefetch): for each n < `brought`, prefetch(n) prefetches
-            # a line that is needed next, while this adds. If there are too few columns j, some lines are left out. If
-            # `spread`, the next rows of dW are prefetched line by line, one per column j; otherwise, all are prefetched
-            # together, and only if dW is large.
+            # it; None: read x in place. `prefetches` is (count, prefetch): for n < `count`, prefetch(n) prefetches a
+            # line that is needed next, while one column is added. If there are too few columns j, some lines are left
+            # out. If `spread`, the next rows of dW are prefetched line by line, one per column j; otherwise, all
+            # are prefetched together, and only if dW is large.
 
             def address(c, v):
                 return dw + (k + c) * apart + row + v * lanes
@@ -329,41 +327,39 @@ class MatrixGradient(Kernel):
 
             def step(n):
                 buffer, x = xs(n) if xs else (memory, let(instruction.address(x_role, start + n) + k))
-                vector = [panel.vector(n, v) for v in range(vectors)]
-                for c in range(width):
-                    scalar = let(tir.wide(buffer[x + c], lanes))
-                    for v in range(vectors):
-                        sums[c][v].value = vmath.fma(vector[v], scalar, sums[c][v].value)
+                dy = [panel.vector(n, v) for v in range(vectors)]
+                for c, totals in enumerate(sums):
+                    add_products(totals, dy, let(tir.wide(buffer[x + c], lanes)))
 
             if spread:
                 lines, next_rows = width * vectors, let(address(0, vectors))
-                some = let(T.min(length, lines))
+                done = let(T.min(length, lines))
 
                 def next_line(line):
                     column, vector = remainder(line, width), quotient(line, width)
                     tir.prefetch_line(memory, next_rows + column * apart + vector * lanes)
 
-                with serial(some, lines) as n:
+                with serial(done, lines) as n:
                     next_line(n)
-                with serial(some) as n:
+                with serial(done) as n:
                     next_line(n)
                     step(n)
             else:
-                some = 0
+                done = 0
                 with tir.when(rows * inner > LARGE):
                     for c in range(width):
                         tir.prefetch(memory, let(address(c, vectors)), vectors * lanes)
-            if bring:
-                brought, prefetch = bring
-                before, some = some, let(T.min(some + brought, length))
-                with serial(before, some) as n:
+            if prefetches:
+                count, prefetch = prefetches
+                before, done = done, let(T.min(done + count, length))
+                with serial(before, done) as n:
                     prefetch(n - before)
                     step(n)
-            with serial(some, length) as n:
+            with serial(done, length) as n:
                 step(n)
-            for c in range(width):
-                for v in range(vectors):
-                    store(memory, address(c, v), sums[c][v].value, mask)
+            for c, totals in enumerate(sums):
+                for v, total in enumerate(totals):
+                    store(memory, address(c, v), total.value, mask)
 
         def of_few(dw, first, end):
             """Add the terms of a few columns j: one panel holds all of their dy[j]."""
@@ -382,26 +378,26 @@ class MatrixGradient(Kernel):
 
         def of_many(dw, first, end):
             """Add the terms of many columns j: a panel holds some of the dy[j] at a time."""
-            # Another panel holds the x[j], which every row of tiles reads: in place, few of them fit into the L1 cache
-            # at once. With only one or two rows of tiles, copying the x[j] is not worth it.
+            # Another panel holds the x[j], which every row of tiles reads. Without this panel, few x[j] would fit into
+            # the L1 cache at once. With only one or two rows of tiles, copying the x[j] is not worth it.
             width, tall = sizes.tile
             taller = (width * tall // (tall + 1) + 1) * (tall + 1) < tuning.registers(lanes)
             panel = Panel(lanes, tall + taller, sizes.panel)
             x_panel = Panel(lanes, (tuning.WIDE + CACHE_LINE) // lanes, sizes.panel)
 
-            def some_columns(stretch, height, start, length):
-                """Add to `height` rows of dW, starting at `stretch`, for `length` columns j, starting at `start`."""
-                emit = functools.partial(some_elements, stretch, height, start, length)
+            def some_columns(top, height, start, length):
+                """Add to `height` rows of dW, starting at `top`, for `length` columns j, starting at `start`."""
+                emit = functools.partial(some_elements, top, height, start, length)
                 blocks(end_column - first_column, tuning.WIDE, emit)
 
-            def some_elements(stretch, height, start, length, offset, size):
+            def some_elements(top, height, start, length, offset, size):
                 """Add to `size` columns of these rows of dW, starting at number `offset` of this thread's columns."""
-                # During each tile of dW, prefetch one cache line of a few of the next x[j] or dy[j]. A core can wait
-                # for only a few lines at a time.
+                # During each tile of dW, prefetch one cache line each of a few of the next x[j] or dy[j]: a core can
+                # wait for only a few lines at a time.
                 first_k = let(first_column + offset)
                 copied = let(height > 2 * tall * lanes)
                 with tir.when(copied):
-                    x_panel.fill_parts(memory, length, lambda n: instruction.address(x_role, start + n) + first_k, size)
+                    x_panel.fill_rows(memory, length, lambda n: instruction.address(x_role, start + n) + first_k, size)
                 lines_of_x, lines_of_dy = [let(quotient(n + (CACHE_LINE - 1), CACHE_LINE)) for n in (size, height)]
                 lines = let(lines_of_x + lines_of_dy)
                 tiles_of_rows = let(quotient(size, width))
@@ -409,12 +405,12 @@ class MatrixGradient(Kernel):
                 columns_a_tile = let(quotient(length + tiles_a_line - 1, tiles_a_line))
                 next_columns = let(T.min(start + length, end - length))
 
-                def bring(tile):
-                    """Return (for how many columns j tile number `tile` prefetches a cache line, function to do so)."""
+                def prefetches_of(tile):
+                    """Return the argument `prefetches` of `add` for tile number `tile`."""
                     line = let(quotient(tile, tiles_a_line))
                     of_dy = line - lines_of_x
                     role = let(T.Select(of_dy < 0, x_role, dy_role))
-                    begin = settled(T.Select(of_dy < 0, first_k + line * CACHE_LINE, stretch + of_dy * CACHE_LINE))
+                    begin = settled(T.Select(of_dy < 0, first_k + line * CACHE_LINE, top + of_dy * CACHE_LINE))
                     done = let(remainder(tile, tiles_a_line) * columns_a_tile)
                     column = settled(next_columns + done)
                     some = T.max(T.min(columns_a_tile, length - done), 0)
@@ -427,7 +423,7 @@ class MatrixGradient(Kernel):
 
                 def some_rows(row, vectors, mask):
                     panel.fill(memory, length, lambda j: instruction.address(dy_role, start + j) + row, vectors, mask)
-                    tiles_before = let(quotient(row - stretch, tall * lanes) * tiles_of_rows)
+                    tiles_before = let(quotient(row - top, tall * lanes) * tiles_of_rows)
                     # A tile of fewer rows gets more columns of dW, so that it has the same number of independent sums.
                     wide = max(min(width * tall // vectors, MOST_COLUMNS), 1)
                     widths = sorted({wide, max(wide // 2, 1), min(wide, 2), 1}, reverse=True)
@@ -436,33 +432,27 @@ class MatrixGradient(Kernel):
                         def xs(n):
                             return x_panel.buffer, let(n * x_panel.width + (k - first_k))
 
-                        def sums(xs=None, spread=False, bring=None):
-                            add(dw, k, width, row, vectors, mask, start, length, panel, xs, spread, bring)
-
+                        emit = functools.partial(add, dw, k, width, row, vectors, mask, start, length, panel)
                         if width == wide:
-                            needed = bring(let(tiles_before + quotient(k - first_k, wide)))
-                            tir.choose(copied, lambda: sums(xs, True, needed), lambda: sums(bring=needed))
+                            needed = prefetches_of(let(tiles_before + quotient(k - first_k, wide)))
+                            tir.choose(copied, lambda: emit(xs, True, needed), lambda: emit(prefetches=needed))
                         else:
-                            sums()
+                            emit()
 
                     tiles(first_k, let(first_k + size), widths, tile)
 
-                row_tiles(stretch, let(stretch + height), lanes, tall, some_rows, taller)
+                row_tiles(top, let(top + height), lanes, tall, some_rows, taller)
 
             def some_stretch(offset, height):
-                stretch = let(first_row + offset)
-
-                def some(start, length):
-                    some_columns(stretch, height, let(first + start), length)
-
-                even_blocks(end - first, int64(sizes.panel), some)
+                emit = functools.partial(some_columns, let(first_row + offset), height)
+                even_blocks(end - first, int64(sizes.panel), lambda start, length: emit(let(first + start), length))
 
             tile_rows = tall * lanes
             tiles_together = quotient(TOGETHER, T.max(inner, 1) * tile_rows)
             together = settled(T.max(tiles_together, 1) * tile_rows)
             blocks(end_row - first_row, together, some_stretch)
 
-        groups(instruction, group, one_matrix)
+        each_matrix(instruction, group, one_matrix)
 
     def on_gpu(self, instruction):
         rows, inner, apart, dw_role, x_role, dy_role, group = instruction.parameters

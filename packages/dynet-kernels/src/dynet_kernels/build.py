@@ -21,7 +21,7 @@ from .machine import library
 from .machine.parts import Part, Planner, Shard, key_of, key_of_code
 from .recorder.compiled import Recorder
 from .table import KERNELS
-from .target import NAMED, CpuTarget, host_cpu
+from .target import BUILD_TARGETS, CpuTarget, host_cpu
 
 # Importing these packages adds their kernels to the table of all kernels (`table.py`).
 PACKAGES = ("dynet_ops", "dynet_rnn", "dynet_optim")
@@ -37,11 +37,11 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         "--for",
         nargs="+",
         action="extend",
-        choices=NAMED,
+        choices=BUILD_TARGETS,
         default=[],
         metavar="KIND",
         dest="kinds",
-        help=f"compile for all CPUs of these kinds instead, on any machine: {', '.join(NAMED)}",
+        help=f"compile for all CPUs of these kinds instead, on any machine: {', '.join(BUILD_TARGETS)}",
     )
     parser.add_argument(
         "--into", type=Path, metavar="FOLDER", help="also write files for a wheel of dynet-kernels into an empty folder"
@@ -101,7 +101,7 @@ def main(given: Sequence[str] | None = None) -> None:
     try:
         import_packages()
         index = {}
-        for target in [NAMED[kind] for kind in chosen.kinds] or [host_cpu()]:
+        for target in [BUILD_TARGETS[kind] for kind in chosen.kinds] or [host_cpu()]:
             index |= build(target, chosen.into)
         if chosen.into:
             (chosen.into / shipped_code.INDEX).write_text(json.dumps(index))

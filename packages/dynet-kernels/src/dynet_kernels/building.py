@@ -121,7 +121,7 @@ class Worker:
     def __init__(self, folder: Path):
         self.folder, self.builder = folder, LocalBuilder(folder)
         self.lock: Path | None = None  # the lock file of the cache that the parent holds, if any
-        self.work: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()  # pickled parts that `listen` has received
+        self.requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()  # pickled parts that `listen` has received
 
     def end(self) -> None:
         """Remove this process's folder and the parent's lock file, and end the process."""
@@ -132,11 +132,11 @@ class Worker:
         os._exit(0)
 
     def listen(self) -> None:
-        """Put the parent's requests into `work`. When the parent closes the pipe or dies, end the process."""
+        """Put the parent's requests into `requests`. When the parent closes the pipe or dies, end the process."""
         try:
             while True:
                 self.lock, part = pickle.load(sys.stdin.buffer)
-                self.work.put(part)
+                self.requests.put(part)
         finally:
             self.end()
 
@@ -173,7 +173,7 @@ def main(site: str) -> None:
             watcher.start()
         try:
             while True:
-                pickle.dump(worker.answer(worker.work.get()), answers)
+                pickle.dump(worker.answer(worker.requests.get()), answers)
                 answers.flush()
         finally:
             worker.end()
@@ -202,10 +202,12 @@ class Builder:
     """A child process that compiles parts, one after another, in a folder that it makes in `site`."""
 
     def __init__(self, site: Path):
-        self._said = tempfile.TemporaryFile()  # the stderr of the process
+        self._stderr = tempfile.TemporaryFile()  # the stderr of the process
         package = str(Path(__file__).parent)
         command = [sys.executable, "-c", CHILD, str(site), package, *map(str, sys.path)]
-        self.process: Any = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said)
+        self.process: Any = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr
+        )
         self.process.stdout.read(1)  # wait for the "!", after which the process cleans up before it ends
 
     def emit(self, part: Any, lock: Path | None) -> str | None:
@@ -229,8 +231,8 @@ class Builder:
         except (BrokenPipeError, EOFError, pickle.UnpicklingError):
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(PATIENCE)
-            self._said.seek(0)
-            has_succeeded, answer = False, self._said.read().decode(errors="replace")
+            self._stderr.seek(0)
+            has_succeeded, answer = False, self._stderr.read().decode(errors="replace")
             answer += f"its process ended with status {self.process.returncode}"
         if not has_succeeded:
             raise BuildError(answer)
@@ -246,7 +248,7 @@ class Builder:
 
     def close(self) -> None:
         """Close the pipes to the process. No thread may be using them."""
-        for file in (self.process.stdin, self.process.stdout, self._said):
+        for file in (self.process.stdin, self.process.stdout, self._stderr):
             with suppress(BrokenPipeError):  # the process ended before it received everything
                 file.close()
 

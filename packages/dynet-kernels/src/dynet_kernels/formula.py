@@ -296,7 +296,7 @@ origin = Symbol("origin")
 """The index 0, as an int32. As the last argument of `uniform` or `normal`, it draws one number for a whole column."""
 
 
-def _number(called: str, result) -> Symbol:
+def _checked(called: str, result) -> Symbol:
     if result is None or result is ...:
         raise TypeError(f"{called}: the formula returns nothing: it must return its result")
     try:
@@ -326,7 +326,7 @@ class Formula:
             return function
         inputs = {name: (names or {}).get(name, name) for name in inspect.signature(function).parameters}
         symbols = {name: Symbol("input", of) for name, of in inputs.items()}
-        return cls(tuple(inputs.values()), _number(called or function.__name__, function(**symbols)))
+        return cls(tuple(inputs.values()), _checked(called or function.__name__, function(**symbols)))
 
     @classmethod
     def several(cls, function: Callable) -> dict[str, Formula]:
@@ -337,7 +337,7 @@ class Formula:
             raise TypeError(
                 f"{function.__name__} must return a dict, such as {{'p': p - rate * g}}, not {results!r:.60}"
             )
-        return {name: cls(names, _number(f"{function.__name__}: {name}", result)) for name, result in results.items()}
+        return {name: cls(names, _checked(f"{function.__name__}: {name}", result)) for name, result in results.items()}
 
     def __reduce__(self):  # by default, pickle would recurse into each argument
         positions = {key: position for position, key in enumerate(in_order(self.result))}

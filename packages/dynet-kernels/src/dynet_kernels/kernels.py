@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from . import layout, tir
 
 FLOP = 10  # the estimated picoseconds of a floating-point operation in a matrix product
-NUMBER = 250  # the estimated picoseconds for each float that any other kernel writes
+WRITE = 250  # the estimated picoseconds for each float that any other kernel writes
 # A matrix of at most this many floats fits in the L2 cache of each core. Threads may then share a product by columns,
 # although each thread reads the whole matrix.
-AT_HAND = 1 << 17
+L2_FLOATS = 1 << 17
 
 
 class Effects(NamedTuple):

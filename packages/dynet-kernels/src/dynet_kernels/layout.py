@@ -74,14 +74,14 @@ MOST_SHARDS = 1 << 16  # the length of the list at `code`
 INT_ARGUMENT = 1  # the value of `address_type`: TVM's type code for an integer
 
 # The *context* is the structure through which Python and compiled code share data: the integers of RUNNING, the
-# addresses of these buffers of int64, and the integers of SCALARS.
+# addresses of these buffers of int64, and the integers of PLANNING.
 BUFFERS = (
     # Written by Python. `table` has the signatures, or in a trainer's context its UPDATE rows. `parameters` has a
     # PARAMETER row for each parameter.
     "table", "parameters",
     "new_records",  # the graph's records as Python writes them, with offsets of input values in the input buffer
     "records",  # the planner's copy of the records, with addresses of input values instead of offsets
-    "kept_records",  # the `new_records` of the kept plan (see SCALARS), to compare with the next graph's records
+    "kept_records",  # the `new_records` of the kept plan (see PLANNING), to compare with the next graph's records
     "nodes",  # a NODE structure for each node of the graph
     "aliases",  # the numbers of the new nodes that are aliases
     "lookups",  # the numbers of the nodes that read rows of lookup tables and get a gradient in the backward pass
@@ -107,7 +107,7 @@ BUFFERS = (
     # updates or otherwise; and this count after the trainer's last update.
     "changes", "changed",
 )  # fmt: skip
-SCALARS = (
+PLANNING = (
     "arena_top", "arena_end",  # where the free part of the memory for values begins and ends; addresses count floats
     "gradient_start", "gradient_end",  # where the memory for gradients begins and ends; addresses count floats
     "gradient_top",  # where the free part of the memory for gradients begins
@@ -152,7 +152,7 @@ SCALARS = (
     # of `index` and instructions of `tape` that are needed.
     "status", "needed_floats", "needed_index", "needed_tape",
 )  # fmt: skip
-CONTEXT = Structure(*dict.fromkeys(RUNNING + BUFFERS + SCALARS))
+CONTEXT = Structure(*dict.fromkeys(RUNNING + BUFFERS + PLANNING))
 
 # Values of `status`. READY: no error. TOO_SMALL: a buffer is too small for the plan. NOT_BELOW: `norm_and_update` has
 # not updated the parameters, because the sum of squared gradients is not below the limit. NO_CODE: the kernel of
@@ -191,7 +191,7 @@ NODE = Structure(
 REACHED, DIFFERENTIATED, HAS_GRADIENT, MET, USED_TWICE, NEEDS_GRADIENT = (1 << bit for bit in range(6))
 
 MOST_NUMBERED = 256  # if a plan numbers more signatures than this, all nodes have stage 0
-WORDS = MOST_NUMBERED // 64  # the number of words of a signature in `predecessors`, with one bit for each signature
+SIGNATURE_WORDS = MOST_NUMBERED // 64  # how many words of `predecessors` each signature has: a bit for each signature
 
 # The steps of a signature in one direction. `begin` is their offset from the start of the signature, `count` their
 # number. `lists` and `first_lists` are sets of address lists, as bits: the lists that the steps read, and the lists of

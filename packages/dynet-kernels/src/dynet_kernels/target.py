@@ -53,7 +53,7 @@ class CpuTarget:
     kind: str = NATIVE
 
     def tvm_target(self) -> Any:
-        # For another machine, which must run Linux (see NAMED): LLVM's name of the architecture and the system.
+        # For another machine, which must run Linux (see BUILD_TARGETS): LLVM's name of the architecture and the system.
         options = {} if self.machine == read_cpu()[0] else {"mtriple": self.machine.replace("-", "-unknown-") + "-gnu"}
 
         def named(mcpu: str) -> Any:
@@ -110,8 +110,8 @@ def general_kinds() -> list[CpuTarget]:
 
 
 # The targets for which `python -m dynet_kernels.build --for NAME` compiles.
-NAMED = {name: general(kind, "x86_64-linux") for kind, (name, *_) in _KINDS.items()}
-NAMED["aarch64"] = general("generic", "aarch64-linux")
+BUILD_TARGETS = {name: general(kind, "x86_64-linux") for kind, (name, *_) in _KINDS.items()}
+BUILD_TARGETS["aarch64"] = general("generic", "aarch64-linux")
 
 
 @functools.cache

@@ -138,7 +138,7 @@ def _readable(path: Path) -> list[TuningRecord]:
         return []
 
 
-def known(setting: str) -> dict[str, list[TuningRecord]]:
+def records_by_file(setting: str) -> dict[str, list[TuningRecord]]:
     """Return the records by file, in order of precedence: the user's records, then this package's.
 
     `setting` is the value of DYNET_RECORDS. If it is invalid, raise a ValueError.
@@ -199,7 +199,7 @@ def found(target: CpuTarget | str) -> dict[str, tuple[str, TuningRecord]]:
 
 @functools.lru_cache(maxsize=16)
 def _found(target: CpuTarget | str, setting: str) -> dict[str, tuple[str, TuningRecord]]:
-    files, chosen = known(setting), {}
+    files, chosen = records_by_file(setting), {}
     for family, values in defaults(target).items():
         record = nearest(family, target, files.values()) or TuningRecord(family, kind_of(target), values)
         path = next((path for path, records in files.items() if record in records), tuning.__file__)

@@ -368,7 +368,7 @@ def power(x, y):
     half = let(T.shift_right(n, 1))
     # Multiply by 2^n in two steps: if the result is denormal or infinite, 2^n may not be a normal float32.
     value = in_register(value * power_of_two(half) * power_of_two(n - half))
-    value = _of_limits(value, x, size, y)
+    value = _special_powers(value, x, size, y)
     halved_y = in_register(y * 0.5)
     odd = select(halved_y == T.floor(halved_y), 0.0, 1.0)
     whole_y = in_register(T.floor(y))
@@ -381,7 +381,7 @@ def power(x, y):
     return select(x == 1.0, 1.0, value)
 
 
-def _of_limits(value, x, size, y):
+def _special_powers(value, x, size, y):
     """Correct `value`, |x| to the power of y, where |x| (`size`) is 0, 1 or infinite, or x or y is NaN."""
     value = select(size == 0.0, select(y > 0.0, 0.0, math.inf), value)
     value = select(size == math.inf, select(y > 0.0, math.inf, 0.0), value)

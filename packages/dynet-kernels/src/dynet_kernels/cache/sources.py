@@ -12,7 +12,7 @@ import sys
 
 HERE = os.path.dirname(os.path.dirname(__file__))
 # These files and folders of this package load, store or time code but do not affect it, so the digest omits them.
-KEEPERS = frozenset(
+OMITTED = frozenset(
     os.path.join(HERE, name)
     for name in "building.py cache tune __init__.py build.py description.py encode.py interpreter.py locks.py "
     "machine/library.py table.py tuning_records.py".split()
@@ -30,7 +30,7 @@ def digest(kinds: frozenset[type]) -> str:
 
 @functools.cache
 def _emitters(folder: str) -> list[str]:
-    entries = [entry for entry in os.scandir(folder) if entry.path not in KEEPERS and entry.name != "__pycache__"]
+    entries = [entry for entry in os.scandir(folder) if entry.path not in OMITTED and entry.name != "__pycache__"]
     files = [entry.path for entry in entries if entry.name.endswith(".py")]
     return [*files, *(file for entry in entries if entry.is_dir() for file in _emitters(entry.path))]
 

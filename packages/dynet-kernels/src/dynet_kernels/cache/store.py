@@ -55,7 +55,7 @@ def cache_directory() -> Path:
     directory that DYNET_CACHE_DIR names is not safe, raise a CacheError.
     """
     setting = os.environ.get("DYNET_CACHE_DIR")
-    directory = _wanted()
+    directory = _configured_directory()
     try:
         if not setting and not directory.is_absolute():  # without a home directory, expanduser leaves the "~"
             raise CacheError("this user has no home directory")
@@ -70,10 +70,10 @@ def cache_directory() -> Path:
 
 def exists() -> bool:
     """Return whether there is a cache directory. Unlike `cache_directory`, do not create it, and do not warn."""
-    return os.path.isdir(_wanted())
+    return os.path.isdir(_configured_directory())
 
 
-def _wanted() -> Path:
+def _configured_directory() -> Path:
     """Return the directory that the environment or the system names. It may not exist."""
     setting = os.environ.get("DYNET_CACHE_DIR")
     return Path(os.path.expanduser(setting or platformdirs.user_cache_dir("dynet", appauthor=False)))
@@ -188,7 +188,7 @@ def load_or_make(
         if module is not None:
             return module
         lock = directory / f"{key}.lock"
-        with _turn(lock, lambda: stored(key, directory) is not None, stopped):
+        with _held_lock(lock, lambda: stored(key, directory) is not None, stopped):
             module = loaded(key)  # another process may have made it while we waited for the lock
             if module is not None:
                 return module
@@ -197,9 +197,9 @@ def load_or_make(
             if module is None:
                 code = make(lock)
                 module = load(code)  # Load before storing: the cache must not hold a file that cannot be loaded.
-                _keep(directory / f"{code_key}.o", code_key, code)
+                _store(directory / f"{code_key}.o", code_key, code)
             if code_key != key:
-                _keep(directory / f"{key}.key", key, code_key.encode())
+                _store(directory / f"{key}.key", key, code_key.encode())
             return module
 
     try:
@@ -275,7 +275,7 @@ def clear() -> tuple[int, int]:
     return count, size
 
 
-def _keep(path: Path, key: str, content: bytes) -> None:
+def _store(path: Path, key: str, content: bytes) -> None:
     """Write `content` and its digest to `path`, and `prune` its directory. If writing fails, only warn."""
     try:
         write(path, sealed(key, content), mode=0o600)
@@ -326,7 +326,7 @@ def _read(path: Path, key: str) -> bytes | None:
 
 
 @contextmanager
-def _turn(path: Path, ready: Callable[[], bool], stopped: Callable[[], bool]) -> Iterator[None]:
+def _held_lock(path: Path, ready: Callable[[], bool], stopped: Callable[[], bool]) -> Iterator[None]:
     """Hold the lock file at `path` for a `with` block, so that one process compiles while the others wait.
 
     Wait until the lock is free, or until ready() returns True because another process has stored its result, but no

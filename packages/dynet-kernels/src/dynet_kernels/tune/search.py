@@ -64,73 +64,76 @@ def _gradient_tiles(best: Any, registers: int) -> list[tuning.Tile]:
     return [tile for tile in sizes if registers // 2 <= tile[0] * tile[1] + tile[1] + 1 <= registers + 1]
 
 
-def _first(choices: Callable[[Any, int], list[tuning.Tile]]) -> Callable[[Any, int], list[Tiles]]:
+def _first_tiles(choices: Callable[[Any, int], list[tuning.Tile]]) -> Callable[[Any, int], list[Tiles]]:
     """Return a function that returns values of `tiles`: one of `choices`, then the narrower tiles of `best`."""
     return lambda best, registers: [
         (tile, *(narrower for narrower in best.tiles[1:] if narrower[0] < tile[0])) for tile in choices(best, registers)
     ]
 
 
-def _middle(part: int, *choices: tuple[int, ...]) -> Callable[[Any, int], list[Tiles]]:
+def _mid_tiles(divisor: int, *choices: tuple[int, ...]) -> Callable[[Any, int], list[Tiles]]:
     """Return a function that returns values of `tiles`: new tiles between the first and the last tile of `best`.
 
     Args:
-        part: each of the new tiles uses a fraction 3 / `part` of the registers.
+        divisor: each of the new tiles uses a fraction 3 / `part` of the registers.
         choices: lists of widths of the new tiles. A width that is not less than that of the first tile is left out.
     """
 
     def tiles(best: Any, registers: int) -> list[Tiles]:
         first, *_, last = best.tiles
         narrower = [[width for width in widths if width < first[0]] for widths in choices]
-        return [(first, *((w, min(8, registers * 3 // part // w)) for w in widths), last) for widths in narrower]
+        return [(first, *((w, min(8, registers * 3 // divisor // w)) for w in widths), last) for widths in narrower]
 
     return tiles
 
 
-def _last(best: Any, registers: int) -> list[Tiles]:
+def _last_tiles(best: Any, registers: int) -> list[Tiles]:
     return [(*best.tiles[:-1], (1, vectors)) for vectors in (4, 6, 8, 12, 16)]
 
 
-def _few(best: Any, registers: int) -> list[tuning.Tile]:
+def _few_column_tiles(best: Any, registers: int) -> list[tuning.Tile]:
     tiles = (1, 4), (1, 8), (1, 16), (2, 4), (2, 8), (4, 4)
     return [tile for tile in tiles if tile[0] * tile[1] < registers]
 
 
-def _columns(least: int, most: int = 1 << 62) -> Callable[[Workload], bool]:
+def _has_columns(least: int, most: int = 1 << 62) -> Callable[[Workload], bool]:
     return lambda workload: least <= workload.columns <= most
 
 
-_SEVERAL, _MANY = _columns(2), _columns(16)
+_SEVERAL, _MANY = _has_columns(2), _has_columns(16)
 _STRETCHES_AND_VECTORS = ((1, 2), (1, 4), (1, 8), (2, 1), (2, 2), (2, 4), (4, 1), (4, 2))
 _WIDTHS = ((), (2,), (4,), (4, 2), (6, 4, 2), (4, 3, 2))
 
 # The axes by family, in the order in which they are changed.
 AXES: dict[str, tuple[Axis, ...]] = {
     "product": (
-        Axis("tile of many columns", "tiles", _first(_register_tiles(range(4, 15))), _columns(8)),
+        Axis("tile of many columns", "tiles", _first_tiles(_register_tiles(range(4, 15))), _has_columns(8)),
         Axis(
-            "tiles of a few columns", "tiles", _middle(4, *_WIDTHS), lambda w: _SEVERAL(w) and "matrices" not in w.label
+            "tiles of a few columns",
+            "tiles",
+            _mid_tiles(4, *_WIDTHS),
+            lambda w: _SEVERAL(w) and "matrices" not in w.label,
         ),
-        Axis("tile of one column", "tiles", _last, _columns(1, 1)),
+        Axis("tile of one column", "tiles", _last_tiles, _has_columns(1, 1)),
         Axis("panel", "panel", (64, 96, 128, 192, 256, 384), _MANY),
-        Axis("columns for a panel", "many", (8, 12, 16, 24, 32, 48, 96), _columns(8, 64)),
+        Axis("columns for a panel", "many", (8, 12, 16, 24, 32, 48, 96), _has_columns(8, 64)),
         Axis("rows for a panel", "far", (64, 128, 256, 512), _MANY),
         Axis("work for a panel", "crowded", (1 << 12, 1 << 13, 1 << 14, 1 << 40), _MANY),
     ),
     "column_gradient": (
-        Axis("tile of many columns", "tiles", _first(_gradient_tiles), _SEVERAL),
-        Axis("tiles of a few columns", "tiles", _middle(5, (), (2,), (3, 2)), _SEVERAL),
-        Axis("tile of one column", "tiles", _last, _columns(1, 1)),
+        Axis("tile of many columns", "tiles", _first_tiles(_gradient_tiles), _SEVERAL),
+        Axis("tiles of a few columns", "tiles", _mid_tiles(5, (), (2,), (3, 2)), _SEVERAL),
+        Axis("tile of one column", "tiles", _last_tiles, _has_columns(1, 1)),
         Axis("tile in a panel", "tile", _register_tiles(range(4, 15)), _MANY),
-        Axis("columns for a panel", "many", (5, 7, 10, 14, 20, 28, 40), _columns(8, 64)),
+        Axis("columns for a panel", "many", (5, 7, 10, 14, 20, 28, 40), _has_columns(8, 64)),
         Axis("panel", "panel", (64, 96, 128, 192, 256), _MANY),
         Axis("block", "block", (1 << 14, 1 << 15, 1 << 16, 1 << 17, 1 << 18, 1 << 19), _SEVERAL),
     ),
     "matrix_gradient": (
-        Axis("tile of many columns", "tile", _register_tiles(range(3, 15)), _columns(9)),
-        Axis("tile of few columns", "few_tile", _few, _columns(0, 2)),
-        Axis("columns that are few", "few", (1, 2, 4, 8, 12), _columns(0, 16)),
-        Axis("panel", "panel", (32, 48, 64, 96, 128, 192, 240), _columns(32)),
+        Axis("tile of many columns", "tile", _register_tiles(range(3, 15)), _has_columns(9)),
+        Axis("tile of few columns", "few_tile", _few_column_tiles, _has_columns(0, 2)),
+        Axis("columns that are few", "few", (1, 2, 4, 8, 12), _has_columns(0, 16)),
+        Axis("panel", "panel", (32, 48, 64, 96, 128, 192, 240), _has_columns(32)),
     ),
     "columns": (
         Axis("vectors and chains", ("vectors", "chains"), ((1, 1), (2, 1), (2, 2), (4, 1), (4, 2), (4, 4))),

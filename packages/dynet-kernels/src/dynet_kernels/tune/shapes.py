@@ -42,11 +42,11 @@ SHAPES = (
     (100, 64, 32), (400, 200, 64), (512, 512, 512),
 )  # fmt: skip
 # Sizes from the late steps of a recurrent network, when only a few sequences of the minibatch have not ended.
-STEPS = (512, 128, 3), (512, 128, 5), (512, 128, 7)
+RECURRENT = (512, 128, 3), (512, 128, 5), (512, 128, 7)
 # Sizes with few columns. In the first two, columns of the matrix are 4096 bytes apart, which makes caches slow.
 FEW = (1024, 256, 1), (1024, 256, 4), (128, 64, 2)
 # A size as in SHAPES, and the number of matrices: 32 small matrices, each of which multiplies 16 of the 512 columns.
-SMALL = (16, 16, 512, 32)
+SMALL_MATRICES = (16, 16, 512, 32)
 
 
 def product(rows: int, inner: int, columns: int, matrices: int = 1) -> Workload:
@@ -177,10 +177,10 @@ STUDIES = {
     "update": Study(1, {"update": UPDATE}, lambda: [update(64, 100), update(1, 16384), update(1, 1 << 20)]),
     "columns": Study(2, dict(COLUMNS), _columns),
     "column_gradient": Study(
-        3, {"product.dx": ColumnGradient()}, lambda: [column_gradient(*s) for s in SHAPES + STEPS]
+        3, {"product.dx": ColumnGradient()}, lambda: [column_gradient(*s) for s in SHAPES + RECURRENT]
     ),
     "matrix_gradient": Study(3, {"product.dW": MatrixGradient()}, lambda: [matrix_gradient(*s) for s in SHAPES + FEW]),
-    "product": Study(6, {"product": Product()}, lambda: [product(*s) for s in (*SHAPES, *STEPS, SMALL)]),
+    "product": Study(6, {"product": Product()}, lambda: [product(*s) for s in (*SHAPES, *RECURRENT, SMALL_MATRICES)]),
 }
 STUDIES["cuda"] = Study(
     8, {name: kernel for study in STUDIES.values() for name, kernel in study.kernels.items()}, _for_gpu

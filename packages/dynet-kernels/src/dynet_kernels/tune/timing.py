@@ -106,7 +106,7 @@ class Candidate:
         self.parameters, self.run = parameters, run
         self.opcodes = {name: index for index, name in enumerate(kernels)}
 
-    def once(self, workload: Workload, rows: int = 1) -> float:
+    def measure(self, workload: Workload, rows: int = 1) -> float:
         """Run a workload `rows` times. Return the seconds that it took: CPU time, or time on the GPU's clock."""
         tape = workload.tape(self.opcodes[workload.kernel], rows)
         context = np.zeros(len(CONTEXT), np.int64)
@@ -127,7 +127,7 @@ class Candidate:
     def is_right(self, workload: Workload) -> bool:
         """Run a workload. Return whether the kernel has written numpy's results and changed no other array."""
         self.reset(workload)
-        self.once(workload)
+        self.measure(workload)
         return workload.has_results(self.arrays(workload))
 
 
@@ -138,7 +138,7 @@ class OnGpu(Candidate):
         super().__init__(parameters, kernels, launch)
         self._timer, self._device = timer, Launch(handles)
 
-    def once(self, workload: Workload, rows: int = 1) -> float:
+    def measure(self, workload: Workload, rows: int = 1) -> float:
         timer, tape = self._timer, workload.tape(self.opcodes[workload.kernel], rows)
         context = Context(tape=tape.ctypes.data, tape_count=rows, table=workload.table.ctypes.data)
         _, self._device.index = timer.copy(workload)
@@ -223,7 +223,7 @@ def rows_for(candidate: Candidate, workload: Workload, seconds: float = ROW_SECO
     """Return how often to repeat a workload, so that a measurement takes about `seconds`."""
     rows = 1
     candidate.reset(workload)
-    while (seconds_spent := candidate.once(workload, rows)) < seconds / 4 and rows < 1 << 16:
+    while (seconds_spent := candidate.measure(workload, rows)) < seconds / 4 and rows < 1 << 16:
         rows *= 4
     return max(1, min(1 << 16, round(rows * seconds / max(seconds_spent, 1e-9))))
 
@@ -240,7 +240,7 @@ def least_times(
     for turn in range(rounds):
         for workload in workloads:
             for index, candidate in list(enumerate(candidates))[:: -1 if turn % 2 == 0 else 1]:
-                seconds = candidate.once(workload, rows[workload.label]) / rows[workload.label]
+                seconds = candidate.measure(workload, rows[workload.label]) / rows[workload.label]
                 least[workload.label][index] = min(least[workload.label][index], seconds)
         yield least
 

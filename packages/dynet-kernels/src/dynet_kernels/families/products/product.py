@@ -11,7 +11,7 @@ import functools
 from dataclasses import dataclass
 
 from ... import tir, tuning, vmath
-from ...kernels import AT_HAND, FLOP, Effects, Kernel
+from ...kernels import L2_FLOATS, FLOP, Effects, Kernel
 from ...layout import BY_ROWS, CACHE_LINE, EITHER
 from ...tir import int64, let, load, quotient, remainder, serial, settled, store, vector_loop
 from ...tvm_modules import T
@@ -34,7 +34,7 @@ def product_effects(
     # If all columns share one matrix (`group` is 0), only the first address of the matrix's list is read.
     rows, inner, *_, group = parameters
     reads, firsts = ((*columns, matrix), ()) if group else (columns, (matrix,))
-    by_columns = group == 0 and rows * inner <= AT_HAND and target[0] != matrix
+    by_columns = group == 0 and rows * inner <= L2_FLOATS and target[0] != matrix
     return Effects((target,), 2 * rows * inner * FLOP, EITHER if by_columns else BY_ROWS, reads, firsts, covers)
 
 
@@ -387,12 +387,12 @@ class MatrixGradient(Kernel):
             width, tall = sizes.tile
             taller = (width * tall // (tall + 1) + 1) * (tall + 1) < tuning.registers(lanes)
             panel = Panel(lanes, tall + taller, sizes.panel)
-            x_panel = Panel(lanes, (tuning.WIDE + CACHE_LINE) // lanes, sizes.panel)
+            x_panel = Panel(lanes, (tuning.X_PANEL + CACHE_LINE) // lanes, sizes.panel)
 
             def some_columns(stretch, height, start, length):
                 """Add to `height` rows of dW, starting at `stretch`, for `length` columns j, starting at `start`."""
                 emit = functools.partial(some_elements, stretch, height, start, length)
-                blocks(end_column - first_column, tuning.WIDE, emit)
+                blocks(end_column - first_column, tuning.X_PANEL, emit)
 
             def some_elements(stretch, height, start, length, offset, size):
                 """Add to `size` columns of these rows of dW, starting at number `offset` of this thread's columns."""

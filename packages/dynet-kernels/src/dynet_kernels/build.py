@@ -48,21 +48,21 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     )
     chosen = parser.parse_args(given)
     chosen.kinds = list(dict.fromkeys(chosen.kinds))
-    if chosen.into:
+    if into := chosen.into:
         if not chosen.kinds:
             parser.error("--into: name the kinds of CPU with --for, since a wheel is for many machines")
-        if not chosen.into.is_dir():
-            parser.error(f"--into: {chosen.into} is not a directory")
-        if not os.access(chosen.into, os.W_OK | os.X_OK):
-            parser.error(f"--into: {chosen.into} cannot be written to")
-        if any(chosen.into.iterdir()):
-            parser.error(f"--into: {chosen.into} is not empty; a wheel must not hold files of other builds")
+        if not into.is_dir():
+            parser.error(f"--into: {into} is not a directory")
+        if not os.access(into, os.W_OK | os.X_OK):
+            parser.error(f"--into: {into} cannot be written to")
+        if any(into.iterdir()):
+            parser.error(f"--into: {into} is not empty; a wheel must not hold files of other builds")
     return chosen
 
 
 def import_packages() -> None:
     """Import the installed packages of this library that define kernels."""
-    # Choose the Python recorder, or the imports would first compile the recorder for this process.
+    # Choose the Python recorder: otherwise, the imports would first compile the recorder for this process.
     os.environ["DYNET_RECORDER"] = "python"
     for name in PACKAGES:
         if importlib.util.find_spec(name) is not None:
@@ -76,10 +76,7 @@ def parts_for(target: CpuTarget) -> list[Part]:
 
 
 def build(target: CpuTarget, into: Path | None) -> dict[str, str]:
-    """Compile all parts for a CPU, and store them in the cache, and in the folder `into` if it is not None.
-
-    Return the keys of the files in this folder, by keys that leave out the sources; see `shipped_code`.
-    """
+    """Compile all parts for a CPU into the cache, and into the folder `into` if given. Return this folder's index."""
     parts, index = parts_for(target), {}
     codes = library.modules(parts, load=bytes, general=False)
     for part, code in zip(parts, codes):

@@ -99,7 +99,7 @@ def prune(parent: Path) -> list[Path]:
 
 
 class LocalBuilder:
-    """Compiles parts in this process, in folders in `site`. `emit` and `build` do the same as those of `Builder`."""
+    """Like `Builder`, but compiles in this process, in folders in `site`."""
 
     def __init__(self, site: Path):
         self._site = site
@@ -120,8 +120,8 @@ class Worker:
 
     def __init__(self, folder: Path):
         self.folder, self.builder = folder, LocalBuilder(folder)
-        self.lock: Path | None = None  # the lock file of the cache that the parent holds, if any
-        self.requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()  # pickled parts that `listen` has received
+        self.lock: Path | None = None  # the cache's lock file that the parent holds, if any
+        self.requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()  # parts, pickled
 
     def end(self) -> None:
         """Remove this process's folder and the parent's lock file, and end the process."""
@@ -182,12 +182,12 @@ def main(site: str) -> None:
 PATIENCE = 0.5  # seconds to wait for a process to end before killing it
 CHILD = """
 import os, signal, sys
-signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it, too, and decides
-if hasattr(signal, "pthread_sigmask"):  # until there is a thread that waits for them
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent also gets it, and decides what to do
+if hasattr(signal, "pthread_sigmask"):  # block them, for the thread that waits for them
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGHUP])
 os.write(1, b"!")
 _, site, *sys.path[:] = sys.argv
-# From the package's own folder: to import the whole library takes long, and nobody would listen meanwhile.
+# Import it from its folder: importing the whole library takes long, and until then nothing handles signals.
 import building
 del sys.path[0]
 building.main(site)
@@ -213,9 +213,8 @@ class Builder:
     def emit(self, part: Any, lock: Path | None) -> str | None:
         """Have the process emit a part, which must be picklable. Return the key of the code, which `build` compiles.
 
-        The key is None for a part without a method `emit`, for which `build` does everything. `lock` is the lock file
-        that this process has made in the cache, if any; the child removes it if this process is killed. Raise a
-        BuildError if emitting fails or the child ends.
+        The key is None for a part without a method `emit`, for which `build` does everything. The child removes the
+        cache's lock file `lock` if this process is killed. Raise a BuildError if emitting fails or the child ends.
         """
         return self._ask(lock, pickle.dumps(part))
 
@@ -265,7 +264,7 @@ class Builders:
     def new(self) -> Builder | LocalBuilder:
         """Start a builder. Raise a BuildError if `stop` has been called.
 
-        It is this process if no new one can run Python: the executable is unknown, or is the user's frozen program.
+        If Python's executable is unknown, or is a frozen program, the builder is this process.
         """
         if not sys.executable or getattr(sys, "frozen", False):
             return LocalBuilder(self.site)

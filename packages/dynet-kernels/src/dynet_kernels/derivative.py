@@ -57,7 +57,7 @@ BY_RESULT: dict[str, Callable] = {
     "logistic": lambda dy, y, x: dy * y * (1 - y),
     "tanh": lambda dy, y, x: dy * (1 - y * y),
 }
-"""Gradients that read only dy and the result y. If y is near 1 or -1, they lose precision: 1 % at tanh(6)."""
+"""Gradients that use only dy and the result y. If y is near 1 or -1, they lose precision: 1 % at tanh(6)."""
 
 
 def _power_gradient(y: Symbol, a: Symbol, b: Symbol) -> Symbol:
@@ -98,7 +98,7 @@ def gradients(
 ) -> dict[str, Formula]:
     """Derive the gradients of `operands` from the inputs, the result, and its gradient, called "d" + `result`.
 
-    They read the result if this is cheaper: for y = exp(x), dx = dy * y. A branch of `where`, `minimum` or `maximum`
+    They use the result if this is cheaper: for y = exp(x), dx = dy * y. A branch of `where`, `minimum` or `maximum`
     that is not taken contributes 0, even if its derivative is NaN. Operands on which the result does not depend, or
     only through step functions such as `floor`, are left out. `numbers` are inputs with one value per column. Raise a
     TypeError if an operand is used by a function without a known derivative.
@@ -164,7 +164,8 @@ class Chain:
             return []
         value = symbol if y is None else y
         if function in CHOICES:
-            return self._choice(symbol, *CHOICES[function](value, *arguments), dy, y, ends)
+            condition, a, b = CHOICES[function](value, *arguments)
+            return self._choice(symbol, condition, a, b, dy, y, ends)
         if function == "sum" and self.simplifier.is_number(arguments[0]):
             return [(arguments[0], dy * f.sum(as_symbol(1)))]  # the same value is added for each element
         if function not in self.table:
@@ -175,7 +176,7 @@ class Chain:
         return [(one, self._total(part) if self._is_used_by_all(one, symbol) else part) for one, part in pairs]
 
     def _choice(self, whole, condition, a, b, dy, y, ends) -> Iterable[tuple[Symbol, Symbol]]:
-        """Differentiate a choice between `a` (if `condition` is true) and `b`. Return pairs (symbol, gradient)."""
+        """Return pairs (symbol, gradient) for `whole`, a choice between `a` (if `condition` is true) and `b`."""
         # Differentiate each branch as if it were taken, down to inputs, numbers, and symbols that are also used outside
         # the branch. Then select. The gradient of a number already is a sum over the elements that take the branch.
         ends = ends | self._shared(a, id(whole)) | self._shared(b, id(whole))

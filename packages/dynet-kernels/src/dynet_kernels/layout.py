@@ -66,7 +66,7 @@ RUNNING = (
     *SHARES,
     "code",  # the address of a list of the shards' function handles, which are 0 for shards that are not loaded
     # Memory for the argument and the result of a call. In TVM's calling convention, each is a type and a value. The
-    # only argument is the address of these RUNNING integers.
+    # only argument is the address of these integers.
     "address_type", "address", "result_type", "result",
 )  # fmt: skip
 WHOLE = 1 << 16
@@ -101,7 +101,7 @@ BUFFERS = (
     "index", "tape",
     "forward_index", "forward_tape", "backward_index", "backward_tape",
     "sharing",  # a SHARING structure
-    "threads",  # for each thread that runs parts of this tape: its own RUNNING integers and one INSTRUCTION
+    "threads",  # for each thread that runs parts of this tape: its own RUNNING integers, and an INSTRUCTION
     "ahead",  # a copy of this CONTEXT, in which a helper plans the backward pass ahead (`machine/team.py`)
     # In a trainer's context, the addresses of two integers: how many times its thread has changed parameters, by
     # updates or otherwise; and this count after the trainer's last update.
@@ -245,9 +245,7 @@ TO_THE_END = -1  # a value of `waits_count`: the node waits for operand number `
 # A view. The address of column c is base + offset + (c % period) * stride + (c // period) * outer + scale * attribute,
 # or base + offset + c * stride + scale * attribute if period is 0. The base depends on `source`. The attribute is the
 # record's attribute number index + c * index_step; if index is NO_INDEX, no attribute is added.
-VIEW = Structure(
-    "source", "offset", "stride", "period", "outer", "index", "index_step", "scale",
-)  # fmt: skip
+VIEW = Structure("source", "offset", "stride", "period", "outer", "index", "index_step", "scale")
 # `source` is the number of an operand, whose address is the base, or one of these values, with another base. SELF: the
 # node's own address. NOWHERE: 0. EACH: the address of operand number c // period among the operands that share this
 # view. BEFORE: the address of the previous part. FIRST: the address of the record's first part, plus `scale` floats for
@@ -259,8 +257,8 @@ STEP = Structure(
     "opcode",
     "gradient_of",  # the number of the operand whose gradient the step adds to, or a negative value such as NO_OPERAND
     "parameters",  # the offset of the kernel's parameters in `table`
-    # 0 if the step can only add to the operand's gradient. If it can also overwrite it: the number of floats that it
-    # writes, starting at the first, each once.
+    # 0 if the step can only add to the operand's gradient. If it can also overwrite it: how many floats of it, from the
+    # first on, the step writes once each.
     "covers",
     "shared",  # how threads may share the step: BY_COLUMNS or another of the values below
     "work",  # an estimate of the picoseconds that one thread takes for a column; 0 if threads cannot share the step
@@ -285,23 +283,23 @@ INSTRUCTION = Structure(
     "shared",  # ALONE, BY_COLUMNS or BY_ROWS: how threads share the instruction
 )
 
-# How threads share work; see `machine/team.py`. `threads` is how many may share it; `helpers` is how many have been
-# started to help Python's main thread. `rows` and `paces` are the addresses of lists of HELPER and PACE structures.
+# How threads share work; see `machine/team.py`. `threads` is how many may share it, `helpers` how many helpers of the
+# main thread have been started. `rows` and `paces` are the addresses of lists of HELPER and PACE structures.
 SHARING = Structure(
     "threads", "least_instruction", "least_pass", "look", "helpers", "wanted", "rows", "balance", "context", "ahead",
     "planned", "paces",
 )  # fmt: skip
 # Statistics of similar passes: forward or backward, with about the same work. `passes` counts them. Those that one
-# thread ran took `time` nanoseconds for a `shared_work` of `work` picoseconds in all; older ones count less and less.
+# thread ran took `time` nanoseconds in all, for `work` picoseconds of `shared_work`; older passes have less weight.
 PACE, PACES = Structure("passes", "time", "work"), 2 * 64
-NEVER, WANTED = 1 << 62, 1
-# A helper: its state, the lock that wakes it, and its order, which is part number `part` of `parts` of instruction
-# number `row`, or planning the backward pass if `row` is negative.
+NEVER, WANTED = 1 << 62, 1  # values of `look` and of `ahead`
+# A helper: its state, the lock that wakes it, and its order: part number `part` of `parts` of instruction number `row`,
+# or to plan the backward pass if `row` is negative.
 HELPER = Structure("state", "lock", "row", "part", "parts")
 # States of a helper. STARTED, COMING: started or woken, but not looking for work yet. IDLE: looking for work. ORDERED:
 # it has an order, but has not begun. Only the main thread gives orders, takes them back, and wakes helpers.
 STARTED, COMING, ASLEEP, IDLE, ORDERED, WORKING = range(6)
-HELPER_ROW = 16
+HELPER_ROW = 16  # integers from the start of one helper in `rows` to the start of the next
 MOST_THREADS = 64
 # In `threads`, each thread has THREAD_ROW integers: RUNNING, and at offset THREAD_INSTRUCTION an INSTRUCTION.
 THREAD_ROW, THREAD_INSTRUCTION = 32, 16

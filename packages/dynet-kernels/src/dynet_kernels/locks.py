@@ -1,4 +1,4 @@
-"""Locks that are free in a forked child, where nobody could release them: the child has only the forking thread."""
+"""Locks that a forked child frees: it has only the thread that forked, so another thread could not release them."""
 
 from __future__ import annotations
 

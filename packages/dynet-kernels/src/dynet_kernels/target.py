@@ -53,23 +53,23 @@ class CpuTarget:
     kind: str = NATIVE
 
     def tvm_target(self) -> Any:
-        # For another machine, which must run Linux (see BUILD_TARGETS): LLVM's name of the architecture and the system.
+        # For another machine, which runs Linux (see BUILD_TARGETS): LLVM's name of the architecture and the system.
         options = {} if self.machine == read_cpu()[0] else {"mtriple": self.machine.replace("-", "-unknown-") + "-gnu"}
 
-        def named(mcpu: str) -> Any:
+        def llvm_target(mcpu: str) -> Any:
             return tvm.target.Target({"kind": "llvm", "mcpu": mcpu, "cl-opt": [NOT_INLINED], **options})
 
         baseline = next(mcpu for mcpu, lanes, _ in _KINDS.values() if lanes == self.lanes)
         if not self.machine.startswith("x86_64"):
-            return named("generic" if self.kind == "generic" else tvm.target.codegen.llvm_get_system_cpu())
+            return llvm_target("generic" if self.kind == "generic" else tvm.target.codegen.llvm_get_system_cpu())
         if self.kind != NATIVE:
-            return named(baseline)
+            return llvm_target(baseline)
         # LLVM infers the features from the model. This fails if a virtual machine hides some features, or if the model
         # is too new for LLVM. Then compile for the general kind with the same register width.
-        native = named(tvm.target.codegen.llvm_get_system_cpu())
+        native = llvm_target(tvm.target.codegen.llvm_get_system_cpu())
         has_features = tvm.target.codegen.target_has_features
         lanes = 16 if has_features("avx512f", native) else 8 if has_features(["avx2", "fma"], native) else 4
-        return native if lanes == self.lanes else named(baseline)
+        return native if lanes == self.lanes else llvm_target(baseline)
 
 
 @functools.cache
@@ -103,7 +103,7 @@ def general(kind: str, machine: str) -> CpuTarget:
 
 
 def general_kinds() -> list[CpuTarget]:
-    """Return the general kinds to which this CPU belongs and for which the package may have code, best first."""
+    """Return the general kinds to which this CPU belongs, and for which a wheel may have code, best first."""
     machine, _, features = read_cpu()
     kinds = _KINDS if machine.startswith("x86_64") else ["generic"]
     return [general(kind, machine) for kind in kinds if _KINDS[kind][2] <= features]

@@ -1,7 +1,7 @@
 """Searches for the fastest tuning parameters of a family: changes one axis at a time, and keeps faster values.
 
-An axis is a tuning parameter, or several that are changed together. The functions of `best` and `registers` return the
-values to try on an axis. `best` are the best parameters so far, and the CPU has `registers` vector registers.
+An axis is a tuning parameter, or several that are changed together. Functions of `best`, the best parameters so far,
+and of `registers`, the number of vector registers, return the values to try on an axis.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Axis:
 def _register_tiles(widths: range) -> Callable[[Any, int], list[tuning.Tile]]:
     """Return a function that returns tiles, (columns, vectors of rows), that use at least 5/8 of the vector registers.
 
-    A tile needs columns * vectors registers for its sums, and `vectors` more for rows. `widths` has the columns to try.
+    A tile needs columns * vectors registers for its sums, and `vectors` more for rows. `widths` are columns to try.
     """
     return lambda best, registers: [
         (width, vectors)
@@ -60,7 +60,7 @@ def _register_tiles(widths: range) -> Callable[[Any, int], list[tuning.Tile]]:
 
 def _gradient_tiles(best: Any, registers: int) -> list[tuning.Tile]:
     """Return tiles of (columns of the gradient, columns of the matrix) that fill at least half of the registers."""
-    sizes = [(width, columns) for width in (2, 3, 4, 5, 6) for columns in (2, 3, 4, 5, 6, 8)]
+    sizes = [(width, columns) for width in range(2, 7) for columns in (2, 3, 4, 5, 6, 8)]
     return [tile for tile in sizes if registers // 2 <= tile[0] * tile[1] + tile[1] + 1 <= registers + 1]
 
 
@@ -75,7 +75,7 @@ def _mid_tiles(divisor: int, *choices: tuple[int, ...]) -> Callable[[Any, int], 
     """Return a function that returns values of `tiles`: new tiles between the first and the last tile of `best`.
 
     Args:
-        divisor: each of the new tiles uses a fraction 3 / `part` of the registers.
+        divisor: each of the new tiles uses 3 / `divisor` of the registers.
         choices: lists of widths of the new tiles. A width that is not less than that of the first tile is left out.
     """
 
@@ -172,7 +172,7 @@ class Search:
     def __init__(self, family: str, timer: Timer, start: tuning.Parameters, study: Study | None = None):
         self.family, self.timer, self.start = family, timer, start
         self.study = study or STUDIES[family]
-        self.tried, self.refused = 0, 0
+        self.tried = self.refused = 0
 
     def _compiled(self, values: tuning.Parameters) -> Candidate:
         return self.timer.compiled(self.study.kernels, self.family, values)
@@ -197,8 +197,7 @@ class Search:
             for variant in axis.variants(values, self.timer.registers):
                 if time.monotonic() > end:
                     return values, False
-                faster = self._if_better(best, variant, workloads, touched_workloads)
-                if faster:
+                if faster := self._if_better(best, variant, workloads, touched_workloads):
                     values, best = variant, faster
                 report(f"{self.family}: {axis.name}")
         return values, True

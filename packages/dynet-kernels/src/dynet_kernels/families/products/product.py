@@ -11,7 +11,7 @@ import functools
 from dataclasses import dataclass
 
 from ... import tir, tuning, vmath
-from ...kernels import L2_FLOATS, FLOP, Effects, Kernel
+from ...kernels import FLOP, L2_FLOATS, Effects, Kernel
 from ...layout import BY_ROWS, CACHE_LINE, EITHER
 from ...tir import int64, let, load, quotient, remainder, serial, settled, store, vector_loop
 from ...tvm_modules import T

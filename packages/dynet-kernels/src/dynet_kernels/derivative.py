@@ -207,10 +207,10 @@ class Chain:
             part = mask(part)
         return f.sum(part)
 
-    def _shared(self, branch: Symbol, whole: int) -> set[int]:
-        """Return the ids of the symbols in a branch of a choice (with the id `whole`) that are also used outside it."""
-        inside = beneath(branch).keys()
-        return {key for key in inside if self.users.get(key, set()) - inside - {whole}} - {whole}
+    def _shared(self, branch: Symbol, choice: int) -> set[int]:
+        """Return the ids of symbols in a branch that are also used outside it. `choice` is the id of the choice."""
+        inside = {*beneath(branch), choice}
+        return {key for key in inside if self.users.get(key, set()) - inside} - {choice}
 
 
 def _may_choose_zero(gradient: Symbol, dy: Symbol) -> bool:

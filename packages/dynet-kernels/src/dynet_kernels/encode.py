@@ -60,7 +60,7 @@ def _integers(description: Description, here: int) -> list[int]:
         "part_count": len(parts),
         "last_part_repeats": int(description.repeats),
         "view_count": len(description.views),
-        "keeps_gradient": int(not any(role in own_gradients for _, effects in backward for role, _ in effects.writes)),
+        "keeps_gradient": int(own_gradients.isdisjoint(role for _, effects in backward for role, _ in effects.writes)),
     }
     for direction, group in groups.items():
         # The deferred steps may read the lists that were written for the backward steps (see `plan/repeats.py`).

@@ -41,7 +41,7 @@ def in_register(value, dtype="float32"):
 
 
 def select(condition, x, y):
-    """Return x where the condition is true, else y. All are in registers, or nested selections would compile slowly."""
+    """Return x where the condition is true, else y. They are stored first: nested selections would compile slowly."""
     x, y = (in_register(number(one, condition)) for one in (x, y))
     return in_register(T.Select(condition, x, y))
 
@@ -50,8 +50,13 @@ def chosen(condition, x, y):
     return T.Select(condition, number(x, condition), number(y, condition))
 
 
+def shuffle(vectors, lanes):
+    """Return a vector of the given lanes of one or two vectors. The second vector's lanes follow those of the first."""
+    return tirx.Shuffle(vectors, [tirx.const(lane, "int32") for lane in lanes])
+
+
 def lane(x, index):
-    return tirx.Shuffle([x], [tirx.const(index, "int32")]) if lanes_of(x) > 1 else x
+    return shuffle([x], [index]) if lanes_of(x) > 1 else x
 
 
 def bits_of(x):
@@ -237,10 +242,8 @@ def horizontal(combine, x):
     lanes = lanes_of(x)
     while lanes > 1:
         lanes //= 2
-        low = [tirx.const(k, "int32") for k in range(lanes)]
-        high = [tirx.const(k + lanes, "int32") for k in range(lanes)]
-        halves = combine(let(tirx.Shuffle([x], low)), let(tirx.Shuffle([x], high)))
-        x = let(Accumulator(lanes, halves).value)  # store and load it, so that TVM's simplifier sees no long expression
+        halves = [let(shuffle([x], range(start, start + lanes))) for start in (0, lanes)]
+        x = let(Accumulator(lanes, combine(*halves)).value)  # see `in_register`
     return x
 
 
@@ -250,7 +253,7 @@ def horizontal_sums(vectors) -> dict:
     For 2, 4 or 8 vectors with at least as many lanes, all sums are computed together. The dict then has one vector,
     under the key 0, whose lane n is the sum of vector n. Otherwise, it has a scalar for each vector, by its index.
     """
-    lanes, share = lanes_of(vectors[0]), lanes_of(vectors[0])
+    lanes = share = lanes_of(vectors[0])
     if len(vectors) not in (2, 4, 8) or len(vectors) > lanes:
         return {index: horizontal(add, vector) for index, vector in enumerate(vectors)}
     # Combine each pair of vectors into one: half of its lanes are for sums of the first vector, half for the second.
@@ -267,7 +270,7 @@ def horizontal_sums(vectors) -> dict:
 def _folded(vectors, share, lanes):
     """Add groups 1, 3, ... of `share` lanes to groups 0, 2, ...; two vectors count as one vector of `lanes` lanes."""
     first = [start + k for start in range(0, lanes, 2 * share) for k in range(share)]
-    halves = [tirx.Shuffle(list(vectors), [tirx.const(k + move, "int32") for k in first]) for move in (0, share)]
+    halves = [shuffle(list(vectors), [k + move for k in first]) for move in (0, share)]
     return let(let(halves[0]) + let(halves[1]))
 
 
@@ -281,7 +284,7 @@ def transposed(vectors):
             upper = [lanes + k - move if k & move else k for k in range(lanes)]
             lower = [lanes + k if k & move else k + move for k in range(lanes)]
             for index, order in ((first, upper), (first + move, lower)):
-                vectors[index] = let(tirx.Shuffle(pair, [tirx.const(k, "int32") for k in order]))
+                vectors[index] = let(shuffle(pair, order))
         move //= 2
     return vectors
 
@@ -289,7 +292,7 @@ def transposed(vectors):
 # Exponentials and logarithms that stay precise near 0, powers, the logistic function and erf
 
 LOG2_E = 1.44269504088896341
-# log(2) is the sum of these. The first has only 9 bits, so its product with each n of `halved` is exact in float32.
+# log(2) is the sum of these numbers. The first has only 9 bits, so its product with each n of `halved` is exact in float32.
 LOG_2_PARTS = (0.693359375, -2.12194440e-4)
 
 
@@ -382,7 +385,7 @@ def power(x, y):
 
 
 def _special_powers(value, x, size, y):
-    """Correct `value`, |x| to the power of y, where |x| (`size`) is 0, 1 or infinite, or x or y is NaN."""
+    """Correct `value`, |x| to the power of y, if |x| (`size`) is 0, 1 or infinite, or if x or y is NaN."""
     value = select(size == 0.0, select(y > 0.0, 0.0, math.inf), value)
     value = select(size == math.inf, select(y > 0.0, math.inf, 0.0), value)
     value = select(size == 1.0, 1.0, value)
@@ -478,7 +481,7 @@ def atanh(x):
 # The logarithm of the gamma function and its derivative
 
 HALF_LOG_2_PI = 0.918938533204672742
-# digamma(x) is 0 for x = 1 + the sum of these. A single float32 would not be precise enough.
+# digamma(x) is 0 for x = 1 + the sum of these numbers. A single float32 would not be precise enough.
 ROOT = (4.6163213253e-1, 1.2438149843e-8)
 
 
@@ -555,7 +558,7 @@ def digamma(x):
 # Larger float32s are further apart than a full turn, so they are treated as 0.
 
 HALF_PI = 1.57079632679489662
-# pi/2 is the sum of these. The first two have 25 bits, so their products with whole numbers are exact in float64.
+# pi/2 is the sum of these numbers. The first two have 25 bits, so their products with whole numbers are exact in float64.
 HALF_PI_PARTS = (1.5707963109016418, 1.5893254712295857e-08, 6.123233995736766e-17)
 LIMIT = 2.0**27
 
@@ -582,22 +585,21 @@ def _odd(quarter):
     return T.bitwise_and(quarter, 1) == 1
 
 
-def _turned(value, quarter):
-    """Return `value`, negated in the second half of a turn, where `quarter` modulo 4 is 2 or 3."""
+def _sine_of_sum(quarter, sine, cosine):
+    """Return sin(quarter * pi/2 + x), given sin(x) and cos(x). It is negated if `quarter` modulo 4 is 2 or 3."""
+    quarter = let(quarter)
+    value = select(_odd(quarter), cosine, sine)
     bit = T.shift_left(T.bitwise_and(quarter, 2), 30)
     return in_register(from_bits(T.bitwise_xor(bits_of(value), bit)))
 
 
 def sin(x):
-    quarter, sine, cosine = _quadrant(x)
-    quarter = let(quarter)
-    return _turned(select(_odd(quarter), cosine, sine), quarter)
+    return _sine_of_sum(*_quadrant(x))
 
 
 def cos(x):
     quarter, sine, cosine = _quadrant(x)
-    quarter = let(quarter + 1)
-    return _turned(select(_odd(quarter), cosine, sine), quarter)
+    return _sine_of_sum(quarter + 1, sine, cosine)
 
 
 def tan(x):

@@ -60,8 +60,12 @@ def _register_tiles(widths: range) -> Callable[[Any, int], list[tuning.Tile]]:
 
 def _gradient_tiles(best: Any, registers: int) -> list[tuning.Tile]:
     """Return tiles of (columns of the gradient, columns of the matrix) that fill at least half of the registers."""
-    sizes = [(width, columns) for width in range(2, 7) for columns in (2, 3, 4, 5, 6, 8)]
-    return [tile for tile in sizes if registers // 2 <= tile[0] * tile[1] + tile[1] + 1 <= registers + 1]
+    return [
+        (width, columns)
+        for width in range(2, 7)
+        for columns in (2, 3, 4, 5, 6, 8)
+        if registers // 2 <= (width + 1) * columns + 1 <= registers + 1
+    ]
 
 
 def _first_tiles(choices: Callable[[Any, int], list[tuning.Tile]]) -> Callable[[Any, int], list[Tiles]]:
@@ -92,8 +96,7 @@ def _last_tiles(best: Any, registers: int) -> list[Tiles]:
 
 
 def _few_column_tiles(best: Any, registers: int) -> list[tuning.Tile]:
-    tiles = (1, 4), (1, 8), (1, 16), (2, 4), (2, 8), (4, 4)
-    return [tile for tile in tiles if tile[0] * tile[1] < registers]
+    return [(width, vectors) for width in (1, 2, 4) for vectors in (4, 8, 16) if width * vectors < min(17, registers)]
 
 
 def _has_columns(least: int, most: int = 1 << 62) -> Callable[[Workload], bool]:
@@ -101,7 +104,7 @@ def _has_columns(least: int, most: int = 1 << 62) -> Callable[[Workload], bool]:
 
 
 _SEVERAL, _MANY = _has_columns(2), _has_columns(16)
-_STRETCHES_AND_VECTORS = ((1, 2), (1, 4), (1, 8), (2, 1), (2, 2), (2, 4), (4, 1), (4, 2))
+_STRETCHES_AND_VECTORS = [(s, v) for s in (1, 2, 4) for v in (1, 2, 4, 8) if 2 <= s * v <= 8]
 _WIDTHS = ((), (2,), (4,), (4, 2), (6, 4, 2), (4, 3, 2))
 
 # The axes by family, in the order in which they are changed.
@@ -127,7 +130,7 @@ AXES: dict[str, tuple[Axis, ...]] = {
         Axis("tile in a panel", "tile", _register_tiles(range(4, 15)), _MANY),
         Axis("columns for a panel", "many", (5, 7, 10, 14, 20, 28, 40), _has_columns(8, 64)),
         Axis("panel", "panel", (64, 96, 128, 192, 256), _MANY),
-        Axis("block", "block", (1 << 14, 1 << 15, 1 << 16, 1 << 17, 1 << 18, 1 << 19), _SEVERAL),
+        Axis("block", "block", [1 << k for k in range(14, 20)], _SEVERAL),
     ),
     "matrix_gradient": (
         Axis("tile of many columns", "tile", _register_tiles(range(3, 15)), _has_columns(9)),
@@ -136,7 +139,7 @@ AXES: dict[str, tuple[Axis, ...]] = {
         Axis("panel", "panel", (32, 48, 64, 96, 128, 192, 240), _has_columns(32)),
     ),
     "columns": (
-        Axis("vectors and chains", ("vectors", "chains"), ((1, 1), (2, 1), (2, 2), (4, 1), (4, 2), (4, 4))),
+        Axis("vectors and chains", ("vectors", "chains"), [(v, c) for v in (1, 2, 4) for c in (1, 2, 4) if c <= v]),
         Axis("heaviest formula", "heaviest", (4, 16, 40), _SEVERAL),
     ),
     "norm": (Axis("stretches and vectors", ("stretches", "vectors"), _STRETCHES_AND_VECTORS),),

@@ -59,15 +59,16 @@ class CpuTarget:
         def llvm_target(mcpu: str) -> Any:
             return tvm.target.Target({"kind": "llvm", "mcpu": mcpu, "cl-opt": [NOT_INLINED], **options})
 
+        codegen = tvm.target.codegen
         baseline = next(mcpu for mcpu, lanes, _ in _KINDS.values() if lanes == self.lanes)
         if not self.machine.startswith("x86_64"):
-            return llvm_target("generic" if self.kind == "generic" else tvm.target.codegen.llvm_get_system_cpu())
+            return llvm_target("generic" if self.kind == "generic" else codegen.llvm_get_system_cpu())
         if self.kind != NATIVE:
             return llvm_target(baseline)
         # LLVM infers the features from the model. This fails if a virtual machine hides some features, or if the model
         # is too new for LLVM. Then compile for the general kind with the same register width.
-        native = llvm_target(tvm.target.codegen.llvm_get_system_cpu())
-        has_features = tvm.target.codegen.target_has_features
+        native = llvm_target(codegen.llvm_get_system_cpu())
+        has_features = codegen.target_has_features
         lanes = 16 if has_features("avx512f", native) else 8 if has_features(["avx2", "fma"], native) else 4
         return native if lanes == self.lanes else llvm_target(baseline)
 

@@ -118,8 +118,7 @@ def _flat(entry: dict) -> str:
 
 def merged(old: Iterable[TuningRecord], new: Iterable[TuningRecord]) -> list[TuningRecord]:
     """Return all records, except old records with the same family, kind of machine and CPU as a new record."""
-    by_family = {(record.target, record.cpu, record.family): record for record in (*old, *new)}
-    return list(by_family.values())
+    return list({(record.target, record.cpu, record.family): record for record in (*old, *new)}.values())
 
 
 def user_file() -> Path:

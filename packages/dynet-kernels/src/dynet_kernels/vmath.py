@@ -69,12 +69,12 @@ def from_bits(bits):
 
 def sign_bit(x):
     """Return the sign bit of x in an int32, whose other bits are 0."""
-    return T.bitwise_and(bits_of(x), SIGN)
+    return bits_of(x) & SIGN
 
 
 def with_sign(magnitude, x):
     """Return `magnitude` with the sign of x, even if x is -0. `magnitude` must be positive or have the sign of x."""
-    return in_register(from_bits(T.bitwise_or(bits_of(magnitude), sign_bit(x))))
+    return in_register(from_bits(bits_of(magnitude) | sign_bit(x)))
 
 
 add, subtract, multiply = operator.add, operator.sub, operator.mul
@@ -88,7 +88,7 @@ def divide(x, y):
 
 def negative(x):
     """Return -x by flipping the sign bit, which also works for zero and NaN."""
-    return from_bits(T.bitwise_xor(bits_of(x), SIGN))
+    return from_bits(bits_of(x) ^ SIGN)
 
 
 def where(condition, x, y):
@@ -113,12 +113,15 @@ def _both(one, other):
     """Merge min(x, y) with min(y, x), or two max, so that NaN in either makes the result NaN."""
     # If either argument is NaN, T.min and T.max return the second. The bitwise or keeps a NaN. With nested selections
     # instead, TVM's simplifier would take minutes.
-    union = T.bitwise_or(bits_of(one), bits_of(other))
-    return let(from_bits(union))
+    return let(from_bits(bits_of(one) | bits_of(other)))
 
 
 def absolute(x):
-    return from_bits(T.bitwise_and(bits_of(x), ~SIGN))
+    return from_bits(bits_of(x) & ~SIGN)
+
+
+def _size(x):
+    return in_register(absolute(x))
 
 
 def sqrt(x):
@@ -158,7 +161,7 @@ def ceil(x):
 
 def round(x):  # noqa: A001
     """Round x to the nearest whole number, halves away from zero."""
-    size = in_register(absolute(x))
+    size = _size(x)
     whole = in_register(T.floor(size))
     up = let(chosen(size - whole < 0.5, 0.0, 1.0))
     return with_sign(in_register(whole + up), x)
@@ -186,7 +189,7 @@ def clamp(x, low, high):
 
 
 def power_of_two(n):
-    return from_bits(T.shift_left(n + 127, 23))
+    return from_bits((n + 127) << 23)
 
 
 def scaled(value, whole):
@@ -196,7 +199,7 @@ def scaled(value, whole):
         name = "llvm.x86.avx512.mask.scalef.ps.512"
         return T.call_llvm_pure_intrin("float32x16", name, value, whole, value, everywhere, as_usual)
     exponent = let(cast("int32", whole))
-    half = let(T.shift_right(exponent, 1))
+    half = let(exponent >> 1)
     # Multiply in two steps, because 2^whole itself may be too large or too small for a float32.
     return value * power_of_two(half) * power_of_two(exponent - half)
 
@@ -217,10 +220,9 @@ def log(x):
     tiny = x < SMALLEST
     scaled = in_register(T.Select(tiny, x * 8388608.0, x))  # denormals are multiplied by 2^23
     lift = in_register(chosen(tiny, 23.0, 0.0))
-    bits = let(T.reinterpret(as_type("int32", x), T.max(scaled, SMALLEST)))
-    exponent = T.shift_right(bits, 23) - 126
-    mantissa = T.bitwise_or(T.bitwise_and(bits, 0x007FFFFF), 0x3F000000)
-    mantissa = in_register(from_bits(mantissa))
+    bits = let(bits_of(T.max(scaled, SMALLEST)))
+    exponent = (bits >> 23) - 126
+    mantissa = in_register(from_bits((bits & 0x007FFFFF) | 0x3F000000))
     small = mantissa < 0.707106781186547524
     e = in_register(cast("float32", exponent) - lift - chosen(small, 1.0, 0.0))
     m = in_register(mantissa - 1.0 + chosen(small, mantissa, 0.0))
@@ -310,7 +312,7 @@ def expm1(x):
     half = in_register(power_of_two(n - 1))  # 2^(n - 1), since n may be 128, and 2^128 overflows
     value = in_register(fma(half, p, half - 0.5) * 2.0)
     # For a small |x|, n is 0. Return p itself, because p / 2 loses bits if it is denormal.
-    size = in_register(absolute(x))
+    size = _size(x)
     return with_sign(select(size < 0.25, absolute(p), absolute(value)), x)
 
 
@@ -331,7 +333,7 @@ def logistic(x):
 
 def negative_size(x):
     """Return -|x|."""
-    return from_bits(T.bitwise_or(bits_of(x), SIGN))
+    return from_bits(bits_of(x) | SIGN)
 
 
 def erf(x):
@@ -358,7 +360,7 @@ def power(x, y):
     The exponent is a float64, because it needs more digits than a float32 has. Special cases are as in C: 1 to any
     power, and anything to the power of 0, is 1; a negative number to a fractional power is NaN.
     """
-    size = in_register(absolute(x))
+    size = _size(x)
     exact = let(cast("float64", y) * _log2(size))
     exact = T.max(-160.0, T.min(130.0, exact))
     whole = let(T.floor(exact + 0.5))
@@ -368,7 +370,7 @@ def power(x, y):
     )
     value = in_register(fma(rest, value, 1.0))
     n = cast("int32", whole)
-    half = let(T.shift_right(n, 1))
+    half = let(n >> 1)
     # Multiply by 2^n in two steps: if the result is denormal or infinite, 2^n may not be a normal float32.
     value = in_register(value * power_of_two(half) * power_of_two(n - half))
     value = _special_powers(value, x, size, y)
@@ -401,17 +403,16 @@ def _log2(x):
     bits = let(bits_of(scaled))
     # Split x into exponent and mantissa so that the mantissa is in [sqrt(1/2), sqrt(2)), close to 1.
     shifted = let(bits - 0x3F3504F3)
-    exponent = let(T.shift_right(shifted, 23))
-    mantissa = in_register(from_bits(bits - T.shift_left(exponent, 23)))
-    wide = as_type("float64", x)
-    m = let(T.Cast(wide, mantissa))
+    exponent = let(shifted >> 23)
+    mantissa = in_register(from_bits(bits - (exponent << 23)))
+    m = let(cast("float64", mantissa))
     s = let((m - 1.0) / (m + 1.0))
     square = let(s * s)
     value = number(3.4074008711e-1, x, "float64")
     for coefficient in (4.1167212840e-1, 5.7708359589e-1, 9.6179667328e-1, 2.8853900818):
         value = let(value * square + coefficient)
     whole = let(cast("float32", exponent) - lift)
-    return let(T.Cast(wide, whole) + s * value)
+    return let(cast("float64", whole) + s * value)
 
 
 # Hyperbolic functions and their inverses
@@ -427,7 +428,7 @@ def tanh(x):
     above = polynomial(square, (1.3319102640e-8, 2.0583506977e-5, 3.4940363143e-3, 1.3379719685e-1, 1.0))
     below = polynomial(square, (7.7620330377e-7, 3.2830955558e-4, 2.5871080288e-2, 4.6713035626e-1, 1.0))
     inside = in_register(clamp(in_register(near * above / below), -1.0, 1.0))
-    one = in_register(from_bits(T.bitwise_or(sign_bit(x), 0x3F800000)))
+    one = in_register(from_bits(sign_bit(x) | 0x3F800000))
     return in_register(T.Select(absolute(x) > 9.0109, one, inside))
 
 
@@ -452,7 +453,7 @@ def cosh(x):
 
 
 def asinh(x):
-    size = in_register(absolute(x))
+    size = _size(x)
     inside = in_register(clamp(size, 0.0, LARGE))
     square = in_register(inside * inside)
     above = in_register(inside + square / (1.0 + sqrt(1.0 + square)))
@@ -474,7 +475,7 @@ def _log1p_unless_large(x, above):
 
 
 def atanh(x):
-    size = in_register(absolute(x))
+    size = _size(x)
     return with_sign(0.5 * log1p(in_register((size + size) / (1.0 - size))), x)
 
 
@@ -487,7 +488,7 @@ ROOT = (4.6163213253e-1, 1.2438149843e-8)
 
 def _split(x):
     """Return 1 - x if x < 0, else x; and the fractional part of |x|, on which the reflection formula depends."""
-    size = in_register(absolute(x))
+    size = _size(x)
     argument = select(x < 0.0, 1.0 - x, x)
     return argument, in_register(size - T.floor(size))
 
@@ -582,15 +583,14 @@ def _quadrant(x):
 
 
 def _odd(quarter):
-    return T.bitwise_and(quarter, 1) == 1
+    return (quarter & 1) == 1
 
 
 def _sine_of_sum(quarter, sine, cosine):
     """Return sin(quarter * pi/2 + x), given sin(x) and cos(x). It is negated if `quarter` modulo 4 is 2 or 3."""
     quarter = let(quarter)
     value = select(_odd(quarter), cosine, sine)
-    bit = T.shift_left(T.bitwise_and(quarter, 2), 30)
-    return in_register(from_bits(T.bitwise_xor(bits_of(value), bit)))
+    return in_register(from_bits(bits_of(value) ^ ((quarter & 2) << 30)))
 
 
 def sin(x):
@@ -622,13 +622,13 @@ def _of_half_angle(size):
 
 
 def asin(x):
-    size = in_register(absolute(x))
+    size = _size(x)
     arc = _of_half_angle(size)
     return with_sign(select(size > 0.5, HALF_PI - (arc + arc), arc), x)
 
 
 def acos(x):
-    size = in_register(absolute(x))
+    size = _size(x)
     arc = _of_half_angle(size)
     twice = in_register(arc + arc)
     middle = in_register(HALF_PI - with_sign(arc, x))
@@ -637,7 +637,7 @@ def acos(x):
 
 
 def atan(x):
-    size = in_register(absolute(x))
+    size = _size(x)
     t = select(size > 1.0, 1.0 / size, size)
     square = in_register(t * t)
     value = polynomial(
@@ -662,14 +662,14 @@ def _const(value, like):
 
 def _low(h):
     """Return the lower 32 bits of uint64s. (64 bits are used because TVM assumes that unsigned ints never overflow.)"""
-    return in_register(T.bitwise_and(h, _const(0xFFFFFFFF, h)), "uint64")
+    return in_register(h & _const(0xFFFFFFFF, h), "uint64")
 
 
 def _mixed(h):
     """Return a 32-bit hash of the 32 bits of h. Each of its bits depends on every bit of h."""
-    h = _low(T.bitwise_xor(h, T.shift_right(h, _const(16, h))) * _const(0x85EBCA6B, h))
-    h = _low(T.bitwise_xor(h, T.shift_right(h, _const(13, h))) * _const(0xC2B2AE35, h))
-    return in_register(T.bitwise_xor(h, T.shift_right(h, _const(16, h))), "uint64")
+    h = _low((h ^ (h >> _const(16, h))) * _const(0x85EBCA6B, h))
+    h = _low((h ^ (h >> _const(13, h))) * _const(0xC2B2AE35, h))
+    return in_register(h ^ (h >> _const(16, h)), "uint64")
 
 
 def _hash(key, other, position):
@@ -684,7 +684,7 @@ def _hash(key, other, position):
 
 def _unit(h):
     """Return a float32 in [0, 1), made from the upper 24 of the 32 random bits h."""
-    top = cast("int32", T.shift_right(h, _const(8, h)))
+    top = cast("int32", h >> _const(8, h))
     return let(cast("float32", top) * 2.0**-24)
 
 

@@ -109,7 +109,7 @@ class Kernels:
         self._opcodes: dict[str, int] = {}
         self._shards: list[list[str]] = []
         self._open: dict[str, int] = {}  # for the first word of a name (`tanh`): the shard for the next kernel
-        self.used: set[int] = set()  # the numbers of the shards with a kernel that is in use
+        self.used: set[int] = set()  # the numbers of the shards with a kernel in use
 
     def add(self, name: str, kernel: Kernel) -> int:
         """Add a kernel, unless the same kernel was already added under this name. Return its opcode."""

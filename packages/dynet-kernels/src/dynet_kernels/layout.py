@@ -1,8 +1,6 @@
 """Structures of integers shared by Python, the planner and the kernels. Needs no TVM.
 
-All are int64. Addresses of values and gradients count floats; all other addresses count bytes. A record is
-`signature, operands..., attributes...`; if it is variadic, the number of operands precedes them. An operand is a node's
-number, or -1 - p for row p of `parameters`.
+All are int64. Addresses of values and gradients count floats; all other addresses count bytes.
 """
 
 from __future__ import annotations
@@ -204,7 +202,7 @@ MOST_LISTS, ALL_LISTS = 62, -1
 # *repeated* steps if it computes equal columns only once: the first copies a column, the second adds a column to
 # another. They are missing if this is impossible for the signature.
 DIRECTIONS = ("forward", "backward", "deferred", "repeated")
-# The first integers of a signature; its views follow. `_each` is added for each operand that shares the view EACH.
+# The first integers of a signature; its views follow. `size_each` and `columns_each` are added for each EACH operand.
 SIGNATURE = Structure(
     "numbering", "number",
     "kind",  # COMPUTED or another of the values below

@@ -243,7 +243,7 @@ class Instruction:
         count: the number of columns that this thread works on.
         stride: the distance between the beginnings of two address lists.
         fresh: 1 if the memory that the kernel adds to is uninitialized, so that the kernel must overwrite it. None if
-            it never does so, as on a GPU.
+            the kernel does not distinguish these cases, as on a GPU.
         others: the number of columns that other CPU threads work on; 0 unless threads share the columns.
         columns_before: the number of these columns that come before this thread's columns.
         rows_before: the fraction of the result's rows before this thread's rows, in units of 1 / WHOLE; 0 unless

@@ -110,9 +110,9 @@ def maximum(x, y):
 
 
 def _both(one, other):
-    """Merge min(x, y) with min(y, x), or two max, so that NaN in either makes the result NaN."""
-    # If either argument is NaN, T.min and T.max return the second. The bitwise or keeps a NaN. With nested selections
-    # instead, TVM's simplifier would take minutes.
+    """Combine min(x, y) and min(y, x), or the two maxima, so that the result is NaN if x or y is NaN."""
+    # If either argument is NaN, T.min and T.max return the second. The bitwise or keeps a NaN. Nested selections would
+    # keep it, too, but TVM's simplifier would take minutes for them.
     return let(from_bits(bits_of(one) | bits_of(other)))
 
 
@@ -294,11 +294,11 @@ def transposed(vectors):
 # Exponentials and logarithms that stay precise near 0, powers, the logistic function and erf
 
 LOG2_E = 1.44269504088896341
-# log(2) is the sum of these numbers. The first has only 9 bits, so its product with each n of `halved` is exact in float32.
+# log(2) is the sum of these numbers. The first has only 9 bits, so its products with n in `exp_parts` are exact.
 LOG_2_PARTS = (0.693359375, -2.12194440e-4)
 
 
-def halved(x):
+def exp_parts(x):
     """Return (n, p) with exp(x) = 2^n * (1 + p): n is an int32, and p is expm1(rest) for |rest| <= log(2) / 2."""
     n = let(T.floor(fma(x, LOG2_E, 0.5)))
     rest = fma(n, -LOG_2_PARTS[0], x)
@@ -308,7 +308,7 @@ def halved(x):
 
 
 def expm1(x):
-    n, p = halved(let(clamp(x, -30.0, 89.0)))
+    n, p = exp_parts(let(clamp(x, -30.0, 89.0)))
     half = in_register(power_of_two(n - 1))  # 2^(n - 1), since n may be 128, and 2^128 overflows
     value = in_register(fma(half, p, half - 0.5) * 2.0)
     # For a small |x|, n is 0. Return p itself, because p / 2 loses bits if it is denormal.
@@ -434,7 +434,7 @@ def tanh(x):
 
 def quarter_exp(x):
     """Return exp(|x|) / 4 and expm1(|x|) / 4: neither overflows if sinh(x) is finite."""
-    n, p = halved(let(clamp(absolute(x), 0.0, 89.5)))
+    n, p = exp_parts(let(clamp(absolute(x), 0.0, 89.5)))
     scale = in_register(power_of_two(n - 2))
     product = in_register(scale * p)
     return in_register(product + scale), in_register(product + (scale - 0.25))
@@ -559,7 +559,7 @@ def digamma(x):
 # Larger float32s are further apart than a full turn, so they are treated as 0.
 
 HALF_PI = 1.57079632679489662
-# pi/2 is the sum of these numbers. The first two have 25 bits, so their products with whole numbers are exact in float64.
+# pi/2 is the sum of these numbers. The first two have 25 bits, so their products with integers are exact in float64.
 HALF_PI_PARTS = (1.5707963109016418, 1.5893254712295857e-08, 6.123233995736766e-17)
 LIMIT = 2.0**27
 

@@ -203,8 +203,7 @@ class Builder:
 
     def __init__(self, site: Path):
         self._stderr = tempfile.TemporaryFile()  # the stderr of the process
-        package = str(Path(__file__).parent)
-        command = [sys.executable, "-c", CHILD, str(site), package, *map(str, sys.path)]
+        command = [sys.executable, "-c", CHILD, str(site), str(Path(__file__).parent), *map(str, sys.path)]
         self.process: Any = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr
         )

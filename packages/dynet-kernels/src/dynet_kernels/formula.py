@@ -341,10 +341,11 @@ class Formula:
         return {name: cls(names, _checked(f"{function.__name__}: {name}", result)) for name, result in results.items()}
 
     def __reduce__(self):  # by default, pickle would recurse into each argument
-        positions = {key: position for position, key in enumerate(in_order(self.result))}
+        symbols = in_order(self.result)
+        positions = {key: position for position, key in enumerate(symbols)}
         lines = [
             (one.function, one.arguments if one.function in LEAVES else [positions[id(part)] for part in one.arguments])
-            for one in in_order(self.result).values()
+            for one in symbols.values()
         ]
         return _restored, (self.names, lines)
 

@@ -155,10 +155,11 @@ def _read_darwin() -> tuple[str, frozenset[str]]:
 def _sysctl(name: str) -> str:
     """Return a string from macOS's system call sysctl, or "" if there is none."""
     sysctl = ctypes.CDLL(None).sysctlbyname
-    size = ctypes.c_size_t(0)
-    if sysctl(name.encode(), None, ctypes.byref(size), None, ctypes.c_size_t(0)):
+    size = ctypes.c_size_t()
+    others = ctypes.byref(size), None, ctypes.c_size_t()
+    if sysctl(name.encode(), None, *others):
         return ""
     text = ctypes.create_string_buffer(size.value)
-    if sysctl(name.encode(), text, ctypes.byref(size), None, ctypes.c_size_t(0)):
+    if sysctl(name.encode(), text, *others):
         return ""
     return text.value.decode(errors="replace")

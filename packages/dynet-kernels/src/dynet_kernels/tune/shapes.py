@@ -33,7 +33,7 @@ def _matrices(rows: int, inner: int, columns: int, matrices: int = 1):
     """
     rng = np.random.default_rng(1)
     shapes = (matrices, inner, rows), (columns, inner), (columns, rows)
-    return [np.float32(rng.uniform(-1, 1, shape)) for shape in shapes]
+    return [rng.uniform(-1, 1, shape).astype(np.float32) for shape in shapes]
 
 
 # Sizes of products of a matrix and columns: (rows of the matrix, columns of the matrix, columns to multiply).
@@ -138,7 +138,7 @@ def _columns() -> list[Workload]:
 
 
 def norm(columns: int, size: int) -> Workload:
-    g = np.float32(np.random.default_rng(1).uniform(-1, 1, (columns, size)))
+    g = np.random.default_rng(1).uniform(-1, 1, (columns, size)).astype(np.float32)
     total = np.zeros((1, 2), np.float32)  # room for one float64
     expected = {1: np.square(np.float64(g)).sum(keepdims=True)}
     return Workload(f"{columns}x{size}", "norm", [g, total], (size,), expected, (1,), (1,))

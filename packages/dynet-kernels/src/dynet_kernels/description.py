@@ -91,7 +91,7 @@ class Description:
     Args:
         total: the number of floats in the value. If it is 0, no steps run.
         operands: the number of operands; if `variadic`, of those before the EACH operands. -1 means as many as the
-            views mention; so for `attributes` and `constants`.
+            views mention (none if `variadic`). For `attributes` and `constants`, -1 means as many as the views use.
         variadic: whether the number of operands differs from record to record, so that each record stores it.
         attributes: the number of attributes, which are integers that a record stores after its operands.
         constants: this many of the first attributes are positions in the graph's buffer of input values.

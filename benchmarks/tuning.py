@@ -103,7 +103,7 @@ def kernel(case: str):
     workload = shapes.product(rows, inner, columns)
     if not candidate.is_right(workload):
         raise SystemExit(f"{case} is computed wrongly")
-    return lambda times: candidate.once(workload, times), 2.0 * rows * inner * columns
+    return lambda times: candidate.measure(workload, times), 2.0 * rows * inner * columns
 
 
 def blas(case: str):

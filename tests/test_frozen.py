@@ -42,7 +42,7 @@ SHIP = """
 import sys
 from dynet_kernels import build
 from dynet_kernels.machine import library
-from dynet_kernels.target import NAMED, host_cpu
+from dynet_kernels.target import BUILD_TARGETS, host_cpu
 
 real, parts = library.load_modules, []
 
@@ -54,7 +54,8 @@ library.load_modules = noting
 exec(sys.argv[2])
 library.load_modules = real
 build.parts_for, build.import_packages = lambda target: parts, lambda: None
-build.main(["--for", next(name for name, target in NAMED.items() if target == host_cpu()), "--into", sys.argv[1]])
+kind = next(name for name, target in BUILD_TARGETS.items() if target == host_cpu())
+build.main(["--for", kind, "--into", sys.argv[1]])
 """
 TRAINED = "[0.3  1.85] False"
 

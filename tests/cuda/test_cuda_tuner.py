@@ -51,7 +51,7 @@ def test_kernels_with_any_parameters_are_right(timer, values):
 def test_time_grows_with_the_work(timer):
     candidate = timer.compiled(only("softmax").kernels, "cuda", DEFAULT)
     workload = shapes.rule("softmax", 3, 200)
-    assert 0 < candidate.once(workload) < candidate.once(workload, 200)
+    assert 0 < candidate.measure(workload) < candidate.measure(workload, 200)
 
 
 def test_each_axis_has_candidates_and_workloads():

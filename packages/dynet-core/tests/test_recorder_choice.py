@@ -211,7 +211,7 @@ def in_another_interpreter(program: str) -> subprocess.CompletedProcess:
 
 def test_other_interpreters_are_refused_in_words():
     done = in_another_interpreter("import dynet_core")
-    assert "dynet works in the main interpreter of a process only" in done.stdout + done.stderr
+    assert "dynet works only in the main interpreter of a process" in done.stdout + done.stderr
 
 
 # Without ops

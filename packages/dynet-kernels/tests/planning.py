@@ -166,7 +166,7 @@ class Planned:
         self.parameters = np.zeros((rows, len(at.PARAMETER)), np.int64)
         self.buffers: dict[str, np.ndarray] = {}
         sizes = {name: room for name in at.BUFFERS} | {"nodes": room * len(at.NODE), "tape": 0, "index": 0}
-        sizes |= {"predecessors": at.MOST_NUMBERED * at.WORDS, "threads": at.MOST_THREADS * at.THREAD_ROW}
+        sizes |= {"predecessors": at.MOST_NUMBERED * at.SIGNATURE_WORDS, "threads": at.MOST_THREADS * at.THREAD_ROW}
         sizes |= {f"{direction}_tape": room * len(at.INSTRUCTION) for direction in ("forward", "backward")}
         for name, size in sizes.items():
             self.buffers[name] = np.zeros(size, np.int64)

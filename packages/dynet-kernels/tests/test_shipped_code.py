@@ -146,13 +146,13 @@ def test_only_code_that_this_cpu_can_run_is_considered(machine, features, kinds,
 
 
 def test_every_kernel_is_built():
-    parts = build.parts_for(target.NAMED["aarch64"])
+    parts = build.parts_for(target.BUILD_TARGETS["aarch64"])
     names = [name for part in parts if isinstance(part, Shard) for name, _ in part.kernels.values()]
     assert sorted(names) == sorted(name for name, _ in KERNELS.items())
     assert len(parts) == len(KERNELS.shards()) + 2  # plus the planner and the recorder
 
 
-@pytest.mark.parametrize("kind", target.NAMED)
+@pytest.mark.parametrize("kind", target.BUILD_TARGETS)
 def test_code_for_other_machines_is_built(kind, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("DYNET_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(build, "parts_for", lambda target: [Shard({0: ("fill", Fill())}, target)])
@@ -166,14 +166,14 @@ def test_code_for_other_machines_is_built(kind, tmp_path, monkeypatch, capsys):
     assert list(index.values()) == [path.stem]
     with monkeypatch.context() as frozen:
         frozen.setattr(shipped_code, "index", lambda: index)
-        assert index[key_of(Shard({0: ("fill", Fill())}, target.NAMED[kind]), with_versions=False)] == path.stem
+        assert index[key_of(Shard({0: ("fill", Fill())}, target.BUILD_TARGETS[kind]), with_versions=False)] == path.stem
     code = seal.unsealed(path.stem, path.read_bytes())
     assert code is not None and code[:5] == b"\x7fELF\x02"
-    architecture = target.NAMED[kind].machine.partition("-")[0]
+    architecture = target.BUILD_TARGETS[kind].machine.partition("-")[0]
     assert int.from_bytes(code[18:20], "little") == MACHINE[architecture]
     if architecture == platform.machine():  # linked even if this CPU could not run it
         assert store.load_object(code).get_function(RUN_SHARD)
-    assert capsys.readouterr().out == f"{target.NAMED[kind].identity}: 1 modules, 0.0 MiB, in {folder}\n"
+    assert capsys.readouterr().out == f"{target.BUILD_TARGETS[kind].identity}: 1 modules, 0.0 MiB, in {folder}\n"
     assert os.environ["DYNET_RECORDS"] == str(tuning_records.SHIPPED)  # even if this user has tuned kernels
     with pytest.raises(SystemExit):
         build.main(["--for", kind, "--into", str(folder)])

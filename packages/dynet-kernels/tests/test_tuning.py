@@ -318,7 +318,7 @@ def test_results_that_do_not_depend_on_the_order_of_sums_are_the_same_to_the_las
             results = []
             for candidate in both:
                 candidate.reset(workload)
-                candidate.once(workload)
+                candidate.measure(workload)
                 results.append([array.tobytes() for array in workload.arrays])
             assert results[0] == results[1], workload.label
 

@@ -21,7 +21,7 @@ from .machine import library
 from .machine.parts import Part, Planner, Shard, key_of, key_of_code
 from .recorder.compiled import Recorder
 from .table import KERNELS
-from .target import NAMED, CpuTarget, host_cpu
+from .target import BUILD_TARGETS, CpuTarget, host_cpu
 
 # Importing these packages adds their kernels to the table of all kernels (`table.py`).
 PACKAGES = ("dynet_ops", "dynet_rnn", "dynet_optim")
@@ -37,32 +37,32 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         "--for",
         nargs="+",
         action="extend",
-        choices=NAMED,
+        choices=BUILD_TARGETS,
         default=[],
         metavar="KIND",
         dest="kinds",
-        help=f"compile for all CPUs of these kinds instead, on any machine: {', '.join(NAMED)}",
+        help=f"compile for all CPUs of these kinds instead, on any machine: {', '.join(BUILD_TARGETS)}",
     )
     parser.add_argument(
         "--into", type=Path, metavar="FOLDER", help="also write files for a wheel of dynet-kernels into an empty folder"
     )
     chosen = parser.parse_args(given)
     chosen.kinds = list(dict.fromkeys(chosen.kinds))
-    if chosen.into:
+    if into := chosen.into:
         if not chosen.kinds:
             parser.error("--into: name the kinds of CPU with --for, since a wheel is for many machines")
-        if not chosen.into.is_dir():
-            parser.error(f"--into: {chosen.into} is not a directory")
-        if not os.access(chosen.into, os.W_OK | os.X_OK):
-            parser.error(f"--into: {chosen.into} cannot be written to")
-        if any(chosen.into.iterdir()):
-            parser.error(f"--into: {chosen.into} is not empty; a wheel must not hold files of other builds")
+        if not into.is_dir():
+            parser.error(f"--into: {into} is not a directory")
+        if not os.access(into, os.W_OK | os.X_OK):
+            parser.error(f"--into: {into} cannot be written to")
+        if any(into.iterdir()):
+            parser.error(f"--into: {into} is not empty; a wheel must not hold files of other builds")
     return chosen
 
 
 def import_packages() -> None:
     """Import the installed packages of this library that define kernels."""
-    # Choose the Python recorder, or the imports would first compile the recorder for this process.
+    # Choose the Python recorder: otherwise, the imports would first compile the recorder for this process.
     os.environ["DYNET_RECORDER"] = "python"
     for name in PACKAGES:
         if importlib.util.find_spec(name) is not None:
@@ -76,10 +76,7 @@ def parts_for(target: CpuTarget) -> list[Part]:
 
 
 def build(target: CpuTarget, into: Path | None) -> dict[str, str]:
-    """Compile all parts for a CPU, and store them in the cache, and in the folder `into` if it is not None.
-
-    Return the keys of the files in this folder, by keys that leave out the sources; see `shipped_code`.
-    """
+    """Compile all parts for a CPU into the cache, and into the folder `into` if given. Return this folder's index."""
     parts, index = parts_for(target), {}
     codes = library.load_modules(parts, load=bytes, allow_general=False)
     for part, code in zip(parts, codes):
@@ -101,7 +98,7 @@ def main(given: Sequence[str] | None = None) -> None:
     try:
         import_packages()
         index = {}
-        for target in [NAMED[kind] for kind in chosen.kinds] or [host_cpu()]:
+        for target in [BUILD_TARGETS[kind] for kind in chosen.kinds] or [host_cpu()]:
             index |= build(target, chosen.into)
         if chosen.into:
             (chosen.into / shipped_code.INDEX).write_text(json.dumps(index))

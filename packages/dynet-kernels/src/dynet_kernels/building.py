@@ -99,7 +99,7 @@ def prune(parent: Path) -> list[Path]:
 
 
 class LocalBuilder:
-    """Compiles parts in this process, in folders in `site`. `emit` and `build` do the same as those of `Builder`."""
+    """Like `Builder`, but compiles in this process, in folders in `site`."""
 
     def __init__(self, site: Path):
         self._site = site
@@ -120,8 +120,8 @@ class Worker:
 
     def __init__(self, folder: Path):
         self.folder, self.builder = folder, LocalBuilder(folder)
-        self.lock: Path | None = None  # the lock file of the cache that the parent holds, if any
-        self.work: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()  # pickled parts that `listen` has received
+        self.lock: Path | None = None  # the cache's lock file that the parent holds, if any
+        self.requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()  # parts, pickled
 
     def end(self) -> None:
         """Remove this process's folder and the parent's lock file, and end the process."""
@@ -132,11 +132,11 @@ class Worker:
         os._exit(0)
 
     def listen(self) -> None:
-        """Put the parent's requests into `work`. When the parent closes the pipe or dies, end the process."""
+        """Put the parent's requests into `requests`. When the parent closes the pipe or dies, end the process."""
         try:
             while True:
                 self.lock, part = pickle.load(sys.stdin.buffer)
-                self.work.put(part)
+                self.requests.put(part)
         finally:
             self.end()
 
@@ -173,7 +173,7 @@ def main(site: str) -> None:
             watcher.start()
         try:
             while True:
-                pickle.dump(worker.answer(worker.work.get()), answers)
+                pickle.dump(worker.answer(worker.requests.get()), answers)
                 answers.flush()
         finally:
             worker.end()
@@ -182,12 +182,12 @@ def main(site: str) -> None:
 PATIENCE = 0.5  # seconds to wait for a process to end before killing it
 CHILD = """
 import os, signal, sys
-signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it, too, and decides
-if hasattr(signal, "pthread_sigmask"):  # until there is a thread that waits for them
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent also gets it, and decides what to do
+if hasattr(signal, "pthread_sigmask"):  # block them, for the thread that waits for them
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGHUP])
 os.write(1, b"!")
 _, site, *sys.path[:] = sys.argv
-# From the package's own folder: to import the whole library takes long, and nobody would listen meanwhile.
+# Import it from its folder: importing the whole library takes long, and until then nothing handles signals.
 import building
 del sys.path[0]
 building.main(site)
@@ -202,18 +202,18 @@ class Builder:
     """A child process that compiles parts, one after another, in a folder that it makes in `site`."""
 
     def __init__(self, site: Path):
-        self._said = tempfile.TemporaryFile()  # the stderr of the process
-        package = str(Path(__file__).parent)
-        command = [sys.executable, "-c", CHILD, str(site), package, *map(str, sys.path)]
-        self.process: Any = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said)
+        self._stderr = tempfile.TemporaryFile()  # the stderr of the process
+        command = [sys.executable, "-c", CHILD, str(site), str(Path(__file__).parent), *map(str, sys.path)]
+        self.process: Any = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr
+        )
         self.process.stdout.read(1)  # wait for the "!", after which the process cleans up before it ends
 
     def emit(self, part: Any, lock: Path | None) -> str | None:
         """Have the process emit a part, which must be picklable. Return the key of the code, which `build` compiles.
 
-        The key is None for a part without a method `emit`, for which `build` does everything. `lock` is the lock file
-        that this process has made in the cache, if any; the child removes it if this process is killed. Raise a
-        BuildError if emitting fails or the child ends.
+        The key is None for a part without a method `emit`, for which `build` does everything. The child removes the
+        cache's lock file `lock` if this process is killed. Raise a BuildError if emitting fails or the child ends.
         """
         return self._ask(lock, pickle.dumps(part))
 
@@ -229,8 +229,8 @@ class Builder:
         except (BrokenPipeError, EOFError, pickle.UnpicklingError):
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(PATIENCE)
-            self._said.seek(0)
-            has_succeeded, answer = False, self._said.read().decode(errors="replace")
+            self._stderr.seek(0)
+            has_succeeded, answer = False, self._stderr.read().decode(errors="replace")
             answer += f"its process ended with status {self.process.returncode}"
         if not has_succeeded:
             raise BuildError(answer)
@@ -246,7 +246,7 @@ class Builder:
 
     def close(self) -> None:
         """Close the pipes to the process. No thread may be using them."""
-        for file in (self.process.stdin, self.process.stdout, self._said):
+        for file in (self.process.stdin, self.process.stdout, self._stderr):
             with suppress(BrokenPipeError):  # the process ended before it received everything
                 file.close()
 
@@ -263,7 +263,7 @@ class Builders:
     def new(self) -> Builder | LocalBuilder:
         """Start a builder. Raise a BuildError if `stop` has been called.
 
-        It is this process if no new one can run Python: the executable is unknown, or is the user's frozen program.
+        If Python's executable is unknown, or is a frozen program, the builder is this process.
         """
         if not sys.executable or getattr(sys, "frozen", False):
             return LocalBuilder(self.site)

@@ -57,7 +57,7 @@ BY_RESULT: dict[str, Callable] = {
     "logistic": lambda dy, y, x: dy * y * (1 - y),
     "tanh": lambda dy, y, x: dy * (1 - y * y),
 }
-"""Gradients that read only dy and the result y. If y is near 1 or -1, they lose precision: 1 % at tanh(6)."""
+"""Gradients that use only dy and the result y. If y is near 1 or -1, they lose precision: 1 % at tanh(6)."""
 
 
 def _power_gradient(y: Symbol, a: Symbol, b: Symbol) -> Symbol:
@@ -98,7 +98,7 @@ def gradients(
 ) -> dict[str, Formula]:
     """Derive the gradients of `operands` from the inputs, the result, and its gradient, called "d" + `result`.
 
-    They read the result if this is cheaper: for y = exp(x), dx = dy * y. A branch of `where`, `minimum` or `maximum`
+    They use the result if this is cheaper: for y = exp(x), dx = dy * y. A branch of `where`, `minimum` or `maximum`
     that is not taken contributes 0, even if its derivative is NaN. Operands on which the result does not depend, or
     only through step functions such as `floor`, are left out. `numbers` are inputs with one value per column. Raise a
     TypeError if an operand is used by a function without a known derivative.
@@ -110,8 +110,8 @@ def gradients(
         root = simplifier(formula.result)
     y, dy = (simplifier(Symbol("input", name)) for name in (result, "d" + result))
     pairs = Chain(simplifier, set(operands)).gradients(root, dy, y)
-    by_name = {symbol.arguments[0]: gradient for symbol, gradient in pairs}
-    return {name: Formula(inputs_of(by_name[name]), by_name[name]) for name in operands if name in by_name}
+    by_name = {symbol.arguments[0]: Formula(inputs_of(gradient), gradient) for symbol, gradient in pairs}
+    return {name: by_name[name] for name in operands if name in by_name}
 
 
 class Chain:
@@ -162,38 +162,36 @@ class Chain:
         function, arguments = symbol.function, symbol.arguments
         if function in STEPS:
             return []
+        value = symbol if y is None else y
         if function in CHOICES:
-            condition, a, b = CHOICES[function](symbol if y is None else y, *arguments)
+            condition, a, b = CHOICES[function](value, *arguments)
             return self._choice(symbol, condition, a, b, dy, y, ends)
         if function == "sum" and self.simplifier.is_number(arguments[0]):
             return [(arguments[0], dy * f.sum(as_symbol(1)))]  # the same value is added for each element
         if function not in self.table:
             raise TypeError(f"{function} has no known derivative: state the gradient of a formula with it")
-        parts = self.table[function](dy, symbol if y is None else y, *arguments)
+        parts = self.table[function](dy, value, *arguments)
         parts = parts if isinstance(parts, tuple) else (parts,)
         pairs = zip(arguments, parts, strict=True)
         return [(one, self._total(part) if self._is_used_by_all(one, symbol) else part) for one, part in pairs]
 
     def _choice(self, whole, condition, a, b, dy, y, ends) -> Iterable[tuple[Symbol, Symbol]]:
-        """Differentiate a choice between `a` (if `condition` is true) and `b`. Return pairs (symbol, gradient)."""
+        """Return pairs (symbol, gradient) for `whole`, a choice between `a` (if `condition` is true) and `b`."""
         # Differentiate each branch as if it were taken, down to inputs, numbers, and symbols that are also used outside
         # the branch. Then select. The gradient of a number already is a sum over the elements that take the branch.
         ends = ends | self._shared(a, id(whole)) | self._shared(b, id(whole))
         are_numbers = {id(one) for part in (a, b) for one in beneath(part).values() if self._is_used_by_all(one, whole)}
-        branches = []
+        zero = as_symbol(0)
+        pairs: dict[int, tuple[Symbol, list[Symbol]]] = {}
         for index, branch in enumerate((a, b)):
             self.masks.append(lambda part, index=index: f.where(condition, *((0, part) if index else (part, 0))))
             start = self._total(dy) if id(branch) in are_numbers else dy
-            branches.append(self.gradients(branch, start, y, ends | are_numbers))
+            for symbol, gradient in self.gradients(branch, start, y, ends | are_numbers):
+                pairs.setdefault(id(symbol), (symbol, [zero, zero]))[1][index] = gradient
             self.masks.pop()
-        pairs_of_a, pairs_of_b = branches
-        pairs = {id(symbol): (symbol, [as_symbol(0), as_symbol(0)]) for symbol, _ in pairs_of_a + pairs_of_b}
-        for index, branch in enumerate((pairs_of_a, pairs_of_b)):
-            for symbol, gradient in branch:
-                pairs[id(symbol)][1][index] = gradient
-                pairs_of_other = (pairs_of_b, pairs_of_a)[index]
-                if _may_choose_zero(gradient, dy) or not any(symbol is found for found, _ in pairs_of_other):
-                    self.left_out.add(id(symbol))
+        for key, (_, parts) in pairs.items():
+            if any(part is zero or _may_choose_zero(part, dy) for part in parts):
+                self.left_out.add(key)
         return [
             (symbol, parts[0] + parts[1] if key in are_numbers else f.where(condition, *parts))
             for key, (symbol, parts) in pairs.items()
@@ -209,10 +207,10 @@ class Chain:
             part = mask(part)
         return f.sum(part)
 
-    def _shared(self, branch: Symbol, whole: int) -> set[int]:
-        """Return the ids of the symbols in a branch of a choice (with the id `whole`) that are also used outside it."""
-        inside = beneath(branch).keys()
-        return {key for key in inside if self.users.get(key, set()) - inside - {whole}} - {whole}
+    def _shared(self, branch: Symbol, choice: int) -> set[int]:
+        """Return the ids of symbols in a branch that are also used outside it. `choice` is the id of the choice."""
+        inside = {*beneath(branch), choice}
+        return {key for key in inside if self.users.get(key, set()) - inside} - {choice}
 
 
 def _may_choose_zero(gradient: Symbol, dy: Symbol) -> bool:

@@ -1,7 +1,4 @@
-"""Descriptions of kinds of nodes, with which the planner computes them and their gradients.
-
-The operands of a variadic record after the first `Description.operands` are *EACH operands*, which share views.
-"""
+"""Descriptions of kinds of nodes: what the planner needs to compute them and their gradients."""
 
 from __future__ import annotations
 
@@ -93,8 +90,8 @@ class Description:
 
     Args:
         total: the number of floats in the value. If it is 0, no steps run.
-        operands: the number of operands; if `variadic`, the number of leading operands with views of their own. -1
-            means as many as the views mention, as for `attributes` and `constants`.
+        operands: the number of operands; if `variadic`, of those before the EACH operands. -1 means as many as the
+            views mention (none if `variadic`). For `attributes` and `constants`, -1 means as many as the views use.
         variadic: whether the number of operands differs from record to record, so that each record stores it.
         attributes: the number of attributes, which are integers that a record stores after its operands.
         constants: this many of the first attributes are positions in the graph's buffer of input values.
@@ -104,7 +101,7 @@ class Description:
         size_each: the number of floats that each EACH operand adds to `size`.
         hidden: this many of the `size` floats, at the end, are only for the node's own steps. They have no gradient.
         columns: the number of columns that the steps compute; if `each`, for each EACH operand.
-        each: whether `columns` is multiplied by the number of EACH operands. None means: as `variadic`.
+        each: whether `columns` is multiplied by the number of EACH operands. None means the value of `variadic`.
         deferred: steps that run at the end of the backward pass, once for all nodes of the graph.
         determined_by: the number of the view that alone determines the value, or NO_VIEW. Columns with the same address
             in this view are equal, and are computed once. All backward steps must be proportional to the column's
@@ -115,8 +112,8 @@ class Description:
         parts: if not empty, a record consists of nodes with these descriptions, which must already be in the table.
         repeats: whether a record has one node more than it has EACH operands. Each part then describes one node, in
             order, and the last part also describes all further nodes.
-        waits: for a part, a pair (start, end): it is computed after the record's operands number start to end - 1, and
-            after the previous part. None means after all operands.
+        waits: for a part, a pair (start, end): the part is computed after the previous part and the record's operands
+            number start to end - 1. None means after all operands.
         waits_each: for a part, whether it is also computed after the EACH operands.
         at: the index of the description's first integer in the planner's table, or -1 if it is not there yet.
         columns_each: the original `columns` (which becomes 0) if it is multiplied, else 0.

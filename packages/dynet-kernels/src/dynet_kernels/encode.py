@@ -15,7 +15,7 @@ from .table import KERNELS
 TABLE: list[int] = [0] * layout.TABLE_HEAD  # integers for the planner's own use, then all descriptions
 # The names that both a description and SIGNATURE have.
 FACTS = {field.name for field in fields(Description)}.intersection(layout.SIGNATURE) - {"parts"}
-# What replaces sharing by columns if the columns that a node writes overlap, and if those of two nodes may overlap.
+# What replaces sharing by columns if columns that one node writes overlap, and if only those of different nodes may.
 WITHOUT_COLUMNS = {
     layout.BY_COLUMNS: (layout.ALONE, layout.IF_DISTINCT),
     layout.EITHER: (layout.BY_ROWS, layout.EITHER_IF_DISTINCT),
@@ -29,7 +29,7 @@ def enter(description: Description) -> int:
     If a size or stride does not fit into 64 bits, raise an OverflowError and append nothing.
     """
     # A signal handler or a finalizer may append to TABLE after its length was read. Then the description begins later
-    # than expected, and its indices are wrong, so append another copy. The first copy stays unused.
+    # than its indices assume, so append another copy. The first copy stays unused.
     with _lock:
         while True:
             here = len(TABLE)
@@ -60,7 +60,7 @@ def _integers(description: Description, here: int) -> list[int]:
         "part_count": len(parts),
         "last_part_repeats": int(description.repeats),
         "view_count": len(description.views),
-        "keeps_gradient": int(not any(role in own_gradients for _, effects in backward for role, _ in effects.writes)),
+        "keeps_gradient": int(own_gradients.isdisjoint(role for _, effects in backward for role, _ in effects.writes)),
     }
     for direction, group in groups.items():
         # The deferred steps may read the lists that were written for the backward steps (see `plan/repeats.py`).
@@ -91,7 +91,7 @@ def _effects(step: Step) -> Effects:
 
 
 def _lists(steps: Sequence[Effects]) -> tuple[int, int]:
-    """Return two bit sets: the roles whose lists steps read, and those of which they read only the first address."""
+    """Return two bit sets of roles: whose lists the steps read, and of whose lists only the first address is read."""
     # Return (ALL_LISTS, 0) if a kernel does not say what it reads, or if a role is too large for the bit sets.
     list_roles: set[int] = set()
     first_roles: set[int] = set()

@@ -19,7 +19,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "less_equal": operator.le, "greater": operator.gt, "greater_equal": operator.ge, "equal": operator.eq,
     "not_equal": operator.ne, "square": lambda x: x * x, "reciprocal": lambda x: 1 / x, "positive": lambda x: x,
 }  # fmt: skip
-"""For each numpy function that operators of symbols can compute: a function that does this."""
+"""The numpy functions that symbols can compute, by name, as functions that use operators."""
 
 OTHER_NAMES = {
     "fabs": "absolute", "abs": "absolute", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arcsinh": "asinh",
@@ -27,7 +27,7 @@ OTHER_NAMES = {
     "amin": "min", "clip": "minimum", "add.reduce": "sum", "maximum.reduce": "max", "minimum.reduce": "min",
     "bmax": "maximum", "bmin": "minimum", "max_dim": "max", "min_dim": "min", "sum_elems": "sum", "pow": "power",
 }  # fmt: skip
-"""For numpy functions and ops that have a different name in this module: their name here."""
+"""Maps numpy functions and ops that are called differently in this module to their names here."""
 
 Operand = "Symbol | float | int"
 SMALLEST, LARGEST = 1.1754943508222875e-38, 3.4028234663852886e38  # the smallest and largest normal float32
@@ -51,8 +51,8 @@ class Symbol:
             return "..."  # a formula may be very long, and its subexpressions may occur many times
         if self.function == "input":
             return f"input({self.arguments[0].removeprefix('.')!r})"
-        parts = [one.__repr__(depth - 1) if isinstance(one, Symbol) else repr(one) for one in self.arguments]
-        return f"{self.function}({', '.join(parts)})"
+        arguments = [one.__repr__(depth - 1) if isinstance(one, Symbol) else repr(one) for one in self.arguments]
+        return f"{self.function}({', '.join(arguments)})"
 
     __add__, __radd__ = _operators("add")
     __sub__, __rsub__ = _operators("subtract")
@@ -111,7 +111,8 @@ class Symbol:
         name = function.__name__
         if method == "__call__" and not named and name in OPERATORS:
             return OPERATORS[name](*[x if isinstance(x, Symbol) else float(as_symbol(x).arguments[0]) for x in inputs])
-        name = name if method == "__call__" else f"{name}.{method}"
+        if method != "__call__":
+            name += f".{method}"
         self._refuse(f"numpy.{name}", name)
 
     def __array_function__(self, function, types, arguments, named):
@@ -260,8 +261,8 @@ maximum = _binary("maximum", "The larger of two values; NaN if either is NaN.")
 less = _condition("less", "A condition: x < y.")
 less_equal = _condition("less_equal", "A condition: x <= y.")
 equal = _condition("equal", "A condition: x == y.")
-uniform = _function("uniform", "A number in [0, 1) that follows from two keys and the place of the element.", 3)
-normal = _function("normal", "A standard normal number that follows from two keys and the place of the element.", 3)
+uniform = _function("uniform", "A random number in [0, 1), determined by two keys and the element's position.", 3)
+normal = _function("normal", "A standard normal number, determined by two keys and the element's position.", 3)
 where: Choice = _function("where", "where(condition, x, y): x where the condition holds, else y.", 3)
 sum = _unary("sum", "The sum over a column.")  # noqa: A001
 max = _unary("max", "The largest of a column.")  # noqa: A001
@@ -288,7 +289,7 @@ def greater(x: Any, y: Any) -> Any:
 place = Symbol("place")
 """A float32 that increases with an element's index in its column. Use it only for comparisons.
 
-Its bits are the index plus 2^23, so even indices beyond 2^24 give different floats, which are finite and positive.
+Its bits are the index plus 2^23, so different indices have different floats, even beyond 2^24.
 """
 position = Symbol("position")
 """The index of an element in its column, as an int32. It is the last argument of `uniform` and `normal`."""
@@ -296,7 +297,7 @@ origin = Symbol("origin")
 """The index 0, as an int32. As the last argument of `uniform` or `normal`, it draws one number for a whole column."""
 
 
-def _number(called: str, result) -> Symbol:
+def _checked(called: str, result) -> Symbol:
     if result is None or result is ...:
         raise TypeError(f"{called}: the formula returns nothing: it must return its result")
     try:
@@ -319,14 +320,14 @@ class Formula:
     def of(cls, function: Callable | Formula, names: Mapping[str, str] | None = None, called: str = "") -> Formula:
         """Trace a function, or return it unchanged if it already is a formula.
 
-        An input is named like the function's parameter, or as `names` maps that parameter. `called` is the name of the
+        An input is named like the parameter, unless `names` maps it to another name. `called` is the name of the
         function in error messages.
         """
         if isinstance(function, Formula):
             return function
         inputs = {name: (names or {}).get(name, name) for name in inspect.signature(function).parameters}
         symbols = {name: Symbol("input", of) for name, of in inputs.items()}
-        return cls(tuple(inputs.values()), _number(called or function.__name__, function(**symbols)))
+        return cls(tuple(inputs.values()), _checked(called or function.__name__, function(**symbols)))
 
     @classmethod
     def several(cls, function: Callable) -> dict[str, Formula]:
@@ -337,19 +338,20 @@ class Formula:
             raise TypeError(
                 f"{function.__name__} must return a dict, such as {{'p': p - rate * g}}, not {results!r:.60}"
             )
-        return {name: cls(names, _number(f"{function.__name__}: {name}", result)) for name, result in results.items()}
+        return {name: cls(names, _checked(f"{function.__name__}: {name}", result)) for name, result in results.items()}
 
     def __reduce__(self):  # by default, pickle would recurse into each argument
-        positions = {key: position for position, key in enumerate(in_order(self.result))}
+        symbols = in_order(self.result)
+        positions = {key: position for position, key in enumerate(symbols)}
         lines = [
             (one.function, one.arguments if one.function in LEAVES else [positions[id(part)] for part in one.arguments])
-            for one in in_order(self.result).values()
+            for one in symbols.values()
         ]
         return _restored, (self.names, lines)
 
     @property
     def key(self) -> str:
-        """The symbols as text. Formulas with the same text compute the same thing."""
+        """The symbols as text, which is the same for formulas that compute the same."""
         return key_of(self.result)
 
 
@@ -361,7 +363,7 @@ def _restored(names: tuple[str, ...], lines: list[tuple[str, Sequence]]) -> Form
 
 
 def key_of(symbol: Symbol) -> str:
-    """Return text that is equal for symbols that compute the same thing: each subexpression once, in order."""
+    """Return text that is the same for symbols that compute the same: a list of their subexpressions, in order."""
     lines: dict[str, str] = {}
     names: dict[int, str] = {}
     for key, one in in_order(symbol).items():
@@ -379,17 +381,14 @@ def in_order(symbol: Symbol, known: Container[int] = ()) -> dict[int, Symbol]:
     Leave out symbols whose ids are in `known`, and subexpressions that only they use.
     """
     ordered: dict[int, Symbol] = {}
-    stack = [symbol]
+    stack = [] if id(symbol) in known else [symbol]
     while stack:
         one = stack[-1]
-        is_leaf = one.function in LEAVES
-        waiting = [] if is_leaf else [a for a in one.arguments if id(a) not in ordered and id(a) not in known]
-        if not waiting or id(one) in ordered or id(one) in known:
-            if id(one) not in known:
-                ordered[id(one)] = one
-            stack.pop()
-        else:
+        arguments = () if one.function in LEAVES else one.arguments
+        if waiting := [a for a in arguments if id(a) not in ordered and id(a) not in known]:
             stack += reversed(waiting)
+        else:
+            ordered[id(one)] = stack.pop()
     return ordered
 
 

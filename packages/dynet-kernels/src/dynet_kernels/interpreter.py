@@ -13,4 +13,4 @@ def check_interpreter() -> None:
     api.PyInterpreterState_GetID.argtypes = [ctypes.c_void_p]
     api.PyInterpreterState_GetID.restype = ctypes.c_int64
     if api.PyInterpreterState_GetID(api.PyInterpreterState_Get()) != 0:
-        raise ImportError("dynet works in the main interpreter of a process only: numpy and TVM do")
+        raise ImportError("dynet works only in the main interpreter of a process, like numpy and TVM")

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from . import layout, tir
 
 FLOP = 10  # the estimated picoseconds of a floating-point operation in a matrix product
-NUMBER = 250  # the estimated picoseconds for each float that any other kernel writes
+WRITE = 250  # the estimated picoseconds for each float that a kernel other than a product writes
 # A matrix of at most this many floats fits in the L2 cache of each core. Threads may then share a product by columns,
 # although each thread reads the whole matrix.
-AT_HAND = 1 << 17
+L2_FLOATS = 1 << 17
 
 
 class Effects(NamedTuple):
@@ -72,7 +72,6 @@ class Kernel:
         return tir.kernel(body, self.parameters, self.may_set, self.shared)
 
     def cuda(self) -> Any:
-        """Return the code for a GPU."""
         return tir.kernel(self.on_gpu, self.parameters, atomic=True)
 
     def on_cpu(self, instruction: Any, lanes: int) -> None:
@@ -101,16 +100,16 @@ class Kernels:
     """A table of kernels by name and by opcode. Kernels are never removed.
 
     Up to SHARD kernels whose names begin with the same word, such as `tanh` and `tanh.dx`, form a shard. It is compiled
-    when one of them is first used, and is then closed: another kernel of this name that is added later begins a new
-    shard. So the code of a shard does not depend on the other kernels.
+    when one of them is first used, and is then closed: later kernels with the same first word form a new shard. So the
+    code of a shard does not depend on the other kernels.
     """
 
     def __init__(self):
         self._kernels: dict[str, Kernel] = {}
         self._opcodes: dict[str, int] = {}
         self._shards: list[list[str]] = []
-        self._open: dict[str, int] = {}  # maps the first word of a name (`tanh`) to the shard of the next such kernel
-        self.used: set[int] = set()  # the numbers of the shards with a kernel that is in use
+        self._open: dict[str, int] = {}  # for the first word of a name (`tanh`): the shard for the next kernel
+        self.used: set[int] = set()  # the numbers of the shards with a kernel in use
 
     def add(self, name: str, kernel: Kernel) -> int:
         """Add a kernel, unless the same kernel was already added under this name. Return its opcode."""
@@ -131,10 +130,10 @@ class Kernels:
         return self._opcodes[name]
 
     def add_defined(self, name: str, kernels: Mapping[str, Kernel], alone: bool = False) -> str:
-        """Add the kernels of something that a program has defined. Return the beginning of their names.
+        """Add the kernels of an op or trainer that a program has defined. Return the beginning of their names.
 
-        This is `name`. If it was already defined differently, a number is appended, because old kernels stay. `kernels`
-        maps the ends of names to kernels. With `alone`, each is compiled separately.
+        This is `name`, with a number if that was already defined differently, because old kernels stay. `kernels` maps
+        the ends of names to kernels. With `alone`, each is compiled separately.
         """
         start, count = name, 1
         while any(self._kernels.get(start + end, kernel).key != kernel.key for end, kernel in kernels.items()):

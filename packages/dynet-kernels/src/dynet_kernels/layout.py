@@ -1,8 +1,6 @@
 """Structures of integers shared by Python, the planner and the kernels. Needs no TVM.
 
-All are int64. Addresses of values and gradients count floats; all other addresses count bytes. A record is
-`signature, operands..., attributes...`; if it is variadic, the number of operands precedes them. An operand is a node's
-number, or -1 - p for row p of `parameters`.
+All are int64. Addresses of values and gradients count floats; all other addresses count bytes.
 """
 
 from __future__ import annotations
@@ -66,7 +64,7 @@ RUNNING = (
     *SHARES,
     "code",  # the address of a list of the shards' function handles, which are 0 for shards that are not loaded
     # Memory for the argument and the result of a call. In TVM's calling convention, each is a type and a value. The
-    # only argument is the address of these RUNNING integers.
+    # only argument is the address of these integers.
     "address_type", "address", "result_type", "result",
 )  # fmt: skip
 WHOLE = 1 << 16
@@ -74,14 +72,14 @@ MOST_SHARDS = 1 << 16  # the length of the list at `code`
 INT_ARGUMENT = 1  # the value of `address_type`: TVM's type code for an integer
 
 # The *context* is the structure through which Python and compiled code share data: the integers of RUNNING, the
-# addresses of these buffers of int64, and the integers of SCALARS.
+# addresses of these buffers of int64, and the integers of PLANNING.
 BUFFERS = (
     # Written by Python. `table` has the signatures, or in a trainer's context its UPDATE rows. `parameters` has a
     # PARAMETER row for each parameter.
     "table", "parameters",
     "new_records",  # the graph's records as Python writes them, with offsets of input values in the input buffer
     "records",  # the planner's copy of the records, with addresses of input values instead of offsets
-    "kept_records",  # the `new_records` of the kept plan (see SCALARS), to compare with the next graph's records
+    "kept_records",  # the `new_records` of the kept plan (see PLANNING), to compare with the next graph's records
     "nodes",  # a NODE structure for each node of the graph
     "aliases",  # the numbers of the new nodes that are aliases
     "lookups",  # the numbers of the nodes that read rows of lookup tables and get a gradient in the backward pass
@@ -101,13 +99,13 @@ BUFFERS = (
     "index", "tape",
     "forward_index", "forward_tape", "backward_index", "backward_tape",
     "sharing",  # a SHARING structure
-    "threads",  # for each thread that runs parts of this tape: its own RUNNING integers and one INSTRUCTION
+    "threads",  # for each thread that runs parts of this tape: its own RUNNING integers, and an INSTRUCTION
     "ahead",  # a copy of this CONTEXT, in which a helper plans the backward pass ahead (`machine/team.py`)
     # In a trainer's context, the addresses of two integers: how many times its thread has changed parameters, by
     # updates or otherwise; and this count after the trainer's last update.
     "changes", "changed",
 )  # fmt: skip
-SCALARS = (
+PLANNING = (
     "arena_top", "arena_end",  # where the free part of the memory for values begins and ends; addresses count floats
     "gradient_start", "gradient_end",  # where the memory for gradients begins and ends; addresses count floats
     "gradient_top",  # where the free part of the memory for gradients begins
@@ -152,7 +150,7 @@ SCALARS = (
     # of `index` and instructions of `tape` that are needed.
     "status", "needed_floats", "needed_index", "needed_tape",
 )  # fmt: skip
-CONTEXT = Structure(*dict.fromkeys(RUNNING + BUFFERS + SCALARS))
+CONTEXT = Structure(*dict.fromkeys(RUNNING + BUFFERS + PLANNING))
 
 # Values of `status`. READY: no error. TOO_SMALL: a buffer is too small for the plan. NOT_BELOW: `norm_and_update` has
 # not updated the parameters, because the sum of squared gradients is not below the limit. NO_CODE: the kernel of
@@ -191,7 +189,7 @@ NODE = Structure(
 REACHED, DIFFERENTIATED, HAS_GRADIENT, MET, USED_TWICE, NEEDS_GRADIENT = (1 << bit for bit in range(6))
 
 MOST_NUMBERED = 256  # if a plan numbers more signatures than this, all nodes have stage 0
-WORDS = MOST_NUMBERED // 64  # the number of words of a signature in `predecessors`, with one bit for each signature
+SIGNATURE_WORDS = MOST_NUMBERED // 64  # how many words of `predecessors` each signature has: a bit for each signature
 
 # The steps of a signature in one direction. `begin` is their offset from the start of the signature, `count` their
 # number. `lists` and `first_lists` are sets of address lists, as bits: the lists that the steps read, and the lists of
@@ -204,7 +202,7 @@ MOST_LISTS, ALL_LISTS = 62, -1
 # *repeated* steps if it computes equal columns only once: the first copies a column, the second adds a column to
 # another. They are missing if this is impossible for the signature.
 DIRECTIONS = ("forward", "backward", "deferred", "repeated")
-# The first integers of a signature; its views follow. `_each` is added for each operand that shares the view EACH.
+# The first integers of a signature; its views follow. `size_each` and `columns_each` are added for each EACH operand.
 SIGNATURE = Structure(
     "numbering", "number",
     "kind",  # COMPUTED or another of the values below
@@ -245,9 +243,7 @@ TO_THE_END = -1  # a value of `waits_count`: the node waits for operand number `
 # A view. The address of column c is base + offset + (c % period) * stride + (c // period) * outer + scale * attribute,
 # or base + offset + c * stride + scale * attribute if period is 0. The base depends on `source`. The attribute is the
 # record's attribute number index + c * index_step; if index is NO_INDEX, no attribute is added.
-VIEW = Structure(
-    "source", "offset", "stride", "period", "outer", "index", "index_step", "scale",
-)  # fmt: skip
+VIEW = Structure("source", "offset", "stride", "period", "outer", "index", "index_step", "scale")
 # `source` is the number of an operand, whose address is the base, or one of these values, with another base. SELF: the
 # node's own address. NOWHERE: 0. EACH: the address of operand number c // period among the operands that share this
 # view. BEFORE: the address of the previous part. FIRST: the address of the record's first part, plus `scale` floats for
@@ -259,8 +255,8 @@ STEP = Structure(
     "opcode",
     "gradient_of",  # the number of the operand whose gradient the step adds to, or a negative value such as NO_OPERAND
     "parameters",  # the offset of the kernel's parameters in `table`
-    # 0 if the step can only add to the operand's gradient. If it can also overwrite it: the number of floats that it
-    # writes, starting at the first, each once.
+    # 0 if the step can only add to the operand's gradient. If it can also overwrite it: how many floats of it, from the
+    # first on, the step writes once each.
     "covers",
     "shared",  # how threads may share the step: BY_COLUMNS or another of the values below
     "work",  # an estimate of the picoseconds that one thread takes for a column; 0 if threads cannot share the step
@@ -285,23 +281,23 @@ INSTRUCTION = Structure(
     "shared",  # ALONE, BY_COLUMNS or BY_ROWS: how threads share the instruction
 )
 
-# How threads share work; see `machine/team.py`. `threads` is how many may share it; `helpers` is how many have been
-# started to help Python's main thread. `rows` and `paces` are the addresses of lists of HELPER and PACE structures.
+# How threads share work; see `machine/team.py`. `threads` is how many may share it, `helpers` how many helpers of the
+# main thread have been started. `rows` and `paces` are the addresses of lists of HELPER and PACE structures.
 SHARING = Structure(
     "threads", "least_instruction", "least_pass", "look", "helpers", "wanted", "rows", "balance", "context", "ahead",
     "planned", "paces",
 )  # fmt: skip
 # Statistics of similar passes: forward or backward, with about the same work. `passes` counts them. Those that one
-# thread ran took `time` nanoseconds for a `shared_work` of `work` picoseconds in all; older ones count less and less.
+# thread ran took `time` nanoseconds in all, for `work` picoseconds of `shared_work`; older passes have less weight.
 PACE, PACES = Structure("passes", "time", "work"), 2 * 64
-NEVER, WANTED = 1 << 62, 1
-# A helper: its state, the lock that wakes it, and its order, which is part number `part` of `parts` of instruction
-# number `row`, or planning the backward pass if `row` is negative.
+NEVER, WANTED = 1 << 62, 1  # values of `look` and of `ahead`
+# A helper: its state, the lock that wakes it, and its order: part number `part` of `parts` of instruction number `row`,
+# or to plan the backward pass if `row` is negative.
 HELPER = Structure("state", "lock", "row", "part", "parts")
 # States of a helper. STARTED, COMING: started or woken, but not looking for work yet. IDLE: looking for work. ORDERED:
 # it has an order, but has not begun. Only the main thread gives orders, takes them back, and wakes helpers.
 STARTED, COMING, ASLEEP, IDLE, ORDERED, WORKING = range(6)
-HELPER_ROW = 16
+HELPER_ROW = 16  # integers from the start of one helper in `rows` to the start of the next
 MOST_THREADS = 64
 # In `threads`, each thread has THREAD_ROW integers: RUNNING, and at offset THREAD_INSTRUCTION an INSTRUCTION.
 THREAD_ROW, THREAD_INSTRUCTION = 32, 16

@@ -1,4 +1,4 @@
-"""Locks that are free in a forked child, where nobody could release them: the child has only the forking thread."""
+"""Locks that a forked child frees: it has only the thread that forked, so another thread could not release them."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import os
 import threading
 import weakref
 
-_made: weakref.WeakSet[threading.RLock] = weakref.WeakSet()  # type: ignore[type-arg]  # RLock is a class only to type checkers
+_locks: weakref.WeakSet[threading.RLock] = weakref.WeakSet()  # type: ignore[type-arg]  # RLock is a class only to type checkers
 
 
 def new_lock() -> threading.RLock:
     """Return a reentrant lock, because a thread that holds it may run a finalizer that acquires it again."""
     lock = threading.RLock()
-    _made.add(lock)
+    _locks.add(lock)
     return lock
 
 
 def _free_all() -> None:
-    for lock in list(_made):
+    for lock in list(_locks):
         lock._at_fork_reinit()  # type: ignore[attr-defined]  # Python's own modules call this for their locks
 
 

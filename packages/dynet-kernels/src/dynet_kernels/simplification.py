@@ -6,15 +6,11 @@ Products keep the order of their factors, because in a different order they migh
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import add, mul, sub
 
 from .formula import LARGEST, LEAVES, Symbol, as_symbol, in_order, is_number
 
-FOLDED = {
-    "add": lambda a, b: a + b,
-    "subtract": lambda a, b: a - b,
-    "multiply": lambda a, b: a * b,
-    "negative": lambda a: 0.0 - a,
-}
+FOLDED = {"add": add, "subtract": sub, "multiply": mul, "negative": lambda a: 0.0 - a}
 Factors = tuple[tuple[int, bool], ...]
 """The factors of a product, in order, as pairs (id of a symbol, whether to divide by it)."""
 
@@ -23,30 +19,31 @@ class Sharing:
     """Called with a symbol, replaces equal symbols by one representative, which is computed once."""
 
     def __init__(self):
-        self.known: dict[tuple, Symbol] = {}
+        self.representatives: dict[tuple, Symbol] = {}
         # For each symbol by id: the symbol itself, kept alive so that its id stays unique, and its representative.
         self.seen: dict[int, tuple[Symbol, Symbol]] = {}
 
     def __call__(self, symbol: Symbol) -> Symbol:
         for one in in_order(symbol, self.seen).values():
             if one.function in LEAVES:
-                result = self.known.setdefault((one.function, repr(one.arguments[0])), one)
+                result = self.representatives.setdefault((one.function, repr(one.arguments[0])), one)
             else:
                 arguments = [self.seen[id(argument)][1] for argument in one.arguments]
                 key = one.function, *map(id, arguments)
-                result = self.known[key] if key in self.known else self.made(Symbol(one.function, *arguments))
-                self.known[key] = result
+                if key not in self.representatives:
+                    self.representatives[key] = self.represent(Symbol(one.function, *arguments))
+                result = self.representatives[key]
             self.seen[id(one)] = one, result
             self.seen[id(result)] = result, result
         return self.seen[id(symbol)][1]
 
-    def made(self, symbol: Symbol) -> Symbol:
-        """Return the representative of a symbol like no earlier one. Its arguments already are representatives."""
+    def represent(self, symbol: Symbol) -> Symbol:
+        """Return the representative of a symbol that equals no earlier one. Its arguments are representatives."""
         return symbol
 
 
 class Simplifier(Sharing):
-    """Called with a symbol, simplifies it, and replaces equal symbols by one. `numbers` are those of `is_number`."""
+    """Called with a symbol, simplifies it, and replaces equal symbols by one. `numbers`: inputs with one value."""
 
     def __init__(self, numbers: Iterable[str] = ()):
         super().__init__()
@@ -56,8 +53,8 @@ class Simplifier(Sharing):
         """Return whether a representative has the same value for all elements of a column."""
         return is_number(symbol, self._numbers, self._known_numbers)
 
-    def made(self, symbol: Symbol) -> Symbol:
-        """Return the simplified form of `symbol`, whose arguments already are simplified."""
+    def represent(self, symbol: Symbol) -> Symbol:
+        """Return the simplified form of `symbol`, whose arguments are already simplified."""
         function, arguments = symbol.function, symbol.arguments
         numbers = [a.arguments[0] if a.function == "constant" else None for a in arguments]
         if function in FOLDED and None not in numbers and abs(number := FOLDED[function](*numbers)) <= LARGEST:
@@ -96,7 +93,7 @@ class Simplifier(Sharing):
                 return self(b < a)
             case "less", (Symbol(function="minimum", arguments=(a, other)), b), _ if b is other:
                 return self(a < b)
-        return super().made(symbol)
+        return super().represent(symbol)
 
     def sum(self, terms: list[Symbol]) -> Symbol:
         """Return the simplified sum of simplified terms: 2 a b + 3 a b is 5 a b, and a b + a c + a is a (b + c + 1)."""
@@ -134,17 +131,21 @@ class Simplifier(Sharing):
                 base, count = _power(second)
                 factors += [(id(base), symbol.function == "divide")] * count
             symbol = first
-        return sign, (*[(id(symbol), False)] * (symbol is not self(as_symbol(1))), *reversed(factors))
+        if symbol is not self(as_symbol(1)):
+            factors.append((id(symbol), False))
+        return sign, tuple(reversed(factors))
 
     def _product(self, number: float, factors: Factors) -> Symbol:
         # Factors that are the same for a whole column come first, so that their product is computed once per column.
         # `number` is the last of these factors, because it may make the product too large.
-        pairs = [(self.seen[symbol_id][1], divides) for symbol_id, divides in factors]
-        are_numbers = [one.function != "constant" and self.is_number(one) for one, _ in pairs]
-        ordered = [one for wanted in (True, False) for one, is_number in zip(pairs, are_numbers) if is_number == wanted]
-        ordered.insert(sum(are_numbers) or len(ordered), (as_symbol(number), False))
+        numbers, others = [], []
+        for symbol_id, divides in factors:
+            factor = self.seen[symbol_id][1]
+            is_number = factor.function != "constant" and self.is_number(factor)
+            (numbers if is_number else others).append((factor, divides))
+        (numbers or others).append((as_symbol(number), False))
         product = as_symbol(1)
-        for factor, divides in ordered:
+        for factor, divides in numbers + others:
             product = product / factor if divides else product * factor
         return product
 

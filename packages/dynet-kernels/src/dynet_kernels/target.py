@@ -53,23 +53,24 @@ class CpuTarget:
     kind: str = NATIVE
 
     def tvm_target(self) -> Any:
-        # For another machine, which must run Linux (see NAMED): LLVM's name of the architecture and the system.
+        # For another machine, which runs Linux (see BUILD_TARGETS): LLVM's name of the architecture and the system.
         options = {} if self.machine == read_cpu()[0] else {"mtriple": self.machine.replace("-", "-unknown-") + "-gnu"}
 
-        def named(mcpu: str) -> Any:
+        def llvm_target(mcpu: str) -> Any:
             return tvm.target.Target({"kind": "llvm", "mcpu": mcpu, "cl-opt": [NOT_INLINED], **options})
 
+        codegen = tvm.target.codegen
         baseline = next(mcpu for mcpu, lanes, _ in _KINDS.values() if lanes == self.lanes)
         if not self.machine.startswith("x86_64"):
-            return named("generic" if self.kind == "generic" else tvm.target.codegen.llvm_get_system_cpu())
+            return llvm_target("generic" if self.kind == "generic" else codegen.llvm_get_system_cpu())
         if self.kind != NATIVE:
-            return named(baseline)
+            return llvm_target(baseline)
         # LLVM infers the features from the model. This fails if a virtual machine hides some features, or if the model
         # is too new for LLVM. Then compile for the general kind with the same register width.
-        native = named(tvm.target.codegen.llvm_get_system_cpu())
-        has_features = tvm.target.codegen.target_has_features
+        native = llvm_target(codegen.llvm_get_system_cpu())
+        has_features = codegen.target_has_features
         lanes = 16 if has_features("avx512f", native) else 8 if has_features(["avx2", "fma"], native) else 4
-        return native if lanes == self.lanes else named(baseline)
+        return native if lanes == self.lanes else llvm_target(baseline)
 
 
 @functools.cache
@@ -103,15 +104,15 @@ def general(kind: str, machine: str) -> CpuTarget:
 
 
 def general_kinds() -> list[CpuTarget]:
-    """Return the general kinds to which this CPU belongs and for which the package may have code, best first."""
+    """Return the general kinds to which this CPU belongs, and for which a wheel may have code, best first."""
     machine, _, features = read_cpu()
     kinds = _KINDS if machine.startswith("x86_64") else ["generic"]
     return [general(kind, machine) for kind in kinds if _KINDS[kind][2] <= features]
 
 
 # The targets for which `python -m dynet_kernels.build --for NAME` compiles.
-NAMED = {name: general(kind, "x86_64-linux") for kind, (name, *_) in _KINDS.items()}
-NAMED["aarch64"] = general("generic", "aarch64-linux")
+BUILD_TARGETS = {name: general(kind, "x86_64-linux") for kind, (name, *_) in _KINDS.items()}
+BUILD_TARGETS["aarch64"] = general("generic", "aarch64-linux")
 
 
 @functools.cache
@@ -154,10 +155,11 @@ def _read_darwin() -> tuple[str, frozenset[str]]:
 def _sysctl(name: str) -> str:
     """Return a string from macOS's system call sysctl, or "" if there is none."""
     sysctl = ctypes.CDLL(None).sysctlbyname
-    size = ctypes.c_size_t(0)
-    if sysctl(name.encode(), None, ctypes.byref(size), None, ctypes.c_size_t(0)):
+    size = ctypes.c_size_t()
+    others = ctypes.byref(size), None, ctypes.c_size_t()
+    if sysctl(name.encode(), None, *others):
         return ""
     text = ctypes.create_string_buffer(size.value)
-    if sysctl(name.encode(), text, ctypes.byref(size), None, ctypes.c_size_t(0)):
+    if sysctl(name.encode(), text, *others):
         return ""
     return text.value.decode(errors="replace")

@@ -95,9 +95,8 @@ def quotient(number, divisor):
 
 def remainder(number, divisor):
     """Emit number % divisor for a number >= 0 and a divisor > 0. A constant divisor may be a Python int."""
-    if isinstance(divisor, int):
-        if divisor & (divisor - 1) == 0:
-            return T.bitwise_and(number, divisor - 1)
+    if isinstance(divisor, int) and divisor & (divisor - 1) == 0:
+        return T.bitwise_and(number, divisor - 1)
     return T.truncmod(number, divisor)
 
 
@@ -178,7 +177,7 @@ def vector_loop(size, lanes, step):
 
 
 def masked_loop(size, lanes, step):
-    """Like `vector_loop`, with half as much code: every vector has a mask."""
+    """Like `vector_loop`, with half the code: every vector has a mask."""
     with serial(quotient(size + lanes - 1, lanes)) as block:
         offset = let(block * lanes)
         step(offset, first_lanes(let(size - offset), lanes) if lanes > 1 else None)
@@ -244,7 +243,7 @@ class Instruction:
         count: the number of columns that this thread works on.
         stride: the distance between the beginnings of two address lists.
         fresh: 1 if the memory that the kernel adds to is uninitialized, so that the kernel must overwrite it. None if
-            it never does so, as on a GPU.
+            the kernel does not distinguish these cases, as on a GPU.
         others: the number of columns that other CPU threads work on; 0 unless threads share the columns.
         columns_before: the number of these columns that come before this thread's columns.
         rows_before: the fraction of the result's rows before this thread's rows, in units of 1 / WHOLE; 0 unless

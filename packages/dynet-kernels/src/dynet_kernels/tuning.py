@@ -1,6 +1,6 @@
 """The tuning parameters of emitted kernels: tile and panel sizes, unrolling, GPU threads. Does not import TVM.
 
-They affect the speed of a kernel, and its results only by the order in which it adds up some sums. The defaults work
+They affect the speed of a kernel, and its results only through the order of some additions. The defaults work
 everywhere. `tune/` searches for better values, and `tuning_records.py` stores them by kind of machine.
 Here, a *family* is a group of kernels with the same tuning parameters. A *vector* is the contents of a vector register.
 """
@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 Tile = tuple[int, int]
-ON_STACK = 1 << 16  # the most floats that a panel may have, because it is on the stack
-SUMS = 48  # the most sums that a tile may have
-WIDE = 256  # the gradient of a matrix copies this many elements of each x[j] to contiguous memory at a time
+PANEL_FLOATS = 1 << 16  # the most floats that a panel may have, because it is on the stack
+MOST_SUMS = 48  # the most sums that a tile may have
+X_PANEL = 256  # the gradient of a matrix copies this many elements of each x[j] to contiguous memory at a time
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ def _tile(default: Tile) -> Any:
 
 def _checked_tile(_: Parameters, name: str, tile: Any) -> Tile:
     is_pair = isinstance(tile, (tuple, list)) and len(tile) == 2 and all(type(n) is int and n > 0 for n in tile)
-    if not is_pair or tile[0] * tile[1] > SUMS:
-        raise ValueError(f"{name} is {tile!r}, not two whole numbers from 1 whose product is at most {SUMS}")
+    if not is_pair or tile[0] * tile[1] > MOST_SUMS:
+        raise ValueError(f"{name} is {tile!r}, not two whole numbers from 1 whose product is at most {MOST_SUMS}")
     return tile[0], tile[1]
 
 
@@ -82,7 +82,7 @@ class ProductTuning(Parameters):
     """
 
     tiles: tuple[Tile, ...] = _tiles((4, 3), (2, 4), (1, 8))
-    panel: int = _whole(128, 8, lambda product: ON_STACK // (16 * product.tiles[0][1]))
+    panel: int = _whole(128, 8, lambda product: PANEL_FLOATS // (16 * product.tiles[0][1]))
     many: int = _whole(24, 1, 1 << 20)
     far: int = _whole(128, 1, 1 << 20)
     large: int = _whole(1 << 19, 1 << 10, 1 << 40)
@@ -108,7 +108,7 @@ class ColumnGradientTuning(Parameters):
     block: int = _whole(1 << 18, 1 << 10, 1 << 30)
     many: int = _whole(14, 1, 1 << 20)
     tile: Tile = _tile((4, 3))
-    panel: int = _whole(128, 16, lambda gradient: ON_STACK // (16 * gradient.tile[1]))
+    panel: int = _whole(128, 16, lambda gradient: PANEL_FLOATS // (16 * gradient.tile[1]))
 
     def __post_init__(self):
         super().__post_init__()
@@ -131,7 +131,7 @@ class MatrixGradientTuning(Parameters):
     tile: Tile = _tile((4, 3))
     few: int = _whole(4, 1, 32)
     few_tile: Tile = _tile((1, 8))
-    panel: int = _whole(128, 8, lambda gradient: min(ON_STACK // (64 * gradient.tile[1]), ON_STACK // (WIDE + 16)))
+    panel: int = _whole(128, 8, lambda gradient: PANEL_FLOATS // max(64 * gradient.tile[1], X_PANEL + 16))
 
 
 @dataclass(frozen=True)
@@ -207,12 +207,12 @@ class Cuda(Parameters):
 
 
 CPU_FAMILIES = tuple(vars(Cpu()))
-FAMILIES = {**{name: type(parameters) for name, parameters in vars(Cpu()).items()}, "cuda": Cuda}
+FAMILIES = {name: type(parameters) for name, parameters in vars(Cpu()).items()} | {"cuda": Cuda}
 _chosen: dict[type, ContextVar[Any]] = {kind: ContextVar(kind.__name__, default=None) for kind in (Cpu, Cuda)}
 
 
 def registers(lanes: int) -> int:
-    """Return the least number of vector registers of CPUs whose vector registers hold `lanes` floats each."""
+    """Return how many vector registers a CPU has at least if each holds `lanes` floats."""
     return 32 if lanes == 16 else 16
 
 
@@ -228,7 +228,7 @@ def defaults(lanes: int) -> Cpu:
 
 
 def cpu(lanes: int) -> Cpu:
-    """Return the CPU parameters set by `using`, or the defaults if vector registers hold `lanes` floats each."""
+    """Return the CPU parameters set by `using`, or the defaults for vector registers of `lanes` floats."""
     return _chosen[Cpu].get() or defaults(lanes)
 
 

@@ -118,8 +118,7 @@ def _flat(entry: dict) -> str:
 
 def merged(old: Iterable[TuningRecord], new: Iterable[TuningRecord]) -> list[TuningRecord]:
     """Return all records, except old records with the same family, kind of machine and CPU as a new record."""
-    by_family = {(record.target, record.cpu, record.family): record for record in (*old, *new)}
-    return list(by_family.values())
+    return list({(record.target, record.cpu, record.family): record for record in (*old, *new)}.values())
 
 
 def user_file() -> Path:
@@ -138,7 +137,7 @@ def _readable(path: Path) -> list[TuningRecord]:
         return []
 
 
-def known(setting: str) -> dict[str, list[TuningRecord]]:
+def records_by_file(setting: str) -> dict[str, list[TuningRecord]]:
     """Return the records by file, in order of precedence: the user's records, then this package's.
 
     `setting` is the value of DYNET_RECORDS. If it is invalid, raise a ValueError.
@@ -170,19 +169,19 @@ def nearest(family: str, target: CpuTarget | str, lists: Iterable[Iterable[Tunin
 
 
 def _distance(record: TuningRecord, target: CpuTarget | str) -> tuple[float, ...]:
-    """Return how much a record's kind of machine differs from `target`. A smaller tuple is more similar.
+    """Return how much a record's kind of machine differs from `target`: the smaller the tuple, the less it differs.
 
     CPUs are compared by the number of vector registers, then by the floats per register. GPUs are compared by compute
-    capability; of two with the same difference, the lower is more similar.
+    capability; of two that differ equally, the lower is preferred.
     """
     if isinstance(target, str):
         own, recorded = int(target.removeprefix("sm_")), int(record.target.removeprefix("sm_"))
-        return (abs(own - recorded), recorded)
+        return abs(own - recorded), recorded
     if record.cpu == target.identity:
         return ()
     lanes, registers = KINDS[record.target]
     own_lanes, own_registers = KINDS[kind_of(target)]
-    return (abs(math.log2(registers / own_registers)), abs(math.log2(lanes / own_lanes)))
+    return abs(math.log2(registers / own_registers)), abs(math.log2(lanes / own_lanes))
 
 
 def defaults(target: CpuTarget | str) -> dict[str, tuning.Parameters]:
@@ -190,7 +189,7 @@ def defaults(target: CpuTarget | str) -> dict[str, tuning.Parameters]:
 
 
 def found(target: CpuTarget | str) -> dict[str, tuple[str, TuningRecord]]:
-    """Return, for each family, the path of a file and the record in it that `nearest` chooses for a machine.
+    """Return, for each family, the record that `nearest` chooses for a machine, as a pair (path of its file, record).
 
     For a family without a record, it is a record of the default parameters, with the path of `tuning.py`.
     """
@@ -199,7 +198,7 @@ def found(target: CpuTarget | str) -> dict[str, tuple[str, TuningRecord]]:
 
 @functools.lru_cache(maxsize=16)
 def _found(target: CpuTarget | str, setting: str) -> dict[str, tuple[str, TuningRecord]]:
-    files, chosen = known(setting), {}
+    files, chosen = records_by_file(setting), {}
     for family, values in defaults(target).items():
         record = nearest(family, target, files.values()) or TuningRecord(family, kind_of(target), values)
         path = next((path for path, records in files.items() if record in records), tuning.__file__)
@@ -219,5 +218,5 @@ def for_cuda(capability: str) -> tuning.Cuda:
 
 
 def are_tuned_for(target: CpuTarget) -> bool:
-    """Return whether there are records that are only for exactly the CPU `target`."""
+    """Return whether the records in use include one for exactly the CPU `target`."""
     return any(record.cpu == target.identity for _, record in found(target).values())

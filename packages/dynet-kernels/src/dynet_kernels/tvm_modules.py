@@ -17,7 +17,7 @@ class _Module:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
-        if attribute.startswith("__"):  # `inspect` and other tools look these up in any object; do not import TVM
+        if attribute.startswith("__"):  # `inspect` and other tools read such attributes; do not import TVM for them
             raise AttributeError(attribute)
         value = getattr(importlib.import_module(self._name), attribute)
         setattr(self, attribute, value)

@@ -41,7 +41,7 @@ def in_register(value, dtype="float32"):
 
 
 def select(condition, x, y):
-    """Return x where the condition is true, else y. All are in registers, or nested selections would compile slowly."""
+    """Return x where the condition is true, else y. They are stored first: nested selections would compile slowly."""
     x, y = (in_register(number(one, condition)) for one in (x, y))
     return in_register(T.Select(condition, x, y))
 
@@ -50,8 +50,13 @@ def chosen(condition, x, y):
     return T.Select(condition, number(x, condition), number(y, condition))
 
 
+def shuffle(vectors, lanes):
+    """Return a vector of the given lanes of one or two vectors. The second vector's lanes follow those of the first."""
+    return tirx.Shuffle(vectors, [tirx.const(lane, "int32") for lane in lanes])
+
+
 def lane(x, index):
-    return tirx.Shuffle([x], [tirx.const(index, "int32")]) if lanes_of(x) > 1 else x
+    return shuffle([x], [index]) if lanes_of(x) > 1 else x
 
 
 def bits_of(x):
@@ -64,12 +69,12 @@ def from_bits(bits):
 
 def sign_bit(x):
     """Return the sign bit of x in an int32, whose other bits are 0."""
-    return T.bitwise_and(bits_of(x), SIGN)
+    return bits_of(x) & SIGN
 
 
 def with_sign(magnitude, x):
     """Return `magnitude` with the sign of x, even if x is -0. `magnitude` must be positive or have the sign of x."""
-    return in_register(from_bits(T.bitwise_or(bits_of(magnitude), sign_bit(x))))
+    return in_register(from_bits(bits_of(magnitude) | sign_bit(x)))
 
 
 add, subtract, multiply = operator.add, operator.sub, operator.mul
@@ -83,7 +88,7 @@ def divide(x, y):
 
 def negative(x):
     """Return -x by flipping the sign bit, which also works for zero and NaN."""
-    return from_bits(T.bitwise_xor(bits_of(x), SIGN))
+    return from_bits(bits_of(x) ^ SIGN)
 
 
 def where(condition, x, y):
@@ -105,15 +110,18 @@ def maximum(x, y):
 
 
 def _both(one, other):
-    """Merge min(x, y) with min(y, x), or two max, so that NaN in either makes the result NaN."""
-    # If either argument is NaN, T.min and T.max return the second. The bitwise or keeps a NaN. With nested selections
-    # instead, TVM's simplifier would take minutes.
-    union = T.bitwise_or(bits_of(one), bits_of(other))
-    return let(from_bits(union))
+    """Combine min(x, y) and min(y, x), or the two maxima, so that the result is NaN if x or y is NaN."""
+    # If either argument is NaN, T.min and T.max return the second. The bitwise or keeps a NaN. Nested selections would
+    # keep it, too, but TVM's simplifier would take minutes for them.
+    return let(from_bits(bits_of(one) | bits_of(other)))
 
 
 def absolute(x):
-    return from_bits(T.bitwise_and(bits_of(x), ~SIGN))
+    return from_bits(bits_of(x) & ~SIGN)
+
+
+def _size(x):
+    return in_register(absolute(x))
 
 
 def sqrt(x):
@@ -153,7 +161,7 @@ def ceil(x):
 
 def round(x):  # noqa: A001
     """Round x to the nearest whole number, halves away from zero."""
-    size = in_register(absolute(x))
+    size = _size(x)
     whole = in_register(T.floor(size))
     up = let(chosen(size - whole < 0.5, 0.0, 1.0))
     return with_sign(in_register(whole + up), x)
@@ -181,7 +189,7 @@ def clamp(x, low, high):
 
 
 def power_of_two(n):
-    return from_bits(T.shift_left(n + 127, 23))
+    return from_bits((n + 127) << 23)
 
 
 def scaled(value, whole):
@@ -191,7 +199,7 @@ def scaled(value, whole):
         name = "llvm.x86.avx512.mask.scalef.ps.512"
         return T.call_llvm_pure_intrin("float32x16", name, value, whole, value, everywhere, as_usual)
     exponent = let(cast("int32", whole))
-    half = let(T.shift_right(exponent, 1))
+    half = let(exponent >> 1)
     # Multiply in two steps, because 2^whole itself may be too large or too small for a float32.
     return value * power_of_two(half) * power_of_two(exponent - half)
 
@@ -212,10 +220,9 @@ def log(x):
     tiny = x < SMALLEST
     scaled = in_register(T.Select(tiny, x * 8388608.0, x))  # denormals are multiplied by 2^23
     lift = in_register(chosen(tiny, 23.0, 0.0))
-    bits = let(T.reinterpret(as_type("int32", x), T.max(scaled, SMALLEST)))
-    exponent = T.shift_right(bits, 23) - 126
-    mantissa = T.bitwise_or(T.bitwise_and(bits, 0x007FFFFF), 0x3F000000)
-    mantissa = in_register(from_bits(mantissa))
+    bits = let(bits_of(T.max(scaled, SMALLEST)))
+    exponent = (bits >> 23) - 126
+    mantissa = in_register(from_bits((bits & 0x007FFFFF) | 0x3F000000))
     small = mantissa < 0.707106781186547524
     e = in_register(cast("float32", exponent) - lift - chosen(small, 1.0, 0.0))
     m = in_register(mantissa - 1.0 + chosen(small, mantissa, 0.0))
@@ -237,10 +244,8 @@ def horizontal(combine, x):
     lanes = lanes_of(x)
     while lanes > 1:
         lanes //= 2
-        low = [tirx.const(k, "int32") for k in range(lanes)]
-        high = [tirx.const(k + lanes, "int32") for k in range(lanes)]
-        halves = combine(let(tirx.Shuffle([x], low)), let(tirx.Shuffle([x], high)))
-        x = let(Accumulator(lanes, halves).value)  # store and load it, so that TVM's simplifier sees no long expression
+        halves = [let(shuffle([x], range(start, start + lanes))) for start in (0, lanes)]
+        x = let(Accumulator(lanes, combine(*halves)).value)  # see `in_register`
     return x
 
 
@@ -250,7 +255,7 @@ def horizontal_sums(vectors) -> dict:
     For 2, 4 or 8 vectors with at least as many lanes, all sums are computed together. The dict then has one vector,
     under the key 0, whose lane n is the sum of vector n. Otherwise, it has a scalar for each vector, by its index.
     """
-    lanes, share = lanes_of(vectors[0]), lanes_of(vectors[0])
+    lanes = share = lanes_of(vectors[0])
     if len(vectors) not in (2, 4, 8) or len(vectors) > lanes:
         return {index: horizontal(add, vector) for index, vector in enumerate(vectors)}
     # Combine each pair of vectors into one: half of its lanes are for sums of the first vector, half for the second.
@@ -267,7 +272,7 @@ def horizontal_sums(vectors) -> dict:
 def _folded(vectors, share, lanes):
     """Add groups 1, 3, ... of `share` lanes to groups 0, 2, ...; two vectors count as one vector of `lanes` lanes."""
     first = [start + k for start in range(0, lanes, 2 * share) for k in range(share)]
-    halves = [tirx.Shuffle(list(vectors), [tirx.const(k + move, "int32") for k in first]) for move in (0, share)]
+    halves = [shuffle(list(vectors), [k + move for k in first]) for move in (0, share)]
     return let(let(halves[0]) + let(halves[1]))
 
 
@@ -281,7 +286,7 @@ def transposed(vectors):
             upper = [lanes + k - move if k & move else k for k in range(lanes)]
             lower = [lanes + k if k & move else k + move for k in range(lanes)]
             for index, order in ((first, upper), (first + move, lower)):
-                vectors[index] = let(tirx.Shuffle(pair, [tirx.const(k, "int32") for k in order]))
+                vectors[index] = let(shuffle(pair, order))
         move //= 2
     return vectors
 
@@ -289,11 +294,11 @@ def transposed(vectors):
 # Exponentials and logarithms that stay precise near 0, powers, the logistic function and erf
 
 LOG2_E = 1.44269504088896341
-# log(2) is the sum of these. The first has only 9 bits, so its product with each n of `halved` is exact in float32.
+# log(2) is the sum of these numbers. The first has only 9 bits, so its products with n in `exp_parts` are exact.
 LOG_2_PARTS = (0.693359375, -2.12194440e-4)
 
 
-def halved(x):
+def exp_parts(x):
     """Return (n, p) with exp(x) = 2^n * (1 + p): n is an int32, and p is expm1(rest) for |rest| <= log(2) / 2."""
     n = let(T.floor(fma(x, LOG2_E, 0.5)))
     rest = fma(n, -LOG_2_PARTS[0], x)
@@ -303,11 +308,11 @@ def halved(x):
 
 
 def expm1(x):
-    n, p = halved(let(clamp(x, -30.0, 89.0)))
+    n, p = exp_parts(let(clamp(x, -30.0, 89.0)))
     half = in_register(power_of_two(n - 1))  # 2^(n - 1), since n may be 128, and 2^128 overflows
     value = in_register(fma(half, p, half - 0.5) * 2.0)
     # For a small |x|, n is 0. Return p itself, because p / 2 loses bits if it is denormal.
-    size = in_register(absolute(x))
+    size = _size(x)
     return with_sign(select(size < 0.25, absolute(p), absolute(value)), x)
 
 
@@ -328,7 +333,7 @@ def logistic(x):
 
 def negative_size(x):
     """Return -|x|."""
-    return from_bits(T.bitwise_or(bits_of(x), SIGN))
+    return from_bits(bits_of(x) | SIGN)
 
 
 def erf(x):
@@ -355,7 +360,7 @@ def power(x, y):
     The exponent is a float64, because it needs more digits than a float32 has. Special cases are as in C: 1 to any
     power, and anything to the power of 0, is 1; a negative number to a fractional power is NaN.
     """
-    size = in_register(absolute(x))
+    size = _size(x)
     exact = let(cast("float64", y) * _log2(size))
     exact = T.max(-160.0, T.min(130.0, exact))
     whole = let(T.floor(exact + 0.5))
@@ -365,10 +370,10 @@ def power(x, y):
     )
     value = in_register(fma(rest, value, 1.0))
     n = cast("int32", whole)
-    half = let(T.shift_right(n, 1))
+    half = let(n >> 1)
     # Multiply by 2^n in two steps: if the result is denormal or infinite, 2^n may not be a normal float32.
     value = in_register(value * power_of_two(half) * power_of_two(n - half))
-    value = _of_limits(value, x, size, y)
+    value = _special_powers(value, x, size, y)
     halved_y = in_register(y * 0.5)
     odd = select(halved_y == T.floor(halved_y), 0.0, 1.0)
     whole_y = in_register(T.floor(y))
@@ -381,8 +386,8 @@ def power(x, y):
     return select(x == 1.0, 1.0, value)
 
 
-def _of_limits(value, x, size, y):
-    """Correct `value`, |x| to the power of y, where |x| (`size`) is 0, 1 or infinite, or x or y is NaN."""
+def _special_powers(value, x, size, y):
+    """Correct `value`, |x| to the power of y, if |x| (`size`) is 0, 1 or infinite, or if x or y is NaN."""
     value = select(size == 0.0, select(y > 0.0, 0.0, math.inf), value)
     value = select(size == math.inf, select(y > 0.0, math.inf, 0.0), value)
     value = select(size == 1.0, 1.0, value)
@@ -398,17 +403,16 @@ def _log2(x):
     bits = let(bits_of(scaled))
     # Split x into exponent and mantissa so that the mantissa is in [sqrt(1/2), sqrt(2)), close to 1.
     shifted = let(bits - 0x3F3504F3)
-    exponent = let(T.shift_right(shifted, 23))
-    mantissa = in_register(from_bits(bits - T.shift_left(exponent, 23)))
-    wide = as_type("float64", x)
-    m = let(T.Cast(wide, mantissa))
+    exponent = let(shifted >> 23)
+    mantissa = in_register(from_bits(bits - (exponent << 23)))
+    m = let(cast("float64", mantissa))
     s = let((m - 1.0) / (m + 1.0))
     square = let(s * s)
     value = number(3.4074008711e-1, x, "float64")
     for coefficient in (4.1167212840e-1, 5.7708359589e-1, 9.6179667328e-1, 2.8853900818):
         value = let(value * square + coefficient)
     whole = let(cast("float32", exponent) - lift)
-    return let(T.Cast(wide, whole) + s * value)
+    return let(cast("float64", whole) + s * value)
 
 
 # Hyperbolic functions and their inverses
@@ -424,13 +428,13 @@ def tanh(x):
     above = polynomial(square, (1.3319102640e-8, 2.0583506977e-5, 3.4940363143e-3, 1.3379719685e-1, 1.0))
     below = polynomial(square, (7.7620330377e-7, 3.2830955558e-4, 2.5871080288e-2, 4.6713035626e-1, 1.0))
     inside = in_register(clamp(in_register(near * above / below), -1.0, 1.0))
-    one = in_register(from_bits(T.bitwise_or(sign_bit(x), 0x3F800000)))
+    one = in_register(from_bits(sign_bit(x) | 0x3F800000))
     return in_register(T.Select(absolute(x) > 9.0109, one, inside))
 
 
 def quarter_exp(x):
     """Return exp(|x|) / 4 and expm1(|x|) / 4: neither overflows if sinh(x) is finite."""
-    n, p = halved(let(clamp(absolute(x), 0.0, 89.5)))
+    n, p = exp_parts(let(clamp(absolute(x), 0.0, 89.5)))
     scale = in_register(power_of_two(n - 2))
     product = in_register(scale * p)
     return in_register(product + scale), in_register(product + (scale - 0.25))
@@ -449,7 +453,7 @@ def cosh(x):
 
 
 def asinh(x):
-    size = in_register(absolute(x))
+    size = _size(x)
     inside = in_register(clamp(size, 0.0, LARGE))
     square = in_register(inside * inside)
     above = in_register(inside + square / (1.0 + sqrt(1.0 + square)))
@@ -471,20 +475,20 @@ def _log1p_unless_large(x, above):
 
 
 def atanh(x):
-    size = in_register(absolute(x))
+    size = _size(x)
     return with_sign(0.5 * log1p(in_register((size + size) / (1.0 - size))), x)
 
 
 # The logarithm of the gamma function and its derivative
 
 HALF_LOG_2_PI = 0.918938533204672742
-# digamma(x) is 0 for x = 1 + the sum of these. A single float32 would not be precise enough.
+# digamma(x) is 0 for x = 1 + the sum of these numbers. A single float32 would not be precise enough.
 ROOT = (4.6163213253e-1, 1.2438149843e-8)
 
 
 def _split(x):
     """Return 1 - x if x < 0, else x; and the fractional part of |x|, on which the reflection formula depends."""
-    size = in_register(absolute(x))
+    size = _size(x)
     argument = select(x < 0.0, 1.0 - x, x)
     return argument, in_register(size - T.floor(size))
 
@@ -555,7 +559,7 @@ def digamma(x):
 # Larger float32s are further apart than a full turn, so they are treated as 0.
 
 HALF_PI = 1.57079632679489662
-# pi/2 is the sum of these. The first two have 25 bits, so their products with whole numbers are exact in float64.
+# pi/2 is the sum of these numbers. The first two have 25 bits, so their products with integers are exact in float64.
 HALF_PI_PARTS = (1.5707963109016418, 1.5893254712295857e-08, 6.123233995736766e-17)
 LIMIT = 2.0**27
 
@@ -579,25 +583,23 @@ def _quadrant(x):
 
 
 def _odd(quarter):
-    return T.bitwise_and(quarter, 1) == 1
+    return (quarter & 1) == 1
 
 
-def _turned(value, quarter):
-    """Return `value`, negated in the second half of a turn, where `quarter` modulo 4 is 2 or 3."""
-    bit = T.shift_left(T.bitwise_and(quarter, 2), 30)
-    return in_register(from_bits(T.bitwise_xor(bits_of(value), bit)))
+def _sine_of_sum(quarter, sine, cosine):
+    """Return sin(quarter * pi/2 + x), given sin(x) and cos(x). It is negated if `quarter` modulo 4 is 2 or 3."""
+    quarter = let(quarter)
+    value = select(_odd(quarter), cosine, sine)
+    return in_register(from_bits(bits_of(value) ^ ((quarter & 2) << 30)))
 
 
 def sin(x):
-    quarter, sine, cosine = _quadrant(x)
-    quarter = let(quarter)
-    return _turned(select(_odd(quarter), cosine, sine), quarter)
+    return _sine_of_sum(*_quadrant(x))
 
 
 def cos(x):
     quarter, sine, cosine = _quadrant(x)
-    quarter = let(quarter + 1)
-    return _turned(select(_odd(quarter), cosine, sine), quarter)
+    return _sine_of_sum(quarter + 1, sine, cosine)
 
 
 def tan(x):
@@ -620,13 +622,13 @@ def _of_half_angle(size):
 
 
 def asin(x):
-    size = in_register(absolute(x))
+    size = _size(x)
     arc = _of_half_angle(size)
     return with_sign(select(size > 0.5, HALF_PI - (arc + arc), arc), x)
 
 
 def acos(x):
-    size = in_register(absolute(x))
+    size = _size(x)
     arc = _of_half_angle(size)
     twice = in_register(arc + arc)
     middle = in_register(HALF_PI - with_sign(arc, x))
@@ -635,7 +637,7 @@ def acos(x):
 
 
 def atan(x):
-    size = in_register(absolute(x))
+    size = _size(x)
     t = select(size > 1.0, 1.0 / size, size)
     square = in_register(t * t)
     value = polynomial(
@@ -660,14 +662,14 @@ def _const(value, like):
 
 def _low(h):
     """Return the lower 32 bits of uint64s. (64 bits are used because TVM assumes that unsigned ints never overflow.)"""
-    return in_register(T.bitwise_and(h, _const(0xFFFFFFFF, h)), "uint64")
+    return in_register(h & _const(0xFFFFFFFF, h), "uint64")
 
 
 def _mixed(h):
     """Return a 32-bit hash of the 32 bits of h. Each of its bits depends on every bit of h."""
-    h = _low(T.bitwise_xor(h, T.shift_right(h, _const(16, h))) * _const(0x85EBCA6B, h))
-    h = _low(T.bitwise_xor(h, T.shift_right(h, _const(13, h))) * _const(0xC2B2AE35, h))
-    return in_register(T.bitwise_xor(h, T.shift_right(h, _const(16, h))), "uint64")
+    h = _low((h ^ (h >> _const(16, h))) * _const(0x85EBCA6B, h))
+    h = _low((h ^ (h >> _const(13, h))) * _const(0xC2B2AE35, h))
+    return in_register(h ^ (h >> _const(16, h)), "uint64")
 
 
 def _hash(key, other, position):
@@ -682,7 +684,7 @@ def _hash(key, other, position):
 
 def _unit(h):
     """Return a float32 in [0, 1), made from the upper 24 of the 32 random bits h."""
-    top = cast("int32", T.shift_right(h, _const(8, h)))
+    top = cast("int32", h >> _const(8, h))
     return let(cast("float32", top) * 2.0**-24)
 
 

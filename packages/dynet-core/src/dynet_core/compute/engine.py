@@ -36,7 +36,7 @@ INITIAL_ITEMS = {
 }  # fmt: skip
 WIDTHS = {
     "buckets": 2, "numbers_of_columns": 2, "nodes": len(NODE), "threads": layout.THREAD_ROW,
-    "predecessors": layout.WORDS, "forward_tape": len(INSTRUCTION), "backward_tape": len(INSTRUCTION),
+    "predecessors": layout.SIGNATURE_WORDS, "forward_tape": len(INSTRUCTION), "backward_tape": len(INSTRUCTION),
 }  # fmt: skip
 """How many integers an item of a buffer has, if not 1."""
 KEPT_FLOATS = 1 << 24  # memory for values up to this size (64 MB) is always kept from one graph to the next

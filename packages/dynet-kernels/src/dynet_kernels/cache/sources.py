@@ -11,8 +11,8 @@ import os
 import sys
 
 HERE = os.path.dirname(os.path.dirname(__file__))
-# These files and folders of this package load, store or time code but do not affect it, so the digest omits them.
-KEEPERS = frozenset(
+# The digest omits these files and folders of this package, which load, store or time code but do not affect it.
+OMITTED = frozenset(
     os.path.join(HERE, name)
     for name in "building.py cache tune __init__.py build.py description.py encode.py interpreter.py locks.py "
     "machine/library.py table.py tuning_records.py".split()
@@ -30,13 +30,13 @@ def digest(kinds: frozenset[type]) -> str:
 
 @functools.cache
 def _emitters(folder: str) -> list[str]:
-    entries = [entry for entry in os.scandir(folder) if entry.path not in KEEPERS and entry.name != "__pycache__"]
+    entries = [entry for entry in os.scandir(folder) if entry.path not in OMITTED and entry.name != "__pycache__"]
     files = [entry.path for entry in entries if entry.name.endswith(".py")]
     return [*files, *(file for entry in entries if entry.is_dir() for file in _emitters(entry.path))]
 
 
 def _files_of(kind: type) -> set[str]:
-    """Return the files that define a class and its base classes, except Python's own."""
+    """Return the files that define a class and its base classes, without Python's own."""
     modules = {base.__module__ for base in kind.__mro__} - {"builtins", "typing", "abc"}
     files = {getattr(sys.modules.get(module), "__file__", None) for module in modules}
     return {file for file in files if file and file.endswith(".py") and os.path.isfile(file)}

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import atexit
 import functools
-import operator
 import os
 import re
 import shutil
@@ -45,7 +44,7 @@ class CacheError(RuntimeError):
 
 
 class _Unwritable(CacheError):
-    """The cache directory cannot be written to. `load_or_make` then uses a temporary directory instead."""
+    """The cache directory cannot be written to. `load_or_make` then uses a temporary directory."""
 
 
 def cache_directory() -> Path:
@@ -55,7 +54,7 @@ def cache_directory() -> Path:
     directory that DYNET_CACHE_DIR names is not safe, raise a CacheError.
     """
     setting = os.environ.get("DYNET_CACHE_DIR")
-    directory = _wanted()
+    directory = _configured_directory()
     try:
         if not setting and not directory.is_absolute():  # without a home directory, expanduser leaves the "~"
             raise CacheError("this user has no home directory")
@@ -70,10 +69,10 @@ def cache_directory() -> Path:
 
 def exists() -> bool:
     """Return whether there is a cache directory. Unlike `cache_directory`, do not create it, and do not warn."""
-    return os.path.isdir(_wanted())
+    return os.path.isdir(_configured_directory())
 
 
-def _wanted() -> Path:
+def _configured_directory() -> Path:
     """Return the directory that the environment or the system names. It may not exist."""
     setting = os.environ.get("DYNET_CACHE_DIR")
     return Path(os.path.expanduser(setting or platformdirs.user_cache_dir("dynet", appauthor=False)))
@@ -98,8 +97,8 @@ def private_directory(directory: Path) -> Path:
     if not os.access(directory, os.R_OK | os.X_OK):
         raise CacheError(f"{directory} cannot be accessed (mode {stat.S_IMODE(directory.stat().st_mode):04o})")
     for path in directory.parents:
-        # A parent may be group-writable: often this user is the only member of the group, and a file's owner is checked
-        # when the file is read. If it is world-writable, the sticky bit must keep others from renaming directories.
+        # A parent may be group-writable: this user is often the only member of the group, and a file's owner is checked
+        # when it is read. If a parent is world-writable, the sticky bit must keep others from renaming directories.
         mode = path.stat().st_mode
         if os.name == "posix" and mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
             raise CacheError(f"{directory} is in {path}, writable by all (mode {stat.S_IMODE(mode):04o})")
@@ -109,7 +108,7 @@ def private_directory(directory: Path) -> Path:
 def danger(status: os.stat_result) -> str:
     """Return why other users may have written to a file or directory with this `status`, or "" if they cannot have.
 
-    The result is the end of an error message that begins with the path.
+    In error messages, the result follows the path.
     """
     if os.name != "posix":
         return ""  # on Windows, a user's folders are private, and mode bits are meaningless
@@ -172,9 +171,9 @@ def load_or_make(
         key: a string of letters, digits, `.`, `_` and `-`, which differs whenever the machine code may differ.
         make: make(lock) returns the contents of an object file, while this process holds the lock file `lock`.
         load: load(contents) turns the contents of an object file into a module.
-        stopped: polled while another process makes this module. If it returns True, a CacheError is raised.
+        stopped: polled while another process compiles this module. If it returns True, a CacheError is raised.
         identify: identify(lock) computes a second key, to which `key` refers afterwards. It is called only if nothing
-            is cached under `key`. Code that is cached under the second key is loaded and not made again.
+            is cached under `key`. Code that is cached under the second key is loaded, not compiled again.
     """
     if not re.fullmatch(r"\w[\w.-]*", key, re.ASCII):
         raise ValueError(f"a cache key consists of letters, digits, '.', '_' and '-', not {key!r}")
@@ -188,8 +187,8 @@ def load_or_make(
         if module is not None:
             return module
         lock = directory / f"{key}.lock"
-        with _turn(lock, lambda: stored(key, directory) is not None, stopped):
-            module = loaded(key)  # another process may have made it while we waited for the lock
+        with _held_lock(lock, lambda: stored(key, directory) is not None, stopped):
+            module = loaded(key)  # another process may have stored it while this one waited for the lock
             if module is not None:
                 return module
             code_key = identify(lock) if identify else key
@@ -197,9 +196,9 @@ def load_or_make(
             if module is None:
                 code = make(lock)
                 module = load(code)  # Load before storing: the cache must not hold a file that cannot be loaded.
-                _keep(directory / f"{code_key}.o", code_key, code)
+                _store(directory / f"{code_key}.o", code_key, code)
             if code_key != key:
-                _keep(directory / f"{key}.key", key, code_key.encode())
+                _store(directory / f"{key}.key", key, code_key.encode())
             return module
 
     try:
@@ -235,9 +234,9 @@ def linker() -> Any:
 def prune(directory: Path, keep: str) -> None:
     """Remove old files from the cache directory, and files that killed processes left behind.
 
-    A file is old if KEEP files with its suffix were used after it. Keep files of the key `keep`, and all of the last
-    day: the time of use is stored only once a day, so it does not tell which of these was used last. Running processes
-    do not need a file once they have loaded it.
+    A file is old if KEEP files with its suffix were used after it. Keep files of the key `keep`, and files used within
+    a day, whose order of use is unknown, because the time of use is stored only once a day. Running processes do not
+    need a file once they have loaded it.
     """
     now = time.time()
     files_by_suffix: dict[str, list[tuple[float, Path]]] = {suffix: [] for suffix in STORED}
@@ -269,13 +268,14 @@ def clear() -> tuple[int, int]:
             status = path.lstat()
             if path.suffix in (*STORED, *UNFINISHED) and stat.S_ISREG(status.st_mode):
                 path.unlink()
-                count, size = count + 1, size + status.st_size
+                count += 1
+                size += status.st_size
     with suppress(OSError):
         building.prune(Path(tempfile.gettempdir()))
     return count, size
 
 
-def _keep(path: Path, key: str, content: bytes) -> None:
+def _store(path: Path, key: str, content: bytes) -> None:
     """Write `content` and its digest to `path`, and `prune` its directory. If writing fails, only warn."""
     try:
         write(path, sealed(key, content), mode=0o600)
@@ -308,8 +308,8 @@ def _read(path: Path, key: str) -> bytes | None:
         if not stat.S_ISREG(os.lstat(path).st_mode):
             return None
         # With O_NONBLOCK, `open` does not block if a pipe has replaced the file since `lstat`.
-        flags = (getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
-        descriptor = os.open(path, functools.reduce(operator.or_, flags, os.O_RDONLY))
+        flags = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
+        descriptor = os.open(path, os.O_RDONLY | flags)
         with os.fdopen(descriptor, "rb") as file:
             # Check the open file: the result stays valid even if somebody replaces a parent directory.
             status = os.fstat(descriptor)
@@ -326,7 +326,7 @@ def _read(path: Path, key: str) -> bytes | None:
 
 
 @contextmanager
-def _turn(path: Path, ready: Callable[[], bool], stopped: Callable[[], bool]) -> Iterator[None]:
+def _held_lock(path: Path, ready: Callable[[], bool], stopped: Callable[[], bool]) -> Iterator[None]:
     """Hold the lock file at `path` for a `with` block, so that one process compiles while the others wait.
 
     Wait until the lock is free, or until ready() returns True because another process has stored its result, but no

@@ -35,8 +35,8 @@ def number_signature(plan: Plan, signature: Signature) -> None:
     signature.number = index
     context.numbered = index + 1
     if index < layout.MOST_NUMBERED:
-        for word in range(layout.WORDS):
-            plan.predecessors[index * layout.WORDS + word] = 0
+        for word in range(layout.SIGNATURE_WORDS):
+            plan.predecessors[index * layout.SIGNATURE_WORDS + word] = 0
         goes_before(plan, index, index)
 
 
@@ -44,7 +44,7 @@ def number_signature(plan: Plan, signature: Signature) -> None:
 def goes_before(plan: Plan, earlier, later) -> None:
     """Note in `predecessors` that signature number `later` depends on signature number `earlier`."""
     if max(earlier, later) < layout.MOST_NUMBERED:
-        plan.predecessors[later * layout.WORDS + (earlier >> 6)] |= 1 << (earlier & 63)
+        plan.predecessors[later * layout.SIGNATURE_WORDS + (earlier >> 6)] |= 1 << (earlier & 63)
 
 
 @plain
@@ -77,14 +77,14 @@ def find_stages(plan: Plan) -> None:
     words = (count + 63) >> 6
     for via in range(count):
         for index in range(count):
-            row = index * layout.WORDS
+            row = index * layout.SIGNATURE_WORDS
             if (predecessors[row + (via >> 6)] >> (via & 63)) & 1:
                 for k in range(words):
-                    predecessors[row + k] |= predecessors[via * layout.WORDS + k]
+                    predecessors[row + k] |= predecessors[via * layout.SIGNATURE_WORDS + k]
     for index in range(count):
         stage = 0
         for k in range(words):
-            stage += popcount(predecessors[index * layout.WORDS + k])
+            stage += popcount(predecessors[index * layout.SIGNATURE_WORDS + k])
         plan.stages[index] = stage
 
 

@@ -30,8 +30,7 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m dynet_kernels.tune",
         description="Find the parameters with which kernels are fastest on this CPU (DYNET_CPU asks for a lesser one) "
-        "and on the GPU, if there is one. What is found is kept in your cache directory, and used from then on, unless "
-        "DYNET_RECORDS is set.",
+        "and on the GPU, if there is one. They are kept in your cache directory, and used unless DYNET_RECORDS is set.",
     )
     choices = list(tuning.FAMILIES)
     parser.add_argument("--families", nargs="+", choices=choices, help="default: all; cuda only if there is a GPU")
@@ -99,11 +98,11 @@ def gpu(chosen: argparse.Namespace) -> Gpu | None:
 
 
 def record_for(family: str, timer: Timer, for_kind: bool = False) -> tuning_records.TuningRecord:
-    """Return a record of this family for the timer's device, with the current parameters and without figures."""
-    kind, (_, current) = tuning_records.kind_of(timer.target), tuning_records.found(timer.target)[family]
-    device, cpu = f"one core of a {_model()}", "" if for_kind else getattr(timer.target, "identity", "")
-    if isinstance(timer, GpuTimer):
-        device = timer.gpu.name
+    """Return a record of this family for the timer's device, with the current parameters and no figures."""
+    _, current = tuning_records.found(timer.target)[family]
+    kind = tuning_records.kind_of(timer.target)
+    cpu = "" if for_kind else getattr(timer.target, "identity", "")
+    device = timer.gpu.name if isinstance(timer, GpuTimer) else f"one core of a {_model()}"
     measured = f"{device}; least times, by turns with the default parameters"
     versions = {name: importlib.metadata.version(name) for name in TVM}
     date = datetime.date.today().isoformat()

@@ -1,7 +1,7 @@
 """Searches for the fastest tuning parameters of a family: changes one axis at a time, and keeps faster values.
 
-An axis is a tuning parameter, or several that are changed together. The functions of `best` and `registers` return the
-values to try on an axis. `best` are the best parameters so far, and the CPU has `registers` vector registers.
+An axis is a tuning parameter, or several that are changed together. Functions of `best`, the best parameters so far,
+and of `registers`, the number of vector registers, return the values to try on an axis.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Axis:
 def _register_tiles(widths: range) -> Callable[[Any, int], list[tuning.Tile]]:
     """Return a function that returns tiles, (columns, vectors of rows), that use at least 5/8 of the vector registers.
 
-    A tile needs columns * vectors registers for its sums, and `vectors` more for rows. `widths` has the columns to try.
+    A tile needs columns * vectors registers for its sums, and `vectors` more for rows. `widths` are columns to try.
     """
     return lambda best, registers: [
         (width, vectors)
@@ -60,80 +60,86 @@ def _register_tiles(widths: range) -> Callable[[Any, int], list[tuning.Tile]]:
 
 def _gradient_tiles(best: Any, registers: int) -> list[tuning.Tile]:
     """Return tiles of (columns of the gradient, columns of the matrix) that fill at least half of the registers."""
-    sizes = [(width, columns) for width in (2, 3, 4, 5, 6) for columns in (2, 3, 4, 5, 6, 8)]
-    return [tile for tile in sizes if registers // 2 <= tile[0] * tile[1] + tile[1] + 1 <= registers + 1]
+    return [
+        (width, columns)
+        for width in range(2, 7)
+        for columns in (2, 3, 4, 5, 6, 8)
+        if registers // 2 <= (width + 1) * columns + 1 <= registers + 1
+    ]
 
 
-def _first(choices: Callable[[Any, int], list[tuning.Tile]]) -> Callable[[Any, int], list[Tiles]]:
+def _first_tiles(choices: Callable[[Any, int], list[tuning.Tile]]) -> Callable[[Any, int], list[Tiles]]:
     """Return a function that returns values of `tiles`: one of `choices`, then the narrower tiles of `best`."""
     return lambda best, registers: [
         (tile, *(narrower for narrower in best.tiles[1:] if narrower[0] < tile[0])) for tile in choices(best, registers)
     ]
 
 
-def _middle(part: int, *choices: tuple[int, ...]) -> Callable[[Any, int], list[Tiles]]:
+def _mid_tiles(divisor: int, *choices: tuple[int, ...]) -> Callable[[Any, int], list[Tiles]]:
     """Return a function that returns values of `tiles`: new tiles between the first and the last tile of `best`.
 
     Args:
-        part: each of the new tiles uses a fraction 3 / `part` of the registers.
+        divisor: each of the new tiles uses 3 / `divisor` of the registers.
         choices: lists of widths of the new tiles. A width that is not less than that of the first tile is left out.
     """
 
     def tiles(best: Any, registers: int) -> list[Tiles]:
         first, *_, last = best.tiles
         narrower = [[width for width in widths if width < first[0]] for widths in choices]
-        return [(first, *((w, min(8, registers * 3 // part // w)) for w in widths), last) for widths in narrower]
+        return [(first, *((w, min(8, registers * 3 // divisor // w)) for w in widths), last) for widths in narrower]
 
     return tiles
 
 
-def _last(best: Any, registers: int) -> list[Tiles]:
+def _last_tiles(best: Any, registers: int) -> list[Tiles]:
     return [(*best.tiles[:-1], (1, vectors)) for vectors in (4, 6, 8, 12, 16)]
 
 
-def _few(best: Any, registers: int) -> list[tuning.Tile]:
-    tiles = (1, 4), (1, 8), (1, 16), (2, 4), (2, 8), (4, 4)
-    return [tile for tile in tiles if tile[0] * tile[1] < registers]
+def _few_column_tiles(best: Any, registers: int) -> list[tuning.Tile]:
+    return [(width, vectors) for width in (1, 2, 4) for vectors in (4, 8, 16) if width * vectors < min(17, registers)]
 
 
-def _columns(least: int, most: int = 1 << 62) -> Callable[[Workload], bool]:
+def _has_columns(least: int, most: int = 1 << 62) -> Callable[[Workload], bool]:
     return lambda workload: least <= workload.columns <= most
 
 
-_SEVERAL, _MANY = _columns(2), _columns(16)
-_STRETCHES_AND_VECTORS = ((1, 2), (1, 4), (1, 8), (2, 1), (2, 2), (2, 4), (4, 1), (4, 2))
+_SEVERAL, _MANY = _has_columns(2), _has_columns(16)
+_STRETCHES_AND_VECTORS = [(s, v) for s in (1, 2, 4) for v in (1, 2, 4, 8) if 2 <= s * v <= 8]
 _WIDTHS = ((), (2,), (4,), (4, 2), (6, 4, 2), (4, 3, 2))
 
 # The axes by family, in the order in which they are changed.
 AXES: dict[str, tuple[Axis, ...]] = {
     "product": (
-        Axis("tile of many columns", "tiles", _first(_register_tiles(range(4, 15))), _columns(8)),
+        Axis("tile of many columns", "tiles", _first_tiles(_register_tiles(range(4, 15))), _has_columns(8)),
         Axis(
-            "tiles of a few columns", "tiles", _middle(4, *_WIDTHS), lambda w: _SEVERAL(w) and "matrices" not in w.label
+            "tiles of a few columns",
+            "tiles",
+            _mid_tiles(4, *_WIDTHS),
+            lambda w: _SEVERAL(w) and "matrices" not in w.label,
         ),
-        Axis("tile of one column", "tiles", _last, _columns(1, 1)),
+        Axis("tile of one column", "tiles", _last_tiles, _has_columns(1, 1)),
         Axis("panel", "panel", (64, 96, 128, 192, 256, 384), _MANY),
-        Axis("columns for a panel", "many", (8, 12, 16, 24, 32, 48, 96), _columns(8, 64)),
+        Axis("columns for a panel", "many", (8, 12, 16, 24, 32, 48, 96), _has_columns(8, 64)),
         Axis("rows for a panel", "far", (64, 128, 256, 512), _MANY),
         Axis("work for a panel", "crowded", (1 << 12, 1 << 13, 1 << 14, 1 << 40), _MANY),
     ),
     "column_gradient": (
-        Axis("tile of many columns", "tiles", _first(_gradient_tiles), _SEVERAL),
-        Axis("tiles of a few columns", "tiles", _middle(5, (), (2,), (3, 2)), _SEVERAL),
-        Axis("tile of one column", "tiles", _last, _columns(1, 1)),
+        Axis("tile of many columns", "tiles", _first_tiles(_gradient_tiles), _SEVERAL),
+        Axis("tiles of a few columns", "tiles", _mid_tiles(5, (), (2,), (3, 2)), _SEVERAL),
+        Axis("tile of one column", "tiles", _last_tiles, _has_columns(1, 1)),
         Axis("tile in a panel", "tile", _register_tiles(range(4, 15)), _MANY),
-        Axis("columns for a panel", "many", (5, 7, 10, 14, 20, 28, 40), _columns(8, 64)),
+        Axis("columns for a panel", "many", (5, 7, 10, 14, 20, 28, 40), _has_columns(8, 64)),
         Axis("panel", "panel", (64, 96, 128, 192, 256), _MANY),
-        Axis("block", "block", (1 << 14, 1 << 15, 1 << 16, 1 << 17, 1 << 18, 1 << 19), _SEVERAL),
+        Axis("block", "block", [1 << k for k in range(14, 20)], _SEVERAL),
     ),
     "matrix_gradient": (
-        Axis("tile of many columns", "tile", _register_tiles(range(3, 15)), _columns(9)),
-        Axis("tile of few columns", "few_tile", _few, _columns(0, 2)),
-        Axis("columns that are few", "few", (1, 2, 4, 8, 12), _columns(0, 16)),
-        Axis("panel", "panel", (32, 48, 64, 96, 128, 192, 240), _columns(32)),
+        Axis("tile of many columns", "tile", _register_tiles(range(3, 15)), _has_columns(9)),
+        Axis("tile of few columns", "few_tile", _few_column_tiles, _has_columns(0, 2)),
+        Axis("columns that are few", "few", (1, 2, 4, 8, 12), _has_columns(0, 16)),
+        Axis("panel", "panel", (32, 48, 64, 96, 128, 192, 240), _has_columns(32)),
     ),
     "columns": (
-        Axis("vectors and chains", ("vectors", "chains"), ((1, 1), (2, 1), (2, 2), (4, 1), (4, 2), (4, 4))),
+        Axis("vectors and chains", ("vectors", "chains"), [(v, c) for v in (1, 2, 4) for c in (1, 2, 4) if c <= v]),
         Axis("heaviest formula", "heaviest", (4, 16, 40), _SEVERAL),
     ),
     "norm": (Axis("stretches and vectors", ("stretches", "vectors"), _STRETCHES_AND_VECTORS),),
@@ -169,7 +175,7 @@ class Search:
     def __init__(self, family: str, timer: Timer, start: tuning.Parameters, study: Study | None = None):
         self.family, self.timer, self.start = family, timer, start
         self.study = study or STUDIES[family]
-        self.tried, self.refused = 0, 0
+        self.tried = self.refused = 0
 
     def _compiled(self, values: tuning.Parameters) -> Candidate:
         return self.timer.compiled(self.study.kernels, self.family, values)
@@ -194,8 +200,7 @@ class Search:
             for variant in axis.variants(values, self.timer.registers):
                 if time.monotonic() > end:
                     return values, False
-                faster = self._if_better(best, variant, workloads, touched_workloads)
-                if faster:
+                if faster := self._if_better(best, variant, workloads, touched_workloads):
                     values, best = variant, faster
                 report(f"{self.family}: {axis.name}")
         return values, True

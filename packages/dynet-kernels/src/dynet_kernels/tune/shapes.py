@@ -1,4 +1,4 @@
-"""The workloads that the tuner times, with typical sizes, for each family, and their results as computed by numpy."""
+"""The workloads that the tuner times for each family, with typical sizes, and their results as computed by numpy."""
 
 from __future__ import annotations
 
@@ -41,26 +41,25 @@ SHAPES = (
     (512, 512, 1), (200, 100, 1), (512, 512, 4), (256, 256, 8), (1024, 256, 16), (512, 512, 24), (512, 512, 48),
     (100, 64, 32), (400, 200, 64), (512, 512, 512),
 )  # fmt: skip
-# Sizes from the late steps of a recurrent network, when only a few sequences of the minibatch have not ended.
-STEPS = (512, 128, 3), (512, 128, 5), (512, 128, 7)
-# Sizes with few columns. In the first two, columns of the matrix are 4096 bytes apart, which makes caches slow.
+# Sizes from the last steps of a recurrent network, when most sequences of the minibatch have ended.
+RECURRENT = (512, 128, 3), (512, 128, 5), (512, 128, 7)
+# Sizes with few columns. In the first two, columns of the matrix are 4096 bytes apart, which is slow in caches.
 FEW = (1024, 256, 1), (1024, 256, 4), (128, 64, 2)
 # A size as in SHAPES, and the number of matrices: 32 small matrices, each of which multiplies 16 of the 512 columns.
-SMALL = (16, 16, 512, 32)
+SMALL_MATRICES = (16, 16, 512, 32)
 
 
 def product(rows: int, inner: int, columns: int, matrices: int = 1) -> Workload:
     w, x, y = _matrices(rows, inner, columns, matrices)
-    label = f"{rows}x{inner}x{columns}"
+    label, group, shared = f"{rows}x{inner}x{columns}", 0, (0,)
     if matrices == 1:
-        result, parameters = np.float64(x) @ w[0], (rows, inner, rows, 0, 1, 2, -1, 0)
-        return Workload(label, "product", [w.reshape(1, -1), x, y], parameters, {2: result}, (0,))
-    group = columns // matrices
-    of_columns = np.repeat(w, group, axis=0)
-    result = np.einsum("ckr,ck->cr", of_columns, x, dtype=np.float64)
-    parameters = (rows, inner, rows, 0, 1, 2, -1, group)
-    lists = [of_columns.reshape(columns, -1), x, y]
-    return Workload(f"{label}, {matrices} matrices", "product", lists, parameters, {2: result})
+        result = np.float64(x) @ w[0]
+    else:
+        label, group, shared = f"{label}, {matrices} matrices", columns // matrices, ()
+        w = np.repeat(w, group, axis=0)
+        result = np.einsum("ckr,ck->cr", w, x, dtype=np.float64)
+    parameters = rows, inner, rows, 0, 1, 2, -1, group
+    return Workload(label, "product", [w.reshape(len(w), -1), x, y], parameters, {2: result}, shared)
 
 
 def _gradient(kernel: str, target: int, sizes: tuple[int, ...], computed: Callable[..., np.ndarray]) -> Workload:
@@ -101,10 +100,11 @@ COLUMNS = {
 }
 
 
-def _computed(symbol: Symbol, known: dict[str, Any]) -> Any:
+def _computed(symbol: Symbol, inputs: dict[str, Any]) -> Any:
     if symbol.function in LEAVES:
-        return known.get(symbol.arguments[0], symbol.arguments[0])
-    return getattr(np, symbol.function)(*[_computed(argument, known) for argument in symbol.arguments])
+        (name_or_constant,) = symbol.arguments
+        return inputs.get(name_or_constant, name_or_constant)
+    return getattr(np, symbol.function)(*[_computed(argument, inputs) for argument in symbol.arguments])
 
 
 def _rule(chosen: Rule, label: str, kernel: str, columns: int, size: int, least: float, number: float) -> Workload:
@@ -140,7 +140,7 @@ def _columns() -> list[Workload]:
 def norm(columns: int, size: int) -> Workload:
     g = np.random.default_rng(1).uniform(-1, 1, (columns, size)).astype(np.float32)
     total = np.zeros((1, 2), np.float32)  # room for one float64
-    expected = {1: np.array([[np.square(np.float64(g)).sum()]])}
+    expected = {1: np.square(np.float64(g)).sum(keepdims=True)}
     return Workload(f"{columns}x{size}", "norm", [g, total], (size,), expected, (1,), (1,))
 
 
@@ -177,10 +177,10 @@ STUDIES = {
     "update": Study(1, {"update": UPDATE}, lambda: [update(64, 100), update(1, 16384), update(1, 1 << 20)]),
     "columns": Study(2, dict(COLUMNS), _columns),
     "column_gradient": Study(
-        3, {"product.dx": ColumnGradient()}, lambda: [column_gradient(*s) for s in SHAPES + STEPS]
+        3, {"product.dx": ColumnGradient()}, lambda: [column_gradient(*s) for s in SHAPES + RECURRENT]
     ),
     "matrix_gradient": Study(3, {"product.dW": MatrixGradient()}, lambda: [matrix_gradient(*s) for s in SHAPES + FEW]),
-    "product": Study(6, {"product": Product()}, lambda: [product(*s) for s in (*SHAPES, *STEPS, SMALL)]),
+    "product": Study(6, {"product": Product()}, lambda: [product(*s) for s in (*SHAPES, *RECURRENT, SMALL_MATRICES)]),
 }
 STUDIES["cuda"] = Study(
     8, {name: kernel for study in STUDIES.values() for name, kernel in study.kernels.items()}, _for_gpu

@@ -1,7 +1,4 @@
-"""Compiles kernels with given tuning parameters, and times them on tapes that repeat one instruction.
-
-Kernels on a GPU are timed by the GPU's clock.
-"""
+"""Compiles kernels with given tuning parameters, and times them on tapes that repeat one instruction."""
 
 from __future__ import annotations
 
@@ -14,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import layout, tuning, tuning_records
+from .. import tuning, tuning_records
 from ..cuda import codegen, compiler, driver
 from ..cuda.machine import LAUNCH_SHARD, Context, Launch
 from ..kernels import RUN_SHARD, Kernel, symbol_of
-from ..layout import CONTEXT
+from ..layout import CACHE_LINE, INSTRUCTION
 from ..machine import modules
 from ..target import CpuTarget, host_cpu
 from ..tuning import Parameters
@@ -81,14 +78,14 @@ class Workload:
         return True
 
     def tape(self, opcode: int, rows: int) -> np.ndarray:
-        row = np.zeros(len(layout.INSTRUCTION), np.int64)
-        row[layout.INSTRUCTION.opcode], row[layout.INSTRUCTION.count] = opcode, self.columns
+        row = np.zeros(len(INSTRUCTION), np.int64)
+        row[INSTRUCTION.opcode], row[INSTRUCTION.count] = opcode, self.columns
         return np.tile(row, rows)
 
 
 def _on_cache_line(array: np.ndarray) -> np.ndarray:
     """Return a copy of `array` that starts at a cache line, as the values of nodes do in programs."""
-    line = 4 * layout.CACHE_LINE
+    line = 4 * CACHE_LINE
     buffer = np.empty(array.nbytes + line, np.uint8)
     offset = -buffer.ctypes.data % line
     copy = buffer[offset : offset + array.nbytes].view(np.float32).reshape(array.shape)
@@ -99,20 +96,19 @@ def _on_cache_line(array: np.ndarray) -> np.ndarray:
 class Candidate:
     """The kernels of a family, compiled with tuning parameters for the CPU.
 
-    Instructions name each kernel by its number in the order of `kernels`. run(context) runs a tape.
+    A kernel's opcode is its position in `kernels`. run(context) runs a tape.
     """
 
     def __init__(self, parameters: Parameters | None, kernels: Iterable[str], run: Callable[..., None]):
         self.parameters, self.run = parameters, run
         self.opcodes = {name: index for index, name in enumerate(kernels)}
 
-    def once(self, workload: Workload, rows: int = 1) -> float:
+    def measure(self, workload: Workload, rows: int = 1) -> float:
         """Run a workload `rows` times. Return the seconds that it took: CPU time, or time on the GPU's clock."""
         tape = workload.tape(self.opcodes[workload.kernel], rows)
-        context = np.zeros(len(CONTEXT), np.int64)
-        context[CONTEXT.tape], context[CONTEXT.tape_count] = tape.ctypes.data, rows
-        context[CONTEXT.table], context[CONTEXT.index] = workload.table.ctypes.data, workload.index.ctypes.data
-        address = context.ctypes.data
+        context = Context(tape=tape.ctypes.data, tape_count=rows, table=workload.table.ctypes.data)
+        context.index = workload.index.ctypes.data
+        address = ctypes.addressof(context)
         began = time.thread_time_ns()
         self.run(address)
         return (time.thread_time_ns() - began) / 1e9
@@ -127,7 +123,7 @@ class Candidate:
     def is_right(self, workload: Workload) -> bool:
         """Run a workload. Return whether the kernel has written numpy's results and changed no other array."""
         self.reset(workload)
-        self.once(workload)
+        self.measure(workload)
         return workload.has_results(self.arrays(workload))
 
 
@@ -138,7 +134,7 @@ class OnGpu(Candidate):
         super().__init__(parameters, kernels, launch)
         self._timer, self._device = timer, Launch(handles)
 
-    def once(self, workload: Workload, rows: int = 1) -> float:
+    def measure(self, workload: Workload, rows: int = 1) -> float:
         timer, tape = self._timer, workload.tape(self.opcodes[workload.kernel], rows)
         context = Context(tape=tape.ctypes.data, tape_count=rows, table=workload.table.ctypes.data)
         _, self._device.index = timer.copy(workload)
@@ -223,7 +219,7 @@ def rows_for(candidate: Candidate, workload: Workload, seconds: float = ROW_SECO
     """Return how often to repeat a workload, so that a measurement takes about `seconds`."""
     rows = 1
     candidate.reset(workload)
-    while (seconds_spent := candidate.once(workload, rows)) < seconds / 4 and rows < 1 << 16:
+    while (seconds_spent := candidate.measure(workload, rows)) < seconds / 4 and rows < 1 << 16:
         rows *= 4
     return max(1, min(1 << 16, round(rows * seconds / max(seconds_spent, 1e-9))))
 
@@ -239,9 +235,9 @@ def least_times(
     least = {workload.label: [math.inf] * len(candidates) for workload in workloads}
     for turn in range(rounds):
         for workload in workloads:
-            for index, candidate in list(enumerate(candidates))[:: -1 if turn % 2 == 0 else 1]:
-                seconds = candidate.once(workload, rows[workload.label]) / rows[workload.label]
-                least[workload.label][index] = min(least[workload.label][index], seconds)
+            count, seconds = rows[workload.label], least[workload.label]
+            for index, candidate in list(enumerate(candidates))[:: 1 if turn % 2 else -1]:
+                seconds[index] = min(seconds[index], candidate.measure(workload, count) / count)
         yield least
 
 

@@ -11,7 +11,7 @@ import functools
 from dataclasses import dataclass
 
 from ... import tir, tuning, vmath
-from ...kernels import AT_HAND, FLOP, Effects, Kernel
+from ...kernels import FLOP, L2_FLOATS, Effects, Kernel
 from ...layout import BY_ROWS, CACHE_LINE, EITHER
 from ...tir import int64, let, load, quotient, remainder, serial, settled, store, vector_loop
 from ...tvm_modules import T
@@ -35,7 +35,7 @@ def product_effects(
     rows, inner, *_, group = parameters
     reads, firsts = ((*columns, matrix), ()) if group else (columns, (matrix,))
     size = rows * inner
-    shared = BY_ROWS if group or size > AT_HAND or target[0] == matrix else EITHER
+    shared = BY_ROWS if group or size > L2_FLOATS or target[0] == matrix else EITHER
     return Effects((target,), 2 * size * FLOP, shared, reads, firsts, covers)
 
 
@@ -383,12 +383,12 @@ class MatrixGradient(Kernel):
             width, tall = sizes.tile
             taller = (width * tall // (tall + 1) + 1) * (tall + 1) < tuning.registers(lanes)
             panel = Panel(lanes, tall + taller, sizes.panel)
-            x_panel = Panel(lanes, (tuning.WIDE + CACHE_LINE) // lanes, sizes.panel)
+            x_panel = Panel(lanes, (tuning.X_PANEL + CACHE_LINE) // lanes, sizes.panel)
 
             def some_columns(top, height, start, length):
                 """Add to `height` rows of dW, starting at `top`, for `length` columns j, starting at `start`."""
                 emit = functools.partial(some_elements, top, height, start, length)
-                blocks(end_column - first_column, tuning.WIDE, emit)
+                blocks(end_column - first_column, tuning.X_PANEL, emit)
 
             def some_elements(top, height, start, length, offset, size):
                 """Add to `size` columns of these rows of dW, starting at number `offset` of this thread's columns."""

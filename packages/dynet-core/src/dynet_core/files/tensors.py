@@ -66,7 +66,7 @@ def kind_of(lookup: bool) -> str:
 
 
 def shape_of(lookup: bool, dims: tuple[int, ...]) -> tuple[int, ...]:
-    """Return a parameter's shape as users see it: for a lookup parameter, the number of rows moves from last to first."""
+    """Return a parameter's shape as users see it: a lookup parameter's number of rows, last in files, comes first."""
     return (dims[-1], *dims[:-1]) if lookup else dims
 
 
@@ -96,7 +96,7 @@ class Reader(AbstractContextManager):
 
     def with_prefix(self, key: str) -> list[Entry]:
         """Return the entries of the collection `key` ("": all)."""
-        prefix = key if not key or key.endswith("/") else key + "/"
+        prefix = key and key.removesuffix("/") + "/"
         return [entry for entry in self.entries if entry.name.startswith(prefix)]
 
     @cached_property

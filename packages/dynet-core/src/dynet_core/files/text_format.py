@@ -90,7 +90,7 @@ class TextReader(Reader):
                 self._skip(entry, size)
 
     def _entry(self, start: int, line: bytes) -> tuple[Entry, int]:
-        """Parse the first line of an entry, at byte `start`. Return the entry and the size of its other lines in bytes."""
+        """Parse the first line of an entry, at byte `start`. Return the entry and the size of the other lines."""
         head = HEAD.fullmatch(line)
         is_cut = not line.endswith(b"\n") and any(kind.startswith(line) or line.startswith(kind) for kind in KINDS)
         if head is None:
@@ -124,7 +124,7 @@ class TextReader(Reader):
     def _skip(self, entry: Entry, size: int) -> None:
         """Go to the end of an entry, whose first line says that its numbers take `size` bytes.
 
-        If neither another entry nor the end of the file is there, `size` is wrong. Then read the lines to find their end.
+        If neither another entry nor the end of the file is there, `size` is wrong; then skip lines, by reading them.
         """
         end = entry.position + size
         self.file.seek(end - 1)

@@ -168,7 +168,7 @@ def _save_pair(data: str, meta_path: str, objects: Iterable, stacklevel: int) ->
     target = os.path.realpath(data)
     checked_mode(target, data)
     ready_path = _ready_name(target, content.getvalue())
-    with replacing(ready_path, named=data) as file:
+    with replacing(ready_path, shown_as=data) as file:
         model_files.write(file, data, tensors)
     try:
         with replacing(meta_path) as file:
@@ -239,7 +239,7 @@ def _objects(data: str, meta_path: str, params: Collection, allow: dict[str, Any
     except FileNotFoundError as error:
         raise MissingFileError(error.errno, error.strerror, error.filename) from None
     records = meta.read_records(content, meta_path, allow, config.PARAMS.own_classes)
-    with model_files.opened(_data_for(data, content), named=data) as reader:
+    with model_files.opened(_data_for(data, content), final_path=data) as reader:
         if reader.entries and not records:
             contents = counted(len(reader.entries), "parameter")
             raise FileFormatError(

@@ -21,10 +21,10 @@ MAX_DIMS = 7
 MAX_TOTAL = 1 << 40  # an expression holds at most this many numbers
 _lock = new_lock()
 GIVEN_BACK: deque[Dim] = deque()
-"""Dims made by `own` that no parameter or graph uses any more, for reuse by `own`. Finalizers append them without the
-lock, because it may be held when they run."""
+"""Dims made by `own` that no parameter or graph uses any more, for reuse by `own`. Finalizers append them without
+`_lock`, because their thread may hold it already."""
 _free: dict[Dim, list[tuple[int, Dim]]] = {}  # the result of `Dim.of` -> heap of the Dims that `own` can reuse
-_owned: dict[Dim, int] = {}  # Dim made by `own` -> how many were made before it
+_ages: dict[Dim, int] = {}  # Dim made by `own` -> how many were made before it
 
 
 class Dim:
@@ -80,12 +80,12 @@ class Dim:
         with _lock:
             while GIVEN_BACK:
                 dim = GIVEN_BACK.popleft()
-                heapq.heappush(_free.setdefault(dim.plain, []), (_owned[dim], dim))
+                heapq.heappush(_free.setdefault(dim.plain, []), (_ages[dim], dim))
             free_dims = _free.get(self.plain)
             if free_dims:
                 return heapq.heappop(free_dims)[1]
             dim = Dim(self.dims, self.batch, plain=self.plain)
-            _owned[dim] = len(_owned)
+            _ages[dim] = len(_ages)
             return dim
 
     @property
@@ -104,7 +104,7 @@ class Dim:
         return (*self.dims, self.batch) if self.batch > 1 else self.dims
 
     def __repr__(self) -> str:
-        return f"{self.dims}" + (f" x {self.batch}" if self.batch > 1 else "")
+        return f"{self.dims}" + f" x {self.batch}" * (self.batch > 1)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Dim.of, (self.dims, self.batch)
@@ -125,17 +125,14 @@ def checked_dims(name: str, dims: Dims, least: int = 1) -> tuple[int, ...]:
     """
     is_single = not np.iterable(dims) or isinstance(dims, Refusals)
     given_sizes: Sequence[Any] = (dims,) if is_single else dims  # type: ignore[assignment]
-    ints = []
-    for size in given_sizes:
-        ints.append(whole(name, "a dimension", size))
-    sizes = tuple(ints)
+    sizes = tuple([whole(name, "a dimension", size) for size in given_sizes])
     if not sizes:
         raise ArgumentError(f"{name}: there must be at least one dimension, got (); (1,) is a single number")
     if min(sizes) < least:
         raise ArgumentError(f"{name}: every dimension must be at least {least}, got {sizes}")
     if len(sizes) > MAX_DIMS:
         raise ShapeError(f"{name}: {len(sizes)} dimensions, at most {MAX_DIMS} are possible: {sizes}")
-    if (math.prod(sizes) or extent(sizes)) > MAX_TOTAL:
+    if extent(sizes) > MAX_TOTAL:
         raise ShapeError(f"{name}: an expression holds at most {MAX_TOTAL} numbers, not {sizes}")
     return sizes
 

@@ -89,7 +89,7 @@ def checked_dim(initializer: PyInitializer, dim: Sequence[int]) -> tuple[int, ..
 
 
 def check_number(initializer: PyInitializer, field: str, least: float | None = None, infinite: bool = False) -> None:
-    """Check that an attribute is a float32, at least `least`, finite unless `infinite`. An array of size 1 is unpacked."""
+    """Check that an attribute is a float32, at least `least`, finite unless `infinite`. Unpack arrays of size 1."""
     value = single(getattr(initializer, field))
     object.__setattr__(initializer, field, value)  # because the dataclass is frozen
     if not isinstance(value, (Real, np.bool_)):

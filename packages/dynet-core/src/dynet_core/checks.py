@@ -222,7 +222,7 @@ def real_array(
         raise  # an expression in the list raised this error, and its message says what is wrong
     except ValueError as problem:
         if isinstance(values, (list, tuple)):
-            numbers = [single(value) for value in values]
+            numbers = [*map(single, values)]
             if not all(map(operator.is_, numbers, values)):  # some were in arrays
                 return real_array(name, numbers, uneven=uneven, strict=strict)
             raise uneven(f"{name}: {NESTED if 'exceed' in str(problem) else UNEVEN}") from None
@@ -236,7 +236,7 @@ def real_array(
         except OverflowError:
             raise (strict or TooLargeError)(f"{name}: {TOO_LARGE}") from None
         except (TypeError, ValueError):
-            raise refusal(f"{name}: {_not_real(values)}") from None
+            pass  # this array is refused below
     if array.dtype.kind not in "fiub":
         raise refusal(f"{name}: {_not_real(values)}")
     if array.dtype == np.float32:

@@ -161,13 +161,12 @@ class DynetParams(Closed):
 
     def _wanted_gpu(self) -> int | None:
         """Return the number of the requested GPU, or None for the CPU."""
-        names = [part.strip().upper() for part in self.devices.split(",") if part.strip()]
-        wrong_names = [part for part in names if not re.fullmatch(r"CPU|GPU:\d+", part)]
-        if wrong_names:
+        names = _split(self.devices.upper())
+        if wrong_names := [part for part in names if not re.fullmatch(r"CPU|GPU:\d+", part)]:
             raise ArgumentError(f"--dynet-devices takes {FLAGS['devices'][2]}, got {wrong_names[0]!r}")
         indices = [int(part[4:]) for part in names if part != "CPU"]
         try:
-            ids = [int(part) for part in self.gpu_ids.split(",") if part.strip()]
+            ids = [*map(int, _split(self.gpu_ids))]
         except ValueError:
             raise ArgumentError(f"--dynet-gpu-ids takes {FLAGS['gpu-ids'][2]}, got {self.gpu_ids!r}") from None
         if not indices and (self.gpu or self.requested_gpus or ids):
@@ -280,8 +279,7 @@ class DynetParams(Closed):
             settings = {name: getattr(conf, name) for name in CONFIG if hasattr(conf, name)}
             if not settings:
                 raise ArgumentTypeError(f"from_config: expected a dict of settings, got {conf!r:.60}")
-        missing = [name for name in CONFIG if name not in settings and name != "gpu_mask"]
-        if missing:
+        if missing := [name for name in CONFIG if name not in settings and name != "gpu_mask"]:
             raise ArgumentError(f"from_config: {type(conf).__name__} has no {missing[0]}")
         self.change({CONFIG[name]: settings[name] for name in CONFIG if name in settings})
 
@@ -294,10 +292,14 @@ CONFIG = {
 """The settings that `from_config` reads: name -> attribute of DynetParams."""
 
 
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def _allowed_by_environment() -> dict[str, Any]:
     text = os.environ.get("DYNET_ALLOW", "")
     try:
-        return allowed([name.strip() for name in text.split(",") if name.strip()])
+        return allowed(_split(text))
     except ArgumentTypeError:
         raise ArgumentError(f"DYNET_ALLOW takes names such as module.Class,module.Other, got {text!r}") from None
 

@@ -81,8 +81,7 @@ class Dim:
             while GIVEN_BACK:
                 dim = GIVEN_BACK.popleft()
                 heapq.heappush(_free.setdefault(dim.plain, []), (_ages[dim], dim))
-            free_dims = _free.get(self.plain)
-            if free_dims:
+            if free_dims := _free.get(self.plain):
                 return heapq.heappop(free_dims)[1]
             dim = Dim(self.dims, self.batch, plain=self.plain)
             _ages[dim] = len(_ages)

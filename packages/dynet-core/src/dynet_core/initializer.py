@@ -92,7 +92,7 @@ def check_number(initializer: PyInitializer, field: str, least: float | None = N
     """Check that an attribute is a float32, at least `least`, finite unless `infinite`. Unpack arrays of size 1."""
     value = single(getattr(initializer, field))
     object.__setattr__(initializer, field, value)  # because the dataclass is frozen
-    if not isinstance(value, (Real, np.bool_)):
+    if not isinstance(value, Real | np.bool_):
         raise ArgumentTypeError(f"{type(initializer).__name__}: {field} must be a number but got {value!r}")
     if value != value or beyond_float32(value) or not infinite and abs(value) == math.inf:
         raise error(initializer, f"{field} must be a {'' if infinite else 'finite '}float32, not {shown(value, 40)}")
@@ -251,7 +251,8 @@ class GlorotInitializer(PyInitializer):
         if not counted_dims:
             raise error(self, "is_lookup leaves no dimension to count, set it to False")
         if len(counted_dims) == 4:
-            numerator, denominator = 6, (counted_dims[2] + counted_dims[3]) * counted_dims[0] * counted_dims[1]
+            d1, d2, d3, d4 = counted_dims
+            numerator, denominator = 6, (d3 + d4) * d1 * d2
         else:
             numerator, denominator = 3 * len(counted_dims), sum(counted_dims)
         # The order of these operations makes even the last bit of the result the same as in DyNet.
@@ -323,7 +324,7 @@ class FromFileInitializer(PyInitializer):
     fname: str | bytes | os.PathLike[str]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.fname, (str, bytes, os.PathLike)):
+        if not isinstance(self.fname, str | bytes | os.PathLike):
             raise ArgumentTypeError(f"FromFileInitializer: fname must be a path but got {self.fname!r:.40}")
 
     def draw(self, dim: tuple[int, ...]) -> Floats:
@@ -434,11 +435,11 @@ def initializer_from(
     init = "glorot" if init is None else init
     if isinstance(init, PyInitializer):
         return init
-    if isinstance(init, (np.ndarray, list, tuple)):
+    if isinstance(init, np.ndarray | list | tuple):
         return NumpyInitializer(initial_array(init, "init"))
     if isinstance(init, str):
         return _named(init, tuple(dim), lookup, scale, mean, std)
-    if isinstance(init, (Real, np.bool_)):
+    if isinstance(init, Real | np.bool_):
         return ConstInitializer(cast(float, init))
     if isinstance(init, type) and issubclass(init, PyInitializer):
         raise ArgumentTypeError(f"init is the class {init.__name__}: pass an instance, {init.__name__}(...)")
@@ -453,7 +454,7 @@ def _named(name: str, dim: tuple[int, ...], lookup: bool, scale: Number, mean: N
         return UniformInitializer(scale) if name == "uniform" else SaxeInitializer(scale)
     if name == "normal":
         std = single(std)
-        if not isinstance(std, (Real, np.bool_)):
+        if not isinstance(std, Real | np.bool_):
             raise ArgumentTypeError(f"init='normal': std must be a number but got {std!r}")
         if std < 0:
             raise InitializerError(f"init='normal': std must be 0 or more but got {std}")

@@ -117,12 +117,13 @@ def svg(graph: Graph) -> str:
     for index, box in enumerate(drawn):
         depth = 1 + max([depths[operand] for operand in box.operands], default=-1)
         depths.append(depth)
-        columns += [[] for _ in range(depth + 1 - len(columns))]
+        if depth == len(columns):
+            columns.append([])
         columns[depth].append(index)
     corners: dict[int, tuple[int, int, int]] = {}  # index of a box -> its left edge, top edge and width in pixels
     x, row_height = GAP // 2, BOX + GAP // 2
     for column in columns:
-        width = max(LETTER * len(drawn[index].text) for index in column) + 2 * LETTER
+        width = LETTER * (2 + max(len(drawn[index].text) for index in column))
         for row, index in enumerate(column):
             corners[index] = x, GAP // 2 + row * row_height, width
         x += width + GAP
@@ -258,8 +259,7 @@ class Planned:
     def groups(self, order: str) -> Iterator[PlannedGroup]:
         """Yield the groups of nodes: "by_depth", as they are computed, or "by_signature", one for each signature."""
         planned = self.engine.buffers[order][: self.engine.slots[CONTEXT.planned_count]]
-        stage_begins = self.engine.buffers["stage_begins"]
-        depths = self.nodes["depth"] + stage_begins[self.nodes["stage"]]
+        depths = self.nodes["depth"] + self.engine.buffers["stage_begins"][self.nodes["stage"]]
 
         def key(node: int) -> tuple[int, int]:
             return int(self.nodes["signature"][node]), int(depths[node]) if order == "by_depth" else 0

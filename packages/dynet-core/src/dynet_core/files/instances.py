@@ -21,13 +21,13 @@ from .limits import ATOMS, Limits, class_ids, is_a, type_attr
 Maker = Callable[[type, tuple, Limits], Any]  # makes an object of a class, given the arguments in the pickle
 
 
-def checked(arguments: Any, *kinds: tuple[type, ...], least: int = 0) -> tuple:
+def checked(arguments: Any, *kinds: tuple[type, ...], optional: int = 0) -> tuple:
     """Check and return the arguments of a call in a pickle, or raise ValueError.
 
-    There must be at least `least` arguments. `kinds` has a tuple for each: the types allowed, without derived classes.
+    `kinds` has the types allowed for each argument, without derived classes. The last `optional` ones may be absent.
     """
     given = arguments if type(arguments) is tuple else (arguments,)
-    if given is arguments and least <= len(given) <= len(kinds):
+    if given is arguments and len(kinds) - optional <= len(given) <= len(kinds):
         if all(type(argument) in types for argument, types in zip(given, kinds)):
             return given
     given_types = ", ".join(type(argument).__name__ for argument in given)
@@ -47,23 +47,21 @@ def add_items(target: set, items: Iterable, limits: Limits) -> None:
         set.add(target, limits.checked_key(item, target))
 
 
-def _content(arguments: Any, limits: Limits, *kinds: type, default: Any = (), least: int = 0) -> Any:
-    """Return a call's only argument, whose type is in `kinds`, or `default`. Count its items as copied."""
-    (content,) = checked(arguments, kinds, least=least) or (default,)
+def _content(arguments: Any, limits: Limits, *kinds: type, default: Any = ()) -> Any:
+    """Return a call's only argument, of a type in `kinds`, or `default` (None: required). Count its items as copied."""
+    (content,) = checked(arguments, kinds, optional=default is not None) or (default,)
     limits.count_copies(len(content))
     return content
 
 
-def _holding(base: type, default: Any = (), least: int = 0) -> Maker:
-    """Return a maker that copies its only argument, a `base`. Without an argument, if `least` is 0, use `default`."""
-    return lambda cls, arguments, limits: base.__new__(
-        cls, _content(arguments, limits, base, default=default, least=least)
-    )
+def _holding(base: type, default: Any = None) -> Maker:
+    """Return a maker that copies its only argument, a `base`. If `default` is given, the argument may be absent."""
+    return lambda cls, arguments, limits: base.__new__(cls, _content(arguments, limits, base, default=default))
 
 
 def _same(base: type) -> Maker:
     """Return a maker that copies its only argument, which must be a `base`: an int or a float."""
-    return lambda cls, arguments, limits: base.__new__(cls, *checked(arguments, (base,), least=1))
+    return lambda cls, arguments, limits: base.__new__(cls, *checked(arguments, (base,)))
 
 
 def _filled(base: type, fill: Callable[[Any, Any, Limits], None], *kinds: type) -> Maker:
@@ -95,7 +93,7 @@ def _default_dict(cls: type, arguments: tuple, limits: Limits) -> Any:
 
 
 def _deque(cls: type, arguments: tuple, limits: Limits) -> Any:
-    content, longest = checked(arguments, (list, tuple), (int, NoneType)) + ((), None)[len(arguments) :]
+    content, longest = checked(arguments, (list, tuple), (int, NoneType), optional=2) + ((), None)[len(arguments) :]
     made = deque.__new__(cls)
     limits.count_copies(len(content))
     deque.__init__(made, content, longest)
@@ -118,7 +116,7 @@ def _byte_array(cls: type, arguments: tuple, limits: Limits) -> Any:
 
 def make_bytes(arguments: tuple, limits: Limits) -> bytes:
     """Make bytes. Pickles of protocols 0, 1 and 2 store them as a string, one character per byte, and "latin1"."""
-    text, encoding = checked(arguments, (str,), (str,), least=2)
+    text, encoding = checked(arguments, (str,), (str,))
     if encoding not in ("latin1", "latin-1"):
         raise ValueError(f"bytes as {encoding!r:.40}")
     limits.count_copies(len(text))
@@ -128,16 +126,16 @@ def make_bytes(arguments: tuple, limits: Limits) -> bytes:
 def _of_whole_numbers(base: type) -> Maker:
     """Return a maker that calls `base`, `range` or `slice`, with three arguments, each an int or None."""
     int_or_none = (int, NoneType)
-    return lambda cls, arguments, limits: base(*checked(arguments, int_or_none, int_or_none, int_or_none, least=3))
+    return lambda cls, arguments, limits: base(*checked(arguments, int_or_none, int_or_none, int_or_none))
 
 
 MAKERS: dict[type, Maker] = {
     object: lambda cls, arguments, limits: object.__new__(cls, *checked(arguments)),
     dict: _mapping(dict), OrderedDict: _mapping(OrderedDict), Counter: _mapping(Counter), defaultdict: _default_dict,
     list: _filled(list, lambda made, content, _: list.extend(made, content), list), deque: _deque,
-    tuple: _holding(tuple, least=1), set: _filled(set, add_items, list, tuple), frozenset: _frozenset,
-    str: _holding(str, least=1), int: _same(int), float: _same(float),
-    complex: lambda cls, arguments, _: complex.__new__(cls, *checked(arguments, (float, int), (float, int), least=2)),
+    tuple: _holding(tuple), set: _filled(set, add_items, list, tuple), frozenset: _frozenset,
+    str: _holding(str), int: _same(int), float: _same(float),
+    complex: lambda cls, arguments, _: complex.__new__(cls, *checked(arguments, (float, int), (float, int))),
     bytes: _holding(bytes, b""), bytearray: _byte_array,
     range: _of_whole_numbers(range), slice: _of_whole_numbers(slice),
 }  # fmt: skip
@@ -151,7 +149,7 @@ _MOST = 2**32  # the largest product of an array's dimensions, where a dimension
 
 def make_dtype(arguments: Any, limits: Limits) -> np.dtype:
     """Return a new dtype in this machine's byte order. `set_dtype` may change it, because nothing else refers to it."""
-    text, _, _ = checked(arguments, (str,), _WHOLE, _WHOLE, least=3)
+    text, _, _ = checked(arguments, (str,), _WHOLE, _WHOLE)
     if not _TEXT.fullmatch(text):
         raise ValueError(f"a dtype {text!r:.40}, which is not a plain one")
     return np.dtype(text, False, True)
@@ -160,7 +158,7 @@ def make_dtype(arguments: Any, limits: Limits) -> np.dtype:
 def set_dtype(made: np.dtype, state: Any, limits: Limits) -> None:
     """Set the byte order of a dtype, and the unit of dates and times."""
     kinds = _WHOLE, (str,), _NONE, _NONE, _NONE, _WHOLE, _WHOLE, _WHOLE, (tuple, dict, NoneType)
-    _, order, *_ = checked(state, *kinds, least=8)
+    _, order, *_ = checked(state, *kinds, optional=1)
     if order not in ("<", ">", "|", "="):
         raise ValueError("the state of a dtype that is not a plain one")
     unit = _unit(*state[8:]) if made.kind in "Mm" else ""
@@ -173,8 +171,8 @@ def set_dtype(made: np.dtype, state: Any, limits: Limits) -> None:
 
 def _unit(state: Any = None) -> str:
     """Return the unit of a dtype of dates or times, such as "[25s]", from the end of its state; "" if it has none."""
-    _, unit = checked(state, (dict, NoneType), (tuple,), least=2)
-    unit, count, per, _ = checked(unit, (bytes,), (int,), (int,), (int,), least=4)
+    _, unit = checked(state, (dict, NoneType), (tuple,))
+    unit, count, per, _ = checked(unit, (bytes,), (int,), (int,), (int,))
     if unit == b"generic":
         return ""
     if _UNIT.fullmatch(unit) and count > 0 and per == 1:
@@ -212,13 +210,13 @@ def make_from_buffer(arguments: Any, limits: Limits) -> np.ndarray:
     `axes` is the order of the axes if `order` is "K", and may otherwise be absent.
     """
     content, dtype, shape, *rest = arguments
-    order, axes, *_ = *checked(tuple(rest), (str,), (tuple, NoneType), least=1), None
+    order, axes, *_ = *checked(tuple(rest), (str,), (tuple, NoneType), optional=1), None
     count = _checked_shape(shape, dtype)
     if type(content) not in (bytes, bytearray) or dtype.kind == "O" or len(content) != count * dtype.itemsize:
         raise ValueError(f"an array {shape} of {dtype} that has something else")
     limits.count_copies(len(content))
     if axes and order == "K":
-        return np.ndarray(shape, dtype, bytearray(content)).transpose(checked(axes, *[(int,)] * 64))
+        return np.ndarray(shape, dtype, bytearray(content)).transpose(checked(axes, *[(int,)] * 64, optional=64))
     return np.ndarray(shape, dtype, bytearray(content), order="F" if order == "F" else "C")
 
 

@@ -334,10 +334,10 @@ def _problem(error: Exception, names: Names) -> str:
 
 def _record(value: Any) -> Saved:
     kind, *spec, name = value if type(value) is tuple and len(value) in (2, 3) else ("", "")
-    if type(kind) is str and kind in ("Parameters", "LookupParameters") and not spec and type(name) is str:
-        return Saved(kind, name)
-    if is_a(kind, type) and spec and type(name) is str:
+    if type(name) is str and spec and is_a(kind, type):
         if not is_builder(kind):
             raise ValueError(f"it is a {name_of(kind)}, which has no from_spec")
         return Saved(kind, name, *spec)
+    if type(kind) is type(name) is str and kind in ("Parameters", "LookupParameters") and not spec:
+        return Saved(kind, name)
     raise ValueError("it is neither a parameter's name nor a class, a spec and a name")

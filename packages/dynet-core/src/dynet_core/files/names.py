@@ -26,9 +26,9 @@ from . import instances
 from .instances import MAKERS
 from .limits import Limits, is_a, type_attr
 
-OURS = ("dynet", "_dynet", "dynet_rnn", "dynet_optim", "dynet_core")  # this library's modules; some may not be imported
 OPS = "dynet_ops"  # this library's module that defines operations
-LIBRARY = (*OURS, OPS, "dynet_kernels")
+OURS = ("dynet", "_dynet", "dynet_rnn", "dynet_optim", "dynet_core", OPS)  # modules of this library, imported or not
+LIBRARY = (*OURS, "dynet_kernels")
 _STANDARD = tuple(os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib"))
 _STANDARD += tuple(os.path.join(os.path.realpath(path), "") for path in _STANDARD)
 
@@ -354,7 +354,7 @@ def explanation(refused: Mapping[str, str]) -> str:
 
 def ours(name: str) -> Any:
     """Return the object with this name in one of the library's imported modules; None if there is none but a module."""
-    values = [vars(sys.modules[module]).get(name) for module in (*OURS, OPS) if module in sys.modules]
+    values = [vars(sys.modules[module]).get(name) for module in OURS if module in sys.modules]
     return next((value for value in values if value is not None and not is_a(value, types.ModuleType)), None)
 
 

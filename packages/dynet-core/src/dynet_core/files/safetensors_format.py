@@ -104,7 +104,7 @@ class SafetensorsReader(Reader):
 
     def _order(self) -> list[tuple[str, bool]]:
         try:
-            order = json.loads((self.file.metadata() or {})[ORDER])
+            order = json.loads(self.file.metadata()[ORDER])
             names = [name for name, lookup in order if type(lookup) is bool]
             if sorted(names) != sorted(self.file.keys()) or len(names) != len(order):
                 raise ValueError

@@ -157,15 +157,13 @@ WIDTH = 16  # characters of a number with the space after it: "+1.23456789e-01 "
 BLOCK = 1 << 14  # how many numbers to convert at a time; the intermediate arrays fit into a CPU cache
 MOST_EXPONENT, LEAST_EXPONENT = 38, -45  # the range of the decimal exponents of float32 numbers
 PLUS, MINUS, POINT, SPACE, E, ZERO = b"+-. e0"  # the codes of these characters
-POWERS = np.array([float(f"1e{power}") for power in range(-60, 61)])  # element k is 10 to the power of k - 60
+# POWERS[k] is 10 to the power of k, also for negative k.
+POWERS = np.array([float(f"1e{power}") for power in (*range(61), *range(-60, 0))])
 LARGEST = float(np.finfo(np.float32).max)
+LARGEST_READ = LARGEST * (1 + 1e-8)  # allows for LARGEST rounded up to nine digits
 COMPLETE_NUMBER = re.compile(rb"[+-]?[0-9]\.[0-9]{8}e[+-][0-9]{2}|[+-]?(inf|nan)", re.IGNORECASE)
 """Matches a number that is certainly complete. If a file ends in a number that does not match, without a newline, the
 file may have been cut off in the middle of this number."""
-
-
-def _power(exponents: np.ndarray) -> np.ndarray:
-    return POWERS[exponents + 60]
 
 
 def _digits(count: int, width: int) -> np.ndarray:
@@ -192,7 +190,7 @@ def _written_block(values: np.ndarray) -> bytes:
     is_finite = np.isfinite(values)
     magnitudes = np.abs(np.where(is_finite, values, 0), dtype=np.float64)
     exponents = _exponents(magnitudes)
-    scaled = magnitudes * _power(8 - exponents)
+    scaled = magnitudes * POWERS[8 - exponents]
     rounded = np.rint(scaled)
     is_carried = rounded >= 1e9
     exponents += is_carried
@@ -225,7 +223,7 @@ def _exponents(magnitudes: np.ndarray) -> np.ndarray:
     binary = np.frexp(magnitudes)[1]
     # 0.301... is log10(2). The first line's result may be 1 too small; the second line corrects this.
     exponents = np.floor((binary - 1) * 0.30102999566398120).astype(np.int64)
-    exponents += magnitudes >= _power(exponents + 1)
+    exponents += magnitudes >= POWERS[exponents + 1]
     exponents[magnitudes == 0] = 0
     return exponents
 
@@ -279,8 +277,8 @@ def _read_block(cells: np.ndarray, values: np.ndarray) -> bool:
     exponents = np.where(has_negative_exponent, -exponents, exponents)
     if exponents.max() > MOST_EXPONENT or exponents.min() < LEAST_EXPONENT:
         return False
-    magnitudes *= _power(exponents - 8)
-    if magnitudes.max() > LARGEST * (1 + 1e-8):
+    magnitudes *= POWERS[exponents - 8]
+    if magnitudes.max() > LARGEST_READ:
         return False
     np.copysign(np.minimum(magnitudes, LARGEST), np.where(is_negative, -1.0, 1.0), out=values, casting="same_kind")
     return True
@@ -292,7 +290,7 @@ def _read_word(word: bytes, where: str) -> float:
     except ValueError:
         raise FileFormatError(f"{where}: {word[:40].decode('ascii', 'replace')!r} is not a number") from None
     if LARGEST < abs(number) < np.inf:
-        if abs(number) > LARGEST * (1 + 1e-8):  # allow the largest float32 rounded up to nine digits
+        if abs(number) > LARGEST_READ:
             raise FileFormatError(f"{where}: {number} is more than float32 can hold")
-        number = float(np.copysign(LARGEST, number))
+        number = math.copysign(LARGEST, number)
     return number

@@ -122,8 +122,8 @@ class Trained(Expression):
         raise NotImplementedError
 
     def __repr__(self) -> str:
-        kind = "LookupParameter" if self._lookup else "Parameter"
-        return f"{kind} {printable(self._name)} {self.shape}" + ", frozen" * (not self._updated)
+        frozen = ", frozen" * (not self._updated)
+        return f"{'Lookup' * self._lookup}Parameter {printable(self._name)} {self.shape}{frozen}"
 
     def expr(self, update: bool = True) -> Expression:
         """Return the parameter itself, or, with update=False, an expression that gets no gradient."""
@@ -339,10 +339,7 @@ class Parameters(Trained):
 
 
 def checked_name(kind: str, name: str) -> str:
-    """Check and return the user's name for a parameter or a collection. `kind` is the noun for messages.
-
-    The name must not contain `/` or `_`, which have a meaning in full names such as `/encoder/_0`.
-    """
+    """Check and return the user's name for a `kind`, without `/` and `_`, which full names like `/encoder/_0` use."""
     if not isinstance(name, str) or "/" in name or "_" in name:
         raise ParameterNameError(f"the name of a {kind} is a string without '/' and '_', not {name!r}")
     return name

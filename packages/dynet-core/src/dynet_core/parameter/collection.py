@@ -85,13 +85,10 @@ def holdings(parameters: Iterable[Trained]) -> str:
     everything = list(parameters)
     table_count = sum(p._lookup for p in everything)
     frozen_count = sum(not p.is_updated() for p in everything)
-    parts = [counted(len(everything) - table_count, "parameter")]
-    if table_count:
-        parts.append(counted(table_count, "lookup parameter"))
-    parts.append(counted(_numbers(everything), "number"))
-    if frozen_count:
-        parts.append(f"{frozen_count:,} frozen")
-    return ", ".join(parts)
+    text = counted(len(everything) - table_count, "parameter")
+    text += f", {counted(table_count, 'lookup parameter')}" * bool(table_count)
+    text += f", {counted(_numbers(everything), 'number')}"
+    return text + f", {frozen_count:,} frozen" * bool(frozen_count)
 
 
 def _numbers(parameters: Iterable[Trained]) -> int:
@@ -127,7 +124,7 @@ def table(parameters: Sequence[Trained]) -> str:
         cells = [f"{row[column]:{ALIGNMENTS[column]}{widths[column]}}" for column in columns]
         return "  ".join(cells).rstrip()
 
-    lines = [line(row) for row in rows]
+    lines = [*map(line, rows)]
     separator = "-" * max(map(len, lines))
     return "\n".join([lines[0], separator, *lines[1:-1], separator, lines[-1]])
 
@@ -165,7 +162,7 @@ class ParameterCollection(Closed):
         _name = _names = _collection_names = _parameters = _lookups = Missing()
 
     def __init__(self, parent: ParameterCollection | None = None):
-        if not isinstance(parent, (ParameterCollection, type(None))):
+        if not isinstance(parent, ParameterCollection | None):
             raise ArgumentTypeError(f"ParameterCollection: the parent must be one, not {type(parent).__name__}")
         self._name = "/"
         self._parameters: list[Parameters] = []
@@ -228,7 +225,7 @@ class ParameterCollection(Closed):
             device: "CPU" or the name of the device in use.
             scale, mean, std: arguments of the initializers `"uniform"`, `"saxe"` and `"normal"`.
         """
-        if dim is None and isinstance(init, (np.ndarray, NumpyInitializer)):
+        if dim is None and isinstance(init, np.ndarray | NumpyInitializer):
             dim = np.shape(init.array if isinstance(init, NumpyInitializer) else init)
         return self._new(Parameters, "add_parameters", dim, init, name, device, scale=scale, mean=mean, std=std)
 

@@ -153,7 +153,7 @@ def _save_pair(data: str, meta_path: str, objects: Iterable, stacklevel: int) ->
     if hasattr(objects, "_tensor") or hasattr(objects, "param_collection"):
         raise ArgumentTypeError(f"save: the objects are one list: save(name, [...]), not {objects!r:.60}")
     if not isinstance(objects, Iterable):
-        use = "; a collection has a method: model.save(path)" if hasattr(objects, "_add_loaded") else ""
+        use = "; a collection has a method: model.save(path)" * hasattr(objects, "_add_loaded")
         raise ArgumentTypeError(f"save: expected a list of objects, got {objects!r:.60}{use}")
     saved = [_described(item) for item in objects]
     content, settings = io.BytesIO(), config.PARAMS
@@ -264,10 +264,10 @@ class _Entries:
         return sum(entry.count for entry in self.reader.with_prefix(name))
 
     def outside(self, expected: Expected) -> list[Entry]:
-        """Return the entries of the parameters that a builder uses but that are not in its collection.
+        """Return the entries of the parameters that a builder uses but that are not in its collection, which come next.
 
-        Only the layer normalization of an LSTM has such parameters. Their entries come after those of the collection.
-        Files of the original DyNet do not have them: return [] if the next entries do not match.
+        Only the layer normalization of an LSTM has such parameters. Return [] for files of the original DyNet, which
+        do not have them, so that the next entries do not match.
         """
         return self._following(expected, lambda entry: entry.name not in self.single_names) or []
 

@@ -57,10 +57,7 @@ class Storage:
         self._whole: int | None = None
 
     def _unread(self) -> int:
-        """Return the address of memory for a gradient that is written but never read.
-
-        A parameter that is frozen or used with update=False needs this if other operands in its batch need gradients.
-        """
+        """Return the address of memory for the gradient if it is not needed: steps for whole batches still write it."""
         if self._scratch is None:
             self._scratch = block(self.values.floats)
         return self._scratch.address
@@ -122,14 +119,14 @@ class Storage:
     def set_gradient(self, gradient: Floats | None) -> None:
         """Replace the gradient with a flat array, or with zero if that is None. Update `touched`."""
         self.gradient.write(0 if gradient is None else gradient)
-        if self.touched is None:
+        if (touched := self.touched) is None:
             return
-        self.touched[:] = 0
+        touched[:] = 0
         if gradient is not None:
             touched_rows = np.flatnonzero(gradient.reshape(self.rows, -1).any(axis=1))
-            self.touched[0] = len(touched_rows)
-            self.touched[1 : 1 + len(touched_rows)] = touched_rows
-            self.touched[1 + self.rows + touched_rows] = 1
+            touched[0] = len(touched_rows)
+            touched[1 : 1 + len(touched_rows)] = touched_rows
+            touched[1 + self.rows + touched_rows] = 1
 
     def __del__(self, keep_for_graphs=keep_for_graphs, Retired=Retired):
         # Attributes are missing if memory ran out in __init__. The `Retired` object is made only now: the garbage

@@ -85,7 +85,7 @@ def whole(name: str, what: str, value) -> int:
     except TypeError:
         number = single(value)
         if not isinstance(number, (float, np.floating, np.bool_, np.integer)):
-            use = SEVERAL_HINTS.get(name, "") if isinstance(value, (list, tuple, slice, np.ndarray)) else ""
+            use = SEVERAL_HINTS.get(name, "") if isinstance(value, list | tuple | slice | np.ndarray) else ""
             if isinstance(value, Refusals):
                 use = f"take int(...) of its {value._getter()}"
             got = f"{type(value).__name__} {shown(value, 40)}{': ' * bool(use)}{use}"
@@ -133,9 +133,8 @@ def checked_indices(name: str, indices, size: int, of: object, one: str = "index
             return indices
     if not np.iterable(indices) or isinstance(indices, Refusals):
         raise ArgumentTypeError(f"{name}: indices must be a sequence of ints, not {indices!r:.60}")
-    ints = []
-    for index in (*indices,):  # a copy, because converting an index of a user's class may change the list
-        ints.append(whole(name, "an index", index))
+    # Copy the list first, because converting an index of a user's class may change it.
+    ints = [whole(name, "an index", index) for index in (*indices,)]
     if not ints:
         raise ArgumentError(f"{name}: no indices")
     if min(ints) < 0 or max(ints) >= size:

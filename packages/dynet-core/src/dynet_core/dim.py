@@ -46,7 +46,7 @@ class Dim:
 
     __slots__ = ("batch", "dims", "plain", "size", "total")
 
-    _known: dict[tuple[tuple[int, ...], int], Dim] = {}
+    _cache: dict[tuple[tuple[int, ...], int], Dim] = {}
 
     def __init__(self, dims: tuple[int, ...], batch: int = 1, plain: Dim | None = None):
         self.dims: tuple[int, ...] = dims
@@ -62,13 +62,13 @@ class Dim:
         Raises:
             ShapeError: there are more than MAX_DIMS dimensions, or more than MAX_TOTAL numbers.
         """
-        dim = cls._known.get((dims, batch))
+        dim = cls._cache.get((dims, batch))
         if dim is None:
             if len(dims) > MAX_DIMS:
                 raise ShapeError(f"{len(dims)} dimensions were asked for, at most {MAX_DIMS} are possible: {dims}")
             if math.prod(dims) * batch > MAX_TOTAL:
                 raise ShapeError(f"an expression holds at most {MAX_TOTAL} numbers, not {dims} x {batch}")
-            dim = cls._known.setdefault((dims, batch), cls(dims, batch))
+            dim = cls._cache.setdefault((dims, batch), cls(dims, batch))
         return dim
 
     def own(self) -> Dim:
@@ -123,7 +123,7 @@ def checked_dims(name: str, dims: Dims, least: int = 1) -> tuple[int, ...]:
         ShapeError: there are more than MAX_DIMS dimensions, or more than MAX_TOTAL numbers.
     """
     is_single = not np.iterable(dims) or isinstance(dims, Refusals)
-    given_sizes: Sequence[Any] = (dims,) if is_single else dims  # type: ignore[assignment]
+    given_sizes: Any = (dims,) if is_single else dims
     sizes = tuple([whole(name, "a dimension", size) for size in given_sizes])
     if not sizes:
         raise ArgumentError(f"{name}: there must be at least one dimension, got (); (1,) is a single number")

@@ -71,7 +71,7 @@ def boxes(
                 indices[operand] = len(drawn_boxes)
                 name = names.get((operand, True), PARAMETER_ROWS.names[-1 - operand])
                 drawn_boxes.append(Box(name, "", (), is_parameter=True))
-        operands = tuple([indices[operand] for operand in node.operands])
+        operands = tuple(indices[operand] for operand in node.operands)
         if node.op.startswith("lookup"):
             label = _lookup_label(label, node, rows.get(drawn_boxes[operands[0]].label))
         indices.update(dict.fromkeys(node.places, len(drawn_boxes)))

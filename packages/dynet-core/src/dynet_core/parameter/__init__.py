@@ -54,7 +54,7 @@ def parameter(p: Expression | list[Any] | tuple[Any, ...], update: Any = True, *
 
 
 def _expressions(p: Any, update: bool = True) -> Any:
-    if isinstance(p, (list, tuple)):
+    if isinstance(p, list | tuple):
         expressions = [_expressions(item, update) for item in p]
         return expressions if isinstance(p, list) else tuple(expressions)
     return p if update and isinstance(p, Expression) else _fixed("parameter", p)

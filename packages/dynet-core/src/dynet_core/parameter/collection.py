@@ -76,7 +76,8 @@ def initial_values(initializer: PyInitializer, dims: tuple[int, ...], lookup: bo
 
 BYTES = 4  # bytes per number
 TITLES = ("name", "kind", "shape", "numbers", "trained", "bytes")
-ALIGNMENTS = "<<<><>"  # how the columns are aligned: < left, > right
+ALIGNMENTS = "<<<><>"  # how the columns are aligned
+SIDES = {"<": "left", ">": "right"}
 MOST_ROWS = 60  # if there are more parameters than this, a table shows the first 30 and the last 30
 
 
@@ -130,11 +131,11 @@ def table(parameters: Sequence[Trained]) -> str:
 
 
 def as_html(parameters: Sequence[Trained]) -> str:
-    """Return a table of parameters as HTML for notebooks, always with the column "kind"."""
+    """Return a table of parameters as HTML for notebooks. It always has the column "kind"."""
 
     def line(row: Sequence[str], cell: str) -> str:
-        sides = ["left" if alignment == "<" else "right" for alignment in ALIGNMENTS]
-        cells = [f'<{cell} style="text-align: {side}">{html.escape(x)}</{cell}>' for x, side in zip(row, sides)]
+        columns = zip(row, ALIGNMENTS)
+        cells = [f'<{cell} style="text-align: {SIDES[align]}">{html.escape(x)}</{cell}>' for x, align in columns]
         return f"<tr>{''.join(cells)}</tr>"
 
     head, *rows, totals = _rows(parameters)

@@ -53,7 +53,7 @@ def belongs(cls: type, other: type) -> bool:
 
 
 def beside(cls: type, other: type) -> bool:
-    """Return whether two classes are defined in the same module, the same folder or the same top-level package.
+    """Return whether two classes are defined in the same module, folder or folder of a top-level package.
 
     Classes of installed packages and of the standard library are not beside any class.
     """
@@ -353,7 +353,7 @@ def explanation(refused: Mapping[str, str]) -> str:
 
 
 def ours(name: str) -> Any:
-    """Return the object with this name in one of the library's imported modules; None if there is none but a module."""
+    """Return the object, but no module, with this name in one of the library's imported modules; None if not found."""
     values = [vars(sys.modules[module]).get(name) for module in OURS if module in sys.modules]
     return next((value for value in values if value is not None and not is_a(value, types.ModuleType)), None)
 

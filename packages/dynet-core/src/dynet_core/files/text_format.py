@@ -36,14 +36,14 @@ LONGEST_HEAD = 1 << 16  # the first line of an entry has at most this many bytes
 
 def write(file: BinaryIO, tensors: Iterable[StoredTensor]) -> None:
     for tensor in tensors:
-        kind = b"LookupParameter" if tensor.lookup else b"Parameter"
+        lookup = b"Lookup" * tensor.lookup
         dims = ",".join(map(str, tensor.dims)).encode()
         lines = [line for line in (tensor.values, tensor.gradient) if line is not None]
         size = (WIDTH * len(tensor.values) + 1) * len(lines)
         gradient = b"ZERO_GRAD" if tensor.gradient is None else b"FULL_GRAD"
         frozen = b" FROZEN" * tensor.frozen
         name = checked_name(tensor.name).encode()
-        file.write(b"#%s# %s {%s} %d %s%s\n" % (kind, name, dims, size, gradient, frozen))
+        file.write(b"#%sParameter# %s {%s} %d %s%s\n" % (lookup, name, dims, size, gradient, frozen))
         for line in lines:
             file.writelines(numbers_as_text(line))
             file.write(b"\n")

@@ -376,7 +376,7 @@ def test_the_environment_allows_a_class_for_all_files(parser, base, monkeypatch)
     config.PARAMS.set_allow(["other.Class"])
     assert words(dy.load(base, ParameterCollection())[0]) == {"the": 0, "a": 1}
     monkeypatch.setenv("DYNET_ALLOW", "Vocabulary")
-    with pytest.raises(ArgumentError, match="DYNET_ALLOW takes names such as module.Class, with commas between"):
+    with pytest.raises(ArgumentError, match="DYNET_ALLOW takes names such as module.Class,module.Other"):
         DynetParams()
 
 

@@ -1,4 +1,4 @@
-"""The public functions and methods for computation graphs: new graphs, checkpoints, printing and drawing."""
+"""The public functions and methods for computation graphs: new graphs, checkpoints, values, printing and drawing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ComputationGraph(Graph):
     def __dir__(self) -> list[str]:
         return [*dir(object), *(name for name in ComputationGraph.__dict__ if not name.startswith("_"))]
 
-    if TYPE_CHECKING:  # the package dynet_ops adds these methods at run time; they are declared here for type checkers
+    if TYPE_CHECKING:  # the package dynet_ops adds these methods at run time
 
         def inputMatrixLiteral(self, v: Numbers, d: Dims, batch_size: Index = 1, device: str = "") -> Expression: ...
         def inputSparseTensor(
@@ -66,8 +66,7 @@ class ComputationGraph(Graph):
     def checkpoint(self) -> None:
         """Set a checkpoint, to which `revert` returns. The function `cg_checkpoint` does the same."""
         self._compute()
-        watch = self.watch_or_new()
-        watch.checkpoints.append(Checkpoint(*self.records.ends(), self.engine.arena_mark()))
+        self.watch_or_new().checkpoints.append(Checkpoint(*self.records.ends(), self.engine.arena_mark()))
 
     def revert(self) -> None:
         """Remove the last checkpoint and all nodes recorded after it, like the function `cg_revert`."""
@@ -83,12 +82,12 @@ class ComputationGraph(Graph):
         new_version = self.records.cut(version, checkpoint.nodes, checkpoint.records, checkpoint.inputs)
         if not new_version:
             raise StaleExpressionError(f"cg_revert: {RENEWED_BESIDE}")
-        # A signal handler may have called cg_revert before this line, but none can run within it.
+        # A signal handler may have called cg_revert before the next line, but cannot run within the line.
         if watch.checkpoints and watch.checkpoints[-1] is checkpoint: watch.checkpoints.pop()  # fmt: skip  # noqa: E701
         if checkpoint.arena is not None and not engine.changing:
             engine.return_to(new_version, checkpoint.records, checkpoint.arena)
 
-    # Methods that compute values or gradients. Their argument `index` is the number of an expression.
+    # Methods that compute values or gradients
 
     def _expression(self, name: str, index: int) -> Expression:
         self.check_thread()
@@ -263,8 +262,8 @@ def print_graphviz(
         lookup_names: a dict from lookup parameter to a list with the name to show for each row.
         collapse_birnns: accepted for compatibility, and ignored: a layer of a recurrent network is always one box.
     """
-    options = {"show_dims": show_dims and not compact, "expression_names": expression_names}
-    print(pictures.dot(current(), lookup_names=lookup_names, **options))
+    show_dims = show_dims and not compact
+    print(pictures.dot(current(), show_dims=show_dims, expression_names=expression_names, lookup_names=lookup_names))
 
 
 def forward(exps: Iterable[Expression], recalculate: bool = False) -> None:
@@ -316,10 +315,10 @@ def _computed(name: str, exps: Iterable[Expression], recalculate: bool) -> Seque
 LARGEST = 2**32 - 1
 
 
-def _unsigned(who: str, value: Any) -> int:
-    number = checked_index(who, value)
+def _checked_unsigned(name: str, value: Any) -> int:
+    number = checked_index(name, value)
     if not 0 <= number <= LARGEST:
-        raise OutOfRangeError(f"{who}: expected a number in 0..{LARGEST}, got {number}")
+        raise OutOfRangeError(f"{name}: expected a number in 0..{LARGEST}, got {number}")
     return number
 
 
@@ -356,7 +355,7 @@ class UnsignedValue:
 
     def set(self, val: int) -> None:
         """Replace the number with `val`."""
-        self._value = _unsigned("UnsignedValue", val)
+        self._value = _checked_unsigned("UnsignedValue", val)
 
     def get(self) -> int:
         """Return the number."""
@@ -406,4 +405,4 @@ class UnsignedVectorValue(_Values[int]):
     [1, 2]
     """
 
-    _convert = staticmethod(_unsigned)
+    _convert = staticmethod(_checked_unsigned)

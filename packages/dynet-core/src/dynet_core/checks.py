@@ -1,4 +1,4 @@
-"""Checks of users' arguments. If not documented, `name` is the public function that was called, for error messages."""
+"""Checks of users' arguments. Unless a docstring says otherwise, `name` is the public function that messages name."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ from .messages.refusals import MOST_NESTED, NUMBERS, Refusals
 from .messages.wording import HUGE, counted, shown
 
 MASKED = "some of the numbers are masked; the method filled() of their array gives them values"
-PLAIN = {bool, float, int, *NUMBERS}
-OF_SEVERAL = {"lookup": "dy.lookup_batch takes several", "x[...]": "dy.select_rows and dy.select_cols take several"}
+PLAIN_TYPES = {bool, float, int, *NUMBERS}
+SEVERAL_HINTS = {
+    "lookup": "dy.lookup_batch takes several",
+    "x[...]": "dy.select_rows and dy.select_cols take several",
+}
 TOO_LARGE = "a number is too large for a float"
 UNEVEN = "the rows of the list differ in length"
 NESTED = "the list is nested too deeply"
 Range = tuple[str, Callable[[float], bool]]  # a description for error messages, and a test of a number
-FINITE: Range = "a finite number", lambda x: True  # `checked_number` itself refuses infinities and NaN
+FINITE: Range = "a finite number", lambda x: True  # `checked_number` always refuses infinities and NaN
 POSITIVE: Range = "a positive number", lambda x: x > 0
 NOT_NEGATIVE: Range = "a finite number, 0 or more", lambda x: x >= 0
 FRACTION: Range = "at least 0 and less than 1", lambda x: 0 <= x < 1
@@ -35,10 +38,11 @@ def single(value: Any) -> Any:
     return value.ravel()[0] if is_one and value.dtype.kind != "c" and not np.ma.is_masked(value) else value
 
 
-def is_masked(values: Any, deep: int = MOST_NESTED) -> bool:
-    """Return whether an array, a number or an item of a list, at most `deep` lists down, is masked or partly masked."""
+def is_masked(values: Any, depth: int = MOST_NESTED) -> bool:
+    """Return whether an array, a number or an item of nested lists is masked or partly masked. Search `depth` lists."""
     if isinstance(values, (list, tuple)):
-        return deep > 0 and not {*map(type, values)} <= PLAIN and any(is_masked(value, deep - 1) for value in values)
+        may_be = depth > 0 and not {*map(type, values)} <= PLAIN_TYPES
+        return may_be and any(is_masked(value, depth - 1) for value in values)
     return isinstance(values, np.ma.MaskedArray) and bool(np.ma.is_masked(values))
 
 
@@ -61,8 +65,8 @@ def whole(name: str, what: str, value) -> int:
     """Convert a user's whole number to an int.
 
     Every function of the library accepts the same kinds of whole numbers: ints; floats without a fraction, because
-    `8 / 2` is a float; booleans (True is 1, False is 0); numpy's numbers of these three kinds; and numpy arrays of one
-    such number.
+    `8 / 2` is a float; booleans (True is 1, False is 0); numpy's numbers of these three kinds; and numpy arrays of size
+    1 that have such a number.
 
     Args:
         name: the public function that was called, for error messages.
@@ -72,7 +76,7 @@ def whole(name: str, what: str, value) -> int:
     Raises:
         ArgumentTypeError: `value` is none of these.
         ArgumentError: the number has a fraction, or is infinite or NaN.
-        OutOfRangeError: the magnitude is HUGE or more, so that no other error message has to show such a number.
+        OutOfRangeError: the magnitude is HUGE or more, which error messages cannot show.
     """
     if value.__class__ is int and abs(value) < HUGE:
         return value
@@ -81,7 +85,7 @@ def whole(name: str, what: str, value) -> int:
     except TypeError:
         number = single(value)
         if not isinstance(number, (float, np.floating, np.bool_, np.integer)):
-            use = OF_SEVERAL.get(name, "") if isinstance(value, (list, tuple, slice, np.ndarray)) else ""
+            use = SEVERAL_HINTS.get(name, "") if isinstance(value, list | tuple | slice | np.ndarray) else ""
             if isinstance(value, Refusals):
                 use = f"take int(...) of its {value._getter()}"
             got = f"{type(value).__name__} {shown(value, 40)}{': ' * bool(use)}{use}"
@@ -100,7 +104,7 @@ def checked_index(name: str, index) -> int:
 
 
 def _are_plain(values, size: int) -> bool:
-    """Return whether `values` is a nonempty list or tuple of ints from 0 to `size` - 1, which is the usual case."""
+    """Return whether `values` is a nonempty list or tuple of ints from 0 to `size` - 1, as in most calls."""
     if values.__class__ is not list and values.__class__ is not tuple:
         return False
     for value in values:
@@ -112,9 +116,9 @@ def _are_plain(values, size: int) -> bool:
 def checked_indices(name: str, indices, size: int, of: object, one: str = "index") -> list[int]:
     """Check that a user's indices are from 0 to `size` - 1, and return them as a list of ints.
 
-    The result may be the user's own list, so the caller must not change it. For error messages, `of` is what the
-    indices select from: a str, or the `Dim` of an op's operand x, which is shown as "x" and the shape. `one` is what an
-    index selects, such as "row".
+    The result may be the user's list, so the caller must not change it. In error messages, `of` is what the indices
+    select from: a str, or the `Dim` of an op's operand x, which is shown as "x" and the shape. `one` is what an index
+    selects, such as "row".
 
     Raises:
         ArgumentTypeError: `indices` is not a sequence of numbers.
@@ -129,9 +133,8 @@ def checked_indices(name: str, indices, size: int, of: object, one: str = "index
             return indices
     if not np.iterable(indices) or isinstance(indices, Refusals):
         raise ArgumentTypeError(f"{name}: indices must be a sequence of ints, not {indices!r:.60}")
-    ints = []
-    for index in (*indices,):  # reading an index of a user's class may change the list
-        ints.append(whole(name, "an index", index))
+    # Copy the list first, because converting an index of a user's class may change it.
+    ints = [whole(name, "an index", index) for index in (*indices,)]
     if not ints:
         raise ArgumentError(f"{name}: no indices")
     if min(ints) < 0 or max(ints) >= size:
@@ -157,8 +160,8 @@ def checked_path(name: str, path) -> str:
 
 
 def checked_flag(name: str, what: str, value, end: str = "") -> bool:
-    """Return the flag `what` as a bool. Raise ArgumentTypeError, with `end` last, unless it is True, False, 1 or 0."""
-    if not isinstance(value, (bool, np.bool_, int)) or value not in (0, 1):
+    """Return the flag `what` as a bool. Unless it is True, False, 1 or 0, raise ArgumentTypeError; `end` ends it."""
+    if not isinstance(value, (np.bool_, int)) or value not in (0, 1):
         raise ArgumentTypeError(f"{name}: {what} must be True or False, not {value!r:.40}{end}")
     return bool(value)
 
@@ -173,8 +176,7 @@ def plain_number(name: str, value) -> float:
     except OverflowError:
         raise TooLargeError(f"{name}: {TOO_LARGE}") from None
     except (TypeError, ValueError):
-        type_name = type(value).__name__
-        raise ArgumentTypeError(f"{name} must be a number, not {type_name} {shown(value, 40)}") from None
+        raise ArgumentTypeError(f"{name} must be a number, not {type(value).__name__} {shown(value, 40)}") from None
 
 
 def checked_number(name: str, value, range: Range = FINITE) -> float:
@@ -183,7 +185,7 @@ def checked_number(name: str, value, range: Range = FINITE) -> float:
     Args:
         name: what the number is, for error messages, such as "AdamTrainer: eps".
         value: the user's argument.
-        range: which numbers are allowed. Numbers that are infinite or NaN as float32 never are.
+        range: which numbers are allowed. Numbers that are infinite or NaN as float32 are always refused.
 
     Raises:
         ArgumentTypeError: the value is not a number.
@@ -219,8 +221,8 @@ def real_array(
         raise  # an expression in the list raised this error, and its message says what is wrong
     except ValueError as problem:
         if isinstance(values, (list, tuple)):
-            numbers = [single(value) for value in values]
-            if any(number is not value for number, value in zip(numbers, values)):  # some were in arrays
+            numbers = [*map(single, values)]
+            if not all(map(operator.is_, numbers, values)):  # some were in arrays
                 return real_array(name, numbers, uneven=uneven, strict=strict)
             raise uneven(f"{name}: {NESTED if 'exceed' in str(problem) else UNEVEN}") from None
         raise refusal(f"{name}: {_not_real(values)} ({problem})") from None
@@ -233,7 +235,7 @@ def real_array(
         except OverflowError:
             raise (strict or TooLargeError)(f"{name}: {TOO_LARGE}") from None
         except (TypeError, ValueError):
-            raise refusal(f"{name}: {_not_real(values)}") from None
+            pass  # this array is refused below
     if array.dtype.kind not in "fiub":
         raise refusal(f"{name}: {_not_real(values)}")
     if array.dtype == np.float32:
@@ -256,8 +258,8 @@ def _not_real(values) -> str:
 
 
 def fitted(name: str, array: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
-    """Return an array in the shape `dims` of a parameter, or raise ShapeError. One number fits any shape of size 1."""
-    if array.shape != dims and array.size == 1 == math.prod(dims):
+    """Return an array in the shape `dims` of a parameter, or raise ShapeError. Shapes of size 1 match each other."""
+    if array.size == 1 == math.prod(dims):
         array = array.reshape(dims)
     if array.shape != dims:
         raise ShapeError(f"{name}: the array is {array.shape}, the parameter is {dims}")

@@ -29,11 +29,11 @@ T = TypeVar("T", int, float)
 THREADS = range(1, MOST_THREADS + 1)
 
 
-def _allowed(kind: Callable[[str], Any], holds: Callable[[Any], bool]) -> Callable[[str], Any]:
-    """Return a function that parses a number of type `kind`, and raises ValueError if `holds` is false for it."""
+def _parser(kind: Callable[[str], Any], is_allowed: Callable[[Any], bool]) -> Callable[[str], Any]:
+    """Return a function that parses a number of type `kind`, and raises ValueError if it is not allowed."""
 
     def read(text: str) -> Any:
-        if not holds(number := kind(text)):
+        if not is_allowed(number := kind(text)):
             raise ValueError
         return number
 
@@ -41,8 +41,8 @@ def _allowed(kind: Callable[[str], Any], holds: Callable[[Any], bool]) -> Callab
 
 
 def _memory(text: str) -> int:
-    """Return the sum of the numbers of megabytes in `--dynet-mem`. (DyNet takes four, for four kinds of memory.)"""
-    sizes = [int(part) for part in text.split(",")]
+    """Return the sum of the megabytes in a value of `--dynet-mem`. (DyNet takes four, for four kinds of memory.)"""
+    sizes = [*map(int, text.split(","))]
     if min(sizes) < 0:
         raise ValueError
     return sum(sizes)
@@ -51,11 +51,11 @@ def _memory(text: str) -> int:
 FLAGS: dict[str, tuple[str, Callable[[str], Any] | None, str]] = {
     "mem": ("mem", _memory, "a number of megabytes, or several separated by commas"),
     "seed": ("random_seed", int, "a whole number"),
-    "weight-decay": ("weight_decay", _allowed(float, FRACTION[1]), "a number of at least 0, less than 1"),
+    "weight-decay": ("weight_decay", _parser(float, FRACTION[1]), "a number of at least 0, less than 1"),
     "autobatch": ("autobatch", int, "0 or 1"),
     "autobatch-strategy": ("autobatch", int, "a whole number"),
     "profiling": ("profiling", int, "a whole number"),
-    "threads": ("threads", _allowed(int, THREADS.__contains__), f"a whole number from 1 to {MOST_THREADS}"),
+    "threads": ("threads", _parser(int, THREADS.__contains__), f"a whole number from 1 to {MOST_THREADS}"),
     "gpus": ("requested_gpus", int, "a whole number"),
     "gpu-ids": ("gpu_ids", str, "numbers separated by commas"),
     "devices": ("devices", str, "devices separated by commas, such as CPU or GPU:0"),
@@ -64,8 +64,8 @@ FLAGS: dict[str, tuple[str, Callable[[str], Any] | None, str]] = {
     "viz": ("viz", None, ""),
     "shared-parameters": ("shared_parameters", None, ""),
 }
-"""The flags of the command line: the part after `--dynet-` -> (attribute of DynetParams, function that parses the value
-or None if the flag has no value, description of the allowed values for error messages)."""
+"""Command-line flags: the part after `--dynet-` -> (attribute of DynetParams, function that parses the value, or None
+for flags without a value, description of the allowed values for error messages)."""
 
 OTHER_FLAGS = {**dict.fromkeys(("l2", "l2-decay", "lambda"), "weight-decay"), "cpus": "threads", "cuda": "gpu"}
 
@@ -91,9 +91,8 @@ class DynetParams(Closed):
     shared_parameters: bool = False
     gpu_ids: str = ""
     devices: str = ""
-    # Which kind of LSTM `LSTMBuilder` makes, "coupled" or "vanilla"; "" if the user has not chosen.
-    lstm_builder: str = ""
-    # Name in a file -> the user's class or function that `load` may call, or None if only its name was given.
+    lstm_builder: str = ""  # the LSTM that `LSTMBuilder` makes, "coupled" or "vanilla"; "" if the user has not chosen
+    # Name in a file -> the class or function that the user allows, or None if only its name was given; see `load`.
     allow: dict[str, object] = {}
     own_classes: bool = True  # whether `load` may also make objects of the program's own classes
 
@@ -132,7 +131,7 @@ class DynetParams(Closed):
                 continue
             text = value if has_value else next(remaining, None)
             try:
-                setattr(self, attribute, read(text if text is not None else ""))
+                setattr(self, attribute, read(text or ""))
             except ValueError:
                 got = "nothing follows it" if text is None else f"got {text!r}"
                 raise ArgumentError(f"--dynet-{flag} takes {expected}, {got}") from None
@@ -154,7 +153,7 @@ class DynetParams(Closed):
                 device.allow_tf32()
         if self.threads:  # 0 keeps the default: one thread for each core of this process, but at most 8
             sharing.use(self.threads)
-        # 0 keeps the seed that was drawn at random at import. Seeds that are negative or too large become 2**32 - 1.
+        # 0 keeps the random seed drawn at import. Seeds that are negative or too large become 2**32 - 1.
         if self.random_seed:
             reset_random_seed(min(max(self.random_seed, -1) % 2**64, 2**32 - 1))
         if self.profiling:
@@ -162,19 +161,18 @@ class DynetParams(Closed):
 
     def _wanted_gpu(self) -> int | None:
         """Return the number of the requested GPU, or None for the CPU."""
-        names = [part.strip().upper() for part in self.devices.split(",") if part.strip()]
-        wrong_names = [part for part in names if not re.fullmatch(r"CPU|GPU:\d+", part)]
-        if wrong_names:
+        names = _split(self.devices.upper())
+        if wrong_names := [part for part in names if not re.fullmatch(r"CPU|GPU:\d+", part)]:
             raise ArgumentError(f"--dynet-devices takes {FLAGS['devices'][2]}, got {wrong_names[0]!r}")
         indices = [int(part[4:]) for part in names if part != "CPU"]
         try:
-            ids = [int(part) for part in self.gpu_ids.split(",") if part.strip()]
+            ids = [*map(int, _split(self.gpu_ids))]
         except ValueError:
             raise ArgumentError(f"--dynet-gpu-ids takes {FLAGS['gpu-ids'][2]}, got {self.gpu_ids!r}") from None
         if not indices and (self.gpu or self.requested_gpus or ids):
             indices = ids or [0]
-        if max(len(indices), self.requested_gpus) > 1:
-            raise ArgumentError(f"{max(len(indices), self.requested_gpus)} GPUs were asked for; a process uses one")
+        if (count := max(len(indices), self.requested_gpus)) > 1:
+            raise ArgumentError(f"{count} GPUs were asked for; a process uses one")
         return indices[0] if indices else None
 
     def change(self, settings: Mapping[str, Any]) -> None:
@@ -281,8 +279,7 @@ class DynetParams(Closed):
             settings = {name: getattr(conf, name) for name in CONFIG if hasattr(conf, name)}
             if not settings:
                 raise ArgumentTypeError(f"from_config: expected a dict of settings, got {conf!r:.60}")
-        missing = [name for name in CONFIG if name not in settings and name != "gpu_mask"]
-        if missing:
+        if missing := [name for name in CONFIG if name not in settings and name != "gpu_mask"]:
             raise ArgumentError(f"from_config: {type(conf).__name__} has no {missing[0]}")
         self.change({CONFIG[name]: settings[name] for name in CONFIG if name in settings})
 
@@ -295,14 +292,16 @@ CONFIG = {
 """The settings that `from_config` reads: name -> attribute of DynetParams."""
 
 
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def _allowed_by_environment() -> dict[str, Any]:
     text = os.environ.get("DYNET_ALLOW", "")
     try:
-        return allowed([name.strip() for name in text.split(",") if name.strip()])
+        return allowed(_split(text))
     except ArgumentTypeError:
-        raise ArgumentError(
-            f"DYNET_ALLOW takes names such as module.Class, with commas between, got {text!r}"
-        ) from None
+        raise ArgumentError(f"DYNET_ALLOW takes names such as module.Class,module.Other, got {text!r}") from None
 
 
 def _checked(name: str, value: Any, kind: type[T]) -> T:

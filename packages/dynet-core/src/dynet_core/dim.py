@@ -21,10 +21,10 @@ MAX_DIMS = 7
 MAX_TOTAL = 1 << 40  # an expression holds at most this many numbers
 _lock = new_lock()
 GIVEN_BACK: deque[Dim] = deque()
-"""Dims made by `own` that no parameter or graph uses any more, for reuse by `own`. Finalizers append them without the
-lock, because it may be held when they run."""
+"""Dims made by `own` that no parameter or graph uses any more, for reuse by `own`. Finalizers append them without
+`_lock`, because their thread may hold it already."""
 _free: dict[Dim, list[tuple[int, Dim]]] = {}  # the result of `Dim.of` -> heap of the Dims that `own` can reuse
-_owned: dict[Dim, int] = {}  # Dim made by `own` -> how many were made before it
+_ages: dict[Dim, int] = {}  # Dim made by `own` -> how many were made before it
 
 
 class Dim:
@@ -46,7 +46,7 @@ class Dim:
 
     __slots__ = ("batch", "dims", "plain", "size", "total")
 
-    _known: dict[tuple[tuple[int, ...], int], Dim] = {}
+    _cache: dict[tuple[tuple[int, ...], int], Dim] = {}
 
     def __init__(self, dims: tuple[int, ...], batch: int = 1, plain: Dim | None = None):
         self.dims: tuple[int, ...] = dims
@@ -62,13 +62,13 @@ class Dim:
         Raises:
             ShapeError: there are more than MAX_DIMS dimensions, or more than MAX_TOTAL numbers.
         """
-        dim = cls._known.get((dims, batch))
+        dim = cls._cache.get((dims, batch))
         if dim is None:
             if len(dims) > MAX_DIMS:
                 raise ShapeError(f"{len(dims)} dimensions were asked for, at most {MAX_DIMS} are possible: {dims}")
             if math.prod(dims) * batch > MAX_TOTAL:
                 raise ShapeError(f"an expression holds at most {MAX_TOTAL} numbers, not {dims} x {batch}")
-            dim = cls._known.setdefault((dims, batch), cls(dims, batch))
+            dim = cls._cache.setdefault((dims, batch), cls(dims, batch))
         return dim
 
     def own(self) -> Dim:
@@ -80,12 +80,11 @@ class Dim:
         with _lock:
             while GIVEN_BACK:
                 dim = GIVEN_BACK.popleft()
-                heapq.heappush(_free.setdefault(dim.plain, []), (_owned[dim], dim))
-            free_dims = _free.get(self.plain)
-            if free_dims:
+                heapq.heappush(_free.setdefault(dim.plain, []), (_ages[dim], dim))
+            if free_dims := _free.get(self.plain):
                 return heapq.heappop(free_dims)[1]
             dim = Dim(self.dims, self.batch, plain=self.plain)
-            _owned[dim] = len(_owned)
+            _ages[dim] = len(_ages)
             return dim
 
     @property
@@ -104,7 +103,7 @@ class Dim:
         return (*self.dims, self.batch) if self.batch > 1 else self.dims
 
     def __repr__(self) -> str:
-        return f"{self.dims}" + (f" x {self.batch}" if self.batch > 1 else "")
+        return f"{self.dims}" + f" x {self.batch}" * (self.batch > 1)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Dim.of, (self.dims, self.batch)
@@ -124,18 +123,15 @@ def checked_dims(name: str, dims: Dims, least: int = 1) -> tuple[int, ...]:
         ShapeError: there are more than MAX_DIMS dimensions, or more than MAX_TOTAL numbers.
     """
     is_single = not np.iterable(dims) or isinstance(dims, Refusals)
-    given_sizes: Sequence[Any] = (dims,) if is_single else dims  # type: ignore[assignment]
-    ints = []
-    for size in given_sizes:
-        ints.append(whole(name, "a dimension", size))
-    sizes = tuple(ints)
+    given_sizes: Any = (dims,) if is_single else dims
+    sizes = tuple([whole(name, "a dimension", size) for size in given_sizes])
     if not sizes:
         raise ArgumentError(f"{name}: there must be at least one dimension, got (); (1,) is a single number")
     if min(sizes) < least:
         raise ArgumentError(f"{name}: every dimension must be at least {least}, got {sizes}")
     if len(sizes) > MAX_DIMS:
         raise ShapeError(f"{name}: {len(sizes)} dimensions, at most {MAX_DIMS} are possible: {sizes}")
-    if (math.prod(sizes) or extent(sizes)) > MAX_TOTAL:
+    if extent(sizes) > MAX_TOTAL:
         raise ShapeError(f"{name}: an expression holds at most {MAX_TOTAL} numbers, not {sizes}")
     return sizes
 

@@ -1,7 +1,7 @@
 """Initializers, which make the initial values of parameters.
 
 With the same seed, parameters made in the same order start with the same values as in DyNet 2.1. Random numbers are
-drawn in memory order: column by column for a parameter, row by row for a lookup parameter. To write a new initializer,
+drawn in memory order: column by column for a parameter, row by row for a lookup parameter. To write an initializer,
 derive from `PyInitializer` and override only `draw`.
 """
 
@@ -66,7 +66,7 @@ class PyInitializer:
             InitializerError: the initializer does not fit `dim`.
         """
         dim = checked_dim(self, dim)
-        if 0 in dim:  # there is nothing to draw
+        if 0 in dim:
             return np.zeros(dim, np.float32)
         stored_dims = dim[1:] + dim[:1] if lookup else dim
         flat = np.asarray(self.draw(stored_dims), np.float32)
@@ -89,12 +89,12 @@ def checked_dim(initializer: PyInitializer, dim: Sequence[int]) -> tuple[int, ..
 
 
 def check_number(initializer: PyInitializer, field: str, least: float | None = None, infinite: bool = False) -> None:
-    """Check that an attribute is a float32, at least `least`, finite unless `infinite`. Unpack arrays of one number."""
+    """Check that an attribute is a float32, at least `least`, finite unless `infinite`. Unpack arrays of size 1."""
     value = single(getattr(initializer, field))
-    object.__setattr__(initializer, field, value)  # the initializer is frozen
-    if not isinstance(value, (Real, np.bool_)):
+    object.__setattr__(initializer, field, value)  # because the dataclass is frozen
+    if not isinstance(value, Real | np.bool_):
         raise ArgumentTypeError(f"{type(initializer).__name__}: {field} must be a number but got {value!r}")
-    if value != value or beyond_float32(value) or (not infinite and abs(value) == math.inf):
+    if value != value or beyond_float32(value) or not infinite and abs(value) == math.inf:
         raise error(initializer, f"{field} must be a {'' if infinite else 'finite '}float32, not {shown(value, 40)}")
     if least is not None and value < least:
         raise error(initializer, f"{field} must be {least} or more but got {value}")
@@ -251,10 +251,11 @@ class GlorotInitializer(PyInitializer):
         if not counted_dims:
             raise error(self, "is_lookup leaves no dimension to count, set it to False")
         if len(counted_dims) == 4:
-            numerator, denominator = 6, (counted_dims[2] + counted_dims[3]) * counted_dims[0] * counted_dims[1]
+            d1, d2, d3, d4 = counted_dims
+            numerator, denominator = 6, (d3 + d4) * d1 * d2
         else:
             numerator, denominator = 3 * len(counted_dims), sum(counted_dims)
-        # In this order, even the last bit of the result is the same as in DyNet.
+        # The order of these operations makes even the last bit of the result the same as in DyNet.
         scale = float(np.float32(self.gain)) * math.sqrt(numerator) / math.sqrt(denominator)
         return symmetric_uniform(scale, dim)
 
@@ -289,8 +290,8 @@ class SaxeInitializer(PyInitializer):
         side = side_of_square(self, dim)
         matrix = symmetric_uniform(1, dim).reshape(dim, order="F").astype(np.float64)
         left, _, right = np.linalg.svd(matrix)
-        # Libraries choose the signs of singular vectors differently. So here, make the element of largest magnitude of
-        # each right vector positive.
+        # Libraries choose the signs of singular vectors differently. So choose them here: in each right vector, the
+        # element of largest magnitude becomes positive.
         largest = np.argmax(np.abs(right), axis=1)
         signs = np.sign(right[np.arange(side), largest])
         return (np.float32(self.scale) * (left * signs).astype(np.float32)).reshape(-1, order="F")
@@ -301,7 +302,7 @@ class FromFileInitializer(PyInitializer):
     """Reads the values from a text file.
 
     The file has one number for each element, separated by white space: column by column, or row by row for a lookup
-    parameter. A missing or unreadable number is an error; DyNet would set this and all later elements to zero.
+    parameter. A missing or unreadable number is an error. (DyNet instead sets all elements from there on to zero.)
 
     Args:
         fname: the file's path.
@@ -323,7 +324,7 @@ class FromFileInitializer(PyInitializer):
     fname: str | bytes | os.PathLike[str]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.fname, (str, bytes, os.PathLike)):
+        if not isinstance(self.fname, str | bytes | os.PathLike):
             raise ArgumentTypeError(f"FromFileInitializer: fname must be a path but got {self.fname!r:.40}")
 
     def draw(self, dim: tuple[int, ...]) -> Floats:
@@ -334,20 +335,19 @@ class FromFileInitializer(PyInitializer):
         return np.array([self._number(word) for word in words], np.float32)
 
     def _number(self, word: bytes) -> float:
-        shown, path = word[:40].decode("ascii", "replace"), os.fsdecode(self.fname)
+        text = word[:40].decode("ascii", "replace")
         try:
-            # Python accepts 1_000 as a number; other programs do not.
-            number = float(word.replace(b"_", b"?"))
+            number = float(word.replace(b"_", b"?"))  # refuse 1_000, which Python would accept
         except ValueError:
-            raise error(self, f"{path} holds {shown!r}, which is not a number") from None
+            raise error(self, f"{os.fsdecode(self.fname)} holds {text!r}, which is not a number") from None
         if beyond_float32(number):
-            raise error(self, f"{path} holds {shown}, which float32 cannot hold")
+            raise error(self, f"{os.fsdecode(self.fname)} holds {text}, which float32 cannot hold")
         return number
 
 
 @dataclass(frozen=True, eq=False)
 class NumpyInitializer(PyInitializer):
-    """Copies the values of an array. For a lookup parameter, the first dimension of the array counts the rows.
+    """Copies the values of an array. For a lookup parameter, the first dimension of the array is the number of rows.
 
     Args:
         array: real numbers, in an array or in lists, with the parameter's shape. Dimensions of size 1 are ignored,
@@ -375,11 +375,12 @@ class NumpyInitializer(PyInitializer):
         """Return a copy of the array, in the memory order of the parameter. Dimensions of size 1 need not match."""
         dim = checked_dim(self, dim)
         array = self.array
-        if _without_ones(array.shape) != _without_ones(dim) or (lookup and array.shape[:1] != dim[:1]):
+        if _without_ones(array.shape) != _without_ones(dim) or lookup and array.shape[:1] != dim[:1]:
             raise error(self, f"array is {array.shape}, the parameter is {dim}")
         array = array.reshape(dim)
-        stored_array = np.array(np.moveaxis(array, 0, -1) if lookup else array, order="F")
-        return np.moveaxis(stored_array, -1, 0) if lookup else stored_array
+        if not lookup:
+            return np.array(array, order="F")
+        return np.moveaxis(np.array(np.moveaxis(array, 0, -1), order="F"), -1, 0)
 
 
 def _without_ones(shape: tuple[int, ...]) -> list[int]:
@@ -387,7 +388,7 @@ def _without_ones(shape: tuple[int, ...]) -> list[int]:
 
 
 def symmetric_uniform(scale: Number, dim: tuple[int, ...]) -> Floats:
-    """Draw values from [-scale, scale] for all elements of a parameter, as a flat array."""
+    """Draw values uniformly from [-scale, scale] for a parameter of dimensions `dim`. Return them as a flat array."""
     return stream().uniform(-scale, scale, math.prod(dim))
 
 
@@ -434,16 +435,16 @@ def initializer_from(
     init = "glorot" if init is None else init
     if isinstance(init, PyInitializer):
         return init
-    if isinstance(init, (np.ndarray, list, tuple)):
+    if isinstance(init, np.ndarray | list | tuple):
         return NumpyInitializer(initial_array(init, "init"))
     if isinstance(init, str):
         return _named(init, tuple(dim), lookup, scale, mean, std)
-    if isinstance(init, (Real, np.bool_)):
+    if isinstance(init, Real | np.bool_):
         return ConstInitializer(cast(float, init))
     if isinstance(init, type) and issubclass(init, PyInitializer):
         raise ArgumentTypeError(f"init is the class {init.__name__}: pass an instance, {init.__name__}(...)")
     expected = f"None, an initializer, a number, an array or one of {SHOWN_NAMES}"
-    raise ArgumentTypeError(f"init must be {expected} but got {type(init).__name__}: {repr(init)[:100]}")
+    raise ArgumentTypeError(f"init must be {expected} but got {type(init).__name__}: {init!r:.100}")
 
 
 def _named(name: str, dim: tuple[int, ...], lookup: bool, scale: Number, mean: Number, std: Number) -> PyInitializer:
@@ -453,7 +454,7 @@ def _named(name: str, dim: tuple[int, ...], lookup: bool, scale: Number, mean: N
         return UniformInitializer(scale) if name == "uniform" else SaxeInitializer(scale)
     if name == "normal":
         std = single(std)
-        if not isinstance(std, (Real, np.bool_)):
+        if not isinstance(std, Real | np.bool_):
             raise ArgumentTypeError(f"init='normal': std must be a number but got {std!r}")
         if std < 0:
             raise InitializerError(f"init='normal': std must be 0 or more but got {std}")
@@ -464,7 +465,7 @@ def _named(name: str, dim: tuple[int, ...], lookup: bool, scale: Number, mean: N
             raise InitializerError(f"init='he': the rows of a {dim} lookup parameter have no dimension")
         return NormalInitializer(var=0.5 / max(size[-1], 1))
     use = OTHER_NAMES.get(name) or ", ".join(map(repr, get_close_matches(name, NAMES, 1)))
-    raise InitializerError(f"init is {name!r:.40}, which is none of {SHOWN_NAMES}" + (f": use {use}" if use else ""))
+    raise InitializerError(f"init is {name!r:.40}, which is none of {SHOWN_NAMES}{': use ' * bool(use)}{use}")
 
 
 explain_arguments(*[cls for cls in PyInitializer.__subclasses__() if cls is not IdentityInitializer])

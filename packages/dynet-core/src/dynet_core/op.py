@@ -51,7 +51,7 @@ class Op:
 
     Args:
         name: the name of the function that users call.
-        record: this function. It appends one or more nodes to the graph.
+        record: that function, which appends one or more nodes to the graph.
         reference: computes the op with numpy in float64, from one batch element of each operand.
         samples: the arguments with which tests call the op.
         domain: the range from which tests draw the operands' values.
@@ -108,7 +108,7 @@ def register(function: Function, *, repeats: bool = True, **facts: Any) -> Funct
     """Add an op to OPS under the name of `function`, and return the function that users call.
 
     Args:
-        repeats: whether to record repeated calls from templates, without calling `function`; see `templates`.
+        repeats: whether to record repeated calls from templates, without calling `function`; see `graph/templates.py`.
         facts: the fields of `Op` other than `name` and `record`. `samples` may be a string.
     """
     name = function.__name__
@@ -124,8 +124,8 @@ def register(function: Function, *, repeats: bool = True, **facts: Any) -> Funct
 def recorded(kind: str = "", **facts: Any) -> Callable[[Function], Function]:
     """Return a decorator that makes an op from a function that appends nodes to the graph.
 
-    `kind`, such as "index", is the kind of compiled code that records calls after the function has passed their key to
-    `remember` (see `recorder.function`). Without it, compiled code only uses templates. `facts` are as in `register`.
+    `kind`, such as "index", selects the compiled code (see `recorder.function`). This records calls whose key the
+    function has passed to `remember`. Without `kind`, it only uses templates. `facts` are as in `register`.
     """
     return lambda function: register(
         recorder.describe(recorder.function(kind, function), function) if kind else function, **facts

@@ -32,7 +32,7 @@ from .recorder import ANY_GRAPH
 from .signature import SIGNATURES, Signature, Step
 
 # Pixels in an SVG image: the height of a box, the width of a letter, the gap between columns of boxes.
-LINE, LETTER, GAP = 22, 7, 40
+BOX, LETTER, GAP = 22, 7, 40
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def boxes(
     expression_names: Mapping[Expression, str] | None = None,
     lookup_names: Mapping | None = None,
 ) -> list[Box]:
-    """Return a box for each call of an op, even if it has several nodes, and for each parameter. Operands come first.
+    """Return a box for each record, even if it has several nodes, and for each parameter. Operands come first.
 
     The arguments are as for `api.print_graphviz`.
     """
@@ -71,7 +71,7 @@ def boxes(
                 indices[operand] = len(drawn_boxes)
                 name = names.get((operand, True), PARAMETER_ROWS.names[-1 - operand])
                 drawn_boxes.append(Box(name, "", (), is_parameter=True))
-        operands = tuple([indices[operand] for operand in node.operands])
+        operands = tuple(indices[operand] for operand in node.operands)
         if node.op.startswith("lookup"):
             label = _lookup_label(label, node, rows.get(drawn_boxes[operands[0]].label))
         indices.update(dict.fromkeys(node.places, len(drawn_boxes)))
@@ -112,21 +112,22 @@ def mermaid(graph: Graph) -> str:
 def svg(graph: Graph) -> str:
     """Return a graph as an SVG image. Operands are to the left of the operations that use them."""
     drawn = boxes(graph)
-    columns: list[list[int]] = []  # the indices of the boxes in each
+    columns: list[list[int]] = []  # of indices of boxes
     depths: list[int] = []
     for index, box in enumerate(drawn):
         depth = 1 + max([depths[operand] for operand in box.operands], default=-1)
         depths.append(depth)
-        columns += [[] for _ in range(depth + 1 - len(columns))]
+        if depth == len(columns):
+            columns.append([])
         columns[depth].append(index)
     corners: dict[int, tuple[int, int, int]] = {}  # index of a box -> its left edge, top edge and width in pixels
-    x = GAP // 2
+    x, row_height = GAP // 2, BOX + GAP // 2
     for column in columns:
-        width = max(LETTER * len(drawn[index].text) for index in column) + 2 * LETTER
+        width = LETTER * (2 + max(len(drawn[index].text) for index in column))
         for row, index in enumerate(column):
-            corners[index] = (x, GAP // 2 + row * (LINE + GAP // 2), width)
+            corners[index] = x, GAP // 2 + row * row_height, width
         x += width + GAP
-    height = GAP + max(map(len, columns), default=0) * (LINE + GAP // 2)
+    height = GAP + max(map(len, columns), default=0) * row_height
     shapes, lines = [], []
     for index, box in enumerate(drawn):
         shapes.append(_svg_box(box, *corners[index]))
@@ -137,14 +138,14 @@ def svg(graph: Graph) -> str:
 
 
 def _svg_box(box: Box, x: int, y: int, width: int) -> str:
-    radius = LINE // 2 if box.is_parameter else 0
+    radius = BOX // 2 if box.is_parameter else 0
     text = f'<text x="{x + LETTER}" y="{y + 15}" fill="currentColor" stroke="none">{escape(box.text)}</text>'
-    return f'<rect x="{x}" y="{y}" width="{width}" height="{LINE}" rx="{radius}"/>{text}'
+    return f'<rect x="{x}" y="{y}" width="{width}" height="{BOX}" rx="{radius}"/>{text}'
 
 
 def _svg_line(start: tuple[int, int, int], end: tuple[int, int, int]) -> str:
     x, y, width = start
-    return f'<path d="M{x + width} {y + LINE // 2}L{end[0]} {end[1] + LINE // 2}"/>'
+    return f'<path d="M{x + width} {y + BOX // 2}L{end[0]} {end[1] + BOX // 2}"/>'
 
 
 def dump_cg(
@@ -227,8 +228,8 @@ class PlannedGroup:
     nodes: list[int]
     lines: list[str] = field(default_factory=list)
 
-    def head(self, addresses: Rows, start: int) -> str:
-        """Return a line: the op, the shape, the number of nodes, and the first node's address relative to `start`."""
+    def first_line(self, addresses: Rows, start: int) -> str:
+        """Return the op, the shape, the number of nodes, and the first node's address relative to `start` as text."""
         name = self.signature.name or self.signature.kernel or "part of a record"
         count = "1 node" if len(self.nodes) == 1 else f"{len(self.nodes)} nodes"
         return f"{name:24} {shape_text(self.signature.dim):16} {count}, from {addresses[self.nodes[0]] - start}"
@@ -237,8 +238,8 @@ class PlannedGroup:
 class Planned:
     """A plan of the whole graph that is made only to print it. Nothing is computed, and the graph does not change.
 
-    `nodes` maps the names in NODE to columns of the nodes' table. `tape` has the instructions of a pass that have not
-    been read yet, the first one last. They are read one by one, to match them with the steps of the groups.
+    `nodes` maps the names in NODE to columns of the table of nodes. `tape` has the instructions of a pass in reverse
+    order. They are taken from its end one by one, and matched with the steps of the groups.
     """
 
     def __init__(self, graph: Graph):
@@ -258,8 +259,7 @@ class Planned:
     def groups(self, order: str) -> Iterator[PlannedGroup]:
         """Yield the groups of nodes: "by_depth", as they are computed, or "by_signature", one for each signature."""
         planned = self.engine.buffers[order][: self.engine.slots[CONTEXT.planned_count]]
-        stage_begins = self.engine.buffers["stage_begins"]
-        depths = self.nodes["depth"] + stage_begins[self.nodes["stage"]]
+        depths = self.nodes["depth"] + self.engine.buffers["stage_begins"][self.nodes["stage"]]
 
         def key(node: int) -> tuple[int, int]:
             return int(self.nodes["signature"][node]), int(depths[node]) if order == "by_depth" else 0
@@ -267,17 +267,17 @@ class Planned:
         for (signature, _), members in itertools.groupby(planned.tolist(), key):
             yield PlannedGroup(SIGNATURES[signature], list(members))
 
-    def next_is(self, opcode: int, parameters: int | None = None) -> Rows | None:
-        """Return the next instruction and move past it, if it calls this kernel with these parameters (None: any)."""
+    def take(self, opcode: int, parameters: int | None = None) -> Rows | None:
+        """Remove and return the next instruction, if it calls this kernel with these parameters (None: any)."""
         instruction = self.tape[-1] if self.tape else None
         if instruction is None or instruction[INSTRUCTION.opcode] != opcode:
             return None
         return self.tape.pop() if parameters in (None, instruction[INSTRUCTION.parameters]) else None
 
-    def read(self, group: PlannedGroup, direction: str, purpose: str = "") -> None:
+    def add_lines(self, group: PlannedGroup, direction: str, purpose: str = "") -> None:
         """Add a line to a group for each instruction of its steps. `{target}` in `purpose` is what the step adds to."""
         for step, parameters in _steps(group.signature, direction):
-            instruction = self.next_is(KERNELS.opcode(step.kernel), parameters)
+            instruction = self.take(KERNELS.opcode(step.kernel), parameters)
             if instruction is not None:
                 group.lines.append(f"{step.kernel}: {_columns(instruction)}{purpose.format(target=_target(step))}")
 
@@ -318,36 +318,36 @@ def _overview(planned: Planned) -> list[str]:
 def _forward(planned: Planned) -> list[str]:
     groups = [*planned.groups("by_depth")]
     for group in groups:
-        planned.read(group, "forward")
-        planned.read(group, "repeated", ", which equal others")
-    return _written(groups, planned.nodes["value"], planned.engine.values_begin)
+        planned.add_lines(group, "forward")
+        planned.add_lines(group, "repeated", ", which equal others")
+    return _group_lines(groups, planned.nodes["value"], planned.engine.values_begin)
 
 
 def _backward(planned: Planned) -> list[str]:
     groups = [*planned.groups("by_depth")][::-1]
     start, first_lines = planned.engine.gradients.address, []
-    while (line := _of_planner(planned)) is not None:
+    while line := _planner_line(planned):
         first_lines.append("  " + line)
     for group in groups:
         for step, parameters in _steps(group.signature, "backward"):
-            while (line := _of_planner(planned)) is not None:
+            while line := _planner_line(planned):
                 group.lines.append(line)
-            planned.read(group, "repeated", ", for sums of the gradients of equal columns")
+            planned.add_lines(group, "repeated", ", for sums of the gradients of equal columns")
             group.lines.append(_gradient_line(planned, group, step, parameters))
-    lines = first_lines + _written(groups, planned.nodes["gradient"], start)
+    lines = first_lines + _group_lines(groups, planned.nodes["gradient"], start)
     deferred = list(planned.groups("by_signature"))
     for group in deferred:
-        planned.read(group, "deferred", ", adds to {target}")
+        planned.add_lines(group, "deferred", ", adds to {target}")
     if deferred := [group for group in deferred if group.lines]:
-        lines += ["", "at the end, for the whole graph", *_written(deferred, planned.nodes["gradient"], start)]
+        lines += ["", "at the end, for the whole graph", *_group_lines(deferred, planned.nodes["gradient"], start)]
     return lines
 
 
-def _of_planner(planned: Planned) -> str | None:
+def _planner_line(planned: Planned) -> str | None:
     """Describe the next instruction if the planner added it: it sets the loss's gradient to 1, or clears gradients."""
-    if planned.next_is(layout.FILL) is not None:
+    if planned.take(layout.FILL) is not None:
         return "set the gradient of the loss to 1"
-    instruction = planned.next_is(layout.CLEAR)
+    instruction = planned.take(layout.CLEAR)
     if instruction is None:
         return None
     begin, size = planned.engine.buffers["backward_index"][instruction[INSTRUCTION.base] :][:2].tolist()
@@ -355,7 +355,7 @@ def _of_planner(planned: Planned) -> str | None:
 
 
 def _gradient_line(planned: Planned, group: PlannedGroup, step: Step, parameters: int) -> str:
-    instruction, target = planned.next_is(KERNELS.opcode(step.kernel), parameters), _target(step)
+    instruction, target = planned.take(KERNELS.opcode(step.kernel), parameters), _target(step)
     if instruction is not None:
         verb = "sets" if instruction[INSTRUCTION.fresh] else "adds to"
         return f"{step.kernel}: {_columns(instruction)}, {verb} {target}"
@@ -391,10 +391,10 @@ def _steps(signature: Signature, direction: str) -> Iterator[tuple[Step, int]]:
         yield step, TABLE[begin + index * len(layout.STEP) + layout.STEP.parameters]
 
 
-def _written(groups: Sequence[PlannedGroup], addresses: Rows, start: int) -> list[str]:
+def _group_lines(groups: Sequence[PlannedGroup], addresses: Rows, start: int) -> list[str]:
     lines = []
     for group in groups[:MOST_GROUPS]:
-        lines.append("  " + group.head(addresses, start))
+        lines.append("  " + group.first_line(addresses, start))
         lines += [f"      {line}" for line in group.lines]
     if len(groups) > MOST_GROUPS:
         lines.append(f"  ... and {len(groups) - MOST_GROUPS} more groups")

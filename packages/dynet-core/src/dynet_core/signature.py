@@ -46,10 +46,7 @@ class Signature(Description):
         return self.forward[-1].kernel if self.forward else ""
 
     def nodes(self, integers: Sequence[int], start: int = 0) -> int:
-        """Return how many nodes a record adds to the graph.
-
-        The record's integers after its signature start at index `start` of `integers`.
-        """
+        """Return how many nodes a record adds, whose integers after its signature start at index `start`."""
         if not self.repeats:
             return len(self.parts) or 1
         return 1 + integers[start] - self.operands

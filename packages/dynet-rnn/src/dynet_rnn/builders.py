@@ -237,7 +237,7 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
         weights = self._add((4 * m, n), (4 * m, m))
         masks = [self._model.add_parameters(w.shape(), init=ConstInitializer(1.0)) for w in weights]
         for mask in masks:
-            mask._is_never_trained()
+            mask._freeze_for_good()
         return [*weights, *self._add((4 * m,)), *masks, *self._add_norms(m)]
 
     def get_parameter_expressions(self) -> list[list[Expression]]:

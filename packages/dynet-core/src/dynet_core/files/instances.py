@@ -1,6 +1,6 @@
 """Make the objects of a pickle, plain data and objects of users' classes, without running code of these classes.
 
-The caller, `names`, first checks that the class is allowed.
+The caller is `names.py`, which first checks that the class is allowed.
 """
 
 from __future__ import annotations
@@ -9,27 +9,27 @@ import dataclasses
 import enum
 import math
 import re
-import types
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable
+from types import GetSetDescriptorType, MemberDescriptorType, NoneType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from .limits import ATOMS, Limits, is_a, kinds, named
+from .limits import ATOMS, Limits, class_ids, is_a, type_attr
 
 Maker = Callable[[type, tuple, Limits], Any]  # makes an object of a class, given the arguments in the pickle
 
 
-def checked(arguments: Any, *kinds: tuple[type, ...], least: int = 0) -> tuple:
+def checked(arguments: Any, *kinds: tuple[type, ...], optional: int = 0) -> tuple:
     """Check and return the arguments of a call in a pickle, or raise ValueError.
 
-    There must be at least `least` arguments. `kinds` has the types allowed for each one; derived classes are refused.
+    `kinds` has the types allowed for each argument, without derived classes. The last `optional` ones may be absent.
     """
-    if type(arguments) is tuple and least <= len(arguments) <= len(kinds):
-        if all(type(argument) in types for argument, types in zip(arguments, kinds)):
-            return arguments
     given = arguments if type(arguments) is tuple else (arguments,)
+    if given is arguments and len(kinds) - optional <= len(given) <= len(kinds):
+        if all(type(argument) in types for argument, types in zip(given, kinds)):
+            return given
     given_types = ", ".join(type(argument).__name__ for argument in given)
     raise ValueError(f"arguments ({given_types}) that do not belong to plain data")
 
@@ -38,32 +38,30 @@ def set_items(target: Any, pairs: Iterable[tuple], limits: Limits) -> None:
     """Put pairs of key and value into a dict with the built-in method, even if the dict's class overrides it."""
     put = OrderedDict.__setitem__ if is_a(target, OrderedDict) else dict.__setitem__
     for key, value in pairs:
-        put(target, limits.key(key, target), value)
+        put(target, limits.checked_key(key, target), value)
 
 
 def add_items(target: set, items: Iterable, limits: Limits) -> None:
     """Put items into a set with the built-in method, even if the set's class overrides it."""
     for item in items:
-        set.add(target, limits.key(item, target))
+        set.add(target, limits.checked_key(item, target))
 
 
-def _content(arguments: Any, limits: Limits, *kinds: type, default: Any = (), least: int = 0) -> Any:
-    """Return a call's only argument, whose type is in `kinds`; `default` if there is none. Count its items."""
-    (content,) = checked(arguments, kinds, least=least) or (default,)
-    limits.copy(len(content))
+def _content(arguments: Any, limits: Limits, *kinds: type, default: Any = ()) -> Any:
+    """Return a call's only argument, of a type in `kinds`, or `default` (None: required). Count its items as copied."""
+    (content,) = checked(arguments, kinds, optional=default is not None) or (default,)
+    limits.count_copies(len(content))
     return content
 
 
-def _holding(base: type, default: Any = (), least: int = 0) -> Maker:
-    """Return a maker that copies its only argument, a `base`. If `least` is 0, it may be absent: then `default`."""
-    return lambda cls, arguments, limits: base.__new__(
-        cls, _content(arguments, limits, base, default=default, least=least)
-    )
+def _holding(base: type, default: Any = None) -> Maker:
+    """Return a maker that copies its only argument, a `base`. If `default` is given, the argument may be absent."""
+    return lambda cls, arguments, limits: base.__new__(cls, _content(arguments, limits, base, default=default))
 
 
 def _same(base: type) -> Maker:
     """Return a maker that copies its only argument, which must be a `base`: an int or a float."""
-    return lambda cls, arguments, limits: base.__new__(cls, *checked(arguments, (base,), least=1))
+    return lambda cls, arguments, limits: base.__new__(cls, *checked(arguments, (base,)))
 
 
 def _filled(base: type, fill: Callable[[Any, Any, Limits], None], *kinds: type) -> Maker:
@@ -95,49 +93,49 @@ def _default_dict(cls: type, arguments: tuple, limits: Limits) -> Any:
 
 
 def _deque(cls: type, arguments: tuple, limits: Limits) -> Any:
-    content, longest = checked(arguments, (list, tuple), (int, type(None))) + ((), None)[len(arguments) :]
+    content, longest = checked(arguments, (list, tuple), (int, NoneType), optional=2) + ((), None)[len(arguments) :]
     made = deque.__new__(cls)
-    limits.copy(len(content))
+    limits.count_copies(len(content))
     deque.__init__(made, content, longest)
     return made
 
 
 def _frozenset(cls: type, arguments: tuple, limits: Limits) -> Any:
     content = _content(arguments, limits, list, tuple)
-    return frozenset.__new__(cls, [limits.key(item, content) for item in content])
+    return frozenset.__new__(cls, [limits.checked_key(item, content) for item in content])
 
 
 def _byte_array(cls: type, arguments: tuple, limits: Limits) -> Any:
-    """Make a bytearray from no arguments, from bytes, or from a string and an encoding as in `encoded`."""
+    """Make a bytearray. The arguments are bytes, those of `make_bytes`, or none."""
     if len(arguments) == 2:
-        arguments = (encoded(arguments, limits),)
+        arguments = (make_bytes(arguments, limits),)
     made = bytearray.__new__(cls)
     bytearray.extend(made, _content(arguments, limits, bytes, default=b""))
     return made
 
 
-def encoded(arguments: tuple, limits: Limits) -> bytes:
-    """Return bytes that pickles of protocols 0, 1 and 2 store as a string, one character per byte, and "latin1"."""
-    text, encoding = checked(arguments, (str,), (str,), least=2)
+def make_bytes(arguments: tuple, limits: Limits) -> bytes:
+    """Make bytes. Pickles of protocols 0, 1 and 2 store them as a string, one character per byte, and "latin1"."""
+    text, encoding = checked(arguments, (str,), (str,))
     if encoding not in ("latin1", "latin-1"):
         raise ValueError(f"bytes as {encoding!r:.40}")
-    limits.copy(len(text))
+    limits.count_copies(len(text))
     return text.encode("latin-1")
 
 
 def _of_whole_numbers(base: type) -> Maker:
-    """Return a maker that calls `base`, range or slice, with three arguments, ints or None."""
-    int_or_none = (int, type(None))
-    return lambda cls, arguments, limits: base(*checked(arguments, int_or_none, int_or_none, int_or_none, least=3))
+    """Return a maker that calls `base`, `range` or `slice`, with three arguments, each an int or None."""
+    int_or_none = (int, NoneType)
+    return lambda cls, arguments, limits: base(*checked(arguments, int_or_none, int_or_none, int_or_none))
 
 
 MAKERS: dict[type, Maker] = {
     object: lambda cls, arguments, limits: object.__new__(cls, *checked(arguments)),
     dict: _mapping(dict), OrderedDict: _mapping(OrderedDict), Counter: _mapping(Counter), defaultdict: _default_dict,
     list: _filled(list, lambda made, content, _: list.extend(made, content), list), deque: _deque,
-    tuple: _holding(tuple, least=1), set: _filled(set, add_items, list, tuple), frozenset: _frozenset,
-    str: _holding(str, least=1), int: _same(int), float: _same(float),
-    complex: lambda cls, arguments, _: complex.__new__(cls, *checked(arguments, (float, int), (float, int), least=2)),
+    tuple: _holding(tuple), set: _filled(set, add_items, list, tuple), frozenset: _frozenset,
+    str: _holding(str), int: _same(int), float: _same(float),
+    complex: lambda cls, arguments, _: complex.__new__(cls, *checked(arguments, (float, int), (float, int))),
     bytes: _holding(bytes, b""), bytearray: _byte_array,
     range: _of_whole_numbers(range), slice: _of_whole_numbers(slice),
 }  # fmt: skip
@@ -145,13 +143,13 @@ MAKERS: dict[type, Maker] = {
 
 _TEXT = re.compile(r"b1|[iu][1248]|f(2|4|8|12|16)|c(8|16|24|32)|[SU][0-9]{1,8}|[Mm]8|O8?")
 _UNIT = re.compile(rb"[YMWDhms]|ms|us|ns|ps|fs|as")
-_WHOLE, _BYTES, _NONE = (int, bool), (bytes, bytearray), (type(None),)
+_WHOLE, _NONE = (int, bool), (NoneType,)
 _MOST = 2**32  # the largest product of an array's dimensions, where a dimension of 0 counts as 1
 
 
-def dtype(arguments: Any, limits: Limits) -> np.dtype:
+def make_dtype(arguments: Any, limits: Limits) -> np.dtype:
     """Return a new dtype in this machine's byte order. `set_dtype` may change it, because nothing else refers to it."""
-    text, _, _ = checked(arguments, (str,), _WHOLE, _WHOLE, least=3)
+    text, _, _ = checked(arguments, (str,), _WHOLE, _WHOLE)
     if not _TEXT.fullmatch(text):
         raise ValueError(f"a dtype {text!r:.40}, which is not a plain one")
     return np.dtype(text, False, True)
@@ -159,33 +157,34 @@ def dtype(arguments: Any, limits: Limits) -> np.dtype:
 
 def set_dtype(made: np.dtype, state: Any, limits: Limits) -> None:
     """Set the byte order of a dtype, and the unit of dates and times."""
-    kinds = _WHOLE, (str,), _NONE, _NONE, _NONE, _WHOLE, _WHOLE, _WHOLE, (tuple, dict, *_NONE)
-    _, order, *rest = checked(state, *kinds, least=8)
+    kinds = _WHOLE, (str,), _NONE, _NONE, _NONE, _WHOLE, _WHOLE, _WHOLE, (tuple, dict, NoneType)
+    _, order, *_ = checked(state, *kinds, optional=1)
     if order not in ("<", ">", "|", "="):
         raise ValueError("the state of a dtype that is not a plain one")
-    result = np.dtype(made.str[1:] + (_unit(*rest[6:]) if made.kind in "Mm" else "")).newbyteorder(order)
+    unit = _unit(*state[8:]) if made.kind in "Mm" else ""
+    result = np.dtype(made.str[1:] + unit).newbyteorder(order)
     expected = result.__reduce__()[2]
-    if rest[:6] != list(expected[2:8]):
+    if state[2:8] != expected[2:8]:
         raise ValueError("the state of a dtype that is not a plain one")
     made.__setstate__(expected)  # type: ignore[attr-defined]
 
 
 def _unit(state: Any = None) -> str:
     """Return the unit of a dtype of dates or times, such as "[25s]", from the end of its state; "" if it has none."""
-    _, unit = checked(state, (dict, *_NONE), (tuple,), least=2)
-    unit, count, per, _ = checked(unit, (bytes,), (int,), (int,), (int,), least=4)
+    _, unit = checked(state, (dict, NoneType), (tuple,))
+    unit, count, per, _ = checked(unit, (bytes,), (int,), (int,), (int,))
     if unit == b"generic":
         return ""
     if _UNIT.fullmatch(unit) and count > 0 and per == 1:
         return f"[{count}{unit.decode()}]"
-    raise ValueError("a unit of time that there is not")
+    raise ValueError("a unit of time that is unknown")
 
 
-def array(arguments: Any, limits: Limits) -> np.ndarray:
+def make_array(arguments: Any, limits: Limits) -> np.ndarray:
     """Return a new array without elements, for `set_array`."""
-    cls: Any = arguments[0] if arguments else type(None)
+    cls: Any = arguments[0] if arguments else NoneType
     if cls is not np.ndarray:
-        raise ValueError(f"an array of class {named(cls, '__name__') if is_a(cls, type) else None}")
+        raise ValueError(f"an array of class {type_attr(cls, '__name__') if is_a(cls, type) else None}")
     return np.ndarray((0,), np.int8)
 
 
@@ -196,55 +195,55 @@ def set_array(made: np.ndarray, state: Any, limits: Limits) -> None:
     _, shape, dtype, fortran, content = state
     count = _checked_shape(shape, dtype)
     if dtype.kind == "O":
-        is_consistent = type(content) is list and len(content) == count and all(type(item) in ATOMS for item in content)
+        is_consistent = type(content) is list and len(content) == count and {*map(type, content)} <= ATOMS
     else:
         is_consistent = type(content) is bytes and len(content) == count * dtype.itemsize
     if not is_consistent or type(fortran) not in _WHOLE:
         raise ValueError(f"an array {shape} of {dtype} that has something else")
-    limits.copy(len(content))
+    limits.count_copies(len(content))
     made.__setstate__((1, shape, dtype, bool(fortran), content))  # type: ignore[arg-type]
 
 
-def buffered(arguments: Any, limits: Limits) -> np.ndarray:
-    """Return the array that pickles of protocol 5 make with `_frombuffer(content, dtype, shape, order)`.
+def make_from_buffer(arguments: Any, limits: Limits) -> np.ndarray:
+    """Return the array that pickles of protocol 5 make with `_frombuffer(content, dtype, shape, order, axes)`.
 
-    If `order` is "K", a further argument is the order of the axes.
+    `axes` is the order of the axes if `order` is "K", and may otherwise be absent.
     """
     content, dtype, shape, *rest = arguments
-    order, axes, *_ = *checked(tuple(rest), (str,), (tuple, *_NONE), least=1), None
+    order, axes, *_ = *checked(tuple(rest), (str,), (tuple, NoneType), optional=1), None
     count = _checked_shape(shape, dtype)
-    if type(content) not in _BYTES or dtype.kind == "O" or len(content) != count * dtype.itemsize:
+    if type(content) not in (bytes, bytearray) or dtype.kind == "O" or len(content) != count * dtype.itemsize:
         raise ValueError(f"an array {shape} of {dtype} that has something else")
-    limits.copy(len(content))
+    limits.count_copies(len(content))
     if axes and order == "K":
-        return np.ndarray(shape, dtype, bytearray(content)).transpose(checked(axes, *[(int,)] * 64))
+        return np.ndarray(shape, dtype, bytearray(content)).transpose(checked(axes, *[(int,)] * 64, optional=64))
     return np.ndarray(shape, dtype, bytearray(content), order="F" if order == "F" else "C")
 
 
-def number(arguments: Any, limits: Limits) -> Any:
+def make_number(arguments: Any, limits: Limits) -> Any:
     dtype, content = arguments
     if not is_a(dtype, np.dtype) or dtype.kind == "O" or type(content) is not bytes or len(content) != dtype.itemsize:
         raise ValueError("a number that is not a plain one")
-    limits.copy(len(content))
+    limits.count_copies(len(content))
     return np.ndarray((), dtype, content)[()]
 
 
-def _checked_shape(shape: Any, kind: Any) -> int:
+def _checked_shape(shape: Any, dtype: Any) -> int:
     if type(shape) is not tuple or len(shape) > 64 or not all(type(n) is int and 0 <= n <= _MOST for n in shape):
         raise ValueError("the shape of an array that is not a plain one")
-    if not is_a(kind, np.dtype) or not kind.itemsize or math.prod(n or 1 for n in shape) > _MOST:
+    if not is_a(dtype, np.dtype) or not dtype.itemsize or math.prod(n or 1 for n in shape) > _MOST:
         raise ValueError("an array that is not a plain one")
     return math.prod(shape)
 
 
-_BUILT_IN = {id(base) for base in (*MAKERS, None)}  # ids, because metaclasses may define how classes are compared
+_BUILT_IN = {*map(id, MAKERS), id(None)}  # ids, because metaclasses may define how classes are compared
 # The method that sets the fields of a dataclass with `frozen=True, slots=True`. The state of such an object is a list.
 _SET_FIELDS = vars(dataclasses.make_dataclass("_", ["a"], frozen=True, slots=True))["__setstate__"]
-OF_THEIR_OWN = (
+CUSTOM_METHODS = (
     "__reduce__", "__reduce_ex__", "__setstate__", "__getnewargs__", "__getnewargs_ex__", "__new__", "__del__",
 )  # fmt: skip
-"""Methods that control how objects are pickled, created or deleted. If a class defines one of them, its objects cannot
-be made or deleted without running code of the class, so they are refused."""
+"""Methods that control how objects are pickled, created or deleted. If a class defines one of them, making or deleting
+its objects would run code of the class, so they are refused."""
 
 
 def static(cls: type, name: str) -> tuple[Any, Any]:
@@ -252,36 +251,36 @@ def static(cls: type, name: str) -> tuple[Any, Any]:
 
     Return the class that defines it, and the object stored there; (None, None) if there is no such attribute.
     """
-    for base in named(cls, "__mro__"):
-        if name in named(base, "__dict__"):
-            return base, named(base, "__dict__")[name]
+    for base in type_attr(cls, "__mro__"):
+        if name in type_attr(base, "__dict__"):
+            return base, type_attr(base, "__dict__")[name]
     return None, None
 
 
 def reason_against(cls: type) -> str:
     """Return why objects of a class cannot be made without running its code; "" if they can."""
-    if not named(cls, "__module__"):
+    if not type_attr(cls, "__module__"):
         return "has a __module__ that is not a name"
     if issubclass(cls, enum.Enum):
         return ""
-    for name in OF_THEIR_OWN:
+    for name in CUSTOM_METHODS:
         owner, method = static(cls, name)
         is_own = id(owner) not in _BUILT_IN and method is not _SET_FIELDS
         if is_own and not (name in ("__new__", "__getnewargs__") and _is_generated(owner)):
-            return f"has {name} of " + ("its own" if owner is cls else named(owner, "__name__"))
+            return f"has {name} of " + ("its own" if owner is cls else type_attr(owner, "__name__"))
     return ""
 
 
 def has_own_hash(cls: type) -> bool:
-    """Return whether hashing or comparing objects of a class (or reading their names, for classes) runs its code."""
+    """Return whether hashing or comparing objects of `cls` (for a metaclass: or reading their names) runs its code."""
     owners = {id(static(cls, name)[0]) for name in ("__hash__", "__eq__", "__getattribute__", "__name__")}
     return not owners <= {*_BUILT_IN, id(type), id(enum.Enum)}
 
 
-def made(cls: type, arguments: Any, limits: Limits) -> Any:
+def make_object(cls: type, arguments: Any, limits: Limits) -> Any:
     """Make an object of a class for which `reason_against` returns ""; for an `Enum`, return the existing member.
 
-    `arguments` are the arguments in the pickle; for an `Enum`, the value of the member.
+    `arguments` is the tuple of arguments in the pickle; for an `Enum`, this is the value of the member.
     """
     if issubclass(cls, enum.Enum):
         limits.visit(arguments)  # refuses objects whose classes define comparisons
@@ -289,58 +288,60 @@ def made(cls: type, arguments: Any, limits: Limits) -> Any:
         for member in static(cls, "_member_map_")[1].values():
             member_value = object.__getattribute__(member, "_value_")  # the class may define `__getattribute__`
             # `==` must not pass data from the file to the code of classes that only the member's value contains.
-            if type(member_value) is type(value) and kinds(member_value) <= kinds(value) and member_value == value:
+            may_compare = type(member_value) is type(value) and class_ids(member_value) <= class_ids(value)
+            if may_compare and member_value == value:
                 return member
         raise ValueError(f"{cls.__name__} has no member of this value")
     if is_named_tuple(cls):
         _, fields = static(cls, "_fields")
         if type(arguments) is not tuple or len(arguments) != len(fields):
-            raise ValueError(f"values that do not match the {len(fields)} fields of {named(cls, '__name__')}")
-        limits.copy(len(arguments))
+            raise ValueError(f"values that do not match the {len(fields)} fields of {type_attr(cls, '__name__')}")
+        limits.count_copies(len(arguments))
         return tuple.__new__(cls, arguments)
     return MAKERS[base_of(cls)](cls, arguments, limits)
 
 
 def base_of(cls: type) -> type:
     """Return the first class in the MRO of `cls` that is a key of MAKERS."""
-    return next(base for base in named(cls, "__mro__") if id(base) in _BUILT_IN)
+    return next(base for base in type_attr(cls, "__mro__") if id(base) in _BUILT_IN)
 
 
 def set_state(target: Any, state: Any, limits: Limits) -> None:
-    """Set the attributes and slots of an object that `made` has returned.
+    """Set the attributes and slots of an object that `make_object` has returned.
 
     `state` is a dict of attributes; for a class with `__slots__`, a pair: this dict (or None) and a dict of slots; for
     a frozen dataclass with slots, a list of the fields' values. Any other state raises ValueError.
     """
-    if type(state) is list and static(type(target), "__setstate__")[1] is _SET_FIELDS:
-        described: Any = types.SimpleNamespace(__dataclass_fields__=static(type(target), "__dataclass_fields__")[1])
+    cls = type(target)
+    if type(state) is list and static(cls, "__setstate__")[1] is _SET_FIELDS:
+        described: Any = SimpleNamespace(__dataclass_fields__=static(cls, "__dataclass_fields__")[1])
         state = None, {field.name: value for field, value in zip(dataclasses.fields(described), state, strict=True)}
     attributes, slots = state if type(state) is tuple and len(state) == 2 else (state, None)
     for content in (attributes, slots):
         if content is not None and (type(content) is not dict or not all(type(name) is str for name in content)):
-            raise ValueError(f"the state of a {type(target).__name__} is not a dict of attributes")
+            raise ValueError(f"the state of a {cls.__name__} is not a dict of attributes")
     # Pass a list of the values, because the pickle may still change the dicts in `state`.
-    limits.state(target, [value for part in (attributes, slots) if type(part) is dict for value in part.values()])
+    limits.note_state(target, [value for part in (attributes, slots) if type(part) is dict for value in part.values()])
     if attributes:
-        _, descriptor = static(type(target), "__dict__")
-        if not is_a(descriptor, types.GetSetDescriptorType):
-            raise ValueError(f"a {type(target).__name__} has no dict of attributes")
+        _, descriptor = static(cls, "__dict__")
+        if not is_a(descriptor, GetSetDescriptorType):
+            raise ValueError(f"a {cls.__name__} has no dict of attributes")
         object.__getattribute__(target, "__dict__").update(attributes)
     for name, value in (slots or {}).items():
-        owner, descriptor = static(type(target), name)
-        if id(owner) in _BUILT_IN or not is_a(descriptor, types.MemberDescriptorType):
-            raise ValueError(f"a {type(target).__name__} has no slot {name!r:.40}")
+        owner, descriptor = static(cls, name)
+        if id(owner) in _BUILT_IN or not is_a(descriptor, MemberDescriptorType):
+            raise ValueError(f"a {cls.__name__} has no slot {name!r:.40}")
         descriptor.__set__(target, value)
 
 
 def is_member(made: Any) -> bool:
-    """Return whether an object is a member of an `Enum`. Members existed before loading, so they get no state."""
+    """Return whether an object is a member of an `Enum`, which existed before loading, so that no state is set."""
     return is_a(made, enum.Enum)
 
 
 def is_named_tuple(cls: type) -> bool:
-    return any(_is_generated(base) for base in named(cls, "__mro__"))
+    return any(map(_is_generated, type_attr(cls, "__mro__")))
 
 
 def _is_generated(cls: type) -> bool:
-    return issubclass(cls, tuple) and {"_fields", "_field_defaults", "_make"} <= named(cls, "__dict__").keys()
+    return issubclass(cls, tuple) and {"_fields", "_field_defaults", "_make"} <= type_attr(cls, "__dict__").keys()

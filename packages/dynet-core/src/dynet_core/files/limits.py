@@ -1,6 +1,6 @@
-"""Limits on the time and memory for reading a pickle, which grow with its size.
+"""Limits on the time and memory for reading a pickle, which are proportional to its size.
 
-Without them, a small malicious file could keep the reader busy forever, or use up all memory.
+Without limits, a small malicious file could keep the reader busy forever, or use up all memory.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 ATOMS = frozenset({str, int, float, bool, bytes, type(None), complex})  # types whose values contain no other objects
 # The most levels of nesting of a value, and of a key. Python can pickle about 1000.
 DEEPEST, DEEPEST_KEY = 2000, 500
-MOST_ALIKE = 1000  # at most this many keys of a container may have the same hash; a search may compare all of them
+MOST_COLLISIONS = 1000  # so many keys of a container may have the same hash; finding a key may compare all of them
 _OWN_HASH = 2**61 - 1  # ints below this are their own hashes; an attacker can choose larger ones with equal hashes
 
 
@@ -22,7 +22,7 @@ def is_a(value: Any, *kinds: type) -> bool:
     return issubclass(type(value), kinds)
 
 
-def named(cls: type, attribute: str) -> Any:
+def type_attr(cls: type, attribute: str) -> Any:
     """Return an attribute that every class has, without running code; "" if it has an unexpected type."""
     value = vars(type)[attribute].__get__(cls)
     return value if type(value) in (str, tuple, MappingProxyType) else ""
@@ -31,31 +31,31 @@ def named(cls: type, attribute: str) -> Any:
 class Limits:
     """Counts the work of making the values in a file of `size` bytes, and raises ValueError if it is too much.
 
-    A pickle needs only two bytes to refer to an object again. This is cheap if the object is just shared, but expensive
-    if it is copied or hashed each time, or visited along every path, as by `repr`.
+    A pickle needs only two bytes to refer to an object again. If the object is copied or hashed each time, or visited
+    along every path, as by `repr`, these two bytes cause much work.
     """
 
     def __init__(self, size: int):
         self._copies = 10_000 + 3 * size  # how many more items or bytes may be copied
         self._steps = 200_000 + 10 * size  # how many more objects may be hashed or visited
-        # Keys are ids of objects. Each value begins with its object, to keep it alive: no other then gets its id.
+        # The keys are ids of objects. Each value contains the object: this keeps it alive, so that its id stays unique.
         self._states: dict[int, tuple[Any, list]] = {}  # an object of a user's class, and the values of its attributes
         self._hashes: dict[int, tuple[Any, Counter]] = {}  # a container, and how many of its keys have each hash
-        # `id` of a class whose objects must not be hashed or compared -> function to call before this raises an error.
+        # `id` of a class whose objects must not be hashed or compared -> function to call before raising an error.
         self.no_keys: dict[int, Callable[[], Any]] = {}
 
-    def copy(self, count: int) -> None:
+    def count_copies(self, count: int) -> None:
         """Count items or bytes that are copied."""
         self._copies -= count
         if self._copies < 0:
             raise ValueError("it copies the same data again and again")
 
-    def state(self, made: Any, values: list) -> None:
-        """Remember the values of an object's attributes, which its hash may visit. The list must not change later."""
-        self.copy(len(values))
+    def note_state(self, made: Any, values: list) -> None:
+        """Remember the values of an object's attributes, which hashing it may visit. The list must not change later."""
+        self.count_copies(len(values))
         self._states[id(made)] = made, values
 
-    def key(self, value: Any, container: Any) -> Any:
+    def checked_key(self, value: Any, container: Any) -> Any:
         """Check the cost of hashing a new key or element of a container, and return `value`."""
         cls = type(value)
         if cls is str or cls is int and -_OWN_HASH < value < _OWN_HASH or cls is bytes or cls is float:
@@ -63,45 +63,45 @@ class Limits:
         self.visit(value)  # tuples and large ints do not cache their hashes
         _, hashes = self._hashes.setdefault(id(container), (container, Counter()))
         hashes[hash(value)] += 1
-        if hashes[hash(value)] > MOST_ALIKE:
-            raise ValueError(f"more than {MOST_ALIKE} keys have the same hash")
+        if hashes[hash(value)] > MOST_COLLISIONS:
+            raise ValueError(f"more than {MOST_COLLISIONS} keys have the same hash")
         return value
 
     def visit(self, value: Any) -> None:
-        """Check the cost of all that is hashed or compared if `value` is: the items in it, and objects' attributes."""
+        """Check the cost of hashing or comparing `value`, including all items in it and attributes of objects."""
         to_visit = [(value, 0)]
         while to_visit:
             item, depth = to_visit.pop()
             self._step(1 + item.bit_length() // 64 if type(item) is int else 1)
             if depth > DEEPEST_KEY:
                 raise ValueError("a key is nested too deeply")
-            if id(type(item)) in self.no_keys:
-                self.no_keys[id(type(item))]()
+            if note_refusal := self.no_keys.get(id(type(item))):
+                note_refusal()
                 raise ValueError("a key whose class defines __hash__")
-            to_visit += [(part, depth + 1) for part in _held(item)]
+            to_visit += [(part, depth + 1) for part in _items(item)]
             if type(item).__hash__ is not object.__hash__ and id(item) in self._states:
                 to_visit.append((self._states[id(item)][1], depth + 1))
 
-    def check_paths(self, values: Iterable[Any], without: type, refuse: Callable[[Any], None]) -> None:
-        """Raise ValueError if `values` have too many or too long paths. Call `refuse` for objects of type `without`.
+    def check_paths(self, values: Iterable[Any], refused: type, refuse: Callable[[Any], None]) -> None:
+        """Raise ValueError if `values` have too many or too long paths. Call `refuse` for objects of type `refused`.
 
         A path leads from a value through nested containers to one item. Functions such as `repr` follow all paths, so a
-        shared container counts once for each path. The attributes that `state` has collected are also checked, and are
-        then cleared for the next pickle, like the counts of hashes.
+        shared container counts once for each path. The attributes that `note_state` has collected are also checked.
+        They and the counts of hashes are then cleared for the next pickle.
         """
-        for root in (*values, *[state for _, state in self._states.values()]):
+        for root in (*values, *[attributes for _, attributes in self._states.values()]):
             open_ids, open_containers = {0}, [(0, iter([root]))]
             while open_containers:
                 container, items = open_containers[-1]
                 for item in items:
                     self._step()
-                    if type(item) is without:
+                    if type(item) is refused:
                         refuse(item)
                     if type(item) not in ATOMS and id(item) not in open_ids:
                         if len(open_containers) > DEEPEST:
                             raise ValueError("it is nested too deeply")
                         open_ids.add(id(item))
-                        open_containers.append((id(item), _held(item)))
+                        open_containers.append((id(item), _items(item)))
                         break
                 else:
                     open_ids.discard(container)
@@ -115,12 +115,12 @@ class Limits:
             raise ValueError("it is nested too deeply or too often")
 
 
-def kinds(value: Any) -> set[int]:
+def class_ids(value: Any) -> set[int]:
     """Return the ids of the classes of a value and of all items in it."""
-    return {id(type(value))}.union(*map(kinds, _held(value)))
+    return {id(type(value))}.union(*map(class_ids, _items(value)))
 
 
-def _held(value: Any) -> Iterator:
+def _items(value: Any) -> Iterator:
     """Yield the items of a container; for a dict, its keys and values."""
     if is_a(value, dict):
         return (part for pair in dict.items(value) for part in pair)

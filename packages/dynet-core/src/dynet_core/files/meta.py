@@ -1,4 +1,4 @@
-"""Write and read the `.meta` file of `dy.save`: one pickle for each object, of one of these tuples:
+"""Write and read the `.meta` file of `dy.save`. It has a pickle for each object, of one of these tuples:
 
     ("Parameters", name)   ("LookupParameters", name)   (class, spec, name of the object's parameter collection)
 
@@ -25,10 +25,10 @@ from .names import Function, Names, Refused, explanation, is_builder, is_listabl
 
 
 class PickleReader:
-    """Reads one pickle. `stack` has the values since the last mark; `below` has the stacks before each mark.
+    """Reads one pickle. The opcode MARK begins the items of a container.
 
-    The opcode MARK begins the items of a container: it appends `stack` to `below` and starts an empty stack. `memo` has
-    the values that the pickle uses again, by number.
+    `stack` has the values since the last mark. `below` has a stack for each mark: the values between it and the mark
+    before. `memo` has the values that the pickle uses again, by number.
     """
 
     def __init__(self, names: Names):
@@ -48,14 +48,13 @@ class PickleReader:
             raise ValueError("a pickle that ends within a value")
         return self.stack[0]
 
-    def top(self, count: int) -> list:
+    def pop(self, count: int) -> list:
         if count > len(self.stack):
             raise ValueError("a stack that is too short")
-        values = self.stack[-count:]
-        del self.stack[-count:]
+        values, self.stack[-count:] = self.stack[-count:], []
         return values
 
-    def to_mark(self) -> list:
+    def pop_to_mark(self) -> list:
         """Remove the last mark and all values after it. Return these values."""
         values, self.stack = self.stack, self.below.pop()
         return values
@@ -75,7 +74,7 @@ def _pop(reader: PickleReader, argument: None) -> None:
     if reader.stack:
         del reader.stack[-1]
     else:
-        reader.to_mark()
+        reader.pop_to_mark()
 
 
 def _put(reader: PickleReader, index: int) -> None:
@@ -89,24 +88,24 @@ def _constant(make: Callable[[], Any]) -> Perform:
 
 def _of_top(count: int) -> Perform:
     """Return the function of an opcode that replaces the last `count` values with a tuple of them."""
-    return lambda reader, _: reader.stack.append(tuple(reader.top(count)))
+    return lambda reader, _: reader.stack.append(tuple(reader.pop(count)))
 
 
 def _of_marked(make: Callable[[PickleReader, list], Any]) -> Perform:
     """Return the function of an opcode that replaces all values since the last mark with the result of `make`."""
 
     def perform(reader: PickleReader, argument: None) -> None:
-        values = reader.to_mark()
+        values = reader.pop_to_mark()
         reader.stack.append(make(reader, values))
 
     return perform
 
 
 def _into_below(put: Callable[[Any, list, Limits], None], count: int = 0) -> Perform:
-    """Return the function of an opcode that moves `count` values (0: all since the mark) to the container below."""
+    """Return the function of an opcode that moves `count` values (0: all since the mark) into the container below."""
 
     def perform(reader: PickleReader, argument: None) -> None:
-        values = reader.top(count) if count else reader.to_mark()
+        values = reader.pop(count) if count else reader.pop_to_mark()
         target = reader.stack[-1]
         if type(target) is not Refused:
             put(target, values, reader.limits)
@@ -129,25 +128,24 @@ def _dict(reader: PickleReader, values: list) -> dict:
 
 
 def _frozenset(reader: PickleReader, values: list) -> frozenset:
-    return frozenset(reader.limits.key(value, values) for value in values)
+    return frozenset(reader.limits.checked_key(value, values) for value in values)
 
 
 def _stack_global(reader: PickleReader, argument: None) -> None:
-    module, name = reader.top(2)
+    module, name = reader.pop(2)
     if type(module) is not str or type(name) is not str:
         raise ValueError("a name that is not a string")
     reader.stack.append(reader.names.find(module, name))
 
 
 def _call(reader: PickleReader, argument: None) -> None:
-    callee, arguments = reader.top(2)
-    reader.stack.append(reader.names.call(callee, arguments))
+    reader.stack.append(reader.names.call(*reader.pop(2)))
 
 
 def _call_with_names(reader: PickleReader, argument: None) -> None:
-    callee, arguments, named = reader.top(3)
-    made = reader.names.call(callee, arguments)
-    if type(made) is not Refused and (type(named) is not dict or named):
+    *call, keywords = reader.pop(3)
+    made = reader.names.call(*call)
+    if type(made) is not Refused and (type(keywords) is not dict or keywords):
         raise ValueError("arguments with names, which plain data do not need")
     reader.stack.append(made)
 
@@ -158,12 +156,12 @@ def _call_marked(reader: PickleReader, values: list) -> Any:
 
 
 def _call_global(reader: PickleReader, names: str) -> None:
-    arguments = tuple(reader.to_mark())
+    arguments = tuple(reader.pop_to_mark())
     reader.stack.append(reader.names.call(reader.names.find(*names.split(" ", 1)), arguments))
 
 
 def _build(reader: PickleReader, argument: None) -> None:
-    (state,) = reader.top(1)
+    (state,) = reader.pop(1)
     reader.names.build(reader.stack[-1], state)
 
 
@@ -175,7 +173,7 @@ OPCODES: dict[str, Perform] = {
     **dict.fromkeys(("PROTO", "FRAME", "STOP"), lambda reader, _: None),
     **dict.fromkeys(_VALUES.split(), lambda reader, value: reader.stack.append(value)),
     "NONE": _constant(lambda: None), "NEWTRUE": _constant(lambda: True), "NEWFALSE": _constant(lambda: False),
-    "MARK": _mark, "POP": _pop, "POP_MARK": lambda reader, _: reader.to_mark(),
+    "MARK": _mark, "POP": _pop, "POP_MARK": lambda reader, _: reader.pop_to_mark(),
     "DUP": lambda reader, _: reader.stack.append(reader.stack[-1]),
     **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _put),
     "MEMOIZE": lambda reader, _: _put(reader, len(reader.memo)),
@@ -183,7 +181,7 @@ OPCODES: dict[str, Perform] = {
     "EMPTY_TUPLE": _constant(tuple), "EMPTY_LIST": _constant(list),
     "EMPTY_DICT": _constant(dict), "EMPTY_SET": _constant(set),
     "TUPLE1": _of_top(1), "TUPLE2": _of_top(2), "TUPLE3": _of_top(3),
-    "TUPLE": _of_marked(lambda reader, values: tuple(values)), "LIST": _of_marked(lambda reader, values: values),
+    "TUPLE": _of_marked(lambda _, values: tuple(values)), "LIST": _of_marked(lambda _, values: values),
     "DICT": _of_marked(_dict), "FROZENSET": _of_marked(_frozenset),
     "APPEND": _into_below(_append, 1), "APPENDS": _into_below(_append), "ADDITEMS": _into_below(add_items),
     "SETITEM": _into_below(_set, 2), "SETITEMS": _into_below(_set),
@@ -203,14 +201,14 @@ _PythonPickler: Any = pickle._Pickler  # type: ignore[attr-defined]
 def dumps(value: Any) -> tuple[bytes, dict[str, type]]:
     """Return a value's pickle, and a dict: name of a class or function that the pickle calls -> class of the result.
 
-    Raise ArgumentTypeError if the value contains an object of the library, such as a parameter. Errors raised by
-    methods of objects in the value are passed on.
+    Raise ArgumentTypeError if the value contains an object of the library, such as a parameter. Pickling calls methods
+    of the user's objects, which may raise any other error.
     """
     try:
         return _Pickler.dumps(value)
     except RecursionError:
         limit = sys.getrecursionlimit()
-        sys.setrecursionlimit(5 * limit)  # the pickler in Python needs five calls where the one in C needs one
+        sys.setrecursionlimit(5 * limit)  # for each call of the pickler in C, the pickler in Python needs five
         try:
             return _Pickler.dumps(value)
         finally:
@@ -232,8 +230,7 @@ class _Pickler(_PythonPickler):
         """Write the full name of a class or function. If it is this library's, write its name in the original DyNet."""
         module, qualname = getattr(obj, "__module__", None) or "", name or getattr(obj, "__qualname__", "")
         if module.partition(".")[0] in PACKAGES and ours(qualname) is obj:
-            qualname = obj._dynet_name() if hasattr(obj, "_dynet_name") else qualname
-            self._save_name("_dynet", qualname, obj)
+            self._save_name("_dynet", obj._dynet_name() if hasattr(obj, "_dynet_name") else qualname, obj)
         elif module.startswith("numpy._core."):  # numpy 1 has no `_core`; numpy 2 also knows the old name
             self._save_name("numpy.core." + module.removeprefix("numpy._core."), qualname, obj)
         else:
@@ -241,14 +238,14 @@ class _Pickler(_PythonPickler):
 
     dispatch[FunctionType] = save_global
 
-    def save_reduce(self, func: Any, *arguments: Any, obj: Any = None, **named: Any) -> None:
-        """Write an object as a call of a function. Note the object's class in `makers`, under the function's name."""
+    def save_reduce(self, func: Any, *arguments: Any, obj: Any = None, **options: Any) -> None:
+        """Write an object as a call of a function. Add the object's class to `makers`, under the function's name."""
         if any(base.__module__.partition(".")[0] in PACKAGES for base in type(obj).__mro__):
             raise ArgumentTypeError(f"a {type(obj).__name__} is the library's own, and cannot stand in a spec")
         if is_listable(func):
             self.makers[name_of(func)] = type(obj)
         # A call through super() takes space on the C stack, which deeply nested objects would use up.
-        _PythonPickler.save_reduce(self, func, *arguments, obj=obj, **named)
+        _PythonPickler.save_reduce(self, func, *arguments, obj=obj, **options)
 
     def _save_name(self, module: str, name: str, obj: Any) -> None:
         self.save(module)
@@ -273,15 +270,15 @@ class Saved:
 def write_record(file: BinaryIO, record: Saved, allow: Mapping[str, Any], own: bool = False) -> str:
     """Write the description of one object. `allow` and `own` are as for `read_records`.
 
-    Return "" if `read_records` accepts the object; otherwise, a message that says what the user must allow, or why the
-    object is always refused. Raise ArgumentTypeError if the spec cannot be pickled.
+    Return "" if `read_records` accepts the object; otherwise, a message: what the user must allow, or why the object is
+    always refused. Raise ArgumentTypeError if the spec cannot be pickled.
     """
     if isinstance(record.kind, str):
         file.write(dumps((record.kind, record.name))[0])
         return ""
     try:
         content, makers = dumps((record.kind, record.spec, record.name))
-    except Exception as error:  # pickling calls methods of the user's objects, which may raise anything
+    except Exception as error:
         raise ArgumentTypeError(f"save: the spec of {record.kind.__name__} cannot be pickled: {error}") from error
     file.write(content)
     request = ""
@@ -300,7 +297,7 @@ def write_record(file: BinaryIO, record: Saved, allow: Mapping[str, Any], own: b
 def read_records(content: bytes, path: str, allow: Mapping[str, Any], own: bool = False) -> list[Saved]:
     """Read all descriptions in a `.meta` file.
 
-    `allow` maps names in the file to allowed classes; None means the class with that name in a module already imported.
+    `allow` maps names in the file to allowed classes and functions. For None, the imported module's object is used.
     `own` also allows the program's own classes; see `names.belongs`.
     """
     stream, records, limits = io.BytesIO(content), [], Limits(len(content))
@@ -337,10 +334,10 @@ def _problem(error: Exception, names: Names) -> str:
 
 def _record(value: Any) -> Saved:
     kind, *spec, name = value if type(value) is tuple and len(value) in (2, 3) else ("", "")
-    if type(kind) is str and kind in ("Parameters", "LookupParameters") and not spec and type(name) is str:
-        return Saved(kind, name)
-    if is_a(kind, type) and spec and type(name) is str:
+    if type(name) is str and spec and is_a(kind, type):
         if not is_builder(kind):
             raise ValueError(f"it is a {name_of(kind)}, which has no from_spec")
         return Saved(kind, name, *spec)
+    if type(kind) is type(name) is str and kind in ("Parameters", "LookupParameters") and not spec:
+        return Saved(kind, name)
     raise ValueError("it is neither a parameter's name nor a class, a spec and a name")

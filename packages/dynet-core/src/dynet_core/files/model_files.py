@@ -40,14 +40,14 @@ def _is_safetensors(path: Path) -> bool:
     return os.fspath(path).endswith(".safetensors")
 
 
-def opened(path: Path, named: Path | None = None, name: str = "load") -> Reader:
-    """Open a file of parameters for reading.
+def opened(path: Path, final_path: Path | None = None, name: str = "load") -> Reader:
+    """Open a file of parameters for reading. Raise FileFormatError if it is damaged.
 
-    If `path` is a temporary name, `named` is the file's final name, which determines the format. `name` is the calling
-    function, for messages. Raise FileFormatError if the file is damaged.
+    If `path` is temporary, the extension of `final_path` determines the format. `name` is the public function that was
+    called, for messages.
     """
     path = checked_path(name, path)
-    is_binary = _is_safetensors(named or path)
+    is_binary = _is_safetensors(final_path or path)
     try:
         return safetensors_format.SafetensorsReader(path) if is_binary else text_format.TextReader(path)
     except FileNotFoundError as error:
@@ -71,6 +71,6 @@ def load_one(path: Path, lookup: bool, name: str, dims: tuple[int, ...] | None =
 
 
 def load_matching(path: Path, key: str, expected: Expected) -> list[StoredTensor]:
-    """Read the parameters of the collection `key` in a file ("": all), matched by order as in `Reader.matching`."""
+    """Read the parameters of the collection `key` in a file ("": all), as `Reader.matching` matches and orders them."""
     with opened(path, name="populate") as reader:
         return [reader.read(entry) for entry in reader.matching(key, expected)]

@@ -1,8 +1,8 @@
 """Find what the names in a `.meta` file refer to, and refuse those that the user does not allow.
 
 These are allowed: plain data types of Python and numpy, classes and operations of this library, classes that the user
-allows, and objects of classes that belong to the class whose `from_spec` gets them. Nothing is imported, and nothing
-found by name is called: the functions in `instances` make the objects.
+allows, and objects of the program's own classes, as `belongs` defines them. Nothing is imported, and nothing found by
+name is called: the functions in `instances.py` make the objects.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from ..messages.wording import shown
 from ..recorder import FUNCTION_TYPE
 from . import instances
 from .instances import MAKERS
-from .limits import Limits, is_a, named
+from .limits import Limits, is_a, type_attr
 
-OURS = ("dynet", "_dynet", "dynet_rnn", "dynet_optim", "dynet_core")  # this library's modules; some may not be imported
 OPS = "dynet_ops"  # this library's module that defines operations
-LIBRARY = (*OURS, OPS, "dynet_kernels")
+OURS = ("dynet", "_dynet", "dynet_rnn", "dynet_optim", "dynet_core", OPS)  # modules of this library, imported or not
+LIBRARY = (*OURS, "dynet_kernels")
 _STANDARD = tuple(os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib"))
 _STANDARD += tuple(os.path.join(os.path.realpath(path), "") for path in _STANDARD)
 
@@ -39,16 +39,16 @@ def imported(module: str, name: str) -> Any:
     for part in name.split("."):
         if not is_a(value, types.ModuleType, type):
             return None
-        value = (named if is_a(value, type) else object.__getattribute__)(value, "__dict__").get(part)
+        value = (type_attr if is_a(value, type) else object.__getattribute__)(value, "__dict__").get(part)
     return value
 
 
 def belongs(cls: type, other: type) -> bool:
-    """Return whether `cls` is `beside` the class `other`, and does not derive from a class of this library.
+    """Return whether `cls` is beside the class `other`, and does not derive from a class of this library.
 
     Objects of this library's classes may hold memory addresses as attributes, which a file could forge.
     """
-    is_ours = any(named(base, "__module__").partition(".")[0] in LIBRARY for base in named(cls, "__mro__"))
+    is_ours = any(type_attr(base, "__module__").partition(".")[0] in LIBRARY for base in type_attr(cls, "__mro__"))
     return not is_ours and beside(cls, other)
 
 
@@ -58,22 +58,22 @@ def beside(cls: type, other: type) -> bool:
     Classes of installed packages and of the standard library are not beside any class.
     """
     (module, folders), (other_module, other_folders) = _home(cls), _home(other)
-    return module is not None and other_module is not None and (module is other_module or bool(folders & other_folders))
+    return module is other_module is not None or bool(folders & other_folders)
 
 
 def _home(cls: type) -> tuple[Any, set[str]]:
-    """Return a class's module, and the folders of the module's file and of its top-level package.
+    """Return a class's module, and a set of two folders: of the module's file, and of its top-level package.
 
-    The module is None if it is installed, or does not have the class. There are no folders if the program may share
-    them with installed code, for example in archives.
+    The module is None, and the set empty, if the module is installed or does not contain the class. The set is also
+    empty if installed code may be in the same folders, for example in archives.
     """
-    name = named(cls, "__module__")
-    if imported(name, named(cls, "__qualname__")) is not cls:
+    name = type_attr(cls, "__module__")
+    if imported(name, type_attr(cls, "__qualname__")) is not cls:
         return None, set()
     module = sys.modules[name]
     namespace = object.__getattribute__(module, "__dict__")
     file = namespace.get("__file__")
-    if type(file) is not str:  # in a notebook or `python -c`, whose module has no spec, or a built-in module
+    if type(file) is not str:  # a notebook or `python -c`, whose module has no `__spec__`, or a built-in module
         return (module if namespace.get("__spec__") is None else None), set()
     real = os.path.realpath(file)
     if _is_installed(file) or _is_installed(real):
@@ -99,12 +99,12 @@ def _is_installed(path: str) -> bool:
     return not {"site-packages", "dist-packages"}.isdisjoint(path.split(os.sep)) or path.startswith(_STANDARD)
 
 
-THEIRS = ("_dynet", "_gdynet", "dynet")  # names for this library's modules in files, including the original DyNet's
+FILE_MODULES = ("_dynet", "_gdynet", "dynet")  # names in files for modules of this library and the original DyNet
 NAMESPACES = ("argparse.Namespace", "optparse.Values")  # allowed in every file: their objects only hold attributes
 CLASS, FUNCTION = "is a class that you have not allowed", "is a function that you have not allowed"
 VALUE, KEY = CLASS + " as a value", CLASS + " as a key, which runs its __hash__ or __eq__"
 FOREIGN = "is a function that is not the program's own: do not trust a file with it unless you saved it yourself"
-ASKS = (CLASS, FUNCTION, VALUE, KEY)  # reasons to refuse something that the user can allow
+ALLOWABLE = (CLASS, FUNCTION, VALUE, KEY)  # reasons to refuse what the user can allow
 CALLED = "would be called"  # for a function that a file would call to make an object
 
 Allow = Mapping[str, Any] | Iterable[Any]
@@ -116,8 +116,8 @@ classes and functions."""
 class Function:
     """Replaces a function that pickles call, such as numpy's `_reconstruct`.
 
-    `make(arguments, limits)` makes the object. `complete(made, state, limits)` sets its state, if it can have one.
-    `own` is one of the program's own classes: a pickle may make objects of it, but may not have the class as a value.
+    `make(arguments, limits)` makes the object. `complete(made, state, limits)` sets its state; None if it has none.
+    `own` is set if `make` makes objects of one of the program's own classes. Pickles must not use the class as a value.
     """
 
     make: Callable[[Any, Limits], Any]
@@ -135,19 +135,18 @@ class Refused:
 # Replaces `copyreg._reconstructor`, with which pickles of protocols 0 and 1 make objects. `Names.call` calls
 # `Names._rebuilt`, not `make`.
 _REBUILD = Function(lambda arguments, limits: None)
-_DTYPE = Function(instances.dtype, instances.set_dtype)
+_DTYPE = Function(instances.make_dtype, instances.set_dtype)
 _NUMPY = {
-    "multiarray._reconstruct": Function(instances.array, instances.set_array),
-    "multiarray.scalar": Function(instances.number),
-    "numeric._frombuffer": Function(instances.buffered),
+    "multiarray._reconstruct": Function(instances.make_array, instances.set_array),
+    "multiarray.scalar": Function(instances.make_number),
+    "numeric._frombuffer": Function(instances.make_from_buffer),
 }
 PLAIN: dict[str, Any] = {
-    **{f"{cls.__module__}.{cls.__name__}": cls for cls in [*MAKERS, bool]},
-    **{f"__builtin__.{cls.__name__}": cls for cls in [*MAKERS, bool]},
+    **{f"{module}.{cls.__name__}": cls for cls in [*MAKERS, bool] for module in (cls.__module__, "__builtin__")},
     "__builtin__.xrange": range, "__builtin__.unicode": str, "__builtin__.long": int,
     **{f"numpy.{name}": cls for name, cls in vars(np).items() if isinstance(cls, type) and issubclass(cls, np.generic)},
     **{f"numpy.{package}.{name}": function for name, function in _NUMPY.items() for package in ("core", "_core")},
-    "numpy.ndarray": np.ndarray, "numpy.dtype": np.dtype, "_codecs.encode": Function(instances.encoded),
+    "numpy.ndarray": np.ndarray, "numpy.dtype": np.dtype, "_codecs.encode": Function(instances.make_bytes),
     "copyreg._reconstructor": _REBUILD, "copy_reg._reconstructor": _REBUILD,
 }  # fmt: skip
 """The classes and functions that every file may name, by their full names: plain data of Python and numpy."""
@@ -158,21 +157,21 @@ _PLAIN_CLASSES = {id(value) for value in PLAIN.values() if isinstance(value, typ
 class Names:
     """Looks up the names in one pickle, and makes objects where the pickle calls a class or function.
 
-    `allow` is as for `meta.read_records`. `own` allows objects of the program's own classes. `everything` allows all
+    `allow` is as for `meta.read_records`. `own` allows objects of the program's own classes. `allows_all` allows all
     classes and functions of imported modules, to check a file that has just been written.
     """
 
-    def __init__(self, allow: Mapping[str, Any], limits: Limits, own: bool = False, everything: bool = False):
+    def __init__(self, allow: Mapping[str, Any], limits: Limits, own: bool = False, allows_all: bool = False):
         self.refused: dict[str, str] = {}  # name -> why it is refused
         self.limits = limits
         self._allow = {**dict.fromkeys(NAMESPACES), **allow}
-        self._own, self._everything = own, everything
-        self.first: Any = None  # the first object named: the class whose `from_spec` is called
+        self._own, self._allows_all = own, allows_all
+        self.first: Any = None  # the first object that the pickle names: the class whose `from_spec` is called
         self._belonging: dict[int, bool] = {}  # `id` of a class -> whether it is the program's own
         self._listed: dict[int, Any] = {}  # allowed classes and functions that the pickle has named, by their `id`
         # `id` of an object whose state the pickle may still set -> (object, function that sets the state)
         self._incomplete: dict[int, tuple[Any, Callable]] = {}
-        self.fragile: list[Any] = []  # defaultdicts and deques: nested very deeply, they crash Python when freed
+        self.fragile: list[Any] = []  # defaultdicts and deques, which crash Python when freed if very deeply nested
 
     def find(self, module: str, name: str) -> Any:
         """Return the class or function that a pickle names `module.name`, or a `Refused` if it is not allowed.
@@ -187,7 +186,7 @@ class Names:
         full_name = f"{module}.{name}"
         if full_name in PLAIN:
             return PLAIN[full_name]
-        if module in THEIRS:
+        if module in FILE_MODULES:
             value = ours(name)
             if is_a(value, type) or is_op(value):
                 return value
@@ -197,7 +196,7 @@ class Names:
             value = imported(module, name)
         if self.first is None and is_a(value, type) and not is_builder(value):
             return self._refuse(full_name, "has no from_spec, the method by which load makes the objects of a class")
-        if self._everything or full_name in self._allow:
+        if self._allows_all or full_name in self._allow:
             if not is_listable(value):
                 return self._refuse(full_name, self._why_not(value))
             self._listed[id(value)] = value
@@ -215,7 +214,7 @@ class Names:
     def call(self, callee: Any, arguments: Any) -> Any:
         """Return the object that a pickle makes by calling `callee`, a result of `find`, with a tuple of arguments.
 
-        `callee` is not called: functions in `instances` make the object.
+        `callee` is not called: functions in `instances.py` make the object.
         """
         if type(callee) is Refused:
             if self.refused[callee.name] in (FUNCTION, FOREIGN):
@@ -235,10 +234,10 @@ class Names:
             return self._instance(callee, arguments)
         if not is_listable(callee):
             raise ValueError(f"a call of a {type(callee).__name__}")
-        return self._refuse(name_of(callee), CALLED)
+        return self._refuse(callee, CALLED)
 
     def build(self, target: Any, state: Any) -> None:
-        """Set the state of `target`, which `call` made. Raise ValueError if its state is set or it cannot have one."""
+        """Set the state of `target`, which `call` made. Raise ValueError if it has a state or cannot have one."""
         if type(target) is Refused:
             return
         if id(target) not in self._incomplete:
@@ -246,25 +245,25 @@ class Names:
         self._incomplete.pop(id(target))[1](target, state, self.limits)
 
     def abandon(self) -> None:
-        """Called when reading fails: empty all defaultdicts and deques. Freeing deeply nested ones may crash Python."""
+        """Empty all defaultdicts and deques after an error, because freeing deeply nested ones may crash Python."""
         for made in self.fragile:
             (dict if is_a(made, dict) else deque).clear(made)
 
     def _instance(self, cls: type, arguments: tuple) -> Any:
         is_plain = id(cls) in _PLAIN_CLASSES
         if is_plain and cls not in MAKERS:
-            return self._refuse(name_of(cls), CALLED)
+            return self._refuse(cls, CALLED)
         if not is_plain and id(cls) not in self._listed:
             if not self._is_own(cls):
-                return self._refuse(name_of(cls), instances.reason_against(cls) or CLASS)
+                return self._refuse(cls, instances.reason_against(cls) or CLASS)
             if instances.has_own_hash(cls):
-                self.limits.no_keys[id(cls)] = lambda: self._refuse(name_of(cls), KEY)
+                self.limits.no_keys[id(cls)] = lambda: self._refuse(cls, KEY)
         elif not is_plain and (reason := instances.reason_against(cls)):
-            return self._refuse(name_of(cls), reason)
+            return self._refuse(cls, reason)
         base = instances.base_of(cls)
         if base is defaultdict:
             self._check_factory(*arguments)
-        made = instances.made(cls, arguments, self.limits)
+        made = instances.make_object(cls, arguments, self.limits)
         if base in (defaultdict, deque):
             self.fragile.append(made)
         if not is_plain and not instances.is_member(made):
@@ -287,10 +286,10 @@ class Names:
         return self._instance(cls, content if instances.is_named_tuple(cls) else (content,))
 
     def refuse_value(self, value: Function) -> None:
-        """Refuse a function or class that a pickle uses as a value, because it may only be called."""
+        """Refuse a function or class that a pickle uses as a value, although it may only call it."""
         if value.own is None:
             raise ValueError("a function that pickles are made by, as a value")
-        self._refuse(name_of(value.own), VALUE)
+        self._refuse(value.own, VALUE)
 
     def _is_own(self, value: Any) -> bool:
         if not self._own or not is_a(value, type) or not is_builder(self.first) or instances.has_own_hash(type(value)):
@@ -318,7 +317,8 @@ class Names:
         elif not is_allowed and type(factory) is not Refused:
             raise ValueError("a defaultdict whose factory is not allowed")
 
-    def _refuse(self, name: str, reason: str) -> Refused:
+    def _refuse(self, value_or_name: Any, reason: str) -> Refused:
+        name = name_of(value_or_name)
         self.refused.setdefault(name, reason)
         return Refused(name)
 
@@ -328,7 +328,7 @@ def allowed(allow: Allow) -> dict[str, Any]:
     if isinstance(allow, Mapping):
         listed = list(allow.items())
     elif isinstance(allow, Iterable) and not isinstance(allow, str):
-        listed = [(item, None) if isinstance(item, str) else (name_of(item), item) for item in allow]
+        listed = [(name_of(item), None if isinstance(item, str) else item) for item in allow]
     else:
         raise ArgumentTypeError(f"allow: expected a list of classes, got {type(allow).__name__} {shown(allow)}")
     for name, value in listed:
@@ -340,10 +340,10 @@ def allowed(allow: Allow) -> dict[str, Any]:
 
 
 def explanation(refused: Mapping[str, str]) -> str:
-    """Return what was refused and why (`refused` maps names to reasons), and if possible, how the user can allow it."""
+    """Return a message: what was refused and why (`refused` maps names to reasons), and how the user can allow it."""
     shown = {_shown(name): reason for name, reason in [*refused.items()][:10]}
     sentences = [f"{name} {reason}" for name, reason in shown.items()]
-    if allowable := [name for name, reason in shown.items() if reason in ASKS]:
+    if allowable := [name for name, reason in shown.items() if reason in ALLOWABLE]:
         classes = ", ".join(map(_inside, allowable))
         sentences.append(
             f"if this file may name {'it' if len(allowable) == 1 else 'them'}, say dy.load(..., allow=[{classes}]), or "
@@ -353,8 +353,8 @@ def explanation(refused: Mapping[str, str]) -> str:
 
 
 def ours(name: str) -> Any:
-    """Return the object with this name in one of the library's imported modules, or None. Modules do not count."""
-    values = [vars(sys.modules[module]).get(name) for module in (*OURS, OPS) if module in sys.modules]
+    """Return the object, but no module, with this name in one of the library's imported modules; None if not found."""
+    values = [vars(sys.modules[module]).get(name) for module in OURS if module in sys.modules]
     return next((value for value in values if value is not None and not is_a(value, types.ModuleType)), None)
 
 
@@ -365,7 +365,7 @@ def is_op(value: Any) -> bool:
 
 
 def is_listable(value: Any) -> bool:
-    """Return whether the user's argument `allow` may contain an object."""
+    """Return whether an object is a class or a function, which the user's argument `allow` may contain."""
     return is_a(value, type, types.FunctionType, types.BuiltinFunctionType, FUNCTION_TYPE)
 
 
@@ -376,7 +376,7 @@ def is_builder(value: Any) -> bool:
 
 def name_of(value: Any) -> Any:
     """Return the full name of a class or function. Return any other object unchanged."""
-    get = named if is_a(value, type) else getattr
+    get = type_attr if is_a(value, type) else getattr
     return f"{get(value, '__module__')}.{get(value, '__qualname__')}" if is_listable(value) else value
 
 

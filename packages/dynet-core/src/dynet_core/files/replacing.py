@@ -14,16 +14,15 @@ from typing import BinaryIO
 
 @contextmanager
 def replacing(
-    path: str | os.PathLike[str], keep: bool = False, named: str | os.PathLike[str] | None = None
+    path: str | os.PathLike[str], keep: bool = False, shown_as: str | os.PathLike[str] | None = None
 ) -> Iterator[BinaryIO]:
     """Return a context manager that opens a new file, and renames it to `path` if the `with` block raises no error.
 
-    Until then, readers find the old file, even after a crash. Symbolic links are followed. If `path` exists and is not
-    a regular file, but for example a pipe or a terminal, it is written directly. With `keep`, the new file starts with
-    the contents of the old file. `named` is the name in error messages. If the file cannot be written, raise OSError;
-    the old file is unchanged.
+    Until then, readers find the old file, even after a crash. Symbolic links are followed. If `path` exists but is not
+    a regular file, for example a pipe or a terminal, it is written directly. With `keep`, the new file starts with the
+    contents of the old file. If it cannot be written, OSError, which names `shown_as` or `path`, leaves the old file.
     """
-    shown_path = os.fspath(named or path)
+    shown_path = os.fspath(shown_as or path)
     if not shown_path:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), shown_path)
     target = os.path.realpath(path)
@@ -54,7 +53,7 @@ def replacing(
 
 
 def new_file_beside(target: str, mode: int | None = None) -> str:
-    """Create an empty hidden file beside `target`, with permissions `mode` if given. The caller renames it."""
+    """Create an empty hidden file in the folder of `target`, with permissions `mode` if given. Return its path."""
     folder, name = os.path.split(target)
     path = os.path.join(folder, f".{name[:200]}.{secrets.token_hex(6)}")
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
@@ -65,7 +64,7 @@ def new_file_beside(target: str, mode: int | None = None) -> str:
 
 
 def sync_folder(target: str) -> None:
-    """If the system can, write the folder of `target` to disk, so that the new name survives a power failure."""
+    """Write the folder of `target` to disk, if the system can, so that the new name survives a power failure."""
     with suppress(OSError):
         folder = os.open(os.path.dirname(target), os.O_RDONLY)
         try:
@@ -74,14 +73,14 @@ def sync_folder(target: str) -> None:
             os.close(folder)
 
 
-def checked_mode(path: str, named: str | bytes) -> int | None:
-    """Check that a file, called `named` in errors, can be replaced. Return its `st_mode`; None if there is no file."""
+def checked_mode(path: str, shown_path: str | bytes) -> int | None:
+    """Check that a file can be replaced. Return its `st_mode`; None if there is no file. Errors name `shown_path`."""
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
         return None
     if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), named)
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), shown_path)
     if not os.access(path, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), named)
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), shown_path)
     return mode

@@ -1,7 +1,7 @@
 """Read and write files in the safetensors format: binary, many times faster than text, and readable by other software.
 
-A parameter is stored as the array that its `as_array` returns, in row-major order. The metadata record the order of the
-parameters, which are lookup parameters, and which are frozen. Gradients are not stored.
+A parameter is stored as the array that its `as_array` returns, in row-major order. The metadata say in which order the
+parameters are, and which of them are lookup parameters or frozen. Gradients are not stored.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..dim import MAX_DIMS, MAX_TOTAL, extent
 from ..errors import ArgumentError, FileFormatError
 from .tensors import Entry, Reader, StoredTensor
 
-PIECE = 1 << 16  # about this many values are copied at a time to put an array into row-major order
+PIECE = 1 << 16  # arrays are copied to row-major order in pieces of about this many values
 ORDER = "dynet"  # a key of the metadata; its value is JSON: [[name, whether it is a lookup parameter], ...]
 FROZEN = "dynet.frozen"  # a key of the metadata, if there are frozen parameters; its value is JSON: [name, ...]
 
@@ -26,9 +26,7 @@ def _library() -> Any:
     try:
         import safetensors.numpy
     except ImportError:
-        raise ImportError(
-            'this file format needs the safetensors package: pip install "dynet-core[safetensors]"'
-        ) from None
+        raise ImportError('.safetensors files need a package: pip install "dynet-core[safetensors]"') from None
     return safetensors
 
 
@@ -64,7 +62,7 @@ def write(file: BinaryIO, tensors: Iterable[StoredTensor]) -> None:
 def _pieces(array: np.ndarray) -> Iterator[np.ndarray]:
     """Yield the values of an array in row-major order, as little-endian float32.
 
-    An array in a different order is copied in pieces that fit into a CPU cache; each piece may overwrite the previous.
+    An array in a different order is copied in pieces that fit into a CPU cache. Each piece overwrites the piece before.
     """
     if not array.size:
         return
@@ -106,7 +104,7 @@ class SafetensorsReader(Reader):
 
     def _order(self) -> list[tuple[str, bool]]:
         try:
-            order = json.loads((self.file.metadata() or {})[ORDER])
+            order = json.loads(self.file.metadata()[ORDER])
             names = [name for name, lookup in order if type(lookup) is bool]
             if sorted(names) != sorted(self.file.keys()) or len(names) != len(order):
                 raise ValueError

@@ -66,18 +66,17 @@ def kind_of(lookup: bool) -> str:
 
 
 def shape_of(lookup: bool, dims: tuple[int, ...]) -> tuple[int, ...]:
-    """Return a parameter's shape as users write it: a lookup parameter's number of rows, last in files, comes first."""
+    """Return a parameter's shape as users see it: a lookup parameter's number of rows, last in files, comes first."""
     return (dims[-1], *dims[:-1]) if lookup else dims
 
 
-Expected = Sequence[Entry]  # the parameters of a model, lookup parameters last
+Expected = Sequence[Entry]  # descriptions of the parameters of a model, lookup parameters last
 MOST_NAMED = 20  # an error message lists at most this many problems
 MOST_COMPARED = 1000  # a wrong name is compared with at most this many names
 
 EXPLAIN: list[Callable[[Iterable[str], Iterable[str]], str]] = []
-"""Functions that may know why a file does not match a model; other packages append to this list. The arguments are the
-names of the parameters in the file, and the names that the model expects. The result is a sentence for the error
-message, or ""."""
+"""Functions that explain why a file does not match a model; other packages append to this list. The arguments are the
+names of the parameters in the file, and in the model. The result is a sentence for the error message, or ""."""
 
 
 class Reader(AbstractContextManager):
@@ -97,7 +96,7 @@ class Reader(AbstractContextManager):
 
     def with_prefix(self, key: str) -> list[Entry]:
         """Return the entries of the collection `key` ("": all)."""
-        prefix = key if not key or key.endswith("/") else key + "/"
+        prefix = key and key.removesuffix("/") + "/"
         return [entry for entry in self.entries if entry.name.startswith(prefix)]
 
     @cached_property
@@ -114,9 +113,10 @@ class Reader(AbstractContextManager):
         return entry
 
     def _misfit(self, message: str, entries: Iterable[Entry], expected: Sequence[str]) -> FileFormatError:
-        """Return an error: `message`, followed by the reasons that the functions in EXPLAIN give."""
+        """Return an error: `message`, followed by the explanations of the functions in EXPLAIN."""
         names = [entry.name for entry in entries]
-        return FileFormatError(". ".join(filter(None, [message, *[explain(names, expected) for explain in EXPLAIN]])))
+        explanations = [explain(names, expected) for explain in EXPLAIN]
+        return FileFormatError(". ".join(filter(None, [message, *explanations])))
 
     def matching(self, key: str, expected: Expected) -> list[Entry]:
         """Return the entries of the collection `key` ("": all) in the order of `expected`, or raise FileFormatError.
@@ -125,28 +125,27 @@ class Reader(AbstractContextManager):
         lookup parameter, and so on, and likewise for other parameters. Files may mix both kinds.
         """
         entries = self.with_prefix(key)
-        parameters = [entry for entry in entries if not entry.lookup]
-        lookups = [entry for entry in entries if entry.lookup]
-        ordered, lookup_count = [*parameters, *lookups], sum(entry.lookup for entry in expected)
+        ordered = sorted(entries, key=lambda entry: entry.lookup)
+        lookup_count = sum(entry.lookup for entry in entries)
+        expected_count = sum(entry.lookup for entry in expected)
         names = [entry.name for entry in expected]
         if key and expected and self.entries and not ordered:
             nearest = _nearest(key, _collections(self.entries) or [entry.name for entry in self.entries])
             raise self._misfit(f"{self.path} holds nothing under {key}: it holds {nearest}", self.entries, names)
-        if (len(ordered), len(lookups)) != (len(expected), lookup_count):
-            contents = f"holds {len(parameters)} parameters and {len(lookups)} lookup parameters"
+        if (len(ordered), lookup_count) != (len(expected), expected_count):
+            contents = f"holds {len(ordered) - lookup_count} parameters and {lookup_count} lookup parameters"
             contents = f"{contents}{' under ' * bool(key)}{key}" if self.entries else "is empty: it holds no parameters"
             if len({entry.name for entry in ordered}) < len(ordered):
-                contents = f"{contents}, some under the same name, as after save(append=True)"
+                contents += ", some under the same name, as after save(append=True)"
             raise self._misfit(
-                f"{self.path} {contents}, the collection {len(expected) - lookup_count} and "
-                f"{lookup_count}{_listed(different(ordered, expected))}",
+                f"{self.path} {contents}, the collection {len(expected) - expected_count} and "
+                f"{expected_count}{_listed(different(ordered, expected))}",
                 entries,
                 names,
             )
         problems = [entry.problem(parameter.dims) for entry, parameter in zip(ordered, expected)]
-        if any(problems):
-            listed = _listed(list(filter(None, problems)))
-            raise self._misfit(f"{self.path} does not fit the collection{listed}", entries, names)
+        if problems := [*filter(None, problems)]:
+            raise self._misfit(f"{self.path} does not fit the collection{_listed(problems)}", entries, names)
         return ordered
 
 
@@ -157,8 +156,8 @@ def _nearest(name: str, names: Iterable[str]) -> str:
 
 def _collections(entries: Iterable[Entry]) -> list[str]:
     """Return the names of all collections with entries, such as /encoder/, except /."""
-    parts = [entry.name.split("/")[1:-1] for entry in entries]
-    return ["/" + "/".join(names[:depth]) + "/" for names in parts for depth in range(1, len(names) + 1)]
+    paths = [entry.name.split("/")[1:-1] for entry in entries]
+    return [f"/{'/'.join(path[:depth])}/" for path in paths for depth in range(1, len(path) + 1)]
 
 
 def different(entries: Iterable[Entry], expected: Expected) -> list[str]:
@@ -174,4 +173,4 @@ def different(entries: Iterable[Entry], expected: Expected) -> list[str]:
 def _listed(problems: list[str]) -> str:
     """Return the end of a message: a colon, the first MOST_NAMED problems and how many more there are; or ""."""
     ending = f"; {len(problems) - MOST_NAMED} more" if len(problems) > MOST_NAMED else ""
-    return ": " * bool(problems) + "; ".join(problems[:MOST_NAMED]) + ending
+    return f"{': ' * bool(problems)}{'; '.join(problems[:MOST_NAMED])}{ending}"

@@ -36,14 +36,14 @@ LONGEST_HEAD = 1 << 16  # the first line of an entry has at most this many bytes
 
 def write(file: BinaryIO, tensors: Iterable[StoredTensor]) -> None:
     for tensor in tensors:
-        kind = b"LookupParameter" if tensor.lookup else b"Parameter"
+        lookup = b"Lookup" * tensor.lookup
         dims = ",".join(map(str, tensor.dims)).encode()
-        lines = [tensor.values] if tensor.gradient is None else [tensor.values, tensor.gradient]
+        lines = [line for line in (tensor.values, tensor.gradient) if line is not None]
         size = (WIDTH * len(tensor.values) + 1) * len(lines)
         gradient = b"ZERO_GRAD" if tensor.gradient is None else b"FULL_GRAD"
-        frozen = b" FROZEN" if tensor.frozen else b""
+        frozen = b" FROZEN" * tensor.frozen
         name = checked_name(tensor.name).encode()
-        file.write(b"#%s# %s {%s} %d %s%s\n" % (kind, name, dims, size, gradient, frozen))
+        file.write(b"#%sParameter# %s {%s} %d %s%s\n" % (lookup, name, dims, size, gradient, frozen))
         for line in lines:
             file.writelines(numbers_as_text(line))
             file.write(b"\n")
@@ -70,7 +70,7 @@ class TextReader(Reader):
         self.file = open(path, "rb")
         try:
             self.size = os.fstat(self.file.fileno()).st_size
-            self.entries = list(self._heads())
+            self.entries = list(self._read_heads())
         except BaseException:
             self.file.close()
             raise
@@ -78,7 +78,7 @@ class TextReader(Reader):
     def close(self) -> None:
         self.file.close()
 
-    def _heads(self) -> Iterator[Entry]:
+    def _read_heads(self) -> Iterator[Entry]:
         while True:
             start = self.file.tell()
             line = self.file.readline(LONGEST_HEAD)
@@ -90,7 +90,7 @@ class TextReader(Reader):
                 self._skip(entry, size)
 
     def _entry(self, start: int, line: bytes) -> tuple[Entry, int]:
-        """Parse the first line of an entry, at byte `start`. Also return how many bytes the other lines take."""
+        """Parse the first line of an entry, at byte `start`. Return the entry and the size of the other lines."""
         head = HEAD.fullmatch(line)
         is_cut = not line.endswith(b"\n") and any(kind.startswith(line) or line.startswith(kind) for kind in KINDS)
         if head is None:
@@ -113,10 +113,10 @@ class TextReader(Reader):
         # Each value takes at least one byte, and a space follows all but the last.
         if 2 * count - 1 > self.size - self.file.tell():
             raise self._error(start, f"{count} values of {name} are announced, but the file ends at byte {self.size}")
-        is_lookup, is_frozen = head["kind"] == b"LookupParameter", head["frozen"] is not None
+        is_lookup = head["kind"] == b"LookupParameter"
         if is_lookup and len(dims) == 1:  # DyNet writes this if a row is one number; such rows have one dimension here
             dims = (1, *dims)
-        return Entry(is_lookup, name, dims, has_gradient, self.file.tell(), is_frozen), size
+        return Entry(is_lookup, name, dims, has_gradient, self.file.tell(), bool(head["frozen"])), size
 
     def _error(self, position: int, reason: str) -> FileFormatError:
         return FileFormatError(f"{self.path}, byte {position}: {reason}")
@@ -124,7 +124,7 @@ class TextReader(Reader):
     def _skip(self, entry: Entry, size: int) -> None:
         """Go to the end of an entry, whose first line says that its numbers take `size` bytes.
 
-        If neither another entry nor the end of the file is there, `size` is wrong, and the lines are read instead.
+        If neither another entry nor the end of the file is there, `size` is wrong; then skip lines, by reading them.
         """
         end = entry.position + size
         self.file.seek(end - 1)
@@ -156,21 +156,19 @@ class TextReader(Reader):
 WIDTH = 16  # characters of a number with the space after it: "+1.23456789e-01 "
 BLOCK = 1 << 14  # how many numbers to convert at a time; the intermediate arrays fit into a CPU cache
 MOST_EXPONENT, LEAST_EXPONENT = 38, -45  # the range of the decimal exponents of float32 numbers
-POWERS = np.array([float(f"1e{power}") for power in range(-60, 61)])  # element k is 10 to the power of k - 60
+PLUS, MINUS, POINT, SPACE, E, ZERO = b"+-. e0"  # the codes of these characters
+# POWERS[k] is 10 to the power of k, also for negative k.
+POWERS = np.array([float(f"1e{power}") for power in (*range(61), *range(-60, 0))])
 LARGEST = float(np.finfo(np.float32).max)
-LAST_WORD = re.compile(rb"[+-]?[0-9]\.[0-9]{8}e[+-][0-9]{2}|[+-]?(inf|nan)", re.IGNORECASE)
-"""Matches a number that is certainly complete. If the last number of a file does not match and no newline follows, the
+LARGEST_READ = LARGEST * (1 + 1e-8)  # allows for LARGEST rounded up to nine digits
+COMPLETE_NUMBER = re.compile(rb"[+-]?[0-9]\.[0-9]{8}e[+-][0-9]{2}|[+-]?(inf|nan)", re.IGNORECASE)
+"""Matches a number that is certainly complete. If a file ends in a number that does not match, without a newline, the
 file may have been cut off in the middle of this number."""
-
-
-def _power(exponents: np.ndarray) -> np.ndarray:
-    return POWERS[exponents + 60]
 
 
 def _digits(count: int, width: int) -> np.ndarray:
     """Return the numbers 0 to count - 1, each as an unsigned integer whose bytes are its `width` digits in ASCII."""
-    text = b"".join(b"%0*d" % (width, number) for number in range(count))
-    return np.frombuffer(text, f"u{width}")
+    return np.frombuffer(b"".join(b"%0*d" % (width, number) for number in range(count)), f"u{width}")
 
 
 FOUR_DIGITS = _digits(10_000, 4)
@@ -192,7 +190,7 @@ def _written_block(values: np.ndarray) -> bytes:
     is_finite = np.isfinite(values)
     magnitudes = np.abs(np.where(is_finite, values, 0), dtype=np.float64)
     exponents = _exponents(magnitudes)
-    scaled = magnitudes * _power(8 - exponents)
+    scaled = magnitudes * POWERS[8 - exponents]
     rounded = np.rint(scaled)
     is_carried = rounded >= 1e9
     exponents += is_carried
@@ -201,17 +199,17 @@ def _written_block(values: np.ndarray) -> bytes:
     first, high = np.divmod(upper, 10_000)
 
     cells = np.empty(len(values), CELL)
-    cells["sign"] = np.where(np.signbit(values), ord("-"), ord("+"))
-    cells["first"] = first + ord("0")
-    cells["point"] = ord(".")
+    cells["sign"] = np.where(np.signbit(values), MINUS, PLUS)
+    cells["first"] = first + ZERO
+    cells["point"] = POINT
     cells["high"] = FOUR_DIGITS[high]
     cells["low"] = FOUR_DIGITS[low]
-    cells["e"] = ord("e")
-    cells["exponent_sign"] = np.where(exponents < 0, ord("-"), ord("+"))
+    cells["e"] = E
+    cells["exponent_sign"] = np.where(exponents < 0, MINUS, PLUS)
     cells["exponent"] = TWO_DIGITS[np.abs(exponents)]
-    cells["space"] = ord(" ")
+    cells["space"] = SPACE
 
-    # Near the midpoint of two integers, the small error of `scaled` may have caused wrong rounding. Python formats
+    # If `scaled` is near the midpoint of two integers, its small error may have caused wrong rounding. Python formats
     # these numbers again, and also infinities and NaN.
     is_unsure = np.abs(np.abs(scaled - rounded) - 0.5) < 1e-5
     text = cells.view(f"S{WIDTH}")
@@ -223,9 +221,9 @@ def _written_block(values: np.ndarray) -> bytes:
 def _exponents(magnitudes: np.ndarray) -> np.ndarray:
     """Return each magnitude's decimal exponent, such as 2 for 123 = 1.23e2; 0 for zero."""
     binary = np.frexp(magnitudes)[1]
-    # 0.301... is log10(2). The result of the first line may be 1 too small; the second line corrects it.
+    # 0.301... is log10(2). The first line's result may be 1 too small; the second line corrects this.
     exponents = np.floor((binary - 1) * 0.30102999566398120).astype(np.int64)
-    exponents += magnitudes >= _power(exponents + 1)
+    exponents += magnitudes >= POWERS[exponents + 1]
     exponents[magnitudes == 0] = 0
     return exponents
 
@@ -248,39 +246,39 @@ def read_numbers(line: bytes, count: int, where: str) -> np.ndarray:
 
 
 def ends_whole(words: list[bytes]) -> bool:
-    """Return whether a line's last word is a complete number. If the file ends there, the number may be cut off."""
-    return not words or LAST_WORD.fullmatch(words[-1]) is not None
+    """Return whether the last word of a line is certainly a complete number, even if the file ends there."""
+    return not words or COMPLETE_NUMBER.fullmatch(words[-1]) is not None
 
 
 def _read_block(cells: np.ndarray, values: np.ndarray) -> bool:
     """Parse up to BLOCK numbers of sixteen characters each into `values`.
 
     Return False if a number does not look like a finite number from `numbers_as_text`, or may be too large for float32.
-    Then use `_read_word`, which is slower, but handles all formats and raises errors.
+    The caller then uses `_read_word`, which is slower, but handles all formats and raises errors.
     """
-    digits = cells.view(np.uint8).reshape(-1, WIDTH) - np.uint8(ord("0"))  # other characters become 10 or more
-    is_negative, has_negative_exponent = cells["sign"] == ord("-"), cells["exponent_sign"] == ord("-")
+    # Row k has character k of all numbers, minus "0": characters that are not digits become 10 or more.
+    digits = cells.view(np.uint8).reshape(-1, WIDTH).T - np.uint8(ZERO)
+    is_negative, has_negative_exponent = cells["sign"] == MINUS, cells["exponent_sign"] == MINUS
     is_regular = (
-        (is_negative | (cells["sign"] == ord("+")))
-        & (has_negative_exponent | (cells["exponent_sign"] == ord("+")))
-        & (cells["point"] == ord("."))
-        & (cells["e"] == ord("e"))
-        & (cells["space"] == ord(" "))
-        & (digits[:, 1] < 10)
+        (is_negative | (cells["sign"] == PLUS))
+        & (has_negative_exponent | (cells["exponent_sign"] == PLUS))
+        & (cells["point"] == POINT)
+        & (cells["e"] == E)
+        & (cells["space"] == SPACE)
+        & (digits[1] < 10)
     )
-    if not is_regular.all() or digits[:, 3:11].max() > 9 or digits[:, 13:15].max() > 9:
+    if not is_regular.all() or digits[3:11].max() > 9 or digits[13:15].max() > 9:
         return False
-    pairs = digits[:, 3:11:2] * np.uint8(10) + digits[:, 4:11:2]
-    magnitudes = digits[:, 1].astype(np.float64)
-    for k in range(4):
+    magnitudes = digits[1].astype(np.float64)
+    for pair in digits[3:11:2] * np.uint8(10) + digits[4:11:2]:
         magnitudes *= 100
-        magnitudes += pairs[:, k]
-    exponents = (digits[:, 13] * np.uint8(10) + digits[:, 14]).astype(np.int64)
+        magnitudes += pair
+    exponents = (digits[13] * np.uint8(10) + digits[14]).astype(np.int64)
     exponents = np.where(has_negative_exponent, -exponents, exponents)
     if exponents.max() > MOST_EXPONENT or exponents.min() < LEAST_EXPONENT:
         return False
-    magnitudes *= _power(exponents - 8)
-    if magnitudes.max() > LARGEST * (1 + 1e-8):
+    magnitudes *= POWERS[exponents - 8]
+    if magnitudes.max() > LARGEST_READ:
         return False
     np.copysign(np.minimum(magnitudes, LARGEST), np.where(is_negative, -1.0, 1.0), out=values, casting="same_kind")
     return True
@@ -290,10 +288,9 @@ def _read_word(word: bytes, where: str) -> float:
     try:
         number = float(word.replace(b"_", b"?"))  # refuse 1_000, which Python would accept
     except ValueError:
-        shown = word[:40].decode("ascii", "replace")
-        raise FileFormatError(f"{where}: {shown!r} is not a number") from None
+        raise FileFormatError(f"{where}: {word[:40].decode('ascii', 'replace')!r} is not a number") from None
     if LARGEST < abs(number) < np.inf:
-        if abs(number) > LARGEST * (1 + 1e-8):  # allow the largest float32 rounded up to nine digits
+        if abs(number) > LARGEST_READ:
             raise FileFormatError(f"{where}: {number} is more than float32 can hold")
-        number = float(np.copysign(LARGEST, number))
+        number = math.copysign(LARGEST, number)
     return number

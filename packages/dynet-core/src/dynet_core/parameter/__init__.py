@@ -36,7 +36,7 @@ def parameter(p: Expression, update: Expression, *more: Expression) -> tuple[Exp
 def parameter(p: Expression | list[Any] | tuple[Any, ...], update: Any = True, *more: Expression) -> Any:
     """Return a parameter or a whole lookup table as an expression. With update=False, it gets no gradient.
 
-    Parameters already are expressions, so only update=False needs this function. `parameter(W, b)` and
+    Parameters are already expressions, so this function is needed only for update=False. `parameter(W, b)` and
     `parameter((W, b))` return a tuple, as in DyNet 2.1; `parameter([W, b])` returns a list. If update is True, an
     expression that is not a parameter is returned unchanged.
 
@@ -54,7 +54,7 @@ def parameter(p: Expression | list[Any] | tuple[Any, ...], update: Any = True, *
 
 
 def _expressions(p: Any, update: bool = True) -> Any:
-    if isinstance(p, (list, tuple)):
+    if isinstance(p, list | tuple):
         expressions = [_expressions(item, update) for item in p]
         return expressions if isinstance(p, list) else tuple(expressions)
     return p if update and isinstance(p, Expression) else _fixed("parameter", p)
@@ -81,8 +81,8 @@ def _fixed(name: str, p: Any) -> Expression:
     if isinstance(p, Trained):
         return p.expr(False)
     if not isinstance(p, Expression):
-        type_name = type(p).__name__
-        raise ArgumentTypeError(f"{name}: expected Parameters, LookupParameters or an expression, got {type_name}")
+        got = type(p).__name__
+        raise ArgumentTypeError(f"{name}: expected Parameters, LookupParameters or an expression, got {got}")
     return p if isinstance(p, Constant) else _without_gradient(p)
 
 

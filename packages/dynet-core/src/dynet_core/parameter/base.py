@@ -1,4 +1,4 @@
-"""`Parameters`, the base class that they share with lookup parameters, and a parameter used with update=False."""
+"""`Parameters`, their base class `Trained`, which lookup parameters share, and `Constant`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .storage import Storage, added_by_last_pass
 
 
 class Collection(Protocol):
-    """The methods of a parameter collection that this module and `object_files` call. (Its class imports both.)"""
+    """What this file and `object_files.py` need of `ParameterCollection`, whose file imports them."""
 
     def parameters_list(self) -> Sequence[object]: ...
     def lookup_parameters_list(self) -> Sequence[object]: ...
@@ -37,11 +37,9 @@ class Collection(Protocol):
 
 
 def checked_values(kind: str, dims: Any, values: Any) -> tuple[tuple[int, ...], Floats]:
-    """Check the dimensions and the values, a flat array, of a new parameter. Return both, the values as float32."""
+    """Check and return the dimensions of a new parameter and its values, a flat array, as float32."""
     if values is None:
-        raise ArgumentTypeError(
-            f"{kind}: use add_parameters(dims) or add_lookup_parameters(dims) of a ParameterCollection"
-        )
+        raise ArgumentTypeError(f"{kind}: use add_parameters or add_lookup_parameters of a ParameterCollection")
     dims = checked_dims(kind, dims, least=0)
     if not (isinstance(values, np.ndarray) and values.dtype == np.float32):
         values = real_array(kind, values)
@@ -60,7 +58,7 @@ class Shape(tuple[int, ...]):
 
 
 class Constant(Expression):
-    """A parameter used with update=False: an expression with the parameter's values, but no gradient."""
+    """A parameter used with update=False: an expression with the parameter's values, but without a gradient."""
 
     __slots__ = ("_source",)
 
@@ -124,8 +122,8 @@ class Trained(Expression):
         raise NotImplementedError
 
     def __repr__(self) -> str:
-        kind = "LookupParameter" if self._lookup else "Parameter"
-        return f"{kind} {printable(self._name)} {self.shape}" + ", frozen" * (not self._updated)
+        frozen = ", frozen" * (not self._updated)
+        return f"{'Lookup' * self._lookup}Parameter {printable(self._name)} {self.shape}{frozen}"
 
     def expr(self, update: bool = True) -> Expression:
         """Return the parameter itself, or, with update=False, an expression that gets no gradient."""
@@ -175,10 +173,9 @@ class Trained(Expression):
         return np.array(self._view(), dtype, order="K", copy=copy)
 
     def __dlpack__(self, **options: Any) -> Any:
-        block = self._storage.values
+        block, view = self._storage.values, self._view()
         if isinstance(block, HostBlock):
-            return self._view().__dlpack__(**options)
-        view = self._view()
+            return view.__dlpack__(**options)
         return capsule(block, view.shape, tuple(stride // view.itemsize for stride in view.strides))
 
     def __dlpack_device__(self) -> tuple[int, int]:
@@ -188,13 +185,13 @@ class Trained(Expression):
     def gradient(self, dtype: npt.DTypeLike = np.float64) -> Array:
         """Return the gradient from the last `backward` in the present graph, in the shape of `npvalue()`.
 
-        `grad_as_array()` instead returns the sum over all passes since the last update, as does this method if the
-        graph does not use the parameter. The first call after a pass computes the gradients of all parameters of the
+        `grad_as_array()` instead returns the sum over all passes since the last update. If the graph does not use the
+        parameter, this method also does. The first call after a pass computes the gradients of all parameters of the
         collection again, which takes longer than the pass. `dtype` is as for `as_array`.
 
         Raises:
-            GradientError: there was no `backward` in this graph; or since then, its inputs have been set, or parameters
-                of its loss have changed, for example by an update.
+            GradientError: there was no `backward` in this graph, or an input of the graph, or a parameter of the loss,
+                has changed since.
         """
         graph = getattr(thread, "graph", None)
         flat = graph and added_by_last_pass(graph, self._storage, self._relatives)
@@ -241,8 +238,8 @@ class Trained(Expression):
         self._updated = checked_flag("set_updated", "b", b)
         self._storage.set_needs(self._updated)
 
-    def _is_never_trained(self) -> None:
-        """Freeze this parameter, for example a mask, permanently: `ParameterCollection.set_updated` will skip it."""
+    def _freeze_for_good(self) -> None:
+        """Freeze this parameter, for example a mask. `ParameterCollection.set_updated` will not unfreeze it."""
         self.set_updated(False)
         self._never_trained = True
 
@@ -303,7 +300,7 @@ class Trained(Expression):
         self.__init__(name, dims, values, collection)  # type: ignore
         self._storage.set_gradient(gradient)
         if is_updated is None:
-            self._is_never_trained()
+            self._freeze_for_good()
         elif not is_updated:
             self.set_updated(False)
 
@@ -342,10 +339,7 @@ class Parameters(Trained):
 
 
 def checked_name(kind: str, name: str) -> str:
-    """Check and return the user's name for a parameter or a collection. `kind` says which, for messages.
-
-    The name may not contain `/` or `_`, which have a meaning in full names such as `/encoder/_0`.
-    """
+    """Check and return the user's name for a `kind`, without `/` and `_`, which full names like `/encoder/_0` use."""
     if not isinstance(name, str) or "/" in name or "_" in name:
         raise ParameterNameError(f"the name of a {kind} is a string without '/' and '_', not {name!r}")
     return name

@@ -39,9 +39,9 @@ def _is_whole(value: object) -> bool:
 def one_dim_argument(method: Method) -> Method:
     """Decorate a method whose first argument has all dimensions, and whose second argument is the initial values.
 
-    In `add_parameters(4, 3)`, 3 is most likely meant as a second dimension. So raise ArgumentError for two integers
-    passed by position if the second is at least 2; smaller integers are common initial values. For keyword arguments
-    that the method does not have, a TypeError says what to use.
+    In `add_parameters(4, 3)`, 3 is most likely meant as a second dimension. So two integers passed by position raise
+    ArgumentError if the second is at least 2; smaller integers are common initial values. Unknown keyword arguments
+    raise a TypeError that says what to use instead.
     """
 
     def check(self: Any, dim: Any = None, init: Any = None, *others: Any) -> None:
@@ -54,12 +54,12 @@ def one_dim_argument(method: Method) -> Method:
     return explained(method, lambda self: method.__name__, {}, USES["add_parameters()"], check=check)
 
 
-# `_loading.floats`: how many initial values may still be made while this thread loads a file; None at other times.
+# `_loading.floats`: while this thread loads a file, how many more initial values may be made; otherwise None.
 _loading = threading.local()
 
 
 def initial_values(initializer: PyInitializer, dims: tuple[int, ...], lookup: bool) -> Floats:
-    """Return the initial values as a flat array in memory order: column-major; row by row for a lookup table."""
+    """Return the initial values as a flat array in memory order: column-major, or row by row for a lookup parameter."""
     count, floats_left = math.prod(dims), getattr(_loading, "floats", None)
     if floats_left is not None:
         _loading.floats = floats_left - count
@@ -75,9 +75,10 @@ def initial_values(initializer: PyInitializer, dims: tuple[int, ...], lookup: bo
 
 
 BYTES = 4  # bytes per number
-HEAD = ("name", "kind", "shape", "numbers", "trained", "bytes")
-RIGHT = (3, 5)  # the columns that are aligned to the right: "numbers" and "bytes"
-SHOWN = 60  # if there are more parameters than this, a table shows the first 30 and the last 30
+TITLES = ("name", "kind", "shape", "numbers", "trained", "bytes")
+ALIGNMENTS = "<<<><>"  # how the columns are aligned
+SIDES = {"<": "left", ">": "right"}
+MOST_ROWS = 60  # if there are more parameters than this, a table shows the first 30 and the last 30
 
 
 def holdings(parameters: Iterable[Trained]) -> str:
@@ -85,13 +86,10 @@ def holdings(parameters: Iterable[Trained]) -> str:
     everything = list(parameters)
     table_count = sum(p._lookup for p in everything)
     frozen_count = sum(not p.is_updated() for p in everything)
-    parts = [counted(len(everything) - table_count, "parameter")]
-    if table_count:
-        parts.append(counted(table_count, "lookup parameter"))
-    parts.append(counted(_numbers(everything), "number"))
-    if frozen_count:
-        parts.append(f"{frozen_count:,} frozen")
-    return ", ".join(parts)
+    text = counted(len(everything) - table_count, "parameter")
+    text += f", {counted(table_count, 'lookup parameter')}" * bool(table_count)
+    text += f", {counted(_numbers(everything), 'number')}"
+    return text + f", {frozen_count:,} frozen" * bool(frozen_count)
 
 
 def _numbers(parameters: Iterable[Trained]) -> int:
@@ -107,37 +105,37 @@ def _rows(everything: Sequence[Trained]) -> list[tuple[str, ...]]:
     """Return the cells of a table of parameters, row by row: titles, parameters, totals."""
     rows = []
     for p in everything:
-        kind, trained = "lookup" if p._lookup else "", "yes" if p.is_updated() else "frozen"
-        rows.append(_row(printable(p.name()), [p], trained, kind, repr(p.shape())))
-    if len(everything) > SHOWN:
-        hidden = everything[SHOWN // 2 : -(SHOWN // 2)]
-        rows[SHOWN // 2 : -(SHOWN // 2)] = [_row(f"... {len(hidden):,} more ...", hidden, "")]
+        trained = "yes" if p.is_updated() else "frozen"
+        rows.append(_row(printable(p.name()), [p], trained, "lookup" * p._lookup, repr(p.shape())))
+    if len(everything) > MOST_ROWS:
+        middle = slice(MOST_ROWS // 2, -MOST_ROWS // 2)
+        hidden = everything[middle]
+        rows[middle] = [_row(f"... {len(hidden):,} more ...", hidden, "")]
     frozen = sum(not p.is_updated() for p in everything)
-    return [HEAD, *rows, _row(f"{len(everything):,} in all", everything, f"{frozen:,} frozen" if frozen else "")]
+    return [TITLES, *rows, _row(f"{len(everything):,} in all", everything, f"{frozen:,} frozen" if frozen else "")]
 
 
 def table(parameters: Sequence[Trained]) -> str:
     """Return a table of parameters as text. It has no column "kind" if there are no lookup parameters."""
     rows = _rows(parameters)
-    columns = [column for column in range(len(HEAD)) if column != 1 or any(row[1] for row in rows[1:])]
+    columns = [column for column in range(len(TITLES)) if column != 1 or any(row[1] for row in rows[1:])]
     widths = {column: max(len(row[column]) for row in rows) for column in columns}
-    aligned = {column: str.rjust if column in RIGHT else str.ljust for column in columns}
 
     def line(row: Sequence[str]) -> str:
-        cells = [aligned[column](row[column], widths[column]) for column in columns]
+        cells = [f"{row[column]:{ALIGNMENTS[column]}{widths[column]}}" for column in columns]
         return "  ".join(cells).rstrip()
 
-    lines = [line(row) for row in rows]
+    lines = [*map(line, rows)]
     separator = "-" * max(map(len, lines))
     return "\n".join([lines[0], separator, *lines[1:-1], separator, lines[-1]])
 
 
 def as_html(parameters: Sequence[Trained]) -> str:
-    """Return a table of parameters as HTML for notebooks, always with the column "kind"."""
+    """Return a table of parameters as HTML for notebooks. It always has the column "kind"."""
 
     def line(row: Sequence[str], cell: str) -> str:
-        aligned = ["right" if column in RIGHT else "left" for column in range(len(row))]
-        cells = [f'<{cell} style="text-align: {side}">{html.escape(x)}</{cell}>' for x, side in zip(row, aligned)]
+        columns = zip(row, ALIGNMENTS)
+        cells = [f'<{cell} style="text-align: {SIDES[align]}">{html.escape(x)}</{cell}>' for x, align in columns]
         return f"<tr>{''.join(cells)}</tr>"
 
     head, *rows, totals = _rows(parameters)
@@ -165,7 +163,7 @@ class ParameterCollection(Closed):
         _name = _names = _collection_names = _parameters = _lookups = Missing()
 
     def __init__(self, parent: ParameterCollection | None = None):
-        if not isinstance(parent, (ParameterCollection, type(None))):
+        if not isinstance(parent, ParameterCollection | None):
             raise ArgumentTypeError(f"ParameterCollection: the parent must be one, not {type(parent).__name__}")
         self._name = "/"
         self._parameters: list[Parameters] = []
@@ -228,10 +226,9 @@ class ParameterCollection(Closed):
             device: "CPU" or the name of the device in use.
             scale, mean, std: arguments of the initializers `"uniform"`, `"saxe"` and `"normal"`.
         """
-        if dim is None and isinstance(init, (np.ndarray, NumpyInitializer)):
+        if dim is None and isinstance(init, np.ndarray | NumpyInitializer):
             dim = np.shape(init.array if isinstance(init, NumpyInitializer) else init)
-        settings = {"scale": scale, "mean": mean, "std": std}
-        return self._new(Parameters, "add_parameters", dim, init, name, device, **settings)
+        return self._new(Parameters, "add_parameters", dim, init, name, device, scale=scale, mean=mean, std=std)
 
     @one_dim_argument
     def add_lookup_parameters(
@@ -248,12 +245,12 @@ class ParameterCollection(Closed):
 
         The arguments are as for `add_parameters`.
         """
-        settings = {"scale": scale, "mean": mean, "std": std}
-        return self._new(LookupParameters, "add_lookup_parameters", dim, init, name, device, **settings)
+        kind: Any = LookupParameters
+        return self._new(kind, "add_lookup_parameters", dim, init, name, device, scale=scale, mean=mean, std=std)
 
-    def _new(self, kind: Any, called: str, dim: Any, init: Init, name: str, device: str, **settings: Number) -> Any:
-        check_device(called, device)
-        dims, is_lookup = checked_dims(called, dim, least=0), kind._lookup
+    def _new(self, kind: Any, method: str, dim: Any, init: Init, name: str, device: str, **settings: Number) -> Any:
+        check_device(method, device)
+        dims, is_lookup = checked_dims(method, dim, least=0), kind._lookup
         dims = (*dims, 1) if is_lookup and len(dims) == 1 else dims
         name = checked_name("parameter", name)
         values = initial_values(initializer_from(init, dims, is_lookup, **settings), dims, is_lookup)
@@ -280,7 +277,7 @@ class ParameterCollection(Closed):
         return child
 
     def _unique(self, counts: dict[str, int], name: str) -> str:
-        """Return an unused full name, ending with `name`, `name_1`, ... (for "": `_0`, ...). Count it in `counts`."""
+        """Return an unused full name, which ends with `name`, or `name_1`, ... (for "": `_0`, ...); update `counts`."""
         count = counts.get(name, 0)
         counts[name] = count + 1
         return f"{self._name}{name}" + (f"_{count}" if count or not name else "")
@@ -449,12 +446,12 @@ class ParameterCollection(Closed):
         return self._add_loaded(model_files.load_one(fname, True, key))
 
     def _tensors(self, key: str = "") -> list[StoredTensor]:
-        """Return what a file stores for each parameter. In names, `key`, if given, replaces this collection's name."""
+        """Return what a file stores for each parameter. `key`, if given, replaces this collection's name in names."""
         if key and not key.startswith("/"):
             raise ArgumentError(f"save: the name of a collection begins with '/': {key!r}")
-        prefix = key if not key or key.endswith("/") else key + "/"
+        prefix = key and key.removesuffix("/") + "/"
         own_length = len(self._name)
-        return [p._tensor(prefix + p._name[own_length:] if prefix else "") for p in self._everything()]
+        return [p._tensor(prefix and prefix + p._name[own_length:]) for p in self._everything()]
 
     def _add_loaded(self, tensor: StoredTensor) -> Any:
         self._unique(self._names, "")  # as in DyNet, loading uses up the next of the names `_0`, `_1`, ...
@@ -467,9 +464,9 @@ class ParameterCollection(Closed):
 
     @contextmanager
     def _all_or_nothing(self, floats: int | None = None) -> Iterator[None]:
-        """Return a context manager for a `with` block that adds parameters: an error in the block removes them again.
+        """Return a context manager for a `with` block that adds parameters. An error in the block removes them again.
 
-        Raise FileFormatError if these have more than `floats` values in total: a small file must not take much memory.
+        Raise FileFormatError if they have more than `floats` values in total: a small file must not take much memory.
         """
         earlier_contents = [
             (owner, len(owner._parameters), len(owner._lookups), dict(owner._names), dict(owner._collection_names))

@@ -1,7 +1,7 @@
-"""Lookup parameters: tables of rows, such as word embeddings.
+"""Lookup parameters: tables of rows, such as word embeddings. In this file, *table* means a lookup parameter.
 
-Here, *table* means a lookup parameter. A recording function records lookups in the tables that it knows. For other
-tables, it calls the Python methods here, which record the node and call `enter` to make the table known.
+A recording function records lookups in the tables for which its table of keys has a row. For other tables, it calls the
+Python methods in this file, which record the node and add the row with `enter`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from dynet_kernels.layout import ALIAS
 
 from ..annotations import Array, Floats, Index, Numbers
-from ..checks import checked_flag, checked_indices, fitted, out_of_range, real_array, whole
+from ..checks import checked_flag, checked_index, checked_indices, fitted, out_of_range, real_array
 from ..compute.memory import Block
 from ..compute.parameter_rows import PARAMETER_ROWS
 from ..dim import Dim
@@ -60,10 +60,7 @@ def _batch_signature(table: Dim, count: int) -> Signature:
 
 
 def set_rows(graph: PinnedGraph, node: int, rows: Index | Iterable[Index]) -> bool:
-    """Change which rows a node of a graph looks up. Return False if the node is not a lookup.
-
-    All values are discarded if the node has been computed.
-    """
+    """Change which rows a node looks up; if it has been computed, discard all values. Return False for other nodes."""
     lookup = graph.graph.index_up_to(node).selections.get(node)
     if lookup is None or lookup.signature not in LOOKUPS:
         return False
@@ -100,8 +97,8 @@ class LookupParameters(Trained):
         self.rows: int = dims[-1]
         self._begin(name, Storage(name, values, rows=self.rows), collection)
         self._row_dim = Dim.of(dims[:-1])
-        # Records of lookups refer to the table by `_operand`, because reading `at` has a side effect. A table of size 0
-        # has no `_operand`: its methods raise ShapeError before they need it.
+        # Records of lookups use `_operand`, because reading `at` has a side effect. A table of size 0 does not need it:
+        # its methods raise ShapeError before they use it.
         if values.size:
             self._operand = -1 - self._storage.row
         become(self, -1 - self._storage.row, self._storage.identity.dim(Dim.of(dims)))
@@ -121,12 +118,13 @@ class LookupParameters(Trained):
         """Return row `index` as an expression, without copying the row. With update=False, it gets no gradient."""
         if not self._is_trained_by("lookup", update):
             return _fixed_row(self._fixed(), index)
-        return self._row(self, whole("lookup", "an index", index), ROW_FUNCTIONS)
+        return self._row(self, index, ROW_FUNCTIONS)
 
-    _looked_up = lookup  # the Python function, because `lookup` becomes a compiled function at the end of this file
+    _looked_up = lookup  # keeps the Python function: at the end of this file, `lookup` becomes a compiled function
 
-    def _row(self, operand: Expression, index: int, functions: Iterable[Any]) -> Expression:
-        """Record row `index` of `operand` (the table, or its `Constant`). Make the table known to `functions`."""
+    def _row(self, operand: Expression, index: Index, functions: Iterable[Any]) -> Expression:
+        """Record row `index` of `operand` (the table, or its `Constant`). Add the table to recording `functions`."""
+        index = checked_index("lookup", index)
         graph = pinned()
         if not 0 <= index < self.rows:
             raise out_of_range("lookup", index, self.rows, self._name, "row")
@@ -144,16 +142,20 @@ class LookupParameters(Trained):
         """
         if not self._is_trained_by("lookup_batch", update):
             return _fixed_batch(self._fixed(), i)
-        return self._rows(self, checked_indices("lookup_batch", i, self.rows, self._name, "row"), BATCH_FUNCTIONS)
+        return self._rows(self, i, BATCH_FUNCTIONS)
 
     _looked_up_batch = batch
 
-    def _rows(self, operand: Expression, indices: list[int], functions: Iterable[Any]) -> Expression:
-        """Like `_row`, for several rows. The table is made known to `functions` for this number of rows only."""
+    def _rows(self, operand: Expression, i: Iterable[Index], functions: Iterable[Any]) -> Expression:
+        """Like `_row`, for several rows. The table is added to `functions` for this number of rows only."""
+        indices = self._indices("lookup_batch", i)
         signature = _batch_signature(self.type, len(indices))
         for record in functions:
             record.enter((operand.type, len(indices)), signature.at, signature.dim, self.rows)
         return pinned().append(signature, [self._operand if operand is self else operand.at, *indices])
+
+    def _indices(self, name: str, rows: Any) -> list[int]:
+        return checked_indices(name, rows, self.rows, self._name, "row")
 
     def _is_trained_by(self, name: str, update: bool) -> bool:
         """Return the argument `update` as a bool. Raise ShapeError if the table has size 0."""
@@ -171,28 +173,28 @@ class LookupParameters(Trained):
     def _shaped(self, flat: Floats) -> Floats:
         return np.moveaxis(flat.reshape((*self._row_dim.dims, self.rows), order="F"), -1, 0)
 
-    def _one(self, name: str, stored: Block, row: Index, dtype: npt.DTypeLike) -> Array:
-        """Return a copy of one row of `stored`, the values or gradients. `name` is the caller, for messages."""
-        index = checked_indices(name, [row], self.rows, self._name, "row")[0]
+    def _copy_row(self, name: str, stored: Block, row: Index, dtype: npt.DTypeLike) -> Array:
+        """Return a copy of one row of `stored`, the values or the gradient. `name` is the caller, for messages."""
+        (index,) = self._indices(name, [row])
         flat = stored.part(index * self._row_dim.size, self._row_dim.size)
         return flat.reshape(self._row_dim.dims, order="F").astype(dtype)
 
     def row_as_array(self, row: Index, *, dtype: npt.DTypeLike = np.float64) -> Array:
         """Return a copy of one row. `dtype` is as for `as_array`."""
-        return self._one("row_as_array", self._storage.values, row, dtype)
+        return self._copy_row("row_as_array", self._storage.values, row, dtype)
 
     def rows_as_array(self, rows: Iterable[Index], *, dtype: npt.DTypeLike = np.float64) -> Array:
         """Return a copy of some rows, of shape (number of rows, *dims). `dtype` is as for `as_array`."""
-        indices = checked_indices("rows_as_array", rows, self.rows, self._name, "row")
+        indices = self._indices("rows_as_array", rows)
         return self._shaped(self._storage.values.array)[indices].astype(dtype, copy=False)
 
     def row_grad_as_array(self, row: Index, *, dtype: npt.DTypeLike = np.float64) -> Array:
         """Return a copy of the gradient of one row. `dtype` is as for `as_array`."""
-        return self._one("row_grad_as_array", self._storage.gradient, row, dtype)
+        return self._copy_row("row_grad_as_array", self._storage.gradient, row, dtype)
 
     def rows_grad_as_array(self, rows: Iterable[Index], *, dtype: npt.DTypeLike = np.float64) -> Array:
         """Return a copy of some rows' gradients, of shape (number of rows, *dims). `dtype` is as for `as_array`."""
-        indices = checked_indices("rows_grad_as_array", rows, self.rows, self._name, "row")
+        indices = self._indices("rows_grad_as_array", rows)
         return self._shaped(self._storage.gradient.array)[indices].astype(dtype, copy=False)
 
     def init_row(self, i: Index, row: Numbers) -> None:
@@ -202,7 +204,7 @@ class LookupParameters(Trained):
             i: the row number.
             row: an array with the row's dimensions, or a flat list of the values, column by column.
         """
-        index = checked_indices("init_row", [i], self.rows, self._name, "row")[0]
+        (index,) = self._indices("init_row", [i])
         values, size = real_array("init_row", row), self._row_dim.size
         if values.shape != (size,):
             values = fitted("init_row", values, self._row_dim.dims).ravel(order="F")
@@ -233,19 +235,17 @@ class LookupParameters(Trained):
 ROW_FUNCTIONS = [function("lookup", LookupParameters.lookup)]
 BATCH_FUNCTIONS = [function("lookup_indices", LookupParameters.batch)]
 """The recording functions that look up one row, and several rows. Ops that call `lookup` or `batch` add their recording
-functions to these lists. When one of the functions first uses a table, the table is made known to all of them."""
+functions to these lists. When one of the functions first uses a table, the table is added to all of them."""
 
 
 def _fixed_row_slowly(table: Constant, index: Index) -> Expression:
     parameters: Any = table._source
-    return parameters._row(table, whole("lookup", "an index", index), [_fixed_row])
+    return parameters._row(table, index, [_fixed_row])
 
 
 def _fixed_batch_slowly(table: Constant, i: Iterable[Index]) -> Expression:
     parameters: Any = table._source
-    return parameters._rows(
-        table, checked_indices("lookup_batch", i, parameters.rows, parameters._name, "row"), [_fixed_batch]
-    )
+    return parameters._rows(table, i, [_fixed_batch])
 
 
 _fixed_row, _fixed_batch = function("index", _fixed_row_slowly), function("indices", _fixed_batch_slowly)

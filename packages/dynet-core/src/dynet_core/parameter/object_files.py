@@ -2,8 +2,8 @@
 
 `save` writes two files: `.data` has the numbers, and `.meta` describes the objects. Even if saving is interrupted,
 readers find two files that belong together: First, the new `.data` is written under a temporary name that contains a
-hash of the new `.meta`. Then the new `.meta` replaces the old `.meta`. Readers now compute its hash, and find the new
-`.data` under its temporary name. Finally, the new `.data` is renamed and replaces the old one.
+hash of the new `.meta`. Then the new `.meta` replaces the old `.meta`. Now readers compute the hash of the new `.meta`,
+and so find the new `.data` under its temporary name. Finally, the new `.data` is renamed and replaces the old `.data`.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def save(basename: Path, objects: Iterable[Any]) -> None:
 
     An object that is not a parameter has a spec, from which its class recreates it. A spec may contain anything that
     can be pickled, including objects of your own classes, such as a vocabulary. A warning names what `load` will
-    refuse: classes and functions that its argument `allow` has to list, and objects of classes with their own pickle
-    methods (see `load`), which cannot be loaded.
+    refuse: classes and functions that are not listed in its argument `allow`, and objects that cannot be loaded,
+    because their classes have their own pickle methods (see `load`).
 
     Args:
         basename: the path of the two files, without the extensions.
@@ -81,9 +81,8 @@ def load(basename: Path, params: Collection, *, allow: Allow = ()) -> list[Any]:
     `__getattribute__`, `__hash__` or `__eq__`. `dynet_config.set(own_classes=False)` turns this rule off.
 
     `allow` permits objects of other classes. It also permits what the rule does not: a class or a function as a value
-    (called only by a `BiRNNBuilder`, to make its builders; a class beside the class with `from_spec` needs no `allow`
-    if it has its own `from_spec`), and objects as dict keys or set elements if that runs the class's own `__hash__` or
-    `__eq__`.
+    (only a `BiRNNBuilder` calls such values, to make its builders; one of the program's own classes needs no `allow` if
+    it has its own `from_spec`), and objects as dict keys or set elements if that runs their `__hash__` or `__eq__`.
 
     To allow classes without changing the program's calls, use `dynet_config.set(allow=["module.Class"])` before
     `import dynet`, or set DYNET_ALLOW=module.Class,module.Other in the environment. Their modules must be imported
@@ -113,7 +112,7 @@ def load(basename: Path, params: Collection, *, allow: Allow = ()) -> list[Any]:
 
 
 def load_generator(basename: Path, params: Collection, *, allow: Allow = ()) -> Iterator[Any]:
-    """Same as `load`, but yield each object as soon as it is loaded.
+    """Like `load`, but yield each object as soon as it is loaded.
 
     Raises:
         FileFormatError: as for `load`, but the parameters of objects yielded before the error stay in the collection.
@@ -129,7 +128,7 @@ def save_components(path: Path, components: Iterable[Any]) -> None:
 
 
 def load_components(path: Path, params: Collection, allow: Allow) -> list[Any]:
-    """Load what `save_components` saved; if there is no file `path.pym`, load all parameters in `path`."""
+    """Load what `save_components` saved. If there is no file `path.pym`, load all parameters in `path`."""
     path, allowed_classes = checked_path("load", path), _permitted(allow)
     if os.path.exists(path + ".pym"):
         return _load_pair(path, path + ".pym", params, allowed_classes)
@@ -154,22 +153,16 @@ def _save_pair(data: str, meta_path: str, objects: Iterable, stacklevel: int) ->
     if hasattr(objects, "_tensor") or hasattr(objects, "param_collection"):
         raise ArgumentTypeError(f"save: the objects are one list: save(name, [...]), not {objects!r:.60}")
     if not isinstance(objects, Iterable):
-        use = "; a collection has a method: model.save(path)" if hasattr(objects, "_add_loaded") else ""
+        use = "; a collection has a method: model.save(path)" * hasattr(objects, "_add_loaded")
         raise ArgumentTypeError(f"save: expected a list of objects, got {objects!r:.60}{use}")
-    records, tensors = [], []
-    for item in objects:
-        record, item_tensors = _described(item)
-        records.append(record)
-        tensors += item_tensors
-    content = io.BytesIO()
-    problems = [
-        meta.write_record(content, record, config.PARAMS.allow, config.PARAMS.own_classes) for record in records
-    ]
+    saved = [_described(item) for item in objects]
+    content, settings = io.BytesIO(), config.PARAMS
+    problems = [meta.write_record(content, record, settings.allow, settings.own_classes) for record, _ in saved]
     target = os.path.realpath(data)
     checked_mode(target, data)
     ready_path = _ready_name(target, content.getvalue())
-    with replacing(ready_path, named=data) as file:
-        model_files.write(file, data, tensors)
+    with replacing(ready_path, shown_as=data) as file:
+        model_files.write(file, data, [tensor for _, tensors in saved for tensor in tensors])
     try:
         with replacing(meta_path) as file:
             file.write(content.getvalue())
@@ -187,7 +180,7 @@ def _warn(problem: str, stacklevel: int) -> None:
 
 
 def _permitted(allow: Allow) -> dict[str, Any]:
-    """Return all classes that files may name: the classes in `allow` and in the settings of `dynet_config`."""
+    """Return all classes and functions that files may name: those in `allow` and in the settings of `dynet_config`."""
     return {**config.PARAMS.allow, **allowed(allow)}
 
 
@@ -198,7 +191,7 @@ def _ready_name(target: str, content: bytes) -> str:
 
 
 def _data_for(data: str, content: bytes) -> str:
-    """Return the path of the `.data` file for a `.meta` file's `content`; temporary if saving was interrupted."""
+    """Return the path of the `.data` file for the `content` of a `.meta` file; temporary if saving was interrupted."""
     target = os.path.realpath(data)
     ready_path = _ready_name(target, content)
     try:
@@ -239,12 +232,10 @@ def _objects(data: str, meta_path: str, params: Collection, allow: dict[str, Any
     except FileNotFoundError as error:
         raise MissingFileError(error.errno, error.strerror, error.filename) from None
     records = meta.read_records(content, meta_path, allow, config.PARAMS.own_classes)
-    with model_files.opened(_data_for(data, content), named=data) as reader:
+    with model_files.opened(_data_for(data, content), final_path=data) as reader:
         if reader.entries and not records:
-            contents = counted(len(reader.entries), "parameter")
-            raise FileFormatError(
-                f"{meta_path} describes no object, but {data} holds {contents}: the files are damaged"
-            )
+            held = counted(len(reader.entries), "parameter")
+            raise FileFormatError(f"{meta_path} describes no object, but {data} holds {held}: the files are damaged")
         entries = _Entries(reader, {record.name for record in records if isinstance(record.kind, str)})
         for record in records:
             yield _object(record, entries, params)
@@ -253,14 +244,14 @@ def _objects(data: str, meta_path: str, params: Collection, allow: dict[str, Any
 class _Entries:
     """Finds the parameters of each loaded object among the entries of a `.data` file.
 
-    Usually they are the next entries in the file; otherwise they are found by the name of the parameter or collection.
-    `single` has the names of parameters that were saved separately, not as part of a builder.
+    Usually these are the next entries in the file; otherwise the name of the parameter or collection finds them.
+    `single_names` are the names of parameters that were saved separately, not as part of a builder.
     """
 
-    def __init__(self, reader: Reader, single: set[str]):
-        self.reader, self.next, self.single = reader, 0, single
+    def __init__(self, reader: Reader, single_names: set[str]):
+        self.reader, self.next, self.single_names = reader, 0, single_names
 
-    def one(self, lookup: bool, name: str) -> Entry:
+    def single(self, lookup: bool, name: str) -> Entry:
         """Return the entry of a parameter that was saved separately."""
         entry = next(iter(self.reader.entries[self.next : self.next + 1]), None)
         if entry is None or entry.lookup != lookup or entry.name != name:
@@ -273,12 +264,12 @@ class _Entries:
         return sum(entry.count for entry in self.reader.with_prefix(name))
 
     def outside(self, expected: Expected) -> list[Entry]:
-        """Return the entries of the parameters that a builder uses but that are not in its collection.
+        """Return the entries of the parameters that a builder uses but that are not in its collection, which come next.
 
-        There are such parameters only for an LSTM's layer normalization. Their entries come after the collection's.
-        Files of the original DyNet lack them: return [] if the next entries do not match.
+        Only the layer normalization of an LSTM has such parameters. Return [] for files of the original DyNet, which
+        do not have them, so that the next entries do not match.
         """
-        return self._following(expected, lambda entry: entry.name not in self.single) or []
+        return self._following(expected, lambda entry: entry.name not in self.single_names) or []
 
     def all(self, name: str, expected: Expected) -> list[Entry]:
         """Return the entries of a builder's collection `name`, in the order of `expected`."""
@@ -286,7 +277,7 @@ class _Entries:
         return self.reader.matching(name, expected) if following is None else following
 
     def _following(self, expected: Expected, fits: Callable[[Entry], bool]) -> list[Entry] | None:
-        """Return the next entries and move past them; None if they are not as expected or `fits` is false for one."""
+        """Return the next entries and move past them; None if an entry is not as expected or `fits` is false for it."""
         following = self.reader.entries[self.next : self.next + len(expected)]
         kinds, expected_kinds = ([(entry.lookup, entry.dims) for entry in entries] for entries in (following, expected))
         if kinds != expected_kinds or not all(map(fits, following)):
@@ -298,9 +289,9 @@ class _Entries:
 def _object(record: meta.Saved, entries: _Entries, params: Collection) -> Any:
     reader = entries.reader
     if isinstance(record.kind, str):
-        return params._add_loaded(reader.read(entries.one(record.kind == "LookupParameters", record.name)))
-    # Limit the size of the parameters that `from_spec` adds, because the spec of a forged file could ask for huge ones.
-    # Allow 2.5 times the size of those in the file, because files of the original DyNet lack the parameters of layer
+        return params._add_loaded(reader.read(entries.single(record.kind == "LookupParameters", record.name)))
+    # Limit the total size of the parameters that `from_spec` adds, because a forged file could request huge parameters.
+    # The limit is 2.5 times the size in the file, because files of the original DyNet lack the parameters of layer
     # normalization, which are at most 1.5 times as large as all other parameters.
     with params._all_or_nothing(entries.floats(record.name) * 5 // 2):
         try:

@@ -21,10 +21,9 @@ from ..recorder import passes
 class Storage:
     """The values and the gradient of a parameter, and its rows in PARAMETER_ROWS.
 
-    A lookup parameter is a table of `rows` rows. Its array `touched` says which rows have a gradient, in four parts:
-    how many rows are listed; room for the indices of the listed rows; for each row of the table, 1 if it is listed; and
-    1 if a graph used the whole table, so that any row may have a gradient, even if it is not listed. A parameter of
-    size 0 has no `touched` and gets no gradient.
+    A lookup parameter is a table of `rows` rows. Its array `touched` lists the rows that have a gradient. It consists
+    of the number of listed rows; room for their indices; for each row of the table, 1 if it is listed; and 1 if a graph
+    used the whole table, so that any row may have a gradient. A parameter of size 0 has no `touched` and no gradient.
 
     Args:
         name: the parameter's full name, for messages.
@@ -49,7 +48,7 @@ class Storage:
             needs_gradient=count > 0,
             name=name,
             floats=count,
-            touched=self.touched.ctypes.data if self.touched is not None else 0,
+            touched=0 if self.touched is None else self.touched.ctypes.data,
             width=count // rows if rows else 0,
             rows=rows,
         )
@@ -57,11 +56,8 @@ class Storage:
         self._scratch: Block | None = None
         self._whole: int | None = None
 
-    def _lost(self) -> int:
-        """Return the address of memory for a gradient that is written but never read.
-
-        A parameter that is frozen or used with update=False needs it if other operands in its batch need gradients.
-        """
+    def _unread(self) -> int:
+        """Return the address of memory for the gradient if it is not needed: steps for whole batches still write it."""
         if self._scratch is None:
             self._scratch = block(self.values.floats)
         return self._scratch.address
@@ -70,12 +66,12 @@ class Storage:
         """Return the row of PARAMETER_ROWS for uses with update=False. The first call adds it."""
         if self._fixed is None:
             self._fixed = self.identity.row(
-                value=self.values.address, gradient=self._lost(), needs_gradient=False, name=self.name, rows=self.rows
+                value=self.values.address, gradient=self._unread(), needs_gradient=False, name=self.name, rows=self.rows
             )
         return self._fixed
 
     def whole_row(self, needs: bool) -> int:
-        """Return the row of PARAMETER_ROWS, without `touched`, for a whole lookup parameter. The first call adds it."""
+        """Return the row of PARAMETER_ROWS, without `touched`, for uses of the whole table. The first call adds it."""
         if self._whole is None:
             self._whole = self.identity.row(
                 value=self.values.address, gradient=self._gradient_address(needs), needs_gradient=needs, name=self.name
@@ -86,14 +82,14 @@ class Storage:
         return [row for row in (self.row, self._whole) if row is not None and PARAMETER_ROWS.needs(row)]
 
     def _gradient_address(self, needs: bool) -> int:
-        return self.gradient.address if needs else self._lost()
+        return self.gradient.address if needs else self._unread()
 
     def set_needs(self, needs: bool) -> None:
         """Set whether backward passes compute the gradient. They never do so for a parameter of size 0."""
+        needs = needs and self.values.floats > 0
         for row in (self.row, self._whole):
             if row is not None:
-                needs_gradient = needs and self.values.floats > 0
-                PARAMETER_ROWS.set_needs(row, needs_gradient, self._gradient_address(needs_gradient))
+                PARAMETER_ROWS.set_needs(row, needs, self._gradient_address(needs))
 
     def _note_change(self) -> None:
         """Tell this thread's graph that the values change."""
@@ -123,25 +119,25 @@ class Storage:
     def set_gradient(self, gradient: Floats | None) -> None:
         """Replace the gradient with a flat array, or with zero if that is None. Update `touched`."""
         self.gradient.write(0 if gradient is None else gradient)
-        if self.touched is None:
+        if (touched := self.touched) is None:
             return
-        self.touched[:] = 0
+        touched[:] = 0
         if gradient is not None:
             touched_rows = np.flatnonzero(gradient.reshape(self.rows, -1).any(axis=1))
-            self.touched[0] = len(touched_rows)
-            self.touched[1 : 1 + len(touched_rows)] = touched_rows
-            self.touched[1 + self.rows + touched_rows] = 1
+            touched[0] = len(touched_rows)
+            touched[1 : 1 + len(touched_rows)] = touched_rows
+            touched[1 + self.rows + touched_rows] = 1
 
     def __del__(self, keep_for_graphs=keep_for_graphs, Retired=Retired):
-        # Attributes are missing if memory ran out in __init__. The `Retired` object is made only now, because the
-        # garbage collector finalizes all objects of a reference cycle together. If these included a `Retired` object
-        # made earlier, other parameters would get rows and Dims that graphs still use.
+        # Attributes are missing if memory ran out in __init__. The `Retired` object is made only now: the garbage
+        # collector finalizes all objects of a reference cycle together, and finalizing an earlier `Retired` object
+        # would give rows and Dims that graphs still use to other parameters.
         memory = [getattr(self, name, None) for name in ("values", "gradient", "touched", "_scratch")]
         identity = getattr(self, "identity", None)
         keep_for_graphs(memory if identity is None else [*memory, Retired(identity.rows, identity.dims)])
 
 
-_known = threading.local()  # `_known.shares`: the key and the last result of `_added` in the calling thread
+_cache = threading.local()  # `_cache.last`: the `_key_of` and the result of this thread's last call of `_added`
 
 
 def added_by_last_pass(graph: Graph, parameter: Storage, parameters: Callable[[], Sequence[Storage]]) -> Floats | None:
@@ -164,10 +160,10 @@ def added_by_last_pass(graph: Graph, parameter: Storage, parameters: Callable[[]
             "gradient: since backward(), parameters of its loss have changed, as by an update: ask for the "
             "gradients before that. grad_as_array() has what backward passes have added up since the last update"
         )
-    key, blocks = getattr(_known, "shares", (None, {}))
+    key, blocks = getattr(_cache, "last", (None, {}))
     if key != _key_of(graph) or parameter.row not in blocks:
         blocks = _added(graph, parameters())
-        _known.shares = _key_of(graph), blocks
+        _cache.last = _key_of(graph), blocks
     return blocks[parameter.row].array
 
 

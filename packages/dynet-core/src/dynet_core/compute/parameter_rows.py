@@ -32,11 +32,11 @@ class Rows:
         self.buffer = np.zeros(64 * WIDTH, np.int64)
         self.lock = new_lock()
         self.version = self.added = 0
-        # How many times parameters have been unfrozen. A graph that was planned earlier has no room for their
-        # gradients, so the engine computes the graph again if this number has changed.
-        self.trained_again = 0
+        # How often parameters have been unfrozen. A graph that was planned earlier has no room for their gradients, so
+        # the engine computes the graph again if this number has changed.
+        self.unfreeze_count = 0
         # Rows that no parameter or graph uses any more, for reuse by `add`. Finalizers append them without the lock,
-        # because it may be held when they run.
+        # which may be held when a finalizer runs.
         self.given_back: deque[int] = deque()
         self.free: list[int] = []
 
@@ -44,8 +44,8 @@ class Rows:
         """Add a row and return its index. `floats` is the size of the parameter, `facts` the columns that are not 0.
 
         `value` and `gradient` are addresses; `needs_gradient` says whether backward passes compute the gradient. For a
-        lookup parameter, `touched` is the address of the list that says which of its `rows` rows have a gradient, and
-        `width` is the number of floats per row. For uses without a gradient, only `rows` of these three is given.
+        lookup parameter, `rows` is the number of rows, `width` the number of floats per row, and `touched` the address
+        of the list of rows that have a gradient. For uses without a gradient, `width` and `touched` are 0.
         """
         next_generation()
         with self.lock:
@@ -73,7 +73,7 @@ class Rows:
             next_generation(freezes=True)
             row[GRADIENT], row[NEEDS] = gradient, needs
             self.version += 1
-            self.trained_again += needs
+            self.unfreeze_count += needs
             next_generation(freezes=True)
 
     def needs(self, index: int) -> bool:
@@ -112,8 +112,7 @@ class Retired(Identity):
 
     __slots__ = ()
 
-    # Both lists are default arguments, because a Python that shuts down may clear the names in modules before it runs
-    # finalizers.
+    # Both lists are default arguments, because Python may clear module globals at exit before it runs finalizers.
     def __del__(self, rows=PARAMETER_ROWS.given_back, dims=GIVEN_BACK):
         rows.extend(self.rows)
         dims.extend(self.dims)

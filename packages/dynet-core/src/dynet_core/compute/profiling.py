@@ -25,7 +25,7 @@ from .memory import integers_at
 
 LONGEST_TRACE = 200_000  # a trace has at most this many events
 TRACE_FILE = "dynet-trace.json"
-CALLS = 5  # the overhead of a call is the shortest time of this many calls that run nothing
+CALLS = 5  # the overhead of a call is the shortest time of this many calls with an empty tape
 
 
 @dataclass
@@ -109,7 +109,7 @@ class Profile:
         tape_address, count = int(slots[CONTEXT.tape]), int(slots[CONTEXT.tape_count])
         tape = integers_at(tape_address, count * len(INSTRUCTION)).reshape(count, len(INSTRUCTION))
         slots[CONTEXT.tape_count] = 0
-        overhead = min(self._seconds_of(run, context) for _ in range(CALLS))  # `tape_count` is 0: nothing runs
+        overhead = min(self._seconds_of(run, context) for _ in range(CALLS))
         slots[CONTEXT.tape_count] = 1
         for position in range(count):
             slots[CONTEXT.tape] = tape_address + position * len(INSTRUCTION) * 8
@@ -133,11 +133,15 @@ class Profile:
     def _note(self, name: str, kind: str, start: float, seconds: float, columns: int = 0) -> None:
         lines = self.kernels if kind == "kernel" else self.phases
         line, seconds = lines.setdefault(name, Line()), max(seconds, 0.0)
-        line.calls, line.columns, line.seconds = line.calls + 1, line.columns + columns, line.seconds + seconds
+        line.calls += 1
+        line.columns += columns
+        line.seconds += seconds
         if len(self.events) < LONGEST_TRACE:
-            event = {"name": name, "cat": kind, "ph": "X", "pid": os.getpid(), "tid": threading.get_native_id()}
-            event |= {"ts": 1e6 * (start - self._began), "dur": 1e6 * seconds}
-            self.events.append(event | ({"args": {"columns": columns}} if kind == "kernel" else {}))
+            event: dict[str, Any] = {"name": name, "cat": kind, "ph": "X", "pid": os.getpid()}
+            event |= {"tid": threading.get_native_id(), "ts": 1e6 * (start - self._began), "dur": 1e6 * seconds}
+            if kind == "kernel":
+                event["args"] = {"columns": columns}
+            self.events.append(event)
 
     def __str__(self) -> str:
         total_seconds = self._spent or time.perf_counter() - self._began
@@ -154,9 +158,9 @@ class Profile:
         Path(fname).write_text(json.dumps({"traceEvents": self.events, "displayTimeUnit": "ns"}))
 
 
-def _row(name: str, line: Line, whole: float) -> str:
+def _row(name: str, line: Line, total_seconds: float) -> str:
     calls, columns = line.calls or "", line.columns or ""
-    return f"{name:32}{calls:>9}{columns:>11}{1e3 * line.seconds:>11.3f}{100 * line.seconds / whole:>7.1f}"
+    return f"{name:32}{calls:>9}{columns:>11}{1e3 * line.seconds:>11.3f}{100 * line.seconds / total_seconds:>7.1f}"
 
 
 def profile() -> Profile:

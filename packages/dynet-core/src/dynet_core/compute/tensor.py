@@ -95,12 +95,13 @@ class Tensor:
         (array([5., 5., 2.]), array([1, 3, 2]))
         """
         dim, num = self._checked_topk(dim, num)
+        array = self._array
         if num == 1:
-            indices = self._array.argmax(dim, keepdims=True)
+            indices = array.argmax(dim, keepdims=True)
         else:
-            rising_order = np.argsort(np.flip(self._array, dim), dim, kind="stable")
-            indices = np.take(self._array.shape[dim] - 1 - np.flip(rising_order, dim), range(num), dim)
-        return self._like(np.take_along_axis(self._array, indices, dim)), self._like(indices)
+            rising_order = np.argsort(np.flip(array, dim), dim, kind="stable")
+            indices = np.take(array.shape[dim] - 1 - np.flip(rising_order, dim), range(num), dim)
+        return self._like(np.take_along_axis(array, indices, dim)), self._like(indices)
 
     def categorical_sample_log_prob(self, dim: int = 0, num: int = 1) -> Tensor:
         """Draw random indices along a dimension. The values are the logarithms of the indices' probabilities.
@@ -120,7 +121,7 @@ class Tensor:
         """
         dim, num = self._checked("categorical_sample_log_prob", dim, num)
         logs = np.moveaxis(self._values(), dim, -1).astype(np.float64)[..., np.newaxis, :]
-        if not (logs < np.inf).all() or (logs.max(-1) == -np.inf).any():
+        if not np.isfinite(logs.max(-1)).all():
             raise ArgumentError(f"categorical_sample_log_prob: {self!r} holds no logarithms of probabilities")
         random = np.random.Generator(np.random.Philox(int.from_bytes(noise.next_key(), "little")))
         # The Gumbel-max trick: the index of the largest sum of a logarithm and Gumbel noise has this distribution.
@@ -174,8 +175,8 @@ KERNELS.add("falling_order", FallingOrder())
 class GpuTensor(Tensor):
     """A tensor on a GPU. numpy gets a copy on the host; DLPack shares the memory with other libraries.
 
-    The block has float32 or int64 values, column-major, the batch last; an int64 takes the room of two floats. `dims`
-    is the number of axes, not counting the batch.
+    The block has float32 or int64 values, column-major, the batch last; an int64 takes as much memory as two floats.
+    `dims` is the number of axes, not counting the batch.
     """
 
     __slots__ = ("_block", "_integers", "_shape")
@@ -193,32 +194,31 @@ class GpuTensor(Tensor):
         if self._integers:
             host = Tensor(self._values(), self._dims)  # the kernels do not handle integers
             values, indices = host.topk(dim, num)
-            return self._like(values._values()), self._like(indices._values())
-        size = self._shape[dim]
-        inner, outer = math.prod(self._shape[:dim]), math.prod(self._shape[dim + 1 :])
+            return self._like(values._array), self._like(indices._array)
+        block, before, size, after = self._block, self._shape[:dim], self._shape[dim], self._shape[dim + 1 :]
+        inner, outer = math.prod(before), math.prod(after)
         columns = inner * outer
-        calls, source = _KernelCalls(self._block.gpu), self._block
+        calls, source = _KernelCalls(block.gpu), block
         if inner > 1:  # the kernel compares adjacent values, so make the values along `dim` adjacent by a copy
             source = calls.scratch(columns * size)
-            calls.copy(source, self._block, [(size, 1, inner), (inner, size, 1), (outer, inner * size, inner * size)])
+            calls.copy(source, block, [(size, 1, inner), (inner, size, 1), (outer, inner * size, inner * size)])
         results = [calls.scratch(columns * num) for _ in range(2)]  # values, and indices
         starts = num * np.arange(columns)
-        y, index = (block.address + starts for block in results)
+        y, index = (result.address + starts for result in results)
         x = source.address + size * np.arange(columns)
         calls.add("largest_in_order", (size, num, 0, 1, 2), [y, x, index])
         if num > 1:
-            ordered_results = [calls.scratch(columns * num) for _ in range(2)]
-            lists = [block.address + starts for block in (*ordered_results, *results)]
-            calls.add("falling_order", (num, 0, 1, 2, 3), lists)
-            results = ordered_results
-        values = GpuBlock(self._block.gpu, columns * num)
+            results = [calls.scratch(columns * num) for _ in range(2)]
+            lists = [result.address + starts for result in results]
+            calls.add("falling_order", (num, 0, 1, 2, 3), [*lists, y, index])
+        values = GpuBlock(block.gpu, columns * num)
         # The kernels write 32-bit indices. Each becomes the lower half of a zeroed int64.
-        indices = GpuBlock(self._block.gpu, 2 * columns * num, zero=True)
+        indices = GpuBlock(block.gpu, 2 * columns * num, zero=True)
         loops_back = [(num, inner, 1), (inner, 1, num), (outer, inner * num, inner * num)]
         calls.copy(values, results[0], loops_back)
         calls.copy(indices, results[1], [(extent, 2 * target, source) for extent, target, source in loops_back])
         calls.run()
-        shape = (*self._shape[:dim], num, *self._shape[dim + 1 :])
+        shape = *before, num, *after
         return GpuTensor(values, shape, self._dims), GpuTensor(indices, shape, self._dims, integers=True)
 
     def _values(self) -> npt.NDArray[Any]:
@@ -264,18 +264,18 @@ class _KernelCalls:
         return self._blocks[-1]
 
     def add(self, kernel: str, parameters: Sequence[int], lists: Sequence[np.ndarray]) -> None:
-        """Append a kernel call. `lists` has, for each array, the addresses of its columns.
+        """Append a kernel call. `lists` has the address list of each array.
 
         `parameters` are sizes, followed by each array's index in `lists`.
         """
-        base = sum(len(addresses) for addresses in self._lists)
+        base = sum(map(len, self._lists))
         self._rows += [KERNELS.opcode(kernel), base, len(lists[0]), len(self._table), 0, 0]
         self._table += parameters
         self._lists += lists
 
     def copy(self, target: GpuBlock, source: GpuBlock, loops: list[tuple[int, int, int]]) -> None:
-        """Append a call that copies in up to four loops, innermost first: (count, target stride, source stride)."""
-        loops = [*loops, *[(1, 0, 0)] * (4 - len(loops))]
+        """Append a call that copies in up to four nested loops, innermost first: (count, target stride, source stride)."""
+        loops = loops + [(1, 0, 0)] * (4 - len(loops))
         lists = [np.array([block.address]) for block in (target, source)]
         self.add("copy", (0, 1, *itertools.chain(*zip(*loops))), lists)
 
@@ -332,8 +332,8 @@ def _delete(managed) -> None:
 def _delete_unused(capsule) -> None:
     """Release the memory of a capsule that is being destroyed, unless another library has taken ownership.
 
-    That library has renamed the capsule, and will call `_delete`. The argument is an address, because a Python
-    reference to an object that is being destroyed would destroy it a second time.
+    In that case, the library has renamed the capsule, and will call `_delete`. The argument is an address, because a
+    Python reference to an object that is being destroyed would destroy it a second time.
     """
     if _is_valid(capsule, CAPSULE):
         _delete(ctypes.cast(_pointer(capsule, CAPSULE), ctypes.POINTER(_DLManagedTensor)))

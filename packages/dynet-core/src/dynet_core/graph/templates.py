@@ -21,7 +21,7 @@ from .expression import Expression
 from .graph import Graph, current
 from .nodes import nodes_of
 
-MOST = 1 << 12  # for each op, calls with at most this many keys are observed at a time
+MOST = 1 << 12  # at most this many keys of each op are observed at a time
 MOST_INPUTS = 64  # a template has at most this many input values
 MOST_WORDS = 1 << 20  # no more templates are made for an op once they have this many 64-bit words in total
 MOST_CALLS = 8  # if this many calls with a key have not led to a template, the key is no longer observed
@@ -60,8 +60,8 @@ class _Learner:
     def _forget_single_calls(self) -> None:
         """Make room for new keys: forget keys seen only once, for example because an argument is always new.
 
-        The older half of these is kept, because a program may cycle through many keys. If few can be forgotten, stop
-        observing new keys, because many searches for those few would be slow.
+        The older half of these keys is kept, because a program may cycle through many keys. If few can be forgotten,
+        stop observing new keys, because frequent searches would be slow.
         """
         if not self._is_full:
             single_keys = [key for key, (calls, _) in self._seen.items() if calls == 1]
@@ -86,20 +86,17 @@ _EQUAL = TEMPLATE["equal"]
 
 
 def _state(graph: Graph) -> tuple:
-    """Return the state that an op with a template must not change, and three counts that grow when it records.
-
-    The counts are the graph's integers of records, nodes and input values.
-    """
+    """Return the state that an op with a template must not change, and the three counts of `Records.ends`."""
     engine, records = graph.engine, graph.records
-    unchanged = records.version, records.computed, len(engine.whole), graph.watch, recorder.passes()
+    unchanged = records.version, records.computed, len(engine.whole_lookups), graph.watch, recorder.passes()
     return unchanged, records.ends()
 
 
 def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> list[int] | None:
     """Return a template of what an op has recorded since `state`, or None if a template could not replace the op.
 
-    It could not if the records use input values of earlier records, or nodes that are not arguments, or if the op has
-    done more than record nodes.
+    A template cannot replace an op that uses input values of earlier records, or nodes that are not arguments, or that
+    does more than record nodes.
     """
     operands: dict[int, int] = {}
     equal: list[int] = []
@@ -160,7 +157,8 @@ def _copy(
     # Random keys, which are input values, differ in each call, so they are zero here. Compiled code writes a new key
     # there, and before it the link to the graph's previous key.
     for key in keys:
-        bits[key - 1 : key + len(KEY)] = array.array("i", [0] * (1 + len(KEY)))
+        for index in range(key - 1, key + len(KEY)):
+            bits[index] = 0
     sizes = len(pairs), nodes - first_node, len(bits), len(keys), len(equal) // 2
     return [*sizes, *[word for pair in pairs for word in pair], *bits, *keys, *equal]
 
@@ -176,7 +174,7 @@ class Observed:
         self._state = _state(self._graph)
 
     def template(self, operands: Sequence[int], last: Expression, fixed: Container[int]) -> bytes | None:
-        """Return the template; None if the code did not just record nodes, or read others than `operands` and `fixed`.
+        """Return the template; None if the code did more than record nodes, or used other nodes than these arguments.
 
         Later calls replace `operands`, which must be distinct. The nodes in `fixed` stay the same. `last` is the last
         node recorded.

@@ -61,7 +61,7 @@ def function(kind: str, slow: Callable) -> Any:
     return made
 
 
-def remember(self, key: Sequence, signature: int, result, limit: int = 0) -> None:
+def enter_row(self, key: Sequence, signature: int, result, limit: int = 0) -> None:
     """The method `enter` of recording functions: add a row to the table.
 
     No row is added for a call with a list of more than MOST_KEYED operands that do not all have the same Dim.
@@ -124,7 +124,7 @@ def with_templates(op: Callable, learning: Callable) -> Any:
         first_word, *words_of_key = struct.unpack(f"={len(key) // 8}q", key)
         counts, content = template[: len(TEMPLATE)], template[len(TEMPLATE) :]
         integers = immortal(np.array([*counts, *words_of_key, *content], np.int64))
-        remember(record, (first_word,), integers.ctypes.data, result)
+        enter_row(record, (first_word,), integers.ctypes.data, result)
 
     by_position = getattr(slow, "record", slow)  # skip the wrapper for keyword arguments: `record` gets its own
     record = describe(function("template", by_position), documented, learn=learning(enter))
@@ -139,7 +139,7 @@ for _name in ("__doc__", "__module__", "__annotations__", "__defaults__", "__kwd
 FunctionType.__wrapped__ = property(lambda self: _documented[id(self)])
 FunctionType.__reduce__ = lambda self: self.__qualname__
 FunctionType.__repr__ = lambda self: f"<function {self.__qualname__}>"
-FunctionType.enter = remember
+FunctionType.enter = enter_row
 
 
 def operator(name: str, pair: Any, right: Any, left: Any) -> None:

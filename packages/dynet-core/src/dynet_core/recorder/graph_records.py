@@ -21,12 +21,12 @@ ENDS, COMPUTED = adjacent(words.GRAPH, "length", "inputs_length"), adjacent(word
 DIFFERENTIATED = adjacent(words.GRAPH, "differentiated", "differentiated_fully")
 
 
-def _word(name: str, text: str) -> Any:
+def _field(name: str, text: str) -> Any:
     index = words.GRAPH[name]
     return property(lambda self: self._view[index], doc=text)
 
 
-def _pair(span: slice, text: str) -> Any:
+def _fields(span: slice, text: str) -> Any:
     def write(self, pair: tuple[int, int]) -> None:
         self._view[span] = array.array("q", pair)
 
@@ -42,20 +42,20 @@ class GraphRecords:
 
     __slots__ = ("_view", "_words")
     _overwrite: Callable[..., bool]
-    version: int = _word("version", "The version of the graph, a number that changes when nodes are removed.")
-    nodes: int = _word("nodes", "The number of nodes.")
-    length: int = _word("length", "The number of integers in all records.")
-    inputs_length: int = _word("inputs_length", "The number of values in the input buffer.")
-    address: int = _word("records", "The address of the records' integers, valid until the next record is appended.")
-    inputs_address: int = _word("inputs", "The address of the input buffer, valid until the next value is appended.")
-    changes: int = _word("changes", "How often this thread has changed the values of parameters.")
-    begun: int = _word("begun", "The value of `changes` when the first node of the graph was computed.")
-    seen: int = _word("seen", "The value of `changes` when the newest node was computed.")
+    version: int = _field("version", "The version of the graph, a number that changes when nodes are removed.")
+    nodes: int = _field("nodes", "The number of nodes.")
+    length: int = _field("length", "The number of integers in all records.")
+    inputs_length: int = _field("inputs_length", "The number of values in the input buffer.")
+    address: int = _field("records", "The address of the records' integers, valid until the next record is appended.")
+    inputs_address: int = _field("inputs", "The address of the input buffer, valid until the next value is appended.")
+    changes: int = _field("changes", "How often this thread has changed the values of parameters.")
+    begun: int = _field("begun", "The value of `changes` when the first node of the graph was computed.")
+    seen: int = _field("seen", "The value of `changes` when the newest node was computed.")
 
-    computed: tuple[int, int] = _pair(COMPUTED, "How many record integers and input values have been computed.")
+    computed: tuple[int, int] = _fields(COMPUTED, "How many record integers and input values have been computed.")
     # The second number is 1 if the pass computed the gradients of all nodes that the loss depends on, 0 if it computed
     # only gradients of nodes that depend on a parameter, and PARTS (see `graph`) after `differentiate_apart`.
-    differentiated: tuple[int, int] = _pair(
+    differentiated: tuple[int, int] = _fields(
         DIFFERENTIATED, "The node where the last backward pass began, or -1; its extent."
     )
 

@@ -24,7 +24,7 @@ def expression_type(operations: type) -> type:
         def __new__(cls, *arguments, **named):
             if cls is Expression and (arguments or named):
                 refuse_new()
-            made = object.__new__(_known["unfinished"] if cls is Expression else cls)
+            made = object.__new__(_special_objects["unfinished"] if cls is Expression else cls)
             made._at, made._version = 0, NO_NODE
             return made
 
@@ -39,13 +39,13 @@ def expression_type(operations: type) -> type:
 
 
 _expression_class: Any = None
-_known: dict[str, Any] = {}
+_special_objects: dict[str, Any] = {}
 _METHODS = {"negative": "__neg__", "subscript": "__getitem__"}
 
 
 def know(**objects: Any) -> None:
     """Tell the recorder about special objects, such as `unfinished`; see `shared.know`."""
-    _known.update(objects)
+    _special_objects.update(objects)
     for role in _METHODS.keys() & objects:
         setattr(_expression_class, _METHODS[role], objects[role])
 

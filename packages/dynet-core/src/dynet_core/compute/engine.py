@@ -179,7 +179,7 @@ class Engine:
         self.unfreeze_count = PARAMETER_ROWS.unfreeze_count
 
     def tidy(self) -> None:
-        """Free memory that no recent graph needed, and clear `kept` and `whole_lookups`. `renew_cg` calls it if `large`."""
+        """Called by `renew_cg` if `large`: free memory that recent graphs did not need, `kept` and `whole_lookups`."""
         with self.change():
             self._fit_memory()
             self.kept.clear()

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dynet_kernels import layout
+from dynet_kernels.layout import PARAMETER
 from dynet_kernels.locks import new_lock
 
 from ..dim import GIVEN_BACK, Dim
 from ..recorder import next_generation
 from .device import IN_USE
 
-WIDTH, GRADIENT, NEEDS = len(layout.PARAMETER), layout.PARAMETER.gradient, layout.PARAMETER.needs_gradient
+WIDTH, GRADIENT, NEEDS = len(PARAMETER), PARAMETER.gradient, PARAMETER.needs_gradient
 
 
 class Rows:
@@ -55,7 +55,7 @@ class Rows:
             self.names[index], self.largest = name, max(self.largest, floats)
             while (index + 1) * WIDTH > len(self.buffer):
                 self.buffer = np.concatenate([self.buffer, np.zeros_like(self.buffer)])
-            self._row(index)[:] = layout.PARAMETER.filled(**dict.fromkeys(layout.PARAMETER, 0) | facts)
+            self._row(index)[:] = PARAMETER.filled(**dict.fromkeys(PARAMETER, 0) | facts)
             self.version += 1
             self.added += 1
             next_generation()
@@ -81,7 +81,7 @@ class Rows:
 
     def row_count(self, index: int) -> int:
         """Return how many rows a lookup parameter has."""
-        return int(self._row(index)[layout.PARAMETER.rows])
+        return int(self._row(index)[PARAMETER.rows])
 
 
 PARAMETER_ROWS = Rows()

@@ -7,10 +7,10 @@ import json
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from dynet_kernels.layout import CONTEXT, INSTRUCTION, READY
@@ -64,11 +64,11 @@ class Profile:
         self._names = {}
         for name in PHASES:
             setattr(self._machine, name, self._timed(name, getattr(self._machine, f"plan_{name}")))
-        self._began = time.perf_counter()
+        self._began = perf_counter()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._spent += time.perf_counter() - self._began
+        self._spent += perf_counter() - self._began
         for name, function in self._untimed.items():
             setattr(self._machine, name, function)
         self._set_watched(False)
@@ -84,17 +84,17 @@ class Profile:
 
         def call(context: int, *arguments) -> int:
             with self._lock:
-                start = time.perf_counter()
+                start = perf_counter()
                 status = plan(context, *arguments)
-                plan_end = time.perf_counter()
+                plan_end = perf_counter()
                 self._note(f"{phase}: plan", "phase", start, plan_end - start)
                 if status == READY:
                     self._run(context)
                     status = int(integers_at(context, len(CONTEXT))[CONTEXT.status])
                     sharing.start_wanted()
-                    end = time.perf_counter()
+                    end = perf_counter()
                     self._note(f"{phase}: run", "phase", plan_end, end - plan_end)
-                self._inside += time.perf_counter() - start
+                self._inside += perf_counter() - start
             return status
 
         return call
@@ -113,7 +113,7 @@ class Profile:
         slots[CONTEXT.tape_count] = 1
         for position in range(count):
             slots[CONTEXT.tape] = tape_address + position * len(INSTRUCTION) * 8
-            start = time.perf_counter()
+            start = perf_counter()
             seconds = self._seconds_of(run, context) - overhead
             opcode, columns = int(tape[position, INSTRUCTION.opcode]), int(tape[position, INSTRUCTION.count])
             self._note(self._name_of(opcode), "kernel", start, seconds, columns)
@@ -121,9 +121,9 @@ class Profile:
 
     @staticmethod
     def _seconds_of(run: Callable, context: int) -> float:
-        start = time.perf_counter()
+        start = perf_counter()
         run(context)
-        return time.perf_counter() - start
+        return perf_counter() - start
 
     def _name_of(self, opcode: int) -> str:
         if opcode not in self._names:
@@ -144,7 +144,7 @@ class Profile:
             self.events.append(event)
 
     def __str__(self) -> str:
-        total_seconds = self._spent or time.perf_counter() - self._began
+        total_seconds = self._spent or perf_counter() - self._began
         phases = {"Python": Line(0, 0, total_seconds - self._inside), **self.phases}
         lines = [f"{'phase':32}{'calls':>9}{'':>11}{'ms':>11}{'%':>7}"]
         lines += [_row(name, line, total_seconds) for name, line in phases.items()]

@@ -6,6 +6,19 @@ import ctypes
 import itertools
 import math
 from collections.abc import Sequence
+from ctypes import (
+    CFUNCTYPE,
+    POINTER,
+    Structure,
+    c_char_p,
+    c_int,
+    c_int32,
+    c_int64,
+    c_uint8,
+    c_uint16,
+    c_uint64,
+    c_void_p,
+)
 from typing import Any
 
 import numpy as np
@@ -274,7 +287,7 @@ class _KernelCalls:
         self._lists += lists
 
     def copy(self, target: GpuBlock, source: GpuBlock, loops: list[tuple[int, int, int]]) -> None:
-        """Append a call that copies in up to four nested loops, innermost first: (count, target stride, source stride)."""
+        """Append a call that copies in up to four loops, the innermost first: (count, target stride, source stride)."""
         loops = loops + [(1, 0, 0)] * (4 - len(loops))
         lists = [np.array([block.address]) for block in (target, source)]
         self.add("copy", (0, 1, *itertools.chain(*zip(*loops))), lists)
@@ -295,27 +308,27 @@ INTEGER, FLOAT = 0, 2  # the type codes kDLInt and kDLFloat of DLPack
 CAPSULE = b"dltensor"
 
 
-class _DLTensor(ctypes.Structure):
+class _DLTensor(Structure):
     """DLPack's DLTensor."""
 
     _fields_ = [
-        ("data", ctypes.c_void_p),
-        ("device_type", ctypes.c_int32),
-        ("device_id", ctypes.c_int32),
-        ("ndim", ctypes.c_int32),
-        ("code", ctypes.c_uint8),
-        ("bits", ctypes.c_uint8),
-        ("lanes", ctypes.c_uint16),
-        ("shape", ctypes.POINTER(ctypes.c_int64)),
-        ("strides", ctypes.POINTER(ctypes.c_int64)),
-        ("byte_offset", ctypes.c_uint64),
+        ("data", c_void_p),
+        ("device_type", c_int32),
+        ("device_id", c_int32),
+        ("ndim", c_int32),
+        ("code", c_uint8),
+        ("bits", c_uint8),
+        ("lanes", c_uint16),
+        ("shape", POINTER(c_int64)),
+        ("strides", POINTER(c_int64)),
+        ("byte_offset", c_uint64),
     ]
 
 
-class _DLManagedTensor(ctypes.Structure):
+class _DLManagedTensor(Structure):
     """DLPack's DLManagedTensor: a DLTensor, and the function that releases its memory."""
 
-    _fields_ = [("tensor", _DLTensor), ("context", ctypes.c_void_p), ("deleter", ctypes.c_void_p)]
+    _fields_ = [("tensor", _DLTensor), ("context", c_void_p), ("deleter", c_void_p)]
 
 
 # Key of a capsule -> the block and the C structures that the capsule points to, kept alive until `_delete` is called.
@@ -323,12 +336,12 @@ _kept: dict[int, tuple] = {}
 _keys = itertools.count(1)
 
 
-@ctypes.CFUNCTYPE(None, ctypes.POINTER(_DLManagedTensor))
+@CFUNCTYPE(None, POINTER(_DLManagedTensor))
 def _delete(managed) -> None:
     _kept.pop(managed.contents.context, None)
 
 
-@ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+@CFUNCTYPE(None, c_void_p)
 def _delete_unused(capsule) -> None:
     """Release the memory of a capsule that is being destroyed, unless another library has taken ownership.
 
@@ -336,26 +349,26 @@ def _delete_unused(capsule) -> None:
     Python reference to an object that is being destroyed would destroy it a second time.
     """
     if _is_valid(capsule, CAPSULE):
-        _delete(ctypes.cast(_pointer(capsule, CAPSULE), ctypes.POINTER(_DLManagedTensor)))
+        _delete(ctypes.cast(_pointer(capsule, CAPSULE), POINTER(_DLManagedTensor)))
 
 
 _new = ctypes.pythonapi.PyCapsule_New
-_new.restype, _new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+_new.restype, _new.argtypes = ctypes.py_object, [c_void_p, c_char_p, c_void_p]
 _pointer = ctypes.pythonapi.PyCapsule_GetPointer
-_pointer.restype, _pointer.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_char_p]
+_pointer.restype, _pointer.argtypes = c_void_p, [c_void_p, c_char_p]
 _is_valid = ctypes.pythonapi.PyCapsule_IsValid
-_is_valid.restype, _is_valid.argtypes = ctypes.c_int, [ctypes.c_void_p, ctypes.c_char_p]
+_is_valid.restype, _is_valid.argtypes = c_int, [c_void_p, c_char_p]
 
 
 def capsule(block: GpuBlock, shape: tuple[int, ...], strides: tuple[int, ...], int64: bool = False):
     """Return a DLPack capsule for a tensor that fills a block. It keeps the block alive. Strides are in elements."""
     block.gpu.synchronize()  # wait for pending work, because the other library uses other CUDA streams
     count = len(shape)
-    integers = ctypes.c_int64 * count
+    integers = c_int64 * count
     shape_and_strides = integers(*shape), integers(*strides)
     kind, bits = (INTEGER, 64) if int64 else (FLOAT, 32)
     key = next(_keys)
     tensor = _DLTensor(4 * block.address, CUDA, block.gpu.number, count, kind, bits, 1, *shape_and_strides, 0)
-    managed = _DLManagedTensor(tensor, key, ctypes.cast(_delete, ctypes.c_void_p))
+    managed = _DLManagedTensor(tensor, key, ctypes.cast(_delete, c_void_p))
     _kept[key] = block, shape_and_strides, managed
-    return _new(ctypes.addressof(managed), CAPSULE, ctypes.cast(_delete_unused, ctypes.c_void_p))
+    return _new(ctypes.addressof(managed), CAPSULE, ctypes.cast(_delete_unused, c_void_p))

@@ -71,7 +71,7 @@ def give_hints(cls: type[Hinted], uses: Mapping[str, str]) -> None:
 
 
 def _special(cls: type, method: str, use: str) -> Callable[..., Any]:
-    """Return a method, such as `__call__`, that calls the next base class's method, or raises an error if none has it."""
+    """Return a method, such as `__call__`, that calls the next base class's method, or raises an error without one."""
 
     def refuse(self: Any, *arguments: Any, **named: Any) -> Any:
         if inherited := getattr(super(cls, self), method, None):  # type: ignore[misc]

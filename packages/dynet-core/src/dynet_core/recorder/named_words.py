@@ -1,4 +1,4 @@
-"""64-bit words that Python reads by name and compiled code by address. `SHARED` exists once per process."""
+"""Words that Python reads by name and compiled code by address. `SHARED` has the shared words."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dynet_kernels.recorder import words
 
 
 class NamedWords:
-    """64-bit words that Python reads and writes by their names, and compiled code by their address."""
+    """Words that Python reads and writes by their names, and compiled code by their address."""
 
     __slots__ = ("_names", "address", "view")
 
@@ -32,7 +32,7 @@ class NamedWords:
 
 
 def adjacent(names: Structure, first: str, last: str) -> slice:
-    """Return a slice of adjacent words. A `view` reads or sets them in one step, which no signal handler divides."""
+    """Return a slice of adjacent words. A `view` reads or sets these in one step, which no signal handler divides."""
     return slice(names[first], names[last] + 1)
 
 
@@ -52,8 +52,8 @@ def generation(index: int = words.SHARED["generation"]) -> int:
 def next_generation(freezes: bool = False) -> None:
     """Change the number that `generation` returns, so that the next pass starts from Python.
 
-    `freezes` means that a parameter is being frozen or unfrozen, and nothing else. Compiled code may then still start
-    the next pass itself, if it is the first of its graph.
+    `freezes` means that only the frozen state of a parameter changes. Compiled code may then still start the next pass
+    itself, if the pass is the first of its graph.
     """
     newest = next(_generations)
     if freezes:
@@ -64,8 +64,7 @@ def next_generation(freezes: bool = False) -> None:
 
 def noise() -> tuple[int, int]:
     """Return the seed of the random keys, and how many keys have been drawn."""
-    seed, drawn = SHARED.view[_NOISE].tolist()
-    return seed, drawn
+    return tuple(SHARED.view[_NOISE].tolist())
 
 
 def set_noise(seed: int, drawn: int) -> None:

@@ -24,9 +24,9 @@ def expression_type(operations: type) -> type:
         def __new__(cls, *arguments, **named):
             if cls is Expression and (arguments or named):
                 refuse_new()
-            made = object.__new__(_special_objects["unfinished"] if cls is Expression else cls)
-            made._at, made._version = 0, NO_NODE
-            return made
+            node = object.__new__(_special_objects["unfinished"] if cls is Expression else cls)
+            node._at, node._version = 0, NO_NODE
+            return node
 
         at = property(lambda self: self._at)
         version = property(lambda self: self._version)
@@ -147,7 +147,7 @@ def describe(record: Any, documented: Callable, around: Callable | None = None) 
 
 
 def with_templates(op: Callable, learn: Callable) -> Callable:
-    """Return the op, wrapped so that it accepts the other names of its arguments, if there are any."""
+    """Return the op, wrapped to accept other names of its arguments if it has `other_keywords`."""
     if hasattr(op, "enter") or not hasattr(op, "other_keywords"):
         return op
     return functools.update_wrapper(with_keywords(op, op), op)

@@ -57,13 +57,13 @@ class Profile:
         if Profile._running is not None:
             raise ArgumentError("profile: another profile is running")
         Profile._running = self
-        self._machine = compiled()
-        self._untimed = {name: getattr(self._machine, name) for name in (*PHASES, "norm_and_update")}
+        machine = self._machine = compiled()
+        self._untimed = {name: getattr(machine, name) for name in (*PHASES, "norm_and_update")}
         self._set_watched(True)
-        self._machine.norm_and_update = None
+        machine.norm_and_update = None
         self._names = {}
         for name in PHASES:
-            setattr(self._machine, name, self._timed(name, getattr(self._machine, f"plan_{name}")))
+            setattr(machine, name, self._timed(name, getattr(machine, f"plan_{name}")))
         self._began = perf_counter()
         return self
 

@@ -293,13 +293,13 @@ class _KernelCalls:
         self.add("copy", (0, 1, *itertools.chain(*zip(*loops))), lists)
 
     def run(self) -> None:
-        index, table, tape = (
-            np.array(integers, np.int64) for integers in (np.concatenate(self._lists), self._table, self._rows)
-        )
+        lists = {"index": np.concatenate(self._lists), "table": self._table, "tape": self._rows}
+        arrays = {name: np.array(integers, np.int64) for name, integers in lists.items()}
         context = np.zeros(len(CONTEXT), np.int64)
-        for name, buffer in (("index", index), ("table", table), ("tape", tape)):
-            context[CONTEXT[name]] = buffer.ctypes.data
-        context[CONTEXT.index_top], context[CONTEXT.tape_count] = len(index), len(tape) // len(INSTRUCTION)
+        for name, array in arrays.items():
+            context[CONTEXT[name]] = array.ctypes.data
+        context[CONTEXT.index_top] = len(arrays["index"])
+        context[CONTEXT.tape_count] = len(self._rows) // len(INSTRUCTION)
         device.machine_of(self._gpu).run(context.ctypes.data)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from ..messages.refusals import Refusals
 from ..recorder import ANY_GRAPH, NO_NODE
 from .graph import graph_of_node, no_node_message
 
+Operand: TypeAlias = "Expression | Number"
 FLOAT32, FLOAT64, empty = np.dtype(np.float32), np.dtype(np.float64), np.empty
 
 
@@ -41,18 +42,18 @@ class Operations(Refusals):
         version: int
         type: Dim
 
-        def __add__(self, other: Expression | Number) -> Expression: ...
-        def __radd__(self, other: Expression | Number) -> Expression: ...
-        def __sub__(self, other: Expression | Number) -> Expression: ...
-        def __rsub__(self, other: Expression | Number) -> Expression: ...
-        def __mul__(self, other: Expression | Number) -> Expression: ...
-        def __rmul__(self, other: Expression | Number) -> Expression: ...
-        def __truediv__(self, other: Expression | Number) -> Expression: ...
-        def __rtruediv__(self, other: Expression | Number) -> Expression: ...
-        def __matmul__(self, other: Expression | Number) -> Expression: ...
-        def __rmatmul__(self, other: Expression | Number) -> Expression: ...
-        def __pow__(self, other: Expression | Number) -> Expression: ...
-        def __rpow__(self, other: Expression | Number) -> Expression: ...
+        def __add__(self, other: Operand) -> Expression: ...
+        def __radd__(self, other: Operand) -> Expression: ...
+        def __sub__(self, other: Operand) -> Expression: ...
+        def __rsub__(self, other: Operand) -> Expression: ...
+        def __mul__(self, other: Operand) -> Expression: ...
+        def __rmul__(self, other: Operand) -> Expression: ...
+        def __truediv__(self, other: Operand) -> Expression: ...
+        def __rtruediv__(self, other: Operand) -> Expression: ...
+        def __matmul__(self, other: Operand) -> Expression: ...
+        def __rmatmul__(self, other: Operand) -> Expression: ...
+        def __pow__(self, other: Operand) -> Expression: ...
+        def __rpow__(self, other: Operand) -> Expression: ...
         def __neg__(self) -> Expression: ...
         def __abs__(self) -> Expression: ...
         def __getitem__(self, key: Key) -> Expression: ...
@@ -95,7 +96,7 @@ class Operations(Refusals):
     _graph = graph_of_node
 
     def _recompute_if(self, called: str, recalculate: bool, end: str = "") -> None:
-        """Compute the whole graph again if `recalculate` is true. `called` (the method) and `end` are for errors."""
+        """Compute the whole graph again if `recalculate`. `called`, the method's name, and `end` are for errors."""
         if recalculate is not False and checked_flag(called, "recalculate", recalculate, end):
             self.forward(True)
 
@@ -206,7 +207,7 @@ class Operations(Refusals):
 
         Raises:
             GradientError: `backward` has not been called; or it was called without `full=True`, parameters have changed
-                since, and this node is a part of another node, so that only the gradient of the whole is known.
+                since, and this expression is a part of another one, so that only the gradient of the whole is known.
         """
         try:
             stored = self._graph().gradients(self.at, self.type.total)
@@ -245,7 +246,7 @@ class Operations(Refusals):
             self._graph()._differentiate(version, self.at, everything)  # the graph has this node and this version
 
     def _refuse_stale(self) -> None:
-        """Raise StaleExpressionError if the graph no longer has this node. Other errors would tell users less."""
+        """Raise StaleExpressionError if the graph no longer has this node: other errors would be less helpful."""
         if self.version != ANY_GRAPH:
             self._graph()
 
@@ -253,11 +254,10 @@ class Operations(Refusals):
 def _compile_method(kind: str, name: str, count_of: Callable[[Dim], int]) -> None:
     """Replace the method `name` of `Operations` with a compiled function of this kind (see `recorder.function`).
 
-    The compiled function calls the Python method for new shapes. `count_of(dim)` is what it needs to know about a
-    shape, such as the number of elements; 0 means that only the Python method handles the shape.
+    The compiled function calls the Python method for new shapes. `count_of(dim)`, such as the number of elements, is
+    stored in its table; 0 means that only the Python method handles the shape.
     """
     documented_method = getattr(Operations, name)
-
     entered_dims: set[Dim] = set()
 
     def call_slowly(self: Operations, *arguments):
@@ -305,7 +305,7 @@ else:
 class Unfinished(Expression):
     """The placeholder that `Expression()` returns, as in DyNet.
 
-    It refers to no node. Methods that need a node read `type` or the graph, which raises an error.
+    It has no node. Methods that need a node read `type` or the graph, which raises an error.
     """
 
     __slots__ = ()

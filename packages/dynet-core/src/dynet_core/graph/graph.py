@@ -235,11 +235,14 @@ class Graph:
 
     # Methods that compute values and gradients
 
+    def _is_incomplete(self) -> bool:
+        return self.records.computed[0] < self.records.length or self.engine.changing
+
     def _compute(self, recalculate: bool = False) -> None:
         self.check_thread()
         if recalculate:
             self.invalidate()
-        if self.records.computed[0] < self.records.length or self.engine.changing:
+        if self._is_incomplete():
             self._compute_new()
 
     def _compute_new(self) -> None:
@@ -290,7 +293,7 @@ class Graph:
 
     def address(self, index: int) -> int:
         """Compute a node's value if necessary. Return its address in floats, valid until the next node is computed."""
-        if self.records.computed[0] < self.records.length or self.engine.changing:
+        if self._is_incomplete():
             self._compute_for(index)
         return self.engine.nodes[index * len(NODE) + NODE.value]
 
@@ -300,7 +303,7 @@ class Graph:
         With `everything`, compute the gradients of all nodes. If values are outdated, compute all values again first.
         """
         records = self.records
-        if records.computed[0] < records.length or self.engine.changing:
+        if self._is_incomplete():
             self._compute_for(index)
         if self.outdated.are_read(index, self.engine, everything):
             warnings.warn(

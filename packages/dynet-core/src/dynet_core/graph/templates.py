@@ -129,29 +129,31 @@ def _copy(
         return None
     if type(result) is not Expression or result.at != nodes - 1:
         return None
-    pairs: list[tuple[int, int]] = []
+    content: list[int] = []
     try:
         recorded = [*nodes_of(graph.records, begin, end)]
     except (KeyError, IndexError):  # a signal handler called `renew_cg`, so these are no longer records
         return None
     for node in recorded:
         signature = node.signature
-        head = (signature.at, len(node.operands)) if signature.variadic else (signature.at,)
-        pairs += [(LITERAL, integer) for integer in head]
+        content += LITERAL, signature.at
+        if signature.variadic:
+            content += LITERAL, len(node.operands)
         for operand in node.operands:
             if operand >= first_node:
-                pairs.append((NODE, operand - first_node))
+                content += NODE, operand - first_node
             elif operand in operands:
-                pairs.append((OPERAND, operands[operand]))
+                content += OPERAND, operands[operand]
             elif fixed(operand):
-                pairs.append((LITERAL, operand))
+                content += LITERAL, operand
             else:
                 return None
         for position in node.attributes[: signature.constants]:
             if position < first_input:
                 return None
-            pairs.append((INPUT, position - first_input))
-        pairs += [(LITERAL, attribute) for attribute in node.attributes[signature.constants :]]
+            content += INPUT, position - first_input
+        for attribute in node.attributes[signature.constants :]:
+            content += LITERAL, attribute
     bits = array.array("i", graph.records.floats(first_input, inputs - first_input).tobytes())
     keys = [start - first_input for start in reversed(graph.records.keys(first_input))]
     # Random keys, which are input values, differ in each call, so they are zero here. Compiled code writes a new key
@@ -159,8 +161,8 @@ def _copy(
     for key in keys:
         for index in range(key - 1, key + len(KEY)):
             bits[index] = 0
-    sizes = len(pairs), nodes - first_node, len(bits), len(keys), len(equal) // 2
-    return [*sizes, *[word for pair in pairs for word in pair], *bits, *keys, *equal]
+    sizes = len(content) // 2, nodes - first_node, len(bits), len(keys), len(equal) // 2
+    return [*sizes, *content, *bits, *keys, *equal]
 
 
 class Observed:

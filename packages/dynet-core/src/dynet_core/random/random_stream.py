@@ -126,13 +126,13 @@ class InitialStream:
         # pi / 4 of all points are in the circle, so draw slightly more than 4 / pi = 1.273 times as many points.
         point_count = min(BLOCK, int(wanted * 1.28) + 8)
         words = self._words(2 * point_count)
-        points = np.float32(2) * _fractions(words).reshape(-1, 2) - np.float32(1)
+        points = 2 * _fractions(words).reshape(-1, 2) - 1
         radius = _fused_multiply_add(points[:, 1], points[:, 1], points[:, 0] * points[:, 0])
         used_points = np.flatnonzero((radius <= 1) & (radius != 0))[:wanted]
         if used_points.size == wanted:
             self._unread = np.concatenate([words[2 * (used_points[-1] + 1) :], self._unread])
         radius = radius[used_points]
-        factor = np.sqrt(np.float32(-2) * _log(radius) / radius)
+        factor = np.sqrt(-2 * _log(radius) / radius)
         return points[used_points, ::-1] * factor[:, None]
 
     def _words(self, count: int) -> np.ndarray:
@@ -168,7 +168,7 @@ def _float32(name: str, value: Number) -> np.float32:
 
 def _fractions(words: np.ndarray) -> np.ndarray:
     """Convert 32-bit words to float32 values in [0, 1); none is rounded to 1."""
-    return np.minimum(words.astype(np.float32) * np.float32(2.0**-32), LARGEST_BELOW_ONE)
+    return np.minimum(words.astype(np.float32) * 2.0**-32, LARGEST_BELOW_ONE)
 
 
 def _fused_multiply_add(a: np.ndarray, b: np.ndarray | np.float32, c: np.ndarray | np.float32) -> np.ndarray:

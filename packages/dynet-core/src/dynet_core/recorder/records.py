@@ -90,7 +90,7 @@ class Records(GraphRecords):
 
     def end(self, names: Any = (sys.is_finalizing, _no_words, _free_words, _renew, api, THREAD_GRAPH)) -> None:
         """Remove all records because their thread has ended. The thread's expressions cannot be used any more."""
-        # Everything used here is in a default argument: Python may clear module globals at exit before it runs finalizers.
+        # Everything used here is a default argument: Python may clear module globals at exit before it runs finalizers.
         is_finalizing, no_words, free_words, renew, api, key = names
         if is_finalizing() or self._words is no_words:
             return

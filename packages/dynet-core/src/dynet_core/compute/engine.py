@@ -47,7 +47,7 @@ ARENA_TOP, NEW_RECORDS = CONTEXT.arena_top, CONTEXT.new_records
 
 
 class Engine:
-    """Plans and runs the graph of one thread. Values are in the arena (`chunks`), gradients in one block."""
+    """Plans and runs the graph of one thread. Values are in `chunks`, gradients in one block."""
 
     room: int  # the number of integers of records that the buffers of PER_RECORD have room for
 
@@ -190,7 +190,7 @@ class Engine:
         """Free memory that no recent graph has needed.
 
         Memory that the last graph did not need is kept if other recent graphs needed it. Otherwise, if minibatches of
-        long and short sentences alternate, each long one would allocate memory again, at 50 to 1000 us per MB.
+        long and short sentences alternate, each long minibatch would allocate it again, at 50 to 1000 us per MB.
         """
         chunks = self.chunks
         used_floats = sum(chunk.floats for chunk in chunks[:-1]) + self.slots[ARENA_TOP] - self.values_begin

@@ -168,8 +168,8 @@ class Tensor:
         return dim, num
 
     def __repr__(self) -> str:
-        dims, batch = self._axes()[: self._dims], self._axes()[self._dims :]
-        return f"tensor {dims}" + (f" x {batch[0]}" if batch else "")
+        axes, count = self._axes(), self._dims
+        return f"tensor {axes[:count]}" + "".join(f" x {batch}" for batch in axes[count:])
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         return np.array(self._array, dtype, order="K", copy=copy)

@@ -23,8 +23,7 @@ KINDS = {ALIAS: "part", APART: "part", INPUT: "input"}
 class Node:
     """A decoded record. `numbers` is the range of its node numbers: usually one node, but a recurrent network has many.
 
-    Operands are node numbers, or -1 minus the row of a parameter in PARAMETER_ROWS. `start` is the index of the first
-    attribute among the graph's integers.
+    `start` is the index of the first attribute among the graph's integers.
     """
 
     numbers: range
@@ -69,9 +68,8 @@ def node_at(recorded: Records, index: int) -> Node | None:
 class InputIndex:
     """An index of the nodes that `set` and `set_index` can change, valid for one version of a graph.
 
-    `starts` has the position of each input's first value in the buffer of input values. `selections` has the lookups
-    and picks, whose attributes may be out of date. The first `nodes` nodes, which take `records` integers, have been
-    searched.
+    `starts` has the position of each input's first value in the input buffer. `selections` has the lookups and picks,
+    whose attributes may be out of date. The first `nodes` nodes, or `records` integers, have been searched.
     """
 
     version: int

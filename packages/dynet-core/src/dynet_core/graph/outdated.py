@@ -161,7 +161,7 @@ class Outdated:
         return not self._rows.isdisjoint([-1 - row for row in parameter.rows])
 
     def _operands_of_all(self) -> list[tuple[int, ...]]:
-        """Return the operands of each node: node numbers, or -1 minus the row of a parameter."""
+        """Return the operands of each node."""
         records, version = self._records, self._records.version
         read_version, end = self._read
         if read_version != version:

@@ -37,8 +37,8 @@ def graph_of(name: str, operands: Sequence[Expression]) -> PinnedGraph:
         ShapeError: an operand is a parameter of size 0. Such parameters can be made and saved, but not used.
         StaleExpressionError: an operand is not a node of this thread's graph.
     """
-    pinned_graph = PinnedGraph(current())
-    graph = pinned_graph.graph
+    graph = current()
+    pinned_graph = PinnedGraph(graph)
     for operand in operands:
         operand_type = type(operand)
         if operand_type is not Expression and not issubclass(operand_type, (Unfinished, *PARAMETERS)):

@@ -9,8 +9,8 @@ operands are equal, until a call with different operands replaces it with a temp
 
 from __future__ import annotations
 
-import array
 import functools
+from array import array
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -154,7 +154,7 @@ def _copy(
             content += INPUT, position - first_input
         for attribute in node.attributes[signature.constants :]:
             content += LITERAL, attribute
-    bits = array.array("i", graph.records.floats(first_input, inputs - first_input).tobytes())
+    bits = array("i", graph.records.floats(first_input, inputs - first_input).tobytes())
     keys = [start - first_input for start in reversed(graph.records.keys(first_input))]
     # Random keys, which are input values, differ in each call, so they are zero here. Compiled code writes a new key
     # there, and before it the link to the graph's previous key.
@@ -185,7 +185,7 @@ class Observed:
         if len(indices) < len(operands):
             return None
         words = _copy(self._graph, self._state, last, indices, fixed=lambda node: node < 0 or node in fixed)
-        return None if words is None else array.array("q", words).tobytes()
+        return None if words is None else array("q", words).tobytes()
 
 
 def _expressions(arguments: Sequence) -> Iterator[tuple[int, Expression]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import array
 import itertools
+from array import array
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,7 @@ def next_generation(freezes: bool = False) -> None:
     if freezes:
         SHARED["generation"] = newest
     else:
-        SHARED.view[_GENERATIONS] = array.array("q", (newest, newest))
+        SHARED.view[_GENERATIONS] = array("q", (newest, newest))
 
 
 def noise() -> tuple[int, int]:
@@ -69,7 +69,7 @@ def noise() -> tuple[int, int]:
 
 def set_noise(seed: int, drawn: int) -> None:
     """Set the seed of the random keys, as if `drawn` keys had already been drawn."""
-    SHARED.view[_NOISE] = array.array("q", (seed, drawn))
+    SHARED.view[_NOISE] = array("q", (seed, drawn))
 
 
 def draw() -> int:

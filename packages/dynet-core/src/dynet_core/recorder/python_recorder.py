@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import array
 import functools
 import sys
+from array import array
 from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
@@ -118,13 +118,13 @@ def sequence(result, head: tuple[int, ...], xs: list, dim, version: int) -> list
 
 def take(numbers: Sequence[float]) -> int:
     """Append numbers to the input buffer of this thread's graph. Return their offset."""
-    return THREAD.records.take(np.array(array.array("f", numbers)))
+    return THREAD.records.take(np.array(array("f", numbers)))
 
 
 def take_keyed(numbers: Sequence[float]) -> int:
     """Append a new random key, and then `numbers`, to the input buffer. Return the offset of the key."""
     link = np.zeros(1, np.float32)  # the link to the previous key, which `Records.take` sets
-    return THREAD.records.take(np.concatenate([link, new_key(), array.array("f", numbers)]), True) + 1
+    return THREAD.records.take(np.concatenate([link, new_key(), array("f", numbers)]), True) + 1
 
 
 def function(kind: str, slow: Any) -> Any:

@@ -33,10 +33,9 @@ _UNDIFFERENTIATED = array("q", (-1, 0))
 
 
 class Records(GraphRecords):
-    """The records of one thread's graph.
+    """The records of one thread's graph. `_buffers` has the records (kind 0) and the input values (kind 1).
 
-    `_buffers` has the records (kind 0) and the input values (kind 1). `_replaced` has outgrown buffers of the previous
-    graph and of this graph, because a pass may still read them.
+    `_replaced` has outgrown buffers of the previous graph and of this graph, because a pass may still read them.
     """
 
     __slots__ = ("_buffers", "_replaced")

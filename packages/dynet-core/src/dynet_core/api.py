@@ -164,7 +164,7 @@ class ComputationGraph(Graph):
         return f"```mermaid\n{pictures.mermaid(self)}```\n"
 
 
-Graph._kind = ComputationGraph
+Graph._class = ComputationGraph
 
 
 def renew_cg(

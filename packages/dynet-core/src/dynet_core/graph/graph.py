@@ -181,7 +181,7 @@ class Graph:
 
     __slots__ = ("__weakref__", "ended", "engine", "records", "input_index", "outdated", "watch")
 
-    _kind: ClassVar[type[Graph]]
+    _class: ClassVar[type[Graph]]
     """The class to instantiate: `api.ComputationGraph`, which adds the public methods and assigns itself here."""
 
     def __init__(self) -> None:
@@ -443,7 +443,7 @@ def current() -> Graph:
     try:
         return thread.graph
     except AttributeError:
-        graph = Graph._kind()
+        graph = Graph._class()
         _graphs[:] = [reference for reference in _graphs if reference() is not None] + [weakref.ref(graph)]
         thread.end = EndOfThread(graph)
         graph.records.adopt(graph)

@@ -108,7 +108,7 @@ class Outdated:
         length, count, _ = records.ends()
         return count - sum(len(node.numbers) for node in nodes_of(records, records.computed[0], length))
 
-    def _before_change(self) -> int:
+    def _count_before_change(self) -> int:
         """Return how many nodes were computed before the last change."""
         records = self._records
         if records.seen != records.changes:
@@ -133,7 +133,7 @@ class Outdated:
         records = self._records
         groups = [group for group in [*self._groups.values()] if group.changed > records.begun]
         changed_operands = {-1 - row for group in groups for parameter in group.parameters for row in parameter.rows}
-        count_before, operands = self._before_change(), self._operands_of_all()
+        count_before, operands = self._count_before_change(), self._operands_of_all()
         stack, met_nodes, old_nodes = [index], {index}, []  # old: the value was computed before a change
         while stack:
             node = stack.pop()

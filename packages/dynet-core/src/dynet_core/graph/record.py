@@ -119,12 +119,12 @@ def recording_of(
     kind: str,
     name: str,
     signature_of: Callable[..., Signature],
-    otherwise: Callable | None = None,
+    special: Callable | None = None,
     with_number: Callable | None = None,
 ) -> Callable[..., Expression]:
     """Return the recording function of an op. `signature_of` maps the operands' Dims to a signature.
 
-    `kind` says how many operands the op takes: "one", "two", or "many" in a list. For new shapes, `otherwise` is called
+    `kind` says how many operands the op takes: "one", "two", or "many" in a list. For new shapes, `special` is called
     first; it records the op, or returns None if `signature_of` should be used. `with_number` is called if the second of
     two operands is not an expression, as in `x + 1`.
     """
@@ -138,7 +138,7 @@ def recording_of(
         key = tuple([x.type for x in operands])
         signature = known_signatures.get(key)
         if signature is None:
-            if otherwise and (result := otherwise(operands) if kind == "many" else otherwise(*operands)) is not None:
+            if special and (result := special(operands) if kind == "many" else special(*operands)) is not None:
                 return result
             signature = _named(name, signature_of(*key))
             record.enter(key, signature.at, signature.dim, int(signature.variadic))

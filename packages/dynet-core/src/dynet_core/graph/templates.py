@@ -55,7 +55,7 @@ class _Learner:
         if not 0 < call_count < MOST_CALLS or self._words > MOST_WORDS:
             return None
         graph = current()
-        return functools.partial(self._end, key, graph, _state(graph), arguments)
+        return functools.partial(self._note_result, key, graph, _state(graph), arguments)
 
     def _forget_single_calls(self) -> None:
         """Make room for new keys: forget keys seen only once, for example because an argument is always new.
@@ -70,7 +70,7 @@ class _Learner:
                 self._seen.pop(key, None)
             self._is_full = len(forgotten) <= MOST // 8
 
-    def _end(self, key: bytes, graph: Graph, state: tuple, arguments: Sequence, result: Any) -> None:
+    def _note_result(self, key: bytes, graph: Graph, state: tuple, arguments: Sequence, result: Any) -> None:
         """Give compiled code a template if the op has just recorded the same as in its previous call with this key."""
         call_count, previous = self._seen[key]
         template = _template(graph, state, arguments, result)

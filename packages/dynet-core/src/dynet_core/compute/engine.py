@@ -73,9 +73,7 @@ class Engine:
         self.parameters_version: int = 0
         self.unfreeze_count: int = 0
         self.chunks: list[Block] = []
-        self.large: bool = (
-            False  # whether `renew_cg` must call `tidy`: large buffers, or items in `kept` or `whole_lookups`
-        )
+        self.large: bool = False  # whether `renew_cg` must call `tidy`: large buffers, or `kept` or `whole_lookups`
         self.gradients = block(0)
         self.used: int = 0  # the most floats that a recent graph needed for values; older graphs count less
         self._grow_records(1 << 10)

@@ -6,19 +6,7 @@ import ctypes
 import itertools
 import math
 from collections.abc import Sequence
-from ctypes import (
-    CFUNCTYPE,
-    POINTER,
-    Structure,
-    c_char_p,
-    c_int,
-    c_int32,
-    c_int64,
-    c_uint8,
-    c_uint16,
-    c_uint64,
-    c_void_p,
-)
+from ctypes import CFUNCTYPE, POINTER, Structure, c_char_p, c_int32, c_int64, c_uint8, c_uint16, c_uint64, c_void_p
 from typing import Any
 
 import numpy as np
@@ -357,7 +345,7 @@ _new.restype, _new.argtypes = ctypes.py_object, [c_void_p, c_char_p, c_void_p]
 _pointer = ctypes.pythonapi.PyCapsule_GetPointer
 _pointer.restype, _pointer.argtypes = c_void_p, [c_void_p, c_char_p]
 _is_valid = ctypes.pythonapi.PyCapsule_IsValid
-_is_valid.restype, _is_valid.argtypes = c_int, [c_void_p, c_char_p]
+_is_valid.restype, _is_valid.argtypes = ctypes.c_int, [c_void_p, c_char_p]
 
 
 def capsule(block: GpuBlock, shape: tuple[int, ...], strides: tuple[int, ...], int64: bool = False):

@@ -80,8 +80,10 @@ def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: 
         else:
             return None
     count_before = None if records is None else records.append(integers, nodes, version, inputs)
-    if count_before is None or count_before < 0:
-        return None if count_before is None else False
+    if count_before is None:
+        return None
+    if count_before < 0:
+        return False
     return _node(count_before + nodes - 1, version, dim)
 
 

@@ -78,7 +78,7 @@ class Records(GraphRecords):
     def append(self, integers: Sequence[int], nodes: int, version: int, inputs: int = sys.maxsize) -> int | None:
         """Append a record. Return how many nodes the graph had before.
 
-        Return None if the graph has a different version, -1 if a pass has already read the input value at `inputs`.
+        Return None if the graph has a different version; -1 if a pass has already read the input value at `inputs`.
         """
         view, record = self._view, array("q", integers)
         while view[VERSION] == version:

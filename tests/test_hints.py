@@ -33,16 +33,16 @@ OBJECTS = {
     "expression": dy.inputVector([1, 2, 3]),
     "lookup parameter": MODEL.add_lookup_parameters((5, 3)),
 }
-EACH = "of each builder in each pair of b.builder_layers"
+EACH = "of both builders in each of b.builder_layers"
 USES = [
     ("trainer", "step", "trainer.update()"),
     ("trainer", "zero_grad", "nothing: trainer.update() leaves no gradients"),
     ("trainer", "lr", "trainer.learning_rate"),
     ("trainer", "clip", "trainer.set_clip_threshold(threshold)"),
-    ("trainer", "beta1", "an argument of the constructor: dy.AdamTrainer(model, beta_1=0.9)"),
-    ("trainer", "eps", "an argument of the constructor: dy.AdamTrainer(model, beta_1=0.9)"),
+    ("trainer", "beta1", "an argument, as in dy.AdamTrainer(model, beta_1=0.9)"),
+    ("trainer", "eps", "an argument, as in dy.AdamTrainer(model, beta_1=0.9)"),
     ("expression", "float", "e itself: all numbers are float32"),
-    ("lookup parameter", "weight", "p.as_array(), and p.set_value(array); p itself is an expression"),
+    ("lookup parameter", "weight", "p, an expression, or p.as_array() and p.set_value(array)"),
     ("trainer", "state_dict", "trainer.save(path)"),
     ("model", "parameters", "model.parameters_list() and model.lookup_parameters_list()"),
     ("model", "params", "model.parameters_list() and model.lookup_parameters_list()"),
@@ -54,9 +54,9 @@ USES = [
     ("network", "eval", "b.disable_dropout()"),
     ("network", "hidden_dim", "b.spec"),
     ("gru", "set_dropouts", "b.set_dropout(rate)"),
-    ("gru", "set_dropout_masks", "nothing: each input has masks of its own here"),
-    ("two ways", "initial_state", "b.transduce(xs), or b.add_inputs(xs) for states: each begins with new states"),
-    ("two ways", "add_input", "b.add_inputs(xs) with the whole sequence: one network begins with its last input"),
+    ("gru", "set_dropout_masks", "nothing: each input has its own masks"),
+    ("two ways", "initial_state", "b.transduce(xs), or b.add_inputs(xs) for states: both begin anew"),
+    ("two ways", "add_input", "b.add_inputs(xs) of all inputs: one network begins with the last"),
     ("two ways", "forward", "b.transduce(xs)"),
     ("two ways", "train", "b.set_dropout(rate)"),
     ("two ways", "eval", "b.disable_dropout()"),
@@ -67,7 +67,7 @@ USES = [
     ("tree", "transduce", "b.initial_state().transduce(xs, heads)"),
     ("tree", "add_input", "b.initial_state().add_input(x, children)"),
     ("tree", "set_dropouts", "b.set_dropout(rate)"),
-    ("tree", "set_dropout_masks", "nothing: each node has masks of its own here"),
+    ("tree", "set_dropout_masks", "nothing: each node has its own masks"),
     ("tree", "train", "b.set_dropout(rate)"),
     ("binary tree", "eval", "b.disable_dropout()"),
     ("binary tree", "parameters", "b.get_parameters() or b.param_collection()"),
@@ -198,14 +198,14 @@ KEYWORDS = [
     (dy.SimpleSGDTrainer, "params", "m"),
     (dy.SimpleSGDTrainer, "momentum", "dy.MomentumSGDTrainer"),
     (dy.MomentumSGDTrainer, "momentum", "mom"),
-    (dy.RMSPropTrainer, "clipnorm", "set_clip_threshold(threshold) of the trainer"),
-    (dy.RMSPropTrainer, "alpha", "rho, or learning_rate for the size of steps"),
+    (dy.RMSPropTrainer, "clipnorm", "trainer.set_clip_threshold(threshold)"),
+    (dy.RMSPropTrainer, "alpha", "rho, or learning_rate for the step size"),
     (dy.CyclicalSGDTrainer, "lr", "learning_rate_min and learning_rate_max"),
-    (dy.AdadeltaTrainer, "learning_rate", "trainer.learning_rate, a factor that is 1 at first"),
+    (dy.AdadeltaTrainer, "learning_rate", "trainer.learning_rate, a factor that starts at 1"),
     (MODEL.add_parameters, "dims", "dim"),
     (MODEL.add_parameters, "shape", "dim"),
     (MODEL.add_parameters, "initializer", "init"),
-    (MODEL.add_parameters, "trainable", "p.set_updated(False) of the parameter p"),
+    (MODEL.add_parameters, "trainable", "p.set_updated(False) on the parameter p"),
     (MODEL.add_lookup_parameters, "shape", "dim"),
     (MODEL.add_lookup_parameters, "vocab_size", "dim=(rows, size of a row)"),
     (dy.VanillaLSTMBuilder, "num_layers", "layers"),
@@ -218,7 +218,7 @@ KEYWORDS = [
     (dy.ChildSumTreeLSTMBuilder, "pc", "model"),
     (dy.StandardSoftmaxBuilder, "model", "pc"),
     (dy.NormalInitializer, "std", "var, the square of it"),
-    (dy.UniformInitializer, "low", "scale: the range is from -scale to scale"),
+    (dy.UniformInitializer, "low", "scale, for the range -scale to scale"),
     (dy.ConstInitializer, "value", "c"),
     (dy.softmax, "axis", "d"),
     (dy.reshape, "shape", "d"),
@@ -363,13 +363,13 @@ def test_what_is_said_of_masked_fill_is_right():
     e, mask, value = dy.inputVector([1, 2, 3]), dy.inputVector([1, 0, 1]), -7
     with pytest.raises(AttributeError) as caught:
         e.masked_fill(mask, value)
-    use = str(caught.value).partition(": use ")[2].partition(", of a mask")[0]
+    use = str(caught.value).partition(": use ")[2].partition("; mask is")[0]
     assert eval(use, {"dy": dy, "e": e, "mask": mask, "value": value}).value() == [1, -7, 3]
 
 
 def test_losses_that_are_sums_say_so():
     for name in ("MSELoss", "mse_loss", "l1_loss", "bce_loss", "binary_cross_entropy", "smooth_l1_loss", "huber_loss"):
-        with pytest.raises(AttributeError, match="a sum: divide it by the number of elements for a mean$"):
+        with pytest.raises(AttributeError, match="/ n for the mean of n elements$"):
             getattr(dy, name)(1)
 
 
@@ -378,7 +378,7 @@ def test_what_is_said_of_devices_batches_and_stacks():
     with pytest.raises(AttributeError, match=r'use dy.get_device_info\(""\)$'):
         x.device  # noqa: B018
     assert dy.get_device_info("").name == "CPU"
-    with pytest.raises(AttributeError, match="layer_norm, which normalizes each example"):
+    with pytest.raises(AttributeError, match="dy.layer_norm for each example"):
         dy.batchnorm(x)
     with pytest.raises(AttributeError, match="use dy.concatenate for vectors, dy.concatenate_cols for matrices"):
         dy.hstack([x, x])
@@ -392,7 +392,7 @@ def test_what_is_said_of_where_and_adamw_is_right():
     x, y, mask = [dy.inputVector(values) for values in ([1, 2, 3], [4, 5, 6], [1, 0, 1])]
     with pytest.raises(AttributeError) as caught:
         dy.where(mask, x, y)
-    use = re.search(": use (.*), of a mask of 0 and 1 and finite x and y$", str(caught.value))[1]
+    use = re.search(": use (.*); mask is 0 or 1, x and y are finite$", str(caught.value))[1]
     assert eval(use, {"dy": dy, "x": x, "y": y, "mask": mask}).value() == [1, 5, 3]
     with pytest.raises(AttributeError, match=r"set_weight_decay\(learning rate \* weight decay\)$"):
         dy.AdamW(MODEL)
@@ -409,7 +409,7 @@ def test_what_is_said_of_where_and_adamw_is_right():
 @pytest.mark.parametrize(
     ("name", "said"),
     [("StepLR", "trainer.learning_rate = rate"), ("set_num_threads", r"dynet_config.set\(threads=n\)"),
-     ("Sequential", r"one layer after the other: y = dy.tanh\(W \* x \+ b\)$"), ("ReLU", "dy.rectify$"),
+     ("Sequential", r"calls all layers: y = dy.tanh\(W \* x \+ b\)$"), ("ReLU", "dy.rectify$"),
      ("cuda", r"dynet_config.set_gpu\(\) before import dynet"), ("device", "nothing for the CPU; for a GPU, "),
      ("float32", "nothing: all numbers are float32$"), ("BatchNorm1d", "dy.layer_norm"), ("oneHot", "dy.one_hot$"),
      ("autograd", r"loss.backward\(\), then p.gradient\(\)"),

@@ -175,8 +175,8 @@ def test_after_an_update_there_is_none(model, asked):
 def test_what_has_changed_is_looked_for_once(model, monkeypatch):
     parameters, w, table = model
     other = parameters.add_parameters(2)
-    looked, reaches = [], Outdated._reaches
-    monkeypatch.setattr(Outdated, "_reaches", lambda *arguments: looked.append(1) or reaches(*arguments))
+    looked, reaches = [], Outdated._search
+    monkeypatch.setattr(Outdated, "_search", lambda *arguments: looked.append(1) or reaches(*arguments))
     loss_of(w, table, 0).backward()
     for count in (1, 2):
         other.set_value([1, count])

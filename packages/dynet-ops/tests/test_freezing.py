@@ -70,9 +70,9 @@ def test_a_flag_that_stays_the_same_changes_nothing():
     for parameter in new_parameters():
         for updated in (True, False):
             parameter.set_updated(updated)
-            before = PARAMETER_ROWS.version, PARAMETER_ROWS.trained_again
+            before = PARAMETER_ROWS.version, PARAMETER_ROWS.unfreeze_count
             parameter.set_updated(updated)
-            assert (PARAMETER_ROWS.version, PARAMETER_ROWS.trained_again) == before
+            assert (PARAMETER_ROWS.version, PARAMETER_ROWS.unfreeze_count) == before
 
 
 @compiled

@@ -275,8 +275,8 @@ def test_steps_of_a_sequence_are_nodes_for_all_that_looks_at_graphs(name):
     x = dy.inputVector([1, 2])
     ys = setting.builder.initial_state().transduce([x, x, x])
     dy.sum_elems(ys[1])
-    (node,) = [node for node in nodes_of(current().records) if len(node.places) > 1]
-    assert list(node.places) == [y.at for y in ys] and node.dim is ys[0].type
+    (node,) = [node for node in nodes_of(current().records) if len(node.visible) > 1]
+    assert list(node.visible) == [y.at for y in ys] and node.dim is ys[0].type
     assert [node_at(current().records, y.at) for y in ys] == [node] * 3
     drawn = dot(current(), expression_names={ys[1]: "second"})
     assert 'label="second {3}"' in drawn and drawn.count("->") == len(node.operands) + 1

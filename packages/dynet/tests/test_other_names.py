@@ -20,7 +20,7 @@ OTHERS = {
     "stack": "dy.concatenate_cols or dy.concatenate_to_batch",
     "mm": "dy.matmul",
     "Adam": "dy.AdamTrainer",
-    "Linear": "dy.affine_transform([b, W, x]), where W and b come from model.add_parameters",
+    "Linear": "dy.affine_transform([b, W, x]), with W and b from model.add_parameters",
 }
 USES = {
     "a call": lambda x: x(1, other=2),

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from . import pictures, recorder
 from .annotations import Array, Dims, Index, Number, Numbers
 from .checks import checked_flag, checked_index, checked_list, plain_number
-from .compute.engine import RENEWED_BESIDE
+from .compute.engine import RENEWED_IN_PASS
 from .errors import ArgumentError, ArgumentTypeError, OutOfRangeError, StaleExpressionError
 from .graph.expression import Expression
 from .graph.graph import Checkpoint, Graph, Watch, current, renew
@@ -81,8 +81,8 @@ class ComputationGraph(Graph):
         watch.past_versions.cut(self.records, version, checkpoint.nodes)
         new_version = self.records.cut(version, checkpoint.nodes, checkpoint.records, checkpoint.inputs)
         if not new_version:
-            raise StaleExpressionError(f"cg_revert: {RENEWED_BESIDE}")
-        # A signal handler may have called cg_revert before the next line, but cannot run within the line.
+            raise StaleExpressionError(f"cg_revert: {RENEWED_IN_PASS}")
+        # A signal handler may have called cg_revert before this line, but none can run within it.
         if watch.checkpoints and watch.checkpoints[-1] is checkpoint: watch.checkpoints.pop()  # fmt: skip  # noqa: E701
         if checkpoint.arena is not None and not engine.changing:
             engine.return_to(new_version, checkpoint.records, checkpoint.arena)
@@ -163,7 +163,7 @@ class ComputationGraph(Graph):
         return f"```mermaid\n{pictures.mermaid(self)}```\n"
 
 
-Graph._kind = ComputationGraph
+Graph._class = ComputationGraph
 
 
 def renew_cg(

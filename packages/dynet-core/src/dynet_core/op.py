@@ -133,5 +133,5 @@ def recorded(kind: str = "", **facts: Any) -> Callable[[Function], Function]:
 
 
 def remember(op: Callable, key: Sequence, signature: Signature, limit: int = 0) -> None:
-    """Let compiled code record later calls of an op with the same key; see `recorder.functions.remember`."""
+    """Let compiled code record later calls of an op with the same key; see `recorder.functions.enter_row`."""
     op.enter(key, signature.at, signature.dim, limit)  # type: ignore[attr-defined]

@@ -64,7 +64,7 @@ def boxes(
     drawn_boxes: list[Box] = []
     indices: dict[int, int] = {}  # node, or -1 minus the row of a parameter -> index of its box
     for node in nodes_of(graph.records):
-        given_names = [names[index, False] for index in node.places if (index, False) in names]
+        given_names = [names[index, False] for index in node.visible if (index, False) in names]
         label = ", ".join(given_names) or node.op
         for operand in node.operands:
             if operand < 0 and operand not in indices:
@@ -74,7 +74,7 @@ def boxes(
         operands = tuple(indices[operand] for operand in node.operands)
         if node.op.startswith("lookup"):
             label = _lookup_label(label, node, rows.get(drawn_boxes[operands[0]].label))
-        indices.update(dict.fromkeys(node.places, len(drawn_boxes)))
+        indices.update(dict.fromkeys(node.visible, len(drawn_boxes)))
         drawn_boxes.append(Box(label, shape_text(node.dim) if show_dims else "", operands))
     return drawn_boxes
 
@@ -190,7 +190,7 @@ def _lines(graph: Graph, show_values: bool, show_gradients: bool, only_check: bo
     if not graph.records.length:
         yield "(Computation graph is empty)"
     for node in nodes_of(graph.records):
-        for index in node.places:
+        for index in node.visible:
             x = recorder.handle(index, node.dim)
             yield f"Node {index}: {node.op} {node.dim!r}"
             if show_values:

@@ -15,7 +15,7 @@ from dynet_core.checks import HUGE, TOO_LARGE, as_list, single, whole
 from dynet_core.dim import MAX_TOTAL, Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError, TooLargeError
 from dynet_core.graph.expression import Expression
-from dynet_core.graph.record import graph_of, made_of
+from dynet_core.graph.record import graph_of, remedy
 from dynet_core.messages.refusals import MOST_NESTED
 from dynet_core.messages.wording import shown
 from dynet_kernels.formula import LARGEST
@@ -80,7 +80,7 @@ def number_of(name: str, value) -> float:
     """Return `value` as a float; raise ArgumentTypeError if it is not a number."""
     number = _plain(name, value)
     if number is None:
-        raise ArgumentTypeError(f"{name}: expected an Expression or a number, got {_shown(value)}{made_of(value)}")
+        raise ArgumentTypeError(f"{name}: expected an Expression or a number, got {_shown(value)}{remedy(value)}")
     return number
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from dynet_core.annotations import Number
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError, StaleExpressionError
-from dynet_core.graph import OTHER_THREAD, current, is_gone, refuse
+from dynet_core.graph import OTHER_THREAD, current, gone_message, refuse
 from dynet_core.graph.expression import Expression
 from dynet_core.graph.record import PinnedGraph, graph_of
 from dynet_core.graph.templates import Observed
@@ -265,7 +265,7 @@ class RNNState(Hinted):
             if outputs is None:
                 graph_of("transduce", xs)
                 if layer:  # layer 0 was recorded, so `renew_cg` must have been called since
-                    raise StaleExpressionError(is_gone(run.version))
+                    raise StaleExpressionError(gone_message(run.version))
                 return None
             dim = top
         return outputs

@@ -145,7 +145,7 @@ def _has_changed() -> None:
 
 
 def has_driver() -> bool:
-    """Return whether there is a GPU driver. It is not initialized, because the process could then no longer fork."""
+    """Return whether there is a GPU driver. Do not initialize it, because the process could then no longer fork."""
     from dynet_kernels.cuda import driver
 
     try:
@@ -161,7 +161,7 @@ class DeviceInfo:
     Args:
         name: the name, "CPU" or a name such as "GPU:0".
         id: the kind of device, not its number: 0 for a CPU, 1 for a GPU.
-        dtype: the number of the device: -1 for the CPU, n for GPU:n. It is the attribute `type`.
+        dtype: the number of the device: -1 for the CPU, n for GPU:n. The attribute `type` has this value.
     """
 
     def __init__(self, name: str, id: int, dtype: int):

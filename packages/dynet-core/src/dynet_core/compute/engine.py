@@ -23,12 +23,12 @@ from .memory import Block, block
 from .parameter_rows import PARAMETER_ROWS
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
-# The buffers that have an item for each integer of the records, and grow with them.
+# The buffers that have an item for each integer of the records, and grow with the records.
 PER_RECORD = (
     "records", "kept_records", "aliases", "lookups", "planned", "numbers", "depths", "by_signature", "by_depth",
     "counters", "buckets", "numbers_of_columns", "nodes",
 )  # fmt: skip
-# How many items other buffers have at first: those of one direction of passes, and the rest.
+# How many items the other buffers have at first: the buffers of forward and backward passes, and the rest.
 OF_PASSES = {"forward_index": 1 << 12, "forward_tape": 1 << 10, "backward_index": 1 << 12, "backward_tape": 1 << 10}
 INITIAL_ITEMS = {
     "table": 1 << 12, "threads": layout.MOST_THREADS, "ahead": len(CONTEXT), "predecessors": MOST_NUMBERED,
@@ -40,27 +40,26 @@ WIDTHS = {
 }  # fmt: skip
 """How many integers an item of a buffer has, if not 1."""
 KEPT_FLOATS = 1 << 24  # memory for values up to this size (64 MB) is always kept from one graph to the next
-FORGETTING = 32  # each call of `_fit_memory` lowers `Engine.used`, the memory that recent graphs needed, by 1/32
-ROOMY = 4  # memory is freed if there is more than this many times `Engine.used`
+DECAY = 32  # each call of `_fit_memory` lowers `Engine.used`, the memory that recent graphs needed, by 1/32
+SPARE = 4  # memory is freed if there is more than this many times `Engine.used`
 FIRST_FLOATS = 1 << 16  # the number of floats in the first block of memory for values
 ARENA_TOP, NEW_RECORDS = CONTEXT.arena_top, CONTEXT.new_records
 
 
 class Engine:
-    """Plans and runs the graph of one thread. Values are in the arena (`chunks`), gradients in one block."""
+    """Plans and runs the graph of one thread. Values are in `chunks`, gradients in one block."""
 
     room: int  # the number of integers of records that the buffers of PER_RECORD have room for
 
     def __init__(self, recorded: Records):
         self.recorded = recorded
         self.kept: list[Any] = []  # memory of deleted parameters that the graph may still refer to
-        # For each lookup parameter that the graph uses as one tensor: the array that lists which of its rows have a
-        # gradient, and its row in PARAMETER_ROWS.
-        self.whole: list[tuple[IntArray, int]] = []
+        # The arguments of each call of `use_whole_lookup`.
+        self.whole_lookups: list[tuple[IntArray, int]] = []
         _engines[:] = [reference for reference in _engines if reference() is not None] + [weakref.ref(self)]
         # True while buffers are being replaced, and afterwards if an interrupt left them half replaced
         self.changing: bool = False
-        self.changes: int = 0  # how many times buffers have been replaced
+        self.changes: int = 0  # how often `change` has been called
         self.machine: Any = None  # the compiled code, loaded when first needed
         self.shards: int = 0
         self.context: IntArray = np.zeros(len(CONTEXT), np.int64)
@@ -72,13 +71,13 @@ class Engine:
         self.buffers: dict[str, IntArray] = {}
         self.table_written: int = 0
         self.parameters_version: int = 0
-        self.trained_again: int = 0
+        self.unfreeze_count: int = 0
         self.chunks: list[Block] = []
-        self.large: bool = False  # whether `renew_cg` must call `tidy`: large buffers, or items in `kept` or `whole`
+        self.large: bool = False  # whether `renew_cg` must call `tidy`: large buffers, or `kept` or `whole_lookups`
         self.gradients = block(0)
         self.used: int = 0  # the most floats that a recent graph needed for values; older graphs count less
         self._grow_records(1 << 10)
-        for name, items in {**INITIAL_ITEMS, **OF_PASSES}.items():
+        for name, items in (INITIAL_ITEMS | OF_PASSES).items():
             self._grow(name, items)
         self.plan_anew()
         self._new_chunk(FIRST_FLOATS)
@@ -96,18 +95,18 @@ class Engine:
     def successor(self) -> Engine:
         """Return a new engine, with new buffers, that replaces this engine for the same graph."""
         successor = Engine(self.recorded)
-        successor.kept, successor.whole, successor.large = self.kept, self.whole, True
+        successor.kept, successor.whole_lookups, successor.large = self.kept, self.whole_lookups, True
         return successor
 
-    def use_whole(self, touched: IntArray, row: int) -> None:
+    def use_whole_lookup(self, touched: IntArray, row: int) -> None:
         """Remember that the graph uses a lookup parameter as one tensor, so that all its rows get a gradient.
 
-        `touched` is the array that lists which rows have a gradient: `backward` sets its last element to 1, which means
+        `touched` is the array that lists which rows have a gradient; 1 as its last element, set by `backward`, means
         all rows. `row` is the parameter's row in PARAMETER_ROWS.
         """
-        if not any(array is touched for array, _ in self.whole):
-            self.whole.append((touched, row))
-            self.large = True  # the next `renew_cg` then calls `tidy`, which clears `whole`
+        if not any(array is touched for array, _ in self.whole_lookups):
+            self.whole_lookups.append((touched, row))
+            self.large = True  # the next `renew_cg` then calls `tidy`, which clears `whole_lookups`
             self.recorded.mark_unusual()
             self.recorded.unprepare()
 
@@ -175,38 +174,40 @@ class Engine:
         if self.large:
             with self.change():
                 self._fit_memory()
-        self.trained_again = PARAMETER_ROWS.trained_again
+        self.unfreeze_count = PARAMETER_ROWS.unfreeze_count
 
     def tidy(self) -> None:
-        """Called by `renew_cg` if `large`: free memory that no recent graph needed, and clear `kept` and `whole`."""
+        """Called by `renew_cg` if `large`: free memory that recent graphs did not need, `kept` and `whole_lookups`."""
         with self.change():
             self._fit_memory()
             self.kept.clear()
-            self.whole.clear()
+            self.whole_lookups.clear()
             self.large = max(self.chunks[0].floats, self.gradients.floats) > KEPT_FLOATS
 
     def _fit_memory(self) -> None:
         """Free memory that no recent graph has needed.
 
         Memory that the last graph did not need is kept if other recent graphs needed it. Otherwise, if minibatches of
-        long and short sentences alternate, each long one would allocate memory again, at 50 to 1000 us per MB.
+        long and short sentences alternate, each long minibatch would allocate it again, at 50 to 1000 us per MB.
         """
         chunks = self.chunks
         used_floats = sum(chunk.floats for chunk in chunks[:-1]) + self.slots[ARENA_TOP] - self.values_begin
-        self.used = max(used_floats, self.used - self.used // FORGETTING)
+        self.used = max(used_floats, self.used - self.used // DECAY)
         needed = max(self.used, FIRST_FLOATS)
-        if len(chunks) > 1 or chunks[0].floats > max(ROOMY * needed, KEPT_FLOATS):
+        most = max(SPARE * needed, KEPT_FLOATS)
+        if len(chunks) > 1 or chunks[0].floats > most:
             self._replace_chunks(needed)
-        if self.gradients.floats > max(ROOMY * needed, KEPT_FLOATS):
+        if self.gradients.floats > most:
             self._grow_gradients(0)
         self._shrink_records()
 
     def _shrink_records(self) -> None:
-        if 8 * sum(len(self.buffers[name]) for name in PER_RECORD) > KEPT_FLOATS * 4:
-            self.buffers = {name: buffer for name, buffer in self.buffers.items() if name not in PER_RECORD}
+        if 2 * sum(len(self.buffers[name]) for name in PER_RECORD) > KEPT_FLOATS:  # 1 integer is as large as 2 floats
+            for name in PER_RECORD:
+                del self.buffers[name]
             self._grow_records(1 << 10)
         for name, items in OF_PASSES.items():
-            if len(self.buffers[name]) * 8 > KEPT_FLOATS * 4:
+            if 2 * len(self.buffers[name]) > KEPT_FLOATS:
                 del self.buffers[name]
                 self._grow(name, items)
                 self.plan_anew()
@@ -234,7 +235,7 @@ class Engine:
             if self.parameters_version != PARAMETER_ROWS.version:
                 self.parameters_version = PARAMETER_ROWS.version
                 if not begin:
-                    self.trained_again = PARAMETER_ROWS.trained_again
+                    self.unfreeze_count = PARAMETER_ROWS.unfreeze_count
                 self.rows: IntArray = PARAMETER_ROWS.buffer  # keeps the array alive: the planner has its address
                 self.slots[CONTEXT.parameters] = self.rows.ctypes.data
                 self.plan_anew()
@@ -268,7 +269,7 @@ class Engine:
             if direction == "backward":
                 if needed > slots[CONTEXT.gradient_end] - slots[CONTEXT.gradient_start]:
                     self._grow_gradients(needed * 5 // 4)
-            elif needed > slots[CONTEXT.arena_end] - slots[CONTEXT.arena_top]:
+            elif needed > slots[CONTEXT.arena_end] - slots[ARENA_TOP]:
                 floats = max(needed * 5 // 4, 2 * self.chunks[-1].floats if needed < KEPT_FLOATS else 0)
                 if slots[ARENA_TOP] == self.chunks[0].address:
                     self._replace_chunks(floats)
@@ -278,9 +279,9 @@ class Engine:
     def forward(self, version: int, begin: int, inputs_begin: int) -> tuple[int, int]:
         """Plan and run the new records, which start at integer `begin`; their inputs start at `inputs_begin`.
 
-        Return the values of these two arguments for the next call. A signal handler or a finalizer may call `renew_cg`
-        at any line here, which removes the records. So `_run` compares the version on the line that calls compiled
-        code, and raises StaleExpressionError if it has changed.
+        Return `begin` and `inputs_begin` for the next call. A signal handler or a finalizer may call `renew_cg` at any
+        line here, which removes the records. So `_run` compares the version on the line that calls compiled code, and
+        raises StaleExpressionError if the version has changed.
         """
         records, generation_before = self.recorded, generation()
         end, _, inputs_end = records.ends()
@@ -297,7 +298,7 @@ class Engine:
         if self.large:
             records.mark_unusual()
         can_skip_python = isinstance(self.machine, library.Library) and not self.machine.is_watched
-        if can_skip_python and not self.whole and self.trained_again == PARAMETER_ROWS.trained_again:
+        if can_skip_python and not self.whole_lookups and self.unfreeze_count == PARAMETER_ROWS.unfreeze_count:
             self._publish(generation_before, changes)
         return end, inputs_end
 
@@ -306,20 +307,20 @@ class Engine:
         run, records = getattr(self.machine, phase, None), self.recorded
         statuses = records.version == version and [run(self.context_at, *arguments)]  # type: ignore[misc]
         if not statuses:
-            raise StaleExpressionError(RENEWED_BESIDE)
+            raise StaleExpressionError(RENEWED_IN_PASS)
         return statuses[0]
 
-    def _publish(self, now: int, changes: int) -> None:
+    def _publish(self, generation: int, changes: int) -> None:
         """Tell compiled code that it may run later passes in these buffers without calling Python.
 
-        It may do so until a buffer is replaced, or until a signature or parameter changes: `generation()` then no
-        longer returns `now`, its result when this pass began.
+        It may do so until a buffer is replaced, or until a signature or parameter changes. `generation` and `changes`
+        are the values from the beginning of this pass.
         """
-        if self.recorded.is_prepared(now):
+        if self.recorded.is_prepared(generation):
             return
         addresses = {"context": self.context_at, "node_rows": self.buffers["nodes"].ctypes.data}
         addresses |= {"values_begin": self.values_begin, "most": self.room}
-        self.recorded.prepare(now, self, changes, self.machine.forward, self.machine.backward, **addresses)
+        self.recorded.prepare(generation, self, changes, self.machine.forward, self.machine.backward, **addresses)
 
     def backward(self, version: int, loss: int, everything: bool) -> bool:
         """Differentiate node `loss`, a single number, and add to the gradients of parameters.
@@ -328,21 +329,21 @@ class Engine:
         has been unfrozen since the graph was planned: the plan has no room for its gradient, and the caller must
         compute the graph again and retry.
         """
-        if self.trained_again != PARAMETER_ROWS.trained_again:
+        if self.unfreeze_count != PARAMETER_ROWS.unfreeze_count:
             return False
         if self.parameters_version != PARAMETER_ROWS.version:
             self.slots[CONTEXT.backward_plan] = -1  # the old plan may compute gradients that are no longer needed
         note_pass()
-        for touched, row in self.whole:
+        for touched, row in self.whole_lookups:
             if PARAMETER_ROWS.needs(row):
                 touched[-1] = 1
-        if (status := self._run(version, "backward", loss, 1, 1 if everything else 0)) == READY:
+        if (status := self._run(version, "backward", loss, 1, int(everything))) == READY:
             return True
         self._make_room("backward", status)
         return self.backward(version, loss, everything)
 
 
-RENEWED_BESIDE = (
+RENEWED_IN_PASS = (
     "while this graph was computed, a signal handler or a finalizer called renew_cg or cg_revert; "
     "the expressions of the old graph can no longer be used"
 )
@@ -368,10 +369,10 @@ class PlanningEngine(Engine):
         end, _, inputs_end = records.ends()
         if loss is None:
             self.prepare(0, end)
-            # The planner marks which rows of lookup parameters get a gradient. No gradient is computed here, so let it
-            # use a copy of the parameter table without the addresses of these marks.
+            # The planner marks which rows of lookup parameters get a gradient. No gradient is computed here, so the
+            # planner uses a copy of the parameter table without the addresses of these marks.
             self.rows = PARAMETER_ROWS.buffer.copy()
-            self.rows.reshape(-1, len(layout.PARAMETER))[:, layout.PARAMETER.touched] = 0
+            self.rows[layout.PARAMETER.touched :: len(layout.PARAMETER)] = 0
             slots[CONTEXT.parameters] = self.rows.ctypes.data
             slots[NEW_RECORDS], slots[ARENA_TOP] = records.address, self.values_begin
             status = self.machine.plan_forward(self.context_at, 0, end, records.inputs_address, 0, inputs_end)

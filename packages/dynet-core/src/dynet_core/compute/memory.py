@@ -127,7 +127,7 @@ def block(floats: int, zero: bool = False, shared: bool = False) -> Block:
     try:
         return HostBlock(floats, zero, shared) if gpu is None else GpuBlock(gpu, floats, zero)
     except MemoryError as problem:
-        detail = "" if gpu is None else f": {problem}"  # the driver's error says how much memory is left
+        detail = "" if gpu is None else f": {problem}"  # the error of a GPU driver says how much memory is left
         raise OutOfMemoryError(f"there is not enough memory for {floats} more numbers{detail}") from None
 
 

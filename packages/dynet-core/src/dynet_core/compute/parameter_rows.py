@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dynet_kernels import layout
+from dynet_kernels.layout import PARAMETER
 from dynet_kernels.locks import new_lock
 
 from ..dim import GIVEN_BACK, Dim
 from ..recorder import next_generation
 from .device import IN_USE
 
-WIDTH, GRADIENT, NEEDS = len(layout.PARAMETER), layout.PARAMETER.gradient, layout.PARAMETER.needs_gradient
+WIDTH, GRADIENT, NEEDS = len(PARAMETER), PARAMETER.gradient, PARAMETER.needs_gradient
 
 
 class Rows:
@@ -32,11 +32,11 @@ class Rows:
         self.buffer = np.zeros(64 * WIDTH, np.int64)
         self.lock = new_lock()
         self.version = self.added = 0
-        # How many times parameters have been unfrozen. A graph that was planned earlier has no room for their
-        # gradients, so the engine computes the graph again if this number has changed.
-        self.trained_again = 0
+        # How often parameters have been unfrozen. A graph that was planned earlier has no room for their gradients, so
+        # the engine computes the graph again if this number has changed.
+        self.unfreeze_count = 0
         # Rows that no parameter or graph uses any more, for reuse by `add`. Finalizers append them without the lock,
-        # because it may be held when they run.
+        # which may be held when a finalizer runs.
         self.given_back: deque[int] = deque()
         self.free: list[int] = []
 
@@ -44,8 +44,8 @@ class Rows:
         """Add a row and return its index. `floats` is the size of the parameter, `facts` the columns that are not 0.
 
         `value` and `gradient` are addresses; `needs_gradient` says whether backward passes compute the gradient. For a
-        lookup parameter, `touched` is the address of the list that says which of its `rows` rows have a gradient, and
-        `width` is the number of floats per row. For uses without a gradient, only `rows` of these three is given.
+        lookup parameter, `rows` is the number of rows, `width` the number of floats per row, and `touched` the address
+        of the list of rows that have a gradient. For uses without a gradient, `width` and `touched` are 0.
         """
         next_generation()
         with self.lock:
@@ -55,7 +55,7 @@ class Rows:
             self.names[index], self.largest = name, max(self.largest, floats)
             while (index + 1) * WIDTH > len(self.buffer):
                 self.buffer = np.concatenate([self.buffer, np.zeros_like(self.buffer)])
-            self._row(index)[:] = layout.PARAMETER.filled(**dict.fromkeys(layout.PARAMETER, 0) | facts)
+            self._row(index)[:] = PARAMETER.filled(**dict.fromkeys(PARAMETER, 0) | facts)
             self.version += 1
             self.added += 1
             next_generation()
@@ -73,7 +73,7 @@ class Rows:
             next_generation(freezes=True)
             row[GRADIENT], row[NEEDS] = gradient, needs
             self.version += 1
-            self.trained_again += needs
+            self.unfreeze_count += needs
             next_generation(freezes=True)
 
     def needs(self, index: int) -> bool:
@@ -81,7 +81,7 @@ class Rows:
 
     def row_count(self, index: int) -> int:
         """Return how many rows a lookup parameter has."""
-        return int(self._row(index)[layout.PARAMETER.rows])
+        return int(self._row(index)[PARAMETER.rows])
 
 
 PARAMETER_ROWS = Rows()
@@ -112,8 +112,7 @@ class Retired(Identity):
 
     __slots__ = ()
 
-    # Both lists are default arguments, because a Python that shuts down may clear the names in modules before it runs
-    # finalizers.
+    # Both lists are default arguments, because Python may clear module globals at exit before it runs finalizers.
     def __del__(self, rows=PARAMETER_ROWS.given_back, dims=GIVEN_BACK):
         rows.extend(self.rows)
         dims.extend(self.dims)

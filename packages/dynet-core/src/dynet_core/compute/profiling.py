@@ -7,10 +7,10 @@ import json
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from dynet_kernels.layout import CONTEXT, INSTRUCTION, READY
@@ -25,7 +25,7 @@ from .memory import integers_at
 
 LONGEST_TRACE = 200_000  # a trace has at most this many events
 TRACE_FILE = "dynet-trace.json"
-CALLS = 5  # the overhead of a call is the shortest time of this many calls that run nothing
+CALLS = 5  # the overhead of a call is the shortest time of this many calls with an empty tape
 
 
 @dataclass
@@ -57,18 +57,18 @@ class Profile:
         if Profile._running is not None:
             raise ArgumentError("profile: another profile is running")
         Profile._running = self
-        self._machine = compiled()
-        self._untimed = {name: getattr(self._machine, name) for name in (*PHASES, "norm_and_update")}
+        machine = self._machine = compiled()
+        self._untimed = {name: getattr(machine, name) for name in (*PHASES, "norm_and_update")}
         self._set_watched(True)
-        self._machine.norm_and_update = None
+        machine.norm_and_update = None
         self._names = {}
         for name in PHASES:
-            setattr(self._machine, name, self._timed(name, getattr(self._machine, f"plan_{name}")))
-        self._began = time.perf_counter()
+            setattr(machine, name, self._timed(name, getattr(machine, f"plan_{name}")))
+        self._began = perf_counter()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._spent += time.perf_counter() - self._began
+        self._spent += perf_counter() - self._began
         for name, function in self._untimed.items():
             setattr(self._machine, name, function)
         self._set_watched(False)
@@ -84,17 +84,17 @@ class Profile:
 
         def call(context: int, *arguments) -> int:
             with self._lock:
-                start = time.perf_counter()
+                start = perf_counter()
                 status = plan(context, *arguments)
-                plan_end = time.perf_counter()
+                plan_end = perf_counter()
                 self._note(f"{phase}: plan", "phase", start, plan_end - start)
                 if status == READY:
                     self._run(context)
                     status = int(integers_at(context, len(CONTEXT))[CONTEXT.status])
                     sharing.start_wanted()
-                    end = time.perf_counter()
+                    end = perf_counter()
                     self._note(f"{phase}: run", "phase", plan_end, end - plan_end)
-                self._inside += time.perf_counter() - start
+                self._inside += perf_counter() - start
             return status
 
         return call
@@ -109,11 +109,11 @@ class Profile:
         tape_address, count = int(slots[CONTEXT.tape]), int(slots[CONTEXT.tape_count])
         tape = integers_at(tape_address, count * len(INSTRUCTION)).reshape(count, len(INSTRUCTION))
         slots[CONTEXT.tape_count] = 0
-        overhead = min(self._seconds_of(run, context) for _ in range(CALLS))  # `tape_count` is 0: nothing runs
+        overhead = min(self._seconds_of(run, context) for _ in range(CALLS))
         slots[CONTEXT.tape_count] = 1
         for position in range(count):
             slots[CONTEXT.tape] = tape_address + position * len(INSTRUCTION) * 8
-            start = time.perf_counter()
+            start = perf_counter()
             seconds = self._seconds_of(run, context) - overhead
             opcode, columns = int(tape[position, INSTRUCTION.opcode]), int(tape[position, INSTRUCTION.count])
             self._note(self._name_of(opcode), "kernel", start, seconds, columns)
@@ -121,9 +121,9 @@ class Profile:
 
     @staticmethod
     def _seconds_of(run: Callable, context: int) -> float:
-        start = time.perf_counter()
+        start = perf_counter()
         run(context)
-        return time.perf_counter() - start
+        return perf_counter() - start
 
     def _name_of(self, opcode: int) -> str:
         if opcode not in self._names:
@@ -133,14 +133,18 @@ class Profile:
     def _note(self, name: str, kind: str, start: float, seconds: float, columns: int = 0) -> None:
         lines = self.kernels if kind == "kernel" else self.phases
         line, seconds = lines.setdefault(name, Line()), max(seconds, 0.0)
-        line.calls, line.columns, line.seconds = line.calls + 1, line.columns + columns, line.seconds + seconds
+        line.calls += 1
+        line.columns += columns
+        line.seconds += seconds
         if len(self.events) < LONGEST_TRACE:
-            event = {"name": name, "cat": kind, "ph": "X", "pid": os.getpid(), "tid": threading.get_native_id()}
-            event |= {"ts": 1e6 * (start - self._began), "dur": 1e6 * seconds}
-            self.events.append(event | ({"args": {"columns": columns}} if kind == "kernel" else {}))
+            event: dict[str, Any] = {"name": name, "cat": kind, "ph": "X", "pid": os.getpid()}
+            event |= {"tid": threading.get_native_id(), "ts": 1e6 * (start - self._began), "dur": 1e6 * seconds}
+            if kind == "kernel":
+                event["args"] = {"columns": columns}
+            self.events.append(event)
 
     def __str__(self) -> str:
-        total_seconds = self._spent or time.perf_counter() - self._began
+        total_seconds = self._spent or perf_counter() - self._began
         phases = {"Python": Line(0, 0, total_seconds - self._inside), **self.phases}
         lines = [f"{'phase':32}{'calls':>9}{'':>11}{'ms':>11}{'%':>7}"]
         lines += [_row(name, line, total_seconds) for name, line in phases.items()]
@@ -154,9 +158,9 @@ class Profile:
         Path(fname).write_text(json.dumps({"traceEvents": self.events, "displayTimeUnit": "ns"}))
 
 
-def _row(name: str, line: Line, whole: float) -> str:
+def _row(name: str, line: Line, total_seconds: float) -> str:
     calls, columns = line.calls or "", line.columns or ""
-    return f"{name:32}{calls:>9}{columns:>11}{1e3 * line.seconds:>11.3f}{100 * line.seconds / whole:>7.1f}"
+    return f"{name:32}{calls:>9}{columns:>11}{1e3 * line.seconds:>11.3f}{100 * line.seconds / total_seconds:>7.1f}"
 
 
 def profile() -> Profile:

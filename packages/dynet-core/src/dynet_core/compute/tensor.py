@@ -6,6 +6,7 @@ import ctypes
 import itertools
 import math
 from collections.abc import Sequence
+from ctypes import CFUNCTYPE, POINTER, Structure, c_char_p, c_int32, c_int64, c_uint8, c_uint16, c_uint64, c_void_p
 from typing import Any
 
 import numpy as np
@@ -95,12 +96,13 @@ class Tensor:
         (array([5., 5., 2.]), array([1, 3, 2]))
         """
         dim, num = self._checked_topk(dim, num)
+        array = self._array
         if num == 1:
-            indices = self._array.argmax(dim, keepdims=True)
+            indices = array.argmax(dim, keepdims=True)
         else:
-            rising_order = np.argsort(np.flip(self._array, dim), dim, kind="stable")
-            indices = np.take(self._array.shape[dim] - 1 - np.flip(rising_order, dim), range(num), dim)
-        return self._like(np.take_along_axis(self._array, indices, dim)), self._like(indices)
+            rising_order = np.argsort(np.flip(array, dim), dim, kind="stable")
+            indices = np.take(array.shape[dim] - 1 - np.flip(rising_order, dim), range(num), dim)
+        return self._like(np.take_along_axis(array, indices, dim)), self._like(indices)
 
     def categorical_sample_log_prob(self, dim: int = 0, num: int = 1) -> Tensor:
         """Draw random indices along a dimension. The values are the logarithms of the indices' probabilities.
@@ -120,7 +122,7 @@ class Tensor:
         """
         dim, num = self._checked("categorical_sample_log_prob", dim, num)
         logs = np.moveaxis(self._values(), dim, -1).astype(np.float64)[..., np.newaxis, :]
-        if not (logs < np.inf).all() or (logs.max(-1) == -np.inf).any():
+        if not np.isfinite(logs.max(-1)).all():
             raise ArgumentError(f"categorical_sample_log_prob: {self!r} holds no logarithms of probabilities")
         random = np.random.Generator(np.random.Philox(int.from_bytes(noise.next_key(), "little")))
         # The Gumbel-max trick: the index of the largest sum of a logarithm and Gumbel noise has this distribution.
@@ -154,8 +156,8 @@ class Tensor:
         return dim, num
 
     def __repr__(self) -> str:
-        dims, batch = self._axes()[: self._dims], self._axes()[self._dims :]
-        return f"tensor {dims}" + (f" x {batch[0]}" if batch else "")
+        axes, count = self._axes(), self._dims
+        return f"tensor {axes[:count]}" + "".join(f" x {batch}" for batch in axes[count:])
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         return np.array(self._array, dtype, order="K", copy=copy)
@@ -174,8 +176,8 @@ KERNELS.add("falling_order", FallingOrder())
 class GpuTensor(Tensor):
     """A tensor on a GPU. numpy gets a copy on the host; DLPack shares the memory with other libraries.
 
-    The block has float32 or int64 values, column-major, the batch last; an int64 takes the room of two floats. `dims`
-    is the number of axes, not counting the batch.
+    The block has float32 or int64 values, column-major, the batch last; an int64 takes as much memory as two floats.
+    `dims` is the number of axes, not counting the batch.
     """
 
     __slots__ = ("_block", "_integers", "_shape")
@@ -193,32 +195,31 @@ class GpuTensor(Tensor):
         if self._integers:
             host = Tensor(self._values(), self._dims)  # the kernels do not handle integers
             values, indices = host.topk(dim, num)
-            return self._like(values._values()), self._like(indices._values())
-        size = self._shape[dim]
-        inner, outer = math.prod(self._shape[:dim]), math.prod(self._shape[dim + 1 :])
+            return self._like(values._array), self._like(indices._array)
+        block, before, size, after = self._block, self._shape[:dim], self._shape[dim], self._shape[dim + 1 :]
+        inner, outer = math.prod(before), math.prod(after)
         columns = inner * outer
-        calls, source = _KernelCalls(self._block.gpu), self._block
+        calls, source = _KernelCalls(block.gpu), block
         if inner > 1:  # the kernel compares adjacent values, so make the values along `dim` adjacent by a copy
             source = calls.scratch(columns * size)
-            calls.copy(source, self._block, [(size, 1, inner), (inner, size, 1), (outer, inner * size, inner * size)])
+            calls.copy(source, block, [(size, 1, inner), (inner, size, 1), (outer, inner * size, inner * size)])
         results = [calls.scratch(columns * num) for _ in range(2)]  # values, and indices
         starts = num * np.arange(columns)
-        y, index = (block.address + starts for block in results)
+        y, index = (result.address + starts for result in results)
         x = source.address + size * np.arange(columns)
         calls.add("largest_in_order", (size, num, 0, 1, 2), [y, x, index])
         if num > 1:
-            ordered_results = [calls.scratch(columns * num) for _ in range(2)]
-            lists = [block.address + starts for block in (*ordered_results, *results)]
-            calls.add("falling_order", (num, 0, 1, 2, 3), lists)
-            results = ordered_results
-        values = GpuBlock(self._block.gpu, columns * num)
+            results = [calls.scratch(columns * num) for _ in range(2)]
+            lists = [result.address + starts for result in results]
+            calls.add("falling_order", (num, 0, 1, 2, 3), [*lists, y, index])
+        values = GpuBlock(block.gpu, columns * num)
         # The kernels write 32-bit indices. Each becomes the lower half of a zeroed int64.
-        indices = GpuBlock(self._block.gpu, 2 * columns * num, zero=True)
+        indices = GpuBlock(block.gpu, 2 * columns * num, zero=True)
         loops_back = [(num, inner, 1), (inner, 1, num), (outer, inner * num, inner * num)]
         calls.copy(values, results[0], loops_back)
         calls.copy(indices, results[1], [(extent, 2 * target, source) for extent, target, source in loops_back])
         calls.run()
-        shape = (*self._shape[:dim], num, *self._shape[dim + 1 :])
+        shape = *before, num, *after
         return GpuTensor(values, shape, self._dims), GpuTensor(indices, shape, self._dims, integers=True)
 
     def _values(self) -> npt.NDArray[Any]:
@@ -264,29 +265,29 @@ class _KernelCalls:
         return self._blocks[-1]
 
     def add(self, kernel: str, parameters: Sequence[int], lists: Sequence[np.ndarray]) -> None:
-        """Append a kernel call. `lists` has, for each array, the addresses of its columns.
+        """Append a kernel call. `lists` has the address list of each array.
 
         `parameters` are sizes, followed by each array's index in `lists`.
         """
-        base = sum(len(addresses) for addresses in self._lists)
+        base = sum(map(len, self._lists))
         self._rows += [KERNELS.opcode(kernel), base, len(lists[0]), len(self._table), 0, 0]
         self._table += parameters
         self._lists += lists
 
     def copy(self, target: GpuBlock, source: GpuBlock, loops: list[tuple[int, int, int]]) -> None:
-        """Append a call that copies in up to four loops, innermost first: (count, target stride, source stride)."""
-        loops = [*loops, *[(1, 0, 0)] * (4 - len(loops))]
+        """Append a call that copies in up to four loops, the innermost first: (count, target stride, source stride)."""
+        loops = loops + [(1, 0, 0)] * (4 - len(loops))
         lists = [np.array([block.address]) for block in (target, source)]
         self.add("copy", (0, 1, *itertools.chain(*zip(*loops))), lists)
 
     def run(self) -> None:
-        index, table, tape = (
-            np.array(integers, np.int64) for integers in (np.concatenate(self._lists), self._table, self._rows)
-        )
+        lists = {"index": np.concatenate(self._lists), "table": self._table, "tape": self._rows}
+        arrays = {name: np.array(integers, np.int64) for name, integers in lists.items()}
         context = np.zeros(len(CONTEXT), np.int64)
-        for name, buffer in (("index", index), ("table", table), ("tape", tape)):
-            context[CONTEXT[name]] = buffer.ctypes.data
-        context[CONTEXT.index_top], context[CONTEXT.tape_count] = len(index), len(tape) // len(INSTRUCTION)
+        for name, array in arrays.items():
+            context[CONTEXT[name]] = array.ctypes.data
+        context[CONTEXT.index_top] = len(arrays["index"])
+        context[CONTEXT.tape_count] = len(self._rows) // len(INSTRUCTION)
         device.machine_of(self._gpu).run(context.ctypes.data)
 
 
@@ -295,27 +296,27 @@ INTEGER, FLOAT = 0, 2  # the type codes kDLInt and kDLFloat of DLPack
 CAPSULE = b"dltensor"
 
 
-class _DLTensor(ctypes.Structure):
+class _DLTensor(Structure):
     """DLPack's DLTensor."""
 
     _fields_ = [
-        ("data", ctypes.c_void_p),
-        ("device_type", ctypes.c_int32),
-        ("device_id", ctypes.c_int32),
-        ("ndim", ctypes.c_int32),
-        ("code", ctypes.c_uint8),
-        ("bits", ctypes.c_uint8),
-        ("lanes", ctypes.c_uint16),
-        ("shape", ctypes.POINTER(ctypes.c_int64)),
-        ("strides", ctypes.POINTER(ctypes.c_int64)),
-        ("byte_offset", ctypes.c_uint64),
+        ("data", c_void_p),
+        ("device_type", c_int32),
+        ("device_id", c_int32),
+        ("ndim", c_int32),
+        ("code", c_uint8),
+        ("bits", c_uint8),
+        ("lanes", c_uint16),
+        ("shape", POINTER(c_int64)),
+        ("strides", POINTER(c_int64)),
+        ("byte_offset", c_uint64),
     ]
 
 
-class _DLManagedTensor(ctypes.Structure):
+class _DLManagedTensor(Structure):
     """DLPack's DLManagedTensor: a DLTensor, and the function that releases its memory."""
 
-    _fields_ = [("tensor", _DLTensor), ("context", ctypes.c_void_p), ("deleter", ctypes.c_void_p)]
+    _fields_ = [("tensor", _DLTensor), ("context", c_void_p), ("deleter", c_void_p)]
 
 
 # Key of a capsule -> the block and the C structures that the capsule points to, kept alive until `_delete` is called.
@@ -323,39 +324,39 @@ _kept: dict[int, tuple] = {}
 _keys = itertools.count(1)
 
 
-@ctypes.CFUNCTYPE(None, ctypes.POINTER(_DLManagedTensor))
+@CFUNCTYPE(None, POINTER(_DLManagedTensor))
 def _delete(managed) -> None:
     _kept.pop(managed.contents.context, None)
 
 
-@ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+@CFUNCTYPE(None, c_void_p)
 def _delete_unused(capsule) -> None:
     """Release the memory of a capsule that is being destroyed, unless another library has taken ownership.
 
-    That library has renamed the capsule, and will call `_delete`. The argument is an address, because a Python
-    reference to an object that is being destroyed would destroy it a second time.
+    In that case, the library has renamed the capsule, and will call `_delete`. The argument is an address, because a
+    Python reference to an object that is being destroyed would destroy it a second time.
     """
     if _is_valid(capsule, CAPSULE):
-        _delete(ctypes.cast(_pointer(capsule, CAPSULE), ctypes.POINTER(_DLManagedTensor)))
+        _delete(ctypes.cast(_pointer(capsule, CAPSULE), POINTER(_DLManagedTensor)))
 
 
 _new = ctypes.pythonapi.PyCapsule_New
-_new.restype, _new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+_new.restype, _new.argtypes = ctypes.py_object, [c_void_p, c_char_p, c_void_p]
 _pointer = ctypes.pythonapi.PyCapsule_GetPointer
-_pointer.restype, _pointer.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_char_p]
+_pointer.restype, _pointer.argtypes = c_void_p, [c_void_p, c_char_p]
 _is_valid = ctypes.pythonapi.PyCapsule_IsValid
-_is_valid.restype, _is_valid.argtypes = ctypes.c_int, [ctypes.c_void_p, ctypes.c_char_p]
+_is_valid.restype, _is_valid.argtypes = ctypes.c_int, [c_void_p, c_char_p]
 
 
 def capsule(block: GpuBlock, shape: tuple[int, ...], strides: tuple[int, ...], int64: bool = False):
     """Return a DLPack capsule for a tensor that fills a block. It keeps the block alive. Strides are in elements."""
     block.gpu.synchronize()  # wait for pending work, because the other library uses other CUDA streams
     count = len(shape)
-    integers = ctypes.c_int64 * count
+    integers = c_int64 * count
     shape_and_strides = integers(*shape), integers(*strides)
     kind, bits = (INTEGER, 64) if int64 else (FLOAT, 32)
     key = next(_keys)
     tensor = _DLTensor(4 * block.address, CUDA, block.gpu.number, count, kind, bits, 1, *shape_and_strides, 0)
-    managed = _DLManagedTensor(tensor, key, ctypes.cast(_delete, ctypes.c_void_p))
+    managed = _DLManagedTensor(tensor, key, ctypes.cast(_delete, c_void_p))
     _kept[key] = block, shape_and_strides, managed
-    return _new(ctypes.addressof(managed), CAPSULE, ctypes.cast(_delete_unused, ctypes.c_void_p))
+    return _new(ctypes.addressof(managed), CAPSULE, ctypes.cast(_delete_unused, c_void_p))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,9 @@ from ..dim import Dim
 from ..errors import ArgumentTypeError, GradientError, ShapeError, StaleExpressionError
 from ..messages.refusals import Refusals
 from ..recorder import ANY_GRAPH, NO_NODE
-from .graph import graph_of_node, has_no_node
+from .graph import graph_of_node, no_node_message
 
+Operand: TypeAlias = "Expression | Number"
 FLOAT32, FLOAT64, empty = np.dtype(np.float32), np.dtype(np.float64), np.empty
 
 
@@ -41,18 +42,18 @@ class Operations(Refusals):
         version: int
         type: Dim
 
-        def __add__(self, other: Expression | Number) -> Expression: ...
-        def __radd__(self, other: Expression | Number) -> Expression: ...
-        def __sub__(self, other: Expression | Number) -> Expression: ...
-        def __rsub__(self, other: Expression | Number) -> Expression: ...
-        def __mul__(self, other: Expression | Number) -> Expression: ...
-        def __rmul__(self, other: Expression | Number) -> Expression: ...
-        def __truediv__(self, other: Expression | Number) -> Expression: ...
-        def __rtruediv__(self, other: Expression | Number) -> Expression: ...
-        def __matmul__(self, other: Expression | Number) -> Expression: ...
-        def __rmatmul__(self, other: Expression | Number) -> Expression: ...
-        def __pow__(self, other: Expression | Number) -> Expression: ...
-        def __rpow__(self, other: Expression | Number) -> Expression: ...
+        def __add__(self, other: Operand) -> Expression: ...
+        def __radd__(self, other: Operand) -> Expression: ...
+        def __sub__(self, other: Operand) -> Expression: ...
+        def __rsub__(self, other: Operand) -> Expression: ...
+        def __mul__(self, other: Operand) -> Expression: ...
+        def __rmul__(self, other: Operand) -> Expression: ...
+        def __truediv__(self, other: Operand) -> Expression: ...
+        def __rtruediv__(self, other: Operand) -> Expression: ...
+        def __matmul__(self, other: Operand) -> Expression: ...
+        def __rmatmul__(self, other: Operand) -> Expression: ...
+        def __pow__(self, other: Operand) -> Expression: ...
+        def __rpow__(self, other: Operand) -> Expression: ...
         def __neg__(self) -> Expression: ...
         def __abs__(self) -> Expression: ...
         def __getitem__(self, key: Key) -> Expression: ...
@@ -94,8 +95,8 @@ class Operations(Refusals):
 
     _graph = graph_of_node
 
-    def _again(self, called: str, recalculate: bool, end: str = "") -> None:
-        """Compute the whole graph again if `recalculate` is true. `called` (the method) and `end` are for errors."""
+    def _recompute_if(self, called: str, recalculate: bool, end: str = "") -> None:
+        """Compute the whole graph again if `recalculate`. `called`, the method's name, and `end` are for errors."""
         if recalculate is not False and checked_flag(called, "recalculate", recalculate, end):
             self.forward(True)
 
@@ -143,7 +144,7 @@ class Operations(Refusals):
                [3., 4.]])
         """
         if recalculate is not False:
-            self._again("npvalue", recalculate, "; dtype= takes a type")
+            self._recompute_if("npvalue", recalculate, "; dtype= takes a type")
         # Keyword arguments would be slower.
         if dtype is np.float64 or np.dtype(dtype) == FLOAT64:
             return self._doubles(empty(self.type.shape, FLOAT64, "F"))
@@ -158,7 +159,7 @@ class Operations(Refusals):
         >>> dy.inputVector([1, 3, 2]).tensor_value().argmax().as_numpy()
         array([1])
         """
-        self._again("tensor_value", recalculate)
+        self._recompute_if("tensor_value", recalculate)
         dim, gpu = self.type, device.gpu()
         if gpu is None:
             return Tensor(self._floats(empty(dim.shape, FLOAT32, "F")), len(dim.dims))
@@ -173,7 +174,7 @@ class Operations(Refusals):
         if self.type.total != 1:
             self._refuse_stale()
             raise ShapeError(f"scalar_value: the expression is {self.type!r}, not a single number")
-        self._again("scalar_value", recalculate)
+        self._recompute_if("scalar_value", recalculate)
         return float(self._stored()[0])
 
     def vec_value(self, recalculate: bool = False) -> list[float]:
@@ -181,7 +182,7 @@ class Operations(Refusals):
 
         `recalculate` is as for `forward`.
         """
-        self._again("vec_value", recalculate)
+        self._recompute_if("vec_value", recalculate)
         return self._stored().tolist()
 
     def value(self, recalculate: bool = False) -> Any:
@@ -191,7 +192,7 @@ class Operations(Refusals):
         even for a batch. A value with more dimensions is returned as an array. In contrast, `scalar_value`, `vec_value`
         and `npvalue` always return the same type. `recalculate` is as for `forward`.
         """
-        self._again("value", recalculate)
+        self._recompute_if("value", recalculate)
         dim = self.type
         if len(dim.dims) > 1:
             return self.npvalue()
@@ -206,7 +207,7 @@ class Operations(Refusals):
 
         Raises:
             GradientError: `backward` has not been called; or it was called without `full=True`, parameters have changed
-                since, and this node is a part of another node, so that only the gradient of the whole is known.
+                since, and this expression is a part of another one, so that only the gradient of the whole is known.
         """
         try:
             stored = self._graph().gradients(self.at, self.type.total)
@@ -245,19 +246,18 @@ class Operations(Refusals):
             self._graph()._differentiate(version, self.at, everything)  # the graph has this node and this version
 
     def _refuse_stale(self) -> None:
-        """Raise StaleExpressionError if the graph no longer has this node. Other errors would tell users less."""
+        """Raise StaleExpressionError if the graph no longer has this node: other errors would be less helpful."""
         if self.version != ANY_GRAPH:
             self._graph()
 
 
-def _quick(kind: str, name: str, count_of: Callable[[Dim], int]) -> None:
+def _compile_method(kind: str, name: str, count_of: Callable[[Dim], int]) -> None:
     """Replace the method `name` of `Operations` with a compiled function of this kind (see `recorder.function`).
 
-    The compiled function calls the Python method for new shapes. `count_of(dim)` is what it needs to know about a
-    shape, such as the number of elements; 0 means that only the Python method handles the shape.
+    The compiled function calls the Python method for new shapes. `count_of(dim)`, such as the number of elements, is
+    stored in its table; 0 means that only the Python method handles the shape.
     """
     documented_method = getattr(Operations, name)
-
     entered_dims: set[Dim] = set()
 
     def call_slowly(self: Operations, *arguments):
@@ -283,14 +283,14 @@ def _quick(kind: str, name: str, count_of: Callable[[Dim], int]) -> None:
     setattr(Operations, name, recorder.describe(method, documented_method))
 
 
-_quick("value", "value", lambda dim: dim.total if len(dim.dims) <= 1 else 0)
-_quick("value", "scalar_value", lambda dim: int(dim.total == 1))
-_quick("list", "vec_value", lambda dim: dim.total)
-_quick("floats", "_floats", lambda dim: dim.total)
-_quick("doubles", "_doubles", lambda dim: dim.total)
-_quick("nothing", "forward", lambda dim: 1)
-_quick("address", "_address", lambda dim: 1)
-_quick("differentiate", "backward", lambda dim: int(dim.total == 1))
+_compile_method("value", "value", lambda dim: dim.total if len(dim.dims) <= 1 else 0)
+_compile_method("value", "scalar_value", lambda dim: int(dim.total == 1))
+_compile_method("list", "vec_value", lambda dim: dim.total)
+_compile_method("floats", "_floats", lambda dim: dim.total)
+_compile_method("doubles", "_doubles", lambda dim: dim.total)
+_compile_method("nothing", "forward", lambda dim: 1)
+_compile_method("address", "_address", lambda dim: 1)
+_compile_method("differentiate", "backward", lambda dim: int(dim.total == 1))
 
 if TYPE_CHECKING:
 
@@ -305,14 +305,14 @@ else:
 class Unfinished(Expression):
     """The placeholder that `Expression()` returns, as in DyNet.
 
-    It refers to no node. Methods that need a node read `type` or the graph, which raises an error.
+    It has no node. Methods that need a node read `type` or the graph, which raises an error.
     """
 
     __slots__ = ()
 
     def __getattr__(self, name: str) -> Any:
         if name == "type":
-            raise ArgumentTypeError(has_no_node(self))
+            raise ArgumentTypeError(no_node_message(self))
         return self.__getattribute__(name)  # raises the usual AttributeError again
 
 

@@ -33,7 +33,7 @@ OTHER_THREAD = (
     "in the same thread, and exchange numbers between threads, such as .value() and .npvalue() return"
 )
 thread = threading.local()  # `thread.graph` is the graph of the calling thread; `current()` creates it
-NOTHING, UNDIFFERENTIATED = (0, 0), (-1, 0)  # initial values of `Records.computed` and `Records.differentiated`
+UNCOMPUTED, UNDIFFERENTIATED = (0, 0), (-1, 0)  # initial values of `Records.computed` and `Records.differentiated`
 PARTS = 2  # the second number of `Records.differentiated` after `differentiate_apart` has run the pass
 
 
@@ -41,7 +41,7 @@ PARTS = 2  # the second number of `Records.differentiated` after `differentiate_
 class Checkpoint:
     """The size of a graph when a checkpoint was set: integers of records, nodes, and input values.
 
-    `arena` is what `Engine.arena_mark` returned then; None if the values have been discarded since.
+    `arena` is the result of `Engine.arena_mark` at that time; None if the values have been discarded since.
     """
 
     records: int
@@ -59,7 +59,7 @@ class PastVersions:
     def __init__(self):
         self._versions: set[int] = set()
         # Two ascending lists: versions, and how many of their nodes still exist. Consecutive versions with the same
-        # count share the entry of the last of them.
+        # count have one entry, under the last of these versions.
         self._rows: tuple[list[int], list[int]] = [], []
 
     def __contains__(self, version: int) -> bool:
@@ -75,7 +75,7 @@ class PastVersions:
     def cut(self, records: Records, version: int, nodes: int) -> None:
         """Remember that `cg_revert` ends `version` and removes all but the first `nodes` nodes.
 
-        A signal handler may interrupt this method at any line and call it too. Then the graph has a different version.
+        A signal handler may call this method too, while it runs. Then the graph has a different version.
         """
         while records.version == version and (version not in self._versions or self.count(version) > nodes):
             rows = last_versions, counts = self._rows
@@ -101,7 +101,7 @@ class Watch:
     checked_records: int = 0
 
     def forget_arenas(self) -> None:
-        """Forget the checkpoints' `arena`, and which values have been checked: all values are being discarded."""
+        """Called when all values are discarded: forget the checkpoints' `arena` and which values have been checked."""
         for checkpoint in self.checkpoints:
             checkpoint.arena = None
         self.checked = self.checked_records = 0
@@ -116,13 +116,13 @@ class Watch:
         if self.checked_records < begin:
             return  # a signal handler has renewed the graph
         for node in nodes_of(recorded, begin, self.checked_records, first):
-            for index in node.places:
+            for index in node.visible:
                 values = values_of(index, node.dim.total)
-                if not np.isfinite(values).all():
-                    wrong_value = values[~np.isfinite(values)][0]
+                wrong_values = values[~np.isfinite(values)]
+                if wrong_values.size:
                     shapes = ", ".join(_shape(recorded, operand) for operand in node.operands) or "none"
                     raise NotFiniteError(
-                        f"{node.op}: node {index} of graph {recorded.version}, {node.dim!r}, holds {wrong_value}; "
+                        f"{node.op}: node {index} of graph {recorded.version}, {node.dim!r}, holds {wrong_values[0]}; "
                         f"its operands are {shapes}"
                     )
 
@@ -136,17 +136,17 @@ def _shape(recorded: Records, operand: int) -> str:
 
 
 def differentiate_apart(engine: Engine, version: int, loss: int, targets: Mapping[int, int] | None = None) -> bool:
-    """Compute the gradients of all nodes, as `backward(full=True)` does, without adding any to parameters.
+    """Compute the gradients of all nodes, as `backward(full=True)` does, without changing parameters' gradients.
 
-    During this pass, the engine uses a copy of the parameter table that redirects gradients. `targets` maps rows of
-    PARAMETER_ROWS to the addresses to which their gradients are added. All other gradients go to memory that nothing
-    reads. Return False if a parameter has been unfrozen since the last pass.
+    During this pass, the engine uses a copy of the parameter table with different addresses for gradients. `targets`
+    maps rows of PARAMETER_ROWS to such addresses. The gradients of all other rows go to memory that nothing reads.
+    Return False if a parameter has been unfrozen since the last pass.
     """
     if engine.parameters_version != PARAMETER_ROWS.version:
         engine.prepare(1, engine.recorded.length)
     unread = block(PARAMETER_ROWS.largest)
     rows, usual_address = engine.rows.copy(), engine.slots[CONTEXT.parameters]
-    addresses = rows.reshape(-1, len(PARAMETER))[:, PARAMETER.gradient]
+    addresses = rows[PARAMETER.gradient :: len(PARAMETER)]
     addresses[:] = unread.address
     for row, address in (targets or {}).items():
         addresses[row] = address
@@ -160,11 +160,11 @@ def differentiate_apart(engine: Engine, version: int, loss: int, targets: Mappin
 
 
 def signature_of(engine: Engine, index: int) -> Signature:
-    return SIGNATURES[int(engine.nodes[index * len(NODE) + NODE.signature])]
+    return SIGNATURES[engine.nodes[index * len(NODE) + NODE.signature]]
 
 
 def whole_of_gradient(engine: Engine, index: int) -> tuple[int, int]:
-    """Return which node's gradient contains the gradient of node `index`, and the offset there, in floats."""
+    """Return the node whose gradient contains the gradient of node `index`, and the offset in it, in floats."""
     signature = signature_of(engine, index)
     if not signature.has_gradient_of_whole:
         return index, 0
@@ -181,7 +181,7 @@ class Graph:
 
     __slots__ = ("__weakref__", "ended", "engine", "records", "input_index", "outdated", "watch")
 
-    _kind: ClassVar[type[Graph]]
+    _class: ClassVar[type[Graph]]
     """The class to instantiate: `api.ComputationGraph`, which adds the public methods and assigns itself here."""
 
     def __init__(self) -> None:
@@ -229,17 +229,20 @@ class Graph:
         return version == self.records.version or (watch is not None and version in watch.past_versions)
 
     def check_thread(self) -> None:
-        """Raise StaleExpressionError if this is another thread's graph, because no lock protects its buffers."""
+        """Raise StaleExpressionError if this is another thread's graph. No lock protects its buffers."""
         if current() is not self:
-            raise StaleExpressionError(OTHER_THREAD if self.ended is None else is_gone(self.ended))
+            raise StaleExpressionError(OTHER_THREAD if self.ended is None else gone_message(self.ended))
 
     # Methods that compute values and gradients
+
+    def _is_incomplete(self) -> bool:
+        return self.records.computed[0] < self.records.length or self.engine.changing
 
     def _compute(self, recalculate: bool = False) -> None:
         self.check_thread()
         if recalculate:
             self.invalidate()
-        if self.records.computed[0] < self.records.length or self.engine.changing:
+        if self._is_incomplete():
             self._compute_new()
 
     def _compute_new(self) -> None:
@@ -254,11 +257,11 @@ class Graph:
             watch.check_values(records, self.values)
 
     def _compute_for(self, index: int) -> None:
-        """Compute the new nodes. Ignore a CompileError if node `index` was computed before."""
+        """Compute the new nodes. Ignore a CompileError if node `index` has already been computed."""
         try:
             self._compute_new()
         except library.CompileError:
-            if not any(index in node.all for node in nodes_of(self.records, end=self.records.computed[0])):
+            if not any(index in node.numbers for node in nodes_of(self.records, end=self.records.computed[0])):
                 raise
 
     def _replace_engine(self) -> None:
@@ -277,7 +280,7 @@ class Graph:
         """Discard all values, so that they are computed again with the same inputs and random numbers."""
         if (watch := self.watch) is not None:
             watch.forget_arenas()  # done first, in case an interrupt stops this function halfway
-        self.records.computed = NOTHING
+        self.records.computed = UNCOMPUTED
         if not self.engine.changing:
             self.engine.restart()
 
@@ -290,19 +293,19 @@ class Graph:
 
     def address(self, index: int) -> int:
         """Compute a node's value if necessary. Return its address in floats, valid until the next node is computed."""
-        if self.records.computed[0] < self.records.length or self.engine.changing:
+        if self._is_incomplete():
             self._compute_for(index)
         return self.engine.nodes[index * len(NODE) + NODE.value]
 
     def _differentiate(self, version: int, index: int, everything: bool) -> None:
-        """Run the backward pass from node `index` of the graph's version `version`. Its value is a single number.
+        """Run the backward pass from node `index`, a single number, of the graph's version `version`.
 
         With `everything`, compute the gradients of all nodes. If values are outdated, compute all values again first.
         """
         records = self.records
-        if records.computed[0] < records.length or self.engine.changing:
+        if self._is_incomplete():
             self._compute_for(index)
-        if self.outdated.reached(index, self.engine, everything):
+        if self.outdated.are_read(index, self.engine, everything):
             warnings.warn(
                 "backward: parameters have changed since values of this graph were computed; they are computed again "
                 "from the present parameters. Call renew_cg() after update()",
@@ -320,9 +323,8 @@ class Graph:
     def gradients(self, index: int, count: int) -> Floats:
         """Return the gradient of a node as `count` floats; zeros if the backward pass did not reach the node.
 
-        If the node is an alias, and only the gradient of the whole is known, compute all gradients now. Raise
-        GradientError if there was no backward pass, or if all gradients would have to be computed and parameters have
-        changed since.
+        If the node is an alias, and only its operand's gradient is known, compute all gradients now. Raise
+        GradientError if there was no backward pass, or if parameters have changed since, so that this is impossible.
         """
         differentiated, mode = self.records.differentiated
         if differentiated < 0 or self.engine.changing:
@@ -347,13 +349,13 @@ class Graph:
         """Compute all gradients for the last loss. Return False if parameters have changed or been unfrozen since."""
         records, version = self.records, self.records.version
         loss, _ = records.differentiated
-        if self.outdated.reached(loss, self.engine, True) or not differentiate_apart(self.engine, version, loss):
+        if self.outdated.are_read(loss, self.engine, True) or not differentiate_apart(self.engine, version, loss):
             return False
         records.note_differentiated(version, loss, PARTS)
         return True
 
     def _flags(self, index: int) -> int:
-        return int(self.engine.nodes[index * len(NODE) + NODE.flags])
+        return self.engine.nodes[index * len(NODE) + NODE.flags]
 
     # Methods for input values
 
@@ -365,7 +367,7 @@ class Graph:
             if self.records.write(version, start, values):
                 return
             self.invalidate()  # a pass has read the old values, perhaps just now in a signal handler
-        raise StaleExpressionError(is_gone(version))
+        raise StaleExpressionError(gone_message(version))
 
     def start_of(self, index: int) -> int | None:
         """Return the offset of an input node's values in the input buffer; None for other nodes."""
@@ -377,10 +379,10 @@ class Graph:
         return self.input_index
 
 
-class Owner:
+class EndOfThread:
     """Marks a thread's graph as ended when the thread ends.
 
-    Only the thread's local storage refers to this object, so Python deletes it then, and calls `__del__`.
+    Only the thread's local storage refers to this object, so Python calls `__del__` at that moment.
     """
 
     __slots__ = ("end", "graph")
@@ -399,27 +401,27 @@ _graphs: list[weakref.ref[Graph]] = []  # the graphs of all threads
 def refuse(x: Any) -> NoReturn:
     """Raise an error that says why the expression `x` is not in this thread's graph."""
     if x.version == NO_NODE:
-        raise ArgumentTypeError(has_no_node(x))
+        raise ArgumentTypeError(no_node_message(x))
     graph = current()
     if graph.watch is not None and x.version in graph.watch.past_versions:
-        raise StaleExpressionError(is_taken_back(x.version))
+        raise StaleExpressionError(reverted_message(x.version))
     graphs = [reference() for reference in tuple(_graphs)]
-    is_in_other = any(candidate is not None and candidate is not graph and candidate.holds(x) for candidate in graphs)
-    raise StaleExpressionError(OTHER_THREAD if is_in_other else is_gone(x.version))
+    is_in_other = any(other is not None and other is not graph and other.holds(x) for other in graphs)
+    raise StaleExpressionError(OTHER_THREAD if is_in_other else gone_message(x.version))
 
 
-def has_no_node(x: Any) -> str:
+def no_node_message(x: Any) -> str:
     return (
         f"an unfinished {type(x).__name__} stands for no node, so it has no value and no shape: "
         "replace it by the result of an operation, such as dy.inputVector"
     )
 
 
-def is_taken_back(version: int) -> str:
+def reverted_message(version: int) -> str:
     return f"this expression belongs to a part of graph {version} that cg_revert has removed"
 
 
-def is_gone(version: int) -> str:
+def gone_message(version: int) -> str:
     """Return the error message for a node of a graph that was renewed, or whose thread has ended."""
     return (
         f"this expression belongs to graph {version}, which renew_cg has replaced, or to a thread that has ended; the "
@@ -441,9 +443,9 @@ def current() -> Graph:
     try:
         return thread.graph
     except AttributeError:
-        graph = Graph._kind()
+        graph = Graph._class()
         _graphs[:] = [reference for reference in _graphs if reference() is not None] + [weakref.ref(graph)]
-        thread.owner = Owner(graph)
+        thread.end = EndOfThread(graph)
         graph.records.adopt(graph)
         thread.graph = graph
         return graph
@@ -458,28 +460,27 @@ def renew() -> Graph:
         graph = thread.graph
     except AttributeError:
         return current()
-    engine = graph.engine
-    graph.records.computed = NOTHING
-    graph.records.differentiated = UNDIFFERENTIATED
-    if graph.watch is not None:
-        graph.watch = None
-    graph.records.renew()
+    engine, records = graph.engine, graph.records
+    records.computed = UNCOMPUTED
+    records.differentiated = UNDIFFERENTIATED
+    graph.watch = None
+    records.renew()
     graph.watch = None  # a signal handler may have set a checkpoint before `renew`
     if engine.changing:
-        graph.engine = Engine(graph.records)
+        graph.engine = Engine(records)
     elif engine.large:
         engine.tidy()
     if graph.engine.large:
-        graph.records.mark_unusual()
+        records.mark_unusual()
     return graph
 
 
 def _forget() -> None:
-    """Drop this thread's graph when the device changes, so that the next graph's buffers are on the new device."""
+    """Drop this thread's graph: the device changes, and the next graph's buffers must be on the new device."""
     if hasattr(thread, "graph"):
         renew()
         del thread.graph
-        del thread.owner
+        del thread.end
 
 
 device.CHANGED.append(_forget)

@@ -14,29 +14,28 @@ from ..signature import SIGNATURES, Signature
 LOOKUPS: set[Signature] = set()
 """The signatures of lookups, which `parameter.lookup` adds. Their attributes are row numbers."""
 PICKS: dict[Signature, tuple[int, bool]] = {}
-"""The signatures of picks, which `dynet_ops` adds -> how many elements there are to pick from, and whether each batch
+"""The signatures of picks, which `dynet_ops` adds -> the number of elements to pick from, and whether each batch
 element has its own index. Their attributes are element indices."""
 KINDS = {ALIAS: "part", APART: "part", INPUT: "input"}
 
 
 @dataclass(frozen=True)
 class Node:
-    """A decoded record. `all` is the range of its node numbers: usually one node, but a recurrent network has many.
+    """A decoded record. `numbers` is the range of its node numbers: usually one node, but a recurrent network has many.
 
-    Operands are node numbers, or -1 minus the row of a parameter in PARAMETER_ROWS. `start` is the index of the first
-    attribute among the graph's integers.
+    `start` is the index of the first attribute among the graph's integers.
     """
 
-    all: range
+    numbers: range
     signature: Signature
     operands: tuple[int, ...]
     attributes: tuple[int, ...]
     start: int
 
     @property
-    def places(self) -> range:
-        """The numbers of the nodes to which expressions can refer."""
-        return self.all[1:] if self.signature.repeats else self.all[-1:]
+    def visible(self) -> range:
+        """The numbers of the nodes that expressions can refer to."""
+        return self.numbers[1:] if self.signature.repeats else self.numbers[-1:]
 
     @property
     def op(self) -> str:
@@ -62,16 +61,15 @@ def nodes_of(recorded: Records, begin: int = 0, end: int | None = None, index: i
 
 def node_at(recorded: Records, index: int) -> Node | None:
     """Return the record of a node; None if no expression can refer to the node, or there is no such node."""
-    return next((node for node in nodes_of(recorded) if index in node.places), None)
+    return next((node for node in nodes_of(recorded) if index in node.visible), None)
 
 
 @dataclass(slots=True)
 class InputIndex:
     """An index of the nodes that `set` and `set_index` can change, valid for one version of a graph.
 
-    `starts` has the position of each input's first value in the buffer of input values. `selections` has the lookups
-    and picks; their attributes, which are indices, may have changed since. The first `nodes` nodes, which take
-    `records` integers, have been searched.
+    `starts` has the position of each input's first value in the input buffer. `selections` has the lookups and picks,
+    whose attributes may be out of date. The first `nodes` nodes, or `records` integers, have been searched.
     """
 
     version: int
@@ -81,7 +79,7 @@ class InputIndex:
     selections: dict[int, Node] = field(default_factory=dict)
 
     def up_to(self, recorded: Records, index: int) -> InputIndex:
-        """Return an index of the graph's present version, which includes node `index` if it exists.
+        """Return an index of the graph's present version that includes node `index` if this node exists.
 
         The index is built when needed, not while recording, because few programs use it.
         """
@@ -94,9 +92,9 @@ class InputIndex:
         try:
             for node in nodes_of(recorded, valid_index.records, length, valid_index.nodes):
                 if node.signature.kind == INPUT:
-                    longer.starts[node.all[0]] = node.attributes[0]
+                    longer.starts[node.numbers[0]] = node.attributes[0]
                 elif node.signature in LOOKUPS or node.signature in PICKS:
-                    longer.selections[node.all[0]] = node
+                    longer.selections[node.numbers[0]] = node
         except (KeyError, IndexError):  # a signal handler called `renew_cg`, so these were no longer records
             if recorded.version == version:
                 raise

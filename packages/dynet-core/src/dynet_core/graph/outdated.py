@@ -21,13 +21,13 @@ from ..compute.parameter_rows import Identity
 from ..recorder import Records
 from .nodes import nodes_of
 
-MOST_NOTED = 64  # once there are this many groups, those that have not changed since the graph began are dropped
+MOST_GROUPS = 64  # once a graph has this many groups, it drops the groups that have not changed since it began
 
 
 class ParameterGroup:
-    """Parameters that change together, and what `Records.changes` was after their last change.
+    """Parameters that change together, and the value of `Records.changes` after their last change.
 
-    Compiled code notes changes at `address`, the address of `changed`, while the object that `owner` refers to exists.
+    Compiled code writes `changed` at `address`, as long as the object that `owner` refers to exists.
     """
 
     __slots__ = ("_changed", "address", "owner", "parameters")
@@ -40,7 +40,7 @@ class ParameterGroup:
 
     @property
     def changed(self) -> int:
-        """What `Records.changes` was after the last change of the parameters; 0 if there was none."""
+        """The value of `Records.changes` after the last change of the parameters; 0 if there was none."""
         return int(self._changed[0])
 
     @changed.setter
@@ -61,13 +61,13 @@ class Outdated:
         self._records = records
         self.thread: int = get_ident()
         self._groups: dict[int, ParameterGroup] = {}  # by the id of their sequences of parameters
-        # The graph's words `begun` and `seen` when `note` last found a change, and how many nodes were computed before.
+        # The graph's words `begun` and `seen` when `note` last found a change, and how many nodes had been computed.
         self._noted = -1, -1, 0
-        # The operands of each node read so far. `_read` is the version of the graph, and how many integers were read.
+        # The operands of the nodes decoded so far. `_read` is the graph's version, and how many integers they take.
         self._operands: list[tuple[int, ...]] = []
         self._rows: set[int] = set()  # -1 minus the rows of all parameters among these operands
         self._read = -1, 0
-        # The answers of `reached`: the state of the graph for which they are valid, and question -> answer.
+        # The answers of `are_read`: the state of the graph for which they are valid, and question -> answer.
         self._answers: tuple[tuple[int, ...], dict[tuple[int, bool], bool]] = (), {}
 
     def note_change(self, parameters: Sequence[Identity]) -> None:
@@ -78,7 +78,7 @@ class Outdated:
         """Return the group of these parameters. Groups are found by the `id` of the sequence object `parameters`."""
         groups, key = self._groups, id(parameters)
         if key not in groups:
-            if len(groups) >= MOST_NOTED:
+            if len(groups) >= MOST_GROUPS:
                 self._drop_groups()
             groups[key] = ParameterGroup(parameters)
         return groups[key]
@@ -95,20 +95,20 @@ class Outdated:
                 self._groups.pop(key, None)
 
     def note(self) -> None:
-        """Called before new nodes are computed: if parameters have changed, note which nodes were computed before."""
+        """Called before new nodes are computed: if parameters have changed, note how many nodes are computed."""
         records, changes = self._records, self._records.changes
         computed = records.computed[0]
-        if computed and records.seen != changes:
-            self._noted = records.begun, changes, self._computed_nodes()
         if not computed or records.seen != changes:
+            if computed:
+                self._noted = records.begun, changes, self._computed_nodes()
             records.note_seen(changes, not computed)
 
     def _computed_nodes(self) -> int:
         records = self._records
         length, count, _ = records.ends()
-        return count - sum(len(node.all) for node in nodes_of(records, records.computed[0], length))
+        return count - sum(len(node.numbers) for node in nodes_of(records, records.computed[0], length))
 
-    def _before_change(self) -> int:
+    def _count_before_change(self) -> int:
         """Return how many nodes were computed before the last change."""
         records = self._records
         if records.seen != records.changes:
@@ -116,7 +116,7 @@ class Outdated:
         begun, seen, count = self._noted
         return count if (begun, seen) == (records.begun, records.seen) else 0
 
-    def reached(self, index: int, engine: Engine, everything: bool) -> bool:
+    def are_read(self, index: int, engine: Engine, everything: bool) -> bool:
         """Return whether a backward pass from a computed node `index` reads outdated values; see `Engine.backward`."""
         records = self._records
         if records.begun == records.changes or not records.computed[0]:
@@ -126,14 +126,14 @@ class Outdated:
             self._answers = graph_state, {}
         answers, question = self._answers[1], (index, everything)
         if question not in answers:
-            answers[question] = self._reaches(index, engine, everything)
+            answers[question] = self._search(index, engine, everything)
         return answers[question]
 
-    def _reaches(self, index: int, engine: Engine, everything: bool) -> bool:
+    def _search(self, index: int, engine: Engine, everything: bool) -> bool:
         records = self._records
         groups = [group for group in [*self._groups.values()] if group.changed > records.begun]
         changed_operands = {-1 - row for group in groups for parameter in group.parameters for row in parameter.rows}
-        count_before, operands = self._before_change(), self._operands_of_all()
+        count_before, operands = self._count_before_change(), self._operands_of_all()
         stack, met_nodes, old_nodes = [index], {index}, []  # old: the value was computed before a change
         while stack:
             node = stack.pop()
@@ -161,7 +161,7 @@ class Outdated:
         return not self._rows.isdisjoint([-1 - row for row in parameter.rows])
 
     def _operands_of_all(self) -> list[tuple[int, ...]]:
-        """Return the operands of each node: node numbers, or -1 minus the row of a parameter."""
+        """Return the operands of each node."""
         records, version = self._records, self._records.version
         read_version, end = self._read
         if read_version != version:
@@ -169,8 +169,8 @@ class Outdated:
         length = records.length
         for node in nodes_of(records, end, length, len(self._operands)):
             self._rows.update([operand for operand in node.operands if operand < 0])
-            for index in node.all:  # a node may read earlier nodes of the same record
-                self._operands.append((index - 1, *node.operands) if index > node.all.start else node.operands)
+            for index in node.numbers:  # a node may read earlier nodes of the same record
+                self._operands.append((index - 1, *node.operands) if index > node.numbers.start else node.operands)
         self._read = version, length
         return self._operands
 

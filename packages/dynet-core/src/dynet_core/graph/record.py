@@ -1,8 +1,8 @@
 """Make the recording functions of ops, such as `dy.tanh`, which append a node to the graph.
 
 They are compiled code with tables of the shapes that they have seen (see `recorder`). For new shapes, for wrong
-operands, and for graphs that compute nodes immediately, they call the Python function `record_slowly`. All its checks
-come before the one call that appends the record, so an error never leaves half a node.
+operands, and for graphs that compute nodes immediately, they call the Python function `record_slowly`. It checks
+everything before the one call that appends the record, so an error never leaves half a node.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..messages.wording import shown
 from ..recorder import ANY_GRAPH, NO_NODE, commit, commit_with_inputs, take, take_keyed
 from ..signature import SIGNATURES, Signature
 from .expression import Expression, Unfinished
-from .graph import OTHER_THREAD, Graph, current, has_no_node, is_gone, is_taken_back, refuse
+from .graph import OTHER_THREAD, Graph, current, gone_message, no_node_message, refuse, reverted_message
 
 PARAMETERS: list[type] = []
 """The subclasses of `Expression` that can be operands: the types of parameters, which the package `parameter` adds."""
@@ -37,19 +37,19 @@ def graph_of(name: str, operands: Sequence[Expression]) -> PinnedGraph:
         ShapeError: an operand is a parameter of size 0. Such parameters can be made and saved, but not used.
         StaleExpressionError: an operand is not a node of this thread's graph.
     """
-    pinned_graph = PinnedGraph(current())
-    graph = pinned_graph.graph
+    graph = current()
+    pinned_graph = PinnedGraph(graph)
     for operand in operands:
         operand_type = type(operand)
         if operand_type is not Expression and not issubclass(operand_type, (Unfinished, *PARAMETERS)):
             raise ArgumentTypeError(
-                f"{name}: expected an Expression, got {type(operand).__name__} {shown(operand)}{made_of(operand, name)}"
+                f"{name}: expected an Expression, got {type(operand).__name__} {shown(operand)}{remedy(operand, name)}"
             )
         if operand.version == ANY_GRAPH:
             if not operand.type.total:
                 raise ShapeError(f"{name}: {operand!r} has size 0 and cannot be used in a graph")
         elif operand.version == NO_NODE:
-            raise ArgumentTypeError(f"{name}: {has_no_node(operand)}")
+            raise ArgumentTypeError(f"{name}: {no_node_message(operand)}")
         elif not graph.holds(operand):
             try:
                 refuse(operand)
@@ -63,9 +63,9 @@ OF_ONE = {"average": "mean_elems", "emax": "max_dim", "esum": "sum_elems", "logs
 
 
 def listed(name: str, xs: Any) -> Sequence[Expression]:
-    """Return the operands xs of an op as a list or tuple. The caller has to check that the items are expressions.
+    """Return the operands xs of an op as a list or tuple. The caller must check that the items are expressions.
 
-    xs may be any iterable except an expression, although expressions are iterable.
+    xs may be any iterable except an expression.
     """
     if xs.__class__ is not list and xs.__class__ is not tuple:
         if isinstance(xs, Expression):
@@ -80,8 +80,8 @@ def listed(name: str, xs: Any) -> Sequence[Expression]:
     return xs
 
 
-def made_of(value: Any, name: str = "") -> str:
-    """Return text for an error message: how to make an expression from `value`, an operand of the op `name`; or ""."""
+def remedy(value: Any, name: str = "") -> str:
+    """Return how to make an expression from `value`, a wrong operand of the op `name`, for an error message; or ""."""
     if isinstance(value, np.ndarray) or (isinstance(value, list) and value and isinstance(value[0], (int, float))):
         return "; dy.inputTensor(...) makes one from an array"
     if isinstance(value, (list, tuple)) and value and isinstance(value[0], Expression):
@@ -119,12 +119,12 @@ def recording_of(
     kind: str,
     name: str,
     signature_of: Callable[..., Signature],
-    otherwise: Callable | None = None,
+    special: Callable | None = None,
     with_number: Callable | None = None,
 ) -> Callable[..., Expression]:
     """Return the recording function of an op. `signature_of` maps the operands' Dims to a signature.
 
-    `kind` says how many operands the op takes: "one", "two", or "many" in a list. For new shapes, `otherwise` is called
+    `kind` says how many operands the op takes: "one", "two", or "many" in a list. For new shapes, `special` is called
     first; it records the op, or returns None if `signature_of` should be used. `with_number` is called if the second of
     two operands is not an expression, as in `x + 1`.
     """
@@ -138,7 +138,7 @@ def recording_of(
         key = tuple([x.type for x in operands])
         signature = known_signatures.get(key)
         if signature is None:
-            if otherwise and (result := otherwise(operands) if kind == "many" else otherwise(*operands)) is not None:
+            if special and (result := special(operands) if kind == "many" else special(*operands)) is not None:
                 return result
             signature = _named(name, signature_of(*key))
             record.enter(key, signature.at, signature.dim, int(signature.variadic))
@@ -169,10 +169,10 @@ def described(dims: Sequence[Dim]) -> str:
 class PinnedGraph:
     """A graph together with its present version, for Python code that appends records (calls of ops) to it.
 
-    While Python prepares a record, methods of the user's objects and signal handlers may run and call `renew_cg`.
-    Appending then raises StaleExpressionError, instead of adding the record to the new graph. They may also compute the
-    graph after `take` has appended input values, and before a record refers to them. The next pass would then begin
-    after these values, so they are appended again for the record.
+    While Python prepares a record, methods of the user's objects and signal handlers may run. If they call `renew_cg`,
+    appending raises StaleExpressionError, instead of adding the record to the new graph. If they compute the graph
+    after `take` has appended input values, and before a record refers to these values, the next pass would begin after
+    the values. So the values are appended again for the record.
     """
 
     __slots__ = ("_taken", "graph", "version")
@@ -191,9 +191,9 @@ class PinnedGraph:
         pinned_graph = cls(graph)
         if version != pinned_graph.version:
             if graph.watch is None or not graph._had_version(version):
-                raise StaleExpressionError(is_gone(version))
+                raise StaleExpressionError(gone_message(version))
             if any(node >= graph.watch.past_versions.count(version) for node in nodes):
-                raise StaleExpressionError(is_taken_back(version))
+                raise StaleExpressionError(reverted_message(version))
         graph.check_thread()
         return pinned_graph
 
@@ -202,7 +202,7 @@ class PinnedGraph:
         return self.add(signature.dim, signature.nodes(integers), (signature.at,), integers)
 
     def add(self, dim: Dim, nodes: int, head: tuple[int, ...], integers: Sequence[int]) -> Expression:
-        """Append a record, `head` (the signature first) and `integers`. Return an expression for its last node."""
+        """Append a record: `head`, which begins with the signature, and `integers`. Return its last node."""
         if self._taken is None:
             node = commit(dim, nodes, head, integers, self.version)
         else:
@@ -215,7 +215,7 @@ class PinnedGraph:
         return node
 
     def _commit_with_inputs(self, dim: Dim, nodes: int, head: tuple[int, ...], integers: Sequence[int]) -> Any:
-        """Append a record that refers to the last input values taken. Return an expression, or None if it is stale."""
+        """Append a record that refers to the last input values taken. Return an expression, or None if stale."""
         while True:
             start, take_again, values = self._taken  # type: ignore[misc]  # `add` has checked that there are such values
             node = commit_with_inputs(self.graph.records, start, dim, nodes, head, integers, self.version)
@@ -237,12 +237,12 @@ class PinnedGraph:
         records = self.graph.records
         while not records.rewrite(self.version, start, integers):
             if records.version != self.version:
-                raise StaleExpressionError(is_gone(self.version))
+                raise StaleExpressionError(gone_message(self.version))
             if records.computed[0] > start:
                 self.graph.invalidate()
 
     def _gone(self) -> str:
-        return OTHER_THREAD if self.graph is not current() else is_gone(self.version)
+        return OTHER_THREAD if self.graph is not current() else gone_message(self.version)
 
     def node(self, index: int, dim: Dim) -> Expression:
         """Return an expression for a node. Raise StaleExpressionError if the graph's version has changed."""

@@ -9,8 +9,8 @@ operands are equal, until a call with different operands replaces it with a temp
 
 from __future__ import annotations
 
-import array
 import functools
+from array import array
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -21,7 +21,7 @@ from .expression import Expression
 from .graph import Graph, current
 from .nodes import nodes_of
 
-MOST = 1 << 12  # for each op, calls with at most this many keys are observed at a time
+MOST = 1 << 12  # at most this many keys of each op are observed at a time
 MOST_INPUTS = 64  # a template has at most this many input values
 MOST_WORDS = 1 << 20  # no more templates are made for an op once they have this many 64-bit words in total
 MOST_CALLS = 8  # if this many calls with a key have not led to a template, the key is no longer observed
@@ -55,13 +55,13 @@ class _Learner:
         if not 0 < call_count < MOST_CALLS or self._words > MOST_WORDS:
             return None
         graph = current()
-        return functools.partial(self._end, key, graph, _state(graph), arguments)
+        return functools.partial(self._note_result, key, graph, _state(graph), arguments)
 
     def _forget_single_calls(self) -> None:
         """Make room for new keys: forget keys seen only once, for example because an argument is always new.
 
-        The older half of these is kept, because a program may cycle through many keys. If few can be forgotten, stop
-        observing new keys, because many searches for those few would be slow.
+        The older half of these keys is kept, because a program may cycle through many keys. If few can be forgotten,
+        stop observing new keys, because frequent searches would be slow.
         """
         if not self._is_full:
             single_keys = [key for key, (calls, _) in self._seen.items() if calls == 1]
@@ -70,7 +70,7 @@ class _Learner:
                 self._seen.pop(key, None)
             self._is_full = len(forgotten) <= MOST // 8
 
-    def _end(self, key: bytes, graph: Graph, state: tuple, arguments: Sequence, result: Any) -> None:
+    def _note_result(self, key: bytes, graph: Graph, state: tuple, arguments: Sequence, result: Any) -> None:
         """Give compiled code a template if the op has just recorded the same as in its previous call with this key."""
         call_count, previous = self._seen[key]
         template = _template(graph, state, arguments, result)
@@ -86,20 +86,17 @@ _EQUAL = TEMPLATE["equal"]
 
 
 def _state(graph: Graph) -> tuple:
-    """Return the state that an op with a template must not change, and three counts that grow when it records.
-
-    The counts are the graph's integers of records, nodes and input values.
-    """
+    """Return the state that an op with a template must not change, and the three counts of `Records.ends`."""
     engine, records = graph.engine, graph.records
-    unchanged = records.version, records.computed, len(engine.whole), graph.watch, recorder.passes()
+    unchanged = records.version, records.computed, len(engine.whole_lookups), graph.watch, recorder.passes()
     return unchanged, records.ends()
 
 
 def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> list[int] | None:
     """Return a template of what an op has recorded since `state`, or None if a template could not replace the op.
 
-    It could not if the records use input values of earlier records, or nodes that are not arguments, or if the op has
-    done more than record nodes.
+    A template cannot replace an op that uses input values of earlier records, or nodes that are not arguments, or that
+    does more than record nodes.
     """
     operands: dict[int, int] = {}
     equal: list[int] = []
@@ -132,37 +129,40 @@ def _copy(
         return None
     if type(result) is not Expression or result.at != nodes - 1:
         return None
-    pairs: list[tuple[int, int]] = []
+    content: list[int] = []
     try:
         recorded = [*nodes_of(graph.records, begin, end)]
     except (KeyError, IndexError):  # a signal handler called `renew_cg`, so these are no longer records
         return None
     for node in recorded:
         signature = node.signature
-        head = (signature.at, len(node.operands)) if signature.variadic else (signature.at,)
-        pairs += [(LITERAL, integer) for integer in head]
+        content += LITERAL, signature.at
+        if signature.variadic:
+            content += LITERAL, len(node.operands)
         for operand in node.operands:
             if operand >= first_node:
-                pairs.append((NODE, operand - first_node))
+                content += NODE, operand - first_node
             elif operand in operands:
-                pairs.append((OPERAND, operands[operand]))
+                content += OPERAND, operands[operand]
             elif fixed(operand):
-                pairs.append((LITERAL, operand))
+                content += LITERAL, operand
             else:
                 return None
         for position in node.attributes[: signature.constants]:
             if position < first_input:
                 return None
-            pairs.append((INPUT, position - first_input))
-        pairs += [(LITERAL, attribute) for attribute in node.attributes[signature.constants :]]
-    bits = array.array("i", graph.records.floats(first_input, inputs - first_input).tobytes())
+            content += INPUT, position - first_input
+        for attribute in node.attributes[signature.constants :]:
+            content += LITERAL, attribute
+    bits = array("i", graph.records.floats(first_input, inputs - first_input).tobytes())
     keys = [start - first_input for start in reversed(graph.records.keys(first_input))]
     # Random keys, which are input values, differ in each call, so they are zero here. Compiled code writes a new key
     # there, and before it the link to the graph's previous key.
     for key in keys:
-        bits[key - 1 : key + len(KEY)] = array.array("i", [0] * (1 + len(KEY)))
-    sizes = len(pairs), nodes - first_node, len(bits), len(keys), len(equal) // 2
-    return [*sizes, *[word for pair in pairs for word in pair], *bits, *keys, *equal]
+        for index in range(key - 1, key + len(KEY)):
+            bits[index] = 0
+    sizes = len(content) // 2, nodes - first_node, len(bits), len(keys), len(equal) // 2
+    return [*sizes, *content, *bits, *keys, *equal]
 
 
 class Observed:
@@ -176,7 +176,7 @@ class Observed:
         self._state = _state(self._graph)
 
     def template(self, operands: Sequence[int], last: Expression, fixed: Container[int]) -> bytes | None:
-        """Return the template; None if the code did not just record nodes, or read others than `operands` and `fixed`.
+        """Return the template; None if the code did more than record nodes, or used other nodes than these arguments.
 
         Later calls replace `operands`, which must be distinct. The nodes in `fixed` stay the same. `last` is the last
         node recorded.
@@ -185,7 +185,7 @@ class Observed:
         if len(indices) < len(operands):
             return None
         words = _copy(self._graph, self._state, last, indices, fixed=lambda node: node < 0 or node in fixed)
-        return None if words is None else array.array("q", words).tobytes()
+        return None if words is None else array("q", words).tobytes()
 
 
 def _expressions(arguments: Sequence) -> Iterator[tuple[int, Expression]]:

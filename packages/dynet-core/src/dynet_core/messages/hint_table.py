@@ -79,29 +79,29 @@ inputVector <- vector
 dy.AmsgradTrainer <- AMSGrad
 dy.{}Trainer <- Adadelta Adagrad Adam RMSProp
 dy.AdamTrainer <- AdamOptimizer
-dy.AdamTrainer, with model.set_weight_decay(learning rate * weight decay) <- AdamW AdamWTrainer
+dy.AdamTrainer and model.set_weight_decay(learning rate * weight decay) <- AdamW AdamWTrainer
 dy.CyclicalSGDTrainer <- CyclicLR
 dy.MomentumSGDTrainer <- MomentumOptimizer
 dy.RMSPropTrainer <- RMSprop
-trainer.learning_rate = rate, or edecay of the trainer and trainer.update_epoch() <- StepLR
+trainer.learning_rate = rate, or edecay and trainer.update_epoch() <- StepLR
 dy.SimpleSGDTrainer or dy.MomentumSGDTrainer <- SGD GradientDescentOptimizer
 trainer.set_clip_threshold(...) <- clip_grad_norm clip_grad_norm_
-dy.AdamTrainer and the other trainers, whose base is dy.Trainer <- Optimizer optim optimizers
+dy.AdamTrainer or another dy.Trainer <- Optimizer optim optimizers
 dy.BiRNNBuilder <- BiLSTM Bidirectional
-dy.logsumexp of the scores before each word, minus the score of the right tags <- CRF
-random.shuffle(examples) and slices of them: examples of all shapes are batched by themselves <- DataLoader
+dy.logsumexp of the scores before each word, minus the right tags' score <- CRF
+random.shuffle(examples), then slices of them: batching is automatic <- DataLoader
 dy.dropout(x, p), or network.set_dropout(p) <- Dropout
 dy.GRUBuilder <- GRU GRUCell
 dy.VanillaLSTMBuilder <- LSTM LSTMCell
 dy.SimpleRNNBuilder <- RNN RNNBuilder RNNCell SimpleRNN
 dy.ChildSumTreeLSTMBuilder or dy.NaryTreeLSTMBuilder <- TreeLSTM
-dy.affine_transform([b, W, x]), where W and b come from model.add_parameters <- Dense Linear
-model.add_lookup_parameters((rows, dim)), of which E[i] is a row <- Embedding LookupParameter
+dy.affine_transform([b, W, x]), with W and b from model.add_parameters <- Dense Linear
+E = model.add_lookup_parameters((rows, dim)), then E[i] <- Embedding LookupParameter
 dy.ParameterCollection <- Module ParameterList
 model.add_parameters(dims) <- Parameter Variable
 dy.GlorotInitializer <- glorot_uniform xavier_uniform_
-dy.ParameterCollection for parameters, and functions such as dy.affine_transform and dy.tanh <- nn functional
-a function that calls one layer after the other: y = dy.tanh(W * x + b) <- Sequential ModuleList
+functions such as dy.tanh, and dy.ParameterCollection for parameters <- nn functional
+a function that calls all layers: y = dy.tanh(W * x + b) <- Sequential ModuleList
 nothing: all numbers are float32 <- dtype float16 float32 float64
 dy.SaxeInitializer <- orthogonal
 no base class: dy.save takes objects with param_collection(), spec and from_spec() <- Saveable
@@ -111,9 +111,9 @@ dy.inputVector(range(n)) <- arange
 dy.argmax(-x, gradient_mode) <- argmin
 numpy.{}(x.npvalue()) <- argsort isnan sign sort
 loss.backward() <- backward
-x itself: sizes of 1 go with any other <- broadcast_to expand
+x itself: sizes of 1 are broadcast <- broadcast_to expand
 x[begin:end] <- chunk split
-nothing for the CPU; for a GPU, dynet_config.set_gpu() before import dynet, or --dynet-gpu <- device cuda
+nothing for the CPU; for a GPU, --dynet-gpu or dynet_config.set_gpu() before import dynet <- device cuda
 dy.dot_product(x, y) / (dy.l2_norm(x) * dy.l2_norm(y)) <- cosine_similarity
 e.value(); networks have disable_dropout() <- eval
 2 ** x <- exp2
@@ -134,7 +134,7 @@ dy.renew_cg <- new_graph renew renew_graph
 e.npvalue() <- npvalue numpy
 dy.ones(*x.dim()) <- ones_like
 x * dy.transpose(y) <- outer
-dy.exp(dy.sum_elems(dy.log(x))) of positive numbers <- prod
+dy.exp(dy.sum_elems(dy.log(x))) if x > 0 <- prod
 1 / x <- reciprocal
 dy.bmin(dy.rectify(x), dy.constant(1, 6)) <- relu6
 x - dy.cmult(y, dy.floor(x / y)), or x - y * dy.floor(x / y) for a number y <- remainder
@@ -146,30 +146,30 @@ dy.softmax(-x) <- softmin
 dy.concatenate([x] * n) <- tile
 e.tensor_value().topk(...) <- topk
 list(x) <- unbind unstack
-dy.cmult(mask, x) + dy.cmult(1 - mask, y), of a mask of 0 and 1 and finite x and y <- where
+dy.cmult(mask, x) + dy.cmult(1 - mask, y); mask is 0 or 1, x and y are finite <- where
 dy.zeros(*x.dim()) <- zeros_like
 dy.square(dy.std_elems(x)) or dy.square(dy.std_dim(x)) <- var
 dy.trace_of_product(x, dy.inputTensor(numpy.eye(n))) <- trace
 dy.concatenate for vectors, dy.concatenate_cols for matrices <- hstack
-dy.squared_distance(x, y), a sum: divide it by the number of elements for a mean <- MSELoss mse_loss
-dy.l1_distance(x, y), a sum: divide it by the number of elements for a mean <- l1_loss
-dy.binary_log_loss(x, y), a sum: divide it by the number of elements for a mean <- bce_loss binary_cross_entropy
-dy.huber_distance(x, y, 1), a sum: divide it by the number of elements for a mean <- huber_loss smooth_l1_loss
-dy.layer_norm, which normalizes each example, or dy.mean_batches and dy.std_batches <- batchnorm BatchNorm1d
+dy.squared_distance(x, y) / n for the mean of n elements <- MSELoss mse_loss
+dy.l1_distance(x, y) / n for the mean of n elements <- l1_loss
+dy.binary_log_loss(x, y) / n for the mean of n elements <- bce_loss binary_cross_entropy
+dy.huber_distance(x, y, 1) / n for the mean of n elements <- huber_loss smooth_l1_loss
+dy.layer_norm for each example, or dy.mean_batches and dy.std_batches <- batchnorm BatchNorm1d
 [Refusals]
-dy.cmult(mask, e) + value * (1 - mask), of a mask that is 0 where the finite value goes, else 1 <- masked_fill
-e.npvalue().argmax(), or dy.argmax(e, gradient_mode) for a vector of 0 and 1 <- argmax
-e.npvalue(), which is on the host <- as_array cpu data numpy to
+dy.cmult(mask, e) + value * (1 - mask); mask is 0 where the finite value goes, else 1 <- masked_fill
+e.npvalue().argmax(), or dy.argmax(e, gradient_mode) for a one-hot vector <- argmax
+e.npvalue(), on the host <- as_array cpu data numpy to
 e.npvalue().astype(...) <- astype int long
 e itself: all numbers are float32 <- float double half
-e itself: it never changes <- clone copy
+e, which never changes <- clone copy
 dynet_config.set_gpu() before import dynet <- cuda
 dy.get_device_info("") <- device
-e.npvalue().dtype; graphs compute in float32 <- dtype
+e.npvalue().dtype; computed in float32 <- dtype
 e.value() <- eval item
 dy.logsumexp_dim(e, d) <- logsumexp
 len(e.shape) <- ndim
-dy.nobackprop(e) for what is to get no gradient <- requires_grad requires_grad_
+dy.nobackprop(e), which gets no gradient <- requires_grad requires_grad_
 loss.backward(full=True), then e.gradient() <- grad retain_grad
 e.shape or e.dim() <- size get_shape
 e.vec_value() or e.npvalue().tolist() <- tolist
@@ -190,7 +190,7 @@ floor; dy.floor is the operation <- __floor__
 ceil; dy.ceil is the operation <- __ceil__
 [Trained]
 p.as_array(), a copy <- copy clone cpu numpy
-p.as_array(), and p.set_value(array); p itself is an expression <- data weight weights
+p, an expression, or p.as_array() and p.set_value(array) <- data weight weights
 p.gradient() after backward(), or p.grad_as_array() <- grad
 p.value() <- item
 p.is_updated(), and p.set_updated(False) <- requires_grad
@@ -201,7 +201,7 @@ E[i] for a row, dy.lookup_batch(E, indices) for several <- __call__
 [ParameterCollection]
 model.parameters_list() and model.lookup_parameters_list() <- parameters params weights get_weights __getitem__
 model.parameters_list() and model.lookup_parameters_list() <- trainable_variables variables trainable_weights
-p.name() of each of model.parameters_list() and model.lookup_parameters_list() <- named_parameters
+p.name() for p in model.parameters_list() + model.lookup_parameters_list() <- named_parameters
 model.save(path) <- state_dict save_weights
 model.populate(path) <- load_state_dict load_weights
 set_dropout of networks, and dy.dropout where you train <- train training
@@ -216,7 +216,7 @@ model.set_updated(False) <- requires_grad_ trainable
 print(model) <- summary
 dynet_config.set_gpu() before import dynet <- to cuda
 p.as_array() of a parameter <- cpu
-functions of expressions: a collection has parameters only <- forward predict
+functions of expressions; a collection only has parameters <- forward predict
 a loop: loss.backward(), then trainer.update() <- fit compile
 [LayersBuilder BiRNNBuilder]
 b.param_collection().save(path) <- state_dict save
@@ -230,38 +230,38 @@ b.get_parameters() or b.param_collection() <- parameters weights params
 b.initial_state().transduce(xs) <- forward transduce call __call__
 b.initial_state().add_input(x) <- add_input
 b.initial_state().add_inputs(xs) <- add_inputs
+[_RNNBuilder ChildSumTreeLSTMBuilder NaryTreeLSTMBuilder]
 b.initial_state() <- new_graph start_new_sequence init_hidden zero_state
 [Vertical ChildSumTreeLSTMBuilder NaryTreeLSTMBuilder]
 b.set_dropout(rate) <- set_dropouts
 [Vertical]
-nothing: each input has masks of its own here <- set_dropout_masks
+nothing: each input has its own masks <- set_dropout_masks
 [ChildSumTreeLSTMBuilder NaryTreeLSTMBuilder]
 b.initial_state().transduce(xs, heads) <- forward transduce call __call__
 b.initial_state().add_input(x, children) <- add_input
 b.initial_state().add_inputs(xs, heads) <- add_inputs
-b.initial_state(), which has no vectors: leaves begin with zeros <- initial_state_from_raw_vectors
-b.initial_state() <- new_graph start_new_sequence init_hidden zero_state
-nothing: each node has masks of its own here <- set_dropout_masks
+b.initial_state(): leaves begin with zeros <- initial_state_from_raw_vectors
+nothing: each node has its own masks <- set_dropout_masks
 [BiRNNBuilder]
 b.param_collection().parameters_list() <- parameters weights params
-{}() of each builder in each pair of b.builder_layers, or b.param_collection().parameters_list() <- get_parameters
-{}() of each builder in each pair of b.builder_layers <- get_parameter_expressions
+{}() of both builders in each of b.builder_layers, or b.param_collection().parameters_list() <- get_parameters
+{}() of both builders in each of b.builder_layers <- get_parameter_expressions
 b.transduce(xs) <- forward call __call__
-b.add_inputs(xs) with the whole sequence: one network begins with its last input <- add_input
-b.transduce(xs), or b.add_inputs(xs) for states: each begins with new states <- initial_state new_graph init_hidden
-b.transduce(xs), or b.add_inputs(xs) for states: each begins with new states <- start_new_sequence zero_state
-{}(vecs) of each builder in each pair of b.builder_layers <- initial_state_from_raw_vectors
-b.set_dropout(rate), or set_dropouts(d, d_r) of each builder in each pair of b.builder_layers <- set_dropouts
-{}(batch_size) of each builder in each pair of b.builder_layers, after its initial_state() <- set_dropout_masks
+b.add_inputs(xs) of all inputs: one network begins with the last <- add_input
+b.transduce(xs), or b.add_inputs(xs) for states: both begin anew <- initial_state new_graph init_hidden
+b.transduce(xs), or b.add_inputs(xs) for states: both begin anew <- start_new_sequence zero_state
+{}(vecs) of both builders in each of b.builder_layers <- initial_state_from_raw_vectors
+b.set_dropout(rate), or set_dropouts(d, d_r) of both builders in each of b.builder_layers <- set_dropouts
+{}(batch_size) of both builders in each of b.builder_layers, after its initial_state() <- set_dropout_masks
 [SoftmaxBuilder]
-layer.full_logits(x), or layer.neg_log_softmax(x, c) for the loss <- __call__
+layer.full_logits(x), or layer.neg_log_softmax(x, c) for a loss <- __call__
 [RNNState]
 state.add_input(x) <- forward step
 state.h(), or state.output() for the last layer <- hidden
 state.s(), which begins with the cells of an LSTM <- c
 state.output().value() <- value
 state.output().dim() <- dim
-dy.nobackprop of each of state.s(), and state.set_s(...) <- detach
+state.set_s([dy.nobackprop(v) for v in state.s()]) <- detach
 [Trainer]
 trainer.update() <- step apply_gradients
 loss.backward(), then trainer.update() <- minimize backward
@@ -272,7 +272,7 @@ trainer.save(path) <- state_dict
 trainer.populate(path) <- load_state_dict
 parameters of the collection: a trainer changes all of them <- add_param_group
 trainer.set_clip_threshold(threshold) <- clip clipnorm clip_threshold clip_grad_norm
-an argument of the constructor: dy.AdamTrainer(model, beta_1=0.9) <- beta1 beta2 beta_1 beta_2 eps epsilon rho mom
+an argument, as in dy.AdamTrainer(model, beta_1=0.9) <- beta1 beta2 beta_1 beta_2 eps epsilon rho mom
 set_weight_decay of the collection <- weight_decay
 [arguments]
 learning_rate alpha e0 <- lr eta eta0 alpha e0 learning_rate
@@ -299,7 +299,7 @@ x e <- input e expr
 xs exprs <- inputs es tensors expressions
 batch_size <- batch
 [add_parameters()]
-p.set_updated(False) of the parameter p <- trainable requires_grad update frozen
+p.set_updated(False) on the parameter p <- trainable requires_grad update frozen
 dim=(rows, size of a row) <- vocab vocab_size num_embeddings rows
 dim, which has all sizes <- rep_dim embedding_dim cols
 nothing: all numbers are float32 <- dtype
@@ -309,18 +309,18 @@ dy.BiRNNBuilder <- bidirectional
 [NormalInitializer()]
 var, the square of it <- std stddev sigma
 [UniformInitializer()]
-scale: the range is from -scale to scale <- low high left right a b
+scale, for the range -scale to scale <- low high left right a b
 [Trainer()]
 beta_1 and beta_2 <- betas
 set_weight_decay(learning rate * decay) of the collection <- weight_decay
-set_clip_threshold(threshold) of the trainer <- clip clipnorm clip_threshold max_norm
+trainer.set_clip_threshold(threshold) <- clip clipnorm clip_threshold max_norm
 edecay, or trainer.learning_rate <- lr_decay decay_rate
 [SimpleSGDTrainer()]
 dy.MomentumSGDTrainer <- momentum
 [CyclicalSGDTrainer()]
 learning_rate_min and learning_rate_max <- lr rate eta alpha e0 learning_rate
 [RMSPropTrainer()]
-rho, or learning_rate for the size of steps <- alpha
+rho, or learning_rate for the step size <- alpha
 [AdadeltaTrainer()]
-trainer.learning_rate, a factor that is 1 at first <- lr rate eta alpha e0 learning_rate
+trainer.learning_rate, a factor that starts at 1 <- lr rate eta alpha e0 learning_rate
 """

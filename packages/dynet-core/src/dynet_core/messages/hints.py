@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
@@ -63,20 +64,20 @@ class Missing:
         raise AttributeError(f"{owner.__name__}.__init__ has not called super().__init__(...), which must come first")
 
 
-def give_hints(to: type[Hinted], uses: Mapping[str, str]) -> None:
+def give_hints(cls: type[Hinted], uses: Mapping[str, str]) -> None:
     """Add hints to a class. `uses` has the name of each missing attribute, and what to use instead."""
     for name, use in uses.items():
-        setattr(to, name, _special(to, name, use) if name.startswith("__") else to._hint(name, use))
+        setattr(cls, name, _special(cls, name, use) if name.startswith("__") else cls._hint(name, use))
 
 
-def _special(to: type, method: str, use: str) -> Callable[..., Any]:
-    """Return a method, such as `__call__`, that calls that of another base class, or raises an error if none has it."""
+def _special(cls: type, method: str, use: str) -> Callable[..., Any]:
+    """Return a method, such as `__call__`, that calls the next base class's method, or raises an error without one."""
 
     def refuse(self: Any, *arguments: Any, **named: Any) -> Any:
-        if inherited := getattr(super(to, self), method, None):  # type: ignore[misc]
+        if inherited := getattr(super(cls, self), method, None):  # type: ignore[misc]
             return inherited(*arguments, **named)
-        expected_kind = "function" if method == "__call__" else "list"
-        raise ArgumentTypeError(f"a {type(self).__name__} is not a {expected_kind}: use {use}")
+        kind = "function" if method == "__call__" else "list"
+        raise ArgumentTypeError(f"a {type(self).__name__} is not a {kind}: use {use}")
 
     return refuse
 
@@ -175,7 +176,7 @@ def also_called(**others: str) -> Callable[[AnyFunction], AnyFunction]:
 def with_usual_keywords(
     signature: inspect.Signature, arguments: Sequence, named: Mapping[str, Any], others: Mapping[str, str]
 ) -> tuple | None:
-    """Return a call's arguments by position if they fit once `others` maps their names to the usual ones; else None."""
+    """Return a call's arguments by position if they fit after renaming those in `others`; else None."""
     renamed = {others.get(name, name): value for name, value in named.items()}
     if renamed.keys() == named.keys() or len(renamed) < len(named):
         return None
@@ -233,7 +234,7 @@ def explain_arguments(*classes: type) -> None:
     for cls in classes:
         init: Callable[..., None] = cls.__init__  # type: ignore[misc]
         if not hasattr(init, "__wrapped__"):
-            uses = {name: use for kind in cls.__mro__[::-1] for name, use in USES.get(f"{kind.__name__}()", {}).items()}
+            uses = ChainMap(*[USES.get(f"{kind.__name__}()", {}) for kind in cls.__mro__])
             cls.__init__ = explained(init, functools.partial(_class_called, cls), {}, uses)  # type: ignore[misc]
 
 

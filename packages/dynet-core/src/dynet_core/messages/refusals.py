@@ -42,8 +42,7 @@ class Refusals(Hinted):
 
     type: Any  # the shape, a Dim; `dim` imports this module, so it cannot be imported here
     _gives_numbers = False  # whether numpy's functions may read the values; True for parameters
-    # What to do instead of changes in place, for messages.
-    _change = "operations make a new one, such as dy.concatenate of parts"
+    _change_hint = "operations make a new one, such as dy.concatenate of parts"
 
     def __bool__(self) -> bool:
         return True  # as in DyNet, even without elements: programs use `w = w or W * x`
@@ -64,14 +63,7 @@ class Refusals(Hinted):
     def __float__(self) -> Any:
         self._refuse("a number is needed, not", "; dy.log and the like are operations on expressions")
 
-    def __int__(self) -> Any:
-        self.__float__()
-
-    def __complex__(self) -> Any:
-        self.__float__()
-
-    def __trunc__(self) -> Any:
-        self.__float__()
+    __int__ = __complex__ = __trunc__ = __float__
 
     def __format__(self, form: str) -> str:
         if form:
@@ -87,14 +79,7 @@ class Refusals(Hinted):
             f"compare its {self._getter()}"
         )
 
-    def __le__(self, other: object) -> bool:
-        return self < other
-
-    def __gt__(self, other: object) -> bool:
-        return self < other
-
-    def __ge__(self, other: object) -> bool:
-        return self < other
+    __le__ = __gt__ = __ge__ = __lt__
 
     # As in DyNet, an expression equals only itself, because programs keep expressions in lists and dicts. Comparing an
     # expression with a number causes a warning. Objects of other classes may define what equals them, like mock.ANY.
@@ -135,7 +120,7 @@ class Refusals(Hinted):
     # Methods that Python calls to change or copy an object
 
     def __setitem__(self, key: object, value: object = None) -> None:
-        raise ArgumentTypeError(f"{self!r} cannot be changed in place: {self._change}")
+        raise ArgumentTypeError(f"{self!r} cannot be changed in place: {self._change_hint}")
 
     __delitem__ = __setitem__
 

@@ -96,15 +96,15 @@ class Trained(Expression):
 
     _lookup = False
     _gives_numbers = True
-    _change = "set_value(array) replaces its values"
+    _change_hint = "set_value(array) replaces its values"
 
     def __setattr__(self, name: str, value: object) -> None:
         try:
             object.__setattr__(self, name, value)
         except AttributeError as problem:
             if hasattr(type(self), name):
-                raise AttributeError(f"{self!r}: {name} cannot be assigned to: {self._change}") from None
-            raise AttributeError(f"{problem}; {self._change}") from None
+                raise AttributeError(f"{self!r}: {name} cannot be assigned to: {self._change_hint}") from None
+            raise AttributeError(f"{problem}; {self._change_hint}") from None
 
     def _begin(self, name: str, storage: Storage, collection: Collection | None) -> None:
         self._name, self._storage = name, storage

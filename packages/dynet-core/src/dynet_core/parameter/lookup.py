@@ -90,7 +90,7 @@ class LookupParameters(Trained):
     __slots__ = ("_operand", "_row_dim", "rows")
 
     _lookup = True
-    _change = "init_row(i, row) replaces a row, set_value(array) all of them"
+    _change_hint = "init_row(i, row) replaces a row, set_value(array) all of them"
 
     def __init__(self, name: str, dims: tuple[int, ...], values: object = None, collection: Collection | None = None):
         dims, values = checked_values("LookupParameters", dims, values)
@@ -108,7 +108,7 @@ class LookupParameters(Trained):
         """The operand number of the whole table. Reading it tells the engine that all rows will get gradients."""
         storage = self._storage
         row = storage.whole_row(self._updated)
-        current().engine.use_whole(storage.touched, row)  # type: ignore[arg-type]  # `touched` is set if there are rows
+        current().engine.use_whole_lookup(storage.touched, row)  # type: ignore[arg-type]  # `touched` is set if there are rows
         return -1 - row
 
     def __len__(self) -> int:

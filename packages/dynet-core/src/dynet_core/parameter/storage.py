@@ -155,7 +155,7 @@ def added_by_last_pass(graph: Graph, parameter: Storage, parameters: Callable[[]
             "gradient: backward() has not been called on this graph, or not since its values changed: grad_as_array() "
             "has what backward passes have added up since the last update"
         )
-    if graph.outdated.reached(loss, graph.engine, False):
+    if graph.outdated.are_read(loss, graph.engine, False):
         raise GradientError(
             "gradient: since backward(), parameters of its loss have changed, as by an update: ask for the "
             "gradients before that. grad_as_array() has what backward passes have added up since the last update"

@@ -29,8 +29,8 @@ LARGEST_BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))
 class InitialStream:
     """A stream of random float32 numbers, in the order in which DyNet 2.1 draws them.
 
-    Every draw continues where the last draw ended, even if their distributions differ. Threads may share a stream:
-    which thread gets which numbers depends on timing, but no number is returned twice. The seed is an integer from 0 to
+    Every draw continues where the last draw ended, even if their distributions differ. If threads share a stream, which
+    thread gets which numbers depends on timing, but no number is returned twice. The seed is an integer from 0 to
     2**32 - 1; None means a seed from the operating system.
 
     Source: Matsumoto and Nishimura, "Mersenne twister: a 623-dimensionally equidistributed uniform pseudo-random number
@@ -75,12 +75,7 @@ class InitialStream:
         width = _float32("high - low", float(high32) - float(low32))
         if width < 0:
             raise ValueError(f"high must not be below low but got low {low}, high {high}")
-        values = np.empty(count, np.float32)
-        with self._lock:
-            for start in range(0, count, BLOCK):
-                block = values[start : start + BLOCK]
-                block[:] = _fused_multiply_add(_fractions(self._words(block.size)), width, low32)
-        return values
+        return self._fill(count, lambda size: _fused_multiply_add(_fractions(self._words(size)), width, low32))
 
     def normal(self, mean: Number, std: Number, count: int) -> Floats:
         """Return `count` normally distributed numbers: mean + std * z, with z from random points in a circle.
@@ -98,24 +93,32 @@ class InitialStream:
             raise ValueError(f"std must be 0 or more but got {std}")
         pairs = np.empty(((count + 1) // 2, 2), np.float32)
         with self._lock:
-            filled_count = 0
-            while filled_count < len(pairs):
-                part = self._normal_pairs(len(pairs) - filled_count)
-                pairs[filled_count : filled_count + len(part)] = part
-                filled_count += len(part)
+            missing = pairs
+            while len(missing):
+                new_pairs = self._normal_pairs(len(missing))
+                missing[: len(new_pairs)] = new_pairs
+                missing = missing[len(new_pairs) :]
         return _fused_multiply_add(pairs.reshape(-1)[:count], std32, mean32)
 
     def bernoulli(self, probability: float, count: int) -> np.ndarray:
         """Return `count` numbers that are 1 with the given probability, else 0. Each uses two 32-bit words."""
         if not 0 <= probability <= 1:
             raise ValueError(f"probability must be between 0 and 1 but got {probability}")
+        limit = float(np.float32(probability))  # DyNet rounds it to float32 but compares in float64
+
+        def draw(size: int) -> np.ndarray:
+            words = self._words(2 * size).astype(np.float64).reshape(-1, 2)
+            return (words[:, 0] + words[:, 1] * 2.0**32) * 2.0**-64 < limit
+
+        return self._fill(count, draw)
+
+    def _fill(self, count: int, draw: Callable[[int], np.ndarray]) -> Floats:
+        """Return `count` numbers, which `draw` returns block by block."""
         values = np.empty(count, np.float32)
         with self._lock:
             for start in range(0, count, BLOCK):
                 block = values[start : start + BLOCK]
-                words = self._words(2 * block.size).astype(np.float64).reshape(-1, 2)
-                # Round the probability to float32 but compare in float64, as DyNet does.
-                block[:] = (words[:, 0] + words[:, 1] * 2.0**32) * 2.0**-64 < float(np.float32(probability))
+                block[:] = draw(block.size)
         return values
 
     def _normal_pairs(self, wanted: int) -> np.ndarray:
@@ -123,13 +126,13 @@ class InitialStream:
         # pi / 4 of all points are in the circle, so draw slightly more than 4 / pi = 1.273 times as many points.
         point_count = min(BLOCK, int(wanted * 1.28) + 8)
         words = self._words(2 * point_count)
-        points = np.float32(2) * _fractions(words).reshape(-1, 2) - np.float32(1)
+        points = 2 * _fractions(words).reshape(-1, 2) - 1
         radius = _fused_multiply_add(points[:, 1], points[:, 1], points[:, 0] * points[:, 0])
         used_points = np.flatnonzero((radius <= 1) & (radius != 0))[:wanted]
         if used_points.size == wanted:
             self._unread = np.concatenate([words[2 * (used_points[-1] + 1) :], self._unread])
         radius = radius[used_points]
-        factor = np.sqrt(np.float32(-2) * _log(radius) / radius)
+        factor = np.sqrt(-2 * _log(radius) / radius)
         return points[used_points, ::-1] * factor[:, None]
 
     def _words(self, count: int) -> np.ndarray:
@@ -165,14 +168,14 @@ def _float32(name: str, value: Number) -> np.float32:
 
 def _fractions(words: np.ndarray) -> np.ndarray:
     """Convert 32-bit words to float32 values in [0, 1); none is rounded to 1."""
-    return np.minimum(words.astype(np.float32) * np.float32(2.0**-32), LARGEST_BELOW_ONE)
+    return np.minimum(words.astype(np.float32) * 2.0**-32, LARGEST_BELOW_ONE)
 
 
 def _fused_multiply_add(a: np.ndarray, b: np.ndarray | np.float32, c: np.ndarray | np.float32) -> np.ndarray:
     """Return float32(a * b + c) with a single rounding, like the processor's fused multiply-add.
 
     The product of two float32s is exact in float64, but the sum may be rounded. This matters only if the rounded sum is
-    the midpoint of two float32s: its last 29 bits, which float32 lacks, are a 1 and then zeros. It is then moved to the
+    the midpoint of two float32s: its last 29 bits, which float32 lacks, are a 1 and then zeros. Then move it to the
     next float64 in the direction of the exact sum.
     """
     product = np.multiply(a, b, dtype=np.float64)

@@ -9,14 +9,14 @@ store a graph in the words that `graph_records` reads. Both have:
 - `Records`: the records of one thread's graph. `Records.adopt` makes the calling thread append to them.
 - `commit`: append a record. `sequence`: append a record that has a list of operands. `commit_with_inputs`: append a
   record that refers to input values, unless a pass has already read them.
-- `take`: append numbers to the input buffer. `take_keyed`: append a new random key, then numbers.
+- `take`: append numbers to the input buffer. `take_keyed`: append a new random key, and then numbers.
 - `handle(at, dim)`: return an expression for node number `at`.
 - `noise`, `set_noise`, `draw`: read, set and advance the source of random keys.
 - `function(kind, slow)`: return a recording function. `describe` gives it the name and parameters of a Python function.
 - `with_templates(op, learn)`: return a function that uses a template if it has one for the call. `key` returns the key
   of a call's template. `replay` appends the records of a template that the caller has kept.
 - `operator(name, pair, right, left)`: set an operator of `Expression`.
-- `know(**objects)`: tell the recorder about special objects, such as the classes of parameters.
+- `know(**objects)`: tell the recorder about special objects, such as the classes of parameters; see `shared.know`.
 - `become(x, at, dim)`: make `x` a parameter.
 - `generation`: return a number that changes whenever signatures or parameters change. `next_generation`: change it, so
   that the next pass of each graph starts from Python.
@@ -51,7 +51,7 @@ WANTED = os.environ.get("DYNET_RECORDER", "")
 
 
 def _choose():
-    """Return a dict of all that the chosen recorder defines, and a string that says which recorder it is and why."""
+    """Return the definitions of the recorder to use, by name, and a string that says which recorder it is and why."""
     if WANTED not in ("", "compiled", "python"):
         raise ImportError(f"DYNET_RECORDER is {WANTED!r}: use 'compiled' or 'python', or leave it unset")
     problem = "DYNET_RECORDER=python" if WANTED == "python" else cpython.problem()
@@ -59,7 +59,7 @@ def _choose():
         try:
             from . import functions, records, shared, types
 
-            return {**vars(shared), **vars(types), **vars(functions), **vars(records)}, "compiled"
+            return vars(shared) | vars(types) | vars(functions) | vars(records), "compiled"
         except (CacheError, OSError) as error:  # machine code could not be built or stored
             lines = str(error).strip().splitlines()
             problem = "it cannot be loaded: " + " ".join(dict.fromkeys([lines[0], lines[-1]]))
@@ -69,7 +69,7 @@ def _choose():
 
     if WANTED != "python":
         print(f"dynet: operations are recorded in Python, which is slower: {problem}.", file=sys.stderr)
-    return {**vars(python_records), **vars(python_recorder)}, f"python: {problem}"
+    return vars(python_records) | vars(python_recorder), f"python: {problem}"
 
 
 _names, DESCRIPTION = _choose()

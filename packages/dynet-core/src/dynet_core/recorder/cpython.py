@@ -6,7 +6,7 @@ import ctypes
 import sys
 import sysconfig
 
-from dynet_kernels.recorder import words
+from dynet_kernels.recorder.words import LIST, OBJECT, SLICE, TUPLE
 
 
 def problem() -> str:
@@ -32,15 +32,15 @@ def _comparisons():
     """Yield the name of each check, such as "lists", and whether the memory is as expected."""
     probe = object()
     samples = [probe, 1.5, 7, [1], (1,), slice(1, 2), None]
-    yield "types", all(word(id(x), words.OBJECT["type"]) == id(type(x)) for x in samples)
-    count = word(id(probe), words.OBJECT["references"])
+    yield "types", all(word(id(x), OBJECT["type"]) == id(type(x)) for x in samples)
+    count = word(id(probe), OBJECT["references"])
     references = [probe, probe]
     yield "references", count > 0 and word(id(probe)) == count + len(references) and sys.getrefcount(probe) >= count + 2
     items = [object() for _ in range(5)]
-    addresses, stored_items = [*map(id, items)], word(id(items), words.LIST["items"])
-    yield "lists", word(id(items), words.LIST["size"]) == 5 and [word(stored_items, k) for k in range(5)] == addresses
-    item_tuple, first = tuple(items), len(words.TUPLE)
-    has_same_size = word(id(item_tuple), words.TUPLE["size"]) == len(item_tuple)
+    addresses, stored_items = [*map(id, items)], word(id(items), LIST["items"])
+    yield "lists", word(id(items), LIST["size"]) == 5 and [word(stored_items, k) for k in range(5)] == addresses
+    item_tuple, first = tuple(items), len(TUPLE)
+    has_same_size = word(id(item_tuple), TUPLE["size"]) == len(item_tuple)
     yield "tuples", has_same_size and [word(id(item_tuple), first + k) for k in range(5)] == addresses
     section = slice(*items[:3])
-    yield "slices", [word(id(section), words.SLICE[name]) for name in ("first", "stop", "step")] == addresses[:3]
+    yield "slices", [word(id(section), SLICE[name]) for name in ("first", "stop", "step")] == addresses[:3]

@@ -1,8 +1,8 @@
 """Make compiled recording functions, which append a record to the graph and return an expression.
 
-Each has a table. A row has a key, usually the operands' Dims, and says what to record for calls with this key.
-For keys not in the table, the recording function calls its slow function, which is Python. The slow function records
-the call, and usually adds a row with the method `enter`.
+Each recording function has a table. A row has a key, usually the operands' Dims, and says what to record for calls
+with this key. For keys not in the table, the slow function, which is Python, records the call, and usually adds a row
+with the method `enter`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from dynet_kernels.recorder import words
-from dynet_kernels.recorder.words import LIST_KEY, MOST_KEYED, ROW, TEMPLATE
+from dynet_kernels.recorder.words import FIRST_ROWS, FUNCTION, LIST_KEY, MOST_KEYED, OPERATIONS, ROW, TEMPLATE
 
 from .keywords import Learn, with_keywords
 from .shared import ADDRESSES, KEYS, SHARED, api, immortal, immortal_dim, know, native
@@ -28,13 +27,13 @@ from .types import FunctionType
 _enter = native("enter", 2)
 Documented = TypeVar("Documented", bound=Callable[..., Any])  # lets type checkers see the described function
 
-# Both dicts have one item per recording function, keyed by its address.
-_documented: dict[int, Callable] = {}  # the function from which it takes its name, docstring and parameters
-_entered: dict[int, dict] = {}  # the rows added to the table: key -> (signature, result, limit)
+# Address of a recording function -> the function from which it takes its name, docstring and parameters.
+_documented: dict[int, Callable] = {}
+_entered: dict[int, dict] = {}  # address of a recording function -> its rows: key -> (signature, result, limit)
 
 
 def _word(function: Any, name: str) -> c_int64:
-    return c_int64.from_address(id(function) + 8 * words.FUNCTION[name])
+    return c_int64.from_address(id(function) + 8 * FUNCTION[name])
 
 
 def _set(function: Any, **values: int) -> None:
@@ -44,24 +43,24 @@ def _set(function: Any, **values: int) -> None:
 
 def _document(function: Any, documented: Callable) -> None:
     _documented[id(function)] = immortal(documented)
-    names = immortal((documented.__name__, documented.__qualname__))
-    _set(function, name=id(names[0]), qualname=id(names[1]), parameters=id(()))
+    name, qualname = immortal((documented.__name__, documented.__qualname__))
+    _set(function, name=id(name), qualname=id(qualname), parameters=id(()))
 
 
 def function(kind: str, slow: Callable) -> Any:
     """Return a new recording function. `kind` names the compiled code to run, such as "two" for two operands."""
-    made = immortal(api.PyType_GenericAlloc(FunctionType, 0))
+    record = immortal(api.PyType_GenericAlloc(FunctionType, 0))
     key = KEYS[kind]
-    table = api.PyMem_RawCalloc(words.FIRST_ROWS, 8 * (key + len(ROW)))
+    table = api.PyMem_RawCalloc(FIRST_ROWS, 8 * (key + len(ROW)))
     if not table:
         raise MemoryError
-    _entered[id(made)] = {}
-    _set(made, slow=id(slow), table=table, mask=words.FIRST_ROWS - 1, key=key, vectorcall=ADDRESSES[kind])
-    _document(made, slow)
-    return made
+    _entered[id(record)] = {}
+    _set(record, slow=id(slow), table=table, mask=FIRST_ROWS - 1, key=key, vectorcall=ADDRESSES[kind])
+    _document(record, slow)
+    return record
 
 
-def remember(self, key: Sequence, signature: int, result, limit: int = 0) -> None:
+def enter_row(self, key: Sequence, signature: int, result, limit: int = 0) -> None:
     """The method `enter` of recording functions: add a row to the table.
 
     No row is added for a call with a list of more than MOST_KEYED operands that do not all have the same Dim.
@@ -108,12 +107,12 @@ def describe(
 
 
 def with_templates(op: Callable, learning: Callable) -> Any:
-    """Return a function that does the same as `op`: by a template if there is one for the call, else by calling `op`.
+    """Return a function that does the same as `op`: with a template if there is one for the call, else by calling `op`.
 
-    A template, a copy of what an earlier call has recorded, is used for all calls with the same key: the same Dims of
-    operands and the same values of other arguments. If `op` is a recording function, templates are used only for keys
-    that its own table lacks. `learning(enter)` is called once; it returns the `Learn` that observes calls without a
-    template. When this `Learn` has made a template, it calls `enter(key, template, Dim of the last node)`.
+    A template is used for all calls with the same key: the same Dims of operands and the same values of other
+    arguments. If `op` is a recording function, templates are used only for keys that its own table lacks.
+    `learning(enter)` is called once; it returns the `Learn` that observes calls without a template, and that calls
+    `enter(key, template, Dim of the last node)` when it has made a template.
     """
     last_function, slow = None, op
     while isinstance(slow, FunctionType):
@@ -124,7 +123,7 @@ def with_templates(op: Callable, learning: Callable) -> Any:
         first_word, *words_of_key = struct.unpack(f"={len(key) // 8}q", key)
         counts, content = template[: len(TEMPLATE)], template[len(TEMPLATE) :]
         integers = immortal(np.array([*counts, *words_of_key, *content], np.int64))
-        remember(record, (first_word,), integers.ctypes.data, result)
+        enter_row(record, (first_word,), integers.ctypes.data, result)
 
     by_position = getattr(slow, "record", slow)  # skip the wrapper for keyword arguments: `record` gets its own
     record = describe(function("template", by_position), documented, learn=learning(enter))
@@ -139,7 +138,7 @@ for _name in ("__doc__", "__module__", "__annotations__", "__defaults__", "__kwd
 FunctionType.__wrapped__ = property(lambda self: _documented[id(self)])
 FunctionType.__reduce__ = lambda self: self.__qualname__
 FunctionType.__repr__ = lambda self: f"<function {self.__qualname__}>"
-FunctionType.enter = remember
+FunctionType.enter = enter_row
 
 
 def operator(name: str, pair: Any, right: Any, left: Any) -> None:
@@ -165,4 +164,4 @@ def _refuse_operator(*operands) -> None:
     raise TypeError("the operators of expressions come with dynet_ops: import it first")
 
 
-know(**dict.fromkeys(words.OPERATIONS, function("two", _refuse_operator)))
+know(**dict.fromkeys(OPERATIONS, function("two", _refuse_operator)))

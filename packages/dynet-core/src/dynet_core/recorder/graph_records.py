@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import array
 import ctypes
+from array import array
 from collections.abc import Callable, Sequence
 from ctypes import c_int32, c_int64
 from typing import Any
 
 import numpy as np
 
-from dynet_kernels.recorder import words
-from dynet_kernels.recorder.words import WATCHED
+from dynet_kernels.recorder.words import GRAPH, WATCHED
 
 from .named_words import NamedWords, adjacent
 
-VERSION, DONE, INPUTS_DONE = words.GRAPH.version, words.GRAPH.done, words.GRAPH.inputs_done
-CHANGES, PREPARED = words.GRAPH.changes, words.GRAPH.prepared
-ENDS, COMPUTED = adjacent(words.GRAPH, "length", "inputs_length"), adjacent(words.GRAPH, "done", "inputs_done")
-DIFFERENTIATED = adjacent(words.GRAPH, "differentiated", "differentiated_fully")
+VERSION, DONE, INPUTS_DONE = GRAPH.version, GRAPH.done, GRAPH.inputs_done
+CHANGES, PREPARED = GRAPH.changes, GRAPH.prepared
+ENDS, COMPUTED = adjacent(GRAPH, "length", "inputs_length"), adjacent(GRAPH, "done", "inputs_done")
+DIFFERENTIATED = adjacent(GRAPH, "differentiated", "differentiated_fully")
 
 
-def _word(name: str, text: str) -> Any:
-    index = words.GRAPH[name]
+def _field(name: str, text: str) -> Any:
+    index = GRAPH[name]
     return property(lambda self: self._view[index], doc=text)
 
 
-def _pair(span: slice, text: str) -> Any:
+def _fields(span: slice, text: str) -> Any:
     def write(self, pair: tuple[int, int]) -> None:
-        self._view[span] = array.array("q", pair)
+        self._view[span] = array("q", pair)
 
     return property(lambda self: tuple(self._view[span].tolist()), write, doc=text)
 
@@ -42,22 +41,20 @@ class GraphRecords:
 
     __slots__ = ("_view", "_words")
     _overwrite: Callable[..., bool]
-    version: int = _word("version", "The version of the graph, a number that changes when nodes are removed.")
-    nodes: int = _word("nodes", "The number of nodes.")
-    length: int = _word("length", "The number of integers in all records.")
-    inputs_length: int = _word("inputs_length", "The number of values in the input buffer.")
-    address: int = _word("records", "The address of the records' integers, valid until the next record is appended.")
-    inputs_address: int = _word("inputs", "The address of the input buffer, valid until the next value is appended.")
-    changes: int = _word("changes", "How often this thread has changed the values of parameters.")
-    begun: int = _word("begun", "The value of `changes` when the first node of the graph was computed.")
-    seen: int = _word("seen", "The value of `changes` when the newest node was computed.")
+    version: int = _field("version", "The version of the graph, a number that changes when nodes are removed.")
+    nodes: int = _field("nodes", "The number of nodes.")
+    length: int = _field("length", "The number of integers in all records.")
+    inputs_length: int = _field("inputs_length", "The number of values in the input buffer.")
+    address: int = _field("records", "The address of the records' integers, valid until the next record is appended.")
+    inputs_address: int = _field("inputs", "The address of the input buffer, valid until the next value is appended.")
+    changes: int = _field("changes", "How often this thread has changed the values of parameters.")
+    begun: int = _field("begun", "The value of `changes` when the first node of the graph was computed.")
+    seen: int = _field("seen", "The value of `changes` when the newest node was computed.")
 
-    computed: tuple[int, int] = _pair(COMPUTED, "How many record integers and input values have been computed.")
-    # The second number is 1 if the pass computed the gradients of all nodes that the loss depends on, 0 if it computed
-    # only gradients of nodes that depend on a parameter, and PARTS (see `graph`) after `differentiate_apart`.
-    differentiated: tuple[int, int] = _pair(
-        DIFFERENTIATED, "The node where the last backward pass began, or -1; its extent."
-    )
+    computed: tuple[int, int] = _fields(COMPUTED, "How many record integers and input values have been computed.")
+    # The mode is 1 if the pass computed the gradients of all nodes that the loss depends on, 0 if it computed only
+    # gradients of nodes that depend on a parameter, and PARTS (see `graph`) after `differentiate_apart`.
+    differentiated: tuple[int, int] = _fields(DIFFERENTIATED, "The loss of the last backward pass, or -1; its mode.")
 
     def __init__(self, memory: NamedWords):
         self._words, self._view = memory, memory.view
@@ -91,14 +88,14 @@ class GraphRecords:
 
     def note_computed(self, version: int, ends: tuple[int, int]) -> None:
         """Set `computed`, unless the version has changed: a signal handler may have called `renew_cg`."""
-        view, pair = self._view, array.array("q", ends)
+        view, pair = self._view, array("q", ends)
         if view[VERSION] == version: view[COMPUTED] = pair  # fmt: skip  # noqa: E701  # no handler can run here
         if view[VERSION] == version and ends[0]:
             self._words["planned"] = ends[0]
 
-    def note_differentiated(self, version: int, loss: int, fully: int) -> None:
+    def note_differentiated(self, version: int, loss: int, mode: int) -> None:
         """Set `differentiated`, unless the version has changed."""
-        view, pair = self._view, array.array("q", (loss, fully))
+        view, pair = self._view, array("q", (loss, mode))
         if view[VERSION] == version: view[DIFFERENTIATED] = pair  # fmt: skip  # noqa: E701
 
     def watch_values(self) -> None:
@@ -106,7 +103,7 @@ class GraphRecords:
         self._words["unusual"] = self._words["watched"] = 1
 
     def mark_unusual(self) -> None:
-        """Let a Python function do the next `renew_cg`, because it must clean up more than the records."""
+        """Let a Python function do the next `renew_cg`, because more than the records must be cleaned up."""
         self._words["unusual"] = 1
 
     def prepare(
@@ -115,10 +112,10 @@ class GraphRecords:
         """Let compiled code start passes without Python, until the table of signatures or of parameters changes.
 
         Args:
-            generation: the result of `generation()` when `addresses` were read. Once it has changed, compiled code no
-                longer uses them.
+            generation: the result of `generation()` when `addresses` were read. Once the result has changed, compiled
+                code no longer uses the addresses.
             engine, changes: the engine with these addresses, and its `changes` when they were read. If a signal handler
-                has replaced buffers of the engine since, the addresses are not used either.
+                has replaced buffers of the engine since, the addresses are not used.
             forward, backward: the compiled functions that compute values and gradients.
             addresses: the addresses and sizes that these functions need, by name.
         """
@@ -143,7 +140,7 @@ class GraphRecords:
 
         Write nothing and return False if the graph has a different version, or if the record has been computed.
         """
-        return self._overwrite(version, 0, start, array.array("q", integers))
+        return self._overwrite(version, 0, start, array("q", integers))
 
     def floats(self, start: int, count: int) -> np.ndarray:
         """Return a view of `count` input values, starting at `start`. It is valid until the next value is appended."""

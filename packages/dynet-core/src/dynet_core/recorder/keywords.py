@@ -18,8 +18,8 @@ def refuse_new() -> None:
 
 
 Learn = Callable[[Sequence], Callable[[Any], None] | None]
-"""Observes a call of an op: it is called before the op, with the same arguments. If it returns a function, that is
-called with the op's result."""
+"""A function that is called before an op, with the same arguments. If it returns a function, that function is called
+with the op's result."""
 
 
 def with_keywords(
@@ -28,16 +28,16 @@ def with_keywords(
     """Return a function with the parameters of `documented` that calls `record` with positional arguments.
 
     The returned function does all its work in one Python frame, to keep the user's tracebacks short. `in_order`, if
-    given, is the compiled recording function whose slow function is the returned one. It handles keyword arguments only
-    in the order of the parameters. If they are in a different order, the returned function calls `in_order` with all
-    arguments by position, because `in_order` may then be able to record the call. For `learn`, see `Learn`.
+    given, is the compiled recording function whose slow function is returned. It only handles keyword arguments in the
+    order of the parameters. If their order is different, the returned function calls `in_order` with all arguments by
+    position, because `in_order` may then be able to record the call. For `learn`, see `Learn`.
     """
     signature, name = inspect.signature(documented), documented.__name__
     defaults = {parameter.name: parameter.default for parameter in signature.parameters.values()}
     most_count, least_count = len(defaults), list(defaults.values()).count(inspect.Parameter.empty)
 
     names, other_names = tuple(defaults), getattr(documented, "other_keywords", {})
-    annotations = [str(parameter.annotation) for parameter in signature.parameters.values()]
+    annotations = [parameter.annotation for parameter in signature.parameters.values()]
     takes_list = annotations[:1] in (["Iterable[Expression]"], ["Sequence[Expression]"])
 
     def by_place(*arguments, **named) -> Any:

@@ -1,9 +1,9 @@
-"""64-bit words that Python reads by name and compiled code by address. `SHARED` exists once per process."""
+"""Words that Python reads by name and compiled code by address. `SHARED` has the shared words."""
 
 from __future__ import annotations
 
-import array
 import itertools
+from array import array
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from dynet_kernels.recorder import words
 
 
 class NamedWords:
-    """64-bit words that Python reads and writes by their names, and compiled code by their address."""
+    """Words that Python reads and writes by their names, and compiled code by their address."""
 
     __slots__ = ("_names", "address", "view")
 
@@ -32,7 +32,7 @@ class NamedWords:
 
 
 def adjacent(names: Structure, first: str, last: str) -> slice:
-    """Return a slice of adjacent words. A `view` reads or sets them in one step, which no signal handler divides."""
+    """Return a slice of adjacent words. A `view` reads or sets these in one step, which no signal handler divides."""
     return slice(names[first], names[last] + 1)
 
 
@@ -52,25 +52,24 @@ def generation(index: int = words.SHARED["generation"]) -> int:
 def next_generation(freezes: bool = False) -> None:
     """Change the number that `generation` returns, so that the next pass starts from Python.
 
-    `freezes` means that a parameter is being frozen or unfrozen, and nothing else. Compiled code may then still start
-    the next pass itself, if it is the first of its graph.
+    `freezes` means that only the frozen state of a parameter changes. Compiled code may then still start the next pass
+    itself, if the pass is the first of its graph.
     """
     newest = next(_generations)
     if freezes:
         SHARED["generation"] = newest
     else:
-        SHARED.view[_GENERATIONS] = array.array("q", (newest, newest))
+        SHARED.view[_GENERATIONS] = array("q", (newest, newest))
 
 
 def noise() -> tuple[int, int]:
     """Return the seed of the random keys, and how many keys have been drawn."""
-    seed, drawn = SHARED.view[_NOISE].tolist()
-    return seed, drawn
+    return tuple(SHARED.view[_NOISE].tolist())
 
 
 def set_noise(seed: int, drawn: int) -> None:
     """Set the seed of the random keys, as if `drawn` keys had already been drawn."""
-    SHARED.view[_NOISE] = array.array("q", (seed, drawn))
+    SHARED.view[_NOISE] = array("q", (seed, drawn))
 
 
 def draw() -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import array
 import functools
 import sys
+from array import array
 from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
@@ -24,9 +24,9 @@ def expression_type(operations: type) -> type:
         def __new__(cls, *arguments, **named):
             if cls is Expression and (arguments or named):
                 refuse_new()
-            made = object.__new__(_known["unfinished"] if cls is Expression else cls)
-            made._at, made._version = 0, NO_NODE
-            return made
+            node = object.__new__(_special_objects["unfinished"] if cls is Expression else cls)
+            node._at, node._version = 0, NO_NODE
+            return node
 
         at = property(lambda self: self._at)
         version = property(lambda self: self._version)
@@ -39,13 +39,13 @@ def expression_type(operations: type) -> type:
 
 
 _expression_class: Any = None
-_known: dict[str, Any] = {}
+_special_objects: dict[str, Any] = {}
 _METHODS = {"negative": "__neg__", "subscript": "__getitem__"}
 
 
 def know(**objects: Any) -> None:
     """Tell the recorder about special objects, such as `unfinished`; see `shared.know`."""
-    _known.update(objects)
+    _special_objects.update(objects)
     for role in _METHODS.keys() & objects:
         setattr(_expression_class, _METHODS[role], objects[role])
 
@@ -80,8 +80,10 @@ def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: 
         else:
             return None
     count_before = None if records is None else records.append(integers, nodes, version, inputs)
-    if count_before is None or count_before < 0:
-        return None if count_before is None else False
+    if count_before is None:
+        return None
+    if count_before < 0:
+        return False
     return _node(count_before + nodes - 1, version, dim)
 
 
@@ -118,13 +120,13 @@ def sequence(result, head: tuple[int, ...], xs: list, dim, version: int) -> list
 
 def take(numbers: Sequence[float]) -> int:
     """Append numbers to the input buffer of this thread's graph. Return their offset."""
-    return THREAD.records.take(np.array(array.array("f", numbers)))
+    return THREAD.records.take(np.array(array("f", numbers)))
 
 
 def take_keyed(numbers: Sequence[float]) -> int:
     """Append a new random key, and then `numbers`, to the input buffer. Return the offset of the key."""
     link = np.zeros(1, np.float32)  # the link to the previous key, which `Records.take` sets
-    return THREAD.records.take(np.concatenate([link, new_key(), array.array("f", numbers)]), True) + 1
+    return THREAD.records.take(np.concatenate([link, new_key(), array("f", numbers)]), True) + 1
 
 
 def function(kind: str, slow: Any) -> Any:
@@ -147,7 +149,7 @@ def describe(record: Any, documented: Callable, around: Callable | None = None) 
 
 
 def with_templates(op: Callable, learn: Callable) -> Callable:
-    """Return the op, wrapped so that it accepts the other names of its arguments, if there are any."""
+    """Return the op, wrapped to accept other names of its arguments if it has `other_keywords`."""
     if hasattr(op, "enter") or not hasattr(op, "other_keywords"):
         return op
     return functools.update_wrapper(with_keywords(op, op), op)

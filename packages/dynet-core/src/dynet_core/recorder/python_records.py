@@ -8,16 +8,16 @@ change is prepared again.
 
 from __future__ import annotations
 
-import array
 import itertools
 import sys
 import threading
+from array import array
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from dynet_kernels.recorder import words
+from dynet_kernels.recorder.words import GRAPH
 
 from .graph_records import COMPUTED, DIFFERENTIATED, DONE, INPUTS_DONE, VERSION, GraphRecords
 from .named_words import NamedWords, adjacent, draw, noise
@@ -25,15 +25,15 @@ from .named_words import NamedWords, adjacent, draw, noise
 _versions = itertools.count(1)
 THREAD = threading.local()
 """`THREAD.records`, if set, is the `Records` object of the thread's graph."""
-_LENGTH, _NODES, _INPUTS_LENGTH = words.GRAPH.length, words.GRAPH.nodes, words.GRAPH.inputs_length
-_KEY, _BUFFERS = words.GRAPH.newest_key, (words.GRAPH.records, words.GRAPH.inputs)
+_LENGTH, _NODES, _INPUTS_LENGTH = GRAPH.length, GRAPH.nodes, GRAPH.inputs_length
+_KEY, _BUFFERS = GRAPH.newest_key, (GRAPH.records, GRAPH.inputs)
 _LENGTHS, SHRINK_FROM = (_LENGTH, _INPUTS_LENGTH), 1 << 16  # buffers up to this size do not shrink
-_STATE, _RECORDED = adjacent(words.GRAPH, "version", "inputs_length"), adjacent(words.GRAPH, "length", "nodes")
-_UNDIFFERENTIATED = array.array("q", (-1, 0))
+_STATE, _RECORDED = adjacent(GRAPH, "version", "inputs_length"), adjacent(GRAPH, "length", "nodes")
+_UNDIFFERENTIATED = array("q", (-1, 0))
 
 
 class Records(GraphRecords):
-    """The records of one thread's graph. `_buffers` has the integers of the records and the input values.
+    """The records of one thread's graph. `_buffers` has the records (kind 0) and the input values (kind 1).
 
     `_replaced` has outgrown buffers of the previous graph and of this graph, because a pass may still read them.
     """
@@ -41,13 +41,13 @@ class Records(GraphRecords):
     __slots__ = ("_buffers", "_replaced")
 
     def __init__(self):
-        super().__init__(NamedWords(words.GRAPH))
-        self._buffers: list[Any] = [memoryview(array.array(code)) for code in "qf"]
+        super().__init__(NamedWords(GRAPH))
+        self._buffers: list[Any] = [memoryview(array(code)) for code in "qf"]
         self._replaced: tuple[list[Any], list[Any]] = [], []
         self.renew()
 
     def adopt(self, graph: Any) -> None:
-        """Make these the records to which the calling thread appends."""
+        """Let the calling thread append to these records."""
         THREAD.records = self
 
     def is_prepared(self, generation: int) -> bool:
@@ -69,8 +69,8 @@ class Records(GraphRecords):
     def cut(self, version: int, nodes: int, length: int, inputs_length: int) -> int:
         """Remove the newest records, and give the graph a new version; see `records.Records.cut`."""
         view, new_version = self._view, next(_versions)
-        state = array.array("q", (new_version, length, nodes, inputs_length))
-        computed = array.array("q", min(self.computed, (length, inputs_length)))
+        state = array("q", (new_version, length, nodes, inputs_length))
+        computed = array("q", min(self.computed, (length, inputs_length)))
         key = next((offset + 1 for offset in self.keys(0) if offset < inputs_length), 0)
         if view[VERSION] == version: view[COMPUTED] = computed; view[DIFFERENTIATED] = _UNDIFFERENTIATED; view[_KEY] = key; view[_STATE] = state; return new_version  # fmt: skip  # noqa: E501, E701, E702
         return 0
@@ -78,16 +78,16 @@ class Records(GraphRecords):
     def append(self, integers: Sequence[int], nodes: int, version: int, inputs: int = sys.maxsize) -> int | None:
         """Append a record. Return how many nodes the graph had before.
 
-        Return None if the graph has a different version, -1 if a pass has already read the input value at `inputs`.
+        Return None if the graph has a different version; -1 if a pass has already read the input value at `inputs`.
         """
-        view, record = self._view, array.array("q", integers)
+        view, record = self._view, array("q", integers)
         while view[VERSION] == version:
             if view[INPUTS_DONE] > inputs:
                 return -1
             length, count_before = view[_LENGTH], view[_NODES]
             end = length + len(record)
             self._make_room(0, end)
-            span, ends = slice(length, end), array.array("q", (end, count_before + nodes))
+            span, ends = slice(length, end), array("q", (end, count_before + nodes))
             if view[VERSION] == version and view[_LENGTH] == length and view[INPUTS_DONE] <= inputs: self._buffers[0][span] = record; view[_RECORDED] = ends; return count_before  # fmt: skip  # noqa: E501, E701, E702
         return None
 
@@ -112,14 +112,14 @@ class Records(GraphRecords):
             self._replace(kind, 2 * size, length)
 
     def _replace(self, kind: int, size: int, kept: int) -> None:
-        """Replace a buffer with one of `size` items, keeping the first `kept`. Do nothing if more items are in use."""
+        """Replace a buffer with one of `size` items; keep the first `kept` items. Do nothing if more are in use."""
         old_buffer, view, length = self._buffers[kind], self._view, _LENGTHS[kind]
-        memory, span = array.array(old_buffer.format, [0]) * size, slice(min(kept, len(old_buffer)))
+        memory, span = array(old_buffer.format, [0]) * size, slice(min(kept, len(old_buffer)))
         new_buffer, address, numbers = memoryview(memory), memory.buffer_info()[0], old_buffer[span]
         self._replaced[1].append(old_buffer)
         if self._buffers[kind] is old_buffer and view[length] <= kept: new_buffer[span] = numbers; self._buffers[kind] = new_buffer; view[_BUFFERS[kind]] = address  # fmt: skip  # noqa: E501, E701, E702
 
-    def _overwrite(self, version: int, kind: int, start: int, values: np.ndarray | array.array) -> bool:
+    def _overwrite(self, version: int, kind: int, start: int, values: np.ndarray | array) -> bool:
         view, done_word, span = self._view, DONE + kind, slice(start, start + len(values))
         if view[VERSION] == version and view[done_word] <= start: self._buffers[kind][span] = values; return True  # fmt: skip  # noqa: E501, E701, E702
         return False

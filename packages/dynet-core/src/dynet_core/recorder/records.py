@@ -72,7 +72,7 @@ class Records(GraphRecords):
         self.renew()
 
     def adopt(self, graph: Any) -> None:
-        """Make these records, which belong to `graph`, the records to which the calling thread appends."""
+        """Let the calling thread, whose graph is `graph`, append to these records."""
         ctypes.pythonapi.Py_IncRef(py_object(graph))  # `end` releases this reference, except when Python shuts down
         self._words["object"] = id(graph)
         api.PyThread_tss_set(THREAD_GRAPH, self._words.address)
@@ -90,8 +90,7 @@ class Records(GraphRecords):
 
     def end(self, names: Any = (sys.is_finalizing, _no_words, _free_words, _renew, api, THREAD_GRAPH)) -> None:
         """Remove all records because their thread has ended. The thread's expressions cannot be used any more."""
-        # Everything used here is in a default argument: a Python that shuts down may clear the names in modules before
-        # it runs finalizers.
+        # Everything used here is a default argument: Python may clear module globals at exit before it runs finalizers.
         is_finalizing, no_words, free_words, renew, api, key = names
         if is_finalizing() or self._words is no_words:
             return
@@ -100,7 +99,7 @@ class Records(GraphRecords):
         if graph:
             api.Py_DecRef(graph)  # the reference that `adopt` took
         renew(memory.address)
-        if api.PyThread_tss_get(key) == memory.address:  # false if this runs on another thread than the one that ended
+        if api.PyThread_tss_get(key) == memory.address:  # false if another thread than the ended one runs this
             api.PyThread_tss_set(key, None)
             free_words.append(memory)
 

@@ -56,7 +56,7 @@ def native(name: str, count: int) -> Callable[..., int]:
     def call(*arguments: int) -> int:
         try:
             return function(*arguments)
-        except ctypes.ArgumentError:  # out of memory: the arguments are always ints
+        except ctypes.ArgumentError:  # ints are never wrong arguments, so memory is exhausted
             raise MemoryError from None
 
     return call
@@ -85,5 +85,5 @@ if not THREAD_GRAPH or api.PyThread_tss_create(THREAD_GRAPH):
 SHARED["thread_graph"] = THREAD_GRAPH
 
 
-# Keeps a Dim alive until the process ends, because expressions hold only its address.
+# Keeps a Dim alive until the process ends, because expressions only have its address.
 immortal_dim = functools.cache(immortal)

@@ -19,8 +19,7 @@ _become = native("become", 4)
 FUNCTION_SLOTS = {"PyVectorcall_Call": 50, "bind": 54}  # tp_call, tp_descr_get
 EXPRESSION_SLOTS = {
     "free": 52, "new": 65, "PyObject_Free": 74,  # tp_dealloc, tp_new, tp_free
-    # tp_traverse: without it, the type would inherit its base class's, and the garbage collector would track all
-    # expressions.
+    # tp_traverse: otherwise the type would inherit its base class's, and the garbage collector would track expressions.
     "visit_nothing": 71,
     "subscript": 5, "add": 7, "multiply": 29, "negative": 30, "subtract": 36, "true_divide": 37,
 }  # fmt: skip
@@ -74,7 +73,7 @@ FunctionType = _make_type(
 
 
 def expression_type(operations: type) -> Any:
-    made = _make_type(
+    expression = _make_type(
         "dynet_core.graph.expression.Expression",
         words.EXPRESSION,
         {"at": ("at", LONG_LONG), "version": ("version", LONG_LONG), "type": ("dim", OBJECT)},
@@ -82,13 +81,13 @@ def expression_type(operations: type) -> Any:
         BASE_TYPE,
         operations,
     )
-    if made.__flags__ & HAS_GC:
+    if expression.__flags__ & HAS_GC:
         raise ImportError("dynet: expressions would be collected as garbage")
-    SHARED["expression"] = id(made)
-    return made
+    SHARED["expression"] = id(expression)
+    return expression
 
 
 def become(x, at: int, dim) -> None:
     """Turn `x`, a new parameter, into an expression for every graph. `at` is -1 minus its row in PARAMETER_ROWS."""
-    # Not with `from_address` of ctypes, which raises audit events: loading a file makes parameters.
+    # `from_address` of ctypes would raise audit events whenever a file with parameters is loaded.
     _become(id(x), at, ANY_GRAPH, id(immortal_dim(dim)))

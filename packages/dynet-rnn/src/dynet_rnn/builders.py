@@ -453,7 +453,7 @@ def _warn_of_name() -> None:
 
 
 def _other_meaning(stored: Iterable[str], expected: Iterable[str]) -> str:
-    """Return a hint if a file's names show that `LSTMBuilder` meant another class when it was written; else return ""."""
+    """Return a hint if a file's names show that `LSTMBuilder` meant another class when it was written; else ""."""
     kinds_there, kinds_here = [{kind for name in names for kind in _KIND.findall(name)} for names in (stored, expected)]
     for kind, builder, other in (("vanilla-", "Vanilla", "Coupled"), ("", "Coupled", "Vanilla")):
         if kind in kinds_there - kinds_here and kinds_here - kinds_there:

@@ -283,8 +283,8 @@ class DataParallel:
         if len(noises) == self.size:
             noise.set_state(*noises[self.rank])
         else:
-            seed, drawn, forks = noises[0]
-            noise.set_state(noise.seed_of_rank(seed, self.rank), drawn, forks)
+            seed, *counts = noises[0]
+            noise.set_state(noise.seed_of_rank(seed, self.rank), *counts)
         return position
 
     def _on_rank_0(self, action: str, work: Callable) -> Any:
@@ -435,10 +435,10 @@ def first_difference(comm: Any, parameters: Sequence[Any]) -> tuple[int, str] | 
     hashes = [
         hashlib.blake2b(np.ascontiguousarray(p._storage.values.array).data, digest_size=8).digest() for p in parameters
     ]
-    differs = [mine != theirs for mine, theirs in zip(hashes, comm.bcast(hashes))]
-    for rank, index in enumerate(comm.allgather(differs.index(True) if any(differs) else None)):
-        if index is not None:
-            return rank, parameters[index].name()
+    own = [p.name() for p, mine, theirs in zip(parameters, hashes, comm.bcast(hashes)) if mine != theirs]
+    for rank, names in enumerate(comm.allgather(own[:1])):
+        if names:
+            return rank, names[0]
     return None
 
 

@@ -132,7 +132,8 @@ class LayersBuilder(Owner, Closed):
 
     def __getstate__(self) -> dict[str, Any] | tuple[dict[str, Any], dict[str, Any]]:
         """Return the attributes for `copy` and `pickle`, without `_latest`, which belongs to a graph."""
-        attributes = {name: value for name, value in vars(self).items() if name != "_latest"}
+        attributes = {**vars(self)}
+        attributes.pop("_latest", None)
         default_state = object.__getstate__(self)  # the attributes; if a user's class has slots, (attributes, slots)
         return (attributes, default_state[1]) if isinstance(default_state, tuple) else attributes
 

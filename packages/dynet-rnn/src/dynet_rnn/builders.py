@@ -195,16 +195,15 @@ class VanillaLSTMBuilder(Variational):
     def _advance(self, state: RNNState, x: Expression) -> RNNState:
         if self._norms_in is None:
             return super()._advance(state, x)
-        run = state._run
-        hs, cs = [], []
+        run, h, hs, cs = state._run, state.h(), [], []
         for k, (Wx, Wh, b, gh, bh, gx, bx, gc, bc) in enumerate(run.expressions):
             gates = b + layer_norm(Wx * self._input_after_dropout(run, k, x), gx, bx)
-            if state.h():
-                gates = gates + layer_norm(Wh * self._masked(run, k, 1, state.h()[k]), gh, bh)
+            if h:
+                gates = gates + layer_norm(Wh * self._masked(run, k, 1, h[k]), gh, bh)
             m = self._spec[2]
             i, f, o, g = [pickrange(gates, part * m, part * m + m) for part in range(4)]
             c = cmult(logistic(i), tanh(g))
-            if state.h():
+            if h:
                 c = c + cmult(logistic(f + self._forget_bias), state._value(1)[k])
             x = cmult(logistic(o), tanh(layer_norm(c, gc, bc)))
             hs.append(x)
@@ -252,7 +251,7 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
     def _expressions(self, layer: list[Parameters], update: bool) -> list[Expression]:
         Wx, Wh, b, Mx, Mh, *norms = layer
         masked = [cmult(w.expr(update), mask.expr(False)) for w, mask in ((Wx, Mx), (Wh, Mh))]
-        return [*masked, b.expr(update), *[p.expr(update) for p in norms]]
+        return [*masked, *super()._expressions([b, *norms], update)]
 
     def set_sparsity(self, sparsity: Number) -> None:
         """Prune the weights of smallest magnitude, across all layers.

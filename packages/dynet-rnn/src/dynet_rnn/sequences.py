@@ -102,6 +102,7 @@ StepTable = dict[Form, dict[Dim, tuple[Any, ...]]]
 """How to record steps, by the form of the state and the Dim of the input; see `Steps`."""
 
 
+@dataclass(slots=True, eq=False)
 class Steps:
     """How the steps of a sequence are recorded, with certain dropout rates and masks.
 
@@ -117,10 +118,9 @@ class Steps:
     layers, top layer first. Until there is a template, the tuple is (number of steps observed, last template or None).
     """
 
-    __slots__ = ("dropout", "masks", "table")
-
-    def __init__(self, dropout: tuple[float, ...], table: StepTable, masks: tuple[Expression, ...] = ()):
-        self.dropout, self.table, self.masks = dropout, table, masks
+    dropout: tuple[float, ...]
+    table: StepTable
+    masks: tuple[Expression, ...] = ()
 
     def mask(self, layer: int, value: int) -> Expression | None:
         """Return the mask of the input of a layer (`value` is 0), of h (1) or of c (2). None means no dropout."""
@@ -252,17 +252,17 @@ class RNNState(Hinted):
 
     def _read_whole(self, xs: list[Expression]) -> list[Expression] | None:
         """Add one record per layer for all of `xs`. Return the outputs; if shapes differ, add none and return None."""
-        run, form, count = self._run, self._form, len(xs)
+        run = self._run
         try:
-            heads, next_form = form.known_heads[xs[0].type]
+            heads, next_form = self._form.known_heads[xs[0].type]
         except (AttributeError, KeyError):
             graph_of("transduce", xs)
-            heads, next_form = form.heads(xs[0].type)
+            heads, next_form = self._form.heads(xs[0].type)
         dim, top = xs[0].type, next_form.dims[-1]
         outputs: list[Expression] | None = xs
         for layer, signature, fixed_count, parameters in heads:
             states = self._operands(layer) if self._nodes else ()
-            outputs = sequence(top, (signature, fixed_count + count, *parameters, *states), outputs, dim, run.version)
+            outputs = sequence(top, (signature, fixed_count + len(xs), *parameters, *states), outputs, dim, run.version)
             if outputs is None:
                 graph_of("transduce", xs)
                 if layer:  # layer 0 was recorded, so `renew_cg` must have been called since
@@ -522,7 +522,7 @@ class _RNNBuilder(LayersBuilder):
             if loaded is None or loaded[0] not in (ANY_GRAPH, version):
                 loaded = self._loaded(version, update)
             _, expressions, layers, computed = loaded
-            run = SequenceRun(self, graph, graph.version(), expressions, layers, computed, self._first_steps())
+            run = SequenceRun(self, graph, version, expressions, layers, computed, self._first_steps())
             state = RNNState._new(run, None, layers.start, (), None, [() for _ in layers.values])
             if run.steps is latest.steps and update is True and not computed:
                 latest.start = state

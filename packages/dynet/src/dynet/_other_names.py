@@ -47,8 +47,11 @@ class StandIn:
 def stand_ins(public: Iterable[str]) -> dict[str, StandIn]:
     """Return a `StandIn` for each name of another library that has a hint, by name."""
     public_names = set(public)
-    uses = {name: use_for(name, public_names) for name in {*USES["dy"], *USES["ops"]} - public_names}
-    return {name: StandIn(name, use) for name, use in uses.items() if use}
+    return {
+        name: StandIn(name, use)
+        for name in {*USES["dy"], *USES["ops"]} - public_names
+        if (use := use_for(name, public_names))
+    }
 
 
 def use_for(name: str, public: set[str]) -> str:

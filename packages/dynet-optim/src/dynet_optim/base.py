@@ -419,9 +419,7 @@ class Trainer(Closed):
             raise FileFormatError(f"{fname} holds no state of {name}: it has {few(tensors)}")
         dims_in_file = {name: (tensor.lookup, tensor.dims) for name, tensor in tensors.items()}
         if dims_in_file != {state.name: (state.lookup, state.dims) for state, _ in states}:
-            in_file = [Entry(tensor.lookup, _without_state(tensor.name), tensor.dims) for tensor in tensors.values()]
-            expected = [Entry(state.lookup, _without_state(state.name), state.dims) for state, _ in states]
-            problems = different(in_file, expected)
+            problems = different(_parameters_of(tensors.values()), _parameters_of(state for state, _ in states))
             first_problem = f": {problems[0]}" if problems else " in their order"
             raise FileFormatError(f"{fname} is not the state of this {name}: its parameters differ{first_problem}")
         is_valid = own_numbers.dims == (3 * (len(IN_FILES) + 4),) and np.isfinite(own_numbers.values).all()
@@ -455,8 +453,8 @@ def _present_name(name: str, states: Sequence[str]) -> str:
     return f"{start}.{states[int(last)]}" if last in map(str, range(len(states))) else name
 
 
-def _without_state(name: str) -> str:
-    return name.rsplit(".", 2)[0]
+def _parameters_of(states: Iterable[StoredTensor]) -> list[Entry]:
+    return [Entry(state.lookup, state.name.rsplit(".", 2)[0], state.dims) for state in states]
 
 
 def _class_names(kind: type) -> set[str]:

@@ -444,14 +444,14 @@ def first_difference(comm: Any, parameters: Sequence[Any]) -> tuple[int, str] | 
 
 def broadcast_randomness(comm: Any) -> None:
     """Copy rank 0's random generator for initial values to all ranks. Give each rank its own seed for dropout."""
-    stream, (seed, drawn, forks) = comm.bcast((random_stream.stream(), noise.state()))
+    stream, (seed, *counts) = comm.bcast((random_stream.stream(), noise.state()))
     noise.set_rank(comm.rank)
     if comm.rank:
         random_stream.continue_with(stream)
         own_seed = noise.seed_of_rank(seed, comm.rank)
         # If an earlier DataParallel has set the seed, setting it again could repeat draws.
         if noise.state()[0] != own_seed:
-            noise.set_state(own_seed, drawn, forks)
+            noise.set_state(own_seed, *counts)
 
 
 # A checkpoint is a file with these tensors, in this order: a hash of the rest; the parameters; the states of the random

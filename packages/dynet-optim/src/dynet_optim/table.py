@@ -1,7 +1,7 @@
 """The table in which compiled code finds the parameters of a trainer.
 
 Computing the norm of all gradients and updating are one compiled call each; if nothing is clipped, one call does both.
-`dense` is 1 to read and change all rows of lookup parameters, or 0 for only the rows used since the last update.
+`dense` is 1 to read or change all rows of lookup parameters, and 0 for only the rows used since the last update.
 Parameters are in the order of `ParameterCollection._everything`: lookup parameters last.
 """
 

@@ -50,9 +50,8 @@ class Variational(_RNNBuilder):
             self._draw_masks(run, batch)
 
     def _draw_masks(self, run: SequenceRun, batch: int) -> Steps:
-        """Draw masks of this batch size for a sequence, and return the `Steps` that use them."""
         rates, (layers, size, hidden, *_) = self._rates, self._spec
-        dropout_key, sizes = (batch, *map(bool, rates)), [size, *[hidden] * (layers * len(rates) - 1)]
+        dropout_key, sizes = (batch, *map(bool, rates)), [size, *[hidden] * layers * len(rates)]  # one more size than needed
         masks = tuple(dropout(ones((n,), batch), rate) for n, rate in zip(sizes, rates * layers) if rate)
         steps = run.steps = Steps(dropout_key, self._latest.table(dropout_key), masks)
         run.drawn.append(steps)
@@ -61,9 +60,8 @@ class Variational(_RNNBuilder):
     def _steps(self, run: SequenceRun, batch: int) -> Steps | None:
         if run.steps and not run.steps.dropout:
             return run.steps
-        graph = run.graph
-        for steps in reversed(run.drawn):
-            if graph.watch is None or all(map(graph.holds, steps.masks)):  # `cg_revert` may have removed newer masks
+        for steps in reversed(run.drawn):  # `cg_revert` may have removed newer masks
+            if run.graph.watch is None or all(map(run.graph.holds, steps.masks)):
                 return steps
         return self._draw_masks(run, batch)
 

@@ -501,8 +501,6 @@ class _RNNBuilder(LayersBuilder):
     _names: tuple[str, ...] = ()
     _latest: Any = functools.cached_property(lambda self: LatestSequences())
 
-    # Initial states
-
     def initial_state(self, vecs: Sequence[Expression] | None = None, update: bool = True) -> RNNState:
         """Return the state before the first input of a sequence.
 
@@ -536,7 +534,7 @@ class _RNNBuilder(LayersBuilder):
         self, vecs: Iterable[Iterable[Number]] | None = None, update: bool = True
     ) -> RNNState:
         """Same as `initial_state`, for initial vectors given as arrays or lists of numbers."""
-        return self.initial_state(None if vecs is None else [inputVector(v) for v in vecs], update)
+        return self.initial_state(None if vecs is None else [*map(inputVector, vecs)], update)
 
     def _loaded(self, version: int, update: bool) -> Loaded:
         """Return the parameters for the graph with this version; if `update` is False, they get no gradient."""
@@ -613,5 +611,4 @@ class _RNNBuilder(LayersBuilder):
         return state._form.previous[k], state._operands(k)
 
     def _output_after_dropout(self, h: Expression) -> Expression:
-        """Return h, the output of the last layer, after dropout."""
         return h

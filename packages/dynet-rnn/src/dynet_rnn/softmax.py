@@ -134,7 +134,6 @@ def _logits(parameters: list[Parameters], x: Expression, update: bool) -> Expres
 
 
 def _draw_class(logits: Expression) -> int:
-    """Draw a class with the probabilities softmax(logits), and return its number."""
     weights = softmax(logits).npvalue().ravel()
     if not np.isfinite(weights).all():
         raise NotFiniteError(f"sample: the probabilities of {len(weights)} classes are not finite")
@@ -373,7 +372,7 @@ def read_clusters(path: str | os.PathLike[str], word_dict: Mapping[str, int]) ->
                 continue
             if len(fields) < 2:
                 raise ArgumentError(f"{NAME}: {path}, line {line}: expected `cluster word`, got {fields[0]!r:.60}")
-            cluster, word = fields[:2]
+            cluster, word, *_ = fields
             if word not in word_dict:
                 raise ArgumentError(f"{NAME}: {path}, line {line}: word_dict has no word {word!r}")
             if word in seen:

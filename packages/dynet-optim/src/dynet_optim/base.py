@@ -127,7 +127,7 @@ class Trainer(Closed):
         return checked_number(f"{self.whoami()}: {name}", value, range)
 
     def _either(self, default: float, **given: Number | None) -> Any:
-        """Return the value of an argument that has two names, None if not passed, or the default."""
+        """Return the value of an argument that has two names, or the default if both are None (not passed)."""
         names = [name for name, value in given.items() if value is not None]
         if len(names) > 1:
             raise ArgumentError(f"{self.whoami()}: {' and '.join(names)} mean the same thing: give one of them")

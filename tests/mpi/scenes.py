@@ -130,7 +130,7 @@ def different_numbers_of_updates(rank, folder):
     collection, w = model()
     trainer = dy.DataParallel(dy.SimpleSGDTrainer(collection))
     trainer._updates += rank == 1
-    with raises(dy.ParallelError, "has done . updates?, but rank . has done .: all ranks must call update equally"):
+    with raises(dy.ParallelError, "has done . updates?, but rank . has done .: all must call update equally"):
         trainer.update()
 
 
@@ -360,7 +360,7 @@ def errors_that_cannot_be_sent(rank, folder):
 
     trainer = dy.DataParallel(dy.SimpleSGDTrainer(model()[0]))
     with raises(Odd if rank == 0 else dy.ParallelError, "^1 and 2" if rank == 0 else "rank 0 has raised Odd: 1 and 2"):
-        trainer._by_first("save", fail)
+        trainer._on_rank_0("save", fail)
 
 
 @scene

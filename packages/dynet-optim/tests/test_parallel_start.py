@@ -27,7 +27,7 @@ def test_launchers_say_how_many_they_start(environment, number):
 
 @pytest.fixture
 def launched(monkeypatch):
-    for name in (*ranks.STARTED, ranks.PROCESS):
+    for name in (*ranks.SIZE_VARIABLES, ranks.PROCESS):
         monkeypatch.delenv(name, raising=False)
 
     def set_number(number):
@@ -149,7 +149,7 @@ print("the end")
     ("number", "kind", "code"), [(1, "ValueError", 0), (2, "ValueError", -9), (2, "SystemExit", 0)]
 )
 def test_an_exception_in_a_thread_kills_the_process(number, kind, code):
-    environment = {name: value for name, value in os.environ.items() if name not in ranks.STARTED}
+    environment = {name: value for name, value in os.environ.items() if name not in ranks.SIZE_VARIABLES}
     done = subprocess.run(
         [sys.executable, "-c", FAILS_IN_A_THREAD.format(kind)],
         capture_output=True,
@@ -174,7 +174,7 @@ raise ValueError("failed")
 def test_an_exception_before_the_start_kills_the_process(number, code):
     """This makes mpiexec end the others. Processes started by a rank end as usual."""
     command = [sys.executable, "-c", FAILS]
-    environment = {name: value for name, value in os.environ.items() if name not in ranks.STARTED}
+    environment = {name: value for name, value in os.environ.items() if name not in ranks.SIZE_VARIABLES}
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=300, env={**environment, "PMI_SIZE": str(number)}
     )

@@ -1,7 +1,7 @@
 """`Trainer`, the base class of all trainers (optimizers): updates, clipping, the learning rate, files, and copies.
 
 A saved trainer is in the format of model files (see `dynet_core.files`). It has a tensor for each state, and one with
-the trainer's own numbers and the state of dropout's random generator. Resumed and uninterrupted training agree exactly.
+the trainer's own numbers and the state of dropout's random generator, so that training can resume exactly.
 """
 
 from __future__ import annotations
@@ -49,24 +49,23 @@ NOT_PICKLED = ("_backward_elsewhere", "_read", "_shrinking", "_table")  # `_begi
 IN_FILES = ("_rate", "_rate0", "_epoch", "_threshold", "_dense", "_updates")  # the trainer's own numbers
 
 # How `of_numbers` stores a float64 that is not the sum of three float32 values: as its 64 bits, 22 in each value.
-PART = 1 << 22
+TWO_22 = 1 << 22
 SHIFTS = np.arange(0, 66, 22, dtype=np.uint64)
 
 Path = str | os.PathLike[str]
-ONE = 1.0  # the default of `s` in updates: if `s is ONE`, the caller did not pass `s`, so it needs no check
+ONE = 1.0  # the default of `s` in updates: `s is ONE` if the caller did not pass `s`, so it needs no check
 
 
 def _rows_of_loss() -> list[int] | None:
-    """Return the rows in PARAMETER_ROWS of the current graph's parameters; None if it has had no backward pass."""
+    """Return the rows (in PARAMETER_ROWS) of the parameters in the current graph; None if it had no backward pass."""
     records = current().records
     if records.differentiated[0] < 0:
         return None
-    # An operand that is a parameter is stored as -1 - row. Other operands are numbers of nodes, 0 or more.
     return [-1 - operand for node in nodes_of(records) for operand in node.operands if operand < 0]
 
 
 def _indices(name: str, indices: Iterable[Index], begin: int, end: int) -> list[int]:
-    """Check indices into the section from `begin` to `end` of a list, and return them as indices into the list."""
+    """Check indices into a list's section from `begin` to `end`, and return them as indices into the whole list."""
     positions = [begin + whole(name, "a place", index) for index in checked_list(name, indices, "ints")]
     for index in positions:
         if not begin <= index < end:
@@ -77,7 +76,7 @@ def _indices(name: str, indices: Iterable[Index], begin: int, end: int) -> list[
 class Counts:
     """What changes in each update of a trainer. `recent_...` are counts since the last call of `status`.
 
-    `passes`: how many backward passes preceded the last update. `has_trained`: whether a gradient was ever nonzero.
+    `passes`: `recorder.passes()` at the last update. `has_trained`: whether a gradient was ever nonzero.
     """
 
     updates = recent_updates = recent_clips = passes = 0
@@ -128,7 +127,7 @@ class Trainer(Closed):
         return checked_number(f"{self.whoami()}: {name}", value, range)
 
     def _either(self, default: float, **given: Number | None) -> Any:
-        """Return the value of a hyperparameter that has two names. None means that it was not passed."""
+        """Return the value of an argument that has two names, or the default if both are None (not passed)."""
         names = [name for name, value in given.items() if value is not None]
         if len(names) > 1:
             raise ArgumentError(f"{self.whoami()}: {' and '.join(names)} mean the same thing: give one of them")
@@ -144,7 +143,7 @@ class Trainer(Closed):
         return type(self).__name__
 
     def _numbers(self, scale: float) -> tuple[float, ...]:
-        """Return the scalars that the rule reads in this update, which multiplies the gradients by `scale`."""
+        """Return the numbers that the rule reads in an update that multiplies the gradients by `scale`."""
         return self.rule.read(self, scale)
 
     def update(self, s: Number = ONE) -> None:
@@ -220,13 +219,13 @@ class Trainer(Closed):
         return squared
 
     def _count(self) -> None:
-        """Count one more update. Trainers whose learning rate changes with every update override this."""
+        """Count an update. Trainers whose learning rate changes with every update override this."""
         counts = self._counts
         counts.updates += 1
         counts.recent_updates += 1
 
     def _end_update(self, squared: float, chosen: Chosen) -> None:
-        """Apply the weight decay. Warn, once, if no backward pass has computed any gradients."""
+        """Apply the weight decay. Warn, only once, if no backward pass has computed gradients."""
         if self._collection._weight_decay:
             self._shrinking = self._shrinking or Table(self._collection, SHRINK)
             table = self._shrinking.prepared()
@@ -239,7 +238,7 @@ class Trainer(Closed):
             in_parallel = sys._getframe(2).f_globals["__name__"].startswith("dynet_optim.")
             warnings.warn(
                 f"{self.whoami()}.update: since the last update, backward() has reached no trained parameter of the "
-                f"collection, so there are no gradients{self._others()}",
+                f"collection, so there are no gradients{self._hint_at_others()}",
                 DynetWarning,
                 stacklevel=3 + in_parallel,
             )
@@ -247,14 +246,15 @@ class Trainer(Closed):
 
     def _has_backward(self) -> bool:
         """Return whether a backward pass that may have reached the collection has run since the last update."""
-        if self._counts.has_trained or self._counts.passes == passes():
-            return self._counts.passes != passes()
+        has_run = self._counts.passes != passes()
+        if self._counts.has_trained or not has_run:
+            return has_run
         rows = _rows_of_loss()
         own_rows = {row for p in self._collection._everything() for row in p._storage.trained_rows()}
         return rows is None or not own_rows.isdisjoint(rows)
 
-    def _others(self) -> str:
-        """Return a sentence that names trained parameters of other collections in the last loss, if there are any."""
+    def _hint_at_others(self) -> str:
+        """Return a hint that names trained parameters of other collections in the last loss; "" if it has none."""
         own_rows = {row for p in self._collection._everything() for row in p._storage.identity.rows}
         rows = [row for row in _rows_of_loss() or [] if row not in own_rows and PARAMETER_ROWS.needs(row)]
         names = dict.fromkeys(PARAMETER_ROWS.names.get(row, "?") for row in rows)
@@ -262,7 +262,7 @@ class Trainer(Closed):
 
     @property
     def learning_rate(self) -> float:
-        """The current learning rate. If a program sets it, later calls of `update_epoch` start from the new value."""
+        """The current learning rate. If a program sets it, `update_epoch` continues from the new value."""
         return self._rate
 
     @learning_rate.setter
@@ -399,12 +399,12 @@ class Trainer(Closed):
     def _in_files(self) -> dict[str, float]:
         return {name: getattr(self, name) for name in IN_FILES}
 
-    def _take(self, values: Mapping[str, float]) -> None:
+    def _set_numbers(self, values: Mapping[str, float]) -> None:
         for name, value in values.items():
             setattr(self, name, value)
 
     def _tensors(self) -> list[StoredTensor]:
-        """Return a file's tensors: first the trainer's own numbers and the random generator's, then all states."""
+        """Return the tensors of a file: first the own numbers and the random generator's state, then all states."""
         seed, drawn, forks = noise.state()  # the seed has 32 bits
         own_numbers = [*self._in_files().values(), seed >> 16, seed & 0xFFFF, drawn, forks]
         states = _states(self._table.prepared())
@@ -419,9 +419,7 @@ class Trainer(Closed):
             raise FileFormatError(f"{fname} holds no state of {name}: it has {few(tensors)}")
         dims_in_file = {name: (tensor.lookup, tensor.dims) for name, tensor in tensors.items()}
         if dims_in_file != {state.name: (state.lookup, state.dims) for state, _ in states}:
-            in_file = [Entry(tensor.lookup, _without_state(tensor.name), tensor.dims) for tensor in tensors.values()]
-            expected = [Entry(state.lookup, _without_state(state.name), state.dims) for state, _ in states]
-            problems = different(in_file, expected)
+            problems = different(_parameters_of(tensors.values()), _parameters_of(state for state, _ in states))
             first_problem = f": {problems[0]}" if problems else " in their order"
             raise FileFormatError(f"{fname} is not the state of this {name}: its parameters differ{first_problem}")
         is_valid = own_numbers.dims == (3 * (len(IN_FILES) + 4),) and np.isfinite(own_numbers.values).all()
@@ -429,20 +427,20 @@ class Trainer(Closed):
         if not (
             all(number >= 0 for number in (rate, rate0, threshold, *integers))
             and all(map(math.isfinite, (rate, rate0, epoch)))
-            and all(number < 2**53 and number == int(number) for number in integers)
+            and all(number < 2**53 and number.is_integer() for number in integers)
         ):
             raise FileFormatError(f"{fname}: {own_numbers.name} is damaged")
         for state, block in states:
             block.write(tensors[state.name].values)
         dense, updates, high, low, drawn, forks = map(int, integers)
         noise.set_state(high << 16 | low, drawn, forks)
-        self._take(dict(zip(IN_FILES, (rate, rate0, epoch, threshold, dense, updates))))
+        self._set_numbers(dict(zip(IN_FILES, (rate, rate0, epoch, threshold, dense, updates))))
 
 
 def _states(table: Table) -> list[tuple[StoredTensor, Block]]:
     """Return each state as a tensor to store in a file, and the state's memory."""
     return [
-        # Names of parameters may repeat, so the index is part of the tensor's name.
+        # The names contain an index, because two parameters may have the same name.
         (StoredTensor(p._lookup, f"{p.name()}.{index}.{state}", p.type.dims, block.array, None), block)
         for index, p in enumerate(table.everything)
         for state, block in zip(table.rule.states, table.kept[p._storage])
@@ -450,22 +448,22 @@ def _states(table: Table) -> list[tuple[StoredTensor, Block]]:
 
 
 def _present_name(name: str, states: Sequence[str]) -> str:
-    """Return the present name of a stored tensor. In older files, names end with a state's index, not its name."""
+    """Return a stored tensor's name in today's files. In older files, it ends with a state's index, not its name."""
     start, _, last = name.rpartition(".")
     return f"{start}.{states[int(last)]}" if last in map(str, range(len(states))) else name
 
 
-def _without_state(name: str) -> str:
-    return name.rsplit(".", 2)[0]
+def _parameters_of(states: Iterable[StoredTensor]) -> list[Entry]:
+    return [Entry(state.lookup, state.name.rsplit(".", 2)[0], state.dims) for state in states]
 
 
-def _names(kind: type) -> set[str]:
-    return {kind.__name__}.union(*map(_names, kind.__subclasses__()))
+def _class_names(kind: type) -> set[str]:
+    return {kind.__name__}.union(*map(_class_names, kind.__subclasses__()))
 
 
 def _explanation(stored: Iterable[str], expected: Iterable[str]) -> str:
-    """Explain that a file does not fit a collection because it has the state of a trainer; else return ""."""
-    trainers = _names(Trainer) & {name.removeprefix("/") for name in stored}
+    """Return a hint if a file does not fit a collection because it has the state of a trainer; else ""."""
+    trainers = _class_names(Trainer) & {name.removeprefix("/") for name in stored}
     explanation = f"The file has the state of a trainer, {few(trainers)}, which the populate of such a trainer reads"
     return explanation * bool(trainers)
 
@@ -476,22 +474,22 @@ EXPLAIN.append(_explanation)
 def of_numbers(name: str, numbers: Sequence[float]) -> StoredTensor:
     """Return a tensor that has, for each of `numbers`, three float32 values whose sum is the number.
 
-    If no three values have this sum, they hold the number's 64 bits: 22 in each, as an integer from PART to
-    2 * PART - 1. In a sum, the second value is much smaller than the first, so it cannot be mistaken for bits.
+    If no three values have this sum, they hold the number's 64 bits: 22 in each, as an integer from TWO_22 to
+    2 * TWO_22 - 1. In a sum, the second value is much smaller than the first, so it cannot be mistaken for bits.
     """
     exact = remainder = np.array(numbers, np.float64)
     parts = []
-    with np.errstate(all="ignore"):  # the rest is NaN if the number is infinite or too large for a float32
+    with np.errstate(all="ignore"):  # `remainder` becomes NaN if the number is infinite or too large for a float32
         for _ in range(3):
             parts.append(remainder.astype(np.float32))
             remainder = remainder - parts[-1]
-    bits = PART + (exact.view(np.uint64)[:, None] >> SHIFTS) % PART
+    bits = TWO_22 + (exact.view(np.uint64)[:, None] >> SHIFTS) % TWO_22
     values = np.where(remainder[:, None] == 0, np.stack(parts, 1), bits).astype(np.float32).ravel()
     return StoredTensor(False, name, (len(values),), values, None)
 
 
 def from_three(values: np.ndarray) -> list[float]:
     three = values.reshape(-1, 3)
-    bits = ((three % PART).astype(np.uint64) << SHIFTS).sum(axis=1, dtype=np.uint64).view(np.float64)
-    are_bits = ((three >= PART) & (three < 2 * PART)).all(axis=1)
+    bits = ((three % TWO_22).astype(np.uint64) << SHIFTS).sum(axis=1, dtype=np.uint64).view(np.float64)
+    are_bits = ((three >= TWO_22) & (three < 2 * TWO_22)).all(axis=1)
     return np.where(are_bits, bits, three.sum(axis=1, dtype=np.float64)).tolist()

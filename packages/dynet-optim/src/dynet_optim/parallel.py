@@ -1,6 +1,6 @@
 """`DataParallel`, a trainer that adds up the gradients of several MPI processes, and its checkpoints.
 
-One buffer adds up the gradients of ordinary parameters, called dense here, and of lookup rows that any rank has used.
+Each update exchanges one buffer: gradients of ordinary parameters, called dense here, and of rows that any rank used.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from .rule import without_states
 from .table import Table
 
 Example = TypeVar("Example")
-COUNT = itertools.count()  # numbers a process's DataParallels; ranks check that theirs have the same number
-MOST_EXAMPLES = 1 << 40  # the argument `examples` must be less, so that the sum over all ranks fits 64 bits
+COUNT = itertools.count()  # numbers the DataParallels of a process; ranks check that they use the same one
+MOST_EXAMPLES = 1 << 40  # the argument `examples` must be less, so that the sum over all ranks fits in 64 bits
 
 
 class DataParallel:
@@ -88,11 +88,11 @@ class DataParallel:
         self._updates = 0
         if self._meeting:
             self._index = next(COUNT)
-            self._version = -1  # `PARAMETER_ROWS.version` when `_meet` set `_model`
+            self._version = -1  # `PARAMETER_ROWS.version` when `_meet` last set `_model`
             self._scaling = Table(trainer._collection, SCALE) if self._average else None
             with self._exchange("start"):
-                self._spread()
-                spread_randomness(self._comm)
+                self._broadcast()
+                broadcast_randomness(self._comm)
                 self._gradients = Gradients(trainer._table, self._comm)
 
     def __getattr__(self, name: str) -> Any:
@@ -177,14 +177,13 @@ class DataParallel:
         factor = checked_number("DataParallel.update: s", s)
         if examples is None and self._average:
             raise ArgumentError(
-                "DataParallel.update: with average=True it needs the number of this rank's examples: "
-                "update(examples=...)"
+                "DataParallel.update: average=True needs the number of this rank's examples, update(examples=...)"
             )
         example_count = whole("DataParallel.update", "examples", 0 if examples is None else examples)
         if not 0 <= example_count < MOST_EXAMPLES:
             raise ArgumentError(f"DataParallel.update: examples is {examples}; it must be a number of examples")
         trainer = self.trainer
-        # The trainer would find such a number only after the exchange, when sums have replaced each rank's gradients.
+        # Check now, because the trainer checks after the exchange, when sums have replaced this rank's gradients.
         if not all(math.isfinite(float32(number)) for number in trainer._numbers(factor)):
             raise ArgumentError(
                 f"DataParallel.update: learning rate {trainer.learning_rate} times s, {factor}, is too large"
@@ -207,17 +206,16 @@ class DataParallel:
             self._gradients = Gradients(table, self._comm)
         rows = self._gradients.touched()
         all_headers = self._meet("update", s, (examples, len(rows), trainer._has_backward()))
-        if self._version != self._known_version:
-            new_parameters = [p for p in self._everything() if p._storage not in self._known]
+        if self._version != self._shared_version:
+            new_parameters = [p for p in self._everything() if p._storage not in self._shared]
             if different := first_difference(self._comm, new_parameters):
                 rank, name = different
                 raise ParallelError(
                     f"DataParallel.update: {name}, which was added later, has different initial values on rank {rank} "
-                    "than on rank 0. They are the same if all ranks draw the same random numbers: make the same "
-                    "parameters in the same order, also those of other models, or call dy.reset_random_seed with the "
-                    "same seed on all ranks before that"
+                    "than on rank 0. All ranks must draw the same random numbers: make the same parameters in the same "
+                    "order, also those of other models, or first call dy.reset_random_seed with the same seed"
                 )
-            self._note_known()
+            self._note_shared()
         trainer._backward_elsewhere = bool(all_headers[:, BACKWARD].any())
         if self._scaling:
             all_examples = int(all_headers[:, EXAMPLES].sum())
@@ -226,8 +224,8 @@ class DataParallel:
             self._scaling.prepared().run([examples / all_examples], trainer._dense)
         self._gradients.add_up(rows, all_headers[:, TOUCHED].copy())
 
-    def _note_known(self) -> None:
-        self._known_version, self._known = self._version, {parameter._storage for parameter in self._everything()}
+    def _note_shared(self) -> None:
+        self._shared_version, self._shared = self._version, {p._storage for p in self._everything()}
 
     def compare(self) -> None:
         """Check that all parameters, but not the trainer's state, are the same on all ranks, to the last bit.
@@ -266,7 +264,7 @@ class DataParallel:
         ...     trainer.populate(folder + "/checkpoint")
         {'minibatch': 120}
         """
-        self._by_first("save", lambda noises: write_checkpoint(fname, self.trainer, position or {}, noises))
+        self._on_rank_0("save", lambda noises: write_checkpoint(fname, self.trainer, position or {}, noises))
 
     def populate(self, fname: Path) -> dict[str, int]:
         """Load a file that `save` wrote: set the models and trainers of all ranks. Return the stored `position`.
@@ -278,18 +276,18 @@ class DataParallel:
             FileFormatError: the file is damaged or for a different model; nothing has changed. Raised on all ranks.
             OSError: rank 0 cannot read the file. Raised on all ranks.
         """
-        position, noises = self._by_first("populate", lambda _: read_checkpoint(fname, self.trainer))
+        position, noises = self._on_rank_0("populate", lambda _: read_checkpoint(fname, self.trainer))
         if self._comm:
             with self._meeting.exchange():
-                self._spread()
+                self._broadcast()
         if len(noises) == self.size:
             noise.set_state(*noises[self.rank])
         else:
-            seed, drawn, forks = noises[0]
-            noise.set_state(noise.seed_of_rank(seed, self.rank), drawn, forks)
+            seed, *counts = noises[0]
+            noise.set_state(noise.seed_of_rank(seed, self.rank), *counts)
         return position
 
-    def _by_first(self, action: str, work: Callable) -> Any:
+    def _on_rank_0(self, action: str, work: Callable) -> Any:
         """Call `work` on rank 0, with a list of all ranks' `Noise`. All ranks return its result or raise its error."""
         if not self._comm:
             return work([noise.state()])
@@ -338,15 +336,15 @@ class DataParallel:
     def _everything(self) -> list[Any]:
         return self.trainer._collection._everything()
 
-    def _spread(self) -> None:
+    def _broadcast(self) -> None:
         """Copy the values of all parameters and the state of the trainer from rank 0 to all ranks."""
         states = self.trainer._table.prepared().states_in_order()
-        spread(self._comm, [*(p._storage.values for p in self._everything()), *(b for kept in states for b in kept)])
-        self.trainer._take(self._comm.bcast(self.trainer._in_files()))
-        self._note_known()
+        broadcast(self._comm, [*(p._storage.values for p in self._everything()), *itertools.chain(*states)])
+        self.trainer._set_numbers(self._comm.bcast(self.trainer._in_files()))
+        self._note_shared()
 
 
-# Exchanges of gradients, values and states of random generators. All ranks must call these functions together.
+# Exchanges of gradients, values and random generators' states. All ranks must call these functions together.
 
 SCALE = without_states("scale", "factor", g=lambda g, factor: g * factor)  # does not change the parameters
 
@@ -364,10 +362,10 @@ class Gradients:
         trained = [p._storage for p in table.everything if PARAMETER_ROWS.needs(p._storage.row)]
         self.dense = [storage for storage in trained if storage.touched is None]
         self.tables = [storage for storage in trained if storage.touched is not None]
-        # The number of each lookup parameter's first row; last, how many numbers there are in all.
+        # The number of each lookup parameter's first row, then the count of all numbers.
         self.firsts = np.cumsum([0, *(storage.rows + 1 for storage in self.tables)])
         self.buffer = np.empty(0, np.float32)
-        self.sent = 0  # the number of bytes that this rank has sent in the last exchange
+        self.sent = 0  # the number of bytes that this rank sent in the last exchange
 
     def touched(self) -> np.ndarray:
         """Return the indices of the rows of lookup parameters for which this rank has gradients."""
@@ -383,7 +381,7 @@ class Gradients:
 
         `own` is this rank's result of `touched`, and `counts` has the length of each rank's.
         """
-        used = [*((storage, slice(None)) for storage in self.dense), *self._used_by_all(own, counts)]
+        used = [*((storage, slice(None)) for storage in self.dense), *self._used_by_any(own, counts)]
         values = [storage.gradient.array.reshape(storage.rows or 1, -1)[rows].ravel() for storage, rows in used]
         section_ends = np.cumsum([0, *map(len, values)])
         if len(self.buffer) < section_ends[-1]:
@@ -399,16 +397,16 @@ class Gradients:
                 with storage.gradient.edit() as gradient:
                     gradient.reshape(storage.rows, -1)[rows] = section.reshape(len(rows), -1)
 
-    def _used_by_all(self, own: np.ndarray, counts: np.ndarray) -> Iterator[tuple[Storage, np.ndarray]]:
-        """Yield each lookup parameter that any rank has used, with the used rows. Mark these as used on this rank."""
+    def _used_by_any(self, own: np.ndarray, counts: np.ndarray) -> Iterator[tuple[Storage, np.ndarray]]:
+        """Yield each lookup parameter that any rank has used, with these rows. Mark the rows as used on this rank."""
         if not counts.any():
             return
         all_indices = np.empty(counts.sum(), np.int64)
         self.comm.Allgatherv(own, [all_indices, counts])
         all_indices = np.unique(all_indices)
-        for storage, first, end in zip(self.tables, self.firsts, self.firsts[1:]):
-            begin, stop = np.searchsorted(all_indices, [first, end])
-            rows = all_indices[begin:stop] - first
+        sections = np.split(all_indices, np.searchsorted(all_indices, self.firsts[1:]))
+        for storage, first, indices in zip(self.tables, self.firsts, sections):
+            rows = indices - first
             if not len(rows):
                 continue
             touched: Any = storage.touched
@@ -421,7 +419,7 @@ class Gradients:
             yield storage, rows
 
 
-def spread(comm: Any, blocks: Sequence[Block]) -> None:
+def broadcast(comm: Any, blocks: Sequence[Block]) -> None:
     packed = np.concatenate([np.empty(0, np.float32), *(block.array for block in blocks)])
     comm.Bcast(packed)
     if comm.rank:
@@ -431,29 +429,29 @@ def spread(comm: Any, blocks: Sequence[Block]) -> None:
 
 
 def first_difference(comm: Any, parameters: Sequence[Any]) -> tuple[int, str] | None:
-    """Return the first rank that differs from rank 0 in any bit, and that parameter's name; None if all are equal."""
+    """Return the first rank whose values differ from rank 0's in any bit, and the parameter; None if all are equal."""
     if not parameters:
         return None
     hashes = [
         hashlib.blake2b(np.ascontiguousarray(p._storage.values.array).data, digest_size=8).digest() for p in parameters
     ]
-    differs = [mine != theirs for mine, theirs in zip(hashes, comm.bcast(hashes))]
-    for rank, index in enumerate(comm.allgather(differs.index(True) if any(differs) else None)):
-        if index is not None:
-            return rank, parameters[index].name()
+    own = [p.name() for p, mine, theirs in zip(parameters, hashes, comm.bcast(hashes)) if mine != theirs]
+    for rank, names in enumerate(comm.allgather(own[:1])):
+        if names:
+            return rank, names[0]
     return None
 
 
-def spread_randomness(comm: Any) -> None:
+def broadcast_randomness(comm: Any) -> None:
     """Copy rank 0's random generator for initial values to all ranks. Give each rank its own seed for dropout."""
-    stream, (seed, drawn, forks) = comm.bcast((random_stream.stream(), noise.state()))
+    stream, (seed, *counts) = comm.bcast((random_stream.stream(), noise.state()))
     noise.set_rank(comm.rank)
     if comm.rank:
         random_stream.continue_with(stream)
         own_seed = noise.seed_of_rank(seed, comm.rank)
-        # If the seed is already right, an earlier DataParallel has set it. Setting it again could repeat draws.
+        # If an earlier DataParallel has set the seed, setting it again could repeat draws.
         if noise.state()[0] != own_seed:
-            noise.set_state(own_seed, drawn, forks)
+            noise.set_state(own_seed, *counts)
 
 
 # A checkpoint is a file with these tensors, in this order: a hash of the rest; the parameters; the states of the random
@@ -467,15 +465,16 @@ Noise = tuple[int, int, int]  # the state of the random generator for dropout: s
 def write_checkpoint(fname: Path, trainer: Trainer, position: Mapping[str, int], noises: Sequence[Noise]) -> None:
     if not isinstance(position, Mapping):
         raise ArgumentTypeError(f"save: position must be a dict, not {type(position).__name__} {position!r:.40}")
-    position_values = {}
+    positions = []
     for name, given_value in position.items():
-        position_values[name] = value = whole("save", f"position {name!r}", given_value)
+        value = whole("save", f"position {name!r}", given_value)
         if not isinstance(name, str) or not name.isidentifier() or abs(value) > LARGEST:
             raise ArgumentError(f"save: position {name!r}: {value!r}; it takes names with whole numbers")
+        positions.append(of_numbers(POSITION + name, [value]))
     tensors = [
         *(StoredTensor(t.lookup, PARAMETERS + t.name, t.dims, t.values, None) for t in trainer._collection._tensors()),
         of_numbers(RANKS, [n for seed, *counts in noises for n in (seed >> 16, seed & 0xFFFF, *counts)]),
-        *(of_numbers(POSITION + name, [value]) for name, value in position_values.items()),
+        *positions,
         *trainer._tensors(),
     ]
     model_files.save([of_numbers(DIGEST, _digest(tensors)), *tensors], fname)
@@ -516,4 +515,4 @@ def _digest(tensors: Iterable[StoredTensor]) -> list[int]:
 def _whole_numbers(tensor: StoredTensor) -> list[int]:
     """Return the whole numbers from which `of_numbers` made a tensor; [] if the tensor is damaged."""
     is_valid = len(tensor.values) % 3 == 0 and np.isfinite(tensor.values).all()
-    return [int(number) for number in from_three(tensor.values)] if is_valid else []
+    return [*map(int, from_three(tensor.values))] if is_valid else []

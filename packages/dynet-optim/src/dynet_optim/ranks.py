@@ -30,10 +30,10 @@ import numpy as np
 from dynet_core.errors import ParallelError
 
 # The environment variables in which launchers such as mpiexec store the number of processes.
-STARTED = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
-PROCESS = "DYNET_MPI_PROCESS"  # where a rank stores its process id; child processes, which are not ranks, inherit it
-PATIENCE = "DYNET_MPI_SECONDS"  # how many seconds a process waits for the others to connect; 0 means forever
-PAUSE = 0.5  # how many seconds a process waits before it ends all ranks, so that the launcher can read its output
+SIZE_VARIABLES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
+PROCESS = "DYNET_MPI_PROCESS"  # the variable with the rank's process id, which child processes, not ranks, inherit
+PATIENCE = "DYNET_MPI_SECONDS"  # the variable with the seconds to wait for the others to connect; 0 means forever
+PAUSE = 0.5  # the seconds to wait before ending all ranks, so that the launcher can read this rank's output
 
 
 def world() -> Any:
@@ -48,7 +48,7 @@ def world() -> Any:
             f"the child is a program that trains alone, start it without {PROCESS} and the launcher's variables, such "
             "as PMI_SIZE, in its environment"
         )
-    with _impatience(started):
+    with _time_limit(started):
         try:
             MPI = mpi()
         except (ImportError, RuntimeError) as raised:  # mpi4py raises RuntimeError if it finds no MPI
@@ -79,7 +79,7 @@ def world() -> Any:
 
 
 def is_child() -> bool:
-    return os.environ.get(PROCESS, str(os.getpid())) != str(os.getpid())
+    return os.environ.get(PROCESS) not in (None, str(os.getpid()))
 
 
 def is_finalized() -> bool:
@@ -94,16 +94,16 @@ def mpi() -> Any:
 
 
 def number_started(environment: Mapping[str, str]) -> int:
-    values = [environment.get(name, "") for name in STARTED]
-    return max((int(value) for value in values if value.isdecimal()), default=1)
+    values = [environment.get(name, "") for name in SIZE_VARIABLES]
+    return max(map(int, filter(str.isdecimal, values)), default=1)
 
 
 @contextlib.contextmanager
-def _impatience(started: int) -> Iterator[None]:
+def _time_limit(started: int) -> Iterator[None]:
     """End this process if the `with` block, which connects to other processes, takes too long.
 
     MPI waits forever, even for a process that ended before it connected. Python code cannot run meanwhile, but the
-    timer of `faulthandler` can. It is not set if there are no other processes, because the program may use it.
+    timer of `faulthandler` can. Without other processes, it is left to the program.
     """
     try:
         seconds = float(os.environ.get(PATIENCE, "600")) if started > 1 else 0.0
@@ -126,7 +126,7 @@ def _impatience(started: int) -> Iterator[None]:
 
 @functools.cache
 def end_all_on_exceptions() -> None:
-    """Make an uncaught exception in any thread end all ranks, because the others would wait for this one forever."""
+    """Make an uncaught exception in any thread end all ranks, which would otherwise wait for this one forever."""
     process = os.getpid()
 
     def ending(earlier: Callable) -> Callable:
@@ -146,9 +146,9 @@ def end_all_on_exceptions() -> None:
 
 
 def end_all(reason: str) -> None:
-    """Print the reason to stderr, and end the processes of all ranks, this one included."""
+    """Print the reason to stderr, and end the processes of all ranks, including this one."""
     MPI: Any = sys.modules.get("mpi4py.MPI")
-    comm = MPI.COMM_WORLD if MPI and MPI.Is_initialized() and not MPI.Is_finalized() else None
+    comm = MPI.COMM_WORLD if MPI and MPI.Is_initialized() and not is_finalized() else None
     rank = f"rank {comm.rank}" if comm else f"process {os.getpid()}"
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
@@ -165,7 +165,7 @@ def end_all(reason: str) -> None:
 ACTIONS = ("start", "update", "total", "compare", "save", "populate", "end")
 ACTION, UPDATES, MODEL, OPTIONS, EXAMPLES, TOUCHED, BACKWARD = range(7)  # the indices of the integers in a header
 Facts = Sequence[tuple[str, object]]
-LAST_WAIT = 5  # how many seconds an ending process waits for a thread that is in the middle of an exchange
+LAST_WAIT = 5  # the seconds that an ending process waits for a thread in the middle of an exchange
 
 
 class Meeting:
@@ -173,18 +173,17 @@ class Meeting:
 
     def __init__(self, comm: Any):
         self.comm, self.rank, self.size = comm, comm.rank, comm.size  # MPI loses rank and size when finalized
-        # All ranks' headers at the last call of `meet`.
-        self.headers = np.zeros((comm.size, BACKWARD + 1), np.int64)
-        self.updates = 0  # how many updates the last used trainer has done on this rank
-        self.over = ""  # an error message once a rank has ended, after which the others cannot exchange data
+        self.headers = np.zeros((comm.size, BACKWARD + 1), np.int64)  # all ranks' headers at the last call of `meet`
+        self.updates = 0  # how many updates the last used DataParallel has done
+        self.end_message = ""  # an error message if a rank has ended, after which the others cannot exchange data
         self.process = os.getpid()  # a forked child, which has another id, is not a rank
         self._exchanging = threading.Lock()  # locked while a thread is in an exchange
-        self._refused: ParallelError | None = None  # the last error of a thread that found the lock held
+        self._refused: ParallelError | None = None  # the last error raised because the lock was held
         atexit.register(self._end)
 
     def _end(self) -> None:
         """Tell the other ranks that this one ends, so that they raise an error instead of waiting for it."""
-        if self.over or os.getpid() != self.process or is_finalized():
+        if self.end_message or os.getpid() != self.process or is_finalized():
             return
         with contextlib.suppress(Exception):
             sys.stdout.flush()
@@ -193,7 +192,7 @@ class Meeting:
         try:
             with contextlib.suppress(ParallelError):
                 self.meet("end", self.updates)
-            self.over = self.over or f"DataParallel: rank {self.rank} has ended"
+            self.end_message = self.end_message or f"DataParallel: rank {self.rank} has ended"
         finally:
             self._exchanging.release()
 
@@ -201,8 +200,8 @@ class Meeting:
     def exchange(self) -> Iterator[None]:
         """Return a context manager for a block in which ranks exchange data.
 
-        An exception in the block ends all ranks, because the others would wait for this one forever. Only a
-        ParallelError propagates: all ranks raise it, so none of them waits.
+        An exception in the block ends all ranks, which would otherwise wait for this one forever. Only a ParallelError
+        propagates, because all ranks raise it.
         """
         if os.getpid() != self.process:
             raise ParallelError(
@@ -221,7 +220,7 @@ class Meeting:
         try:
             yield
         except BaseException as problem:
-            # A signal handler that interrupts this exchange may raise `_refused`, which other ranks do not raise.
+            # Only this rank raises `_refused`, if a signal handler that interrupts the block tries to exchange data.
             if isinstance(problem, ParallelError) and problem is not self._refused:
                 raise
             traceback.print_exc()
@@ -242,8 +241,8 @@ class Meeting:
         `model` is (facts, their hash), kept by the caller while the model is the same. Ranks may differ in `counts`:
         the numbers of examples and of used lookup rows, and whether a backward pass has run since the last update.
         """
-        if self.over:
-            raise ParallelError(self.over)
+        if self.end_message:
+            raise ParallelError(self.end_message)
         self.updates = updates
         own_header = np.array([ACTIONS.index(action), updates, model[1], digest(options), *counts], np.int64)
         self.comm.Allgather(own_header, self.headers)
@@ -253,27 +252,26 @@ class Meeting:
         return self.headers
 
     def _problem(self, action: str, own: np.ndarray, facts: Mapping[int, Facts]) -> str:
-        """Return a message that says how the headers differ. All ranks call this, with the same headers."""
+        """Return an error message that says how the headers differ. All ranks must call this together."""
         headers = self.headers
         who = f"DataParallel{f'.{action}' * (action != 'start')}: rank {self.rank}"
         has_done = f"{who} has done {own[UPDATES]} update{'' if own[UPDATES] == 1 else 's'}"
         ended = np.flatnonzero(headers[:, ACTION] == ACTIONS.index("end"))
         if len(ended):
-            self.over = (
+            self.end_message = (
                 f"{has_done} and goes on, but rank {ended[0]} has ended after {headers[ended[0], UPDATES]}. All ranks "
                 "must call update equally often; one without examples calls it without backward"
             )
-            return self.over
+            return self.end_message
         differs = headers != own
-        # Compare this rank with the first rank that differs in the first field that is not the same on all ranks.
+        # Compare this rank with the first rank that differs from it, in the first field in which any rank does.
         field = int(differs.any(axis=0).argmax())
         other = int(differs[:, field].argmax())
         if field == ACTION:
             return f"{who} is in {action}, but rank {other} is in {ACTIONS[headers[other, ACTION]]}"
         if field == UPDATES:
             return (
-                f"{has_done}, but rank {other} has done {headers[other, UPDATES]}: all ranks must call update equally "
-                "often"
+                f"{has_done}, but rank {other} has done {headers[other, UPDATES]}: all must call update equally often"
             )
         facts_by_rank = self.comm.allgather(list(facts[field]))
         different_facts = "a different model" if field == MODEL else "different options"
@@ -317,8 +315,8 @@ def sendable(problem: Exception) -> Exception:
     return problem
 
 
-# Runs at import, because a rank may fail before it makes a `DataParallel`. Child processes of a rank skip this: they
-# have inherited PROCESS with the rank's id.
+# Runs at import, because a rank may fail before it makes a `DataParallel`. A rank's child processes, which inherit
+# PROCESS, skip it.
 if number_started(os.environ) > 1:
     os.environ.setdefault(PROCESS, str(os.getpid()))
     if not is_child():

@@ -1,4 +1,4 @@
-"""TRAINERS, a table of all trainers. Generated tests compare each trainer with the same equations in numpy."""
+"""TRAINERS, a table of all trainers. Tests generated from it compare each trainer with its equations in numpy."""
 
 from __future__ import annotations
 

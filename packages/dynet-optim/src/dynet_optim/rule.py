@@ -16,7 +16,7 @@ NORM = KERNELS.add("gradient_norm", GradientNorm())  # the opcode of the kernel 
 
 
 class TrainerRule:
-    """An update rule and its compiled kernel, which is called `update.` plus the name of the rule.
+    """An update rule and its compiled kernel, named `update.` plus the name of the rule.
 
     `states` and `numbers` are names; states start at zero. `read` returns a trainer's values of the numbers: `eps` is
     `trainer._eps`, and `rate` includes the factor `scale`, unless the rule reads `scale` itself.
@@ -33,12 +33,12 @@ class TrainerRule:
         self.numbers = kernel.views[2 + len(self.states) :]
         rate = "trainer._rate" if "scale" in self.numbers else "trainer._rate * scale"
         values = [{"rate": rate, "scale": "scale"}.get(name, f"trainer._{name}") for name in self.numbers]
-        # Each update calls `read`. With `attrgetter`, an update would take 200 ns more, in addition to about 1 us.
+        # Each update calls `read`. With `attrgetter` instead of `eval`, an update would take 1.2 us instead of 1 us.
         self.read = eval(f"lambda trainer, scale: ({''.join(value + ',' for value in values)})")
 
 
 def update(function: Callable) -> TrainerRule:
-    """Return the update rule that a function defines. Its kernel is called `update.` plus the function's name.
+    """Return the update rule that a function defines. Its kernel is named `update.` plus the function's name.
 
     Args:
         function: takes the parameter `p`, its gradient `g`, the states and the numbers, and returns a dict with the new

@@ -7,6 +7,7 @@ Parameters are in the order of `ParameterCollection._everything`: lookup paramet
 
 from __future__ import annotations
 
+import functools
 import math
 import struct
 import weakref
@@ -34,40 +35,41 @@ from .rule import CLEAR, NORM, TrainerRule
 NEARLY_ONE = 1 - 1e-6
 Chosen = list[int] | slice
 ALL = slice(None)  # stands for the indices of all parameters
+zero_words = functools.partial(np.zeros, dtype=np.int64)
 
 
 class Table:
-    """The parameters of a collection as compiled code reads them, and the states that a rule keeps for each.
+    """The parameters of a collection as compiled code reads them, and each parameter's states for a rule.
 
     `rows` has a row of integers, such as addresses, for each parameter. Python and compiled code exchange addresses,
     sizes and results in `context` (see `layout.CONTEXT`).
     """
 
     def __init__(self, collection: ParameterCollection, rule: TrainerRule):
-        self.collection, self.rule, self.states = collection, rule, len(rule.states)
+        self.collection, self.rule, self.state_count = collection, rule, len(rule.states)
         self.opcodes = NORM, CLEAR.opcode, rule.opcode
         for opcode in self.opcodes:
             KERNELS.use(opcode)
         self.numbers = block(len(rule.numbers))
         self._pack = self.numbers.packer()
-        self.added = -1  # PARAMETER_ROWS.added when `_fill` filled this table; -1: it is out of date
+        self.added = -1  # PARAMETER_ROWS.added when `_fill` filled this table; -1 if it must be filled
         self.outdated: Any = None  # the `Outdated` of the graph for which `prepared` was last called
         self.group: ParameterGroup | None = None
-        self.identities: list[Identity] = []  # of all parameters; `Outdated` needs the same list object in each call
+        self.identities: list[Identity] = []  # of all parameters; `Outdated` needs the same list object in every call
         self.kept: dict[Storage, list[Block]] = {}  # the states that the rule keeps for each parameter
-        self.context = np.zeros(len(CONTEXT), np.int64)
+        self.context = zero_words(len(CONTEXT))
         self.context_address = self.context.ctypes.data
         self.slots = memoryview(self.context)  # type: ignore[arg-type]  # before Python 3.12, type checkers do not know arrays as buffers
-        self.threads = np.zeros((layout.MOST_THREADS, layout.THREAD_ROW), np.int64)
+        self.threads = zero_words((layout.MOST_THREADS, layout.THREAD_ROW))
         self._set(
             address_type=layout.INT_ARGUMENT, address=self.context_address,
             code=library.code_address(), threads=self.threads.ctypes.data,
         )  # fmt: skip
-        # Two float64 values: the sum of squared gradients, and the limit below which `run_if_below` updates. `sum` is a
-        # view of them; it is empty if they are on a GPU.
+        # Two float64 values: the sum of squared gradients, and the limit below which `run_if_below` updates. `sum` is
+        # a view of them, empty if they are on a GPU.
         self.sum_block = block(4)
         self.sum = self.sum_block.direct().cast("B").cast("d")
-        self.both = np.zeros(len(layout.BOTH), np.int64)  # arguments of `norm_and_update`
+        self.both = zero_words(len(layout.BOTH))  # arguments of `norm_and_update`
         self.both_address = self.both.ctypes.data
         self._grow_index(1 << 10)
 
@@ -76,24 +78,24 @@ class Table:
             self.slots[CONTEXT[name]] = value
 
     def _grow_index(self, size: int) -> None:
-        self.index = np.zeros(size, np.int64)
+        self.index = zero_words(size)
         self._set(index=self.index.ctypes.data, index_end=size)
 
     def prepared(self) -> Table:
-        """Return this table, made ready for the calling thread, and filled again if parameters were added meanwhile."""
+        """Prepare this table for the calling thread, fill it again if parameters were added, and return it."""
         outdated, added = current().outdated, PARAMETER_ROWS.added
         if self.outdated is outdated and self.added == added:
             return self
         if self.added != added:
             self.added = -1
             self._fill()
-        # Compiled code notes changes of the parameters for this thread's graph. Updates use several threads only if the
-        # main thread runs them.
+        # Compiled code notes for this thread's graph that parameters change. Only the main thread's updates are shared
+        # between threads.
         old_group, new_group = self.group, outdated.group(self.identities)
         new_group.owner = weakref.ref(self)
         self._set(changed=new_group.address, changes=outdated.changes_address(), sharing=sharing.address())
         self.group = new_group  # this reference keeps the memory alive
-        if old_group is not None and old_group is not new_group:
+        if old_group and old_group is not new_group:
             old_group.owner = None
         self.outdated, self.added = outdated, added  # set last: after an error or interrupt, the next call starts over
         return self
@@ -106,28 +108,28 @@ class Table:
         identities = [parameter._storage.identity for parameter in self.everything]
         if self.identities != identities:
             self.identities = identities
-        self.rows = np.zeros((self.count, len(layout.UPDATE) + self.states), np.int64)
+        self.rows = zero_words((self.count, len(layout.UPDATE) + self.state_count))
         for row, parameter in zip(self.rows, self.everything):
             storage = parameter._storage
             floats = storage.values.floats
             if storage not in self.kept:
-                self.kept[storage] = [block(floats, zero=True) for _ in range(self.states)]
+                self.kept[storage] = [block(floats, zero=True) for _ in range(self.state_count)]
             row[layout.UPDATE.parameter], row[layout.UPDATE.floats] = storage.row, floats
             row[len(layout.UPDATE) :] = [state.address for state in self.kept[storage]]
         self.choose(ALL)
         self.dense = 0
         self.both[:] = layout.BOTH.filled(
-            norm=NORM, opcode=self.rule.opcode, count=self.count, states=self.states, dense=self.dense,
+            norm=NORM, opcode=self.rule.opcode, count=self.count, states=self.state_count, dense=self.dense,
             numbers=len(self.rule.numbers), numbers_at=self.numbers.address, totals=self.sum_block.address,
         )  # fmt: skip
-        self.tape = np.zeros((self.count, len(layout.INSTRUCTION)), np.int64)
+        self.tape = zero_words((self.count, len(layout.INSTRUCTION)))
         self._set(parameters=self.shared.ctypes.data, table=self.rows.ctypes.data, tape=self.tape.ctypes.data)
 
     def states_in_order(self) -> list[list[Block]]:
         return [self.kept[parameter._storage] for parameter in self.everything]
 
     def choose(self, chosen: Chosen) -> None:
-        """Let updates change only the parameters with these indices, if they are trained."""
+        """Let updates change only those trained parameters that have these indices."""
         marks = self.rows[:, layout.UPDATE.chosen]
         marks[:] = 0
         marks[chosen] = 1
@@ -139,7 +141,7 @@ class Table:
         else:
             self.sum_block.write(0)
         if not self._is_done(
-            self.machine.gradient_norm(self.context_address, NORM, 0, self.count, self.states, dense, address)
+            self.machine.gradient_norm(self.context_address, NORM, 0, self.count, self.state_count, dense, address)
         ):
             return self.squared_norm(dense)
         return sums[0] if sums else float(self.sum_block.array.view(np.float64)[0])
@@ -159,15 +161,16 @@ class Table:
     def _run(self, rule: TrainerRule, dense: int) -> None:
         numbers, address = len(rule.numbers), self.numbers.address
         if not self._is_done(
-            self.machine.update(self.context_address, rule.opcode, self.count, self.states, numbers, address, dense)
+            self.machine.update(
+                self.context_address, rule.opcode, self.count, self.state_count, numbers, address, dense
+            )
         ):
             self._run(rule, dense)
 
     def run_if_below(self, threshold: float, numbers: Sequence[float], dense: int) -> float | None:
-        """If no gradient must be clipped, apply the rule and return the sum of the squared gradients, in one call.
+        """If nothing must be clipped, apply the rule and return the sum of the squared gradients, in one compiled call.
 
-        Otherwise, or if one compiled call cannot do both, change nothing and return None. The caller then uses
-        `squared_norm` and `run`.
+        Otherwise, or if that is not possible, change nothing and return None. The caller uses `squared_norm` and `run`.
         """
         update_if_below, sums = self.machine.norm_and_update, self.sum
         if update_if_below is None or not sums:
@@ -190,7 +193,7 @@ class Table:
                 self.outdated.note_change(self.everything[index]._storage.identities)
 
     def _is_done(self, status: int) -> bool:
-        """Return whether a compiled call succeeded. If not, compile its kernel or enlarge the index, for a retry."""
+        """Return whether a compiled call succeeded. If not, compile the kernel or grow the index for a retry."""
         if status == layout.NO_CODE:
             compiled(int(self.tape[self.slots[CONTEXT.row], layout.INSTRUCTION.opcode]))
         elif status != layout.READY:

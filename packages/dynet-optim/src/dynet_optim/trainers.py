@@ -386,10 +386,7 @@ def amsgrad(p, g, m, v, largest, rate, scale, beta_1, beta_2, eps):
 
 
 def _adam(p, g, states, rate, t, beta_1=0.9, beta_2=0.999, eps=1e-8):
-    """Do update number t of Adam or AMSGrad in numpy, for tests.
-
-    For AMSGrad, `states` has a third array: the largest averages of squared gradients so far.
-    """
+    """Do update number t of Adam in numpy. For AMSGrad, `states` also has the largest values of v so far."""
     m, v, *largest = states
     a, b = float32(beta_1), float32(beta_2)
     m[:] = a * m + (1 - a) * g
@@ -454,7 +451,7 @@ class AdamTrainer(Trainer):
         self._eps = self._checked("eps", eps, POSITIVE)
 
     def _numbers(self, scale: float) -> tuple[float, ...]:
-        # Betas are rounded to float32, as in kernels; otherwise, 1 - 0.999 would differ from theirs in the fifth digit.
+        # Betas are rounded to float32, as in kernels; else 1 - 0.999 would differ from the kernels' in the fifth digit.
         t = self._counts.updates + 1
         rate = self._rate * math.sqrt(1 - self._beta_2**t) / (1 - self._beta_1**t)
         return rate, scale, self._beta_1, self._beta_2, self._eps

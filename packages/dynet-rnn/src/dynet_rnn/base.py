@@ -1,4 +1,4 @@
-"""Base classes: `Owner`, of objects that own parameters, and `LayersBuilder`, of networks with layers."""
+"""Base classes: `Owner` for objects that own parameters, and `LayersBuilder` for networks with layers."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ from dynet_ops.random.draws import checked_probability
 def repr_of_builder(name: str, spec: Sequence, model: ParameterCollection, rates: Iterable[float] = ()) -> str:
     """Return the `repr` of a builder. `spec` begins with the number of layers and the sizes of input and output."""
     layers, size, hidden, *_ = spec
-    contents = holdings([*model.parameters_list(), *model.lookup_parameters_list()])
+    contents = holdings(model._everything())
     distinct = dict.fromkeys(rates)
     dropout = f"; dropout {', '.join(f'{rate:g}' for rate in distinct)}" if any(distinct) else ""
     return f"<{name} {printable(model.name())}: {counted(layers, 'layer')}, {size} to {hidden}; {contents}{dropout}>"
 
 
-def check_vector(what: str, x: Dim, taker: str, size: int) -> None:
+def check_vector(what: str, x: Dim, reader: str, size: int) -> None:
     """Raise ShapeError if x is not a vector of this size. Trailing 1s are allowed.
 
-    In the message, `what` names x, such as "add_input: the input", and `taker` its reader, such as "the network".
+    In the message, `what` names x, such as "add_input: the input", and `reader` what takes it, such as "the network".
     """
     if of_rank(x.dims, 1) != (size,):
         reshape_hint = f"; reshape it to {(size,)} x {x.columns}" if x.rows == size and x.batch == 1 else ""
-        list_hint = "; transduce and add_inputs take a list: [x]" * (x.total == 1 and taker == "the network")
-        raise ShapeError(f"{what} is {x!r}, {taker} takes {(size,)}{reshape_hint}{list_hint}")
+        list_hint = "; transduce and add_inputs take a list: [x]" * (x.total == 1 and reader == "the network")
+        raise ShapeError(f"{what} is {x!r}, {reader} takes {(size,)}{reshape_hint}{list_hint}")
 
 
 @functools.cache
 def value_of_state(dim: Dim, index: int) -> Signature:
     """Return the signature of an alias of value `index` of a state: 0 is h, 1 is c. `dim` is the Dim of each value.
 
-    The operand is a time step or a tree node, whose memory begins with these values. The alias's gradient includes the
-    gradient through values of the same state that were computed from it.
+    The operand is a time step or a tree node, whose memory begins with these values. The gradient of c includes the
+    gradient through h, which is computed from c.
     """
     return alias(dim, offset=index * dim.total, has_gradient_of_whole=True)
 
@@ -58,7 +58,7 @@ def value_of_state(dim: Dim, index: int) -> Signature:
 class Run:
     """What all states that derive from one call of a builder's `initial_state` have in common.
 
-    `expressions` has each layer's parameters as the builder reads them. `version` is the graph's version at that call.
+    `expressions` has each layer's parameters as expressions. `version` is the graph's version at that call.
     """
 
     builder: Any
@@ -67,7 +67,7 @@ class Run:
     expressions: list[list[Expression]]
 
     def is_current(self) -> bool:
-        """Return whether the graph is this thread's, and has not been renewed since `initial_state`."""
+        """Return whether the graph is this thread's and has not been renewed since `initial_state`."""
         return self.graph is current() and self.graph._had_version(self.version)
 
 
@@ -78,7 +78,7 @@ class Owner(Hinted):
 
     @contextmanager
     def _own(self, collection: str, model: ParameterCollection, argument: str = "model") -> Iterator[None]:
-        """Add a collection to `model`, which messages call `argument`. If the block raises, `model` is unchanged."""
+        """Make `_model`, a new collection in `model`, and undo it if the block raises. Errors call model `argument`."""
         if not isinstance(model, ParameterCollection):
             class_name = type(model).__name__
             raise ArgumentTypeError(f"{self.whoami()}: {argument} must be a ParameterCollection, not {class_name}")
@@ -100,20 +100,20 @@ class Owner(Hinted):
 
 
 class Latest:
-    """State of a builder that its copies do not get. `run` is the `Run` of the last call of `initial_state`."""
+    """Attributes of a builder that its copies do not get. `run` is the `Run` of the last call of `initial_state`."""
 
     run: Any = None
 
 
 class LayersBuilder(Owner, Closed):
-    """Base of the builders whose network has layers, each of which reads the outputs of the layer before it.
+    """Base of the builders of networks with layers. Each layer reads the outputs of the layer before it.
 
     A subclass defines `_add_layer`, and sets `_collection`, the name of the collection that will hold its parameters.
     """
 
     _collection: str
-    _listed: int | None = None  # `get_parameters` lists this many of a layer's first parameters; None: all of them
-    _rates: tuple[float, ...] = ()  # the dropout rates; the subclass decides what each of them applies to
+    _listed: int | None = None  # how many of a layer's parameters `get_parameters` lists; None means all
+    _rates: tuple[float, ...] = ()  # the dropout rates; the subclass decides what each applies to
     _spec: tuple[Any, ...] = ()
     _latest: Any = functools.cached_property(lambda self: Latest())
     _run = property(lambda self: self._latest.run)
@@ -132,7 +132,8 @@ class LayersBuilder(Owner, Closed):
 
     def __getstate__(self) -> dict[str, Any] | tuple[dict[str, Any], dict[str, Any]]:
         """Return the attributes for `copy` and `pickle`, without `_latest`, which belongs to a graph."""
-        attributes = {name: value for name, value in vars(self).items() if name != "_latest"}
+        attributes = {**vars(self)}
+        attributes.pop("_latest", None)
         default_state = object.__getstate__(self)  # the attributes; if a user's class has slots, (attributes, slots)
         return (attributes, default_state[1]) if isinstance(default_state, tuple) else attributes
 

@@ -1,11 +1,9 @@
-"""The builders of networks that read sequences: simple, GRU, LSTM, and bidirectional ones.
-
-For tests, the functions above `VanillaLSTMBuilder` compute one step of an LSTM in numpy.
-"""
+"""The builders of networks that read sequences: simple, GRU, LSTM and bidirectional networks."""
 
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -93,26 +91,29 @@ CELL = CELLS["lstm_step"]
 FORGET_BIAS = CELL.numbers["forget_bias"]
 
 
-def _vanilla(forget_bias: float) -> Reference:
+# References for tests: steps of LSTMs in numpy.
+
+
+def _vanilla_step(forget_bias: float) -> Reference:
     return functools.partial(CELL.reference, forget_bias=forget_bias)  # type: ignore[arg-type]
 
 
-def _normalized(x, h, c, Wx, Wh, b, gh, bh, gx, bx, gc, bc):
+def _normalized_step(x, h, c, Wx, Wh, b, gh, bh, gx, bx, gc, bc):
     def norm(v, g, b):
         return g * (v - v.mean(0)) / v.std(0) + b
 
-    recurring = norm(Wh @ h, gh, bh) if h.any() else 0  # left out in the first step, where h is 0
+    recurring = norm(Wh @ h, gh, bh) if h.any() else 0  # h is 0 in the first step, so std would be 0
     i, f, o, g = np.split(b + norm(Wx @ x, gx, bx) + recurring, 4)
     c = sigmoid(f + FORGET_BIAS) * c + sigmoid(i) * np.tanh(g)
     return sigmoid(o) * np.tanh(norm(c, gc, bc)), c
 
 
-def _sparse(forget_bias: float) -> Reference:
-    step = _vanilla(forget_bias)
+def _sparse_step(forget_bias: float) -> Reference:
+    step = _vanilla_step(forget_bias)
     return lambda x, h, c, Wx, Wh, b, Mx, Mh: step(x, h, c, Wx * Mx, Wh * Mh, b)
 
 
-@register(({"forget_bias": 0.25}, _vanilla(0.25)), ({"ln_lstm": True}, _normalized))
+@register(({"forget_bias": 0.25}, _vanilla_step(0.25)), ({"ln_lstm": True}, _normalized_step))
 class VanillaLSTMBuilder(Variational):
     r"""An LSTM network with separate input and forget gates and without peepholes.
 
@@ -168,15 +169,15 @@ class VanillaLSTMBuilder(Variational):
         return [*super()._add_layer(n, m), *self._add_norms(m)]
 
     def _add_norms(self, m: int) -> list[Parameters]:
-        """Create the parameters of layer normalization for a layer of m units; none if the network does not use it."""
+        """Create the parameters for normalizing a layer of m units; none without layer normalization."""
         if self._norms_in is None:
             return []
-        sizes = ((4 * m, 1.0), (4 * m, 0.0), (4 * m, 1.0), (4 * m, 0.0), (m, 1.0), (m, 0.0))
-        return [self._norms_in.add_parameters((size,), init=ConstInitializer(start)) for size, start in sizes]
+        gains_and_biases = itertools.product((4 * m, 4 * m, m), (1.0, 0.0))
+        return [self._norms_in.add_parameters((n,), init=ConstInitializer(start)) for n, start in gains_and_biases]
 
     @property
     def _outside(self) -> list[Parameters]:
-        """Layer normalization's parameters. As in DyNet, they are saved with the builder, but not in its collection."""
+        """The parameters of layer normalization, which files of the builder have, though its collection does not."""
         own_name = self.param_collection().name()
         return [p for layer in self._parameters for p in layer if not p.name().startswith(own_name)]
 
@@ -185,7 +186,7 @@ class VanillaLSTMBuilder(Variational):
         if not shift or self._norms_in is not None:
             return layers
         m = self._spec[2]
-        shifts = inputVector([0.0] * m + [shift] * m + [0.0] * (2 * m))
+        shifts = inputVector([0.0] * m + [shift] * m + [0.0] * 2 * m)
         return [[Wx, Wh, b + shifts] for Wx, Wh, b, *_ in layers]
 
     def _is_plain(self) -> bool:
@@ -194,29 +195,28 @@ class VanillaLSTMBuilder(Variational):
     def _advance(self, state: RNNState, x: Expression) -> RNNState:
         if self._norms_in is None:
             return super()._advance(state, x)
-        run = state._run
-        hs, cs = [], []
+        run, h, hs, cs = state._run, state.h(), [], []
         for k, (Wx, Wh, b, gh, bh, gx, bx, gc, bc) in enumerate(run.expressions):
             gates = b + layer_norm(Wx * self._input_after_dropout(run, k, x), gx, bx)
-            if state.h():
-                gates = gates + layer_norm(Wh * self._masked(run, k, 1, state.h()[k]), gh, bh)
+            if h:
+                gates = gates + layer_norm(Wh * self._masked(run, k, 1, h[k]), gh, bh)
             m = self._spec[2]
             i, f, o, g = [pickrange(gates, part * m, part * m + m) for part in range(4)]
             c = cmult(logistic(i), tanh(g))
-            if state.h():
+            if h:
                 c = c + cmult(logistic(f + self._forget_bias), state._value(1)[k])
             x = cmult(logistic(o), tanh(layer_norm(c, gc, bc)))
             hs.append(x)
             cs.append(c)
-        return RNNState._of(run, state, [tuple(hs), tuple(cs)])
+        return RNNState._from_vectors(run, state, [tuple(hs), tuple(cs)])
 
 
-@register(({"forget_bias": 0.25}, _sparse(0.25)), step=_sparse(FORGET_BIAS))
+@register(({"forget_bias": 0.25}, _sparse_step(0.25)), step=_sparse_step(FORGET_BIAS))
 class SparseLSTMBuilder(VanillaLSTMBuilder):
     r"""A `VanillaLSTMBuilder` whose small weights can be pruned.
 
     Each matrix W is multiplied elementwise by a mask M of zeros and ones. During training, the program raises the
-    share of pruned weights step by step, with `set_sparsity`. Pruned weights keep their values, but get no gradient.
+    share of pruned weights gradually with `set_sparsity`. Pruned weights keep their values but get no gradient.
 
     Args:
         layers, input_dim, hidden_dim, ln_lstm, forget_bias: as in `VanillaLSTMBuilder`.
@@ -241,7 +241,7 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
         return [*weights, *self._add((4 * m,)), *masks, *self._add_norms(m)]
 
     def get_parameter_expressions(self) -> list[list[Expression]]:
-        """Return :math:`W_x \\circ M_x, W_h \\circ M_h, b` of each layer, the parameters after pruning, as expressions.
+        """Return the pruned parameters of each layer, :math:`W_x \\circ M_x, W_h \\circ M_h, b`, as expressions.
 
         Raises:
             ArgumentError: `initial_state` has not been called in the current graph. (ArgumentError is a ValueError.)
@@ -251,12 +251,12 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
     def _expressions(self, layer: list[Parameters], update: bool) -> list[Expression]:
         Wx, Wh, b, Mx, Mh, *norms = layer
         masked = [cmult(w.expr(update), mask.expr(False)) for w, mask in ((Wx, Mx), (Wh, Mh))]
-        return [*masked, b.expr(update), *[p.expr(update) for p in norms]]
+        return [*masked, *super()._expressions([b, *norms], update)]
 
     def set_sparsity(self, sparsity: Number) -> None:
         """Prune the weights of smallest magnitude, across all layers.
 
-        A weight that was pruned before stays pruned, unless this call lowers the share.
+        Pruned weights stay pruned, unless this call lowers the share.
 
         Args:
             sparsity: the share of all weights that are pruned after this call, in [0, 1].
@@ -274,7 +274,7 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
 
 @register()
 class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
-    """The same network as `VanillaLSTMBuilder`, to which noise on the weights can be added.
+    """The same network as `VanillaLSTMBuilder`, with optional noise on the weights.
 
     In DyNet 2.1, only this builder computes a step as a single operation. Here, all builders do.
 
@@ -308,7 +308,7 @@ class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
     def _loaded(self, version: int, update: bool) -> Loaded:
         loaded = super()._loaded(version, update)
         if self._noise:
-            self._latest.loaded.clear()  # each sequence has its own noise
+            self._latest.loaded.clear()  # so that the next sequence draws new noise
         return loaded
 
     def _read(self, layers: list[list[Expression]]) -> list[list[Expression]]:
@@ -412,8 +412,8 @@ class LSTMBuilder(CoupledLSTMBuilder):
     """Another name for `CoupledLSTMBuilder`, as in DyNet's manual, or for `VanillaLSTMBuilder`, as in DyNet 2.
 
     To choose, call `dynet_config.set(lstm_builder="coupled")` or `dynet_config.set(lstm_builder="vanilla")` before
-    `import dynet`, or set the environment variable DYNET_LSTM_BUILDER to one of these words. The default is "coupled";
-    if no choice was made, the first call of `LSTMBuilder` warns.
+    `import dynet`, or set the environment variable DYNET_LSTM_BUILDER to one of these words. If the program does not
+    choose, the first call of `LSTMBuilder` warns, and means "coupled".
 
     Args:
         layers, input_dim, hidden_dim, model, ln_lstm, forget_bias: as in the chosen class.
@@ -452,7 +452,7 @@ def _warn_of_name() -> None:
 
 
 def _other_meaning(stored: Iterable[str], expected: Iterable[str]) -> str:
-    """If a file's names show that `LSTMBuilder` meant another class when it was written, explain it; else return ""."""
+    """Return a hint if a file's names show that `LSTMBuilder` meant another class when it was written; else ""."""
     kinds_there, kinds_here = [{kind for name in names for kind in _KIND.findall(name)} for names in (stored, expected)]
     for kind, builder, other in (("vanilla-", "Vanilla", "Coupled"), ("", "Coupled", "Vanilla")):
         if kind in kinds_there - kinds_here and kinds_here - kinds_there:
@@ -465,7 +465,7 @@ def _other_meaning(stored: Iterable[str], expected: Iterable[str]) -> str:
     return ""
 
 
-# Finds the builder in a parameter's name: "vanilla-" for a VanillaLSTMBuilder, "" for a CoupledLSTMBuilder.
+# Finds the builder's kind in a parameter's name: "vanilla-" for a VanillaLSTMBuilder, "" for a CoupledLSTMBuilder.
 _KIND = re.compile(r"/(vanilla-|)lstm-builder(?:_[0-9]+)?/")
 EXPLAIN.append(_other_meaning)
 
@@ -476,7 +476,7 @@ class BiRNNBuilder(Owner):
     Their outputs are concatenated, and the next layer reads the results.
 
     Args:
-        num_layers: the number of layers, that is, of pairs.
+        num_layers: the number of layers (pairs).
         input_dim: the size of an input.
         hidden_dim: the size of an output, an even number. Each network of a pair computes half of it.
         model: the collection that gets the parameters. `param_collection` returns it if existing builders are used.
@@ -524,12 +524,12 @@ class BiRNNBuilder(Owner):
             with self._own("birnn", model):
                 self.model, half = self._model, hidden_dim // 2
                 self.builder_layers = [
-                    (self._made(rnn_builder_factory, size, half), self._made(rnn_builder_factory, size, half))
+                    (self._create(rnn_builder_factory, size, half), self._create(rnn_builder_factory, size, half))
                     for size in (hidden_dim if k else input_dim for k in range(num_layers))
                 ]
         self.spec: tuple[object, ...] = (num_layers, input_dim, hidden_dim, rnn_builder_factory, builder_layers)
 
-    def _made(self, factory: Callable[..., Any], size: int, half: int) -> _RNNBuilder:
+    def _create(self, factory: Callable[..., Any], size: int, half: int) -> _RNNBuilder:
         builder = factory(1, size, half, self.model)
         if not _is_builder(builder):
             raise ArgumentTypeError(f"BiRNNBuilder: rnn_builder_factory must return a builder, not {builder!r:.80}")
@@ -612,7 +612,7 @@ def _check_factory(factory: Any) -> None:
 
 
 def _checked_pair(pair: Any) -> tuple[Any, Any]:
-    """Return an item of `builder_layers`. Raise ArgumentTypeError if it is not a pair of builders."""
+    """Return an item of `builder_layers` as a tuple. Raise ArgumentTypeError if it is not a pair of builders."""
     items = tuple(pair) if isinstance(pair, (tuple, list)) else ()
     if len(items) != 2 or not all(map(_is_builder, items)):
         raise ArgumentTypeError(

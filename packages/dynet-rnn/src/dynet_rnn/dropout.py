@@ -1,4 +1,4 @@
-"""The two kinds of dropout in recurrent networks: one mask for a whole sequence, or new masks at each step."""
+"""The two kinds of dropout in recurrent networks: the same masks at all steps of a sequence, or new ones at each."""
 
 from __future__ import annotations
 
@@ -46,29 +46,27 @@ class Variational(_RNNBuilder):
             batch_size: the batch size of the masks. With 1, all batch elements share a mask.
         """
         batch, run = checked_batch("set_dropout_masks", batch_size), self._run
-        if run is not None and run.is_current() and not self._is_plain():
+        if run and run.is_current() and not self._is_plain():
             self._draw_masks(run, batch)
 
     def _draw_masks(self, run: SequenceRun, batch: int) -> Steps:
-        """Draw masks of this batch size for a sequence, and return how to record steps with them."""
         rates, (layers, size, hidden, *_) = self._rates, self._spec
-        kind, sizes = (batch, *map(bool, rates)), [size, *[hidden] * (layers * len(rates) - 1)]
-        masks = tuple([dropout(ones((n,), batch), rate) for n, rate in zip(sizes, rates * layers) if rate])
-        run.steps = Steps(kind, self._latest.table(kind), masks)
-        run.drawn.append(run.steps)
-        return run.steps
+        dropout_key, sizes = (batch, *map(bool, rates)), [size, *[hidden] * layers * len(rates)]  # `zip` drops the last
+        masks = tuple(dropout(ones((n,), batch), rate) for n, rate in zip(sizes, rates * layers) if rate)
+        steps = run.steps = Steps(dropout_key, self._latest.table(dropout_key), masks)
+        run.drawn.append(steps)
+        return steps
 
     def _steps(self, run: SequenceRun, batch: int) -> Steps | None:
-        if run.steps is not None and not run.steps.kind:
+        if run.steps and not run.steps.dropout:
             return run.steps
-        graph = run.graph
-        for steps in reversed(run.drawn):
-            if graph.watch is None or all(map(graph.holds, steps.masks)):  # `cg_revert` may have removed newer masks
+        for steps in reversed(run.drawn):  # `cg_revert` may have removed newer masks
+            if run.graph.watch is None or all(map(run.graph.holds, steps.masks)):
                 return steps
         return self._draw_masks(run, batch)
 
     def _masked(self, run: SequenceRun, k: int, value: int, x: Expression) -> Expression:
-        """Return x after dropout. `value` says what x is in layer k: 0 for the input, 1 for h, 2 for c."""
+        """Return x after dropout. `value` says what x is in layer k: 0 the input, 1 h, 2 c."""
         mask = run.steps.mask(k, value)  # type: ignore[union-attr]  # masks are drawn before a step
         return x if mask is None else cmult(x, mask)
 
@@ -77,10 +75,10 @@ class Variational(_RNNBuilder):
 
     def _state_after_dropout(self, state: RNNState, k: int) -> tuple[Previous, tuple[int, ...]]:
         shapes, nodes = super()._state_after_dropout(state, k)
-        if shapes == () or not any(state._run.steps.kind[2:]):  # type: ignore[union-attr]
+        if shapes == () or not any(state._run.steps.dropout[2:]):  # type: ignore[union-attr]
             return shapes, nodes
-        values = range(len(self._cell.state))
-        if isinstance(shapes, int):  # one node has all values: list (batch size, offset) of each
+        values = state._run.layers.values
+        if isinstance(shapes, int):  # one node has all values: make a (batch size, offset) for each
             shapes = tuple([(shapes, value * self._spec[2] * shapes) for value in values])
             nodes = nodes * len(values)
         entries = [*zip(shapes, nodes)]
@@ -103,9 +101,9 @@ class Vertical(_RNNBuilder):
     _rates = (0.0,)  # one rate, for inputs and for the output of the last layer
 
     def _first_steps(self) -> Steps:
-        """Return the `Steps` that all sequences share, after adjusting it to the current rates."""
+        """Return the `Steps` that all sequences share, after setting it to the current rates."""
         latest, rates = self._latest, self._rates if any(self._rates) else ()
-        latest.steps.kind, latest.steps.known = rates, latest.table(rates)
+        latest.steps.dropout, latest.steps.table = rates, latest.table(rates)
         return latest.steps
 
     def _input_after_dropout(self, run: SequenceRun, k: int, x: Expression) -> Expression:

@@ -54,8 +54,8 @@ def register(*others: tuple[dict[str, Any], Reference], step: Reference | None =
 
 def cell_step(kind: type[_RNNBuilder]) -> Reference:
     """Return a `Registered.step` that passes to `Cell.reference` only the parameters that the cell reads."""
-    cell, names = cell_of(kind), kind._names or tuple(cell_of(kind).parameters)
-    reference = cell.reference
+    cell = cell_of(kind)
+    names, reference = kind._names or cell.parameters, cell.reference
     assert reference is not None
 
     def step(x, *rest):

@@ -30,7 +30,7 @@ from dynet_ops.network.equations import Cell
 
 from .base import Latest, LayersBuilder, Run, check_vector, value_of_state
 
-MOST_CALLS = 8  # if this many steps of a kind have not led to a template, later steps are not observed
+MOST_OBSERVED = 8  # if this many steps have not led to a template, later ones are not observed
 Head = tuple[int, int, int, tuple[int, ...]]
 """How a layer's records begin: (layer, signature, number of operands other than inputs, parameters as operands)."""
 
@@ -38,12 +38,13 @@ Head = tuple[int, int, int, tuple[int, ...]]
 class Layers:
     """The layers of a network, with the parameters that their cells read, or nodes computed from parameters.
 
-    `parameters` lists these for each layer: `Cell.pairs`, then `Cell.weights`. `start` is the initial `Form`.
+    `parameters` lists these for each layer: `Cell.pairs`, then `Cell.weights`. `start` is the initial state's `Form`.
     """
 
     def __init__(self, cell: Cell, sizes: tuple[int, int], parameters: list[list[Expression]]):
         self.cell, (self.size, self.hidden) = cell, sizes
-        self._read = [(tuple([x.at for x in layer]), [x.type for x in layer]) for layer in parameters]
+        self.values = range(len(cell.state))  # the indices of a state's values: h is 0, c is 1
+        self._read = [(tuple(x.at for x in layer), [x.type for x in layer]) for layer in parameters]
         self.form = functools.cache(functools.partial(Form, self))  # equal arguments always give the same object
         self.start: Form = self.form(((),) * len(self), (1,) * len(self))
 
@@ -51,11 +52,11 @@ class Layers:
         return len(self._read)
 
     def head(self, k: int, x: Dim, previous: Previous) -> tuple[Head, int]:
-        """Return the `Head` of layer k for inputs of the Dim x (a `Dim.plain`), and the batch size of the new state."""
+        """Return the `Head` of layer k for an input of the Dim x (a `Dim.plain`), and the new state's batch size."""
         parameters, dims = self._read[k]
         sizes = [previous] if isinstance(previous, int) else [size for size, _ in previous]
         batch = max([x.batch, *sizes])
-        if any(size not in (1, batch) for size in (x.batch, *sizes)):
+        if not {x.batch, *sizes} <= {1, batch}:
             raise ShapeError(f"add_input: the input is {x!r}, the state before has batch size {max(sizes)}")
         signature = sequence_signature(self.cell, self.hidden, batch, previous, x, *dims)
         return (k, signature.at, signature.operands, parameters), batch
@@ -67,75 +68,74 @@ class Layers:
 class Form:
     """The shapes of a state. States with the same shapes share one form.
 
-    `previous` has an entry for each layer: the batch size if one node holds all values; () at the start of a sequence;
-    or if the state was set to given vectors, (batch size, offset in floats within its node) for each value. `ranks` has
+    `previous` has an entry for each layer: the batch size if one node holds all values; () before the first input; or
+    if vectors were set, such as by `set_s`, (batch size, offset in floats within its node) for each value. `ranks` has
     the number of dimensions of h in each layer. It is more than 1 if the initial vectors had trailing 1s, such as
-    (m, 1), which the results keep, as in DyNet. `dims` has the Dim of h in each layer after a step; else it is empty.
-    `known` has the results of `heads` so far, by the Dim of the input.
+    (m, 1), which the results keep, as in DyNet. `dims` has the Dim of each layer's h if one node holds all values; else
+    it is empty. `known_heads` has the results of `heads` so far, by the Dim of the input.
     """
 
-    __slots__ = ("_layers", "dims", "known", "previous", "ranks")
+    __slots__ = ("_layers", "dims", "known_heads", "previous", "ranks")
 
     def __init__(self, layers: Layers, previous: tuple[Previous, ...], ranks: tuple[int, ...]):
         self._layers, self.previous, self.ranks = layers, previous, ranks
         self.dims: list[Dim] = [
             layers.vector(batch, rank) for batch, rank in zip(previous, ranks) if isinstance(batch, int)
         ]
-        self.known: dict[Dim, tuple[Any, Form]] = {}
+        self.known_heads: dict[Dim, tuple[Any, Form]] = {}
 
     def heads(self, x: Dim) -> tuple[tuple[Head, ...], Form]:
-        """Return the head of each layer for inputs of the Dim x, and the form of the state after such an input."""
-        if x not in self.known:
+        """Return the head of each layer for an input of the Dim x, and the form of the state after this input."""
+        if x not in self.known_heads:
             layers, dim = self._layers, x.plain
             check_vector("add_input: the input", x, "the network", layers.size)
-            heads, batches = [], []
+            pairs = []
             for k, previous in enumerate(self.previous):
-                head, batch = layers.head(k, dim, previous)
-                heads.append(head)
-                batches.append(batch)
-                dim = Dim.of((layers.hidden,), batch)
-            self.known[x] = tuple(heads), layers.form(tuple(batches), self.ranks)
-        return self.known[x]
+                pairs.append(layers.head(k, dim, previous))
+                dim = layers.vector(pairs[-1][1], 1)
+            heads, batches = zip(*pairs)
+            self.known_heads[x] = heads, layers.form(batches, self.ranks)
+        return self.known_heads[x]
 
 
-Known = dict[Form, dict[Dim, tuple[Any, ...]]]
+StepTable = dict[Form, dict[Dim, tuple[Any, ...]]]
 """How to record steps, by the form of the state and the Dim of the input; see `Steps`."""
 
 
+@dataclass(slots=True, eq=False)
 class Steps:
     """How the steps of a sequence are recorded, with certain dropout rates and masks.
 
-    After Python has recorded two steps of a kind in the same way, compiled code records all later steps from a template
-    (see `dynet_core.graph.templates`).
+    Python records the first steps. Once two steps have led to the same template, compiled code records all later steps
+    with these shapes from it (see `dynet_core.graph.templates`).
 
-    `kind` is () without dropout. With masks, it is their batch size, then for each value (the input, h, c) whether it
-    has a mask. With dropout but no masks, it is the rates.
+    `dropout` is () without dropout. With masks, it is their batch size, then for the input, h and maybe c, whether
+    there is a mask. With dropout but no masks, it is the rates.
 
-    `known[form of the state][Dim of the input]` is (Dim of the output, template, offset, below, form of the next
+    `table[form of the state][Dim of the input]` is (Dim of the output, template, offset, below, form of the next
     state). The template's operands are the nodes of the state, the input, and `masks`, layer by layer. The last layer's
-    new state is `offset` nodes before the output; `below` lists how many nodes before this one the new states of lower
-    layers are, top first. Before a kind is known, the tuple is (number of steps observed, last template or None).
+    new state is the node output - offset. `below` has the distances from this node back to the new states of the lower
+    layers, top layer first. Until there is a template, the tuple is (number of steps observed, last template or None).
     """
 
-    __slots__ = ("kind", "known", "masks")
-
-    def __init__(self, kind: tuple[float, ...], known: Known, masks: tuple[Expression, ...] = ()):
-        self.kind, self.known, self.masks = kind, known, masks
+    dropout: tuple[float, ...]
+    table: StepTable
+    masks: tuple[Expression, ...] = ()
 
     def mask(self, layer: int, value: int) -> Expression | None:
         """Return the mask of the input of a layer (`value` is 0), of h (1) or of c (2). None means no dropout."""
-        has = self.kind[1:]
-        if not any(has[value : value + 1]):
+        has_mask: Any = self.dropout[1:]
+        if not any(has_mask[value : value + 1]):
             return None
-        return self.masks[layer * sum(map(bool, has)) + sum(map(bool, has[:value]))]
+        return self.masks[layer * sum(has_mask) + sum(has_mask[:value])]
 
 
 @dataclass(slots=True, eq=False)
 class SequenceRun(Run):
     """What all states that derive from one call of a sequence builder's `initial_state` have in common.
 
-    `layers` holds the parameters as the cells read them. `computed` lists those that are nodes of the graph. `steps` is
-    None until the masks are drawn. `drawn` has the `Steps` of all masks drawn so far, the newest last.
+    `layers` has the weights that the cells read, and `computed` those that are nodes, not parameters. `steps` is None
+    until masks are drawn. `drawn` has the `Steps` of all masks drawn so far, the newest last.
     """
 
     layers: Layers
@@ -143,12 +143,12 @@ class SequenceRun(Run):
     steps: Steps | None
     drawn: list[Steps] = field(default_factory=list)
 
-    def begun(self, form: Form, x: Dim) -> Any:
-        """Draw missing masks, and return how to record steps; None if x was not checked or the graph is not current."""
-        return self.builder._steps(self, x.batch) if x in form.known and self.is_current() else None
+    def steps_for(self, form: Form, x: Dim) -> Any:
+        """Draw missing masks, and return the `Steps`; None if x was not checked or the graph is not current."""
+        return self.builder._steps(self, x.batch) if x in form.known_heads and self.is_current() else None
 
 
-as_vector = functools.cache(alias)  # returns the signature of an alias of a whole operand, with a given Dim
+as_vector = functools.cache(alias)  # takes a Dim; returns the signature of an alias of a whole operand, with this Dim
 
 
 class RNNState(Hinted):
@@ -164,8 +164,8 @@ class RNNState(Hinted):
     """
 
     # `_nodes` hold the state: after an input, one node for each layer; if vectors were set, one for each value, layer
-    # by layer. `_vectors` has a tuple for h and maybe one for c, with an expression for each layer. After an input, it
-    # is None until `_value` is called.
+    # by layer. `_vectors` has a tuple for h and maybe one for c, with an expression for each layer. Until `_value` is
+    # called, it is None for a state after an input.
     __slots__ = ("_form", "_nodes", "_output", "_prev", "_run", "_vectors")
 
     _form: Form
@@ -181,15 +181,17 @@ class RNNState(Hinted):
         return f"<state of {builder.whoami()} {builder.param_collection().name()} in graph {version}: {last_output}>"
 
     @classmethod
-    def _of(cls, run: SequenceRun, prev: RNNState | None, vectors: Sequence[tuple[Expression, ...]]) -> RNNState:
-        """Return a state that follows `prev`. `vectors` has a tuple with each layer's h, and for an LSTM one with c."""
+    def _from_vectors(
+        cls, run: SequenceRun, prev: RNNState | None, vectors: Sequence[tuple[Expression, ...]]
+    ) -> RNNState:
+        """Return a state that follows `prev`. `vectors` is [h of each layer], or for an LSTM [hs, cs]."""
         shapes = tuple([tuple([(e.type.batch, 0) for e in layer]) for layer in zip(*vectors)])
         ranks = tuple([len(e.type.dims) if run.layers.cell.carries else 1 for e in vectors[-1]])
         nodes = tuple([e.at for layer in zip(*vectors) for e in layer])
-        return cls._made(run, prev, run.layers.form(shapes, ranks), nodes, vectors[0][-1], [*vectors])
+        return cls._new(run, prev, run.layers.form(shapes, ranks), nodes, vectors[0][-1], [*vectors])
 
     @classmethod
-    def _made(
+    def _new(
         cls,
         run: SequenceRun,
         prev: RNNState | None,
@@ -216,11 +218,11 @@ class RNNState(Hinted):
         """
         run = self._run
         try:
-            steps = run.steps or run.begun(self._form, x.type)
-            dim, template, offset, below, form = steps.known[self._form][x.type]
+            steps = run.steps or run.steps_for(self._form, x.type)
+            dim, template, offset, below, form = steps.table[self._form][x.type]
             output = replay(dim, template, self._nodes + (x,) + steps.masks, run.version)  # noqa: RUF005  # quicker
             last = output.at - offset
-        except (AttributeError, KeyError, ValueError):  # also if `replay` has refused to record
+        except (AttributeError, KeyError, ValueError):  # x is invalid, there is no template, or `replay` returned None
             return self._add_unusual(x)
         nodes = (last,)
         if below:
@@ -232,18 +234,17 @@ class RNNState(Hinted):
         return state
 
     def add_inputs(self, xs: Iterable[Expression]) -> list[RNNState]:
-        """Read inputs one by one, and return the state after each of them."""
+        """Read inputs, and return the state after each of them."""
         state = self
         return [state := state.add_input(x) for x in xs]
 
     def transduce(self, xs: Iterable[Expression]) -> list[Expression]:
-        """Read inputs (any iterable), and return the output after each of them. This is faster than `add_inputs`."""
+        """Read inputs, and return the output after each of them. This is faster than `add_inputs`."""
         inputs: Any = xs if xs.__class__ is list else list(xs)
         run, steps = self._run, self._run.steps
         is_watched = run.graph.watch is not None
-        if inputs and steps is not None and not steps.kind and not is_watched:
-            outputs = self._read_whole(inputs)
-            if outputs is not None:
+        if inputs and steps and not (steps.dropout or is_watched):
+            if outputs := self._read_whole(inputs):
                 return outputs
         if is_watched or [x for x in inputs if getattr(x, "version", None) != run.version]:
             graph_of("transduce", inputs)  # raises an error, if there is one, before anything is recorded
@@ -251,17 +252,17 @@ class RNNState(Hinted):
 
     def _read_whole(self, xs: list[Expression]) -> list[Expression] | None:
         """Add one record per layer for all of `xs`. Return the outputs; if shapes differ, add none and return None."""
-        run, form, count = self._run, self._form, len(xs)
+        run = self._run
         try:
-            heads, next_form = form.known[xs[0].type]
+            heads, next_form = self._form.known_heads[xs[0].type]
         except (AttributeError, KeyError):
             graph_of("transduce", xs)
-            heads, next_form = form.heads(xs[0].type)
+            heads, next_form = self._form.heads(xs[0].type)
         dim, top = xs[0].type, next_form.dims[-1]
         outputs: list[Expression] | None = xs
         for layer, signature, fixed_count, parameters in heads:
             states = self._operands(layer) if self._nodes else ()
-            outputs = sequence(top, (signature, fixed_count + count, *parameters, *states), outputs, dim, run.version)
+            outputs = sequence(top, (signature, fixed_count + len(xs), *parameters, *states), outputs, dim, run.version)
             if outputs is None:
                 graph_of("transduce", xs)
                 if layer:  # layer 0 was recorded, so `renew_cg` must have been called since
@@ -276,7 +277,7 @@ class RNNState(Hinted):
         return self._nodes[layer * nodes_per_layer : (layer + 1) * nodes_per_layer]
 
     def _add_unusual(self, x: Expression) -> RNNState:
-        """The slow path of `add_input`, for new shapes, masks that are not drawn yet, watched graphs, and errors."""
+        """Do the same as `add_input`, for new shapes, masks that are not drawn yet, watched graphs, and errors."""
         run = self._run
         graph = graph_of("add_input", (x,))
         if self._pinned().graph is not graph.graph:
@@ -290,35 +291,35 @@ class RNNState(Hinted):
             return self.add_input(x)
         if x.at in self._nodes:  # so that a template can tell the input from the state
             x = graph.append(as_vector(x.type.plain), [x.at])
-        return self._learned(x)
+        return self._record_step(x)
 
-    def _learned(self, x: Expression) -> RNNState:
-        """Record a step in Python. Its kind becomes known if the last step of this kind had the same template."""
+    def _record_step(self, x: Expression) -> RNNState:
+        """Record a step in Python. If the last such step led to the same template, add it to `Steps.table`."""
         run = self._run
         steps: Any = run.steps
-        known_by_dim = steps.known.setdefault(self._form, {})
-        entry = known_by_dim.get(x.type, (0, None))
-        observed = Observed() if HAS_TEMPLATES and len(entry) == 2 and entry[0] < MOST_CALLS else None
+        by_dim = steps.table.setdefault(self._form, {})
+        entry = by_dim.get(x.type, (0, None))
+        observed = Observed() if HAS_TEMPLATES and len(entry) == 2 and entry[0] < MOST_OBSERVED else None
         new_state = run.builder._advance(self, x)
-        if observed is not None:
+        if observed:
             (step_count, last_template), output = entry, new_state._output
             operands = *self._nodes, x.at, *[mask.at for mask in steps.masks]
             template = observed.template(operands, output, [weight.at for weight in run.computed])
-            known_by_dim[x.type] = step_count + 1, template or last_template
-            if template is not None and template == last_template and new_state._form.dims:
+            by_dim[x.type] = step_count + 1, template or last_template
+            if template and template == last_template and new_state._form.dims:
                 *below, last_node = new_state._nodes
-                below = tuple([last_node - node for node in reversed(below)])
-                known_by_dim[x.type] = output.type, template, output.at - last_node, below, new_state._form
+                below = tuple(last_node - node for node in reversed(below))
+                by_dim[x.type] = output.type, template, output.at - last_node, below, new_state._form
         return new_state
 
     def _pinned(self) -> PinnedGraph:
-        """Return the graph, after checking that it still has all nodes of the state and computed weights."""
+        """Return the graph. Raise StaleExpressionError if a node of the state or a computed weight was removed."""
         run, version, nodes, vectors = self._run, self._run.version, (), self._vectors or ()
-        if self._form.dims:  # after an input, all nodes are this network's records: check their numbers
+        if self._form.dims:  # after an input, all nodes are this network's, so `as_of` can check them by number
             version, nodes, vectors = self._output.version, self._nodes, ()  # type: ignore[union-attr]
         graph = PinnedGraph.as_of(run.graph, version, nodes)
         if run.graph.watch is not None:
-            for x in (*[x for of_value in vectors for x in of_value or ()], *run.computed):
+            for x in itertools.chain(*filter(None, vectors), run.computed):
                 if not run.graph.holds(x):
                     refuse(x)
         return graph
@@ -333,15 +334,13 @@ class RNNState(Hinted):
     def _value(self, value: int) -> tuple[Expression, ...]:
         """Return h (`value` is 0) or c (`value` is 1) of each layer, first layer first; () before the first input."""
         if self._vectors is None:
-            self._vectors = [None for _ in self._run.layers.cell.state]
+            self._vectors = [None for _ in self._run.layers.values]
         vectors, graph, dims = self._vectors[value], self._run.graph, self._form.dims
         if vectors is None or (dims and graph.watch is not None and not all(map(graph.holds, vectors))):
             pinned = self._pinned()
             vectors = self._vectors[value] = tuple(
-                [
-                    pinned.append(value_of_state(dim, value), [node]) if value else pinned.node(node, dim)
-                    for node, dim in zip(self._nodes, dims)
-                ]
+                pinned.append(value_of_state(dim, value), [node]) if value else pinned.node(node, dim)
+                for node, dim in zip(self._nodes, dims)
             )
         return vectors
 
@@ -351,8 +350,7 @@ class RNNState(Hinted):
 
     def s(self) -> tuple[Expression, ...]:
         """Return all vectors of the state: h of each layer, or for an LSTM, c of all layers and then h of all."""
-        values = range(len(self._run.layers.cell.state))
-        return tuple([vector for value in reversed(values) for vector in self._value(value)])
+        return sum(map(self._value, reversed(self._run.layers.values)), ())
 
     def prev(self) -> RNNState | None:
         """Return the state before the last input or the last call of `set_h` or `set_s`; None if there is none."""
@@ -366,7 +364,7 @@ class RNNState(Hinted):
 
     def set_h(self, es: Sequence[Expression] | None = None) -> RNNState:
         """Return a copy of this state in which h of each layer is replaced by `es`, vectors of size hidden_dim."""
-        return self._with([self._checked("set_h", es, (len(self._run.layers),))])
+        return self._replace([self._checked("set_h", es, (len(self._run.layers),))])
 
     def set_s(self, es: Sequence[Expression] | None = None) -> RNNState:
         """Return a copy of this state in which the vectors are replaced.
@@ -378,41 +376,41 @@ class RNNState(Hinted):
         return self._with_vectors("set_s", es)
 
     def _with_vectors(self, name: str, es: Sequence[Expression] | None) -> RNNState:
-        """Same as `set_s`. `name` is the method named in error messages."""
-        layer_count, value_count = len(self._run.layers), len(self._run.layers.cell.state)
-        vectors = self._checked(name, es, (layer_count, layer_count * value_count))
-        if len(vectors) < layer_count * value_count:
-            return self._with([(), vectors])
-        return self._with([vectors[layer_count * k : layer_count * (k + 1)] for k in reversed(range(value_count))])
+        """Same as `set_s`. `name` is for error messages. If `es` has only c, the slice for h is (), so h is kept."""
+        count, values = len(self._run.layers), self._run.layers.values
+        vectors = self._checked(name, es, (count, count * len(values)))
+        return self._replace([vectors[count * k : count * (k + 1)] for k in reversed(values)])
 
     def _checked(self, name: str, es: Iterable[Expression] | None, counts: Sequence[int]) -> tuple[Expression, ...]:
         es = () if es is None else tuple(es)
         graph_of(name, es)
+        layers, hidden = self._run.layers, self._run.layers.hidden
         if len(es) not in counts:
-            layer_count, needed = len(self._run.layers), " or ".join(map(str, sorted({*counts})))
-            raise ArgumentError(f"{name}: {needed} expressions are needed for {layer_count} layers, got {len(es)}")
-        hidden = self._run.layers.hidden
+            needed = " or ".join(map(str, sorted({*counts})))
+            raise ArgumentError(f"{name}: {needed} expressions are needed for {len(layers)} layers, got {len(es)}")
         for index, e in enumerate(es):
-            if e.type.size != hidden or e.type.rows != hidden:
+            if not e.type.size == e.type.rows == hidden:
                 raise ShapeError(f"{name}: expression {index} is {e.type!r}, the network's states are {(hidden,)}")
         return es
 
-    def _with(self, given: list[tuple[Expression, ...]]) -> RNNState:
-        """Return a copy with the vectors in `given` for h, and maybe for c. () keeps the old vectors, or else zeros."""
+    def _replace(self, new_vectors: list[tuple[Expression, ...]]) -> RNNState:
+        """Return a copy with new vectors for h, and maybe for c. () keeps the old vectors; before an input, zeros."""
         layers = self._run.layers
-        batch = next(vectors for vectors in given if vectors)[0].type.batch
-        before = [self._value(k) for k in range(len(layers.cell.state))]
-        given = given + [()] * (len(before) - len(given))
-        vectors = [new or old or tuple([zeros(layers.hidden, batch)] * len(layers)) for new, old in zip(given, before)]
-        return RNNState._of(self._run, self, vectors)
+        batch = next(filter(None, new_vectors))[0].type.batch
+        old_vectors = [*map(self._value, layers.values)]
+        vectors = [
+            new or old or (zeros(layers.hidden, batch),) * len(layers)
+            for new, old in itertools.zip_longest(new_vectors, old_vectors, fillvalue=())
+        ]
+        return RNNState._from_vectors(self._run, self, vectors)
 
 
 class StackedRNNState:
-    """The states of stacked recurrent networks: the first reads the inputs, each other one its predecessor's outputs.
+    """The states of stacked recurrent networks. The first reads the inputs, each other the outputs of the one before.
 
     Args:
         states: a state for each network, first network first.
-        prev: the `StackedRNNState` before the last input; None if nothing was read.
+        prev: the state before the last input; None if nothing was read.
     """
 
     def __init__(self, states: Sequence[RNNState], prev: StackedRNNState | None = None):
@@ -431,8 +429,9 @@ class StackedRNNState:
         return StackedRNNState(states, self)
 
     def add_inputs(self, xs: Iterable[Expression]) -> list[StackedRNNState]:
-        """Read inputs one by one, as `add_input` does, and return the state after each of them."""
-        return [*itertools.accumulate(xs, lambda state, x: state.add_input(x), initial=self)][1:]
+        """Read inputs, and return the state after each of them."""
+        state = self
+        return [state := state.add_input(x) for x in xs]
 
     def transduce(self, xs: Iterable[Expression]) -> list[Expression]:
         """Read inputs, and return the output of the last network after each of them."""
@@ -457,31 +456,31 @@ class StackedRNNState:
         return self._prev
 
 
-MOST_CHOICES = 64  # how many choices of rates and of parameters a network remembers; then it forgets them all
+MOST_CHOICES = 64  # when `LatestSequences.layers` or `tables` has this many entries, it is cleared before a new one
 
 Loaded = tuple[int, list[list[Expression]], Layers, list[Expression]]
-"""(Graph version in which this is valid, each layer's parameters, the `Layers` that read them, nodes that it reads)."""
+"""(Graph version in which this is valid, then `expressions`, `layers` and `computed` of `SequenceRun`)."""
 
 
 class LatestSequences(Latest):
-    """State of a builder of sequences that its copies do not get.
+    """Attributes of a sequence builder that its copies do not get.
 
-    `start` is the initial state, if all sequences of a graph can share it, as without dropout. `steps` says how to
-    record steps without masks. `loaded` maps `update` to the last result of `_loaded`. `layers` maps operands
-    (parameters, or nodes that compute them) to `Layers`. `tables` maps `Steps.kind` to `Steps.known`.
+    `start` is the initial state, if all sequences of a graph can share it, as without dropout. `steps` is the `Steps`
+    without masks. `loaded` maps `update` to the last result of `_loaded`. `layers` maps operands (parameters, or nodes
+    computed from them) to `Layers`. `tables` maps `Steps.dropout` to `Steps.table`.
     """
 
     def __init__(self) -> None:
         self.start: RNNState | None = None
         self.loaded: dict[bool, Loaded] = {}
         self.layers: dict[tuple[int, ...], Layers] = {}
-        self.tables: dict[tuple[float, ...], Known] = {}
+        self.tables: dict[tuple[float, ...], StepTable] = {}
         self.steps = Steps((), self.table(()))
 
-    def table(self, kind: tuple[float, ...]) -> Known:
-        if len(self.tables) >= MOST_CHOICES and kind not in self.tables:
+    def table(self, dropout: tuple[float, ...]) -> StepTable:
+        if len(self.tables) >= MOST_CHOICES and dropout not in self.tables:
             self.tables.clear()
-        return self.tables.setdefault(kind, {})
+        return self.tables.setdefault(dropout, {})
 
 
 def cell_of(kind: type[_RNNBuilder]) -> Cell:
@@ -502,8 +501,6 @@ class _RNNBuilder(LayersBuilder):
     _names: tuple[str, ...] = ()
     _latest: Any = functools.cached_property(lambda self: LatestSequences())
 
-    # Initial states
-
     def initial_state(self, vecs: Sequence[Expression] | None = None, update: bool = True) -> RNNState:
         """Return the state before the first input of a sequence.
 
@@ -517,19 +514,17 @@ class _RNNBuilder(LayersBuilder):
             ShapeError: a vector is not of size hidden_dim.
         """
         latest, graph = self._latest, current()
-        state = latest.start
-        if state is not None and state._run.version == graph.records.version and update is True:
-            latest.run = state._run
-        else:
+        state, version = latest.start, graph.records.version
+        if state is None or state._run.version != version or update is not True:
             loaded = latest.loaded.get(update)
-            if loaded is None or loaded[0] not in (ANY_GRAPH, graph.records.version):
-                loaded = self._loaded(graph.records.version, update)
+            if loaded is None or loaded[0] not in (ANY_GRAPH, version):
+                loaded = self._loaded(version, update)
             _, expressions, layers, computed = loaded
-            run = SequenceRun(self, graph, graph.version(), expressions, layers, computed, self._first_steps())
-            latest.run = run
-            state = RNNState._made(run, None, layers.start, (), None, [() for _ in self._cell.state])
+            run = SequenceRun(self, graph, version, expressions, layers, computed, self._first_steps())
+            state = RNNState._new(run, None, layers.start, (), None, [() for _ in layers.values])
             if run.steps is latest.steps and update is True and not computed:
                 latest.start = state
+        latest.run = state._run
         if vecs is not None:
             state = state._with_vectors("initial_state", vecs)
             state._prev = None
@@ -539,16 +534,16 @@ class _RNNBuilder(LayersBuilder):
         self, vecs: Iterable[Iterable[Number]] | None = None, update: bool = True
     ) -> RNNState:
         """Same as `initial_state`, for initial vectors given as arrays or lists of numbers."""
-        return self.initial_state(None if vecs is None else [inputVector(v) for v in vecs], update)
+        return self.initial_state(None if vecs is None else [*map(inputVector, vecs)], update)
 
     def _loaded(self, version: int, update: bool) -> Loaded:
-        """Return the parameters for the graph with this version. If `update` is False, it gives them no gradient."""
+        """Return the parameters for the graph with this version; if `update` is False, they get no gradient."""
         latest, names = self._latest, self._names or tuple(self._cell.parameters)
         positions = [names.index(name) for name in (*self._cell.pairs, *self._cell.weights)]
         expressions = [self._expressions(layer, update) for layer in self._parameters]
         read_by_cells = [[layer[index] for index in positions] for layer in self._read(expressions)]
         computed = [x for layer in read_by_cells for x in layer if x.version != ANY_GRAPH]
-        nodes = tuple([x.at for layer in read_by_cells for x in layer])
+        nodes = tuple(x.at for layer in read_by_cells for x in layer)
         layers = latest.layers.get(nodes)
         if layers is None:
             if len(latest.layers) >= MOST_CHOICES:
@@ -562,7 +557,7 @@ class _RNNBuilder(LayersBuilder):
         return [p.expr(update) for p in layer]
 
     def _read(self, layers: list[list[Expression]]) -> list[list[Expression]]:
-        """Return what each layer's cell reads. Subclasses may compute some of it from the parameters in `layers`."""
+        """Return each layer's weights as its cell reads them. Subclasses may compute them from the given parameters."""
         return layers
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
@@ -571,28 +566,28 @@ class _RNNBuilder(LayersBuilder):
     # Dropout rates, and steps with dropout
 
     def _is_plain(self) -> bool:
-        """Return whether a step computes only the cell of each layer. By default, all dropout rates must be 0."""
+        """Return whether a step computes only the cell of each layer, without dropout or layer normalization."""
         return not any(self._rates)
 
     def _set_rates(self, rates: tuple[float, ...]) -> None:
         self._rates, self._latest.start = rates, None
         steps = self._first_steps()
-        if self._run is not None:
+        if self._run:
             self._run.drawn.clear()
             self._run.steps = steps
 
     def _first_steps(self) -> Steps | None:
-        """Return how to record the steps of a new sequence; None if its masks have not been drawn."""
+        """Return the `Steps` of a new sequence; None if it needs masks."""
         return self._latest.steps if self._is_plain() else None
 
     def _steps(self, run: SequenceRun, batch: int) -> Steps | None:
-        """Return how to record steps with inputs of this batch size, after drawing missing masks."""
+        """Return the `Steps` for inputs of this batch size. Subclasses first draw missing masks."""
         return run.steps
 
     def _advance(self, state: RNNState, x: Expression) -> RNNState:
         """Record a step with the input x, which `RNNState.add_input` has checked, and return the new state."""
         run, form, graph = state._run, state._form, state._pinned()
-        graph_of("add_input", (x,))  # check again: since then, `cg_revert` in a signal handler may have removed x
+        graph_of("add_input", (x,))  # again, because `cg_revert` in a signal handler may have removed x
         if x.version == ANY_GRAPH or len(x.type.dims) > 1:
             x = graph.append(as_vector(Dim.of(x.type.dims[:1], x.type.batch)), [x.at])
         nodes, batches = [], []
@@ -605,7 +600,7 @@ class _RNNBuilder(LayersBuilder):
             nodes.append(x.at)
             batches.append(batch)
         form = run.layers.form(tuple(batches), form.ranks)
-        return RNNState._made(run, state, form, tuple(nodes), self._output_after_dropout(x))
+        return RNNState._new(run, state, form, tuple(nodes), self._output_after_dropout(x))
 
     def _input_after_dropout(self, run: SequenceRun, k: int, x: Expression) -> Expression:
         """Return x, the input of layer k, after dropout. Subclasses override this and the next two methods."""
@@ -616,5 +611,4 @@ class _RNNBuilder(LayersBuilder):
         return state._form.previous[k], state._operands(k)
 
     def _output_after_dropout(self, h: Expression) -> Expression:
-        """Return h, the output of the last layer, after dropout."""
         return h

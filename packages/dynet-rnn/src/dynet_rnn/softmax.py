@@ -43,7 +43,7 @@ class SoftmaxBuilder(Owner, Closed, ABC):
     @classmethod
     @abstractmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> SoftmaxBuilder:
-        """Make a new layer from the `spec` of another one. Its parameters are in `model`; values are not copied."""
+        """Make a new layer from the `spec` of another layer. `model` gets its parameters; values are not copied."""
 
     def __repr__(self) -> str:
         contents = holdings(self._model.parameters_list())
@@ -64,7 +64,7 @@ class SoftmaxBuilder(Owner, Closed, ABC):
 
         Args:
             x: a batch of vectors (rep_dim,).
-            c: the number of the class for each batch element.
+            c: a list with the number of each batch element's class.
             update: as in `neg_log_softmax`.
         """
         name = "neg_log_softmax_batch"
@@ -107,7 +107,7 @@ class SoftmaxBuilder(Owner, Closed, ABC):
         return pickneglogsoftmax_batch(self._full_logits(x, update), c)
 
     def _sample(self, x: Expression) -> int:
-        return _drawn(self._full_logits(x, False))
+        return _draw_class(self._full_logits(x, False))
 
     def _log_distribution(self, x: Expression, update: bool) -> Expression:
         return log_softmax(self._full_logits(x, update))
@@ -122,19 +122,18 @@ class SoftmaxBuilder(Owner, Closed, ABC):
         return x
 
     def _checked_class(self, method: str, c: Index) -> int:
-        """Return the class `c` as an int. Raise an error if the layer has no loss for it."""
+        """Return the class `c` as an int. Raise ArgumentError if it is out of range or has no probability."""
         return _checked_index(method, c, self._count)
 
 
 def _logits(parameters: list[Parameters], x: Expression, update: bool) -> Expression:
-    if not parameters:  # a cluster of one word has no parameters
+    if not parameters:  # for a cluster of one word
         return constant((1,), 0.0, x.type.batch)
     weights, *bias = [p.expr(update) for p in parameters]
     return affine_transform([*bias, weights, x]) if bias else weights * x
 
 
-def _drawn(logits: Expression) -> int:
-    """Draw a class with the probabilities softmax(logits), and return its number."""
+def _draw_class(logits: Expression) -> int:
     weights = softmax(logits).npvalue().ravel()
     if not np.isfinite(weights).all():
         raise NotFiniteError(f"sample: the probabilities of {len(weights)} classes are not finite")
@@ -173,7 +172,7 @@ class StandardSoftmaxBuilder(SoftmaxBuilder):
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> StandardSoftmaxBuilder:
-        """Make a new layer from the `spec` of another one. Its parameters are in `model`; values are not copied."""
+        """Make a new layer from the `spec` of another layer. `model` gets its parameters; values are not copied."""
         size, count, bias = spec
         return cls(size, count, model, bias)
 
@@ -181,7 +180,7 @@ class StandardSoftmaxBuilder(SoftmaxBuilder):
         return _logits(self._parameters, x, update)
 
 
-_NEVER = -1e4  # instead of log 0 = -inf, because 0 * -inf would be NaN in a cross entropy
+_LOG_OF_ZERO = -1e4  # finite, because in a cross entropy, 0 * -inf would be NaN
 
 
 class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
@@ -190,8 +189,8 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
     The words are the classes of the layer. The loss of a word depends only on the scores of the clusters and of the
     words in its cluster. This is faster than computing the scores of all words.
 
-    A word of `word_dict` may be in no cluster, such as `<s>`, which is never predicted. Its loss is an error, and it is
-    never sampled. Its log probability in `full_log_distribution` is -10000, a finite value whose exponential is 0.
+    A word of `word_dict` may be in no cluster, such as `<s>`, which is never predicted. Its loss raises an error, it is
+    never sampled, and `full_log_distribution` has -10000 for it, a finite value whose exponential is 0.
 
     Args:
         rep_dim: the size of the vector x.
@@ -232,7 +231,7 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> ClassFactoredSoftmaxBuilder:
-        """Make a new layer in `model` from the `spec` of another one, which has the clusters. Values are not copied."""
+        """Make a new layer from another layer's `spec`, which has the clusters. `model` gets its parameters."""
         (size, clusters, count, bias), rest = spec[:4], spec[4:]  # a spec from a file may be a huge `range`
         check_clusters(clusters, count, rest)
         layer = cls.__new__(cls)
@@ -251,7 +250,7 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
             self._of_words = [self._weights(len(words), bias) if len(words) > 1 else [] for words in self._clusters]
         self._place = {word: (k, n) for k, words in enumerate(self._clusters) for n, word in enumerate(words)}
         index_of = {word: index for index, word in enumerate(self._place)}
-        # For each word, its index in a vector that has the words of each cluster in turn, and a last element for all
+        # For each word, its index in a vector that has the words of each cluster in turn, then one element for all
         # words without a cluster. `rest` has these words in the order of their numbers.
         self._order = [index_of.get(word, len(index_of)) for word in range(count)]
         self._rest = dict(zip([word for word in range(count) if word not in index_of], rest, strict=True))
@@ -280,9 +279,9 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         return of_clusters + concatenate_to_batch(losses)
 
     def _sample(self, x: Expression) -> int:
-        cluster = _drawn(_logits(self._of_clusters, x, False))
+        cluster = _draw_class(_logits(self._of_clusters, x, False))
         parameters = self._of_words[cluster]
-        return self._clusters[cluster][_drawn(_logits(parameters, x, False)) if parameters else 0]
+        return self._clusters[cluster][_draw_class(_logits(parameters, x, False)) if parameters else 0]
 
     def _log_distribution(self, x: Expression, update: bool) -> Expression:
         of_clusters = log_softmax(_logits(self._of_clusters, x, update))
@@ -291,11 +290,11 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
             of_cluster = pickrange(of_clusters, k, k + 1)
             parts.append(log_softmax(_logits(parameters, x, update)) + of_cluster if parameters else of_cluster)
         if self._rest:
-            parts.append(constant((1,), _NEVER, x.type.batch))
+            parts.append(constant((1,), _LOG_OF_ZERO, x.type.batch))
         return select_rows(concatenate(parts), self._order)
 
     def _full_logits(self, x: Expression, update: bool) -> Expression:
-        return self._log_distribution(x, update)  # these are logits, because softmax(log p) is p
+        return self._log_distribution(x, update)  # log p can serve as logits, because softmax(log p) is p
 
     def class_logits(self, x: Expression, update: bool = True) -> Expression:
         """Return a vector whose softmax is the vector of p(cluster | x). Arguments: as in `full_log_distribution`."""
@@ -324,13 +323,13 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         return _logits(self._of_words[cluster], self._checked(method, x), update)
 
 
-# The words of a `ClassFactoredSoftmaxBuilder`: checks of their numbers and clusters, and the reader of the file.
+# Checks of the words and clusters of a `ClassFactoredSoftmaxBuilder`, and the reader of the cluster file.
 
 NAME = "ClassFactoredSoftmaxBuilder"
 
 
 def checked_numbers(word_dict: Mapping[str, int]) -> dict[str, int]:
-    """Return `word_dict` with words of type str and numbers of type int, which must be 0, 1, 2, ... without gaps."""
+    """Check that `word_dict` maps words to the numbers 0, 1, 2, ... without gaps. Return it as a dict of ints."""
     if not isinstance(word_dict, Mapping) or not word_dict:
         raise ArgumentTypeError(f"{NAME}: word_dict must map words to their numbers, got {word_dict!r:.60}")
     for word in word_dict:
@@ -343,7 +342,7 @@ def checked_numbers(word_dict: Mapping[str, int]) -> dict[str, int]:
 
 
 def check_clusters(clusters: Sequence[Sequence[int]], count: int, rest: Sequence[str]) -> None:
-    """Check that the clusters have distinct words from 0 to count - 1, and `rest` an entry for each other word.
+    """Check that the clusters have distinct words from 0 to count - 1, and `rest` has an entry for each other word.
 
     Time and memory grow only with the lists in the spec, because a forged file may have any `count`.
     """
@@ -361,9 +360,9 @@ def read_clusters(path: str | os.PathLike[str], word_dict: Mapping[str, int]) ->
     """Read a file of lines `cluster word`. Return the words' numbers for each cluster, and words without a cluster.
 
     Clusters are in the order of their first lines. Only spaces and tabs separate fields, so a word may contain a
-    no-break space. Raise ArgumentError if a line has no word, a word is unknown or repeated, or there are no words.
+    no-break space.
     """
-    path = os.fspath(path)  # refuses the number of an open file, which `open` would take and close
+    path = os.fspath(path)  # raises TypeError for the number of an open file, which `open` would accept
     clusters: dict[str, list[int]] = {}
     seen: set[str] = set()
     with open(path, encoding="utf-8", newline="\n") as file:
@@ -373,7 +372,7 @@ def read_clusters(path: str | os.PathLike[str], word_dict: Mapping[str, int]) ->
                 continue
             if len(fields) < 2:
                 raise ArgumentError(f"{NAME}: {path}, line {line}: expected `cluster word`, got {fields[0]!r:.60}")
-            cluster, word = fields[:2]
+            cluster, word, *_ = fields
             if word not in word_dict:
                 raise ArgumentError(f"{NAME}: {path}, line {line}: word_dict has no word {word!r}")
             if word in seen:
@@ -382,4 +381,4 @@ def read_clusters(path: str | os.PathLike[str], word_dict: Mapping[str, int]) ->
             clusters.setdefault(cluster, []).append(word_dict[word])
     if not clusters:
         raise ArgumentError(f"{NAME}: {path} has no line `cluster word`")
-    return list(clusters.values()), [word for word in sorted(word_dict, key=word_dict.__getitem__) if word not in seen]
+    return list(clusters.values()), sorted(word_dict.keys() - seen, key=word_dict.__getitem__)

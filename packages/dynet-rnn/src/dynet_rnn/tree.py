@@ -1,6 +1,6 @@
 """Networks over trees: TreeLSTMs, which compute the state of a tree node from its input and its children's states.
 
-For each tree node, a layer adds one record. The record's last node holds h, the output, followed by c, the memory.
+Each layer adds one record for a tree node. The record's last node holds h, the output, followed by c, the memory.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .base import LayersBuilder, Run, check_vector, value_of_state
 
 @with_templates
 def _record(x: Expression | None, children: Sequence, weights: Sequence, rate: float) -> Expression:
-    """Record a tree node in one layer, and return its h. `children` has each child's h; None for an absent child."""
+    """Record a tree node in one layer, and return h. `children` has each child's h in this layer, None if absent."""
     W, *U, b = weights
     hidden, states = U[0].type.columns, [child for child in children if child is not None]
     vectors = states if x is None else [x, *states]
@@ -36,7 +36,7 @@ def _record(x: Expression | None, children: Sequence, weights: Sequence, rate: f
         check_vector("add_input: the input", x.type, "the network", W.type.columns)
         x = dropout(x, rate) if rate else x
     dim = None if x is None else x.type.plain
-    if states and U[0].type.rows < W.type.rows:  # a child-sum TreeLSTM: its children need the same batch size
+    if states and U[0].type.rows < W.type.rows:  # a child-sum TreeLSTM: copy states, to give all the same batch size
         batch_size = max([state.type.batch for state in states])
         both, copies = value_of_state(Dim.of((hidden, 2)), 0), [0] * batch_size + [1] * batch_size
         states = [s if s.type.batch == batch_size else select_cols(graph.append(both, [s.at]), copies) for s in states]
@@ -52,7 +52,7 @@ def _record(x: Expression | None, children: Sequence, weights: Sequence, rate: f
 
 
 class TreeState:
-    """The state of a node of a tree, or the initial state, which belongs to no node.
+    """The state of a tree node, or the initial state, which belongs to no node.
 
     A builder's `initial_state` returns the initial state, whose `add_input` makes the states of the nodes:
 
@@ -72,7 +72,7 @@ class TreeState:
     _run: Run
 
     def add_input(self, x: Expression | None = None, children: Sequence[TreeState | None] | None = None) -> TreeState:
-        """Return the state of a node, from its input and the states of its children.
+        """Compute the state of a node from its input and its children's states.
 
         Args:
             x: a vector of size input_dim; None for a node without an input.
@@ -102,8 +102,8 @@ class TreeState:
         layers, (rate,) = run.expressions, run.builder._rates
         output = _record(x, hs_of_children, layers[0], rate)
         h = (output,)
-        while len(h) < len(layers):
-            output = _record(output, [child and child._h[len(h)] for child in child_states], layers[len(h)], rate)
+        for weights in layers[1:]:
+            output = _record(output, [child and child._h[len(h)] for child in child_states], weights, rate)
             h = (*h, output)
         state = TreeState()
         state._run, state._children, state._h = run, child_states, h
@@ -130,12 +130,10 @@ class TreeState:
 
         Args:
             xs: the input of each node, as in `add_input`.
-            heads: for each node, the index of its parent in `xs`; -1 for a root. The children of a node are ordered by
-                their index.
+            heads: for each node, the index of its parent in `xs`; -1 for a root. Children are in the order of `xs`.
 
         Raises:
-            ArgumentError: a head is neither -1 nor the index of a node, a node is its own ancestor, or there are not
-                as many heads as inputs.
+            ArgumentError: a head is out of range, a node is its own ancestor, or xs and heads differ in length.
         """
         xs = list(xs)
         count, parents = len(xs), [whole("add_inputs", "a head, the number of a node or -1,", head) for head in heads]
@@ -164,7 +162,7 @@ class TreeState:
         return [state._output for state in self.add_inputs(xs, heads)]
 
     def output(self) -> Expression:
-        """Return h of the last layer, after dropout if there is any; None for the initial state."""
+        """Return h of the last layer, after dropout; None for the initial state."""
         if key(self._output) is None:  # the node may be stale
             graph_of("output", self._h)
         return self._output  # not annotated as optional, so that type checkers accept every use of an output
@@ -180,7 +178,7 @@ class TreeState:
         return (*c, *self._h)
 
     def children(self) -> tuple[TreeState | None, ...]:
-        """Return the states of the node's children; None stands for an absent child."""
+        """Return the states of the node's children; None for an absent child."""
         return self._children
 
     def b(self) -> _TreeBuilder:
@@ -195,7 +193,7 @@ class _TreeBuilder(LayersBuilder):
     """
 
     _rates = (0.0,)
-    _most = 0  # N if a node has at most N children, some of which may be absent; 0: any number
+    _most = 0  # the largest number of children, some of which may be absent; 0 means any number
 
     def initial_state(self, update: bool = True) -> TreeState:
         """Return the initial state, which belongs to no node. Its `add_input` makes the states of the nodes.
@@ -294,4 +292,4 @@ class NaryTreeLSTMBuilder(_TreeBuilder):
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
         rows = (3 + self._most) * m
-        return [*self._add((rows, n)), *[self._add((rows, m))[0] for _ in range(self._most)], *self._add((rows,))]
+        return self._add((rows, n), *[(rows, m)] * self._most, (rows,))

@@ -17,7 +17,7 @@ from dynet_core import *
 
 np = _numpy
 
-# An uninstall may leave a folder with such a name but no `__init__.py`. Its spec has no origin.
+# An uninstall may leave a folder without `__init__.py`, whose spec has no origin.
 _PACKAGES = [name for name in ("dynet_ops", "dynet_rnn", "dynet_optim") if getattr(_find_spec(name), "origin", None)]
 
 if TYPE_CHECKING or "dynet_ops" in _PACKAGES:

@@ -1,6 +1,6 @@
 """DyNet on kernels compiled by Apache TVM: ``import dynet as dy``.
 
-This module has the public names of dynet_core, dynet_ops, dynet_rnn and dynet_optim, as far as they are installed.
+This module has the public names of dynet_core, and of dynet_ops, dynet_rnn and dynet_optim if they are installed.
 Importing it reads the `--dynet-...` flags of the command line, unless the program has made settings in `dynet_config`.
 """
 
@@ -18,7 +18,7 @@ if _installation.is_command() and "--clear-cache" in _sys.argv:
 
 try:
     import _dynet
-except (ValueError, ImportError) as _problem:  # an environment variable has a bad value
+except (ValueError, ImportError) as _problem:  # such as for a bad value of an environment variable
     if not _installation.is_command():
         raise
     _sys.exit(f"python -m dynet: {_problem}")
@@ -44,10 +44,10 @@ else:
     HAVE_CUDA = dynet_core.compute.device.has_driver()
 
     if _installation.is_complete():
-        globals().update({name: it for name, it in _other_names.stand_ins(__all__).items() if name not in globals()})
+        globals().update(_other_names.stand_ins(__all__) | globals())
     else:
 
-        def __getattr__(name: str):  # only here, because it makes reading all other names slower
+        def __getattr__(name: str):  # not above, because it makes reading all names slower
             raise AttributeError(_other_names.message(name, __all__, __version__))
 
     def __dir__() -> list[str]:

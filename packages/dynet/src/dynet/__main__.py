@@ -1,6 +1,6 @@
 """``python -m dynet`` describes the installation, for bug reports; ``--clear-cache`` removes compiled kernels.
 
-If something cannot be found out, its line says why. No kernels are compiled.
+If a line's value cannot be determined, the line says why. No kernels are compiled.
 """
 
 import argparse
@@ -29,8 +29,8 @@ REQUIRED = ("numpy", "apache-tvm", "apache-tvm-ffi", "apache-tvm-ffi-orcjit")
 
 
 def packages() -> str:
-    versions = [_version(name) for name in _installation.SIBLINGS]
-    return ", ".join([f"{_installation.DISTRIBUTION} {dynet.__version__}", *versions])
+    own_version = f"{_installation.DISTRIBUTION} {dynet.__version__}"
+    return ", ".join([own_version, *map(_version, _installation.SIBLINGS)])
 
 
 def _version(distribution: str) -> str:
@@ -72,7 +72,7 @@ def shipped() -> str:
     if not shipped_code.FOLDER.exists():
         return "none: kernels are compiled when they are first used"
     sizes = [len(path.read_bytes()) for path in shipped_code.FOLDER.iterdir()]
-    # Check only the parts that every program needs.
+    # These parts, which every program needs, show which target's code is used.
     common = [Planner(), Shard(KERNELS.shard(FILL // SHARD))]
     kinds = [
         target.kind
@@ -177,7 +177,7 @@ def clear_cache() -> None:
 
 
 def main() -> None:
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a path may have characters that the output's encoding lacks
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a path may have characters that stdout cannot encode
         sys.stdout.reconfigure(errors="backslashreplace")
     if options(sys.argv[1:]).clear_cache:
         clear_cache()
@@ -185,7 +185,7 @@ def main() -> None:
     try:
         for name, find in LINES.items():
             print(f"{name}: {one_line(find)}", flush=True)
-    except BrokenPipeError:  # the reader, such as `head -1`, has quit; Python would flush the rest at exit, and fail
+    except BrokenPipeError:  # the reader, such as `head -1`, has quit; avoid a second error when Python flushes at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

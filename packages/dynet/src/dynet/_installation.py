@@ -1,4 +1,4 @@
-"""Checks of the installation, which `dynet` makes before it imports any other package of this library."""
+"""Checks of the installation. `import dynet` makes them before it imports other packages of this library."""
 
 import os
 import re
@@ -46,8 +46,7 @@ def check(own_version: str) -> None:
                 f"dynet {own_version} needs {distribution} {own_version}, but {distribution} {version} is installed. "
                 f'Run: pip install "{distribution}=={own_version}"'
             )
-    other_owners = owners()
-    if other_owners:
+    if other_owners := owners():
         listed = " and ".join(f"{name} {version}" for name, version in other_owners.items())
         raise ImportError(
             f"{DISTRIBUTION} {own_version} cannot be used beside {listed}, which installs modules of the same names "
@@ -60,24 +59,24 @@ def check(own_version: str) -> None:
 def owners() -> dict[str, str]:
     """Return the names and versions of other distributions that have a module `dynet` or `_dynet`.
 
-    Listing the folders of `sys.path` takes less than a millisecond. The metadata of all distributions in a folder are
-    read only if it has a foreign module.
+    Listing the folders of `sys.path` takes less than a millisecond. If a folder has another library's module, the
+    metadata of all its distributions are read.
     """
     others: dict[str, str] = {}
     for folder in map(Path, sys.path):
         with suppress(OSError):
-            names = [name for name in os.listdir(folder) if name.lower().lstrip("_").startswith("dynet")]
-            information = [name for name in names if name.endswith((".dist-info", ".egg-info"))]
-            # A distribution with any name may have installed a foreign module.
+            all_names = os.listdir(folder)
+            names = [name for name in all_names if name.lower().lstrip("_").startswith("dynet")]
             if any(_is_foreign(folder, name) for name in names):
-                information = [name for name in os.listdir(folder) if name.endswith((".dist-info", ".egg-info"))]
-            for name in information:
-                _add_owner(others, metadata.Distribution.at(folder / name))
+                names = all_names  # the distribution that installed the module may have any name
+            for name in names:
+                if name.endswith((".dist-info", ".egg-info")):
+                    _add_owner(others, metadata.Distribution.at(folder / name))
     return others
 
 
 def _is_foreign(folder: Path, name: str) -> bool:
-    """Return whether a file or directory is another library's module; this library's `dynet` has `_installation.py`."""
+    """Return whether a file or folder is another library's `dynet` or `_dynet`; our `dynet` has `_installation.py`."""
     if name == "dynet":
         return (folder / name / "__init__.py").exists() and not (folder / name / Path(__file__).name).exists()
     return _module(name) in MODULES
@@ -85,7 +84,7 @@ def _is_foreign(folder: Path, name: str) -> bool:
 
 def _module(name: str) -> str:
     """Return the name of the module in a file such as `_dynet.so`; "" if it is not a module."""
-    suffix = next((suffix for suffix in sorted(all_suffixes(), key=len)[::-1] if name.endswith(suffix)), None)
+    suffix = max(filter(name.endswith, all_suffixes()), key=len, default="")
     return name.removesuffix(suffix) if suffix else ""
 
 
@@ -108,7 +107,7 @@ def is_complete() -> bool:
 
 
 def extra_with(name: str) -> str | None:
-    """Guess, from the ending of a missing name, which extra, such as "rnn", has it; None if private or installed."""
+    """Guess which extra, such as "rnn", has a missing name; None if the name is private or the extra is installed."""
     if name.startswith("_"):
         return None
     extra = "rnn" if name.endswith("Builder") else "optim" if name.endswith("Trainer") else "ops"

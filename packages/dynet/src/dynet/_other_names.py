@@ -14,9 +14,9 @@ from dynet_core.messages.hints import USES, nearest
 
 
 class StandIn:
-    # The object that `dynet` has under a name that only other libraries define, such as `relu`. Most uses raise an
-    # AttributeError with a hint; comparisons, `bool` and `repr` do not, because tools call them. `hasattr(dy, "relu")`
-    # is true, but `dir(dy)` and `dy.__all__` do not have the name.
+    # The value in `dynet` of a name that only other libraries define, such as `relu`. Most uses raise an AttributeError
+    # with a hint, but not comparisons, `bool` and `repr`, because tools call them. `hasattr(dy, "relu")` is true, but
+    # `dir(dy)` and `dy.__all__` do not have the name.
 
     __slots__ = ("_name", "_use")
 
@@ -45,20 +45,23 @@ class StandIn:
 
 
 def stand_ins(public: Iterable[str]) -> dict[str, StandIn]:
-    """Return an object for each name of another library that has a hint."""
+    """Return a `StandIn` for each name of another library that has a hint, by name."""
     public_names = set(public)
-    uses = {name: use_for(name, public_names) for name in {*USES["dy"], *USES["ops"]} - public_names}
-    return {name: StandIn(name, use) for name, use in uses.items() if use}
+    return {
+        name: StandIn(name, use)
+        for name in {*USES["dy"], *USES["ops"]} - public_names
+        if (use := use_for(name, public_names))
+    }
 
 
-def use_for(name: str, known: set[str]) -> str:
-    """Return what to use for a name of another library; "" if nothing is known."""
-    ops = ", ".join(f"dy.{op}" for op in USES["ops"].get(name, "").split() if op in known)
+def use_for(name: str, public: set[str]) -> str:
+    """Return what to use for a name of another library; "" if there is no hint. Hints name only `public` ops."""
+    ops = ", ".join(f"dy.{op}" for op in USES["ops"].get(name, "").split() if op in public)
     return USES["dy"].get(name) or " or ".join(ops.rsplit(", ", 1))
 
 
 def message(name: str, public: Iterable[str], version: str) -> str:
-    """Return the message for a missing name, with a hint, and with the package that may have it."""
+    """Return the message for a missing name, with a hint and the package that may have the name, if any."""
     public_names = set(public)
     use = use_for(name, public_names)
     if not use and not name.startswith("_") and (similar := nearest(name, public_names)):

@@ -1,6 +1,6 @@
 """Settings that a program makes before `import dynet`, instead of `--dynet-...` flags on the command line.
 
-If a program makes a setting here that the original DyNet also has, `import dynet` does not read these flags.
+If the original DyNet also has one of these settings, `import dynet` does not read the flags.
 
 >>> import dynet_config
 >>> dynet_config.set(random_seed=42)
@@ -22,9 +22,9 @@ DEFAULTS: dict[str, object] = {
     "requested_gpus": 0, "gpu_mask": [],
 }  # fmt: skip
 """The settings of the original DyNet, and their defaults."""
-_CALLED = {setting: name for name, setting in _config.CONFIG.items()}  # argument of `set` -> key in the result of `get`
-_wanted: dict[str, object] = {}  # all settings that the program has made by this module
-_decides = False  # whether one of these is a setting of the original DyNet; if so, `import dynet` does not read flags
+_GET_KEYS = {setting: key for key, setting in _config.CONFIG.items()}  # argument of `set` -> key in `get()`
+_wanted: dict[str, object] = {}  # all settings that the program has made here
+_replaces_flags = False  # whether one of these is a setting of the original DyNet, so that flags are not read
 
 
 def set(
@@ -80,18 +80,17 @@ def set_gpu(flag: bool = True) -> None:
     _apply({"gpu": bool(flag)}, "set_gpu")
 
 
-def _apply(given: dict[str, object], called: str) -> None:
-    global _decides
+def _apply(given: dict[str, object], function: str) -> None:
+    global _replaces_flags
     _config.PARAMS.change(given)
     _wanted.update(given)
-    _decides = _decides or not given or any(name in given for name in (*DEFAULTS, "gpu"))
+    _replaces_flags = _replaces_flags or not given or any(name in given for name in (*DEFAULTS, "gpu"))
     # `allow` and `own_classes` never come too late, because they are read whenever a file is loaded.
-    late_settings = {name: value for name, value in given.items() if name not in ("allow", "own_classes")}
-    if _config.in_force and late_settings:
-        settings = ", ".join(f"{name}={value!r}" for name, value in late_settings.items())
+    late = [f"{name}={value!r}" for name, value in given.items() if name not in ("allow", "own_classes")]
+    if _config.in_force and late:
         warnings.warn(
-            f"dynet_config.{called}: {settings} comes too late: `import dynet` has already applied the settings; call "
-            f"dynet_config.{called} before it",
+            f"dynet_config.{function}: {', '.join(late)} comes too late: `import dynet` has already applied the "
+            f"settings; call dynet_config.{function} before it",
             RuntimeWarning,
             stacklevel=3,
         )
@@ -100,11 +99,11 @@ def _apply(given: dict[str, object], called: str) -> None:
 def get() -> dict[str, object] | None:
     """Return a dict for `DynetParams.from_config`, with all settings that the original DyNet also has.
 
-    Settings that the program has not made here have their defaults. Return None if it has made none of them.
+    Settings that the program has not made here have their defaults. If it has made none of them, return None.
     """
-    if not _decides:
+    if not _replaces_flags:
         return None
-    settings = {_CALLED[name]: _wanted.get(name, default) for name, default in DEFAULTS.items()}
+    settings = {_GET_KEYS[name]: _wanted.get(name, default) for name, default in DEFAULTS.items()}
     return settings | {"requested_gpus": 1} if gpu() else settings
 
 

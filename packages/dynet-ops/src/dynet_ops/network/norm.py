@@ -11,7 +11,7 @@ from ..reduce.dims import differences
 def _normal(x):
     """Return formulas: x normalized; a number that is 0 if x is constant; 1 / standard deviation; the element count.
 
-    Elements that differ too little count as equal. A reciprocal is computed once, because divisions are slow.
+    Elements that differ too little count as equal. The reciprocal is computed once, because divisions are slow.
     """
     count = f.sum(1.0)
     spread = x - f.sum(x) / count
@@ -21,7 +21,7 @@ def _normal(x):
 
 
 def _unless_equal(apart, value):
-    """Return `value`, which has 1 / standard deviation as a factor, or 0 where `apart`, from `_normal`, is 0."""
+    """Return 0 where `apart`, the second result of `_normal`, is 0, else `value`, which may be NaN there."""
     return f.where(f.equal(apart, 0), 0, value)
 
 

@@ -49,7 +49,7 @@ def copy_parameters(target: int, source: int, loops: Sequence[Loop], backward: b
 
 
 def copies(result: Dim, parts: Sequence[tuple[View, View, Sequence[Loop]]], **facts) -> Signature:
-    """Return the signature of a node that makes copies, each described by (view to write, view to read, loops).
+    """Return the signature of a node that makes a copy for each (view to write, view to read, loops) in `parts`.
 
     If a loop has stride 0 in the result, the elements that it reads are added up.
     """
@@ -93,8 +93,8 @@ def copy_of(result: Dim, loops: Sequence[Loop], *, index_scale: int | None = Non
         result: the shape of the node's value.
         loops: the elements to copy, as nested loops, innermost first: (extent, stride in the node, stride in the
             operand). Strides are in floats.
-        index_scale: if given, each node stores an index i, and starts reading i * index_scale floats later.
-        offset: where to start reading, in floats after the operand's start.
+        index_scale: None, or the scale of an index i that each node stores: it reads from float i * index_scale on.
+        offset: the float of the operand at which reading starts, or to which i * index_scale is added.
     """
     source = View(0, offset=offset, index=NO_INDEX if index_scale is None else 0, scale=index_scale or 0)
     return copies(result, [(View(SELF), source, loops)])
@@ -116,13 +116,12 @@ def _repeat_signature(dim: Dim, whole: Dim) -> Signature:
 
 @functools.cache
 def _repeat_steps(dim: Dim, whole: Dim) -> list[Dim]:
-    """Return the shapes of the copies in `repeat`: [], [whole], or for too many loops, one per repeated dimension."""
+    """Return the shapes of the copies in `repeat`: [], [whole], or if that needs too many loops, one per dimension."""
     if dim.total == whole.total:
         return []
     if len(joined(_repeat_loops(dim, whole))) <= LOOPS:
         return [whole]
-    sizes = [*of_rank(dim.dims, len(whole.dims))]
-    shapes = []
+    sizes, shapes = [*of_rank(dim.dims, len(whole.dims))], []
     for d, size in enumerate(whole.dims):
         if sizes[d] != size:
             sizes[d] = size

@@ -29,10 +29,12 @@ def is_matrix(dim: Dim) -> bool:
 
 
 Loop = tuple[int, int, int]  # extent, stride in the result, stride in the operand
-# Operands may differ in trailing dimensions of size 1, as (3,) and (3, 1) do. In DyNet, each op has its own rule for
-# how many of these the result has, so each op uses one of the functions below.
 Rank = Callable[[Sequence[Dim]], int]
-"""Returns the number of dimensions of an op's result, from the operands' shapes."""
+"""Returns the number of dimensions of an op's result, from the operands' shapes.
+
+Operands may differ in trailing dimensions of size 1, as (3,) and (3, 1) do. Each op of DyNet has a rule for how many of
+these the result has: one of the functions below.
+"""
 
 
 def longest(dims: Sequence[Dim]) -> int:
@@ -90,7 +92,7 @@ def batch_stride(dim: Dim) -> int:
 
 
 def column_view(source: int, extents: Sequence[int], strides: Sequence[int]) -> View | None:
-    """Return a view whose columns nested loops visit, innermost first; None if it needs more than two merged loops."""
+    """Return a view with a column for each step of nested loops, innermost first; None if joining leaves over two."""
     match joined(zip(extents, strides, strides)):
         case []:
             return View(source)
@@ -102,7 +104,7 @@ def column_view(source: int, extents: Sequence[int], strides: Sequence[int]) -> 
 
 
 def column_views(extents: Sequence[int], strides: Iterable[Sequence[int]]) -> list[View]:
-    """Return the `column_view` of each operand, given each one's strides. None of them may need more than two loops."""
+    """Return the `column_view` of each operand, whose strides must need at most two loops."""
     views = [column_view(operand, extents, operand_strides) for operand, operand_strides in enumerate(strides)]
     assert None not in views
     return [view for view in views if view]
@@ -137,8 +139,7 @@ def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
     """Divide broadcast operands into columns that a kernel can read in place.
 
     Return (index of the operand that has one number per column or None, result's shape, column size, number of columns,
-    views). Return None if a view would need more than two loops, or if no columns can be found for more than two
-    operands.
+    views). Return None if a view would need more than two loops, or if more than two operands have no common columns.
     """
     whole = broadcast(name, dims, rank)
     strides = [strides_of(dim, whole) for dim in dims]

@@ -30,6 +30,7 @@ from dynet_kernels.table import KERNELS
 
 from .copying import copies
 from .kinds import COLUMNWISE
+from .layouts import sizes_and_batch
 from .operands import checked_count, shape_along, shape_of
 
 Groups = list[tuple[int, bool]]
@@ -64,7 +65,7 @@ def column_signature(
 
 def before_along_after(dim: Dim, d: int) -> tuple[int, int, int]:
     """Return the products of sizes before, along and after dimension d: (2, 3, 20) for ((2, 3, 4), 5) and d = 1."""
-    sizes = (*dim.dims, dim.batch)
+    sizes = sizes_and_batch(dim)
     return math.prod(sizes[:d]), sizes[d], math.prod(sizes[d + 1 :])
 
 
@@ -75,7 +76,7 @@ def without(dim: Dim, axes: Sequence[int]) -> Dim:
 
 
 def _groups(dim: Dim, axes: Sequence[int]) -> Groups:
-    extents = [(extent, axis in axes) for axis, extent in enumerate((*dim.dims, dim.batch)) if extent != 1]
+    extents = [(extent, axis in axes) for axis, extent in enumerate(sizes_and_batch(dim)) if extent != 1]
     runs = itertools.groupby(extents, key=lambda pair: pair[1])
     groups = [(math.prod(extent for extent, _ in run), reduced) for reduced, run in runs]
     return groups if any(reduced for _, reduced in groups) else [*groups, (1, True)]
@@ -142,21 +143,9 @@ DIMENSIONS = Axes(
         "1x2x1*2 d=[2,0]; 2x3x2x3*2 d=[2,0] b=True; 4x3*5 d=[] b=True"
     ),
 )
-ONE_DIMENSION = Axes(
-    lambda rank, d=0: (d,),
-    False,
-    samples("5; 3x4*2 d=1; 17x3; 2x3x4*2 d=1; 2x1x4 d=2; 19x5*2 d=1"),
-)
-ELEMENTS = Axes(
-    lambda rank: range(rank - 1),
-    False,
-    samples("1; 7*3; 17x3; 5x2x3*2"),
-)
-BATCH = Axes(
-    lambda rank: (rank - 1,),
-    True,
-    samples("1*5; 17; 5x3*4; 33*2"),
-)
+ONE_DIMENSION = Axes(lambda rank, d=0: (d,), False, samples("5; 3x4*2 d=1; 17x3; 2x3x4*2 d=1; 2x1x4 d=2; 19x5*2 d=1"))
+ELEMENTS = Axes(lambda rank: range(rank - 1), False, samples("1; 7*3; 17x3; 5x2x3*2"))
+BATCH = Axes(lambda rank: (rank - 1,), True, samples("1*5; 17; 5x3*4; 33*2"))
 
 
 class Along:
@@ -221,7 +210,7 @@ class Along:
         if not self.parts:
             x, groups = _adjacent(x, groups)
         # How many elements become one number; NaN instead of 0, because the mean of no elements is NaN
-        element_count = math.prod((*dim.dims, dim.batch)[axis] for axis in axes) or math.nan
+        element_count = math.prod(sizes_and_batch(dim)[axis] for axis in axes) or math.nan
         constants = self.constants(n or element_count, element_count, *others)
         start = graph.take(constants)
         inputs, column = range(start, start + len(constants)), self.column

@@ -18,7 +18,7 @@ from dynet_kernels.families.rules import Rule
 from dynet_kernels.layout import EACH, EACH_OPERAND, NO_INDEX, SELF
 from dynet_kernels.table import KERNELS
 
-from .layouts import Loop, joined, of_rank, strides_of
+from .layouts import Loop, joined, of_rank, sizes_and_batch, strides_of
 
 KERNELS.add("clear", Rule(("y",), {"y": lambda: 0.0}))
 LOOPS = 4  # how many nested loops the copy kernel has
@@ -105,13 +105,14 @@ def before_and_after(dim: Dim, d: int) -> tuple[int, int]:
     return math.prod(dim.dims[:d]), math.prod(dim.dims[d + 1 :])
 
 
-def _repeat_loops(dim: Dim, whole: Dim) -> list[Loop]:
-    return list(zip((*whole.dims, whole.batch), strides_of(whole, whole), strides_of(dim, whole)))
+def repeat_loops(dim: Dim, whole: Dim) -> list[Loop]:
+    """Return the loops of a copy that broadcasts the shape `dim` to `whole`."""
+    return list(zip(sizes_and_batch(whole), strides_of(whole, whole), strides_of(dim, whole)))
 
 
 @functools.cache
 def _repeat_signature(dim: Dim, whole: Dim) -> Signature:
-    return copy_of(whole, _repeat_loops(dim, whole))
+    return copy_of(whole, repeat_loops(dim, whole))
 
 
 @functools.cache
@@ -119,7 +120,7 @@ def _repeat_steps(dim: Dim, whole: Dim) -> list[Dim]:
     """Return the shapes of the copies in `repeat`: [], [whole], or if that needs too many loops, one per dimension."""
     if dim.total == whole.total:
         return []
-    if len(joined(_repeat_loops(dim, whole))) <= LOOPS:
+    if len(joined(repeat_loops(dim, whole))) <= LOOPS:
         return [whole]
     sizes, shapes = [*of_rank(dim.dims, len(whole.dims))], []
     for d, size in enumerate(whole.dims):

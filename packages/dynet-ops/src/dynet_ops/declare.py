@@ -57,6 +57,6 @@ __all__ = [
     "copy_parameters", "copy_step", "derive_rules", "describe", "described", "elementwise", "f", "finite",
     "for_each_index", "function", "functools", "graph_of", "is_list", "is_matrix", "lined_up", "listed",
     "many_operands", "matched", "math", "nesting", "node", "np", "number_views", "of_rank", "one_operand", "op",
-    "pinned", "real_array", "recorded", "register", "remember", "repeat", "samples", "shape_along", "shape_of",
-    "shortest", "strides_of", "two_operands", "whole",
+    "pinned", "real_array", "recorded", "register", "remember", "repeat", "repeat_loops", "samples", "shape_along",
+    "shape_of", "shortest", "sizes_and_batch", "strides_of", "two_operands", "whole", "with_rank",
 ]  # fmt: skip

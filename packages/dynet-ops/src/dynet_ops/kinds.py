@@ -386,7 +386,7 @@ def _python_record(
 
 
 def _full_copies(name: str, xs: Sequence[Expression], rank: Rank, scalars: bool = False) -> Sequence[Expression]:
-    """Return operands, copied to the full shape if the kernels cannot broadcast them; with `scalars`, they can more."""
+    """Return the operands, copied to the full shape unless the kernels, which may read `scalars`, broadcast them."""
     dims = [x.type.plain for x in xs]
     layout = column_layout(name, dims)
     if layout and (scalars or layout[0] is None):
@@ -494,13 +494,14 @@ def columnwise(
             views = [View(SELF, stride=1 if result_is_number else size), *views, *number_views(len(numbers))]
             return computed(kernels, dim, (size,), views, across * batch)
 
-        if takes_several := numbers or len(operands) > 2:
+        if numbers or len(operands) > 2:
             record: Any = _python_record(function, numbers, signature_of, above=above)
         else:
-            record = (one_operand, two_operands)[len(operands) - 1](called or name, signature_of)
+            make = (one_operand, two_operands)[len(operands) - 1]
+            record = recorder.describe(make(called or name, signature_of), function)
         fields: dict[str, Any] = {"samples": _samples(function, len(operands), numbers), **facts}
         return register(
-            record if takes_several else recorder.describe(record, function),
+            record,
             reference=lined_up(_with_defaults(function, numbers, reference)),
             differentiable=bool(differentiated),
             **fields,

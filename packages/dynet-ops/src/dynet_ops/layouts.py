@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 
+import numpy as np
+
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentTypeError, ShapeError
 from dynet_core.graph.record import common_batch, described
@@ -21,6 +23,15 @@ def of_rank(sizes: tuple[int, ...], rank: int) -> tuple[int, ...]:
     while kept_count > rank and sizes[kept_count - 1] == 1:
         kept_count -= 1
     return sizes[:kept_count] + (1,) * (rank - kept_count)
+
+
+def with_rank(array: np.ndarray, rank: int) -> np.ndarray:
+    """Return an array whose shape has trailing 1s added or dropped, as by `of_rank`."""
+    return array.reshape(of_rank(array.shape, rank))
+
+
+def sizes_and_batch(dim: Dim) -> tuple[int, ...]:
+    return (*dim.dims, dim.batch)
 
 
 def is_matrix(dim: Dim) -> bool:
@@ -127,7 +138,7 @@ def strides_of(dim: Dim, whole: Dim) -> list[int]:
 def leading_run(whole: Dim, strides: Sequence[Sequence[int]]) -> int:
     """Return how many leading dimensions of `whole` (batch last) are one run of adjacent floats in every operand."""
     dimension_count, step = 0, 1
-    for d, extent in enumerate((*whole.dims, whole.batch)):
+    for d, extent in enumerate(sizes_and_batch(whole)):
         if extent > 1 and any(s[d] != step for s in strides):
             break
         step *= extent
@@ -143,7 +154,7 @@ def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
     """
     whole = broadcast(name, dims, rank)
     strides = [strides_of(dim, whole) for dim in dims]
-    extents = (*whole.dims, whole.batch)
+    extents = sizes_and_batch(whole)
     leading_dims = leading_run(whole, strides)
     size = math.prod(extents[:leading_dims])
     single = None
@@ -155,7 +166,7 @@ def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
         first = next(d for d, extent in enumerate(extents) if extent > 1)
         single = next(k for k, s in enumerate(strides) if s[first] == 0)
         leading_dims = leading_run(whole, [strides[1 - single]])
-        while leading_dims and any(strides[single][k] for k in range(leading_dims)):
+        while any(strides[single][:leading_dims]):
             leading_dims -= 1
         size = math.prod(extents[:leading_dims])
     views = [View(SELF, stride=size)]
@@ -172,9 +183,9 @@ def lined_up(reference: Callable, rank: Rank | None = None) -> Callable:
 
     def padded(*arrays, **attributes):
         dims = [Dim.of(array.shape) for array in arrays]
-        result = reference(*[array.reshape(of_rank(array.shape, longest(dims))) for array in arrays], **attributes)
+        result = reference(*[with_rank(array, longest(dims)) for array in arrays], **attributes)
         if not hasattr(result, "shape"):
             raise ArgumentTypeError(f"the reference returns {result!r:.60}, which is not an array")
-        return result if rank is None else result.reshape(of_rank(result.shape, rank(dims)))
+        return result if rank is None else with_rank(result, rank(dims))
 
     return padded

@@ -73,7 +73,7 @@ def checked_pair(name: str, what: str, values) -> tuple[int, int]:
     values = [*values]
     if len(values) < 2 or not all(isinstance(value, Real) and value == 1 for value in values[2:]):
         raise ArgumentError(f"{name}: {what} must be two ints, got {len(values)}: {values!r:.60}")
-    return checked_count(name, what, values[0], 1, MAX_TOTAL), checked_count(name, what, values[1], 1, MAX_TOTAL)
+    return checked_size(name, what, values[0]), checked_size(name, what, values[1])
 
 
 def number_of(name: str, value) -> float:

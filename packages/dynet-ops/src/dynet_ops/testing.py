@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
+from numpy.random import Generator, default_rng
 
 import dynet_ops as dy
 from dynet_core import Model, renew_cg
@@ -25,11 +26,11 @@ Arrays = Sequence[np.ndarray]
 
 def draw(op: Op, sample: Sample, seed: int = 0) -> list[np.ndarray]:
     """Return a random array for each operand of a sample, the batch last."""
-    rng = np.random.default_rng(seed)
+    rng = default_rng(seed)
     return [random_operand(op, rng, (*dims, batch)) for dims, batch in sample.shapes]
 
 
-def random_operand(op: Op, rng: np.random.Generator, shape: Sequence[int]) -> np.ndarray:
+def random_operand(op: Op, rng: Generator, shape: Sequence[int]) -> np.ndarray:
     array = rng.uniform(*op.domain, shape).astype(np.float32)
     return op.prepare(array) if op.prepare else array
 
@@ -131,7 +132,7 @@ def weighted_sum(result: Expression, weights: np.ndarray) -> Expression:
 
 
 def weights_of_shape(shape: Sequence[int], seed: int = 1) -> np.ndarray:
-    return np.random.default_rng(seed).uniform(0.5, 1.5, shape).astype(np.float32)
+    return default_rng(seed).uniform(0.5, 1.5, shape).astype(np.float32)
 
 
 def weights_for(result: Expression, seed: int = 1) -> np.ndarray:
@@ -213,10 +214,7 @@ def check_operand_used_twice(op: Op, sample: Sample) -> None:
 
 
 def value_and_gradients(op: Op, sample: Sample, arrays: Arrays, weights: np.ndarray | None = None) -> list[np.ndarray]:
-    """Call the op in a new graph. Return its value, and each operand's gradient of `weighted_sum(value, weights)`.
-
-    By default, the weights are random.
-    """
+    """Return the value of the op in a new graph, and each operand's gradient of `weighted_sum(value, weights)`."""
     leaves, result = in_new_graph(op, sample, arrays, itertools.repeat(Input))
     weighted_sum(result, weights_for(result) if weights is None else weights).backward(full=True)
     return [value_of(result), *[leaf.gradient() for leaf in leaves]]
@@ -250,7 +248,7 @@ def check_batching(op: Op, sample: Sample, copies: int = 4) -> None:
 def check_operands_of_many_nodes(op: Op, sample: Sample, leaf: type = Computed, count: int = 40) -> None:
     """Check that gradients add up if `count` nodes that run as one batch share two sets of operands."""
     sets = [draw(op, sample, seed) for seed in (0, 2)]
-    choices = np.random.default_rng(4).integers(0, len(sets), count)
+    choices = default_rng(4).integers(0, len(sets), count)
     renew_cg()
     leaves = [[leaf(array) for array in arrays] for arrays in sets]
     results = [record(op, sample, [operand.expression for operand in leaves[index]]) for index in choices]
@@ -265,7 +263,7 @@ def check_operands_of_many_nodes(op: Op, sample: Sample, leaf: type = Computed, 
 
 def check_minibatch(op: Op, sample: Sample, batched: Sequence[bool], batch: int = 3) -> None:
     """Check that a minibatch gives the same as its elements one by one. `batched` says which operands have a batch."""
-    rng = np.random.default_rng(3)
+    rng = default_rng(3)
     operands = zip(sample.shapes, batched)
     arrays = [random_operand(op, rng, (*dims, batch if has_batch else 1)) for (dims, _), has_batch in operands]
     actual = value_and_gradients(op, sample, arrays)
@@ -290,7 +288,7 @@ def trial_operands(op: Op) -> np.ndarray:
 
     In a call, all operands are equal, or only one is large or small. If there are two, both may be.
     """
-    rng, operand_count = np.random.default_rng(5), len(op.samples[0].shapes)
+    rng, operand_count = default_rng(5), len(op.samples[0].shapes)
     magnitudes = np.array(MAGNITUDES + LARGE * (operand_count == 1), np.float32)
     signed = np.concatenate([magnitudes, -magnitudes])
     blocks = [np.tile(signed, (operand_count, 1))]
@@ -335,15 +333,12 @@ def check_digits(op: Op) -> None:
             _check_near(f"the gradient of {call} by {name[1:]} is", gradient[column], slopes)
 
 
-def _check_near(what: str, computed: float, limits: Sequence[float]) -> None:
-    """Check that a value is near or between `limits`, if these are finite. A tiny value may be 0.
-
-    The limits are the exact value, or the slopes from below and above.
-    """
-    if limits and all(abs(limit) <= LARGEST for limit in limits):
-        low, high = float(min(limits)), float(max(limits))
+def _check_near(what: str, computed: float, exact: Sequence[float]) -> None:
+    """Check that a value is near `exact`, or between two such values, if these are finite. A tiny value may be 0."""
+    if exact and all(abs(value) <= LARGEST for value in exact):
+        low, high = float(min(exact)), float(max(exact))
         slack = DIGITS_TOLERANCE * max(-low, high) + 2 * SMALLEST
-        assert low - slack <= computed <= high + slack, f"{what} {computed}, not {low} to {high}: {float(limits[-1])}"
+        assert low - slack <= computed <= high + slack, f"{what} {computed}, not {low} to {high}: {float(exact[-1])}"
 
 
 def batched_operands(count: int) -> list[Sequence[bool]]:

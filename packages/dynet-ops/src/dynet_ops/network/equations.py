@@ -358,9 +358,7 @@ class AffineSum(Symbol):
     ):
         super().__init__("input", f"gate {next(_gates)}")
         self.bias, self.inputs, self.products = bias, inputs, products
-        self.parts: list[Symbol] = [self]
-        if parts > 1:
-            self.parts = [_Gate(self) for _ in range(parts)]
+        self.parts: list[Symbol] = [_Gate(self) for _ in range(parts)] if parts > 1 else [self]
 
     def __add__(self, other: Any) -> Any:
         if isinstance(other, AffineSum):

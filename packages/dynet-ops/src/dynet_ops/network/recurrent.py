@@ -45,7 +45,6 @@ def cell(state: Sequence[str], *, reference: Callable[..., Any]) -> Callable[[Fu
 
 
 def _samples(of: Cell) -> list[Sample]:
-    """Return calls to test, with several sizes and batch sizes of the input and the state."""
     weights = of.parameters.values()
     return [
         Sample([((n,), inputs), *[((m,), states)] * len(of.state), *[(weight.dims(n, m), 1) for weight in weights]])

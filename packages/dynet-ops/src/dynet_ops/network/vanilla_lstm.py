@@ -69,9 +69,9 @@ def _record_gates(
     name: str,
     xs: Sequence[Expression],
     h: Expression,
-    weights: tuple[Expression, Expression, Expression],
+    weights: Sequence[Expression],
     weightnoise_std: Number,
-    masks: tuple[Expression, ...] = (),
+    masks: Sequence[Expression] = (),
 ) -> Expression:
     """Return the gates of an LSTM step. `masks` are for the concatenated inputs and h; () for no dropout."""
     operands = (*xs, h, *weights, *masks)

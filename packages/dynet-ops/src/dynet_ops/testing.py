@@ -351,7 +351,7 @@ def batched_operands(count: int) -> list[Sequence[bool]]:
 
 
 def check_op(function: Callable) -> None:
-    """Run all checks of this module on an op, with all its samples.
+    """Run all checks of this module on one op, with all its samples.
 
     Values are compared with the reference, and gradients with central differences of the reference. This is repeated
     with operands that are inputs, parameters and computed values, and with one expression as several operands or as the

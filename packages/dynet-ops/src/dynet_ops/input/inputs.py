@@ -294,10 +294,8 @@ def matInput(d1: Index, d2: Index) -> Expression:
 @input_op(
     lambda v, d: stored(v, d),
     [
-        {"v": [1], "d": (1, 1)},
-        {"v": [1, 2.5, 3, 4, 5, 6], "d": (2, 3)},
-        {"v": NUMBERS, "d": [5, 1, 6]},
-        {"v": NUMBERS[:17], "d": (17,)},
+        {"v": v, "d": d}
+        for v, d in (([1], (1, 1)), ([1, 2.5, 3, 4, 5, 6], (2, 3)), (NUMBERS, [5, 1, 6]), (NUMBERS[:17], (17,)))
     ],
 )
 def inputMatrix(v: Numbers, d: Dims) -> Expression:
@@ -362,7 +360,7 @@ def inputTensor(arr: Numbers, batched: bool = False, device: str = "", reusable_
     # numpy drops the masks of arrays that it stacks, but `real_array` refuses masked arrays.
     arrays = list(arr) if isinstance(arr, (list, tuple)) else []
     if arrays and all(isinstance(a, np.ndarray) for a in arrays) and not is_masked(arrays):
-        shapes = [a.shape for a in arrays]
+        shapes = [np.shape(a) for a in arrays]
         if len({*shapes}) > 1:
             raise ShapeError(f"inputTensor: the arrays differ in shape: {shapes}")
         arr, batched = np.stack(arrays, axis=-1), True

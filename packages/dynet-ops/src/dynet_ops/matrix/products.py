@@ -188,15 +188,16 @@ def _contraction_signature(name: str, *dims: Dim) -> Signature:
     x, y, *bias = dims
     if len(x.dims) != 3 or y.columns != 1:
         raise ShapeError(f"{name}: expected a tensor of 3 dimensions and a vector, got {described(dims)}")
-    if y.rows != x.dims[2]:
-        raise ShapeError(f"{name}: x is {x!r}, y is {y!r}: inner dimensions differ, {x.dims[2]} != {y.rows}")
-    if any(b.dims != x.dims[:2] for b in bias):
-        raise ShapeError(f"{name}: the bias {bias[0]!r} does not fit the result, which is {x.dims[:2]}")
+    result_dims, inner = x.dims[:2], x.dims[2]
+    if y.rows != inner:
+        raise ShapeError(f"{name}: x is {x!r}, y is {y!r}: inner dimensions differ, {inner} != {y.rows}")
+    if any(b.dims != result_dims for b in bias):
+        raise ShapeError(f"{name}: the bias {bias[0]!r} does not fit the result, which is {result_dims}")
     batch = common_batch(name, dims)
-    result = Dim.of(x.dims[:2], batch)
+    result = Dim.of(result_dims, batch)
     rows = result.size
     start = value_of(3) if bias else NOTHING
-    forward, backward, deferred = product_steps(x, 1, 2, 0, start, (0, 1), batch=batch, shape=(rows, x.dims[2]))
+    forward, backward, deferred = product_steps(x, 1, 2, 0, start, (0, 1), batch=batch, shape=(rows, inner))
     if bias:
         step = copy_step("accumulate", gradient_of(3), gradient_of(0), rows, gradient_of=2)
         (deferred if is_shared(x) and is_shared(bias[0]) else backward).append(step)

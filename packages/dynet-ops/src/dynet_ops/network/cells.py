@@ -147,8 +147,8 @@ def step_part(cell: Cell, hidden: int, batch: int, previous: Previous | None, *w
     the inputs. If `previous` is None, the previous state is in the part before this one.
     """
     steps = cell.first if previous == () else cell.following
-    dims = dict(zip(cell.weights, weights))
-    views = {name: View(SELF, k * hidden * batch, hidden) for k, name in enumerate(cell.state + cell.scratch)}
+    dims, stored = dict(zip(cell.weights, weights)), cell.state + cell.scratch
+    views = {name: View(SELF, k * hidden * batch, hidden) for k, name in enumerate(stored)}
     width = len(cell.gates) * hidden
     for k, name in enumerate(cell.gates):
         views[name] = View(FIRST, k * hidden, width, scale=width * batch)
@@ -172,7 +172,7 @@ def step_part(cell: Cell, hidden: int, batch: int, previous: Previous | None, *w
         views,
         dims,
         steps,
-        size=len(cell.state + cell.scratch) * hidden * batch,
+        size=len(stored) * hidden * batch,
         waits=(pairs, state + state_operands(previous)),
     )
 
@@ -299,7 +299,8 @@ def nary_signature(
     the matrices of the children that are present.
     """
     present = [(k, size) for k, size in enumerate(children) if size]
-    rows, first_child = (4 + max(present, default=(-1,))[0]) * hidden, FIXED + len(U)
+    count, rows = len(U), (4 + max(present, default=(-1,))[0]) * hidden
+    first_child = FIXED + count
     views, products = _state_views(hidden, batch, rows), {"z": View(FIRST, 0, rows)}
     for n, (k, size) in enumerate(present):
         stride = hidden if size > 1 else 0
@@ -307,10 +308,10 @@ def nary_signature(
         products |= {f"U{n}": View(FIXED + n), f"h{n}": View(first_child + n, 0, stride)}
     part = part_signature(
         "tree_lstm", hidden, batch, views | products, {f"U{n}": dim for n, dim in enumerate(U)},
-        [*[CellProduct(f"U{n}", f"h{n}", "z", first_rows=rows) for n in range(len(U))], _node(len(U))],
-        size=2 * hidden * batch, waits=(FIXED, first_child + len(U)),
+        [*[CellProduct(f"U{n}", f"h{n}", "z", first_rows=rows) for n in range(count)], _node(count)],
+        size=2 * hidden * batch, waits=(FIXED, first_child + count),
     )  # fmt: skip
-    return _tree_record(first_child + len(U), batch, rows, x, b, W, part)
+    return _tree_record(first_child + count, batch, rows, x, b, W, part)
 
 
 def _tree_record(operands: int, batch: int, rows: int, x: Dim | None, b: Dim, W: Dim, *parts: Signature) -> Signature:
@@ -327,11 +328,11 @@ def child_sum_signature(batch: int, x: Dim | None, child_batch: int, b: Dim, W: 
     U multiplies the sum of the children's h, for i, o and g. Uf multiplies each child's h, for that child's f.
     """
     hidden = Uf.rows
-    stride = hidden if child_batch > 1 else 0
+    stride, state_size = hidden if child_batch > 1 else 0, 2 * hidden * batch
     views = {
         "c_kept": View(SELF, hidden * batch, hidden, period=batch),
         "h_sum": View(SELF, 0, hidden, period=batch),
-        "f": View(SELF, 2 * hidden * batch, hidden),
+        "f": View(SELF, state_size, hidden),
         "c_child": View(EACH, hidden * child_batch, stride, period=batch),
         "h_child": View(EACH, 0, stride, period=batch),
         "fx": View(FIRST, 3 * hidden, 4 * hidden, period=batch),
@@ -340,7 +341,7 @@ def child_sum_signature(batch: int, x: Dim | None, child_batch: int, b: Dim, W: 
     summing_part = part_signature(
         "tree_lstm", hidden, batch, views, {"Uf": Uf},
         ["tree_lstm.clear_sums", CellProduct("Uf", "h_child", "f", start="fx"), summed_child],
-        each=True, size=2 * hidden * batch, size_each=hidden * batch, waits=(FIXED + 1, FIXED + 2), waits_each=True,
+        each=True, size=state_size, size_each=hidden * batch, waits=(FIXED + 1, FIXED + 2), waits_each=True,
     )  # fmt: skip
     views = _state_views(hidden, batch, 4 * hidden) | {
         "c_kept": View(BEFORE, hidden * batch, hidden),
@@ -349,6 +350,6 @@ def child_sum_signature(batch: int, x: Dim | None, child_batch: int, b: Dim, W: 
     }
     last_part = part_signature(
         "tree_lstm", hidden, batch, views, {"U": U}, [CellProduct("U", "h_sum", "i"), summing],
-        size=2 * hidden * batch, waits=(FIXED, FIXED + 1),
+        size=state_size, waits=(FIXED, FIXED + 1),
     )  # fmt: skip
     return _tree_record(FIXED + 2, batch, 4 * hidden, x, b, W, summing_part, last_part)

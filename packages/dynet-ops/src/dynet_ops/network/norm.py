@@ -84,8 +84,6 @@ def layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:
         return add(cmult(g, normal), b)
 
 
-# ------------------------------------------------------------------------------------------ weight normalization
-
 derive_rules("weight_norm", Formula.of(lambda w, g: w * (g / f.sqrt(f.sum(w * w)))), "wg", ("g",))
 
 

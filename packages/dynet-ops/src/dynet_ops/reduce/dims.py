@@ -400,9 +400,6 @@ def min_dim(x: Expression, d: Index = 0) -> Expression:
     return _smallest.one_dimension("min_dim", x, d)
 
 
-# ------------------------------------------------------------------------- argmax: mark the largest element
-
-
 def _is_first(x):
     """Return a formula that is 1 at the first of a column's largest elements, else 0. NaN counts as the largest."""
     is_number = x >= float("-inf")

@@ -446,8 +446,9 @@ def item(x: Expression, key) -> Expression:
 
 
 def _select_item(x: Expression, key) -> Expression:
-    if key.__class__ is slice and key.step is None and x.type.dims:
-        size = x.type.dims[0]
+    dims = x.type.dims
+    if key.__class__ is slice and key.step is None and dims:
+        size = dims[0]
         try:
             start, stop, _ = key.indices(size)
         except TypeError:
@@ -455,7 +456,7 @@ def _select_item(x: Expression, key) -> Expression:
         if start < stop:
             return x if stop - start == size else pickrange(x, start, stop)
     keys = key if isinstance(key, tuple) else (key,)
-    rank = len(x.type.dims)
+    rank = len(dims)
     has_batch = len(keys) == rank + 1 and isinstance(keys[rank], slice)
     if len(keys) > rank + has_batch:
         raise OutOfRangeError(f"x[...]: {len(keys)} indices for x, which is {x.type!r}")
@@ -466,7 +467,7 @@ def _select_item(x: Expression, key) -> Expression:
         else:
             picked.append((_index_of(x, d, subscript), d))
     if has_batch:
-        all_dims = [(0, size, 1) for size in x.type.dims]
+        all_dims = [(0, size, 1) for size in dims]
         x = select_regularly(graph_of("x[...]", (x,)), x, [*all_dims, ranges.pop()])
     for index, d in reversed(picked):
         x = pick(x, index, d)

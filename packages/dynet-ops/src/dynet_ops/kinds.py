@@ -80,9 +80,9 @@ def formula_of(function: Callable, operands: Sequence[str]) -> Formula:
     for parameter, given in inspect.signature(function).parameters.items():
         hint = f". Annotate an operand as `{parameter}: dy.Expression`, and a plain number as `{parameter}: dy.Number`"
         check_operand(function.__name__, operands, parameter, "the formula asks for", hint)
-        is_usual = given.kind is given.POSITIONAL_OR_KEYWORD
-        if not is_usual or not (given.default is given.empty or parameter in number_names(function)):
-            what = given if is_usual else f"the {given.kind.description} {given}"
+        is_positional = given.kind is given.POSITIONAL_OR_KEYWORD
+        if not is_positional or not (given.default is given.empty or parameter in number_names(function)):
+            what = given if is_positional else f"the {given.kind.description} {given}"
             raise ArgumentError(f"{function.__name__}: {what} is neither a plain operand nor a number with a default")
     return Formula.of(function, {operand: formula_name(operand) for operand in operands})
 
@@ -108,8 +108,9 @@ def all_gradients(
 
     An operand is left out if the result does not depend on it, or only through step functions such as `floor`.
     """
-    result, gradient = result_names(name, (*operands, *numbers))
-    allowed = (*operands, *numbers, result, gradient)
+    arguments = (*operands, *numbers)
+    result, gradient = result_names(name, arguments)
+    allowed = (*arguments, result, gradient)
     for operand, function in stated.items():
         check_operand(name, operands, operand, "a gradient is given for")
         for argument_name in inspect.signature(function).parameters:
@@ -119,10 +120,8 @@ def all_gradients(
                 )
     derivable = [formula_name(operand) for operand in operands if operand not in stated]
     gradients = derived(formula, derivable, RESULT, [formula_name(number) for number in numbers])
-    names = {argument: formula_name(argument) for argument in (*operands, *numbers)} | {
-        result: RESULT,
-        gradient: "d" + RESULT,
-    }
+    names = {argument: formula_name(argument) for argument in arguments}
+    names |= {result: RESULT, gradient: "d" + RESULT}
     for operand, function in stated.items():
         gradients[formula_name(operand)] = Formula.of(function, names, f"{name}: the gradient of {operand}")
     return {operand: gradients[formula_name(operand)] for operand in operands if formula_name(operand) in gradients}
@@ -142,10 +141,8 @@ def rules_of(
     for all columns. With `one_number`, the result has one value per column.
     """
     inners = tuple(map(formula_name, operands))
-    facts = {
-        "numbers": (*map(formula_name, numbers), *(RESULT,) * one_number),
-        "constants": tuple(map(formula_name, constants)),
-    }
+    facts = {"numbers": tuple(map(formula_name, numbers)), "constants": tuple(map(formula_name, constants))}
+    facts["numbers"] += (RESULT,) * one_number
     rules = _rules(inners, formula, {formula_name(name): gradient for name, gradient in gradients.items()}, **facts)
     return {suffix.replace(".d.", ".d"): rule for suffix, rule in rules.items()}
 
@@ -339,8 +336,9 @@ def _parsed(function: Any, reference: Any, gradients: Any) -> tuple[str, tuple[s
         raise ArgumentTypeError(
             f"{name}: gradients must be a dict such as {{'x': lambda dy: dy}}, not {gradients!r:.60}"
         )
-    formula = formula_of(function, (*operands, *numbers))
-    if not operands or formula.names != tuple(map(formula_name, (*operands, *numbers))):
+    arguments = (*operands, *numbers)
+    formula = formula_of(function, arguments)
+    if not operands or formula.names != tuple(map(formula_name, arguments)):
         raise ArgumentError(f"{name}: one or more expressions are needed, and plain numbers come after them")
     return name, operands, numbers, formula
 
@@ -386,7 +384,7 @@ def _python_record(
 
 
 def _full_copies(name: str, xs: Sequence[Expression], rank: Rank, scalars: bool = False) -> Sequence[Expression]:
-    """Return the operands, copied to the full shape unless the kernels, which may read `scalars`, broadcast them."""
+    """Return the operands, copied to the full shape if no kernel broadcasts them (see `scalars` in `elementwise`)."""
     dims = [x.type.plain for x in xs]
     layout = column_layout(name, dims)
     if layout and (scalars or layout[0] is None):

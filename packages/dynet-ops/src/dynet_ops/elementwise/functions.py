@@ -345,8 +345,9 @@ def by_gradient_mode(name: str, signature_of: Callable[[Dim, bool], Signature]) 
 
     def record(x: Expression, gradient_mode: str = ZERO) -> Expression:
         if not isinstance(gradient_mode, str):
-            class_name = type(gradient_mode).__name__
-            raise ArgumentTypeError(f"{name}: gradient_mode must be a str, not {class_name} {gradient_mode!r:.40}")
+            raise ArgumentTypeError(
+                f"{name}: gradient_mode must be a str, not {type(gradient_mode).__name__} {gradient_mode!r:.40}"
+            )
         if gradient_mode not in modes:
             raise ArgumentError(
                 f"{name}: gradient_mode must be {ZERO!r} or {STRAIGHT_THROUGH!r}, not {gradient_mode!r:.40}"

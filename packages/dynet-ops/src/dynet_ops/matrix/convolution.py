@@ -48,12 +48,12 @@ def image_dim(name: str, x: Expression) -> Dim:
 def windows_of(x, window, stride, is_valid, value):
     """Return the windows of an image padded with `value`. Axes: position down and across, channel, row, column."""
     x = x.reshape(*x.shape, *[1] * (3 - x.ndim))
-    widths = [(0, 0)] * 3
-    for d in range(2):
-        position_count, padding = _positions(x.shape[d], window[d], stride[d], is_valid)
-        needed = (position_count - 1) * stride[d] + window[d]
-        widths[d] = (padding, max(needed - padding - x.shape[d], 0))
-    image = np.pad(x, widths, constant_values=value)
+    widths = []
+    for size, extent, step in zip(x.shape, window, stride):  # of rows, then of columns
+        position_count, padding = _positions(size, extent, step, is_valid)
+        needed = (position_count - 1) * step + extent
+        widths.append((padding, max(needed - padding - size, 0)))
+    image = np.pad(x, [*widths, (0, 0)], constant_values=value)
     return sliding_window_view(image, window, (0, 1))[:: stride[0], :: stride[1]]
 
 

@@ -53,8 +53,7 @@ def _exponential(uniform):
 
 
 _gumbel = _distribution(
-    "random_gumbel",
-    lambda seed, count, a, b: a - b * f.log(_exponential(f.uniform(seed, count, f.position))),
+    "random_gumbel", lambda seed, count, a, b: a - b * f.log(_exponential(f.uniform(seed, count, f.position)))
 )
 
 

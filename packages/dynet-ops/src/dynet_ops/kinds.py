@@ -30,7 +30,7 @@ from dynet_kernels.layout import SELF
 from dynet_kernels.table import KERNELS
 
 from .copying import repeat
-from .layouts import Rank, batch_stride, broadcast, column_layout, column_views, lined_up, longest, matched, of_rank
+from .layouts import Rank, batch_stride, broadcast, broadcasting, column_layout, column_views, longest, matched, of_rank
 from .operands import finite, number_of
 
 
@@ -317,7 +317,7 @@ def elementwise(
                 OPERATORS[operator] = signature_of, _copying_record(name, operator, scalars, rank), with_number
         return register(
             record if takes_several else recorder.describe(record, function),
-            reference=lined_up(_with_defaults(function, numbers, reference), rank),
+            reference=broadcasting(_with_defaults(function, numbers, reference), rank),
             samples=_samples(function, len(operands), numbers, BROADCAST),
             differentiable=bool(differentiated),
             formula=formula,
@@ -500,7 +500,7 @@ def columnwise(
         fields: dict[str, Any] = {"samples": _samples(function, len(operands), numbers), **facts}
         return register(
             record,
-            reference=lined_up(_with_defaults(function, numbers, reference)),
+            reference=broadcasting(_with_defaults(function, numbers, reference)),
             differentiable=bool(differentiated),
             **fields,
         )

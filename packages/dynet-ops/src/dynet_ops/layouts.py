@@ -178,8 +178,8 @@ def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
     return single, whole, size, math.prod(extents[leading_dims:]), views
 
 
-def lined_up(reference: Callable, rank: Rank | None = None) -> Callable:
-    """Make a numpy function broadcast as DyNet does: by adding missing dimensions at the end, not at the beginning."""
+def broadcasting(reference: Callable, rank: Rank | None = None) -> Callable:
+    """Return a numpy function that broadcasts as DyNet does: missing dimensions are added at the end, not in front."""
 
     def padded(*arrays, **attributes):
         dims = [Dim.of(array.shape) for array in arrays]

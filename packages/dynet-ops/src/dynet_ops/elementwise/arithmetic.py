@@ -209,7 +209,7 @@ LIST_SAMPLES = samples(
 )
 
 
-@recorded(reference=lined_up(lambda *xs: functools.reduce(np.maximum, xs), longest), samples=LIST_SAMPLES)
+@recorded(reference=broadcasting(lambda *xs: functools.reduce(np.maximum, xs), longest), samples=LIST_SAMPLES)
 def emax(xs: Iterable[Expression]) -> Expression:
     """The largest of any number of expressions, element by element; shapes are broadcast.
 

@@ -45,8 +45,7 @@ def softmax(x: Expression, d: Index = 0) -> Expression:
     if d.__class__ is int and d == 0:
         return column_softmax(x)
     dim, d = shape_along("softmax", x, d)
-    signature = column_signature("column_softmax", dim, *before_along_after(dim, d))
-    return node("softmax", signature, (x,))
+    return node("softmax", column_signature("column_softmax", dim, *before_along_after(dim, d)), (x,))
 
 
 def _unless_left_out(y, value):

@@ -75,7 +75,7 @@ _esum = many_operands(
 _SUM_SAMPLES = [*LIST_SAMPLES, *samples("[5x1*2 5]")]
 
 
-@op(_esum, reference=lined_up(lambda *xs: sum(xs), as_first), samples=_SUM_SAMPLES)
+@op(_esum, reference=broadcasting(lambda *xs: sum(xs), as_first), samples=_SUM_SAMPLES)
 def esum(xs: Iterable[Expression]) -> Expression:
     """The elementwise sum of any number of expressions. Shapes are broadcast.
 
@@ -87,7 +87,7 @@ def esum(xs: Iterable[Expression]) -> Expression:
     ...
 
 
-@recorded(reference=lined_up(lambda *xs: sum(xs) / len(xs), as_first), samples=_SUM_SAMPLES)
+@recorded(reference=broadcasting(lambda *xs: sum(xs) / len(xs), as_first), samples=_SUM_SAMPLES)
 def average(xs: Iterable[Expression]) -> Expression:
     """The elementwise average of any number of expressions. Shapes are broadcast.
 
@@ -279,7 +279,7 @@ def _logsumexp_signature(dim: Dim, count: int) -> Signature:
     )
 
 
-@recorded(reference=lined_up(lambda *xs: functools.reduce(np.logaddexp, xs), shortest), samples=LIST_SAMPLES)
+@recorded(reference=broadcasting(lambda *xs: functools.reduce(np.logaddexp, xs), shortest), samples=LIST_SAMPLES)
 def logsumexp(xs: Iterable[Expression]) -> Expression:
     """The logarithm of the sum of the exponentials of any number of expressions, element by element.
 

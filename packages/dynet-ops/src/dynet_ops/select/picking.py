@@ -15,6 +15,7 @@ from dynet_core.messages.hints import method
 from dynet_core.recorder import ANY_GRAPH, know
 from dynet_kernels.families.selection import LargestInOrder, Scatter
 
+from ..axes import without
 from ..copying import LOOPS, before_and_after, joined
 from ..declare import *
 from ..shape.layout import transpose
@@ -160,7 +161,7 @@ def pick_batch_elem(x: Expression, v: Index) -> Expression:
 def _pick_batch_signature(dim: Dim, d: int) -> Signature:
     """Return the signature of nodes that pick one element along dimension d in each batch element."""
     before, after = before_and_after(dim, d)
-    result = Dim.of(dim.dims[:d] + dim.dims[d + 1 :] or (1,), dim.batch)
+    result = without(dim, [d])
     loops = [(before, 1, 1), (after, before, before * dim.dims[d])]
     signature = copies_by_index(result, dim.batch, result.size, loops, scale=before, stride=dim.size)
     PICKS[signature] = dim.dims[d], True

@@ -48,7 +48,7 @@ def value_and_gradients(op: Op, sample: Sample, leaf) -> list[np.ndarray]:
     leaves = [leaf(array) for array in testing.draw(op, sample)]
     results = [testing.record(op, sample, [one.expression for one in leaves]) for _ in range(2)]
     values = np.stack([testing.value_of(result) for result in results])
-    loss = dy.esum([testing.functional(result, testing.weights_for(result)) for result in results])
+    loss = dy.esum([testing.weighted_sum(result, testing.weights_for(result)) for result in results])
     loss.backward(full=leaf is testing.Input)
     return [values, *[one.gradient() for one in leaves]]
 

@@ -7,7 +7,7 @@ import dynet_ops as dy
 from dynet_core import ParameterCollection, renew_cg
 from dynet_kernels.encode import TABLE
 from dynet_ops.shape.joining import FEW
-from dynet_ops.testing import functional, value_of
+from dynet_ops.testing import value_of, weighted_sum
 
 JOINS = {  # name -> the op, and the numpy equivalent for arrays whose last axis is the batch
     "concatenate": (dy.concatenate, lambda arrays: np.concatenate(arrays, 0)),
@@ -85,7 +85,7 @@ def test_values_and_gradients(name, batch, kinds, full):
         result, expected = op([operands.expressions[k] for k in chosen]), join([operands.arrays[k] for k in chosen])
         np.testing.assert_array_equal(value_of(result), expected)
         weights = draw.normal(size=expected.shape).astype(np.float32)
-        losses.append(functional(result, weights))
+        losses.append(weighted_sum(result, weights))
         for k, part in zip(chosen, parts(join, weights, length)):
             gradients[k] += part
     dy.esum(losses).backward(full=full)
@@ -106,7 +106,7 @@ def test_gradients_that_are_set(name, batch):
         result, expected = op([dy.negative(x) for x in xs]), join(list(-arrays))
         np.testing.assert_array_equal(value_of(result), expected)
         weights = draw.normal(size=expected.shape).astype(np.float32)
-        losses.append(functional(result, weights))
+        losses.append(weighted_sum(result, weights))
         wanted += parts(join, -weights, length)
         found += xs
     dy.esum(losses).backward(full=True)

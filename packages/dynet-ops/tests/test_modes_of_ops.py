@@ -9,7 +9,7 @@ from tested_ops import each_sample
 import dynet_ops as dy
 from dynet_core import cg_checkpoint, cg_revert, renew_cg
 from dynet_core.random import noise
-from dynet_ops.testing import Computed, Input, draw, functional, largest, record, value_of, weights_for
+from dynet_ops.testing import Computed, Input, draw, largest, record, value_of, weighted_sum, weights_for
 
 
 def recorded(op, sample, kind):
@@ -21,7 +21,7 @@ def recorded(op, sample, kind):
 def found(leaves, result):
     """The value and the gradients."""
     value = value_of(result)
-    functional(result, weights_for(result)).backward(full=True)
+    weighted_sum(result, weights_for(result)).backward(full=True)
     return [value, *[leaf.gradient() for leaf in leaves]]
 
 

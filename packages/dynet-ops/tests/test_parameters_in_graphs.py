@@ -5,7 +5,7 @@ import pytest
 
 import dynet_ops as dy
 from dynet_core import ArgumentTypeError, GradientError, Model, renew_cg
-from dynet_ops.testing import functional, value_of, weights_for
+from dynet_ops.testing import value_of, weighted_sum, weights_for
 
 
 @pytest.fixture(autouse=True)
@@ -171,7 +171,7 @@ def test_rows_batches_and_the_whole_in_one_graph(dims, update):
     np.testing.assert_array_equal(whole.npvalue(), np.moveaxis(values, 0, -1))
     weights = weights_for(whole)
     expected += np.moveaxis(weights[..., 0], -1, 0)
-    dy.esum([functional(x, w) for x, w in [*made, (whole, weights)]]).backward(full=True)
+    dy.esum([weighted_sum(x, w) for x, w in [*made, (whole, weights)]]).backward(full=True)
     np.testing.assert_allclose(table.grad_as_array(), expected * update, rtol=1e-6)
     for x, w in made:
         np.testing.assert_array_equal(x.gradient().reshape(w.shape), w)

@@ -14,7 +14,7 @@ from dynet_core.graph import current
 from dynet_kernels import layout as at
 from dynet_kernels.layout import CONTEXT
 from dynet_kernels.machine import sharing
-from dynet_ops.testing import Computed, draw, functional, record, weights_for
+from dynet_ops.testing import Computed, draw, record, weighted_sum, weights_for
 
 NUMBERS = (2, 3, 7)  # numbers of threads
 
@@ -69,7 +69,7 @@ def gradients(threads, op, sample):
         leaves = [[Computed(array) for array in draw(op, sample, seed)] for seed in range(2)]
         operands = [[leaf.expression for leaf in these] for these in leaves]
         results = [record(op, sample, these) for these in (*operands, operands[0])]
-        loss = dy.esum([functional(result, weights_for(result, seed)) for seed, result in enumerate(results)])
+        loss = dy.esum([weighted_sum(result, weights_for(result, seed)) for seed, result in enumerate(results)])
         loss.value()
         assert is_planned() == (threads > 1 and slot("one_numbering") == 1)
         loss.backward()

@@ -13,11 +13,11 @@ from dynet_ops.testing import (
     Computed,
     Input,
     Parameter,
-    functional,
     largest,
     record,
     reference,
     value_of,
+    weighted_sum,
     weights_of_shape,
 )
 
@@ -120,7 +120,7 @@ def recorded(program, arrays, read):
 
 
 def loss_of(node):
-    return functional(node.expression, weights_of_shape(node.expected.shape))
+    return weighted_sum(node.expression, weights_of_shape(node.expected.shape))
 
 
 def assert_close(actual, expected, tolerance):

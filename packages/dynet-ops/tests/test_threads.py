@@ -11,7 +11,7 @@ from dynet_kernels import layout as at
 from dynet_kernels.layout import CONTEXT
 from dynet_kernels.machine import sharing
 from dynet_kernels.table import KERNELS
-from dynet_ops.testing import Computed, Input, draw, functional, record, value_of, weights_for
+from dynet_ops.testing import Computed, Input, draw, record, value_of, weighted_sum, weights_for
 
 TOLD = {  # how threads share a kernel -> the arguments it gets
     at.ALONE: set(),
@@ -52,7 +52,7 @@ def several(op, sample):
     operands = [[leaf.expression for leaf in these] for these in leaves]
     results = [record(op, sample, these) for these in (*operands, operands[0], operands[1])]
     weights = [weights_for(result, seed) for seed, result in enumerate(results)]
-    dy.esum([functional(result, w) for result, w in zip(results, weights)]).backward(full=True)
+    dy.esum([weighted_sum(result, w) for result, w in zip(results, weights)]).backward(full=True)
     gradients = [leaf.gradient() for these in leaves for leaf in these]
     return [*map(value_of, results), *gradients]
 

@@ -19,12 +19,12 @@ METHODS = """
     norm permute pow relu reshape round sigmoid sin softmax sqrt square squeeze std sub sum t take tanh trace transpose
     unsqueeze var view
 """.split()
-"""Methods of other libraries' arrays. The section `ops` of `hint_table` has DyNet's ops that have different names."""
+"""Methods of arrays in other libraries. For ops of DyNet with different names, see `ops` in `hint_table`."""
 OPERATIONS = USES["ops"]
 
 
 def _call(name: str) -> str:
-    """Return "dy.cmult(e, y)" for "cmult"; "" if no op has this name or its first argument is not an expression."""
+    """Return "dy.cmult(e, y)" for "cmult"; "" if there is no such op, or its first argument is not an expression."""
     if name not in OPS:
         return ""
     record = OPS[name].record

@@ -1,8 +1,8 @@
 """Reduce an expression (by a sum, maximum, ...) along any of its dimensions and along the batch.
 
 An axis is the number of a dimension; the axis after the last dimension is the batch. Kernels with ".across" in their
-name are strided: they reduce a dimension other than the first. The operand is transposed only if the dimensions to
-reduce are not adjacent and must be reduced in one step.
+names are strided: they reduce a dimension other than the first. The operand is transposed only if the dimensions to
+reduce are not adjacent, and one kernel must reduce them all.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ from dynet_kernels.table import KERNELS
 
 from .copying import copies
 from .kinds import COLUMNWISE
+from .layouts import sizes_and_batch
 from .operands import checked_count, shape_along, shape_of
 
 Groups = list[tuple[int, bool]]
-"""(product of sizes, whether they are reduced) for runs of adjacent axes, innermost first.
+"""(product of sizes, whether the axes are reduced) for runs of adjacent axes, innermost first.
 
-Dimensions of size 1 are left out. If this leaves none to reduce, a group (1, True) is added.
+Axes of size 1 are left out. If no axis to reduce remains, a group (1, True) is added.
 """
 
 
@@ -57,33 +58,32 @@ def column_signature(
     kernel of `add_across` runs. The kernel reads `constants` plain numbers from the graph's input buffer.
     """
     name, parameters = (kernel + ".across", (size, before)) if before > 1 else (kernel, (size,))
-    views = [View(SELF, stride=result.total // (after or 1)), View(0, stride=before * size)]
-    views += number_views(constants)
+    own_view = View(SELF, stride=result.total // (after or 1))
+    views = [own_view, View(0, stride=before * size), *number_views(constants)]
     return computed(name, result, parameters, views, after, names="yx", name=op)
 
 
 def before_along_after(dim: Dim, d: int) -> tuple[int, int, int]:
     """Return the products of sizes before, along and after dimension d: (2, 3, 20) for ((2, 3, 4), 5) and d = 1."""
-    sizes = (*dim.dims, dim.batch)
+    sizes = sizes_and_batch(dim)
     return math.prod(sizes[:d]), sizes[d], math.prod(sizes[d + 1 :])
 
 
 def without(dim: Dim, axes: Sequence[int]) -> Dim:
     """Return the shape without `axes`. If the batch is among them, the batch size becomes 1."""
-    rank = len(dim.dims)
     kept_sizes = tuple(size for d, size in enumerate(dim.dims) if d not in axes)
-    return Dim.of(kept_sizes or (1,), 1 if rank in axes else dim.batch)
+    return Dim.of(kept_sizes or (1,), 1 if len(dim.dims) in axes else dim.batch)
 
 
 def _groups(dim: Dim, axes: Sequence[int]) -> Groups:
-    extents = [(extent, axis in axes) for axis, extent in enumerate((*dim.dims, dim.batch)) if extent != 1]
+    extents = [(extent, axis in axes) for axis, extent in enumerate(sizes_and_batch(dim)) if extent != 1]
     runs = itertools.groupby(extents, key=lambda pair: pair[1])
     groups = [(math.prod(extent for extent, _ in run), reduced) for reduced, run in runs]
     return groups if any(reduced for _, reduced in groups) else [*groups, (1, True)]
 
 
 @functools.cache
-def _brought_together(before: int, kept: int, size: int, after: int) -> Signature:
+def _swap_signature(before: int, kept: int, size: int, after: int) -> Signature:
     """Return the signature of a transpose from the sizes (before, kept, size, after) to (before, size, kept, after)."""
     loops = [
         (before, 1, 1),
@@ -94,12 +94,12 @@ def _brought_together(before: int, kept: int, size: int, after: int) -> Signatur
     return copies(Dim.of((before * kept * size * after,)), [(View(SELF), View(0), loops)])
 
 
-def _together(x: Expression, groups: Groups) -> tuple[Expression, Groups]:
+def _adjacent(x: Expression, groups: Groups) -> tuple[Expression, Groups]:
     """Transpose x until all dimensions to reduce are one group. Return the result and its groups."""
     while sum(reduced for _, reduced in groups) > 1:
         before = groups.pop(0)[0] if groups[0][1] else 1  # reduced groups alternate with other groups
         (kept, _), (size, _), *other_groups = groups
-        signature = _brought_together(before, kept, size, math.prod(extent for extent, _ in other_groups))
+        signature = _swap_signature(before, kept, size, math.prod(extent for extent, _ in other_groups))
         x = graph_of("transpose", (x,)).append(signature, [x.at])
         groups = [(before * size, True), (kept * (other_groups[0][0] if other_groups else 1), False), *other_groups[1:]]
     return x, groups
@@ -124,10 +124,10 @@ def checked_axes(name: str, d, b, dim: Dim) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Axes:
-    """Which axes an op reduces, for its numpy reference in tests.
+    """The axes that an op reduces, for its numpy reference in tests.
 
     `of` takes the number of axes, including the batch, and the op's arguments d and b; it returns the axes to reduce.
-    With `batch`, the reference gets whole batches, otherwise one batch element at a time.
+    `batch` says whether the reference gets whole batches, or one batch element at a time.
     """
 
     of: Callable[..., Sequence[int]]
@@ -143,21 +143,9 @@ DIMENSIONS = Axes(
         "1x2x1*2 d=[2,0]; 2x3x2x3*2 d=[2,0] b=True; 4x3*5 d=[] b=True"
     ),
 )
-ONE_DIMENSION = Axes(
-    lambda rank, d=0: (d,),
-    False,
-    samples("5; 3x4*2 d=1; 17x3; 2x3x4*2 d=1; 2x1x4 d=2; 19x5*2 d=1"),
-)
-ELEMENTS = Axes(
-    lambda rank: range(rank - 1),
-    False,
-    samples("1; 7*3; 17x3; 5x2x3*2"),
-)
-BATCH = Axes(
-    lambda rank: (rank - 1,),
-    True,
-    samples("1*5; 17; 5x3*4; 33*2"),
-)
+ONE_DIMENSION = Axes(lambda rank, d=0: (d,), False, samples("5; 3x4*2 d=1; 17x3; 2x3x4*2 d=1; 2x1x4 d=2; 19x5*2 d=1"))
+ELEMENTS = Axes(lambda rank: range(rank - 1), False, samples("1; 7*3; 17x3; 5x2x3*2"))
+BATCH = Axes(lambda rank: (rank - 1,), True, samples("1*5; 17; 5x3*4; 33*2"))
 
 
 class Along:
@@ -220,9 +208,9 @@ class Along:
         graph, dim = graph_of(name, (x,)), x.type.plain
         result_dim, groups = without(dim, axes), _groups(dim, axes)
         if not self.parts:
-            x, groups = _together(x, groups)
-        # How many elements become one number; NaN if there are none, because the mean of no elements is NaN.
-        element_count = math.prod((*dim.dims, dim.batch)[axis] for axis in axes) or math.nan
+            x, groups = _adjacent(x, groups)
+        # How many elements become one number; NaN instead of 0, because the mean of no elements is NaN
+        element_count = math.prod(sizes_and_batch(dim)[axis] for axis in axes) or math.nan
         constants = self.constants(n or element_count, element_count, *others)
         start = graph.take(constants)
         inputs, column = range(start, start + len(constants)), self.column

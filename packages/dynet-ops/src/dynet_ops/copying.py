@@ -18,7 +18,7 @@ from dynet_kernels.families.rules import Rule
 from dynet_kernels.layout import EACH, EACH_OPERAND, NO_INDEX, SELF
 from dynet_kernels.table import KERNELS
 
-from .layouts import Loop, joined, of_rank, strides_of
+from .layouts import Loop, joined, of_rank, sizes_and_batch, strides_of
 
 KERNELS.add("clear", Rule(("y",), {"y": lambda: 0.0}))
 LOOPS = 4  # how many nested loops the copy kernel has
@@ -49,7 +49,7 @@ def copy_parameters(target: int, source: int, loops: Sequence[Loop], backward: b
 
 
 def copies(result: Dim, parts: Sequence[tuple[View, View, Sequence[Loop]]], **facts) -> Signature:
-    """Return the signature of a node that makes copies, each described by (view to write, view to read, loops).
+    """Return the signature of a node that makes a copy for each (view to write, view to read, loops) in `parts`.
 
     If a loop has stride 0 in the result, the elements that it reads are added up.
     """
@@ -93,8 +93,8 @@ def copy_of(result: Dim, loops: Sequence[Loop], *, index_scale: int | None = Non
         result: the shape of the node's value.
         loops: the elements to copy, as nested loops, innermost first: (extent, stride in the node, stride in the
             operand). Strides are in floats.
-        index_scale: if given, each node stores an index i, and starts reading i * index_scale floats later.
-        offset: where to start reading, in floats after the operand's start.
+        index_scale: None, or the scale of an index i that each node stores: it reads from float i * index_scale on.
+        offset: the float of the operand at which reading starts, or to which i * index_scale is added.
     """
     source = View(0, offset=offset, index=NO_INDEX if index_scale is None else 0, scale=index_scale or 0)
     return copies(result, [(View(SELF), source, loops)])
@@ -105,24 +105,24 @@ def before_and_after(dim: Dim, d: int) -> tuple[int, int]:
     return math.prod(dim.dims[:d]), math.prod(dim.dims[d + 1 :])
 
 
-def _repeat_loops(dim: Dim, whole: Dim) -> list[Loop]:
-    return list(zip((*whole.dims, whole.batch), strides_of(whole, whole), strides_of(dim, whole)))
+def repeat_loops(dim: Dim, whole: Dim) -> list[Loop]:
+    """Return the loops of a copy that broadcasts the shape `dim` to `whole`."""
+    return list(zip(sizes_and_batch(whole), strides_of(whole, whole), strides_of(dim, whole)))
 
 
 @functools.cache
 def _repeat_signature(dim: Dim, whole: Dim) -> Signature:
-    return copy_of(whole, _repeat_loops(dim, whole))
+    return copy_of(whole, repeat_loops(dim, whole))
 
 
 @functools.cache
 def _repeat_steps(dim: Dim, whole: Dim) -> list[Dim]:
-    """Return the shapes of the copies in `repeat`: [], [whole], or for too many loops, one per repeated dimension."""
+    """Return the shapes of the copies in `repeat`: [], [whole], or if that needs too many loops, one per dimension."""
     if dim.total == whole.total:
         return []
-    if len(joined(_repeat_loops(dim, whole))) <= LOOPS:
+    if len(joined(repeat_loops(dim, whole))) <= LOOPS:
         return [whole]
-    sizes = [*of_rank(dim.dims, len(whole.dims))]
-    shapes = []
+    sizes, shapes = [*of_rank(dim.dims, len(whole.dims))], []
     for d, size in enumerate(whole.dims):
         if sizes[d] != size:
             sizes[d] = size

@@ -21,7 +21,7 @@ EXACT: dict[str, Callable] = {
     "round": lambda x: mpmath.sign(x) * mpmath.floor(abs(x) + 0.5),
     "lgamma": lambda x: mpmath.log(abs(mpmath.gamma(x))) if x < 0 else mpmath.loggamma(x),
 }
-"""Exact versions of formulas' functions, by name. Other functions, such as "add", have that name in mpmath or numpy."""
+"""Exact versions of formulas' functions, by name. Other functions, such as "add", are those of mpmath or numpy."""
 
 
 def value(formula: Formula, numbers: Mapping[str, float | mpmath.mpf]) -> mpmath.mpf:
@@ -53,9 +53,10 @@ def _applied(function: str, arguments: Sequence[Value]) -> Value:
 def slopes(formula: Formula, numbers: Mapping[str, float], name: str) -> list[mpmath.mpf]:
     """Return the derivatives with respect to the input `name` from below and from above, if they exist.
 
-    If one is infinite, or if there is a jump, the value is larger than any float32.
+    At a jump, or if a derivative is infinite, the value is larger than any float32.
     """
     with mpmath.workdps(DIGITS):
-        here, step = value(formula, numbers), STEP * (abs(mpmath.mpf(numbers[name])) or 1)
-        quotients = [(value(formula, {**numbers, name: numbers[name] + move}) - here) / move for move in (-step, step)]
+        x, center = numbers[name], value(formula, numbers)
+        step = STEP * (abs(mpmath.mpf(x)) or 1)
+        quotients = [(value(formula, {**numbers, name: x + move}) - center) / move for move in (-step, step)]
     return [slope for slope in quotients if mpmath.isfinite(slope)]

@@ -30,7 +30,7 @@ from dynet_kernels.layout import SELF
 from dynet_kernels.table import KERNELS
 
 from .copying import repeat
-from .layouts import Rank, batch_stride, broadcast, column_layout, column_views, lined_up, longest, matched, of_rank
+from .layouts import Rank, batch_stride, broadcast, broadcasting, column_layout, column_views, longest, matched, of_rank
 from .operands import finite, number_of
 
 
@@ -46,10 +46,10 @@ def number_names(function: Callable) -> tuple[str, ...]:
 
 def _annotated(function: Callable, *kinds: Any) -> tuple[str, ...]:
     """Return the parameters annotated with one of `kinds`, or with a string such as "dy.Number"."""
-    given = {name: parameter.annotation for name, parameter in inspect.signature(function).parameters.items()}
+    annotations = {name: parameter.annotation for name, parameter in inspect.signature(function).parameters.items()}
     # Annotations are strings after `from __future__ import annotations`.
-    last = {name: kind.rpartition(".")[2] if isinstance(kind, str) else kind for name, kind in given.items()}
-    return tuple(name for name, kind in last.items() if kind in kinds)
+    found = {name: kind.rpartition(".")[2] if isinstance(kind, str) else kind for name, kind in annotations.items()}
+    return tuple(name for name, kind in found.items() if kind in kinds)
 
 
 def check_operand(name: str, operands: Sequence[str], operand: str, what: str, hint: str = "") -> None:
@@ -62,13 +62,13 @@ def check_operand(name: str, operands: Sequence[str], operand: str, what: str, h
 RESULT = "y"  # the name of an op's result in formulas and rules
 
 
-def inner(name: str) -> str:
-    """Return an argument's name in formulas, which cannot be the name of a result or gradient."""
+def formula_name(name: str) -> str:
+    """Return an argument's name in formulas, which no result or gradient can have."""
     return "." + name
 
 
 def result_names(name: str, arguments: Sequence[str]) -> tuple[str, str]:
-    """Return what stated gradients call the result and its gradient: y, dy; if taken, z, dz; else result, dresult."""
+    """Return the names of result and gradient in stated gradients: y, dy; if taken, z, dz; else result, dresult."""
     for result in ("y", "z", "result"):
         if not {result, "d" + result} & {*arguments}:
             return result, "d" + result
@@ -80,21 +80,21 @@ def formula_of(function: Callable, operands: Sequence[str]) -> Formula:
     for parameter, given in inspect.signature(function).parameters.items():
         hint = f". Annotate an operand as `{parameter}: dy.Expression`, and a plain number as `{parameter}: dy.Number`"
         check_operand(function.__name__, operands, parameter, "the formula asks for", hint)
-        is_plain = given.default is given.empty or parameter in number_names(function)
-        if given.kind is not given.POSITIONAL_OR_KEYWORD or not is_plain:
-            what = given if given.kind is given.POSITIONAL_OR_KEYWORD else f"the {given.kind.description} {given}"
+        is_positional = given.kind is given.POSITIONAL_OR_KEYWORD
+        if not is_positional or not (given.default is given.empty or parameter in number_names(function)):
+            what = given if is_positional else f"the {given.kind.description} {given}"
             raise ArgumentError(f"{function.__name__}: {what} is neither a plain operand nor a number with a default")
-    return Formula.of(function, {operand: inner(operand) for operand in operands})
+    return Formula.of(function, {operand: formula_name(operand) for operand in operands})
 
 
-OF_COLUMNS = ("first", "place", "position", *REDUCTIONS)  # these depend on how a value is divided into columns
+COLUMN_FUNCTIONS = ("first", "place", "position", *REDUCTIONS)  # these depend on how a value is divided into columns
 
 
 def check_elementwise(name: str, formulas: Iterable[Formula]) -> None:
     """Raise ArgumentError if a formula of an elementwise op does not work on each element separately."""
     for formula in formulas:
         for symbol in beneath(formula.result).values():
-            if symbol.function in OF_COLUMNS:
+            if symbol.function in COLUMN_FUNCTIONS:
                 raise ArgumentError(
                     f"{name}: f.{symbol.function} is over a column, but this works on each element separately: make an "
                     "op by `columnwise`, or pass the number as an operand"
@@ -104,12 +104,13 @@ def check_elementwise(name: str, formulas: Iterable[Formula]) -> None:
 def all_gradients(
     name: str, operands: Sequence[str], formula: Formula, stated: dict[str, Callable[..., Any]], *numbers: str
 ) -> dict[str, Formula]:
-    """Return each operand's gradient: from `stated`, else the derivative. Plain `numbers` have no gradient.
+    """Return each operand's gradient: the `stated` formula, else the derivative. Plain `numbers` have no gradient.
 
     An operand is left out if the result does not depend on it, or only through step functions such as `floor`.
     """
-    result, gradient = result_names(name, (*operands, *numbers))
-    allowed = (*operands, *numbers, result, gradient)
+    arguments = (*operands, *numbers)
+    result, gradient = result_names(name, arguments)
+    allowed = (*arguments, result, gradient)
     for operand, function in stated.items():
         check_operand(name, operands, operand, "a gradient is given for")
         for argument_name in inspect.signature(function).parameters:
@@ -117,12 +118,13 @@ def all_gradients(
                 raise ArgumentError(
                     f"{name}: the gradient of {operand} asks for {argument_name!r}; there are {', '.join(allowed)}"
                 )
-    derivable = [inner(operand) for operand in operands if operand not in stated]
-    gradients = derived(formula, derivable, RESULT, [inner(number) for number in numbers])
-    names = {argument: inner(argument) for argument in (*operands, *numbers)} | {result: RESULT, gradient: "d" + RESULT}
+    derivable = [formula_name(operand) for operand in operands if operand not in stated]
+    gradients = derived(formula, derivable, RESULT, [formula_name(number) for number in numbers])
+    names = {argument: formula_name(argument) for argument in arguments}
+    names |= {result: RESULT, gradient: "d" + RESULT}
     for operand, function in stated.items():
-        gradients[inner(operand)] = Formula.of(function, names, f"{name}: the gradient of {operand}")
-    return {operand: gradients[inner(operand)] for operand in operands if inner(operand) in gradients}
+        gradients[formula_name(operand)] = Formula.of(function, names, f"{name}: the gradient of {operand}")
+    return {operand: gradients[formula_name(operand)] for operand in operands if formula_name(operand) in gradients}
 
 
 def rules_of(
@@ -138,9 +140,10 @@ def rules_of(
     `operands` include plain numbers. Operands in `numbers` have one value per column, operands in `constants` one value
     for all columns. With `one_number`, the result has one value per column.
     """
-    inners = tuple(map(inner, operands))
-    facts = {"numbers": (*map(inner, numbers), *(RESULT,) * one_number), "constants": tuple(map(inner, constants))}
-    rules = _rules(inners, formula, {inner(name): gradient for name, gradient in gradients.items()}, **facts)
+    inners = tuple(map(formula_name, operands))
+    facts = {"numbers": tuple(map(formula_name, numbers)), "constants": tuple(map(formula_name, constants))}
+    facts["numbers"] += (RESULT,) * one_number
+    rules = _rules(inners, formula, {formula_name(name): gradient for name, gradient in gradients.items()}, **facts)
     return {suffix.replace(".d.", ".d"): rule for suffix, rule in rules.items()}
 
 
@@ -171,32 +174,32 @@ def add_rules(name: str, views: Sequence[str], outputs: Mapping[str, Callable], 
 def with_number(name: str, operator: str, formula: Callable, rank: Rank = longest) -> Callable[..., Expression]:
     """Return a function of an expression and a plain number that adds a node of `formula`.
 
-    The number is stored among the graph's inputs, so nodes with different numbers share a signature and can run as one
-    batch. The kernels' names begin with `name`. Errors show `operator`, the op's name or a sign.
+    The number is stored among the graph's inputs, so nodes with different numbers share a signature. The kernels' names
+    begin with `name`. Errors show `operator`, the op's name or a sign.
     """
-    operand, number = names = tuple(inspect.signature(formula).parameters)
+    operand, number_name = names = tuple(inspect.signature(formula).parameters)
     parsed = formula_of(formula, names)
-    gradients = all_gradients(name, (operand,), parsed, {}, number)
-    kernels = KERNELS.add_defined(name, rules_of(names, parsed, gradients, numbers=(number,)))
+    gradients = all_gradients(name, (operand,), parsed, {}, number_name)
+    kernels = KERNELS.add_defined(name, rules_of(names, parsed, gradients, numbers=(number_name,)))
 
     @functools.cache
     def signature_of(dim):
         whole = Dim.of(of_rank(dim.dims, rank((dim,))), dim.batch)
         return computed(kernels, whole, (dim.total,), [View(SELF), View(0), *number_views(1)])
 
-    def unusual(x: Expression, c) -> Expression:
+    def record_in_python(x: Expression, c) -> Expression:
         graph = graph_of(operator, (x,))
         number = number_of(operator, c)
         signature = signature_of(x.type.plain)
         remember(record, (x.type,), signature)
         return graph.append(signature, (x.at, graph.take((number,))))
 
-    record = recorder.function("number", unusual)
+    record = recorder.function("number", record_in_python)
     return record
 
 
 OPERATORS: dict[str, tuple[Callable[..., Signature], Callable[..., Any], Callable[..., Any] | None]] = {}
-"""Operators with two operands, by sign: the arguments that `two_operands` gets after the name."""
+"""Operators with two operands, by sign: the arguments of `two_operands` after the name."""
 SIGNS: dict[str, Callable[[Expression], Expression]] = {}
 """Operators with one operand, by sign: functions that add a node to the graph."""
 
@@ -221,7 +224,7 @@ def op(record: Callable[..., Any], around: Callable | None = None, **facts: Any)
     Args:
         record: what users call. It appends a node to the graph.
         around: called in place of the Python function of `record`, as in `recorder.describe`.
-        facts: what tests need to know, as fields of `dynet_core.op.Op`.
+        facts: for tests, as fields of `dynet_core.op.Op`.
     """
     return lambda function: register(recorder.describe(record, function, around), **facts)
 
@@ -230,7 +233,7 @@ def by_dims(signature_of: Callable[..., Signature], **facts: Any) -> Callable[[F
     """Return a decorator that makes an op of one or two operands, whose signature depends only on their shapes.
 
     The body of the decorated function never runs. `signature_of` returns the signature for the operands' Dims; equal
-    shapes are the same object. `facts` are what tests need to know, as fields of `dynet_core.op.Op`.
+    shapes are the same object. `facts` are for tests, as fields of `dynet_core.op.Op`.
     """
 
     def decorate(function: Function) -> Function:
@@ -283,7 +286,6 @@ def elementwise(
         tolerance: the relative error that tests allow.
         tolerance_reason: why it is more than the default.
     """
-
     fields: dict[str, Any] = {"limit": limit, "least": least, "range_reason": range_reason, "domain": domain}
     fields |= {"elementwise": True, "tolerance": tolerance, "tolerance_reason": tolerance_reason}
 
@@ -304,18 +306,18 @@ def elementwise(
 
         record: Any
         if takes_several := numbers or len(operands) > 2:
-            record = _of_several(function, numbers, signature_of, lambda xs: _fitted(name, xs, rank))
+            record = _python_record(function, numbers, signature_of, lambda xs: _full_copies(name, xs, rank))
         elif len(operands) == 1:
             record = one_operand(name, signature_of)
             if operator:
                 SIGNS[operator] = one_operand(operator, signature_of)
         else:
-            record = two_operands(name, signature_of, _repeated_first(name, name, scalars, rank), with_number)
+            record = two_operands(name, signature_of, _copying_record(name, name, scalars, rank), with_number)
             if operator:
-                OPERATORS[operator] = signature_of, _repeated_first(name, operator, scalars, rank), with_number
+                OPERATORS[operator] = signature_of, _copying_record(name, operator, scalars, rank), with_number
         return register(
             record if takes_several else recorder.describe(record, function),
-            reference=lined_up(_with_defaults(function, numbers, reference), rank),
+            reference=broadcasting(_with_defaults(function, numbers, reference), rank),
             samples=_samples(function, len(operands), numbers, BROADCAST),
             differentiable=bool(differentiated),
             formula=formula,
@@ -334,8 +336,9 @@ def _parsed(function: Any, reference: Any, gradients: Any) -> tuple[str, tuple[s
         raise ArgumentTypeError(
             f"{name}: gradients must be a dict such as {{'x': lambda dy: dy}}, not {gradients!r:.60}"
         )
-    formula = formula_of(function, (*operands, *numbers))
-    if not operands or formula.names != tuple(map(inner, (*operands, *numbers))):
+    arguments = (*operands, *numbers)
+    formula = formula_of(function, arguments)
+    if not operands or formula.names != tuple(map(formula_name, arguments)):
         raise ArgumentError(f"{name}: one or more expressions are needed, and plain numbers come after them")
     return name, operands, numbers, formula
 
@@ -343,7 +346,7 @@ def _parsed(function: Any, reference: Any, gradients: Any) -> tuple[str, tuple[s
 def _samples(
     function: Callable, operands: int, numbers: Sequence[str] = (), others: Sequence[Sample] = ()
 ) -> list[Sample]:
-    """Return samples: ONE for one operand, else TWO and `others`. The first omits plain numbers that have defaults."""
+    """Return samples: ONE for one operand, else TWO and `others`. The first omits numbers that have defaults."""
     parameters, all_samples = inspect.signature(function).parameters, []
     for index, sample in enumerate(ONE if operands == 1 else [*TWO, *others]):
         passed_names = [name for name in numbers if index or parameters[name].default is inspect.Parameter.empty]
@@ -353,20 +356,20 @@ def _samples(
 
 
 def _with_defaults(function: Callable, numbers: Sequence[str], reference: Callable) -> Callable:
-    """Return a reference that gets all plain numbers by name, even if a call omits them."""
-    all_defaults = {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}
-    defaults = {name: all_defaults[name] for name in numbers if all_defaults[name] is not inspect.Parameter.empty}
+    """Return the reference with the defaults of plain numbers, for calls that omit them."""
+    parameters = inspect.signature(function).parameters.values()
+    defaults = {p.name: p.default for p in parameters if p.name in numbers and p.default is not p.empty}
     return functools.partial(reference, **defaults) if defaults and reference else reference
 
 
-def _of_several(
+def _python_record(
     function: Callable,
     numbers: Sequence[str],
     signature_of: Callable,
-    fitted: Callable = lambda xs: xs,
+    copied: Callable = lambda xs: xs,
     above: Mapping[str, float] = {},
 ) -> Callable[..., Expression]:
-    """Return an op's recording function. `fitted` copies operands if needed; plain numbers must exceed `above`."""
+    """Return a Python function that records an op. `copied` copies operands if needed; numbers must exceed `above`."""
     name, parameters = function.__name__, inspect.signature(function).parameters
     count = len(parameters) - len(numbers)
 
@@ -374,14 +377,14 @@ def _of_several(
         given = [*arguments[count:], *[parameters[number].default for number in numbers[len(arguments) - count :]]]
         values = [finite(name, number, value, above.get(number)) for number, value in zip(numbers, given)]
         graph_of(name, arguments[:count])
-        xs = fitted(arguments[:count])
+        xs = copied(arguments[:count])
         return node(name, signature_of(*[x.type for x in xs]), xs, numbers=values)
 
     return functools.update_wrapper(with_keywords(function, record), function)
 
 
-def _fitted(name: str, xs: Sequence[Expression], rank: Rank, scalars: bool = False) -> Sequence[Expression]:
-    """Return the operands of an elementwise op, copied to the full shape if its kernels cannot broadcast them."""
+def _full_copies(name: str, xs: Sequence[Expression], rank: Rank, scalars: bool = False) -> Sequence[Expression]:
+    """Return the operands, copied to the full shape if no kernel broadcasts them (see `scalars` in `elementwise`)."""
     dims = [x.type.plain for x in xs]
     layout = column_layout(name, dims)
     if layout and (scalars or layout[0] is None):
@@ -410,11 +413,11 @@ def elementwise_signature(
     return computed(kernel, whole, (size,), [*views, *number_views(numbers)], columns, passes=passes, name=name)
 
 
-def _repeated_first(name: str, called: str, scalars: bool, rank: Rank) -> Callable:
-    """Return a function (a, b) that applies the op to broadcast copies, or returns None if no copies are needed."""
+def _copying_record(name: str, called: str, scalars: bool, rank: Rank) -> Callable:
+    """Return a function (a, b) that applies the op to copies of the full shape; it returns None if none are needed."""
 
     def record_repeated(*xs: Expression) -> Expression | None:
-        copies = _fitted(called, xs, rank, scalars)
+        copies = _full_copies(called, xs, rank, scalars)
         return None if copies is xs else OPS[name].record(*copies)
 
     return record_repeated
@@ -424,8 +427,8 @@ def _repeated_first(name: str, called: str, scalars: bool, rank: Rank) -> Callab
 class Columnwise:
     """What `axes.Along` needs to know about a function decorated with `columnwise`.
 
-    `constants` are its plain numbers. It `reduces` if x is its only operand and gets a gradient, and each column of x
-    becomes one number.
+    `constants` are its plain numbers. `reduces` says whether it turns each column of x, its only operand, into one
+    number, and x gets a gradient.
     """
 
     kernels: str
@@ -470,7 +473,7 @@ def columnwise(
         if unknown := [*above.keys() - {*numbers}]:
             raise ArgumentError(f"{name}: above names {unknown[0]!r}, which is not one of its plain numbers")
         differentiated = all_gradients(name, operands, formula, gradients or {}, *numbers)
-        result_is_number = is_number(formula.result, [*map(inner, numbers)])
+        result_is_number = is_number(formula.result, [*map(formula_name, numbers)])
         check_is_free(function)
         rules = rules_of((*operands, *numbers), formula, differentiated, constants=numbers, one_number=result_is_number)
         kernels = KERNELS.add_defined(name, rules)
@@ -485,19 +488,19 @@ def columnwise(
             batch, across = shape.batch, 1 if whole else shape.columns
             size = shape.size if whole else shape.rows
             dim = Dim.of((1,) if whole else shape.dims[1:] or (1,), batch) if result_is_number else shape
-            extents = (across, batch)
-            views = column_views(extents, [(size, batch_stride(d)) for d in dims])
+            views = column_views((across, batch), [(size, batch_stride(d)) for d in dims])
             views = [View(SELF, stride=1 if result_is_number else size), *views, *number_views(len(numbers))]
             return computed(kernels, dim, (size,), views, across * batch)
 
-        if takes_several := numbers or len(operands) > 2:
-            record: Any = _of_several(function, numbers, signature_of, above=above)
+        if numbers or len(operands) > 2:
+            record: Any = _python_record(function, numbers, signature_of, above=above)
         else:
-            record = (one_operand, two_operands)[len(operands) - 1](called or name, signature_of)
+            make = (one_operand, two_operands)[len(operands) - 1]
+            record = recorder.describe(make(called or name, signature_of), function)
         fields: dict[str, Any] = {"samples": _samples(function, len(operands), numbers), **facts}
         return register(
-            record if takes_several else recorder.describe(record, function),
-            reference=lined_up(_with_defaults(function, numbers, reference)),
+            record,
+            reference=broadcasting(_with_defaults(function, numbers, reference)),
             differentiable=bool(differentiated),
             **fields,
         )

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 
+import numpy as np
+
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentTypeError, ShapeError
 from dynet_core.graph.record import common_batch, described
@@ -23,16 +25,27 @@ def of_rank(sizes: tuple[int, ...], rank: int) -> tuple[int, ...]:
     return sizes[:kept_count] + (1,) * (rank - kept_count)
 
 
+def with_rank(array: np.ndarray, rank: int) -> np.ndarray:
+    """Return an array whose shape has trailing 1s added or dropped, as by `of_rank`."""
+    return array.reshape(of_rank(array.shape, rank))
+
+
+def sizes_and_batch(dim: Dim) -> tuple[int, ...]:
+    return (*dim.dims, dim.batch)
+
+
 def is_matrix(dim: Dim) -> bool:
     """Return whether there are at most two dimensions, not counting trailing 1s."""
     return len(of_rank(dim.dims, 2)) == 2
 
 
 Loop = tuple[int, int, int]  # extent, stride in the result, stride in the operand
-# Operands may differ in trailing dimensions of size 1, as (3,) and (3, 1) do. In DyNet, each op has its own rule for
-# how many of these the result has, so each op uses one of the functions below.
 Rank = Callable[[Sequence[Dim]], int]
-"""Returns the number of dimensions of an op's result, from the operands' shapes."""
+"""Returns the number of dimensions of an op's result, from the operands' shapes.
+
+Operands may differ in trailing dimensions of size 1, as (3,) and (3, 1) do. Each op of DyNet has a rule for how many of
+these the result has: one of the functions below.
+"""
 
 
 def longest(dims: Sequence[Dim]) -> int:
@@ -90,7 +103,7 @@ def batch_stride(dim: Dim) -> int:
 
 
 def column_view(source: int, extents: Sequence[int], strides: Sequence[int]) -> View | None:
-    """Return a view whose columns nested loops visit, innermost first; None if it needs more than two merged loops."""
+    """Return a view with a column for each step of nested loops, innermost first; None if joining leaves over two."""
     match joined(zip(extents, strides, strides)):
         case []:
             return View(source)
@@ -102,7 +115,7 @@ def column_view(source: int, extents: Sequence[int], strides: Sequence[int]) -> 
 
 
 def column_views(extents: Sequence[int], strides: Iterable[Sequence[int]]) -> list[View]:
-    """Return the `column_view` of each operand, given each one's strides. None of them may need more than two loops."""
+    """Return the `column_view` of each operand, whose strides must need at most two loops."""
     views = [column_view(operand, extents, operand_strides) for operand, operand_strides in enumerate(strides)]
     assert None not in views
     return [view for view in views if view]
@@ -125,7 +138,7 @@ def strides_of(dim: Dim, whole: Dim) -> list[int]:
 def leading_run(whole: Dim, strides: Sequence[Sequence[int]]) -> int:
     """Return how many leading dimensions of `whole` (batch last) are one run of adjacent floats in every operand."""
     dimension_count, step = 0, 1
-    for d, extent in enumerate((*whole.dims, whole.batch)):
+    for d, extent in enumerate(sizes_and_batch(whole)):
         if extent > 1 and any(s[d] != step for s in strides):
             break
         step *= extent
@@ -137,12 +150,11 @@ def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
     """Divide broadcast operands into columns that a kernel can read in place.
 
     Return (index of the operand that has one number per column or None, result's shape, column size, number of columns,
-    views). Return None if a view would need more than two loops, or if no columns can be found for more than two
-    operands.
+    views). Return None if a view would need more than two loops, or if more than two operands have no common columns.
     """
     whole = broadcast(name, dims, rank)
     strides = [strides_of(dim, whole) for dim in dims]
-    extents = (*whole.dims, whole.batch)
+    extents = sizes_and_batch(whole)
     leading_dims = leading_run(whole, strides)
     size = math.prod(extents[:leading_dims])
     single = None
@@ -154,7 +166,7 @@ def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
         first = next(d for d, extent in enumerate(extents) if extent > 1)
         single = next(k for k, s in enumerate(strides) if s[first] == 0)
         leading_dims = leading_run(whole, [strides[1 - single]])
-        while leading_dims and any(strides[single][k] for k in range(leading_dims)):
+        while any(strides[single][:leading_dims]):
             leading_dims -= 1
         size = math.prod(extents[:leading_dims])
     views = [View(SELF, stride=size)]
@@ -166,14 +178,14 @@ def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
     return single, whole, size, math.prod(extents[leading_dims:]), views
 
 
-def lined_up(reference: Callable, rank: Rank | None = None) -> Callable:
-    """Make a numpy function broadcast as DyNet does: by adding missing dimensions at the end, not at the beginning."""
+def broadcasting(reference: Callable, rank: Rank | None = None) -> Callable:
+    """Return a numpy function that broadcasts as DyNet does: missing dimensions are added at the end, not in front."""
 
     def padded(*arrays, **attributes):
         dims = [Dim.of(array.shape) for array in arrays]
-        result = reference(*[array.reshape(of_rank(array.shape, longest(dims))) for array in arrays], **attributes)
+        result = reference(*[with_rank(array, longest(dims)) for array in arrays], **attributes)
         if not hasattr(result, "shape"):
             raise ArgumentTypeError(f"the reference returns {result!r:.60}, which is not an array")
-        return result if rank is None else result.reshape(of_rank(result.shape, rank(dims)))
+        return result if rank is None else with_rank(result, rank(dims))
 
     return padded

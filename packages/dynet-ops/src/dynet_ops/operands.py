@@ -51,7 +51,7 @@ checked_size = functools.partial(checked_count, least=1, most=MAX_TOTAL)  # a si
 def nesting(value) -> int:
     """Return how many dimensions an argument has: 0 for a number, 1 for a list of numbers.
 
-    Only first items are examined, so rows may differ in length. In a list, an array of one number counts as a number.
+    Only the first item of each list counts. In a list, an array of one number counts as a number.
     """
     for depth in range(MOST_NESTED):
         if not isinstance(value, (list, tuple)):
@@ -73,20 +73,20 @@ def checked_pair(name: str, what: str, values) -> tuple[int, int]:
     values = [*values]
     if len(values) < 2 or not all(isinstance(value, Real) and value == 1 for value in values[2:]):
         raise ArgumentError(f"{name}: {what} must be two ints, got {len(values)}: {values!r:.60}")
-    return checked_count(name, what, values[0], 1, MAX_TOTAL), checked_count(name, what, values[1], 1, MAX_TOTAL)
+    return checked_size(name, what, values[0]), checked_size(name, what, values[1])
 
 
 def number_of(name: str, value) -> float:
     """Return `value` as a float; raise ArgumentTypeError if it is not a number."""
-    number = _plain(name, value)
+    number = _as_float(name, value)
     if number is None:
         raise ArgumentTypeError(f"{name}: expected an Expression or a number, got {_shown(value)}{remedy(value)}")
     return number
 
 
 def finite(name: str, argument: str, value, above: float | None = None) -> float:
-    """Return `value` as a float; raise an error unless it is finite as a float32 and, if `above` is given, greater."""
-    number = _plain(f"{name}: {argument}", value)
+    """Return `value` as a float; raise an error unless it is a finite float32, and greater than `above` if given."""
+    number = _as_float(f"{name}: {argument}", value)
     if number is None:
         raise ArgumentTypeError(f"{name}: {argument} must be a number, got {_shown(value)}")
     if not abs(number) <= LARGEST:
@@ -96,7 +96,7 @@ def finite(name: str, argument: str, value, above: float | None = None) -> float
     return number
 
 
-def _plain(name: str, value) -> float | None:
+def _as_float(name: str, value) -> float | None:
     if value.__class__ is np.ndarray:
         value = single(value)
     if value.__class__ is not int and not isinstance(value, (Real, np.floating, np.integer, np.bool_)):

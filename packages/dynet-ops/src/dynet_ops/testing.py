@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
+from numpy.random import Generator, default_rng
 
 import dynet_ops as dy
 from dynet_core import Model, renew_cg
@@ -16,25 +17,25 @@ from dynet_core.op import OPS, Op, Sample
 from dynet_kernels.formula import LARGEST, SMALLEST
 
 GRADIENT_TOLERANCE = 1e-4
-# The tolerance is relative to the gradient's largest element, or if this is larger, to SMALLEST_GRADIENT: a small
-# gradient is often a sum of larger terms that cancel, while their rounding errors remain.
+# The tolerance is relative to the gradient's largest element, but at least to SMALLEST_GRADIENT: a small gradient is
+# often a sum of larger terms that cancel, while their rounding errors remain.
 SMALLEST_GRADIENT = 1e-2
-STEP = 1e-5  # to approximate a gradient, the reference is computed with an operand increased and decreased by this
+STEP = 1e-5  # the step of central differences, by which each element of an operand is increased and decreased
+Arrays = Sequence[np.ndarray]
 
 
 def draw(op: Op, sample: Sample, seed: int = 0) -> list[np.ndarray]:
     """Return a random array for each operand of a sample, the batch last."""
-    rng = np.random.default_rng(seed)
-    return [drawn(op, rng, (*dims, batch)) for dims, batch in sample.shapes]
+    rng = default_rng(seed)
+    return [random_operand(op, rng, (*dims, batch)) for dims, batch in sample.shapes]
 
 
-def drawn(op: Op, rng: np.random.Generator, shape: Sequence[int]) -> np.ndarray:
-    """Return a random array that is a valid operand of the op."""
+def random_operand(op: Op, rng: Generator, shape: Sequence[int]) -> np.ndarray:
     array = rng.uniform(*op.domain, shape).astype(np.float32)
     return op.prepare(array) if op.prepare else array
 
 
-def reference(op: Op, sample: Sample, arrays: Sequence[np.ndarray]) -> np.ndarray:
+def reference(op: Op, sample: Sample, arrays: Arrays) -> np.ndarray:
     """Return what the op should compute, in float64, the batch last."""
     arrays = [np.asarray(array, np.float64) for array in arrays]
     if op.whole_batch:
@@ -45,7 +46,7 @@ def reference(op: Op, sample: Sample, arrays: Sequence[np.ndarray]) -> np.ndarra
 
 
 def record(op: Op, sample: Sample, operands: Sequence) -> Expression:
-    """Call the op with these operands and the sample's other arguments."""
+    """Call the op with `operands` and the sample's other arguments."""
     return op.record(*[[*operands]] if sample.as_list else operands, **sample.attributes)
 
 
@@ -82,11 +83,11 @@ class Computed(Parameter):
         self.expression = dy.negative(dy.negative(self.expression))
 
 
-KINDS = (Input, Parameter, Computed)  # the kinds of operands
+KINDS = (Input, Parameter, Computed)
 
 
-def started(op: Op, sample: Sample, arrays: Sequence[np.ndarray], kinds: Iterable[type]) -> tuple[list, Expression]:
-    """Call the op in a new graph, with operands of these kinds. Return the operands and the result."""
+def in_new_graph(op: Op, sample: Sample, arrays: Arrays, kinds: Iterable[type]) -> tuple[list, Expression]:
+    """Call the op in a new graph, with operands of `kinds`, a class for each. Return the operands and the result."""
     renew_cg()
     leaves = [kind(array) for kind, array in zip(kinds, arrays)]
     return leaves, record(op, sample, [leaf.expression for leaf in leaves])
@@ -103,10 +104,10 @@ def largest(*arrays) -> float:
     return float(np.max([0.0, *[np.abs(array).max(initial=0) for array in arrays]]))
 
 
-def summed_terms(op: Op, sample: Sample, arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the finite results for the operands' absolute values.
+def summed_terms(op: Op, sample: Sample, arrays: Arrays) -> np.ndarray:
+    """Return the finite elements of the reference for the operands' absolute values.
 
-    Terms of sums may cancel in the op's result, but their rounding errors do not. These results show their magnitude.
+    They show how large the terms of sums are. Terms may cancel in the op's result, but their rounding errors do not.
     """
     with np.errstate(all="ignore"):
         terms = reference(op, sample, [np.abs(array) for array in arrays])
@@ -114,24 +115,24 @@ def summed_terms(op: Op, sample: Sample, arrays: Sequence[np.ndarray]) -> np.nda
 
 
 def check_value(op: Op, sample: Sample, leaf: type = Input) -> None:
-    """Check the shape and the values of the result for operands of the kind `leaf`."""
+    """Check the shape and the values of the result; `leaf` is the class of its operands, from `KINDS`."""
     arrays = draw(op, sample)
     expected = reference(op, sample, arrays)
-    result = started(op, sample, arrays, itertools.repeat(leaf))[1]
-    *dims, batch = expected.shape
-    assert result.dim() == (tuple(dims), batch), f"its shape is {result.dim()}, the reference's {(tuple(dims), batch)}"
+    result = in_new_graph(op, sample, arrays, itertools.repeat(leaf))[1]
+    shape = expected.shape[:-1], expected.shape[-1]
+    assert result.dim() == shape, f"its shape is {result.dim()}, the reference's {shape}"
     error = largest(value_of(result) - expected)
     allowed = op.tolerance * largest(expected, summed_terms(op, sample, arrays))
     assert error <= allowed, f"value is off by {error}"
 
 
-def functional(result: Expression, weights: np.ndarray) -> Expression:
-    """Return a loss: the sum of all elements, each times its weight."""
+def weighted_sum(result: Expression, weights: np.ndarray) -> Expression:
+    """Return a loss: the sum of all elements of the result, each times its weight."""
     return dy.sum_batches(dy.dot_product(result, dy.inputTensor(weights, batched=True)))
 
 
 def weights_of_shape(shape: Sequence[int], seed: int = 1) -> np.ndarray:
-    return np.random.default_rng(seed).uniform(0.5, 1.5, shape).astype(np.float32)
+    return default_rng(seed).uniform(0.5, 1.5, shape).astype(np.float32)
 
 
 def weights_for(result: Expression, seed: int = 1) -> np.ndarray:
@@ -139,21 +140,19 @@ def weights_for(result: Expression, seed: int = 1) -> np.ndarray:
     return weights_of_shape((*dims, batch), seed)
 
 
-_expected: dict[tuple, list[np.ndarray]] = {}  # a cache, because many checks use the same sample
+_expected_gradients: dict[tuple, list[np.ndarray]] = {}  # a cache, because many checks use the same sample
 
 
-def expected_gradients(op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray) -> list[np.ndarray]:
-    """Return the gradients of the weighted sum of all results, by central differences."""
-    key = op.reference, op.differentiable, repr(sample), weights.tobytes(), *[array.tobytes() for array in arrays]
-    if key not in _expected:
-        _expected[key] = [_differences(op, sample, arrays, weights, [index]) for index in range(len(arrays))]
-    return _expected[key]
+def expected_gradients(op: Op, sample: Sample, arrays: Arrays, weights: np.ndarray) -> list[np.ndarray]:
+    """Return each operand's gradient of the `weighted_sum` of the reference, by central differences."""
+    key = op.reference, op.differentiable, repr(sample), *[array.tobytes() for array in (weights, *arrays)]
+    if key not in _expected_gradients:
+        _expected_gradients[key] = [_differences(op, sample, arrays, weights, [k]) for k in range(len(arrays))]
+    return _expected_gradients[key]
 
 
-def _differences(
-    op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray, indices: Sequence[int]
-) -> np.ndarray:
-    """Return the gradient of one expression that is given as all the operands `indices`, which change together."""
+def _differences(op: Op, sample: Sample, arrays: Arrays, weights: np.ndarray, indices: Sequence[int]) -> np.ndarray:
+    """Return the gradient of an expression that is passed as several operands, the arrays `indices`."""
     changed = arrays[indices[0]].astype(np.float64)
     gradient = np.zeros_like(changed)
     operands = [changed if index in indices else array for index, array in enumerate(arrays)]
@@ -173,7 +172,7 @@ def assert_gradient(actual: np.ndarray, expected: np.ndarray) -> None:
 
 
 def mixtures(kinds: Sequence, count: int) -> list[list]:
-    """Return lists of `count` kinds: with all of one kind, and with all but one of one kind."""
+    """Return lists of `count` kinds in which all items, or all except one, are of one kind."""
     lists = [[kind] * count for kind in kinds]
     for odd, usual in itertools.permutations(kinds, 2):
         lists += [[odd if k == position else usual for k in range(count)] for position in range(count) if count > 1]
@@ -183,13 +182,14 @@ def mixtures(kinds: Sequence, count: int) -> list[list]:
 def check_gradients(op: Op, sample: Sample, *kinds: Sequence[type]) -> None:
     """Check the gradient of each operand against central differences of the reference.
 
-    `kinds` are lists of kinds of operands, by default all `mixtures`. Without operands, check the result's gradient.
+    Each of `kinds` has a class for each operand; by default, they are all `mixtures`. If the op has no operands, check
+    the result's own gradient.
     """
     arrays = draw(op, sample)
     for kinds_of in kinds or mixtures(KINDS, len(arrays)):
-        leaves, result = started(op, sample, arrays, kinds_of)
+        leaves, result = in_new_graph(op, sample, arrays, kinds_of)
         weights = weights_for(result)
-        functional(result, weights).backward(full=Input in kinds_of or not leaves)
+        weighted_sum(result, weights).backward(full=Input in kinds_of or not leaves)
         for leaf, gradient in zip(leaves, expected_gradients(op, sample, arrays, weights)):
             assert_gradient(leaf.gradient(), gradient)
         if not leaves:
@@ -197,54 +197,48 @@ def check_gradients(op: Op, sample: Sample, *kinds: Sequence[type]) -> None:
 
 
 def check_operand_used_twice(op: Op, sample: Sample) -> None:
-    """Check that gradients add up if operands of equal shape are one expression, in one node and in two nodes."""
+    """Check that gradients add up if all operands of one shape are the same expression, which two nodes use."""
     arrays = draw(op, sample)
     array_of_shape = {array.shape: array for array in reversed(arrays)}
     arrays = [array_of_shape[array.shape] for array in arrays]
     renew_cg()
     leaves = {shape: Computed(array) for shape, array in array_of_shape.items()}
     operands = [leaves[array.shape].expression for array in arrays]
-    first_result, second_result = record(op, sample, operands), record(op, sample, operands)
-    weights, second_weights = weights_for(first_result), weights_for(second_result, seed=2)
-    (functional(first_result, weights) + functional(second_result, second_weights)).backward()
+    results = [record(op, sample, operands) for _ in range(2)]
+    weights = [weights_for(result, seed) for seed, result in enumerate(results, 1)]
+    first_loss, second_loss = map(weighted_sum, results, weights)
+    (first_loss + second_loss).backward()
     for shape, leaf in leaves.items():
         indices = [index for index, array in enumerate(arrays) if array.shape == shape]
-        assert_gradient(leaf.gradient(), _differences(op, sample, arrays, weights + second_weights, indices))
+        assert_gradient(leaf.gradient(), _differences(op, sample, arrays, np.add(*weights), indices))
 
 
-def run(op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray | None = None) -> list[np.ndarray]:
-    """Call the op in a new graph. Return its value, and the gradients of `functional(value, weights)` by its operands.
-
-    Without `weights`, random ones are used.
-    """
-    leaves, result = started(op, sample, arrays, itertools.repeat(Input))
-    functional(result, weights_for(result) if weights is None else weights).backward(full=True)
+def value_and_gradients(op: Op, sample: Sample, arrays: Arrays, weights: np.ndarray | None = None) -> list[np.ndarray]:
+    """Return the value of the op in a new graph, and each operand's gradient of `weighted_sum(value, weights)`."""
+    leaves, result = in_new_graph(op, sample, arrays, itertools.repeat(Input))
+    weighted_sum(result, weights_for(result) if weights is None else weights).backward(full=True)
     return [value_of(result), *[leaf.gradient() for leaf in leaves]]
 
 
-def assert_same(
-    actual: Sequence[np.ndarray], expected: Sequence[np.ndarray], sizes: Sequence[float] | None = None
-) -> None:
-    """Check that arrays are equal up to rounding errors, which depend on the order in which sums are computed.
+def assert_same(actual: Arrays, expected: Arrays, sizes: Sequence[float] | None = None) -> None:
+    """Check that arrays are equal, except for the rounding errors of sums that are added in a different order.
 
     Errors are relative to `sizes`: the largest term of each array's sums, or by default, each array's largest element.
     """
-    sizes = [largest(expected_array) for expected_array in expected] if sizes is None else sizes
-    for array, expected_array, size in zip(actual, expected, sizes, strict=True):
+    for array, expected_array, size in zip(actual, expected, sizes or map(largest, expected), strict=True):
         assert array.shape == expected_array.shape
         np.testing.assert_allclose(array, expected_array, rtol=2e-6, atol=2e-6 * size)
 
 
 def check_batching(op: Op, sample: Sample, copies: int = 4) -> None:
-    """Check that `copies` nodes in one batch give the same values and gradients as each gives alone in a graph."""
+    """Check that `copies` nodes that run as one batch have the same values and gradients as each alone in a graph."""
     operand_sets = [draw(op, sample, seed) for seed in range(copies)]
-    results_alone = [run(op, sample, arrays) for arrays in operand_sets]
+    results_alone = [value_and_gradients(op, sample, arrays) for arrays in operand_sets]
     renew_cg()
     leaves = [[Input(array) for array in arrays] for arrays in operand_sets]
-    # Other nodes in the same graph, which must not change the results.
-    other_nodes = [dy.tanh(leaf.expression) for leaf in leaves[0]]
+    other_nodes = [dy.tanh(leaf.expression) for leaf in leaves[0]]  # must not change the results
     results = [record(op, sample, [leaf.expression for leaf in operands]) for operands in leaves]
-    losses = [functional(result, weights_for(result)) for result in results]
+    losses = [weighted_sum(result, weights_for(result)) for result in results]
     losses += [dy.sum_batches(dy.sum_elems(other_node)) * 0.0 for other_node in other_nodes]
     dy.esum(losses).backward(full=True)
     for result, operands, expected in zip(results, leaves, results_alone):
@@ -252,63 +246,65 @@ def check_batching(op: Op, sample: Sample, copies: int = 4) -> None:
 
 
 def check_operands_of_many_nodes(op: Op, sample: Sample, leaf: type = Computed, count: int = 40) -> None:
-    """Check that gradients add up if `count` nodes, which run as one batch, share the same few operands."""
+    """Check that gradients add up if `count` nodes that run as one batch share two sets of operands."""
     sets = [draw(op, sample, seed) for seed in (0, 2)]
-    choices = np.random.default_rng(4).integers(0, len(sets), count)
+    choices = default_rng(4).integers(0, len(sets), count)
     renew_cg()
     leaves = [[leaf(array) for array in arrays] for arrays in sets]
     results = [record(op, sample, [operand.expression for operand in leaves[index]]) for index in choices]
-    weights = [np.asarray(weights_for(result, seed) / np.float32(count)) for seed, result in enumerate(results)]
-    dy.esum([functional(*pair) for pair in zip(results, weights)]).backward(full=leaf is Input)
+    weights = np.array([weights_for(result, seed) for seed, result in enumerate(results)]) / np.float32(count)
+    dy.esum([*map(weighted_sum, results, weights)]).backward(full=leaf is Input)
     gradients = [[operand.gradient() for operand in operands] for operands in leaves]
     for index, arrays in enumerate(sets):
-        total = np.sum([w for w, choice in zip(weights, choices) if choice == index], axis=0, dtype=np.float32)
-        for gradient, expected in zip(gradients[index], run(op, sample, arrays, total)[1:]):  # type: ignore[arg-type]
+        total = weights[choices == index].sum(0)
+        for gradient, expected in zip(gradients[index], value_and_gradients(op, sample, arrays, total)[1:]):
             assert_gradient(gradient, expected)
 
 
 def check_minibatch(op: Op, sample: Sample, batched: Sequence[bool], batch: int = 3) -> None:
     """Check that a minibatch gives the same as its elements one by one. `batched` says which operands have a batch."""
-    rng = np.random.default_rng(3)
-    shapes = [(*dims, batch if has_batch else 1) for (dims, _), has_batch in zip(sample.shapes, batched)]
-    arrays = [drawn(op, rng, shape) for shape in shapes]
-    actual = run(op, sample, arrays)
+    rng = default_rng(3)
+    operands = zip(sample.shapes, batched)
+    arrays = [random_operand(op, rng, (*dims, batch if has_batch else 1)) for (dims, _), has_batch in operands]
+    actual = value_and_gradients(op, sample, arrays)
     weights = weights_of_shape(actual[0].shape)
     elements = [[array[..., [b % array.shape[-1]]] for array in (*arrays, weights)] for b in range(batch)]
-    single_results = [*zip(*[run(op, sample, parts, weight) for *parts, weight in elements])]
+    single_results = [*zip(*[value_and_gradients(op, sample, parts, weight) for *parts, weight in elements])]
     expected = [
         np.concatenate(parts, axis=-1) if whole.shape[-1] > 1 else np.sum(parts, axis=0)
         for whole, parts in zip(actual, single_results)
     ]
-    # The gradient of an operand without a batch is a sum over the batch, so the largest term limits the error.
+    # The gradient of an operand without a batch is a sum over the batch, whose rounding errors depend on its terms.
     assert_same(actual, expected, [largest(*parts) for parts in single_results])
 
 
-DIGITS_TOLERANCE = 1e-4  # allowed relative error of each value and gradient, of any magnitude
+DIGITS_TOLERANCE = 1e-4  # the relative error that `check_digits` allows for each value and gradient
 MAGNITUDES = [0.0, *10.0 ** np.arange(-6, 11), 0.3, 0.7, 3.0, 6.0, 17.0, 30.0, 44.0, 50.0, 80.0, 87.0, 88.5]
 LARGE = [1e15, 1e19, 1e25, 1e30, 3e38]  # for ops of one operand
 
 
 def trial_operands(op: Op) -> np.ndarray:
-    """Return a row of operands of all magnitudes for each operand of an op.
+    """Return operands of all magnitudes for an op: an array with a row for each operand, a column for each call.
 
-    One operand is large or small while the others are not, or all are equal. Two operands may both be large or small.
+    In a call, all operands are equal, or only one is large or small. If there are two, both may be.
     """
-    rng, operand_count = np.random.default_rng(5), len(op.samples[0].shapes)
-    magnitudes = np.array([*MAGNITUDES, *(LARGE if operand_count == 1 else [])], np.float32)
+    rng, operand_count = default_rng(5), len(op.samples[0].shapes)
+    magnitudes = np.array(MAGNITUDES + LARGE * (operand_count == 1), np.float32)
     signed = np.concatenate([magnitudes, -magnitudes])
     blocks = [np.tile(signed, (operand_count, 1))]
     for operand in range(operand_count if operand_count > 1 else 0):
         blocks.append(rng.choice(np.array([0.25, 0.7, 1.0, 3.0, -2.0], np.float32), (operand_count, len(signed))))
         blocks[-1][operand] = signed
-    return np.concatenate([*blocks, *[rng.choice(signed, (2, 200))] * (operand_count == 2)], axis=1)
+    if operand_count == 2:
+        blocks.append(rng.choice(signed, (2, 200)))
+    return np.hstack(blocks)
 
 
 def check_digits(op: Op) -> None:
     """Check values and gradients of an elementwise op against exact results, for operands of all magnitudes.
 
-    They may differ by `DIGITS_TOLERANCE` times the exact value, if this is a normal float32. An op that works only in a
-    smaller range declares `limit` or `least`, and the reason as `range_reason`.
+    An error may be `DIGITS_TOLERANCE` times the exact value. Values that are too large for a float32 are not checked.
+    An op that works only in a smaller range declares `limit` or `least`, and the reason as `range_reason`.
     """
     if op.formula is None or op.random:
         return
@@ -319,43 +315,43 @@ def check_digits(op: Op) -> None:
     if (op.limit < np.inf or op.least) and not op.range_reason:
         raise AssertionError(f"{op.name}: say in range_reason why the op has a limit or least")
     arrays = trial_operands(op)
-    in_range = ((np.abs(arrays) <= op.limit) & (np.abs(arrays) >= op.least)).all(0)
-    numbers = [*op.samples[1].attributes.values()]
-    sample = Sample([((arrays.shape[1],), 1)] * len(arrays), op.samples[1].attributes)
-    leaves, result = started(op, sample, [*arrays[..., None]], itertools.repeat(Input))
+    magnitudes, numbers = np.abs(arrays), op.samples[1].attributes
+    in_range = ((op.least <= magnitudes) & (magnitudes <= op.limit)).all(0)
+    sample = Sample([((arrays.shape[1],), 1)] * len(arrays), numbers)
+    leaves, result = in_new_graph(op, sample, [*arrays[..., None]], itertools.repeat(Input))
     values = result.npvalue()
     dy.sum_elems(result).backward(full=True)
     gradients = [leaf.gradient()[:, 0] for leaf in leaves] if op.differentiable else []
     for column in np.flatnonzero(in_range):
-        inputs = dict(zip(op.formula.names, [*map(float, arrays[:, column]), *map(float, numbers)]))
-        true, call = exact.value(op.formula, inputs), f"{op.name}{tuple(inputs.values())}"
-        if not abs(true) <= LARGEST:
+        inputs = dict(zip(op.formula.names, map(float, [*arrays[:, column], *numbers.values()])))
+        exact_value, call = exact.value(op.formula, inputs), f"{op.name}{tuple(inputs.values())}"
+        if not abs(exact_value) <= LARGEST:
             continue
-        _check_digits(f"{call} is", values[column], [true])
+        _check_near(f"{call} is", values[column], [exact_value])
         for name, gradient in zip(op.formula.names, gradients):
             slopes = exact.slopes(op.formula, inputs, name)
-            _check_digits(f"the gradient of {call} by {name[1:]} is", gradient[column], slopes)
+            _check_near(f"the gradient of {call} by {name[1:]} is", gradient[column], slopes)
 
 
-def _check_digits(what: str, computed: float, true: Sequence[float]) -> None:
-    """Check a value against `true`: the exact value, or the values from below and above. A tiny value may be 0."""
-    if true and all(abs(exact_value) <= LARGEST for exact_value in true):
-        low, high = (float(exact_value) for exact_value in (min(true), max(true)))
-        slack = DIGITS_TOLERANCE * max(abs(low), abs(high)) + 2 * SMALLEST
-        assert low - slack <= computed <= high + slack, f"{what} {computed}, not {low} to {high}: {float(true[-1])}"
+def _check_near(what: str, computed: float, exact: Sequence[float]) -> None:
+    """Check that a value is near `exact`, or between two such values, if these are finite. A tiny value may be 0."""
+    if exact and all(abs(value) <= LARGEST for value in exact):
+        low, high = float(min(exact)), float(max(exact))
+        slack = DIGITS_TOLERANCE * max(-low, high) + 2 * SMALLEST
+        assert low - slack <= computed <= high + slack, f"{what} {computed}, not {low} to {high}: {float(exact[-1])}"
 
 
 def batched_operands(count: int) -> list[Sequence[bool]]:
     """Return which of `count` operands have a batch, for `check_minibatch`.
 
-    For up to 4 operands, return every combination with at least one batch; for more: all, only one, or all but one.
+    For up to 4 operands, return every combination with at least one batch. For more, all, one, or all but one have one.
     """
     combinations = itertools.product([True, False], repeat=count) if count <= 4 else mixtures([True, False], count)
-    return [batched for batched in combinations if any(batched)]
+    return [*filter(any, combinations)]
 
 
 def check_op(function: Callable) -> None:
-    """Run all checks that the ops of this package pass on one op, with all its samples.
+    """Run all checks of this module on one op, with all its samples.
 
     Values are compared with the reference, and gradients with central differences of the reference. This is repeated
     with operands that are inputs, parameters and computed values, and with one expression as several operands or as the

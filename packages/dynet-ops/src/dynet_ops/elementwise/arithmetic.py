@@ -20,7 +20,6 @@ _into = with_number("into_number", "/", lambda x, c: c / x)
 
 
 def _minus(x: Expression, number: Any) -> Expression:
-    """Add a node for x + (-number)."""
     graph_of("-", (x,))
     return _plus(x, -number_of("-", number))
 
@@ -88,7 +87,7 @@ def colwise_add(x: Expression, y: Expression) -> Expression:
     return add(x, y)
 
 
-def _scales(a: Dim, b: Dim) -> bool:
+def _is_scaling(a: Dim, b: Dim) -> bool:
     """Return whether `*` multiplies by a single number: one operand has one element, and no matrix product fits."""
     is_product = len(a.dims) <= 2 and len(b.dims) <= 2 and a.columns == b.rows
     return 1 in (a.size, b.size) and not is_product
@@ -98,11 +97,11 @@ _cmult_signature, _repeated_cmult, _ = OPERATORS["*"]
 
 
 def _product(a: Dim, b: Dim) -> Signature:
-    return _cmult_signature(a, b) if _scales(a, b) else matmul_signature(a, b)
+    return _cmult_signature(a, b) if _is_scaling(a, b) else matmul_signature(a, b)
 
 
 def _repeated_product(a: Expression, b: Expression) -> Expression | None:
-    return _repeated_cmult(a, b) if _scales(a.type, b.type) else None
+    return _repeated_cmult(a, b) if _is_scaling(a.type, b.type) else None
 
 
 _multiply = two_operands("*", _product, _repeated_product, _times)
@@ -197,23 +196,20 @@ def larger(x: Expression, y: Expression) -> Expression:
     return f.maximum(y, x)  # if both are equal, `f.maximum` gives the gradient to its second argument
 
 
-def checked_together(name: str, xs: Iterable[Expression], rank: Rank = longest) -> tuple[Sequence[Expression], Dim]:
-    """Return the operands of an op that takes a list, and the shape to which they are broadcast."""
+def checked_operands(name: str, xs: Iterable[Expression], rank: Rank = longest) -> tuple[Sequence[Expression], Dim]:
+    """Return the operands of an op that takes a list, and the shape to which they are broadcast, or raise an error."""
     operands = listed(name, xs)
     graph_of(name, operands)
     return operands, broadcast(name, list(dict.fromkeys(x.type.plain for x in operands)), rank)
 
 
-SEVERAL = samples(
+LIST_SAMPLES = samples(
     "[3x2 3*2]; [3]; [17*2 17*2 17*2]; [5x3 5x3*4]; [1 1 1 1 1 1 1 1 1]; [4*3 4 1]; [37 37 37 37]; [1x4*2 3x1]; "
     "[5 5x1x1*2 5x1]; [5x1*2]"
 )
 
 
-folded = functools.reduce  # (pair, arrays) -> pair(pair(a, b), c) for arrays a, b, c, and so on
-
-
-@recorded(reference=lined_up(lambda *xs: folded(np.maximum, xs), longest), samples=SEVERAL)
+@recorded(reference=broadcasting(lambda *xs: functools.reduce(np.maximum, xs), longest), samples=LIST_SAMPLES)
 def emax(xs: Iterable[Expression]) -> Expression:
     """The largest of any number of expressions, element by element; shapes are broadcast.
 
@@ -222,7 +218,7 @@ def emax(xs: Iterable[Expression]) -> Expression:
     >>> emax([inputVector([1, 4]), inputVector([3, 2]), inputVector([2, 3])]).value()
     [3.0, 4.0]
     """
-    xs, _ = checked_together("emax", xs)
+    xs, _ = checked_operands("emax", xs)
     while len(xs) > 1:  # in pairs, so that the depth is only the logarithm of the number of operands
         paired = [larger(x, y) for x, y in zip(xs[::2], xs[1::2])]
         xs = [*paired, *xs[len(paired) * 2 :]]

@@ -1,6 +1,6 @@
 """Inputs: functions that make expressions from numbers, arrays, constants and parameters.
 
-They convert arguments to float32 arrays, and add these to the graph as input nodes. `name` is the op's name.
+They convert arguments to float32 arrays, and add these to the graph as input nodes. `name` names the op in errors.
 """
 
 from __future__ import annotations
@@ -80,12 +80,10 @@ Expression.set = describe(function("set", set_values), set_values)  # type: igno
 
 @functools.cache
 def input_signature(dim: Dim) -> Signature:
-    """Return the signature of input nodes of this shape."""
     return Signature(dim, attributes=1, constants=1, kind=INPUT)
 
 
 def add_input(name: str, array: np.ndarray, dim: Dim, device: str = "") -> Expression:
-    """Add an input node with the values of an array."""
     check_device(name, device)
     if array.size != dim.total:
         raise ShapeError(f"{name}: {array.size} values for a tensor of {dim!r}")
@@ -134,8 +132,7 @@ def one_number(name: str, value, what: str = "expected") -> np.ndarray:
     return array
 
 
-def check_any(name: str, array: np.ndarray) -> None:
-    """Raise ArgumentError if an array has no values."""
+def check_not_empty(name: str, array: np.ndarray) -> None:
     if not array.size:
         raise ArgumentError(f"{name}: no values")
 
@@ -175,14 +172,14 @@ NUMBERS = np.arange(-15.0, 15.0) / 8  # values of inputs in tests
 _CALLS = "dim=1; dim=(17,); dim=(5,3) batch_size=2; dim=[2,1,4] batch_size=3"
 
 
-def _of_one(given: str, val: float = 0.0) -> Callable[[Function], Function]:
-    """Return a decorator that makes an op from a function that returns a tensor of `val`."""
+def _filled_op(calls: str, val: float = 0.0) -> Callable[[Function], Function]:
+    """Return a decorator that makes an op that returns a tensor of `val`. `calls` are the calls to test."""
     return input_op(
-        lambda dim, batch_size=1, val=val: np.full((*np.atleast_1d(dim), batch_size), val), given, repeats=True
+        lambda dim, batch_size=1, val=val: np.full((*np.atleast_1d(dim), batch_size), val), calls, repeats=True
     )
 
 
-@_of_one(_CALLS)
+@_filled_op(_CALLS)
 def zeros(dim: Dims, batch_size: Index = 1) -> Expression:
     """A tensor of zeros with the dimensions `dim` and the batch size `batch_size`.
 
@@ -192,7 +189,7 @@ def zeros(dim: Dims, batch_size: Index = 1) -> Expression:
     return _constant("zeros", dim, 0.0, batch_size)
 
 
-@_of_one(_CALLS, 1.0)
+@_filled_op(_CALLS, 1.0)
 def ones(dim: Dims, batch_size: Index = 1) -> Expression:
     """A tensor of ones with the dimensions `dim` and the batch size `batch_size`.
 
@@ -202,7 +199,7 @@ def ones(dim: Dims, batch_size: Index = 1) -> Expression:
     return _constant("ones", dim, 1.0, batch_size)
 
 
-@_of_one("dim=1 val=2.5; dim=(17,) val=-3; dim=(5,3) val=0 batch_size=2; dim=[2,1,4] val=0.5 batch_size=3")
+@_filled_op("dim=1 val=2.5; dim=(17,) val=-3; dim=(5,3) val=0 batch_size=2; dim=[2,1,4] val=0.5 batch_size=3")
 def constant(dim: Dims, val: Number, batch_size: Index = 1) -> Expression:
     """A tensor with the dimensions `dim` and the batch size `batch_size`, whose elements are all `val`.
 
@@ -231,7 +228,7 @@ def _constant(name: str, dim: Dims, val: Numbers, batch_size: Index) -> Expressi
 zeroes = zeros
 
 
-@input_op(lambda v: np.reshape(v, (-1, 1)), [{"v": [1]}, {"v": [1, -2.5, 3]}, {"v": (4, 5)}, {"v": NUMBERS}], "vector")
+@input_op(lambda v: np.reshape(v, (-1, 1)), [{"v": v} for v in ([1], [1, -2.5, 3], (4, 5), NUMBERS)], "vector")
 def inputVector(v: Iterable[Number], device: str = "") -> Expression:
     """A vector of given values.
 
@@ -249,7 +246,7 @@ def inputVector(v: Iterable[Number], device: str = "") -> Expression:
     return add_input("inputVector", array, dim, device)
 
 
-@input_op(lambda s: np.full((1, 1), s), [{"s": 2.5}, {"s": -3}, {"s": np.float32(0.5)}, {"s": [1.5]}], "vector")
+@input_op(lambda s: np.full((1, 1), s), [{"s": s} for s in (2.5, -3, np.float32(0.5), [1.5])], "vector")
 def scalarInput(s: Number, device: str = "") -> Expression:
     """A single number.
 
@@ -297,10 +294,8 @@ def matInput(d1: Index, d2: Index) -> Expression:
 @input_op(
     lambda v, d: stored(v, d),
     [
-        {"v": [1], "d": (1, 1)},
-        {"v": [1, 2.5, 3, 4, 5, 6], "d": (2, 3)},
-        {"v": NUMBERS, "d": [5, 1, 6]},
-        {"v": NUMBERS[:17], "d": (17,)},
+        {"v": v, "d": d}
+        for v, d in (([1], (1, 1)), ([1, 2.5, 3, 4, 5, 6], (2, 3)), (NUMBERS, [5, 1, 6]), (NUMBERS[:17], (17,)))
     ],
 )
 def inputMatrix(v: Numbers, d: Dims) -> Expression:
@@ -370,11 +365,11 @@ def inputTensor(arr: Numbers, batched: bool = False, device: str = "", reusable_
             raise ShapeError(f"inputTensor: the arrays differ in shape: {shapes}")
         arr, batched = np.stack(arrays, axis=-1), True
     array = real_array("inputTensor", arr, uneven=ShapeError)
-    check_any("inputTensor", array)
-    return _add(inputTensor, array, batched, device)
+    check_not_empty("inputTensor", array)
+    return _add_array(inputTensor, array, batched, device)
 
 
-def _add(record, array: np.ndarray, batched: bool, device: str) -> Expression:
+def _add_array(record, array: np.ndarray, batched: bool, device: str) -> Expression:
     """Add an input, whose last axis may be the batch. Similar later calls of the op `record` take the fast path."""
     name, shape = record.__name__, array.shape or (1,)
     batched = checked_flag(name, "batched", batched)
@@ -462,19 +457,19 @@ def sparse_inputTensor(
         checked_indices(name, axis, size, f"dimension {k} of {sizes}")
         for k, (axis, size) in enumerate(zip(axes, sizes))
     ]
-    return _add(sparse_inputTensor, scattered(name, indices, sizes, given_values, default), batched, device)
+    return _add_array(sparse_inputTensor, scattered(name, indices, sizes, given_values, default), batched, device)
 
 
 def scattered(
-    name: str, indices: Sequence[list[int]], sizes: tuple[int, ...], given: np.ndarray, other: float
+    name: str, indices: Sequence[list[int]], sizes: tuple[int, ...], values: np.ndarray, default: float
 ) -> np.ndarray:
-    """Return an array filled with `other`, except for the `given` values at `indices`, the indices of each axis."""
+    """Return an array filled with `default`, except for `values` at `indices`, which has the indices of each axis."""
     for k, axis in enumerate(indices):
-        if len(axis) != given.size:
-            counts = f"{counted(given.size, 'value')}, but {len(axis)} of the indices for dimension {k}"
+        if len(axis) != values.size:
+            counts = f"{counted(values.size, 'value')}, but {len(axis)} of the indices for dimension {k}"
             raise ShapeError(f"{name}: {counts}: each dimension needs one for each value")
-    array = filled(name, sizes, other)
-    array[tuple(indices)] = given
+    array = filled(name, sizes, default)
+    array[tuple(indices)] = values
     return array
 
 
@@ -498,7 +493,7 @@ def inputTensorTranspose(arr: Numbers, dim: Dims | None = None, batch_size: Inde
     """
     name = "inputTensorTranspose"
     array, batch = flat(name, arr), checked_batch(name, batch_size)
-    check_any(name, array)
+    check_not_empty(name, array)
     dims = checked_dims(name, max(1, array.size // batch) if dim is None else dim)
     return add_input(name, array, Dim.of(dims, batch))
 

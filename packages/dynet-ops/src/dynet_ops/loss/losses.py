@@ -11,9 +11,6 @@ from ..shape.layout import transpose
 DIGIT = 2.0**-24  # the spacing of float32 values just below 1
 
 
-# ------------------------------------------------------------------------------------------------------ distances
-
-
 @columnwise(whole=True, reference=lambda x, y: np.atleast_1d(np.abs(x - y).sum()))
 def l1_distance(x: Expression, y: Expression) -> Expression:
     """The L1 distance of two expressions, z = sum over i of |x_i - y_i|. Where x_i = y_i, the gradient is 0.
@@ -109,9 +106,6 @@ def binary_log_loss(x: Expression, y: Expression) -> Expression:
     return f.sum(f.where(f.equal(y, 1), 0, (y - 1) * log_of_rest) - f.where(f.equal(y, 0), 0, y * log_x))
 
 
-# --------------------------------------------------------------------------------------------------- ranking loss
-
-
 @elementwise(reference=lambda x, y, m=1.0: np.maximum(m - x + y, 0))
 def pairwise_rank_loss(x: Expression, y: Expression, m: Number = 1.0) -> Expression:
     """The ranking loss of pairs of scores, z_i = max(0, m - x_i + y_i); dimensions of size 1 are broadcast.
@@ -123,8 +117,6 @@ def pairwise_rank_loss(x: Expression, y: Expression, m: Number = 1.0) -> Express
     """
     return f.maximum(y - x + m, 0)
 
-
-# --------------------------------------------------------------------------------------------------- Poisson loss
 
 _loss_of_count = Formula.of(lambda x, count, permutations: f.exp(x) - count * x + permutations)
 derive_rules("poisson_loss", _loss_of_count, "x", ("count", "permutations"))
@@ -163,8 +155,7 @@ def poisson_loss(x: Expression, y: Numbers) -> Expression:
     >>> poisson_loss(scalarInput(0), 2).value()
     1.6931471824645996
     """
-    has_list = nesting(y) > 0
-    counts = [finite("poisson_loss", "y", count) for count in (y if has_list else (y,))]  # type: ignore
+    counts = [finite("poisson_loss", "y", count) for count in (y if nesting(y) else (y,))]  # type: ignore
     if not counts:
         raise ArgumentError("poisson_loss: no counts: y is empty")
     if min(counts) < 0:
@@ -182,23 +173,23 @@ _VIEWS = ("y", "x", "picked", "m")
 _NUMBERS = {"numbers": ("y", "picked"), "constants": ("m",)}
 
 
-def _loss(x, picked, m):
+def _hinge_loss(x, picked, m):
     """Return the hinge loss, without the term of the right choice's score, `picked`. Equal infinities differ by 0."""
     difference = f.where(f.equal(x, picked), 0, x - picked)
     return {"y": f.sum(f.maximum(difference + m, 0)) - f.maximum(m, 0)}
 
 
-def _gradients(x, picked, m, dy):
+def _hinge_gradients(x, picked, m, dy):
     is_too_high = x - picked + m > 0
     return {"dx": f.where(is_too_high, dy, 0), "dpicked": -dy * f.sum(f.where(is_too_high, 1, 0))}
 
 
-KERNELS.add("hinge", Rule(_VIEWS, _loss, **_NUMBERS))
-KERNELS.add("hinge.dx", Rule(_VIEWS, _gradients, **_NUMBERS))
+KERNELS.add("hinge", Rule(_VIEWS, _hinge_loss, **_NUMBERS))
+KERNELS.add("hinge.dx", Rule(_VIEWS, _hinge_gradients, **_NUMBERS))
 
 
 @functools.cache
-def _signature(result: Dim, size: int, shared: bool, choices: int) -> Signature:
+def _hinge_signature(result: Dim, size: int, shared: bool, choices: int) -> Signature:
     """Return the signature of nodes that compute a hinge loss for each column of `size` scores.
 
     If `shared`, all losses read the same column. `choices` is how many right choices a node stores: 1 or one per loss.
@@ -209,12 +200,12 @@ def _signature(result: Dim, size: int, shared: bool, choices: int) -> Signature:
     return computed("hinge", result, (size,), views, result.total, name="hinge")
 
 
-def _record(name: str, x: Expression, result: Dim, size: int, choices: Sequence[int], m: Number) -> Expression:
+def _record_hinge(name: str, x: Expression, result: Dim, size: int, choices: Sequence[int], m: Number) -> Expression:
     is_shared = x.type.total == size and result.total > 1
-    return node(name, _signature(result, size, is_shared, len(choices)), (x,), choices, (finite(name, "m", m),))
+    return node(name, _hinge_signature(result, size, is_shared, len(choices)), (x,), choices, (finite(name, "m", m),))
 
 
-def _of_vectors(name: str, x: Expression, vs: Iterable[Index], m: Number, each: bool) -> Expression:
+def _hinge_of_vectors(name: str, x: Expression, vs: Iterable[Index], m: Number, each: bool) -> Expression:
     """Add the losses of vectors of scores. `vs` has one choice for all vectors, or if `each`, one for each vector."""
     dim = shape_of(name, x)
     if dim.columns != 1:
@@ -223,14 +214,14 @@ def _of_vectors(name: str, x: Expression, vs: Iterable[Index], m: Number, each: 
     batch = len(choices) if each else dim.batch
     if dim.batch not in (1, batch):
         raise ShapeError(f"{name}: {batch} indices for a batch of {dim.batch}")
-    return _record(name, x, Dim.of((1,), batch), dim.size, choices, m)
+    return _record_hinge(name, x, Dim.of((1,), batch), dim.size, choices, m)
 
 
-def _reference(x, v, m=1.0):
+def _hinge_reference(x, v, m=1.0):
     return np.atleast_1d(np.maximum(x - x[v] + m, 0).sum() - max(m, 0))
 
 
-@recorded(reference=_reference, samples="5 v=3; 17*4 v=0 m=0.5; 2*2 v=0 m=5; 130 v=129; 1*3 v=0")
+@recorded(reference=_hinge_reference, samples="5 v=3; 17*4 v=0 m=0.5; 2*2 v=0 m=5; 130 v=129; 1*3 v=0")
 def hinge(x: Expression, v: Index | Indices, m: Number = 1.0) -> Expression:
     """The hinge loss of scores, y = sum over i != v of max(0, x_i - x_v + m).
 
@@ -246,12 +237,12 @@ def hinge(x: Expression, v: Index | Indices, m: Number = 1.0) -> Expression:
     3.5
     """
     has_list = nesting(v) == 1
-    return _of_vectors("hinge", x, v if has_list else [v], m, has_list)  # type: ignore[arg-type,list-item]
+    return _hinge_of_vectors("hinge", x, v if has_list else [v], m, has_list)  # type: ignore[arg-type,list-item]
 
 
 @recorded(
     reference=lambda x, vs, m=1.0: np.stack(
-        [_reference(x[:, b % x.shape[-1]], v, m) for b, v in enumerate(vs)], axis=-1
+        [_hinge_reference(x[:, b % x.shape[-1]], v, m) for b, v in enumerate(vs)], axis=-1
     ),
     whole_batch=True,
     samples="5*3 vs=[3,0,3]; 17 vs=[16]; 3 vs=[2,0,1] m=2.5; 33*2 vs=[32,1]; 1*2 vs=[0,0]",
@@ -264,7 +255,7 @@ def hinge_batch(x: Expression, vs: Iterable[Index], m: Number = 1.0) -> Expressi
     >>> hinge_batch(inputTensor([[1, 2], [3, 0]], batched=True), [0, 1]).npvalue()
     array([[3., 3.]])
     """
-    return _of_vectors("hinge_batch", x, vs, m, True)
+    return _hinge_of_vectors("hinge_batch", x, vs, m, True)
 
 
 def _by_columns(x, v, d=0, m=1.0):
@@ -272,7 +263,7 @@ def _by_columns(x, v, d=0, m=1.0):
     lists = np.broadcast_to(np.atleast_2d(v), (x.shape[-1], columns.shape[1]))
     return np.stack(
         [
-            np.concatenate([_reference(columns[:, k, b], index, m) for k, index in enumerate(row)])
+            np.concatenate([_hinge_reference(columns[:, k, b], index, m) for k, index in enumerate(row)])
             for b, row in enumerate(lists)
         ],
         axis=-1,
@@ -317,7 +308,7 @@ def hinge_dim(x: Expression, v: Indices | Sequence[Indices], d: Index = 0, m: Nu
     if len(lists) == 1:
         choices *= dim.batch
     x = transpose(x) if d else x
-    return _record("hinge_dim", x, Dim.of((columns,), dim.batch), size, choices, margin)
+    return _record_hinge("hinge_dim", x, Dim.of((columns,), dim.batch), size, choices, margin)
 
 
 __all__ = [

@@ -45,8 +45,7 @@ def softmax(x: Expression, d: Index = 0) -> Expression:
     if d.__class__ is int and d == 0:
         return column_softmax(x)
     dim, d = shape_along("softmax", x, d)
-    signature = column_signature("column_softmax", dim, *before_along_after(dim, d))
-    return node("softmax", signature, (x,))
+    return node("softmax", column_signature("column_softmax", dim, *before_along_after(dim, d)), (x,))
 
 
 def _unless_left_out(y, value):
@@ -121,7 +120,7 @@ add_rules(
 
 
 @functools.cache
-def _signature(dim: Dim, many: bool) -> Signature:
+def _likelihood_signature(dim: Dim, many: bool) -> Signature:
     if dim.columns != 1:
         raise ShapeError(f"pickneglogsoftmax: expected a vector of scores, got {dim!r}")
     size, batch = dim.size, dim.batch
@@ -164,7 +163,7 @@ def pickneglogsoftmax(x: Expression, v: Index) -> Expression:
     0.6931471824645996
     """
     dim = shape_of("pickneglogsoftmax", x)
-    signature = _signature(dim, False)
+    signature = _likelihood_signature(dim, False)
     remember(pickneglogsoftmax, (x.type,), signature, dim.size)
     if nesting(v) == 1:
         return _pick_each("pickneglogsoftmax", x, v)  # type: ignore[arg-type]  # a list
@@ -195,7 +194,7 @@ def _pick_each(name: str, x: Expression, vs: Iterable[Index]) -> Expression:
     dim = shape_of(name, x)
     indices = checked_indices(name, vs, dim.size, dim)
     x = for_each_index(name, x, len(indices))
-    signature = _signature(x.type.plain, True)
+    signature = _likelihood_signature(x.type.plain, True)
     remember(pickneglogsoftmax_batch, (x.type, len(indices)), signature, dim.size)
     return node(name, signature, (x,), indices)
 
@@ -241,7 +240,7 @@ def sparsemax(x: Expression) -> Expression:
 KERNELS.add("constrained_softmax", Simplex("constrained_softmax"))
 
 
-def _expected(z, y, dz):
+def _free_mean(z, y, dz):
     """Return the mean of dz, weighted by z, over a column's elements that are not at their bound; 0 if all are."""
     mass, dot = f.sum(f.where(f.equal(z, y), 0, z)), f.sum(f.where(f.equal(z, y), 0, z * dz))
     return f.where(mass > 0, dot / mass, 0)
@@ -251,8 +250,8 @@ add_rules(
     "constrained_softmax",
     "zxy",
     {
-        "dx": lambda z, y, dz: f.where(f.equal(z, y), 0, z * (dz - _expected(z, y, dz))),
-        "dy": lambda z, y, dz: f.where(f.equal(z, y), dz - _expected(z, y, dz), 0),
+        "dx": lambda z, y, dz: f.where(f.equal(z, y), 0, z * (dz - _free_mean(z, y, dz))),
+        "dy": lambda z, y, dz: f.where(f.equal(z, y), dz - _free_mean(z, y, dz), 0),
     },
 )
 

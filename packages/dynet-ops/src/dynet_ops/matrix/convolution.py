@@ -48,12 +48,12 @@ def image_dim(name: str, x: Expression) -> Dim:
 def windows_of(x, window, stride, is_valid, value):
     """Return the windows of an image padded with `value`. Axes: position down and across, channel, row, column."""
     x = x.reshape(*x.shape, *[1] * (3 - x.ndim))
-    widths = [(0, 0)] * 3
-    for d in range(2):
-        position_count, padding = _positions(x.shape[d], window[d], stride[d], is_valid)
-        needed = (position_count - 1) * stride[d] + window[d]
-        widths[d] = (padding, max(needed - padding - x.shape[d], 0))
-    image = np.pad(x, widths, constant_values=value)
+    widths = []
+    for size, extent, step in zip(x.shape, window, stride):  # of rows, then of columns
+        position_count, padding = _positions(size, extent, step, is_valid)
+        needed = (position_count - 1) * step + extent
+        widths.append((padding, max(needed - padding - size, 0)))
+    image = np.pad(x, [*widths, (0, 0)], constant_values=value)
     return sliding_window_view(image, window, (0, 1))[:: stride[0], :: stride[1]]
 
 
@@ -93,7 +93,6 @@ def _conv2d_signature(name: str, positions: tuple[int, int], windows: Dim, *dims
     batch = common_batch(name, (windows, *dims))
     rows, inner = windows.dims
     filters = dims[0].dims[3]
-    extents = (filters, batch)
     strides = [(stride, batch_stride(dim)) for dim, stride in zip((windows, *dims), (0, inner, 1))]
     start, bias = value_of(0) if len(dims) > 1 else NOTHING, []
     forward, backward, _ = product_steps(windows, 1, 2, 0, start, (0, 1), filters, batch)
@@ -104,7 +103,7 @@ def _conv2d_signature(name: str, positions: tuple[int, int], windows: Dim, *dims
         Dim.of((*positions, filters), batch),
         name=name,
         columns=filters * batch,
-        views=[View(SELF, stride=rows), *column_views(extents, strides)],
+        views=[View(SELF, stride=rows), *column_views((filters, batch), strides)],
         forward=[*bias, forward],
         backward=backward,
     )
@@ -198,8 +197,7 @@ def _filter1d_signature(x: Dim, y: Dim) -> Signature:
         raise ShapeError(f"filter1d_narrow: filters y do not fit into x: operands are {described((x, y))}")
     positions, batch, inner = columns - width + 1, common_batch("filter1d_narrow", (x, y)), rows * width
     result = Dim.of((filters, positions), batch)
-    extents = (positions, batch)
-    operands = column_views(extents, [(rows, batch_stride(x)), (0, batch_stride(y))])
+    operands = column_views((positions, batch), [(rows, batch_stride(x)), (0, batch_stride(y))])
     sharing = positions if y.batch > 1 else positions * batch
     z, x_view, y_view, scratch = range(4)
     return Signature(
@@ -228,7 +226,7 @@ def _filter1d_signature(x: Dim, y: Dim) -> Signature:
 
 
 def _filter1d_reference(x, y):
-    y = y.reshape(of_rank(y.shape, 3))
+    y = with_rank(y, 3)
     return np.einsum("ijk,ikf->fj", sliding_window_view(x.reshape(len(x), -1), y.shape[1], 1), y)
 
 
@@ -331,12 +329,12 @@ def _circular_signature(name: str, step: int, *dims: Dim) -> Signature:
     else:
         backward = [product(du, gradient_of(_RESULT), value, 1, 0), product(dv, value_of(_U), gradient, -1, 1)]
     result = Dim.of(u.dims, batch)
-    own, *operands = by_batch_elements(result, dims)
+    own_view, *operands = by_batch_elements(result, dims)
     return Signature(
         result,
         size=3 * size * batch,
         columns=batch,
-        views=[own, View(SELF, offset=size * batch, stride=2 * size), *operands],
+        views=[own_view, View(SELF, offset=size * batch, stride=2 * size), *operands],
         forward=[
             twice(value, value_of(_V)),
             Step("clear", (size,)),

@@ -34,11 +34,10 @@ add_rules(
 
 
 def _order(name: str, dim: Dim) -> int:
-    if not is_matrix(dim):
-        raise ShapeError(f"{name}: expected a matrix or vector, got {dim!r}")
-    if dim.rows != dim.columns:
+    rows, columns = as_matrix(name, dim)
+    if rows != columns:
         raise ShapeError(f"{name}: expected a square matrix, got {dim!r}")
-    return dim.rows
+    return rows
 
 
 def invertible(arrays: np.ndarray) -> np.ndarray:

@@ -7,13 +7,13 @@ from dynet_kernels.layout import NO_VIEW
 from ..declare import *
 from ..shape.layout import reshape
 
-# Parameters of the product kernels. Y: the role of the result. NOTHING, as the role of the summand: there is none.
-# SHARED, as the number of columns that share a matrix: all columns share it.
+# Parameters of the product kernels. Y is the role of the result. NOTHING in place of a summand's role means no summand.
+# SHARED in place of a number of columns that share a matrix means that all columns share it.
 Y, NOTHING, SHARED = 0, -1, 0
 
 
 def value_of(view: int) -> int:
-    """Return the role of a view's values: the number by which steps refer to them."""
+    """Return the role of the values of a view."""
     return 2 * view
 
 
@@ -103,16 +103,16 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
         forward.append(step)
         backward += backward_steps
         deferred += deferred_steps
+    parameters = [dims[w] for w, _ in pairs] + [dims[0]] * has_bias
+    all_shared = all(map(is_shared, parameters))
     if has_bias:
         bias = dims[0]
         if bias.rows != rows or bias.columns not in (1, width) or not is_matrix(bias):
             raise ShapeError(f"{name}: the bias {bias!r} does not fit the result {result!r}")
         strides[0] = (rows if bias.columns == width > 1 else 0, batch_stride(bias))
-        all_shared = is_shared(bias) and all(is_shared(dims[w]) for w, _ in pairs)
         step = copy_step("accumulate", gradient_of(1), gradient_of(0), rows, gradient_of=0)
         (deferred if all_shared else backward).append(step)
-    parameters = [dims[w] for w, _ in pairs] + [dims[0]] * has_bias
-    is_one_product = len(pairs) == 1 and width * batch == 1 and all(map(is_shared, parameters))
+    is_one_product = len(pairs) == 1 and width * batch == 1 and all_shared
     return Signature(
         result,
         columns=width * batch,
@@ -125,7 +125,6 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
 
 
 def matmul_signature(a: Dim, b: Dim) -> Signature:
-    """Return the signature of the matrix product a b."""
     return affine_signature("*", (a, b), has_bias=False)
 
 
@@ -153,11 +152,8 @@ _affine = many_operands(
 
 
 def _affine_reference(b, *pairs):
-    products = sum(
-        W.reshape(of_rank(W.shape, 2)) @ x.reshape(of_rank(x.shape, 2)) for W, x in zip(pairs[::2], pairs[1::2])
-    )
-    result = products + b.reshape(of_rank(b.shape, 2))
-    return result.reshape(of_rank(result.shape, 1))
+    products = sum(with_rank(W, 2) @ with_rank(x, 2) for W, x in zip(pairs[::2], pairs[1::2]))
+    return with_rank(products + with_rank(b, 2), 1)
 
 
 @op(
@@ -192,15 +188,16 @@ def _contraction_signature(name: str, *dims: Dim) -> Signature:
     x, y, *bias = dims
     if len(x.dims) != 3 or y.columns != 1:
         raise ShapeError(f"{name}: expected a tensor of 3 dimensions and a vector, got {described(dims)}")
-    if y.rows != x.dims[2]:
-        raise ShapeError(f"{name}: x is {x!r}, y is {y!r}: inner dimensions differ, {x.dims[2]} != {y.rows}")
-    if any(b.dims != x.dims[:2] for b in bias):
-        raise ShapeError(f"{name}: the bias {bias[0]!r} does not fit the result, which is {x.dims[:2]}")
+    result_dims, inner = x.dims[:2], x.dims[2]
+    if y.rows != inner:
+        raise ShapeError(f"{name}: x is {x!r}, y is {y!r}: inner dimensions differ, {inner} != {y.rows}")
+    if any(b.dims != result_dims for b in bias):
+        raise ShapeError(f"{name}: the bias {bias[0]!r} does not fit the result, which is {result_dims}")
     batch = common_batch(name, dims)
-    result = Dim.of(x.dims[:2], batch)
+    result = Dim.of(result_dims, batch)
     rows = result.size
     start = value_of(3) if bias else NOTHING
-    forward, backward, deferred = product_steps(x, 1, 2, 0, start, (0, 1), batch=batch, shape=(rows, x.dims[2]))
+    forward, backward, deferred = product_steps(x, 1, 2, 0, start, (0, 1), batch=batch, shape=(rows, inner))
     if bias:
         step = copy_step("accumulate", gradient_of(3), gradient_of(0), rows, gradient_of=2)
         (deferred if is_shared(x) and is_shared(bias[0]) else backward).append(step)
@@ -288,8 +285,9 @@ def contract3d_1d_1d_bias(x: Expression, y: Expression, z: Expression, b: Expres
 
 def _contracted_twice(name: str, x: Expression, y: Expression, z: Expression, bias: list[Expression]) -> Expression:
     """Return m z + bias, where m_ij = sum over k of x_ijk y_k. All shapes are checked before a node is added."""
-    graph_of(name, (x, y, z, *bias))
-    dims = [operand.type for operand in (x, y, z, *bias)]
+    operands = x, y, z, *bias
+    graph_of(name, operands)
+    dims = [operand.type for operand in operands]
     tensor = dims[0].dims
     if len(tensor) != 3 or dims[1].columns != 1:
         raise ShapeError(f"{name}: expected a tensor of 3 dimensions and a vector, got {described(dims[:2])}")

@@ -1,8 +1,8 @@
 """Signatures of the records of recurrent and tree cells: a time step, a whole sequence, or a node of a tree.
 
 The first part of a record is the projection. It depends only on the inputs, so the projections of all steps and
-sequences run as one product. Each other part is one time step: it adds U h to the gates in place, in the projection's
-memory, which nothing else reads, and computes the new state.
+sequences run as one product. Each other part is one time step. It adds U h to the gates in the projection's memory,
+which nothing else reads, and computes the new state.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from .equations import Cell, CellProduct, Equations, rules, symbols
 Previous = int | tuple[tuple[int, int], ...]
 """Where a record finds the previous state.
 
-- An int: in one operand, a time step of the same cell, with all values of the state. The int is their batch size.
-- A tuple of (batch size, floats from the operand's start to the value): one operand for each value of the state.
-- The empty tuple: nowhere, because this is the start of a sequence.
+- An int: in one operand, a time step of the same cell, which has all values of the state. The int is the batch size.
+- A tuple of (batch size, offset in the operand in floats): in one operand for each value of the state.
+- The empty tuple: nowhere, because a sequence starts.
 """
 GRADIENT_OF = {SELF: ANY_OPERAND, FIRST: ANY_OPERAND, BEFORE: BEFORE_OPERAND, EACH: EACH_OPERAND}
 """Maps a view's `source` to the `gradient_of` of a step that adds to its gradient. For an operand, both are equal."""
@@ -41,13 +41,13 @@ def part_signature(
     each: bool = False,
     **facts,
 ) -> Signature:
-    """Return the signature of a part of a record, which runs some instructions of a cell.
+    """Return the signature of the part of a record that runs the instructions `steps` of a cell.
 
     Args:
         hidden: the number of elements of h, and of every other value of the state.
         views: the memory of the instructions, by name: first the rules' views, in the same order.
         weights: the shapes of the products' matrices, by the names of their views.
-        each: whether the kernels run once for each of a variable number of operands, such as a tree node's children.
+        each: whether the kernels run once for each of a variable number of operands, such as the children in a tree.
     """
     indices = {name: index for index, name in enumerate(views)}
 
@@ -80,7 +80,7 @@ def part_signature(
 
 
 def weight_view(operand: int, dim: Dim, batch: int) -> View:
-    """Return the view of a parameter, which `batch` columns share unless it has a batch of its own."""
+    """Return the view of a parameter, which `batch` columns share unless the parameter has a batch."""
     return View(operand, stride=dim.size, period=batch) if dim.batch > 1 else View(operand)
 
 
@@ -89,12 +89,12 @@ def projection_part(batch: int, x: View | None, *dims: Dim, first_rows: int | No
     """Return the signature of the projection, whose first operands are b, W, b, W, ... of the shapes `dims`.
 
     If x is None, the gates are just the biases. If its source is EACH, the gates of all inputs of a sequence are
-    computed. `first_rows` says how many rows of each b and W are used, by default all.
+    computed. Only the `first_rows` of each b and W are used, by default all rows.
     """
     pairs = [(k, dims[k], dims[k + 1]) for k in range(0, len(dims), 2)]
     gates = sum(first_rows or matrix.rows for _, _, matrix in pairs)
     is_sequence = x is not None and x.source == EACH
-    # The input's view comes last, after three for each pair: gates, bias, matrix.
+    # The input's view comes last, after three views for each pair: gates, bias, matrix.
     inputs = 3 * len(pairs)
     views, forward, backward, deferred = [], [], [], []
     offset = 0
@@ -147,8 +147,8 @@ def step_part(cell: Cell, hidden: int, batch: int, previous: Previous | None, *w
     the inputs. If `previous` is None, the previous state is in the part before this one.
     """
     steps = cell.first if previous == () else cell.following
-    dims = dict(zip(cell.weights, weights))
-    views = {name: View(SELF, k * hidden * batch, hidden) for k, name in enumerate(cell.state + cell.scratch)}
+    dims, stored = dict(zip(cell.weights, weights)), cell.state + cell.scratch
+    views = {name: View(SELF, k * hidden * batch, hidden) for k, name in enumerate(stored)}
     width = len(cell.gates) * hidden
     for k, name in enumerate(cell.gates):
         views[name] = View(FIRST, k * hidden, width, scale=width * batch)
@@ -172,16 +172,14 @@ def step_part(cell: Cell, hidden: int, batch: int, previous: Previous | None, *w
         views,
         dims,
         steps,
-        size=len(cell.state + cell.scratch) * hidden * batch,
+        size=len(stored) * hidden * batch,
         waits=(pairs, state + state_operands(previous)),
     )
 
 
 def state_operands(previous: Previous | None) -> int:
-    """Return how many operands hold the previous state; none if it is in another part (None)."""
-    if previous is None:
-        return 0
-    return 1 if isinstance(previous, int) else len(previous)
+    """Return how many operands hold the previous state; 0 if it is in another part (None)."""
+    return 1 if isinstance(previous, int) else len(previous or ())
 
 
 @functools.cache
@@ -236,7 +234,7 @@ def record_step(
 
 # A tree node's state (h, c) depends on its input and its children's states. Projections of all tree nodes with the same
 # gates (i, o, g, and f per child) run as one batch. A record's operands are b, W, x, the recurrent weights, and the
-# children's states. Without an input, b is also given in place of x, and nothing reads it there.
+# children's states. If there is no input, b is passed in place of x, and nothing reads it there.
 FIXED = 3  # the number of operands before the recurrent weights
 
 
@@ -244,7 +242,7 @@ def _rule(name: str, inputs: Sequence[str], equations: Callable[..., Equations],
     """Add a forward kernel "tree_lstm." + name and its backward kernel; return the forward kernel's name.
 
     The kernels' views are the new values, then `inputs`. `gates` are overwritten with their activations. `facts` are
-    other arguments of `Rule`, for the forward kernel.
+    further arguments of `Rule` for the forward kernel.
     """
     values = equations(*symbols(*inputs))
     forward, backward = rules(values, gates, totals="hc")
@@ -277,15 +275,15 @@ def _summands(f, c, h, fx):
     return {"c_kept": logistic(f) * c, "h_sum": h}
 
 
-SUMMED = ("f", "c_child", "h_child", "fx")
-KERNELS.add("tree_lstm.clear_sums", Rule(("c_kept", "h_sum", *SUMMED), lambda: {"c_kept": 0.0, "h_sum": 0.0}))
-summed_child = _rule("summed_child", SUMMED, _summands, "f", accumulate=("c_kept", "h_sum"))
+CHILD_VIEWS = ("f", "c_child", "h_child", "fx")
+KERNELS.add("tree_lstm.clear_sums", Rule(("c_kept", "h_sum", *CHILD_VIEWS), lambda: {"c_kept": 0.0, "h_sum": 0.0}))
+summed_child = _rule("summed_child", CHILD_VIEWS, _summands, "f", accumulate=("c_kept", "h_sum"))
 summing = _rule("summing", (*"iog", "c_kept"), lambda i, o, g, kept: _outputs(o, logistic(i) * tanh(g) + kept), "iog")
 for _count in range(3):  # these kernels are added at import, so that they can be compiled in advance
     _node(_count)
 
 
-def _state(hidden: int, batch: int, rows: int) -> dict[str, View]:
+def _state_views(hidden: int, batch: int, rows: int) -> dict[str, View]:
     """Return the views of h and c in the part's own memory, and of i, o and g among the projection's `rows` rows."""
     views = {name: View(SELF, k * hidden * batch, hidden) for k, name in enumerate("hc")}
     return views | {name: View(FIRST, k * hidden, rows) for k, name in enumerate("iog")}
@@ -295,27 +293,28 @@ def _state(hidden: int, batch: int, rows: int) -> dict[str, View]:
 def nary_signature(
     hidden: int, batch: int, x: Dim | None, children: tuple[int, ...], b: Dim, W: Dim, *U: Dim
 ) -> Signature:
-    """Return the signature of a node of an N-ary TreeLSTM; without children, also of a child-sum TreeLSTM's leaf.
+    """Return the signature of a node of an N-ary TreeLSTM, or of a leaf of a child-sum TreeLSTM.
 
     `x` is None without an input. `children` has each child's batch size, 0 for an absent child. `U` has the shapes of
     the matrices of the children that are present.
     """
     present = [(k, size) for k, size in enumerate(children) if size]
-    rows, first_child = (4 + max(present, default=(-1,))[0]) * hidden, FIXED + len(U)
-    views, products = _state(hidden, batch, rows), {"z": View(FIRST, 0, rows)}
+    count, rows = len(U), (4 + max(present, default=(-1,))[0]) * hidden
+    first_child = FIXED + count
+    views, products = _state_views(hidden, batch, rows), {"z": View(FIRST, 0, rows)}
     for n, (k, size) in enumerate(present):
         stride = hidden if size > 1 else 0
         views |= {f"f{n}": View(FIRST, (3 + k) * hidden, rows), f"c{n}": View(first_child + n, hidden * size, stride)}
         products |= {f"U{n}": View(FIXED + n), f"h{n}": View(first_child + n, 0, stride)}
     part = part_signature(
         "tree_lstm", hidden, batch, views | products, {f"U{n}": dim for n, dim in enumerate(U)},
-        [*[CellProduct(f"U{n}", f"h{n}", "z", first_rows=rows) for n in range(len(U))], _node(len(U))],
-        size=2 * hidden * batch, waits=(FIXED, first_child + len(U)),
+        [*[CellProduct(f"U{n}", f"h{n}", "z", first_rows=rows) for n in range(count)], _node(count)],
+        size=2 * hidden * batch, waits=(FIXED, first_child + count),
     )  # fmt: skip
-    return _record(first_child + len(U), batch, rows, x, b, W, part)
+    return _tree_record(first_child + count, batch, rows, x, b, W, part)
 
 
-def _record(operands: int, batch: int, rows: int, x: Dim | None, b: Dim, W: Dim, *parts: Signature) -> Signature:
+def _tree_record(operands: int, batch: int, rows: int, x: Dim | None, b: Dim, W: Dim, *parts: Signature) -> Signature:
     """Return the signature of a record: the first `rows` rows of the projection, then `parts`."""
     view = None if x is None else input_view(x, batch, FIXED - 1)
     parts = projection_part(batch, view, b, W, first_rows=rows), *parts
@@ -329,11 +328,11 @@ def child_sum_signature(batch: int, x: Dim | None, child_batch: int, b: Dim, W: 
     U multiplies the sum of the children's h, for i, o and g. Uf multiplies each child's h, for that child's f.
     """
     hidden = Uf.rows
-    stride = hidden if child_batch > 1 else 0
+    stride, state_size = hidden if child_batch > 1 else 0, 2 * hidden * batch
     views = {
         "c_kept": View(SELF, hidden * batch, hidden, period=batch),
         "h_sum": View(SELF, 0, hidden, period=batch),
-        "f": View(SELF, 2 * hidden * batch, hidden),
+        "f": View(SELF, state_size, hidden),
         "c_child": View(EACH, hidden * child_batch, stride, period=batch),
         "h_child": View(EACH, 0, stride, period=batch),
         "fx": View(FIRST, 3 * hidden, 4 * hidden, period=batch),
@@ -342,15 +341,15 @@ def child_sum_signature(batch: int, x: Dim | None, child_batch: int, b: Dim, W: 
     summing_part = part_signature(
         "tree_lstm", hidden, batch, views, {"Uf": Uf},
         ["tree_lstm.clear_sums", CellProduct("Uf", "h_child", "f", start="fx"), summed_child],
-        each=True, size=2 * hidden * batch, size_each=hidden * batch, waits=(FIXED + 1, FIXED + 2), waits_each=True,
+        each=True, size=state_size, size_each=hidden * batch, waits=(FIXED + 1, FIXED + 2), waits_each=True,
     )  # fmt: skip
-    views = _state(hidden, batch, 4 * hidden) | {
+    views = _state_views(hidden, batch, 4 * hidden) | {
         "c_kept": View(BEFORE, hidden * batch, hidden),
         "h_sum": View(BEFORE, 0, hidden),
         "U": View(FIXED),
     }
     last_part = part_signature(
         "tree_lstm", hidden, batch, views, {"U": U}, [CellProduct("U", "h_sum", "i"), summing],
-        size=2 * hidden * batch, waits=(FIXED, FIXED + 1),
+        size=state_size, waits=(FIXED, FIXED + 1),
     )  # fmt: skip
-    return _record(FIXED + 2, batch, 4 * hidden, x, b, W, summing_part, last_part)
+    return _tree_record(FIXED + 2, batch, 4 * hidden, x, b, W, summing_part, last_part)

@@ -1,4 +1,4 @@
-"""Turns the equations of a recurrent cell, a Python function of symbols, into a `Cell`, its kernels and gradients.
+"""Turn a Python function, the equations of a recurrent cell, into a `Cell` with kernels for values and gradients.
 
 A *gate* is a vector such as b + W x + U h, from which a cell computes its new state. The *projection* of an input x is
 b + W x for all gates. An *instruction* is a matrix product (`CellProduct`) or the name of a rule.
@@ -38,7 +38,7 @@ class CellProduct:
 
 @dataclass(frozen=True)
 class Weight:
-    """The shape of a cell's parameter, which has as many rows for each of its `gates` as h has elements.
+    """The shape of a cell's parameter: `gates` is how many times as many rows it has as h has elements.
 
     `columns` says what the parameter multiplies: "h" for a vector as large as h, the input's name, or "" for a bias.
     """
@@ -113,33 +113,34 @@ def rules(
 class Stored:
     """The values that forward kernels store: the equations' values, and activations, which have their gates' names.
 
-    `order` lists (name, formula), each formula after the formulas that it contains. Only `gates` may be overwritten.
+    `order` lists (name, formula), each formula after the formulas that it contains. Activations overwrite only `gates`.
     """
 
     def __init__(self, equations: Mapping[str, Symbol], gates: Iterable[str]):
         self.simplifier = Simplifier()
         self.equations = {name: self.simplifier(symbol) for name, symbol in equations.items()}
-        # All symbols in the formulas, each once, a function after its arguments
-        every = [*{key: part for whole in self.equations.values() for key, part in beneath(whole).items()}.values()]
-        read_names = {symbol.arguments[0] for symbol in every if symbol.function == "input"}
-        candidates = {gate: self._activation(gate, every) for gate in gates if gate in read_names}
+        parts: dict[int, Symbol] = {}  # all symbols in the formulas, by id; functions come after their arguments
+        for symbol in self.equations.values():
+            parts |= beneath(symbol)
+        all_symbols = [*parts.values()]
+        read_names = {symbol.arguments[0] for symbol in all_symbols if symbol.function == "input"}
+        candidates = {gate: self._activation(gate, all_symbols) for gate in gates if gate in read_names}
         self.activations = {gate: symbol for gate, symbol in candidates.items() if symbol.function != "input"}
-        stored_formulas = {**self.activations, **self.equations}
+        stored_formulas = self.activations | self.equations
         self.names = {id(symbol): name for name, symbol in stored_formulas.items() if symbol.function != "constant"}
-        order = {id(symbol): index for index, symbol in enumerate(every)}
+        order = {key: index for index, key in enumerate(parts)}
         self.order = sorted(stored_formulas.items(), key=lambda pair: order.get(id(pair[1]), -1))
 
-    def _activation(self, gate: str, every: list[Symbol]) -> Symbol:
-        """Return the formula, such as logistic(gate), whose value can be stored in the gate's memory.
+    def _activation(self, gate: str, all_symbols: list[Symbol]) -> Symbol:
+        """Return the largest formula, such as logistic(gate), whose value can be stored in the gate's memory.
 
-        Three conditions: the gate is its only input, nothing else reads the gate, and its derivative can be computed
-        from its own value. Return the largest such formula, or if there is none, the gate's symbol. `every` has all
-        symbols of the equations.
+        Three conditions: the gate is the formula's only input, nothing else reads the gate, and the derivative can be
+        computed from the formula's value. If no formula meets them, return the gate's symbol.
         """
         roots = {id(symbol) for symbol in self.equations.values()}
         formula = activation = self._input(gate)
         while True:
-            uses = [user for user in every if any(argument is formula for argument in user.arguments)]
+            uses = [user for user in all_symbols if any(argument is formula for argument in user.arguments)]
             if len(uses) != 1 or inputs_of(uses[0]) != (gate,) or id(uses[0]) in roots:
                 return activation
             formula = uses[0]
@@ -169,10 +170,10 @@ class Stored:
 
         Args:
             names: what the corresponding forward kernel computes.
-            shared: gates in `names` whose activations later forward kernels also read. The backward kernels of these
-                run first and add their terms to "d" + gate, so the formulas read it.
-            totals: values whose total gradient must be stored in "d" + value. The gradient that is there before lacks
-                the terms of other values in `names` that read the value.
+            shared: gates in `names` whose activations later forward kernels also read. Their backward kernels run
+                first and add terms to "d" + gate, so the formulas here read it.
+            totals: values whose total gradient must be stored in "d" + value. Before, it lacks the terms of the other
+                values in `names` that read the value.
         """
         terms = {name: [self._input("d" + name)] for name in names if name in self.equations or name in shared}
         parts_of: dict[str, list[Symbol]] = {}
@@ -260,7 +261,7 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
     numbers = {given.name: given.default for given in parameters if given.kind is given.KEYWORD_ONLY}
     input_name, *names = [given.name for given in parameters if given.name not in numbers]
     weights = names[len(state) :]
-    if not state or tuple(names[: len(state)]) != tuple(state):
+    if not state or names[: len(state)] != [*state]:
         state_names = ", ".join(state) or "(one name or more)"
         raise TypeError(f"{name}: the parameters must be the input, the state {state_names}, and weights")
     previous = symbols(*[value + PREVIOUS for value in state])
@@ -301,24 +302,24 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
 
 
 class _Input:
-    """The input x. Only `W @ x` works with it; operators raise a TypeError."""
+    """The input x in the equations of a cell. It can only be used in `W @ x`; other operators raise TypeError."""
 
-    _stands = "the input: in a cell's equations it stands only in products W @ x, the matrix first"
+    _description = "the input: in a cell's equations it stands only in products W @ x, the matrix first"
 
     def __init__(self, name: str):
         self.name = name
 
     def _refuse(self, *_: Any) -> Any:
-        raise TypeError(f"{self.name} is {self._stands}")
+        raise TypeError(f"{self.name} is {self._description}")
 
     __neg__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _refuse
     __matmul__ = __rmatmul__ = __float__ = _refuse
 
 
 class _Weight(_Input):
-    """A parameter. `W @ x` and `b + W @ x` return an `AffineSum`. Other operators raise a TypeError."""
+    """A parameter. `W @ x` and `b + W @ x` return an `AffineSum`. Other operators raise TypeError."""
 
-    _stands = (
+    _description = (
         "a parameter: in a cell's equations it stands only in sums b + W @ x + U @ h, "
         "without sign or factor. Negate or scale a whole sum, as in -(b + W @ x + U @ h)"
     )
@@ -357,9 +358,7 @@ class AffineSum(Symbol):
     ):
         super().__init__("input", f"gate {next(_gates)}")
         self.bias, self.inputs, self.products = bias, inputs, products
-        self.parts: list[Symbol] = [self]
-        if parts > 1:
-            self.parts = [_Part(self) for _ in range(parts)]
+        self.parts: list[Symbol] = [_Gate(self) for _ in range(parts)] if parts > 1 else [self]
 
     def __add__(self, other: Any) -> Any:
         if isinstance(other, AffineSum):
@@ -369,14 +368,14 @@ class AffineSum(Symbol):
         return other + self if isinstance(other, _Weight) else super().__add__(other)
 
 
-class _Part(Symbol):
+class _Gate(Symbol):
     """One of the gates into which `split` divides an `AffineSum`. In formulas, it is an input."""
 
-    __slots__ = ("of",)
+    __slots__ = ("affine_sum",)
 
-    def __init__(self, of: AffineSum):
+    def __init__(self, affine_sum: AffineSum):
         super().__init__("input", f"gate {next(_gates)}")
-        self.of = of
+        self.affine_sum = affine_sum
 
 
 def split(vector: Any, parts: int) -> list[Any]:
@@ -390,7 +389,7 @@ def _sums_beneath(symbols) -> list[AffineSum]:
     formulas = list(symbols)
     while formulas:
         for symbol in beneath(formulas.pop()).values():
-            affine_sum = symbol.of if isinstance(symbol, _Part) else symbol
+            affine_sum = symbol.affine_sum if isinstance(symbol, _Gate) else symbol
             if isinstance(affine_sum, AffineSum) and id(affine_sum) not in sums:
                 sums[id(affine_sum)] = affine_sum
                 formulas += [operand for _, operand in affine_sum.products]
@@ -412,9 +411,9 @@ class _Plan:
         states = {key_of(symbol): value for value, symbol in self.equations.items()}
         scratch_keys = [key for key in computed if key not in states]
         self.scratch = tuple(f"s{index}" for index in range(len(scratch_keys)))
-        # The name of each stored value, by the `key_of` of its formula.
-        self.stored = {**states, **dict(zip(scratch_keys, self.scratch))}
-        self.defined = {**self.equations, **{self.stored[key]: computed[key] for key in scratch_keys}}
+        # The name of each stored value, by the `key_of` of its formula
+        self.stored = states | dict(zip(scratch_keys, self.scratch))
+        self.defined = self.equations | {self.stored[key]: computed[key] for key in scratch_keys}
 
     def steps(self, cell: Cell, first: bool = False) -> list[str | CellProduct]:
         """Add the rules of a time step to the table of kernels; return its instructions in order.
@@ -435,33 +434,33 @@ class _Plan:
         read_names = {name for symbol in defined.values() for name in inputs_of(symbol)}
         unread = [gate for gate in cell.gates if gate not in read_names]
         steps: list[str | CellProduct] = []
-        known_values: set[str] = set()
-        while len(known_values) < len(defined) or products:
-            ready_products = [pair for pair in products if pair[1].x in known_values or pair[1].x.endswith(PREVIOUS)]
+        computed_values: set[str] = set()
+        while len(computed_values) < len(defined) or products:
+            ready_products = [pair for pair in products if pair[1].x in computed_values or pair[1].x.endswith(PREVIOUS)]
             steps += [product for _, product in ready_products]
             products = [pair for pair in products if pair not in ready_products]
-            if len(known_values) == len(defined):
+            if len(computed_values) == len(defined):
                 continue
             waiting_gates = {self.gates[part.arguments[0]] for index, _ in products for part in self.sums[index].parts}
             wanted_values = {product.x for _, product in products} or defined.keys()
             new_values = {
                 name
                 for name, symbol in defined.items()
-                if name in wanted_values and name not in known_values and not waiting_gates & {*inputs_of(symbol)}
+                if name in wanted_values and name not in computed_values and not waiting_gates & {*inputs_of(symbol)}
             }
             if not new_values:
                 raise TypeError(f"{self.name}: the products need each other's results")
-            later_values = defined.keys() - known_values - new_values
-            gates = (stored.reads(new_values) & stored.activations.keys()) - stored.reads(known_values)
-            shared = stored.reads(new_values) & stored.reads(later_values) & {*cell.gates}
-            known_values |= new_values
+            later_values = defined.keys() - computed_values - new_values
+            read = stored.reads(new_values)
+            gates = (read & stored.activations.keys()) - stored.reads(computed_values)
+            shared = read & stored.reads(later_values) & {*cell.gates}
+            computed_values |= new_values
             forward = stored.forward(new_values | gates)
             backward = stored.backward(new_values | gates, gates & shared, totals=cell.state)
             backward |= {"d" + gate: Formula((), as_symbol(0.0)) for gate in unread if not later_values}
-            # `shared` are gates that later rules also read. In the backward pass, later rules run first and write the
-            # gradients of these gates, and this rule adds to them. But if this rule computes the activation of such a
-            # gate, its formula contains the gradient so far, so it overwrites the gradient. It also overwrites the
-            # gradients of the values that it computes, with their totals.
+            # Later rules also read the `shared` gates. Their backward rules run first and write these gates' gradients;
+            # the backward rule here adds to them. If it belongs to a gate's activation, its formula contains the
+            # gradient so far, so it overwrites the gradient. Gradients of new values are overwritten by their totals.
             sets = tuple("d" + gate for gate in cell.gates if gate not in shared or gate in gates)
             sets += tuple("d" + value for value in cell.state if value in new_values)
             steps.append(self._rule(cell, new_values, forward, backward, sets, first))

@@ -11,7 +11,7 @@ from ..reduce.dims import differences
 def _normal(x):
     """Return formulas: x normalized; a number that is 0 if x is constant; 1 / standard deviation; the element count.
 
-    Elements that differ too little count as equal. A reciprocal is computed once, because divisions are slow.
+    Elements that differ too little count as equal. The reciprocal is computed once, because divisions are slow.
     """
     count = f.sum(1.0)
     spread = x - f.sum(x) / count
@@ -21,7 +21,7 @@ def _normal(x):
 
 
 def _unless_equal(apart, value):
-    """Return `value`, which has 1 / standard deviation as a factor, or 0 where `apart`, from `_normal`, is 0."""
+    """Return 0 where `apart`, the second result of `_normal`, is 0, else `value`, which may be NaN there."""
     return f.where(f.equal(apart, 0), 0, value)
 
 
@@ -57,7 +57,7 @@ _layer_norm = many_operands("layer_norm", by_plain_dims(_layer_norm_signature))
 
 
 @recorded(
-    reference=lined_up(lambda x, g, b: g * (x - x.mean()) / x.std() + b),
+    reference=broadcasting(lambda x, g, b: g * (x - x.mean()) / x.std() + b),
     samples="2 2 2; 7*3 7 7; 17x2 17x2*2 17x2; 33*4 33*4 33*4; 7x1*2 7x1*2 7x1; 1x5 1x5 1x5; 7x1 7 7x1x1*2; "
     "3x1 3x3 3x1x1; 3x4*2 3x4 1x1x2",
 )
@@ -83,8 +83,6 @@ def layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:
         normal = _layer_norm((x, ones(x.type.dims), zeros(x.type.dims)))
         return add(cmult(g, normal), b)
 
-
-# ------------------------------------------------------------------------------------------ weight normalization
 
 derive_rules("weight_norm", Formula.of(lambda w, g: w * (g / f.sqrt(f.sum(w * w)))), "wg", ("g",))
 

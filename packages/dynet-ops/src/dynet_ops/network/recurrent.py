@@ -15,38 +15,36 @@ CELLS: dict[str, Cell] = {}
 def cell(state: Sequence[str], *, reference: Callable[..., Any]) -> Callable[[Function], Function]:
     """Return a decorator that turns a function with the equations of a recurrent step into an op.
 
-    The arguments of the function are the input, the previous state, the weights, and as keyword-only arguments, numbers
-    of the cell. It returns the new state. See `cell_of_equations` for what the equations may contain. The op has the
-    same arguments, but not the numbers. It computes the whole new state, but returns only its first value, such as h.
+    The arguments of the function are the input, the previous state and the weights, and as keyword-only arguments,
+    plain numbers. It returns the new state. See `cell_of_equations` for what the equations may contain. The op has the
+    same arguments without the numbers. It computes the whole new state, but returns only its first value, such as h.
 
     Args:
         state: the names of the values of the state, such as h and c.
-        reference: the same function in numpy, for inputs that are vectors. It also takes the cell's numbers. Tests
-            compare the op with it.
+        reference: the same function of numpy vectors, for tests. It also takes the numbers.
     """
 
     def decorate(function: Function) -> Function:
         name = function.__name__
-        made_cell = CELLS[name] = cell_of_equations(name.removesuffix("_step"), function, state)
-        numpy_step = made_cell.reference = functools.partial(reference, **made_cell.numbers)
-        after, order = 1 + len(state), [*made_cell.parameters]
-        indices = [after + order.index(parameter) for parameter in (*made_cell.pairs, *made_cell.weights)]
+        new_cell = CELLS[name] = cell_of_equations(name.removesuffix("_step"), function, state)
+        numpy_step = new_cell.reference = functools.partial(reference, **new_cell.numbers)
+        after, order = 1 + len(state), [*new_cell.parameters]
+        indices = [after + order.index(parameter) for parameter in (*new_cell.pairs, *new_cell.weights)]
 
         @functools.wraps(function)
         def record(*operands: Expression) -> Expression:
-            return record_step(name, made_cell, operands[0], operands[1:after], [operands[index] for index in indices])
+            return record_step(name, new_cell, operands[0], operands[1:after], [operands[index] for index in indices])
 
         def first(*operands):
             result = numpy_step(*operands)
             return result[0] if isinstance(result, tuple) else result
 
-        return register(record, reference=first, samples=_samples(made_cell))  # type: ignore[return-value]
+        return register(record, reference=first, samples=_samples(new_cell))  # type: ignore[return-value]
 
     return decorate
 
 
 def _samples(of: Cell) -> list[Sample]:
-    """Return calls to test, with several sizes and batch sizes of the input and the state."""
     weights = of.parameters.values()
     return [
         Sample([((n,), inputs), *[((m,), states)] * len(of.state), *[(weight.dims(n, m), 1) for weight in weights]])

@@ -20,13 +20,13 @@ FORGET_BIAS = CELLS["lstm_step"].numbers["forget_bias"]
 _GATES = ("i", "f", "o", "g")
 
 
-def _of_parts(
+def _signature_of_parts(
     name: str, parts: Sequence[str], operands: Mapping[str, Sequence[str]], equations: Callable[..., Equations]
 ) -> Callable[..., Signature]:
-    """Add the kernels of an op on vectors of several parts of equal size, and return its `signature_of`.
+    """Add the kernels of an op whose operands and result are vectors of equal parts, and return its `signature_of`.
 
     `operands` maps an operand to its parts' names, with "" for a part that is not read. `equations` takes the operands'
-    parts in order, and returns the formulas of `parts`, by name.
+    parts in order, and returns the formulas of the result's `parts`, by name.
     """
     read = [part for part_names in operands.values() for part in part_names if part]
     forward, backward = rules(equations(*symbols(*read)))
@@ -60,17 +60,18 @@ def _activations(zi, zf, zo, zg):
 
 
 _activated = one_operand(
-    "vanilla_lstm_gates", _of_parts("vanilla_lstm_gates", _GATES, {"z": ("zi", "zf", "zo", "zg")}, _activations)
+    "vanilla_lstm_gates",
+    _signature_of_parts("vanilla_lstm_gates", _GATES, {"z": ("zi", "zf", "zo", "zg")}, _activations),
 )
 
 
-def _record(
+def _record_gates(
     name: str,
     xs: Sequence[Expression],
     h: Expression,
-    weights: tuple[Expression, Expression, Expression],
+    weights: Sequence[Expression],
     weightnoise_std: Number,
-    masks: tuple[Expression, ...] = (),
+    masks: Sequence[Expression] = (),
 ) -> Expression:
     """Return the gates of an LSTM step. `masks` are for the concatenated inputs and h; () for no dropout."""
     operands = (*xs, h, *weights, *masks)
@@ -80,12 +81,13 @@ def _record(
         raise ArgumentError(f"{name}: weightnoise_std must be at least 0, got {deviation}")
     Wx, Wh, b = weights
     n, m = sum(x.type.rows for x in xs), h.type.rows
+    gates = 4 * m
     common_batch(name, [x.type for x in operands])
-    vectors = [*[(x, x.type.rows) for x in xs], (h, m), (b, 4 * m), *zip(masks, (n, m))]
-    wanted = [*[(x, size, size) for x, size in vectors], (Wx, 4 * m, 4 * m * n), (Wh, 4 * m, 4 * m * m)]
+    vectors = [*[(x, x.type.rows) for x in xs], (h, m), (b, gates), *zip(masks, (n, m))]
+    wanted = [*[(x, size, size) for x, size in vectors], (Wx, gates, gates * n), (Wh, gates, gates * m)]
     if any((x.type.rows, x.type.size) != (rows, size) for x, rows, size in wanted):
         raise ShapeError(
-            f"{name}: for a state of {m} and inputs of {n}, Wx is ({4 * m}, {n}), Wh ({4 * m}, {m}), b ({4 * m},), and "
+            f"{name}: for a state of {m} and inputs of {n}, Wx is ({gates}, {n}), Wh ({gates}, {m}), b ({gates},), and "
             f"masks ({n},) and ({m},): x_t, h_tm1, Wx, Wh, b{', masks' if masks else ''} are "
             f"{described([x.type for x in operands])}"
         )
@@ -125,7 +127,7 @@ def vanilla_lstm_gates(
     >>> vanilla_lstm_gates(x, h, zeros((4, 1)), zeros((4, 1)), b).value()
     [0.5, 0.5, 0.5, 0.0]
     """
-    return _record("vanilla_lstm_gates", [x_t], h_tm1, (Wx, Wh, b), weightnoise_std)
+    return _record_gates("vanilla_lstm_gates", [x_t], h_tm1, (Wx, Wh, b), weightnoise_std)
 
 
 def vanilla_lstm_gates_concat(
@@ -145,7 +147,7 @@ def vanilla_lstm_gates_concat(
     [0.5, 0.5, 0.5, 0.0]
     """
     xs = listed("vanilla_lstm_gates_concat", x_t)
-    return _record("vanilla_lstm_gates_concat", xs, h_tm1, (Wx, Wh, b), weightnoise_std)
+    return _record_gates("vanilla_lstm_gates_concat", xs, h_tm1, (Wx, Wh, b), weightnoise_std)
 
 
 @recorded(
@@ -172,7 +174,7 @@ def vanilla_lstm_gates_dropout(
     [0.5, 0.5, 0.5, 0.0]
     """
     masks = dropout_mask_x, dropout_mask_h
-    return _record("vanilla_lstm_gates_dropout", [x_t], h_tm1, (Wx, Wh, b), weightnoise_std, masks)
+    return _record_gates("vanilla_lstm_gates_dropout", [x_t], h_tm1, (Wx, Wh, b), weightnoise_std, masks)
 
 
 def vanilla_lstm_gates_dropout_concat(
@@ -196,11 +198,11 @@ def vanilla_lstm_gates_dropout_concat(
     """
     name = "vanilla_lstm_gates_dropout_concat"
     masks = dropout_mask_x, dropout_mask_h
-    return _record(name, listed(name, x_t), h_tm1, (Wx, Wh, b), weightnoise_std, masks)
+    return _record_gates(name, listed(name, x_t), h_tm1, (Wx, Wh, b), weightnoise_std, masks)
 
 
 def _register_concat(function: Callable[..., Expression], others: int, of: str) -> None:
-    """Register an op for tests, which pass all operands as one list. The last `others` operands are not inputs."""
+    """Register an op for tests, which pass all operands as one list. The last `others` operands follow the inputs."""
 
     def from_list(operands):
         return function(operands[:-others], *operands[-others:])
@@ -232,10 +234,10 @@ def _cell_reference(c, gates):
     return i * g + forget * c
 
 
-_cell = _of_parts(
+_cell = _signature_of_parts(
     "vanilla_lstm_c", ("y",), {"c": ("c",), "gates": ("i", "f", "", "g")}, lambda c, i, f, g: {"y": i * g + f * c}
 )
-_output = _of_parts(
+_output = _signature_of_parts(
     "vanilla_lstm_h", ("y",), {"c": ("c",), "gates": ("", "", "o", "")}, lambda c, o: {"y": o * f.tanh(c)}
 )
 

@@ -9,9 +9,9 @@ from ..elementwise.arithmetic import cmult
 def random_node(name: str, formula: Callable) -> Callable[..., Expression]:
     """Return a function that adds a random node with a new random key to the graph.
 
-    Its arguments are the node's operands, the plain numbers that the formula reads, and the shape, by default the first
-    operand's. `formula` computes one element. Its arguments are x (if there is an operand), the key (seed, count), and
-    the plain numbers.
+    The function takes the node's operands, the plain numbers that the formula reads, and the shape, by default that of
+    the first operand. `formula` computes one element, from x (if there is an operand), the key (seed, count), and the
+    plain numbers.
     """
     parsed = Formula.of(formula)
     operands = parsed.names.count("x")
@@ -23,9 +23,9 @@ def random_node(name: str, formula: Callable) -> Callable[..., Expression]:
         views = [View(SELF), *map(View, range(operands)), *number_views(len(numbers))]
         return computed(name, dim, (dim.total,), views, name=name)
 
-    def record(xs: Sequence[Expression], *given: float, dim: Dim | None = None) -> Expression:
+    def record(xs: Sequence[Expression], *values: float, dim: Dim | None = None) -> Expression:
         graph = graph_of(name, xs)
-        signature, start = signature_of(dim or xs[0].type.plain), graph.take_keyed(given)
+        signature, start = signature_of(dim or xs[0].type.plain), graph.take_keyed(values)
         return graph.append(signature, [*[x.at for x in xs], *range(start, start + len(numbers))])
 
     return record
@@ -53,8 +53,7 @@ def _exponential(uniform):
 
 
 _gumbel = _distribution(
-    "random_gumbel",
-    lambda seed, count, a, b: a - b * f.log(_exponential(f.uniform(seed, count, f.position))),
+    "random_gumbel", lambda seed, count, a, b: a - b * f.log(_exponential(f.uniform(seed, count, f.position)))
 )
 
 
@@ -73,8 +72,8 @@ def checked_probability(name: str, p: Number, allowed: str = "[0, 1)") -> float:
     return number
 
 
-def _drawn(value: Callable, *numbers: str) -> Callable[[Function], Function]:
-    """Return a decorator of random ops. `numbers` are test arguments with which all elements must be `value(...)`."""
+def _random_op(value: Callable, *numbers: str) -> Callable[[Function], Function]:
+    """Return a decorator that makes a random op. In tests with arguments `numbers`, all elements are `value(...)`."""
     shapes = "dim=(1,)", "dim=(17,)", "dim=(5,3) batch_size=2", "dim=(2,1,4) batch_size=3"
     return recorded(
         reference=lambda dim, batch_size=1, **numbers: np.full((*dim, batch_size), value(**numbers)),
@@ -88,7 +87,7 @@ def _drawn(value: Callable, *numbers: str) -> Callable[[Function], Function]:
 _EXPECTED = 2.0, -1.5, 0.3, 1.0
 
 
-@_drawn(lambda mean, stddev: mean, *[f"mean={mean} stddev=0" for mean in _EXPECTED])
+@_random_op(lambda mean, stddev: mean, *[f"mean={mean} stddev=0" for mean in _EXPECTED])
 def random_normal(dim: Dims, mean: Number = 0.0, stddev: Number = 1.0, batch_size: Index = 1) -> Expression:
     """A tensor of independent, normally distributed numbers.
 
@@ -103,7 +102,7 @@ def random_normal(dim: Dims, mean: Number = 0.0, stddev: Number = 1.0, batch_siz
     return _normal(dim, batch_size, *numbers)
 
 
-@_drawn(lambda left, right: left, *[f"left={left} right={left}" for left in _EXPECTED])
+@_random_op(lambda left, right: left, *[f"left={left} right={left}" for left in _EXPECTED])
 def random_uniform(dim: Dims, left: Number, right: Number, batch_size: Index = 1) -> Expression:
     """A tensor of independent numbers, uniformly distributed between `left` and `right`.
 
@@ -119,7 +118,7 @@ def random_uniform(dim: Dims, left: Number, right: Number, batch_size: Index = 1
     return _uniform(dim, batch_size, low, finite("random_uniform", "right - left", high - low))
 
 
-@_drawn(lambda p, scale=1.0: scale if p else 0.0, "p=1.0", "p=1.0 scale=-1.5", "p=0.0 scale=2.0", "p=1.0 scale=0.3")
+@_random_op(lambda p, scale=1.0: scale if p else 0.0, "p=1.0", "p=1.0 scale=-1.5", "p=0.0 scale=2.0", "p=1.0 scale=0.3")
 def random_bernoulli(dim: Dims, p: Number, scale: Number = 1.0, batch_size: Index = 1) -> Expression:
     """A tensor of independent numbers, each `scale` with probability p and 0 otherwise.
 
@@ -132,7 +131,7 @@ def random_bernoulli(dim: Dims, p: Number, scale: Number = 1.0, batch_size: Inde
     return _bernoulli(dim, batch_size, probability, finite("random_bernoulli", "scale", scale))
 
 
-@_drawn(lambda mu, beta: mu, *[f"mu={mu} beta=0.0" for mu in _EXPECTED])
+@_random_op(lambda mu, beta: mu, *[f"mu={mu} beta=0.0" for mu in _EXPECTED])
 def random_gumbel(dim: Dims, mu: Number = 0.0, beta: Number = 1.0, batch_size: Index = 1) -> Expression:
     """A tensor of independent numbers with the Gumbel distribution, mu - beta log(-log(u)) for u uniform in (0, 1).
 
@@ -158,7 +157,7 @@ def noise(x: Expression, stddev: Number) -> Expression:
     return _noise((x,), _not_negative("noise", "stddev", stddev))
 
 
-def _dropping(name: str, position: Symbol) -> Callable[..., Expression]:
+def _dropout_function(name: str, position: Symbol) -> Callable[..., Expression]:
     """Return a function of [x], p and 1 / (1 - p) that adds a dropout node to the graph.
 
     If `position` is `formula.position`, elements are dropped independently; if `formula.origin`, all or none.
@@ -168,18 +167,18 @@ def _dropping(name: str, position: Symbol) -> Callable[..., Expression]:
     )
 
 
-_dropout = _dropping("dropout", f.position)
-_block_dropout = _dropping("block_dropout", f.origin)
+_dropout = _dropout_function("dropout", f.position)
+_block_dropout = _dropout_function("block_dropout", f.origin)
 
 
-_ALL: dict[str, Any] = {
+_DROPOUT_FACTS: dict[str, Any] = {
     "reference": lambda x, p: x,
     "random": True,
     "samples": "5 p=0.0; 17*4 p=0.0; 1*2 p=0.0; 3x4*3 p=0.0",
 }
 
 
-@recorded(**_ALL)
+@recorded(**_DROPOUT_FACTS)
 def dropout(x: Expression, p: Number) -> Expression:
     """Set each element to zero with probability p, independently; scale the others by 1 / (1 - p). 0 <= p < 1.
 
@@ -194,7 +193,7 @@ def dropout(x: Expression, p: Number) -> Expression:
     return _dropout([x], p, 1 / (1 - p))
 
 
-@recorded(**_ALL)
+@recorded(**_DROPOUT_FACTS)
 def block_dropout(x: Expression, p: Number) -> Expression:
     """Set all of x, with its whole batch, to zero with probability p; otherwise scale it by 1 / (1 - p).
 
@@ -225,7 +224,7 @@ def dropout_dim(x: Expression, d: Index, p: Number) -> Expression:
     return _masked("dropout_dim", x, (*dim.dims[:d], 1, *dim.dims[d + 1 :]), dim.batch, p)
 
 
-@recorded(**_ALL)
+@recorded(**_DROPOUT_FACTS)
 def dropout_batch(x: Expression, p: Number) -> Expression:
     """Set each whole batch element to zero with probability p; scale the others by 1 / (1 - p).
 

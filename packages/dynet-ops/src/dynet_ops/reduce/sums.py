@@ -10,7 +10,7 @@ from dynet_kernels.families.sums import Sum
 from ..axes import before_along_after
 from ..copying import TooManyLoops
 from ..declare import *
-from ..elementwise.arithmetic import SEVERAL, checked_together, folded
+from ..elementwise.arithmetic import LIST_SAMPLES, checked_operands
 from ..shape.layout import reshape
 
 KERNELS.add("sum", Sum(scaled=False))
@@ -33,12 +33,10 @@ def _equal_sum_signature(dim: Dim, scaled: bool) -> Signature:
 
 
 def _sum_signature(name: str, dims: Sequence[Dim]) -> Signature:
-    """Return the signature of a sum of broadcast operands."""
     whole = broadcast(name, dims, as_first)
-    extents, target = (*whole.dims, whole.batch), strides_of(whole, whole)
     views, forward, backward = [View(SELF)], [Step("clear", (whole.total,))], []
     for operand, dim in enumerate(dims):
-        loops = collapsed(list(zip(extents, target, strides_of(dim, whole))))
+        loops = collapsed(repeat_loops(dim, whole))
         role = 2 * (operand + 1)
         views.append(View(operand))
         forward.append(Step("accumulate", copy_parameters(0, role, loops)))
@@ -74,10 +72,10 @@ _esum = many_operands(
 )
 
 
-_SUM_SAMPLES = [*SEVERAL, *samples("[5x1*2 5]")]
+_SUM_SAMPLES = [*LIST_SAMPLES, *samples("[5x1*2 5]")]
 
 
-@op(_esum, reference=lined_up(lambda *xs: sum(xs), as_first), samples=_SUM_SAMPLES)
+@op(_esum, reference=broadcasting(lambda *xs: sum(xs), as_first), samples=_SUM_SAMPLES)
 def esum(xs: Iterable[Expression]) -> Expression:
     """The elementwise sum of any number of expressions. Shapes are broadcast.
 
@@ -89,7 +87,7 @@ def esum(xs: Iterable[Expression]) -> Expression:
     ...
 
 
-@recorded(reference=lined_up(lambda *xs: sum(xs) / len(xs), as_first), samples=_SUM_SAMPLES)
+@recorded(reference=broadcasting(lambda *xs: sum(xs) / len(xs), as_first), samples=_SUM_SAMPLES)
 def average(xs: Iterable[Expression]) -> Expression:
     """The elementwise average of any number of expressions. Shapes are broadcast.
 
@@ -120,8 +118,8 @@ def sum_batches(x: Expression) -> Expression:
 
 
 def _sum_cols_signature(dim: Dim) -> Signature:
-    rows, columns = dim.rows, dim.columns
-    return copy_of(Dim.of((rows,), dim.batch), [(rows, 1, 1), (columns, 0, rows), (dim.batch, rows, dim.size)])
+    rows = dim.rows
+    return copy_of(Dim.of((rows,), dim.batch), [(rows, 1, 1), (dim.columns, 0, rows), (dim.batch, rows, dim.size)])
 
 
 @by_dims(
@@ -140,11 +138,11 @@ def sum_cols(x: Expression) -> Expression:
 
 def _sum_of_neighbors(name: str, result: Dim, loops: Sequence[Loop], count: int, apart: int) -> Signature:
     """Return the signature of sums of `count` terms that are `apart` floats apart; `loops` copy the first terms."""
-    first_loops = collapsed(loops)
-    other_loops = collapsed([loops[0], (count - 1, 0, apart), *loops[1:]])
-    all_loops = collapsed([loops[0], (count, 0, apart), *loops[1:]])
-    forward = [Step("copy", copy_parameters(0, 2, first_loops))]
+    inner, *outer = loops
+    all_loops = collapsed([inner, (count, 0, apart), *outer])
+    forward = [Step("copy", copy_parameters(0, 2, collapsed(loops)))]
     if count > 1:
+        other_loops = collapsed([inner, (count - 1, 0, apart), *outer])
         forward.append(Step("accumulate", copy_parameters(0, 4, other_loops)))
     return Signature(
         result,
@@ -157,8 +155,7 @@ def _sum_of_neighbors(name: str, result: Dim, loops: Sequence[Loop], count: int,
 
 @functools.cache
 def _ngram_signature(dim: Dim, width: int) -> Signature:
-    rows, columns = dim.rows, dim.columns
-    left = columns - width + 1
+    rows, left = dim.rows, dim.columns - width + 1
     batch = (dim.batch, rows * left, dim.size)
     return _sum_of_neighbors("kmh_ngram", Dim.of((rows, left), dim.batch), [(rows * left, 1, 1), batch], width, rows)
 
@@ -248,13 +245,13 @@ def cumsum(x: Expression, d: Index = 0) -> Expression:
     return node("cumsum", _cumsum_signature(*shape_along("cumsum", x, d)), (x,))
 
 
-AT_ONCE = 4  # the most operands that one node can have; for more, `logsumexp` adds several nodes
+MOST_OPERANDS = 4  # the most operands that one node can have; for more, `logsumexp` adds several nodes
 
 
 def _add_logsumexp(count: int) -> None:
     names = tuple("abcd"[:count])
     xs = [Symbol("input", name) for name in names]
-    largest = folded(f.maximum, xs)
+    largest = functools.reduce(f.maximum, xs)
     # The largest term is 1 even if x is infinite, where infinity - infinity would give NaN.
     terms = [f.where(f.equal(x, largest), 1, f.exp(x - largest)) for x in xs]
     sum_of_terms = sum(terms[1:], terms[0])
@@ -267,7 +264,7 @@ def _add_logsumexp(count: int) -> None:
     KERNELS.add(f"logsumexp.{count}.backward", Rule(("z", *names), gradients))
 
 
-for _count in range(2, AT_ONCE + 1):
+for _count in range(2, MOST_OPERANDS + 1):
     _add_logsumexp(_count)
 
 
@@ -282,7 +279,7 @@ def _logsumexp_signature(dim: Dim, count: int) -> Signature:
     )
 
 
-@recorded(reference=lined_up(lambda *xs: folded(np.logaddexp, xs), shortest), samples=SEVERAL)
+@recorded(reference=broadcasting(lambda *xs: functools.reduce(np.logaddexp, xs), shortest), samples=LIST_SAMPLES)
 def logsumexp(xs: Iterable[Expression]) -> Expression:
     """The logarithm of the sum of the exponentials of any number of expressions, element by element.
 
@@ -291,12 +288,11 @@ def logsumexp(xs: Iterable[Expression]) -> Expression:
     >>> logsumexp([inputVector([0, 100]), inputVector([0, 100])]).npvalue().round(3)
     array([  0.693, 100.693])
     """
-    xs, whole = checked_together("logsumexp", xs, shortest)
-    if any(x.type.total != whole.total for x in xs):
-        xs = [repeat(x, whole) for x in xs]
+    xs, whole = checked_operands("logsumexp", xs, shortest)
+    xs = [repeat(x, whole) for x in xs]
     graph = graph_of("logsumexp", xs)
     while len(xs) > 1:  # in groups, so that the depth is only the logarithm of the number of operands
-        groups = [xs[k : k + AT_ONCE] for k in range(0, len(xs), AT_ONCE)]
+        groups = [xs[k : k + MOST_OPERANDS] for k in range(0, len(xs), MOST_OPERANDS)]
         xs = [
             graph.append(_logsumexp_signature(whole, len(group)), [x.at for x in group]) if len(group) > 1 else group[0]
             for group in groups

@@ -15,6 +15,7 @@ from dynet_core.messages.hints import method
 from dynet_core.recorder import ANY_GRAPH, know
 from dynet_kernels.families.selection import LargestInOrder, Scatter
 
+from ..axes import without
 from ..copying import LOOPS, before_and_after, joined
 from ..declare import *
 from ..shape.layout import transpose
@@ -160,7 +161,7 @@ def pick_batch_elem(x: Expression, v: Index) -> Expression:
 def _pick_batch_signature(dim: Dim, d: int) -> Signature:
     """Return the signature of nodes that pick one element along dimension d in each batch element."""
     before, after = before_and_after(dim, d)
-    result = Dim.of(dim.dims[:d] + dim.dims[d + 1 :] or (1,), dim.batch)
+    result = without(dim, [d])
     loops = [(before, 1, 1), (after, before, before * dim.dims[d])]
     signature = copies_by_index(result, dim.batch, result.size, loops, scale=before, stride=dim.size)
     PICKS[signature] = dim.dims[d], True
@@ -243,9 +244,9 @@ KERNELS.add("scatter", Scatter())
 def _select_signature(dim: Dim, d: int, count: int) -> Signature:
     """Return the signature of nodes that select `count` rows (d = 0) or columns (d = 1), whose indices they store."""
     result = Dim.of((*dim.dims[:d], count, *dim.dims[d + 1 :]), dim.batch)
-    rows, columns = dim.rows, dim.columns
+    rows = dim.rows
     step = rows if d else 1
-    loops = [(rows, 1, 1) if d else (columns, count, rows), (dim.batch, result.size, dim.size)]
+    loops = [(rows, 1, 1) if d else (dim.columns, count, rows), (dim.batch, result.size, dim.size)]
     return copies_by_index(result, count, step, loops, scale=step)
 
 
@@ -302,7 +303,7 @@ def _strided_signature(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]
 
 def _limits(name: str, what: str, given, dim: Dim, default: Sequence[int], smallest: int) -> list[int]:
     """Check a user's list of numbers >= `smallest`, and extend it to all dimensions and the batch by `default`."""
-    sizes, given = (*dim.dims, dim.batch), as_list(given)
+    sizes, given = sizes_and_batch(dim), as_list(given)
     if not is_list(given):
         raise ArgumentTypeError(f"{name}: {what} must be a list of ints, not {given!r:.60}")
     if len(given) > len(sizes):
@@ -328,12 +329,7 @@ def _strided_reference(x, strides, range_from=(), range_to=()):
     "5x4*4 strides=[1,2,2] range_from=[0,1,1]; 33x3*2 strides=[] range_from=[7] range_to=[24,2]; "
     "3x3x3x3x3*3 strides=[2,2,2,2,2,2] range_from=[0,0,0,0,0,0]",
 )
-def strided_select(
-    x: Expression,
-    strides: Indices,
-    range_from: Indices = (),
-    range_to: Indices = (),
-) -> Expression:
+def strided_select(x: Expression, strides: Indices, range_from: Indices = (), range_to: Indices = ()) -> Expression:
     """Regularly spaced elements of x: along each dimension d, range_from[d]:range_to[d]:strides[d] as a Python slice.
 
     Each of the three lists has a number for each dimension and a last number for the batch. Lists may be shorter:
@@ -349,7 +345,7 @@ def strided_select(
     """
     name = "strided_select"
     dim = shape_of(name, x)
-    sizes = (*dim.dims, dim.batch)
+    sizes = sizes_and_batch(dim)
     steps = _limits(name, "strides", strides, dim, [1] * len(sizes), 1)
     starts = _limits(name, "range_from", range_from, dim, [0] * len(sizes), 0)
     ends = _limits(name, "range_to", range_to, dim, sizes, 0)
@@ -367,7 +363,7 @@ def select_regularly(graph: PinnedGraph, x: Expression, ranges: Sequence[tuple[i
     The list may be shorter; the remaining dimensions are selected whole. If all of x is selected, return x itself.
     """
     dim = x.type.plain
-    sizes = (*dim.dims, dim.batch)
+    sizes = sizes_and_batch(dim)
     ranges = [*ranges, *[(0, size, 1) for size in sizes[len(ranges) :]]]
     counts = tuple(-(-(stop - start) // step) for start, stop, step in ranges)
     if counts == sizes:
@@ -443,16 +439,17 @@ def item(x: Expression, key) -> Expression:
            [5., 6.]])
     """
     try:
-        return _part(x, key)
+        return _select_item(x, key)
     except StaleExpressionError:
         pass
-    graph_of("x[...]", (x,))  # raises the same error, but its message names `x[...]`, not the op that `_part` called
-    return _part(x, key)  # a signal handler has called `cg_revert` meanwhile, which did not remove x
+    graph_of("x[...]", (x,))  # raises the same error, but its message names `x[...]`, not the op called above
+    return _select_item(x, key)  # x is valid: a signal handler had called `cg_revert`, which did not remove x
 
 
-def _part(x: Expression, key) -> Expression:
-    if key.__class__ is slice and key.step is None and x.type.dims:
-        size = x.type.dims[0]
+def _select_item(x: Expression, key) -> Expression:
+    dims = x.type.dims
+    if key.__class__ is slice and key.step is None and dims:
+        size = dims[0]
         try:
             start, stop, _ = key.indices(size)
         except TypeError:
@@ -460,7 +457,7 @@ def _part(x: Expression, key) -> Expression:
         if start < stop:
             return x if stop - start == size else pickrange(x, start, stop)
     keys = key if isinstance(key, tuple) else (key,)
-    rank = len(x.type.dims)
+    rank = len(dims)
     has_batch = len(keys) == rank + 1 and isinstance(keys[rank], slice)
     if len(keys) > rank + has_batch:
         raise OutOfRangeError(f"x[...]: {len(keys)} indices for x, which is {x.type!r}")
@@ -471,7 +468,7 @@ def _part(x: Expression, key) -> Expression:
         else:
             picked.append((_index_of(x, d, subscript), d))
     if has_batch:
-        all_dims = [(0, size, 1) for size in x.type.dims]
+        all_dims = [(0, size, 1) for size in dims]
         x = select_regularly(graph_of("x[...]", (x,)), x, [*all_dims, ranges.pop()])
     for index, d in reversed(picked):
         x = pick(x, index, d)
@@ -491,32 +488,33 @@ def _index_of(x: Expression, d: int, index) -> int:
     return index % size
 
 
-def _range_of(x: Expression, d: int, part: slice) -> tuple[int, int, int]:
+def _range_of(x: Expression, d: int, subscript: slice) -> tuple[int, int, int]:
     """Return a slice of dimension d, or of the batch, as (start, stop, step) with ends that count from 0."""
     is_batch = d == len(x.type.dims)
     size = x.type.batch if is_batch else x.type.dims[d]
-    step = 1 if part.step is None else whole("x[...]", "the step of a slice", part.step)
+    step = 1 if subscript.step is None else whole("x[...]", "the step of a slice", subscript.step)
     if step < 1:
-        raise ArgumentError(f"x[...]: the step of {part} must be at least 1")
+        raise ArgumentError(f"x[...]: the step of {subscript} must be at least 1")
     try:
-        start, stop, _ = part.indices(size)
+        start, stop, _ = subscript.indices(size)
     except TypeError:  # an end is not an int: convert the ends, or raise an error that names the wrong one
-        ends = [None if end is None else whole("x[...]", "an end of a slice", end) for end in (part.start, part.stop)]
+        ends = [
+            None if end is None else whole("x[...]", "an end of a slice", end)
+            for end in (subscript.start, subscript.stop)
+        ]
         start, stop, _ = slice(*ends).indices(size)
     if start >= stop:
         graph_of("x[...]", (x,))
         axis_name = "the batch" if is_batch else f"dimension {d}"
-        raise OutOfRangeError(f"x[...]: {part} selects nothing from {axis_name} of x, which is {x.type!r}")
+        raise OutOfRangeError(f"x[...]: {subscript} selects nothing from {axis_name} of x, which is {x.type!r}")
     return start, stop, step
 
 
 def _elements(x: Expression):
-    """Return an iterator over x[0], x[1], ..."""
     return (x[index] for index in range(len(x)))
 
 
 def _elements_from_the_end(x: Expression):
-    """Return an iterator over x[-1], x[-2], ..., x[0]."""
     return (x[index] for index in reversed(range(len(x))))
 
 

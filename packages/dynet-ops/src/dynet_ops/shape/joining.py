@@ -6,17 +6,15 @@ import itertools
 
 from ..declare import *
 
+# If more operands than this have one shape, they share a view and a step, so that long lists have small signatures.
+# Otherwise each operand has its own step, and the planner leaves out the steps of operands that need no gradient.
 FEW = 16
-"""If more operands than this have one shape, they share a view and a step, so the signature of a long list stays small.
-
-Otherwise each operand has its own step, and the planner leaves out the steps of operands that need no gradient.
-"""
 
 
 def _side_by_side(result: Dim, dims: Sequence[Dim], runs: Sequence[int], after: int, batch: int) -> Signature:
-    """Return the signature of a node that has, `after * batch` times, a run of each operand. `runs` has their sizes.
+    """Return the signature of a node that takes a run of each operand in turn, `after * batch` times.
 
-    An operand without a batch is repeated for each batch element.
+    `runs` has their sizes in floats. An operand without a batch is repeated for each batch element.
     """
     whole, starts = sum(runs), itertools.accumulate(runs, initial=0)
     if len(dims) > FEW and len({*dims}) == 1:
@@ -34,7 +32,7 @@ def concatenate_signature(d: int, name: str, *dims: Dim) -> Signature:
     rank = max(d + 1, as_first(dims))
     padded = {dim: of_rank(dim.dims, rank) for dim in set(dims)}
     first_sizes = padded[dims[0]]
-    if any(sizes[:d] + sizes[d + 1 :] != first_sizes[:d] + first_sizes[d + 1 :] for sizes in padded.values()):
+    if len({sizes[:d] + sizes[d + 1 :] for sizes in padded.values()}) > 1:
         raise ShapeError(f"{name}: dimensions other than {d} differ: operands are {described(dims)}")
     batch = common_batch(name, dims)
     sizes = [padded[dim][d] for dim in dims]
@@ -68,7 +66,7 @@ def _along_any(along_first: Callable, xs: Sequence[Expression], *given: int) -> 
 
 
 def _join(arrays, d):
-    return np.concatenate([a.reshape(of_rank(a.shape, max(d + 1, arrays[0].ndim))) for a in arrays], axis=d)
+    return np.concatenate([with_rank(array, max(d + 1, arrays[0].ndim)) for array in arrays], axis=d)
 
 
 @op(
@@ -112,7 +110,7 @@ def _to_batch_signature(*dims: Dim) -> Signature:
     if any(dim.dims != first_dim.dims for dim in dims):
         raise ShapeError(f"concatenate_to_batch: dimensions differ: operands are {described(dims)}")
     runs = [dim.total for dim in dims]
-    return _side_by_side(Dim.of(first_dim.dims, sum([dim.batch for dim in dims])), dims, runs, 1, 1)
+    return _side_by_side(Dim.of(first_dim.dims, sum(dim.batch for dim in dims)), dims, runs, 1, 1)
 
 
 @op(

@@ -71,7 +71,7 @@ def _transpose_signature(dim: Dim, order: tuple[int, ...]) -> Signature:
 
 
 @recorded(
-    reference=lambda x, dims=(1, 0): np.transpose(x.reshape(of_rank(x.shape, len(dims))), dims),
+    reference=lambda x, dims=(1, 0): np.transpose(with_rank(x, len(dims)), dims),
     samples="3x5; 17*2; 1x4*3; 2x3x4*2 dims=(2,0,1); 2x3x4 dims=(1,0,2); 4x3x1*2; 4x1x1*2 dims=(0,); 4x3x1 dims=(0,1)",
 )
 def transpose(x: Expression, dims: Indices = (1, 0)) -> Expression:

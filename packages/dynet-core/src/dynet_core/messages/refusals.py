@@ -63,7 +63,14 @@ class Refusals(Hinted):
     def __float__(self) -> Any:
         self._refuse("a number is needed, not", "; dy.log and the like are operations on expressions")
 
-    __int__ = __complex__ = __trunc__ = __float__
+    def __int__(self) -> Any:
+        self.__float__()
+
+    def __complex__(self) -> Any:
+        self.__float__()
+
+    def __trunc__(self) -> Any:
+        self.__float__()
 
     def __format__(self, form: str) -> str:
         if form:
@@ -79,7 +86,14 @@ class Refusals(Hinted):
             f"compare its {self._getter()}"
         )
 
-    __le__ = __gt__ = __ge__ = __lt__
+    def __le__(self, other: object) -> bool:
+        return self < other
+
+    def __gt__(self, other: object) -> bool:
+        return self < other
+
+    def __ge__(self, other: object) -> bool:
+        return self < other
 
     # As in DyNet, an expression equals only itself, because programs keep expressions in lists and dicts. Comparing an
     # expression with a number causes a warning. Objects of other classes may define what equals them, like mock.ANY.

@@ -10,7 +10,7 @@ import dynet_ops as dy
 from dynet_core import ParameterCollection, ShapeError, renew_cg
 from dynet_core.errors import DynetError
 from dynet_core.graph import current
-from dynet_core.graph.nodes import nodes_of
+from dynet_core.graph.nodes import decoded
 from dynet_core.op import OPS
 
 NAN, INF = math.nan, math.inf
@@ -184,7 +184,7 @@ def test_every_op_computes_or_refuses_nothing(name):
                 continue
             dims, batch = y.dim()
             records = current().records
-            assert sum(len(node.numbers) for node in nodes_of(records)) == records.nodes  # records are complete
+            assert sum(len(node.numbers) for node in decoded(records)) == records.nodes  # records are complete
             assert y.npvalue().shape == (*dims, *[batch] * (batch > 1))
             if op.differentiable:
                 dy.sum_batches(dy.sum_elems(y)).backward(full=True)

@@ -163,14 +163,14 @@ def test_numbers_are_there_when_they_are_computed_at_once():
 def test_to_find_inputs_takes_one_look_at_each_record(monkeypatch):
     looks = []
     module = sys.modules["dynet_core.graph.nodes"]
-    every = module.nodes_of
+    every = module.decoded
 
     def counted(*arguments, **named):
         for node in every(*arguments, **named):
             looks.append(node)
             yield node
 
-    monkeypatch.setattr(module, "nodes_of", counted)
+    monkeypatch.setattr(module, "decoded", counted)
     renew_cg()
     inputs = []
     for k in range(50):

@@ -29,7 +29,7 @@ from dynet_core import (
     renew_cg,
 )
 from dynet_core.graph import current
-from dynet_core.graph.nodes import node_at, nodes_of
+from dynet_core.graph.nodes import decoded, record_of
 from dynet_core.pictures import dot
 
 every_network = pytest.mark.parametrize("name", NETWORKS)
@@ -257,9 +257,9 @@ def test_a_step_is_one_record_for_each_layer_and_so_is_a_sequence(name, layers):
     state = start.add_input(inputs[0])
 
     def recorded(function):
-        before = len(list(nodes_of(current().records)))
+        before = len(list(decoded(current().records)))
         function()
-        return len(list(nodes_of(current().records))) - before
+        return len(list(decoded(current().records))) - before
 
     assert recorded(lambda: start.add_input(inputs[0])) == layers
     assert recorded(lambda: state.add_input(inputs[1])) == layers
@@ -275,9 +275,9 @@ def test_steps_of_a_sequence_are_nodes_for_all_that_looks_at_graphs(name):
     x = dy.inputVector([1, 2])
     ys = setting.builder.initial_state().transduce([x, x, x])
     dy.sum_elems(ys[1])
-    (node,) = [node for node in nodes_of(current().records) if len(node.visible) > 1]
+    (node,) = [node for node in decoded(current().records) if len(node.visible) > 1]
     assert list(node.visible) == [y.at for y in ys] and node.dim is ys[0].type
-    assert [node_at(current().records, y.at) for y in ys] == [node] * 3
+    assert [record_of(current().records, y.at) for y in ys] == [node] * 3
     drawn = dot(current(), expression_names={ys[1]: "second"})
     assert 'label="second {3}"' in drawn and drawn.count("->") == len(node.operands) + 1
 

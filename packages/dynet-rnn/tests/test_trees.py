@@ -18,7 +18,7 @@ from dynet_core import (
     renew_cg,
 )
 from dynet_core.graph import current
-from dynet_core.graph.nodes import nodes_of
+from dynet_core.graph.nodes import decoded
 from dynet_kernels.layout import CONTEXT
 from dynet_rnn import tree
 
@@ -266,10 +266,10 @@ def test_a_node_is_one_record_for_each_layer(name):
     start = setting.builder.initial_state()
     xs = [expression(x) for x in setting.inputs([[]] * 3, [1])]
     children = [start.add_input(x) for x in xs]
-    before = len(list(nodes_of(current().records)))
+    before = len(list(decoded(current().records)))
     start.add_input(xs[0], children)
     start.add_input(xs[0])
-    assert len(list(nodes_of(current().records))) == before + 4
+    assert len(list(decoded(current().records))) == before + 4
 
 
 @every_network

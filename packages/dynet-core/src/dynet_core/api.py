@@ -16,7 +16,7 @@ from .compute.engine import RENEWED_IN_PASS
 from .errors import ArgumentError, ArgumentTypeError, OutOfRangeError, StaleExpressionError
 from .graph.expression import Expression
 from .graph.graph import Checkpoint, Graph, Watch, current, renew
-from .graph.nodes import node_at
+from .graph.nodes import record_of
 from .graph.record import graph_of
 from .parameter import LookupParameters, parameter
 from .parameter.base import Trained
@@ -92,7 +92,7 @@ class ComputationGraph(Graph):
     def _expression(self, name: str, index: int) -> Expression:
         self.check_thread()
         index = checked_index(name, index)
-        node = node_at(self.records, index)
+        node = record_of(self.records, index)
         if node is None:
             raise OutOfRangeError(f"{name}: graph {self.version()} has no expression number {index}")
         return recorder.handle(index, node.dim)

@@ -26,7 +26,7 @@ from .dim import Dim
 from .errors import ArgumentError, GradientError, ShapeError
 from .graph.expression import Expression
 from .graph.graph import Graph, current
-from .graph.nodes import Node, nodes_of
+from .graph.nodes import DecodedRecord, decoded
 from .graph.record import graph_of
 from .recorder import ANY_GRAPH
 from .signature import SIGNATURES, Signature, Step
@@ -63,7 +63,7 @@ def boxes(
     rows = {table.name(): names for table, names in (lookup_names or {}).items()}
     drawn_boxes: list[Box] = []
     indices: dict[int, int] = {}  # node, or -1 minus the row of a parameter -> index of its box
-    for node in nodes_of(graph.records):
+    for node in decoded(graph.records):
         given_names = [names[index, False] for index in node.visible if (index, False) in names]
         label = ", ".join(given_names) or node.op
         for operand in node.operands:
@@ -79,7 +79,7 @@ def boxes(
     return drawn_boxes
 
 
-def _lookup_label(label: str, node: Node, names: Sequence[str] | None) -> str:
+def _lookup_label(label: str, node: DecodedRecord, names: Sequence[str] | None) -> str:
     rows = [str(row) if names is None else names[row] for row in node.attributes]
     return f"{label} {', '.join(rows[:5])}{', ...' * (len(rows) > 5)}"
 
@@ -189,7 +189,7 @@ def dump(graph: Graph, filename, show_values, show_gradients, nan_check_only) ->
 def _lines(graph: Graph, show_values: bool, show_gradients: bool, only_check: bool) -> Iterator[str]:
     if not graph.records.length:
         yield "(Computation graph is empty)"
-    for node in nodes_of(graph.records):
+    for node in decoded(graph.records):
         for index in node.visible:
             x = recorder.handle(index, node.dim)
             yield f"Node {index}: {node.op} {node.dim!r}"

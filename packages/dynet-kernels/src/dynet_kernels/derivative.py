@@ -178,7 +178,7 @@ class Chain:
     def _choice(self, whole, condition, a, b, dy, y, ends) -> Iterable[tuple[Symbol, Symbol]]:
         """Return pairs (symbol, gradient) for `whole`, a choice between `a` (if `condition` is true) and `b`."""
         # Differentiate each branch as if it were taken, down to inputs, numbers, and symbols that are also used outside
-        # the branch. Then select. The gradient of a number already is a sum over the elements that take the branch.
+        # the branch. Then select; but add a number's two gradients, each a sum over the elements that take its branch.
         ends = ends | self._shared(a, id(whole)) | self._shared(b, id(whole))
         are_numbers = {id(one) for part in (a, b) for one in beneath(part).values() if self._is_used_by_all(one, whole)}
         zero = as_symbol(0)

@@ -223,7 +223,7 @@ def op(record: Callable[..., Any], around: Callable | None = None, **facts: Any)
 
     Args:
         record: what users call. It appends a node to the graph.
-        around: called in place of the Python function of `record`, as in `recorder.describe`.
+        around: called instead of the slow function of `record`, as `around(slow, *arguments)`; see `recorder.describe`.
         facts: for tests, as fields of `dynet_core.op.Op`.
     """
     return lambda function: register(recorder.describe(record, function, around), **facts)

@@ -34,7 +34,7 @@ from dynet_core.errors import (
 from dynet_core.files import model_files
 from dynet_core.files.tensors import EXPLAIN, Entry, StoredTensor, different
 from dynet_core.graph import current
-from dynet_core.graph.nodes import nodes_of
+from dynet_core.graph.nodes import decoded
 from dynet_core.messages.hints import Closed, Missing, method
 from dynet_core.messages.wording import counted, few
 from dynet_core.parameter import ParameterCollection
@@ -61,7 +61,7 @@ def _rows_of_loss() -> list[int] | None:
     records = current().records
     if records.differentiated[0] < 0:
         return None
-    return [-1 - operand for node in nodes_of(records) for operand in node.operands if operand < 0]
+    return [-1 - operand for node in decoded(records) for operand in node.operands if operand < 0]
 
 
 def _indices(name: str, indices: Iterable[Index], begin: int, end: int) -> list[int]:

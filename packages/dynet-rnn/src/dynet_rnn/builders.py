@@ -336,9 +336,9 @@ class CoupledLSTMBuilder(Variational):
         hidden_dim: the size of h, the output of a layer, and of c, its memory.
         model: the collection that gets the parameters: for each layer
             :math:`W_{ix}, W_{ih}, W_{ic}, b_i, W_{ox}, W_{oh}, W_{oc}, b_o, W_{cx}, W_{ch}, b_c`.
-        ln_lstm, forget_bias: accepted because the `spec` of a `VanillaLSTMBuilder` has them, and DyNet 2 calls that
-            class `LSTMBuilder`. This network has neither layer normalization nor a forget bias, so they must have
-            their default values.
+        ln_lstm, forget_bias: arguments of `VanillaLSTMBuilder`, accepted because programs for DyNet 2 may call that
+            class `LSTMBuilder`, which by default means this class here. This network has neither layer normalization
+            nor a forget bias, so they must have their default values.
 
     Raises:
         ArgumentError: ln_lstm or forget_bias does not have its default value.
@@ -479,7 +479,7 @@ class BiRNNBuilder(Owner):
         num_layers: the number of layers (pairs).
         input_dim: the size of an input.
         hidden_dim: the size of an output, an even number. Each network of a pair computes half of it.
-        model: the collection that gets the parameters. `param_collection` returns it if existing builders are used.
+        model: the collection that gets the parameters; with existing builders, only what `param_collection` returns.
         rnn_builder_factory: the builder class of the networks, such as `VanillaLSTMBuilder`, or a function that makes a
             builder. It is called twice for each layer, with (1, size of the layer's inputs, hidden_dim / 2, a
             collection for the parameters).

@@ -53,7 +53,7 @@ def belongs(cls: type, other: type) -> bool:
 
 
 def beside(cls: type, other: type) -> bool:
-    """Return whether two classes are defined in the same module, folder or folder of a top-level package.
+    """Return whether two classes are defined in one module, one folder, or the same top-level package's folder.
 
     Classes of installed packages and of the standard library are not beside any class.
     """

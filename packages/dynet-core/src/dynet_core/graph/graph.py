@@ -25,7 +25,7 @@ from ..errors import ArgumentTypeError, DynetWarning, GradientError, NotFiniteEr
 from ..messages.wording import counted, of_coroutines
 from ..recorder import ANY_GRAPH, NO_NODE, Records
 from ..signature import SIGNATURES, Signature
-from .nodes import InputIndex, node_at, nodes_of
+from .nodes import InputIndex, decoded, record_of
 from .outdated import Outdated
 
 OTHER_THREAD = (
@@ -115,7 +115,7 @@ class Watch:
         self.checked_records, self.checked, _ = recorded.ends()
         if self.checked_records < begin:
             return  # a signal handler has renewed the graph
-        for node in nodes_of(recorded, begin, self.checked_records, first):
+        for node in decoded(recorded, begin, self.checked_records, first):
             for index in node.visible:
                 values = values_of(index, node.dim.total)
                 wrong_values = values[~np.isfinite(values)]
@@ -130,7 +130,7 @@ class Watch:
 def _shape(recorded: Records, operand: int) -> str:
     if operand < 0:
         return f"parameter {PARAMETER_ROWS.names[-1 - operand]}"
-    node = node_at(recorded, operand)
+    node = record_of(recorded, operand)
     assert node is not None
     return repr(node.dim)
 
@@ -261,7 +261,7 @@ class Graph:
         try:
             self._compute_new()
         except library.CompileError:
-            if not any(index in node.numbers for node in nodes_of(self.records, end=self.records.computed[0])):
+            if not any(index in node.numbers for node in decoded(self.records, end=self.records.computed[0])):
                 raise
 
     def _replace_engine(self) -> None:

@@ -1,4 +1,4 @@
-"""Decode the records of a graph into `Node` objects, for code that checks, prints or draws the graph."""
+"""Decode the records of a graph into `DecodedRecord` objects, for code that checks, prints or draws the graph."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KINDS = {ALIAS: "part", APART: "part", INPUT: "input"}
 
 
 @dataclass(frozen=True)
-class Node:
+class DecodedRecord:
     """A decoded record. `numbers` is the range of its node numbers: usually one node, but a recurrent network has many.
 
     `start` is the index of the first attribute among the graph's integers.
@@ -47,21 +47,21 @@ class Node:
         return self.signature.dim
 
 
-def nodes_of(recorded: Records, begin: int = 0, end: int | None = None, index: int = 0) -> Iterator[Node]:
-    """Yield a Node for each record in the integers from `begin` to `end` - 1. `index` is the first node's number."""
+def decoded(recorded: Records, begin: int = 0, end: int | None = None, index: int = 0) -> Iterator[DecodedRecord]:
+    """Decode each record in the integers from `begin` to `end` - 1. `index` is the number of the first node."""
     records, position = recorded.integers(begin, end), 0
     while position < len(records):
         signature = SIGNATURES[records[position]]
         count = signature.nodes(records, position + 1)
         first_operand, first_attribute, record_end = signature.bounds(records, position)
         operands, attributes = tuple(records[first_operand:first_attribute]), tuple(records[first_attribute:record_end])
-        yield Node(range(index, index + count), signature, operands, attributes, begin + first_attribute)
+        yield DecodedRecord(range(index, index + count), signature, operands, attributes, begin + first_attribute)
         position, index = record_end, index + count
 
 
-def node_at(recorded: Records, index: int) -> Node | None:
+def record_of(recorded: Records, index: int) -> DecodedRecord | None:
     """Return the record of a node; None if no expression can refer to the node, or there is no such node."""
-    return next((node for node in nodes_of(recorded) if index in node.visible), None)
+    return next((node for node in decoded(recorded) if index in node.visible), None)
 
 
 @dataclass(slots=True)
@@ -76,7 +76,7 @@ class InputIndex:
     records: int = 0
     nodes: int = 0
     starts: dict[int, int] = field(default_factory=dict)
-    selections: dict[int, Node] = field(default_factory=dict)
+    selections: dict[int, DecodedRecord] = field(default_factory=dict)
 
     def up_to(self, recorded: Records, index: int) -> InputIndex:
         """Return an index of the graph's present version that includes node `index` if this node exists.
@@ -90,7 +90,7 @@ class InputIndex:
         length, nodes, _ = recorded.ends()
         longer = InputIndex(version, length, nodes, {**valid_index.starts}, {**valid_index.selections})
         try:
-            for node in nodes_of(recorded, valid_index.records, length, valid_index.nodes):
+            for node in decoded(recorded, valid_index.records, length, valid_index.nodes):
                 if node.signature.kind == INPUT:
                     longer.starts[node.numbers[0]] = node.attributes[0]
                 elif node.signature in LOOKUPS or node.signature in PICKS:

@@ -19,7 +19,7 @@ from dynet_kernels.layout import NEEDS_GRADIENT, NODE
 from ..compute.engine import Engine
 from ..compute.parameter_rows import Identity
 from ..recorder import Records
-from .nodes import nodes_of
+from .nodes import decoded
 
 MOST_GROUPS = 64  # once a graph has this many groups, it drops the groups that have not changed since it began
 
@@ -106,7 +106,7 @@ class Outdated:
     def _computed_nodes(self) -> int:
         records = self._records
         length, count, _ = records.ends()
-        return count - sum(len(node.numbers) for node in nodes_of(records, records.computed[0], length))
+        return count - sum(len(node.numbers) for node in decoded(records, records.computed[0], length))
 
     def _count_before_change(self) -> int:
         """Return how many nodes were computed before the last change."""
@@ -167,7 +167,7 @@ class Outdated:
         if read_version != version:
             self._operands, self._rows, end = [], set(), 0
         length = records.length
-        for node in nodes_of(records, end, length, len(self._operands)):
+        for node in decoded(records, end, length, len(self._operands)):
             self._rows.update([operand for operand in node.operands if operand < 0])
             for index in node.numbers:  # a node may read earlier nodes of the same record
                 self._operands.append((index - 1, *node.operands) if index > node.numbers.start else node.operands)

@@ -19,7 +19,7 @@ from dynet_kernels.recorder.words import INPUT, ITEM_BITS, KEY, LITERAL, NODE, O
 from .. import recorder
 from .expression import Expression
 from .graph import Graph, current
-from .nodes import nodes_of
+from .nodes import decoded
 
 MOST = 1 << 12  # at most this many keys of each op are observed at a time
 MOST_INPUTS = 64  # a template has at most this many input values
@@ -131,7 +131,7 @@ def _copy(
         return None
     content: list[int] = []
     try:
-        recorded = [*nodes_of(graph.records, begin, end)]
+        recorded = [*decoded(graph.records, begin, end)]
     except (KeyError, IndexError):  # a signal handler called `renew_cg`, so these are no longer records
         return None
     for node in recorded:

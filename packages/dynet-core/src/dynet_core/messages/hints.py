@@ -220,7 +220,7 @@ def explained(
 
 
 def method(**others: str) -> Callable[[AnyFunction], AnyFunction]:
-    """Return a decorator for methods that many classes inherit. Errors about arguments name the object's class."""
+    """Return a decorator for inherited methods: errors name the object's class. `others` are as for `also_called`."""
     return lambda function: explained(function, lambda self: f"{type(self).__name__}.{function.__name__}", others, {})
 
 

@@ -65,10 +65,10 @@ def native(name: str, count: int) -> Callable[..., int]:
 def know(**objects: Any) -> None:
     """Store the addresses of special objects in SHARED, for compiled code.
 
-    Classes: the call `Expression()` makes an object of `unfinished`; parameters have the classes `parameters`,
-    `constant` and `lookup`. Functions: `negative` is called for `-x`, where x is an expression. For `x[key]`, `item` is
-    called with an int, `stretch` with the ends of a slice such as x[1:3], and `subscript(x, key)` for all other keys.
-    `negative`, `item` and `stretch` are recording functions.
+    The names of the arguments are the roles. `unfinished` is the class of the objects that `Expression()` makes;
+    `parameters`, `constant` and `lookup` are the classes of parameters. `negative` is called for `-x`, where x is an
+    expression. For `x[key]`, `item` is called with an int, `stretch` with the ends of a slice such as x[1:3], and
+    `subscript(x, key)` for all other keys. `negative`, `item` and `stretch` are recording functions.
     """
     for role, special in objects.items():
         SHARED[role] = id(immortal(special))

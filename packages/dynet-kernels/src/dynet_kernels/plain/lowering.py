@@ -132,13 +132,13 @@ def result_at(words) -> Iterator[None]:
         _results.pop()
 
 
-def leave(value=None):
-    """Leave the entry (the whole compiled function) with a result. Any plain function that it calls may do this."""
+def leave(result=None):
+    """Leave the entry with a result; None: without one; Left: a called entry has already left, so emit nothing."""
     if not is_emitting():
-        raise Left(value)
-    if value is not Left:
+        raise Left(result)
+    if result is not Left:
         if _results:
-            _results[-1][0] = NO_RESULT if value is None else integer(value)
+            _results[-1][0] = NO_RESULT if result is None else integer(result)
         T.Return(tirx.const(0, "int32"))
 
 

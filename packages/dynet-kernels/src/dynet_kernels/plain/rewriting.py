@@ -110,8 +110,8 @@ NO_ARGS = ast.arguments([], [], None, [], [], None, [])
 class _Rewriting:
     """Rewrites a function. The file's syntax tree is not modified: changed nodes are copies.
 
-    `scope` maps each name that is known at the current statement to "variable", "value", "loop" or "ended". It also has
-    "for": whether the enclosing loop is emitted (None: no loop), and "return": whether the statement may `return`.
+    `scope` maps each known name to "variable" (assigned repeatedly), "value" (once), "loop" (a loop's name) or "ended"
+    (its block is over); "for": whether the enclosing loop is emitted (None: no loop); "return": whether one may return.
     """
 
     def __init__(self, file: str, definition: Any, is_entry: bool, scope: dict[str, Any]):

@@ -122,4 +122,4 @@ class Updated:
         for k in range(touched[0]):
             touched[1 + rows + touched[1 + k]] = 0
         touched[0] = 0
-        touched[1 + 2 * rows] = 0
+        touched[1 + 2 * rows] = 0  # else all rows would count as touched; see `layout.PARAMETER`

@@ -57,12 +57,12 @@ def are_equal(a: Words, begin, b: Words, start, size):
 
 
 @plain
-def search(table: Words, mask, width, key: Words, begin, size, value) -> Any:
+def search(table: Words, mask, width, key: Words, begin, size, hash_value) -> Any:
     """Return the offset in a table of the row with this key, or of a free row if there is none.
 
-    The table has `mask` + 1 rows of `width` words. The key has the hash `value`, and `size` words from `key[begin]`.
+    The table has `mask` + 1 rows of `width` words. The key has this hash, and `size` words from `key[begin]`.
     """
-    row = value & mask
+    row = hash_value & mask
     while table[row * width] != 0 and not are_equal(table, row * width, key, begin, size):
         row = (row + 1) & mask
     return row * width
@@ -78,10 +78,10 @@ def find(function: Function, *key) -> Row:
 
 
 @plain
-def find_words(function: Function, key: Words, used, size: int, value) -> Row:
-    """Like `find`, for a key of `size` words with the hash `value`: the first `used` are in `key`, the rest are 0."""
+def find_words(function: Function, key: Words, used, size: int, hash_value) -> Row:
+    """Like `find`, for a key of `size` words with this hash: the first `used` are in `key`, the rest are 0."""
     table = Words(function.table)
-    begin = search(table, function.mask, size + len(words.ROW), key, 0, used, value)
+    begin = search(table, function.mask, size + len(words.ROW), key, 0, used, hash_value)
     need(table[begin] != 0)
     return Row(table, begin + size)
 

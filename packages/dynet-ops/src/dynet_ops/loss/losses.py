@@ -91,9 +91,9 @@ def binary_log_loss(x: Expression, y: Expression) -> Expression:
     """The log loss (cross entropy) of binary decisions, z = -sum over i of (y_i log x_i + (1 - y_i) log(1 - x_i)).
 
     If x or 1 - x is exactly 0, it counts as the smallest normal float32, about 1.2e-38, so the loss is finite. A
-    logarithm whose factor is 0 is ignored: if y is 1, x may exceed 1 slightly by rounding. In the gradient, x counts as
-    at least 1.2e-38, and 1 - x as at least 6e-8, the spacing of float32 values near 1. So if x = logistic(a), y is 1
-    and a is very negative, the gradient of a is -1.
+    logarithm whose factor is 0 is ignored: if y is 1, x may exceed 1 slightly by rounding. In the gradient, 1 - x
+    counts as at least 6e-8, the spacing of float32 values near 1, and x as at least 1.2e-38. The gradient of `logistic`
+    has the same bound for x, so if x = logistic(a), y is 1 and a is very negative, the gradient of a is -1.
 
     Args:
         x: predicted probabilities, for example from `logistic`.
@@ -294,7 +294,7 @@ def hinge_dim(x: Expression, v: Indices | Sequence[Indices], d: Index = 0, m: Nu
         raise ShapeError(f"hinge_dim: expected a matrix of scores, got {dim!r}")
     size, columns = (dim.columns, dim.rows) if d else (dim.rows, dim.columns)
     margin = finite("hinge_dim", "m", m)
-    # In a list, an array of one number can be an index, or the list of indices of a batch element with one column.
+    # `nesting` counts an array of one number as a number, but with one column it is a batch element's list.
     has_lists = nesting(v) == 2 or (columns == 1 and is_list(v) and any(map(is_list, v)))  # type: ignore[arg-type]
     lists: Any = v if has_lists else [v]
     if len(lists) not in (1, dim.batch):

@@ -38,7 +38,7 @@ class CellProduct:
 
 @dataclass(frozen=True)
 class Weight:
-    """The shape of a cell's parameter: `gates` is how many times as many rows it has as h has elements.
+    """The shape of a cell's parameter, which has `gates` times as many rows as h has elements.
 
     `columns` says what the parameter multiplies: "h" for a vector as large as h, the input's name, or "" for a bias.
     """

@@ -8,7 +8,7 @@ from ..input.inputs import ones, zeros
 from ..reduce.dims import differences
 
 
-def _normal(x):
+def _normalized(x):
     """Return formulas: x normalized; a number that is 0 if x is constant; 1 / standard deviation; the element count.
 
     Elements that differ too little count as equal. The reciprocal is computed once, because divisions are slow.
@@ -21,23 +21,23 @@ def _normal(x):
 
 
 def _unless_equal(apart, value):
-    """Return 0 where `apart`, the second result of `_normal`, is 0, else `value`, which may be NaN there."""
+    """Return 0 where `apart`, the second result of `_normalized`, is 0, else `value`, which may be NaN there."""
     return f.where(f.equal(apart, 0), 0, value)
 
 
 def _layer_norm_value(x, g, b):
-    normal, apart, _, _ = _normal(x)
+    normal, apart, _, _ = _normalized(x)
     return _unless_equal(apart, g * normal) + b
 
 
 def _layer_norm_dx(x, g, dy):
-    normal, apart, scale, count = _normal(x)
+    normal, apart, scale, count = _normalized(x)
     steepness, along = f.sum(dy * g), f.sum(dy * g * normal)
     return _unless_equal(apart, (dy * g - steepness / count - normal * (along / count)) * scale)
 
 
 def _layer_norm_dg(x, dy):
-    normal, apart, _, _ = _normal(x)
+    normal, apart, _, _ = _normalized(x)
     return _unless_equal(apart, dy * normal)
 
 

@@ -38,15 +38,15 @@ def row_tiles(first, end, lanes, vectors, emit, taller=False):
     whole = let(quotient(rows, lanes))
     sizes, start = halves(vectors), 0
 
-    def some_rows(start, size):
+    def full_vectors(start, size):
         emit(let(first + start * lanes), size, None)
 
     if taller and vectors > 1:
         rest = remainder(whole, vectors)
         start = settled(whole - T.Select(T.And(rest == 1, whole > 1), int64(vectors + 1), rest))
-        tiles(0, start, [vectors], some_rows)
+        tiles(0, start, [vectors], full_vectors)
         sizes = [vectors + 1, *sizes[1:]]
-    tiles(start, whole, sizes, some_rows)
+    tiles(start, whole, sizes, full_vectors)
     if lanes == 1:
         return
     rest = let(rows - whole * lanes)
@@ -69,10 +69,10 @@ def joined_row_tiles(first, end, lanes, vectors, emit):
         last = settled(T.Select(rest > 0, T.Select(one_left, shared, left_over), int64(0)))
     begin = settled(whole + T.Select(rest > 0, int64(1), int64(0)) - last)
 
-    def some_rows(start, size):
+    def full_vectors(start, size):
         emit(let(first + start * lanes), size, None)
 
-    tiles(0, begin, halves(vectors), some_rows)
+    tiles(0, begin, halves(vectors), full_vectors)
     if lanes > 1:
         for size in range(1, vectors + 1):
             with tir.when(last == size):

@@ -116,7 +116,7 @@ class Product(Kernel):
             far = T.And(many, rows >= sizes.far)
             large = T.And(columns > sizes.tiles[0][0], size >= sizes.large)
             # If the columns of W are not whole vectors, vectors straddle two cache lines. If W does not fit into the L1
-            # cache either, each vector costs two reads, so panels are faster.
+            # cache and is reread for each tile (columns > rows), each vector costs two reads, so panels are faster.
             too_large = T.And(T.And(many, columns > rows), size >= FITS)
             straddles = T.And(remainder(apart, lanes) != 0, too_large)
             enough = T.And(columns >= CROWD, columns * rows >= sizes.crowded)
@@ -391,7 +391,7 @@ class MatrixGradient(Kernel):
                 blocks(end_column - first_column, tuning.X_PANEL, emit)
 
             def some_elements(top, height, start, length, offset, size):
-                """Add to `size` columns of these rows of dW, starting at number `offset` of this thread's columns."""
+                """Like `some_columns`, but only for `size` columns of dW, from number `offset` of this thread's."""
                 # During each tile of dW, prefetch one cache line each of a few of the next x[j] or dy[j]: a core can
                 # wait for only a few lines at a time.
                 first_k = let(first_column + offset)

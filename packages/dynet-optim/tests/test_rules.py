@@ -176,6 +176,13 @@ def test_a_rule_that_returns_no_dict_is_refused(result):
         update(eval(f"lambda p, g, rate: {result}"))
 
 
+@pytest.mark.parametrize("name", ["decay", "numbers", "checked"])
+def test_a_number_of_a_rule_may_not_hide_a_method(name):
+    rule = update(eval(f"lambda p, g, rate, {name}: {{'p': p - g * rate * {name}}}"))
+    with pytest.raises(TypeError, match=f"^Hiding: its number '{name}' would hide Trainer._{name}; rename it$"):
+        type("Hiding", (Trainer,), {"rule": rule})
+
+
 @pytest.mark.parametrize("rule", [{}, {"rule": lambda p, g, rate: {"p": p}}, {"rule": "sgd"}])
 def test_a_trainer_needs_a_rule(rule):
     with pytest.raises(

@@ -8,8 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 
-def run(step, values, parameters, xs, start=None, masks=None):
+def run(step, values, hidden, parameters, xs, start=None, masks=None):
     """The state of every layer after every input: found[t][layer] is the list of its `values`, [h] or [h, c].
+
+    Each value has `hidden` rows.
 
     `masks` has for each layer the factors of x, h and c before a step.
     """
@@ -26,15 +28,10 @@ def run(step, values, parameters, xs, start=None, masks=None):
                 x = np.broadcast_to(x, (len(x), batch))
                 before = [mask["hc"[k]] * v for k, v in enumerate(before)]
             else:
-                before = [np.zeros((hidden_size(weights), x.shape[1]))] * values
+                before = [np.zeros((hidden, x.shape[1]))] * values
             result = step(mask["x"] * x, *before, *weights)
             after.append(list(result) if isinstance(result, tuple) else [result])
             x = after[-1][0]
         state = after
         found.append(state)
     return found
-
-
-def hidden_size(weights):
-    """The column count of the recurrent matrices; the second parameter of every builder is one."""
-    return weights[1].shape[1]

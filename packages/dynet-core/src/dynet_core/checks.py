@@ -133,8 +133,9 @@ def checked_indices(name: str, indices, size: int, of: object, one: str = "index
             return indices
     if not np.iterable(indices) or isinstance(indices, Refusals):
         raise ArgumentTypeError(f"{name}: indices must be a sequence of ints, not {indices!r:.60}")
-    # Copy the list first, because converting an index of a user's class may change it.
-    ints = [whole(name, "an index", index) for index in (*indices,)]
+    ints = []
+    for index in (*indices,):  # a copy, because converting an index of a user's class may change the list
+        ints.append(whole(name, "an index", index))
     if not ints:
         raise ArgumentError(f"{name}: no indices")
     if min(ints) < 0 or max(ints) >= size:

@@ -124,7 +124,10 @@ def checked_dims(name: str, dims: Dims, least: int = 1) -> tuple[int, ...]:
     """
     is_single = not np.iterable(dims) or isinstance(dims, Refusals)
     given_sizes: Any = (dims,) if is_single else dims
-    sizes = tuple([whole(name, "a dimension", size) for size in given_sizes])
+    ints = []
+    for size in given_sizes:
+        ints.append(whole(name, "a dimension", size))
+    sizes = tuple(ints)
     if not sizes:
         raise ArgumentError(f"{name}: there must be at least one dimension, got (); (1,) is a single number")
     if min(sizes) < least:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from . import layout, tir
 
 FLOP = 10  # the estimated picoseconds of a floating-point operation in a matrix product
-WRITE = 250  # the estimated picoseconds for each float that a kernel other than a product writes
+NUMBER = 250  # the estimated picoseconds for each float that a kernel other than a product writes
 # A matrix of at most this many floats fits in the L2 cache of each core. Threads may then share a product by columns,
 # although each thread reads the whole matrix.
 L2_FLOATS = 1 << 17

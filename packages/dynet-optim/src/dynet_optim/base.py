@@ -96,6 +96,12 @@ class Trainer(Closed):
     After n epochs, the learning rate is (initial rate) / (1 + edecay * n).
     """
 
+    def __init_subclass__(cls, **options: Any):
+        super().__init_subclass__(**options)
+        for name in getattr(getattr(cls, "rule", None), "numbers", ()):
+            if hasattr(Trainer, f"_{name}"):
+                raise TypeError(f"{cls.__name__}: its number {name!r} would hide Trainer._{name}; rename it")
+
     rule: TrainerRule
     if not TYPE_CHECKING:
         _collection = _rate = _rate0 = _threshold = _table = Missing()

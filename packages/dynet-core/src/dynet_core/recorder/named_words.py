@@ -64,7 +64,8 @@ def next_generation(freezes: bool = False) -> None:
 
 def noise() -> tuple[int, int]:
     """Return the seed of the random keys, and how many keys have been drawn."""
-    return tuple(SHARED.view[_NOISE].tolist())
+    seed, drawn = SHARED.view[_NOISE].tolist()
+    return seed, drawn
 
 
 def set_noise(seed: int, drawn: int) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from .. import formula, tir, tuning, vmath
 from ..formula import LEAVES, REDUCTIONS, Formula, Symbol, beneath, in_order, inputs_of, replaced, use_counts
-from ..kernels import WRITE, Effects, Kernel
+from ..kernels import NUMBER, Effects, Kernel
 from ..layout import BY_ROWS
 from ..simplification import Sharing
 from ..tir import int64, let, load, serial, settled, store, vector_loop
@@ -431,7 +431,7 @@ class Rule(Kernel):
                 if (name in self.numbers) == (source in self.numbers):
                     copied = self.role_of(source)
         roles = tuple(map(self.role_of, reads))
-        return Effects(writes, WRITE * size * len(writes), self.shared, roles, covers=covers, copied=copied)
+        return Effects(writes, NUMBER * size * len(writes), self.shared, roles, covers=covers, copied=copied)
 
     def on_cpu(self, instruction, lanes):
         """Emit a CPU kernel that works on one column after another, a few vectors at a time."""

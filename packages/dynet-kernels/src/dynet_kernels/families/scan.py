@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .. import tir
-from ..kernels import WRITE, Effects, Kernel
+from ..kernels import NUMBER, Effects, Kernel
 from ..tir import let, load, serial, vector_loop
 from .threads import thread_each_element
 
@@ -23,7 +23,7 @@ class Scan(Kernel):
 
     def effects(self, parameters):
         target, _, size, width = parameters
-        return Effects(((target, size * width),), WRITE * size * width)
+        return Effects(((target, size * width),), NUMBER * size * width)
 
     def on_cpu(self, instruction, lanes):
         width = instruction.parameters[3]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .. import tir, vmath
-from ..kernels import WRITE, Effects, Kernel
+from ..kernels import NUMBER, Effects, Kernel
 from ..layout import ALONE
 from ..tir import int64, let, load, serial, store, vector_loop
 from ..tvm_modules import T, tirx
@@ -29,7 +29,7 @@ class LargestInOrder(Kernel):
 
     def effects(self, parameters):
         size, chosen, y, _, indices = parameters
-        return Effects(((y, chosen), (indices, chosen)), 4 * WRITE * size)
+        return Effects(((y, chosen), (indices, chosen)), 4 * NUMBER * size)
 
     def on_cpu(self, instruction, lanes):
         size, chosen, y_role, x_role, indices_role = instruction.parameters
@@ -103,7 +103,7 @@ class FallingOrder(Kernel):
 
     def effects(self, parameters):
         size, y, order, *_ = parameters
-        return Effects(((y, size), (order, size)), 4 * WRITE * size * size)
+        return Effects(((y, size), (order, size)), 4 * NUMBER * size * size)
 
     def on_cpu(self, instruction, lanes):
         with serial(instruction.count) as column:

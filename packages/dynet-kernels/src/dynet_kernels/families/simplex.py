@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .. import tir, vmath
-from ..kernels import WRITE, Effects, Kernel
+from ..kernels import NUMBER, Effects, Kernel
 from ..tir import float32, let, load, serial, store, vector_loop
 from ..tvm_modules import T
 from .threads import thread_each
@@ -33,7 +33,7 @@ class Simplex(Kernel):
 
     def effects(self, parameters):
         (size,) = parameters
-        return Effects(((0, size),), 10 * WRITE * size)
+        return Effects(((0, size),), 10 * NUMBER * size)
 
     def on_cpu(self, instruction, lanes):
         with serial(instruction.count) as column:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .. import tir
-from ..kernels import WRITE, Effects, Kernel
+from ..kernels import NUMBER, Effects, Kernel
 from ..tir import int64, let, load, serial, store, vector_loop
 from ..tvm_modules import T
 from .threads import thread_each_element
@@ -43,7 +43,7 @@ class Strides(Kernel):
                 same = same and source_stride == stride
                 size += (extent - 1) * stride
         copied = source if covers and same else None
-        return Effects(((target, size),), WRITE * size, reads=(source,), covers=covers, copied=copied)
+        return Effects(((target, size),), NUMBER * size, reads=(source,), covers=covers, copied=copied)
 
     def on_cpu(self, instruction, lanes):
         memory = instruction.memory

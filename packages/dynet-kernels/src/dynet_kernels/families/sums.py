@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .. import tir
-from ..kernels import WRITE, Effects, Kernel
+from ..kernels import NUMBER, Effects, Kernel
 from ..layout import BY_ROWS
 from ..tir import let, load, serial, store
 from ..tvm_modules import T
@@ -27,7 +27,7 @@ class Sum(Kernel):
 
     def effects(self, parameters):
         (size,) = parameters
-        return Effects(((Y, size),), WRITE * size, self.shared)
+        return Effects(((Y, size),), NUMBER * size, self.shared)
 
     def on_cpu(self, instruction, lanes):
         (size,) = instruction.parameters

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 from .. import tir
-from ..kernels import WRITE, Effects, Kernel
+from ..kernels import NUMBER, Effects, Kernel
 from ..tir import let, load, serial, store, vector_loop
 from ..tvm_modules import T
 from .threads import thread_each, thread_each_element
@@ -43,7 +43,7 @@ class Windows(Kernel):
         size = down * across * window_height * window_width * channels
         if self.backward:
             target, size = image, height * width * channels
-        return Effects(((target, size),), WRITE * size)
+        return Effects(((target, size),), NUMBER * size)
 
     def on_cpu(self, instruction, lanes):
         memory = instruction.memory
@@ -148,7 +148,7 @@ class LargestInWindow(Kernel):
     def effects(self, parameters):
         y, _, offsets, _, _, channels, *_, down, across = parameters
         size = down * across * channels
-        return Effects(((y, size), (offsets, size)), 2 * WRITE * size)
+        return Effects(((y, size), (offsets, size)), 2 * NUMBER * size)
 
     def on_cpu(self, instruction, lanes):
         y_role, image_role, offsets_role, *parameters = instruction.parameters

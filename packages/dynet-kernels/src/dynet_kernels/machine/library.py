@@ -250,7 +250,7 @@ class Progress:
         self._parts = f"{count} part{'' if count == 1 else 's'}"
         self._on_terminal, self._began = False, time.monotonic()
         with suppress(Exception):  # a program's own stream may have no `isatty`
-            self._on_terminal = sys.stderr.isatty()
+            self._on_terminal = bool(sys.stderr.isatty())
 
     def __enter__(self) -> Progress:
         self._show(f"dynet: compiling kernels for this {self._device}, {self._parts}, once for this machine ...\n")

@@ -34,10 +34,11 @@ add_rules(
 
 
 def _order(name: str, dim: Dim) -> int:
-    rows, columns = as_matrix(name, dim)
-    if rows != columns:
+    if not is_matrix(dim):
+        raise ShapeError(f"{name}: expected a matrix or vector, got {dim!r}")
+    if dim.rows != dim.columns:
         raise ShapeError(f"{name}: expected a square matrix, got {dim!r}")
-    return rows
+    return dim.rows
 
 
 def invertible(arrays: np.ndarray) -> np.ndarray:

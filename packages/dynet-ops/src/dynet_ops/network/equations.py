@@ -273,7 +273,7 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
     check_elementwise(name, [Formula((), symbol) for symbol in equations.values()])
     sums = sorted(_sums_beneath(equations.values()), key=lambda one: weights.index(one.bias or weights[0]))
     if any(not summed.bias or len(summed.inputs) != 1 for summed in sums):
-        raise TypeError(f"{name}: each gate is b + W @ x + ..., a bias, one product of x, and others")
+        raise TypeError(f"{name}: each sum needs one bias, one product of x and any others: b + W @ x + U @ h")
     gates = {part.arguments[0]: f"a{index}" for index, part in enumerate(p for summed in sums for p in summed.parts)}
     plan = _Plan(name, equations, sums, gates)
     shapes: dict[str, Weight] = {}

@@ -96,7 +96,7 @@ class Trainer(Closed):
     After n epochs, the learning rate is (initial rate) / (1 + edecay * n).
     """
 
-    def __init_subclass__(cls, **options: Any):
+    def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         for name in getattr(getattr(cls, "rule", None), "numbers", ()):
             if hasattr(Trainer, f"_{name}"):

@@ -180,7 +180,7 @@ def available_devices() -> list[str]:
 
 
 def get_device_info(name: str) -> DeviceInfo:
-    """Return the name, kind and number of a device: one of `available_devices`, or "" for the device in use.
+    """Return the name, kind (`id`) and number (`type`) of a device in `available_devices`; "" means the one in use.
 
     Raises:
         DeviceError: the device does not exist or is not in use.

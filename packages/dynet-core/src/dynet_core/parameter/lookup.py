@@ -147,7 +147,7 @@ class LookupParameters(Trained):
     _looked_up_batch = batch
 
     def _rows(self, operand: Expression, i: Iterable[Index], functions: Iterable[Any]) -> Expression:
-        """Like `_row`, for several rows. The table is added to `functions` for this number of rows only."""
+        """Like `_row`, for several rows. The recording `functions` learn `operand` with this number of indices only."""
         indices = self._indices("lookup_batch", i)
         signature = _batch_signature(self.type, len(indices))
         for record in functions:

@@ -216,7 +216,7 @@ class GpuTimer(Timer):
 
 
 def rows_for(candidate: Candidate, workload: Workload, seconds: float = ROW_SECONDS) -> int:
-    """Return how often to repeat a workload, so that a measurement takes about `seconds`."""
+    """Return how many rows of a tape, each one run of the workload, take about `seconds` to run."""
     rows = 1
     candidate.reset(workload)
     while (seconds_spent := candidate.measure(workload, rows)) < seconds / 4 and rows < 1 << 16:

@@ -100,8 +100,7 @@ def pick_range(x: Expression, v: Index, u: Index, d: Index = 0) -> Expression:
     return _pick_stretch("pick_range", x, v, u, d)
 
 
-_pick_range = function("stretch", pick_range)
-pick_range = describe(_pick_range, pick_range)
+pick_range = describe(function("stretch", pick_range), pick_range)
 
 
 def _pick_stretch(name: str, x: Expression, v: Index, u: Index, d: Index) -> Expression:
@@ -111,7 +110,7 @@ def _pick_stretch(name: str, x: Expression, v: Index, u: Index, d: Index) -> Exp
         raise OutOfRangeError(f"{name}: {v}..{u} is out of range for dimension {d} of x, which is {shape!r}")
     signature = _pick_signature(shape, d, u - v)
     if d == 0:
-        for record in (pickrange, _pick_range):
+        for record in (pickrange, pick_range):
             remember(record, (x.type, u - v), signature, shape.dims[0])
     return node(name, signature, (x,), (v,))
 

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dynet_kernels import formula as f
-from dynet_kernels.derivative import CHOICES, GRADIENTS, STEPS, UNKNOWN, gradients
+from dynet_kernels.derivative import CHOICES, GRADIENTS, UNKNOWN, WITHOUT_GRADIENT, gradients
 from dynet_kernels.formula import CONDITIONS, FUNCTIONS, Formula, Symbol, beneath, use_counts
 from dynet_kernels.simplification import Simplifier
 
@@ -78,7 +78,7 @@ def size(formula: Formula) -> int:
 
 
 def test_every_function_has_its_line():
-    lines = [*GRADIENTS, *CHOICES, *STEPS, *UNKNOWN, *CONDITIONS]
+    lines = [*GRADIENTS, *CHOICES, *WITHOUT_GRADIENT, *UNKNOWN, *CONDITIONS]
     assert sorted(lines) == sorted(FUNCTIONS)
 
 

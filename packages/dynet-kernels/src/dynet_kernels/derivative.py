@@ -85,7 +85,7 @@ If b is an input or a constant, the condition of `minimum` and `maximum` compare
 b is recomputed for the gradient, and might be rounded differently than in y, so the condition compares the recomputed a
 and b."""
 
-STEPS = ("floor", "ceil", "round", "uniform", "normal")
+WITHOUT_GRADIENT = ("floor", "ceil", "round", "uniform", "normal")
 """Functions whose gradient is 0 wherever it exists: step functions and random functions."""
 
 UNKNOWN = ("digamma", "max", "min", "first")
@@ -160,7 +160,7 @@ class Chain:
 
     def _parts(self, symbol: Symbol, dy: Symbol, y: Symbol | None, ends) -> Iterable[tuple[Symbol, Symbol]]:
         function, arguments = symbol.function, symbol.arguments
-        if function in STEPS:
+        if function in WITHOUT_GRADIENT:
             return []
         value = symbol if y is None else y
         if function in CHOICES:

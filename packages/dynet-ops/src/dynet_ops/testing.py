@@ -344,7 +344,7 @@ def _check_near(what: str, computed: float, exact: Sequence[float]) -> None:
 def batched_operands(count: int) -> list[Sequence[bool]]:
     """Return which of `count` operands have a batch, for `check_minibatch`.
 
-    For up to 4 operands, return every combination with a batch. For more: all have one, only one has, or all but one have.
+    For up to 4 operands, return every combination with a batch. For more: all, only one, or all but one have one.
     """
     combinations = itertools.product([True, False], repeat=count) if count <= 4 else mixtures([True, False], count)
     return [*filter(any, combinations)]

@@ -170,7 +170,7 @@ class Engine:
         slots[ARENA_TOP] = top if records.is_at(version, length) else slots[ARENA_TOP]
 
     def restart(self) -> None:
-        """Prepare to compute the whole graph again. The new values will overwrite the old values in memory."""
+        """Prepare to compute the whole graph again. The old values become invalid: they are overwritten or freed."""
         if self.large:
             with self.change():
                 self._fit_memory()

@@ -138,7 +138,7 @@ class Machine(library.Shards):
         self._plans = {name: planner.get_function(f"plan_{name}") for name in library.PHASES}
         self._launch = Launch()
         self._launch_address = ctypes.addressof(self._launch)
-        # By (`copies` of the context, whether it is the forward pass); the least recently used copy comes first.
+        # By (the context's id, whether it is the forward pass), or (0,) for other passes; least recently used first.
         self._copies: dict[tuple[int, ...], Copy] = {}
         self._ids = itertools.count(1)
         self.load_used()

@@ -76,9 +76,9 @@ class Windows(Kernel):
 
             tir.choose(g.row_step == 1, vectors, scalars)
 
-        def one_column(matrix, image, row, left, first, end):
+        def one_column(matrix, image, row, image_column, first, end):
             """Copy or add, like `run`, at all positions (r, c) of one column c of the result."""
-            # `row` and `left` are the image's row and column under the window element at position (0, c). They may be
+            # `row` and `image_column` are the image's row and column under the window element at position (0, c), maybe
             # outside the image. If r is in [first, end), the element is over a row of the image, else over padding.
 
             def inside():
@@ -87,14 +87,14 @@ class Windows(Kernel):
                         zeros(matrix, first)
                     with tir.when(end < g.result_height):
                         zeros(let(matrix + end), let(g.result_height - end))
-                start = let(image + left * g.height + row + first * g.row_step)
+                start = let(image + image_column * g.height + row + first * g.row_step)
                 run(let(matrix + first), start, let(end - first))
 
             def outside():
                 if not self.backward:
                     zeros(matrix, g.result_height)
 
-            tir.choose(T.And(left >= 0, left < g.width), inside, outside)
+            tir.choose(T.And(image_column >= 0, image_column < g.width), inside, outside)
 
         with serial(instruction.count) as column:
             image, windows = instruction.addresses(column, image_role, windows_role)
@@ -110,8 +110,8 @@ class Windows(Kernel):
                         with serial(g.result_width) as result_column:
                             matrix = let(windows + element * g.positions + result_column * g.result_height)
                             plane = let(image + channel * g.plane)
-                            left = let(result_column * g.column_step + j - g.left)
-                            one_column(matrix, plane, row, left, first, end)
+                            image_column = let(result_column * g.column_step + j - g.left)
+                            one_column(matrix, plane, row, image_column, first, end)
 
     def on_gpu(self, instruction):
         """Launch one thread per element of the matrix."""

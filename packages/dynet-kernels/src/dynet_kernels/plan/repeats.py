@@ -205,7 +205,7 @@ def gradients_once(group: Group, block: Block, everything) -> Block:
 
 @plain
 def sums_are_known(group: Group, search):
-    """Whether `gradients_once` wrote lists for exactly this group in this pass, whose first search was `search` + 1."""
+    """Whether `gradients_once` wrote lists for exactly this group since `context.searches` was `search`."""
     signature = group.signature
     known = signature.once_search > search and signature.once_nodes == group.count
     return signature.determined_by != layout.NO_VIEW and known

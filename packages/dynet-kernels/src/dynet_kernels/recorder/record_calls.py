@@ -45,13 +45,13 @@ def commit(here: Here, function: Function, dim: Item, nodes: Item, head: Item, o
 
 
 @recording(5, key=0, anywhere=True)
-def sequence(here: Here, function: Function, result: Item, head: Item, xs: Item, dim: Item, version: Item):
-    """sequence(result, head, xs, dim, version) appends one record for a sequence of nodes, such as a recurrent layer.
+def sequence(here: Here, function: Function, result_dim: Item, head: Item, xs: Item, x_dim: Item, version: Item):
+    """sequence(result_dim, head, xs, x_dim, version) appends a record for a sequence of nodes, such as an RNN layer.
 
     The record consists of the integers of the tuple `head`, which begins with the signature, and the numbers of the
-    nodes in the list `xs`, which must all have the shape `dim`. It adds one node to the graph, then one for each item
-    of `xs`. `sequence` returns a list of the expressions of these further nodes, which have the shape `result`. It
-    returns None if the graph's version is not `version`, or if an item of `xs` is not a node of shape `dim`.
+    nodes in the list `xs`, which must all have the shape `x_dim`. It adds one node to the graph, then one for each item
+    of `xs`. `sequence` returns a list of the expressions of these further nodes, which have the shape `result_dim`. It
+    returns None if the graph's version is not `version`, or if an item of `xs` is not a node of shape `x_dim`.
     """
     shared, graph = here.shared, here.graph
     need(head.type == shared.tuple and xs.type == shared.list and version.type == shared.int)
@@ -65,7 +65,7 @@ def sequence(here: Here, function: Function, result: Item, head: Item, xs: Item,
     fine = now.version == wanted and items.size == size
     for k in range(items.size):
         x = items[k]
-        if not (x.type == shared.expression and now.is_node(x) and x.dim == dim.address):
+        if not (x.type == shared.expression and now.is_node(x) and x.dim == x_dim.address):
             fine = 0
     if not fine:
         extern("Py_DecRef", made_list)
@@ -73,7 +73,7 @@ def sequence(here: Here, function: Function, result: Item, head: Item, xs: Item,
     new = NewRecord(now, first.size + size, 0, made_list)
     made_nodes = Words(List(made_list).items)
     for k in range(size):
-        made_nodes[k] = now.node(1 + k, result.address, made_list)
+        made_nodes[k] = now.node(1 + k, result_dim.address, made_list)
         new.write(items[k].at, begin=first.size + k)
     for k in range(first.size):
         new.write(here.index(first[k]), begin=k)

@@ -31,7 +31,7 @@ _shard_functions: list[Any] = []
 
 
 def code_address() -> int:
-    """Return the address of a list with the function handle of each shard, or 0 if it is not loaded."""
+    """Return the address of a list with each shard's function handle, which is 0 if the shard is not loaded."""
     return ctypes.addressof(_shard_handles)
 
 

@@ -1,10 +1,11 @@
 """Runs tapes, on Python's main thread alone or together with helpers, which are also Python threads.
 
-The operating system may leave a helper without a core for milliseconds. So a helper gets part of an instruction only
-while it is looking for work. The main thread takes back parts that no helper has begun, and waits only for parts in
-progress. `balance` is the time that sharing has gained minus the time that it has cost. While it is negative, the main
-thread works alone, which slowly raises it. Some passes run alone as a trial. A shared pass that takes longer for the
-same work, for example because the cores have no cache in common, counts as a loss.
+TVM's thread pool is not used, because then a forked child cannot exit. The operating system may leave a helper without
+a core for milliseconds. So a helper gets part of an instruction only while it is looking for work. The main thread
+takes back parts that no helper has begun, and waits only for parts in progress. `balance` is the time that sharing has
+gained minus the time that it has cost. While it is negative, the main thread works alone, which slowly raises it. Some
+passes run alone as a trial. A shared pass that takes longer for the same work, for example because the cores have no
+cache in common, counts as a loss.
 
 A helper also plans the backward pass while other threads run the forward pass. Most programs compute a graph with one
 forward pass, and differentiate it from its last node. If the last backward pass did this, the next is expected to do
@@ -114,7 +115,7 @@ def each_of(sharing: Sharing, helpers):
 
 @plain
 def pace_of(sharing: Sharing, context: Context) -> Pace:
-    """Return the PACE of passes with the same direction, and with as many bits in `shared_work`."""
+    """Return the PACE of passes with the same direction, and the same order of magnitude (base 2) of `shared_work`."""
     index, rest = context.tape == context.forward_tape, context.shared_work
     while rest > 0:
         index, rest = index + 2, rest >> 1

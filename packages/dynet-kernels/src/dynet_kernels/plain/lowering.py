@@ -133,7 +133,7 @@ def result_at(words) -> Iterator[None]:
 
 
 def leave(result=None):
-    """Leave the entry with a result; None: without one; Left: a called entry has already left, so emit nothing."""
+    """Leave the entry, from any plain function, with a result (None: without; Left: a called entry already left)."""
     if not is_emitting():
         raise Left(result)
     if result is not Left:

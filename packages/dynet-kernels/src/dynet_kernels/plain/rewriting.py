@@ -86,7 +86,8 @@ def _definitions(source: str) -> dict[tuple[int, str], ast.FunctionDef]:
     for node in nodes:
         nodes += _statements_in(node)
         if isinstance(node, ast.FunctionDef):
-            functions[[*node.decorator_list, node][0].lineno, node.name] = node
+            first = [*node.decorator_list, node][0]
+            functions[first.lineno, node.name] = node
     return functions
 
 
@@ -111,7 +112,8 @@ class _Rewriting:
     """Rewrites a function. The file's syntax tree is not modified: changed nodes are copies.
 
     `scope` maps each known name to "variable" (assigned repeatedly), "value" (once), "loop" (a loop's name) or "ended"
-    (its block is over); "for": whether the enclosing loop is emitted (None: no loop); "return": whether one may return.
+    (its block is over); "for": whether the enclosing loop is emitted (None: no loop); "return": whether this is
+    the last statement.
     """
 
     def __init__(self, file: str, definition: Any, is_entry: bool, scope: dict[str, Any]):

@@ -19,7 +19,7 @@ from .tape import Block, Group, add_instruction, is_wanted
 LEAST_COLUMNS = 8  # groups with fewer columns are not searched
 LEAST_WORK = 50_000  # groups whose forward steps take fewer picoseconds per column are not searched
 LEAST_WORK_EACH = 300  # groups that take fewer picoseconds per float are not searched: copying is as slow
-LEAST_SKIPPED = 8  # columns are left out only if they are at least 1 / LEAST_SKIPPED of all columns
+SKIPPED_PART = 8  # columns are left out only if they are at least 1 / SKIPPED_PART of all columns
 COPY, ADD = 0, 1  # the numbers of the two repeated steps of a signature
 COLUMN_BITS = 24  # an entry of the hash table has a column in its last bits, and before them the number of a search
 HASH_FACTOR = 2654435761  # about 2 ** 32 / golden ratio, which spreads evenly spaced addresses (Knuth, 6.4)
@@ -110,7 +110,7 @@ def find_equal(group: Group, block: Block, gradients=0) -> Equal:
             work += signature.forward[k].work
         if work >= max(LEAST_WORK, LEAST_WORK_EACH * (signature.size + signature.size_each)):
             first = number_columns(Equal(group, block, columns), view, gradients)
-            if first * LEAST_SKIPPED <= columns * (LEAST_SKIPPED - 1):
+            if first * SKIPPED_PART <= columns * (SKIPPED_PART - 1):
                 count = first
     return Equal(group, block, count)
 

@@ -1,7 +1,7 @@
 """Searches for the fastest tuning parameters of a family: changes one axis at a time, and keeps faster values.
 
-An axis is a tuning parameter, or several that are changed together. Functions of `best`, the best parameters so far,
-and of `registers`, the number of vector registers, return the values to try on an axis.
+An axis is a tuning parameter, or several that are changed together. The values to try on it are returned by functions
+of `best`, the best parameters so far, and `registers`, the number of vector registers.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ def _last_tiles(best: Any, registers: int) -> list[Tiles]:
 
 
 def _few_column_tiles(best: Any, registers: int) -> list[tuning.Tile]:
-    return [(width, vectors) for width in (1, 2, 4) for vectors in (4, 8, 16) if width * vectors < min(17, registers)]
+    tiles = [(1, 4), (1, 8), (1, 16), (2, 4), (2, 8), (4, 4)]
+    return [tile for tile in tiles if tile[0] * tile[1] < registers]
 
 
 def _has_columns(least: int, most: int = 1 << 62) -> Callable[[Workload], bool]:

@@ -454,7 +454,7 @@ NO_FUNCTIONS = [
         r"Tensor: e.tensor_value\(\) makes one; dy.inputTensor\(...\) takes numbers$",
     ),
     (lambda: dy.Parameters(MODEL, (3,)), r"^Parameters: use add_parameters or"),
-    (lambda: dy.LookupParameters(MODEL, (3, 2)), r"^LookupParameters: use .* or add_lookup_parameters\(dims\) of"),
+    (lambda: dy.LookupParameters(MODEL, (3, 2)), r"^LookupParameters: use .* or add_lookup_parameters of"),
 ]
 
 

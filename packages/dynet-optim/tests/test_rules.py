@@ -181,6 +181,8 @@ def test_a_number_of_a_rule_may_not_hide_a_method(name):
     rule = update(eval(f"lambda p, g, rate, {name}: {{'p': p - g * rate * {name}}}"))
     with pytest.raises(TypeError, match=f"^Hiding: its number '{name}' would hide Trainer._{name}; rename it$"):
         type("Hiding", (Trainer,), {"rule": rule})
+    type("Counting", (Trainer,), {"rule": update(lambda p, g, rate, updates: {"p": p - g * rate / updates})})
+    type("Reading", (Trainer,), {"rule": rule, "_numbers": lambda self, scale: (self._rate * scale, 1.0)})
 
 
 @pytest.mark.parametrize("rule", [{}, {"rule": lambda p, g, rate: {"p": p}}, {"rule": "sgd"}])

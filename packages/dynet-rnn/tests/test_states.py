@@ -31,6 +31,7 @@ from dynet_core import (
 from dynet_core.graph import current
 from dynet_core.graph.nodes import decoded, record_of
 from dynet_core.pictures import dot
+from dynet_rnn.sequences import MOST_CHOICES
 
 every_network = pytest.mark.parametrize("name", NETWORKS)
 
@@ -88,6 +89,19 @@ def test_gradients_of_both_branches_meet(name):
     separately = gradients([lambda: branch(b, 1.0), lambda: branch(c, 2.0)])
     for one, wanted in zip(gradients([both]), separately, strict=True):
         assert_close(one, wanted)
+
+
+@pytest.mark.parametrize("forget_bias", [0.5, 1.0])
+def test_a_network_starts_at_more_nodes_than_it_remembers(forget_bias):
+    builder = rnn.VanillaLSTMBuilder(1, INPUT, HIDDEN, Model(), forget_bias=forget_bias)
+    x = np.ones(INPUT)
+    found = []
+    for count in range(MOST_CHOICES + 4):
+        renew_cg()
+        inputs = [expression(x) for _ in range(count + 1)]  # what the builder computes from its bias follows these
+        found.append(builder.initial_state().transduce(inputs[:2])[-1].npvalue())
+    for y in found[2:]:
+        np.testing.assert_array_equal(y, found[1])
 
 
 @every_network

@@ -92,10 +92,10 @@ class ComputationGraph(Graph):
     def _expression(self, name: str, index: int) -> Expression:
         self.check_thread()
         index = checked_index(name, index)
-        node = record_of(self.records, index)
-        if node is None:
+        record = record_of(self.records, index)
+        if record is None:
             raise OutOfRangeError(f"{name}: graph {self.version()} has no expression number {index}")
-        return recorder.handle(index, node.dim)
+        return recorder.handle(index, record.dim)
 
     def forward(self, index: int) -> None:
         """Compute the whole graph again, with new random numbers. `index` is the number of any expression of the graph.
@@ -163,7 +163,7 @@ class ComputationGraph(Graph):
         return f"```mermaid\n{pictures.mermaid(self)}```\n"
 
 
-Graph._class = ComputationGraph
+Graph._graph_class = ComputationGraph
 
 
 def renew_cg(

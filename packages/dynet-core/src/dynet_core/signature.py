@@ -46,7 +46,7 @@ class Signature(Description):
         return self.forward[-1].kernel if self.forward else ""
 
     def nodes(self, integers: Sequence[int], start: int = 0) -> int:
-        """Return how many nodes a record adds, whose integers after its signature start at index `start`."""
+        """Return how many nodes a record adds; its integers after the signature start at `integers[start]`."""
         if not self.repeats:
             return len(self.parts) or 1
         return 1 + integers[start] - self.operands

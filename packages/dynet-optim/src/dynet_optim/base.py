@@ -61,7 +61,7 @@ def _rows_of_loss() -> list[int] | None:
     records = current().records
     if records.differentiated[0] < 0:
         return None
-    return [-1 - operand for node in decoded(records) for operand in node.operands if operand < 0]
+    return [-1 - operand for record in decoded(records) for operand in record.operands if operand < 0]
 
 
 def _indices(name: str, indices: Iterable[Index], begin: int, end: int) -> list[int]:
@@ -98,8 +98,9 @@ class Trainer(Closed):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        for name in getattr(getattr(cls, "rule", None), "numbers", ()):
-            if hasattr(Trainer, f"_{name}"):
+        numbers = getattr(getattr(cls, "rule", None), "numbers", ())
+        for name in numbers if cls._numbers is Trainer._numbers else ():
+            if callable(getattr(Trainer, f"_{name}", None)):
                 raise TypeError(f"{cls.__name__}: its number {name!r} would hide Trainer._{name}; rename it")
 
     rule: TrainerRule

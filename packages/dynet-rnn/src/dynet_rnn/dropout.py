@@ -51,8 +51,8 @@ class Variational(_RNNBuilder):
 
     def _draw_masks(self, run: SequenceRun, batch: int) -> Steps:
         rates, (layers, size, hidden, *_) = self._rates, self._spec
-        dropout_key, sizes = (batch, *map(bool, rates)), [size, *[hidden] * layers * len(rates)]  # `zip` drops the last
-        masks = tuple(dropout(ones((n,), batch), rate) for n, rate in zip(sizes, rates * layers) if rate)
+        dropout_key, sizes = (batch, *map(bool, rates)), [size, *[hidden] * (layers * len(rates) - 1)]
+        masks = tuple([dropout(ones((n,), batch), rate) for n, rate in zip(sizes, rates * layers) if rate])
         steps = run.steps = Steps(dropout_key, self._latest.table(dropout_key), masks)
         run.drawn.append(steps)
         return steps

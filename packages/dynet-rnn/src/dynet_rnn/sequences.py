@@ -44,7 +44,7 @@ class Layers:
     def __init__(self, cell: Cell, sizes: tuple[int, int], parameters: list[list[Expression]]):
         self.cell, (self.size, self.hidden) = cell, sizes
         self.values = range(len(cell.state))  # the indices of a state's values: h is 0, c is 1
-        self._read = [(tuple(x.at for x in layer), [x.type for x in layer]) for layer in parameters]
+        self._read = [(tuple([x.at for x in layer]), [x.type for x in layer]) for layer in parameters]
         self.form = functools.cache(functools.partial(Form, self))  # equal arguments always give the same object
         self.start: Form = self.form(((),) * len(self), (1,) * len(self))
 
@@ -339,8 +339,10 @@ class RNNState(Hinted):
         if vectors is None or (dims and graph.watch is not None and not all(map(graph.holds, vectors))):
             pinned = self._pinned()
             vectors = self._vectors[value] = tuple(
-                pinned.append(value_of_state(dim, value), [node]) if value else pinned.node(node, dim)
-                for node, dim in zip(self._nodes, dims)
+                [
+                    pinned.append(value_of_state(dim, value), [node]) if value else pinned.node(node, dim)
+                    for node, dim in zip(self._nodes, dims)
+                ]
             )
         return vectors
 
@@ -543,11 +545,11 @@ class _RNNBuilder(LayersBuilder):
         expressions = [self._expressions(layer, update) for layer in self._parameters]
         read_by_cells = [[layer[index] for index in positions] for layer in self._read(expressions)]
         computed = [x for layer in read_by_cells for x in layer if x.version != ANY_GRAPH]
-        nodes = tuple(x.at for layer in read_by_cells for x in layer)
+        nodes = tuple([x.at for layer in read_by_cells for x in layer])
         layers = latest.layers.get(nodes)
         if layers is None:
             if len(latest.layers) >= MOST_CHOICES:
-                for table in (latest.layers, latest.tables, latest.steps.known):
+                for table in (latest.layers, latest.tables, latest.steps.table):
                     table.clear()
             layers = latest.layers[nodes] = Layers(self._cell, self._spec[1:3], read_by_cells)
         latest.loaded[update] = version if computed else ANY_GRAPH, expressions, layers, computed

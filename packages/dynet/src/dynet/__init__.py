@@ -44,7 +44,7 @@ else:
     HAVE_CUDA = dynet_core.compute.device.has_driver()
 
     if _installation.is_complete():
-        globals().update(_other_names.stand_ins(__all__) | globals())
+        globals().update({name: it for name, it in _other_names.stand_ins(__all__).items() if name not in globals()})
     else:
 
         def __getattr__(name: str):  # not above, because it makes reading all names slower

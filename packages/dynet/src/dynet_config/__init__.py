@@ -1,6 +1,6 @@
 """Settings that a program makes before `import dynet`, instead of `--dynet-...` flags on the command line.
 
-If the original DyNet also has one of these settings, `import dynet` does not read the flags.
+If a program makes a setting here that the original DyNet also has, `import dynet` does not read these flags.
 
 >>> import dynet_config
 >>> dynet_config.set(random_seed=42)

@@ -47,7 +47,7 @@ ARENA_TOP, NEW_RECORDS = CONTEXT.arena_top, CONTEXT.new_records
 
 
 class Engine:
-    """Plans and runs the graph of one thread. Values are in `chunks`, gradients in one block."""
+    """Plans and runs the graph of one thread. Values are in the arena (`chunks`), gradients in one block."""
 
     room: int  # the number of integers of records that the buffers of PER_RECORD have room for
 

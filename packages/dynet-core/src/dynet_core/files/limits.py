@@ -1,4 +1,4 @@
-"""Limits on the time and memory for reading a pickle, which are proportional to its size.
+"""Limits on the time and memory for reading a pickle, which grow with its size.
 
 Without limits, a small malicious file could keep the reader busy forever, or use up all memory.
 """
@@ -75,7 +75,7 @@ class Limits:
             self._step(1 + item.bit_length() // 64 if type(item) is int else 1)
             if depth > DEEPEST_KEY:
                 raise ValueError("a key is nested too deeply")
-            if note_refusal := self.no_keys.get(id(type(item))):
+            if (note_refusal := self.no_keys.get(id(type(item)))) is not None:
                 note_refusal()
                 raise ValueError("a key whose class defines __hash__")
             to_visit += [(part, depth + 1) for part in _items(item)]

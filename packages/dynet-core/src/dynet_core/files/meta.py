@@ -51,7 +51,8 @@ class PickleReader:
     def pop(self, count: int) -> list:
         if count > len(self.stack):
             raise ValueError("a stack that is too short")
-        values, self.stack[-count:] = self.stack[-count:], []
+        values = self.stack[-count:]
+        del self.stack[-count:]
         return values
 
     def pop_to_mark(self) -> list:

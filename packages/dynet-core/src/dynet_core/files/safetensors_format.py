@@ -26,7 +26,7 @@ def _library() -> Any:
     try:
         import safetensors.numpy
     except ImportError:
-        raise ImportError('.safetensors files need a package: pip install "dynet-core[safetensors]"') from None
+        raise ImportError('the format needs the safetensors package: pip install "dynet-core[safetensors]"') from None
     return safetensors
 
 

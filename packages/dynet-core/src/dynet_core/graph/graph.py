@@ -115,24 +115,24 @@ class Watch:
         self.checked_records, self.checked, _ = recorded.ends()
         if self.checked_records < begin:
             return  # a signal handler has renewed the graph
-        for node in decoded(recorded, begin, self.checked_records, first):
-            for index in node.visible:
-                values = values_of(index, node.dim.total)
+        for record in decoded(recorded, begin, self.checked_records, first):
+            for index in record.visible:
+                values = values_of(index, record.dim.total)
                 wrong_values = values[~np.isfinite(values)]
                 if wrong_values.size:
-                    shapes = ", ".join(_shape(recorded, operand) for operand in node.operands) or "none"
+                    shapes = ", ".join(_shape(recorded, operand) for operand in record.operands) or "none"
                     raise NotFiniteError(
-                        f"{node.op}: node {index} of graph {recorded.version}, {node.dim!r}, holds {wrong_values[0]}; "
-                        f"its operands are {shapes}"
+                        f"{record.op}: node {index} of graph {recorded.version}, {record.dim!r}, holds "
+                        f"{wrong_values[0]}; its operands are {shapes}"
                     )
 
 
 def _shape(recorded: Records, operand: int) -> str:
     if operand < 0:
         return f"parameter {PARAMETER_ROWS.names[-1 - operand]}"
-    node = record_of(recorded, operand)
-    assert node is not None
-    return repr(node.dim)
+    record = record_of(recorded, operand)
+    assert record is not None
+    return repr(record.dim)
 
 
 def differentiate_apart(engine: Engine, version: int, loss: int, targets: Mapping[int, int] | None = None) -> bool:
@@ -181,7 +181,7 @@ class Graph:
 
     __slots__ = ("__weakref__", "ended", "engine", "records", "input_index", "outdated", "watch")
 
-    _class: ClassVar[type[Graph]]
+    _graph_class: ClassVar[type[Graph]]
     """The class to instantiate: `api.ComputationGraph`, which adds the public methods and assigns itself here."""
 
     def __init__(self) -> None:
@@ -261,7 +261,7 @@ class Graph:
         try:
             self._compute_new()
         except library.CompileError:
-            if not any(index in node.numbers for node in decoded(self.records, end=self.records.computed[0])):
+            if not any(index in record.numbers for record in decoded(self.records, end=self.records.computed[0])):
                 raise
 
     def _replace_engine(self) -> None:
@@ -443,7 +443,7 @@ def current() -> Graph:
     try:
         return thread.graph
     except AttributeError:
-        graph = Graph._class()
+        graph = Graph._graph_class()
         _graphs[:] = [reference for reference in _graphs if reference() is not None] + [weakref.ref(graph)]
         thread.end = EndOfThread(graph)
         graph.records.adopt(graph)

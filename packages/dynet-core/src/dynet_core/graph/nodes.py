@@ -23,7 +23,7 @@ KINDS = {ALIAS: "part", APART: "part", INPUT: "input"}
 class DecodedRecord:
     """A decoded record. `numbers` is the range of its node numbers: usually one node, but a recurrent network has many.
 
-    `start` is the index of the first attribute among the graph's integers.
+    Operands are node numbers, or -1 minus a parameter's row. `start` is the index of the first attribute in the graph.
     """
 
     numbers: range
@@ -61,7 +61,7 @@ def decoded(recorded: Records, begin: int = 0, end: int | None = None, index: in
 
 def record_of(recorded: Records, index: int) -> DecodedRecord | None:
     """Return the record of a node; None if no expression can refer to the node, or there is no such node."""
-    return next((node for node in decoded(recorded) if index in node.visible), None)
+    return next((record for record in decoded(recorded) if index in record.visible), None)
 
 
 @dataclass(slots=True)
@@ -90,11 +90,11 @@ class InputIndex:
         length, nodes, _ = recorded.ends()
         longer = InputIndex(version, length, nodes, {**valid_index.starts}, {**valid_index.selections})
         try:
-            for node in decoded(recorded, valid_index.records, length, valid_index.nodes):
-                if node.signature.kind == INPUT:
-                    longer.starts[node.numbers[0]] = node.attributes[0]
-                elif node.signature in LOOKUPS or node.signature in PICKS:
-                    longer.selections[node.numbers[0]] = node
+            for record in decoded(recorded, valid_index.records, length, valid_index.nodes):
+                if record.signature.kind == INPUT:
+                    longer.starts[record.numbers[0]] = record.attributes[0]
+                elif record.signature in LOOKUPS or record.signature in PICKS:
+                    longer.selections[record.numbers[0]] = record
         except (KeyError, IndexError):  # a signal handler called `renew_cg`, so these were no longer records
             if recorded.version == version:
                 raise

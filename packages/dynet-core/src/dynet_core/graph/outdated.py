@@ -95,7 +95,7 @@ class Outdated:
                 self._groups.pop(key, None)
 
     def note(self) -> None:
-        """Called before new nodes are computed: if parameters have changed, note how many nodes are computed."""
+        """Called before new nodes are computed: if parameters have changed, note how many had been computed."""
         records, changes = self._records, self._records.changes
         computed = records.computed[0]
         if not computed or records.seen != changes:
@@ -106,7 +106,7 @@ class Outdated:
     def _computed_nodes(self) -> int:
         records = self._records
         length, count, _ = records.ends()
-        return count - sum(len(node.numbers) for node in decoded(records, records.computed[0], length))
+        return count - sum(len(record.numbers) for record in decoded(records, records.computed[0], length))
 
     def _count_before_change(self) -> int:
         """Return how many nodes were computed before the last change."""
@@ -167,10 +167,12 @@ class Outdated:
         if read_version != version:
             self._operands, self._rows, end = [], set(), 0
         length = records.length
-        for node in decoded(records, end, length, len(self._operands)):
-            self._rows.update([operand for operand in node.operands if operand < 0])
-            for index in node.numbers:  # a node may read earlier nodes of the same record
-                self._operands.append((index - 1, *node.operands) if index > node.numbers.start else node.operands)
+        for record in decoded(records, end, length, len(self._operands)):
+            self._rows.update([operand for operand in record.operands if operand < 0])
+            for index in record.numbers:  # a node may read earlier nodes of the same record
+                self._operands.append(
+                    (index - 1, *record.operands) if index > record.numbers.start else record.operands
+                )
         self._read = version, length
         return self._operands
 

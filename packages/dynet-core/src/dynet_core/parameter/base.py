@@ -185,8 +185,8 @@ class Trained(Expression):
     def gradient(self, dtype: npt.DTypeLike = np.float64) -> Array:
         """Return the gradient from the last `backward` in the present graph, in the shape of `npvalue()`.
 
-        `grad_as_array()` instead returns the sum over all passes since the last update. If the graph does not use the
-        parameter, this method also does. The first call after a pass computes the gradients of all parameters of the
+        `grad_as_array()` instead returns the sum over all passes since the last update, as does this method if the
+        graph does not use the parameter. The first call after a pass computes the gradients of all parameters of the
         collection again, which takes longer than the pass. `dtype` is as for `as_array`.
 
         Raises:

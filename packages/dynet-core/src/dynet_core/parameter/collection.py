@@ -86,10 +86,13 @@ def holdings(parameters: Iterable[Trained]) -> str:
     everything = list(parameters)
     table_count = sum(p._lookup for p in everything)
     frozen_count = sum(not p.is_updated() for p in everything)
-    text = counted(len(everything) - table_count, "parameter")
-    text += f", {counted(table_count, 'lookup parameter')}" * bool(table_count)
-    text += f", {counted(_numbers(everything), 'number')}"
-    return text + f", {frozen_count:,} frozen" * bool(frozen_count)
+    parts = [counted(len(everything) - table_count, "parameter")]
+    if table_count:
+        parts.append(counted(table_count, "lookup parameter"))
+    parts.append(counted(_numbers(everything), "number"))
+    if frozen_count:
+        parts.append(f"{frozen_count:,} frozen")
+    return ", ".join(parts)
 
 
 def _numbers(parameters: Iterable[Trained]) -> int:

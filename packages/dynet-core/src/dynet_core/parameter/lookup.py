@@ -1,7 +1,7 @@
 """Lookup parameters: tables of rows, such as word embeddings. In this file, *table* means a lookup parameter.
 
-A recording function records lookups in the tables for which its table of keys has a row. For other tables, it calls the
-Python methods in this file, which record the node and add the row with `enter`.
+A recording function records lookups in the tables that it knows. For other tables, it calls the Python methods in this
+file, which record the node and call `enter`, so that the function knows the table.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from dynet_kernels.layout import ALIAS
 
 from ..annotations import Array, Floats, Index, Numbers
-from ..checks import checked_flag, checked_index, checked_indices, fitted, out_of_range, real_array
+from ..checks import checked_flag, checked_indices, fitted, out_of_range, real_array, whole
 from ..compute.memory import Block
 from ..compute.parameter_rows import PARAMETER_ROWS
 from ..dim import Dim
@@ -118,13 +118,12 @@ class LookupParameters(Trained):
         """Return row `index` as an expression, without copying the row. With update=False, it gets no gradient."""
         if not self._is_trained_by("lookup", update):
             return _fixed_row(self._fixed(), index)
-        return self._row(self, index, ROW_FUNCTIONS)
+        return self._row(self, whole("lookup", "an index", index), ROW_FUNCTIONS)
 
     _looked_up = lookup  # keeps the Python function: at the end of this file, `lookup` becomes a compiled function
 
-    def _row(self, operand: Expression, index: Index, functions: Iterable[Any]) -> Expression:
+    def _row(self, operand: Expression, index: int, functions: Iterable[Any]) -> Expression:
         """Record row `index` of `operand` (the table, or its `Constant`). Add the table to recording `functions`."""
-        index = checked_index("lookup", index)
         graph = pinned()
         if not 0 <= index < self.rows:
             raise out_of_range("lookup", index, self.rows, self._name, "row")
@@ -142,13 +141,12 @@ class LookupParameters(Trained):
         """
         if not self._is_trained_by("lookup_batch", update):
             return _fixed_batch(self._fixed(), i)
-        return self._rows(self, i, BATCH_FUNCTIONS)
+        return self._rows(self, checked_indices("lookup_batch", i, self.rows, self._name, "row"), BATCH_FUNCTIONS)
 
     _looked_up_batch = batch
 
-    def _rows(self, operand: Expression, i: Iterable[Index], functions: Iterable[Any]) -> Expression:
+    def _rows(self, operand: Expression, indices: list[int], functions: Iterable[Any]) -> Expression:
         """Like `_row`, for several rows. The recording `functions` learn `operand` with this number of indices only."""
-        indices = self._indices("lookup_batch", i)
         signature = _batch_signature(self.type, len(indices))
         for record in functions:
             record.enter((operand.type, len(indices)), signature.at, signature.dim, self.rows)
@@ -240,12 +238,13 @@ functions to these lists. When one of the functions first uses a table, the tabl
 
 def _fixed_row_slowly(table: Constant, index: Index) -> Expression:
     parameters: Any = table._source
-    return parameters._row(table, index, [_fixed_row])
+    return parameters._row(table, whole("lookup", "an index", index), [_fixed_row])
 
 
 def _fixed_batch_slowly(table: Constant, i: Iterable[Index]) -> Expression:
     parameters: Any = table._source
-    return parameters._rows(table, i, [_fixed_batch])
+    indices = checked_indices("lookup_batch", i, parameters.rows, parameters._name, "row")
+    return parameters._rows(table, indices, [_fixed_batch])
 
 
 _fixed_row, _fixed_batch = function("index", _fixed_row_slowly), function("indices", _fixed_batch_slowly)

@@ -1,4 +1,4 @@
-"""Words that Python reads by name and compiled code by address. `SHARED` has the shared words."""
+"""Words that Python reads by name and compiled code by address. `SHARED` exists once per process."""
 
 from __future__ import annotations
 

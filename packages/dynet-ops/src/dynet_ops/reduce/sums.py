@@ -289,7 +289,8 @@ def logsumexp(xs: Iterable[Expression]) -> Expression:
     array([  0.693, 100.693])
     """
     xs, whole = checked_operands("logsumexp", xs, shortest)
-    xs = [repeat(x, whole) for x in xs]
+    if any(x.type.total != whole.total for x in xs):
+        xs = [repeat(x, whole) for x in xs]
     graph = graph_of("logsumexp", xs)
     while len(xs) > 1:  # in groups, so that the depth is only the logarithm of the number of operands
         groups = [xs[k : k + MOST_OPERANDS] for k in range(0, len(xs), MOST_OPERANDS)]

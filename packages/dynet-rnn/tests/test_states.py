@@ -94,11 +94,12 @@ def test_gradients_of_both_branches_meet(name):
 @pytest.mark.parametrize("forget_bias", [0.5, 1.0])
 def test_a_network_starts_at_more_nodes_than_it_remembers(forget_bias):
     builder = rnn.VanillaLSTMBuilder(1, INPUT, HIDDEN, Model(), forget_bias=forget_bias)
-    x = np.ones(INPUT)
     found = []
     for count in range(MOST_CHOICES + 4):
         renew_cg()
-        inputs = [expression(x) for _ in range(count + 1)]  # what the builder computes from its bias follows these
+        inputs = [
+            dy.inputVector([1.0] * INPUT) for _ in range(count + 1)
+        ]  # what the builder computes from its bias follows these
         found.append(builder.initial_state().transduce(inputs[:2])[-1].npvalue())
     for y in found[2:]:
         np.testing.assert_array_equal(y, found[1])

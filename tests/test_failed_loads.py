@@ -85,9 +85,9 @@ def functions():
     yield store, "cache_directory"
     yield store, "load_object"
     yield store, "linker"
-    yield library, "modules"
+    yield library, "load_modules"
     yield library, "key_of"
-    yield library, "stored"
+    yield library, "find_code"
     yield library.Library, "load_used"
 
 def in_children():

@@ -24,6 +24,7 @@ print("done")
 """
 
 
+@pytest.mark.thorough
 def test_the_number_of_threads_may_change_from_pass_to_pass():
     assert run(CHANGES) == ["done"]
 

@@ -35,6 +35,7 @@ def test_recording_of_single_ops():
     assert name == "E[i]" and float(whole) > float(rest) > 0 and ratio == "-"
 
 
+@pytest.mark.thorough
 def test_recording_of_small_graphs():
     _, _, *rows = lines_of("recording.py", "--small", "--rounds", "1", "--seconds", "0.01")
     names = [" ".join(row[:-2]) for row in rows]
@@ -61,6 +62,7 @@ def test_memory():
     assert row[:2] == ["small", "1"] and float(row[2]) > 0
 
 
+@pytest.mark.thorough
 def test_growth():
     lines = lines_of("growth.py", "--sizes", "100", "--graphs", "100")
     assert [line[:2] for line in lines[2:4]] == [["chain", "100"], ["wide", "100"]]

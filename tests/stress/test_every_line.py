@@ -14,7 +14,9 @@ if importlib.util.find_spec("_testcapi"):  # not every Python has it
     VARIANTS.append("no-memory")
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(
+    "variant", [pytest.param(name, marks=[pytest.mark.thorough] * (name == "garbage")) for name in VARIANTS]
+)
 def test_the_graph_is_whole_after(variant):
     command = [sys.executable, "-W", "error", str(Path(__file__).with_name("every_line.py")), variant]
     done = subprocess.run(command, capture_output=True, text=True, timeout=7200)

@@ -237,6 +237,7 @@ for turn in range(20):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.thorough
 def test_expressions_of_threads_that_have_ended_are_refused_by_each_later_thread():
     """Later threads may have the same address in memory, but are different threads."""
     left, wrong = [], []

@@ -15,6 +15,7 @@ def test_it_learns(treebank, output_of):
     assert lstm < perplexities[0]
 
 
+@pytest.mark.thorough
 def test_the_same_seed_gives_the_same_run(treebank, output_of):
     runs = [output_of("--limit", "60", "--epochs", "1", "--seed", seed) for seed in ("3", "3", "4")]
     assert runs[0] == runs[1] != runs[2]

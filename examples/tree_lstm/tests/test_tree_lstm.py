@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 
 def test_it_learns(treebank, output_of):
     first, *epochs, last = output_of("--limit", "400", "--epochs", "3")
@@ -13,6 +15,7 @@ def test_it_learns(treebank, output_of):
     assert tree > accuracies[0]
 
 
+@pytest.mark.thorough
 def test_the_same_seed_gives_the_same_run(treebank, output_of):
     runs = [output_of("--limit", "60", "--epochs", "1", "--seed", seed) for seed in ("3", "3", "4")]
     assert runs[0] == runs[1] != runs[2]

@@ -28,6 +28,7 @@ def use_a_model(value: float) -> None:
     assert E.grad_as_array()[:, 0].tolist() == pytest.approx([2, 1 + 3 * value, 1, 2])
 
 
+@pytest.mark.thorough
 def test_models_that_are_gone_cost_nothing():
     for k in range(40):
         use_a_model(1 + k / 8)

@@ -46,7 +46,7 @@ class Setting:
 
     def reference(self, xs, start=None, masks=None, parameters=None):
         found = parameters or [[p.as_array().astype(np.float64) for p in layer] for layer in self.parameters]
-        return run(self.network.step, self.values, HIDDEN, found, xs, start, masks)
+        return run(self.network.step, self.values, self.builder.spec[2], found, xs, start, masks)
 
 
 def expression(array):

@@ -292,4 +292,5 @@ class NaryTreeLSTMBuilder(_TreeBuilder):
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
         rows = (3 + self._most) * m
-        return self._add((rows, n), *[(rows, m)] * self._most, (rows,))
+        # A file may say any number of children: a list of all shapes could need too much memory.
+        return [*self._add((rows, n)), *[self._add((rows, m))[0] for _ in range(self._most)], *self._add((rows,))]

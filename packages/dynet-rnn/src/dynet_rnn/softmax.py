@@ -381,4 +381,4 @@ def read_clusters(path: str | os.PathLike[str], word_dict: Mapping[str, int]) ->
             clusters.setdefault(cluster, []).append(word_dict[word])
     if not clusters:
         raise ArgumentError(f"{NAME}: {path} has no line `cluster word`")
-    return list(clusters.values()), sorted(word_dict.keys() - seen, key=word_dict.__getitem__)
+    return list(clusters.values()), [word for word in sorted(word_dict, key=word_dict.__getitem__) if word not in seen]

@@ -225,7 +225,7 @@ class Machine(library.Shards):
     def _uploaded(self, tape: Context) -> int:
         """Return the GPU address of the tape's address lists. Copy them to the GPU if necessary."""
         key, plan = self._plan_of(tape)
-        copy = self._copies[key] = self._copies.pop(key, Copy())
+        copy = self._copies[key] = self._copies.pop(key, None) or Copy()
         if plan is None or copy.plan != plan:
             count = tape.index_top
             copy.plan = None

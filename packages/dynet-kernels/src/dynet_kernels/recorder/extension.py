@@ -110,19 +110,22 @@ define i64 @{name}({given}) {{
   %result = alloca i64
   %out = ptrtoint ptr %result to i64
   %shared = load i64, ptr @shared
-  %status = call i32 @body_{name}({parameters})
+{stores}  %status = call i32 @body_{name}({parameters})
   %value = load i64, ptr %result
 {otherwise}
   ret i64 %value
 }}
 """
+# For the fallback, the arguments are stored: volatile, because otherwise LLVM would save registers, which takes longer.
+STORE = "  %{0}_at = alloca i64\n  store volatile i64 %{0}, ptr %{0}_at\n"
 OTHERWISE = """\
   %undone = icmp eq i64 %value, {NO_RESULT}
   br i1 %undone, label %otherwise, label %end
 otherwise:
-  %other = call i64 @{otherwise}({given})
+{loads}  %other = call i64 @{otherwise}({again})
   ret i64 %other
 end:"""
+LOAD = "  %{0}_again = load volatile i64, ptr %{0}_at\n"
 
 
 def _trampolines(functions: dict[str, CFunction], target) -> str:
@@ -130,10 +133,10 @@ def _trampolines(functions: dict[str, CFunction], target) -> str:
     addresses = ", ".join(f"ptr @{name}" for name in functions)
     text = [ADDRESSES.format(count=len(functions), addresses=addresses, target=target_text)]
     for name, function in functions.items():
-        names = [f"i64 %{parameter}" for parameter in function.parameters]
-        arguments = ", ".join(names)
-        parameters = ", ".join(["i64 %shared", *names, "i64 %out"])
-        fallback = function.fallback
-        otherwise = OTHERWISE.format(NO_RESULT=NO_RESULT, otherwise=fallback, given=arguments) if fallback else ""
-        text.append(TRAMPOLINE.format(name=name, given=arguments, parameters=parameters, otherwise=otherwise))
+        names, fallback = function.parameters, function.fallback
+        given, again = (", ".join(f"i64 %{parameter}{end}" for parameter in names) for end in ("", "_again"))
+        stores, loads = ("".join(map(line.format, names)) if fallback else "" for line in (STORE, LOAD))
+        otherwise = OTHERWISE.format(NO_RESULT=NO_RESULT, otherwise=fallback, loads=loads, again=again)
+        parts = {"parameters": f"i64 %shared, {given}, i64 %out", "otherwise": otherwise if fallback else ""}
+        text.append(TRAMPOLINE.format(name=name, given=given, stores=stores, **parts))
     return "".join(text)

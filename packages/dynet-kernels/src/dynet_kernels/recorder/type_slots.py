@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from . import words
-from .c_api import NULL, call_or_fail, call_python, extern, new_reference
+from .c_api import NULL, call_or_fail, call_python, extern, need, new_reference
 from .extension import c_function
 from .structures import Expression, Shared
 
 HAS_GC = 1 << 14  # the flag of types whose objects the garbage collector tracks (Py_TPFLAGS_HAVE_GC)
 
 
-@c_function()
+@c_function(fallback="dynet_free_slowly")
 def free(shared: Shared, x_at):
     """tp_dealloc of `Expression`: keep the object for reuse, unless enough are kept already. Always free parameters."""
-    if Expression(x_at).type == shared.expression and shared.free_count < shared.free_most:
-        Expression(x_at).at = shared.free
-        shared.fill(free=x_at, free_count=shared.free_count + 1)
+    need(Expression(x_at).type == shared.expression and shared.free_count < shared.free_most)
+    Expression(x_at).at = shared.free
+    shared.fill(free=x_at, free_count=shared.free_count + 1)
+    return 0
+
+
+@c_function("dynet_free_slowly")
+def free_slowly(shared: Shared, x_at):
+    kind = Expression(x_at).type  # read first, because the freed object no longer keeps its class alive
+    if extern("PyType_GetFlags", kind) & HAS_GC:
+        extern("PyObject_GC_Del", x_at)
     else:
-        kind = Expression(x_at).type  # read first, because the freed object no longer keeps its class alive
-        if extern("PyType_GetFlags", kind) & HAS_GC:
-            extern("PyObject_GC_Del", x_at)
-        else:
-            extern("PyObject_Free", x_at)
-        extern("Py_DecRef", kind)
+        extern("PyObject_Free", x_at)
+    extern("Py_DecRef", kind)
     return 0
 
 

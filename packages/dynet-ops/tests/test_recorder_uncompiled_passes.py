@@ -12,6 +12,8 @@ import dynet_ops as dy
 from dynet_core import ParameterCollection, renew_cg, reset_random_seed
 from dynet_core.graph import current
 from dynet_core.graph.expression import Expression
+from dynet_kernels.recorder import c_api
+from dynet_kernels.recorder.passes import SMALL_RECORDS, SMALL_VALUES
 
 # Passes. Each way has a graph of its own, because a pass plans, which cannot be taken back.
 
@@ -52,6 +54,10 @@ def matrix():
     return dy.tanh(dy.inputTensor(np.ones((2, 3))))
 
 
+def large():
+    return dy.tanh(dy.inputVector([0.5] * (SMALL_VALUES + 1)))
+
+
 def calling(record, *arguments, before=lambda x: None):
     """A function for `in_two_graphs` that calls a method of an expression."""
 
@@ -77,7 +83,7 @@ def learn(build, *methods):
 
 
 @of("value", "list", "nothing", "address")
-@pytest.mark.parametrize("build", [network, vector, matrix])
+@pytest.mark.parametrize("build", [network, vector, matrix, large])
 def test_values(build):
     methods = [Expression.value, Expression.vec_value, Expression.forward, Expression._address]
     if build is network:
@@ -95,6 +101,23 @@ def test_values(build):
     for method in methods:
         left(method, x)
         left(method, None)
+
+
+@of("value")
+@pytest.mark.parametrize(
+    ("build", "releases"),
+    [(vector, 0), (large, 1), (lambda: dy.esum([vector() for _ in range(SMALL_RECORDS // 2)]), 1)],
+    ids=["small", "many values", "many records"],
+)
+def test_only_a_small_pass_keeps_the_gil(build, releases, monkeypatch):
+    learn(build, Expression.value)
+    released = []
+    monkeypatch.setitem(c_api.REPLACEMENTS, "PyEval_SaveThread", lambda: released.append(True) or 1)
+    monkeypatch.setitem(c_api.REPLACEMENTS, "PyEval_RestoreThread", lambda state: None)
+    c_api._function.cache_clear()
+    assert in_two_graphs(build, calling(Expression.value))
+    c_api._function.cache_clear()
+    assert len(released) == releases
 
 
 @of("dynet_compute")

@@ -146,6 +146,8 @@ PLANNING = (
     "bucket_count",  # how many integers `buckets` has
     "searches",  # how many times the planner has searched for equal columns
     "copies",  # an id of this context, under which the GPU code keeps copies of its address lists; 0: it has no id yet
+    # If not 0, `forward` only runs what it has planned if `arena_top` is then at most this address; see `passes.py`.
+    "small_end",
     # The result of planning or running a pass. If `status` is TOO_SMALL, the others are the numbers of floats, integers
     # of `index` and instructions of `tape` that are needed.
     "status", "needed_floats", "needed_index", "needed_tape",
@@ -155,7 +157,8 @@ CONTEXT = Structure(*dict.fromkeys(RUNNING + BUFFERS + PLANNING))
 # Values of `status`. READY: no error. TOO_SMALL: a buffer is too small for the plan. NOT_BELOW: `norm_and_update` has
 # not updated the parameters, because the sum of squared gradients is not below the limit. NO_CODE: the kernel of
 # instruction number `row` is not loaded. NO_HELPERS: nothing was planned, because Python has to start threads first.
-READY, TOO_SMALL, NOT_BELOW, NO_CODE, NO_HELPERS = range(5)
+# LARGE: the pass was planned, but not run, because of `small_end`.
+READY, TOO_SMALL, NOT_BELOW, NO_CODE, NO_HELPERS, LARGE = range(6)
 
 # A parameter. `value` and `gradient` are addresses that count floats; `needs_gradient` is 1 if it is trained. A lookup
 # table has `rows` rows of `width` floats. A row is *touched* if gradients were added to it since the last update.

@@ -320,7 +320,8 @@ class Engine:
             return
         addresses = {"context": self.context_at, "node_rows": self.buffers["nodes"].ctypes.data}
         addresses |= {"values_begin": self.values_begin, "most": self.room}
-        self.recorded.prepare(generation, self, changes, self.machine.forward, self.machine.backward, **addresses)
+        functions = {name: getattr(self.machine, name) for name in ("forward", "backward", "run")}
+        self.recorded.prepare(generation, self, changes, functions, **addresses)
 
     def backward(self, version: int, loss: int, everything: bool) -> bool:
         """Differentiate node `loss`, a single number, and add to the gradients of parameters.

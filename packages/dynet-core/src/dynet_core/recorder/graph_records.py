@@ -106,9 +106,7 @@ class GraphRecords:
         """Let a Python function do the next `renew_cg`, because more than the records must be cleaned up."""
         self._words["unusual"] = 1
 
-    def prepare(
-        self, generation: int, engine: Any, changes: int, forward: Any, backward: Any, **addresses: int
-    ) -> None:
+    def prepare(self, generation: int, engine: Any, changes: int, functions: dict[str, Any], **addresses: int) -> None:
         """Let compiled code start passes without Python, until the table of signatures or of parameters changes.
 
         Args:
@@ -116,12 +114,11 @@ class GraphRecords:
                 code no longer uses the addresses.
             engine, changes: the engine with these addresses, and its `changes` when they were read. If a signal handler
                 has replaced buffers of the engine since, the addresses are not used.
-            forward, backward: the compiled functions that compute values and gradients.
+            functions: the compiled functions "forward", "backward" and "run".
             addresses: the addresses and sizes that these functions need, by name.
         """
-        for name, address in addresses.items():
-            self._words[name] = address
-        self._words["forward"], self._words["backward"] = forward.__chandle__(), backward.__chandle__()
+        for name, word in (addresses | {name: function.__chandle__() for name, function in functions.items()}).items():
+            self._words[name] = word
         self._view[PREPARED] = generation if engine.changes == changes else -1
 
     def is_prepared(self, generation: int) -> bool:

@@ -48,7 +48,10 @@ def pass_function(name: str, runs: bool) -> Callable:
         else:
             PLAN_FUNCTIONS[name](address, *arguments)
             if runs and context.status == layout.READY:
-                run(address)
+                if name == "forward" and context.small_end != 0 and context.arena_top > context.small_end:
+                    context.status = layout.LARGE
+                else:
+                    run(address)
         return context.status
 
     return do

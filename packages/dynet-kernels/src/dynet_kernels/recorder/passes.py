@@ -18,6 +18,9 @@ from .here import Here, Item, Items, NewRecord
 from .structures import Function, Graph, List, Shared
 from .tables import find
 
+# A forward pass keeps the GIL if its new records have at most SMALL_RECORDS integers, and its values and inputs at most
+# SMALL_VALUES floats. Releasing the GIL and taking it again would be a tenth of the time of a value of one node.
+SMALL_RECORDS, SMALL_VALUES = 64, 256
 MOST_SEARCHED = 1 << 12  # records in one search; for large graphs, Python keeps an index
 
 
@@ -27,21 +30,22 @@ def is_prepared(here: Here):
 
 
 @plain
-def call_planner(graph: Graph, function: str, *integers):
-    """Plan and run a pass, without holding the GIL. Return whether it succeeded.
+def call_planner(graph: Graph, function: str, keeps_gil, *integers):
+    """Plan and run a pass, without holding the GIL unless `keeps_gil`. Return whether it succeeded.
 
     Args:
-        function: "forward" or "backward", the word of `graph` with the handle of the planner's function.
+        function: "forward", "backward" or "run", the word of `graph` with the handle of the planner's function.
         integers: the arguments of the function after the address of the planner's context.
     """
     for k, integer in enumerate((graph.context, *integers)):
         setattr(graph, f"argument_{2 * k + 1}", integer)
     first, result = graph.address + 8 * words.GRAPH.argument_0, on_stack(2)
     result[0], result[1] = 0, 0
-    state = extern("PyEval_SaveThread")
+    state = NULL if keeps_gil else extern("PyEval_SaveThread")
     count = 1 + len(integers)
     failed = extern("TVMFFIFunctionCall", getattr(graph, function), first, count, result.address, returns="int32")
-    extern("PyEval_RestoreThread", state)
+    if state != NULL:
+        extern("PyEval_RestoreThread", state)
     return failed == 0 and Context(graph.context).status == layout.READY
 
 
@@ -65,7 +69,16 @@ def compute(shared: Shared, graph_at):
     context.new_records = graph.records
     if graph.done == 0:
         context.arena_top = graph.values_begin
-    if not call_planner(graph, "forward", graph.done, length, graph.inputs, graph.inputs_done, inputs_length):
+    is_small = length - graph.done <= SMALL_RECORDS
+    context.small_end = context.arena_top + SMALL_VALUES if is_small else 0
+    has_run = call_planner(
+        graph, "forward", is_small, graph.done, length, graph.inputs, graph.inputs_done, inputs_length
+    )
+    context.small_end = 0
+    if context.status == layout.LARGE:
+        context.status = layout.READY
+        has_run = call_planner(graph, "run", 0)
+    if not has_run:
         return 0
     graph.fill(done=length, planned=length, inputs_done=inputs_length)
     return 1
@@ -180,7 +193,7 @@ def differentiate(here: Here, function: Function, given: Items):
     node = given[0].at
     need(graph.begun == graph.changes)
     here.shared.passes += 1
-    need(call_planner(graph, "backward", node, 1, full))
+    need(call_planner(graph, "backward", 0, node, 1, full))
     graph.fill(differentiated=node, differentiated_fully=full)
     return new_reference(here.shared.none)
 

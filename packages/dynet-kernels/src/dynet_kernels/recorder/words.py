@@ -71,8 +71,9 @@ GRAPH = Structure(
     "watched",
     # For running passes without Python; valid while `prepared` equals the shared word `generation`. The addresses of
     # the planner's context and of its table of nodes; the address where values begin, in floats; how many integers of
-    # records the planner has room for; and the TVM handles of the two compiled passes.
-    "prepared", "context", "node_rows", "values_begin", "most", "forward", "backward",
+    # records the planner has room for; and the TVM handles of the two compiled passes, and of the function that runs a
+    # forward pass that was only planned.
+    "prepared", "context", "node_rows", "values_begin", "most", "forward", "backward", "run",
     # Memory for the arguments of a pass. Each argument takes two words: its TVM type and its value.
     *(f"argument_{k}" for k in range(2 * MOST_ARGUMENTS)),
 )  # fmt: skip

@@ -64,7 +64,7 @@ def test_options_change_parameters(parameters):
             assert any((values != others).any() for values, others in pairs), (name, option)
 
 
-@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize("ranks", [2, pytest.param(4, marks=pytest.mark.thorough)])
 def test_runs_are_equal_to_the_last_bit(parameters, ranks):
     first, second = parameters(ranks, EVERY), parameters(ranks, EVERY, again=True)
     assert all(np.array_equal(first[name], second[name]) for name in first)

@@ -18,7 +18,11 @@ PROGRAMS = (
 @pytest.mark.parametrize(
     "handler, program",
     [
-        *[(handler, program) for handler in ("renew_cg", "cg_revert") for program in PROGRAMS],
+        *[("renew_cg", program) for program in PROGRAMS],
+        *[
+            pytest.param("cg_revert", program, marks=[pytest.mark.thorough] * (k % 4 > 0))
+            for k, program in enumerate(PROGRAMS)
+        ],
         *[("compute", program) for program in ("add", "value", "backward", "revert")],
     ],
 )

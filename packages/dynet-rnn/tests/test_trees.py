@@ -133,7 +133,7 @@ class Setting:
 
 
 @every_network
-@pytest.mark.parametrize("batch", [1, 5])
+@pytest.mark.parametrize("batch", [pytest.param(1, marks=pytest.mark.thorough), 5])
 @pytest.mark.parametrize(
     ("tree", "layers"), [*[(tree, 1) for tree in TREES], *[(tree, 3) for tree in ("a leaf", "a chain", "two trees")]]
 )
@@ -146,7 +146,10 @@ def test_values_and_gradients(name, tree, layers, batch):
 
 @every_network
 @pytest.mark.parametrize("tree", ["a leaf", "nodes of all sizes", "shared subtrees"])
-@pytest.mark.parametrize("batches", [(0,), (0, 1), (1, 0, 0), (0, 4), (4, 0, 1)])
+@pytest.mark.parametrize(
+    "batches",
+    [*[pytest.param(sizes, marks=pytest.mark.thorough) for sizes in [(0,), (1, 0, 0), (0, 4)]], (0, 1), (4, 0, 1)],
+)
 def test_nodes_without_an_input_and_batches_of_one(name, tree, batches):
     setting = Setting(name, 2)
     xs = setting.inputs(TREES[tree], batches)

@@ -218,6 +218,21 @@ MALFORMED = {
 }
 
 
+@pytest.mark.parametrize("error", [TimeoutError("too slow"), KeyError("x"), json.JSONDecodeError("x", "y", 0)])
+def test_only_errors_of_the_file_are_warned_about(error, own_records, monkeypatch):
+    """A signal handler may raise a TimeoutError, which is an OSError, while a file is read."""
+    tuning_records.user_file().write_text("[]")
+    tuning_records._found.cache_clear()
+
+    def read(path):
+        raise error
+
+    monkeypatch.setattr(tuning_records, "read", read)
+    is_of_file = isinstance(error, json.JSONDecodeError)
+    with pytest.warns(RuntimeWarning) if is_of_file else pytest.raises(type(error)):
+        tuning_records.for_cpu(AVX2)
+
+
 @pytest.mark.parametrize("content", MALFORMED.values(), ids=MALFORMED)
 def test_a_malformed_file_is_passed_over_with_a_warning(content, own_records):
     path = tuning_records.user_file()

@@ -5,7 +5,7 @@ import pytest
 
 import dynet_ops as dy
 from dynet_core import renew_cg
-from dynet_core.errors import ArgumentError
+from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.op import OPS
 from dynet_kernels import formula as f
 from dynet_kernels.formula import logistic, tanh
@@ -175,6 +175,10 @@ WRONG = [
     (lambda x, h, W, U, b: tanh(b + W @ x) * U, "^U is a parameter: .* as in -"),
     (lambda x, h, W, U, b: f.sum(tanh(b + W @ x + U @ h)), "f.sum is over a column"),
     (lambda x, h, W, U, b, Q: tanh(b + W @ x + U @ h), "no equation uses Q"),
+    (
+        lambda x, h, W, U, b=3: tanh(b + W @ x + U @ h),
+        "^wrong: b=3: only numbers have defaults, and they are keyword-only",
+    ),
     (lambda x, h, W, U, b: tanh(b + W @ x + h @ U), "^U is a parameter: .* as in -"),
     (lambda x, h, W, U, b: tanh(b + x @ W), "^x is the input: .* only in products W @ x, the matrix first$"),
     (lambda x, h, W, U, b: tanh(b + W @ x) + x, "^x is the input: .* only in products W @ x, the matrix first$"),
@@ -213,6 +217,13 @@ def test_a_cell_that_is_run_again_is_defined_anew():
     finally:
         OPS.pop("run_again", None)
         CELLS.pop("run_again", None)
+
+
+@pytest.mark.parametrize("reference", [None, 3])
+def test_a_cell_needs_a_reference(reference):
+    with pytest.raises(ArgumentTypeError, match="^<lambda>: reference must be a function of numpy vectors, not"):
+        cell(("h",), reference=reference)(lambda x, h, W, U, b: tanh(b + W @ x + U @ h))
+    assert "<lambda>" not in CELLS
 
 
 def test_a_cell_has_a_state():

@@ -156,6 +156,8 @@ def test_a_formula_that_asks_for_what_is_not_there_is_refused(facts, message):
         (lambda x: x * np.ones(2), r"a formula consists of numbers and .*, not of ndarray array\(\[1\., 1\.\]\)"),
         (lambda x: np.ones(2) * x, r"a formula consists of numbers and .*, not of ndarray array\(\[1\., 1\.\]\)"),
         (lambda x: x * "2a", "a formula consists of numbers and .*, not of str '2a'"),
+        (lambda x: x * "2", "a formula consists of numbers and .*, not of str '2'"),
+        (lambda x: b"1_0", "a formula consists of numbers and .*, not of bytes b'1_0'"),
         (lambda x: [x], "a formula consists of numbers and .*, not of list "),
     ],
 )

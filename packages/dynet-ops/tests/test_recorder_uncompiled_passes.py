@@ -54,6 +54,9 @@ def matrix():
     return dy.tanh(dy.inputTensor(np.ones((2, 3))))
 
 
+LONG = ParameterCollection().add_parameters((1000, 1000))
+
+
 def large():
     return dy.tanh(dy.inputVector([0.5] * (SMALL_VALUES + 1)))
 
@@ -106,8 +109,13 @@ def test_values(build):
 @of("value")
 @pytest.mark.parametrize(
     ("build", "releases"),
-    [(vector, 0), (large, 1), (lambda: dy.esum([vector() for _ in range(SMALL_RECORDS // 2)]), 1)],
-    ids=["small", "many values", "many records"],
+    [
+        (vector, 0),
+        (large, 1),
+        (lambda: dy.esum([vector() for _ in range(SMALL_RECORDS // 2)]), 1),
+        (lambda: dy.squared_norm(LONG), 1),
+    ],
+    ids=["small", "many values", "many records", "a large parameter"],
 )
 def test_only_a_small_pass_keeps_the_gil(build, releases, monkeypatch):
     learn(build, Expression.value)

@@ -202,6 +202,25 @@ def test_functions_that_are_no_rules_are_refused(parameters):
         update(function)
 
 
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (
+            lambda p, g, rate: {"p": p - rate * formula.sum(g)},
+            "f.sum is over a column, but a rule works on each element",
+        ),
+        (
+            lambda p, g, rate: {"p": p - rate * formula.position * g},
+            "f.position is over a column, but a rule works on each",
+        ),
+        (lambda p, g, rate, eps=1e-3: {"p": p - rate * g * eps}, "eps=0.001: a rule's numbers have no defaults"),
+    ],
+)
+def test_rules_that_no_kernel_can_compute_are_refused(function, message):
+    with pytest.raises(ValueError, match=f"^<lambda>: {message}"):
+        update(function)
+
+
 def step_of_own(factor):
     class RunAgain(Trainer):
         @update

@@ -111,6 +111,7 @@ PLANNING = (
     "gradient_top",  # where the free part of the memory for gradients begins
     "never_fresh",  # 1 if kernels can only add to gradients, as on a GPU, and cannot overwrite uninitialized memory
     "shared_work",  # how many picoseconds one thread would take for all instructions that threads share
+    "most_work",  # the picoseconds that one thread would take for the longest instruction of the pass
     "index_top", "index_end",  # how many integers of `index` are in use, and how many it has
     "tape_end",  # how many instructions `tape` has room for
     "forward_index_end", "forward_tape_end", "backward_index_end", "backward_tape_end",
@@ -119,7 +120,7 @@ PLANNING = (
     # values, and `kept_start` the value of `arena_top` before planning. The others are copies of `arena_top`,
     # `tape_count` and so on after planning.
     "kept_end", "kept_inputs", "kept_start", "kept_arena_top", "kept_tape_count", "kept_index_top",
-    "kept_shared_work", "kept_node_count", "kept_one_numbering",
+    "kept_shared_work", "kept_most_work", "kept_node_count", "kept_one_numbering",
     "plan",  # the number of forward plans so far; while it is unchanged, so are the forward pass's address lists
     "node_count",  # the number of nodes in the graph
     "deepest",  # how many different depths nodes can have: all depths are less than this
@@ -146,7 +147,8 @@ PLANNING = (
     "bucket_count",  # how many integers `buckets` has
     "searches",  # how many times the planner has searched for equal columns
     "copies",  # an id of this context, under which the GPU code keeps copies of its address lists; 0: it has no id yet
-    # If not 0, `forward` only runs what it has planned if `arena_top` is then at most this address; see `passes.py`.
+    # If not 0, `forward` runs what it has planned only if `arena_top` is then at most this address, and no instruction
+    # has much work; see `passes.py` of the recorder.
     "small_end",
     # The result of planning or running a pass. If `status` is TOO_SMALL, the others are the numbers of floats, integers
     # of `index` and instructions of `tape` that are needed.

@@ -132,6 +132,8 @@ def _readable(path: Path) -> list[TuningRecord]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as problem:
+        if getattr(problem, "errno", 0) is None or type(problem).__module__ not in ("builtins", "json.decoder"):
+            raise  # a signal handler's, such as TimeoutError
         message = f"dynet: the tuning records in {path} are not used ({problem}); kernels may be slower."
         warnings.warn(message, RuntimeWarning, stacklevel=2)
         return []

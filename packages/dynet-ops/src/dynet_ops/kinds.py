@@ -25,7 +25,7 @@ from dynet_core.signature import Signature, View, computed, number_views
 from dynet_kernels import formula as f
 from dynet_kernels.derivative import gradients as derived
 from dynet_kernels.families.rules import Rule
-from dynet_kernels.formula import REDUCTIONS, Formula, beneath, is_number
+from dynet_kernels.formula import COLUMN_FUNCTIONS, Formula, beneath, is_number
 from dynet_kernels.layout import SELF
 from dynet_kernels.table import KERNELS
 
@@ -85,9 +85,6 @@ def formula_of(function: Callable, operands: Sequence[str]) -> Formula:
             what = given if is_positional else f"the {given.kind.description} {given}"
             raise ArgumentError(f"{function.__name__}: {what} is neither a plain operand nor a number with a default")
     return Formula.of(function, {operand: formula_name(operand) for operand in operands})
-
-
-COLUMN_FUNCTIONS = ("first", "place", "position", *REDUCTIONS)  # these depend on how a value is divided into columns
 
 
 def check_elementwise(name: str, formulas: Iterable[Formula]) -> None:

@@ -16,7 +16,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from .. import formula, tir, tuning, vmath
-from ..formula import LEAVES, REDUCTIONS, Formula, Symbol, beneath, in_order, inputs_of, replaced, use_counts
+from ..formula import (
+    COLUMN_FUNCTIONS,
+    LEAVES,
+    REDUCTIONS,
+    Formula,
+    Symbol,
+    beneath,
+    in_order,
+    inputs_of,
+    replaced,
+    use_counts,
+)
 from ..kernels import NUMBER, Effects, Kernel
 from ..layout import BY_ROWS
 from ..simplification import Sharing
@@ -612,13 +623,24 @@ def update_rule(function: Callable) -> UpdateRule:
     `function` takes the old `p`, `g`, the old states and then hyperparameters. It returns a dict of the new `p` and the
     new states. The arguments other than `p` that are in this dict are the states.
     """
-    names = tuple(inspect.signature(function).parameters)
+    name, parameters = function.__name__, inspect.signature(function).parameters
+    names = tuple(parameters)
+    if given := [str(parameter) for parameter in parameters.values() if parameter.default is not parameter.empty]:
+        raise ValueError(
+            f"{name}: {given[0]}: a rule's numbers have no defaults, because they are read from the trainer"
+        )
     new = Formula.several(function)
+    for one in new.values():
+        for symbol in beneath(one.result).values():
+            if symbol.function in COLUMN_FUNCTIONS:
+                raise ValueError(
+                    f"{name}: f.{symbol.function} is over a column, but a rule works on each element separately"
+                )
     states = tuple(name for name in names if name in new and name != "p")
     state_end = 2 + len(states)
     if names[:state_end] != ("p", "g", *states) or {*new} != {"p", *states}:
         raise ValueError(
-            f"{function.__name__} takes {', '.join(names)} and returns {', '.join(new)}: it must take p, g, the states "
+            f"{name} takes {', '.join(names)} and returns {', '.join(new)}: it must take p, g, the states "
             "and then numbers, and return a dict of the new p and the new states"
         )
     for name in states:

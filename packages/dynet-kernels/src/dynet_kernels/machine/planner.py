@@ -13,6 +13,7 @@ from ..plan.nodes import Both, Context, Sharing
 from . import team
 from .modules import Function, fails, module_of
 
+SMALL_WORK = 5_000_000  # the most work, in picoseconds, of an instruction of a pass that keeps the GIL
 PLAN_FUNCTIONS = {name: Function(f"do_plan_{name}", planner) for name, planner in PLANNERS.items()}
 
 
@@ -48,13 +49,19 @@ def pass_function(name: str, runs: bool) -> Callable:
         else:
             PLAN_FUNCTIONS[name](address, *arguments)
             if runs and context.status == layout.READY:
-                if name == "forward" and context.small_end != 0 and context.arena_top > context.small_end:
+                if name == "forward" and not is_small_enough(context):
                     context.status = layout.LARGE
                 else:
                     run(address)
         return context.status
 
     return do
+
+
+@plain
+def is_small_enough(context: Context):
+    end = context.small_end
+    return end == 0 or (context.arena_top <= end and context.most_work <= SMALL_WORK)
 
 
 @plain

@@ -156,7 +156,8 @@ def number_depths(plan: Plan, stages) -> None:
 
 # Records are compared in chunks of this many integers; the loop checks for a difference only after each chunk.
 CHUNK = 64
-KEPT = ("arena_top", "node_count", "one_numbering", "tape_count", "index_top", "shared_work")  # kept with a plan
+# The integers of the context that are kept with a plan.
+KEPT = ("arena_top", "node_count", "one_numbering", "tape_count", "index_top", "shared_work", "most_work")
 
 
 @plain

@@ -252,7 +252,7 @@ def use_tape(context: Context, direction: str) -> None:
 
 
 def start_tape(context: Context) -> None:
-    context.fill(index_top=0, tape_count=0, shared_work=0, status=layout.READY)
+    context.fill(index_top=0, tape_count=0, shared_work=0, most_work=0, status=layout.READY)
 
 
 @plain
@@ -269,6 +269,7 @@ def add_instruction(
     way = way_to_share(plan, shared, count, distinct) if work >= plan.limits.least_instruction else layout.ALONE
     if way != layout.ALONE:
         context.shared_work += work
+    context.most_work = max(context.most_work, work)
     row = context.tape_count
     instruction = Rows(Instruction, plan.tape)[row]
     instruction.fill(opcode=opcode, base=base, count=count, parameters=parameters, fresh=fresh, shared=way)

@@ -18,8 +18,9 @@ from .here import Here, Item, Items, NewRecord
 from .structures import Function, Graph, List, Shared
 from .tables import find
 
-# A forward pass keeps the GIL if its new records have at most SMALL_RECORDS integers, and its values and inputs at most
-# SMALL_VALUES floats. Releasing the GIL and taking it again would be a tenth of the time of a value of one node.
+# A forward pass keeps the GIL if its new records have at most SMALL_RECORDS integers, its values and inputs at most
+# SMALL_VALUES floats, and no instruction has much work (`SMALL_WORK` in `planner.py`). Releasing the GIL and taking it
+# again would be a tenth of the time of a value of one node.
 SMALL_RECORDS, SMALL_VALUES = 64, 256
 MOST_SEARCHED = 1 << 12  # records in one search; for large graphs, Python keeps an index
 

@@ -261,6 +261,8 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
     numbers = {given.name: given.default for given in parameters if given.kind is given.KEYWORD_ONLY}
     input_name, *names = [given.name for given in parameters if given.name not in numbers]
     weights = names[len(state) :]
+    if given := [str(one) for one in parameters if one.name in names and one.default is not one.empty]:
+        raise TypeError(f"{name}: {given[0]}: only numbers have defaults, and they are keyword-only")
     if not state or names[: len(state)] != [*state]:
         state_names = ", ".join(state) or "(one name or more)"
         raise TypeError(f"{name}: the parameters must be the input, the state {state_names}, and weights")

@@ -26,7 +26,9 @@ def cell(state: Sequence[str], *, reference: Callable[..., Any]) -> Callable[[Fu
 
     def decorate(function: Function) -> Function:
         name = function.__name__
-        new_cell = CELLS[name] = cell_of_equations(name.removesuffix("_step"), function, state)
+        if not callable(reference):
+            raise ArgumentTypeError(f"{name}: reference must be a function of numpy vectors, not {reference!r:.60}")
+        new_cell = cell_of_equations(name.removesuffix("_step"), function, state)
         numpy_step = new_cell.reference = functools.partial(reference, **new_cell.numbers)
         after, order = 1 + len(state), [*new_cell.parameters]
         indices = [after + order.index(parameter) for parameter in (*new_cell.pairs, *new_cell.weights)]
@@ -39,7 +41,9 @@ def cell(state: Sequence[str], *, reference: Callable[..., Any]) -> Callable[[Fu
             result = numpy_step(*operands)
             return result[0] if isinstance(result, tuple) else result
 
-        return register(record, reference=first, samples=_samples(new_cell))  # type: ignore[return-value]
+        op = register(record, reference=first, samples=_samples(new_cell))
+        CELLS[name] = new_cell
+        return op  # type: ignore[return-value]
 
     return decorate
 

@@ -86,7 +86,7 @@ def plan_forward_again(again):
         equal, block = values_once(group, write_lists(group, steps))
         add_steps(group, steps, block)
         copy_values(equal)
-    again.same("index_top", "tape_count", "shared_work", "searches", "status")
+    again.same("index_top", "tape_count", "shared_work", "most_work", "searches", "status")
     for name in ("forward_index", "forward_tape", "buckets", "numbers_of_columns"):
         assert again.buffers[name].tolist() == again.graph.buffers[name].tolist(), name
 
@@ -208,7 +208,7 @@ def test_updates(planner, dense):
         ours.parameters[:, :2] = theirs.parameters[:, :2]
         getattr(planner, f"plan_{name}")(theirs.slots.ctypes.data, OPCODE, *arguments)
         getattr(update, f"plan_{name}")(ours.slots.ctypes.data, OPCODE, *arguments)
-        for field in ("status", "index_top", "tape_count", "shared_work"):
+        for field in ("status", "index_top", "tape_count", "shared_work", "most_work"):
             assert ours[field] == theirs[field], field
         assert ours.tape() == theirs.tape() and ours["tape_count"] > 0
         for field in ("forward_index", "forward_tape"):
@@ -223,7 +223,8 @@ def test_updates(planner, dense):
 def plan_of(limits=(2, 100)) -> Any:
     threads, least = limits
     code = (ctypes.c_int64 * 1)(1)
-    context = SimpleNamespace(code=ctypes.addressof(code), tape_count=0, index_top=0, shared_work=0, status=at.READY)
+    context = SimpleNamespace(code=ctypes.addressof(code), tape_count=0, index_top=0, shared_work=0, most_work=0)
+    context.status = at.READY
     context.fill = lambda **values: vars(context).update(values)
     limits = SimpleNamespace(threads=threads, least_instruction=least)
     return SimpleNamespace(

@@ -218,7 +218,13 @@ MALFORMED = {
 }
 
 
-@pytest.mark.parametrize("error", [TimeoutError("too slow"), KeyError("x"), json.JSONDecodeError("x", "y", 0)])
+class OwnError(ValueError):
+    pass
+
+
+@pytest.mark.parametrize(
+    "error", [TimeoutError("too slow"), OwnError(), PermissionError(13, "no"), json.JSONDecodeError("x", "y", 0)]
+)
 def test_only_errors_of_the_file_are_warned_about(error, own_records, monkeypatch):
     """A signal handler may raise a TimeoutError, which is an OSError, while a file is read."""
     tuning_records.user_file().write_text("[]")
@@ -228,7 +234,7 @@ def test_only_errors_of_the_file_are_warned_about(error, own_records, monkeypatc
         raise error
 
     monkeypatch.setattr(tuning_records, "read", read)
-    is_of_file = isinstance(error, json.JSONDecodeError)
+    is_of_file = isinstance(error, (PermissionError, json.JSONDecodeError))
     with pytest.warns(RuntimeWarning) if is_of_file else pytest.raises(type(error)):
         tuning_records.for_cpu(AVX2)
 

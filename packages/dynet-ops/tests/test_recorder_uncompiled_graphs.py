@@ -149,7 +149,7 @@ def test_objects():
     assert both("visit_nothing", id(x), 0, 0, is_object=False).result == 0
 
 
-@of("free")
+@of("free", "dynet_free_slowly")
 def test_freed_expressions_are_used_again():
     shared, x = uncompiled.SHARED, dy.inputVector([1.0])
     for compiled in (True, False):
@@ -163,12 +163,13 @@ def test_freed_expressions_are_used_again():
         run("free", compiled, (made[-1],), is_object=False)
         most, shared["free_most"] = shared["free_most"], 0
         try:
-            address = FUNCTIONS["handle"].python(*vectorcall_kept(recorder.handle, 0, x.type))
-            count = shared["free_count"]
-            references = sys.getrefcount(Expression)
-            uncompiled.api.Py_IncRef(ctypes.py_object(Expression))  # the reference that freeing drops
-            run("free", compiled, (address,), is_object=False)
-            assert shared["free_count"] == count and sys.getrefcount(Expression) == references
+            for name in ("free", "dynet_free_slowly"):
+                address = FUNCTIONS["handle"].python(*vectorcall_kept(recorder.handle, 0, x.type))
+                count = shared["free_count"]
+                references = sys.getrefcount(Expression)
+                uncompiled.api.Py_IncRef(ctypes.py_object(Expression))  # the reference that freeing drops
+                run(name, compiled, (address,), is_object=False)
+                assert shared["free_count"] == count and sys.getrefcount(Expression) == references
         finally:
             shared["free_most"] = most
 

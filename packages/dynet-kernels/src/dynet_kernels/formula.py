@@ -132,7 +132,7 @@ def as_symbol(value) -> Symbol:
     if isinstance(value, Symbol):
         return value
     try:
-        number = math.ldexp(value, 0)  # unlike float(value), this refuses strings
+        number = math.ldexp(value, 0)  # unlike float(value), refuses strings
         if LARGEST * (1 + 2.0**-25) < abs(number) < float("inf"):
             raise OverflowError
         return Symbol("constant", number)
@@ -269,8 +269,9 @@ sum = _unary("sum", "The sum over a column.")  # noqa: A001
 max = _unary("max", "The largest of a column.")  # noqa: A001
 min = _unary("min", "The smallest of a column.")  # noqa: A001
 REDUCTIONS = ("sum", "max", "min")
-COLUMN_FUNCTIONS = ("first", "place", "position", *REDUCTIONS)  # these depend on how a value is divided into columns
 """Functions that reduce all values of a column to one value."""
+COLUMN_FUNCTIONS = ("first", "place", "position", *REDUCTIONS)
+"""Functions that depend on how a value is divided into columns."""
 
 
 def first(x: Value) -> Value:

@@ -18,9 +18,9 @@ from .here import Here, Item, Items, NewRecord
 from .structures import Function, Graph, List, Shared
 from .tables import find
 
-# A forward pass keeps the GIL if its new records have at most SMALL_RECORDS integers, its values and inputs at most
-# SMALL_VALUES floats, and no instruction has much work (`SMALL_WORK` in `planner.py`). Releasing the GIL and taking it
-# again would be a tenth of the time of a value of one node.
+# A forward pass keeps the GIL if its new records have at most SMALL_RECORDS integers, its values and inputs take at
+# most SMALL_VALUES floats of memory, and no instruction has much work (`SMALL_WORK` in `planner.py`). Releasing the GIL
+# and taking it again would add a seventh to the time of a value of one node.
 SMALL_RECORDS, SMALL_VALUES = 64, 256
 MOST_SEARCHED = 1 << 12  # records in one search; for large graphs, Python keeps an index
 
@@ -32,10 +32,10 @@ def is_prepared(here: Here):
 
 @plain
 def call_planner(graph: Graph, function: str, keeps_gil, *integers):
-    """Plan and run a pass, without holding the GIL unless `keeps_gil`. Return whether it succeeded.
+    """Call a function of the planner, without holding the GIL unless `keeps_gil`. Return whether the pass succeeded.
 
     Args:
-        function: "forward", "backward" or "run", the word of `graph` with the handle of the planner's function.
+        function: "forward", "backward" or "run", the word of `graph` with the function's handle.
         integers: the arguments of the function after the address of the planner's context.
     """
     for k, integer in enumerate((graph.context, *integers)):
@@ -70,7 +70,7 @@ def compute(shared: Shared, graph_at):
     context.new_records = graph.records
     if graph.done == 0:
         context.arena_top = graph.values_begin
-    is_small = length - graph.done <= SMALL_RECORDS
+    is_small = length - graph.done <= SMALL_RECORDS and inputs_length - graph.inputs_done <= SMALL_VALUES
     context.small_end = context.arena_top + SMALL_VALUES if is_small else 0
     has_run = call_planner(
         graph, "forward", is_small, graph.done, length, graph.inputs, graph.inputs_done, inputs_length

@@ -21,6 +21,7 @@ def free(shared: Shared, x_at):
 
 @c_function("dynet_free_slowly")
 def free_slowly(shared: Shared, x_at):
+    """Free an expression or a parameter that is not kept for reuse."""
     kind = Expression(x_at).type  # read first, because the freed object no longer keeps its class alive
     if extern("PyType_GetFlags", kind) & HAS_GC:
         extern("PyObject_GC_Del", x_at)

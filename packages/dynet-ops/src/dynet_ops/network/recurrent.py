@@ -41,9 +41,9 @@ def cell(state: Sequence[str], *, reference: Callable[..., Any]) -> Callable[[Fu
             result = numpy_step(*operands)
             return result[0] if isinstance(result, tuple) else result
 
-        op = register(record, reference=first, samples=_samples(new_cell))
+        step = register(record, reference=first, samples=_samples(new_cell))
         CELLS[name] = new_cell
-        return op  # type: ignore[return-value]
+        return step  # type: ignore[return-value]
 
     return decorate
 

@@ -10,7 +10,7 @@ import inspect
 import math
 import operator
 from collections import Counter
-from collections.abc import Callable, Collection, Container, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, overload
 
@@ -398,6 +398,12 @@ def in_order(symbol: Symbol, known: Container[int] = ()) -> dict[int, Symbol]:
 def beneath(symbol: Symbol) -> dict[int, Symbol]:
     """Like `in_order`, but without constants."""
     return {key: one for key, one in in_order(symbol).items() if one.function != "constant"}
+
+
+def column_functions(formulas: Iterable[Formula]) -> list[str]:
+    """Return the names of the functions in formulas that are over a column, not on each element separately."""
+    symbols = [symbol for formula in formulas for symbol in beneath(formula.result).values()]
+    return [symbol.function for symbol in symbols if symbol.function in COLUMN_FUNCTIONS]
 
 
 def replaced(symbol: Symbol, known: dict[int, Symbol]) -> Symbol:

@@ -25,7 +25,7 @@ from dynet_core.signature import Signature, View, computed, number_views
 from dynet_kernels import formula as f
 from dynet_kernels.derivative import gradients as derived
 from dynet_kernels.families.rules import Rule
-from dynet_kernels.formula import COLUMN_FUNCTIONS, Formula, beneath, is_number
+from dynet_kernels.formula import Formula, column_functions, is_number
 from dynet_kernels.layout import SELF
 from dynet_kernels.table import KERNELS
 
@@ -89,13 +89,11 @@ def formula_of(function: Callable, operands: Sequence[str]) -> Formula:
 
 def check_elementwise(name: str, formulas: Iterable[Formula]) -> None:
     """Raise ArgumentError if a formula of an elementwise op does not work on each element separately."""
-    for formula in formulas:
-        for symbol in beneath(formula.result).values():
-            if symbol.function in COLUMN_FUNCTIONS:
-                raise ArgumentError(
-                    f"{name}: f.{symbol.function} is over a column, but this works on each element separately: make an "
-                    "op by `columnwise`, or pass the number as an operand"
-                )
+    for function in column_functions(formulas):
+        raise ArgumentError(
+            f"{name}: f.{function} is over a column, but this works on each element separately: make an op by "
+            "`columnwise`, or pass the number as an operand"
+        )
 
 
 def all_gradients(

@@ -117,8 +117,10 @@ class GraphRecords:
             functions: the compiled functions "forward", "backward" and "run".
             addresses: the addresses and sizes that these functions need, by name.
         """
-        for name, word in (addresses | {name: function.__chandle__() for name, function in functions.items()}).items():
-            self._words[name] = word
+        for name, address in addresses.items():
+            self._words[name] = address
+        for name, function in functions.items():
+            self._words[name] = function.__chandle__()
         self._view[PREPARED] = generation if engine.changes == changes else -1
 
     def is_prepared(self, generation: int) -> bool:

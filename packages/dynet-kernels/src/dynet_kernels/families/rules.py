@@ -17,12 +17,12 @@ from dataclasses import dataclass
 
 from .. import formula, tir, tuning, vmath
 from ..formula import (
-    COLUMN_FUNCTIONS,
     LEAVES,
     REDUCTIONS,
     Formula,
     Symbol,
     beneath,
+    column_functions,
     in_order,
     inputs_of,
     replaced,
@@ -630,12 +630,8 @@ def update_rule(function: Callable) -> UpdateRule:
             f"{name}: {given[0]}: a rule's numbers have no defaults, because they are read from the trainer"
         )
     new = Formula.several(function)
-    for one in new.values():
-        for symbol in beneath(one.result).values():
-            if symbol.function in COLUMN_FUNCTIONS:
-                raise ValueError(
-                    f"{name}: f.{symbol.function} is over a column, but a rule works on each element separately"
-                )
+    for over_column in column_functions(new.values()):
+        raise ValueError(f"{name}: f.{over_column} is over a column, but a rule works on each element separately")
     states = tuple(name for name in names if name in new and name != "p")
     state_end = 2 + len(states)
     if names[:state_end] != ("p", "g", *states) or {*new} != {"p", *states}:

@@ -115,6 +115,7 @@ LOCKS = ["device._lock", "dim._lock", "encode._lock", "parameter_rows.PARAMETER_
 LOCKS += ["random_stream._current._lock", "store._linking"]
 
 
+@pytest.mark.few(each=2)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("lock", LOCKS)
 def test_a_fork_while_another_thread_holds_a_lock(lock):

@@ -161,6 +161,7 @@ def test_copies_need_no_hints():
         model.__no_such__  # noqa: B018
 
 
+@pytest.mark.few(each=3)
 @pytest.mark.parametrize(
     ("line", "meant"),
     [("trainer.updat()", "update"), ("model.add_paramters(3)", "add_parameters"), ("W.set_valeu(3)", "set_value"),

@@ -110,6 +110,7 @@ USES = {
 }
 
 
+@pytest.mark.few(each=2)
 @pytest.mark.parametrize("name", USES)
 @pytest.mark.parametrize("has_graph", [False, True])
 def test_a_use_in_another_thread_is_an_error(name, has_graph, model):

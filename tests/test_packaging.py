@@ -197,6 +197,7 @@ def test_each_source_distribution_has_the_license(tmp_path):
             assert member.read() == (ROOT / "LICENSE").read_bytes()
 
 
+@pytest.mark.few(each=5)
 @pytest.mark.slow
 @pytest.mark.parametrize("extras", EXTRAS)
 def test_extras_bring_their_siblings_and_the_meta_package(wheels, clean_python, extras):

@@ -67,6 +67,13 @@ def test_contributing_says_which_sessions_run_when():
     assert [" ".join(names) for names in WHEN.values()] == re.findall(r"(?:runs|run) `([a-z_ ]+)`", text)
 
 
+@pytest.mark.few(each=2)
+@pytest.mark.parametrize("case", range(5))
+def test_what_tests_leave_out_is_thorough(case, request):
+    is_thorough = request.node.get_closest_marker("thorough") is not None
+    assert is_thorough == (case % 2 == 1)
+
+
 def test_style_is_checked_at_commits_as_by_nox():
     hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
     (group,) = re.findall(r'^lint = \["(ruff[^"]*)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M)

@@ -146,6 +146,7 @@ step()
 """
 
 
+@pytest.mark.few(each=3)
 @pytest.mark.parametrize("program", [FORWARD, BACKWARD, UPDATE], ids=["forward", "backward", "update"])
 def test_only_graphs_with_a_broken_kernel_fail(program, tmp_path):
     search = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])

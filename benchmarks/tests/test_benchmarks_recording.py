@@ -20,6 +20,7 @@ def steps_of(library, row):
     return made(library, order)
 
 
+@pytest.mark.few(each=2)
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_every_task_runs_on_nothing(row):
     steps = steps_of(nothing, row)

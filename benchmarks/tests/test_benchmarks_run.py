@@ -55,6 +55,7 @@ def test_worker_only_infers_or_builds():
     assert inferred[1]["sentences"] == built[1]["sentences"] == 5
 
 
+@pytest.mark.few(each=2)
 @pytest.mark.parametrize("row", ROWS.values(), ids=str)
 def test_inference_has_the_loss_of_training(row):
     order = {"kind": "dynet", "task": row.task, "row": row.name, "minibatch": row.minibatch, "seed": 1}

@@ -10,7 +10,7 @@ import pytest
 from competitors import PYTHONS
 
 BENCHMARKS = Path(__file__).resolve().parents[1]
-TWENTY = ["20 tanh of 1, read", "20 tanh of 128, read"]
+TWENTY = ["20 tanh of 1 read", "20 tanh of 128 read"]
 
 
 def lines_of(script, *arguments):
@@ -18,7 +18,7 @@ def lines_of(script, *arguments):
     command = [sys.executable, str(BENCHMARKS / script), *arguments]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, **peers})
     assert result.returncode == 0, result.stderr
-    return [line.split() for line in result.stdout.splitlines()]
+    return [line.replace(",", "").split() for line in result.stdout.splitlines()]  # 1,000 ns is a number, too
 
 
 def test_recording():
@@ -30,8 +30,7 @@ def test_recording():
 
 
 def test_recording_of_single_ops():
-    _, _, row = lines_of("recording.py", "--ops", "E[i]", "--rounds", "1", "--seconds", "0.01")
-    name, whole, rest, ratio = [cell.replace(",", "") for cell in row]  # the Python recorder takes 1,000 ns or more
+    _, _, (name, whole, rest, ratio) = lines_of("recording.py", "--ops", "E[i]", "--rounds", "1", "--seconds", "0.01")
     assert name == "E[i]" and float(whole) > float(rest) > 0 and ratio == "-"
 
 
@@ -39,7 +38,7 @@ def test_recording_of_single_ops():
 def test_recording_of_small_graphs():
     _, _, *rows = lines_of("recording.py", "--small", "--rounds", "1", "--seconds", "0.01")
     names = [" ".join(row[:-2]) for row in rows]
-    assert names == ["3, nothing held", "3, input held", "3, all held", *TWENTY, "xor"]
+    assert names == ["3 nothing held", "3 input held", "3 all held", *TWENTY, "xor"]
     assert all(float(row[-2]) > 0 for row in rows)
 
 

@@ -33,6 +33,7 @@ def growth(*arguments) -> int:
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
 
+@pytest.mark.few(each=5)
 @linux_only
 @pytest.mark.parametrize("order", ["lifo", "fifo", "random"])
 @pytest.mark.parametrize("threads", [1, 8])
@@ -125,6 +126,7 @@ t = threading.Thread(target=run); t.start(); t.join()
 ABORTS = pytest.mark.xfail(reason="a thread that ends within C++ aborts the process", strict=False)
 
 
+@pytest.mark.few(each=3)
 @pytest.mark.parametrize("chain", ["1", "0"] if ALL else ["1"])
 @pytest.mark.parametrize("name", [pytest.param(n, marks=ABORTS) if "that computes" in n else n for n in ENDS])
 def test_python_ends_while_these_hold(name, chain):

@@ -14,15 +14,13 @@ PROGRAMS = (
 )  # fmt: skip
 
 
+@pytest.mark.few(each=3)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize(
     "handler, program",
     [
         *[("renew_cg", program) for program in PROGRAMS],
-        *[
-            pytest.param("cg_revert", program, marks=[pytest.mark.thorough] * (k % 4 > 0))
-            for k, program in enumerate(PROGRAMS)
-        ],
+        *[("cg_revert", program) for program in PROGRAMS],
         *[("compute", program) for program in ("add", "value", "backward", "revert")],
     ],
 )

@@ -103,6 +103,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.few(each=3)
 @compiled_only
 @pytest.mark.parametrize("name", CHANGES)
 def test_what_is_relied_on_is_compared(name):

@@ -152,6 +152,7 @@ def test_every_kernel_is_built():
     assert len(parts) == len(KERNELS.shards()) + 2  # plus the planner and the recorder
 
 
+@pytest.mark.few(each=2)
 @pytest.mark.parametrize("kind", target.BUILD_TARGETS)
 def test_code_for_other_machines_is_built(kind, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("DYNET_CACHE_DIR", str(tmp_path / "cache"))

@@ -314,6 +314,7 @@ SMALL = {
 CASES = [(family, parameters) for family, choices in ODD.items() for parameters in (None, *choices)]
 
 
+@pytest.mark.few(each=2)
 @pytest.mark.parametrize("family, parameters", CASES)
 def test_any_parameters_give_the_same_results(family, parameters):
     cpu = host_cpu()

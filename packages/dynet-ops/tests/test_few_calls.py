@@ -48,6 +48,7 @@ def arguments_of(op):
     return {name: given[name] for name in names if name in given}
 
 
+@pytest.mark.few(each=3)
 @pytest.mark.parametrize(("what", "by_keyword"), WAYS)
 @pytest.mark.parametrize("name", [name for name, op in OPS.items() if op.record is getattr(dy, name, None)])
 def test_errors_are_raised_few_calls_below_the_users(name, what, by_keyword):

@@ -459,7 +459,8 @@ def of_vectors(op, *vectors, **numbers):
 NAMES = [("y", "z"), ("x", "dx"), ("dx", "x"), ("x", "dy"), ("dy", "w"), ("z", "dz"), ("y", "dy"), ("result", "d")]
 
 
-@pytest.mark.parametrize("kind", [elementwise, pytest.param(columnwise, marks=pytest.mark.thorough)])
+@pytest.mark.few(each=5)
+@pytest.mark.parametrize("kind", [elementwise, columnwise])
 @pytest.mark.parametrize(("a", "b"), NAMES)
 def test_operands_may_have_any_names(a, b, kind, own_made):
     """Including names that the generated code uses for the result and the gradients."""
@@ -623,7 +624,7 @@ LONG = {
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.thorough] * (name in ("choices", "terms", "extremes"))) for name in LONG],
+    [pytest.param(name, marks=[pytest.mark.thorough] * (name not in ("shared", "factors"))) for name in LONG],
 )
 def test_long_formulas_are_compiled(name):
     """In a second or two, without hitting a Python limit; repeated parts are written once."""

@@ -168,6 +168,7 @@ def threads(request):
         yield
 
 
+@pytest.mark.few(each=2)
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_python_plans_what_compiled_code_plans(seen, threads, program):
     random.seed(1)

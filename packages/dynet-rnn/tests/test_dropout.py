@@ -40,6 +40,7 @@ def test_one_mask_for_a_sequence(name, rates, batch):
         assert_state(state, wanted)
 
 
+@pytest.mark.few(each=3)
 @variational
 @pytest.mark.parametrize(("steps", "layers", "batch"), SIZES)
 def test_gradients(name, steps, layers, batch):
@@ -56,6 +57,7 @@ def test_gradients(name, steps, layers, batch):
     )
 
 
+@pytest.mark.few(each=3)
 @pytest.mark.parametrize(("steps", "layers", "batch"), SIZES)
 def test_gradients_of_layer_normalization(steps, layers, batch):
     """With masks that keep part of each vector: a vector of zeros cannot be normalized."""
@@ -340,6 +342,7 @@ def test_gru_drops_inputs_and_output_at_each_step(monkeypatch):
         np.testing.assert_allclose(value_of(state.output()), last * before[-1][0], atol=1e-6)
 
 
+@pytest.mark.few(each=3)
 @pytest.mark.parametrize(("steps", "layers", "batch"), SIZES)
 def test_gradients_of_gru(monkeypatch, steps, layers, batch):
     setting = Setting("GRUBuilder", layers)

@@ -67,6 +67,7 @@ def check_gradients(setting, record, xs, arrays_of, start=(), masks=None):
     assert_gradients(actual, differences(loss, changed + exact + begin))
 
 
+@pytest.mark.few(each=3)
 @every_network
 @pytest.mark.parametrize(("steps", "layers", "batch"), SIZES)
 def test_gradients(name, steps, layers, batch):
@@ -89,6 +90,7 @@ def outputs_and_last(found):
     return [*outputs(found), *[vectors[v] for v in reversed(range(len(last[0]))) for vectors in last]]
 
 
+@pytest.mark.few(each=2)
 @every_network
 @pytest.mark.parametrize("layers", [1, 2])
 def test_gradients_of_transduce_from_given_vectors(name, layers):
@@ -102,6 +104,7 @@ def test_gradients_of_transduce_from_given_vectors(name, layers):
     )
 
 
+@pytest.mark.few(each=2)
 @every_network
 @pytest.mark.parametrize("batches", [(1, 4), (4, 1), (4, 4, 1), (1, 1, 4)])
 def test_batches_of_one_go_with_others(name, batches):

@@ -132,8 +132,9 @@ class Setting:
         assert_gradients(actual, differences(loss, changed))
 
 
+@pytest.mark.few(each=5)
 @every_network
-@pytest.mark.parametrize("batch", [pytest.param(1, marks=pytest.mark.thorough), 5])
+@pytest.mark.parametrize("batch", [1, 5])
 @pytest.mark.parametrize(
     ("tree", "layers"), [*[(tree, 1) for tree in TREES], *[(tree, 3) for tree in ("a leaf", "a chain", "two trees")]]
 )
@@ -144,12 +145,10 @@ def test_values_and_gradients(name, tree, layers, batch):
     setting.check_gradients(TREES[tree], xs)
 
 
+@pytest.mark.few(each=7)
 @every_network
 @pytest.mark.parametrize("tree", ["a leaf", "nodes of all sizes", "shared subtrees"])
-@pytest.mark.parametrize(
-    "batches",
-    [*[pytest.param(sizes, marks=pytest.mark.thorough) for sizes in [(0,), (1, 0, 0), (0, 4)]], (0, 1), (4, 0, 1)],
-)
+@pytest.mark.parametrize("batches", [(0,), (1, 0, 0), (0, 4), (0, 1), (4, 0, 1)])
 def test_nodes_without_an_input_and_batches_of_one(name, tree, batches):
     setting = Setting(name, 2)
     xs = setting.inputs(TREES[tree], batches)
@@ -242,6 +241,7 @@ def test_dropout_of_inputs_and_outputs(name, shape):
         setting.builder.set_dropout(1)
 
 
+@pytest.mark.few(each=2)
 @pytest.mark.parametrize("batch", [1, 4])
 def test_children_that_are_not_there(batch):
     setting = Setting("n-ary", 2)

@@ -37,6 +37,7 @@ DECIDES = {
 }  # fmt: skip
 
 
+@pytest.mark.few(each=3)
 @pytest.mark.parametrize("name", DECIDES)
 def test_a_setting_that_dynet_knows_decides_alone(name):
     """A command-line flag neither overrides it nor raises an error, even if malformed or unknown."""

@@ -19,7 +19,7 @@ COUNTS = Counter(kernels=0, compared=0, samples=0)
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     for item in items:
-        if HERE in item.path.parents:
+        if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.cuda)
 
 

@@ -23,7 +23,7 @@ def pytest_collection_modifyitems(items):
         name for name, there in (("mpi4py", importlib.util.find_spec("mpi4py")), ("mpiexec", mpiexec())) if not there
     ]
     for item in items:
-        if HERE in item.path.parents:
+        if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.mpi)
             if lacks:
                 item.add_marker(pytest.mark.skip(f"there is no {' and no '.join(lacks)}"))

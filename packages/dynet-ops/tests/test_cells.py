@@ -164,8 +164,8 @@ def test_the_first_step_is_that_of_a_state_of_zeros(name):
 
 
 WRONG = [
-    (lambda x, h, W, U, b: tanh(W @ x + U @ h), "one bias, one product of x"),
-    (lambda x, h, W, U, b: tanh(b + U @ h), "one bias, one product of x"),
+    (lambda x, h, W, U, b: tanh(W @ x + U @ h), r"one bias, one product of x.*; got W @ \.\.\. \+ U @ \.\.\.$"),
+    (lambda x, h, W, U, b: tanh(b + U @ h), r"one bias, one product of x.*; got b \+ U @ \.\.\.$"),
     (lambda x, h, W, U, b: tanh(b + W @ x + b), "one bias|added to one sum"),
     (lambda x, h, W, U, b: (tanh(b + W @ x), h), "2 values are returned"),
     (lambda x, y, W, U, b: tanh(b + W @ x), "the parameters must be the input, the state h"),

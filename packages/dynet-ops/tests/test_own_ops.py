@@ -19,6 +19,18 @@ from dynet_kernels.formula import Formula
 from dynet_kernels.table import KERNELS
 from dynet_ops import exact
 from dynet_ops.axes import BATCH, DIMENSIONS, Along
+from dynet_ops.declare import (
+    SELF,
+    Dim,
+    Index,
+    View,
+    checked_indices,
+    computed,
+    derive_rules,
+    node,
+    recorded,
+    shape_of,
+)
 from dynet_ops.kinds import columnwise, elementwise
 from dynet_ops.loss.probability import column_softmax
 from dynet_ops.testing import check_op
@@ -545,13 +557,14 @@ def test_numbers_come_after_operands(own_made, kind):
             own_made(parameters, "a * 2", kind)
 
 
-def test_a_limit_of_a_number_that_is_none_is_refused(own_made):
+@pytest.mark.parametrize("kind", [elementwise, columnwise])
+def test_a_limit_of_a_number_that_is_none_is_refused(own_made, kind):
     for name in ("q", "x"):
         with pytest.raises(
             ArgumentError, match=f"^own_made: above names '{name}', which is not one of its plain numbers"
         ):
-            own_made("x: E, c: N", "x * c", columnwise, above={name: 0})
-    op = own_made("x: E, c: N", "x * c", columnwise, above={"c": 0})
+            own_made("x: E, c: N", "x * c", kind, above={name: 0})
+    op = own_made("x: E, c: N", "x * c", kind, above={"c": 0})
     with pytest.raises(ArgumentError, match="^own_made: c must be above 0, got 1e-50"):
         op(dy.inputVector([1.0]), 1e-50)  # 0 as a float32
 
@@ -710,3 +723,28 @@ def test_a_reference_gets_the_numbers_that_a_call_leaves_out():
         return a * x * x + b * y
 
     check_op(of_two_numbers)
+
+
+def test_two_steps_add_to_one_gradient():
+    """The first only copies the result's gradient, but the second step also changes the operand's."""
+    derive_rules("own_difference", Formula.of(lambda x, row: x - row), ("x", "row"), ("row",))
+
+    @functools.cache
+    def signature_of(dim):
+        views = [View(SELF, stride=dim.rows), View(0, stride=dim.rows), View(0, stride=dim.rows, index=0, scale=1)]
+        return computed("own_difference", dim, (dim.rows,), views, dim.columns * dim.batch)
+
+    @recorded(reference=lambda x, i: x - x[i : i + 1], samples="3x4 i=1; 5*3 i=4; 1 i=0")
+    def own_difference(x: Expression, i: Index) -> Expression:
+        dim = shape_of("own_difference", x)
+        return node("own_difference", signature_of(dim), (x,), checked_indices("own_difference", [i], dim.rows, dim))
+
+    try:
+        check_op(own_difference)
+    finally:
+        del OPS["own_difference"]
+
+
+def test_views_must_be_as_many_as_a_kernel_has():
+    with pytest.raises(ArgumentError, match="^cmult: expected views of y, x, y, got 2 views"):
+        computed("cmult", Dim.of((3,)), (3,), [View(SELF), View(0)])

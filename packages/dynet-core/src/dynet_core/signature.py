@@ -12,7 +12,7 @@ from dynet_kernels.layout import ALIAS, APART, NO_INDEX, NOWHERE, SELF
 from dynet_kernels.table import KERNELS
 
 from .dim import Dim
-from .errors import ShapeError
+from .errors import ArgumentError, ShapeError
 from .recorder import next_generation
 
 SIGNATURES: dict[int, Signature] = {}  # index in TABLE -> signature
@@ -77,9 +77,14 @@ def computed(
         names: the names of the views, beginning with the node itself; by default those in the kernel's formulas.
         passes: whether operands get gradients.
         facts: other fields of `Signature`.
+
+    Raises:
+        ArgumentError: there are fewer views than names.
     """
     rule: Any = KERNELS[kernel]
     view_names = [name.lstrip(".") for name in names or getattr(rule, "rule", rule).views]
+    if len(view_names) > len(views):
+        raise ArgumentError(f"{kernel}: expected views of {', '.join(view_names)}, got {len(views)} views")
     backward = [
         Step(gradient, parameters, view.source)
         for name, view in list(zip(view_names, views))[1:]

@@ -77,7 +77,7 @@ def _integers(description: Description, here: int) -> list[int]:
                 covers=covers,
                 shared=_shared(description, step, effects, deferred=direction == "deferred"),
                 work=effects.work,
-                copies=int(covers != 0 and _copies_gradient(description, effects)),
+                copies=int(covers != 0 and _copies_gradient(description, effects, backward)),
             )
             parameters += step.parameters
     return layout.SIGNATURE.filled(**head) + views + steps + parts + parameters
@@ -124,12 +124,18 @@ def _covered(description: Description, step: Step, effects: Effects) -> int:
     return size * count if is_whole else 0
 
 
-def _copies_gradient(description: Description, effects: Effects) -> bool:
-    """Return whether a step only adds the node's gradient to an operand's, so that both can share memory."""
+def _copies_gradient(description: Description, effects: Effects, steps: Sequence[tuple[Step, Effects]]) -> bool:
+    """Return whether one of the `steps` only adds the node's gradient to an operand's, so that both can share memory.
+
+    No other step may add to the operand's gradient.
+    """
     source = effects.copied
     if source is None or source % 2 == 0:
         return False
     operand_view, own_view = description.views[effects.writes[0][0] // 2], description.views[source // 2]
+    written = [description.views[role // 2].source for _, others in steps for role, _ in others.writes if role % 2]
+    if written.count(operand_view.source) > 1:
+        return False
     if own_view.source != layout.SELF or own_view.offset or own_view.index != layout.NO_INDEX:
         return False
     count = description.count(operand_view) * (2 if operand_view.source == layout.EACH else 1)

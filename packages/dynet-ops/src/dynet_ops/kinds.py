@@ -253,6 +253,7 @@ def elementwise(
     range_reason: str = "",
     tolerance: float = 2e-6,
     tolerance_reason: str = "",
+    above: Mapping[str, float] = {},
 ) -> Callable[[Function], Function]:
     """Return a decorator that makes an op that works on each element. Operands are broadcast against each other.
 
@@ -280,12 +281,13 @@ def elementwise(
         range_reason: why there is a `limit` or `least`.
         tolerance: the relative error that tests allow.
         tolerance_reason: why it is more than the default.
+        above: maps plain numbers to limits that they must exceed.
     """
     fields: dict[str, Any] = {"limit": limit, "least": least, "range_reason": range_reason, "domain": domain}
     fields |= {"elementwise": True, "tolerance": tolerance, "tolerance_reason": tolerance_reason}
 
     def decorate(function: Function) -> Function:
-        name, operands, numbers, formula = _parsed(function, reference, gradients)
+        name, operands, numbers, formula = _parsed(function, reference, gradients, above)
         differentiated = all_gradients(name, operands, formula, gradients or {}, *numbers)
         check_elementwise(name, [formula, *differentiated.values()])
         check_is_free(function)
@@ -301,7 +303,7 @@ def elementwise(
 
         record: Any
         if takes_several := numbers or len(operands) > 2:
-            record = _python_record(function, numbers, signature_of, lambda xs: _full_copies(name, xs, rank))
+            record = _python_record(function, numbers, signature_of, above, lambda xs: _full_copies(name, xs, rank))
         elif len(operands) == 1:
             record = one_operand(name, signature_of)
             if operator:
@@ -322,7 +324,9 @@ def elementwise(
     return decorate
 
 
-def _parsed(function: Any, reference: Any, gradients: Any) -> tuple[str, tuple[str, ...], tuple[str, ...], Formula]:
+def _parsed(
+    function: Any, reference: Any, gradients: Any, above: Any
+) -> tuple[str, tuple[str, ...], tuple[str, ...], Formula]:
     """Return a function's name, the names of its operands and numbers, and the formula in its body."""
     name, operands, numbers = function.__name__, operand_names(function), number_names(function)
     if not (reference is None or callable(reference)):
@@ -335,6 +339,8 @@ def _parsed(function: Any, reference: Any, gradients: Any) -> tuple[str, tuple[s
     formula = formula_of(function, arguments)
     if not operands or formula.names != tuple(map(formula_name, arguments)):
         raise ArgumentError(f"{name}: one or more expressions are needed, and plain numbers come after them")
+    if unknown := [*above.keys() - {*numbers}]:
+        raise ArgumentError(f"{name}: above names {unknown[0]!r}, which is not one of its plain numbers")
     return name, operands, numbers, formula
 
 
@@ -361,8 +367,8 @@ def _python_record(
     function: Callable,
     numbers: Sequence[str],
     signature_of: Callable,
+    above: Mapping[str, float],
     copied: Callable = lambda xs: xs,
-    above: Mapping[str, float] = {},
 ) -> Callable[..., Expression]:
     """Return a Python function that records an op. `copied` copies operands if needed; numbers must exceed `above`."""
     name, parameters = function.__name__, inspect.signature(function).parameters
@@ -464,9 +470,7 @@ def columnwise(
     """
 
     def decorate(function: Function) -> Function:
-        name, operands, numbers, formula = _parsed(function, reference, gradients)
-        if unknown := [*above.keys() - {*numbers}]:
-            raise ArgumentError(f"{name}: above names {unknown[0]!r}, which is not one of its plain numbers")
+        name, operands, numbers, formula = _parsed(function, reference, gradients, above)
         differentiated = all_gradients(name, operands, formula, gradients or {}, *numbers)
         result_is_number = is_number(formula.result, [*map(formula_name, numbers)])
         check_is_free(function)
@@ -488,7 +492,7 @@ def columnwise(
             return computed(kernels, dim, (size,), views, across * batch)
 
         if numbers or len(operands) > 2:
-            record: Any = _python_record(function, numbers, signature_of, above=above)
+            record: Any = _python_record(function, numbers, signature_of, above)
         else:
             make = (one_operand, two_operands)[len(operands) - 1]
             record = recorder.describe(make(called or name, signature_of), function)

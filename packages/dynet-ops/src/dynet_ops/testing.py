@@ -182,17 +182,18 @@ def mixtures(kinds: Sequence, count: int) -> list[list]:
 def check_gradients(op: Op, sample: Sample, *kinds: Sequence[type]) -> None:
     """Check the gradient of each operand against central differences of the reference.
 
-    Each of `kinds` has a class for each operand; by default, they are all `mixtures`. If the op has no operands, check
-    the result's own gradient.
+    Each of `kinds` has a class for each operand; by default, they are all `mixtures`. If a class is `Input`, or there
+    are no operands, also check the result's own gradient.
     """
     arrays = draw(op, sample)
     for kinds_of in kinds or mixtures(KINDS, len(arrays)):
         leaves, result = in_new_graph(op, sample, arrays, kinds_of)
         weights = weights_for(result)
-        weighted_sum(result, weights).backward(full=Input in kinds_of or not leaves)
+        full = Input in kinds_of or not leaves
+        weighted_sum(result, weights).backward(full=full)
         for leaf, gradient in zip(leaves, expected_gradients(op, sample, arrays, weights)):
             assert_gradient(leaf.gradient(), gradient)
-        if not leaves:
+        if full:
             assert_gradient(result.gradient().reshape(weights.shape), weights)
 
 

@@ -8,10 +8,8 @@ from .base import Trainer
 from .parallel import DataParallel
 from .trainers import *
 
-__all__ = [
-    "AdadeltaTrainer", "AdagradTrainer", "AdamTrainer", "AmsgradTrainer", "CyclicalSGDTrainer", "DataParallel",
-    "MomentumSGDTrainer", "RMSPropTrainer", "SimpleSGDTrainer", "Trainer",
-]  # fmt: skip
+__all__ = ["DataParallel", "Trainer"]
+__all__ += trainers.__all__
 
 also_named(__name__, {"base": "state", "parallel": "parallel.data_parallel", "trainers": "adam adaptive sgd"})
 adam = adaptive = sgd = trainers

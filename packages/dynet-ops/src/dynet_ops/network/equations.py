@@ -274,8 +274,12 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
     equations = {value: as_symbol(symbol) for value, symbol in zip(state, values)}
     check_elementwise(name, [Formula((), symbol) for symbol in equations.values()])
     sums = sorted(_sums_beneath(equations.values()), key=lambda one: weights.index(one.bias or weights[0]))
-    if any(not summed.bias or len(summed.inputs) != 1 for summed in sums):
-        raise TypeError(f"{name}: each sum needs one bias, one product of x and any others: b + W @ x + U @ h")
+    for summed in sums:
+        if not summed.bias or len(summed.inputs) != 1:
+            products = [*summed.inputs, *[weight for weight, _ in summed.products]]
+            terms = " + ".join([*[summed.bias] * bool(summed.bias), *[f"{weight} @ ..." for weight in products]])
+            needs = "each sum needs one bias, one product of x and any others: b + W @ x + U @ h"
+            raise TypeError(f"{name}: {needs}; got {terms}")
     gates = {part.arguments[0]: f"a{index}" for index, part in enumerate(p for summed in sums for p in summed.parts)}
     plan = _Plan(name, equations, sums, gates)
     shapes: dict[str, Weight] = {}

@@ -225,7 +225,8 @@ def cuda(session):
 def mpi(session):
     """Run the tests with two to four processes, started by MPICH: they train as one process does, and none hangs."""
     session.install("-r", "requirements.txt", *group("test", "examples", "mpi"))
-    compile_kernels(session)
+    if not session.posargs:
+        compile_kernels(session)
     session.run("pytest", "-m", "mpi" if session.posargs else "mpi and not thorough", *(session.posargs or MPI))
 
 

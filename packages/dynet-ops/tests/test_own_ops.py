@@ -15,6 +15,7 @@ from dynet_core.annotations import Number
 from dynet_core.graph.expression import Expression
 from dynet_core.op import OPS, Sample
 from dynet_kernels import formula as f
+from dynet_kernels import layout
 from dynet_kernels.formula import Formula
 from dynet_kernels.table import KERNELS
 from dynet_ops import exact
@@ -23,10 +24,14 @@ from dynet_ops.declare import (
     SELF,
     Dim,
     Index,
+    Rule,
+    Signature,
+    Step,
     View,
     checked_indices,
     computed,
     derive_rules,
+    graph_of,
     node,
     recorded,
     shape_of,
@@ -564,9 +569,15 @@ def test_a_limit_of_a_number_that_is_none_is_refused(own_made, kind):
             ArgumentError, match=f"^own_made: above names '{name}', which is not one of its plain numbers"
         ):
             own_made("x: E, c: N", "x * c", kind, above={name: 0})
-    op = own_made("x: E, c: N", "x * c", kind, above={"c": 0})
+    op = own_made("x: E, c: N", "x * c", kind, above={"c": 0}, reference=lambda x, c: x * c)
     with pytest.raises(ArgumentError, match="^own_made: c must be above 0, got 1e-50"):
         op(dy.inputVector([1.0]), 1e-50)  # 0 as a float32
+    check_op(op)
+    for limit in ("q", None, math.nan):
+        with pytest.raises((ArgumentError, ArgumentTypeError), match="^own_made: the limit of c"):
+            own_made("x: E, c: N", "x * c", kind, above={"c": limit})
+    with pytest.raises(ArgumentError, match="^own_made: c must be above 1, got 0.5"):
+        own_made("x: E, c: N = 0.5", "x * c", kind, above={"c": 1})
 
 
 @pytest.mark.parametrize("number", ["1e39", "-1e39", "10 ** 40", "10 ** 400", "3.403e38"])
@@ -745,6 +756,35 @@ def test_two_steps_add_to_one_gradient():
         del OPS["own_difference"]
 
 
+@pytest.mark.parametrize(
+    ("steps", "gradients"),
+    [
+        # Operand 0 is one of the operands that share EACH.
+        ([("copies.dx", layout.EACH_OPERAND), ("copies.dfirst", 0)], [3.0, 1.0]),
+        ([("copies.dx", layout.EACH_OPERAND), ("copies.dy", layout.NO_OPERAND), ("copies.dfirst", 0)], [3.0]),
+    ],
+    ids=["the operand's", "the node's"],
+)
+def test_a_copied_gradient_is_not_shared_if_another_step_changes_it(steps, gradients):
+    views = "y", "x", "first"
+    KERNELS.add("copies", Rule(views, {"y": lambda x, first: x + first}, accumulate=("y",)))
+    for name in ("x", "first"):
+        KERNELS.add(f"copies.d{name}", Rule(views, {f"d{name}": lambda dy: dy}))
+    KERNELS.add("copies.dy", Rule(views, {"dy": lambda dy: 2 * dy}, sets=("dy",)))
+    backward = [Step(kernel, (3,), of) for kernel, of in steps]
+    signature = Signature(
+        Dim.of((3,)),
+        variadic=True,
+        views=[View(SELF), View(layout.EACH, period=1), View(0)],
+        forward=[Step("clear", (3,)), Step("copies", (3,))],
+        backward=backward,
+    )
+    xs = [dy.tanh(dy.inputVector([0.0, 0.0, 0.0])) for _ in gradients]
+    y = graph_of("copies", xs).append(signature, [len(xs), *[x.at for x in xs]])
+    dy.sum_elems(y).backward(full=True)
+    assert [x.gradient().tolist() for x in xs] == [[gradient] * 3 for gradient in gradients]
+
+
 def test_views_must_be_as_many_as_a_kernel_has():
-    with pytest.raises(ArgumentError, match="^cmult: expected views of y, x, y, got 2 views"):
+    with pytest.raises(ArgumentError, match=r"^cmult: expected 3 views \(the result, x, y\), got 2$"):
         computed("cmult", Dim.of((3,)), (3,), [View(SELF), View(0)])

@@ -84,7 +84,8 @@ def computed(
     rule: Any = KERNELS[kernel]
     view_names = [name.lstrip(".") for name in names or getattr(rule, "rule", rule).views]
     if len(view_names) > len(views):
-        raise ArgumentError(f"{kernel}: expected views of {', '.join(view_names)}, got {len(views)} views")
+        wanted = ", ".join(["the result", *view_names[1:]])
+        raise ArgumentError(f"{kernel}: expected {len(view_names)} views ({wanted}), got {len(views)}")
     backward = [
         Step(gradient, parameters, view.source)
         for name, view in list(zip(view_names, views))[1:]

@@ -127,14 +127,19 @@ def _covered(description: Description, step: Step, effects: Effects) -> int:
 def _copies_gradient(description: Description, effects: Effects, steps: Sequence[tuple[Step, Effects]]) -> bool:
     """Return whether one of the `steps` only adds the node's gradient to an operand's, so that both can share memory.
 
-    No other step may add to the operand's gradient.
+    No other step of the node may add to the operand's gradient or change the node's own.
     """
+
+    def operand(role: int) -> int:
+        source = description.views[role // 2].source
+        return layout.EACH if description.variadic and source >= description.operands else source
+
     source = effects.copied
     if source is None or source % 2 == 0:
         return False
     operand_view, own_view = description.views[effects.writes[0][0] // 2], description.views[source // 2]
-    written = [description.views[role // 2].source for _, others in steps for role, _ in others.writes if role % 2]
-    if written.count(operand_view.source) > 1:
+    written = [operand(role) for _, others in steps for role, _ in others.writes if role % 2]
+    if written.count(operand(effects.writes[0][0])) > 1 or layout.SELF in written:
         return False
     if own_view.source != layout.SELF or own_view.offset or own_view.index != layout.NO_INDEX:
         return False

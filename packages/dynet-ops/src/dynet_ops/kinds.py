@@ -315,7 +315,7 @@ def elementwise(
         return register(
             record if takes_several else recorder.describe(record, function),
             reference=broadcasting(_with_defaults(function, numbers, reference), rank),
-            samples=_samples(function, len(operands), numbers, BROADCAST),
+            samples=_samples(function, len(operands), numbers, above, BROADCAST),
             differentiable=bool(differentiated),
             formula=formula,
             **fields,
@@ -339,19 +339,28 @@ def _parsed(
     formula = formula_of(function, arguments)
     if not operands or formula.names != tuple(map(formula_name, arguments)):
         raise ArgumentError(f"{name}: one or more expressions are needed, and plain numbers come after them")
-    if unknown := [*above.keys() - {*numbers}]:
-        raise ArgumentError(f"{name}: above names {unknown[0]!r}, which is not one of its plain numbers")
+    defaults = {parameter.name: parameter.default for parameter in inspect.signature(function).parameters.values()}
+    for number, limit in dict(above).items():
+        if number not in numbers:
+            raise ArgumentError(f"{name}: above names {number!r}, which is not one of its plain numbers")
+        finite(name, f"the limit of {number}", limit)
+        if defaults[number] is not inspect.Parameter.empty:
+            finite(name, number, defaults[number], limit)
     return name, operands, numbers, formula
 
 
 def _samples(
-    function: Callable, operands: int, numbers: Sequence[str] = (), others: Sequence[Sample] = ()
+    function: Callable, operands: int, numbers: Sequence[str], above: Mapping[str, float], others: Sequence[Sample] = ()
 ) -> list[Sample]:
-    """Return samples: ONE for one operand, else TWO and `others`. The first omits numbers that have defaults."""
+    """Return samples: ONE for one operand, else TWO and `others`. The first omits numbers that have defaults.
+
+    Numbers exceed their limits in `above`.
+    """
     parameters, all_samples = inspect.signature(function).parameters, []
     for index, sample in enumerate(ONE if operands == 1 else [*TWO, *others]):
         passed_names = [name for name in numbers if index or parameters[name].default is inspect.Parameter.empty]
         values = {name: NUMBERS[(index + k) % len(NUMBERS)] for k, name in enumerate(passed_names)}
+        values |= {name: above[name] + abs(values[name]) for name in passed_names if name in above}
         all_samples.append(Sample([*sample.shapes, *[sample.shapes[-1]] * (operands - 2)], values))
     return all_samples
 
@@ -496,7 +505,7 @@ def columnwise(
         else:
             make = (one_operand, two_operands)[len(operands) - 1]
             record = recorder.describe(make(called or name, signature_of), function)
-        fields: dict[str, Any] = {"samples": _samples(function, len(operands), numbers), **facts}
+        fields: dict[str, Any] = {"samples": _samples(function, len(operands), numbers, above), **facts}
         return register(
             record,
             reference=broadcasting(_with_defaults(function, numbers, reference)),

@@ -8,8 +8,10 @@ from .base import Trainer
 from .parallel import DataParallel
 from .trainers import *
 
-__all__ = ["DataParallel", "Trainer"]
-__all__ += trainers.__all__
+__all__ = [
+    "AdadeltaTrainer", "AdagradTrainer", "AdamTrainer", "AmsgradTrainer", "CyclicalSGDTrainer", "DataParallel",
+    "MomentumSGDTrainer", "RMSPropTrainer", "SimpleSGDTrainer", "Trainer",
+]  # fmt: skip
 
 also_named(__name__, {"base": "state", "parallel": "parallel.data_parallel", "trainers": "adam adaptive sgd"})
 adam = adaptive = sgd = trainers

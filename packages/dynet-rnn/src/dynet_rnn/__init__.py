@@ -3,17 +3,18 @@
 from dynet_core.messages.hints import explain_arguments
 from dynet_core.moved import also_named
 
-from . import base, builders
+from . import base
 from .builders import *
 from .sequences import RNNState, StackedRNNState, _RNNBuilder
 from .softmax import ClassFactoredSoftmaxBuilder, SoftmaxBuilder, StandardSoftmaxBuilder
 from .tree import ChildSumTreeLSTMBuilder, NaryTreeLSTMBuilder, TreeState
 
 __all__ = [
-    "ChildSumTreeLSTMBuilder", "ClassFactoredSoftmaxBuilder", "NaryTreeLSTMBuilder", "RNNState", "SoftmaxBuilder",
-    "StackedRNNState", "StandardSoftmaxBuilder", "TreeState", "_RNNBuilder",
+    "BiRNNBuilder", "ChildSumTreeLSTMBuilder", "ClassFactoredSoftmaxBuilder", "CompactVanillaLSTMBuilder",
+    "CoupledLSTMBuilder", "FastLSTMBuilder", "GRUBuilder", "LSTMBuilder", "NaryTreeLSTMBuilder", "RNNState",
+    "SimpleRNNBuilder", "SoftmaxBuilder", "SparseLSTMBuilder", "StackedRNNState", "StandardSoftmaxBuilder",
+    "TreeState", "VanillaLSTMBuilder", "_RNNBuilder",
 ]  # fmt: skip
-__all__ += builders.__all__
 
 also_named(
     __name__, {"builders": "bi coupled_lstm gru lstm lstm_builder simple", "sequences": "recording stacked state"}

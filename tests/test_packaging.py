@@ -122,6 +122,7 @@ def test_what_tutorial_and_guides_need_is_installed():
     assert "-e ./packages/dynet-core[safetensors]" in (ROOT / "requirements.txt").read_text(encoding="utf-8")
 
 
+@pytest.mark.few(each=2)
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["-e"]], ids=["plain", "editable"])
 def test_the_root_is_no_package_and_says_so(options, tmp_path):
@@ -182,6 +183,7 @@ def test_each_wheel_is_typed_and_holds_only_its_package(wheels, clean_python):
         assert all(f"Classifier: {one}\n" in said for one in OWN["classifiers"])
 
 
+@pytest.mark.thorough  # `nox -s wheels` runs all
 @pytest.mark.slow
 def test_each_source_distribution_has_the_license(tmp_path):
     run(sys.executable, "-m", "virtualenv", "--quiet", tmp_path / "hatch", cwd=tmp_path)
@@ -197,7 +199,7 @@ def test_each_source_distribution_has_the_license(tmp_path):
             assert member.read() == (ROOT / "LICENSE").read_bytes()
 
 
-@pytest.mark.few(each=5)
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.parametrize("extras", EXTRAS)
 def test_extras_bring_their_siblings_and_the_meta_package(wheels, clean_python, extras):
@@ -210,6 +212,7 @@ def test_extras_bring_their_siblings_and_the_meta_package(wheels, clean_python, 
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_wheels_install_into_a_clean_environment(wheels, clean_python, tmp_path, monkeypatch):
     """First with the extras `rnn` and `optim`, then without the packages that only they install.

@@ -15,6 +15,7 @@ WITH_CODE = [name for name, path in PAGES.items() if page_runner.blocks(path.rea
 TREE = re.compile(r"^```\{toctree\}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.few(each=3)  # `nox -s docs` runs all
 @pytest.mark.parametrize("name", [name for name in WITH_CODE if name not in ELSEWHERE])
 def test_the_code_of_a_page_runs(name, tmp_path):
     assert page_runner.check(PAGES[name].read_text(encoding="utf-8"), tmp_path)

@@ -78,7 +78,7 @@ def nested(n):
     }
 
 
-@pytest.mark.few(each=3)
+@pytest.mark.few(each=10)
 @pytest.mark.parametrize("kind", nested(0))
 def test_containers_that_are_nested_without_end(kind):
     opcodes = nested(CRASH if kind.startswith("de") else 5000)[kind]

@@ -173,6 +173,7 @@ def damage(file: Path, how: str) -> None:
     file.write_bytes(content)
 
 
+@pytest.mark.thorough
 @compiled_only
 def test_a_damaged_file_is_built_anew(tmp_path):
     cache = tmp_path / "cache"

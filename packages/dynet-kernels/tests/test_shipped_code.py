@@ -80,6 +80,7 @@ def test_shipped_code_is_used_and_nothing_is_compiled(shipped, tmp_path):
     assert use(shipped, tmp_path) == (0, "")
 
 
+@pytest.mark.few(each=3)
 @pytest.mark.parametrize("harm", ["cut", "changed", "foreign"])
 def test_a_damaged_or_foreign_file_is_refused_and_compiled_instead(harm, shipped, tmp_path):
     folder = tmp_path / "damaged"
@@ -94,12 +95,14 @@ def test_a_damaged_or_foreign_file_is_refused_and_compiled_instead(harm, shipped
     assert "Install dynet-kernels again" in said
 
 
+@pytest.mark.thorough
 def test_code_for_exactly_this_cpu_is_compiled_if_asked_for(shipped, tmp_path):
     assert use(shipped, tmp_path, DYNET_CPU="native")[0] == 3
     # Now it is preferred.
     assert use(tmp_path / "nothing", tmp_path) == (3, "")
 
 
+@pytest.mark.thorough
 def test_a_chosen_kind_takes_its_own_shipped_code(shipped, tmp_path):
     kind = target.general_kinds()[0].kind
     assert use(shipped, tmp_path / "same", DYNET_CPU=kind) == (0, "")
@@ -120,6 +123,7 @@ def test_kernels_tuned_for_this_cpu_are_compiled(shipped, tmp_path, monkeypatch)
     assert use(shipped, tmp_path)[0] == 3
 
 
+@pytest.mark.thorough
 def test_code_for_a_general_kind_is_found_in_the_cache_too(tmp_path):
     """As in a container image built by `python -m dynet_kernels.build --for KIND`."""
     cached = tmp_path / "cache"

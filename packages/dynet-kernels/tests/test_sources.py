@@ -118,6 +118,7 @@ def compiled(tmp_path):
     return run
 
 
+@pytest.mark.thorough
 def test_what_is_compiled_again_is_what_comes_out_differently(compiled):
     scan, comment = "families/scan.py", '"""Cumulative sums'
     assert compiled(scan, comment, comment) == (3, 3)  # the planner and two shards

@@ -50,6 +50,7 @@ def test_a_setting_that_dynet_knows_decides_alone(name):
 OURS = ["threads=1", "tf32=True", "lstm_builder='vanilla'", "allow=['a.B']", "threads=1, tf32=False"]
 
 
+@pytest.mark.few(each=5)
 @pytest.mark.parametrize("given", OURS)
 def test_our_own_settings_leave_the_command_line_in_force(given):
     found = settings(f"dynet_config.set({given})", "--dynet-seed", "9", "--dynet-weight-decay=0.5")
@@ -69,6 +70,7 @@ def test_settings_add_up():
 ASKING = ["dynet_config.set_gpu()", "dynet_config.set(requested_gpus=1)", "dynet_config.set(gpu_mask=[0, 1])"]
 
 
+@pytest.mark.few(each=3)
 @pytest.mark.parametrize("before", ASKING)
 def test_a_gpu_that_is_not_there_is_an_error(before):
     hidden = f"from dynet_kernels.cuda import driver; driver.LIBRARY = 'no-such-library.so'; {before}"

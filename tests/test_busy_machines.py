@@ -44,6 +44,7 @@ print("done")
 """
 
 
+@pytest.mark.few(each=2)
 @pytest.mark.parametrize("state", ["STARTED", "COMING", "IDLE", "WORKING"])
 def test_a_helper_without_a_core(state):
     assert run(SETUP + NO_CORE.format(state=state), DYNET_NUM_THREADS="1") == ["done"]

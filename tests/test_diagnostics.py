@@ -91,6 +91,7 @@ def test_the_recorder_is_that_of_this_process():
     assert re.match(r"(compiled|python)\b", diagnostics.recorder())
 
 
+@pytest.mark.few(each=2)
 @pytest.mark.parametrize("variable", ["DYNET_CACHE_DIR", "XDG_CACHE_HOME"])
 def test_a_cache_that_cannot_be_used_is_said_to_be_so(variable, tmp_path):
     """A file is in place of the directory. No other directory is used only if the user chose this one."""
@@ -206,6 +207,7 @@ def test_the_cache_is_cleared_of_kernels_alone(empty_cache):
     assert told == (0, f"removed 0 files (0.0 MiB) from {os.path.realpath(empty_cache)}\n", "")
 
 
+@pytest.mark.few(each=2)
 @pytest.mark.parametrize("arguments", [["-m", "dynet"], ["-X", "utf8", "-mdynet", "--dynet-seed", "3"]], ids=" ".join)
 def test_nothing_is_compiled_only_to_be_removed(empty_cache, arguments):
     command = [sys.executable, *arguments, "--clear-cache"]

@@ -191,6 +191,7 @@ def started(directory):
     return process
 
 
+@pytest.mark.thorough
 @posix_only
 @pytest.mark.slow
 def test_signals_while_kernels_are_compiled(nearly_full):

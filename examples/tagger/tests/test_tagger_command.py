@@ -91,6 +91,7 @@ def test_nothing_to_tag(tmp_path):
     assert_one_sentence(run("--model", tmp_path / "no", "--tag", "  "), "holds no word")
 
 
+@pytest.mark.few(each=4)
 @pytest.mark.parametrize("vocabulary", ["not json", "[]", '{"words": []}', '{"words": [], "chars": [], "tags": ["X"]}'])
 def test_model_is_damaged(tmp_path, vocabulary):
     model = tmp_path / "model"

@@ -67,7 +67,7 @@ def check_gradients(setting, record, xs, arrays_of, start=(), masks=None):
     assert_gradients(actual, differences(loss, changed + exact + begin))
 
 
-@pytest.mark.few(each=3)
+@pytest.mark.few(each=5)
 @every_network
 @pytest.mark.parametrize(("steps", "layers", "batch"), SIZES)
 def test_gradients(name, steps, layers, batch):

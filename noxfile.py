@@ -46,6 +46,16 @@ def group(*names):
     return nox.project.dependency_groups(PROJECT, *names)
 
 
+def install(session, *names, extras=()):
+    """Install this repository's packages, editable, and the requirements in these dependency groups.
+
+    What builds the packages is installed first. If pip built each in an environment of its own, it would need three
+    times as long.
+    """
+    session.install(*PACKAGES["dynet"]["build-system"]["requires"], "editables", *group(*names))
+    session.install("--no-build-isolation", "-r", "requirements.txt", *extras)
+
+
 def siblings_of(package):
     """Return the names of this repository's packages on which a package depends, directly or not."""
     found = set()
@@ -74,12 +84,11 @@ def tests(session):
 
     The tests that are marked `thorough` are left to the session of that name.
     """
+    prepare(session)
     if not session.posargs:
-        session.install("-r", "requirements.txt", *group("test", "workers"))
-        compile_kernels(session)
         files = [file for file in RECORDING if "_choice" not in file]  # which chooses recorders itself
         session.run("pytest", "-q", *WORKERS, "-m", "not thorough", *files, env={"DYNET_RECORDER": "python"})
-    run_tests(session, "not thorough")
+    run_pytest(session, "not thorough")
 
 
 @nox.session
@@ -124,7 +133,7 @@ def oldest(session):
 
 
 def with_tvm(session, *wanted):
-    session.install("-r", "requirements.txt", *group("test", "examples"))
+    install(session, "test", "examples")
     session.install(*wanted)
     session.run("python", "-m", "dynet")
     session.run("pytest", "--ignore=tests/parity", "-m", "not cuda", *session.posargs)
@@ -133,7 +142,8 @@ def with_tvm(session, *wanted):
 @nox.session
 def readers(session):
     """Run the code of all pages where only what the documents say is installed; then make a checkout ready by uv."""
-    session.install("-r", "requirements.txt", *group("test"), "uv")
+    install(session, "test")
+    session.install("uv")
     python = Path(session.create_tmp()).resolve() / "reader" / "bin" / "python"
     session.run("virtualenv", "--quiet", "--clear", str(python.parents[1]))
     pages = "\n".join(page.read_text(encoding="utf-8") for page in ROOT.glob("docs/**/*.md"))
@@ -160,10 +170,18 @@ def compile_kernels(session, **environment):
 
 def run_tests(session, *which, **environment):
     """Run the tests that have the markers `which`; by default, all."""
-    session.install("-r", "requirements.txt", *group("test", "examples", "workers"))
-    workers = () if session.posargs else WORKERS
-    if workers:
+    prepare(session, **environment)
+    run_pytest(session, *which, **environment)
+
+
+def prepare(session, **environment):
+    install(session, "test", "examples", "workers")
+    if not session.posargs:
         compile_kernels(session, **environment)
+
+
+def run_pytest(session, *which, **environment):
+    workers = () if session.posargs else WORKERS
     chosen = ("--ignore=tests/parity", "-m", " and ".join(["not cuda and not mpi", *which]), *session.posargs)
     session.run("pytest", *workers, *chosen, env=environment)
 
@@ -171,7 +189,7 @@ def run_tests(session, *which, **environment):
 @nox.session(python=PYTHONS, download_python="never")
 def pythons(session):
     """Run the tests of recording in graphs under each supported Python. Skip those that are not installed."""
-    session.install("-r", "requirements.txt", *group("test"))
+    install(session, "test")
     session.run("pytest", *(session.posargs or RECORDING))
 
 
@@ -187,8 +205,7 @@ def package(session, package):
 @nox.session
 def coverage(session):
     """Measure which lines of the packages the tests execute, also in child processes. Fail below 95 %."""
-    requirements = group("test", "examples", "coverage", "mpi")
-    session.install("-r", "requirements.txt", "-e", "packages/dynet-kernels[cuda]", *requirements)
+    install(session, "test", "examples", "coverage", "mpi", extras=("-e", "packages/dynet-kernels[cuda]"))
     # With an empty cache, the code that emits kernels runs, too. Some tests run programs in other directories.
     session.env["DYNET_CACHE_DIR"] = str(Path(session.create_tmp()).resolve() / "cache")
     # "sysmon" is the faster way to count lines. Python has it from 3.12 on.
@@ -206,7 +223,7 @@ def coverage(session):
 @nox.session
 def cuda(session):
     """Test CUDA kernels without a GPU: compile them, run them in an emulation, and compare them with the CPU's."""
-    session.install("-r", "requirements.txt", "-e", "packages/dynet-kernels[cuda]", *group("test"))
+    install(session, "test", extras=("-e", "packages/dynet-kernels[cuda]"))
     report = Path(session.create_tmp()) / "cuda.json"
     report.unlink(missing_ok=True)
     session.run("pytest", "tests/cuda", *session.posargs, env={"DYNET_CUDA_REPORT": str(report)})
@@ -224,7 +241,7 @@ def cuda(session):
 @nox.session
 def mpi(session):
     """Run the tests with two to four processes, started by MPICH: they train as one process does, and none hangs."""
-    session.install("-r", "requirements.txt", *group("test", "examples", "mpi"))
+    install(session, "test", "examples", "mpi")
     if not session.posargs:
         compile_kernels(session)
     session.run("pytest", "-m", "mpi" if session.posargs else "mpi and not thorough", *(session.posargs or MPI))
@@ -233,7 +250,7 @@ def mpi(session):
 @nox.session
 def parity(session):
     """Run the same scripts under the original DyNet and under this library, and compare what they compute."""
-    session.install("-r", "requirements.txt", *group("test"))
+    install(session, "test")
     session.env["DYNET_REFERENCE_PYTHON"] = python_with(session, "reference")
     session.run("pytest", "tests/parity", *session.posargs)
 
@@ -241,7 +258,7 @@ def parity(session):
 @nox.session
 def programs(session):
     """Compare programs under the original DyNet and this library in a table; --write puts it into docs/programs.md."""
-    session.install("-r", "requirements.txt")
+    install(session)
     session.env["DYNET_REFERENCE_PYTHON"] = python_with(session, "reference")
     session.run("python", "tests/parity/programs", *session.posargs)
 
@@ -249,7 +266,7 @@ def programs(session):
 @nox.session
 def bench(session):
     """Compare the speed with the original DyNet, torch, JAX and MLX; with --quick, only with the original DyNet."""
-    session.install("-r", "requirements.txt", *group("bench"))
+    install(session, "bench")
     peers = {"DYNET_REFERENCE_PYTHON": "reference"}
     if "--quick" not in session.posargs:
         peers |= {"TORCH_PYTHON": "torch", "JAX_PYTHON": "jax", "MLX_PYTHON": "mlx"}
@@ -268,7 +285,7 @@ def tune(session):
 @nox.session
 def tuning_table(session):
     """Compare the speed of tuned kernels with default ones, OpenBLAS and MetaSchedule: the table in docs/tuning.md."""
-    session.install("-r", "requirements.txt", *group("metaschedule"))
+    install(session, "metaschedule")
     session.run("python", "benchmarks/tuning.py", *(session.posargs or ["--trials", "32"]))
 
 
@@ -286,7 +303,7 @@ def stress(session):
 
     Last, 300 random formulas are compared with mpmath and torch.
     """
-    session.install("-r", "requirements.txt", *group("test"))
+    install(session, "test")
     session.run("pytest", "tests/stress", *session.posargs, env={"DYNET_STRESS": "all"})
     if not session.posargs:
         session.run(
@@ -303,21 +320,21 @@ def stress(session):
 @nox.session
 def tagger(session):
     """Train the part-of-speech tagger on a real treebank."""
-    session.install("-r", "requirements.txt", *group("examples"))
+    install(session, "examples")
     session.run("python", "examples/tagger/train.py", *session.posargs)
 
 
 @nox.session
 def language_model(session):
     """Train an LSTM language model on the treebank's sentences."""
-    session.install("-r", "requirements.txt", *group("examples"))
+    install(session, "examples")
     session.run("python", "examples/language_model/train.py", *session.posargs)
 
 
 @nox.session
 def tree_lstm(session):
     """Train a TreeLSTM on the treebank's dependency trees."""
-    session.install("-r", "requirements.txt", *group("examples"))
+    install(session, "examples")
     session.run("python", "examples/tree_lstm/train.py", *session.posargs)
 
 
@@ -334,7 +351,7 @@ def wheels(session):
 @nox.session
 def compiled_wheels(session):
     """Build wheels of dynet-kernels that bring compiled kernels, one for each architecture, into dist/compiled/."""
-    session.install("-r", "requirements.txt", *group("test"))
+    install(session, "test")
     folder = ROOT / "dist" / "compiled"
     shutil.rmtree(folder, ignore_errors=True)
     for architecture, kinds in COMPILED.items():
@@ -352,7 +369,7 @@ def compiled_wheels(session):
 @nox.session
 def docs(session):
     """Run the code in all pages, train the examples on a few sentences, and build the pages into build/docs."""
-    session.install("-r", "requirements.txt", *group("test", "examples", "docs"))
+    install(session, "test", "examples", "docs")
     session.run("pytest", "-q", "tests/docs", "examples", *session.posargs)
     session.run("sphinx-build", "-W", "--keep-going", "--fresh-env", "docs", "build/docs")
 
@@ -368,7 +385,7 @@ def lint(session):
 @nox.session
 def types(session):
     """Check the types of the packages' sources, and of programs that use every public name, with pyright and mypy."""
-    session.install("-r", "requirements.txt", *group("types"))
+    install(session, "types")
     session.run("pyright", *session.posargs)
     if not session.posargs:
         session.run("pyright", "--verifytypes", "dynet", "--ignoreexternal")

@@ -14,7 +14,7 @@ PROGRAMS = (
 )  # fmt: skip
 
 
-@pytest.mark.few(each=3)
+@pytest.mark.few(each=5)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize(
     "handler, program",

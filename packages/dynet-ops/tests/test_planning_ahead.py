@@ -77,6 +77,7 @@ def gradients(threads, op, sample):
     return b"".join(leaf.gradient().tobytes() for these in leaves for leaf in these)
 
 
+@pytest.mark.few(each=3)
 @pytest.mark.parametrize(("op", "sample"), each_sample())
 def test_every_op(op, sample):
     expected = gradients(1, op, sample)

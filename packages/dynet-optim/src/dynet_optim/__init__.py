@@ -1,19 +1,13 @@
 """DyNet's trainers (optimizers)."""
 
-from dynet_core.messages.hints import explain_arguments
-from dynet_core.moved import also_named
+from dynet_core.messages.hints import explain_arguments as _explain_arguments
+from dynet_core.moved import also_named as _also_named
+from dynet_optim.trainers import *
+from dynet_optim.trainers import __all__ as __all__
 
-from . import trainers
-from .base import Trainer
-from .parallel import DataParallel
-from .trainers import *
+from . import trainers as _trainers
 
-__all__ = [
-    "AdadeltaTrainer", "AdagradTrainer", "AdamTrainer", "AmsgradTrainer", "CyclicalSGDTrainer", "DataParallel",
-    "MomentumSGDTrainer", "RMSPropTrainer", "SimpleSGDTrainer", "Trainer",
-]  # fmt: skip
+_also_named(__name__, {"base": "state", "parallel": "parallel.data_parallel", "trainers": "adam adaptive sgd"})
+globals().update(dict.fromkeys(("adam", "adaptive", "sgd"), _trainers))
 
-also_named(__name__, {"base": "state", "parallel": "parallel.data_parallel", "trainers": "adam adaptive sgd"})
-adam = adaptive = sgd = trainers
-
-explain_arguments(*[getattr(trainers, name) for name in trainers.__all__])
+_explain_arguments(*[globals()[name] for name in __all__ if name.endswith("Trainer") and name != "Trainer"])

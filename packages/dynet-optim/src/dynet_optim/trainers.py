@@ -13,6 +13,7 @@ from dynet_core.parameter import ParameterCollection
 from dynet_kernels.formula import maximum, over_root, sqrt
 
 from .base import Trainer
+from .parallel import DataParallel
 from .registry import register
 from .rule import update
 
@@ -487,7 +488,8 @@ class AmsgradTrainer(AdamTrainer):
     rule = amsgrad
 
 
+# The public names of this package.
 __all__ = [
-    "AdadeltaTrainer", "AdagradTrainer", "AdamTrainer", "AmsgradTrainer", "CyclicalSGDTrainer", "MomentumSGDTrainer",
-    "RMSPropTrainer", "SimpleSGDTrainer",
+    "AdadeltaTrainer", "AdagradTrainer", "AdamTrainer", "AmsgradTrainer", "CyclicalSGDTrainer", "DataParallel",
+    "MomentumSGDTrainer", "RMSPropTrainer", "SimpleSGDTrainer", "Trainer",
 ]  # fmt: skip

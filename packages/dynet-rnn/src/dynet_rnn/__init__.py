@@ -1,25 +1,16 @@
 """DyNet's builders of recurrent networks, of networks over trees, and of softmax layers."""
 
-from dynet_core.messages.hints import explain_arguments
-from dynet_core.moved import also_named
+from dynet_core.messages.hints import explain_arguments as _explain_arguments
+from dynet_core.moved import also_named as _also_named
+from dynet_rnn.builders import *
+from dynet_rnn.builders import __all__ as __all__
 
-from . import base
-from .builders import *
-from .sequences import RNNState, StackedRNNState, _RNNBuilder
-from .softmax import ClassFactoredSoftmaxBuilder, SoftmaxBuilder, StandardSoftmaxBuilder
-from .tree import ChildSumTreeLSTMBuilder, NaryTreeLSTMBuilder, TreeState
+from . import base as _base
 
-__all__ = [
-    "BiRNNBuilder", "ChildSumTreeLSTMBuilder", "ClassFactoredSoftmaxBuilder", "CompactVanillaLSTMBuilder",
-    "CoupledLSTMBuilder", "FastLSTMBuilder", "GRUBuilder", "LSTMBuilder", "NaryTreeLSTMBuilder", "RNNState",
-    "SimpleRNNBuilder", "SoftmaxBuilder", "SparseLSTMBuilder", "StackedRNNState", "StandardSoftmaxBuilder",
-    "TreeState", "VanillaLSTMBuilder", "_RNNBuilder",
-]  # fmt: skip
-
-also_named(
+_also_named(
     __name__, {"builders": "bi coupled_lstm gru lstm lstm_builder simple", "sequences": "recording stacked state"}
 )
-base._RNNBuilder = _RNNBuilder  # type: ignore[attr-defined]
+_base._RNNBuilder = _RNNBuilder  # type: ignore[attr-defined]
 
 _BASES = ("SoftmaxBuilder", "_RNNBuilder")
-explain_arguments(*[globals()[name] for name in __all__ if name.endswith("Builder") and name not in _BASES])
+_explain_arguments(*[globals()[name] for name in __all__ if name.endswith("Builder") and name not in _BASES])

@@ -32,7 +32,9 @@ from dynet_ops.shape.joining import concatenate
 from .base import Owner, repr_of_builder
 from .dropout import Variational, Vertical
 from .registry import Reference, register
-from .sequences import Loaded, RNNState, _RNNBuilder
+from .sequences import Loaded, RNNState, StackedRNNState, _RNNBuilder
+from .softmax import ClassFactoredSoftmaxBuilder, SoftmaxBuilder, StandardSoftmaxBuilder
+from .tree import ChildSumTreeLSTMBuilder, NaryTreeLSTMBuilder, TreeState
 
 
 @register()
@@ -621,7 +623,10 @@ def _checked_pair(pair: Any) -> tuple[Any, Any]:
     return items
 
 
+# The public names of this package.
 __all__ = [
-    "BiRNNBuilder", "CompactVanillaLSTMBuilder", "CoupledLSTMBuilder", "FastLSTMBuilder", "GRUBuilder", "LSTMBuilder",
-    "SimpleRNNBuilder", "SparseLSTMBuilder", "VanillaLSTMBuilder",
+    "BiRNNBuilder", "ChildSumTreeLSTMBuilder", "ClassFactoredSoftmaxBuilder", "CompactVanillaLSTMBuilder",
+    "CoupledLSTMBuilder", "FastLSTMBuilder", "GRUBuilder", "LSTMBuilder", "NaryTreeLSTMBuilder", "RNNState",
+    "SimpleRNNBuilder", "SoftmaxBuilder", "SparseLSTMBuilder", "StackedRNNState", "StandardSoftmaxBuilder",
+    "TreeState", "VanillaLSTMBuilder", "_RNNBuilder",
 ]  # fmt: skip

@@ -79,7 +79,7 @@ def work_of(row: Row) -> Work:
 def products_of(loss) -> Counter[Sizes]:
     """Count the matrix products of a graph by size, forward and backward."""
     from dynet_core.graph import current
-    from dynet_core.pictures import Planned
+    from dynet_core.pictures import ShownPlan
     from dynet_kernels import layout as at
     from dynet_kernels.encode import TABLE
     from dynet_kernels.families.products import ColumnGradient, MatrixGradient, Product
@@ -87,9 +87,9 @@ def products_of(loss) -> Counter[Sizes]:
 
     kinds = {Product: "y", ColumnGradient: "dx", MatrixGradient: "dW"}
     products = {opcode: kinds[type(kernel)] for opcode, _, kernel in KERNELS.numbered() if type(kernel) in kinds}
-    planned = Planned(current())
+    planned = ShownPlan(current())
     instructions = planned.tape
-    planned.plan("backward", loss.at)
+    planned.plan_pass("backward", loss.at)
     found: Counter[Sizes] = Counter()
     for instruction in [*instructions, *planned.tape]:
         if kind := products.get(instruction[at.INSTRUCTION.opcode]):

@@ -159,9 +159,9 @@ def touch(task: str) -> dict[str, Any]:
             table = self.trainer._table.prepared()
             looked = self.looked = self.looked or parallel.Gradients(table, NoMessages())
             if not seen:
-                widths = {int(f): s.gradient.floats // s.rows for f, s in zip(looked.firsts, looked.tables)}
-                seen.append((4 * sum(s.gradient.floats for s in looked.dense), widths))
-            rows = looked.touched()
+                widths = {int(f): s.gradient.floats // s.rows for f, s in zip(looked.first_rows, looked.lookups)}
+                seen.append((4 * sum(s.gradient.floats for s in looked.ordinary), widths))
+            rows = looked.touched_rows()
             found.append(rows.tolist())
             began = time.process_time()
             looked.add_up(rows, np.array([len(rows)]))

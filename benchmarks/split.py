@@ -19,19 +19,19 @@ class Split:
     """A training step that times each of its phases, in seconds."""
 
     def __init__(self, steps):
-        from dynet_core.compute.device import compiled
+        from dynet_core.compute.device import machine_in_use
         from dynet_core.recorder import next_generation
-        from dynet_kernels.machine.library import PHASES
+        from dynet_kernels.machine.library import PASS_NAMES
 
         steps.train()  # the first step loads kernels and the machine's functions
         self.steps = steps
-        self.machine = compiled()
+        self.machine = machine_in_use()
         self.times = dict.fromkeys(PARTS, 0)
         self.reading = int(statistics.median(-clock() + clock() for _ in range(1000)))
         self.machine.is_watched = True
         next_generation()  # makes graphs fetch the machine's functions again
         self.machine.norm_and_update = None
-        for phase in PHASES:
+        for phase in PASS_NAMES:
             part = "update" if phase == "gradient_norm" else phase
             setattr(self.machine, phase, self.timed(getattr(self.machine, f"plan_{phase}"), part))
 

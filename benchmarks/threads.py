@@ -198,7 +198,7 @@ def compare(make: Callable[[], Task], threads: int, rounds: int) -> tuple[float,
     for number in range(rounds + 2):
         for count in (1, threads) if number % 2 else (threads, 1):
             sharing.use(count)
-            sharing.start_wanted()  # only graphs start threads; updates alone do not
+            sharing.start_helpers_if_wanted()  # only graphs start threads; updates alone do not
             seconds = tasks[count]()
             if number > 1:  # the first rounds only warm up
                 spent[count].append(seconds)
@@ -210,7 +210,7 @@ def main() -> None:
     parser.add_argument(
         "--rounds", type=int, default=15, help="how often each task is timed with each number of threads"
     )
-    parser.add_argument("--threads", type=int, default=max(2, sharing.available()), help="how many, against one")
+    parser.add_argument("--threads", type=int, default=max(2, sharing.default_threads()), help="how many, against one")
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS), help="which tasks to run")
     arguments = parser.parse_args()
     print(f"| task | 1 thread, ms | {arguments.threads} threads, ms | ratio |\n|---|---|---|---|")

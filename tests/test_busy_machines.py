@@ -12,13 +12,13 @@ HELPER = at.HELPER_ROW  # where the row of the first helper begins
 
 def helper(name, value=None):
     if value is not None:
-        sharing._rows[HELPER + at.HELPER[name]] = value
-    return sharing._rows[HELPER + at.HELPER[name]]
+        sharing._helpers[HELPER + at.HELPER[name]] = value
+    return sharing._helpers[HELPER + at.HELPER[name]]
 
 def balance(value=None):
     if value is not None:
-        sharing._table[at.SHARING.balance] = value
-    return sharing._table[at.SHARING.balance]
+        sharing._settings[at.SHARING.balance] = value
+    return sharing._settings[at.SHARING.balance]
 
 def steps():
     return train(dy.GRUBuilder, dy.AdamTrainer)
@@ -31,7 +31,7 @@ NO_CORE = """
 sharing._start_thread = lambda *arguments: None  # a helper that never gets a core
 balance(0)
 steps()
-assert sharing._table[at.SHARING.helpers] == 1
+assert sharing._settings[at.SHARING.helpers] == 1
 helper("state", at.{state})
 for _ in range(3):
     balance(10**7)
@@ -109,8 +109,8 @@ CORES = """
 from dynet_kernels import layout as at
 
 def threads():
-    if sharing._table[at.SHARING.look] != at.NEVER:
-        sharing._table[at.SHARING.look] = 0  # as if a second had passed
+    if sharing._settings[at.SHARING.look] != at.NEVER:
+        sharing._settings[at.SHARING.look] = 0  # as if a second had passed
     for _ in range(2):  # the first pass asks that cores be counted, the second begins with it
         dy.renew_cg()
         dy.sum_batches(dy.squared_norm(W * dy.inputTensor(np.ones((1000, 64), np.float32), batched=True))).value()
@@ -124,7 +124,7 @@ found = [threads()]
 os.sched_setaffinity(0, {min(cores)})
 found.append(threads())
 os.sched_setaffinity(0, cores)
-print(*found, threads(), min(len(cores), sharing.MOST, sharing._quota()))
+print(*found, threads(), min(len(cores), sharing.MOST_DEFAULT_THREADS, sharing._quota()))
 """
 
 
@@ -151,7 +151,7 @@ for _ in range(3):
         assert steps() == expected
         sharing.use(2, 0, 1)  # it may have helpers of its own
         assert steps() == expected and steps() == expected
-        sys.exit(sharing._table[at.SHARING.helpers])
+        sys.exit(sharing._settings[at.SHARING.helpers])
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
     assert steps() == expected
 print("done")

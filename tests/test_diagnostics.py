@@ -55,7 +55,7 @@ def test_every_line_says_what_is_so(empty_cache):
     )
     required = dict(text.rsplit(" ", 1) for text in lines["requirements"].split(", "))
     assert required.pop("numpy") == np.__version__
-    assert required == {name: metadata.version(name) for name in diagnostics.REQUIRED[1:]}
+    assert required == {name: metadata.version(name) for name in diagnostics.REQUIREMENTS[1:]}
     assert re.fullmatch(
         r"CPython \d+\.\d+\.\d.* \((ordinary|free-threaded|debug|free-threaded, debug) build\)", lines["Python"]
     )
@@ -70,7 +70,10 @@ def test_every_line_says_what_is_so(empty_cache):
     assert lines["GPU"].startswith("none: the NVIDIA driver ")
     assert re.match(r"nvcc$|nvrtc$|none: neither nvcc .* nor nvrtc ", lines["GPU compiler"])
     cores = len(os.sched_getaffinity(0))
-    assert lines["threads"] == f"1 share work, of {sharing.MOST} at most; this process may use {cores} cores"
+    assert (
+        lines["threads"]
+        == f"1 share work, of {sharing.MOST_DEFAULT_THREADS} at most; this process may use {cores} cores"
+    )
     expected = f"DYNET_CACHE_DIR={str(empty_cache)!r}, DYNET_NUM_THREADS='1', DYNET_RECORDER='python'"
     assert lines["environment"] == expected
 

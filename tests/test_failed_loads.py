@@ -142,10 +142,10 @@ def test_whatever_fails_once_works_the_next_time(error):
 
 KEYS = """
 loaded = []
-def stored(key, real=store.stored):
+def stored(key, real=store.find_object):
     loaded.append(key)
     return real(key)
-store.stored = stored
+store.find_object = stored
 first()
 before = len(loaded)
 later()
@@ -218,7 +218,7 @@ def test_signals_while_kernels_are_compiled(nearly_full):
 @posix_only
 def test_a_cache_that_is_refused_is_named_and_works_once_it_is_mended(tmp_path):
     directory = tmp_path / "cache"
-    others = shutil.ignore_patterns(*(f"*{suffix}" for suffix in store.UNFINISHED))  # files of other running processes
+    others = shutil.ignore_patterns(*(f"*{suffix}" for suffix in store.UNFINISHED_SUFFIXES))  # of running processes
     shutil.copytree(store.cache_directory(), directory, ignore=others)
     directory.chmod(0o777)
     program = """
@@ -264,4 +264,4 @@ def test_no_file_in_the_place_of_a_stored_one_is_waited_for(tmp_path, kind, monk
             stack.enter_context(socket.socket(socket.AF_UNIX)).bind(str(path))
         else:
             path.mkdir()
-        assert store.stored("key") is None
+        assert store.find_object("key") is None

@@ -112,7 +112,7 @@ print("done")
 
 
 LOCKS = ["device._lock", "dim._lock", "encode._lock", "parameter_rows.PARAMETER_ROWS.lock"]
-LOCKS += ["random_stream._current._lock", "store._linking"]
+LOCKS += ["random_stream._current._lock", "store._linking_lock"]
 
 
 @pytest.mark.few(each=2)

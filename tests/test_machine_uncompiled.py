@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import dynet as dy
-from dynet_core.compute.device import compiled
+from dynet_core.compute.device import machine_in_use
 from dynet_core.graph import current
 from dynet_core.recorder import next_generation
 from dynet_kernels import layout as at
@@ -17,14 +17,14 @@ NAMES = [name for name in at.CONTEXT if name not in ("result_type", "result")]
 @pytest.fixture
 def uncompiled(monkeypatch):
     """Replace the machine's compiled functions by Python, except pure planning. Yields the names of those that ran."""
-    compiled_machine, ran = compiled(), []
+    compiled_machine, ran = machine_in_use(), []
     monkeypatch.setattr(compiled_machine, "is_watched", True)
     monkeypatch.setattr(modules, "HANDLES", {one.__chandle__(): one for one in library._shard_functions})
 
     def counted(name, function):
         return lambda *given: ran.append(name) or function(*given)
 
-    for name in library.PHASES:
+    for name in library.PASS_NAMES:
         monkeypatch.setattr(planner.PLAN_FUNCTIONS[name], "python", getattr(compiled_machine, f"plan_{name}"))
         monkeypatch.setattr(compiled_machine, name, counted(name, planner.pass_function(name, True)))
     together = counted("norm_and_update", planner.norm_and_update)
@@ -81,7 +81,7 @@ def test_a_tape_run_again_leaves_the_same_integers(width, monkeypatch):
     monkeypatch.setattr(modules, "HANDLES", {one.__chandle__(): one for one in library._shard_functions})
     slots, threads = engine.slots, engine.buffers["threads"]
     context, found = Context(engine.context_at), []
-    for run in (compiled().run, planner.run):
+    for run in (machine_in_use().run, planner.run):
         threads[:] = 7
         slots[at.CONTEXT.row] = 77
         run(engine.context_at)
@@ -101,9 +101,9 @@ def test_whether_a_backward_pass_is_expected():
         loss.value()
         address = current().engine.context_at
         if depth:
-            assert team.is_expected(address)
+            assert team.should_plan_ahead(address)
         loss.backward()
-        assert not team.is_expected(address)  # there is a plan
+        assert not team.should_plan_ahead(address)  # there is a plan
 
 
 def test_settings_of_this_thread_are_found():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import dynet as dy
-from dynet_core.files.safetensors_format import ORDER
+from dynet_core.files.safetensors_format import ORDER_KEY
 from dynet_core.graph import current
 from dynet_core.op import OPS
 
@@ -171,7 +171,7 @@ def test_files_that_announce_too_many_rows_of_nothing(dims, tmp_path):
 
 def test_a_safetensors_file_that_announces_too_many_rows_of_nothing(tmp_path):
     head = {
-        "__metadata__": {ORDER: json.dumps([["/_0", True]])},
+        "__metadata__": {ORDER_KEY: json.dumps([["/_0", True]])},
         "/_0": {"dtype": "F32", "shape": [(1 << 40) + 1, 0], "data_offsets": [0, 0]},
     }
     text = json.dumps(head).encode()

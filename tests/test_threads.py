@@ -145,7 +145,7 @@ def test_a_process_on_one_core_has_one_thread():
 
 @on_linux
 def test_the_environment_and_the_command_line_have_their_say():
-    several = min(len(os.sched_getaffinity(0)), sharing.MOST, sharing._quota())
+    several = min(len(os.sched_getaffinity(0)), sharing.MOST_DEFAULT_THREADS, sharing._quota())
     assert run("print(sharing.threads())", DYNET_NUM_THREADS="1") == ["1"]
     assert run("print(sharing.threads())", OMP_NUM_THREADS="1") == ["1"]
     assert run("print(sharing.threads())") == [str(several)]

@@ -12,7 +12,7 @@ import dynet  # noqa: F401  # fills the table of kernels
 from dynet_kernels.cuda import codegen, compiler
 from dynet_kernels.cuda.driver import CudaError
 from dynet_kernels.cuda.machine import MOST_PARAMETERS, Source
-from dynet_kernels.kernels import symbol_of
+from dynet_kernels.kernels import function_name
 from dynet_kernels.table import KERNELS
 
 
@@ -38,7 +38,7 @@ def test_every_kernel_has_a_device_function_of_its_parameters(sources):
     for name, kernel in KERNELS.items():
         assert len(kernel.parameters) <= MOST_PARAMETERS
         expected = ["memory", "index", "base", "count", *kernel.parameters]
-        assert [given.removesuffix("_1") for given in found[symbol_of(name)]] == expected, name
+        assert [given.removesuffix("_1") for given in found[function_name(name)]] == expected, name
 
 
 def test_every_kernel_says_how_many_threads_it_wants():
@@ -84,7 +84,7 @@ def test_products_for_tensor_cores_compile(name, tmp_path):
         shard = {0: (kernel, KERNELS[kernel])}
         Source(shard, "sm_90", name, tf32=True).build(tmp_path / "source.cu")
         source = (tmp_path / "source.cu").read_text()
-        assert "multiply_tf32(" in source[source.index(f"{symbol_of(kernel)}(") :]
+        assert "multiply_tf32(" in source[source.index(f"{function_name(kernel)}(") :]
         assert getattr(compiler, f"_{name}")(source, "sm_90")[:4] == b"\x7fELF"
 
 

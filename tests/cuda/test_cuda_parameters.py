@@ -10,7 +10,7 @@ import tvm_ffi
 
 import dynet as dy
 from dynet_core.compute import device
-from dynet_core.compute.tensor import _kept
+from dynet_core.compute.tensor import _exported
 
 VALUES = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -178,12 +178,12 @@ def test_dlpack_is_the_memory_itself():
     tensor = tvm_ffi.from_dlpack(weight)
     assert (tuple(tensor.shape), tuple(tensor.strides), str(tensor.dtype)) == ((2, 3), (1, 2), "float32")
     assert tensor.data_ptr() == 4 * weight._storage.values.address
-    assert len(_kept) == 1
+    assert len(_exported) == 1
     del tensor
     gc.collect()
-    assert not _kept
+    assert not _exported
     weight.__dlpack__()  # an unused capsule
-    assert not _kept
+    assert not _exported
 
 
 def test_a_table_is_shared_too():

@@ -9,7 +9,7 @@ import tvm_ffi
 
 import dynet as dy
 from dynet_core.compute import device
-from dynet_core.compute.tensor import GpuTensor, _kept
+from dynet_core.compute.tensor import GpuTensor, _exported
 
 SHAPES = [((7,), 1), ((300,), 3), ((3, 4), 1), ((2, 3, 4), 2), ((5, 1, 2, 3), 1)]
 
@@ -137,7 +137,7 @@ def test_dlpack_is_the_memory_itself():
     assert tuple(tvm_ffi.from_dlpack(indices).shape) == (2, 1, 2)
     del shared
     gc.collect()
-    assert not _kept
+    assert not _exported
 
 
 def test_a_tensor_knows_its_gpu_when_another_device_is_in_use():

@@ -16,7 +16,7 @@ DEFAULT = tuning.Cuda()
 
 def small():
     """A workload for each kernel, small enough for an emulation."""
-    rules = [shapes.rule(name, 3, size) for name in shapes.COLUMNS for size in (5, 200)]
+    rules = [shapes.rule(name, 3, size) for name in shapes.COLUMN_RULES for size in (5, 200)]
     products = [shapes.product(9, 7, 5), shapes.column_gradient(9, 7, 5), shapes.matrix_gradient(9, 7, 5)]
     workloads = [*rules, *products, shapes.norm(2, 300), shapes.update(2, 300)]
     for workload in workloads:
@@ -58,7 +58,7 @@ def test_each_axis_has_candidates_and_workloads():
     for axis in search.AXES["cuda"]:
         variants = list(axis.variants(DEFAULT, GpuTimer.registers))
         assert variants and DEFAULT not in variants and len(set(variants)) == len(variants), axis.name
-        assert any(axis.touches(workload) for workload in STUDY.workloads()), axis.name
+        assert any(axis.affects(workload) for workload in STUDY.workloads()), axis.name
 
 
 def times_by(monkeypatch, seconds):
@@ -104,13 +104,13 @@ def own_records(tmp_path, monkeypatch):
     """A user's cache directory without tuning records."""
     monkeypatch.setenv("DYNET_CACHE_DIR", str(tmp_path))
     monkeypatch.delenv("DYNET_RECORDS", raising=False)
-    tuning_records._found.cache_clear()
+    tuning_records._find_records.cache_clear()
     yield
-    tuning_records._found.cache_clear()
+    tuning_records._find_records.cache_clear()
 
 
 def test_the_command_keeps_what_it_finds(emulated, own_records, monkeypatch, capsys):
-    monkeypatch.setattr(command, "pin", lambda core: None)
+    monkeypatch.setattr(command, "pin_to_core", lambda core: None)
     monkeypatch.setitem(search.STUDIES, "cuda", only("add"))
     times_by(monkeypatch, lambda values: 1.0 + (values.block != 64))
     command.main(["--families", "cuda", "--seconds", "100"])

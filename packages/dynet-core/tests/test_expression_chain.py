@@ -17,7 +17,7 @@ from dynet_core.dim import Dim
 from dynet_core.graph import current
 from dynet_core.graph.expression import Expression
 from dynet_core.recorder import commit
-from dynet_core.recorder.shared import MOST_FREE, SHARED
+from dynet_core.recorder.shared import MOST_FREE_EXPRESSIONS, SHARED
 
 DIM = Dim.of((3,))
 
@@ -44,14 +44,14 @@ def test_the_collector_of_garbage_does_not_look_at_expressions():
 
 
 def test_what_is_free_is_bounded():
-    held = make(MOST_FREE + 1000)
+    held = make(MOST_FREE_EXPRESSIONS + 1000)
     begin = SHARED["free_count"]
     del held[:100]
-    assert SHARED["free_count"] == min(MOST_FREE, begin + 100)
+    assert SHARED["free_count"] == min(MOST_FREE_EXPRESSIONS, begin + 100)
     held.clear()
-    assert SHARED["free_count"] == MOST_FREE
+    assert SHARED["free_count"] == MOST_FREE_EXPRESSIONS
     held = make(100)
-    assert SHARED["free_count"] == MOST_FREE - 100
+    assert SHARED["free_count"] == MOST_FREE_EXPRESSIONS - 100
     del held
 
 
@@ -66,10 +66,10 @@ def test_what_is_free_serves_again():
 def test_the_type_is_not_referred_to_by_each_that_has_been():
     begin = sys.getrefcount(Expression)
     for _ in range(5):
-        held = make(2 * MOST_FREE)
-        assert sys.getrefcount(Expression) <= begin + 2 * MOST_FREE + 10
+        held = make(2 * MOST_FREE_EXPRESSIONS)
+        assert sys.getrefcount(Expression) <= begin + 2 * MOST_FREE_EXPRESSIONS + 10
         del held
-    assert sys.getrefcount(Expression) <= begin + MOST_FREE + 10
+    assert sys.getrefcount(Expression) <= begin + MOST_FREE_EXPRESSIONS + 10
 
 
 def test_parameters_and_objects_of_other_types_are_freed_and_let_go_of_their_type():

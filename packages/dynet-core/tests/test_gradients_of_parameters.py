@@ -8,7 +8,7 @@ import pytest
 import dynet as dy
 from dynet_core import GradientError
 from dynet_core.graph.outdated import Outdated
-from dynet_core.recorder import passes
+from dynet_core.recorder import pass_count
 
 
 @pytest.fixture
@@ -50,14 +50,14 @@ def test_asking_changes_no_gradient_and_computes_once(model):
     loss = dy.squared_norm(h)
     loss.backward()
     sums = w.grad_as_array(), table.grad_as_array()
-    before = passes()
+    before = pass_count()
     first = w.gradient()
-    assert passes() == before + 1
+    assert pass_count() == before + 1
     first[:] = 7
     np.testing.assert_allclose(table.gradient()[:, 1], 2 * np.array([1.0, 4.0]))
     np.testing.assert_allclose(w.gradient(), 2 * np.array([1.0, 2.0]))
     np.testing.assert_allclose(h.gradient(), 2 * np.array([1.0, 2.0]))
-    assert passes() == before + 1
+    assert pass_count() == before + 1
     assert not dy.inputVector([1.0]).gradient().any()
     for now, then in zip((w.grad_as_array(), table.grad_as_array()), sums, strict=True):
         np.testing.assert_array_equal(now, then)
@@ -175,8 +175,8 @@ def test_after_an_update_there_is_none(model, asked):
 def test_what_has_changed_is_looked_for_once(model, monkeypatch):
     parameters, w, table = model
     other = parameters.add_parameters(2)
-    looked, reaches = [], Outdated._search
-    monkeypatch.setattr(Outdated, "_search", lambda *arguments: looked.append(1) or reaches(*arguments))
+    looked, reaches = [], Outdated._reads_outdated
+    monkeypatch.setattr(Outdated, "_reads_outdated", lambda *arguments: looked.append(1) or reaches(*arguments))
     loss_of(w, table, 0).backward()
     for count in (1, 2):
         other.set_value([1, count])

@@ -235,7 +235,7 @@ def test_long_loops_without_renew_cg():
             dy.square(h).backward()
             trainer.update()
         length, version = dy.cg().records.length, dy.cg().version()
-        assert dy.cg().outdated._read == (version, length) and length > 500
+        assert dy.cg().outdated._decoded == (version, length) and length > 500
         dy.square(h + p).value()
 
 

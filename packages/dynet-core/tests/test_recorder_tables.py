@@ -12,7 +12,7 @@ from dynet_core.dim import Dim
 from dynet_core.graph import current
 from dynet_core.graph.record import pinned
 from dynet_core.recorder import commit, function
-from dynet_kernels.recorder.words import FUNCTION, LIST_KEY, MOST_KEYED, ROW, array_key
+from dynet_kernels.recorder.words import FUNCTION, LIST_KEY_SIZE, MOST_KEYED, ROW, array_key
 
 compiled_only = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the recorder in Python has no tables")
 RESULT = Dim.of((1,))
@@ -64,7 +64,7 @@ def word(record, name):
 
 def taken(record):
     """The occupied rows of a function's table, in order."""
-    width, rows = word(record, "key") + len(ROW), word(record, "mask") + 1
+    width, rows = word(record, "key_size") + len(ROW), word(record, "mask") + 1
     table = (ctypes.c_int64 * (rows * width)).from_address(word(record, "table"))
     return [bool(first) for first in table[::width]]
 
@@ -177,7 +177,7 @@ def test_lists_are_told_apart_by_length_and_by_each_dim(count):
     assert op.calls == len(lists) + 2 * (len(lists) - len(known))
     assert op.record(known[0]).type is RESULT
     assert newest(count + 1) == [FIRST_SIGNATURE, *[x.at] * count]
-    assert LIST_KEY == MOST_KEYED + 1
+    assert LIST_KEY_SIZE == MOST_KEYED + 1
 
 
 @compiled_only

@@ -150,7 +150,7 @@ def test_gradients_are_not_kept(model, file):
 @pytest.mark.parametrize("shape", [(3, 1), (7, 2), (2, 3, 4), (5, 4, 3, 2)])
 @pytest.mark.parametrize("piece", [1, 2, 5, 6, 24, 1000])
 def test_arrays_are_written_in_pieces(shape, piece, file, monkeypatch):
-    monkeypatch.setattr(safetensors_format, "PIECE", piece)
+    monkeypatch.setattr(safetensors_format, "PIECE_SIZE", piece)
     model = ParameterCollection()
     model.parameters_from_numpy(np.arange(np.prod(shape)).reshape(shape))
     model.lookup_parameters_from_numpy(np.arange(np.prod(shape)).reshape(shape) + 0.5)

@@ -8,7 +8,7 @@ def load_or_build(key, build):
     """Call `load_or_make` for an object file that `build(path)` writes."""
 
     def make(_):
-        with building.folder(store.building_site()) as folder:
+        with building.locked_folder(store.building_site()) as folder:
             build(folder / "kernels.o")
             return (folder / "kernels.o").read_bytes()
 

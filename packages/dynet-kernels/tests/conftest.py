@@ -58,6 +58,6 @@ def own_records(tmp_path, monkeypatch):
     directory = tmp_path / "cache"
     monkeypatch.setenv("DYNET_CACHE_DIR", str(directory))
     monkeypatch.delenv("DYNET_RECORDS", raising=False)
-    tuning_records._found.cache_clear()
+    tuning_records._find_records.cache_clear()
     yield directory
-    tuning_records._found.cache_clear()
+    tuning_records._find_records.cache_clear()

@@ -4,7 +4,7 @@ import numpy as np
 
 from dynet_kernels import layout as at
 from dynet_kernels.families.fill import Fill
-from dynet_kernels.kernels import SHARD, Kernels
+from dynet_kernels.kernels import SHARD_SIZE, Kernels
 from dynet_kernels.layout import CONTEXT
 from dynet_kernels.machine import library, sharing
 
@@ -72,8 +72,8 @@ def main():
     context = Context([0, 0, 0])
     assert context.run(machine) == (at.READY, 3)
     assert context.memory.tolist() == [1, 1, 1]
-    last = at.MOST_SHARDS * SHARD
-    for opcode in (1, SHARD - 1, SHARD, 7 * SHARD + 3, last - 1, last, 1 << 40, -1):
+    last = at.MOST_SHARDS * SHARD_SIZE
+    for opcode in (1, SHARD_SIZE - 1, SHARD_SIZE, 7 * SHARD_SIZE + 3, last - 1, last, 1 << 40, -1):
         for threads in (1, 2):
             check(machine, opcode, threads)
     check_empty(machine)

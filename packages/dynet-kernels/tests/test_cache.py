@@ -12,10 +12,10 @@ from dynet_kernels.cache import store
 
 
 def test_builds_once(directory, build, capsys):
-    assert store.stored("key") is None
+    assert store.find_object("key") is None
     assert use(load_or_build("key", build)) == 41
     assert use(load_or_build("key", build)) == 41
-    assert use(store.load_object(store.stored("key"))) == 41
+    assert use(store.load_object(store.find_object("key"))) == 41
     assert build.calls == 1
     assert capsys.readouterr() == ("", "")
     assert names(directory) == ["key.o"]
@@ -78,7 +78,7 @@ def test_keys_that_turn_out_to_be_the_same_share_a_file(directory, identified):
         assert use(identified(key)) == 41
     assert (identified.identified, identified.made) == (2, 1)
     assert names(directory) == ["a.key", "b.key", "code.o"]
-    assert store.stored("a") == store.stored("b") and use(store.load_object(store.stored("a"))) == 41
+    assert store.find_object("a") == store.find_object("b") and use(store.load_object(store.find_object("a"))) == 41
 
 
 def test_keys_that_turn_out_to_differ_have_a_file_each(directory, identified):
@@ -106,7 +106,7 @@ def test_a_damaged_second_key_is_found_again(directory, identified, damage):
 def test_what_a_key_stands_for_is_made_again_where_it_is_gone(directory, identified):
     identified("a")
     (directory / "code.o").unlink()
-    assert store.stored("a") is None
+    assert store.find_object("a") is None
     assert use(identified("a")) == 41
     assert (identified.identified, identified.made) == (2, 2)
 
@@ -242,8 +242,8 @@ def test_what_killed_processes_left_is_removed_after_a_build(directory, build):
     directory.mkdir(mode=0o700)
     make(directory, "old.o", 400 * store.DAY)
     make(directory, "old.key", 400 * store.DAY)
-    make(directory, "killed.lock", 2 * store.ABANDONED)
-    make(directory, "killed.new", 2 * store.ABANDONED)
+    make(directory, "killed.lock", 2 * store.ABANDONED_AFTER)
+    make(directory, "killed.new", 2 * store.ABANDONED_AFTER)
     make(directory, "busy.lock", 1)
     make(directory, "busy.new", 1)
     make(directory, "notes.txt", 100 * store.DAY)
@@ -253,21 +253,21 @@ def test_what_killed_processes_left_is_removed_after_a_build(directory, build):
 
 def test_the_last_used_are_kept(directory, build):
     directory.mkdir(mode=0o700)
-    for number in range(store.KEEP + 14):
-        for suffix in store.STORED:
+    for number in range(store.KEPT_FILES + 14):
+        for suffix in store.STORED_SUFFIXES:
             make(directory, f"{number:03}{suffix}", 2 * store.DAY + number)
     load_or_build("key", build)
-    kept = [f"{number:03}{suffix}" for number in range(store.KEEP - 1) for suffix in (".key", ".o")]
+    kept = [f"{number:03}{suffix}" for number in range(store.KEPT_FILES - 1) for suffix in (".key", ".o")]
     assert names(directory) == [*kept, "key.o"]
 
 
 def test_files_in_use_are_kept_however_many(directory, build):
     directory.mkdir(mode=0o700)
-    for number in range(store.KEEP + 9):
+    for number in range(store.KEPT_FILES + 9):
         make(directory, f"{number:03}.o", 3600)
     make(directory, "unused.o", 2 * store.DAY)
     load_or_build("key", build)
-    assert names(directory) == [f"{number:03}.o" for number in range(store.KEEP + 9)] + ["key.o"]
+    assert names(directory) == [f"{number:03}.o" for number in range(store.KEPT_FILES + 9)] + ["key.o"]
 
 
 def test_use_is_noted_once_a_day(directory, build):

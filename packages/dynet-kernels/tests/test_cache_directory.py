@@ -112,7 +112,7 @@ NOBODY = """
     os.environ["DYNET_CACHE_DIR"], tempfile.tempdir = sys.argv[1:]
     os.setgid(65534)
     os.setuid(65534)
-    shipped_code.look_in_cache()
+    shipped_code.should_look_in_cache()
     for use in (store.clear, lambda: store.load_or_make("key", lambda lock: b"code", load=bytes)):
         try:
             use()
@@ -277,7 +277,7 @@ def test_a_full_disk_costs_only_the_next_start(directory, object_file):
 
 
 def test_no_room_to_build_is_said_before_llvm_ends_the_process(directory, build, monkeypatch):
-    monkeypatch.setattr(store, "ROOM", 1 << 60)
+    monkeypatch.setattr(store, "MIN_FREE", 1 << 60)
     with pytest.raises(CacheError, match="needs .* MB of free space"):
         load_or_build("key", build)
     assert build.calls == 0

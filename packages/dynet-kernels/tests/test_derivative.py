@@ -8,8 +8,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dynet_kernels import formula as f
-from dynet_kernels.derivative import CHOICES, GRADIENTS, UNKNOWN, WITHOUT_GRADIENT, gradients
-from dynet_kernels.formula import CONDITIONS, FUNCTIONS, Formula, Symbol, beneath, use_counts
+from dynet_kernels.derivative import CHOICES, GRADIENTS, NOT_DIFFERENTIABLE, WITH_ZERO_GRADIENT, gradients
+from dynet_kernels.formula import CONDITIONS, FUNCTIONS, Formula, Symbol, subexpressions, use_counts
 from dynet_kernels.simplification import Simplifier
 
 SMALL = 1e-200  # the imaginary step of complex-step differentiation; its square is 0
@@ -71,14 +71,14 @@ def derived(formula: Formula, at: dict) -> dict:
 
 def size(formula: Formula) -> int:
     """How many functions a formula computes."""
-    return sum(symbol.function != "input" for symbol in beneath(formula.result).values())
+    return sum(symbol.function != "input" for symbol in subexpressions(formula.result).values())
 
 
 # ------------------------------------------------------------------------------------------------------ the table
 
 
 def test_every_function_has_its_line():
-    lines = [*GRADIENTS, *CHOICES, *WITHOUT_GRADIENT, *UNKNOWN, *CONDITIONS]
+    lines = [*GRADIENTS, *CHOICES, *WITH_ZERO_GRADIENT, *NOT_DIFFERENTIABLE, *CONDITIONS]
     assert sorted(lines) == sorted(FUNCTIONS)
 
 
@@ -186,7 +186,7 @@ def test_gradients_of_any_formula(formula, x, c):
     """Against complex-step derivatives, including values at 0 and equal values."""
     at = {"x": np.float64(x), "c": np.float64(c)}
     result = value(formula.result, at)
-    values = [abs(value(one, at)) for one in beneath(formula.result).values() if one.function not in CONDITIONS]
+    values = [abs(value(one, at)) for one in subexpressions(formula.result).values() if one.function not in CONDITIONS]
     assume(np.isfinite(result) and np.nanmax(values, initial=0) < 1e6)
     assert value(Simplifier()(formula.result), at) == pytest.approx(result, rel=1e-9, abs=1e-9)
     found = derived(formula, at)
@@ -284,7 +284,7 @@ def test_gradients_are_no_more_than_they_must_be(function, reads, functions):
 
 def test_equal_parts_are_computed_once():
     gradient = gradients(Formula.of(lambda x: f.exp(f.sin(x)) * f.log(f.sin(x))), ["x"])["x"]
-    sines = [symbol for symbol in beneath(gradient.result).values() if symbol.function == "sin"]
+    sines = [symbol for symbol in subexpressions(gradient.result).values() if symbol.function == "sin"]
     assert len(sines) == 1
     assert use_counts([gradient.result])[id(sines[0])] > 1
 

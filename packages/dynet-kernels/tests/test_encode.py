@@ -24,7 +24,7 @@ def step_of(view: View, size: int, columns: int, own: View = OWN) -> dict[str, i
     each = view.source == at.EACH
     step = copy_step("accumulate", 3, 1, size, gradient_of=at.EACH_OPERAND if each else 0)
     described = Description(total=1, columns=columns, each=each, views=[own, view], backward=[step])
-    start = encode.enter(described)
+    start = encode.append_to_table(described)
     step_at = start + encode.TABLE[start + at.SIGNATURE.backward_begin]
     return dict(zip(at.STEP, encode.TABLE[step_at:]))
 

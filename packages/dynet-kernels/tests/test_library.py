@@ -13,7 +13,7 @@ import dynet_kernels
 from dynet_kernels.cache import store
 from dynet_kernels.families.fill import Fill
 from dynet_kernels.families.rules import Rule
-from dynet_kernels.kernels import SHARD, Kernels, NoCodeError
+from dynet_kernels.kernels import SHARD_SIZE, Kernels, NoCodeError
 from dynet_kernels.machine import library
 
 MESSAGE = (
@@ -36,19 +36,19 @@ def test_kernels_whose_names_begin_alike_share_a_shard():
         [("b", Fill()), ("b.dx", Fill())],
     ]
     assert kernels.opcode("a.dx") == 1
-    assert kernels.opcode("b.dx") == SHARD + 1
+    assert kernels.opcode("b.dx") == SHARD_SIZE + 1
 
 
 def test_a_full_shard_is_followed_by_another():
-    kernels = filled(*(f"a.{number}" for number in range(SHARD)), "b", "a.last", "a.more")
-    assert list(kernels.shard(0)) == list(range(SHARD))
+    kernels = filled(*(f"a.{number}" for number in range(SHARD_SIZE)), "b", "a.last", "a.more")
+    assert list(kernels.shard(0)) == list(range(SHARD_SIZE))
     assert list(kernels.shard(2).values()) == [("a.last", Fill()), ("a.more", Fill())]
 
 
 def test_a_shard_is_used_when_an_opcode_is_asked_for():
     kernels = filled("a", "b")
     assert kernels.used == set()
-    assert kernels.opcode("b") == SHARD
+    assert kernels.opcode("b") == SHARD_SIZE
     assert kernels.used == {1}
     assert kernels.use(3) == 3
     assert kernels.used == {0, 1}
@@ -58,17 +58,17 @@ def test_nothing_is_added_to_a_closed_shard():
     kernels = filled("a", "b")
     kernels.close(0)
     kernels.close(0)
-    assert kernels.add("a.late", Fill()) == 2 * SHARD
+    assert kernels.add("a.late", Fill()) == 2 * SHARD_SIZE
     kernels.close(0)
-    assert kernels.add("a.later", Fill()) == 2 * SHARD + 1
-    assert [opcode for opcode, _, _ in kernels.numbered()] == [0, SHARD, 2 * SHARD, 2 * SHARD + 1]
+    assert kernels.add("a.later", Fill()) == 2 * SHARD_SIZE + 1
+    assert [opcode for opcode, _, _ in kernels.numbered()] == [0, SHARD_SIZE, 2 * SHARD_SIZE, 2 * SHARD_SIZE + 1]
 
 
 def test_a_kernel_can_be_alone():
     kernels = filled("a")
-    assert kernels.add_alone("a.dx", Fill()) == SHARD
-    assert kernels.add("a.dy", Fill()) == 2 * SHARD
-    assert kernels.add_alone("a.dx", Fill()) == SHARD
+    assert kernels.add_alone("a.dx", Fill()) == SHARD_SIZE
+    assert kernels.add("a.dy", Fill()) == 2 * SHARD_SIZE
+    assert kernels.add_alone("a.dx", Fill()) == SHARD_SIZE
 
 
 def test_there_are_as_many_shards_as_have_room_in_the_table(monkeypatch):
@@ -161,7 +161,7 @@ def test_code_stays_when_a_library_is_dropped(tmp_path, monkeypatch):
 
 CHANGED = """
 from dynet_kernels.machine import parts
-parts.sources_of = lambda part: "others"
+parts.source_digest = lambda part: "others"
 """
 
 

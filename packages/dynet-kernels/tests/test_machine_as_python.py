@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from dynet_kernels import layout as at
-from dynet_kernels.kernels import SHARD
+from dynet_kernels.kernels import SHARD_SIZE
 from dynet_kernels.machine import atomics, modules, planner, sharing, team
 from dynet_kernels.plan.nodes import Both, Context, Helper, Sharing
 
@@ -53,7 +53,7 @@ class Program:
             self.buffers["table"][2 * number : 2 * number + 2] = [number, 7]
         for shard in range(shards):
             self.buffers["code"][shard] = handle = 1000 + shard
-            kernels = [(place, self.kernel(shard * SHARD + place), ("n", "seven"), NAMES) for place in range(2)]
+            kernels = [(place, self.kernel(shard * SHARD_SIZE + place), ("n", "seven"), NAMES) for place in range(2)]
             modules.HANDLES[handle] = modules.shard_runner(kernels)
 
     def kernel(self, opcode: int):
@@ -63,7 +63,7 @@ class Program:
         return run
 
     def helper(self, number: int) -> Helper:
-        return team.row_of(self.sharing, number)
+        return team.nth_helper(self.sharing, number)
 
 
 @pytest.fixture(autouse=True)
@@ -72,17 +72,17 @@ def no_handles(monkeypatch):
 
 
 def test_instructions_run_in_order_by_the_shards_of_their_kernels():
-    program = Program((0, 1, 0), (1, 2, 0), (SHARD, 3, 0), (2 * SHARD + 1, 4, 0), (0, 5, 0))
+    program = Program((0, 1, 0), (1, 2, 0), (SHARD_SIZE, 3, 0), (2 * SHARD_SIZE + 1, 4, 0), (0, 5, 0))
     planner.run(program.address)
     assert (program.context.status, program.context.row) == (at.READY, 5)
     none = (0,) * len(at.SHARES)
     assert program.ran == [
         (opcode, (100 * number, number + 1, *none), (number, 7))
-        for number, opcode in enumerate([0, 1, SHARD, 2 * SHARD + 1, 0])
+        for number, opcode in enumerate([0, 1, SHARD_SIZE, 2 * SHARD_SIZE + 1, 0])
     ]
 
 
-@pytest.mark.parametrize("opcode", [2, SHARD - 1, 3 * SHARD, at.MOST_SHARDS * SHARD, 1 << 40, -1])
+@pytest.mark.parametrize("opcode", [2, SHARD_SIZE - 1, 3 * SHARD_SIZE, at.MOST_SHARDS * SHARD_SIZE, 1 << 40, -1])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_an_instruction_without_code_ends_the_run(opcode, threads):
     program = Program((0, 1, 0), (opcode, 1, 0), (0, 1, 0), threads=threads)
@@ -94,7 +94,7 @@ def test_an_instruction_without_code_ends_the_run(opcode, threads):
 def test_kernels_of_a_gpu_stop_where_the_driver_refuses_one():
     program, ran = Program((0, 1, 0), (1, 1, 0), (0, 1, 0)), []
     running = modules.Running(program.address)
-    running.each_of_shard(lambda number, *_: ran.append(number), fails=lambda: len(ran) == 2)
+    running.run_until_other_shard(lambda number, *_: ran.append(number), fails=lambda: len(ran) == 2)
     assert ran == [0, 1] and program.context.row == 1
 
 
@@ -138,7 +138,7 @@ class Helpers:
         self.real = team.state_of
         monkeypatch.setattr(team, "state_of", self.state_of)
         monkeypatch.setattr(team, "time", self.time)
-        monkeypatch.setattr(team, "give_way", lambda: None)
+        monkeypatch.setattr(team, "yield_core", lambda: None)
         monkeypatch.setattr(atomics, "acquire_lock", self.sleep)
         monkeypatch.setattr(atomics, "release_lock", lambda lock: None)
         for number in range(1, program.sharing.threads):
@@ -188,7 +188,7 @@ def whole(ran, wanted: list):
 def test_threads_share_a_tape(seed, monkeypatch):
     dice = random.Random(seed)
     ways = [at.ALONE, at.BY_ROWS, at.BY_COLUMNS]
-    wanted = [(dice.choice([0, 1, SHARD]), dice.randrange(4, 20), dice.choice(ways)) for _ in range(12)]
+    wanted = [(dice.choice([0, 1, SHARD_SIZE]), dice.randrange(4, 20), dice.choice(ways)) for _ in range(12)]
     program = Program(*wanted, threads=dice.randrange(2, 5))
     program.sharing.fill(least_pass=dice.choice([0, 1]), balance=dice.choice([-1, 0, 5_000_000]))
     Helpers(program, dice, monkeypatch)
@@ -228,7 +228,7 @@ def test_a_helper_plans_the_backward_pass_ahead(helped, monkeypatch):
         Context(address).fill(backward_plan=5, backward_tape_count=77, status=at.TOO_SMALL)
 
     monkeypatch.setattr(team.PLAN_BACKWARD, "python", plan)
-    monkeypatch.setattr(team, "is_expected", lambda address: helped)
+    monkeypatch.setattr(team, "should_plan_ahead", lambda address: helped)
     program.context.fill(node_count=9, backward_plan=-1, backward_expected=1)
     Helpers(program, random.Random(3), monkeypatch)
     planner.run(program.address)
@@ -244,7 +244,7 @@ def test_locks_clocks_and_states():
     atomics.release_lock(lock)
     atomics.acquire_lock(lock)
     assert atomics.time() > 0 and atomics.time(atomics.CPU_TIME) > 0
-    atomics.give_way()
+    atomics.yield_core()
     helper = Program(threads=2).helper(1)
     assert not atomics.change_state(helper, at.IDLE, at.ORDERED) and atomics.change_state(helper, at.STARTED, at.IDLE)
     assert atomics.state_of(helper) == at.IDLE

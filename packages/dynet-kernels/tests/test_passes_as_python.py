@@ -149,7 +149,7 @@ def test_nodes_and_values(graph):
         before = graph.planner
         plan, (begin, end, address, inputs_begin, inputs_end) = before.plan, before.arguments
         inputs = forward.Inputs(plan, address, inputs_begin, inputs_end - inputs_begin)
-        assert not forward.is_kept(plan, begin, end, inputs)
+        assert not forward.can_reuse_plan(plan, begin, end, inputs)
         check_nodes(before, plan, inputs, begin, end)
         done = end
 
@@ -164,10 +164,10 @@ def check_nodes(before, plan, inputs, begin, end):
     forward.start_numbering(plan)
     forward.add_nodes(plan, inputs, begin, end)
     graph.memory[inputs.start - graph.arena :][: inputs.count] = np.nan
-    inputs.take()
+    inputs.copy()
     assert graph.numbers(inputs.start, inputs.count) == graph._inputs[inputs.begin :][: inputs.count].tolist()
     forward.find_depths(plan, first, context.node_count, forward.is_computed)
-    tape.put_in_order(plan)
+    tape.sort_planned(plan)
     forward.place_values(plan, inputs.start + at.aligned(inputs.count))
     forward.place_aliases(plan)
     ours, theirs = before.rows()
@@ -177,11 +177,11 @@ def check_nodes(before, plan, inputs, begin, end):
     before.same_lists(context.alias_count, "aliases")
     before.same_lists(end, "records")
     before.same_lists(context.planned_count, "by_depth", "by_signature")
-    forward.keep(plan, inputs, end)
+    forward.keep_plan(plan, inputs, end)
     context.arena_top = inputs.start
-    assert forward.is_kept(plan, 0, end, inputs)
+    assert forward.can_reuse_plan(plan, 0, end, inputs)
     plan.kept_records[end - 1] += 1
-    assert not forward.is_kept(plan, 0, end, inputs)
+    assert not forward.can_reuse_plan(plan, 0, end, inputs)
 
 
 @pytest.mark.parametrize("everything", [0, 1])
@@ -191,7 +191,7 @@ def test_what_the_loss_depends_on(graph, everything):
         assert graph.backward(loss, everything) == at.READY
         before = graph.planner
         gradients = Gradients(before.plan, loss, everything)
-        assert not backward.is_kept(gradients)
+        assert not backward.can_reuse_plan(gradients)
         if not backward.depths_are_known(gradients):
             backward.find_depths_again(gradients)
         backward.find_planned(gradients)
@@ -202,7 +202,7 @@ def test_what_the_loss_depends_on(graph, everything):
         assert (ours == theirs).all()
         before.same("planned_count", "lookup_count", "needed_index", "needed_tape", "one_numbering", "flags_used")
         before.same_lists(before.plan.context.lookup_count, "lookups")
-        tape.put_in_order(before.plan)
+        tape.sort_planned(before.plan)
         before.same_lists(before.plan.context.planned_count, "by_depth", "by_signature")
         backward.note_touched_rows(before.plan)
         assert before.touched.tolist() == graph.touched.tolist()
@@ -240,14 +240,16 @@ def test_each_touched_row_is_listed_once():
 
 
 def test_records_are_compared_whole():
-    size = 2 * forward.CHUNK + 3
+    size = 2 * forward.COMPARED_AT_ONCE + 3
     context = SimpleNamespace(kept_end=size, kept_inputs=0, kept_start=7)
     inputs = SimpleNamespace(count=0, start=7)
-    for wrong, end in itertools.product((None, 0, forward.CHUNK - 1, forward.CHUNK, size - 1), (size, size - 1)):
+    for wrong, end in itertools.product(
+        (None, 0, forward.COMPARED_AT_ONCE - 1, forward.COMPARED_AT_ONCE, size - 1), (size, size - 1)
+    ):
         plan = SimpleNamespace(context=context, new_records=words(*range(size)), kept_records=words(*range(size)))
         if wrong is not None:
             plan.kept_records[wrong] ^= 1
-        assert bool(forward.is_kept(plan, 0, end, inputs)) == (wrong is None and end == size)
+        assert bool(forward.can_reuse_plan(plan, 0, end, inputs)) == (wrong is None and end == size)
 
 
 def test_these_modules_do_not_need_tvm():

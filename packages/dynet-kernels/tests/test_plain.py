@@ -26,7 +26,7 @@ def compiled(function):
     from dynet_kernels.target import host_cpu
     from dynet_kernels.tvm_modules import ir
 
-    module = ir.IRModule({"main": tir.emitted("main", lambda memory: function(Words(memory)))})
+    module = ir.IRModule({"main": tir.function_of("main", lambda memory: function(Words(memory)))})
     path = Path(tempfile.mkdtemp()) / "main.o"
     compile_cpu(module, host_cpu().tvm_target()).write_to_file(str(path))
     return load_objects([path.read_bytes()]).get_function("main")

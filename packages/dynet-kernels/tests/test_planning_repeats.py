@@ -8,7 +8,7 @@ from planning import ACCUMULATE, COPY, SIZE, Planned, Table, add, copy, gradient
 
 from dynet_kernels import layout as at
 from dynet_kernels.machine import library
-from dynet_kernels.plan.repeats import LEAST_COLUMNS, LEAST_WORK
+from dynet_kernels.plan.repeats import LEAST_COLUMNS, LEAST_WORK_PER_COLUMN
 from dynet_kernels.table import KERNELS
 
 MANY = [0, 1, 2, 1, 0, 0, 2, 1, 0, 2]  # the operand that each node reads: seven of ten columns are repeated
@@ -19,7 +19,7 @@ def planner():
     return library.Library(KERNELS)
 
 
-def determined(table, work=LEAST_WORK, **fields):
+def determined(table, work=LEAST_WORK_PER_COLUMN, **fields):
     """y = b + x, where b is a parameter and the view of x alone determines a column. The gradient of b is deferred."""
     return table.add(
         [view(at.SELF), view(0), view(1)],
@@ -36,7 +36,7 @@ def determined(table, work=LEAST_WORK, **fields):
 class Example:
     """y[k] = b + x[choices[k]] for every k, and the sum of all y. The x are trained parameters, or copies of them."""
 
-    def __init__(self, planner, choices, work=LEAST_WORK, copies=False, buckets=1 << 12, rounds=1):
+    def __init__(self, planner, choices, work=LEAST_WORK_PER_COLUMN, copies=False, buckets=1 << 12, rounds=1):
         self.table = table = Table()
         node, total, same = determined(table, work), table.sum(), table.same()
         count = max(choices) + 1
@@ -96,7 +96,7 @@ def test_nodes_keep_their_own_gradients(planner):
     [
         {"choices": MANY[: LEAST_COLUMNS - 1]},
         {"choices": [0, 1, 2, 3, 4, 5, 6, 7, 8, 0]},
-        {"work": LEAST_WORK - 1},
+        {"work": LEAST_WORK_PER_COLUMN - 1},
         {"buckets": 2 * len(MANY) - 1},
     ],
     ids=["few columns", "few repeated columns", "little work", "no room"],
@@ -168,7 +168,7 @@ def test_room_for_a_single_node(planner, choices):
     table = Table()
     node = table.add(
         [view(at.SELF, stride=SIZE), view(at.EACH, period=1)],
-        forward=[copy(value_of(0), value_of(1), work=LEAST_WORK)],
+        forward=[copy(value_of(0), value_of(1), work=LEAST_WORK_PER_COLUMN)],
         backward=[add(gradient_of(1), gradient_of(0), gradient_of=at.EACH_OPERAND)],
         repeated=[copy(0, 1), add(0, 1)],
         operands=0,

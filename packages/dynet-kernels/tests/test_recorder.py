@@ -27,7 +27,7 @@ def test_no_graph_has_the_version_of_what_is_no_node():
 
 
 def test_a_table_begins_with_a_power_of_two_of_rows():
-    assert words.FIRST_ROWS & (words.FIRST_ROWS - 1) == 0 < words.FIRST_ROWS
+    assert words.NEW_TABLE_ROWS & (words.NEW_TABLE_ROWS - 1) == 0 < words.NEW_TABLE_ROWS
 
 
 @pytest.mark.parametrize("content", [b"01234567890", b"0123456789012", b""])

@@ -12,7 +12,7 @@ def key(function) -> str:
 
 
 def reductions_of(rule: Rule) -> list[tuple]:
-    return [(name, one.combine, one.formula.key, one.keep) for name, one in rule.reductions.items()]
+    return [(name, one.combine, one.formula.key, one.kept_in) for name, one in rule.reductions.items()]
 
 
 def test_a_rule_without_reductions_is_as_it_was_written():
@@ -52,9 +52,9 @@ def test_what_was_reduced_and_is_read_again_is_kept_in_the_result():
 @pytest.mark.parametrize("facts", [{"accumulate": ("y",)}, {"numbers": ("y",)}])
 def test_nothing_is_kept_where_there_is_no_room(facts):
     rule = Rule(("y", "x"), {"y": softmax}, **facts)
-    assert [one.keep for one in rule.reductions.values()] == ["", ""]
+    assert [one.kept_in for one in rule.reductions.values()] == ["", ""]
     gradient = Rule(("y", "x"), {"dx": lambda y, dy: dy * f.exp(y) + f.sum(f.exp(y))})
-    assert [one.keep for one in gradient.reductions.values()] == [""]
+    assert [one.kept_in for one in gradient.reductions.values()] == [""]
 
 
 def test_outputs_share_their_reductions():

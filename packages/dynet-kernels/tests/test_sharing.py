@@ -18,11 +18,11 @@ def many_cores(monkeypatch):
 
 
 def test_a_thread_for_each_core_unless_there_are_many(monkeypatch):
-    assert sharing.available() == 6
+    assert sharing.default_threads() == 6
     monkeypatch.setattr(sharing, "cores", lambda: 96)
-    assert sharing.available() == 7
+    assert sharing.default_threads() == 7
     monkeypatch.setattr(sharing, "_quota", lambda: 96)
-    assert sharing.available() == sharing.MOST
+    assert sharing.default_threads() == sharing.MOST_DEFAULT_THREADS
 
 
 @pytest.mark.parametrize(
@@ -41,14 +41,14 @@ def test_the_environment_can_want_fewer(own, openmp, expected, monkeypatch):
     for name, value in (("DYNET_NUM_THREADS", own), ("OMP_NUM_THREADS", openmp)):
         if value is not None:
             monkeypatch.setenv(name, value)
-    assert sharing.available() == expected
+    assert sharing.default_threads() == expected
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "two", "1.5"])
 def test_a_malformed_number_is_an_error(value, monkeypatch):
     monkeypatch.setenv("DYNET_NUM_THREADS", value)
     with pytest.raises(ValueError, match=f"DYNET_NUM_THREADS is '{value}', not a whole number of at least 1"):
-        sharing.available()
+        sharing.default_threads()
 
 
 @pytest.mark.parametrize("told, cores", [("200000 100000\n", 2), ("50000 100000\n", 1), ("max 100000\n", None)])
@@ -56,8 +56,8 @@ def test_the_quota_of_a_container(told, cores, tmp_path, monkeypatch):
     monkeypatch.undo()
     path = tmp_path / "cpu.max"
     path.write_text(told)
-    assert sharing._quota(str(path)) == (cores or sharing.MOST)
-    assert sharing._quota(str(tmp_path / "none")) == sharing.MOST
+    assert sharing._quota(str(path)) == (cores or sharing.MOST_DEFAULT_THREADS)
+    assert sharing._quota(str(tmp_path / "none")) == sharing.MOST_DEFAULT_THREADS
 
 
 @pytest.mark.parametrize("count", [0, -1, at.MOST_THREADS + 1])
@@ -69,11 +69,11 @@ def test_too_few_and_too_many_are_refused(count):
 
 
 def test_a_number_for_the_length_of_a_block():
-    before = sharing._table[:3]
+    before = sharing._settings[:3]
     with sharing.using(5, 1, 2):
         assert sharing.threads() == 5
-        assert sharing._table[1:3] == [1, 2]
-    assert sharing._table[:3] == before
+        assert sharing._settings[1:3] == [1, 2]
+    assert sharing._settings[:3] == before
 
 
 def test_other_threads_of_python_share_nothing():
@@ -82,7 +82,7 @@ def test_other_threads_of_python_share_nothing():
     thread.start()
     thread.join()
     assert found != [sharing.address()]
-    assert sharing._single_table[at.SHARING.threads] == 1
+    assert sharing._settings_alone[at.SHARING.threads] == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

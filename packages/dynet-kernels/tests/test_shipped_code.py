@@ -167,7 +167,7 @@ def test_code_for_other_machines_is_built(kind, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("DYNET_RECORDS", "")
     build.main(["--for", kind, kind, "--for", kind, "--into", str(folder)])
     (path,) = folder.glob("*.o")
-    index = json.loads((folder / shipped_code.INDEX).read_text())
+    index = json.loads((folder / shipped_code.INDEX_NAME).read_text())
     assert list(index.values()) == [path.stem]
     with monkeypatch.context() as frozen:
         frozen.setattr(shipped_code, "index", lambda: index)
@@ -196,7 +196,7 @@ def test_code_for_other_machines_is_built(kind, tmp_path, monkeypatch, capsys):
 )
 def test_wrong_arguments_are_refused(given, said, capsys):
     with pytest.raises(SystemExit):
-        build.arguments(given)
+        build.parsed_arguments(given)
     assert said in capsys.readouterr().err
 
 

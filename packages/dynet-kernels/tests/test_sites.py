@@ -11,7 +11,7 @@ needs_locks = pytest.mark.skipif(sites.fcntl is None, reason="needs locks")
 
 
 def test_a_folder_is_there_for_its_block(tmp_path):
-    with sites.folder(tmp_path) as folder:
+    with sites.locked_folder(tmp_path) as folder:
         (folder / "part").write_text("")
         assert [folder] == list(tmp_path.iterdir())
     assert list(tmp_path.iterdir()) == []
@@ -27,7 +27,7 @@ def test_a_folder_that_is_removed_before_it_is_locked_is_made_again(tmp_path, mo
         return made[-1]
 
     monkeypatch.setattr(sites.tempfile, "mkdtemp", make_and_remove_two)
-    with sites.folder(tmp_path) as folder:
+    with sites.locked_folder(tmp_path) as folder:
         assert [str(folder)] == made[2:] and folder.exists()
     assert list(tmp_path.iterdir()) == []
 
@@ -40,7 +40,7 @@ def test_what_is_in_use_stays_and_what_is_abandoned_goes(tmp_path):
         (path / "part.o").write_text("")
     (tmp_path / f"{sites.PREFIX}file").write_text("")
     (tmp_path / f"{sites.PREFIX}link").symlink_to(foreign)
-    with sites.folder(tmp_path) as used:
+    with sites.locked_folder(tmp_path) as used:
         assert sites.prune(tmp_path) == [abandoned]
         assert used.exists() and foreign.exists() and not abandoned.exists()
     assert len(list(tmp_path.iterdir())) == 3
@@ -54,13 +54,13 @@ def test_what_is_another_user_s_stays(tmp_path):
     assert sites.prune(tmp_path) == []
 
 
-@pytest.mark.parametrize("seconds", [sites.ABANDONED / 2, 2 * sites.ABANDONED])
+@pytest.mark.parametrize("seconds", [sites.ABANDONED_AFTER / 2, 2 * sites.ABANDONED_AFTER])
 def test_without_locks_age_decides(tmp_path, monkeypatch, seconds):
     monkeypatch.setattr(sites, "fcntl", None)
     path = tmp_path / f"{sites.PREFIX}unknown"
     path.mkdir()
     os.utime(path, (time.time() - seconds,) * 2)
-    assert sites.prune(tmp_path) == ([path] if seconds > sites.ABANDONED else [])
+    assert sites.prune(tmp_path) == ([path] if seconds > sites.ABANDONED_AFTER else [])
 
 
 def test_a_directory_that_is_not_there_has_nothing_to_prune(tmp_path):

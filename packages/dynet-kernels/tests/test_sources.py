@@ -44,11 +44,11 @@ def test_all_that_emitters_import_counts():
             found.add(path)
             waiting += imported(path)
     assert len(found) > 50
-    assert {str(path) for path in found} <= set(sources._emitters(sources.HERE))
+    assert {str(path) for path in found} <= set(sources._emitting_files(sources.PACKAGE_FOLDER))
 
 
 def test_what_loads_and_keeps_code_does_not_count():
-    counted = {str(Path(file).relative_to(PACKAGE)) for file in sources._emitters(sources.HERE)}
+    counted = {str(Path(file).relative_to(PACKAGE)) for file in sources._emitting_files(sources.PACKAGE_FOLDER)}
     assert {
         "machine/modules.py",
         "tuning.py",
@@ -61,7 +61,7 @@ def test_what_loads_and_keeps_code_does_not_count():
 
 
 def test_all_parts_of_the_package_have_one_digest():
-    digests = {parts.sources_of(part) for part in (parts.Planner(), Recorder(), parts.Shard({0: ("fill", Fill())}))}
+    digests = {parts.source_digest(part) for part in (parts.Planner(), Recorder(), parts.Shard({0: ("fill", Fill())}))}
     assert len(digests) == 1
 
 
@@ -76,9 +76,9 @@ def test_the_file_of_a_kernel_from_elsewhere_counts(tmp_path, monkeypatch):
         sources._digest_of.cache_clear()
         import own_kernel
 
-        digests.add(parts.sources_of(parts.Shard({0: ("own", own_kernel.Own())})))
+        digests.add(parts.source_digest(parts.Shard({0: ("own", own_kernel.Own())})))
     sources._digest_of.cache_clear()
-    assert len(digests - {parts.sources_of(parts.Shard({0: ("fill", Fill())}))}) == 2
+    assert len(digests - {parts.source_digest(parts.Shard({0: ("fill", Fill())}))}) == 2
 
 
 # Changed files

@@ -16,7 +16,7 @@ class Point(Struct):
 
 
 def compiled(body):
-    function = tir.emitted("run", body)
+    function = tir.function_of("run", body)
     return modules.compile_cpu(ir.IRModule({ir.GlobalVar("run"): function}), host_cpu().tvm_target())["run"]
 
 

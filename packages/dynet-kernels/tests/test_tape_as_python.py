@@ -18,18 +18,25 @@ from dynet_kernels.machine import library
 from dynet_kernels.plain import Words
 from dynet_kernels.plan import update
 from dynet_kernels.plan.nodes import Node, Plan
-from dynet_kernels.plan.repeats import Equal, copy_values, gradients_once, number_columns, sums_are_known, values_once
+from dynet_kernels.plan.repeats import (
+    EqualColumns,
+    copy_values,
+    number_columns,
+    skip_equal_columns,
+    sum_equal_gradients,
+    sums_are_listed,
+)
 from dynet_kernels.plan.tape import (
-    COLUMNS_EACH,
-    Block,
-    Lists,
+    LEAST_THREAD_COLUMNS,
+    GroupLists,
+    ViewLists,
     add_clear,
     add_fill,
     add_steps,
+    choose_sharing,
     each_group,
     each_group_backwards,
     start_tape,
-    way_to_share,
     write_lists,
 )
 from dynet_kernels.table import KERNELS
@@ -83,7 +90,7 @@ def plan_forward_again(again):
     again.buffers["buckets"][:] = 0
     for group in each_group(plan, plan.by_depth, plan.context.planned_count, Node.runs_with):
         steps = group.signature.forward
-        equal, block = values_once(group, write_lists(group, steps))
+        equal, block = skip_equal_columns(group, write_lists(group, steps))
         add_steps(group, steps, block)
         copy_values(equal)
     again.same("index_top", "tape_count", "shared_work", "most_work", "searches", "status")
@@ -194,8 +201,8 @@ def test_gradients_of_equal_columns(planner, copies):
     plan.context.gradient_top = theirs[place - 1][3][0]
     for group in each_group(plan, plan.by_depth, plan.context.planned_count, Node.runs_with):
         if group.signature.determined_by != at.NO_VIEW:
-            block = gradients_once(group, write_lists(group, group.signature.backward, with_gradients=True), 0)
-            assert sums_are_known(group, search) and not sums_are_known(group, search + 1)
+            block = sum_equal_gradients(group, write_lists(group, group.signature.backward, with_gradients=True), 0)
+            assert sums_are_listed(group, search) and not sums_are_listed(group, search + 1)
             add_steps(group, group.signature.backward, block)
     ours = instructions(again, "backward")
     assert ours == theirs[place - 1 :][: len(ours)] and len(ours) == 3
@@ -233,12 +240,12 @@ def plan_of(limits=(2, 100)) -> Any:
 
 
 def test_ways_to_share():
-    plan, many = plan_of(), 2 * COLUMNS_EACH
+    plan, many = plan_of(), 2 * LEAST_THREAD_COLUMNS
     for way in (at.ALONE, at.BY_COLUMNS, at.BY_ROWS):
-        assert way_to_share(plan, way, 1, 0) == way
-    assert [way_to_share(plan, at.IF_DISTINCT, 1, k) for k in (0, 1)] == [at.ALONE, at.BY_COLUMNS]
-    assert [way_to_share(plan, at.EITHER, count, 0) for count in (many - 1, many)] == [at.BY_ROWS, at.BY_COLUMNS]
-    either = [way_to_share(plan, at.EITHER_IF_DISTINCT, many, k) for k in (0, 1)]
+        assert choose_sharing(plan, way, 1, 0) == way
+    assert [choose_sharing(plan, at.IF_DISTINCT, 1, k) for k in (0, 1)] == [at.ALONE, at.BY_COLUMNS]
+    assert [choose_sharing(plan, at.EITHER, count, 0) for count in (many - 1, many)] == [at.BY_ROWS, at.BY_COLUMNS]
+    either = [choose_sharing(plan, at.EITHER_IF_DISTINCT, many, k) for k in (0, 1)]
     assert either == [at.BY_ROWS, at.BY_COLUMNS]
 
 
@@ -260,7 +267,7 @@ def test_equal_columns_are_numbered():
     plan: Any = SimpleNamespace(context=SimpleNamespace(searches=0), index=words(*columns))
     plan.buckets, plan.numbers_of_columns = words(*[0] * 10), words(*[0] * 10)
     group: Any = SimpleNamespace(plan=plan)
-    equal = Equal(group, Block(0, 5), 5)
+    equal = EqualColumns(group, GroupLists(0, 5), 5)
     for search in (1, 2):
         assert number_columns(equal, 0, 0) == 3
         assert [*plan.numbers_of_columns.memory][:8] == [0, 1, 0, 2, 1, 0, 1, 3]
@@ -275,7 +282,7 @@ def test_addresses_of_parts():
     plan: Any = SimpleNamespace(node=lambda number: nodes[number], index=None)
     for source, start in ((at.SELF, 507), (at.NOWHERE, 7), (at.BEFORE, 407), (at.FIRST, 207 + 2 * 16)):
         group, one_view = SimpleNamespace(plan=plan), SimpleNamespace(source=source, offset=7, scale=16)
-        lists: Any = Lists(group, one_view, [])  # type: ignore[arg-type]
+        lists: Any = ViewLists(group, one_view, [])  # type: ignore[arg-type]
         assert lists.start_of(nodes[5], "value") == start
 
 

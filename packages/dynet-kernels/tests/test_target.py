@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynet_kernels import target
-from dynet_kernels.target import CpuTarget, choose, host_cpu, read_cpu
+from dynet_kernels.target import CpuTarget, host_cpu, read_cpu, target_for
 
 AVX2 = target._KINDS["avx2"][2]
 AVX512 = target._KINDS["avx512"][2]
@@ -65,34 +65,34 @@ def forget():
     ],
 )
 def test_lanes_follow_from_the_features(machine, features, lanes):
-    cpu = choose("", machine, "model", frozenset(features))
+    cpu = target_for("", machine, "model", frozenset(features))
     assert (cpu.machine, cpu.lanes, cpu.kind) == (machine, lanes, "native")
 
 
 @pytest.mark.parametrize(("kind", "lanes"), [("avx512", 16), ("avx2", 8), ("generic", 4)])
 def test_a_kind_can_be_asked_for(kind, lanes):
-    cpu = choose(kind, "x86_64-linux", "model", AVX512)
+    cpu = target_for(kind, "x86_64-linux", "model", AVX512)
     assert cpu == CpuTarget("x86_64-linux", f"x86_64-linux {kind}", lanes, kind)
-    assert cpu == choose(kind, "x86_64-linux", "another model", AVX512 | {"more"})
+    assert cpu == target_for(kind, "x86_64-linux", "another model", AVX512 | {"more"})
 
 
 def test_a_kind_this_cpu_cannot_run_is_refused():
     with pytest.raises(ValueError, match=r"'avx512', but this CPU \(x86_64-linux\) lacks avx512bw, avx512cd"):
-        choose("avx512", "x86_64-linux", "model", AVX2)
+        target_for("avx512", "x86_64-linux", "model", AVX2)
     with pytest.raises(ValueError, match=r"'avx2', but this CPU \(aarch64-linux\) lacks"):
-        choose("avx2", "aarch64-linux", "model", frozenset({"asimd"}))
-    assert choose("generic", "aarch64-linux", "model", frozenset({"asimd"})).lanes == 4
+        target_for("avx2", "aarch64-linux", "model", frozenset({"asimd"}))
+    assert target_for("generic", "aarch64-linux", "model", frozenset({"asimd"})).lanes == 4
 
 
 def test_an_unknown_kind_is_refused():
     with pytest.raises(ValueError, match="DYNET_CPU is 'sse': use one of native, avx512, avx2, generic"):
-        choose("sse", "x86_64-linux", "model", AVX2)
+        target_for("sse", "x86_64-linux", "model", AVX2)
 
 
 @given(st.frozensets(st.sampled_from(sorted(AVX512)), min_size=1), st.sampled_from(sorted(AVX512)))
 def test_identity_changes_with_every_feature(features, feature):
     def identity(features, model="model"):
-        return choose("", "x86_64-linux", model, features).identity
+        return target_for("", "x86_64-linux", model, features).identity
 
     assert identity(features) == identity(frozenset(sorted(features, reverse=True)))
     assert identity(features | {feature}) != identity(features - {feature})
@@ -189,7 +189,7 @@ def test_the_native_target_is_what_llvm_calls_this_cpu(monkeypatch):
 @pytest.mark.parametrize("kind", ["avx512", "avx2", "generic"])
 def test_a_chosen_kind_uses_its_registers_and_no_wider_ones(kind):
     registers = {"avx512": "zmm", "avx2": "ymm", "generic": "xmm"}
-    cpu = choose(kind, "x86_64-linux", "model", AVX512)
+    cpu = target_for(kind, "x86_64-linux", "model", AVX512)
     assembly = assembly_of_doubling(cpu)
     assert registers.pop(kind) in assembly
     if kind != "avx512":
@@ -205,9 +205,9 @@ def test_what_a_virtual_machine_hides_is_not_used(features, mcpu, monkeypatch):
     import tvm
 
     monkeypatch.setattr(tvm.target.codegen, "llvm_get_system_cpu", lambda: "znver4")
-    assert choose("", "x86_64-linux", "model", features).tvm_target().attrs["mcpu"] == mcpu
+    assert target_for("", "x86_64-linux", "model", features).tvm_target().attrs["mcpu"] == mcpu
     monkeypatch.setattr(tvm.target.codegen, "llvm_get_system_cpu", lambda: "x86-64")
-    assert choose("", "x86_64-linux", "model", AVX512).tvm_target().attrs["mcpu"] == "x86-64-v4"
+    assert target_for("", "x86_64-linux", "model", AVX512).tvm_target().attrs["mcpu"] == "x86-64-v4"
 
 
 def assembly_of_doubling(cpu):

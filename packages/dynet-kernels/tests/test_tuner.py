@@ -114,7 +114,7 @@ def check_axes(family, timer):
     for axis in search.AXES[family]:
         variants = list(axis.variants(first, timer.registers))
         assert variants and first not in variants and len(set(variants)) == len(variants), axis.name
-        assert any(axis.touches(workload) for workload in workloads_of(family)), axis.name
+        assert any(axis.affects(workload) for workload in workloads_of(family)), axis.name
 
 
 def no_gpu(number=0):
@@ -129,21 +129,21 @@ def no_compiler():
 def test_kernels_for_gpus_are_tuned_only_if_there_are_a_gpu_and_a_compiler(missing, complaint, monkeypatch):
     monkeypatch.setattr(compiler, "name", (lambda: "nvcc") if missing == "driver" else no_compiler)
     monkeypatch.setattr(command, "Gpu", no_gpu if missing == "driver" else lambda number: "a GPU")
-    assert command.gpu(command.arguments([])) is None
+    assert command.find_gpu(command.parsed_arguments([])) is None
     with pytest.raises(SystemExit, match=f"cannot tune kernels for a GPU: .*{complaint}"):
-        command.gpu(command.arguments(["--families", "product", "cuda"]))
+        command.find_gpu(command.parsed_arguments(["--families", "product", "cuda"]))
 
 
 def test_other_families_need_no_gpu(monkeypatch):
     monkeypatch.setattr(compiler, "name", no_compiler)
-    assert command.gpu(command.arguments(["--families", "product"])) is None
+    assert command.find_gpu(command.parsed_arguments(["--families", "product"])) is None
 
 
 @pytest.fixture
 def quick(own_records, monkeypatch):
     """The command with a small search, which leaves this process on all its cores."""
     monkeypatch.setitem(search.STUDIES, "update", TINY)
-    monkeypatch.setattr(command, "pin", lambda core: None)
+    monkeypatch.setattr(command, "pin_to_core", lambda core: None)
     return own_records
 
 

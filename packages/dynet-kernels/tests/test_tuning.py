@@ -213,7 +213,7 @@ MALFORMED = {
     "a version that is no text": json.dumps([{**UPDATE, "versions": {"tvm": 1}}]),
     "a date that is no text": json.dumps([{**UPDATE, "date": 2026}]),
     "nested too deeply": "[" * 100_000,
-    "too large": " " * (tuning_records.LARGEST + 1),
+    "too large": " " * (tuning_records.MOST_BYTES + 1),
     "bytes that are no text": b"\xff\xfe\x00",
 }
 
@@ -228,7 +228,7 @@ class OwnError(ValueError):
 def test_only_errors_of_the_file_are_warned_about(error, own_records, monkeypatch):
     """A signal handler may raise a TimeoutError, which is an OSError, while a file is read."""
     tuning_records.user_file().write_text("[]")
-    tuning_records._found.cache_clear()
+    tuning_records._find_records.cache_clear()
 
     def read(path):
         raise error
@@ -253,7 +253,7 @@ def test_a_malformed_file_is_passed_over_with_a_warning(content, own_records):
         warnings.simplefilter("error")
         assert tuning_records.for_cpu(AVX2) == found  # warned about once
     path.unlink()
-    tuning_records._found.cache_clear()
+    tuning_records._find_records.cache_clear()
     assert tuning_records.for_cpu(AVX2) == found
 
 
@@ -307,7 +307,7 @@ SMALL = {
         *(shapes.matrix_gradient(1100, 250, columns) for columns in (12, 150)),  # more than stays in a cache
         *(shapes.matrix_gradient(70, inner, 300) for inner in (255, 519)),  # elements for several panels, and a rest
     ],
-    "columns": lambda: [shapes.rule(name, 3, size) for name in shapes.COLUMNS for size in SIZES[1:]],
+    "columns": lambda: [shapes.rule(name, 3, size) for name in shapes.COLUMN_RULES for size in SIZES[1:]],
     "norm": lambda: [shapes.norm(3, size) for size in (*SIZES, 5000)],
     "update": lambda: [shapes.update(3, size) for size in SIZES],
 }
@@ -346,7 +346,8 @@ def test_results_that_do_not_depend_on_the_order_of_sums_are_the_same_to_the_las
 
 
 @pytest.mark.parametrize(
-    "kernel", [Product(), shapes.COLUMNS["softmax"], shapes.COLUMNS["add"], shapes.STUDIES["norm"].kernels["norm"]]
+    "kernel",
+    [Product(), shapes.COLUMN_RULES["softmax"], shapes.COLUMN_RULES["add"], shapes.STUDIES["norm"].kernels["norm"]],
 )
 def test_kernels_for_gpus_take_their_parameters(kernel):
     default = kernel.cuda()

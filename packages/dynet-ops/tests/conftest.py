@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 @pytest.fixture(autouse=True)
 def small_engine():
     """Replace an engine that an earlier test has enlarged: compiled code leaves large ones to Python."""
-    if current().engine.large:
+    if current().engine.must_tidy:
         renew_cg()
         current()._replace_engine()
 

@@ -184,7 +184,7 @@ def test_every_op_computes_or_refuses_nothing(name):
                 continue
             dims, batch = y.dim()
             records = current().records
-            assert sum(len(node.numbers) for node in decoded(records)) == records.nodes  # records are complete
+            assert sum(len(node.node_numbers) for node in decoded(records)) == records.nodes  # records are complete
             assert y.npvalue().shape == (*dims, *[batch] * (batch > 1))
             if op.differentiable:
                 dy.sum_batches(dy.sum_elems(y)).backward(full=True)

@@ -171,9 +171,9 @@ def test_memory_of_a_parameter_that_is_gone_is_kept_for_the_graph():
     dy.esum(nodes).backward()
     assert nodes[0].value(recalculate=True) == 0.0
     assert [y.value() for y in nodes] == [1000.0 * value for value in range(50)]
-    assert len(current().engine.kept) >= 50 == len(others)
+    assert len(current().engine.kept_memory) >= 50 == len(others)
     renew_cg()
-    assert not current().engine.kept
+    assert not current().engine.kept_memory
 
 
 # Gradients --------------------------------------------------------------------------------------------------

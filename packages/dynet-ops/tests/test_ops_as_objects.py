@@ -10,7 +10,7 @@ import pytest
 
 import dynet_ops as dy
 from dynet_core import ArgumentTypeError, recorder, renew_cg
-from dynet_core.files.names import ours
+from dynet_core.files.names import library_object
 from dynet_core.graph.expression import Expression
 from dynet_core.op import OPS
 from dynet_core.recorder import FUNCTION_TYPE
@@ -81,7 +81,7 @@ def test_files_find_every_operation_by_its_name(monkeypatch):
     """Also where only this package is imported, and other packages have modules of the same names."""
     for module in ("dynet", "_dynet"):
         monkeypatch.delitem(sys.modules, module, raising=False)
-    names = [name for name in dy.__all__ if ours(name) is not getattr(dy, name)]
+    names = [name for name in dy.__all__ if library_object(name) is not getattr(dy, name)]
     assert names == []
 
 

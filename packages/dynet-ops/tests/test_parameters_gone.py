@@ -88,7 +88,7 @@ def test_a_graph_goes_on_with_parameters_that_are_gone():
     assert not any(other.grad_as_array().any() for other in [*others, *tables])
     renew_cg()
     gc.collect()
-    more = [Model().parameters_from_numpy([1.0, 2.0]) for _ in range(2 + len(PARAMETER_ROWS.free))]
+    more = [Model().parameters_from_numpy([1.0, 2.0]) for _ in range(2 + len(PARAMETER_ROWS.free_rows))]
     assert row in [other._storage.row for other in more]
 
 
@@ -114,7 +114,7 @@ def test_the_graph_of_another_thread_goes_on_too():
     renew_cg()
     del p
     gc.collect()
-    others = [Model().parameters_from_numpy([100.0, 200.0]) for _ in range(2 + len(PARAMETER_ROWS.free))]
+    others = [Model().parameters_from_numpy([100.0, 200.0]) for _ in range(2 + len(PARAMETER_ROWS.free_rows))]
     assert row not in [other._storage.row for other in others]
     steps[1].set()
     thread.join()

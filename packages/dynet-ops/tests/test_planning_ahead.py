@@ -48,7 +48,7 @@ def wait_for_helpers():
     """Sleep until all helpers are waiting for work."""
     for part in range(1, sharing.threads()):
         row = part * at.HELPER_ROW
-        while sharing._rows[row + at.HELPER.state] == at.STARTED:
+        while sharing._helpers[row + at.HELPER.state] == at.STARTED:
             time.sleep(1e-3)
 
 

@@ -54,9 +54,9 @@ def test_every_op_of_the_table(op, sample):
     given = [operands] if sample.as_list else operands
     called = python_calls(op.record, *given, **sample.attributes)
     in_order = by_place(op.record, given, sample.attributes)
-    if recorder.key(*in_order):
+    if recorder.call_key(*in_order):
         assert python_calls(op.record, *in_order) == []
-        assert called == [] or "by_place" in called[0]  # it puts arguments in order
+        assert called == [] or "call_by_position" in called[0]  # it puts arguments in order
     else:
         assert called or len(operands) > MOST_KEYED  # lists too long for template keys may still be known by length
 

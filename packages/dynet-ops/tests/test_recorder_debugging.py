@@ -48,7 +48,7 @@ def test_a_breakpoint_in_a_path_stops_at_its_line():
     last = line_of("return here.append(row.result, row.signature, x.at)")
     debugger = Stops()
     assert not debugger.set_break(FILE, last)
-    y = taken(debugger.runcall(FUNCTIONS["one"].python, *numbers))
+    y = taken(debugger.runcall(FUNCTIONS["one"].run_as_python, *numbers))
     ((number, names),) = [stop for stop in debugger.stops if stop[0] == last]
     assert number == last and held
     assert (names["x"].address, names["x"].at) == (id(x), x.at)
@@ -107,7 +107,7 @@ def test_an_interrupt_at_any_line_leaves_whole_records(kind):
         stopped, outer = False, sys.gettrace()
         sys.settrace(trace)
         try:
-            taken(FUNCTIONS[kind].python(*numbers))
+            taken(FUNCTIONS[kind].run_as_python(*numbers))
         except KeyboardInterrupt:
             stopped = True
         finally:

@@ -259,7 +259,7 @@ def test_graphs_that_python_watches():
     left(dy.esum, [x])
     left(dy.pick, x, 0)
     left(dy.scalarInput, 1.0)
-    left(recorder.key, x)
+    left(recorder.call_key, x)
     assert same(recorder.commit, x.type, 1, (0,), [x], current().records.version).at == x.at + 2
 
 

@@ -56,7 +56,7 @@ def test_sequences_and_handles():
     x, y = dy.inputVector([1.0, 2.0]), dy.inputVector([3.0, 4.0])
     version, dim, result = current().records.version, x.type, Dim.of((5,))
     for xs in ([], [x], [x, y, x], [y] * 300):
-        found = same(recorder.sequence, result, (7, 8), xs, dim, version)
+        found = same(recorder.add_list, result, (7, 8), xs, dim, version)
         assert [one.at for one in found] == list(range(current().records.nodes - len(xs), current().records.nodes))
         assert sys.getrefcount(found) == 2
     p = ParameterCollection().add_parameters(2)
@@ -65,11 +65,11 @@ def test_sequences_and_handles():
         (result, (7,), [x, p], dim, version), (result, (7,), [x, 1], dim, version), (result, (7.0,), [x], dim, version),
         (result, (7,), [x], result, version), (result, (7,), [x], dim, 1.0),
     ):  # fmt: skip
-        left(recorder.sequence, *arguments)
+        left(recorder.add_list, *arguments)
     for at in (0, 1, np.int64(1), current().records.nodes - 1):
-        assert same(recorder.handle, at, dim).at == at
+        assert same(recorder.node_at, at, dim).at == at
     for at in (-1, current().records.nodes, 1 << 63, 1.0, None, x):
-        left(recorder.handle, at, dim)
+        left(recorder.node_at, at, dim)
 
 
 @of("dynet_make_room", "renew", "cut")
@@ -120,7 +120,7 @@ def renewed(name, renew):
         version = current().records.version
         outcome = renew(name, compiled)
         state = outcome.state.described()
-        assert state["version"] == state["open"] == state["newest"] == version + 1
+        assert state["version"] == state["open"] == state["newest_version"] == version + 1
         found.append({name: state[name] for name in words.GRAPH if name in state and name not in ("version", "open")})
         assert current().records.ends() == (0, 0, 0) and x.version == version
     assert found[0] == found[1]
@@ -153,21 +153,21 @@ def test_objects():
 def test_freed_expressions_are_used_again():
     shared, x = uncompiled.SHARED, dy.inputVector([1.0])
     for compiled in (True, False):
-        made = [FUNCTIONS["handle"].python(*vectorcall_kept(recorder.handle, 0, x.type)) for _ in range(3)]
+        made = [FUNCTIONS["handle"].run_as_python(*vectorcall_kept(recorder.node_at, 0, x.type)) for _ in range(3)]
         kept = shared["free_count"]
         for address in made:
             run("free", compiled, (address,), is_object=False)
             assert shared["free"] == address
         assert shared["free_count"] == kept + 3
-        assert FUNCTIONS["handle"].python(*vectorcall_kept(recorder.handle, 0, x.type)) == made[-1]
+        assert FUNCTIONS["handle"].run_as_python(*vectorcall_kept(recorder.node_at, 0, x.type)) == made[-1]
         run("free", compiled, (made[-1],), is_object=False)
         most, shared["free_most"] = shared["free_most"], 0
         try:
             for name in ("free", "dynet_free_slowly"):
-                address = FUNCTIONS["handle"].python(*vectorcall_kept(recorder.handle, 0, x.type))
+                address = FUNCTIONS["handle"].run_as_python(*vectorcall_kept(recorder.node_at, 0, x.type))
                 count = shared["free_count"]
                 references = sys.getrefcount(Expression)
-                uncompiled.api.Py_IncRef(ctypes.py_object(Expression))  # the reference that freeing drops
+                uncompiled.pythonapi.Py_IncRef(ctypes.py_object(Expression))  # the reference that freeing drops
                 run(name, compiled, (address,), is_object=False)
                 assert shared["free_count"] == count and sys.getrefcount(Expression) == references
         finally:
@@ -196,13 +196,13 @@ def test_tables(rows, kind):
     records = [function(kind, uncompiled.declined) for _ in range(2)]
     tables = []
     for first, second, value in rows:
-        key = (first << 32, second)[: uncompiled.word(records[0], "key").value]
+        key = (first << 32, second)[: uncompiled.word(records[0], "key_size").value]
         row = (ctypes.c_int64 * (len(key) + 3))(*key, value % 1000, 2, 3)
         for compiled, record in zip((True, False), records):
             assert run("enter", compiled, (id(record), ctypes.addressof(row)), is_object=False).result == 1
     uncompiled.ran.add("enter")
     for record in records:
-        mask, used, key = (uncompiled.word(record, name).value for name in ("mask", "used", "key"))
+        mask, used, key = (uncompiled.word(record, name).value for name in ("mask", "used", "key_size"))
         table = (ctypes.c_int64 * ((mask + 1) * (key + 3))).from_address(uncompiled.word(record, "table").value)
         tables.append((mask, used, table[:]))
     assert tables[0] == tables[1]
@@ -232,7 +232,7 @@ def test_without_memory_an_error_is_raised_and_nothing_appended(name, monkeypatc
     version, graph = current().records.version, current().records._words.address
     dy.tanh(x), dy.scalarInput(1.0), x.vec_value()
     table, row = function("one", uncompiled.declined), (ctypes.c_int64 * 4)(8, 0, 0, 0)
-    uncompiled.word(table, "used").value = words.FIRST_ROWS // 2  # so that the table must double
+    uncompiled.word(table, "used").value = words.NEW_TABLE_ROWS // 2  # so that the table must double
     calls = [
         ("bind", (id(dy.tanh), id(x), 0)), ("new", (id(Expression), id(()), 0)),
         ("dynet_make_room", (graph, 1 << 30, 0)), ("dynet_make_room", (graph, 0, 1 << 30)),
@@ -241,8 +241,8 @@ def test_without_memory_an_error_is_raised_and_nothing_appended(name, monkeypatc
     for record, arguments in (
         (Expression.vec_value, (x,)), (dy.tanh, (x,)), (dy.scalarInput, (1.0,)),
         (recorder.commit, (x.type, 1, (0,), [x], version)),
-        (recorder.sequence, (x.type, (0,), [x, x], x.type, version)), (recorder.take, ((),)), (recorder.key, (x,)),
-        (recorder.handle, (0, x.type)),
+        (recorder.add_list, (x.type, (0,), [x, x], x.type, version)), (recorder.take, ((),)), (recorder.call_key, (x,)),
+        (recorder.node_at, (0, x.type)),
     ):  # fmt: skip
         calls.append((uncompiled.kind_of(record), vectorcall_kept(record, *arguments)))
     kept = {name: uncompiled.SHARED[name] for name in ("free", "free_count")}

@@ -30,7 +30,7 @@ def in_two_graphs(build, read, after=lambda x: None):
             outcome = read(compiled, x)
             state = outcome.state.described()
             state["passes"] -= passes
-            for name in ("version", "open", "newest"):
+            for name in ("version", "open", "newest_version"):
                 state[name] -= version
             del state["searched_version"]
             served = not isinstance(outcome.result, uncompiled.Declined)
@@ -162,7 +162,7 @@ def test_forward_passes():
 @of("floats", "doubles")
 def test_values_in_arrays():
     learn(vector, lambda x: x.npvalue(), lambda x: x.npvalue(dtype=np.float32))
-    for name, dtype in (("_floats", np.float32), ("_doubles", np.float64)):
+    for name, dtype in (("_fill_floats", np.float32), ("_fill_doubles", np.float64)):
         array = np.empty(2, dtype)
         record = getattr(Expression, name)
         assert in_two_graphs(vector, calling(record, array))

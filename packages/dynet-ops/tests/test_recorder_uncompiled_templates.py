@@ -40,17 +40,17 @@ def template_arguments(nodes):
 def test_keys_of_templates(model, data):
     nodes, gone = graph_with_past()
     arguments = data.draw(template_arguments([*nodes, model[1], model[3], gone[0]]))
-    result = same(recorder.key, *arguments)
+    result = same(recorder.call_key, *arguments)
     assert type(result) is bytes or isinstance(result, uncompiled.Declined)
 
 
 def test_keys_that_are_too_long():
     x = dy.inputVector([1.0, 2.0])
-    assert type(same(recorder.key, *[None] * 60)) is type(same(recorder.key, *range(63))) is bytes
-    left(recorder.key, *range(64))
-    left(recorder.key, *[None] * 65)
-    left(recorder.key, list(range(64)))
-    assert type(same(recorder.key, [x] * 10_000)) is bytes
+    assert type(same(recorder.call_key, *[None] * 60)) is type(same(recorder.call_key, *range(63))) is bytes
+    left(recorder.call_key, *range(64))
+    left(recorder.call_key, *[None] * 65)
+    left(recorder.call_key, list(range(64)))
+    assert type(same(recorder.call_key, [x] * 10_000)) is bytes
 
 
 @of("template")

@@ -5,7 +5,7 @@ import pytest
 import dynet_ops as dy
 from dynet_core import Model, recorder, renew_cg, reset_random_seed
 from dynet_core.graph import current
-from dynet_core.graph.templates import Observed
+from dynet_core.graph.templates import Observation
 
 pytestmark = pytest.mark.skipif(not recorder.HAS_TEMPLATES, reason="the recorder in Python has no templates")
 VECTOR = [1.0, 2.0, 3.0]
@@ -23,7 +23,7 @@ def learnt():
     p = Model().add_parameters(3)
     for _ in range(2):
         x, y = dy.inputVector(VECTOR), dy.inputVector(VECTOR)
-        observed = Observed()
+        observed = Observation()
         last = several(x, y, p)
         template = observed.template([x.at, y.at], last, [])
     return last.type, template, p
@@ -51,7 +51,7 @@ def test_keys_of_random_nodes_are_found_again(learnt):
     x = dy.inputVector(VECTOR)
     for _ in range(3):
         last = recorder.replay(dim, template, (x, dy.inputVector(VECTOR)), x.version)
-    assert len(current().records.keys(0)) == 5  # two from learning
+    assert len(current().records.random_key_offsets(0)) == 5  # two from learning
     assert last.value() is not None
 
 
@@ -84,7 +84,7 @@ def test_other_nodes_make_no_template(learnt):
     _, _, p = learnt
     other = dy.inputVector(VECTOR)
     x, y = dy.inputVector(VECTOR), dy.inputVector(VECTOR)
-    observed = Observed()
+    observed = Observation()
     last = several(x, y, p) + other
     assert observed.template([x.at, y.at], last, []) is None
     assert observed.template([x.at, x.at, y.at], last, [other.at]) is None

@@ -17,7 +17,7 @@ from dynet_core import renew_cg
 from dynet_core.op import OPS
 from dynet_ops import testing
 from dynet_ops.testing import (
-    KINDS,
+    OPERAND_CLASSES,
     Computed,
     Input,
     batched_operands,
@@ -48,7 +48,7 @@ def test_there_are_at_least_four_samples(op):
 
 @every_sample
 def test_value(op, sample):
-    for leaf in KINDS:
+    for leaf in OPERAND_CLASSES:
         check_value(op, sample, leaf)
 
 
@@ -74,7 +74,9 @@ def test_operand_used_twice(op, sample):
 
 
 @every_sample
-@pytest.mark.parametrize("leaf", [Computed, *(pytest.param(leaf, marks=pytest.mark.thorough) for leaf in KINDS[:2])])
+@pytest.mark.parametrize(
+    "leaf", [Computed, *(pytest.param(leaf, marks=pytest.mark.thorough) for leaf in OPERAND_CLASSES[:2])]
+)
 def test_nodes_that_run_together_and_share_operands(op, sample, leaf):
     check_operands_of_many_nodes(op, sample, leaf)
 

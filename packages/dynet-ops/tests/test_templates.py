@@ -296,7 +296,7 @@ def test_errors_are_those_of_python_afterwards(op):
 
 @compiled
 def test_the_number_of_templates_is_bounded(op, monkeypatch):
-    monkeypatch.setattr(templates, "MOST", 8)
+    monkeypatch.setattr(templates, "MOST_KEYS", 8)
     op, calls = op
     renew_cg()
     x, y = dy.inputVector([1.0, 2.0]), dy.inputVector([5.0, 7.0])
@@ -309,7 +309,7 @@ def test_the_number_of_templates_is_bounded(op, monkeypatch):
 
 @compiled
 def test_numbers_that_are_always_new_do_not_keep_others_from_templates(op, monkeypatch):
-    monkeypatch.setattr(templates, "MOST", 64)
+    monkeypatch.setattr(templates, "MOST_KEYS", 64)
     op, calls = op
     renew_cg()
     x, y = dy.inputVector([1.0, 2.0]), dy.inputVector([5.0, 7.0])

@@ -36,10 +36,10 @@ class Copy:
         for name, array in self.buffers.items():
             assert self.slots[CONTEXT[name]] == engine.buffers[name].ctypes.data, name
             self.slots[CONTEXT[name]] = array.ctypes.data
-        self.rows = engine.rows.copy()
+        self.rows = engine.parameter_rows.copy()
         self.slots[CONTEXT.parameters] = self.rows.ctypes.data
         self.touched = []
-        unused = {*PARAMETER_ROWS.free, *PARAMETER_ROWS.given_back}  # their lists have been freed
+        unused = {*PARAMETER_ROWS.free_rows, *PARAMETER_ROWS.retired_rows}  # their lists have been freed
         for number, row in enumerate(self.rows.reshape(-1, len(at.PARAMETER))):
             if row[at.PARAMETER.touched] and number not in unused:
                 size = 2 + 2 * int(row[at.PARAMETER.rows])
@@ -75,7 +75,7 @@ def seen():
     """Plan every forward and backward pass in both ways. Return the statuses, and the number of integers."""
     gc.collect()
     gc.disable()  # tables of other tests keep their memory until this one is over
-    machine = device.compiled()
+    machine = device.machine_in_use()
     passes, watched = [], machine.is_watched
     machine.is_watched = True
     next_generation()  # graphs request the machine's functions again

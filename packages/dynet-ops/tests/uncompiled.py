@@ -24,7 +24,7 @@ from dynet_core.recorder import FUNCTION_TYPE
 if recorder.DESCRIPTION != "compiled":
     pytest.skip("the recorder in Python is not compiled", allow_module_level=True)
 
-from dynet_core.recorder.shared import ADDRESSES, SHARED, api
+from dynet_core.recorder.shared import ADDRESSES, SHARED, pythonapi
 from dynet_kernels.recorder import c_api, extension, words
 from dynet_kernels.recorder.c_functions import FUNCTIONS
 
@@ -34,9 +34,9 @@ OFFSET = -(1 << 63)  # a flag in the argument count of a vectorcall: the word be
 CALLS_TO_LEARN = 4  # after this many calls of an op there is a template
 ran: set[str] = set()  # the names of the functions that have run since the test began
 # Words that hold addresses or scratch memory, and the chain of freed expressions, which keeps its own order.
-LEFT_OUT = {"records", "inputs", "outgrown", *(f"argument_{place}" for place in range(2 * words.MOST_ARGUMENTS))}
+LEFT_OUT = {"records", "inputs", "outgrown", *(f"argument_{place}" for place in range(2 * words.MOST_PASS_ARGUMENTS))}
 # Words that may change without a record: `set` notes how far it searched, and a path may make room before it declines.
-NOTED = dict.fromkeys(("searched_version", "searched", "searched_node", "room", "inputs_room"))
+NOTED = dict.fromkeys(("searched_version", "searched_offset", "searched_node", "room", "inputs_room"))
 FREED = {"free", "free_count"}
 
 
@@ -171,7 +171,7 @@ def run(name: str, compiled: bool, numbers, is_object=True, memory=True) -> Outc
             address = ctypes.PYFUNCTYPE(c_int64, *[c_int64] * len(numbers))(ADDRESSES[name])(*numbers)
         else:
             ran.add(name)
-            address = FUNCTIONS[name].python(*numbers)
+            address = FUNCTIONS[name].run_as_python(*numbers)
     except Exception as problem:
         error = problem
     if c_api._error:
@@ -186,7 +186,7 @@ def taken(address: int):
     if not address:
         return None
     found = ctypes.cast(address, py_object).value
-    api.Py_DecRef(address)
+    pythonapi.Py_DecRef(address)
     return found
 
 

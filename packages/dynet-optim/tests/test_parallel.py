@@ -171,11 +171,11 @@ def test_checkpoints_keep_all_numbers(threshold, tmp_path):
     parallel = DataParallel(AdamTrainer(Model().collection))
     parallel.set_clip_threshold(threshold)
     parallel.update_epoch(-1)
-    numbers = parallel.trainer._in_files()
+    numbers = parallel.trainer._saved_numbers()
     parallel.save(tmp_path / "checkpoint")
     other = DataParallel(AdamTrainer(Model().collection))
     other.populate(tmp_path / "checkpoint")
-    assert other.trainer._in_files() == numbers
+    assert other.trainer._saved_numbers() == numbers
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_damaged_checkpoints_change_nothing(tmp_path):
 
     def state():
         kept = [block.array.tobytes() for states in loaded.trainer._table.states_in_order() for block in states]
-        return [v.tobytes() for v in other.values()], kept, loaded.trainer._in_files(), noise.state()
+        return [v.tobytes() for v in other.values()], kept, loaded.trainer._saved_numbers(), noise.state()
 
     before = state()
     for damage in damaged:

@@ -27,7 +27,7 @@ def test_launchers_say_how_many_they_start(environment, number):
 
 @pytest.fixture
 def launched(monkeypatch):
-    for name in (*ranks.SIZE_VARIABLES, ranks.PROCESS):
+    for name in (*ranks.SIZE_VARIABLES, ranks.PID_ENV):
         monkeypatch.delenv(name, raising=False)
 
     def set_number(number):
@@ -98,7 +98,7 @@ def test_mpi_must_be_running(launched, monkeypatch, state, message):
 def test_children_of_ranks_are_no_ranks(launched, monkeypatch):
     """They do not even import MPI."""
     monkeypatch.setattr(ranks, "mpi", lambda: 1 / 0)
-    monkeypatch.setenv(ranks.PROCESS, "1")
+    monkeypatch.setenv(ranks.PID_ENV, "1")
     assert ranks.world() is None
     launched(2)
     with pytest.raises(ParallelError, match=r"is a child of process 1, .* use the trainer itself here"):
@@ -109,7 +109,7 @@ def test_children_of_ranks_are_no_ranks(launched, monkeypatch):
 def test_seconds_are_a_number(launched, monkeypatch, seconds):
     fake_mpi4py(monkeypatch, 2)
     launched(2)
-    monkeypatch.setenv(ranks.PATIENCE, seconds)
+    monkeypatch.setenv(ranks.WAIT_ENV, seconds)
     with pytest.raises(ParallelError, match=f"DYNET_MPI_SECONDS is '{seconds}'; it must be a number of seconds"):
         ranks.world()
 
@@ -123,7 +123,7 @@ def test_the_timer_is_touched_only_where_it_is_needed(launched, monkeypatch, num
     found = []
     fake_mpi4py(monkeypatch, number)
     launched(number)
-    monkeypatch.setenv(ranks.PATIENCE, seconds)
+    monkeypatch.setenv(ranks.WAIT_ENV, seconds)
     faulthandler = ranks.faulthandler
     monkeypatch.setattr(faulthandler, "dump_traceback_later", lambda seconds, exit: found.append(seconds))
     monkeypatch.setattr(faulthandler, "cancel_dump_traceback_later", lambda: found.append("cancel"))

@@ -104,7 +104,7 @@ def test_averages_of_gradients_that_are_zero_become_zero(trainer_type, settings)
     model.draw_gradients(1.0)
     for _ in range(900):
         trainer.update()
-    states = np.concatenate([state.array for kept in trainer._table.kept.values() for state in kept])
+    states = np.concatenate([state.array for kept in trainer._table.state_blocks.values() for state in kept])
     smallest = np.finfo(np.float32).smallest_normal
     assert not ((states != 0) & (np.abs(states) < smallest)).any()
     if trainer_type in (MomentumSGDTrainer, RMSPropTrainer):

@@ -164,10 +164,10 @@ def test_numbers_are_kept_exactly(rate, tmp_path):
     [np.inf, 1e40, 3.5e38, 1.7e308, 1e-50, 5e-324, 1e-33, 0.1, 2.0**53, -1.0, -1e-40, -0.1, 0.0, 4194304.0, 12582912.5],
 )
 def test_every_number_is_read_as_it_was_written(number):
-    values = base.of_numbers("/two", [number, number]).values
+    values = base.tensor_of_numbers("/two", [number, number]).values
     assert values.dtype == np.float32
     assert np.isfinite(values).all()
-    assert base.from_three(values) == [number, number]
+    assert base.stored_numbers(values) == [number, number]
 
 
 @pytest.mark.parametrize("threshold", [np.inf, 1e40, 1e-50])
@@ -180,7 +180,7 @@ def test_a_trainer_with_odd_settings_is_kept(threshold, tmp_path):
     training.trainer.save(tmp_path / "trainer")
     other = Training("AdamTrainer", edecay=0.5)
     other.trainer.populate(tmp_path / "trainer")
-    assert other.trainer._in_files() == training.trainer._in_files()
+    assert other.trainer._saved_numbers() == training.trainer._saved_numbers()
 
 
 def test_the_state_of_another_trainer_is_refused(tmp_path):

@@ -50,7 +50,7 @@ def test_examples(module):
 
 
 def state_of(trainer):
-    return [block.array.copy() for blocks in trainer._table.kept.values() for block in blocks]
+    return [block.array.copy() for blocks in trainer._table.state_blocks.values() for block in blocks]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -92,9 +92,9 @@ def test_a_copy_from_the_spec(name):
 @pytest.fixture
 def choice(monkeypatch):
     """Sets what LSTMBuilder means."""
-    builders._warn_of_name.cache_clear()
+    builders._warn_of_two_meanings.cache_clear()
     yield lambda kind: monkeypatch.setattr(config.PARAMS, "lstm_builder", kind)
-    builders._warn_of_name.cache_clear()
+    builders._warn_of_two_meanings.cache_clear()
 
 
 def test_lstm_builder_is_the_manuals_and_says_so_once(choice):

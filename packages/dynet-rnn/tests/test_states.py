@@ -31,7 +31,7 @@ from dynet_core import (
 from dynet_core.graph import current
 from dynet_core.graph.nodes import decoded, record_of
 from dynet_core.pictures import dot
-from dynet_rnn.sequences import MOST_CHOICES
+from dynet_rnn.sequences import MOST_CACHED
 
 every_network = pytest.mark.parametrize("name", NETWORKS)
 
@@ -95,7 +95,7 @@ def test_gradients_of_both_branches_meet(name):
 def test_a_network_starts_at_more_nodes_than_it_remembers(forget_bias):
     builder = rnn.VanillaLSTMBuilder(1, INPUT, HIDDEN, Model(), forget_bias=forget_bias)
     found = []
-    for count in range(MOST_CHOICES + 4):
+    for count in range(MOST_CACHED + 4):
         renew_cg()
         inputs = [
             dy.inputVector([1.0] * INPUT) for _ in range(count + 1)
@@ -290,8 +290,8 @@ def test_steps_of_a_sequence_are_nodes_for_all_that_looks_at_graphs(name):
     x = dy.inputVector([1, 2])
     ys = setting.builder.initial_state().transduce([x, x, x])
     dy.sum_elems(ys[1])
-    (node,) = [node for node in decoded(current().records) if len(node.visible) > 1]
-    assert list(node.visible) == [y.at for y in ys] and node.dim is ys[0].type
+    (node,) = [node for node in decoded(current().records) if len(node.visible_nodes) > 1]
+    assert list(node.visible_nodes) == [y.at for y in ys] and node.dim is ys[0].type
     assert [record_of(current().records, y.at) for y in ys] == [node] * 3
     drawn = dot(current(), expression_names={ys[1]: "second"})
     assert 'label="second {3}"' in drawn and drawn.count("->") == len(node.operands) + 1

@@ -86,7 +86,7 @@ def fresh(monkeypatch):
     monkeypatch.setattr(dynet_config, "_wanted", {})
     monkeypatch.setattr(dynet_config, "_replaces_flags", False)
     monkeypatch.setattr(dynet_config._config, "PARAMS", dynet_config._config.DynetParams())
-    monkeypatch.setattr(dynet_config._config, "in_force", False)
+    monkeypatch.setattr(dynet_config._config, "settings_applied", False)
 
 
 def test_get_gives_what_from_config_takes(fresh):

@@ -15,11 +15,11 @@ Array: TypeAlias = npt.NDArray[Any]
 """Values as users read them: float64, unless an argument `dtype` says otherwise."""
 Numbers: TypeAlias = npt.ArrayLike
 """Real numbers: an array, a list, or nested lists."""
-Number: TypeAlias = float | np.floating[Any] | np.integer[Any]
+Number: TypeAlias = float | np.floating[Any] | np.integer[Any]  # one real number
 Index: TypeAlias = SupportsIndex
 """An int or a numpy integer."""
 Indices: TypeAlias = Sequence[SupportsIndex] | npt.NDArray[np.integer[Any]]
-Dims: TypeAlias = SupportsIndex | Indices
+Dims: TypeAlias = SupportsIndex | Indices  # one dimension or several: their sizes, or their numbers
 Key: TypeAlias = SupportsIndex | slice | tuple[SupportsIndex | slice, ...]
 """The key in `x[key]`: an index or a slice, or a tuple of them for the first dimensions. The other dimensions are kept
 whole."""

@@ -76,13 +76,13 @@ class ComputationGraph(Graph):
         checkpoint = watch.checkpoints[-1] if watch.checkpoints else None
         if checkpoint is None:
             raise ArgumentError(f"cg_revert: graph {self.version()} has no checkpoint to go back to")
-        watch.checked = min(watch.checked, checkpoint.nodes)
-        watch.checked_records = min(watch.checked_records, checkpoint.records)
-        watch.past_versions.cut(self.records, version, checkpoint.nodes)
+        watch.checked_nodes = min(watch.checked_nodes, checkpoint.nodes)
+        watch.checked_integers = min(watch.checked_integers, checkpoint.records)
+        watch.past_versions.note_revert(self.records, version, checkpoint.nodes)
         new_version = self.records.cut(version, checkpoint.nodes, checkpoint.records, checkpoint.inputs)
         if not new_version:
             raise StaleExpressionError(f"cg_revert: {RENEWED_IN_PASS}")
-        # A signal handler may have called cg_revert before this line, but none can run within it.
+        # One line, within which no signal handler can run. One that ran before it may have called cg_revert.
         if watch.checkpoints and watch.checkpoints[-1] is checkpoint: watch.checkpoints.pop()  # fmt: skip  # noqa: E701
         if checkpoint.arena is not None and not engine.changing:
             engine.return_to(new_version, checkpoint.records, checkpoint.arena)
@@ -95,7 +95,7 @@ class ComputationGraph(Graph):
         record = record_of(self.records, index)
         if record is None:
             raise OutOfRangeError(f"{name}: graph {self.version()} has no expression number {index}")
-        return recorder.handle(index, record.dim)
+        return recorder.node_at(index, record.dim)
 
     def forward(self, index: int) -> None:
         """Compute the whole graph again, with new random numbers. `index` is the number of any expression of the graph.
@@ -163,7 +163,7 @@ class ComputationGraph(Graph):
         return f"```mermaid\n{pictures.mermaid(self)}```\n"
 
 
-Graph._graph_class = ComputationGraph
+Graph._graph_class = ComputationGraph  # the class of all new graphs
 
 
 def renew_cg(
@@ -181,12 +181,13 @@ def renew_cg(
     check_validity = checked_flag("renew_cg", "check_validity", check_validity)
     new_graph = cast(ComputationGraph, renew())
     if immediate_compute or check_validity:
-        new_graph.records.watch_values()
+        new_graph.records.watch_values()  # Python functions do recalculations and the next `renew_cg`
         new_graph.watch = Watch(immediate_compute, check_validity)
-        new_graph.records.watch()
+        new_graph.records.watch_records()  # Python records all nodes, so that it can compute each immediately
     return new_graph
 
 
+# From here on, `renew_cg` is compiled code, which calls the Python function above for what it cannot do itself.
 renew_cg = recorder.describe(recorder.function("renew_quickly", renew_cg), renew_cg)
 
 
@@ -276,7 +277,7 @@ def forward(exps: Iterable[Expression], recalculate: bool = False) -> None:
     >>> x = dy.inputVector([1, 2])
     >>> forward([x, dy.square(x)])
     """
-    _computed("forward", exps, recalculate)
+    _check_and_compute("forward", exps, recalculate)
 
 
 def values(exps: Iterable[Expression], recalculate: bool = False) -> list[Any]:
@@ -286,7 +287,7 @@ def values(exps: Iterable[Expression], recalculate: bool = False) -> list[Any]:
     >>> values([x, dy.sum_elems(x)])
     [[1.0, 2.0], 3.0]
     """
-    return [e.value() for e in _computed("values", exps, recalculate)]
+    return [e.value() for e in _check_and_compute("values", exps, recalculate)]
 
 
 def npvalues(
@@ -300,10 +301,10 @@ def npvalues(
     >>> npvalues([x, dy.sum_elems(x)])
     [array([1., 2.]), array([3.])]
     """
-    return [e.npvalue(dtype=dtype) for e in _computed("npvalues", exps, recalculate)]
+    return [e.npvalue(dtype=dtype) for e in _check_and_compute("npvalues", exps, recalculate)]
 
 
-def _computed(name: str, exps: Iterable[Expression], recalculate: bool) -> Sequence[Expression]:
+def _check_and_compute(name: str, exps: Iterable[Expression], recalculate: bool) -> Sequence[Expression]:
     """Check that `exps` are expressions, compute them, and return them as a list."""
     if isinstance(exps, Expression):
         raise ArgumentTypeError(f"{name}: expected a list of expressions, got one: {exps!r}")
@@ -312,13 +313,13 @@ def _computed(name: str, exps: Iterable[Expression], recalculate: bool) -> Seque
     return expressions
 
 
-LARGEST = 2**32 - 1
+MAX_UNSIGNED = 2**32 - 1
 
 
 def _checked_unsigned(name: str, value: Any) -> int:
     number = checked_index(name, value)
-    if not 0 <= number <= LARGEST:
-        raise OutOfRangeError(f"{name}: expected a number in 0..{LARGEST}, got {number}")
+    if not 0 <= number <= MAX_UNSIGNED:
+        raise OutOfRangeError(f"{name}: expected a number in 0..{MAX_UNSIGNED}, got {number}")
     return number
 
 
@@ -365,8 +366,8 @@ class UnsignedValue:
 T = TypeVar("T")
 
 
-class _Values(Generic[T]):
-    """The base class of lists that can be changed. `_convert` checks and converts each number."""
+class _VectorValue(Generic[T]):
+    """The base class of `FloatVectorValue` and `UnsignedVectorValue`. `_convert` checks and converts one number."""
 
     _convert: Callable[[str, Any], T]
 
@@ -387,7 +388,7 @@ class _Values(Generic[T]):
         return len(self._values)
 
 
-class FloatVectorValue(_Values[float]):
+class FloatVectorValue(_VectorValue[float]):
     """A list of floats that can be changed by `set`.
 
     >>> x = FloatVectorValue([1, 2])
@@ -398,7 +399,7 @@ class FloatVectorValue(_Values[float]):
     _convert = staticmethod(plain_number)
 
 
-class UnsignedVectorValue(_Values[int]):
+class UnsignedVectorValue(_VectorValue[int]):
     """A list of whole numbers from 0 to 2^32 - 1 that can be changed by `set`.
 
     >>> UnsignedVectorValue([1, 2]).get()

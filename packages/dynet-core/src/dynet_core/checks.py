@@ -1,4 +1,4 @@
-"""Checks of users' arguments. Unless a docstring says otherwise, `name` is the public function that messages name."""
+"""Checks of users' arguments. Unless a docstring says otherwise, `name` is the called function, for error messages."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any, SupportsFloat, SupportsIndex
 import numpy as np
 
 from .errors import ArgumentError, ArgumentTypeError, DynetError, OutOfRangeError, ShapeError, TooLargeError
-from .messages.refusals import MOST_NESTED, NUMBERS, Refusals
+from .messages.refusals import MAX_NESTING, NUMPY_NUMBERS, Refusals
 from .messages.wording import HUGE, counted, shown
 
 MASKED = "some of the numbers are masked; the method filled() of their array gives them values"
-PLAIN_TYPES = {bool, float, int, *NUMBERS}
-SEVERAL_HINTS = {
+UNMASKED_TYPES = {bool, float, int, *NUMPY_NUMBERS}  # values of these types are never masked
+SEVERAL_INDICES_HINTS = {  # public function -> hint if it takes one index but gets several
     "lookup": "dy.lookup_batch takes several",
     "x[...]": "dy.select_rows and dy.select_cols take several",
 }
@@ -29,20 +29,20 @@ FINITE: Range = "a finite number", lambda x: True  # `checked_number` always ref
 POSITIVE: Range = "a positive number", lambda x: x > 0
 NOT_NEGATIVE: Range = "a finite number, 0 or more", lambda x: x >= 0
 FRACTION: Range = "at least 0 and less than 1", lambda x: 0 <= x < 1
-SHARE: Range = "in [0, 1]", lambda x: 0 <= x <= 1
+UNIT_INTERVAL: Range = "in [0, 1]", lambda x: 0 <= x <= 1
 
 
-def single(value: Any) -> Any:
+def unpacked(value: Any) -> Any:
     """Return the number in a numpy array of size 1, as from `np.where` or `npvalue()`; any other value unchanged."""
-    is_one = isinstance(value, np.ndarray) and value.size == 1
-    return value.ravel()[0] if is_one and value.dtype.kind != "c" and not np.ma.is_masked(value) else value
+    has_size_one = isinstance(value, np.ndarray) and value.size == 1
+    return value.ravel()[0] if has_size_one and value.dtype.kind != "c" and not np.ma.is_masked(value) else value
 
 
-def is_masked(values: Any, depth: int = MOST_NESTED) -> bool:
-    """Return whether an array, a number or an item of nested lists is masked or partly masked. Search `depth` lists."""
+def is_masked(values: Any, depth: int = MAX_NESTING) -> bool:
+    """Return whether a number, an array or nested lists have masked values. Search lists up to `depth` levels deep."""
     if isinstance(values, (list, tuple)):
-        may_be = depth > 0 and not {*map(type, values)} <= PLAIN_TYPES
-        return may_be and any(is_masked(value, depth - 1) for value in values)
+        may_be_masked = depth > 0 and not {*map(type, values)} <= UNMASKED_TYPES
+        return may_be_masked and any(is_masked(value, depth - 1) for value in values)
     return isinstance(values, np.ma.MaskedArray) and bool(np.ma.is_masked(values))
 
 
@@ -83,9 +83,9 @@ def whole(name: str, what: str, value) -> int:
     try:
         number = operator.index(value)
     except TypeError:
-        number = single(value)
+        number = unpacked(value)
         if not isinstance(number, (float, np.floating, np.bool_, np.integer)):
-            use = SEVERAL_HINTS.get(name, "") if isinstance(value, list | tuple | slice | np.ndarray) else ""
+            use = SEVERAL_INDICES_HINTS.get(name, "") if isinstance(value, list | tuple | slice | np.ndarray) else ""
             if isinstance(value, Refusals):
                 use = f"take int(...) of its {value._getter()}"
             got = f"{type(value).__name__} {shown(value, 40)}{': ' * bool(use)}{use}"
@@ -103,7 +103,7 @@ def checked_index(name: str, index) -> int:
     return whole(name, "an index", index)
 
 
-def _are_plain(values, size: int) -> bool:
+def _are_valid_indices(values, size: int) -> bool:
     """Return whether `values` is a nonempty list or tuple of ints from 0 to `size` - 1, as in most calls."""
     if values.__class__ is not list and values.__class__ is not tuple:
         return False
@@ -125,11 +125,11 @@ def checked_indices(name: str, indices, size: int, of: object, one: str = "index
         ArgumentError: there are no indices, or an index is not a whole number.
         OutOfRangeError: an index is out of range.
     """
-    if _are_plain(indices, size):
+    if _are_valid_indices(indices, size):
         return indices if indices.__class__ is list else list(indices)
     if indices.__class__ is np.ndarray:
         indices = indices.tolist()
-        if _are_plain(indices, size):
+        if _are_valid_indices(indices, size):
             return indices
     if not np.iterable(indices) or isinstance(indices, Refusals):
         raise ArgumentTypeError(f"{name}: indices must be a sequence of ints, not {indices!r:.60}")
@@ -161,7 +161,7 @@ def checked_path(name: str, path) -> str:
 
 
 def checked_flag(name: str, what: str, value, end: str = "") -> bool:
-    """Return the flag `what` as a bool. Unless it is True, False, 1 or 0, raise ArgumentTypeError; `end` ends it."""
+    """Return a flag as a bool, or raise ArgumentTypeError. `what` names it in the message, which ends with `end`."""
     if not isinstance(value, (np.bool_, int)) or value not in (0, 1):
         raise ArgumentTypeError(f"{name}: {what} must be True or False, not {value!r:.40}{end}")
     return bool(value)
@@ -170,7 +170,7 @@ def checked_flag(name: str, what: str, value, end: str = "") -> bool:
 def plain_number(name: str, value) -> float:
     """Convert a user's number, which may be in an array, to a float. `name` is as for `checked_number`."""
     try:
-        number = single(value)
+        number = unpacked(value)
         if isinstance(number, (str, bytes, np.ndarray)):
             raise TypeError
         return float(number)
@@ -207,28 +207,28 @@ def float32(number: float) -> float:
 def real_array(
     name: str, values: object, *, uneven: type[DynetError] = ArgumentTypeError, strict: type[DynetError] | None = None
 ) -> np.ndarray:
-    """Convert an argument to a new float32 array: a number, nested lists, an array or an iterator of numbers.
+    """Convert an argument (a number, nested lists, an array or an iterator of numbers) to a new float32 array.
 
     The other arguments are types of errors: `uneven` is raised if rows differ in length, `strict` if values are masked,
     are not real numbers or are too large for float32. If `strict` is None, masked values and values that are not real
     numbers raise ArgumentTypeError, and numbers that are too large become infinite.
     """
-    values, refusal = as_list(values), strict or ArgumentTypeError
+    values, error_type = as_list(values), strict or ArgumentTypeError
     if is_masked(values):
-        raise refusal(f"{name}: {MASKED}")
+        raise error_type(f"{name}: {MASKED}")
     try:
         array = np.asarray(values)
     except DynetError:
         raise  # an expression in the list raised this error, and its message says what is wrong
     except ValueError as problem:
         if isinstance(values, (list, tuple)):
-            numbers = [*map(single, values)]
-            if not all(map(operator.is_, numbers, values)):  # some were in arrays
+            numbers = [*map(unpacked, values)]
+            if not all(map(operator.is_, numbers, values)):  # some numbers were in arrays of size 1
                 return real_array(name, numbers, uneven=uneven, strict=strict)
             raise uneven(f"{name}: {NESTED if 'exceed' in str(problem) else UNEVEN}") from None
-        raise refusal(f"{name}: {_not_real(values)} ({problem})") from None
+        raise error_type(f"{name}: {_not_real_message(values)} ({problem})") from None
     except TypeError:
-        raise refusal(f"{name}: {_not_real(values)}") from None
+        raise error_type(f"{name}: {_not_real_message(values)}") from None
     # numpy stores ints with more than 64 bits, Fractions and similar numbers in an array of objects. Convert it.
     if array.dtype == object and all(map(_is_real, array.flat)):
         try:
@@ -238,7 +238,7 @@ def real_array(
         except (TypeError, ValueError):
             pass  # this array is refused below
     if array.dtype.kind not in "fiub":
-        raise refusal(f"{name}: {_not_real(values)}")
+        raise error_type(f"{name}: {_not_real_message(values)}")
     if array.dtype == np.float32:
         return array.copy(order="K")
     with np.errstate(over="ignore"):
@@ -254,12 +254,12 @@ def _is_real(value: object) -> bool:
     return isinstance(value, (SupportsFloat, SupportsIndex)) and not isinstance(value, Refusals)
 
 
-def _not_real(values) -> str:
+def _not_real_message(values) -> str:
     return f"expected real numbers, got {type(values).__name__} {shown(values)}"
 
 
 def fitted(name: str, array: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
-    """Return an array in the shape `dims` of a parameter, or raise ShapeError. Shapes of size 1 match each other."""
+    """Return an array in the shape `dims` of a parameter, or raise ShapeError. Any two shapes of size 1 match."""
     if array.size == 1 == math.prod(dims):
         array = array.reshape(dims)
     if array.shape != dims:

@@ -26,21 +26,21 @@ from .messages.hints import Closed
 from .random.noise import reset_random_seed
 
 T = TypeVar("T", int, float)
-THREADS = range(1, MOST_THREADS + 1)
+THREAD_COUNTS = range(1, MOST_THREADS + 1)
 
 
 def _parser(kind: Callable[[str], Any], is_allowed: Callable[[Any], bool]) -> Callable[[str], Any]:
     """Return a function that parses a number of type `kind`, and raises ValueError if it is not allowed."""
 
-    def read(text: str) -> Any:
+    def parse(text: str) -> Any:
         if not is_allowed(number := kind(text)):
             raise ValueError
         return number
 
-    return read
+    return parse
 
 
-def _memory(text: str) -> int:
+def _megabytes(text: str) -> int:
     """Return the sum of the megabytes in a value of `--dynet-mem`. (DyNet takes four, for four kinds of memory.)"""
     sizes = [*map(int, text.split(","))]
     if min(sizes) < 0:
@@ -49,13 +49,13 @@ def _memory(text: str) -> int:
 
 
 FLAGS: dict[str, tuple[str, Callable[[str], Any] | None, str]] = {
-    "mem": ("mem", _memory, "a number of megabytes, or several separated by commas"),
+    "mem": ("mem", _megabytes, "a number of megabytes, or several separated by commas"),
     "seed": ("random_seed", int, "a whole number"),
     "weight-decay": ("weight_decay", _parser(float, FRACTION[1]), "a number of at least 0, less than 1"),
     "autobatch": ("autobatch", int, "0 or 1"),
     "autobatch-strategy": ("autobatch", int, "a whole number"),
     "profiling": ("profiling", int, "a whole number"),
-    "threads": ("threads", _parser(int, THREADS.__contains__), f"a whole number from 1 to {MOST_THREADS}"),
+    "threads": ("threads", _parser(int, THREAD_COUNTS.__contains__), f"a whole number from 1 to {MOST_THREADS}"),
     "gpus": ("requested_gpus", int, "a whole number"),
     "gpu-ids": ("gpu_ids", str, "numbers separated by commas"),
     "devices": ("devices", str, "devices separated by commas, such as CPU or GPU:0"),
@@ -67,7 +67,8 @@ FLAGS: dict[str, tuple[str, Callable[[str], Any] | None, str]] = {
 """Command-line flags: the part after `--dynet-` -> (attribute of DynetParams, function that parses the value, or None
 for flags without a value, description of the allowed values for error messages)."""
 
-OTHER_FLAGS = {**dict.fromkeys(("l2", "l2-decay", "lambda"), "weight-decay"), "cpus": "threads", "cuda": "gpu"}
+# A flag that does not exist -> the flag to suggest; for all others, the most similar flag is suggested.
+SUGGESTED_FLAGS = {**dict.fromkeys(("l2", "l2-decay", "lambda"), "weight-decay"), "cpus": "threads", "cuda": "gpu"}
 
 
 class DynetParams(Closed):
@@ -101,7 +102,7 @@ class DynetParams(Closed):
         self.allow = _allowed_by_environment()
 
     def from_args(self, shared_parameters: bool | None = None) -> None:
-        """Read settings from `sys.argv` without changing it. `shared_parameters`, if not None, replaces its setting."""
+        """Read settings from `sys.argv` without changing it. If not None, `shared_parameters` replaces the setting."""
         self.read(sys.argv[1:])
         if shared_parameters is not None:
             self.shared_parameters = bool(shared_parameters)
@@ -122,16 +123,16 @@ class DynetParams(Closed):
             flag, has_value, value = argument[len("--dynet-") :].partition("=")
             flag = flag.replace("_", "-")
             if flag not in FLAGS:
-                nearest = OTHER_FLAGS.get(flag) or difflib.get_close_matches(flag, FLAGS, n=1, cutoff=0.0)[0]
+                nearest = SUGGESTED_FLAGS.get(flag) or difflib.get_close_matches(flag, FLAGS, n=1, cutoff=0.0)[0]
                 warnings.warn(f"there is no --dynet-{flag}; did you mean --dynet-{nearest}?", stacklevel=3)
                 continue
-            attribute, read, expected = FLAGS[flag]
-            if read is None:
+            attribute, parse, expected = FLAGS[flag]
+            if parse is None:
                 setattr(self, attribute, True)
                 continue
             text = value if has_value else next(remaining, None)
             try:
-                setattr(self, attribute, read(text or ""))
+                setattr(self, attribute, parse(text or ""))
             except ValueError:
                 got = "nothing follows it" if text is None else f"got {text!r}"
                 raise ArgumentError(f"--dynet-{flag} takes {expected}, {got}") from None
@@ -144,7 +145,7 @@ class DynetParams(Closed):
                 shared parameters or after parameters have been made.
             DeviceError: the requested GPU cannot be used; the message names what is missing.
         """
-        gpu = self._wanted_gpu()
+        gpu = self._requested_gpu()
         if gpu is not None:
             if self.shared_parameters:
                 raise ArgumentError("processes share parameters on the CPU only, and a GPU was asked for")
@@ -159,14 +160,14 @@ class DynetParams(Closed):
         if self.profiling:
             profile_program()
 
-    def _wanted_gpu(self) -> int | None:
+    def _requested_gpu(self) -> int | None:
         """Return the number of the requested GPU, or None for the CPU."""
-        names = _split(self.devices.upper())
-        if wrong_names := [part for part in names if not re.fullmatch(r"CPU|GPU:\d+", part)]:
+        names = _split_at_commas(self.devices.upper())
+        if wrong_names := [name for name in names if not re.fullmatch(r"CPU|GPU:\d+", name)]:
             raise ArgumentError(f"--dynet-devices takes {FLAGS['devices'][2]}, got {wrong_names[0]!r}")
-        indices = [int(part[4:]) for part in names if part != "CPU"]
+        indices = [int(name[4:]) for name in names if name != "CPU"]
         try:
-            ids = [*map(int, _split(self.gpu_ids))]
+            ids = [*map(int, _split_at_commas(self.gpu_ids))]
         except ValueError:
             raise ArgumentError(f"--dynet-gpu-ids takes {FLAGS['gpu-ids'][2]}, got {self.gpu_ids!r}") from None
         if not indices and (self.gpu or self.requested_gpus or ids):
@@ -178,7 +179,7 @@ class DynetParams(Closed):
     def change(self, settings: Mapping[str, Any]) -> None:
         """Change several settings, given by attribute name. If a value is not allowed, change nothing."""
         new_settings = copy.copy(self)
-        for name, value in settings.items():
+        for name, value in settings.items():  # call the setter, which checks the value, or assign if there is none
             getattr(new_settings, f"set_{name}", functools.partial(setattr, new_settings, name))(value)
         vars(self).update(vars(new_settings))
 
@@ -188,30 +189,30 @@ class DynetParams(Closed):
         This has no effect, because memory grows with the graph.
         """
         if not isinstance(mem, str):
-            self.mem = _checked("set_mem", mem, int)
+            self.mem = _checked_setting("set_mem", mem, int)
             return
         try:
-            self.mem = _memory(mem)
+            self.mem = _megabytes(mem)
         except ValueError:
             raise ArgumentError(f"set_mem: expected {FLAGS['mem'][2]}, got {mem!r:.40}") from None
 
     def set_random_seed(self, random_seed: int) -> None:
         """Set the seed of initial values, dropout and noise. 0 keeps the random seed drawn when the library started."""
-        self.random_seed = _checked("set_random_seed", random_seed, int)
+        self.random_seed = _checked_setting("set_random_seed", random_seed, int)
 
     def set_threads(self, threads: int) -> None:
         """Set the number of threads for large graphs on the CPU. 0 means one for each core, but at most 8.
 
         The number of threads does not change the results.
         """
-        count = _checked("set_threads", threads, int)
+        count = _checked_setting("set_threads", threads, int)
         if count > MOST_THREADS:
             raise ArgumentError(f"set_threads: expected a number of at most {MOST_THREADS}, got {count}")
         self.threads = count
 
     def set_requested_gpus(self, requested_gpus: int) -> None:
         """Set the number of GPUs to use, 0 or 1. A process can use at most one GPU."""
-        self.requested_gpus = _checked("set_requested_gpus", requested_gpus, int)
+        self.requested_gpus = _checked_setting("set_requested_gpus", requested_gpus, int)
 
     def set_gpu_mask(self, gpu_mask: Sequence[int]) -> None:
         """Set which GPU to use.
@@ -237,18 +238,18 @@ class DynetParams(Closed):
 
         Frozen parameters do not change.
         """
-        decay = _checked("set_weight_decay", weight_decay, float)
+        decay = _checked_setting("set_weight_decay", weight_decay, float)
         if decay >= 1:
             raise ArgumentError(f"set_weight_decay: expected a number less than 1, got {decay}")
         self.weight_decay = decay
 
     def set_autobatch(self, autobatch: bool) -> None:
         """Store the flag `autobatch`. It has no effect, because automatic batching is always on."""
-        self.autobatch = _checked("set_autobatch", autobatch, int)
+        self.autobatch = _checked_setting("set_autobatch", autobatch, int)
 
     def set_profiling(self, profiling: int) -> None:
         """Set whether `init` starts to profile the program (see `profile`). 0 means no, any other number yes."""
-        self.profiling = _checked("set_profiling", profiling, int)
+        self.profiling = _checked_setting("set_profiling", profiling, int)
 
     def set_allow(self, allow: Allow) -> None:
         """Set which of the user's classes and functions `load` may use to make objects.
@@ -292,19 +293,19 @@ CONFIG = {
 """The settings that `from_config` reads: name -> attribute of DynetParams."""
 
 
-def _split(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
+def _split_at_commas(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",") if item.strip()]
 
 
 def _allowed_by_environment() -> dict[str, Any]:
     text = os.environ.get("DYNET_ALLOW", "")
     try:
-        return allowed(_split(text))
+        return allowed(_split_at_commas(text))
     except ArgumentTypeError:
         raise ArgumentError(f"DYNET_ALLOW takes names such as module.Class,module.Other, got {text!r}") from None
 
 
-def _checked(name: str, value: Any, kind: type[T]) -> T:
+def _checked_setting(name: str, value: Any, kind: type[T]) -> T:
     if kind is int and not isinstance(value, str):
         value = whole(name, "the setting", value)
     try:
@@ -318,7 +319,7 @@ def _checked(name: str, value: Any, kind: type[T]) -> T:
 
 PARAMS = DynetParams()
 """The settings of this process."""
-in_force = False
+settings_applied = False
 """Whether `init` or `init_from_params` has applied the settings. Most changes made after that have no effect."""
 
 
@@ -333,7 +334,7 @@ def init(shared_parameters: bool | None = None) -> None:
 
 def init_from_params(params: DynetParams) -> None:
     """Make `params` the settings of this process, and apply them."""
-    global PARAMS, in_force
+    global PARAMS, settings_applied
     PARAMS = params
     params.init()
-    in_force = True
+    settings_applied = True

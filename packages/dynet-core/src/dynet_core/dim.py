@@ -20,11 +20,11 @@ from .messages.refusals import Refusals
 MAX_DIMS = 7
 MAX_TOTAL = 1 << 40  # an expression holds at most this many numbers
 _lock = new_lock()
-GIVEN_BACK: deque[Dim] = deque()
-"""Dims made by `own` that no parameter or graph uses any more, for reuse by `own`. Finalizers append them without
+RETIRED_DIMS: deque[Dim] = deque()
+"""Dims of deleted parameters that no graph uses any more, for reuse by `for_parameter`. Finalizers append them without
 `_lock`, because their thread may hold it already."""
-_free: dict[Dim, list[tuple[int, Dim]]] = {}  # the result of `Dim.of` -> heap of the Dims that `own` can reuse
-_ages: dict[Dim, int] = {}  # Dim made by `own` -> how many were made before it
+_reusable: dict[Dim, list[tuple[int, Dim]]] = {}  # Dim from `Dim.of` -> heap of reusable Dims of its sizes
+_creation_indices: dict[Dim, int] = {}  # Dim made by `for_parameter` -> how many were made before it
 
 
 class Dim:
@@ -32,7 +32,7 @@ class Dim:
 
     A value of this shape is stored column-major, one batch element after another.
 
-    `Dim.of` returns the same object for equal sizes. But each parameter has its own Dim object, made by `own`. Nodes
+    `Dim.of` returns the same object for equal sizes. But each parameter has its own Dim, made by `for_parameter`. Nodes
     are computed in one batch only if their operands have the same Dim objects, so nodes that use different parameters
     are computed in different batches.
 
@@ -71,20 +71,20 @@ class Dim:
             dim = cls._cache.setdefault((dims, batch), cls(dims, batch))
         return dim
 
-    def own(self) -> Dim:
+    def for_parameter(self) -> Dim:
         """Return a Dim with the same sizes that no other parameter uses.
 
         The Dims of deleted parameters are reused, the oldest first. So a model that is deleted and made again gets its
         old Dims, for which the library has cached signatures and more.
         """
         with _lock:
-            while GIVEN_BACK:
-                dim = GIVEN_BACK.popleft()
-                heapq.heappush(_free.setdefault(dim.plain, []), (_ages[dim], dim))
-            if free_dims := _free.get(self.plain):
+            while RETIRED_DIMS:
+                dim = RETIRED_DIMS.popleft()
+                heapq.heappush(_reusable.setdefault(dim.plain, []), (_creation_indices[dim], dim))
+            if free_dims := _reusable.get(self.plain):
                 return heapq.heappop(free_dims)[1]
             dim = Dim(self.dims, self.batch, plain=self.plain)
-            _ages[dim] = len(_ages)
+            _creation_indices[dim] = len(_creation_indices)
             return dim
 
     @property
@@ -134,12 +134,12 @@ def checked_dims(name: str, dims: Dims, least: int = 1) -> tuple[int, ...]:
         raise ArgumentError(f"{name}: every dimension must be at least {least}, got {sizes}")
     if len(sizes) > MAX_DIMS:
         raise ShapeError(f"{name}: {len(sizes)} dimensions, at most {MAX_DIMS} are possible: {sizes}")
-    if extent(sizes) > MAX_TOTAL:
+    if nonzero_product(sizes) > MAX_TOTAL:
         raise ShapeError(f"{name}: an expression holds at most {MAX_TOTAL} numbers, not {sizes}")
     return sizes
 
 
-def extent(sizes: Sequence[int]) -> int:
+def nonzero_product(sizes: Sequence[int]) -> int:
     """Return the product of the nonzero sizes, which must not exceed MAX_TOTAL even if another size is 0."""
     return math.prod([size or 1 for size in sizes])
 

@@ -1,4 +1,4 @@
-"""The exceptions. Each also derives from the built-in exceptions that DyNet 2.1 raises, so its programs catch them."""
+"""The exceptions. Each also derives from the built-in exceptions that DyNet 2.1 raises, for its programs to catch."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class NotFiniteError(DynetError, RuntimeError):
 
 
 class FileFormatError(DynetError, ValueError, RuntimeError):
-    """A file is damaged, or does not match its model or trainer, which does not change (except by `load_generator`)."""
+    """A file is damaged or does not fit the model or trainer, which is left unchanged (except by `load_generator`)."""
 
 
 class MissingFileError(DynetError, FileNotFoundError, RuntimeError):

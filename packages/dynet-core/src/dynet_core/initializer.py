@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from .annotations import Floats, Number, Numbers
-from .checks import real_array, single, whole
+from .checks import real_array, unpacked, whole
 from .errors import ArgumentTypeError, DynetError
-from .messages.hints import explain_arguments
+from .messages.hints import add_argument_hints
 from .messages.wording import shown
 from .random.random_stream import stream
 
@@ -88,14 +88,14 @@ def checked_dim(initializer: PyInitializer, dim: Sequence[int]) -> tuple[int, ..
     return dim
 
 
-def check_number(initializer: PyInitializer, field: str, least: float | None = None, infinite: bool = False) -> None:
-    """Check that an attribute is a float32, at least `least`, finite unless `infinite`. Unpack arrays of size 1."""
-    value = single(getattr(initializer, field))
+def check_number(initializer: PyInitializer, field: str, least: float | None = None, may_be_inf: bool = False) -> None:
+    """Check that an attribute is a float32, at least `least`, finite unless `may_be_inf`. Unpack arrays of size 1."""
+    value = unpacked(getattr(initializer, field))
     object.__setattr__(initializer, field, value)  # because the dataclass is frozen
     if not isinstance(value, Real | np.bool_):
         raise ArgumentTypeError(f"{type(initializer).__name__}: {field} must be a number but got {value!r}")
-    if value != value or beyond_float32(value) or not infinite and abs(value) == math.inf:
-        raise error(initializer, f"{field} must be a {'' if infinite else 'finite '}float32, not {shown(value, 40)}")
+    if value != value or beyond_float32(value) or not may_be_inf and abs(value) == math.inf:
+        raise error(initializer, f"{field} must be a {'' if may_be_inf else 'finite '}float32, not {shown(value, 40)}")
     if least is not None and value < least:
         raise error(initializer, f"{field} must be {least} or more but got {value}")
 
@@ -189,7 +189,7 @@ class ConstInitializer(PyInitializer):
     c: Number
 
     def __post_init__(self) -> None:
-        check_number(self, "c", infinite=True)
+        check_number(self, "c", may_be_inf=True)
 
     def draw(self, dim: tuple[int, ...]) -> Floats:
         return np.full(math.prod(dim), self.c, np.float32)
@@ -292,8 +292,8 @@ class SaxeInitializer(PyInitializer):
         left, _, right = np.linalg.svd(matrix)
         # Libraries choose the signs of singular vectors differently. So choose them here: in each right vector, the
         # element of largest magnitude becomes positive.
-        largest = np.argmax(np.abs(right), axis=1)
-        signs = np.sign(right[np.arange(side), largest])
+        largest_indices = np.argmax(np.abs(right), axis=1)
+        signs = np.sign(right[np.arange(side), largest_indices])
         return (np.float32(self.scale) * (left * signs).astype(np.float32)).reshape(-1, order="F")
 
 
@@ -400,9 +400,9 @@ def side_of_square(initializer: PyInitializer, dim: tuple[int, ...]) -> int:
 
 
 OTHER_NAMES = {"xavier": "'glorot'", "xavier_uniform": "'glorot'", "orthogonal": "'saxe'", "zeros": "0", "ones": "1"}
-OTHER_NAMES |= {"kaiming": "'he'", "kaiming_normal": "'he'"}
-NAMES = ("glorot", "he", "identity", "normal", "saxe", "uniform")
-SHOWN_NAMES = ", ".join(map(repr, NAMES))
+OTHER_NAMES |= {"kaiming": "'he'", "kaiming_normal": "'he'"}  # name in another library -> what to use instead
+INITIALIZER_NAMES = ("glorot", "he", "identity", "normal", "saxe", "uniform")
+NAMES_TEXT = ", ".join(map(repr, INITIALIZER_NAMES))
 
 
 def initializer_from(
@@ -438,34 +438,35 @@ def initializer_from(
     if isinstance(init, np.ndarray | list | tuple):
         return NumpyInitializer(initial_array(init, "init"))
     if isinstance(init, str):
-        return _named(init, tuple(dim), lookup, scale, mean, std)
+        return _by_name(init, tuple(dim), lookup, scale, mean, std)
     if isinstance(init, Real | np.bool_):
         return ConstInitializer(cast(float, init))
     if isinstance(init, type) and issubclass(init, PyInitializer):
         raise ArgumentTypeError(f"init is the class {init.__name__}: pass an instance, {init.__name__}(...)")
-    expected = f"None, an initializer, a number, an array or one of {SHOWN_NAMES}"
+    expected = f"None, an initializer, a number, an array or one of {NAMES_TEXT}"
     raise ArgumentTypeError(f"init must be {expected} but got {type(init).__name__}: {init!r:.100}")
 
 
-def _named(name: str, dim: tuple[int, ...], lookup: bool, scale: Number, mean: Number, std: Number) -> PyInitializer:
+def _by_name(name: str, dim: tuple[int, ...], lookup: bool, scale: Number, mean: Number, std: Number) -> PyInitializer:
     if name in ("glorot", "identity"):
         return GlorotInitializer() if name == "glorot" else IdentityInitializer()
     if name in ("uniform", "saxe"):
         return UniformInitializer(scale) if name == "uniform" else SaxeInitializer(scale)
     if name == "normal":
-        std = single(std)
+        std = unpacked(std)
         if not isinstance(std, Real | np.bool_):
             raise ArgumentTypeError(f"init='normal': std must be a number but got {std!r}")
         if std < 0:
             raise InitializerError(f"init='normal': std must be 0 or more but got {std}")
         return NormalInitializer(mean, float(std) * float(std))
     if name == "he":
-        size = dim[1:] if lookup else dim
-        if not size:
+        dims = dim[1:] if lookup else dim
+        if not dims:
             raise InitializerError(f"init='he': the rows of a {dim} lookup parameter have no dimension")
-        return NormalInitializer(var=0.5 / max(size[-1], 1))
-    use = OTHER_NAMES.get(name) or ", ".join(map(repr, get_close_matches(name, NAMES, 1)))
-    raise InitializerError(f"init is {name!r:.40}, which is none of {SHOWN_NAMES}{': use ' * bool(use)}{use}")
+        return NormalInitializer(var=0.5 / max(dims[-1], 1))
+    use = OTHER_NAMES.get(name) or ", ".join(map(repr, get_close_matches(name, INITIALIZER_NAMES, 1)))
+    raise InitializerError(f"init is {name!r:.40}, which is none of {NAMES_TEXT}{': use ' * bool(use)}{use}")
 
 
-explain_arguments(*[cls for cls in PyInitializer.__subclasses__() if cls is not IdentityInitializer])
+# Errors about the arguments of constructors say what to use. IdentityInitializer has no arguments.
+add_argument_hints(*[cls for cls in PyInitializer.__subclasses__() if cls is not IdentityInitializer])

@@ -1,4 +1,4 @@
-"""Lets modules be imported by earlier names, as pickles of earlier versions do."""
+"""Gives modules their earlier names too, because pickles of earlier versions contain these names."""
 
 import sys
 

@@ -90,7 +90,7 @@ class Op:
 OPS: dict[str, Op] = {}
 
 
-def check_is_free(function: Callable) -> None:
+def check_name_is_free(function: Callable) -> None:
     """Raise ArgumentError if another op has the function's name.
 
     An op whose function has the same module and qualified name may be replaced, as when a notebook cell is run twice.
@@ -112,7 +112,7 @@ def register(function: Function, *, repeats: bool = True, **facts: Any) -> Funct
         facts: the fields of `Op` other than `name` and `record`. `samples` may be a string.
     """
     name = function.__name__
-    check_is_free(function)
+    check_name_is_free(function)
     if repeats:
         function = with_templates(function)
     if isinstance(facts.get("samples"), str):
@@ -124,8 +124,8 @@ def register(function: Function, *, repeats: bool = True, **facts: Any) -> Funct
 def recorded(kind: str = "", **facts: Any) -> Callable[[Function], Function]:
     """Return a decorator that makes an op from a function that appends nodes to the graph.
 
-    `kind`, such as "index", selects the compiled code (see `recorder.function`). This records calls whose key the
-    function has passed to `remember`. Without `kind`, it only uses templates. `facts` are as in `register`.
+    `kind`, such as "index", selects compiled code (see `recorder.function`), which records calls whose key the function
+    has passed to `remember`. Without `kind`, calls are recorded only from templates. `facts` are as in `register`.
     """
     return lambda function: register(
         recorder.describe(recorder.function(kind, function), function) if kind else function, **facts

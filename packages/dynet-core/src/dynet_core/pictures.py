@@ -32,7 +32,7 @@ from .recorder import ANY_GRAPH
 from .signature import SIGNATURES, Signature, Step
 
 # Pixels in an SVG image: the height of a box, the width of a letter, the gap between columns of boxes.
-BOX, LETTER, GAP = 22, 7, 40
+BOX_HEIGHT, LETTER_WIDTH, GAP = 22, 7, 40
 
 
 @dataclass(frozen=True)
@@ -55,32 +55,32 @@ def boxes(
     expression_names: Mapping[Expression, str] | None = None,
     lookup_names: Mapping | None = None,
 ) -> list[Box]:
-    """Return a box for each record, even if it has several nodes, and for each parameter. Operands come first.
+    """Return one box for each parameter and each record, even if it has several nodes. Operands precede their users.
 
     The arguments are as for `api.print_graphviz`.
     """
     names = {(e.at, e.version == ANY_GRAPH): name for e, name in (expression_names or {}).items()}
-    rows = {table.name(): names for table, names in (lookup_names or {}).items()}
+    row_names = {table.name(): names for table, names in (lookup_names or {}).items()}
     drawn_boxes: list[Box] = []
     indices: dict[int, int] = {}  # node, or -1 minus the row of a parameter -> index of its box
-    for node in decoded(graph.records):
-        given_names = [names[index, False] for index in node.visible if (index, False) in names]
-        label = ", ".join(given_names) or node.op
-        for operand in node.operands:
+    for record in decoded(graph.records):
+        given_names = [names[index, False] for index in record.visible_nodes if (index, False) in names]
+        label = ", ".join(given_names) or record.op
+        for operand in record.operands:
             if operand < 0 and operand not in indices:
                 indices[operand] = len(drawn_boxes)
                 name = names.get((operand, True), PARAMETER_ROWS.names[-1 - operand])
                 drawn_boxes.append(Box(name, "", (), is_parameter=True))
-        operands = tuple(indices[operand] for operand in node.operands)
-        if node.op.startswith("lookup"):
-            label = _lookup_label(label, node, rows.get(drawn_boxes[operands[0]].label))
-        indices.update(dict.fromkeys(node.visible, len(drawn_boxes)))
-        drawn_boxes.append(Box(label, shape_text(node.dim) if show_dims else "", operands))
+        operands = tuple(indices[operand] for operand in record.operands)
+        if record.op.startswith("lookup"):
+            label = _lookup_label(label, record, row_names.get(drawn_boxes[operands[0]].label))
+        indices.update(dict.fromkeys(record.visible_nodes, len(drawn_boxes)))
+        drawn_boxes.append(Box(label, shape_text(record.dim) if show_dims else "", operands))
     return drawn_boxes
 
 
-def _lookup_label(label: str, node: DecodedRecord, names: Sequence[str] | None) -> str:
-    rows = [str(row) if names is None else names[row] for row in node.attributes]
+def _lookup_label(label: str, record: DecodedRecord, names: Sequence[str] | None) -> str:
+    rows = [str(row) if names is None else names[row] for row in record.attributes]
     return f"{label} {', '.join(rows[:5])}{', ...' * (len(rows) > 5)}"
 
 
@@ -112,7 +112,7 @@ def mermaid(graph: Graph) -> str:
 def svg(graph: Graph) -> str:
     """Return a graph as an SVG image. Operands are to the left of the operations that use them."""
     drawn = boxes(graph)
-    columns: list[list[int]] = []  # of indices of boxes
+    columns: list[list[int]] = []  # the indices of the boxes in each column
     depths: list[int] = []
     for index, box in enumerate(drawn):
         depth = 1 + max([depths[operand] for operand in box.operands], default=-1)
@@ -121,9 +121,9 @@ def svg(graph: Graph) -> str:
             columns.append([])
         columns[depth].append(index)
     corners: dict[int, tuple[int, int, int]] = {}  # index of a box -> its left edge, top edge and width in pixels
-    x, row_height = GAP // 2, BOX + GAP // 2
+    x, row_height = GAP // 2, BOX_HEIGHT + GAP // 2
     for column in columns:
-        width = LETTER * (2 + max(len(drawn[index].text) for index in column))
+        width = LETTER_WIDTH * (2 + max(len(drawn[index].text) for index in column))
         for row, index in enumerate(column):
             corners[index] = x, GAP // 2 + row * row_height, width
         x += width + GAP
@@ -138,14 +138,14 @@ def svg(graph: Graph) -> str:
 
 
 def _svg_box(box: Box, x: int, y: int, width: int) -> str:
-    radius = BOX // 2 if box.is_parameter else 0
-    text = f'<text x="{x + LETTER}" y="{y + 15}" fill="currentColor" stroke="none">{escape(box.text)}</text>'
-    return f'<rect x="{x}" y="{y}" width="{width}" height="{BOX}" rx="{radius}"/>{text}'
+    radius = BOX_HEIGHT // 2 if box.is_parameter else 0
+    text = f'<text x="{x + LETTER_WIDTH}" y="{y + 15}" fill="currentColor" stroke="none">{escape(box.text)}</text>'
+    return f'<rect x="{x}" y="{y}" width="{width}" height="{BOX_HEIGHT}" rx="{radius}"/>{text}'
 
 
 def _svg_line(start: tuple[int, int, int], end: tuple[int, int, int]) -> str:
     x, y, width = start
-    return f'<path d="M{x + width} {y + BOX // 2}L{end[0]} {end[1] + BOX // 2}"/>'
+    return f'<path d="M{x + width} {y + BOX_HEIGHT // 2}L{end[0]} {end[1] + BOX_HEIGHT // 2}"/>'
 
 
 def dump_cg(
@@ -189,14 +189,14 @@ def dump(graph: Graph, filename, show_values, show_gradients, nan_check_only) ->
 def _lines(graph: Graph, show_values: bool, show_gradients: bool, only_check: bool) -> Iterator[str]:
     if not graph.records.length:
         yield "(Computation graph is empty)"
-    for node in decoded(graph.records):
-        for index in node.visible:
-            x = recorder.handle(index, node.dim)
-            yield f"Node {index}: {node.op} {node.dim!r}"
+    for record in decoded(graph.records):
+        for index in record.visible_nodes:
+            x = recorder.node_at(index, record.dim)
+            yield f"Node {index}: {record.op} {record.dim!r}"
             if show_values:
-                yield _line_of("Value", x.npvalue(dtype=np.float32), only_check)
+                yield _dump_line("Value", x.npvalue(dtype=np.float32), only_check)
             if show_gradients:
-                yield _line_of("Gradient", _gradient(x), only_check)
+                yield _dump_line("Gradient", _gradient(x), only_check)
 
 
 def _gradient(x: Expression) -> np.ndarray | None:
@@ -206,7 +206,7 @@ def _gradient(x: Expression) -> np.ndarray | None:
         return None
 
 
-def _line_of(what: str, array: np.ndarray | None, only_check: bool) -> str:
+def _dump_line(what: str, array: np.ndarray | None, only_check: bool) -> str:
     if array is None:
         return f"{what}: (not computed)"
     if only_check:
@@ -214,10 +214,10 @@ def _line_of(what: str, array: np.ndarray | None, only_check: bool) -> str:
     return f"{what}:\n{array}"
 
 
-Rows = npt.NDArray[np.int64]
+IntArray = npt.NDArray[np.int64]
 MOST_GROUPS = 200  # at most this many groups are printed for each pass
-OPERANDS: dict[int, str] = dict.fromkeys((layout.ANY_OPERAND, layout.EACH_OPERAND), "its operands")
-OPERANDS[layout.BEFORE_OPERAND] = "the part before"
+OPERAND_NAMES: dict[int, str] = dict.fromkeys((layout.ANY_OPERAND, layout.EACH_OPERAND), "its operands")
+OPERAND_NAMES[layout.BEFORE_OPERAND] = "the part before"  # the keys are values of `Step.gradient_of`
 
 
 @dataclass
@@ -228,15 +228,15 @@ class PlannedGroup:
     nodes: list[int]
     lines: list[str] = field(default_factory=list)
 
-    def first_line(self, addresses: Rows, start: int) -> str:
+    def first_line(self, addresses: IntArray, start: int) -> str:
         """Return the op, the shape, the number of nodes, and the first node's address relative to `start` as text."""
         name = self.signature.name or self.signature.kernel or "part of a record"
         count = "1 node" if len(self.nodes) == 1 else f"{len(self.nodes)} nodes"
         return f"{name:24} {shape_text(self.signature.dim):16} {count}, from {addresses[self.nodes[0]] - start}"
 
 
-class Planned:
-    """A plan of the whole graph that is made only to print it. Nothing is computed, and the graph does not change.
+class ShownPlan:
+    """A plan of the whole graph, made only for printing. Nothing is computed, and the graph does not change.
 
     `nodes` maps the names in NODE to columns of the table of nodes. `tape` has the instructions of a pass in reverse
     order. They are taken from its end one by one, and matched with the steps of the groups.
@@ -244,31 +244,31 @@ class Planned:
 
     def __init__(self, graph: Graph):
         self.engine = PlanningEngine(graph.records)
-        self.plan("forward")
+        self.plan_pass("forward")
 
-    def plan(self, direction: str, loss: int | None = None) -> None:
+    def plan_pass(self, direction: str, loss: int | None = None) -> None:
         """Plan the forward pass, or the backward pass from node `loss`."""
         self.engine.plan(loss)
         self.nodes = dict(zip(NODE, self._rows("nodes", CONTEXT.node_count, len(NODE)).T))
         self.tape = [*self._rows(f"{direction}_tape", CONTEXT.tape_count, len(INSTRUCTION))[::-1].copy()]
 
-    def _rows(self, buffer: str, count_slot: int, width: int) -> Rows:
+    def _rows(self, buffer: str, count_slot: int, width: int) -> IntArray:
         count = self.engine.slots[count_slot]
         return self.engine.buffers[buffer][: count * width].reshape(count, width)
 
     def groups(self, order: str) -> Iterator[PlannedGroup]:
         """Yield the groups of nodes: "by_depth", as they are computed, or "by_signature", one for each signature."""
-        planned = self.engine.buffers[order][: self.engine.slots[CONTEXT.planned_count]]
+        ordered_nodes = self.engine.buffers[order][: self.engine.slots[CONTEXT.planned_count]]
         depths = self.nodes["depth"] + self.engine.buffers["stage_begins"][self.nodes["stage"]]
 
         def key(node: int) -> tuple[int, int]:
             return int(self.nodes["signature"][node]), int(depths[node]) if order == "by_depth" else 0
 
-        for (signature, _), members in itertools.groupby(planned.tolist(), key):
+        for (signature, _), members in itertools.groupby(ordered_nodes.tolist(), key):
             yield PlannedGroup(SIGNATURES[signature], list(members))
 
-    def take(self, opcode: int, parameters: int | None = None) -> Rows | None:
-        """Remove and return the next instruction, if it calls this kernel with these parameters (None: any)."""
+    def take(self, opcode: int, parameters: int | None = None) -> IntArray | None:
+        """Pop the next instruction if its opcode, and unless None its index of parameters in TABLE, are these."""
         instruction = self.tape[-1] if self.tape else None
         if instruction is None or instruction[INSTRUCTION.opcode] != opcode:
             return None
@@ -279,7 +279,7 @@ class Planned:
         for step, parameters in _steps(group.signature, direction):
             instruction = self.take(KERNELS.opcode(step.kernel), parameters)
             if instruction is not None:
-                group.lines.append(f"{step.kernel}: {_columns(instruction)}{purpose.format(target=_target(step))}")
+                group.lines.append(f"{step.kernel}: {_columns_text(instruction)}{purpose.format(target=_target(step))}")
 
 
 def plan_text(loss: Expression | None = None) -> str:
@@ -295,85 +295,85 @@ def plan_text(loss: Expression | None = None) -> str:
             )
     if not graph.records.length:
         return "The graph is empty."
-    planned = Planned(graph)
-    lines = [*_overview(planned), "", "forward", *_forward(planned)]
-    loss_node = len(planned.nodes["value"]) - 1 if loss is None else loss.at
-    if SIGNATURES[int(planned.nodes["signature"][loss_node])].total == 1:
-        planned.plan("backward", loss_node)
-        lines += ["", f"backward from node {loss_node}", *_backward(planned)]
+    plan = ShownPlan(graph)
+    lines = [*_overview_lines(plan), "", "forward", *_forward_lines(plan)]
+    loss_node = len(plan.nodes["value"]) - 1 if loss is None else loss.at
+    if SIGNATURES[int(plan.nodes["signature"][loss_node])].total == 1:
+        plan.plan_pass("backward", loss_node)
+        lines += ["", f"backward from node {loss_node}", *_backward_lines(plan)]
     return "\n".join(lines)
 
 
-def _overview(planned: Planned) -> list[str]:
-    kinds = [SIGNATURES[int(signature)].kind for signature in planned.nodes["signature"]]
-    part_count = kinds.count(layout.ALIAS) + kinds.count(layout.APART)
-    slots = planned.engine.slots
-    floats = slots[CONTEXT.arena_top] - planned.engine.values_begin
+def _overview_lines(plan: ShownPlan) -> list[str]:
+    kinds = [SIGNATURES[int(signature)].kind for signature in plan.nodes["signature"]]
+    shared_count = kinds.count(layout.ALIAS) + kinds.count(layout.APART)
+    slots = plan.engine.slots
+    floats = slots[CONTEXT.arena_top] - plan.engine.values_begin
     return [
-        f"{len(kinds)} nodes: {kinds.count(layout.INPUT)} inputs, {part_count} parts of other nodes' memory, "
-        f"{slots[CONTEXT.planned_count]} computed by {len(planned.tape)} instructions; {floats} floats"
+        f"{len(kinds)} nodes: {kinds.count(layout.INPUT)} inputs, {shared_count} parts of other nodes' memory, "
+        f"{slots[CONTEXT.planned_count]} computed by {len(plan.tape)} instructions; {floats} floats"
     ]
 
 
-def _forward(planned: Planned) -> list[str]:
-    groups = [*planned.groups("by_depth")]
+def _forward_lines(plan: ShownPlan) -> list[str]:
+    groups = [*plan.groups("by_depth")]
     for group in groups:
-        planned.add_lines(group, "forward")
-        planned.add_lines(group, "repeated", ", which equal others")
-    return _group_lines(groups, planned.nodes["value"], planned.engine.values_begin)
+        plan.add_lines(group, "forward")
+        plan.add_lines(group, "repeated", ", which equal others")
+    return _group_lines(groups, plan.nodes["value"], plan.engine.values_begin)
 
 
-def _backward(planned: Planned) -> list[str]:
-    groups = [*planned.groups("by_depth")][::-1]
-    start, first_lines = planned.engine.gradients.address, []
-    while line := _planner_line(planned):
+def _backward_lines(plan: ShownPlan) -> list[str]:
+    groups = [*plan.groups("by_depth")][::-1]
+    start, first_lines = plan.engine.gradients.address, []
+    while line := _planner_line(plan):
         first_lines.append("  " + line)
     for group in groups:
         for step, parameters in _steps(group.signature, "backward"):
-            while line := _planner_line(planned):
+            while line := _planner_line(plan):
                 group.lines.append(line)
-            planned.add_lines(group, "repeated", ", for sums of the gradients of equal columns")
-            group.lines.append(_gradient_line(planned, group, step, parameters))
-    lines = first_lines + _group_lines(groups, planned.nodes["gradient"], start)
-    deferred = list(planned.groups("by_signature"))
+            plan.add_lines(group, "repeated", ", for sums of the gradients of equal columns")
+            group.lines.append(_gradient_line(plan, group, step, parameters))
+    lines = first_lines + _group_lines(groups, plan.nodes["gradient"], start)
+    deferred = list(plan.groups("by_signature"))
     for group in deferred:
-        planned.add_lines(group, "deferred", ", adds to {target}")
+        plan.add_lines(group, "deferred", ", adds to {target}")
     if deferred := [group for group in deferred if group.lines]:
-        lines += ["", "at the end, for the whole graph", *_group_lines(deferred, planned.nodes["gradient"], start)]
+        lines += ["", "at the end, for the whole graph", *_group_lines(deferred, plan.nodes["gradient"], start)]
     return lines
 
 
-def _planner_line(planned: Planned) -> str | None:
+def _planner_line(plan: ShownPlan) -> str | None:
     """Describe the next instruction if the planner added it: it sets the loss's gradient to 1, or clears gradients."""
-    if planned.take(layout.FILL) is not None:
+    if plan.take(layout.FILL) is not None:
         return "set the gradient of the loss to 1"
-    instruction = planned.take(layout.CLEAR)
+    instruction = plan.take(layout.CLEAR)
     if instruction is None:
         return None
-    begin, size = planned.engine.buffers["backward_index"][instruction[INSTRUCTION.base] :][:2].tolist()
-    return f"clear {size} floats, from {begin - planned.engine.gradients.address}"
+    begin, size = plan.engine.buffers["backward_index"][instruction[INSTRUCTION.base] :][:2].tolist()
+    return f"clear {size} floats, from {begin - plan.engine.gradients.address}"
 
 
-def _gradient_line(planned: Planned, group: PlannedGroup, step: Step, parameters: int) -> str:
-    instruction, target = planned.take(KERNELS.opcode(step.kernel), parameters), _target(step)
+def _gradient_line(plan: ShownPlan, group: PlannedGroup, step: Step, parameters: int) -> str:
+    instruction, target = plan.take(KERNELS.opcode(step.kernel), parameters), _target(step)
     if instruction is not None:
         verb = "sets" if instruction[INSTRUCTION.fresh] else "adds to"
-        return f"{step.kernel}: {_columns(instruction)}, {verb} {target}"
-    if _is_alias(planned, group, step):
+        return f"{step.kernel}: {_columns_text(instruction)}, {verb} {target}"
+    if _shares_gradient_memory(plan, group, step):
         return f"{step.kernel}: nothing to do: {target} is in the same memory"
     return f"{step.kernel}: not needed: {target} is not wanted"
 
 
-def _is_alias(planned: Planned, group: PlannedGroup, step: Step) -> bool:
+def _shares_gradient_memory(plan: ShownPlan, group: PlannedGroup, step: Step) -> bool:
     """Return whether the gradient to which `step` adds shares the memory of the gradient of the group's first node."""
     node = group.nodes[0]
-    position = int(planned.nodes["operands"][node]) + max(step.gradient_of, 0)
-    operand = int(planned.engine.buffers["records"][position])
-    gradients, flags = planned.nodes["gradient"], planned.nodes["flags"]
+    position = int(plan.nodes["operands"][node]) + max(step.gradient_of, 0)
+    operand = int(plan.engine.buffers["records"][position])
+    gradients, flags = plan.nodes["gradient"], plan.nodes["flags"]
     return operand >= 0 and bool(flags[operand] & layout.HAS_GRADIENT) and gradients[operand] == gradients[node]
 
 
-def _columns(instruction: Rows) -> str:
+def _columns_text(instruction: IntArray) -> str:
     count = int(instruction[INSTRUCTION.count])
     return "1 column" if count == 1 else f"{count} columns"
 
@@ -381,7 +381,7 @@ def _columns(instruction: Rows) -> str:
 def _target(step: Step) -> str:
     if step.gradient_of == layout.NO_OPERAND:
         return "what it needs itself"
-    return f"the gradient of {OPERANDS.get(step.gradient_of, f'operand {step.gradient_of}')}"
+    return f"the gradient of {OPERAND_NAMES.get(step.gradient_of, f'operand {step.gradient_of}')}"
 
 
 def _steps(signature: Signature, direction: str) -> Iterator[tuple[Step, int]]:
@@ -391,7 +391,7 @@ def _steps(signature: Signature, direction: str) -> Iterator[tuple[Step, int]]:
         yield step, TABLE[begin + index * len(layout.STEP) + layout.STEP.parameters]
 
 
-def _group_lines(groups: Sequence[PlannedGroup], addresses: Rows, start: int) -> list[str]:
+def _group_lines(groups: Sequence[PlannedGroup], addresses: IntArray, start: int) -> list[str]:
     lines = []
     for group in groups[:MOST_GROUPS]:
         lines.append("  " + group.first_line(addresses, start))

@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from dynet_kernels.description import Description, Step, View, copy_step
-from dynet_kernels.encode import enter
+from dynet_kernels.encode import append_to_table
 from dynet_kernels.layout import ALIAS, APART, NO_INDEX, NOWHERE, SELF
 from dynet_kernels.table import KERNELS
 
@@ -34,7 +34,7 @@ class Signature(Description):
         self.total = self.dim.total
         Description.__post_init__(self)
         try:
-            self.at = enter(self)
+            self.at = append_to_table(self)
         except OverflowError:
             raise ShapeError(f"{self.name or 'op'}: sizes or strides are too large for {self.dim!r}") from None
         SIGNATURES[self.at] = self
@@ -45,14 +45,14 @@ class Signature(Description):
         """The kernel that computes the node's value; "" if there is none, for example for an input."""
         return self.forward[-1].kernel if self.forward else ""
 
-    def nodes(self, integers: Sequence[int], start: int = 0) -> int:
+    def node_count(self, integers: Sequence[int], start: int = 0) -> int:
         """Return how many nodes a record adds; its integers after the signature start at `integers[start]`."""
         if not self.repeats:
             return len(self.parts) or 1
-        return 1 + integers[start] - self.operands
+        return 1 + integers[start] - self.operands  # one more than EACH operands
 
     def bounds(self, records: Sequence[int], start: int = 0) -> tuple[int, int, int]:
-        """Return at which indices the operands and attributes of the record at `start`, and the next record, start."""
+        """Return where the operands and attributes of the record at index `start` begin, and where the record ends."""
         operands_begin = start + 1 + self.variadic
         attributes_begin = operands_begin + (records[start + 1] if self.variadic else self.operands)
         return operands_begin, attributes_begin, attributes_begin + self.attributes
@@ -96,7 +96,7 @@ def computed(
 
 
 def number_views(count: int) -> list[View]:
-    """Return views of single input values. The first attributes are their positions in the input buffer."""
+    """Return `count` views of one input value each. The first attributes are the positions in the input buffer."""
     return [View(NOWHERE, index=attribute, scale=1) for attribute in range(count)]
 
 

@@ -27,7 +27,7 @@ from .target import BUILD_TARGETS, CpuTarget, host_cpu
 PACKAGES = ("dynet_ops", "dynet_rnn", "dynet_optim")
 
 
-def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+def parsed_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m dynet_kernels.build",
         description="Compile all kernels now, so that programs need not. By default this is done for exactly this CPU. "
@@ -46,10 +46,10 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--into", type=Path, metavar="FOLDER", help="also write files for a wheel of dynet-kernels into an empty folder"
     )
-    chosen = parser.parse_args(given)
-    chosen.kinds = list(dict.fromkeys(chosen.kinds))
-    if into := chosen.into:
-        if not chosen.kinds:
+    options = parser.parse_args(argv)
+    options.kinds = list(dict.fromkeys(options.kinds))
+    if into := options.into:
+        if not options.kinds:
             parser.error("--into: name the kinds of CPU with --for, since a wheel is for many machines")
         if not into.is_dir():
             parser.error(f"--into: {into} is not a directory")
@@ -57,7 +57,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
             parser.error(f"--into: {into} cannot be written to")
         if any(into.iterdir()):
             parser.error(f"--into: {into} is not empty; a wheel must not hold files of other builds")
-    return chosen
+    return options
 
 
 def import_packages() -> None:
@@ -83,25 +83,25 @@ def build(target: CpuTarget, into: Path | None) -> dict[str, str]:
         if into:
             index[key_of_code(part, "", part.key, with_versions=False)] = key = key_of(part, with_versions=False)
             shipped_code.write(into, key, code)
-        elif store.stored(key_of(part)) is None:
+        elif store.find_object(key_of(part)) is None:
             raise store.CacheError(f"{store.cache_directory()} does not keep what was compiled: is the disk full?")
     size = sum(map(len, codes)) / 2**20
     print(f"{target.identity}: {len(parts)} modules, {size:.1f} MiB, in {into or store.cache_directory()}")
     return index
 
 
-def main(given: Sequence[str] | None = None) -> None:
-    chosen = arguments(given)
-    if chosen.into:
+def main(argv: Sequence[str] | None = None) -> None:
+    options = parsed_arguments(argv)
+    if options.into:
         # A wheel must not depend on this user's tuning records, or on the environment.
         os.environ["DYNET_RECORDS"] = str(tuning_records.SHIPPED)
     try:
         import_packages()
         index = {}
-        for target in [BUILD_TARGETS[kind] for kind in chosen.kinds] or [host_cpu()]:
-            index |= build(target, chosen.into)
-        if chosen.into:
-            (chosen.into / shipped_code.INDEX).write_text(json.dumps(index))
+        for target in [BUILD_TARGETS[kind] for kind in options.kinds] or [host_cpu()]:
+            index |= build(target, options.into)
+        if options.into:
+            (options.into / shipped_code.INDEX_NAME).write_text(json.dumps(index))
     except (store.CacheError, OSError, ValueError) as problem:
         sys.exit(f"python -m dynet_kernels.build: {problem}")
     except KeyboardInterrupt:

@@ -37,7 +37,7 @@ except ImportError:  # Windows has no such locks: there, a folder that is old en
     fcntl = None
 
 PREFIX = "dynet-building-"
-ABANDONED = 3600.0  # seconds after which an unfinished file, or a folder without a lock, counts as abandoned
+ABANDONED_AFTER = 3600.0  # seconds after which an unfinished file, or a folder without a lock, counts as abandoned
 
 
 def lock(descriptor: int | None) -> bool | None:
@@ -63,7 +63,7 @@ def _locked(folder: Path) -> Iterator[bool | None]:
 
 
 @contextmanager
-def folder(parent: Path) -> Iterator[Path]:
+def locked_folder(parent: Path) -> Iterator[Path]:
     """Make and lock a folder in `parent` for a `with` block, and remove it at the end of the block."""
     with ExitStack() as exit_stack:
         path = None
@@ -92,7 +92,7 @@ def prune(parent: Path) -> list[Path]:
                 if not stat.S_ISDIR(status.st_mode) or (os.name == "posix" and status.st_uid != os.geteuid()):
                     continue
                 with _locked(path) as is_free:
-                    if is_free or (is_free is None and time.time() - status.st_mtime >= ABANDONED):
+                    if is_free or (is_free is None and time.time() - status.st_mtime >= ABANDONED_AFTER):
                         shutil.rmtree(path)
                         removed.append(path)
     return removed
@@ -110,7 +110,7 @@ class LocalBuilder:
         return None if self._emitted is part else self._emitted.key
 
     def build(self, lock: Path | None) -> bytes:
-        with folder(self._site) as path:
+        with locked_folder(self._site) as path:
             self._emitted.build(path / "part.o")
             return (path / "part.o").read_bytes()
 
@@ -159,7 +159,7 @@ def main(site: str) -> None:
     gc.disable()
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # redirect a compiler's stdout to stderr, because the answers use stdout
-    with folder(Path(site)) as path:
+    with locked_folder(Path(site)) as path:
         # TVM leaves a small object file in the directory for temporary files. The folder is removed at the end.
         os.environ["TMPDIR"] = str(path)
         worker = Worker(path)
@@ -180,7 +180,7 @@ def main(site: str) -> None:
 
 
 PATIENCE = 0.5  # seconds to wait for a process to end before killing it
-CHILD = """
+CHILD_SOURCE = """
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent also gets it, and decides what to do
 if hasattr(signal, "pthread_sigmask"):  # block them, for the thread that waits for them
@@ -203,7 +203,7 @@ class Builder:
 
     def __init__(self, site: Path):
         self._stderr = tempfile.TemporaryFile()  # the stderr of the process
-        command = [sys.executable, "-c", CHILD, str(site), str(Path(__file__).parent), *map(str, sys.path)]
+        command = [sys.executable, "-c", CHILD_SOURCE, str(site), str(Path(__file__).parent), *map(str, sys.path)]
         self.process: Any = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr
         )
@@ -257,7 +257,7 @@ class Builders:
     def __init__(self, site: Path):
         self.site = site
         self.stopped = False
-        self._all: list[Builder] = []
+        self._builders: list[Builder] = []
         self._lock = threading.Lock()
 
     def new(self) -> Builder | LocalBuilder:
@@ -270,20 +270,20 @@ class Builders:
         with self._lock:
             if self.stopped:
                 raise BuildError("it was stopped")
-            self._all.append(Builder(self.site))
-            return self._all[-1]
+            self._builders.append(Builder(self.site))
+            return self._builders[-1]
 
     def stop(self) -> None:
         """End the processes of all builders. Afterwards, `new` raises a BuildError."""
         with self._lock:
             self.stopped = True
-        for builder in self._all:
+        for builder in self._builders:
             builder.process.terminate()  # a thread that waits in `emit` or `build` gets a BuildError
-        for builder in self._all:
+        for builder in self._builders:
             builder.end()
         prune(self.site)  # a killed process leaves its folder
 
     def close(self) -> None:
         """Close the pipes to all builders. No thread may be using them."""
-        for builder in self._all:
+        for builder in self._builders:
             builder.close()

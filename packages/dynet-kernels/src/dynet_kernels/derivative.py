@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from . import formula as f
-from .formula import CONDITIONS, LEAVES, Formula, Symbol, as_symbol, beneath, in_order, inputs_of
+from .formula import CONDITIONS, LEAVES, Formula, Symbol, as_symbol, in_postorder, inputs_of, subexpressions
 from .simplification import Simplifier
 
 GRADIENTS: dict[str, Callable] = {
@@ -53,7 +53,7 @@ GRADIENTS: dict[str, Callable] = {
 For a function of several arguments, it is a tuple of their gradients. Nothing here overflows or loses digits if the
 gradient is a normal float32. The chain rule multiplies from left to right, so dy comes first."""
 
-BY_RESULT: dict[str, Callable] = {
+GRADIENTS_BY_RESULT: dict[str, Callable] = {
     "logistic": lambda dy, y, x: dy * y * (1 - y),
     "tanh": lambda dy, y, x: dy * (1 - y * y),
 }
@@ -76,8 +76,8 @@ def _tanh_gradient(dy: Symbol, e: Symbol) -> Symbol:
 
 CHOICES: dict[str, Callable] = {
     "where": lambda y, condition, a, b: (condition, a, b),
-    "minimum": lambda y, a, b: ((y if _is_read(b) else a) < b, a, b),
-    "maximum": lambda y, a, b: ((y if _is_read(b) else a) > b, a, b),
+    "minimum": lambda y, a, b: ((y if _is_leaf(b) else a) < b, a, b),
+    "maximum": lambda y, a, b: ((y if _is_leaf(b) else a) > b, a, b),
 }
 """For functions that select one of two values: a function that returns (condition, value if it is true, other value).
 
@@ -85,10 +85,10 @@ If b is an input or a constant, the condition of `minimum` and `maximum` compare
 b is recomputed for the gradient, and might be rounded differently than in y, so the condition compares the recomputed a
 and b."""
 
-WITHOUT_GRADIENT = ("floor", "ceil", "round", "uniform", "normal")
+WITH_ZERO_GRADIENT = ("floor", "ceil", "round", "uniform", "normal")
 """Functions whose gradient is 0 wherever it exists: step functions and random functions."""
 
-UNKNOWN = ("digamma", "max", "min", "first")
+NOT_DIFFERENTIABLE = ("digamma", "max", "min", "first")
 """Functions that `gradients` refuses. No function here is the gradient of digamma. For max and min, the op has to
 decide how equal elements share the gradient. No op needs the gradient of first."""
 
@@ -105,121 +105,121 @@ def gradients(
     """
     simplifier = Simplifier(numbers)
     root = simplifier(formula.result)
-    if simplifier.is_number(root):
+    if simplifier.is_per_column(root):
         simplifier = Simplifier({*numbers, result, "d" + result})
         root = simplifier(formula.result)
     y, dy = (simplifier(Symbol("input", name)) for name in (result, "d" + result))
-    pairs = Chain(simplifier, set(operands)).gradients(root, dy, y)
+    pairs = ChainRule(simplifier, set(operands)).gradients(root, dy, y)
     by_name = {symbol.arguments[0]: Formula(inputs_of(gradient), gradient) for symbol, gradient in pairs}
     return {name: by_name[name] for name in operands if name in by_name}
 
 
-class Chain:
-    """Applies the chain rule to trees of symbols, using the gradients in `BY_RESULT` if `by_result`."""
+class ChainRule:
+    """Applies the chain rule to trees of symbols, using the gradients in `GRADIENTS_BY_RESULT` if `by_result`."""
 
-    def __init__(self, simplifier: Simplifier, wanted: set[str], by_result: bool = False):
-        self.simplifier, self.wanted, self.depends = simplifier, wanted, {}
-        self.table = GRADIENTS | BY_RESULT if by_result else GRADIENTS
-        self.masks: list[Callable[[Symbol], Any]] = []  # for each enclosing branch, selects the elements that take it
+    def __init__(self, simplifier: Simplifier, wanted_inputs: set[str], by_result: bool = False):
+        self.simplifier, self.wanted_inputs, self.depends_on_wanted = simplifier, wanted_inputs, {}
+        self.gradient_table = GRADIENTS | GRADIENTS_BY_RESULT if by_result else GRADIENTS
+        self.masks: list[Callable[[Symbol], Any]] = []  # per enclosing branch: sets gradients to 0 unless it is taken
         self.users: dict[int, set[int]] = {}  # maps a symbol's id to the ids of the symbols that use it as an argument
-        self.left_out: set[int] = set()
+        self.may_be_unused: set[int] = set()
         """Ids of symbols that some elements of the column may use only in branches that are not taken. For these
         elements, the gradients of these symbols are 0."""
 
-    def gradients(self, root: Symbol, dy: Symbol, y: Symbol | None, ends=frozenset()) -> list[tuple[Symbol, Symbol]]:
-        """Return pairs (symbol, gradient) for each wanted input in the tree `root`, and for each symbol in `ends`."""
-        # `dy` is the gradient of `root`. `y` is the input that holds the value of `root`, if it is stored. `ends` are
-        # ids of symbols whose gradients are not propagated to the inputs.
-        terms, pairs, symbols = {id(root): [dy]}, [], beneath(root)
+    def gradients(self, root: Symbol, dy: Symbol, y: Symbol | None, stop_at=frozenset()) -> list[tuple[Symbol, Symbol]]:
+        """Return pairs (symbol, gradient) for each wanted input in the tree `root`, and each symbol in `stop_at`."""
+        # `dy` is the gradient of `root`. `y` is the input that holds the value of `root`, if it is stored. Gradients of
+        # the symbols whose ids are in `stop_at` are not propagated to their arguments.
+        terms, pairs, symbols = {id(root): [dy]}, [], subexpressions(root)
         if id(root) not in self.users:  # it is not a branch
             for key, symbol in symbols.items():
                 for argument in () if symbol.function in (*LEAVES, *CONDITIONS) else symbol.arguments:
                     self.users.setdefault(id(argument), set()).add(key)
         for symbol in reversed(symbols.values()):
-            if id(symbol) not in terms or not self._depends(symbol):
+            if id(symbol) not in terms or not self._depends_on_wanted(symbol):
                 continue
             gradient = self.simplifier.sum(terms[id(symbol)])
-            if symbol.function == "input" or id(symbol) in ends:
+            if symbol.function == "input" or id(symbol) in stop_at:
                 pairs.append((symbol, gradient))
                 continue
-            # If no branch that is taken uses the symbol, also select 0 for its arguments, because 0 * NaN is NaN.
-            if id(symbol) in self.left_out and symbol is not root:
-                parts = self._choice(symbol, f.equal(gradient, 0), as_symbol(0), symbol, gradient, None, ends)
+            # Where no taken branch uses the symbol, select 0 for its arguments as well, because 0 * NaN is NaN.
+            if id(symbol) in self.may_be_unused and symbol is not root:
+                parts = self._choice_terms(symbol, f.equal(gradient, 0), as_symbol(0), symbol, gradient, None, stop_at)
             else:
-                parts = self._parts(symbol, gradient, y if symbol is root else None, ends)
+                parts = self._argument_terms(symbol, gradient, y if symbol is root else None, stop_at)
             for argument, part in parts:
                 terms.setdefault(id(argument), []).append(self.simplifier(part))
         return pairs
 
-    def _depends(self, symbol: Symbol) -> bool:
-        for key, one in in_order(symbol, self.depends).items():
+    def _depends_on_wanted(self, symbol: Symbol) -> bool:
+        for key, one in in_postorder(symbol, self.depends_on_wanted).items():
             parts = one.arguments if one.function not in LEAVES else ()
-            is_wanted = one.function == "input" and one.arguments[0] in self.wanted
-            self.depends[key] = is_wanted or any(self.depends[id(part)] for part in parts)
-        return self.depends[id(symbol)]
+            is_wanted = one.function == "input" and one.arguments[0] in self.wanted_inputs
+            self.depends_on_wanted[key] = is_wanted or any(self.depends_on_wanted[id(part)] for part in parts)
+        return self.depends_on_wanted[id(symbol)]
 
-    def _parts(self, symbol: Symbol, dy: Symbol, y: Symbol | None, ends) -> Iterable[tuple[Symbol, Symbol]]:
+    def _argument_terms(self, symbol: Symbol, dy: Symbol, y: Symbol | None, stop_at) -> Iterable[tuple[Symbol, Symbol]]:
         function, arguments = symbol.function, symbol.arguments
-        if function in WITHOUT_GRADIENT:
+        if function in WITH_ZERO_GRADIENT:
             return []
         value = symbol if y is None else y
         if function in CHOICES:
             condition, a, b = CHOICES[function](value, *arguments)
-            return self._choice(symbol, condition, a, b, dy, y, ends)
-        if function == "sum" and self.simplifier.is_number(arguments[0]):
+            return self._choice_terms(symbol, condition, a, b, dy, y, stop_at)
+        if function == "sum" and self.simplifier.is_per_column(arguments[0]):
             return [(arguments[0], dy * f.sum(as_symbol(1)))]  # the same value is added for each element
-        if function not in self.table:
+        if function not in self.gradient_table:
             raise TypeError(f"{function} has no known derivative: state the gradient of a formula with it")
-        parts = self.table[function](dy, value, *arguments)
+        parts = self.gradient_table[function](dy, value, *arguments)
         parts = parts if isinstance(parts, tuple) else (parts,)
         pairs = zip(arguments, parts, strict=True)
-        return [(one, self._total(part) if self._is_used_by_all(one, symbol) else part) for one, part in pairs]
+        return [(one, self._column_sum(part) if self._is_broadcast(one, symbol) else part) for one, part in pairs]
 
-    def _choice(self, whole, condition, a, b, dy, y, ends) -> Iterable[tuple[Symbol, Symbol]]:
+    def _choice_terms(self, whole, condition, a, b, dy, y, stop_at) -> Iterable[tuple[Symbol, Symbol]]:
         """Return pairs (symbol, gradient) for `whole`, a choice between `a` (if `condition` is true) and `b`."""
         # Differentiate each branch as if it were taken, down to inputs, numbers, and symbols that are also used outside
         # the branch. Then select; but add a number's two gradients, each a sum over the elements that take its branch.
-        ends = ends | self._shared(a, id(whole)) | self._shared(b, id(whole))
-        are_numbers = {id(one) for part in (a, b) for one in beneath(part).values() if self._is_used_by_all(one, whole)}
+        stop_at = stop_at | self._used_outside(a, id(whole)) | self._used_outside(b, id(whole))
+        column_ids = {id(x) for part in (a, b) for x in subexpressions(part).values() if self._is_broadcast(x, whole)}
         zero = as_symbol(0)
         pairs: dict[int, tuple[Symbol, list[Symbol]]] = {}
         for index, branch in enumerate((a, b)):
             self.masks.append(lambda part, index=index: f.where(condition, *((0, part) if index else (part, 0))))
-            start = self._total(dy) if id(branch) in are_numbers else dy
-            for symbol, gradient in self.gradients(branch, start, y, ends | are_numbers):
+            start = self._column_sum(dy) if id(branch) in column_ids else dy
+            for symbol, gradient in self.gradients(branch, start, y, stop_at | column_ids):
                 pairs.setdefault(id(symbol), (symbol, [zero, zero]))[1][index] = gradient
             self.masks.pop()
         for key, (_, parts) in pairs.items():
             if any(part is zero or _may_choose_zero(part, dy) for part in parts):
-                self.left_out.add(key)
+                self.may_be_unused.add(key)
         return [
-            (symbol, parts[0] + parts[1] if key in are_numbers else f.where(condition, *parts))
+            (symbol, parts[0] + parts[1] if key in column_ids else f.where(condition, *parts))
             for key, (symbol, parts) in pairs.items()
         ]
 
-    def _is_used_by_all(self, symbol: Symbol, user: Symbol) -> bool:
+    def _is_broadcast(self, symbol: Symbol, user: Symbol) -> bool:
         """Return whether a symbol has one value for a whole column, while its user has a value for each element."""
-        return self.simplifier.is_number(symbol) and not self.simplifier.is_number(user)
+        return self.simplifier.is_per_column(symbol) and not self.simplifier.is_per_column(user)
 
-    def _total(self, part: Symbol) -> Symbol:
+    def _column_sum(self, part: Symbol) -> Symbol:
         """Return the sum of a gradient over the elements of the column that take the enclosing branches."""
         for mask in reversed(self.masks):
             part = mask(part)
         return f.sum(part)
 
-    def _shared(self, branch: Symbol, choice: int) -> set[int]:
-        """Return the ids of symbols in a branch that are also used outside it. `choice` is the id of the choice."""
-        inside = {*beneath(branch), choice}
+    def _used_outside(self, branch: Symbol, choice: int) -> set[int]:
+        """Return the ids of symbols in a branch also used outside it. `choice` is the id of the choosing symbol."""
+        inside = {*subexpressions(branch), choice}
         return {key for key in inside if self.users.get(key, set()) - inside} - {choice}
 
 
 def _may_choose_zero(gradient: Symbol, dy: Symbol) -> bool:
     """Return whether `gradient`, outside `dy`, contains a `where` with a constant branch, so that it may be 0."""
-    in_dy = beneath(dy)
-    choices = [one for key, one in beneath(gradient).items() if one.function == "where" and key not in in_dy]
+    in_dy = subexpressions(dy)
+    choices = [one for key, one in subexpressions(gradient).items() if one.function == "where" and key not in in_dy]
     return any(branch.function == "constant" for one in choices for branch in one.arguments[1:])
 
 
-def _is_read(symbol: Symbol) -> bool:
+def _is_leaf(symbol: Symbol) -> bool:
     """Return whether a symbol is an input or a constant, so that its value is not recomputed, with other rounding."""
     return symbol.function in LEAVES

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from . import layout
 
-MANY = 1 << 62  # stands for an unknown number of columns
+UNKNOWN_COUNT = 1 << 62  # stands for an unknown number of columns
 
 
 class View(NamedTuple):
@@ -151,22 +151,22 @@ class Description:
         if self.operands < 0:
             self.operands = 0 if self.variadic else max([0, *[view.source + 1 for view in self.views]])
         if self.attributes < 0:
-            self.attributes = self._attributes(self.views)
+            self.attributes = self._count_attributes(self.views)
         if self.constants < 0:
-            self.constants = self._attributes([view for view in self.views if view.source == layout.NOWHERE])
+            self.constants = self._count_attributes([view for view in self.views if view.source == layout.NOWHERE])
         if self.variadic if self.each is None else self.each:
             self.columns, self.columns_each = 0, self.columns
 
-    def _attributes(self, views: Sequence[View]) -> int:
+    def _count_attributes(self, views: Sequence[View]) -> int:
         """Return the number of attributes, counted from the first, that the views read."""
         indexed = [view for view in views if view.index != layout.NO_INDEX]
         return max([0, *[view.index + view.index_step * (self.columns - 1) + 1 for view in indexed]])
 
     def count(self, view: View) -> int:
-        """Return how many columns a view has in one operand, or in the node itself; MANY if nodes differ in this."""
+        """Return how many columns a view has in one operand or in the node, or UNKNOWN_COUNT if this differs."""
         if view.source == layout.EACH:
             return view.period
-        return MANY if self.columns_each else self.columns
+        return UNKNOWN_COUNT if self.columns_each else self.columns
 
     @property
     def repeated(self) -> Sequence[Step]:

@@ -13,17 +13,17 @@ from .locks import new_lock
 from .table import KERNELS
 
 TABLE: list[int] = [0] * layout.TABLE_HEAD  # integers for the planner's own use, then all descriptions
-# The names that both a description and SIGNATURE have.
-FACTS = {field.name for field in fields(Description)}.intersection(layout.SIGNATURE) - {"parts"}
-# What replaces sharing by columns if columns that one node writes overlap, and if only those of different nodes may.
-WITHOUT_COLUMNS = {
+# The fields of a description that SIGNATURE has under the same names, and which are stored unchanged.
+COMMON_FIELDS = {field.name for field in fields(Description)}.intersection(layout.SIGNATURE) - {"parts"}
+# What replaces the `shared` of a step if the columns of one node may overlap, and if only those of different nodes may.
+IF_COLUMNS_OVERLAP = {
     layout.BY_COLUMNS: (layout.ALONE, layout.IF_DISTINCT),
     layout.EITHER: (layout.BY_ROWS, layout.EITHER_IF_DISTINCT),
 }
 _lock = new_lock()
 
 
-def enter(description: Description) -> int:
+def append_to_table(description: Description) -> int:
     """Append a description to TABLE and return the index of its first integer.
 
     If a size or stride does not fit into 64 bits, raise an OverflowError and append nothing.
@@ -32,50 +32,50 @@ def enter(description: Description) -> int:
     # than its indices assume, so append another copy. The first copy stays unused.
     with _lock:
         while True:
-            here = len(TABLE)
-            row = array.array("q", _integers(description, here))
+            begin = len(TABLE)
+            row = array.array("q", _encoded(description, begin))
             TABLE.extend(row)
-            if len(TABLE) == here + len(row):
-                return here
+            if len(TABLE) == begin + len(row):
+                return begin
 
 
-def _integers(description: Description, here: int) -> list[int]:
-    groups = {
+def _encoded(description: Description, begin: int) -> list[int]:
+    steps_by_direction = {
         direction: [(step, _effects(step)) for step in (getattr(description, direction) if description.total else ())]
         for direction in layout.DIRECTIONS
     }
-    backward = groups["backward"] + groups["deferred"]
+    backward = steps_by_direction["backward"] + steps_by_direction["deferred"]
     own_gradients = {2 * k + 1 for k, view in enumerate(description.views) if view.source == layout.SELF}
     views, parts = [integer for view in description.views for integer in view], [part.at for part in description.parts]
     steps_offset = len(layout.SIGNATURE) + len(views)
-    parts_offset = steps_offset + len(layout.STEP) * sum(map(len, groups.values()))
+    parts_offset = steps_offset + len(layout.STEP) * sum(map(len, steps_by_direction.values()))
     steps: list[int] = []
     parameters: list[int] = []
-    first, last = description.waits or (0, layout.TO_THE_END)
-    head = dict.fromkeys(layout.SIGNATURE, 0) | {name: int(getattr(description, name)) for name in FACTS}
+    first, last = description.waits or (0, layout.TO_THE_END)  # their difference is then TO_THE_END
+    head = dict.fromkeys(layout.SIGNATURE, 0) | {name: int(getattr(description, name)) for name in COMMON_FIELDS}
     head |= {
         "waits_from": first,
         "waits_count": last - first,
-        "parts": here + parts_offset if parts else parts_offset,
+        "parts": begin + parts_offset if parts else parts_offset,
         "part_count": len(parts),
         "last_part_repeats": int(description.repeats),
         "view_count": len(description.views),
         "keeps_gradient": int(own_gradients.isdisjoint(role for _, effects in backward for role, _ in effects.writes)),
     }
-    for direction, group in groups.items():
+    for direction, direction_steps in steps_by_direction.items():
         # The deferred steps may read the lists that were written for the backward steps (see `plan/repeats.py`).
         shares_lists = direction == "backward" and description.determined_by != layout.NO_VIEW
-        lists = _lists([effects for _, effects in (backward if shares_lists else group)])
-        integers = zip(layout.STEPS, (steps_offset + len(steps), len(group), *lists), strict=True)
+        lists = _list_bits([effects for _, effects in (backward if shares_lists else direction_steps)])
+        integers = zip(layout.STEPS, (steps_offset + len(steps), len(direction_steps), *lists), strict=True)
         head |= {f"{direction}_{name}": integer for name, integer in integers}
-        for step, effects in group:
-            covers = _covered(description, step, effects)
+        for step, effects in direction_steps:
+            covers = _covered_floats(description, step, effects)
             steps += layout.STEP.filled(
                 opcode=KERNELS.opcode(step.kernel),
                 gradient_of=step.gradient_of,
-                parameters=here + parts_offset + len(parts) + len(parameters),
+                parameters=begin + parts_offset + len(parts) + len(parameters),
                 covers=covers,
-                shared=_shared(description, step, effects, deferred=direction == "deferred"),
+                shared=_how_shared(description, step, effects, deferred=direction == "deferred"),
                 work=effects.work,
                 copies=int(covers != 0 and _copies_gradient(description, effects, backward)),
             )
@@ -90,12 +90,12 @@ def _effects(step: Step) -> Effects:
     return kernel.effects(step.parameters)
 
 
-def _lists(steps: Sequence[Effects]) -> tuple[int, int]:
-    """Return two bit sets of roles: whose lists the steps read, and of whose lists only the first address is read."""
+def _list_bits(effects_of_steps: Sequence[Effects]) -> tuple[int, int]:
+    """Return two bit sets of roles: those whose lists are used, and those of which only the first address is used."""
     # Return (ALL_LISTS, 0) if a kernel does not say what it reads, or if a role is too large for the bit sets.
     list_roles: set[int] = set()
     first_roles: set[int] = set()
-    for effects in steps:
+    for effects in effects_of_steps:
         if effects.reads is None:
             return layout.ALL_LISTS, 0
         first_roles.update(effects.firsts)
@@ -105,7 +105,7 @@ def _lists(steps: Sequence[Effects]) -> tuple[int, int]:
     return sum(1 << role for role in list_roles), sum(1 << role for role in first_roles - list_roles)
 
 
-def _covered(description: Description, step: Step, effects: Effects) -> int:
+def _covered_floats(description: Description, step: Step, effects: Effects) -> int:
     """Return the number of floats, from the start of an operand's gradient, that a step writes exactly once.
 
     The step can overwrite these even if they are uninitialized. The result is 0 if it would leave gaps or write a float
@@ -125,9 +125,9 @@ def _covered(description: Description, step: Step, effects: Effects) -> int:
 
 
 def _copies_gradient(description: Description, effects: Effects, steps: Sequence[tuple[Step, Effects]]) -> bool:
-    """Return whether one of the `steps` only adds the node's gradient to an operand's, so that both can share memory.
+    """Return whether a step with these `effects` only adds the node's gradient to an operand's: both can share memory.
 
-    No other step of the node may add to the operand's gradient or change the node's own.
+    No other of the node's backward `steps` may add to the operand's gradient or change the node's own.
     """
 
     def operand(role: int) -> int:
@@ -147,12 +147,12 @@ def _copies_gradient(description: Description, effects: Effects, steps: Sequence
     return own_view.runs(count) == operand_view.runs(count)
 
 
-def _shared(description: Description, step: Step, effects: Effects, deferred: bool) -> int:
+def _how_shared(description: Description, step: Step, effects: Effects, deferred: bool) -> int:
     """Return how threads may share a step: by columns only if no two columns write to the same memory."""
     shared = effects.shared
     if shared != layout.BY_COLUMNS and not effects.work:
         return layout.ALONE
-    without_columns, if_distinct = WITHOUT_COLUMNS.get(shared, (shared, shared))
+    without_columns, if_distinct = IF_COLUMNS_OVERLAP.get(shared, (shared, shared))
     for role, size in effects.writes:
         view = description.views[role // 2]
         if view.source == layout.NOWHERE or view.index_step or view.span(size, description.count(view)) is None:

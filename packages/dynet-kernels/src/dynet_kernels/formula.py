@@ -31,10 +31,10 @@ OTHER_NAMES = {
 """Maps numpy functions and ops that are called differently in this module to their names here."""
 
 Operand = "Symbol | float | int"
-SMALLEST, LARGEST = 1.1754943508222875e-38, 3.4028234663852886e38  # the smallest and largest normal float32
+SMALLEST_NORMAL, LARGEST_FLOAT = 1.1754943508222875e-38, 3.4028234663852886e38  # of the normal float32s
 
 
-def _operators(function: str) -> tuple[Callable[[Any, Any], Symbol], Callable[[Any, Any], Symbol]]:
+def _operator_methods(function: str) -> tuple[Callable[[Any, Any], Symbol], Callable[[Any, Any], Symbol]]:
     """Return two methods of Symbol: for an operator, and for the operator with its operands exchanged."""
     return lambda self, other: apply(function, self, other), lambda self, other: apply(function, other, self)
 
@@ -55,12 +55,12 @@ class Symbol:
         arguments = [one.__repr__(depth - 1) if isinstance(one, Symbol) else repr(one) for one in self.arguments]
         return f"{self.function}({', '.join(arguments)})"
 
-    __add__, __radd__ = _operators("add")
-    __sub__, __rsub__ = _operators("subtract")
-    __mul__, __rmul__ = _operators("multiply")
-    __truediv__, __rtruediv__ = _operators("divide")
-    __lt__, __gt__ = _operators("less")
-    __le__, __ge__ = _operators("less_equal")
+    __add__, __radd__ = _operator_methods("add")
+    __sub__, __rsub__ = _operator_methods("subtract")
+    __mul__, __rmul__ = _operator_methods("multiply")
+    __truediv__, __rtruediv__ = _operator_methods("divide")
+    __lt__, __gt__ = _operator_methods("less")
+    __le__, __ge__ = _operator_methods("less_equal")
 
     def __neg__(self):
         return apply("negative", self)
@@ -93,11 +93,11 @@ class Symbol:
 
     def __getattr__(self, name: str):
         if name in FUNCTIONS:
-            raise AttributeError(f"a symbol has no method {name!r}: {written(name)}")
+            raise AttributeError(f"a symbol has no method {name!r}: {hint(name)}")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _refuse(self, what: str, name: str):
-        raise TypeError(f"{what} takes numbers, not the symbol {self!r:.60}, which stands for all: {written(name)}")
+        raise TypeError(f"{what} takes numbers, not the symbol {self!r:.60}, which stands for all: {hint(name)}")
 
     def __float__(self):
         self._refuse("a function such as math.exp", "exp")
@@ -133,12 +133,12 @@ def as_symbol(value) -> Symbol:
         return value
     try:
         number = math.ldexp(value, 0)  # unlike float(value), refuses strings
-        if LARGEST * (1 + 2.0**-25) < abs(number) < float("inf"):
+        if LARGEST_FLOAT * (1 + 2.0**-25) < abs(number) < float("inf"):
             raise OverflowError
         return Symbol("constant", number)
     except OverflowError:
         raise ValueError(
-            f"the constant {value!r:.40} is too large for a formula: the largest float32 is {LARGEST:.8g}"
+            f"the constant {value!r:.40} is too large for a formula: the largest float32 is {LARGEST_FLOAT:.8g}"
         ) from None
     except (TypeError, ValueError):
         if hasattr(value, "__float__") and not hasattr(value, "__array__"):
@@ -149,10 +149,10 @@ def as_symbol(value) -> Symbol:
         ) from None
 
 
-def written(name: str) -> str:
+def hint(name: str) -> str:
     """Return, for error messages, how to write a numpy function or an op in a formula."""
     name = OTHER_NAMES.get(name, name)
-    if name in FUNCTIONS and name not in SIGNS:
+    if name in FUNCTIONS and name not in WRITTEN_AS_OPERATORS:
         return f"write f.{name}, after `from dynet_kernels import formula as f`"
     return "a formula has only numbers, the function's arguments and functions of dynet_kernels.formula"
 
@@ -175,9 +175,9 @@ def apply(function: str, *arguments) -> Symbol:
     return Symbol(function, *symbols)
 
 
-SIGNS = ("add", "subtract", "multiply", "divide", "negative")  # functions that are written as operators
-FUNCTIONS: set[str] = set(SIGNS)
-"""The names of all functions. `_function` adds the functions defined below."""
+WRITTEN_AS_OPERATORS = ("add", "subtract", "multiply", "divide", "negative")  # functions that are written as operators
+FUNCTIONS: set[str] = set(WRITTEN_AS_OPERATORS)
+"""The names of all functions. `_define` adds the functions defined below."""
 
 
 # For type checkers: formulas annotate their arguments as expressions, although they are called with symbols.
@@ -206,10 +206,10 @@ class Choice(Protocol):
     def __call__(self, condition: Any, x: Value, y: Value, /) -> Value: ...
 
 
-def _function(name: str, meaning: str, count: int) -> Callable[..., Any]:
+def _define(name: str, meaning: str, arity: int) -> Callable[..., Any]:
     def call(*arguments):
-        if len(arguments) != count:
-            raise TypeError(f"{name} takes {count} argument{'s' * (count != 1)}, got {len(arguments)}")
+        if len(arguments) != arity:
+            raise TypeError(f"{name} takes {arity} argument{'s' * (arity != 1)}, got {len(arguments)}")
         return apply(name, *arguments)
 
     call.__name__ = call.__qualname__ = name
@@ -219,15 +219,15 @@ def _function(name: str, meaning: str, count: int) -> Callable[..., Any]:
 
 
 def _unary(name: str, meaning: str) -> Unary:
-    return _function(name, meaning, 1)
+    return _define(name, meaning, 1)
 
 
 def _binary(name: str, meaning: str) -> Binary:
-    return _function(name, meaning, 2)
+    return _define(name, meaning, 2)
 
 
 def _condition(name: str, meaning: str) -> Callable[[Any, Any], Any]:
-    return _function(name, meaning, 2)
+    return _define(name, meaning, 2)
 
 
 exp = _unary("exp", "e to the power of x.")
@@ -252,7 +252,7 @@ erf = _unary("erf", "The Gaussian error function.")
 lgamma = _unary("lgamma", "log |Gamma(x)|.")
 digamma = _unary("digamma", "The derivative of lgamma.")
 sqrt = _unary("sqrt", "The square root.")
-over_root = _function("over_root", "over_root(x, y, c): x / (sqrt(y) + c) to a few units in the last place.", 3)
+over_root = _define("over_root", "over_root(x, y, c): x / (sqrt(y) + c) to a few units in the last place.", 3)
 absolute = _unary("absolute", "|x|.")
 floor = _unary("floor", "The largest whole number not above x.")
 ceil = _unary("ceil", "The smallest whole number not below x.")
@@ -262,9 +262,9 @@ maximum = _binary("maximum", "The larger of two values; NaN if either is NaN.")
 less = _condition("less", "A condition: x < y.")
 less_equal = _condition("less_equal", "A condition: x <= y.")
 equal = _condition("equal", "A condition: x == y.")
-uniform = _function("uniform", "A random number in [0, 1), determined by two keys and the element's position.", 3)
-normal = _function("normal", "A standard normal number, determined by two keys and the element's position.", 3)
-where: Choice = _function("where", "where(condition, x, y): x where the condition holds, else y.", 3)
+uniform = _define("uniform", "A random number in [0, 1), determined by two keys and the element's position.", 3)
+normal = _define("normal", "A standard normal number, determined by two keys and the element's position.", 3)
+where: Choice = _define("where", "where(condition, x, y): x where the condition holds, else y.", 3)
 sum = _unary("sum", "The sum over a column.")  # noqa: A001
 max = _unary("max", "The largest of a column.")  # noqa: A001
 min = _unary("min", "The smallest of a column.")  # noqa: A001
@@ -300,7 +300,7 @@ origin = Symbol("origin")
 """The index 0, as an int32. As the last argument of `uniform` or `normal`, it draws one number for a whole column."""
 
 
-def _checked(called: str, result) -> Symbol:
+def _valid_result(called: str, result) -> Symbol:
     if result is None or result is ...:
         raise TypeError(f"{called}: the formula returns nothing: it must return its result")
     try:
@@ -329,8 +329,8 @@ class Formula:
         if isinstance(function, Formula):
             return function
         inputs = {name: (names or {}).get(name, name) for name in inspect.signature(function).parameters}
-        symbols = {name: Symbol("input", of) for name, of in inputs.items()}
-        return cls(tuple(inputs.values()), _checked(called or function.__name__, function(**symbols)))
+        symbols = {name: Symbol("input", input_name) for name, input_name in inputs.items()}
+        return cls(tuple(inputs.values()), _valid_result(called or function.__name__, function(**symbols)))
 
     @classmethod
     def several(cls, function: Callable) -> dict[str, Formula]:
@@ -341,10 +341,10 @@ class Formula:
             raise TypeError(
                 f"{function.__name__} must return a dict, such as {{'p': p - rate * g}}, not {results!r:.60}"
             )
-        return {name: cls(names, _checked(f"{function.__name__}: {name}", result)) for name, result in results.items()}
+        return {name: cls(names, _valid_result(f"{function.__name__}: {name}", tree)) for name, tree in results.items()}
 
     def __reduce__(self):  # by default, pickle would recurse into each argument
-        symbols = in_order(self.result)
+        symbols = in_postorder(self.result)
         positions = {key: position for position, key in enumerate(symbols)}
         lines = [
             (one.function, one.arguments if one.function in LEAVES else [positions[id(part)] for part in one.arguments])
@@ -369,7 +369,7 @@ def key_of(symbol: Symbol) -> str:
     """Return text that is the same for symbols that compute the same: a list of their subexpressions, in order."""
     lines: dict[str, str] = {}
     names: dict[int, str] = {}
-    for key, one in in_order(symbol).items():
+    for key, one in in_postorder(symbol).items():
         if one.function in LEAVES:
             names[key] = f"{one.function[0]} {one.arguments[0]!r}"
         else:
@@ -378,61 +378,61 @@ def key_of(symbol: Symbol) -> str:
     return "; ".join([*lines, names[id(symbol)]])
 
 
-def in_order(symbol: Symbol, known: Container[int] = ()) -> dict[int, Symbol]:
+def in_postorder(symbol: Symbol, excluded: Container[int] = ()) -> dict[int, Symbol]:
     """Return a symbol and all its subexpressions, as a dict by id in which arguments come first.
 
-    Leave out symbols whose ids are in `known`, and subexpressions that only they use.
+    Leave out symbols whose ids are in `excluded`, and subexpressions that only they use.
     """
     ordered: dict[int, Symbol] = {}
-    stack = [] if id(symbol) in known else [symbol]
+    stack = [] if id(symbol) in excluded else [symbol]
     while stack:
         one = stack[-1]
         arguments = () if one.function in LEAVES else one.arguments
-        if waiting := [a for a in arguments if id(a) not in ordered and id(a) not in known]:
+        if waiting := [a for a in arguments if id(a) not in ordered and id(a) not in excluded]:
             stack += reversed(waiting)
         else:
             ordered[id(one)] = stack.pop()
     return ordered
 
 
-def beneath(symbol: Symbol) -> dict[int, Symbol]:
-    """Like `in_order`, but without constants."""
-    return {key: one for key, one in in_order(symbol).items() if one.function != "constant"}
+def subexpressions(symbol: Symbol) -> dict[int, Symbol]:
+    """Like `in_postorder`, but without constants."""
+    return {key: one for key, one in in_postorder(symbol).items() if one.function != "constant"}
 
 
 def column_functions(formulas: Iterable[Formula]) -> list[str]:
-    """Return the names of the functions in formulas that are over a column, not on each element separately."""
-    symbols = [symbol for formula in formulas for symbol in beneath(formula.result).values()]
+    """Return the names of those functions in formulas that are COLUMN_FUNCTIONS, once for each symbol."""
+    symbols = [symbol for formula in formulas for symbol in subexpressions(formula.result).values()]
     return [symbol.function for symbol in symbols if symbol.function in COLUMN_FUNCTIONS]
 
 
-def replaced(symbol: Symbol, known: dict[int, Symbol]) -> Symbol:
-    """Return a symbol with subexpressions replaced. `known` maps ids of old symbols to new ones; this adds the rest."""
-    for key, one in in_order(symbol, known).items():
+def replaced(symbol: Symbol, replacements: dict[int, Symbol]) -> Symbol:
+    """Return a symbol with subexpressions replaced. `replacements` maps old ids to new symbols, and gets the rest."""
+    for key, one in in_postorder(symbol, replacements).items():
         parts = () if one.function in LEAVES else one.arguments
-        known[key] = Symbol(one.function, *[known[id(part)] for part in parts]) if parts else one
-    return known[id(symbol)]
+        replacements[key] = Symbol(one.function, *[replacements[id(part)] for part in parts]) if parts else one
+    return replacements[id(symbol)]
 
 
 def inputs_of(symbol: Symbol) -> tuple[str, ...]:
-    return tuple(sorted({one.arguments[0] for one in beneath(symbol).values() if one.function == "input"}))
+    return tuple(sorted({one.arguments[0] for one in subexpressions(symbol).values() if one.function == "input"}))
 
 
-def is_number(symbol: Symbol, numbers: Collection[str] = (), known: dict[int, bool] | None = None) -> bool:
+def is_per_column(symbol: Symbol, numbers: Collection[str] = (), cache: dict[int, bool] | None = None) -> bool:
     """Return whether a symbol has the same value for all elements of a column."""
-    # `numbers` are the names of inputs with one value per column. `known` caches results by id.
-    known = {} if known is None else known
-    for key, one in in_order(symbol, known).items():
+    # `numbers` are the names of inputs with one value per column. `cache` has the results for other symbols, by id.
+    cache = {} if cache is None else cache
+    for key, one in in_postorder(symbol, cache).items():
         if one.function == "input":
-            known[key] = one.arguments[0] in numbers
+            cache[key] = one.arguments[0] in numbers
         elif one.function in ("constant", "first", *REDUCTIONS):
-            known[key] = True
+            cache[key] = True
         else:
-            known[key] = bool(one.arguments) and all(known[id(argument)] for argument in one.arguments)
-    return known[id(symbol)]
+            cache[key] = bool(one.arguments) and all(cache[id(argument)] for argument in one.arguments)
+    return cache[id(symbol)]
 
 
 def use_counts(roots: list[Symbol]) -> dict[int, int]:
     """Return how often each symbol in the trees `roots` is used as an argument or a root, by id."""
-    functions = {key: one for root in roots for key, one in in_order(root).items() if one.function not in LEAVES}
+    functions = {key: one for root in roots for key, one in in_postorder(root).items() if one.function not in LEAVES}
     return Counter(map(id, [*roots, *(argument for one in functions.values() for argument in one.arguments)]))

@@ -30,7 +30,7 @@ class Effects(NamedTuple):
         firsts: the roles of the address lists of which it uses only the first address. They are not in `reads`.
         covers: whether it adds to the only pair in `writes` but, on a CPU, can overwrite it instead. The planner marks
             an instruction as `fresh` if this memory is uninitialized; then the kernel overwrites it.
-        copied: if it covers, and adds unchanged copies of floats: the role from which it reads them.
+        copied: the role of the floats that it reads, if it `covers` and only adds unchanged copies of them.
     """
 
     writes: tuple[tuple[int, int], ...] = ()
@@ -83,11 +83,11 @@ class Kernel:
         raise NotImplementedError
 
 
-SHARD = 16  # the most kernels that are compiled together as one module
+SHARD_SIZE = 16  # the most kernels that are compiled together as one module
 RUN_SHARD = "run_shard"  # the function in each shard's module that runs instructions of its kernels
 
 
-def symbol_of(name: str) -> str:
+def function_name(name: str) -> str:
     """Return the name of a kernel's function. Its prefix keeps a kernel `exp` from hiding C's `exp`."""
     return "kernel_" + name.replace(".", "_")
 
@@ -99,16 +99,16 @@ class NoCodeError(RuntimeError):
 class Kernels:
     """A table of kernels by name and by opcode. Kernels are never removed.
 
-    Up to SHARD kernels whose names begin with the same word, such as `tanh` and `tanh.dx`, form a shard. It is compiled
-    when one of them is first used, and is then closed: later kernels with the same first word form a new shard. So the
-    code of a shard does not depend on the other kernels.
+    Up to SHARD_SIZE kernels whose names begin with the same word, such as `tanh` and `tanh.dx`, form a shard. It is
+    compiled when one of them is first used, and is then closed: later kernels with the same first word form a new
+    shard. So the code of a shard does not depend on kernels of other shards.
     """
 
     def __init__(self):
         self._kernels: dict[str, Kernel] = {}
         self._opcodes: dict[str, int] = {}
         self._shards: list[list[str]] = []
-        self._open: dict[str, int] = {}  # for the first word of a name (`tanh`): the shard for the next kernel
+        self._open_shards: dict[str, int] = {}  # for the first word of a name (`tanh`): the shard for the next kernel
         self.used: set[int] = set()  # the numbers of the shards with a kernel in use
 
     def add(self, name: str, kernel: Kernel) -> int:
@@ -118,14 +118,14 @@ class Kernels:
                 raise ValueError(f"kernel {name} is defined twice, differently")
             return self._opcodes[name]
         group = name.partition(".")[0]
-        shard = self._open.get(group)
-        if shard is None or len(self._shards[shard]) == SHARD:
+        shard = self._open_shards.get(group)
+        if shard is None or len(self._shards[shard]) == SHARD_SIZE:
             if len(self._shards) == layout.MOST_SHARDS:
                 raise ValueError(f"kernel {name}: too many kernels: the limit is {layout.MOST_SHARDS} groups")
-            shard = self._open[group] = len(self._shards)
+            shard = self._open_shards[group] = len(self._shards)
             self._shards.append([])
         self._kernels[name] = kernel
-        self._opcodes[name] = shard * SHARD + len(self._shards[shard])
+        self._opcodes[name] = shard * SHARD_SIZE + len(self._shards[shard])
         self._shards[shard].append(name)
         return self._opcodes[name]
 
@@ -145,14 +145,14 @@ class Kernels:
 
     def add_alone(self, name: str, kernel: Kernel) -> int:
         """Add a kernel that gets a shard to itself, whatever its name. Return its opcode."""
-        self._open.pop(name.partition(".")[0], None)
+        self._open_shards.pop(name.partition(".")[0], None)
         opcode = self.add(name, kernel)
-        self.close(opcode // SHARD)
+        self.close(opcode // SHARD_SIZE)
         return opcode
 
     def use(self, opcode: int) -> int:
         """Note that a kernel is in use, so that its shard will be loaded. Return the opcode."""
-        self.used.add(opcode // SHARD)
+        self.used.add(opcode // SHARD_SIZE)
         return opcode
 
     def opcode(self, name: str) -> int:
@@ -161,10 +161,10 @@ class Kernels:
 
     def close(self, shard: int) -> None:
         """Close a shard: later kernels with similar names are added to another shard."""
-        self._open = {group: index for group, index in self._open.items() if index != shard}
+        self._open_shards = {group: index for group, index in self._open_shards.items() if index != shard}
 
     def shard(self, index: int) -> dict[int, tuple[str, Kernel]]:
-        """Return (name, kernel) by slot of shard `index`. The opcode is index * SHARD + slot."""
+        """Return (name, kernel) by slot of shard `index`. The opcode is index * SHARD_SIZE + slot."""
         return {slot: (name, self._kernels[name]) for slot, name in enumerate(self._shards[index])}
 
     def shards(self) -> range:

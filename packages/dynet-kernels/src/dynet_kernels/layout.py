@@ -1,6 +1,6 @@
 """Structures of integers shared by Python, the planner and the kernels. Needs no TVM.
 
-All are int64. Addresses of values and gradients count floats; all other addresses count bytes.
+All integers are int64. Addresses of values and gradients count floats; all other addresses count bytes.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Structure:
         return [values[name] for name in self]
 
 
-SHARES = ("others", "columns_before", "rows_before", "rows_after")
+SHARES = ("others", "columns_before", "rows_before", "rows_after")  # see RUNNING
 # The integers that running a tape needs. CONTEXT begins with them. Threads that share a tape have their own copies.
 # `table`, `index` and `tape` are addresses: see BUFFERS.
 RUNNING = (
@@ -67,7 +67,7 @@ RUNNING = (
     # only argument is the address of these integers.
     "address_type", "address", "result_type", "result",
 )  # fmt: skip
-WHOLE = 1 << 16
+WHOLE = 1 << 16  # the value of `rows_before` or `rows_after` that means all rows
 MOST_SHARDS = 1 << 16  # the length of the list at `code`
 INT_ARGUMENT = 1  # the value of `address_type`: TVM's type code for an integer
 
@@ -84,7 +84,7 @@ BUFFERS = (
     "aliases",  # the numbers of the new nodes that are aliases
     "lookups",  # the numbers of the nodes that read rows of lookup tables and get a gradient in the backward pass
     # For each node that gets instructions in this plan: its number, its signature's number, and its depth. Entry k of
-    # all three belongs to the same node, until `put_in_order` sorts `planned`.
+    # all three belongs to the same node, until `sort_planned` sorts `planned`.
     "planned", "numbers", "depths",
     "by_signature", "by_depth",  # the nodes in `planned`, sorted by signature; and sorted by depth, then by signature
     "counters",  # scratch memory for sorting
@@ -287,7 +287,10 @@ INSTRUCTION = Structure(
 )
 
 # How threads share work; see `machine/team.py`. `threads` is how many may share it, `helpers` how many helpers of the
-# main thread have been started. `rows` and `paces` are the addresses of lists of HELPER and PACE structures.
+# main thread have been started. Only instructions of `least_instruction` and passes of `least_pass` picoseconds are
+# shared. A pass sets `wanted` to ask Python to start helpers or, from the time `look` on, to count the cores. `context`
+# is the context whose tape is shared. `ahead` is WANTED or ORDERED if a helper should plan the backward pass, or else
+# 0, and `planned` is how long that took. `rows` and `paces` are the addresses of lists of HELPER and PACE structures.
 SHARING = Structure(
     "threads", "least_instruction", "least_pass", "look", "helpers", "wanted", "rows", "balance", "context", "ahead",
     "planned", "paces",
@@ -295,7 +298,7 @@ SHARING = Structure(
 # Statistics of similar passes: forward or backward, with about the same work. `passes` counts them. Those that one
 # thread ran took `time` nanoseconds in all, for `work` picoseconds of `shared_work`; older passes have less weight.
 PACE, PACES = Structure("passes", "time", "work"), 2 * 64
-NEVER, WANTED = 1 << 62, 1  # values of `look` and of `ahead`
+NEVER, WANTED = 1 << 62, 1  # NEVER is a value of `look`, WANTED of `ahead`
 # A helper: its state, the lock that wakes it, and its order: part number `part` of `parts` of instruction number `row`,
 # or to plan the backward pass if `row` is negative.
 HELPER = Structure("state", "lock", "row", "part", "parts")

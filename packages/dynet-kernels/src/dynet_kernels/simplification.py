@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from operator import add, mul, sub
 
-from .formula import LARGEST, LEAVES, Symbol, as_symbol, in_order, is_number
+from .formula import LARGEST_FLOAT, LEAVES, Symbol, as_symbol, in_postorder, is_per_column
 
-FOLDED = {"add": add, "subtract": sub, "multiply": mul, "negative": lambda a: 0.0 - a}
+FOLDABLE = {"add": add, "subtract": sub, "multiply": mul, "negative": lambda a: 0.0 - a}
 Factors = tuple[tuple[int, bool], ...]
 """The factors of a product, in order, as pairs (id of a symbol, whether to divide by it)."""
 
 
-class Sharing:
-    """Called with a symbol, replaces equal symbols by one representative, which is computed once."""
+class Deduplicator:
+    """Replaces equal symbols by one representative, which is computed once. Instances are called with a symbol."""
 
     def __init__(self):
         self.representatives: dict[tuple, Symbol] = {}
@@ -24,42 +24,42 @@ class Sharing:
         self.seen: dict[int, tuple[Symbol, Symbol]] = {}
 
     def __call__(self, symbol: Symbol) -> Symbol:
-        for one in in_order(symbol, self.seen).values():
+        for one in in_postorder(symbol, self.seen).values():
             if one.function in LEAVES:
                 result = self.representatives.setdefault((one.function, repr(one.arguments[0])), one)
             else:
                 arguments = [self.seen[id(argument)][1] for argument in one.arguments]
                 key = one.function, *map(id, arguments)
                 if key not in self.representatives:
-                    self.representatives[key] = self.represent(Symbol(one.function, *arguments))
+                    self.representatives[key] = self.new_representative(Symbol(one.function, *arguments))
                 result = self.representatives[key]
             self.seen[id(one)] = one, result
             self.seen[id(result)] = result, result
         return self.seen[id(symbol)][1]
 
-    def represent(self, symbol: Symbol) -> Symbol:
+    def new_representative(self, symbol: Symbol) -> Symbol:
         """Return the representative of a symbol that equals no earlier one. Its arguments are representatives."""
         return symbol
 
 
-class Simplifier(Sharing):
-    """Called with a symbol, simplifies it, and replaces equal symbols by one. `numbers`: inputs with one value."""
+class Simplifier(Deduplicator):
+    """Simplifies symbols, and replaces equal ones by one. `numbers` are the inputs with one value per column."""
 
     def __init__(self, numbers: Iterable[str] = ()):
         super().__init__()
-        self._numbers, self._known_numbers = frozenset(numbers), {}
+        self._per_column_inputs, self._per_column_cache = frozenset(numbers), {}
 
-    def is_number(self, symbol: Symbol) -> bool:
+    def is_per_column(self, symbol: Symbol) -> bool:
         """Return whether a representative has the same value for all elements of a column."""
-        return is_number(symbol, self._numbers, self._known_numbers)
+        return is_per_column(symbol, self._per_column_inputs, self._per_column_cache)
 
-    def represent(self, symbol: Symbol) -> Symbol:
+    def new_representative(self, symbol: Symbol) -> Symbol:
         """Return the simplified form of `symbol`, whose arguments are already simplified."""
         function, arguments = symbol.function, symbol.arguments
-        numbers = [a.arguments[0] if a.function == "constant" else None for a in arguments]
-        if function in FOLDED and None not in numbers and abs(number := FOLDED[function](*numbers)) <= LARGEST:
-            return self(as_symbol(number))
-        match function, arguments, numbers:
+        constants = [a.arguments[0] if a.function == "constant" else None for a in arguments]
+        if function in FOLDABLE and None not in constants and abs(x := FOLDABLE[function](*constants)) <= LARGEST_FLOAT:
+            return self(as_symbol(x))
+        match function, arguments, constants:
             case ("add" | "subtract", (a, _), (_, 0)) | ("multiply" | "divide", (a, _), (_, 1)):
                 return a
             case ("add", (_, b), (0, _)) | ("multiply", (_, b), (1, _)):
@@ -93,32 +93,32 @@ class Simplifier(Sharing):
                 return self(b < a)
             case "less", (Symbol(function="minimum", arguments=(a, other)), b), _ if b is other:
                 return self(a < b)
-        return super().represent(symbol)
+        return super().new_representative(symbol)
 
     def sum(self, terms: list[Symbol]) -> Symbol:
         """Return the simplified sum of simplified terms: 2 a b + 3 a b is 5 a b, and a b + a c + a is a (b + c + 1)."""
         if len(terms) == 1:
             return terms[0]
         products: dict[Factors, float] = {}
-        for number, factors in map(self._factors, terms):
-            products[factors] = products.get(factors, 0.0) + number
+        for coefficient, factors in map(self._factors, terms):
+            products[factors] = products.get(factors, 0.0) + coefficient
         for start in sorted({factors[:-1] for factors in products if len(factors) > 1}, key=len, reverse=True):
             same_start = [factors for factors in products if start in (factors, factors[:-1])]
             if len(same_start) > 1:
                 inner = self.sum([self(self._product(products.pop(one), one[len(start) :])) for one in same_start])
                 products[*start, (id(inner), False)] = 1.0
         if len(products) == 1:
-            ((factors, number),) = products.items()
-            return self(self._product(number, factors))
+            ((factors, coefficient),) = products.items()
+            return self(self._product(coefficient, factors))
         total = as_symbol(0)
         # Put positive terms first, because a sum that begins with -a would need a negation.
-        for factors, number in sorted(products.items(), key=lambda product: product[1] < 0):
-            term = self._product(abs(number), factors)
-            total = total + term if number > 0 else total - term if number < 0 else total
+        for factors, coefficient in sorted(products.items(), key=lambda product: product[1] < 0):
+            term = self._product(abs(coefficient), factors)
+            total = total + term if coefficient > 0 else total - term if coefficient < 0 else total
         return self(total)
 
     def _factors(self, symbol: Symbol) -> tuple[float, Factors]:
-        """Return a product as a sign, 1 or -1, and its factors in order, so that -(a b) / c is (a, b, c) and -1."""
+        """Return the sign (1 or -1) and the factors of a product: -(a b) / c gives -1 and a, b, c, where c divides."""
         sign, factors = 1.0, []
         while symbol.function in ("negative", "multiply", "divide"):
             first, *rest = symbol.arguments
@@ -135,17 +135,17 @@ class Simplifier(Sharing):
             factors.append((id(symbol), False))
         return sign, tuple(reversed(factors))
 
-    def _product(self, number: float, factors: Factors) -> Symbol:
+    def _product(self, coefficient: float, factors: Factors) -> Symbol:
         # Factors that are the same for a whole column come first, so that their product is computed once per column.
-        # `number` is the last of these factors, because it may make the product too large.
-        numbers, others = [], []
+        # `coefficient` is the last of these factors, because it may make the product too large.
+        per_column, per_element = [], []
         for symbol_id, divides in factors:
             factor = self.seen[symbol_id][1]
-            is_number = factor.function != "constant" and self.is_number(factor)
-            (numbers if is_number else others).append((factor, divides))
-        (numbers or others).append((as_symbol(number), False))
+            is_per_column = factor.function != "constant" and self.is_per_column(factor)
+            (per_column if is_per_column else per_element).append((factor, divides))
+        (per_column or per_element).append((as_symbol(coefficient), False))
         product = as_symbol(1)
-        for factor, divides in numbers + others:
+        for factor, divides in per_column + per_element:
             product = product / factor if divides else product * factor
         return product
 

@@ -29,11 +29,11 @@ NATIVE = "native"  # the kind of a target that is exactly this CPU
 
 # This option keeps LLVM from inlining kernels into the function that calls them. Without it, a module was one function
 # of 150 kB, in which a kernel could become half as fast because another kernel had grown.
-NOT_INLINED = "-inline-instr-cost:int=10000"
+NO_INLINING = "-inline-instr-cost:int=10000"
 
 # Entries of /proc/cpuinfo that identify a CPU. Other entries, such as the clock rate or microcode, change over time.
-_LASTING = ["vendor_id", "cpu family", "model", "stepping"]
-_LASTING += [f"CPU {name}" for name in ("implementer", "architecture", "variant", "part")]
+_LASTING_ENTRIES = ["vendor_id", "cpu family", "model", "stepping"]
+_LASTING_ENTRIES += [f"CPU {name}" for name in ("implementer", "architecture", "variant", "part")]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class CpuTarget:
         options = {} if self.machine == read_cpu()[0] else {"mtriple": self.machine.replace("-", "-unknown-") + "-gnu"}
 
         def llvm_target(mcpu: str) -> Any:
-            return tvm.target.Target({"kind": "llvm", "mcpu": mcpu, "cl-opt": [NOT_INLINED], **options})
+            return tvm.target.Target({"kind": "llvm", "mcpu": mcpu, "cl-opt": [NO_INLINING], **options})
 
         codegen = tvm.target.codegen
         baseline = next(mcpu for mcpu, lanes, _ in _KINDS.values() if lanes == self.lanes)
@@ -80,10 +80,10 @@ def host_cpu() -> CpuTarget:
     Raises:
         ValueError: DYNET_CPU is not `native`, `avx512`, `avx2` or `generic`, or this CPU is not of that kind.
     """
-    return choose(os.environ.get("DYNET_CPU", ""), *read_cpu())
+    return target_for(os.environ.get("DYNET_CPU", ""), *read_cpu())
 
 
-def choose(kind: str, machine: str, model: str, features: frozenset[str]) -> CpuTarget:
+def target_for(kind: str, machine: str, model: str, features: frozenset[str]) -> CpuTarget:
     """Return the target for a value of DYNET_CPU on the CPU that `read_cpu` describes, or raise a ValueError."""
     if kind in ("", NATIVE):
         lanes = 16 if "avx512f" in features else 8 if {"avx2", "fma"} <= features else 4
@@ -95,10 +95,10 @@ def choose(kind: str, machine: str, model: str, features: frozenset[str]) -> Cpu
     lacking = sorted(_KINDS[kind][2] - features)
     if lacking:
         raise ValueError(f"DYNET_CPU is {kind!r}, but this CPU ({machine}) lacks {', '.join(lacking)}.")
-    return general(kind, machine)
+    return general_target(kind, machine)
 
 
-def general(kind: str, machine: str) -> CpuTarget:
+def general_target(kind: str, machine: str) -> CpuTarget:
     """Return the target for a general kind of CPU. `machine` is the architecture and system, as in `x86_64-linux`."""
     return CpuTarget(machine, f"{machine} {kind}", _KINDS[kind][1], kind)
 
@@ -107,12 +107,12 @@ def general_kinds() -> list[CpuTarget]:
     """Return the general kinds to which this CPU belongs, and for which a wheel may have code, best first."""
     machine, _, features = read_cpu()
     kinds = _KINDS if machine.startswith("x86_64") else ["generic"]
-    return [general(kind, machine) for kind in kinds if _KINDS[kind][2] <= features]
+    return [general_target(kind, machine) for kind in kinds if _KINDS[kind][2] <= features]
 
 
 # The targets for which `python -m dynet_kernels.build --for NAME` compiles.
-BUILD_TARGETS = {name: general(kind, "x86_64-linux") for kind, (name, *_) in _KINDS.items()}
-BUILD_TARGETS["aarch64"] = general("generic", "aarch64-linux")
+BUILD_TARGETS = {name: general_target(kind, "x86_64-linux") for kind, (name, *_) in _KINDS.items()}
+BUILD_TARGETS["aarch64"] = general_target("generic", "aarch64-linux")
 
 
 @functools.cache
@@ -141,7 +141,7 @@ def _read_linux(path: str = "/proc/cpuinfo") -> tuple[str, frozenset[str]]:
                 entries[name.strip()] = value.strip()
     except OSError:
         pass
-    model = "\n".join(f"{name}: {entries[name]}" for name in _LASTING if name in entries)
+    model = "\n".join(f"{name}: {entries[name]}" for name in _LASTING_ENTRIES if name in entries)
     return model, frozenset((entries.get("flags") or entries.get("Features") or "").split())
 
 
@@ -156,10 +156,10 @@ def _sysctl(name: str) -> str:
     """Return a string from macOS's system call sysctl, or "" if there is none."""
     sysctl = ctypes.CDLL(None).sysctlbyname
     size = ctypes.c_size_t()
-    others = ctypes.byref(size), None, ctypes.c_size_t()
-    if sysctl(name.encode(), None, *others):
+    rest = ctypes.byref(size), None, ctypes.c_size_t()
+    if sysctl(name.encode(), None, *rest):
         return ""
     text = ctypes.create_string_buffer(size.value)
-    if sysctl(name.encode(), text, *others):
+    if sysctl(name.encode(), text, *rest):
         return ""
     return text.value.decode(errors="replace")

@@ -64,7 +64,7 @@ def function(name, parameters, body, private=False, has_result=False):
     return builder.get()
 
 
-def emitted(name, body, private=False, has_result=False):
+def function_of(name, body, private=False, has_result=False):
     """Like `function`, but take the names of the parameters from `body`."""
     return function(name, list(inspect.signature(body).parameters), body, private, has_result)
 
@@ -89,8 +89,8 @@ def quotient(number, divisor):
             return T.shift_right(number, divisor.bit_length() - 1)
         return T.truncdiv(number, divisor)
     # Use float64, exact below 2 ** 53: LLVM would repeat an integer division in each loop bounded by the quotient.
-    wide = [T.Cast("float64", int64(each)) for each in (number, divisor)]
-    return T.Cast("int64", wide[0] / wide[1])
+    operands = [T.Cast("float64", int64(operand)) for operand in (number, divisor)]
+    return T.Cast("int64", operands[0] / operands[1])
 
 
 def remainder(number, divisor):
@@ -120,7 +120,7 @@ def choose(condition, then, otherwise):
             otherwise()
 
 
-def wide(value, lanes):
+def broadcast(value, lanes):
     value = float32(value) if isinstance(value, float) else value
     return T.Broadcast(value, lanes) if lanes > 1 else value
 
@@ -157,8 +157,8 @@ def prefetch(buffer, start, size):
 def prefetch_line(buffer, index):
     """Prefetch the cache line of the float at an index into the L2 cache."""
     # 0: for reading; 2: into the L2 cache; 1: data, not code
-    how = [tirx.const(constant, "int32") for constant in (0, 2, 1)]
-    T.evaluate(T.call_llvm_intrin("void", "llvm.prefetch.p0", T.address_of(buffer[index]), *how))
+    hints = [tirx.const(constant, "int32") for constant in (0, 2, 1)]
+    T.evaluate(T.call_llvm_intrin("void", "llvm.prefetch.p0", T.address_of(buffer[index]), *hints))
 
 
 def vector_loop(size, lanes, step):
@@ -206,7 +206,7 @@ class Accumulator:
     def __init__(self, lanes, value, dtype="float32"):
         self.type = vector_type(dtype, lanes)
         self.buffer = on_stack(lanes, dtype)
-        self.set(wide(tirx.const(value, dtype), lanes) if isinstance(value, float) else value)
+        self.set(broadcast(tirx.const(value, dtype), lanes) if isinstance(value, float) else value)
 
     def get(self):
         return self.buffer.vload((int64(0),), self.type)
@@ -286,8 +286,8 @@ class Instruction:
         """
         return let(self.index[self.base - self.columns_before + role * self.stride + column], "at")  # type: ignore
 
-    def stretch(self, count, unit=1):
-        """Return the range of this thread's share of `count` rows, in whole `unit`s except for the last."""
+    def own_rows(self, count, unit=1):
+        """Return (first row, end) of this thread's share of `count` rows. Shares begin at multiples of `unit`."""
         units = let(quotient(count + int64(unit - 1), unit))
         first, end = (share_of(units, share) for share in (self.rows_before, int64(WHOLE) - self.rows_after))  # type: ignore
         return settled(T.min(first * int64(unit), count)), settled(T.min(end * int64(unit), count))
@@ -302,7 +302,7 @@ class Instruction:
             lanes = mask.ty.dtype.lanes if mask is not None else value.ty.dtype.lanes
             before = load(self.memory, start, lanes, mask)
             if self.fresh is not None:
-                before = let(T.Select(wide(self.fresh != int64(0), lanes), wide(float32(0.0), lanes), before))
+                before = let(T.Select(broadcast(self.fresh != int64(0), lanes), broadcast(float32(0.0), lanes), before))
             store(self.memory, start, before + value, mask)
 
 
@@ -326,7 +326,7 @@ def kernel(
         may_set: whether the kernel overwrites its target instead of adding to it if `Instruction.fresh` is 1. If not,
             `fresh` is None.
         shared: how CPU threads share an instruction. BY_COLUMNS: the kernel sees only its thread's columns. BY_ROWS:
-            the body gets its thread's rows from `Instruction.stretch`. EITHER: threads share some instructions by
+            the body gets its thread's rows from `Instruction.own_rows`. EITHER: threads share some instructions by
             columns and others by rows, and the body must allow for both. ALONE: one thread runs the whole instruction.
         atomic: whether additions are atomic, as on a GPU.
     """

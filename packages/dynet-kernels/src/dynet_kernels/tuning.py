@@ -29,7 +29,7 @@ class Parameters:
                 object.__setattr__(self, one.name, one.metadata["checked"](self, one.name, getattr(self, one.name)))
 
 
-def _whole(default: int, low: int, high: int | Callable[[Any], int]) -> Any:
+def _int_field(default: int, low: int, high: int | Callable[[Any], int]) -> Any:
     """Return a dataclass field for a whole number from `low` to `high`, or to high(parameters) if it is a function."""
 
     def checked(parameters: Parameters, name: str, value: object) -> object:
@@ -41,7 +41,7 @@ def _whole(default: int, low: int, high: int | Callable[[Any], int]) -> Any:
     return field(default=default, metadata={"checked": checked})
 
 
-def _tile(default: Tile) -> Any:
+def _tile_field(default: Tile) -> Any:
     return field(default=default, metadata={"checked": _checked_tile})
 
 
@@ -52,7 +52,7 @@ def _checked_tile(_: Parameters, name: str, tile: Any) -> Tile:
     return tile[0], tile[1]
 
 
-def _tiles(*default: Tile) -> Any:
+def _tiles_field(*default: Tile) -> Any:
     def checked(parameters: Parameters, name: str, tiles: Any) -> tuple[Tile, ...]:
         if not isinstance(tiles, (tuple, list)) or not 1 <= len(tiles) <= 6:
             raise ValueError(f"{name} is {tiles!r}, not a list of one to six tiles")
@@ -81,12 +81,12 @@ class ProductTuning(Parameters):
             few sets of the L1 cache, if rows of W * columns of x is at least this, and if x has at least 20 columns.
     """
 
-    tiles: tuple[Tile, ...] = _tiles((4, 3), (2, 4), (1, 8))
-    panel: int = _whole(128, 8, lambda product: PANEL_FLOATS // (16 * product.tiles[0][1]))
-    many: int = _whole(24, 1, 1 << 20)
-    far: int = _whole(128, 1, 1 << 20)
-    large: int = _whole(1 << 19, 1 << 10, 1 << 40)
-    crowded: int = _whole(1 << 13, 1 << 10, 1 << 40)
+    tiles: tuple[Tile, ...] = _tiles_field((4, 3), (2, 4), (1, 8))
+    panel: int = _int_field(128, 8, lambda product: PANEL_FLOATS // (16 * product.tiles[0][1]))
+    many: int = _int_field(24, 1, 1 << 20)
+    far: int = _int_field(128, 1, 1 << 20)
+    large: int = _int_field(1 << 19, 1 << 10, 1 << 40)
+    crowded: int = _int_field(1 << 13, 1 << 10, 1 << 40)
 
 
 @dataclass(frozen=True)
@@ -104,11 +104,11 @@ class ColumnGradientTuning(Parameters):
         panel: this many rows of W are transposed at a time; a multiple of 16.
     """
 
-    tiles: tuple[Tile, ...] = _tiles((3, 3), (2, 5), (1, 8))
-    block: int = _whole(1 << 18, 1 << 10, 1 << 30)
-    many: int = _whole(14, 1, 1 << 20)
-    tile: Tile = _tile((4, 3))
-    panel: int = _whole(128, 16, lambda gradient: PANEL_FLOATS // (16 * gradient.tile[1]))
+    tiles: tuple[Tile, ...] = _tiles_field((3, 3), (2, 5), (1, 8))
+    block: int = _int_field(1 << 18, 1 << 10, 1 << 30)
+    many: int = _int_field(14, 1, 1 << 20)
+    tile: Tile = _tile_field((4, 3))
+    panel: int = _int_field(128, 16, lambda gradient: PANEL_FLOATS // (16 * gradient.tile[1]))
 
     def __post_init__(self):
         super().__post_init__()
@@ -128,10 +128,10 @@ class MatrixGradientTuning(Parameters):
         panel: this many columns of dy and x are copied to contiguous memory at a time.
     """
 
-    tile: Tile = _tile((4, 3))
-    few: int = _whole(4, 1, 32)
-    few_tile: Tile = _tile((1, 8))
-    panel: int = _whole(128, 8, lambda gradient: PANEL_FLOATS // max(64 * gradient.tile[1], X_PANEL + 16))
+    tile: Tile = _tile_field((4, 3))
+    few: int = _int_field(4, 1, 32)
+    few_tile: Tile = _tile_field((1, 8))
+    panel: int = _int_field(128, 8, lambda gradient: PANEL_FLOATS // max(64 * gradient.tile[1], X_PANEL + 16))
 
 
 @dataclass(frozen=True)
@@ -145,9 +145,9 @@ class ColumnsTuning(Parameters):
         heaviest: loops are not unrolled if the formulas take more than about this many machine instructions.
     """
 
-    vectors: int = _whole(1, 1, 8)
-    chains: int = _whole(1, 1, 8)
-    heaviest: int = _whole(16, 0, 1000)
+    vectors: int = _int_field(1, 1, 8)
+    chains: int = _int_field(1, 1, 8)
+    heaviest: int = _int_field(16, 0, 1000)
 
     def __post_init__(self):
         super().__post_init__()
@@ -163,15 +163,15 @@ class NormTuning(Parameters):
     The loop over each part is unrolled by `vectors` vectors, each with its own partial sum.
     """
 
-    stretches: int = _whole(2, 1, 4)
-    vectors: int = _whole(2, 1, 8)
+    stretches: int = _int_field(2, 1, 4)
+    vectors: int = _int_field(2, 1, 8)
 
 
 @dataclass(frozen=True)
 class UpdateTuning(Parameters):
     """Parameters of the kernels of trainers, whose loops are unrolled by `vectors` vectors of each tensor."""
 
-    vectors: int = _whole(2, 1, 8)
+    vectors: int = _int_field(2, 1, 8)
 
 
 @dataclass(frozen=True)
@@ -196,9 +196,9 @@ class Cuda(Parameters):
         tile: a block of threads computes tile x tile elements of a matrix product.
     """
 
-    threads: int = _whole(128, 32, 1024)
-    block: int = _whole(256, 32, 1024)
-    tile: int = _whole(8, 4, 32)
+    threads: int = _int_field(128, 32, 1024)
+    block: int = _int_field(256, 32, 1024)
+    tile: int = _int_field(8, 4, 32)
 
     def __post_init__(self):
         super().__post_init__()
@@ -208,17 +208,17 @@ class Cuda(Parameters):
 
 CPU_FAMILIES = tuple(vars(Cpu()))
 FAMILIES = {name: type(parameters) for name, parameters in vars(Cpu()).items()} | {"cuda": Cuda}
-_chosen: dict[type, ContextVar[Any]] = {kind: ContextVar(kind.__name__, default=None) for kind in (Cpu, Cuda)}
+_in_use: dict[type, ContextVar[Any]] = {kind: ContextVar(kind.__name__, default=None) for kind in (Cpu, Cuda)}
 
 
-def registers(lanes: int) -> int:
+def register_count(lanes: int) -> int:
     """Return how many vector registers a CPU has at least if each holds `lanes` floats."""
     return 32 if lanes == 16 else 16
 
 
 def defaults(lanes: int) -> Cpu:
     """Return the parameters for a CPU without records: tiles of up to 24 sums for 32 vector registers, 12 for 16."""
-    if registers(lanes) == 16:
+    if register_count(lanes) == 16:
         return Cpu()
     return Cpu(
         ProductTuning(tiles=((8, 3), (4, 6), (2, 8), (1, 8))),
@@ -229,12 +229,12 @@ def defaults(lanes: int) -> Cpu:
 
 def cpu(lanes: int) -> Cpu:
     """Return the CPU parameters set by `using`, or the defaults for vector registers of `lanes` floats."""
-    return _chosen[Cpu].get() or defaults(lanes)
+    return _in_use[Cpu].get() or defaults(lanes)
 
 
 def cuda() -> Cuda:
     """Return the GPU parameters set by `using`, or the defaults."""
-    return _chosen[Cuda].get() or Cuda()
+    return _in_use[Cuda].get() or Cuda()
 
 
 @contextmanager
@@ -249,7 +249,7 @@ def holding(variable: ContextVar[Any], value: Any) -> Iterator[None]:
 
 def using(parameters: Cpu | Cuda) -> AbstractContextManager[None]:
     """Use these parameters instead of the defaults for all kernels that are emitted within a `with` block."""
-    return holding(_chosen[type(parameters)], parameters)
+    return holding(_in_use[type(parameters)], parameters)
 
 
 def from_json(name: Any, values: object) -> Parameters:

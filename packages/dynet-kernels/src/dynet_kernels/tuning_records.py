@@ -26,7 +26,7 @@ from .target import CpuTarget
 
 SHIPPED = shipped_code.PACKAGE / "shipped_records"
 TUNED = "tuned.json"  # the name of the file of the user's own records in the cache directory
-LARGEST = 1 << 20  # files with more bytes than this are refused
+MOST_BYTES = 1 << 20  # files with more bytes than this are refused
 # For each kind of CPU: the number of float32s in a vector register, and the number of vector registers.
 KINDS = {"avx512": (16, 32), "avx2": (8, 16), "sse": (4, 16), "neon": (4, 32)}
 
@@ -84,18 +84,18 @@ def read(path: Path) -> list[TuningRecord]:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # reading a pipe could wait forever
             raise ValueError("it is not a regular file")
-        if status.st_size > LARGEST:
-            raise ValueError(f"it is larger than {LARGEST} bytes")
+        if status.st_size > MOST_BYTES:
+            raise ValueError(f"it is larger than {MOST_BYTES} bytes")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(content, list):
         raise ValueError("it does not hold a list of records")
-    return [_record(index, entry) for index, entry in enumerate(content)]
+    return [_checked_record(index, entry) for index, entry in enumerate(content)]
 
 
-def _record(index: int, entry: object) -> TuningRecord:
+def _checked_record(index: int, entry: object) -> TuningRecord:
     names = {f.name for f in fields(TuningRecord)}
     if not isinstance(entry, dict) or not {"family", "target", "parameters"} <= set(entry) <= names:
         raise ValueError(f"record {index} does not have the entries of a record: {', '.join(sorted(names))}")
@@ -107,12 +107,12 @@ def _record(index: int, entry: object) -> TuningRecord:
 
 def write(path: Path, records: Iterable[TuningRecord]) -> None:
     """Write records to a file, atomically. Afterwards, `for_cpu` and `for_cuda` read the new records."""
-    lines = ",\n".join(_flat(asdict(record)) for record in records)
+    lines = ",\n".join(_record_text(asdict(record)) for record in records)
     seal.write(path, f"[\n{lines}\n]\n".encode())
-    _found.cache_clear()
+    _find_records.cache_clear()
 
 
-def _flat(entry: dict) -> str:
+def _record_text(entry: dict) -> str:
     return " {\n" + ",\n".join(f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in entry.items()) + "\n }"
 
 
@@ -125,7 +125,7 @@ def user_file() -> Path:
     return store.cache_directory() / TUNED
 
 
-def _readable(path: Path) -> list[TuningRecord]:
+def _read_or_warn(path: Path) -> list[TuningRecord]:
     """Return a file's records, or an empty list if it does not exist or (with a warning) cannot be read."""
     try:
         return read(path)
@@ -146,12 +146,12 @@ def records_by_file(setting: str) -> dict[str, list[TuningRecord]]:
     """
     if setting == "off":
         return {}
-    user_files = [user_file()] if shipped_code.look_in_cache() else []
+    user_files = [user_file()] if shipped_code.should_look_in_cache() else []
     roots = [Path(setting)] if setting else [*user_files, SHIPPED]
     if setting and not roots[0].is_dir():
         raise ValueError(f"DYNET_RECORDS is {setting!r}: use off, the name of a directory, or leave it unset.")
     paths = [path for root in roots for path in (sorted(root.iterdir(), key=str) if root.is_dir() else [root])]
-    return {str(path): _readable(path) for path in paths if path.name.endswith(".json")}
+    return {str(path): _read_or_warn(path) for path in paths if path.name.endswith(".json")}
 
 
 def nearest(family: str, target: CpuTarget | str, lists: Iterable[Iterable[TuningRecord]]) -> TuningRecord | None:
@@ -195,11 +195,11 @@ def found(target: CpuTarget | str) -> dict[str, tuple[str, TuningRecord]]:
 
     For a family without a record, it is a record of the default parameters, with the path of `tuning.py`.
     """
-    return _found(target, os.environ.get("DYNET_RECORDS", ""))
+    return _find_records(target, os.environ.get("DYNET_RECORDS", ""))
 
 
 @functools.lru_cache(maxsize=16)
-def _found(target: CpuTarget | str, setting: str) -> dict[str, tuple[str, TuningRecord]]:
+def _find_records(target: CpuTarget | str, setting: str) -> dict[str, tuple[str, TuningRecord]]:
     files, chosen = records_by_file(setting), {}
     for family, values in defaults(target).items():
         record = nearest(family, target, files.values()) or TuningRecord(family, kind_of(target), values)

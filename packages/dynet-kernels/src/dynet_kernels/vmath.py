@@ -10,21 +10,21 @@ from __future__ import annotations
 import math
 import operator
 
-from .formula import LARGEST, SMALLEST
-from .tir import Accumulator, let, vector_type, wide
+from .formula import LARGEST_FLOAT, SMALLEST_NORMAL
+from .tir import Accumulator, broadcast, let, vector_type
 from .tvm_modules import T, tirx
 
-AVX512 = 16  # the lanes of an AVX-512 vector; no other target has this many
-SIGN = -(1 << 31)  # the sign bit, in an int32
+AVX512_LANES = 16  # the lanes of an AVX-512 vector; no other target has this many
+SIGN_BIT = -(1 << 31)  # the sign bit, in an int32
 
 
 def lanes_of(x):
-    return (x.asobject() if hasattr(x, "asobject") else x).ty.dtype.lanes  # `a == b` must be converted to an object
+    return (x.asobject() if hasattr(x, "asobject") else x).ty.dtype.lanes  # TVM's `a == b` has no type before this
 
 
-def number(value, like, dtype="float32"):
+def broadcast_like(value, like, dtype="float32"):
     """Broadcast a Python number to the lanes of the vector `like`. Return any other value as it is."""
-    return wide(tirx.const(value, dtype), lanes_of(like)) if isinstance(value, float | int) else value
+    return broadcast(tirx.const(value, dtype), lanes_of(like)) if isinstance(value, float | int) else value
 
 
 def as_type(dtype, x):
@@ -42,12 +42,12 @@ def in_register(value, dtype="float32"):
 
 def select(condition, x, y):
     """Return x where the condition is true, else y. They are stored first: nested selections would compile slowly."""
-    x, y = (in_register(number(one, condition)) for one in (x, y))
+    x, y = (in_register(broadcast_like(one, condition)) for one in (x, y))
     return in_register(T.Select(condition, x, y))
 
 
-def chosen(condition, x, y):
-    return T.Select(condition, number(x, condition), number(y, condition))
+def select_unstored(condition, x, y):
+    return T.Select(condition, broadcast_like(x, condition), broadcast_like(y, condition))
 
 
 def shuffle(vectors, lanes):
@@ -69,7 +69,7 @@ def from_bits(bits):
 
 def sign_bit(x):
     """Return the sign bit of x in an int32, whose other bits are 0."""
-    return bits_of(x) & SIGN
+    return bits_of(x) & SIGN_BIT
 
 
 def with_sign(magnitude, x):
@@ -88,28 +88,28 @@ def divide(x, y):
 
 def negative(x):
     """Return -x by flipping the sign bit, which also works for zero and NaN."""
-    return from_bits(bits_of(x) ^ SIGN)
+    return from_bits(bits_of(x) ^ SIGN_BIT)
 
 
 def where(condition, x, y):
-    return let(chosen(condition, x, y))
+    return let(select_unstored(condition, x, y))
 
 
 def minimum(x, y):
     """Return the smaller of x and y, or NaN if either is NaN."""
     if lanes_of(x) == 1:
         return let(T.Select(T.isnan(x), x, let(T.Select(x < y, x, y))))
-    return _both(T.min(x, y), T.min(y, x))
+    return _keep_nan(T.min(x, y), T.min(y, x))
 
 
 def maximum(x, y):
     """Return the larger of x and y, or NaN if either is NaN."""
     if lanes_of(x) == 1:
         return let(T.Select(T.isnan(x), x, let(T.Select(y < x, x, y))))
-    return _both(T.max(x, y), T.max(y, x))
+    return _keep_nan(T.max(x, y), T.max(y, x))
 
 
-def _both(one, other):
+def _keep_nan(one, other):
     """Combine min(x, y) and min(y, x), or the two maxima, so that the result is NaN if x or y is NaN."""
     # If either argument is NaN, T.min and T.max return the second. The bitwise or keeps a NaN. Nested selections would
     # keep it, too, but TVM's simplifier would take minutes for them.
@@ -117,10 +117,10 @@ def _both(one, other):
 
 
 def absolute(x):
-    return from_bits(bits_of(x) & ~SIGN)
+    return from_bits(bits_of(x) & ~SIGN_BIT)
 
 
-def _size(x):
+def _magnitude(x):
     return in_register(absolute(x))
 
 
@@ -131,22 +131,22 @@ def sqrt(x):
 def over_root(x, y, c):
     """Return x / (sqrt(y) + c)."""
     # Improve AVX-512's fast approximations of 1 / sqrt(y) and 1 / y by a step of Newton's method: 6 cycles, not 40.
-    if lanes_of(x) != AVX512:
+    if lanes_of(x) != AVX512_LANES:
         return x / (T.sqrt(y) + c)
     y = in_register(y)
-    inside = in_register(clamp(y, SMALLEST, LARGEST))
-    guess = in_register(_guessed("rsqrt14", inside))
+    inside = in_register(clamp(y, SMALLEST_NORMAL, LARGEST_FLOAT))
+    guess = in_register(_approximation("rsqrt14", inside))
     root = in_register(inside * guess)
-    lacks = fma(-root, guess * 0.5, 0.5)
-    root = in_register(fma(root, lacks, root))
+    correction = fma(-root, guess * 0.5, 0.5)
+    root = in_register(fma(root, correction, root))
     divisor = in_register(select(y == 0.0, 0.0, root) + c)
-    divisor = in_register(T.max(SMALLEST, divisor))  # for a smaller divisor, the guess would be infinite
-    guess = in_register(_guessed("rcp14", divisor))
+    divisor = in_register(T.max(SMALLEST_NORMAL, divisor))  # for a smaller divisor, the guess would be infinite
+    guess = in_register(_approximation("rcp14", divisor))
     inverse = in_register(fma(guess, fma(-divisor, guess, 1.0), guess))
-    return x * select(y > LARGEST, 0.0, inverse)
+    return x * select(y > LARGEST_FLOAT, 0.0, inverse)
 
 
-def _guessed(function, x):
+def _approximation(function, x):
     """Emit AVX-512's `rsqrt14` or `rcp14`, which approximate 1 / sqrt(x) and 1 / x to 14 bits."""
     return T.call_llvm_pure_intrin("float32x16", f"llvm.x86.avx512.{function}.ps.512", x, x, tirx.const(-1, "int16"))
 
@@ -161,20 +161,20 @@ def ceil(x):
 
 def round(x):  # noqa: A001
     """Round x to the nearest whole number, halves away from zero."""
-    size = _size(x)
-    whole = in_register(T.floor(size))
-    up = let(chosen(size - whole < 0.5, 0.0, 1.0))
+    magnitude = _magnitude(x)
+    whole = in_register(T.floor(magnitude))
+    up = let(select_unstored(magnitude - whole < 0.5, 0.0, 1.0))
     return with_sign(in_register(whole + up), x)
 
 
 def fma(a, b, c):
     """Return a * b + c in one operation. TIR has no such operation for CUDA, but nvcc forms it."""
-    return T.fma(a, number(b, a), number(c, a)) if lanes_of(a) > 1 else a * b + c
+    return T.fma(a, broadcast_like(b, a), broadcast_like(c, a)) if lanes_of(a) > 1 else a * b + c
 
 
 def polynomial(x, coefficients):
     """Evaluate a polynomial by Horner's method. The coefficient of the highest power comes first."""
-    value = number(coefficients[0], x)
+    value = broadcast_like(coefficients[0], x)
     for coefficient in coefficients[1:]:
         value = let(fma(value, x, coefficient))
     return value
@@ -192,12 +192,12 @@ def power_of_two(n):
     return from_bits((n + 127) << 23)
 
 
-def scaled(value, whole):
-    """Return value * 2^whole, even if it is denormal or infinite. `whole` is a whole number, as a float32."""
-    if lanes_of(value) == AVX512:
-        everywhere, as_usual = tirx.const(-1, "int16"), tirx.const(4, "int32")
+def times_power_of_two(value, whole):
+    """Return value * 2^whole, where the float32 `whole` is a whole number. The result may be denormal or infinite."""
+    if lanes_of(value) == AVX512_LANES:
+        all_lanes, current_rounding = tirx.const(-1, "int16"), tirx.const(4, "int32")
         name = "llvm.x86.avx512.mask.scalef.ps.512"
-        return T.call_llvm_pure_intrin("float32x16", name, value, whole, value, everywhere, as_usual)
+        return T.call_llvm_pure_intrin("float32x16", name, value, whole, value, all_lanes, current_rounding)
     exponent = let(cast("int32", whole))
     half = let(exponent >> 1)
     # Multiply in two steps, because 2^whole itself may be too large or too small for a float32.
@@ -212,20 +212,20 @@ def exp(x):
     value = polynomial(
         rest, (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
     )
-    return in_register(scaled(let(fma(rest * rest, value, rest) + 1.0), whole))
+    return in_register(times_power_of_two(let(fma(rest * rest, value, rest) + 1.0), whole))
 
 
 def log(x):
     x = in_register(x)
-    tiny = x < SMALLEST
+    tiny = x < SMALLEST_NORMAL
     scaled = in_register(T.Select(tiny, x * 8388608.0, x))  # denormals are multiplied by 2^23
-    lift = in_register(chosen(tiny, 23.0, 0.0))
-    bits = let(bits_of(T.max(scaled, SMALLEST)))
+    lift = in_register(select_unstored(tiny, 23.0, 0.0))
+    bits = let(bits_of(T.max(scaled, SMALLEST_NORMAL)))
     exponent = (bits >> 23) - 126
     mantissa = in_register(from_bits((bits & 0x007FFFFF) | 0x3F000000))
     small = mantissa < 0.707106781186547524
-    e = in_register(cast("float32", exponent) - lift - chosen(small, 1.0, 0.0))
-    m = in_register(mantissa - 1.0 + chosen(small, mantissa, 0.0))
+    e = in_register(cast("float32", exponent) - lift - select_unstored(small, 1.0, 0.0))
+    m = in_register(mantissa - 1.0 + select_unstored(small, mantissa, 0.0))
     z = let(m * m)
     value = polynomial(
         m,
@@ -235,7 +235,7 @@ def log(x):
     value = fma(e, -2.12194440e-4, m * z * value) - 0.5 * z
     value = in_register(fma(e, 0.693359375, m + value))
     infinite = in_register(T.Select(x == math.inf, x, value))
-    outside = in_register(chosen(x == 0.0, -math.inf, math.nan))
+    outside = in_register(select_unstored(x == 0.0, -math.inf, math.nan))
     return in_register(T.Select(x > 0.0, infinite, outside))
 
 
@@ -312,8 +312,8 @@ def expm1(x):
     half = in_register(power_of_two(n - 1))  # 2^(n - 1), since n may be 128, and 2^128 overflows
     value = in_register(fma(half, p, half - 0.5) * 2.0)
     # For a small |x|, n is 0. Return p itself, because p / 2 loses bits if it is denormal.
-    size = _size(x)
-    return with_sign(select(size < 0.25, absolute(p), absolute(value)), x)
+    magnitude = _magnitude(x)
+    return with_sign(select(magnitude < 0.25, absolute(p), absolute(value)), x)
 
 
 def log1p(x):
@@ -327,31 +327,31 @@ def log1p(x):
 
 def logistic(x):
     """Return 1 / (1 + exp(-x)), using exp(-|x|), so that nothing overflows and small results are precise."""
-    e = in_register(exp(in_register(negative_size(x))))
+    e = in_register(exp(in_register(negative_magnitude(x))))
     return in_register(select(x < 0.0, e, 1.0) / (1.0 + e))
 
 
-def negative_size(x):
+def negative_magnitude(x):
     """Return -|x|."""
-    return from_bits(bits_of(x) | SIGN)
+    return from_bits(bits_of(x) | SIGN_BIT)
 
 
 def erf(x):
     """Return erf(x): an odd polynomial for |x| < 0.9; for larger |x|, |erf(x)| is 1 - exp(a polynomial in |x|)."""
     # For |x| >= 4, |erf(x)| rounds to 1, so |x| is limited to 4.
-    size = in_register(clamp(absolute(x), 0.0, 4.0))
-    square = in_register(size * size)
+    magnitude = in_register(clamp(absolute(x), 0.0, 4.0))
+    square = in_register(magnitude * magnitude)
     near = polynomial(
         square,
         (-6.0903579960e-4, 5.0119624112e-3, -2.6778908621e-2) + (1.1282140803e-1, -3.7612523275e-1, 1.1283791538),
     )
     far = polynomial(
-        size,
+        magnitude,
         (1.9822070778e-4, -3.0654998278e-3, 2.2315248062e-2)
         + (-1.0411374558e-1, -6.3697601312e-1, -1.1277972809, -1.6643907026e-4),
     )
     far = in_register(1.0 - exp(far))
-    return with_sign(select(size < 0.9, size * near, far), x)
+    return with_sign(select(magnitude < 0.9, magnitude * near, far), x)
 
 
 def power(x, y):
@@ -360,8 +360,8 @@ def power(x, y):
     The exponent is a float64, because it needs more digits than a float32 has. Special cases are as in C: 1 to any
     power, and anything to the power of 0, is 1; a negative number to a fractional power is NaN.
     """
-    size = _size(x)
-    exact = let(cast("float64", y) * _log2(size))
+    magnitude = _magnitude(x)
+    exact = let(cast("float64", y) * _log2(magnitude))
     exact = T.max(-160.0, T.min(130.0, exact))
     whole = let(T.floor(exact + 0.5))
     rest = in_register(cast("float32", exact - whole))
@@ -373,7 +373,7 @@ def power(x, y):
     half = let(n >> 1)
     # Multiply by 2^n in two steps: if the result is denormal or infinite, 2^n may not be a normal float32.
     value = in_register(value * power_of_two(half) * power_of_two(n - half))
-    value = _special_powers(value, x, size, y)
+    value = _special_powers(value, x, magnitude, y)
     halved_y = in_register(y * 0.5)
     odd = select(halved_y == T.floor(halved_y), 0.0, 1.0)
     whole_y = in_register(T.floor(y))
@@ -386,12 +386,12 @@ def power(x, y):
     return select(x == 1.0, 1.0, value)
 
 
-def _special_powers(value, x, size, y):
-    """Correct `value`, |x| to the power of y, if |x| (`size`) is 0, 1 or infinite, or if x or y is NaN."""
-    value = select(size == 0.0, select(y > 0.0, 0.0, math.inf), value)
-    value = select(size == math.inf, select(y > 0.0, math.inf, 0.0), value)
-    value = select(size == 1.0, 1.0, value)
-    value = select(size <= math.inf, value, x)
+def _special_powers(value, x, magnitude, y):
+    """Correct `value`, |x| to the power of y, if |x| (`magnitude`) is 0, 1 or infinite, or if x or y is NaN."""
+    value = select(magnitude == 0.0, select(y > 0.0, 0.0, math.inf), value)
+    value = select(magnitude == math.inf, select(y > 0.0, math.inf, 0.0), value)
+    value = select(magnitude == 1.0, 1.0, value)
+    value = select(magnitude <= math.inf, value, x)
     return select(absolute(y) <= math.inf, value, y)
 
 
@@ -399,7 +399,7 @@ def _log2(x):
     """Return the binary logarithm of x >= 0 as a float64."""
     tiny = x < 1.17549435e-38
     scaled = in_register(T.Select(tiny, x * 8388608.0, x))  # denormals are multiplied by 2^23
-    lift = in_register(chosen(tiny, 23.0, 0.0))
+    lift = in_register(select_unstored(tiny, 23.0, 0.0))
     bits = let(bits_of(scaled))
     # Split x into exponent and mantissa so that the mantissa is in [sqrt(1/2), sqrt(2)), close to 1.
     shifted = let(bits - 0x3F3504F3)
@@ -408,7 +408,7 @@ def _log2(x):
     m = let(cast("float64", mantissa))
     s = let((m - 1.0) / (m + 1.0))
     square = let(s * s)
-    value = number(3.4074008711e-1, x, "float64")
+    value = broadcast_like(3.4074008711e-1, x, "float64")
     for coefficient in (4.1167212840e-1, 5.7708359589e-1, 9.6179667328e-1, 2.8853900818):
         value = let(value * square + coefficient)
     whole = let(cast("float32", exponent) - lift)
@@ -425,9 +425,9 @@ def tanh(x):
     """Return tanh(x): a rational function for |x| <= 9.01, beyond which the nearest float32 is 1 or -1."""
     near = let(clamp(x, -9.02, 9.02))
     square = let(near * near)
-    above = polynomial(square, (1.3319102640e-8, 2.0583506977e-5, 3.4940363143e-3, 1.3379719685e-1, 1.0))
-    below = polynomial(square, (7.7620330377e-7, 3.2830955558e-4, 2.5871080288e-2, 4.6713035626e-1, 1.0))
-    inside = in_register(clamp(in_register(near * above / below), -1.0, 1.0))
+    numerator = polynomial(square, (1.3319102640e-8, 2.0583506977e-5, 3.4940363143e-3, 1.3379719685e-1, 1.0))
+    denominator = polynomial(square, (7.7620330377e-7, 3.2830955558e-4, 2.5871080288e-2, 4.6713035626e-1, 1.0))
+    inside = in_register(clamp(in_register(near * numerator / denominator), -1.0, 1.0))
     one = in_register(from_bits(sign_bit(x) | 0x3F800000))
     return in_register(T.Select(absolute(x) > 9.0109, one, inside))
 
@@ -453,11 +453,11 @@ def cosh(x):
 
 
 def asinh(x):
-    size = _size(x)
-    inside = in_register(clamp(size, 0.0, LARGE))
+    magnitude = _magnitude(x)
+    inside = in_register(clamp(magnitude, 0.0, LARGE))
     square = in_register(inside * inside)
     above = in_register(inside + square / (1.0 + sqrt(1.0 + square)))
-    return with_sign(_log1p_unless_large(size, above), x)
+    return with_sign(_log1p_unless_large(magnitude, above), x)
 
 
 def acosh(x):
@@ -475,27 +475,27 @@ def _log1p_unless_large(x, above):
 
 
 def atanh(x):
-    size = _size(x)
-    return with_sign(0.5 * log1p(in_register((size + size) / (1.0 - size))), x)
+    magnitude = _magnitude(x)
+    return with_sign(0.5 * log1p(in_register((magnitude + magnitude) / (1.0 - magnitude))), x)
 
 
 # The logarithm of the gamma function and its derivative
 
 HALF_LOG_2_PI = 0.918938533204672742
 # digamma(x) is 0 for x = 1 + the sum of these numbers. A single float32 would not be precise enough.
-ROOT = (4.6163213253e-1, 1.2438149843e-8)
+DIGAMMA_ROOT = (4.6163213253e-1, 1.2438149843e-8)
 
 
-def _split(x):
+def _reflect(x):
     """Return 1 - x if x < 0, else x; and the fractional part of |x|, on which the reflection formula depends."""
-    size = _size(x)
+    magnitude = _magnitude(x)
     argument = select(x < 0.0, 1.0 - x, x)
-    return argument, in_register(size - T.floor(size))
+    return argument, in_register(magnitude - T.floor(magnitude))
 
 
-def _near(z, numerator, denominator):
+def _rational_below_3(z, numerator, denominator):
     """Return t and a rational function of t, for 0 <= z < 3: t is z - 1 if z >= 1."""
-    # For z < 1, t is z: the caller's function is computed at z + 1, and a recurrence there gives its value at z.
+    # For z < 1, t is z: the value is that of the caller's function at z + 1, from which the caller computes it at z.
     t = select(z < 1.0, z, z - 1.0)
     return t, in_register(polynomial(t, numerator) / polynomial(t, denominator))
 
@@ -503,9 +503,9 @@ def _near(z, numerator, denominator):
 def lgamma(x):
     """Return log |gamma(x)|: a rational function times (x - 1) (x - 2) on [1, 3), Stirling's series for x >= 3."""
     # On [0, 1), lgamma(x) is lgamma(x + 1) - log(x). Below 0, it follows from lgamma(1 - x) by reflection.
-    z, part = _split(x)
+    z, part = _reflect(x)
     logarithm = in_register(log(z))
-    t, quotient = _near(
+    t, quotient = _rational_below_3(
         z,
         (2.7127592285e-3, 2.0453748526e-1, 1.0058649196, 1.0),
         (8.2404940474e-2, 9.4105075628e-1, 2.4787092592, 1.7324547550),
@@ -529,15 +529,15 @@ def lgamma(x):
 
 
 def digamma(x):
-    """Return the derivative of `lgamma`, on the same ranges. A factor x - root makes it precise near the root."""
-    z, part = _split(x)
-    t, quotient = _near(
+    """Return the derivative of `lgamma`, on the same ranges. A factor x - root makes it precise near its root."""
+    z, part = _reflect(x)
+    t, quotient = _rational_below_3(
         z,
         (1.4601369511e-3, 1.4853298327e-1, 8.6887601667e-1, 1.0),
         (4.3305824323e-2, 4.8617815397e-1, 1.2415599144, 7.9975679546e-1),
     )
     inverse = in_register(1.0 / z)
-    near = in_register(((t - ROOT[0]) - ROOT[1]) * quotient)
+    near = in_register(((t - DIGAMMA_ROOT[0]) - DIGAMMA_ROOT[1]) * quotient)
     near = in_register(near - select(z < 1.0, inverse, 0.0))
     square = in_register(inverse * inverse)
     series = polynomial(square, (3.2323224409e-3, -8.2863811678e-3, 8.3332408829e-2))
@@ -555,18 +555,18 @@ def digamma(x):
     return select(x < 0.0, reflected, value)
 
 
-# Trigonometric functions and their inverses. Angles are reduced by multiples of pi/2 in float64, precisely up to LIMIT.
-# Larger float32s are further apart than a full turn, so they are treated as 0.
+# Trigonometric functions and their inverses. Angles up to LARGEST_ANGLE are reduced precisely, by multiples of pi/2 in
+# float64. Larger float32s are further apart than a full turn, so they are treated as 0.
 
 HALF_PI = 1.57079632679489662
 # pi/2 is the sum of these numbers. The first two have 25 bits, so their products with integers are exact in float64.
 HALF_PI_PARTS = (1.5707963109016418, 1.5893254712295857e-08, 6.123233995736766e-17)
-LIMIT = 2.0**27
+LARGEST_ANGLE = 2.0**27
 
 
 def _quadrant(x):
     """Return the int32 n for which n pi/2 is nearest to the angle x, and the sine and cosine of x - n pi/2."""
-    inside = select(absolute(x) <= LIMIT, x, 0.0)
+    inside = select(absolute(x) <= LARGEST_ANGLE, x, 0.0)
     exact = let(cast("float64", inside))
     turns = let(T.floor(exact * (1 / HALF_PI) + 0.5))
     for part in HALF_PI_PARTS:
@@ -582,14 +582,14 @@ def _quadrant(x):
     return cast("int32", turns), sine, cosine
 
 
-def _odd(quarter):
+def _is_odd(quarter):
     return (quarter & 1) == 1
 
 
 def _sine_of_sum(quarter, sine, cosine):
     """Return sin(quarter * pi/2 + x), given sin(x) and cos(x). It is negated if `quarter` modulo 4 is 2 or 3."""
     quarter = let(quarter)
-    value = select(_odd(quarter), cosine, sine)
+    value = select(_is_odd(quarter), cosine, sine)
     return in_register(from_bits(bits_of(value) ^ ((quarter & 2) << 30)))
 
 
@@ -606,39 +606,39 @@ def tan(x):
     quarter, sine, cosine = _quadrant(x)
     quarter = let(quarter)
     minus = in_register(0.0 - cosine)
-    return in_register(select(_odd(quarter), minus, sine) / select(_odd(quarter), sine, cosine))
+    return in_register(select(_is_odd(quarter), minus, sine) / select(_is_odd(quarter), sine, cosine))
 
 
-def _arc(t, square):
+def _small_asin(t, square):
     """Return asin(t) for |t| up to 1/2; `square` is t * t."""
     value = polynomial(square, (4.2218546136e-2, 2.4147611861e-2, 4.5477097115e-2, 7.4952417775e-2, 1.6666753928e-1))
     return in_register(fma(t * square, value, t))
 
 
-def _of_half_angle(size):
-    """Return asin(size) if size <= 1/2, else acos(size) / 2 = asin(sqrt((1 - size) / 2))."""
-    square = select(size > 0.5, (1.0 - size) * 0.5, size * size)
-    return _arc(select(size > 0.5, sqrt(square), size), square)
+def _asin_or_half_acos(magnitude):
+    """Return asin(magnitude) if magnitude <= 1/2, else acos(magnitude) / 2 = asin(sqrt((1 - magnitude) / 2))."""
+    square = select(magnitude > 0.5, (1.0 - magnitude) * 0.5, magnitude * magnitude)
+    return _small_asin(select(magnitude > 0.5, sqrt(square), magnitude), square)
 
 
 def asin(x):
-    size = _size(x)
-    arc = _of_half_angle(size)
-    return with_sign(select(size > 0.5, HALF_PI - (arc + arc), arc), x)
+    magnitude = _magnitude(x)
+    arc = _asin_or_half_acos(magnitude)
+    return with_sign(select(magnitude > 0.5, HALF_PI - (arc + arc), arc), x)
 
 
 def acos(x):
-    size = _size(x)
-    arc = _of_half_angle(size)
+    magnitude = _magnitude(x)
+    arc = _asin_or_half_acos(magnitude)
     twice = in_register(arc + arc)
     middle = in_register(HALF_PI - with_sign(arc, x))
     ends = select(x > 0.0, twice, 2 * HALF_PI - twice)
-    return select(size > 0.5, ends, middle)
+    return select(magnitude > 0.5, ends, middle)
 
 
 def atan(x):
-    size = _size(x)
-    t = select(size > 1.0, 1.0 / size, size)
+    magnitude = _magnitude(x)
+    t = select(magnitude > 1.0, 1.0 / magnitude, magnitude)
     square = in_register(t * t)
     value = polynomial(
         square,
@@ -646,57 +646,57 @@ def atan(x):
         + (1.0678928899e-1, -1.4214206339e-1, 1.9994136877e-1, -3.3333166953e-1),
     )
     arc = in_register(fma(t * square, value, t))
-    return with_sign(select(size > 1.0, HALF_PI - arc, arc), x)
+    return with_sign(select(magnitude > 1.0, HALF_PI - arc, arc), x)
 
 
 # Pseudorandom numbers, each of which is a hash of two keys and the position of an element. This generator has no state:
 # numbers can be drawn in any order, on any thread, and repeatedly with the same result. Keys are arbitrary float32s,
 # whose bits are hashed. Positions are int32s.
 
-GOLDEN = 0x9E3779B9
+GOLDEN_RATIO = 0x9E3779B9  # 2^32 divided by the golden ratio; added to the bits of a hash to get another hash
 
 
-def _const(value, like):
-    return number(value, like, "uint64")
+def _uint64(value, like):
+    return broadcast_like(value, like, "uint64")
 
 
-def _low(h):
+def _low_32_bits(h):
     """Return the lower 32 bits of uint64s. (64 bits are used because TVM assumes that unsigned ints never overflow.)"""
-    return in_register(h & _const(0xFFFFFFFF, h), "uint64")
+    return in_register(h & _uint64(0xFFFFFFFF, h), "uint64")
 
 
 def _mixed(h):
     """Return a 32-bit hash of the 32 bits of h. Each of its bits depends on every bit of h."""
-    h = _low((h ^ (h >> _const(16, h))) * _const(0x85EBCA6B, h))
-    h = _low((h ^ (h >> _const(13, h))) * _const(0xC2B2AE35, h))
-    return in_register(h ^ (h >> _const(16, h)), "uint64")
+    h = _low_32_bits((h ^ (h >> _uint64(16, h))) * _uint64(0x85EBCA6B, h))
+    h = _low_32_bits((h ^ (h >> _uint64(13, h))) * _uint64(0xC2B2AE35, h))
+    return in_register(h ^ (h >> _uint64(16, h)), "uint64")
 
 
-def _hash(key, other, position):
+def _hash(key, second_key, position):
     """Return a 32-bit hash of two keys and a position, by two rounds of mixing."""
 
     def unsigned(value):
         return cast("uint64", T.reinterpret(as_type("uint32", value), value))
 
-    h = _mixed(_low(cast("uint64", position) * _const(0x9E3779B1, position) + unsigned(key)))
-    return _mixed(_low(h + unsigned(other) + _const(GOLDEN, h)))  # add GOLDEN, because mixing maps 0 to 0
+    h = _mixed(_low_32_bits(cast("uint64", position) * _uint64(0x9E3779B1, position) + unsigned(key)))
+    return _mixed(_low_32_bits(h + unsigned(second_key) + _uint64(GOLDEN_RATIO, h)))  # mixing maps 0 to 0
 
 
-def _unit(h):
+def _unit_float(h):
     """Return a float32 in [0, 1), made from the upper 24 of the 32 random bits h."""
-    top = cast("int32", h >> _const(8, h))
+    top = cast("int32", h >> _uint64(8, h))
     return let(cast("float32", top) * 2.0**-24)
 
 
-def uniform(key, other, position):
+def uniform(key, second_key, position):
     """Draw from the uniform distribution on [0, 1)."""
-    return _unit(_hash(key, other, position))
+    return _unit_float(_hash(key, second_key, position))
 
 
-def normal(key, other, position):
+def normal(key, second_key, position):
     """Draw from the standard normal distribution, by the Box-Muller transform."""
-    h = _hash(key, other, position)
-    u = in_register(_unit(h))
+    h = _hash(key, second_key, position)
+    u = in_register(_unit_float(h))
     u = select(u > 0.0, u, 2.0**-25)
-    angle = in_register(_unit(_mixed(_low(h + _const(GOLDEN, h)))) * (2 * math.pi))
+    angle = in_register(_unit_float(_mixed(_low_32_bits(h + _uint64(GOLDEN_RATIO, h)))) * (2 * math.pi))
     return in_register(sqrt(in_register(log(u) * -2.0)) * cos(angle))

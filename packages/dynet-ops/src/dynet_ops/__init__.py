@@ -11,7 +11,7 @@ from ._names import *
 from ._names import __all__ as __all__
 
 _as_methods.install()
-_also_named(__name__, {
+_also_named(__name__, {  # a module's path -> its earlier paths, which pickles and programs may use
     "elementwise.arithmetic": "elementwise.extremes elementwise.powers",
     "elementwise.functions":
         "elementwise.activations elementwise.hyperbolic elementwise.rounding elementwise.trigonometry",

@@ -20,10 +20,10 @@ METHODS = """
     unsqueeze var view
 """.split()
 """Methods of arrays in other libraries. For ops of DyNet with different names, see `ops` in `hint_table`."""
-OPERATIONS = USES["ops"]
+OP_NAMES = USES["ops"]  # a name in other libraries -> the names of DyNet's ops, separated by spaces
 
 
-def _call(name: str) -> str:
+def _example_call(name: str) -> str:
     """Return "dy.cmult(e, y)" for "cmult"; "" if there is no such op, or its first argument is not an expression."""
     if name not in OPS:
         return ""
@@ -39,14 +39,14 @@ def install() -> None:
 
     Call this after all ops are registered, because the hints show their names and arguments.
     """
-    refusals.OPERATIONS |= {name: " or ".join(f"dy.{op}" for op in use.split()) for name, use in OPERATIONS.items()}
-    refusals.OPERATIONS |= {name: f"dy.{name}" for name in OPS} | {"dot": "*"}
-    calls = {name: [_call(op) for op in OPERATIONS.get(name, name).split()] for name in METHODS}
+    refusals.OPS_FOR_NUMPY |= {name: " or ".join(f"dy.{op}" for op in use.split()) for name, use in OP_NAMES.items()}
+    refusals.OPS_FOR_NUMPY |= {name: f"dy.{name}" for name in OPS} | {"dot": "*"}
+    calls = {name: [_example_call(op) for op in OP_NAMES.get(name, name).split()] for name in METHODS}
     hints = {name: " or ".join(filter(None, uses)) or USES["dy"][name] for name, uses in calls.items()}
-    refusals.OPERATIONS |= {name: hint for name, hint in hints.items() if name in USES["dy"]}
+    refusals.OPS_FOR_NUMPY |= {name: hint for name, hint in hints.items() if name in USES["dy"]}
     give_hints(refusals.Refusals, hints)
 
 
-_product = two_operands("@", lambda a, b: affine_signature("@", (a, b), has_bias=False))
-Operations.__matmul__, Operations.__rmatmul__ = _product, lambda b, a: _product(a, b)  # type: ignore[method-assign]
+_matmul = two_operands("@", lambda a, b: affine_signature("@", (a, b), has_bias=False))
+Operations.__matmul__, Operations.__rmatmul__ = _matmul, lambda b, a: _matmul(a, b)  # type: ignore[method-assign]
 Operations.T = property(transpose, doc="The transpose of a matrix, as `dy.transpose`.")  # type: ignore

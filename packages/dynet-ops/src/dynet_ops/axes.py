@@ -69,7 +69,7 @@ def before_along_after(dim: Dim, d: int) -> tuple[int, int, int]:
     return math.prod(sizes[:d]), sizes[d], math.prod(sizes[d + 1 :])
 
 
-def without(dim: Dim, axes: Sequence[int]) -> Dim:
+def without_axes(dim: Dim, axes: Sequence[int]) -> Dim:
     """Return the shape without `axes`. If the batch is among them, the batch size becomes 1."""
     kept_sizes = tuple(size for d, size in enumerate(dim.dims) if d not in axes)
     return Dim.of(kept_sizes or (1,), 1 if len(dim.dims) in axes else dim.batch)
@@ -94,8 +94,8 @@ def _swap_signature(before: int, kept: int, size: int, after: int) -> Signature:
     return copies(Dim.of((before * kept * size * after,)), [(View(SELF), View(0), loops)])
 
 
-def _adjacent(x: Expression, groups: Groups) -> tuple[Expression, Groups]:
-    """Transpose x until all dimensions to reduce are one group. Return the result and its groups."""
+def _join_reduced_axes(x: Expression, groups: Groups) -> tuple[Expression, Groups]:
+    """Transpose x until the axes to reduce are one group. Return the transposed x and its groups."""
     while sum(reduced for _, reduced in groups) > 1:
         before = groups.pop(0)[0] if groups[0][1] else 1  # reduced groups alternate with other groups
         (kept, _), (size, _), *other_groups = groups
@@ -126,12 +126,12 @@ def checked_axes(name: str, d, b, dim: Dim) -> tuple[int, ...]:
 class Axes:
     """The axes that an op reduces, for its numpy reference in tests.
 
-    `of` takes the number of axes, including the batch, and the op's arguments d and b; it returns the axes to reduce.
-    `batch` says whether the reference gets whole batches, or one batch element at a time.
+    `choose` takes the number of axes, including the batch, and the op's arguments d and b; it returns the axes to
+    reduce. `whole_batch` says whether the reference gets whole batches, or one batch element at a time.
     """
 
-    of: Callable[..., Sequence[int]]
-    batch: bool
+    choose: Callable[..., Sequence[int]]
+    whole_batch: bool
     samples: Sequence[Sample]
 
 
@@ -187,17 +187,17 @@ class Along:
         """
 
         def reference(x, n=0, **attributes):
-            whole = x if axes.batch else x[..., None]
-            chosen = axes.of(whole.ndim, **{name: attributes.pop(name) for name in ("d", "b") if name in attributes})
+            whole = x if axes.whole_batch else x[..., None]
+            chosen = axes.choose(whole.ndim, **{key: attributes.pop(key) for key in ("d", "b") if key in attributes})
             kept = [axis for axis in range(whole.ndim) if axis not in chosen]
             columns = whole.transpose(*kept, *chosen).reshape(math.prod(whole.shape[axis] for axis in kept), -1)
             if self.column.constants:
                 attributes["n"] = n or columns.shape[1]
             sizes = [whole.shape[axis] for axis in kept if axis < whole.ndim - 1] or [1]
             values = np.reshape([self.column.reference(column, **attributes) for column in columns], [*sizes, -1])
-            return values if axes.batch else values[..., 0]
+            return values if axes.whole_batch else values[..., 0]
 
-        fields = {"reference": reference, "whole_batch": axes.batch, "samples": samples or axes.samples}
+        fields = {"reference": reference, "whole_batch": axes.whole_batch, "samples": samples or axes.samples}
         return lambda function: register(function, **fields)
 
     def record(self, name: str, x: Expression, axes: Sequence[int], n: int = 0, *others: float) -> Expression:
@@ -206,9 +206,9 @@ class Along:
         A mean divides by n; 0 means the number of elements that become one. `others` go to `constants`.
         """
         graph, dim = graph_of(name, (x,)), x.type.plain
-        result_dim, groups = without(dim, axes), _groups(dim, axes)
+        result_dim, groups = without_axes(dim, axes), _groups(dim, axes)
         if not self.parts:
-            x, groups = _adjacent(x, groups)
+            x, groups = _join_reduced_axes(x, groups)
         # How many elements become one number; NaN instead of 0, because the mean of no elements is NaN
         element_count = math.prod(sizes_and_batch(dim)[axis] for axis in axes) or math.nan
         constants = self.constants(n or element_count, element_count, *others)
@@ -221,7 +221,7 @@ class Along:
             dim = result_dim if k == reduced[0] else Dim.of((before * after,))
             signature = column_signature(column.kernels, dim, before, size, after, constants=len(inputs), op=name)
             x = graph.append(signature, [x.at, *inputs])
-            column, inputs = self.parts or column, range(0)
+            column, inputs = self.parts or column, range(0)  # for the further groups: they reduce these results
         return x
 
     def dimensions(self, name: str, x: Expression, d: Dims, b: bool, n: Index = 0, *others: float) -> Expression:
@@ -235,7 +235,7 @@ class Along:
     def one_dimension(self, name: str, x: Expression, d: Index) -> Expression:
         """Check d, then reduce x along dimension d."""
         dim, d = shape_along(name, x, d)
-        signature = column_signature(self.column.kernels, without(dim, [d]), *before_along_after(dim, d))
+        signature = column_signature(self.column.kernels, without_axes(dim, [d]), *before_along_after(dim, d))
         return node(name, signature, (x,))
 
     def elements(self, name: str, x: Expression, *others: float) -> Expression:

@@ -37,21 +37,21 @@ def collapsed(loops: Sequence[Loop]) -> list[Loop]:
 
 
 def copy_parameters(target: int, source: int, loops: Sequence[Loop], backward: bool = False) -> tuple[int, ...]:
-    """Return the parameters of the kernels `copy` and `accumulate`, which adds instead of overwriting.
+    """Return the parameters of the kernels `copy` and `accumulate`. (`accumulate` adds instead of overwriting.)
 
     `target` and `source` are the roles of the memory to write and read: 2 k for the values of `views[k]`, 2 k + 1 for
-    their gradients. `backward` swaps the strides of the loops, to read the result's gradient and write the operand's.
+    their gradients. `backward` swaps the strides: the kernel then reads the result's gradient and writes the operand's.
     """
-    extents, targets, sources = zip(*loops)
+    extents, target_strides, source_strides = zip(*loops)
     if backward:
-        targets, sources = sources, targets
-    return (target, source, *extents, *targets, *sources)
+        target_strides, source_strides = source_strides, target_strides
+    return (target, source, *extents, *target_strides, *source_strides)
 
 
 def copies(result: Dim, parts: Sequence[tuple[View, View, Sequence[Loop]]], **facts) -> Signature:
     """Return the signature of a node that makes a copy for each (view to write, view to read, loops) in `parts`.
 
-    If a loop has stride 0 in the result, the elements that it reads are added up.
+    If a loop has stride 0 in the result, the elements that it reads are summed. `facts` are other `Signature` fields.
     """
     views, forward, backward = [], [], []
     for index, (target, source, loops) in enumerate(parts):
@@ -116,7 +116,7 @@ def _repeat_signature(dim: Dim, whole: Dim) -> Signature:
 
 
 @functools.cache
-def _repeat_steps(dim: Dim, whole: Dim) -> list[Dim]:
+def _repeat_shapes(dim: Dim, whole: Dim) -> list[Dim]:
     """Return the shapes of the copies in `repeat`: [], [whole], or if that needs too many loops, one per dimension."""
     if dim.total == whole.total:
         return []
@@ -135,6 +135,6 @@ def repeat(x: Expression, whole: Dim) -> Expression:
 
     If nothing needs to be repeated, return x itself, whose shape may differ in trailing dimensions of size 1.
     """
-    for shape in _repeat_steps(x.type.plain, whole):
+    for shape in _repeat_shapes(x.type.plain, whole):
         x = node("broadcast", _repeat_signature(x.type.plain, shape), (x,))
     return x

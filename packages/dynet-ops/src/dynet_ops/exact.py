@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 import mpmath
 import numpy as np
 
-from dynet_kernels.formula import Formula, in_order
+from dynet_kernels.formula import Formula, in_postorder
 
 DIGITS = 400
-TOO_LARGE = mpmath.mpf(10) ** 1000  # larger values count as infinite
+LARGEST_FINITE = mpmath.mpf(10) ** 1000  # larger values count as infinite
 STEP = mpmath.mpf(10) ** -180  # the step of a difference quotient, relative to the operand
 
 Value = mpmath.mpf | bool
-EXACT: dict[str, Callable] = {
+EXACT_FUNCTIONS: dict[str, Callable] = {
     "where": lambda condition, a, b: a if condition else b,
     "logistic": lambda x: 1 / (1 + mpmath.exp(-x)),
     "over_root": lambda x, y, c: x / (mpmath.sqrt(y) + c),
@@ -25,10 +25,10 @@ EXACT: dict[str, Callable] = {
 
 
 def value(formula: Formula, numbers: Mapping[str, float | mpmath.mpf]) -> mpmath.mpf:
-    """Return the value of a formula for these inputs; NaN where it has none."""
+    """Return the value of a formula, given its inputs by name; NaN if it is undefined there."""
     values: dict[int, Value] = {}
     with mpmath.workdps(DIGITS):
-        for key, symbol in in_order(formula.result).items():
+        for key, symbol in in_postorder(formula.result).items():
             if symbol.function == "input":
                 values[key] = mpmath.mpf(numbers[symbol.arguments[0]])
             elif symbol.function == "constant":
@@ -42,18 +42,18 @@ def _applied(function: str, arguments: Sequence[Value]) -> Value:
     if function != "where" and any(mpmath.isnan(argument) for argument in arguments):
         return mpmath.nan
     try:
-        result = (EXACT.get(function) or getattr(mpmath, function, None) or getattr(np, function))(*arguments)
+        result = (EXACT_FUNCTIONS.get(function) or getattr(mpmath, function, None) or getattr(np, function))(*arguments)
     except (ZeroDivisionError, ValueError, OverflowError):
         return mpmath.nan
     if isinstance(result, mpmath.mpc):
         return mpmath.nan
-    return mpmath.sign(result) * mpmath.inf if abs(result) > TOO_LARGE else result
+    return mpmath.sign(result) * mpmath.inf if abs(result) > LARGEST_FINITE else result
 
 
 def slopes(formula: Formula, numbers: Mapping[str, float], name: str) -> list[mpmath.mpf]:
-    """Return the derivatives with respect to the input `name` from below and from above, if they exist.
+    """Return the derivatives with respect to the input `name` from below and from above, where they exist.
 
-    At a jump, or if a derivative is infinite, the value is larger than any float32.
+    An infinite derivative, as at a jump, is returned as a number that is larger than any float32.
     """
     with mpmath.workdps(DIGITS):
         x, center = numbers[name], value(formula, numbers)

@@ -18,14 +18,14 @@ from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.graph.expression import Expression
 from dynet_core.graph.record import graph_of, node, one_operand, two_operands
-from dynet_core.messages.hints import written
-from dynet_core.op import OPS, Function, Op, Sample, check_is_free, register, remember, samples
+from dynet_core.messages.hints import written_as
+from dynet_core.op import OPS, Function, Op, Sample, check_name_is_free, register, remember, samples
 from dynet_core.recorder.keywords import with_keywords
 from dynet_core.signature import Signature, View, computed, number_views
 from dynet_kernels import formula as f
 from dynet_kernels.derivative import gradients as derived
 from dynet_kernels.families.rules import Rule
-from dynet_kernels.formula import Formula, column_functions, is_number
+from dynet_kernels.formula import Formula, column_functions, is_per_column
 from dynet_kernels.layout import SELF
 from dynet_kernels.table import KERNELS
 
@@ -68,7 +68,7 @@ def formula_name(name: str) -> str:
 
 
 def result_names(name: str, arguments: Sequence[str]) -> tuple[str, str]:
-    """Return the names of result and gradient in stated gradients: y, dy; if taken, z, dz; else result, dresult."""
+    """Return what stated gradients call the result and its gradient: y, dy; if taken, z, dz; else result, dresult."""
     for result in ("y", "z", "result"):
         if not {result, "d" + result} & {*arguments}:
             return result, "d" + result
@@ -128,17 +128,17 @@ def rules_of(
     gradients: dict[str, Formula],
     numbers: Sequence[str] = (),
     constants: Sequence[str] = (),
-    one_number: bool = False,
+    reduces: bool = False,
 ) -> dict[str, Rule]:
     """Return kernels by the suffix of their names: "" for the formula, ".da" for the gradient of an operand a.
 
     `operands` include plain numbers. Operands in `numbers` have one value per column, operands in `constants` one value
-    for all columns. With `one_number`, the result has one value per column.
+    for all columns. If `reduces`, the result has one value per column.
     """
-    inners = tuple(map(formula_name, operands))
+    names = tuple(map(formula_name, operands))
     facts = {"numbers": tuple(map(formula_name, numbers)), "constants": tuple(map(formula_name, constants))}
-    facts["numbers"] += (RESULT,) * one_number
-    rules = _rules(inners, formula, {formula_name(name): gradient for name, gradient in gradients.items()}, **facts)
+    facts["numbers"] += (RESULT,) * reduces
+    rules = _rules(names, formula, {formula_name(name): gradient for name, gradient in gradients.items()}, **facts)
     return {suffix.replace(".d.", ".d"): rule for suffix, rule in rules.items()}
 
 
@@ -147,7 +147,7 @@ def _rules(operands: tuple[str, ...], formula: Formula, gradients: dict[str, For
     views = (RESULT, *operands)
     rules = {"": Rule(views, {RESULT: formula}, **facts)}
     for operand, gradient in gradients.items():
-        if operand in numbers and not is_number(gradient.result, numbers):
+        if operand in numbers and not is_per_column(gradient.result, numbers):
             gradient = Formula(gradient.names, f.sum(gradient.result))
         rules[f".d{operand}"] = Rule(views, {"d" + operand: gradient}, **facts)
     return rules
@@ -193,22 +193,22 @@ def with_number(name: str, operator: str, formula: Callable, rank: Rank = longes
     return record
 
 
-OPERATORS: dict[str, tuple[Callable[..., Signature], Callable[..., Any], Callable[..., Any] | None]] = {}
+BINARY_OPERATORS: dict[str, tuple[Callable[..., Signature], Callable[..., Any], Callable[..., Any] | None]] = {}
 """Operators with two operands, by sign: the arguments of `two_operands` after the name."""
-SIGNS: dict[str, Callable[[Expression], Expression]] = {}
+UNARY_OPERATORS: dict[str, Callable[[Expression], Expression]] = {}
 """Operators with one operand, by sign: functions that add a node to the graph."""
 
 
-ONE = samples("1; 7; 16x3; 5x2*3; 130*2")
-TWO = samples("1 1; 19 19; 7*3 7; 5x2 5x2*4; 33*2 33*2; 6 6x1x1*2")
-NUMBERS = [0.75, 0.5, 2.0, -1.5, 1.25]  # values of plain numbers in samples
-BROADCAST = samples("5x3*2 5; 5 5x3*2; 5x3*2 1; 1*3 17; 1x4*2 3x1; 2x3x4 2x1x4*2; 2x1x4 1x3x1*2")
+ONE = samples("1; 7; 16x3; 5x2*3; 130*2")  # operands with which tests call ops of one operand
+TWO = samples("1 1; 19 19; 7*3 7; 5x2 5x2*4; 33*2 33*2; 6 6x1x1*2")  # the same for ops of two operands
+SAMPLE_NUMBERS = [0.75, 0.5, 2.0, -1.5, 1.25]  # values of plain numbers in samples
+BROADCAST_SAMPLES = samples("5x3*2 5; 5 5x3*2; 5x3*2 1; 1*3 17; 1x4*2 3x1; 2x3x4 2x1x4*2; 2x1x4 1x3x1*2")
 
 
 def by_plain_dims(signature_of: Callable[..., Signature]) -> Callable[..., Signature]:
     """Cache `signature_of` by each Dim's `plain`, which all equal shapes share. (Each parameter has its own Dim.)"""
-    interned = functools.cache(signature_of)
-    return lambda *dims: interned(*[dim.plain for dim in dims])
+    cached = functools.cache(signature_of)
+    return lambda *dims: cached(*[dim.plain for dim in dims])
 
 
 def op(record: Callable[..., Any], around: Callable | None = None, **facts: Any) -> Callable[[Function], Function]:
@@ -238,7 +238,7 @@ def by_dims(signature_of: Callable[..., Signature], **facts: Any) -> Callable[[F
     return decorate
 
 
-@written("@elementwise(reference=f), of a numpy function f that computes the same")
+@written_as("@elementwise(reference=f), of a numpy function f that computes the same")
 def elementwise(
     *,
     reference: Callable[..., Any],
@@ -271,11 +271,11 @@ def elementwise(
             if an argument of the op is called y or dy; `result` and `dresult` if an argument is also called z or dz).
         domain: the range from which tests draw operands.
         rank: returns the number of dimensions of the result, from the operands' shapes.
-        scalars: also make kernels that read an operand with one number per column in place, such as a row added to a
+        scalars: also make kernels that read an operand with one number per column directly, such as a row added to a
             matrix. Otherwise it is first copied to the full shape.
         with_number: the function that adds the node if the second operand is a plain number, as in `x + 1`.
-        operator: the sign of a Python operator that does the same, such as "+". It goes into the table `OPERATORS` or
-            `SIGNS`. Its errors name the sign instead of the op.
+        operator: the sign of a Python operator that does the same, such as "+". Its errors name the sign instead of
+            the op. It goes into the table `BINARY_OPERATORS` or `UNARY_OPERATORS`.
         limit, least: tests skip finite operands of larger magnitude than `limit` or of smaller magnitude than `least`,
             for example because the formula subtracts nearly equal values there.
         range_reason: why there is a `limit` or `least`.
@@ -290,7 +290,7 @@ def elementwise(
         name, operands, numbers, formula = _parsed(function, reference, gradients, above)
         differentiated = all_gradients(name, operands, formula, gradients or {}, *numbers)
         check_elementwise(name, [formula, *differentiated.values()])
-        check_is_free(function)
+        check_name_is_free(function)
         rules = rules_of((*operands, *numbers), formula, differentiated, constants=numbers)
         for operand in operands if scalars else ():
             number_rules = rules_of(operands, formula, differentiated, numbers=(operand,))
@@ -302,20 +302,20 @@ def elementwise(
             return elementwise_signature(name, operands, dims, rank, kernels, len(numbers))
 
         record: Any
-        if takes_several := numbers or len(operands) > 2:
+        if recorded_in_python := numbers or len(operands) > 2:
             record = _python_record(function, numbers, signature_of, above, lambda xs: _full_copies(name, xs, rank))
         elif len(operands) == 1:
             record = one_operand(name, signature_of)
             if operator:
-                SIGNS[operator] = one_operand(operator, signature_of)
+                UNARY_OPERATORS[operator] = one_operand(operator, signature_of)
         else:
             record = two_operands(name, signature_of, _copying_record(name, name, scalars, rank), with_number)
             if operator:
-                OPERATORS[operator] = signature_of, _copying_record(name, operator, scalars, rank), with_number
+                BINARY_OPERATORS[operator] = signature_of, _copying_record(name, operator, scalars, rank), with_number
         return register(
-            record if takes_several else recorder.describe(record, function),
+            record if recorded_in_python else recorder.describe(record, function),
             reference=broadcasting(_with_defaults(function, numbers, reference), rank),
-            samples=_samples(function, len(operands), numbers, above, BROADCAST),
+            samples=_samples(function, len(operands), numbers, above, BROADCAST_SAMPLES),
             differentiable=bool(differentiated),
             formula=formula,
             **fields,
@@ -350,18 +350,18 @@ def _parsed(
 
 
 def _samples(
-    function: Callable, operands: int, numbers: Sequence[str], above: Mapping[str, float], others: Sequence[Sample] = ()
+    function: Callable, count: int, numbers: Sequence[str], above: Mapping[str, float], more: Sequence[Sample] = ()
 ) -> list[Sample]:
-    """Return samples: ONE for one operand, else TWO and `others`. The first omits numbers that have defaults.
+    """Return samples for `count` operands: ONE, or TWO and `more`. The first omits numbers that have defaults.
 
     Numbers exceed their limits in `above`.
     """
     parameters, all_samples = inspect.signature(function).parameters, []
-    for index, sample in enumerate(ONE if operands == 1 else [*TWO, *others]):
+    for index, sample in enumerate(ONE if count == 1 else [*TWO, *more]):
         passed_names = [name for name in numbers if index or parameters[name].default is inspect.Parameter.empty]
-        values = {name: NUMBERS[(index + k) % len(NUMBERS)] for k, name in enumerate(passed_names)}
+        values = {name: SAMPLE_NUMBERS[(index + k) % len(SAMPLE_NUMBERS)] for k, name in enumerate(passed_names)}
         values |= {name: above[name] + abs(values[name]) for name in passed_names if name in above}
-        all_samples.append(Sample([*sample.shapes, *[sample.shapes[-1]] * (operands - 2)], values))
+        all_samples.append(Sample([*sample.shapes, *[sample.shapes[-1]] * (count - 2)], values))
     return all_samples
 
 
@@ -377,9 +377,9 @@ def _python_record(
     numbers: Sequence[str],
     signature_of: Callable,
     above: Mapping[str, float],
-    copied: Callable = lambda xs: xs,
+    copy_operands: Callable = lambda xs: xs,
 ) -> Callable[..., Expression]:
-    """Return a Python function that records an op. `copied` copies operands if needed; numbers must exceed `above`."""
+    """Return a Python function that records an op. `copy_operands` copies some if needed; numbers exceed `above`."""
     name, parameters = function.__name__, inspect.signature(function).parameters
     count = len(parameters) - len(numbers)
 
@@ -387,7 +387,7 @@ def _python_record(
         given = [*arguments[count:], *[parameters[number].default for number in numbers[len(arguments) - count :]]]
         values = [finite(name, number, value, above.get(number)) for number, value in zip(numbers, given)]
         graph_of(name, arguments[:count])
-        xs = copied(arguments[:count])
+        xs = copy_operands(arguments[:count])
         return node(name, signature_of(*[x.type for x in xs]), xs, numbers=values)
 
     return functools.update_wrapper(with_keywords(function, record), function)
@@ -409,10 +409,10 @@ def elementwise_signature(
     dims: Sequence[Dim],
     rank: Rank = longest,
     kernels: str = "",
-    numbers: int = 0,
+    number_count: int = 0,
     passes: bool = True,
 ) -> Signature:
-    """Return the signature of a node of an elementwise op that has `numbers` plain numbers.
+    """Return the signature of a node of an elementwise op that has `number_count` plain numbers.
 
     The kernels' names begin with `kernels`, by default `name`. `passes` says whether operands get gradients.
     """
@@ -420,14 +420,14 @@ def elementwise_signature(
     assert layout is not None
     single, whole, size, columns, views = layout
     kernel = (kernels or name) + ("" if single is None else f".{operands[single]}_number")
-    return computed(kernel, whole, (size,), [*views, *number_views(numbers)], columns, passes=passes, name=name)
+    return computed(kernel, whole, (size,), [*views, *number_views(number_count)], columns, passes=passes, name=name)
 
 
-def _copying_record(name: str, called: str, scalars: bool, rank: Rank) -> Callable:
+def _copying_record(name: str, name_in_errors: str, scalars: bool, rank: Rank) -> Callable:
     """Return a function (a, b) that applies the op to copies of the full shape; it returns None if none are needed."""
 
     def record_repeated(*xs: Expression) -> Expression | None:
-        copies = _full_copies(called, xs, rank, scalars)
+        copies = _full_copies(name_in_errors, xs, rank, scalars)
         return None if copies is xs else OPS[name].record(*copies)
 
     return record_repeated
@@ -451,7 +451,7 @@ COLUMNWISE: dict[str, Columnwise] = {}
 """All functions decorated with `columnwise`, by name."""
 
 
-@written("@columnwise(reference=f), of a numpy function f that computes the same")
+@written_as("@columnwise(reference=f), of a numpy function f that computes the same")
 def columnwise(
     *,
     reference: Callable[..., Any],
@@ -481,9 +481,9 @@ def columnwise(
     def decorate(function: Function) -> Function:
         name, operands, numbers, formula = _parsed(function, reference, gradients, above)
         differentiated = all_gradients(name, operands, formula, gradients or {}, *numbers)
-        result_is_number = is_number(formula.result, [*map(formula_name, numbers)])
-        check_is_free(function)
-        rules = rules_of((*operands, *numbers), formula, differentiated, constants=numbers, one_number=result_is_number)
+        result_is_number = is_per_column(formula.result, [*map(formula_name, numbers)])
+        check_name_is_free(function)
+        rules = rules_of((*operands, *numbers), formula, differentiated, constants=numbers, reduces=result_is_number)
         kernels = KERNELS.add_defined(name, rules)
         reduces = result_is_number and (*operands,) == (*differentiated,) == ("x",)
         COLUMNWISE[name] = Columnwise(kernels, numbers, reduces, reference)

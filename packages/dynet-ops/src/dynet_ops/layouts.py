@@ -1,4 +1,4 @@
-"""Broadcasting: the shape of a result, and views by which kernels read operands of different shapes in place.
+"""Broadcasting: the shape of a result, and views by which kernels read operands of different shapes without copies.
 
 A stride is the distance from one column's start to the next, in floats; 0 if the operand is repeated.
 """
@@ -64,7 +64,7 @@ def as_last(dims: Sequence[Dim]) -> int:
 
 
 def shortest(dims: Sequence[Dim]) -> int:
-    """Return 1: all trailing dimensions of size 1 are dropped, but never the first."""
+    """Return 1, so that `of_rank` drops all trailing dimensions of size 1, except the first dimension."""
     return 1
 
 
@@ -103,7 +103,7 @@ def batch_stride(dim: Dim) -> int:
 
 
 def column_view(source: int, extents: Sequence[int], strides: Sequence[int]) -> View | None:
-    """Return a view with a column for each step of nested loops, innermost first; None if joining leaves over two."""
+    """Return a view with a column for each step of nested loops, innermost first; None if `joined` leaves over two."""
     match joined(zip(extents, strides, strides)):
         case []:
             return View(source)
@@ -135,8 +135,8 @@ def strides_of(dim: Dim, whole: Dim) -> list[int]:
     return [*strides, batch_stride(dim)]
 
 
-def leading_run(whole: Dim, strides: Sequence[Sequence[int]]) -> int:
-    """Return how many leading dimensions of `whole` (batch last) are one run of adjacent floats in every operand."""
+def contiguous_dims(whole: Dim, strides: Sequence[Sequence[int]]) -> int:
+    """Return how many leading dimensions of `whole` (batch last) are contiguous in every operand, taken together."""
     dimension_count, step = 0, 1
     for d, extent in enumerate(sizes_and_batch(whole)):
         if extent > 1 and any(s[d] != step for s in strides):
@@ -147,15 +147,16 @@ def leading_run(whole: Dim, strides: Sequence[Sequence[int]]) -> int:
 
 
 def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
-    """Divide broadcast operands into columns that a kernel can read in place.
+    """Divide broadcast operands into columns that a kernel can read without copying the operands.
 
-    Return (index of the operand that has one number per column or None, result's shape, column size, number of columns,
-    views). Return None if a view would need more than two loops, or if more than two operands have no common columns.
+    Return (index of the operand that has one number per column, or None; the result's shape; column size; number of
+    columns; views). Return None if a view would need more than two loops, or if three or more operands have no
+    contiguous dimensions in common.
     """
     whole = broadcast(name, dims, rank)
     strides = [strides_of(dim, whole) for dim in dims]
     extents = sizes_and_batch(whole)
-    leading_dims = leading_run(whole, strides)
+    leading_dims = contiguous_dims(whole, strides)
     size = math.prod(extents[:leading_dims])
     single = None
     if size == 1 and whole.total > 1:
@@ -165,7 +166,7 @@ def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
         # the other operand into columns; the repeated operand has one number for each column.
         first = next(d for d, extent in enumerate(extents) if extent > 1)
         single = next(k for k, s in enumerate(strides) if s[first] == 0)
-        leading_dims = leading_run(whole, [strides[1 - single]])
+        leading_dims = contiguous_dims(whole, [strides[1 - single]])
         while any(strides[single][:leading_dims]):
             leading_dims -= 1
         size = math.prod(extents[:leading_dims])

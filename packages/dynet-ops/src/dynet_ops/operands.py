@@ -11,14 +11,14 @@ from numbers import Real
 import numpy as np
 
 from dynet_core.annotations import Index
-from dynet_core.checks import HUGE, TOO_LARGE, as_list, single, whole
+from dynet_core.checks import HUGE, TOO_LARGE, as_list, unpacked, whole
 from dynet_core.dim import MAX_TOTAL, Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError, TooLargeError
 from dynet_core.graph.expression import Expression
 from dynet_core.graph.record import graph_of, remedy
-from dynet_core.messages.refusals import MOST_NESTED
+from dynet_core.messages.refusals import MAX_NESTING
 from dynet_core.messages.wording import shown
-from dynet_kernels.formula import LARGEST
+from dynet_kernels.formula import LARGEST_FLOAT
 
 
 def shape_of(name: str, x: Expression) -> Dim:
@@ -53,11 +53,11 @@ def nesting(value) -> int:
 
     Only the first item of each list counts. In a list, an array of one number counts as a number.
     """
-    for depth in range(MOST_NESTED):
+    for depth in range(MAX_NESTING):
         if not isinstance(value, (list, tuple)):
             return depth + (value.ndim if isinstance(value, np.ndarray) else 0)
-        value = single(value[0]) if value else None
-    return MOST_NESTED
+        value = unpacked(value[0]) if value else None
+    return MAX_NESTING
 
 
 def is_list(value) -> bool:
@@ -89,7 +89,7 @@ def finite(name: str, argument: str, value, above: float | None = None) -> float
     number = _as_float(f"{name}: {argument}", value)
     if number is None:
         raise ArgumentTypeError(f"{name}: {argument} must be a number, got {_shown(value)}")
-    if not abs(number) <= LARGEST:
+    if not abs(number) <= LARGEST_FLOAT:
         raise ArgumentError(f"{name}: {argument} must be a finite float32, got {number}")
     if above is not None and np.float32(number) <= above:
         raise ArgumentError(f"{name}: {argument} must be above {above}, got {number}")
@@ -98,7 +98,7 @@ def finite(name: str, argument: str, value, above: float | None = None) -> float
 
 def _as_float(name: str, value) -> float | None:
     if value.__class__ is np.ndarray:
-        value = single(value)
+        value = unpacked(value)
     if value.__class__ is not int and not isinstance(value, (Real, np.floating, np.integer, np.bool_)):
         return None
     try:

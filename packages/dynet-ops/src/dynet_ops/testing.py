@@ -14,7 +14,7 @@ from dynet_core import Model, renew_cg
 from dynet_core.errors import ArgumentTypeError
 from dynet_core.graph.expression import Expression
 from dynet_core.op import OPS, Op, Sample
-from dynet_kernels.formula import LARGEST, SMALLEST
+from dynet_kernels.formula import LARGEST_FLOAT, SMALLEST_NORMAL
 
 GRADIENT_TOLERANCE = 1e-4
 # The tolerance is relative to the gradient's largest element, but at least to SMALLEST_GRADIENT: a small gradient is
@@ -83,13 +83,13 @@ class Computed(Parameter):
         self.expression = dy.negative(dy.negative(self.expression))
 
 
-KINDS = (Input, Parameter, Computed)
+OPERAND_CLASSES = (Input, Parameter, Computed)
 
 
-def in_new_graph(op: Op, sample: Sample, arrays: Arrays, kinds: Iterable[type]) -> tuple[list, Expression]:
-    """Call the op in a new graph, with operands of `kinds`, a class for each. Return the operands and the result."""
+def in_new_graph(op: Op, sample: Sample, arrays: Arrays, classes: Iterable[type]) -> tuple[list, Expression]:
+    """Call the op in a new graph, with operands of `classes`, a class for each. Return the operands and the result."""
     renew_cg()
-    leaves = [kind(array) for kind, array in zip(kinds, arrays)]
+    leaves = [operand_class(array) for operand_class, array in zip(classes, arrays)]
     return leaves, record(op, sample, [leaf.expression for leaf in leaves])
 
 
@@ -114,11 +114,11 @@ def summed_terms(op: Op, sample: Sample, arrays: Arrays) -> np.ndarray:
     return terms[np.isfinite(terms)]
 
 
-def check_value(op: Op, sample: Sample, leaf: type = Input) -> None:
-    """Check the shape and the values of the result; `leaf` is the class of its operands, from `KINDS`."""
+def check_value(op: Op, sample: Sample, operand_class: type = Input) -> None:
+    """Check the shape and the values of the result. All operands are of `operand_class`."""
     arrays = draw(op, sample)
     expected = reference(op, sample, arrays)
-    result = in_new_graph(op, sample, arrays, itertools.repeat(leaf))[1]
+    result = in_new_graph(op, sample, arrays, itertools.repeat(operand_class))[1]
     shape = expected.shape[:-1], expected.shape[-1]
     assert result.dim() == shape, f"its shape is {result.dim()}, the reference's {shape}"
     error = largest(value_of(result) - expected)
@@ -147,12 +147,12 @@ def expected_gradients(op: Op, sample: Sample, arrays: Arrays, weights: np.ndarr
     """Return each operand's gradient of the `weighted_sum` of the reference, by central differences."""
     key = op.reference, op.differentiable, repr(sample), *[array.tobytes() for array in (weights, *arrays)]
     if key not in _expected_gradients:
-        _expected_gradients[key] = [_differences(op, sample, arrays, weights, [k]) for k in range(len(arrays))]
+        _expected_gradients[key] = [_gradient_of(op, sample, arrays, weights, [k]) for k in range(len(arrays))]
     return _expected_gradients[key]
 
 
-def _differences(op: Op, sample: Sample, arrays: Arrays, weights: np.ndarray, indices: Sequence[int]) -> np.ndarray:
-    """Return the gradient of an expression that is passed as several operands, the arrays `indices`."""
+def _gradient_of(op: Op, sample: Sample, arrays: Arrays, weights: np.ndarray, indices: Sequence[int]) -> np.ndarray:
+    """Return the gradient by central differences of one expression that is passed as all of the operands `indices`."""
     changed = arrays[indices[0]].astype(np.float64)
     gradient = np.zeros_like(changed)
     operands = [changed if index in indices else array for index, array in enumerate(arrays)]
@@ -171,25 +171,25 @@ def assert_gradient(actual: np.ndarray, expected: np.ndarray) -> None:
     assert error <= GRADIENT_TOLERANCE * max(SMALLEST_GRADIENT, largest(expected)), f"gradient is off by {error}"
 
 
-def mixtures(kinds: Sequence, count: int) -> list[list]:
-    """Return lists of `count` kinds in which all items, or all except one, are of one kind."""
-    lists = [[kind] * count for kind in kinds]
-    for odd, usual in itertools.permutations(kinds, 2):
+def mixtures(items: Sequence, count: int) -> list[list]:
+    """Return lists of `count` items in which all entries, or all except one, are the same item."""
+    lists = [[item] * count for item in items]
+    for odd, usual in itertools.permutations(items, 2):
         lists += [[odd if k == position else usual for k in range(count)] for position in range(count) if count > 1]
     return lists
 
 
-def check_gradients(op: Op, sample: Sample, *kinds: Sequence[type]) -> None:
+def check_gradients(op: Op, sample: Sample, *class_lists: Sequence[type]) -> None:
     """Check the gradient of each operand against central differences of the reference.
 
-    Each of `kinds` has a class for each operand; by default, they are all `mixtures`. If a class is `Input`, or there
-    are no operands, also check the result's own gradient.
+    Each of `class_lists` has a class for each operand; the default is all `mixtures` of classes. If a class is `Input`,
+    or there are no operands, also check the result's own gradient.
     """
     arrays = draw(op, sample)
-    for kinds_of in kinds or mixtures(KINDS, len(arrays)):
-        leaves, result = in_new_graph(op, sample, arrays, kinds_of)
+    for classes in class_lists or mixtures(OPERAND_CLASSES, len(arrays)):
+        leaves, result = in_new_graph(op, sample, arrays, classes)
         weights = weights_for(result)
-        full = Input in kinds_of or not leaves
+        full = Input in classes or not leaves
         weighted_sum(result, weights).backward(full=full)
         for leaf, gradient in zip(leaves, expected_gradients(op, sample, arrays, weights)):
             assert_gradient(leaf.gradient(), gradient)
@@ -211,7 +211,7 @@ def check_operand_used_twice(op: Op, sample: Sample) -> None:
     (first_loss + second_loss).backward()
     for shape, leaf in leaves.items():
         indices = [index for index, array in enumerate(arrays) if array.shape == shape]
-        assert_gradient(leaf.gradient(), _differences(op, sample, arrays, np.add(*weights), indices))
+        assert_gradient(leaf.gradient(), _gradient_of(op, sample, arrays, np.add(*weights), indices))
 
 
 def value_and_gradients(op: Op, sample: Sample, arrays: Arrays, weights: np.ndarray | None = None) -> list[np.ndarray]:
@@ -221,19 +221,19 @@ def value_and_gradients(op: Op, sample: Sample, arrays: Arrays, weights: np.ndar
     return [value_of(result), *[leaf.gradient() for leaf in leaves]]
 
 
-def assert_same(actual: Arrays, expected: Arrays, sizes: Sequence[float] | None = None) -> None:
+def assert_same(actual: Arrays, expected: Arrays, scales: Sequence[float] | None = None) -> None:
     """Check that arrays are equal, except for the rounding errors of sums that are added in a different order.
 
-    Errors are relative to `sizes`: the largest term of each array's sums, or by default, each array's largest element.
+    Errors are relative to `scales`: the largest term of each array's sums, or by default, the array's largest element.
     """
-    for array, expected_array, size in zip(actual, expected, sizes or map(largest, expected), strict=True):
+    for array, expected_array, scale in zip(actual, expected, scales or map(largest, expected), strict=True):
         assert array.shape == expected_array.shape
-        np.testing.assert_allclose(array, expected_array, rtol=2e-6, atol=2e-6 * size)
+        np.testing.assert_allclose(array, expected_array, rtol=2e-6, atol=2e-6 * scale)
 
 
-def check_batching(op: Op, sample: Sample, copies: int = 4) -> None:
-    """Check that `copies` nodes that run as one batch have the same values and gradients as each alone in a graph."""
-    operand_sets = [draw(op, sample, seed) for seed in range(copies)]
+def check_batching(op: Op, sample: Sample, count: int = 4) -> None:
+    """Check that `count` nodes that run as one batch have the same values and gradients as each alone in a graph."""
+    operand_sets = [draw(op, sample, seed) for seed in range(count)]
     results_alone = [value_and_gradients(op, sample, arrays) for arrays in operand_sets]
     renew_cg()
     leaves = [[Input(array) for array in arrays] for arrays in operand_sets]
@@ -246,15 +246,15 @@ def check_batching(op: Op, sample: Sample, copies: int = 4) -> None:
         assert_same([value_of(result), *[leaf.gradient() for leaf in operands]], expected)
 
 
-def check_operands_of_many_nodes(op: Op, sample: Sample, leaf: type = Computed, count: int = 40) -> None:
+def check_operands_of_many_nodes(op: Op, sample: Sample, operand_class: type = Computed, count: int = 40) -> None:
     """Check that gradients add up if `count` nodes that run as one batch share two sets of operands."""
     sets = [draw(op, sample, seed) for seed in (0, 2)]
     choices = default_rng(4).integers(0, len(sets), count)
     renew_cg()
-    leaves = [[leaf(array) for array in arrays] for arrays in sets]
+    leaves = [[operand_class(array) for array in arrays] for arrays in sets]
     results = [record(op, sample, [operand.expression for operand in leaves[index]]) for index in choices]
     weights = np.array([weights_for(result, seed) for seed, result in enumerate(results)]) / np.float32(count)
-    dy.esum([*map(weighted_sum, results, weights)]).backward(full=leaf is Input)
+    dy.esum([*map(weighted_sum, results, weights)]).backward(full=operand_class is Input)
     gradients = [[operand.gradient() for operand in operands] for operands in leaves]
     for index, arrays in enumerate(sets):
         total = weights[choices == index].sum(0)
@@ -281,7 +281,7 @@ def check_minibatch(op: Op, sample: Sample, batched: Sequence[bool], batch: int 
 
 DIGITS_TOLERANCE = 1e-4  # the relative error that `check_digits` allows for each value and gradient
 MAGNITUDES = [0.0, *10.0 ** np.arange(-6, 11), 0.3, 0.7, 3.0, 6.0, 17.0, 30.0, 44.0, 50.0, 80.0, 87.0, 88.5]
-LARGE = [1e15, 1e19, 1e25, 1e30, 3e38]  # for ops of one operand
+LARGE_MAGNITUDES = [1e15, 1e19, 1e25, 1e30, 3e38]  # tried only for ops of one operand
 
 
 def trial_operands(op: Op) -> np.ndarray:
@@ -290,7 +290,7 @@ def trial_operands(op: Op) -> np.ndarray:
     In a call, all operands are equal, or only one is large or small. If there are two, both may be.
     """
     rng, operand_count = default_rng(5), len(op.samples[0].shapes)
-    magnitudes = np.array(MAGNITUDES + LARGE * (operand_count == 1), np.float32)
+    magnitudes = np.array(MAGNITUDES + LARGE_MAGNITUDES * (operand_count == 1), np.float32)
     signed = np.concatenate([magnitudes, -magnitudes])
     blocks = [np.tile(signed, (operand_count, 1))]
     for operand in range(operand_count if operand_count > 1 else 0):
@@ -326,7 +326,7 @@ def check_digits(op: Op) -> None:
     for column in np.flatnonzero(in_range):
         inputs = dict(zip(op.formula.names, map(float, [*arrays[:, column], *numbers.values()])))
         exact_value, call = exact.value(op.formula, inputs), f"{op.name}{tuple(inputs.values())}"
-        if not abs(exact_value) <= LARGEST:
+        if not abs(exact_value) <= LARGEST_FLOAT:
             continue
         _check_near(f"{call} is", values[column], [exact_value])
         for name, gradient in zip(op.formula.names, gradients):
@@ -336,9 +336,9 @@ def check_digits(op: Op) -> None:
 
 def _check_near(what: str, computed: float, exact: Sequence[float]) -> None:
     """Check that a value is near `exact`, or between two such values, if these are finite. A tiny value may be 0."""
-    if exact and all(abs(value) <= LARGEST for value in exact):
+    if exact and all(abs(value) <= LARGEST_FLOAT for value in exact):
         low, high = float(min(exact)), float(max(exact))
-        slack = DIGITS_TOLERANCE * max(-low, high) + 2 * SMALLEST
+        slack = DIGITS_TOLERANCE * max(-low, high) + 2 * SMALLEST_NORMAL
         assert low - slack <= computed <= high + slack, f"{what} {computed}, not {low} to {high}: {float(exact[-1])}"
 
 
@@ -373,8 +373,8 @@ def check_op(function: Callable) -> None:
         raise ArgumentTypeError(f"check_op: {function!r:.60} is not an op: give it one, as in check_op(dy.tanh)")
     for sample in op.samples:
         try:
-            for leaf in KINDS:
-                check_value(op, sample, leaf)
+            for operand_class in OPERAND_CLASSES:
+                check_value(op, sample, operand_class)
             check_gradients(op, sample)
             check_operand_used_twice(op, sample)
             check_operands_of_many_nodes(op, sample)

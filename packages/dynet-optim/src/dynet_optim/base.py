@@ -32,23 +32,23 @@ from dynet_core.errors import (
     OutOfRangeError,
 )
 from dynet_core.files import model_files
-from dynet_core.files.tensors import EXPLAIN, Entry, StoredTensor, different
+from dynet_core.files.tensors import EXPLAINERS, Entry, StoredTensor, differences
 from dynet_core.graph import current
 from dynet_core.graph.nodes import decoded
-from dynet_core.messages.hints import Closed, Missing, method
+from dynet_core.messages.hints import Closed, UnsetAttribute, method_with_hints
 from dynet_core.messages.wording import counted, few
 from dynet_core.parameter import ParameterCollection
-from dynet_core.parameter.collection import holdings
+from dynet_core.parameter.collection import contents_text
 from dynet_core.random import noise
-from dynet_core.recorder import passes
+from dynet_core.recorder import pass_count
 
 from .rule import SHRINK, TrainerRule
 from .table import ALL, Chosen, Table
 
-NOT_PICKLED = ("_backward_elsewhere", "_read", "_shrinking", "_table")  # `_begin` sets these attributes
-IN_FILES = ("_rate", "_rate0", "_epoch", "_threshold", "_dense", "_updates")  # the trainer's own numbers
+NOT_PICKLED = ("_backward_elsewhere", "_read_numbers", "_decay_table", "_table")  # `_set_up` sets these attributes
+SAVED_NUMBERS = ("_rate", "_rate0", "_epoch", "_threshold", "_dense", "_updates")  # the trainer's own numbers
 
-# How `of_numbers` stores a float64 that is not the sum of three float32 values: as its 64 bits, 22 in each value.
+# How `tensor_of_numbers` stores a float64 that is no sum of three float32 values: as its 64 bits, 22 in each value.
 TWO_22 = 1 << 22
 SHIFTS = np.arange(0, 66, 22, dtype=np.uint64)
 
@@ -57,7 +57,7 @@ ONE = 1.0  # the default of `s` in updates: `s is ONE` if the caller did not pas
 
 
 def _rows_of_loss() -> list[int] | None:
-    """Return the rows (in PARAMETER_ROWS) of the parameters in the current graph; None if it had no backward pass."""
+    """Return the rows (in PARAMETER_ROWS) of the current graph's parameters; None if it had no backward pass."""
     records = current().records
     if records.differentiated[0] < 0:
         return None
@@ -76,7 +76,7 @@ def _indices(name: str, indices: Iterable[Index], begin: int, end: int) -> list[
 class Counts:
     """What changes in each update of a trainer. `recent_...` are counts since the last call of `status`.
 
-    `passes`: `recorder.passes()` at the last update. `has_trained`: whether a gradient was ever nonzero.
+    `passes`: `recorder.pass_count()` at the last update. `has_trained`: whether a gradient was ever nonzero.
     """
 
     updates = recent_updates = recent_clips = passes = 0
@@ -105,7 +105,9 @@ class Trainer(Closed):
 
     rule: TrainerRule
     if not TYPE_CHECKING:
-        _collection = _rate = _rate0 = _threshold = _table = Missing()
+        _collection = _rate = _rate0 = _threshold = _table = (
+            UnsetAttribute()
+        )  # raises an error if read before `__init__`
 
     def __init__(self, m: ParameterCollection, rate: Number, edecay: Number):
         if not isinstance(m, ParameterCollection):
@@ -118,17 +120,17 @@ class Trainer(Closed):
         self._dense = 0  # 1: update all rows of lookup parameters; 0: update only the rows that were used
         self._collection = m
         self._warned = False
-        self._begin()
+        self._set_up()
 
-    def _begin(self) -> None:
+    def _set_up(self) -> None:
         if not isinstance(getattr(self, "rule", None), TrainerRule):
             raise ArgumentTypeError(f"{self.whoami()}: its class needs `rule`, made by @update of dynet_optim.rule")
         self._counts.passes = 0
         self._backward_elsewhere = False  # whether another process of a DataParallel had gradients for this update
         self._table = Table(self._collection, self.rule)
-        self._shrinking: Table | None = None  # the table for weight decay; None until it is needed
+        self._decay_table: Table | None = None  # the table for weight decay; None until it is needed
         numbers = type(self)._numbers
-        self._read = self.rule.read if numbers is Trainer._numbers else numbers  # saves a call in each update
+        self._read_numbers = self.rule.read if numbers is Trainer._numbers else numbers  # saves a call in each update
 
     def _checked(self, name: str, value: object, range: Range) -> float:
         return checked_number(f"{self.whoami()}: {name}", value, range)
@@ -141,7 +143,7 @@ class Trainer(Closed):
         return given[names[0]] if names else default
 
     def __repr__(self) -> str:
-        contents = holdings(self._collection._everything())
+        contents = contents_text(self._collection._everything())
         rate, updates = f"learning rate {self._rate:g}", counted(self._updates, "update")
         return f"<{self.whoami()} of {self._collection.name()}: {contents}; {rate}, {updates}>"
 
@@ -170,10 +172,10 @@ class Trainer(Closed):
                 gradients have been set to zero, so that training can continue with the next example.
         """
         table = self._table
-        if table.added != PARAMETER_ROWS.added or table.outdated.thread != get_ident():
-            table.prepared()
-        squared = table.run_if_below(self._threshold, self._read(self, ONE), self._dense) if s is ONE else None
-        if squared is None:
+        if table.added != PARAMETER_ROWS.add_count or table.outdated.thread != get_ident():
+            table.prepared()  # parameters were added, or another thread has used the table
+        squared = table.run_if_below(self._threshold, self._read_numbers(self, ONE), self._dense) if s is ONE else None
+        if squared is None:  # nothing has been updated yet
             squared = self._apply(s, ALL)
         else:
             self._count()
@@ -206,7 +208,7 @@ class Trainer(Closed):
         table, factor = self._table, ONE if s is ONE else checked_number("update: s", s)
         squared = table.squared_norm(self._dense)
         if not math.isfinite(squared):
-            name = table.first_not_finite()
+            name = table.first_not_finite_name()
             table.clear(self._dense)
             raise GradientError(
                 f"update: the gradient of {name} is not finite; "
@@ -217,9 +219,9 @@ class Trainer(Closed):
             self._counts.recent_clips += 1
             factor = factor * self._threshold / norm
         try:
-            table.run(self._read(self, factor), self._dense)
+            table.run(self._read_numbers(self, factor), self._dense)
         except (OverflowError, struct.error):
-            read = dict(zip(self.rule.numbers, self._read(self, factor)))
+            read = dict(zip(self.rule.numbers, self._read_numbers(self, factor)))
             raise ArgumentError(f"update: a number that the rule reads is missing or too large: {read}") from None
         table.note_change(chosen)
         self._count()
@@ -231,39 +233,39 @@ class Trainer(Closed):
         counts.updates += 1
         counts.recent_updates += 1
 
-    def _end_update(self, squared: float, chosen: Chosen) -> None:
+    def _end_update(self, squared_norm: float, chosen: Chosen) -> None:
         """Apply the weight decay. Warn, only once, if no backward pass has computed gradients."""
         if self._collection._weight_decay:
-            self._shrinking = self._shrinking or Table(self._collection, SHRINK)
-            table = self._shrinking.prepared()
+            self._decay_table = self._decay_table or Table(self._collection, SHRINK)
+            table = self._decay_table.prepared()
             table.choose(chosen)
             table.run([self._collection._weight_decay], dense=1)
-        if squared:
+        if squared_norm:
             self._counts.has_trained = True
-        elif not (self._warned or self._backward_elsewhere or self._has_backward()):
+        elif not (self._warned or self._backward_elsewhere or self._backward_has_run()):
             self._warned = True
-            in_parallel = sys._getframe(2).f_globals["__name__"].startswith("dynet_optim.")
+            from_data_parallel = sys._getframe(2).f_globals["__name__"].startswith("dynet_optim.")
             warnings.warn(
                 f"{self.whoami()}.update: since the last update, backward() has reached no trained parameter of the "
-                f"collection, so there are no gradients{self._hint_at_others()}",
+                f"collection, so there are no gradients{self._hint_at_other_collections()}",
                 DynetWarning,
-                stacklevel=3 + in_parallel,
+                stacklevel=3 + from_data_parallel,
             )
-        self._counts.passes = passes()
+        self._counts.passes = pass_count()
 
-    def _has_backward(self) -> bool:
+    def _backward_has_run(self) -> bool:
         """Return whether a backward pass that may have reached the collection has run since the last update."""
-        has_run = self._counts.passes != passes()
+        has_run = self._counts.passes != pass_count()
         if self._counts.has_trained or not has_run:
             return has_run
         rows = _rows_of_loss()
         own_rows = {row for p in self._collection._everything() for row in p._storage.trained_rows()}
         return rows is None or not own_rows.isdisjoint(rows)
 
-    def _hint_at_others(self) -> str:
+    def _hint_at_other_collections(self) -> str:
         """Return a hint that names trained parameters of other collections in the last loss; "" if it has none."""
         own_rows = {row for p in self._collection._everything() for row in p._storage.identity.rows}
-        rows = [row for row in _rows_of_loss() or [] if row not in own_rows and PARAMETER_ROWS.needs(row)]
+        rows = [row for row in _rows_of_loss() or [] if row not in own_rows and PARAMETER_ROWS.needs_gradient(row)]
         names = dict.fromkeys(PARAMETER_ROWS.names.get(row, "?") for row in rows)
         return f". The loss has parameters of other collections, {few(names)}: give these to the trainer" * bool(names)
 
@@ -277,7 +279,7 @@ class Trainer(Closed):
         self._rate = self._checked("learning_rate", value, NOT_NEGATIVE)
         self._rate0 = self._rate * self._decay()
 
-    @method(value="learning_rate")
+    @method_with_hints(value="learning_rate")
     def set_learning_rate(self, learning_rate: Number) -> None:
         """Same as assigning to the attribute `learning_rate`. DyNet 2.1 calls the argument `value`."""
         self.learning_rate = learning_rate
@@ -313,7 +315,7 @@ class Trainer(Closed):
         """Return the clipping threshold: the norm above which gradients are scaled down; 0 if they never are."""
         return self._threshold
 
-    @method()
+    @method_with_hints()
     def set_clip_threshold(self, thr: Number) -> None:
         """Make updates scale the gradients down if their norm exceeds `thr`. 0 or less turns clipping off."""
         threshold = plain_number("set_clip_threshold: thr", thr)
@@ -321,7 +323,7 @@ class Trainer(Closed):
             raise ArgumentError("set_clip_threshold: thr is nan")
         self._threshold = max(threshold, 0.0)
 
-    @method()
+    @method_with_hints()
     def set_sparse_updates(self, su: bool) -> None:
         """Set whether updates skip the rows of lookup parameters that were not used since the last update.
 
@@ -355,7 +357,7 @@ class Trainer(Closed):
         self._counts = Counts()  # pickles of still earlier versions have no counts
         for name, value in (settings | slots).items():
             object.__setattr__(self, name, value)
-        self._begin()
+        self._set_up()
         for states, arrays in zip(self._table.prepared().states_in_order(), copies):
             for block, array in zip(states, arrays):
                 block.write(array)
@@ -403,34 +405,34 @@ class Trainer(Closed):
         """
         self._load(model_files.load_all(fname), fname)
 
-    def _in_files(self) -> dict[str, float]:
-        return {name: getattr(self, name) for name in IN_FILES}
+    def _saved_numbers(self) -> dict[str, float]:
+        return {name: getattr(self, name) for name in SAVED_NUMBERS}
 
     def _set_numbers(self, values: Mapping[str, float]) -> None:
         for name, value in values.items():
             setattr(self, name, value)
 
     def _tensors(self) -> list[StoredTensor]:
-        """Return the tensors of a file: first the own numbers and the random generator's state, then all states."""
+        """Return a file's tensors: one with the trainer's numbers and the random generator's state, then all states."""
         seed, drawn, forks = noise.state()  # the seed has 32 bits
-        own_numbers = [*self._in_files().values(), seed >> 16, seed & 0xFFFF, drawn, forks]
+        own_numbers = [*self._saved_numbers().values(), seed >> 16, seed & 0xFFFF, drawn, forks]
         states = _states(self._table.prepared())
-        return [of_numbers(f"/{type(self).__name__}", own_numbers), *(tensor for tensor, _ in states)]
+        return [tensor_of_numbers(f"/{type(self).__name__}", own_numbers), *(tensor for tensor, _ in states)]
 
     def _load(self, stored: Sequence[StoredTensor], fname: Path) -> None:
         name, table = type(self).__name__, self._table.prepared()
         states = _states(table)
-        tensors = {_present_name(tensor.name, table.rule.states): tensor for tensor in stored}
+        tensors = {_current_name(tensor.name, table.rule.states): tensor for tensor in stored}
         own_numbers = tensors.pop(f"/{name}", None)
         if own_numbers is None:
             raise FileFormatError(f"{fname} holds no state of {name}: it has {few(tensors)}")
         dims_in_file = {name: (tensor.lookup, tensor.dims) for name, tensor in tensors.items()}
         if dims_in_file != {state.name: (state.lookup, state.dims) for state, _ in states}:
-            problems = different(_parameters_of(tensors.values()), _parameters_of(state for state, _ in states))
+            problems = differences(_parameters_of(tensors.values()), _parameters_of(state for state, _ in states))
             first_problem = f": {problems[0]}" if problems else " in their order"
             raise FileFormatError(f"{fname} is not the state of this {name}: its parameters differ{first_problem}")
-        is_valid = own_numbers.dims == (3 * (len(IN_FILES) + 4),) and np.isfinite(own_numbers.values).all()
-        rate, rate0, epoch, threshold, *integers = from_three(own_numbers.values) if is_valid else 4 * [math.nan]
+        is_valid = own_numbers.dims == (3 * (len(SAVED_NUMBERS) + 4),) and np.isfinite(own_numbers.values).all()
+        rate, rate0, epoch, threshold, *integers = stored_numbers(own_numbers.values) if is_valid else 4 * [math.nan]
         if not (
             all(number >= 0 for number in (rate, rate0, threshold, *integers))
             and all(map(math.isfinite, (rate, rate0, epoch)))
@@ -441,21 +443,21 @@ class Trainer(Closed):
             block.write(tensors[state.name].values)
         dense, updates, high, low, drawn, forks = map(int, integers)
         noise.set_state(high << 16 | low, drawn, forks)
-        self._set_numbers(dict(zip(IN_FILES, (rate, rate0, epoch, threshold, dense, updates))))
+        self._set_numbers(dict(zip(SAVED_NUMBERS, (rate, rate0, epoch, threshold, dense, updates))))
 
 
 def _states(table: Table) -> list[tuple[StoredTensor, Block]]:
     """Return each state as a tensor to store in a file, and the state's memory."""
     return [
         # The names contain an index, because two parameters may have the same name.
-        (StoredTensor(p._lookup, f"{p.name()}.{index}.{state}", p.type.dims, block.array, None), block)
+        (StoredTensor(p._is_lookup, f"{p.name()}.{index}.{state}", p.type.dims, block.array, None), block)
         for index, p in enumerate(table.everything)
-        for state, block in zip(table.rule.states, table.kept[p._storage])
+        for state, block in zip(table.rule.states, table.state_blocks[p._storage])
     ]
 
 
-def _present_name(name: str, states: Sequence[str]) -> str:
-    """Return a stored tensor's name in today's files. In older files, it ends with a state's index, not its name."""
+def _current_name(name: str, states: Sequence[str]) -> str:
+    """Return a stored tensor's current name. In older files, it ends with a state's index, not the state's name."""
     start, _, last = name.rpartition(".")
     return f"{start}.{states[int(last)]}" if last in map(str, range(len(states))) else name
 
@@ -475,28 +477,28 @@ def _explanation(stored: Iterable[str], expected: Iterable[str]) -> str:
     return explanation * bool(trainers)
 
 
-EXPLAIN.append(_explanation)
+EXPLAINERS.append(_explanation)  # errors about files then contain the hint
 
 
-def of_numbers(name: str, numbers: Sequence[float]) -> StoredTensor:
+def tensor_of_numbers(name: str, numbers: Sequence[float]) -> StoredTensor:
     """Return a tensor that has, for each of `numbers`, three float32 values whose sum is the number.
 
     If no three values have this sum, they hold the number's 64 bits: 22 in each, as an integer from TWO_22 to
     2 * TWO_22 - 1. In a sum, the second value is much smaller than the first, so it cannot be mistaken for bits.
     """
     exact = remainder = np.array(numbers, np.float64)
-    parts = []
+    terms = []
     with np.errstate(all="ignore"):  # `remainder` becomes NaN if the number is infinite or too large for a float32
         for _ in range(3):
-            parts.append(remainder.astype(np.float32))
-            remainder = remainder - parts[-1]
+            terms.append(remainder.astype(np.float32))
+            remainder = remainder - terms[-1]
     bits = TWO_22 + (exact.view(np.uint64)[:, None] >> SHIFTS) % TWO_22
-    values = np.where(remainder[:, None] == 0, np.stack(parts, 1), bits).astype(np.float32).ravel()
+    values = np.where(remainder[:, None] == 0, np.stack(terms, 1), bits).astype(np.float32).ravel()
     return StoredTensor(False, name, (len(values),), values, None)
 
 
-def from_three(values: np.ndarray) -> list[float]:
-    three = values.reshape(-1, 3)
-    bits = ((three % TWO_22).astype(np.uint64) << SHIFTS).sum(axis=1, dtype=np.uint64).view(np.float64)
-    are_bits = ((three >= TWO_22) & (three < 2 * TWO_22)).all(axis=1)
-    return np.where(are_bits, bits, three.sum(axis=1, dtype=np.float64)).tolist()
+def stored_numbers(values: np.ndarray) -> list[float]:
+    triples = values.reshape(-1, 3)  # as `tensor_of_numbers` stores numbers
+    bits = ((triples % TWO_22).astype(np.uint64) << SHIFTS).sum(axis=1, dtype=np.uint64).view(np.float64)
+    are_bits = ((triples >= TWO_22) & (triples < 2 * TWO_22)).all(axis=1)
+    return np.where(are_bits, bits, triples.sum(axis=1, dtype=np.float64)).tolist()

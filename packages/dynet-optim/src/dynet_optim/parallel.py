@@ -1,6 +1,7 @@
 """`DataParallel`, a trainer that adds up the gradients of several MPI processes, and its checkpoints.
 
-Each update exchanges one buffer: gradients of ordinary parameters, called dense here, and of rows that any rank used.
+Each update exchanges one buffer: the gradients of ordinary parameters, and of rows of lookup parameters that any rank
+used.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from dynet_core.files.tensors import StoredTensor
 from dynet_core.parameter.storage import Storage
 from dynet_core.random import noise, random_stream
 
-from .base import Path, Trainer, from_three, of_numbers
+from .base import Path, Trainer, stored_numbers, tensor_of_numbers
 from .ranks import BACKWARD, EXAMPLES, TOUCHED, digest, meeting, mpi, sendable
-from .rule import without_states
+from .rule import stateless_rule
 from .table import Table
 
 Example = TypeVar("Example")
-COUNT = itertools.count()  # numbers the DataParallels of a process; ranks check that they use the same one
+INDICES = itertools.count()  # of the DataParallels of a process; ranks check that they use those with the same index
 MOST_EXAMPLES = 1 << 40  # the argument `examples` must be less, so that the sum over all ranks fits in 64 bits
 
 
@@ -80,16 +81,16 @@ class DataParallel:
             raise ArgumentTypeError(f"DataParallel: expected a trainer, got {type(trainer).__name__}")
         self._trainer = trainer
         self._average = checked_flag("DataParallel", "average", average)
-        self._every = whole("DataParallel", "compare_every", compare_every)
-        if self._every < 0:
+        self._compare_every = whole("DataParallel", "compare_every", compare_every)
+        if self._compare_every < 0:
             raise ArgumentError(f"DataParallel: compare_every is {compare_every}; it must not be negative")
         self._meeting: Any = meeting()
         self._comm: Any = self._meeting and self._meeting.comm
         self._updates = 0
         if self._meeting:
-            self._index = next(COUNT)
+            self._index = next(INDICES)
             self._version = -1  # `PARAMETER_ROWS.version` when `_meet` last set `_model`
-            self._scaling = Table(trainer._collection, SCALE) if self._average else None
+            self._scaling_table = Table(trainer._collection, SCALE) if self._average else None
             with self._exchange("start"):
                 self._broadcast()
                 broadcast_randomness(self._comm)
@@ -195,7 +196,7 @@ class DataParallel:
         self._updates += 1
         if self._comm:
             self._meeting.updates = self._updates
-        if self._every and self._updates % self._every == 0:
+        if self._compare_every and self._updates % self._compare_every == 0:
             self.compare()
 
     def _add_up(self, s: float, examples: int) -> None:
@@ -204,28 +205,28 @@ class DataParallel:
         table = trainer._table.prepared()
         if self._gradients.version != PARAMETER_ROWS.version:
             self._gradients = Gradients(table, self._comm)
-        rows = self._gradients.touched()
-        all_headers = self._meet("update", s, (examples, len(rows), trainer._has_backward()))
-        if self._version != self._shared_version:
-            new_parameters = [p for p in self._everything() if p._storage not in self._shared]
-            if different := first_difference(self._comm, new_parameters):
-                rank, name = different
+        rows = self._gradients.touched_rows()
+        all_headers = self._meet("update", s, (examples, len(rows), trainer._backward_has_run()))
+        if self._version != self._synced_version:
+            new_parameters = [p for p in self._everything() if p._storage not in self._synced_storages]
+            if difference := first_difference(self._comm, new_parameters):
+                rank, name = difference
                 raise ParallelError(
                     f"DataParallel.update: {name}, which was added later, has different initial values on rank {rank} "
                     "than on rank 0. All ranks must draw the same random numbers: make the same parameters in the same "
                     "order, also those of other models, or first call dy.reset_random_seed with the same seed"
                 )
-            self._note_shared()
+            self._note_synced()
         trainer._backward_elsewhere = bool(all_headers[:, BACKWARD].any())
-        if self._scaling:
+        if self._scaling_table:
             all_examples = int(all_headers[:, EXAMPLES].sum())
             if not all_examples:
                 raise ParallelError("DataParallel.update: with average=True, some rank must have examples")
-            self._scaling.prepared().run([examples / all_examples], trainer._dense)
+            self._scaling_table.prepared().run([examples / all_examples], trainer._dense)
         self._gradients.add_up(rows, all_headers[:, TOUCHED].copy())
 
-    def _note_shared(self) -> None:
-        self._shared_version, self._shared = self._version, {p._storage for p in self._everything()}
+    def _note_synced(self) -> None:
+        self._synced_version, self._synced_storages = self._version, {p._storage for p in self._everything()}
 
     def compare(self) -> None:
         """Check that all parameters, but not the trainer's state, are the same on all ranks, to the last bit.
@@ -236,8 +237,8 @@ class DataParallel:
         if not self._comm:
             return
         with self._exchange("compare"):
-            if different := first_difference(self._comm, self._everything()):
-                rank, name = different
+            if difference := first_difference(self._comm, self._everything()):
+                rank, name = difference
                 raise ParallelError(
                     f"DataParallel: after {self._updates} updates, rank {rank} has different values of {name} than "
                     "rank 0. Set the same values on all ranks; processors of different kinds round differently"
@@ -276,27 +277,27 @@ class DataParallel:
             FileFormatError: the file is damaged or for a different model; nothing has changed. Raised on all ranks.
             OSError: rank 0 cannot read the file. Raised on all ranks.
         """
-        position, noises = self._on_rank_0("populate", lambda _: read_checkpoint(fname, self.trainer))
+        position, noise_states = self._on_rank_0("populate", lambda _: read_checkpoint(fname, self.trainer))
         if self._comm:
             with self._meeting.exchange():
                 self._broadcast()
-        if len(noises) == self.size:
-            noise.set_state(*noises[self.rank])
+        if len(noise_states) == self.size:
+            noise.set_state(*noise_states[self.rank])
         else:
-            seed, *counts = noises[0]
+            seed, *counts = noise_states[0]
             noise.set_state(noise.seed_of_rank(seed, self.rank), *counts)
         return position
 
     def _on_rank_0(self, action: str, work: Callable) -> Any:
-        """Call `work` on rank 0, with a list of all ranks' `Noise`. All ranks return its result or raise its error."""
+        """Call `work` on rank 0, with each rank's `NoiseState`. All ranks return its result or raise its error."""
         if not self._comm:
             return work([noise.state()])
         with self._exchange(action):
-            noises = self._comm.gather(noise.state())
+            noise_states = self._comm.gather(noise.state())
             result = problem = None
             if self.rank == 0:
                 try:
-                    result = work(noises)
+                    result = work(noise_states)
                 except Exception as raised:
                     problem = raised
             result, sent_problem = self._comm.bcast((result, problem and sendable(problem)))
@@ -318,8 +319,8 @@ class DataParallel:
                 ("the number of DataParallels before this", self._index),
                 ("the trainer", type(trainer).__name__),
                 ("average", self._average),
-                ("compare_every", self._every),
-                *((f"{'lookup ' * p._lookup}{p.name()}", p.type.dims) for p in parameters),
+                ("compare_every", self._compare_every),
+                *((f"{'lookup ' * p._is_lookup}{p.name()}", p.type.dims) for p in parameters),
                 *((f"whether {p.name()} is updated", p._updated) for p in parameters),
             ]
             self._model = model, digest(model)
@@ -340,13 +341,13 @@ class DataParallel:
         """Copy the values of all parameters and the state of the trainer from rank 0 to all ranks."""
         states = self.trainer._table.prepared().states_in_order()
         broadcast(self._comm, [*(p._storage.values for p in self._everything()), *itertools.chain(*states)])
-        self.trainer._set_numbers(self._comm.bcast(self.trainer._in_files()))
-        self._note_shared()
+        self.trainer._set_numbers(self._comm.bcast(self.trainer._saved_numbers()))
+        self._note_synced()
 
 
 # Exchanges of gradients, values and random generators' states. All ranks must call these functions together.
 
-SCALE = without_states("scale", "factor", g=lambda g, factor: g * factor)  # does not change the parameters
+SCALE = stateless_rule("scale", "factor", g=lambda g, factor: g * factor)  # does not change the parameters
 
 
 class Gradients:
@@ -358,54 +359,55 @@ class Gradients:
 
     def __init__(self, table: Table, comm: Any):
         self.comm, self.in_place = comm, mpi().IN_PLACE
-        self.version = PARAMETER_ROWS.version  # if this has changed, the object is out of date
-        trained = [p._storage for p in table.everything if PARAMETER_ROWS.needs(p._storage.row)]
-        self.dense = [storage for storage in trained if storage.touched is None]
-        self.tables = [storage for storage in trained if storage.touched is not None]
+        self.version = PARAMETER_ROWS.version  # once PARAMETER_ROWS.version differs, this object is out of date
+        trained = [p._storage for p in table.everything if PARAMETER_ROWS.needs_gradient(p._storage.row)]
+        self.ordinary = [storage for storage in trained if storage.touched is None]
+        self.lookups = [storage for storage in trained if storage.touched is not None]
         # The number of each lookup parameter's first row, then the count of all numbers.
-        self.firsts = np.cumsum([0, *(storage.rows + 1 for storage in self.tables)])
+        self.first_rows = np.cumsum([0, *(storage.rows + 1 for storage in self.lookups)])
         self.buffer = np.empty(0, np.float32)
         self.sent = 0  # the number of bytes that this rank sent in the last exchange
 
-    def touched(self) -> np.ndarray:
+    def touched_rows(self) -> np.ndarray:
         """Return the indices of the rows of lookup parameters for which this rank has gradients."""
         indices = [np.empty(0, np.int64)]
-        for first, storage in zip(self.firsts, self.tables):
+        for first, storage in zip(self.first_rows, self.lookups):
             touched = storage.touched
+            # If a graph has used the whole table, the number after the last row stands for all rows.
             rows = np.array([storage.rows]) if touched[-1] else touched[1 : 1 + touched[0]]
             indices.append(rows + first)
         return np.concatenate(indices)
 
-    def add_up(self, own: np.ndarray, counts: np.ndarray) -> None:
+    def add_up(self, own_rows: np.ndarray, row_counts: np.ndarray) -> None:
         """Replace this rank's gradients by the sums over all ranks.
 
-        `own` is this rank's result of `touched`, and `counts` has the length of each rank's.
+        `own_rows` is this rank's result of `touched_rows`, and `row_counts` has the length of each rank's.
         """
-        used = [*((storage, slice(None)) for storage in self.dense), *self._used_by_any(own, counts)]
-        values = [storage.gradient.array.reshape(storage.rows or 1, -1)[rows].ravel() for storage, rows in used]
+        summed = [*((storage, slice(None)) for storage in self.ordinary), *self._used_on_any_rank(own_rows, row_counts)]
+        values = [storage.gradient.array.reshape(storage.rows or 1, -1)[rows].ravel() for storage, rows in summed]
         section_ends = np.cumsum([0, *map(len, values)])
         if len(self.buffer) < section_ends[-1]:
             self.buffer = np.empty(section_ends[-1] * 5 // 4, np.float32)
         buffer = self.buffer[: section_ends[-1]]
         np.concatenate([buffer[:0], *values], out=buffer)
         self.comm.Allreduce(self.in_place, buffer)
-        self.sent = buffer.nbytes + own.nbytes
-        for (storage, rows), section in zip(used, np.split(buffer, section_ends[1:])):
+        self.sent = buffer.nbytes + own_rows.nbytes
+        for (storage, rows), section in zip(summed, np.split(buffer, section_ends[1:])):
             if storage.touched is None:
                 storage.gradient.write(section)
             else:
                 with storage.gradient.edit() as gradient:
                     gradient.reshape(storage.rows, -1)[rows] = section.reshape(len(rows), -1)
 
-    def _used_by_any(self, own: np.ndarray, counts: np.ndarray) -> Iterator[tuple[Storage, np.ndarray]]:
-        """Yield each lookup parameter that any rank has used, with these rows. Mark the rows as used on this rank."""
-        if not counts.any():
+    def _used_on_any_rank(self, own_rows: np.ndarray, row_counts: np.ndarray) -> Iterator[tuple[Storage, np.ndarray]]:
+        """Yield lookup parameters with the rows that any rank has used. Mark the rows as used on this rank."""
+        if not row_counts.any():
             return
-        all_indices = np.empty(counts.sum(), np.int64)
-        self.comm.Allgatherv(own, [all_indices, counts])
+        all_indices = np.empty(row_counts.sum(), np.int64)
+        self.comm.Allgatherv(own_rows, [all_indices, row_counts])
         all_indices = np.unique(all_indices)
-        sections = np.split(all_indices, np.searchsorted(all_indices, self.firsts[1:]))
-        for storage, first, indices in zip(self.tables, self.firsts, sections):
+        sections = np.split(all_indices, np.searchsorted(all_indices, self.first_rows[1:]))
+        for storage, first, indices in zip(self.lookups, self.first_rows, sections):
             rows = indices - first
             if not len(rows):
                 continue
@@ -435,8 +437,8 @@ def first_difference(comm: Any, parameters: Sequence[Any]) -> tuple[int, str] | 
     hashes = [
         hashlib.blake2b(np.ascontiguousarray(p._storage.values.array).data, digest_size=8).digest() for p in parameters
     ]
-    own = [p.name() for p, mine, theirs in zip(parameters, hashes, comm.bcast(hashes)) if mine != theirs]
-    for rank, names in enumerate(comm.allgather(own[:1])):
+    different_names = [p.name() for p, mine, theirs in zip(parameters, hashes, comm.bcast(hashes)) if mine != theirs]
+    for rank, names in enumerate(comm.allgather(different_names[:1])):
         if names:
             return rank, names[0]
     return None
@@ -455,34 +457,34 @@ def broadcast_randomness(comm: Any) -> None:
 
 
 # A checkpoint is a file with these tensors, in this order: a hash of the rest; the parameters; the states of the random
-# generators; the position in the data; and the trainer's state. `of_numbers` stores numbers.
+# generators; the position in the data; and the trainer's state. `tensor_of_numbers` stores numbers.
 
 PARAMETERS, DIGEST, RANKS, POSITION = "/parameters", "/digest", "/ranks", "/position/"  # how names of tensors begin
-LARGEST = 2**53  # a Python float is exact for whole numbers up to this
-Noise = tuple[int, int, int]  # the state of the random generator for dropout: seed, numbers drawn, processes forked
+LARGEST_POSITION = 2**53  # of the values in `position`; whole numbers up to this are exact as a Python float
+NoiseState = tuple[int, int, int]  # the state of dropout's random generator: seed, numbers drawn, processes forked
 
 
-def write_checkpoint(fname: Path, trainer: Trainer, position: Mapping[str, int], noises: Sequence[Noise]) -> None:
+def write_checkpoint(fname: Path, trainer: Trainer, position: Mapping[str, int], noises: Sequence[NoiseState]) -> None:
     if not isinstance(position, Mapping):
         raise ArgumentTypeError(f"save: position must be a dict, not {type(position).__name__} {position!r:.40}")
     positions = []
     for name, given_value in position.items():
         value = whole("save", f"position {name!r}", given_value)
-        if not isinstance(name, str) or not name.isidentifier() or abs(value) > LARGEST:
+        if not isinstance(name, str) or not name.isidentifier() or abs(value) > LARGEST_POSITION:
             raise ArgumentError(f"save: position {name!r}: {value!r}; it takes names with whole numbers")
-        positions.append(of_numbers(POSITION + name, [value]))
+        positions.append(tensor_of_numbers(POSITION + name, [value]))
     tensors = [
         *(StoredTensor(t.lookup, PARAMETERS + t.name, t.dims, t.values, None) for t in trainer._collection._tensors()),
-        of_numbers(RANKS, [n for seed, *counts in noises for n in (seed >> 16, seed & 0xFFFF, *counts)]),
+        tensor_of_numbers(RANKS, [n for seed, *counts in noises for n in (seed >> 16, seed & 0xFFFF, *counts)]),
         *positions,
         *trainer._tensors(),
     ]
-    model_files.save([of_numbers(DIGEST, _digest(tensors)), *tensors], fname)
+    model_files.save([tensor_of_numbers(DIGEST, _digest(tensors)), *tensors], fname)
 
 
-def read_checkpoint(fname: Path, trainer: Trainer) -> tuple[dict[str, int], list[Noise]]:
-    """Load a checkpoint into a trainer and its model. Return the position in the data, and each rank's `Noise`."""
-    digest, *tensors = model_files.load_all(fname) or [of_numbers("", [])]
+def read_checkpoint(fname: Path, trainer: Trainer) -> tuple[dict[str, int], list[NoiseState]]:
+    """Load a checkpoint into a trainer and its model. Return the position in the data, and each rank's `NoiseState`."""
+    digest, *tensors = model_files.load_all(fname) or [tensor_of_numbers("", [])]  # an empty file is no checkpoint
     if digest.name != DIGEST:
         raise FileFormatError(f"{fname} is not a checkpoint of DataParallel")
     if _whole_numbers(digest) != _digest(tensors):
@@ -492,7 +494,7 @@ def read_checkpoint(fname: Path, trainer: Trainer) -> tuple[dict[str, int], list
     if [(t.lookup, t.name, t.dims) for t in parameters] != expected or not tensors or tensors[0].name != RANKS:
         raise FileFormatError(f"{fname}: the checkpoint has different parameters than the model")
     integers = _whole_numbers(tensors.pop(0))
-    noises = [(high << 16 | low, drawn, forks) for high, low, drawn, forks in zip(*[iter(integers)] * 4)]
+    noise_states = [(high << 16 | low, drawn, forks) for high, low, drawn, forks in zip(*[iter(integers)] * 4)]
     position: dict[str, int] = {}
     while tensors and tensors[0].name.startswith(POSITION):
         stored = tensors.pop(0)
@@ -500,7 +502,7 @@ def read_checkpoint(fname: Path, trainer: Trainer) -> tuple[dict[str, int], list
     trainer._load(tensors, fname)
     for parameter, t in zip(trainer._collection._everything(), parameters):
         parameter._storage.set_values(t.values)
-    return position, noises
+    return position, noise_states
 
 
 def _digest(tensors: Iterable[StoredTensor]) -> list[int]:
@@ -513,6 +515,6 @@ def _digest(tensors: Iterable[StoredTensor]) -> list[int]:
 
 
 def _whole_numbers(tensor: StoredTensor) -> list[int]:
-    """Return the whole numbers from which `of_numbers` made a tensor; [] if the tensor is damaged."""
+    """Return the whole numbers from which `tensor_of_numbers` made a tensor; [] if the tensor is damaged."""
     is_valid = len(tensor.values) % 3 == 0 and np.isfinite(tensor.values).all()
-    return [*map(int, from_three(tensor.values))] if is_valid else []
+    return [*map(int, stored_numbers(tensor.values))] if is_valid else []

@@ -31,24 +31,24 @@ from dynet_core.errors import ParallelError
 
 # The environment variables in which launchers such as mpiexec store the number of processes.
 SIZE_VARIABLES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
-PROCESS = "DYNET_MPI_PROCESS"  # the variable with the rank's process id, which child processes, not ranks, inherit
-PATIENCE = "DYNET_MPI_SECONDS"  # the variable with the seconds to wait for the others to connect; 0 means forever
-PAUSE = 0.5  # the seconds to wait before ending all ranks, so that the launcher can read this rank's output
+PID_ENV = "DYNET_MPI_PROCESS"  # the variable with a rank's process id; a process with another id is its child
+WAIT_ENV = "DYNET_MPI_SECONDS"  # the variable with the seconds to wait for the others to connect; 0 means forever
+END_PAUSE = 0.5  # the seconds to wait before ending all ranks, so that the launcher can read this rank's output
 
 
 def world() -> Any:
     """Return an MPI communicator of all processes; None if the program has only this process."""
-    started = number_started(os.environ)
+    size = number_started(os.environ)
     if is_child():
-        if started == 1:
+        if size == 1:
             return None
         raise ParallelError(
-            f"DataParallel: this process, {os.getpid()}, is a child of process {os.environ[PROCESS]}, which the "
+            f"DataParallel: this process, {os.getpid()}, is a child of process {os.environ[PID_ENV]}, which the "
             "launcher has started, and is not a rank. Only ranks can train together: use the trainer itself here. If "
-            f"the child is a program that trains alone, start it without {PROCESS} and the launcher's variables, such "
+            f"the child is a program that trains alone, start it without {PID_ENV} and the launcher's variables, such "
             "as PMI_SIZE, in its environment"
         )
-    with _time_limit(started):
+    with _time_limit(size):
         try:
             MPI = mpi()
         except (ImportError, RuntimeError) as raised:  # mpi4py raises RuntimeError if it finds no MPI
@@ -59,7 +59,7 @@ def world() -> Any:
                 else "it finds no MPI library. pip install mpich installs one; if there is one already, the "
                 "environment variable MPI4PY_LIBMPI can name its file"
             )
-            problem = f"{started} processes were started, but mpi4py cannot be used ({reason}); {cure}"
+            problem = f"{size} processes were started, but mpi4py cannot be used ({reason}); {cure}"
         else:
             if MPI.Is_finalized():
                 problem = "MPI.Finalize() was called before; call it after training, or not at all"
@@ -70,16 +70,16 @@ def world() -> Any:
             else:
                 library = MPI.Get_library_version().split("\n")[0].strip("\0 ")
                 problem = (
-                    f"{started} processes were started, but each finds itself alone: mpi4py uses {library}, and the "
+                    f"{size} processes were started, but each finds itself alone: mpi4py uses {library}, and the "
                     "launcher belongs to a different MPI. Start the program by the mpiexec of mpi4py's MPI"
                 )
-    if started > 1:
+    if size > 1:
         raise ParallelError(f"DataParallel: {problem}")
     return None
 
 
 def is_child() -> bool:
-    return os.environ.get(PROCESS) not in (None, str(os.getpid()))
+    return os.environ.get(PID_ENV) not in (None, str(os.getpid()))
 
 
 def is_finalized() -> bool:
@@ -99,19 +99,19 @@ def number_started(environment: Mapping[str, str]) -> int:
 
 
 @contextlib.contextmanager
-def _time_limit(started: int) -> Iterator[None]:
+def _time_limit(size: int) -> Iterator[None]:
     """End this process if the `with` block, which connects to other processes, takes too long.
 
     MPI waits forever, even for a process that ended before it connected. Python code cannot run meanwhile, but the
-    timer of `faulthandler` can. Without other processes, it is left to the program.
+    timer of `faulthandler` can. Without other processes, the program may use the timer.
     """
     try:
-        seconds = float(os.environ.get(PATIENCE, "600")) if started > 1 else 0.0
+        seconds = float(os.environ.get(WAIT_ENV, "600")) if size > 1 else 0.0
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds < math.inf:
         raise ParallelError(
-            f"DataParallel: the environment variable {PATIENCE} is {os.environ[PATIENCE]!r}; it must be a number of "
+            f"DataParallel: the environment variable {WAIT_ENV} is {os.environ[WAIT_ENV]!r}; it must be a number of "
             "seconds, 0 to wait forever"
         )
     if seconds:
@@ -129,11 +129,11 @@ def end_all_on_exceptions() -> None:
     """Make an uncaught exception in any thread end all ranks, which would otherwise wait for this one forever."""
     process = os.getpid()
 
-    def ending(earlier: Callable) -> Callable:
+    def ending_all_after(earlier_hook: Callable) -> Callable:
         def hook(*arguments: Any) -> None:
-            kind, problem, trace, *_ = arguments if len(arguments) == 3 else arguments[0]
+            kind, problem, trace, *_ = arguments if len(arguments) == 3 else arguments[0]  # threads pass a tuple
             try:
-                earlier(*arguments)
+                earlier_hook(*arguments)
             except BaseException:
                 traceback.print_exception(kind, problem, trace)
             finally:
@@ -142,7 +142,7 @@ def end_all_on_exceptions() -> None:
 
         return hook
 
-    sys.excepthook, threading.excepthook = ending(sys.excepthook), ending(threading.excepthook)
+    sys.excepthook, threading.excepthook = ending_all_after(sys.excepthook), ending_all_after(threading.excepthook)
 
 
 def end_all(reason: str) -> None:
@@ -155,7 +155,7 @@ def end_all(reason: str) -> None:
             if stream is sys.stderr:
                 print(f"dynet: {rank} ends all ranks, because of {reason}", file=stream)
             stream.flush()
-    time.sleep(PAUSE)
+    time.sleep(END_PAUSE)
     if comm:
         comm.Abort(1)
     # MPICH's mpiexec ends the other processes if one is killed, but not if one exits before it has connected.
@@ -177,8 +177,8 @@ class Meeting:
         self.updates = 0  # how many updates the last used DataParallel has done
         self.end_message = ""  # an error message if a rank has ended, after which the others cannot exchange data
         self.process = os.getpid()  # a forked child, which has another id, is not a rank
-        self._exchanging = threading.Lock()  # locked while a thread is in an exchange
-        self._refused: ParallelError | None = None  # the last error raised because the lock was held
+        self._exchange_lock = threading.Lock()  # locked while a thread is in an exchange
+        self._lock_error: ParallelError | None = None  # the last error raised because the lock was held
         atexit.register(self._end)
 
     def _end(self) -> None:
@@ -187,14 +187,14 @@ class Meeting:
             return
         with contextlib.suppress(Exception):
             sys.stdout.flush()
-        if not self._exchanging.acquire(timeout=LAST_WAIT):
+        if not self._exchange_lock.acquire(timeout=LAST_WAIT):
             return
         try:
             with contextlib.suppress(ParallelError):
                 self.meet("end", self.updates)
             self.end_message = self.end_message or f"DataParallel: rank {self.rank} has ended"
         finally:
-            self._exchanging.release()
+            self._exchange_lock.release()
 
     @contextlib.contextmanager
     def exchange(self) -> Iterator[None]:
@@ -211,22 +211,22 @@ class Meeting:
             )
         if is_finalized():
             raise ParallelError("DataParallel: MPI.Finalize() was called; call it after all uses of DataParallel")
-        if not self._exchanging.acquire(blocking=False):
-            self._refused = ParallelError(
+        if not self._exchange_lock.acquire(blocking=False):
+            self._lock_error = ParallelError(
                 f"DataParallel: rank {self.rank} is in the middle of an exchange, in another thread or before a "
                 "signal handler was called. Only one thread at a time may exchange, and all ranks in the same order"
             )
-            raise self._refused
+            raise self._lock_error
         try:
             yield
         except BaseException as problem:
-            # Only this rank raises `_refused`, if a signal handler that interrupts the block tries to exchange data.
-            if isinstance(problem, ParallelError) and problem is not self._refused:
+            # Only this rank raises `_lock_error`, if a signal handler that interrupts the block tries to exchange data.
+            if isinstance(problem, ParallelError) and problem is not self._lock_error:
                 raise
             traceback.print_exc()
             end_all("this exception in the middle of an exchange")
         finally:
-            self._exchanging.release()
+            self._exchange_lock.release()
 
     def meet(
         self,
@@ -278,15 +278,15 @@ class Meeting:
         return f"{who} has {different_facts} than rank {other}: {difference(facts[field], facts_by_rank[other], other)}"
 
 
-def difference(own: Facts, others: Facts, rank: int) -> str:
-    """Describe the first difference between `own`, the facts of this rank, and `others`, the facts of `rank`."""
-    for (name, value), (others_name, others_value) in itertools.zip_longest(own, others, fillvalue=("", "")):
-        if "" in (name, others_name):
-            return f"{name or others_name} is only {'here' if name else 'there'}"
-        if name != others_name:
-            return f"where this has {name}, rank {rank} has {others_name}"
-        if value != others_value:
-            return f"{name} is {value} here, and {others_value} there"
+def difference(own_facts: Facts, other_facts: Facts, rank: int) -> str:
+    """Describe the first difference between `own_facts`, those of this rank, and `other_facts`, those of `rank`."""
+    for (name, value), (other_name, other_value) in itertools.zip_longest(own_facts, other_facts, fillvalue=("", "")):
+        if "" in (name, other_name):
+            return f"{name or other_name} is only {'here' if name else 'there'}"
+        if name != other_name:
+            return f"where this has {name}, rank {rank} has {other_name}"
+        if value != other_value:
+            return f"{name} is {value} here, and {other_value} there"
     return "something is only there"
 
 
@@ -297,7 +297,7 @@ def meeting() -> Meeting | None:
     if comm is None:
         return None
     end_all_on_exceptions()
-    os.environ.setdefault(PROCESS, str(os.getpid()))  # for child processes, if the launcher is unknown
+    os.environ.setdefault(PID_ENV, str(os.getpid()))  # for child processes, if the launcher is unknown
     return Meeting(comm)
 
 
@@ -316,8 +316,8 @@ def sendable(problem: Exception) -> Exception:
 
 
 # Runs at import, because a rank may fail before it makes a `DataParallel`. A rank's child processes, which inherit
-# PROCESS, skip it.
+# the variable PID_ENV, skip it.
 if number_started(os.environ) > 1:
-    os.environ.setdefault(PROCESS, str(os.getpid()))
+    os.environ.setdefault(PID_ENV, str(os.getpid()))
     if not is_child():
         end_all_on_exceptions()

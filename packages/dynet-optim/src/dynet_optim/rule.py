@@ -32,9 +32,9 @@ class TrainerRule:
         self.states = tuple(name for name in kernel.views[2:] if name in kernel.outputs)
         self.numbers = kernel.views[2 + len(self.states) :]
         rate = "trainer._rate" if "scale" in self.numbers else "trainer._rate * scale"
-        values = [{"rate": rate, "scale": "scale"}.get(name, f"trainer._{name}") for name in self.numbers]
+        sources = [{"rate": rate, "scale": "scale"}.get(name, f"trainer._{name}") for name in self.numbers]
         # Each update calls `read`. With `attrgetter` instead of `eval`, an update would take 1.2 us instead of 1 us.
-        self.read = eval(f"lambda trainer, scale: ({''.join(value + ',' for value in values)})")
+        self.read = eval(f"lambda trainer, scale: ({''.join(source + ',' for source in sources)})")
 
 
 def update(function: Callable) -> TrainerRule:
@@ -48,9 +48,9 @@ def update(function: Callable) -> TrainerRule:
     return TrainerRule(function.__qualname__, update_rule(function))
 
 
-def without_states(name: str, *numbers: str, **formulas: Callable) -> TrainerRule:
+def stateless_rule(name: str, *numbers: str, **formulas: Callable) -> TrainerRule:
     return TrainerRule(name, UpdateRule(("p", "g", *numbers), formulas, numbers=numbers))
 
 
-CLEAR = without_states("clear", g=lambda: 0.0)  # only zeroes the gradients, as trainers' rules also do
-SHRINK = without_states("shrink", "decay", p=lambda p, decay: p - p * decay)  # weight decay; does not clear gradients
+CLEAR = stateless_rule("clear", g=lambda: 0.0)  # only zeroes the gradients, as trainers' rules also do
+SHRINK = stateless_rule("shrink", "decay", p=lambda p, decay: p - p * decay)  # weight decay; does not clear gradients

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from dynet_core.compute.device import compiled
+from dynet_core.compute.device import machine_in_use
 from dynet_core.compute.memory import Block, block
-from dynet_core.compute.parameter_rows import PARAMETER_ROWS, Identity
+from dynet_core.compute.parameter_rows import PARAMETER_ROWS, ParameterIdentity
 from dynet_core.graph import current
 from dynet_core.graph.outdated import ParameterGroup
 from dynet_core.parameter import ParameterCollection
@@ -52,57 +52,57 @@ class Table:
             KERNELS.use(opcode)
         self.numbers = block(len(rule.numbers))
         self._pack = self.numbers.packer()
-        self.added = -1  # PARAMETER_ROWS.added when `_fill` filled this table; -1 if it must be filled
+        self.added = -1  # PARAMETER_ROWS.add_count when `_fill` filled this table; -1 if it must be filled
         self.outdated: Any = None  # the `Outdated` of the graph for which `prepared` was last called
-        self.group: ParameterGroup | None = None
-        self.identities: list[Identity] = []  # of all parameters; `Outdated` needs the same list object in every call
-        self.kept: dict[Storage, list[Block]] = {}  # the states that the rule keeps for each parameter
+        self.parameter_group: ParameterGroup | None = None
+        self.identities: list[ParameterIdentity] = []  # of all parameters; `Outdated` needs the same list in every call
+        self.state_blocks: dict[Storage, list[Block]] = {}  # the states that the rule keeps for each parameter
         self.context = zero_words(len(CONTEXT))
         self.context_address = self.context.ctypes.data
         self.slots = memoryview(self.context)  # type: ignore[arg-type]  # before Python 3.12, type checkers do not know arrays as buffers
         self.threads = zero_words((layout.MOST_THREADS, layout.THREAD_ROW))
-        self._set(
+        self._set_slots(
             address_type=layout.INT_ARGUMENT, address=self.context_address,
             code=library.code_address(), threads=self.threads.ctypes.data,
         )  # fmt: skip
         # Two float64 values: the sum of squared gradients, and the limit below which `run_if_below` updates. `sum` is
         # a view of them, empty if they are on a GPU.
         self.sum_block = block(4)
-        self.sum = self.sum_block.direct().cast("B").cast("d")
-        self.both = zero_words(len(layout.BOTH))  # arguments of `norm_and_update`
-        self.both_address = self.both.ctypes.data
+        self.sum = self.sum_block.host_view().cast("B").cast("d")
+        self.both_arguments = zero_words(len(layout.BOTH))  # arguments of `norm_and_update`
+        self.both_arguments_address = self.both_arguments.ctypes.data
         self._grow_index(1 << 10)
 
-    def _set(self, **values: int) -> None:
+    def _set_slots(self, **values: int) -> None:
         for name, value in values.items():
             self.slots[CONTEXT[name]] = value
 
     def _grow_index(self, size: int) -> None:
-        self.index = zero_words(size)
-        self._set(index=self.index.ctypes.data, index_end=size)
+        self.index = zero_words(size)  # the address lists of a pass
+        self._set_slots(index=self.index.ctypes.data, index_end=size)
 
     def prepared(self) -> Table:
         """Prepare this table for the calling thread, fill it again if parameters were added, and return it."""
-        outdated, added = current().outdated, PARAMETER_ROWS.added
+        outdated, added = current().outdated, PARAMETER_ROWS.add_count
         if self.outdated is outdated and self.added == added:
             return self
         if self.added != added:
             self.added = -1
             self._fill()
-        # Compiled code notes for this thread's graph that parameters change. Only the main thread's updates are shared
-        # between threads.
-        old_group, new_group = self.group, outdated.group(self.identities)
+        # Updates tell this thread's graph that the parameters have changed. Only the main thread has helpers, which do
+        # a share of the work.
+        old_group, new_group = self.parameter_group, outdated.group(self.identities)
         new_group.owner = weakref.ref(self)
-        self._set(changed=new_group.address, changes=outdated.changes_address(), sharing=sharing.address())
-        self.group = new_group  # this reference keeps the memory alive
+        self._set_slots(changed=new_group.address, changes=outdated.changes_address(), sharing=sharing.address())
+        self.parameter_group = new_group  # this reference keeps the memory alive
         if old_group and old_group is not new_group:
             old_group.owner = None
         self.outdated, self.added = outdated, added  # set last: after an error or interrupt, the next call starts over
         return self
 
     def _fill(self) -> None:
-        self.machine = compiled(*self.opcodes)
-        self.shared = PARAMETER_ROWS.buffer  # this reference keeps the buffer alive for compiled code
+        self.machine = machine_in_use(*self.opcodes)
+        self.row_buffer = PARAMETER_ROWS.buffer  # this reference keeps the buffer alive for compiled code
         self.everything = self.collection._everything()
         self.count = len(self.everything)
         identities = [parameter._storage.identity for parameter in self.everything]
@@ -112,21 +112,21 @@ class Table:
         for row, parameter in zip(self.rows, self.everything):
             storage = parameter._storage
             floats = storage.values.floats
-            if storage not in self.kept:
-                self.kept[storage] = [block(floats, zero=True) for _ in range(self.state_count)]
+            if storage not in self.state_blocks:
+                self.state_blocks[storage] = [block(floats, zero=True) for _ in range(self.state_count)]
             row[layout.UPDATE.parameter], row[layout.UPDATE.floats] = storage.row, floats
-            row[len(layout.UPDATE) :] = [state.address for state in self.kept[storage]]
+            row[len(layout.UPDATE) :] = [state.address for state in self.state_blocks[storage]]
         self.choose(ALL)
-        self.dense = 0
-        self.both[:] = layout.BOTH.filled(
+        self.dense = 0  # the `dense` in `both_arguments`
+        self.both_arguments[:] = layout.BOTH.filled(
             norm=NORM, opcode=self.rule.opcode, count=self.count, states=self.state_count, dense=self.dense,
             numbers=len(self.rule.numbers), numbers_at=self.numbers.address, totals=self.sum_block.address,
         )  # fmt: skip
         self.tape = zero_words((self.count, len(layout.INSTRUCTION)))
-        self._set(parameters=self.shared.ctypes.data, table=self.rows.ctypes.data, tape=self.tape.ctypes.data)
+        self._set_slots(parameters=self.row_buffer.ctypes.data, table=self.rows.ctypes.data, tape=self.tape.ctypes.data)
 
     def states_in_order(self) -> list[list[Block]]:
-        return [self.kept[parameter._storage] for parameter in self.everything]
+        return [self.state_blocks[parameter._storage] for parameter in self.everything]
 
     def choose(self, chosen: Chosen) -> None:
         """Let updates change only those trained parameters that have these indices."""
@@ -146,8 +146,8 @@ class Table:
             return self.squared_norm(dense)
         return sums[0] if sums else float(self.sum_block.array.view(np.float64)[0])
 
-    def first_not_finite(self) -> str:
-        trained = (p for p in self.everything if PARAMETER_ROWS.needs(p._storage.row))
+    def first_not_finite_name(self) -> str:
+        trained = (p for p in self.everything if PARAMETER_ROWS.needs_gradient(p._storage.row))
         return next(p.name() for p in trained if not np.isfinite(p._storage.gradient.array).all())
 
     def run(self, numbers: Sequence[float], dense: int) -> None:
@@ -181,8 +181,8 @@ class Table:
             return None
         sums[1] = NEARLY_ONE * threshold * threshold if threshold else math.inf
         if dense != self.dense:
-            self.both[layout.BOTH.dense] = self.dense = dense
-        return sums[0] if update_if_below(self.context_address, self.both_address) == layout.READY else None
+            self.both_arguments[layout.BOTH.dense] = self.dense = dense
+        return sums[0] if update_if_below(self.context_address, self.both_arguments_address) == layout.READY else None
 
     def note_change(self, chosen: Chosen) -> None:
         """Tell the graph that `run` has changed these parameters. `run_if_below` does this itself."""
@@ -193,9 +193,9 @@ class Table:
                 self.outdated.note_change(self.everything[index]._storage.identities)
 
     def _is_done(self, status: int) -> bool:
-        """Return whether a compiled call succeeded. If not, compile the kernel or grow the index for a retry."""
+        """Return whether a compiled call succeeded. If not, compile the missing kernel or grow `index` for a retry."""
         if status == layout.NO_CODE:
-            compiled(int(self.tape[self.slots[CONTEXT.row], layout.INSTRUCTION.opcode]))
+            machine_in_use(int(self.tape[self.slots[CONTEXT.row], layout.INSTRUCTION.opcode]))
         elif status != layout.READY:
             self._grow_index(2 * self.slots[CONTEXT.needed_index])
         return status == layout.READY

@@ -191,7 +191,7 @@ class MomentumSGDTrainer(Trainer):
         self._momentum = self._checked("mom", mom, FRACTION)
 
 
-def mean_square(h, g, rho):
+def moving_mean_square(h, g, rho):
     return h * rho + g * g * (1 - rho)
 
 
@@ -205,15 +205,15 @@ def adagrad(p, g, h, rate, scale, eps):
 @update
 def adadelta(p, g, h, d, rate, scale, rho, eps):
     g = g * scale
-    h = mean_square(h, g, rho)
+    h = moving_mean_square(h, g, rho)
     step = g * sqrt(d + eps) / sqrt(h + eps)
-    return {"h": h, "d": mean_square(d, step, rho), "p": p - step * rate}
+    return {"h": h, "d": moving_mean_square(d, step, rho), "p": p - step * rate}
 
 
 @update
 def rmsprop(p, g, h, rate, scale, rho, eps):
     g = g * scale
-    h = mean_square(h, g, rho)
+    h = moving_mean_square(h, g, rho)
     return {"h": h, "p": p - g / sqrt(h + eps) * rate}
 
 
@@ -369,19 +369,19 @@ class RMSPropTrainer(Trainer):
         self._rho = self._checked("rho", rho, FRACTION)
 
 
-def averages(g, m, v, beta_1, beta_2):
+def moving_averages(g, m, v, beta_1, beta_2):
     return m * beta_1 + g * (1 - beta_1), v * beta_2 + g * g * (1 - beta_2)
 
 
 @update
 def adam(p, g, m, v, rate, scale, beta_1, beta_2, eps):
-    m, v = averages(g * scale, m, v, beta_1, beta_2)
+    m, v = moving_averages(g * scale, m, v, beta_1, beta_2)
     return {"m": m, "v": v, "p": p - over_root(m, v, eps) * rate}
 
 
 @update
 def amsgrad(p, g, m, v, largest, rate, scale, beta_1, beta_2, eps):
-    m, v = averages(g * scale, m, v, beta_1, beta_2)
+    m, v = moving_averages(g * scale, m, v, beta_1, beta_2)
     largest = maximum(largest, v)
     return {"m": m, "v": v, "largest": largest, "p": p - over_root(m, largest, eps) * rate}
 

@@ -1,6 +1,6 @@
 """DyNet's builders of recurrent networks, of networks over trees, and of softmax layers."""
 
-from dynet_core.messages.hints import explain_arguments as _explain_arguments
+from dynet_core.messages.hints import add_argument_hints as _add_argument_hints
 from dynet_core.moved import also_named as _also_named
 from dynet_rnn.builders import *
 from dynet_rnn.builders import __all__ as __all__
@@ -10,7 +10,7 @@ from . import base as _base
 _also_named(
     __name__, {"builders": "bi coupled_lstm gru lstm lstm_builder simple", "sequences": "recording stacked state"}
 )
-_base._RNNBuilder = _RNNBuilder  # type: ignore[attr-defined]
+_base._RNNBuilder = _RNNBuilder  # type: ignore[attr-defined]  # pickles of earlier versions look for it there
 
-_BASES = ("SoftmaxBuilder", "_RNNBuilder")
-_explain_arguments(*[globals()[name] for name in __all__ if name.endswith("Builder") and name not in _BASES])
+_BASES = ("SoftmaxBuilder", "_RNNBuilder")  # base classes, which programs do not instantiate
+_add_argument_hints(*[globals()[name] for name in __all__ if name.endswith("Builder") and name not in _BASES])

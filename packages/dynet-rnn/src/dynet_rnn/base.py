@@ -1,4 +1,4 @@
-"""Base classes: `Owner` for objects that own parameters, and `LayersBuilder` for networks with layers."""
+"""Base classes: `ParameterOwner` for objects that own parameters, and `LayersBuilder` for networks with layers."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from dynet_core.graph import Graph, current
 from dynet_core.graph.expression import Expression
 from dynet_core.initializer import ConstInitializer
-from dynet_core.messages.hints import Closed, Hinted, method
+from dynet_core.messages.hints import Closed, Hinted, method_with_hints
 from dynet_core.messages.wording import counted, printable
 from dynet_core.parameter import ParameterCollection, Parameters
-from dynet_core.parameter.collection import holdings
+from dynet_core.parameter.collection import contents_text
 from dynet_core.signature import Signature, alias
 from dynet_ops.layouts import of_rank
 from dynet_ops.operands import checked_size
@@ -27,9 +27,9 @@ from dynet_ops.random.draws import checked_probability
 def repr_of_builder(name: str, spec: Sequence, model: ParameterCollection, rates: Iterable[float] = ()) -> str:
     """Return the `repr` of a builder. `spec` begins with the number of layers and the sizes of input and output."""
     layers, size, hidden, *_ = spec
-    contents = holdings(model._everything())
-    distinct = dict.fromkeys(rates)
-    dropout = f"; dropout {', '.join(f'{rate:g}' for rate in distinct)}" if any(distinct) else ""
+    contents = contents_text(model._everything())
+    distinct_rates = dict.fromkeys(rates)
+    dropout = f"; dropout {', '.join(f'{rate:g}' for rate in distinct_rates)}" if any(distinct_rates) else ""
     return f"<{name} {printable(model.name())}: {counted(layers, 'layer')}, {size} to {hidden}; {contents}{dropout}>"
 
 
@@ -71,19 +71,19 @@ class Run:
         return self.graph is current() and self.graph._had_version(self.version)
 
 
-class Owner(Hinted):
+class ParameterOwner(Hinted):
     """Base of objects that own a collection of parameters."""
 
     _model: ParameterCollection
 
     @contextmanager
-    def _own(self, collection: str, model: ParameterCollection, argument: str = "model") -> Iterator[None]:
-        """Make `_model`, a new collection in `model`, and undo it if the block raises. Errors call model `argument`."""
+    def _in_new_collection(self, name: str, model: ParameterCollection, argument: str = "model") -> Iterator[None]:
+        """Set `_model` to a new collection in `model`; remove it if the block raises. Errors call model `argument`."""
         if not isinstance(model, ParameterCollection):
             class_name = type(model).__name__
             raise ArgumentTypeError(f"{self.whoami()}: {argument} must be a ParameterCollection, not {class_name}")
         with model._all_or_nothing():
-            self._model = model.add_subcollection(collection)
+            self._model = model.add_subcollection(name)
             yield
 
     def whoami(self) -> str:
@@ -105,14 +105,14 @@ class Latest:
     run: Any = None
 
 
-class LayersBuilder(Owner, Closed):
+class LayersBuilder(ParameterOwner, Closed):
     """Base of the builders of networks with layers. Each layer reads the outputs of the layer before it.
 
     A subclass defines `_add_layer`, and sets `_collection`, the name of the collection that will hold its parameters.
     """
 
     _collection: str
-    _listed: int | None = None  # how many of a layer's parameters `get_parameters` lists; None means all
+    _listed_count: int | None = None  # how many parameters of a layer `get_parameters` lists; None means all
     _rates: tuple[float, ...] = ()  # the dropout rates; the subclass decides what each applies to
     _spec: tuple[Any, ...] = ()
     _latest: Any = functools.cached_property(lambda self: Latest())
@@ -123,7 +123,7 @@ class LayersBuilder(Owner, Closed):
         layers, size = checked_size(name, "layers", layers), checked_size(name, "input_dim", input_dim)
         hidden = checked_size(name, "hidden_dim", hidden_dim)
         self._spec = layers, size, hidden
-        with self._own(self._collection, model):
+        with self._in_new_collection(self._collection, model):
             self._parameters = [self._add_layer(hidden if k else size, hidden) for k in range(layers)]
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
@@ -162,7 +162,7 @@ class LayersBuilder(Owner, Closed):
     def __repr__(self) -> str:
         return repr_of_builder(self.whoami(), self._spec, self._model, self._rates)
 
-    @method()
+    @method_with_hints()
     def set_dropout(self, f: Number) -> None:
         """Set all dropout rates of the network to `f`, the probability of dropping a value, in [0, 1)."""
         self._set_rates((checked_probability("set_dropout", f),) * len(self._rates))
@@ -176,7 +176,7 @@ class LayersBuilder(Owner, Closed):
 
     def get_parameters(self) -> list[list[Parameters]]:
         """Return the parameters in one list per layer, first layer first."""
-        return [layer[: self._listed] for layer in self._parameters]
+        return [layer[: self._listed_count] for layer in self._parameters]
 
     def get_parameter_expressions(self) -> list[list[Expression]]:
         """Return the parameters as expressions of the current graph, in one list per layer, first layer first.
@@ -186,4 +186,4 @@ class LayersBuilder(Owner, Closed):
         """
         if self._run is None or not self._run.is_current():
             raise ArgumentError(f"get_parameter_expressions: call initial_state of this {self.whoami()} first")
-        return [layer[: self._listed] for layer in self._run.expressions]
+        return [layer[: self._listed_count] for layer in self._run.expressions]

@@ -13,9 +13,9 @@ import numpy as np
 
 from dynet_core import config
 from dynet_core.annotations import Index, Number
-from dynet_core.checks import NOT_NEGATIVE, SHARE, checked_flag, checked_list, checked_number
+from dynet_core.checks import NOT_NEGATIVE, UNIT_INTERVAL, checked_flag, checked_list, checked_number
 from dynet_core.errors import ArgumentError, ArgumentTypeError
-from dynet_core.files.tensors import EXPLAIN
+from dynet_core.files.tensors import EXPLAINERS
 from dynet_core.graph.expression import Expression
 from dynet_core.initializer import ConstInitializer
 from dynet_core.parameter import ParameterCollection, Parameters
@@ -29,10 +29,10 @@ from dynet_ops.random.draws import noise
 from dynet_ops.select.picking import pickrange
 from dynet_ops.shape.joining import concatenate
 
-from .base import Owner, repr_of_builder
+from .base import ParameterOwner, repr_of_builder
 from .dropout import Variational, Vertical
 from .registry import Reference, register
-from .sequences import Loaded, RNNState, StackedRNNState, _RNNBuilder
+from .sequences import LoadedParameters, RNNState, StackedRNNState, _RNNBuilder
 from .softmax import ClassFactoredSoftmaxBuilder, SoftmaxBuilder, StandardSoftmaxBuilder
 from .tree import ChildSumTreeLSTMBuilder, NaryTreeLSTMBuilder, TreeState
 
@@ -89,33 +89,33 @@ class GRUBuilder(Vertical):
     _cell, _collection = CELLS["gru_step"], "gru-builder"
 
 
-CELL = CELLS["lstm_step"]
-FORGET_BIAS = CELL.numbers["forget_bias"]
+LSTM_CELL = CELLS["lstm_step"]
+FORGET_BIAS = LSTM_CELL.numbers["forget_bias"]
 
 
 # References for tests: steps of LSTMs in numpy.
 
 
-def _vanilla_step(forget_bias: float) -> Reference:
-    return functools.partial(CELL.reference, forget_bias=forget_bias)  # type: ignore[arg-type]
+def _vanilla_reference(forget_bias: float) -> Reference:
+    return functools.partial(LSTM_CELL.reference, forget_bias=forget_bias)  # type: ignore[arg-type]
 
 
-def _normalized_step(x, h, c, Wx, Wh, b, gh, bh, gx, bx, gc, bc):
+def _normalized_reference(x, h, c, Wx, Wh, b, gh, bh, gx, bx, gc, bc):
     def norm(v, g, b):
         return g * (v - v.mean(0)) / v.std(0) + b
 
-    recurring = norm(Wh @ h, gh, bh) if h.any() else 0  # h is 0 in the first step, so std would be 0
-    i, f, o, g = np.split(b + norm(Wx @ x, gx, bx) + recurring, 4)
+    recurrent_sum = norm(Wh @ h, gh, bh) if h.any() else 0  # h is 0 in the first step, so std would be 0
+    i, f, o, g = np.split(b + norm(Wx @ x, gx, bx) + recurrent_sum, 4)
     c = sigmoid(f + FORGET_BIAS) * c + sigmoid(i) * np.tanh(g)
     return sigmoid(o) * np.tanh(norm(c, gc, bc)), c
 
 
-def _sparse_step(forget_bias: float) -> Reference:
-    step = _vanilla_step(forget_bias)
+def _sparse_reference(forget_bias: float) -> Reference:
+    step = _vanilla_reference(forget_bias)
     return lambda x, h, c, Wx, Wh, b, Mx, Mh: step(x, h, c, Wx * Mx, Wh * Mh, b)
 
 
-@register(({"forget_bias": 0.25}, _vanilla_step(0.25)), ({"ln_lstm": True}, _normalized_step))
+@register(({"forget_bias": 0.25}, _vanilla_reference(0.25)), ({"ln_lstm": True}, _normalized_reference))
 class VanillaLSTMBuilder(Variational):
     r"""An LSTM network with separate input and forget gates and without peepholes.
 
@@ -149,8 +149,8 @@ class VanillaLSTMBuilder(Variational):
     [((4,), 1), ((4,), 1)]
     """
 
-    _cell, _collection = CELL, "vanilla-lstm-builder"
-    _listed = 3
+    _cell, _collection = LSTM_CELL, "vanilla-lstm-builder"
+    _listed_count = 3
 
     def __init__(
         self,
@@ -162,7 +162,7 @@ class VanillaLSTMBuilder(Variational):
         forget_bias: Number = FORGET_BIAS,
     ):
         has_norms = checked_flag(self.whoami(), "ln_lstm", ln_lstm)
-        self._norms_in = model if has_norms else None
+        self._norms_in = model if has_norms else None  # gets the parameters of layer normalization
         self._forget_bias = checked_number(f"{self.whoami()}: forget_bias", forget_bias)
         super().__init__(layers, input_dim, hidden_dim, model)
         self._spec = (*self._spec, has_norms, self._forget_bias)
@@ -175,15 +175,15 @@ class VanillaLSTMBuilder(Variational):
         if self._norms_in is None:
             return []
         gains_and_biases = itertools.product((4 * m, 4 * m, m), (1.0, 0.0))
-        return [self._norms_in.add_parameters((n,), init=ConstInitializer(start)) for n, start in gains_and_biases]
+        return [self._norms_in.add_parameters((n,), init=ConstInitializer(value)) for n, value in gains_and_biases]
 
     @property
     def _outside(self) -> list[Parameters]:
-        """The parameters of layer normalization, which files of the builder have, though its collection does not."""
+        """The parameters of layer normalization. Files of the builder have them, though its collection does not."""
         own_name = self.param_collection().name()
         return [p for layer in self._parameters for p in layer if not p.name().startswith(own_name)]
 
-    def _read(self, layers: list[list[Expression]]) -> list[list[Expression]]:
+    def _cell_weights(self, layers: list[list[Expression]]) -> list[list[Expression]]:
         shift = self._forget_bias - FORGET_BIAS  # the cell itself adds FORGET_BIAS
         if not shift or self._norms_in is not None:
             return layers
@@ -191,8 +191,8 @@ class VanillaLSTMBuilder(Variational):
         shifts = inputVector([0.0] * m + [shift] * m + [0.0] * 2 * m)
         return [[Wx, Wh, b + shifts] for Wx, Wh, b, *_ in layers]
 
-    def _is_plain(self) -> bool:
-        return self._norms_in is None and super()._is_plain()
+    def _runs_only_cells(self) -> bool:
+        return self._norms_in is None and super()._runs_only_cells()
 
     def _advance(self, state: RNNState, x: Expression) -> RNNState:
         if self._norms_in is None:
@@ -206,14 +206,14 @@ class VanillaLSTMBuilder(Variational):
             i, f, o, g = [pickrange(gates, part * m, part * m + m) for part in range(4)]
             c = cmult(logistic(i), tanh(g))
             if h:
-                c = c + cmult(logistic(f + self._forget_bias), state._value(1)[k])
+                c = c + cmult(logistic(f + self._forget_bias), state._vectors_of(1)[k])
             x = cmult(logistic(o), tanh(layer_norm(c, gc, bc)))
             hs.append(x)
             cs.append(c)
         return RNNState._from_vectors(run, state, [tuple(hs), tuple(cs)])
 
 
-@register(({"forget_bias": 0.25}, _sparse_step(0.25)), step=_sparse_step(FORGET_BIAS))
+@register(({"forget_bias": 0.25}, _sparse_reference(0.25)), step=_sparse_reference(FORGET_BIAS))
 class SparseLSTMBuilder(VanillaLSTMBuilder):
     r"""A `VanillaLSTMBuilder` whose small weights can be pruned.
 
@@ -233,7 +233,7 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
     28
     """
 
-    _listed = 5
+    _listed_count = 5
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
         weights = self._add((4 * m, n), (4 * m, m))
@@ -263,12 +263,12 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
         Args:
             sparsity: the share of all weights that are pruned after this call, in [0, 1].
         """
-        share = checked_number("set_sparsity: sparsity", sparsity, SHARE)
+        share = checked_number("set_sparsity: sparsity", sparsity, UNIT_INTERVAL)
         pairs = [pair for Wx, Wh, _, Mx, Mh, *_ in self._parameters for pair in ((Wx, Mx), (Wh, Mh))]
         magnitudes = np.concatenate([abs(np.asarray(w)).ravel() for w, _ in pairs])
         old_mask = np.concatenate([np.asarray(mask).ravel() for _, mask in pairs])
         mask = np.ones(len(magnitudes), np.float32)
-        mask[np.lexsort((magnitudes, old_mask))[: int(share * len(magnitudes))]] = 0
+        mask[np.lexsort((magnitudes, old_mask))[: int(share * len(magnitudes))]] = 0  # first those pruned before
         for _, mask_parameter in pairs:
             mask_parameter.set_value(mask[: mask_parameter.type.total].reshape(mask_parameter.shape()))
             mask = mask[mask_parameter.type.total :]
@@ -307,13 +307,13 @@ class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
         self._latest.start = None
         self._latest.loaded.clear()
 
-    def _loaded(self, version: int, update: bool) -> Loaded:
-        loaded = super()._loaded(version, update)
+    def _load_parameters(self, version: int, update: bool) -> LoadedParameters:
+        loaded = super()._load_parameters(version, update)
         if self._noise:
             self._latest.loaded.clear()  # so that the next sequence draws new noise
         return loaded
 
-    def _read(self, layers: list[list[Expression]]) -> list[list[Expression]]:
+    def _cell_weights(self, layers: list[list[Expression]]) -> list[list[Expression]]:
         return [[noise(e, self._noise) for e in layer] for layer in layers] if self._noise else layers
 
 
@@ -364,10 +364,10 @@ class CoupledLSTMBuilder(Variational):
         ln_lstm: bool = False,
         forget_bias: Number = FORGET_BIAS,
     ):
-        lacking = f"layer normalization (ln_lstm={ln_lstm!r:.20})" if ln_lstm else f"forget_bias={forget_bias!r:.20}"
+        missing = f"layer normalization (ln_lstm={ln_lstm!r:.20})" if ln_lstm else f"forget_bias={forget_bias!r:.20}"
         if ln_lstm or forget_bias != FORGET_BIAS:
             raise ArgumentError(
-                f"{self.whoami()}: a network with coupled gates does not support {lacking}; VanillaLSTMBuilder does. "
+                f"{self.whoami()}: a network with coupled gates does not support {missing}; VanillaLSTMBuilder does. "
                 "For DyNet 2's LSTMBuilder, say dynet_config.set(lstm_builder='vanilla') before import dynet, or set "
                 "DYNET_LSTM_BUILDER=vanilla in the environment"
             )
@@ -434,7 +434,7 @@ class LSTMBuilder(CoupledLSTMBuilder):
         if kind == "vanilla":
             return VanillaLSTMBuilder(*arguments, **named)  # type: ignore[return-value]  # it has the same methods
         if not kind:
-            _warn_of_name()
+            _warn_of_two_meanings()
         return super().__new__(cls)
 
     @classmethod
@@ -444,7 +444,7 @@ class LSTMBuilder(CoupledLSTMBuilder):
 
 
 @functools.cache
-def _warn_of_name() -> None:
+def _warn_of_two_meanings() -> None:
     warnings.warn(
         "LSTMBuilder has coupled gates and peepholes, as DyNet's manual says; in DyNet 2 the name means "
         "VanillaLSTMBuilder. Use the name of the one you want, or say dynet_config.set(lstm_builder='vanilla') or "
@@ -453,7 +453,7 @@ def _warn_of_name() -> None:
     )
 
 
-def _other_meaning(stored: Iterable[str], expected: Iterable[str]) -> str:
+def _hint_at_other_builder(stored: Iterable[str], expected: Iterable[str]) -> str:
     """Return a hint if a file's names show that `LSTMBuilder` meant another class when it was written; else ""."""
     kinds_there, kinds_here = [{kind for name in names for kind in _KIND.findall(name)} for names in (stored, expected)]
     for kind, builder, other in (("vanilla-", "Vanilla", "Coupled"), ("", "Coupled", "Vanilla")):
@@ -469,10 +469,10 @@ def _other_meaning(stored: Iterable[str], expected: Iterable[str]) -> str:
 
 # Finds the builder's kind in a parameter's name: "vanilla-" for a VanillaLSTMBuilder, "" for a CoupledLSTMBuilder.
 _KIND = re.compile(r"/(vanilla-|)lstm-builder(?:_[0-9]+)?/")
-EXPLAIN.append(_other_meaning)
+EXPLAINERS.append(_hint_at_other_builder)  # errors about a file's parameters end with this hint
 
 
-class BiRNNBuilder(Owner):
+class BiRNNBuilder(ParameterOwner):
     """A bidirectional network. Each layer is a pair of networks: one reads the sequence forwards, one backwards.
 
     Their outputs are concatenated, and the next layer reads the results.
@@ -523,7 +523,7 @@ class BiRNNBuilder(Owner):
             if rnn_builder_factory is None:
                 raise ArgumentError("BiRNNBuilder: either rnn_builder_factory or builder_layers is needed")
             _check_factory(rnn_builder_factory)
-            with self._own("birnn", model):
+            with self._in_new_collection("birnn", model):
                 self.model, half = self._model, hidden_dim // 2
                 self.builder_layers = [
                     (self._create(rnn_builder_factory, size, half), self._create(rnn_builder_factory, size, half))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dynet_core.annotations import Index, Number
 from dynet_core.dim import checked_batch
 from dynet_core.graph.expression import Expression
-from dynet_core.messages.hints import method
+from dynet_core.messages.hints import method_with_hints
 from dynet_ops.elementwise.arithmetic import cmult
 from dynet_ops.input.inputs import ones
-from dynet_ops.network.cells import Previous
+from dynet_ops.network.cells import PreviousState
 from dynet_ops.random.draws import checked_probability, dropout
 
 from .sequences import RNNState, SequenceRun, Steps, _RNNBuilder
@@ -25,7 +25,7 @@ class Variational(_RNNBuilder):
 
     _rates = (0.0, 0.0)  # the rates for the input x and for h; a subclass may have a third rate, for c
 
-    @method(d_h="d_r")
+    @method_with_hints(d_h="d_r")
     def set_dropouts(self, d: Number, d_r: Number) -> None:
         """Set one dropout rate for inputs and another for previous states.
 
@@ -46,7 +46,7 @@ class Variational(_RNNBuilder):
             batch_size: the batch size of the masks. With 1, all batch elements share a mask.
         """
         batch, run = checked_batch("set_dropout_masks", batch_size), self._run
-        if run and run.is_current() and not self._is_plain():
+        if run and run.is_current() and not self._runs_only_cells():
             self._draw_masks(run, batch)
 
     def _draw_masks(self, run: SequenceRun, batch: int) -> Steps:
@@ -54,13 +54,13 @@ class Variational(_RNNBuilder):
         dropout_key, sizes = (batch, *map(bool, rates)), [size, *[hidden] * (layers * len(rates) - 1)]
         masks = tuple([dropout(ones((n,), batch), rate) for n, rate in zip(sizes, rates * layers) if rate])
         steps = run.steps = Steps(dropout_key, self._latest.table(dropout_key), masks)
-        run.drawn.append(steps)
+        run.masked_steps.append(steps)
         return steps
 
-    def _steps(self, run: SequenceRun, batch: int) -> Steps | None:
+    def _steps_for_batch(self, run: SequenceRun, batch: int) -> Steps | None:
         if run.steps and not run.steps.dropout:
             return run.steps
-        for steps in reversed(run.drawn):  # `cg_revert` may have removed newer masks
+        for steps in reversed(run.masked_steps):  # `cg_revert` may have removed newer masks
             if run.graph.watch is None or all(map(run.graph.holds, steps.masks)):
                 return steps
         return self._draw_masks(run, batch)
@@ -73,21 +73,21 @@ class Variational(_RNNBuilder):
     def _input_after_dropout(self, run: SequenceRun, k: int, x: Expression) -> Expression:
         return self._masked(run, k, 0, x)
 
-    def _state_after_dropout(self, state: RNNState, k: int) -> tuple[Previous, tuple[int, ...]]:
-        shapes, nodes = super()._state_after_dropout(state, k)
-        if shapes == () or not any(state._run.steps.dropout[2:]):  # type: ignore[union-attr]
-            return shapes, nodes
-        values = state._run.layers.values
-        if isinstance(shapes, int):  # one node has all values: make a (batch size, offset) for each
-            shapes = tuple([(shapes, value * self._spec[2] * shapes) for value in values])
+    def _state_after_dropout(self, state: RNNState, k: int) -> tuple[PreviousState, tuple[int, ...]]:
+        previous, nodes = super()._state_after_dropout(state, k)
+        if previous == () or not any(state._run.steps.dropout[2:]):  # type: ignore[union-attr]
+            return previous, nodes
+        values = state._run.layers.value_indices
+        if isinstance(previous, int):  # one node has all values: make a (batch size, offset) for each
+            previous = tuple([(previous, value * self._spec[2] * previous) for value in values])
             nodes = nodes * len(values)
-        entries = [*zip(shapes, nodes)]
+        entries = [*zip(previous, nodes)]
         for value in values:
-            x = state._value(value)[k]
+            x = state._vectors_of(value)[k]
             if (y := self._masked(state._run, k, value + 1, x)) is not x:
                 entries[value] = (y.type.batch, 0), y.at
-        shapes, nodes = zip(*entries)
-        return shapes, nodes
+        previous, nodes = zip(*entries)
+        return previous, nodes
 
 
 class Vertical(_RNNBuilder):
@@ -101,7 +101,7 @@ class Vertical(_RNNBuilder):
     _rates = (0.0,)  # one rate, for inputs and for the output of the last layer
 
     def _first_steps(self) -> Steps:
-        """Return the `Steps` that all sequences share, after setting it to the current rates."""
+        """Set the `Steps` that all sequences share to the current rates, and return it."""
         latest, rates = self._latest, self._rates if any(self._rates) else ()
         latest.steps.dropout, latest.steps.table = rates, latest.table(rates)
         return latest.steps

@@ -44,9 +44,9 @@ def register(*others: tuple[dict[str, Any], Reference], step: Reference | None =
         raise ArgumentTypeError(f"register: {others[0].__name__} is a class: write @register() above it")
 
     def decorate(kind: Kind) -> Kind:
-        for arguments, its_step in (({}, step or cell_step(kind)), *others):
+        for arguments, reference_step in (({}, step or cell_step(kind)), *others):
             name = ", ".join([kind.__name__, *(f"{key}={value}" for key, value in arguments.items())])
-            BUILDERS[name] = Registered(kind, arguments, its_step)
+            BUILDERS[name] = Registered(kind, arguments, reference_step)
         return kind
 
     return decorate

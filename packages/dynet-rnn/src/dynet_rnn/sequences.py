@@ -18,42 +18,42 @@ from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError, Stal
 from dynet_core.graph import OTHER_THREAD, current, gone_message, refuse
 from dynet_core.graph.expression import Expression
 from dynet_core.graph.record import PinnedGraph, graph_of
-from dynet_core.graph.templates import Observed
+from dynet_core.graph.templates import Observation
 from dynet_core.messages.hints import Hinted
 from dynet_core.parameter import Parameters
-from dynet_core.recorder import ANY_GRAPH, HAS_TEMPLATES, replay, sequence
+from dynet_core.recorder import ANY_GRAPH, HAS_TEMPLATES, add_list, replay
 from dynet_core.signature import alias
 from dynet_ops.input.inputs import inputVector, zeros
 from dynet_ops.layouts import of_rank
-from dynet_ops.network.cells import Previous, sequence_signature
+from dynet_ops.network.cells import PreviousState, sequence_signature
 from dynet_ops.network.equations import Cell
 
 from .base import Latest, LayersBuilder, Run, check_vector, value_of_state
 
-MOST_OBSERVED = 8  # if this many steps have not led to a template, later ones are not observed
-Head = tuple[int, int, int, tuple[int, ...]]
+MOST_OBSERVED_STEPS = 8  # if this many steps have not led to a template, later ones are not observed
+RecordHead = tuple[int, int, int, tuple[int, ...]]
 """How a layer's records begin: (layer, signature, number of operands other than inputs, parameters as operands)."""
 
 
 class Layers:
     """The layers of a network, with the parameters that their cells read, or nodes computed from parameters.
 
-    `parameters` lists these for each layer: `Cell.pairs`, then `Cell.weights`. `start` is the initial state's `Form`.
+    `parameters` has these for each layer: for `Cell.pairs`, then for `Cell.weights`.
     """
 
     def __init__(self, cell: Cell, sizes: tuple[int, int], parameters: list[list[Expression]]):
         self.cell, (self.size, self.hidden) = cell, sizes
-        self.values = range(len(cell.state))  # the indices of a state's values: h is 0, c is 1
-        self._read = [(tuple([x.at for x in layer]), [x.type for x in layer]) for layer in parameters]
+        self.value_indices = range(len(cell.state))  # the indices of a state's values: h is 0, c is 1
+        self._operands_and_dims = [(tuple([x.at for x in layer]), [x.type for x in layer]) for layer in parameters]
         self.form = functools.cache(functools.partial(Form, self))  # equal arguments always give the same object
-        self.start: Form = self.form(((),) * len(self), (1,) * len(self))
+        self.initial_form: Form = self.form(((),) * len(self), (1,) * len(self))
 
     def __len__(self) -> int:
-        return len(self._read)
+        return len(self._operands_and_dims)
 
-    def head(self, k: int, x: Dim, previous: Previous) -> tuple[Head, int]:
-        """Return the `Head` of layer k for an input of the Dim x (a `Dim.plain`), and the new state's batch size."""
-        parameters, dims = self._read[k]
+    def head(self, k: int, x: Dim, previous: PreviousState) -> tuple[RecordHead, int]:
+        """Return layer k's `RecordHead` for an input of the Dim x (a `Dim.plain`), and the new state's batch size."""
+        parameters, dims = self._operands_and_dims[k]
         sizes = [previous] if isinstance(previous, int) else [size for size, _ in previous]
         batch = max([x.batch, *sizes])
         if not {x.batch, *sizes} <= {1, batch}:
@@ -61,8 +61,8 @@ class Layers:
         signature = sequence_signature(self.cell, self.hidden, batch, previous, x, *dims)
         return (k, signature.at, signature.operands, parameters), batch
 
-    def vector(self, batch: int, rank: int) -> Dim:
-        return Dim.of(of_rank((self.hidden,), rank), batch)
+    def vector_dim(self, batch: int, rank: int) -> Dim:
+        return Dim.of(of_rank((self.hidden,), rank), batch)  # with trailing 1s if `rank` is more than 1
 
 
 class Form:
@@ -77,23 +77,23 @@ class Form:
 
     __slots__ = ("_layers", "dims", "known_heads", "previous", "ranks")
 
-    def __init__(self, layers: Layers, previous: tuple[Previous, ...], ranks: tuple[int, ...]):
+    def __init__(self, layers: Layers, previous: tuple[PreviousState, ...], ranks: tuple[int, ...]):
         self._layers, self.previous, self.ranks = layers, previous, ranks
         self.dims: list[Dim] = [
-            layers.vector(batch, rank) for batch, rank in zip(previous, ranks) if isinstance(batch, int)
+            layers.vector_dim(batch, rank) for batch, rank in zip(previous, ranks) if isinstance(batch, int)
         ]
         self.known_heads: dict[Dim, tuple[Any, Form]] = {}
 
-    def heads(self, x: Dim) -> tuple[tuple[Head, ...], Form]:
+    def heads(self, x: Dim) -> tuple[tuple[RecordHead, ...], Form]:
         """Return the head of each layer for an input of the Dim x, and the form of the state after this input."""
         if x not in self.known_heads:
             layers, dim = self._layers, x.plain
             check_vector("add_input: the input", x, "the network", layers.size)
-            pairs = []
+            heads_and_batches = []
             for k, previous in enumerate(self.previous):
-                pairs.append(layers.head(k, dim, previous))
-                dim = layers.vector(pairs[-1][1], 1)
-            heads, batches = zip(*pairs)
+                heads_and_batches.append(layers.head(k, dim, previous))
+                dim = layers.vector_dim(heads_and_batches[-1][1], 1)
+            heads, batches = zip(*heads_and_batches)
             self.known_heads[x] = heads, layers.form(batches, self.ranks)
         return self.known_heads[x]
 
@@ -112,10 +112,10 @@ class Steps:
     `dropout` is () without dropout. With masks, it is their batch size, then for the input, h and maybe c, whether
     there is a mask. With dropout but no masks, it is the rates.
 
-    `table[form of the state][Dim of the input]` is (Dim of the output, template, offset, below, form of the next
+    `table[form of the state][Dim of the input]` is (Dim of the output, template, offset, distances, form of the next
     state). The template's operands are the nodes of the state, the input, and `masks`, layer by layer. The last layer's
-    new state is the node output - offset. `below` has the distances from this node back to the new states of the lower
-    layers, top layer first. Until there is a template, the tuple is (number of steps observed, last template or None).
+    new state is the node output - offset. `distances` has how far before it the new states of the lower layers are, top
+    layer first. Until there is a template, the tuple is (number of steps observed, last template or None).
     """
 
     dropout: tuple[float, ...]
@@ -134,21 +134,21 @@ class Steps:
 class SequenceRun(Run):
     """What all states that derive from one call of a sequence builder's `initial_state` have in common.
 
-    `layers` has the weights that the cells read, and `computed` those that are nodes, not parameters. `steps` is None
-    until masks are drawn. `drawn` has the `Steps` of all masks drawn so far, the newest last.
+    `layers` has the weights that the cells read, and `computed_weights` those that are nodes, not parameters. `steps`
+    is None until masks are drawn. `masked_steps` has the `Steps` of all masks drawn so far, the newest last.
     """
 
     layers: Layers
-    computed: list[Expression]
+    computed_weights: list[Expression]
     steps: Steps | None
-    drawn: list[Steps] = field(default_factory=list)
+    masked_steps: list[Steps] = field(default_factory=list)
 
     def steps_for(self, form: Form, x: Dim) -> Any:
         """Draw missing masks, and return the `Steps`; None if x was not checked or the graph is not current."""
-        return self.builder._steps(self, x.batch) if x in form.known_heads and self.is_current() else None
+        return self.builder._steps_for_batch(self, x.batch) if x in form.known_heads and self.is_current() else None
 
 
-as_vector = functools.cache(alias)  # takes a Dim; returns the signature of an alias of a whole operand, with this Dim
+alias_signature = functools.cache(alias)  # takes a Dim; returns the signature of a whole operand's alias with this Dim
 
 
 class RNNState(Hinted):
@@ -164,8 +164,8 @@ class RNNState(Hinted):
     """
 
     # `_nodes` hold the state: after an input, one node for each layer; if vectors were set, one for each value, layer
-    # by layer. `_vectors` has a tuple for h and maybe one for c, with an expression for each layer. Until `_value` is
-    # called, it is None for a state after an input.
+    # by layer. `_vectors` has a tuple for h and maybe one for c, with an expression for each layer. Until
+    # `_vectors_of` is called, it is None for a state after an input.
     __slots__ = ("_form", "_nodes", "_output", "_prev", "_run", "_vectors")
 
     _form: Form
@@ -219,14 +219,14 @@ class RNNState(Hinted):
         run = self._run
         try:
             steps = run.steps or run.steps_for(self._form, x.type)
-            dim, template, offset, below, form = steps.table[self._form][x.type]
+            dim, template, offset, distances, form = steps.table[self._form][x.type]
             output = replay(dim, template, self._nodes + (x,) + steps.masks, run.version)  # noqa: RUF005  # quicker
             last = output.at - offset
         except (AttributeError, KeyError, ValueError):  # x is invalid, there is no template, or `replay` returned None
-            return self._add_unusual(x)
+            return self._add_input_slowly(x)
         nodes = (last,)
-        if below:
-            for distance in below:
+        if distances:
+            for distance in distances:
                 nodes = (last - distance, *nodes)
         state = RNNState()
         state._run, state._prev, state._form = run, self, form
@@ -244,13 +244,13 @@ class RNNState(Hinted):
         run, steps = self._run, self._run.steps
         is_watched = run.graph.watch is not None
         if inputs and steps and not (steps.dropout or is_watched):
-            if outputs := self._read_whole(inputs):
+            if outputs := self._record_sequence(inputs):
                 return outputs
         if is_watched or [x for x in inputs if getattr(x, "version", None) != run.version]:
             graph_of("transduce", inputs)  # raises an error, if there is one, before anything is recorded
         return [state.output() for state in self.add_inputs(inputs)]
 
-    def _read_whole(self, xs: list[Expression]) -> list[Expression] | None:
+    def _record_sequence(self, xs: list[Expression]) -> list[Expression] | None:
         """Add one record per layer for all of `xs`. Return the outputs; if shapes differ, add none and return None."""
         run = self._run
         try:
@@ -262,7 +262,7 @@ class RNNState(Hinted):
         outputs: list[Expression] | None = xs
         for layer, signature, fixed_count, parameters in heads:
             states = self._operands(layer) if self._nodes else ()
-            outputs = sequence(top, (signature, fixed_count + len(xs), *parameters, *states), outputs, dim, run.version)
+            outputs = add_list(top, (signature, fixed_count + len(xs), *parameters, *states), outputs, dim, run.version)
             if outputs is None:
                 graph_of("transduce", xs)
                 if layer:  # layer 0 was recorded, so `renew_cg` must have been called since
@@ -276,7 +276,7 @@ class RNNState(Hinted):
         nodes_per_layer = len(self._nodes) // len(self._run.layers)
         return self._nodes[layer * nodes_per_layer : (layer + 1) * nodes_per_layer]
 
-    def _add_unusual(self, x: Expression) -> RNNState:
+    def _add_input_slowly(self, x: Expression) -> RNNState:
         """Do the same as `add_input`, for new shapes, masks that are not drawn yet, watched graphs, and errors."""
         run = self._run
         graph = graph_of("add_input", (x,))
@@ -286,11 +286,11 @@ class RNNState(Hinted):
             )
         self._form.heads(x.type)  # raises ShapeError before anything is recorded
         steps = run.steps
-        run.steps = run.builder._steps(run, x.type.batch)
+        run.steps = run.builder._steps_for_batch(run, x.type.batch)
         if run.steps is not steps:
             return self.add_input(x)
         if x.at in self._nodes:  # so that a template can tell the input from the state
-            x = graph.append(as_vector(x.type.plain), [x.at])
+            x = graph.append(alias_signature(x.type.plain), [x.at])
         return self._record_step(x)
 
     def _record_step(self, x: Expression) -> RNNState:
@@ -299,17 +299,17 @@ class RNNState(Hinted):
         steps: Any = run.steps
         by_dim = steps.table.setdefault(self._form, {})
         entry = by_dim.get(x.type, (0, None))
-        observed = Observed() if HAS_TEMPLATES and len(entry) == 2 and entry[0] < MOST_OBSERVED else None
+        observed = Observation() if HAS_TEMPLATES and len(entry) == 2 and entry[0] < MOST_OBSERVED_STEPS else None
         new_state = run.builder._advance(self, x)
         if observed:
             (step_count, last_template), output = entry, new_state._output
             operands = *self._nodes, x.at, *[mask.at for mask in steps.masks]
-            template = observed.template(operands, output, [weight.at for weight in run.computed])
+            template = observed.template(operands, output, [weight.at for weight in run.computed_weights])
             by_dim[x.type] = step_count + 1, template or last_template
             if template and template == last_template and new_state._form.dims:
-                *below, last_node = new_state._nodes
-                below = tuple(last_node - node for node in reversed(below))
-                by_dim[x.type] = output.type, template, output.at - last_node, below, new_state._form
+                *distances, last_node = new_state._nodes
+                distances = tuple(last_node - node for node in reversed(distances))
+                by_dim[x.type] = output.type, template, output.at - last_node, distances, new_state._form
         return new_state
 
     def _pinned(self) -> PinnedGraph:
@@ -319,7 +319,7 @@ class RNNState(Hinted):
             version, nodes, vectors = self._output.version, self._nodes, ()  # type: ignore[union-attr]
         graph = PinnedGraph.as_of(run.graph, version, nodes)
         if run.graph.watch is not None:
-            for x in itertools.chain(*filter(None, vectors), run.computed):
+            for x in itertools.chain(*filter(None, vectors), run.computed_weights):
                 if not run.graph.holds(x):
                     refuse(x)
         return graph
@@ -331,10 +331,10 @@ class RNNState(Hinted):
         # not annotated as optional, so that type checkers accept every use of an output
         return self._output  # type: ignore[return-value]
 
-    def _value(self, value: int) -> tuple[Expression, ...]:
+    def _vectors_of(self, value: int) -> tuple[Expression, ...]:
         """Return h (`value` is 0) or c (`value` is 1) of each layer, first layer first; () before the first input."""
         if self._vectors is None:
-            self._vectors = [None for _ in self._run.layers.values]
+            self._vectors = [None for _ in self._run.layers.value_indices]
         vectors, graph, dims = self._vectors[value], self._run.graph, self._form.dims
         if vectors is None or (dims and graph.watch is not None and not all(map(graph.holds, vectors))):
             pinned = self._pinned()
@@ -348,11 +348,11 @@ class RNNState(Hinted):
 
     def h(self) -> tuple[Expression, ...]:
         """Return h of each layer, first layer first; () before the first input."""
-        return self._value(0)
+        return self._vectors_of(0)
 
     def s(self) -> tuple[Expression, ...]:
         """Return all vectors of the state: h of each layer, or for an LSTM, c of all layers and then h of all."""
-        return sum(map(self._value, reversed(self._run.layers.values)), ())
+        return sum(map(self._vectors_of, reversed(self._run.layers.value_indices)), ())
 
     def prev(self) -> RNNState | None:
         """Return the state before the last input or the last call of `set_h` or `set_s`; None if there is none."""
@@ -366,7 +366,7 @@ class RNNState(Hinted):
 
     def set_h(self, es: Sequence[Expression] | None = None) -> RNNState:
         """Return a copy of this state in which h of each layer is replaced by `es`, vectors of size hidden_dim."""
-        return self._replace([self._checked("set_h", es, (len(self._run.layers),))])
+        return self._replace([self._checked_es("set_h", es, (len(self._run.layers),))])
 
     def set_s(self, es: Sequence[Expression] | None = None) -> RNNState:
         """Return a copy of this state in which the vectors are replaced.
@@ -379,11 +379,11 @@ class RNNState(Hinted):
 
     def _with_vectors(self, name: str, es: Sequence[Expression] | None) -> RNNState:
         """Same as `set_s`. `name` is for error messages. If `es` has only c, the slice for h is (), so h is kept."""
-        count, values = len(self._run.layers), self._run.layers.values
-        vectors = self._checked(name, es, (count, count * len(values)))
+        count, values = len(self._run.layers), self._run.layers.value_indices
+        vectors = self._checked_es(name, es, (count, count * len(values)))
         return self._replace([vectors[count * k : count * (k + 1)] for k in reversed(values)])
 
-    def _checked(self, name: str, es: Iterable[Expression] | None, counts: Sequence[int]) -> tuple[Expression, ...]:
+    def _checked_es(self, name: str, es: Iterable[Expression] | None, counts: Sequence[int]) -> tuple[Expression, ...]:
         es = () if es is None else tuple(es)
         graph_of(name, es)
         layers, hidden = self._run.layers, self._run.layers.hidden
@@ -396,10 +396,10 @@ class RNNState(Hinted):
         return es
 
     def _replace(self, new_vectors: list[tuple[Expression, ...]]) -> RNNState:
-        """Return a copy with new vectors for h, and maybe for c. () keeps the old vectors; before an input, zeros."""
+        """Return a copy with new vectors for h, and maybe c. () keeps the old ones, or zeros before the first input."""
         layers = self._run.layers
         batch = next(filter(None, new_vectors))[0].type.batch
-        old_vectors = [*map(self._value, layers.values)]
+        old_vectors = [*map(self._vectors_of, layers.value_indices)]
         vectors = [
             new or old or (zeros(layers.hidden, batch),) * len(layers)
             for new, old in itertools.zip_longest(new_vectors, old_vectors, fillvalue=())
@@ -458,29 +458,29 @@ class StackedRNNState:
         return self._prev
 
 
-MOST_CHOICES = 64  # when `LatestSequences.layers` or `tables` has this many entries, it is cleared before a new one
+MOST_CACHED = 64  # when `LatestSequences.layers` or `tables` has this many entries, it is cleared before one is added
 
-Loaded = tuple[int, list[list[Expression]], Layers, list[Expression]]
-"""(Graph version in which this is valid, then `expressions`, `layers` and `computed` of `SequenceRun`)."""
+LoadedParameters = tuple[int, list[list[Expression]], Layers, list[Expression]]
+"""(Graph version in which this is valid, then `expressions`, `layers` and `computed_weights` of `SequenceRun`)."""
 
 
 class LatestSequences(Latest):
     """Attributes of a sequence builder that its copies do not get.
 
     `start` is the initial state, if all sequences of a graph can share it, as without dropout. `steps` is the `Steps`
-    without masks. `loaded` maps `update` to the last result of `_loaded`. `layers` maps operands (parameters, or nodes
-    computed from them) to `Layers`. `tables` maps `Steps.dropout` to `Steps.table`.
+    without masks. `loaded` maps `update` to the last result of `_load_parameters`. `layers` maps operands (parameters,
+    or nodes computed from them) to `Layers`. `tables` maps `Steps.dropout` to `Steps.table`.
     """
 
     def __init__(self) -> None:
         self.start: RNNState | None = None
-        self.loaded: dict[bool, Loaded] = {}
+        self.loaded: dict[bool, LoadedParameters] = {}
         self.layers: dict[tuple[int, ...], Layers] = {}
         self.tables: dict[tuple[float, ...], StepTable] = {}
         self.steps = Steps((), self.table(()))
 
     def table(self, dropout: tuple[float, ...]) -> StepTable:
-        if len(self.tables) >= MOST_CHOICES and dropout not in self.tables:
+        if len(self.tables) >= MOST_CACHED and dropout not in self.tables:
             self.tables.clear()
         return self.tables.setdefault(dropout, {})
 
@@ -520,11 +520,11 @@ class _RNNBuilder(LayersBuilder):
         if state is None or state._run.version != version or update is not True:
             loaded = latest.loaded.get(update)
             if loaded is None or loaded[0] not in (ANY_GRAPH, version):
-                loaded = self._loaded(version, update)
-            _, expressions, layers, computed = loaded
-            run = SequenceRun(self, graph, version, expressions, layers, computed, self._first_steps())
-            state = RNNState._new(run, None, layers.start, (), None, [() for _ in layers.values])
-            if run.steps is latest.steps and update is True and not computed:
+                loaded = self._load_parameters(version, update)
+            _, expressions, layers, computed_weights = loaded
+            run = SequenceRun(self, graph, version, expressions, layers, computed_weights, self._first_steps())
+            state = RNNState._new(run, None, layers.initial_form, (), None, [() for _ in layers.value_indices])
+            if run.steps is latest.steps and update is True and not computed_weights:
                 latest.start = state
         latest.run = state._run
         if vecs is not None:
@@ -538,28 +538,28 @@ class _RNNBuilder(LayersBuilder):
         """Same as `initial_state`, for initial vectors given as arrays or lists of numbers."""
         return self.initial_state(None if vecs is None else [*map(inputVector, vecs)], update)
 
-    def _loaded(self, version: int, update: bool) -> Loaded:
+    def _load_parameters(self, version: int, update: bool) -> LoadedParameters:
         """Return the parameters for the graph with this version; if `update` is False, they get no gradient."""
         latest, names = self._latest, self._names or tuple(self._cell.parameters)
         positions = [names.index(name) for name in (*self._cell.pairs, *self._cell.weights)]
         expressions = [self._expressions(layer, update) for layer in self._parameters]
-        read_by_cells = [[layer[index] for index in positions] for layer in self._read(expressions)]
-        computed = [x for layer in read_by_cells for x in layer if x.version != ANY_GRAPH]
+        read_by_cells = [[layer[index] for index in positions] for layer in self._cell_weights(expressions)]
+        computed_weights = [x for layer in read_by_cells for x in layer if x.version != ANY_GRAPH]
         nodes = tuple([x.at for layer in read_by_cells for x in layer])
         layers = latest.layers.get(nodes)
         if layers is None:
-            if len(latest.layers) >= MOST_CHOICES:
+            if len(latest.layers) >= MOST_CACHED:
                 for table in (latest.layers, latest.tables, latest.steps.table):
                     table.clear()
             layers = latest.layers[nodes] = Layers(self._cell, self._spec[1:3], read_by_cells)
-        latest.loaded[update] = version if computed else ANY_GRAPH, expressions, layers, computed
+        latest.loaded[update] = version if computed_weights else ANY_GRAPH, expressions, layers, computed_weights
         return latest.loaded[update]
 
     def _expressions(self, layer: list[Parameters], update: bool) -> list[Expression]:
         return [p.expr(update) for p in layer]
 
-    def _read(self, layers: list[list[Expression]]) -> list[list[Expression]]:
-        """Return each layer's weights as its cell reads them. Subclasses may compute them from the given parameters."""
+    def _cell_weights(self, layers: list[list[Expression]]) -> list[list[Expression]]:
+        """Return each layer's weights as its cell reads them. Subclasses may compute them from parameters."""
         return layers
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
@@ -567,7 +567,7 @@ class _RNNBuilder(LayersBuilder):
 
     # Dropout rates, and steps with dropout
 
-    def _is_plain(self) -> bool:
+    def _runs_only_cells(self) -> bool:
         """Return whether a step computes only the cell of each layer, without dropout or layer normalization."""
         return not any(self._rates)
 
@@ -575,14 +575,14 @@ class _RNNBuilder(LayersBuilder):
         self._rates, self._latest.start = rates, None
         steps = self._first_steps()
         if self._run:
-            self._run.drawn.clear()
+            self._run.masked_steps.clear()
             self._run.steps = steps
 
     def _first_steps(self) -> Steps | None:
         """Return the `Steps` of a new sequence; None if it needs masks."""
-        return self._latest.steps if self._is_plain() else None
+        return self._latest.steps if self._runs_only_cells() else None
 
-    def _steps(self, run: SequenceRun, batch: int) -> Steps | None:
+    def _steps_for_batch(self, run: SequenceRun, batch: int) -> Steps | None:
         """Return the `Steps` for inputs of this batch size. Subclasses first draw missing masks."""
         return run.steps
 
@@ -591,14 +591,14 @@ class _RNNBuilder(LayersBuilder):
         run, form, graph = state._run, state._form, state._pinned()
         graph_of("add_input", (x,))  # again, because `cg_revert` in a signal handler may have removed x
         if x.version == ANY_GRAPH or len(x.type.dims) > 1:
-            x = graph.append(as_vector(Dim.of(x.type.dims[:1], x.type.batch)), [x.at])
+            x = graph.append(alias_signature(Dim.of(x.type.dims[:1], x.type.batch)), [x.at])
         nodes, batches = [], []
         for k, rank in enumerate(form.ranks):
             x = self._input_after_dropout(run, k, x)
             previous, state_nodes = self._state_after_dropout(state, k)
-            (_, signature, operand_count, parameters), batch = run.layers.head(k, x.type.plain, previous)
-            h = run.layers.vector(batch, rank)
-            x = graph.add(h, 2, (signature, operand_count + 1, *parameters), (*state_nodes, x.at))
+            (_, signature, fixed_count, parameters), batch = run.layers.head(k, x.type.plain, previous)
+            h = run.layers.vector_dim(batch, rank)
+            x = graph.add(h, 2, (signature, fixed_count + 1, *parameters), (*state_nodes, x.at))
             nodes.append(x.at)
             batches.append(batch)
         form = run.layers.form(tuple(batches), form.ranks)
@@ -608,7 +608,7 @@ class _RNNBuilder(LayersBuilder):
         """Return x, the input of layer k, after dropout. Subclasses override this and the next two methods."""
         return x
 
-    def _state_after_dropout(self, state: RNNState, k: int) -> tuple[Previous, tuple[int, ...]]:
+    def _state_after_dropout(self, state: RNNState, k: int) -> tuple[PreviousState, tuple[int, ...]]:
         """Return layer k's previous state after dropout: an entry of `Form.previous`, and the nodes."""
         return state._form.previous[k], state._operands(k)
 

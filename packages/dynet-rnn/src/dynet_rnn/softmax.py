@@ -18,7 +18,7 @@ from dynet_core.graph.expression import Expression
 from dynet_core.graph.record import graph_of
 from dynet_core.messages.hints import Closed
 from dynet_core.parameter import ParameterCollection, Parameters
-from dynet_core.parameter.collection import holdings
+from dynet_core.parameter.collection import contents_text
 from dynet_core.random import noise
 from dynet_ops.input.inputs import constant
 from dynet_ops.loss.probability import log_softmax, pickneglogsoftmax, pickneglogsoftmax_batch, softmax
@@ -27,10 +27,10 @@ from dynet_ops.operands import checked_size
 from dynet_ops.select.picking import pick_batch_elem, pickrange, select_rows
 from dynet_ops.shape.joining import concatenate, concatenate_to_batch
 
-from .base import Owner, check_vector
+from .base import ParameterOwner, check_vector
 
 
-class SoftmaxBuilder(Owner, Closed, ABC):
+class SoftmaxBuilder(ParameterOwner, Closed, ABC):
     """Base of the softmax layers. A layer computes the probability p(c | x) of each class c from a vector x.
 
     Its collection holds weight matrices, each followed by its bias if it has one.
@@ -46,7 +46,7 @@ class SoftmaxBuilder(Owner, Closed, ABC):
         """Make a new layer from the `spec` of another layer. `model` gets its parameters; values are not copied."""
 
     def __repr__(self) -> str:
-        contents = holdings(self._model.parameters_list())
+        contents = contents_text(self._model.parameters_list())
         return f"<{self.whoami()} {self._model.name()}: {self.spec[0]} to {self._count} classes; {contents}>"
 
     def neg_log_softmax(self, x: Expression, c: Index, update: bool = True) -> Expression:
@@ -57,7 +57,7 @@ class SoftmaxBuilder(Owner, Closed, ABC):
             c: the number of the class.
             update: False treats the parameters as constants: they get no gradient.
         """
-        return self._loss(self._checked("neg_log_softmax", x), self._checked_class("neg_log_softmax", c), update)
+        return self._loss(self._checked_input("neg_log_softmax", x), self._checked_class("neg_log_softmax", c), update)
 
     def neg_log_softmax_batch(self, x: Expression, c: Iterable[Index], update: bool = True) -> Expression:
         """Return a batch of losses -log p(c | x), with one class for each batch element of x.
@@ -68,7 +68,7 @@ class SoftmaxBuilder(Owner, Closed, ABC):
             update: as in `neg_log_softmax`.
         """
         name = "neg_log_softmax_batch"
-        self._checked(name, x)
+        self._checked_input(name, x)
         classes = checked_list(name, c, "classes")
         if len(classes) != x.type.batch:
             raise ArgumentError(f"{name}: x has batch size {x.type.batch}, but {len(classes)} classes are given")
@@ -80,7 +80,7 @@ class SoftmaxBuilder(Owner, Closed, ABC):
         Args:
             x: a vector (rep_dim,), not a batch.
         """
-        if self._checked("sample", x).type.batch > 1:
+        if self._checked_input("sample", x).type.batch > 1:
             raise ShapeError(f"sample: x is {x.type!r}, a class can be drawn for one vector only")
         return self._sample(x)
 
@@ -91,11 +91,11 @@ class SoftmaxBuilder(Owner, Closed, ABC):
             x: a vector (rep_dim,).
             update: False treats the parameters as constants: they get no gradient.
         """
-        return self._log_distribution(self._checked("full_log_distribution", x), update)
+        return self._log_distribution(self._checked_input("full_log_distribution", x), update)
 
     def full_logits(self, x: Expression, update: bool = True) -> Expression:
         """Return a vector whose softmax is the vector of p(c | x). Arguments: as in `full_log_distribution`."""
-        return self._full_logits(self._checked("full_logits", x), update)
+        return self._full_logits(self._checked_input("full_logits", x), update)
 
     @abstractmethod
     def _full_logits(self, x: Expression, update: bool) -> Expression: ...
@@ -112,11 +112,11 @@ class SoftmaxBuilder(Owner, Closed, ABC):
     def _log_distribution(self, x: Expression, update: bool) -> Expression:
         return log_softmax(self._full_logits(x, update))
 
-    def _weights(self, rows: int, bias: bool) -> list[Parameters]:
-        """Create a weight matrix with a row for each class, and if `bias`, a bias."""
-        return self._add((rows, self._size), *[(rows,)] * bias)
+    def _add_weights(self, rows: int, has_bias: bool) -> list[Parameters]:
+        """Create a weight matrix with a row for each class, and if `has_bias`, a bias."""
+        return self._add((rows, self._size), *[(rows,)] * has_bias)
 
-    def _checked(self, method: str, x: Expression) -> Expression:
+    def _checked_input(self, method: str, x: Expression) -> Expression:
         graph_of(method, (x,))
         check_vector(f"{method}: x", x.type, self.whoami(), self._size)
         return x
@@ -167,8 +167,8 @@ class StandardSoftmaxBuilder(SoftmaxBuilder):
         self._size = checked_size(self.whoami(), "rep_dim", rep_dim)
         has_bias = checked_flag(self.whoami(), "bias", bias)
         self.spec: tuple[object, ...] = (self._size, self._count, has_bias)
-        with self._own("standard-softmax-builder", pc, "pc"):
-            self._parameters = self._weights(self._count, has_bias)
+        with self._in_new_collection("standard-softmax-builder", pc, "pc"):
+            self._parameters = self._add_weights(self._count, has_bias)
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> StandardSoftmaxBuilder:
@@ -225,35 +225,35 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         pc: ParameterCollection,
         bias: bool = True,
     ):
-        numbers = checked_numbers(word_dict)
+        numbers = checked_word_numbers(word_dict)
         clusters, unclustered = read_clusters(cluster_file, numbers)
         self._build(rep_dim, clusters, len(numbers), pc, checked_flag(self.whoami(), "bias", bias), unclustered)
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> ClassFactoredSoftmaxBuilder:
         """Make a new layer from another layer's `spec`, which has the clusters. `model` gets its parameters."""
-        (size, clusters, count, bias), rest = spec[:4], spec[4:]  # a spec from a file may be a huge `range`
-        check_clusters(clusters, count, rest)
+        (size, clusters, count, bias), unclustered = spec[:4], spec[4:]  # a spec from a file may be a huge `range`
+        check_clusters(clusters, count, unclustered)
         layer = cls.__new__(cls)
-        layer._build(size, clusters, count, model, bias, rest)
+        layer._build(size, clusters, count, model, bias, unclustered)
         return layer
 
     def _build(
-        self, rep_dim, clusters: Iterable[Sequence[int]], count: int, pc, bias: bool, rest: Sequence[str]
+        self, rep_dim, clusters: Iterable[Sequence[int]], count: int, pc, bias: bool, unclustered: Sequence[str]
     ) -> None:
         self._clusters = [list(words) for words in clusters]
         self._size = checked_size(self.whoami(), "rep_dim", rep_dim)
-        self.spec: tuple[object, ...] = (self._size, self._clusters, count, bias, *rest)
+        self.spec: tuple[object, ...] = (self._size, self._clusters, count, bias, *unclustered)
         self._count = count
-        with self._own("class-factored-softmax-builder", pc, "pc"):
-            self._of_clusters = self._weights(len(self._clusters), bias)
-            self._of_words = [self._weights(len(words), bias) if len(words) > 1 else [] for words in self._clusters]
+        with self._in_new_collection("class-factored-softmax-builder", pc, "pc"):
+            self._of_clusters = self._add_weights(len(self._clusters), bias)
+            self._of_words = [self._add_weights(len(words), bias) if len(words) > 1 else [] for words in self._clusters]
         self._place = {word: (k, n) for k, words in enumerate(self._clusters) for n, word in enumerate(words)}
         index_of = {word: index for index, word in enumerate(self._place)}
         # For each word, its index in a vector that has the words of each cluster in turn, then one element for all
-        # words without a cluster. `rest` has these words in the order of their numbers.
+        # words without a cluster. `unclustered` has these words in the order of their numbers.
         self._order = [index_of.get(word, len(index_of)) for word in range(count)]
-        self._rest = dict(zip([word for word in range(count) if word not in index_of], rest, strict=True))
+        self._rest = dict(zip([word for word in range(count) if word not in index_of], unclustered, strict=True))
 
     def _checked_class(self, method: str, c: Index) -> int:
         word = super()._checked_class(method, c)
@@ -271,12 +271,12 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
 
     def _losses(self, x: Expression, c: list[int], update: bool) -> Expression:
         positions = [self._place[word] for word in c]
-        of_clusters = pickneglogsoftmax_batch(_logits(self._of_clusters, x, update), [k for k, _ in positions])
-        losses = [
+        cluster_losses = pickneglogsoftmax_batch(_logits(self._of_clusters, x, update), [k for k, _ in positions])
+        word_losses = [
             pickneglogsoftmax(_logits(self._of_words[cluster], pick_batch_elem(x, element), update), index)
             for element, (cluster, index) in enumerate(positions)
         ]
-        return of_clusters + concatenate_to_batch(losses)
+        return cluster_losses + concatenate_to_batch(word_losses)
 
     def _sample(self, x: Expression) -> int:
         cluster = _draw_class(_logits(self._of_clusters, x, False))
@@ -284,25 +284,25 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         return self._clusters[cluster][_draw_class(_logits(parameters, x, False)) if parameters else 0]
 
     def _log_distribution(self, x: Expression, update: bool) -> Expression:
-        of_clusters = log_softmax(_logits(self._of_clusters, x, update))
-        parts = []
+        cluster_log_ps = log_softmax(_logits(self._of_clusters, x, update))
+        log_ps = []
         for k, parameters in enumerate(self._of_words):
-            of_cluster = pickrange(of_clusters, k, k + 1)
-            parts.append(log_softmax(_logits(parameters, x, update)) + of_cluster if parameters else of_cluster)
+            log_p = pickrange(cluster_log_ps, k, k + 1)
+            log_ps.append(log_softmax(_logits(parameters, x, update)) + log_p if parameters else log_p)
         if self._rest:
-            parts.append(constant((1,), _LOG_OF_ZERO, x.type.batch))
-        return select_rows(concatenate(parts), self._order)
+            log_ps.append(constant((1,), _LOG_OF_ZERO, x.type.batch))
+        return select_rows(concatenate(log_ps), self._order)
 
     def _full_logits(self, x: Expression, update: bool) -> Expression:
         return self._log_distribution(x, update)  # log p can serve as logits, because softmax(log p) is p
 
     def class_logits(self, x: Expression, update: bool = True) -> Expression:
         """Return a vector whose softmax is the vector of p(cluster | x). Arguments: as in `full_log_distribution`."""
-        return _logits(self._of_clusters, self._checked("class_logits", x), update)
+        return _logits(self._of_clusters, self._checked_input("class_logits", x), update)
 
     def class_log_distribution(self, x: Expression, update: bool = True) -> Expression:
         """Return the vector of log p(cluster | x) for all clusters. Arguments: as in `full_log_distribution`."""
-        return log_softmax(_logits(self._of_clusters, self._checked("class_log_distribution", x), update))
+        return log_softmax(_logits(self._of_clusters, self._checked_input("class_log_distribution", x), update))
 
     def subclass_logits(self, x: Expression, classid: Index, update: bool = True) -> Expression:
         """Return a vector whose softmax is the vector of p(word | x, cluster) for the words of one cluster.
@@ -312,15 +312,15 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
             classid: the number of the cluster. The first cluster in the file is number 0, the next new one 1, etc.
             update: False treats the parameters as constants: they get no gradient.
         """
-        return self._subclass("subclass_logits", x, classid, update)
+        return self._subclass_logits("subclass_logits", x, classid, update)
 
     def subclass_log_distribution(self, x: Expression, classid: Index, update: bool = True) -> Expression:
         """Return the vector of log p(word | x, cluster) for a cluster's words. Arguments: as in `subclass_logits`."""
-        return log_softmax(self._subclass("subclass_log_distribution", x, classid, update))
+        return log_softmax(self._subclass_logits("subclass_log_distribution", x, classid, update))
 
-    def _subclass(self, method: str, x: Expression, classid: Index, update: bool) -> Expression:
+    def _subclass_logits(self, method: str, x: Expression, classid: Index, update: bool) -> Expression:
         cluster = _checked_index(method, classid, len(self._clusters))
-        return _logits(self._of_words[cluster], self._checked(method, x), update)
+        return _logits(self._of_words[cluster], self._checked_input(method, x), update)
 
 
 # Checks of the words and clusters of a `ClassFactoredSoftmaxBuilder`, and the reader of the cluster file.
@@ -328,7 +328,7 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
 NAME = "ClassFactoredSoftmaxBuilder"
 
 
-def checked_numbers(word_dict: Mapping[str, int]) -> dict[str, int]:
+def checked_word_numbers(word_dict: Mapping[str, int]) -> dict[str, int]:
     """Check that `word_dict` maps words to the numbers 0, 1, 2, ... without gaps. Return it as a dict of ints."""
     if not isinstance(word_dict, Mapping) or not word_dict:
         raise ArgumentTypeError(f"{NAME}: word_dict must map words to their numbers, got {word_dict!r:.60}")
@@ -341,8 +341,8 @@ def checked_numbers(word_dict: Mapping[str, int]) -> dict[str, int]:
     return numbers
 
 
-def check_clusters(clusters: Sequence[Sequence[int]], count: int, rest: Sequence[str]) -> None:
-    """Check that the clusters have distinct words from 0 to count - 1, and `rest` has an entry for each other word.
+def check_clusters(clusters: Sequence[Sequence[int]], count: int, unclustered: Sequence[str]) -> None:
+    """Check that the clusters have distinct words from 0 to count - 1, and `unclustered` an entry for each other word.
 
     Time and memory grow only with the lists in the spec, because a forged file may have any `count`.
     """
@@ -350,9 +350,9 @@ def check_clusters(clusters: Sequence[Sequence[int]], count: int, rest: Sequence
     if not are_lists or len({*map(id, clusters)}) < len(clusters):
         raise ArgumentError(f"{NAME}: the clusters of a spec are different lists of numbers")
     words = [word for cluster in clusters for word in cluster]
-    fits = len(words) + len(rest) == count and all(0 <= word < count for word in words)
+    fits = len(words) + len(unclustered) == count and all(0 <= word < count for word in words)
     if not fits or len({*words}) < len(words):
-        contents = f"{len(words)} numbers of words, and {len(rest)} words are in none"
+        contents = f"{len(words)} numbers of words, and {len(unclustered)} words are in none"
         raise ArgumentError(f"{NAME}: the spec has {count!r:.40} words, but its clusters hold {contents}")
 
 
@@ -366,17 +366,17 @@ def read_clusters(path: str | os.PathLike[str], word_dict: Mapping[str, int]) ->
     clusters: dict[str, list[int]] = {}
     seen: set[str] = set()
     with open(path, encoding="utf-8", newline="\n") as file:
-        for line, text in enumerate(file, 1):
-            fields = re.findall(r"[^ \t]+", text.rstrip("\r\n"))
+        for number, line in enumerate(file, 1):
+            fields = re.findall(r"[^ \t]+", line.rstrip("\r\n"))
             if not fields:
                 continue
             if len(fields) < 2:
-                raise ArgumentError(f"{NAME}: {path}, line {line}: expected `cluster word`, got {fields[0]!r:.60}")
+                raise ArgumentError(f"{NAME}: {path}, line {number}: expected `cluster word`, got {fields[0]!r:.60}")
             cluster, word, *_ = fields
             if word not in word_dict:
-                raise ArgumentError(f"{NAME}: {path}, line {line}: word_dict has no word {word!r}")
+                raise ArgumentError(f"{NAME}: {path}, line {number}: word_dict has no word {word!r}")
             if word in seen:
-                raise ArgumentError(f"{NAME}: {path}, line {line}: word {word!r} occurs twice")
+                raise ArgumentError(f"{NAME}: {path}, line {number}: word {word!r} occurs twice")
             seen.add(word)
             clusters.setdefault(cluster, []).append(word_dict[word])
     if not clusters:

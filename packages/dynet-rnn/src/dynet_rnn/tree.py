@@ -16,7 +16,7 @@ from dynet_core.graph.expression import Expression
 from dynet_core.graph.record import PinnedGraph, common_batch, graph_of
 from dynet_core.graph.templates import with_templates
 from dynet_core.parameter import ParameterCollection, Parameters
-from dynet_core.recorder import key
+from dynet_core.recorder import call_key
 from dynet_ops.network.cells import child_sum_signature, nary_signature
 from dynet_ops.operands import checked_size
 from dynet_ops.random.draws import dropout
@@ -26,7 +26,7 @@ from .base import LayersBuilder, Run, check_vector, value_of_state
 
 
 @with_templates
-def _record(x: Expression | None, children: Sequence, weights: Sequence, rate: float) -> Expression:
+def _record_node(x: Expression | None, children: Sequence, weights: Sequence, rate: float) -> Expression:
     """Record a tree node in one layer, and return h. `children` has each child's h in this layer, None if absent."""
     W, *U, b = weights
     hidden, states = U[0].type.columns, [child for child in children if child is not None]
@@ -38,8 +38,8 @@ def _record(x: Expression | None, children: Sequence, weights: Sequence, rate: f
     dim = None if x is None else x.type.plain
     if states and U[0].type.rows < W.type.rows:  # a child-sum TreeLSTM: copy states, to give all the same batch size
         batch_size = max([state.type.batch for state in states])
-        both, copies = value_of_state(Dim.of((hidden, 2)), 0), [0] * batch_size + [1] * batch_size
-        states = [s if s.type.batch == batch_size else select_cols(graph.append(both, [s.at]), copies) for s in states]
+        h_c, columns = value_of_state(Dim.of((hidden, 2)), 0), [0] * batch_size + [1] * batch_size
+        states = [s if s.type.batch == batch_size else select_cols(graph.append(h_c, [s.at]), columns) for s in states]
         signature = child_sum_signature(batch, dim, batch_size, *[e.type for e in (b, W, *U)])
     elif len(children) > len(U):
         raise ArgumentError(f"add_input: {len(children)} children, but the network has weights for {len(U)}")
@@ -87,30 +87,30 @@ class TreeState:
         run, hs_of_children = self._run, []
         child_states = tuple(children) if children is not None else (self,) if self._h else ()
         try:
-            is_valid = run.graph.watch is None and (child_states if x is None else x.version == run.version)
+            is_surely_valid = run.graph.watch is None and (child_states if x is None else x.version == run.version)
             for child in child_states:
                 if child is None:
-                    is_valid = is_valid and x and run.builder._most
+                    is_surely_valid = is_surely_valid and x and run.builder._most
                 elif child._run is not run:
-                    is_valid = False
+                    is_surely_valid = False
                 hs_of_children.append(child and child._h[0])
         except (AttributeError, IndexError):  # a child is the initial state, or an argument has a wrong type
-            is_valid = False
-        if not is_valid:
-            self._check(child_states)
+            is_surely_valid = False
+        if not is_surely_valid:  # there may be an error
+            self._check_children(child_states)
             hs_of_children = [child and child._h[0] for child in child_states]
         layers, (rate,) = run.expressions, run.builder._rates
-        output = _record(x, hs_of_children, layers[0], rate)
+        output = _record_node(x, hs_of_children, layers[0], rate)
         h = (output,)
         for weights in layers[1:]:
-            output = _record(output, [child and child._h[len(h)] for child in child_states], weights, rate)
+            output = _record_node(output, [child and child._h[len(h)] for child in child_states], weights, rate)
             h = (*h, output)
         state = TreeState()
         state._run, state._children, state._h = run, child_states, h
         state._output = dropout(output, rate) if rate else output
         return state
 
-    def _check(self, children: Sequence[TreeState | None]) -> None:
+    def _check_children(self, children: Sequence[TreeState | None]) -> None:
         """Raise an error if this state is stale, or if a child is not a state of this builder."""
         run = self._run
         PinnedGraph.as_of(run.graph, run.version)
@@ -163,7 +163,7 @@ class TreeState:
 
     def output(self) -> Expression:
         """Return h of the last layer, after dropout; None for the initial state."""
-        if key(self._output) is None:  # the node may be stale
+        if call_key(self._output) is None:  # the node may be stale
             graph_of("output", self._h)
         return self._output  # not annotated as optional, so that type checkers accept every use of an output
 

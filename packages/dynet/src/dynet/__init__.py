@@ -31,7 +31,7 @@ from dynet_core.annotations import Number as Number  # not in __all__: programs 
 if dynet_config.get() is None:
     dynet_core.init()  # reads the flags of the command line, and leaves them in sys.argv
 else:
-    dynet_core.config.PARAMS.init()
+    dynet_core.config.PARAMS.init()  # applies the settings made in `dynet_config`
 
 
 if TYPE_CHECKING:  # type checkers cannot evaluate the `__all__` below, and would not find these two names
@@ -43,11 +43,11 @@ else:
 
     HAVE_CUDA = dynet_core.compute.device.has_driver()
 
-    if _installation.is_complete():
-        globals().update({name: it for name, it in _other_names.stand_ins(__all__).items() if name not in globals()})
+    if _installation.is_complete():  # names that only other libraries have raise errors that say what to use
+        globals().update({name: obj for name, obj in _other_names.stand_ins(__all__).items() if name not in globals()})
     else:
 
-        def __getattr__(name: str):  # not above, because it makes reading all names slower
+        def __getattr__(name: str):  # not in complete installations, as it slows down reading all names
             raise AttributeError(_other_names.message(name, __all__, __version__))
 
     def __dir__() -> list[str]:

@@ -19,13 +19,13 @@ from dynet_core.config import FLAGS
 from dynet_kernels import target, tuning_records
 from dynet_kernels.cache import shipped_code, store
 from dynet_kernels.cuda import compiler, driver
-from dynet_kernels.kernels import SHARD
+from dynet_kernels.kernels import SHARD_SIZE
 from dynet_kernels.layout import FILL
 from dynet_kernels.machine import library, sharing
 from dynet_kernels.machine.parts import Planner, Shard, key_of
 from dynet_kernels.table import KERNELS
 
-REQUIRED = ("numpy", "apache-tvm", "apache-tvm-ffi", "apache-tvm-ffi-orcjit")
+REQUIREMENTS = ("numpy", "apache-tvm", "apache-tvm-ffi", "apache-tvm-ffi-orcjit")
 
 
 def packages() -> str:
@@ -73,7 +73,7 @@ def shipped() -> str:
         return "none: kernels are compiled when they are first used"
     sizes = [len(path.read_bytes()) for path in shipped_code.FOLDER.iterdir()]
     # These parts, which every program needs, show which target's code is used.
-    common = [Planner(), Shard(KERNELS.shard(FILL // SHARD))]
+    common = [Planner(), Shard(KERNELS.shard(FILL // SHARD_SIZE))]
     kinds = [
         target.kind
         for target in library.general_targets()
@@ -103,7 +103,10 @@ def gpu_compiler() -> str:
 
 
 def threads() -> str:
-    return f"{sharing.threads()} share work, of {sharing.MOST} at most; this process may use {sharing.cores()} cores"
+    return (
+        f"{sharing.threads()} share work, of {sharing.MOST_DEFAULT_THREADS} at most; "
+        f"this process may use {sharing.cores()} cores"
+    )
 
 
 def environment() -> str:
@@ -113,7 +116,7 @@ def environment() -> str:
 
 LINES: dict[str, Callable[[], str]] = {
     "packages": packages,
-    "requirements": lambda: ", ".join(map(_version, REQUIRED)),
+    "requirements": lambda: ", ".join(map(_version, REQUIREMENTS)),
     "Python": python,
     "system": platform.platform,
     "CPU": cpu,
@@ -129,12 +132,12 @@ LINES: dict[str, Callable[[], str]] = {
 }
 
 
-def one_line(find: Callable[[], str]) -> str:
-    """Return the result of `find` or its error, and any warnings, as one line."""
+def one_line(describe: Callable[[], str]) -> str:
+    """Return the result of `describe` or its error, and any warnings, as one line."""
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
-            text = find()
+            text = describe()
         except Exception as problem:
             text = f"unknown ({type(problem).__name__}: {problem})"
     return " ".join("; ".join([text, *(str(warning.message) for warning in warned)]).split())
@@ -153,7 +156,7 @@ def without_dynet_flags(arguments: Sequence[str]) -> list[str]:
     return kept
 
 
-def options(arguments: Sequence[str]) -> argparse.Namespace:
+def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m dynet",
         description="Say what runs here and what is missing: text for bug reports.",
@@ -179,12 +182,12 @@ def clear_cache() -> None:
 def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a path may have characters that stdout cannot encode
         sys.stdout.reconfigure(errors="backslashreplace")
-    if options(sys.argv[1:]).clear_cache:
+    if parse_options(sys.argv[1:]).clear_cache:
         clear_cache()
         return
     try:
-        for name, find in LINES.items():
-            print(f"{name}: {one_line(find)}", flush=True)
+        for name, describe in LINES.items():
+            print(f"{name}: {one_line(describe)}", flush=True)
     except BrokenPipeError:  # the reader, such as `head -1`, has quit; avoid a second error when Python flushes at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

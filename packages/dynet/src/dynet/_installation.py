@@ -46,23 +46,23 @@ def check(own_version: str) -> None:
                 f"dynet {own_version} needs {distribution} {own_version}, but {distribution} {version} is installed. "
                 f'Run: pip install "{distribution}=={own_version}"'
             )
-    if other_owners := owners():
-        listed = " and ".join(f"{name} {version}" for name, version in other_owners.items())
+    if conflicting := conflicting_distributions():
+        listed = " and ".join(f"{name} {version}" for name, version in conflicting.items())
         raise ImportError(
             f"{DISTRIBUTION} {own_version} cannot be used beside {listed}, which installs modules of the same names "
-            f"(dynet, _dynet). Run: pip uninstall {' '.join(other_owners)}, then: "
+            f"(dynet, _dynet). Run: pip uninstall {' '.join(conflicting)}, then: "
             f'pip install --force-reinstall --no-deps "{DISTRIBUTION}=={own_version}"; '
             "or keep them in separate environments"
         )
 
 
-def owners() -> dict[str, str]:
+def conflicting_distributions() -> dict[str, str]:
     """Return the names and versions of other distributions that have a module `dynet` or `_dynet`.
 
     Listing the folders of `sys.path` takes less than a millisecond. If a folder has another library's module, the
     metadata of all its distributions are read.
     """
-    others: dict[str, str] = {}
+    conflicting: dict[str, str] = {}
     for folder in map(Path, sys.path):
         with suppress(OSError):
             all_names = os.listdir(folder)
@@ -71,25 +71,25 @@ def owners() -> dict[str, str]:
                 names = all_names  # the distribution that installed the module may have any name
             for name in names:
                 if name.endswith((".dist-info", ".egg-info")):
-                    _add_owner(others, metadata.Distribution.at(folder / name))
-    return others
+                    _add_if_conflicting(conflicting, metadata.Distribution.at(folder / name))
+    return conflicting
 
 
 def _is_foreign(folder: Path, name: str) -> bool:
     """Return whether a file or folder is another library's `dynet` or `_dynet`; our `dynet` has `_installation.py`."""
     if name == "dynet":
         return (folder / name / "__init__.py").exists() and not (folder / name / Path(__file__).name).exists()
-    return _module(name) in MODULES
+    return _module_name(name) in MODULES
 
 
-def _module(name: str) -> str:
+def _module_name(name: str) -> str:
     """Return the name of the module in a file such as `_dynet.so`; "" if it is not a module."""
     suffix = max(filter(name.endswith, all_suffixes()), key=len, default="")
     return name.removesuffix(suffix) if suffix else ""
 
 
-def _add_owner(others: dict[str, str], distribution: metadata.Distribution) -> None:
-    """Add a distribution to `others`, if it is another library's and has one of MODULES."""
+def _add_if_conflicting(conflicting: dict[str, str], distribution: metadata.Distribution) -> None:
+    """Add a distribution to `conflicting`, if it is another library's and has one of MODULES."""
     if not (distribution.read_text("METADATA") or distribution.read_text("PKG-INFO")):
         return  # an incomplete uninstall has left a directory without metadata
     name = distribution.metadata["Name"]
@@ -97,9 +97,9 @@ def _add_owner(others: dict[str, str], distribution: metadata.Distribution) -> N
         return
     modules = set((distribution.read_text("top_level.txt") or "").split())
     for file in distribution.files or ():
-        modules.add(file.parts[0] if len(file.parts) > 1 else _module(file.name))
+        modules.add(file.parts[0] if len(file.parts) > 1 else _module_name(file.name))
     if modules & {*MODULES}:
-        others[name] = distribution.version
+        conflicting[name] = distribution.version
 
 
 def is_complete() -> bool:

@@ -45,7 +45,7 @@ class StandIn:
 
 
 def stand_ins(public: Iterable[str]) -> dict[str, StandIn]:
-    """Return a `StandIn` for each name of another library that has a hint, by name."""
+    """Return a dict with a `StandIn` for each name of another library that has a hint."""
     public_names = set(public)
     return {
         name: StandIn(name, use)

@@ -65,7 +65,7 @@ def set(
             The environment variable DYNET_LSTM_BUILDER can also set this.
         allow: the names of classes, such as "module.Class", whose objects may be loaded from files, in addition to
             those in the environment variable DYNET_ALLOW. See `dy.load`.
-        own_classes: whether objects of the program's own classes may be loaded from files without `allow`. This is the
+        own_classes: whether objects of the program's own classes may be loaded from files without `allow`. True is the
             default; a server that loads the files of others sets it to False. None is an error. See `dy.load`.
 
     Raises:
@@ -87,7 +87,7 @@ def _apply(given: dict[str, object], function: str) -> None:
     _replaces_flags = _replaces_flags or not given or any(name in given for name in (*DEFAULTS, "gpu"))
     # `allow` and `own_classes` never come too late, because they are read whenever a file is loaded.
     late = [f"{name}={value!r}" for name, value in given.items() if name not in ("allow", "own_classes")]
-    if _config.in_force and late:
+    if _config.settings_applied and late:
         warnings.warn(
             f"dynet_config.{function}: {', '.join(late)} comes too late: `import dynet` has already applied the "
             f"settings; call dynet_config.{function} before it",

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from dynet_kernels.cuda.machine import Machine
 
 _lock = new_lock()
-_machines: dict[tuple[int, bool] | None, library.Library | Machine] = {}
+_machines: dict[tuple[int, bool] | None, library.Library | Machine] = {}  # key: (GPU, TF32), or None (CPU)
 _gpus: dict[int, Gpu] = {}
 _gpu: Gpu | None = None
 _tf32 = False
-IN_USE: list[Callable[[], str]] = []
+CHANGE_BLOCKERS: list[Callable[[], str]] = []
 """Functions that can forbid a change of the device. Each returns "" or a reason, such as "parameters had been made",
 for the error that `choose` raises."""
-CHANGED: list[Callable[[], None]] = []
+CHANGE_LISTENERS: list[Callable[[], None]] = []
 """Functions called after the device has changed, in the thread that changed it."""
 
 
@@ -54,15 +54,15 @@ def check_device(caller: str, device: str) -> None:
         raise DeviceError(f"{caller}: {device!r:.40} is not the device in use, which is {name()!r}")
 
 
-def compiled(*needed: int) -> library.Library | Machine:
+def machine_in_use(*needed_opcodes: int) -> library.Library | Machine:
     """Return the compiled code for the device in use, as `machine_of` does."""
-    return machine_of(_gpu, *needed)
+    return machine_of(_gpu, *needed_opcodes)
 
 
-def machine_of(gpu: Gpu | None, *needed: int) -> library.Library | Machine:
+def machine_of(gpu: Gpu | None, *needed_opcodes: int) -> library.Library | Machine:
     """Return the compiled code for a device (None: the CPU), after loading the kernels that ops have needed so far.
 
-    Kernels that cannot be compiled are left out; raise CompileError if `needed` has the opcode of such a kernel.
+    Kernels that cannot be compiled are left out; raise CompileError if `needed_opcodes` has the opcode of one.
     """
     with _lock:
         key = None if gpu is None else (gpu.number, _tf32)
@@ -74,7 +74,7 @@ def machine_of(gpu: Gpu | None, *needed: int) -> library.Library | Machine:
             from dynet_kernels.cuda.machine import Machine
 
             _machines[key] = Machine(KERNELS, gpu, _tf32)
-        for opcode in needed:
+        for opcode in needed_opcodes:
             _machines[key].require(opcode)
         return _machines[key]
 
@@ -86,7 +86,7 @@ def _open(index: int) -> Gpu:
 
         try:
             opened = driver.Gpu(index)
-            compiler.name()
+            compiler.name()  # raises an error if there is no compiler
         except driver.CudaError as problem:
             raise DeviceError(f"GPU:{index} was asked for, but {problem}") from None
         _gpus[index] = opened
@@ -101,10 +101,10 @@ def choose(index: int) -> None:
     global _gpu
     if _gpu is not None and _gpu.number == index:
         return
-    for reason in filter(None, [ask() for ask in IN_USE]):
+    for reason in filter(None, [blocker() for blocker in CHANGE_BLOCKERS]):
         raise ArgumentError(f"GPU:{index} was asked for after {reason}; ask for it first")
     _gpu = _open(index)
-    _has_changed()
+    _notify_listeners()
 
 
 def allow_tf32(allowed: bool = True) -> None:
@@ -114,12 +114,12 @@ def allow_tf32(allowed: bool = True) -> None:
     """
     global _tf32
     if allowed and _gpu is not None:
-        from dynet_kernels.families.products.precision import FIRST
+        from dynet_kernels.families.products.precision import MIN_ARCH
 
-        if int(_gpu.arch.removeprefix("sm_")) < FIRST:
-            raise DeviceError(f"TF32 was asked for, but {name()} is {_gpu.arch}, and TF32 needs sm_{FIRST} or later")
+        if int(_gpu.arch.removeprefix("sm_")) < MIN_ARCH:
+            raise DeviceError(f"TF32 was asked for, but {name()} is {_gpu.arch}, and TF32 needs sm_{MIN_ARCH} or later")
     _tf32 = allowed
-    _has_changed()
+    _notify_listeners()
 
 
 @contextmanager
@@ -136,16 +136,16 @@ def use(index: int | None, tf32: bool = False) -> Iterator[None]:
         yield
     finally:
         _gpu, _tf32 = previous
-        _has_changed()
+        _notify_listeners()
 
 
-def _has_changed() -> None:
-    for forget in CHANGED:
-        forget()
+def _notify_listeners() -> None:
+    for listener in CHANGE_LISTENERS:
+        listener()
 
 
 def has_driver() -> bool:
-    """Return whether there is a GPU driver. Do not initialize it, because the process could then no longer fork."""
+    """Return whether there is a GPU driver. It is not initialized, because the process could then no longer fork."""
     from dynet_kernels.cuda import driver
 
     try:

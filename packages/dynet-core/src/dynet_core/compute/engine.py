@@ -18,19 +18,19 @@ from dynet_kernels.table import KERNELS
 
 from ..errors import OutOfMemoryError, StaleExpressionError
 from ..recorder import Records, generation, note_pass
-from .device import compiled
+from .device import machine_in_use
 from .memory import Block, block
 from .parameter_rows import PARAMETER_ROWS
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
 # The buffers that have an item for each integer of the records, and grow with the records.
-PER_RECORD = (
+RECORD_BUFFERS = (
     "records", "kept_records", "aliases", "lookups", "planned", "numbers", "depths", "by_signature", "by_depth",
     "counters", "buckets", "numbers_of_columns", "nodes",
 )  # fmt: skip
-# How many items the other buffers have at first: the buffers of forward and backward passes, and the rest.
-OF_PASSES = {"forward_index": 1 << 12, "forward_tape": 1 << 10, "backward_index": 1 << 12, "backward_tape": 1 << 10}
-INITIAL_ITEMS = {
+# How many items the other buffers have at first: those that grow with a pass's plan, and the rest.
+PASS_BUFFERS = {"forward_index": 1 << 12, "forward_tape": 1 << 10, "backward_index": 1 << 12, "backward_tape": 1 << 10}
+OTHER_BUFFERS = {
     "table": 1 << 12, "threads": layout.MOST_THREADS, "ahead": len(CONTEXT), "predecessors": MOST_NUMBERED,
     "stages": MOST_NUMBERED, "stage_begins": MOST_NUMBERED + 1,
 }  # fmt: skip
@@ -40,8 +40,8 @@ WIDTHS = {
 }  # fmt: skip
 """How many integers an item of a buffer has, if not 1."""
 KEPT_FLOATS = 1 << 24  # memory for values up to this size (64 MB) is always kept from one graph to the next
-DECAY = 32  # each call of `_fit_memory` lowers `Engine.used`, the memory that recent graphs needed, by 1/32
-SPARE = 4  # memory is freed if there is more than this many times `Engine.used`
+DECAY = 32  # each call of `_fit_memory` lowers `Engine.recent_floats`, the memory that recent graphs needed, by 1/32
+SPARE = 4  # memory is freed if there is more than this many times `Engine.recent_floats`
 FIRST_FLOATS = 1 << 16  # the number of floats in the first block of memory for values
 ARENA_TOP, NEW_RECORDS = CONTEXT.arena_top, CONTEXT.new_records
 
@@ -49,19 +49,19 @@ ARENA_TOP, NEW_RECORDS = CONTEXT.arena_top, CONTEXT.new_records
 class Engine:
     """Plans and runs the graph of one thread. Values are in the arena (`chunks`), gradients in one block."""
 
-    room: int  # the number of integers of records that the buffers of PER_RECORD have room for
+    room: int  # the number of integers of records that the buffers of RECORD_BUFFERS have room for
 
-    def __init__(self, recorded: Records):
-        self.recorded = recorded
-        self.kept: list[Any] = []  # memory of deleted parameters that the graph may still refer to
+    def __init__(self, records: Records):
+        self.records = records
+        self.kept_memory: list[Any] = []  # memory of deleted parameters that the graph may still refer to
         # The arguments of each call of `use_whole_lookup`.
         self.whole_lookups: list[tuple[IntArray, int]] = []
         _engines[:] = [reference for reference in _engines if reference() is not None] + [weakref.ref(self)]
         # True while buffers are being replaced, and afterwards if an interrupt left them half replaced
         self.changing: bool = False
-        self.changes: int = 0  # how often `change` has been called
+        self.change_count: int = 0  # how often `change` has been called
         self.machine: Any = None  # the compiled code, loaded when first needed
-        self.shards: int = 0
+        self.shard_count: int = 0  # how many shards of kernels were in use when `machine` was loaded
         self.context: IntArray = np.zeros(len(CONTEXT), np.int64)
         self.context_at: int = self.context.ctypes.data
         self.slots: memoryview = memoryview(self.context)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
@@ -69,15 +69,15 @@ class Engine:
         self.slots[CONTEXT.code] = library.code_address()
         self.slots[CONTEXT.sharing] = sharing.address()
         self.buffers: dict[str, IntArray] = {}
-        self.table_written: int = 0
-        self.parameters_version: int = 0
-        self.unfreeze_count: int = 0
+        self.table_written: int = 0  # how many integers of TABLE have been copied to the buffer "table"
+        self.parameters_version: int = 0  # `PARAMETER_ROWS.version` when `parameter_rows` was set
+        self.unfreeze_count: int = 0  # `PARAMETER_ROWS.unfreeze_count` when the graph was last planned from its start
         self.chunks: list[Block] = []
-        self.large: bool = False  # whether `renew_cg` must call `tidy`: large buffers, or `kept` or `whole_lookups`
+        self.must_tidy: bool = False  # whether `renew_cg` must call `tidy`, which frees memory and clears lists
         self.gradients = block(0)
-        self.used: int = 0  # the most floats that a recent graph needed for values; older graphs count less
+        self.recent_floats: int = 0  # the most floats that a recent graph needed for values; older graphs count less
         self._grow_records(1 << 10)
-        for name, items in (INITIAL_ITEMS | OF_PASSES).items():
+        for name, items in (OTHER_BUFFERS | PASS_BUFFERS).items():
             self._grow(name, items)
         self.plan_anew()
         self._new_chunk(FIRST_FLOATS)
@@ -85,17 +85,17 @@ class Engine:
     @contextmanager
     def change(self) -> Iterator[None]:
         """Mark the engine as `changing` in a `with` block. After an exception, the graph will create a new engine."""
-        self.recorded.mark_unusual()
-        self.changes += 1
-        self.recorded.unprepare()
+        self.records.mark_unusual()
+        self.change_count += 1
+        self.records.unprepare()
         self.changing = True
         yield
         self.changing = False
 
     def successor(self) -> Engine:
         """Return a new engine, with new buffers, that replaces this engine for the same graph."""
-        successor = Engine(self.recorded)
-        successor.kept, successor.whole_lookups, successor.large = self.kept, self.whole_lookups, True
+        successor = Engine(self.records)
+        successor.kept_memory, successor.whole_lookups, successor.must_tidy = self.kept_memory, self.whole_lookups, True
         return successor
 
     def use_whole_lookup(self, touched: IntArray, row: int) -> None:
@@ -106,9 +106,9 @@ class Engine:
         """
         if not any(array is touched for array, _ in self.whole_lookups):
             self.whole_lookups.append((touched, row))
-            self.large = True  # the next `renew_cg` then calls `tidy`, which clears `whole_lookups`
-            self.recorded.mark_unusual()
-            self.recorded.unprepare()
+            self.must_tidy = True  # the next `renew_cg` then calls `tidy`, which clears `whole_lookups`
+            self.records.mark_unusual()
+            self.records.unprepare()
 
     def _grow(self, name: str, items: int) -> None:
         old_buffer = self.buffers.get(name, ())
@@ -116,11 +116,11 @@ class Engine:
         new_buffer[: len(old_buffer)] = old_buffer
         self.buffers[name] = new_buffer
         self.slots[CONTEXT[name]] = new_buffer.ctypes.data
-        if name in OF_PASSES:
+        if name in PASS_BUFFERS:
             self.slots[CONTEXT[f"{name}_end"]] = items
 
     def _grow_records(self, size: int) -> None:
-        for name in PER_RECORD:
+        for name in RECORD_BUFFERS:
             self._grow(name, size)
         self.room, self.slots[CONTEXT.bucket_count] = size, 2 * size
         self.plan_anew()
@@ -128,7 +128,7 @@ class Engine:
 
     def _new_chunk(self, floats: int) -> None:
         self.chunks.append(block(floats))
-        self.large = len(self.chunks) > 1 or floats > KEPT_FLOATS
+        self.must_tidy = len(self.chunks) > 1 or floats > KEPT_FLOATS
         self._use(self.chunks[-1])
 
     def _replace_chunks(self, floats: int) -> None:
@@ -159,30 +159,30 @@ class Engine:
         count, used_floats = mark
         if len(self.chunks) > count:
             with self.change():
-                if self.recorded.is_at(version, length):
+                if self.records.is_at(version, length):
                     self._use(self.chunks[count - 1])
                     del self.chunks[count:]
         self._set_arena_top(version, length, self.values_begin + used_floats)
 
     def _set_arena_top(self, version: int, length: int, top: int) -> None:
         """Let the next values begin at address `top` if `Records.is_at(version, length)`."""
-        slots, records = self.slots, self.recorded
+        slots, records = self.slots, self.records
         slots[ARENA_TOP] = top if records.is_at(version, length) else slots[ARENA_TOP]
 
     def restart(self) -> None:
         """Prepare to compute the whole graph again. The old values become invalid: they are overwritten or freed."""
-        if self.large:
+        if self.must_tidy:
             with self.change():
                 self._fit_memory()
         self.unfreeze_count = PARAMETER_ROWS.unfreeze_count
 
     def tidy(self) -> None:
-        """Called by `renew_cg` if `large`: free memory that recent graphs did not need, `kept` and `whole_lookups`."""
+        """For `renew_cg` if `must_tidy`: free what recent graphs did not need, `kept_memory` and `whole_lookups`."""
         with self.change():
             self._fit_memory()
-            self.kept.clear()
+            self.kept_memory.clear()
             self.whole_lookups.clear()
-            self.large = max(self.chunks[0].floats, self.gradients.floats) > KEPT_FLOATS
+            self.must_tidy = max(self.chunks[0].floats, self.gradients.floats) > KEPT_FLOATS
 
     def _fit_memory(self) -> None:
         """Free memory that no recent graph has needed.
@@ -192,21 +192,21 @@ class Engine:
         """
         chunks = self.chunks
         used_floats = sum(chunk.floats for chunk in chunks[:-1]) + self.slots[ARENA_TOP] - self.values_begin
-        self.used = max(used_floats, self.used - self.used // DECAY)
-        needed = max(self.used, FIRST_FLOATS)
-        most = max(SPARE * needed, KEPT_FLOATS)
-        if len(chunks) > 1 or chunks[0].floats > most:
+        self.recent_floats = max(used_floats, self.recent_floats - self.recent_floats // DECAY)
+        needed = max(self.recent_floats, FIRST_FLOATS)
+        limit = max(SPARE * needed, KEPT_FLOATS)
+        if len(chunks) > 1 or chunks[0].floats > limit:
             self._replace_chunks(needed)
-        if self.gradients.floats > most:
+        if self.gradients.floats > limit:
             self._grow_gradients(0)
         self._shrink_records()
 
     def _shrink_records(self) -> None:
-        if 2 * sum(len(self.buffers[name]) for name in PER_RECORD) > KEPT_FLOATS:  # 1 integer is as large as 2 floats
-            for name in PER_RECORD:
+        if 2 * sum(len(self.buffers[name]) for name in RECORD_BUFFERS) > KEPT_FLOATS:  # 1 integer is 2 floats long
+            for name in RECORD_BUFFERS:
                 del self.buffers[name]
             self._grow_records(1 << 10)
-        for name, items in OF_PASSES.items():
+        for name, items in PASS_BUFFERS.items():
             if 2 * len(self.buffers[name]) > KEPT_FLOATS:
                 del self.buffers[name]
                 self._grow(name, items)
@@ -217,36 +217,36 @@ class Engine:
         self.slots[CONTEXT.gradient_start] = self.gradients.address
         self.slots[CONTEXT.gradient_end] = self.gradients.address + floats
 
-    def prepare(self, begin: int, records: int) -> None:
+    def prepare(self, begin: int, length: int) -> None:
         """Make the engine ready to plan: load new kernels, copy new signatures and parameters, enlarge buffers.
 
-        The graph's records take `records` integers. Planning will start at integer `begin`.
+        The graph's records take `length` integers. Planning will start at integer `begin`.
         """
-        end, shard_count = len(TABLE), len(KERNELS.used)
-        if self.shards != shard_count:
-            self.machine = compiled()
-            self.shards = shard_count  # not set if `compiled` fails, so that the next call tries again
+        table_length, shard_count = len(TABLE), len(KERNELS.used)
+        if self.shard_count != shard_count:
+            self.machine = machine_in_use()
+            self.shard_count = shard_count  # not set if `machine_in_use` fails, so that the next call tries again
         with self.change():
-            if self.table_written != end:
-                if end > len(self.buffers["table"]):
-                    self._grow("table", 2 * end)
-                self.buffers["table"][self.table_written : end] = TABLE[self.table_written : end]
-                self.table_written = end
+            if self.table_written != table_length:
+                if table_length > len(self.buffers["table"]):
+                    self._grow("table", 2 * table_length)
+                self.buffers["table"][self.table_written : table_length] = TABLE[self.table_written : table_length]
+                self.table_written = table_length
             if self.parameters_version != PARAMETER_ROWS.version:
                 self.parameters_version = PARAMETER_ROWS.version
                 if not begin:
                     self.unfreeze_count = PARAMETER_ROWS.unfreeze_count
-                self.rows: IntArray = PARAMETER_ROWS.buffer  # keeps the array alive: the planner has its address
-                self.slots[CONTEXT.parameters] = self.rows.ctypes.data
+                self.parameter_rows: IntArray = PARAMETER_ROWS.buffer  # keeps it alive: the planner has its address
+                self.slots[CONTEXT.parameters] = self.parameter_rows.ctypes.data
                 self.plan_anew()
-            if records + 2 > self.room:
-                self._grow_records(2 * (records + 2))
+            if length + 2 > self.room:
+                self._grow_records(2 * (length + 2))
 
     def plan_anew(self) -> None:
         """Discard the plans of the last passes, because something that they refer to has changed."""
         self.slots[CONTEXT.kept_end] = self.slots[CONTEXT.backward_plan] = -1
 
-    def _make_room(self, direction: str, status: int) -> None:
+    def _prepare_to_repeat(self, direction: str, status: int) -> None:
         """Prepare to repeat a pass that stopped with `status`: enlarge buffers, start threads or load a kernel.
 
         Raise CompileError if the kernel cannot be compiled. No instruction has run yet.
@@ -257,8 +257,8 @@ class Engine:
         if status == NO_CODE:
             self.plan_anew()
             if direction == "backward":
-                self.recorded.differentiated = -1, 0  # the new plan has moved the gradients of nodes
-            self.machine = compiled(int(self.buffers[f"{direction}_tape"][slots[CONTEXT.row] * len(INSTRUCTION)]))
+                self.records.differentiated = -1, 0  # the new plan has moved the gradients of nodes
+            self.machine = machine_in_use(int(self.buffers[f"{direction}_tape"][slots[CONTEXT.row] * len(INSTRUCTION)]))
             return None
         with self.change():
             for buffer in ("index", "tape"):
@@ -283,50 +283,51 @@ class Engine:
         line here, which removes the records. So `_run` compares the version on the line that calls compiled code, and
         raises StaleExpressionError if the version has changed.
         """
-        records, generation_before = self.recorded, generation()
+        records, generation_before = self.records, generation()
         end, _, inputs_end = records.ends()
         if end >= self.room or self.table_written != len(TABLE) or self.parameters_version != PARAMETER_ROWS.version:
             self.prepare(begin, end)
         self.slots[NEW_RECORDS] = records.address
         if not begin:
             self._set_arena_top(version, 0, self.values_begin)
-        changes = self.changes
+        change_count = self.change_count
         status = self._run(version, "forward", begin, end, records.inputs_address, inputs_begin, inputs_end)
         if status != READY:
-            self._make_room("forward", status)
+            self._prepare_to_repeat("forward", status)
             return self.forward(version, begin, inputs_begin)
-        if self.large:
+        if self.must_tidy:
             records.mark_unusual()
         can_skip_python = isinstance(self.machine, library.Library) and not self.machine.is_watched
         if can_skip_python and not self.whole_lookups and self.unfreeze_count == PARAMETER_ROWS.unfreeze_count:
-            self._publish(generation_before, changes)
+            self._publish(generation_before, change_count)
         return end, inputs_end
 
     def _run(self, version: int, phase: str, *arguments: int) -> int:
         """Call the compiled code of a pass if the graph still has this version. Return the status of the pass."""
-        run, records = getattr(self.machine, phase, None), self.recorded
+        run, records = getattr(self.machine, phase, None), self.records
+        # One line, so that no signal handler can renew the graph between the comparison and the call.
         statuses = records.version == version and [run(self.context_at, *arguments)]  # type: ignore[misc]
         if not statuses:
             raise StaleExpressionError(RENEWED_IN_PASS)
         return statuses[0]
 
-    def _publish(self, generation: int, changes: int) -> None:
+    def _publish(self, generation: int, change_count: int) -> None:
         """Tell compiled code that it may run later passes in these buffers without calling Python.
 
-        It may do so until a buffer is replaced, or until a signature or parameter changes. `generation` and `changes`
-        are the values from the beginning of this pass.
+        It may do so until a buffer is replaced, or until a signature or parameter changes. `generation` and
+        `change_count` are the values from the beginning of this pass.
         """
-        if self.recorded.is_prepared(generation):
+        if self.records.is_prepared(generation):
             return
         addresses = {"context": self.context_at, "node_rows": self.buffers["nodes"].ctypes.data}
-        addresses |= {"values_begin": self.values_begin, "most": self.room}
+        addresses |= {"values_begin": self.values_begin, "planner_room": self.room}
         functions = {name: getattr(self.machine, name) for name in ("forward", "backward", "run")}
-        self.recorded.prepare(generation, self, changes, functions, **addresses)
+        self.records.prepare(generation, self, change_count, functions, **addresses)
 
-    def backward(self, version: int, loss: int, everything: bool) -> bool:
+    def backward(self, version: int, loss: int, full: bool) -> bool:
         """Differentiate node `loss`, a single number, and add to the gradients of parameters.
 
-        With `everything`, also compute the gradients of nodes that depend on no parameter. Return False if a parameter
+        With `full`, also compute the gradients of nodes that depend on no parameter. Return False if a parameter
         has been unfrozen since the graph was planned: the plan has no room for its gradient, and the caller must
         compute the graph again and retry.
         """
@@ -336,12 +337,12 @@ class Engine:
             self.slots[CONTEXT.backward_plan] = -1  # the old plan may compute gradients that are no longer needed
         note_pass()
         for touched, row in self.whole_lookups:
-            if PARAMETER_ROWS.needs(row):
-                touched[-1] = 1
-        if (status := self._run(version, "backward", loss, 1, int(everything))) == READY:
+            if PARAMETER_ROWS.needs_gradient(row):
+                touched[-1] = 1  # all rows get a gradient
+        if (status := self._run(version, "backward", loss, 1, int(full))) == READY:
             return True
-        self._make_room("backward", status)
-        return self.backward(version, loss, everything)
+        self._prepare_to_repeat("backward", status)
+        return self.backward(version, loss, full)
 
 
 RENEWED_IN_PASS = (
@@ -351,14 +352,14 @@ RENEWED_IN_PASS = (
 _engines: list[weakref.ref[Any]] = []
 
 
-def keep_for_graphs(memory, engines=_engines) -> None:
+def keep_for_graphs(memory, engines=_engines) -> None:  # a default, because globals may be cleared at exit
     """Keep a deleted parameter's memory until every graph that may still use it has been renewed."""
     for reference in tuple(engines):
         engine = reference()
-        if engine is not None and engine.recorded.length:
-            engine.kept.append(memory)
-            engine.large = True
-            engine.recorded.mark_unusual()
+        if engine is not None and engine.records.length:
+            engine.kept_memory.append(memory)
+            engine.must_tidy = True
+            engine.records.mark_unusual()
 
 
 class PlanningEngine(Engine):
@@ -366,19 +367,19 @@ class PlanningEngine(Engine):
 
     def plan(self, loss: int | None = None) -> None:
         """Plan the forward pass, or the backward pass from node `loss`, a single number."""
-        records, slots = self.recorded, self.slots
+        records, slots = self.records, self.slots
         end, _, inputs_end = records.ends()
         if loss is None:
             self.prepare(0, end)
             # The planner marks which rows of lookup parameters get a gradient. No gradient is computed here, so the
             # planner uses a copy of the parameter table without the addresses of these marks.
-            self.rows = PARAMETER_ROWS.buffer.copy()
-            self.rows[layout.PARAMETER.touched :: len(layout.PARAMETER)] = 0
-            slots[CONTEXT.parameters] = self.rows.ctypes.data
+            self.parameter_rows = PARAMETER_ROWS.buffer.copy()
+            self.parameter_rows[layout.PARAMETER.touched :: len(layout.PARAMETER)] = 0
+            slots[CONTEXT.parameters] = self.parameter_rows.ctypes.data
             slots[NEW_RECORDS], slots[ARENA_TOP] = records.address, self.values_begin
             status = self.machine.plan_forward(self.context_at, 0, end, records.inputs_address, 0, inputs_end)
         else:
             status = self.machine.plan_backward(self.context_at, loss, 1, 0)
         if status != READY:
-            self._make_room("forward" if loss is None else "backward", status)
+            self._prepare_to_repeat("forward" if loss is None else "backward", status)
             self.plan(loss)

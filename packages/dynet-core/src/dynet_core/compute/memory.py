@@ -26,28 +26,28 @@ if TYPE_CHECKING:
 class HostBlock:
     """A block of float32 values in host memory, aligned to a cache line.
 
-    `zero` and `shared` set it to zero. If `shared`, processes forked later use the same memory, not a copy.
+    With `zero` or `shared`, it is initially zero. With `shared`, processes forked later use it too, not a copy of it.
     """
 
-    __slots__ = ("_direct", "_whole", "address", "array", "floats")
+    __slots__ = ("_host_view", "_allocated", "address", "array", "floats")
 
     def __init__(self, floats: int, zero: bool = False, shared: bool = False):
         self.floats: int = floats
         size = floats + 2 * CACHE_LINE
         if shared:
-            self._whole = np.frombuffer(mmap.mmap(-1, 4 * size), np.float32)
+            self._allocated = np.frombuffer(mmap.mmap(-1, 4 * size), np.float32)
         else:
-            self._whole = (np.zeros if zero else np.empty)(size, np.float32)
-        skip = (-self._whole.ctypes.data // 4) % CACHE_LINE
-        self.array: Floats = self._whole[skip : skip + floats]
+            self._allocated = (np.zeros if zero else np.empty)(size, np.float32)
+        skip = (-self._allocated.ctypes.data // 4) % CACHE_LINE  # floats before the first whole cache line
+        self.array: Floats = self._allocated[skip : skip + floats]
         self.address: int = self.array.ctypes.data // 4
-        self._direct = memoryview(self.array)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
+        self._host_view = memoryview(self.array)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
 
-    def direct(self) -> memoryview:
+    def host_view(self) -> memoryview:
         """Return a view of the values, for reading without a copy."""
-        return self._direct
+        return self._host_view
 
-    def part(self, start: int, count: int) -> Floats:
+    def section(self, start: int, count: int) -> Floats:
         """Return a view of `count` values, starting at index `start`."""
         return self.array[start : start + count]
 
@@ -55,12 +55,12 @@ class HostBlock:
         """Set all values to those of an array, or to one number."""
         self.array[:] = values
 
-    def write_part(self, start: int, values: Floats) -> None:
+    def write_section(self, start: int, values: Floats) -> None:
         self.array[start : start + values.size] = values
 
     def packer(self) -> Callable[..., None]:
         """Return a function that stores its arguments, one for each float of the block."""
-        return functools.partial(struct.Struct(f"={self.floats}f").pack_into, self._direct, 0)
+        return functools.partial(struct.Struct(f"={self.floats}f").pack_into, self._host_view, 0)
 
     @contextmanager
     def edit(self) -> Iterator[Floats]:
@@ -83,23 +83,23 @@ class GpuBlock:
     @property
     def array(self) -> Floats:
         """A read-only copy of the values."""
-        return self.part(0, self.floats)
+        return self.section(0, self.floats)
 
-    def part(self, start: int, count: int) -> Floats:
+    def section(self, start: int, count: int) -> Floats:
         """Return a read-only copy of `count` values, starting at index `start`."""
         copy = np.empty(count, np.float32)
         self.gpu.download(4 * (self.address + start), copy)
         copy.flags.writeable = False
         return copy
 
-    def direct(self) -> memoryview:
+    def host_view(self) -> memoryview:
         """Return an empty view: Python cannot read GPU memory without a copy."""
         return memoryview(b"")
 
     def write(self, values: Numbers) -> None:
-        self.write_part(0, np.ascontiguousarray(np.broadcast_to(values, self.floats), np.float32))
+        self.write_section(0, np.ascontiguousarray(np.broadcast_to(values, self.floats), np.float32))
 
-    def write_part(self, start: int, values: Floats) -> None:
+    def write_section(self, start: int, values: Floats) -> None:
         self.gpu.upload(4 * (self.address + start), np.ascontiguousarray(values))
 
     def packer(self) -> Callable[..., None]:

@@ -15,17 +15,17 @@ from typing import Any
 
 from dynet_kernels.layout import CONTEXT, INSTRUCTION, READY
 from dynet_kernels.machine import sharing
-from dynet_kernels.machine.library import PHASES
+from dynet_kernels.machine.library import PASS_NAMES
 from dynet_kernels.table import KERNELS
 
 from ..errors import ArgumentError
 from ..recorder import next_generation
-from .device import compiled
+from .device import machine_in_use
 from .memory import integers_at
 
-LONGEST_TRACE = 200_000  # a trace has at most this many events
+MOST_EVENTS = 200_000  # a trace has at most this many events
 TRACE_FILE = "dynet-trace.json"
-CALLS = 5  # the overhead of a call is the shortest time of this many calls with an empty tape
+OVERHEAD_CALLS = 5  # the overhead of a call is the shortest time of this many calls with an empty tape
 
 
 @dataclass
@@ -51,25 +51,25 @@ class Profile:
         self.phases: dict[str, Line] = {}
         self.events: list[dict[str, Any]] = []
         self._lock = threading.Lock()
-        self._began = self._spent = self._inside = 0.0
+        self._start = self._total_seconds = self._phase_seconds = 0.0
 
     def __enter__(self) -> Profile:
         if Profile._running is not None:
             raise ArgumentError("profile: another profile is running")
         Profile._running = self
-        machine = self._machine = compiled()
-        self._untimed = {name: getattr(machine, name) for name in (*PHASES, "norm_and_update")}
+        machine = self._machine = machine_in_use()
+        self._original_functions = {name: getattr(machine, name) for name in (*PASS_NAMES, "norm_and_update")}
         self._set_watched(True)
-        machine.norm_and_update = None
-        self._names = {}
-        for name in PHASES:
+        machine.norm_and_update = None  # trainers then call `gradient_norm` and `update`
+        self._kernel_names = {}
+        for name in PASS_NAMES:
             setattr(machine, name, self._timed(name, getattr(machine, f"plan_{name}")))
-        self._began = perf_counter()
+        self._start = perf_counter()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._spent += perf_counter() - self._began
-        for name, function in self._untimed.items():
+        self._total_seconds += perf_counter() - self._start
+        for name, function in self._original_functions.items():
             setattr(self._machine, name, function)
         self._set_watched(False)
         Profile._running = None
@@ -87,14 +87,14 @@ class Profile:
                 start = perf_counter()
                 status = plan(context, *arguments)
                 plan_end = perf_counter()
-                self._note(f"{phase}: plan", "phase", start, plan_end - start)
+                self._add_time(f"{phase}: plan", "phase", start, plan_end - start)
                 if status == READY:
                     self._run(context)
                     status = int(integers_at(context, len(CONTEXT))[CONTEXT.status])
-                    sharing.start_wanted()
+                    sharing.start_helpers_if_wanted()
                     end = perf_counter()
-                    self._note(f"{phase}: run", "phase", plan_end, end - plan_end)
-                self._inside += perf_counter() - start
+                    self._add_time(f"{phase}: run", "phase", plan_end, end - plan_end)
+                self._phase_seconds += perf_counter() - start
             return status
 
         return call
@@ -108,15 +108,15 @@ class Profile:
 
         tape_address, count = int(slots[CONTEXT.tape]), int(slots[CONTEXT.tape_count])
         tape = integers_at(tape_address, count * len(INSTRUCTION)).reshape(count, len(INSTRUCTION))
-        slots[CONTEXT.tape_count] = 0
-        overhead = min(self._seconds_of(run, context) for _ in range(CALLS))
-        slots[CONTEXT.tape_count] = 1
+        slots[CONTEXT.tape_count] = 0  # an empty tape
+        overhead = min(self._seconds_of(run, context) for _ in range(OVERHEAD_CALLS))
+        slots[CONTEXT.tape_count] = 1  # `run` now runs one instruction
         for position in range(count):
             slots[CONTEXT.tape] = tape_address + position * len(INSTRUCTION) * 8
             start = perf_counter()
             seconds = self._seconds_of(run, context) - overhead
             opcode, columns = int(tape[position, INSTRUCTION.opcode]), int(tape[position, INSTRUCTION.count])
-            self._note(self._name_of(opcode), "kernel", start, seconds, columns)
+            self._add_time(self._name_of(opcode), "kernel", start, seconds, columns)
         slots[CONTEXT.tape], slots[CONTEXT.tape_count] = tape_address, count
 
     @staticmethod
@@ -126,31 +126,31 @@ class Profile:
         return perf_counter() - start
 
     def _name_of(self, opcode: int) -> str:
-        if opcode not in self._names:
-            self._names = {opcode: name for opcode, name, _ in KERNELS.numbered()}
-        return self._names[opcode]
+        if opcode not in self._kernel_names:
+            self._kernel_names = {opcode: name for opcode, name, _ in KERNELS.numbered()}
+        return self._kernel_names[opcode]
 
-    def _note(self, name: str, kind: str, start: float, seconds: float, columns: int = 0) -> None:
+    def _add_time(self, name: str, kind: str, start: float, seconds: float, columns: int = 0) -> None:
         lines = self.kernels if kind == "kernel" else self.phases
         line, seconds = lines.setdefault(name, Line()), max(seconds, 0.0)
         line.calls += 1
         line.columns += columns
         line.seconds += seconds
-        if len(self.events) < LONGEST_TRACE:
+        if len(self.events) < MOST_EVENTS:
             event: dict[str, Any] = {"name": name, "cat": kind, "ph": "X", "pid": os.getpid()}
-            event |= {"tid": threading.get_native_id(), "ts": 1e6 * (start - self._began), "dur": 1e6 * seconds}
+            event |= {"tid": threading.get_native_id(), "ts": 1e6 * (start - self._start), "dur": 1e6 * seconds}
             if kind == "kernel":
                 event["args"] = {"columns": columns}
             self.events.append(event)
 
     def __str__(self) -> str:
-        total_seconds = self._spent or perf_counter() - self._began
-        phases = {"Python": Line(0, 0, total_seconds - self._inside), **self.phases}
+        total_seconds = self._total_seconds or perf_counter() - self._start
+        phases = {"Python": Line(0, 0, total_seconds - self._phase_seconds), **self.phases}
         lines = [f"{'phase':32}{'calls':>9}{'':>11}{'ms':>11}{'%':>7}"]
-        lines += [_row(name, line, total_seconds) for name, line in phases.items()]
+        lines += [_table_row(name, line, total_seconds) for name, line in phases.items()]
         lines += ["", f"{'kernel':32}{'calls':>9}{'columns':>11}{'ms':>11}{'%':>7}"]
         by_time = sorted(self.kernels.items(), key=lambda item: -item[1].seconds)
-        lines += [_row(name, line, total_seconds) for name, line in by_time]
+        lines += [_table_row(name, line, total_seconds) for name, line in by_time]
         return "\n".join(lines)
 
     def save(self, fname: str | os.PathLike[str]) -> None:
@@ -158,7 +158,7 @@ class Profile:
         Path(fname).write_text(json.dumps({"traceEvents": self.events, "displayTimeUnit": "ns"}))
 
 
-def _row(name: str, line: Line, total_seconds: float) -> str:
+def _table_row(name: str, line: Line, total_seconds: float) -> str:
     calls, columns = line.calls or "", line.columns or ""
     return f"{name:32}{calls:>9}{columns:>11}{1e3 * line.seconds:>11.3f}{100 * line.seconds / total_seconds:>7.1f}"
 
@@ -189,8 +189,8 @@ def profile_program() -> None:
         atexit.register(_report, running, os.getpid())
 
 
-def _report(running: Profile, process: int) -> None:
-    if os.getpid() == process:
+def _report(running: Profile, process_id: int) -> None:
+    if os.getpid() == process_id:  # not in a forked child
         running.__exit__()
         print(running, file=sys.stderr)
         running.save(TRACE_FILE)

@@ -100,6 +100,7 @@ class Tensor:
         if num == 1:
             indices = array.argmax(dim, keepdims=True)
         else:
+            # A stable sort of the flipped array: then, of equal values, the one with the lowest index comes first.
             rising_order = np.argsort(np.flip(array, dim), dim, kind="stable")
             indices = np.take(array.shape[dim] - 1 - np.flip(rising_order, dim), range(num), dim)
         return self._like(np.take_along_axis(array, indices, dim)), self._like(indices)
@@ -120,7 +121,7 @@ class Tensor:
             ArgumentError: a value is NaN or plus infinity, or all indices have probability 0.
             OutOfRangeError: the dimension does not exist.
         """
-        dim, num = self._checked("categorical_sample_log_prob", dim, num)
+        dim, num = self._checked_arguments("categorical_sample_log_prob", dim, num)
         logs = np.moveaxis(self._values(), dim, -1).astype(np.float64)[..., np.newaxis, :]
         if not np.isfinite(logs.max(-1)).all():
             raise ArgumentError(f"categorical_sample_log_prob: {self!r} holds no logarithms of probabilities")
@@ -137,17 +138,17 @@ class Tensor:
         """Return a tensor with the values of `array`, on the same device and with the same number of dimensions."""
         return Tensor(array, self._dims)
 
-    def _axes(self) -> tuple[int, ...]:
+    def _axis_sizes(self) -> tuple[int, ...]:
         return self._array.shape
 
     def _checked_topk(self, dim: int, num: int) -> tuple[int, int]:
-        dim, num = self._checked("topk", dim, num)
-        size = self._axes()[dim]
+        dim, num = self._checked_arguments("topk", dim, num)
+        size = self._axis_sizes()[dim]
         if num > size:
             raise OutOfRangeError(f"topk: num is {num}, dimension {dim} of {self!r} has {size}")
         return dim, num
 
-    def _checked(self, name: str, dim: int, num: int) -> tuple[int, int]:
+    def _checked_arguments(self, name: str, dim: int, num: int) -> tuple[int, int]:
         dim, num = whole(name, "dim", dim), whole(name, "num", num)
         if not 0 <= dim < self._dims:
             raise OutOfRangeError(f"{name}: dim is {dim}, {self!r} has {self._dims} dimensions")
@@ -156,7 +157,7 @@ class Tensor:
         return dim, num
 
     def __repr__(self) -> str:
-        axes, count = self._axes(), self._dims
+        axes, count = self._axis_sizes(), self._dims
         return f"tensor {axes[:count]}" + "".join(f" x {batch}" for batch in axes[count:])
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
@@ -180,10 +181,10 @@ class GpuTensor(Tensor):
     `dims` is the number of axes, not counting the batch.
     """
 
-    __slots__ = ("_block", "_integers", "_shape")
+    __slots__ = ("_block", "_is_integer", "_shape")
 
-    def __init__(self, block: GpuBlock, shape: tuple[int, ...], dims: int, integers: bool = False):
-        self._block, self._shape, self._dims, self._integers = block, shape, dims, integers
+    def __init__(self, block: GpuBlock, shape: tuple[int, ...], dims: int, is_integer: bool = False):
+        self._block, self._shape, self._dims, self._is_integer = block, shape, dims, is_integer
 
     def argmax(self, dim: int = 0, num: int = 1) -> Tensor:
         """Return the indices of the largest values; see `Tensor.argmax`."""
@@ -192,7 +193,7 @@ class GpuTensor(Tensor):
     def topk(self, dim: int = 0, num: int = 1) -> tuple[Tensor, Tensor]:
         """Return the largest values and their indices; see `Tensor.topk`."""
         dim, num = self._checked_topk(dim, num)
-        if self._integers:
+        if self._is_integer:
             host = Tensor(self._values(), self._dims)  # the kernels do not handle integers
             values, indices = host.topk(dim, num)
             return self._like(values._array), self._like(indices._array)
@@ -220,20 +221,20 @@ class GpuTensor(Tensor):
         calls.copy(indices, results[1], [(extent, 2 * target, source) for extent, target, source in loops_back])
         calls.run()
         shape = *before, num, *after
-        return GpuTensor(values, shape, self._dims), GpuTensor(indices, shape, self._dims, integers=True)
+        return GpuTensor(values, shape, self._dims), GpuTensor(indices, shape, self._dims, is_integer=True)
 
     def _values(self) -> npt.NDArray[Any]:
-        numbers = self._block.array.view(np.int64 if self._integers else np.float32)
+        numbers = self._block.array.view(np.int64 if self._is_integer else np.float32)
         return numbers.reshape(self._shape, order="F")
 
     def _like(self, array: npt.NDArray[Any]) -> Tensor:
-        has_integers = array.dtype != np.float32
-        numbers = array.astype(np.int64 if has_integers else np.float32).ravel(order="F").view(np.float32)
+        is_integer = array.dtype != np.float32
+        numbers = array.astype(np.int64 if is_integer else np.float32).ravel(order="F").view(np.float32)
         block = GpuBlock(self._block.gpu, numbers.size)
         block.write(numbers)
-        return GpuTensor(block, array.shape, self._dims, has_integers)
+        return GpuTensor(block, array.shape, self._dims, is_integer)
 
-    def _axes(self) -> tuple[int, ...]:
+    def _axis_sizes(self) -> tuple[int, ...]:
         return self._shape
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
@@ -243,7 +244,7 @@ class GpuTensor(Tensor):
 
     def __dlpack__(self, **options: Any) -> Any:
         strides = (1, *itertools.accumulate(self._shape[:-1], lambda stride, extent: stride * extent))
-        return capsule(self._block, self._shape, strides, self._integers)
+        return capsule(self._block, self._shape, strides, self._is_integer)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return CUDA, self._block.gpu.number
@@ -255,9 +256,9 @@ class _KernelCalls:
     def __init__(self, gpu):
         self._gpu = gpu
         self._blocks: list[GpuBlock] = []
-        self._rows: list[int] = []
+        self._tape: list[int] = []
         self._table: list[int] = []
-        self._lists: list[np.ndarray] = []
+        self._address_lists: list[np.ndarray] = []
 
     def scratch(self, floats: int) -> GpuBlock:
         """Allocate GPU memory that is freed together with this object."""
@@ -269,10 +270,10 @@ class _KernelCalls:
 
         `parameters` are sizes, followed by each array's index in `lists`.
         """
-        base = sum(map(len, self._lists))
-        self._rows += [KERNELS.opcode(kernel), base, len(lists[0]), len(self._table), 0, 0]
+        base = sum(map(len, self._address_lists))
+        self._tape += [KERNELS.opcode(kernel), base, len(lists[0]), len(self._table), 0, 0]
         self._table += parameters
-        self._lists += lists
+        self._address_lists += lists
 
     def copy(self, target: GpuBlock, source: GpuBlock, loops: list[tuple[int, int, int]]) -> None:
         """Append a call that copies in up to four loops, the innermost first: (count, target stride, source stride)."""
@@ -281,19 +282,19 @@ class _KernelCalls:
         self.add("copy", (0, 1, *itertools.chain(*zip(*loops))), lists)
 
     def run(self) -> None:
-        lists = {"index": np.concatenate(self._lists), "table": self._table, "tape": self._rows}
+        lists = {"index": np.concatenate(self._address_lists), "table": self._table, "tape": self._tape}
         arrays = {name: np.array(integers, np.int64) for name, integers in lists.items()}
         context = np.zeros(len(CONTEXT), np.int64)
         for name, array in arrays.items():
             context[CONTEXT[name]] = array.ctypes.data
         context[CONTEXT.index_top] = len(arrays["index"])
-        context[CONTEXT.tape_count] = len(self._rows) // len(INSTRUCTION)
+        context[CONTEXT.tape_count] = len(self._tape) // len(INSTRUCTION)
         device.machine_of(self._gpu).run(context.ctypes.data)
 
 
 CUDA = 2  # the device type kDLCUDA of DLPack
-INTEGER, FLOAT = 0, 2  # the type codes kDLInt and kDLFloat of DLPack
-CAPSULE = b"dltensor"
+INTEGER_CODE, FLOAT_CODE = 0, 2  # the type codes kDLInt and kDLFloat of DLPack
+CAPSULE_NAME = b"dltensor"  # until another library takes the capsule and renames it
 
 
 class _DLTensor(Structure):
@@ -320,43 +321,43 @@ class _DLManagedTensor(Structure):
 
 
 # Key of a capsule -> the block and the C structures that the capsule points to, kept alive until `_delete` is called.
-_kept: dict[int, tuple] = {}
-_keys = itertools.count(1)
+_exported: dict[int, tuple] = {}
+_capsule_keys = itertools.count(1)
 
 
 @CFUNCTYPE(None, POINTER(_DLManagedTensor))
 def _delete(managed) -> None:
-    _kept.pop(managed.contents.context, None)
+    _exported.pop(managed.contents.context, None)
 
 
 @CFUNCTYPE(None, c_void_p)
 def _delete_unused(capsule) -> None:
     """Release the memory of a capsule that is being destroyed, unless another library has taken ownership.
 
-    In that case, the library has renamed the capsule, and will call `_delete`. The argument is an address, because a
-    Python reference to an object that is being destroyed would destroy it a second time.
+    A library that has taken ownership has renamed the capsule, and will call `_delete`. The argument is an address,
+    because a Python reference to an object that is being destroyed would destroy it a second time.
     """
-    if _is_valid(capsule, CAPSULE):
-        _delete(ctypes.cast(_pointer(capsule, CAPSULE), POINTER(_DLManagedTensor)))
+    if _is_valid_capsule(capsule, CAPSULE_NAME):
+        _delete(ctypes.cast(_capsule_pointer(capsule, CAPSULE_NAME), POINTER(_DLManagedTensor)))
 
 
-_new = ctypes.pythonapi.PyCapsule_New
-_new.restype, _new.argtypes = ctypes.py_object, [c_void_p, c_char_p, c_void_p]
-_pointer = ctypes.pythonapi.PyCapsule_GetPointer
-_pointer.restype, _pointer.argtypes = c_void_p, [c_void_p, c_char_p]
-_is_valid = ctypes.pythonapi.PyCapsule_IsValid
-_is_valid.restype, _is_valid.argtypes = ctypes.c_int, [c_void_p, c_char_p]
+_new_capsule = ctypes.pythonapi.PyCapsule_New
+_new_capsule.restype, _new_capsule.argtypes = ctypes.py_object, [c_void_p, c_char_p, c_void_p]
+_capsule_pointer = ctypes.pythonapi.PyCapsule_GetPointer
+_capsule_pointer.restype, _capsule_pointer.argtypes = c_void_p, [c_void_p, c_char_p]
+_is_valid_capsule = ctypes.pythonapi.PyCapsule_IsValid
+_is_valid_capsule.restype, _is_valid_capsule.argtypes = ctypes.c_int, [c_void_p, c_char_p]
 
 
-def capsule(block: GpuBlock, shape: tuple[int, ...], strides: tuple[int, ...], int64: bool = False):
-    """Return a DLPack capsule for a tensor that fills a block. It keeps the block alive. Strides are in elements."""
+def capsule(block: GpuBlock, shape: tuple[int, ...], strides: tuple[int, ...], is_int64: bool = False):
+    """Return a DLPack capsule for a tensor that fills a block, which it keeps alive. Strides are in elements."""
     block.gpu.synchronize()  # wait for pending work, because the other library uses other CUDA streams
     count = len(shape)
-    integers = c_int64 * count
-    shape_and_strides = integers(*shape), integers(*strides)
-    kind, bits = (INTEGER, 64) if int64 else (FLOAT, 32)
-    key = next(_keys)
+    int64_array = c_int64 * count
+    shape_and_strides = int64_array(*shape), int64_array(*strides)
+    kind, bits = (INTEGER_CODE, 64) if is_int64 else (FLOAT_CODE, 32)
+    key = next(_capsule_keys)
     tensor = _DLTensor(4 * block.address, CUDA, block.gpu.number, count, kind, bits, 1, *shape_and_strides, 0)
     managed = _DLManagedTensor(tensor, key, ctypes.cast(_delete, c_void_p))
-    _kept[key] = block, shape_and_strides, managed
-    return _new(ctypes.addressof(managed), CAPSULE, ctypes.cast(_delete_unused, c_void_p))
+    _exported[key] = block, shape_and_strides, managed
+    return _new_capsule(ctypes.addressof(managed), CAPSULE_NAME, ctypes.cast(_delete_unused, c_void_p))

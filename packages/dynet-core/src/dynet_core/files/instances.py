@@ -1,4 +1,4 @@
-"""Make the objects of a pickle, plain data and objects of users' classes, without running code of these classes.
+"""Make the objects of a pickle: plain data, and objects of users' classes without running code of these classes.
 
 The caller is `names.py`, which first checks that the class is allowed.
 """
@@ -24,7 +24,7 @@ Maker = Callable[[type, tuple, Limits], Any]  # makes an object of a class, give
 def checked(arguments: Any, *kinds: tuple[type, ...], optional: int = 0) -> tuple:
     """Check and return the arguments of a call in a pickle, or raise ValueError.
 
-    `kinds` has the types allowed for each argument, without derived classes. The last `optional` ones may be absent.
+    `kinds` has each argument's allowed types, without derived classes. The last `optional` arguments may be absent.
     """
     given = arguments if type(arguments) is tuple else (arguments,)
     if given is arguments and len(kinds) - optional <= len(given) <= len(kinds):
@@ -48,18 +48,18 @@ def add_items(target: set, items: Iterable, limits: Limits) -> None:
 
 
 def _content(arguments: Any, limits: Limits, *kinds: type, default: Any = ()) -> Any:
-    """Return a call's only argument, of a type in `kinds`, or `default` (None: required). Count its items as copied."""
+    """Return a call's only argument, or `default` if it is absent (None: it is required). Count its items as copied."""
     (content,) = checked(arguments, kinds, optional=default is not None) or (default,)
     limits.count_copies(len(content))
     return content
 
 
-def _holding(base: type, default: Any = None) -> Maker:
+def _copying(base: type, default: Any = None) -> Maker:
     """Return a maker that copies its only argument, a `base`. If `default` is given, the argument may be absent."""
     return lambda cls, arguments, limits: base.__new__(cls, _content(arguments, limits, base, default=default))
 
 
-def _same(base: type) -> Maker:
+def _copying_number(base: type) -> Maker:
     """Return a maker that copies its only argument, which must be a `base`: an int or a float."""
     return lambda cls, arguments, limits: base.__new__(cls, *checked(arguments, (base,)))
 
@@ -68,36 +68,36 @@ def _filled(base: type, fill: Callable[[Any, Any, Limits], None], *kinds: type) 
     """Return a maker that calls `fill` to put the items of its argument, of a type in `kinds`, into a new `base`."""
 
     def make(cls: type, arguments: tuple, limits: Limits) -> Any:
-        made = base.__new__(cls)  # type: ignore[reportCallIssue]
-        fill(made, _content(arguments, limits, *kinds), limits)
-        return made
+        instance = base.__new__(cls)  # type: ignore[reportCallIssue]
+        fill(instance, _content(arguments, limits, *kinds), limits)
+        return instance
 
     return make
 
 
 def _mapping(base: type) -> Maker:
-    def fill(made: Any, content: Any, limits: Limits) -> None:
+    def fill(target: Any, content: Any, limits: Limits) -> None:
         if type(content) is list and not all(type(pair) in (list, tuple) for pair in content):
             raise ValueError(f"a {base.__name__} of something other than pairs")
-        set_items(made, content.items() if type(content) is dict else content, limits)
+        set_items(target, content.items() if type(content) is dict else content, limits)
 
     return _filled(base, fill, dict, list)
 
 
 def _default_dict(cls: type, arguments: tuple, limits: Limits) -> Any:
     """Make a defaultdict. The caller has checked the default factory in `arguments`."""
-    made = defaultdict.__new__(cls)
+    instance = defaultdict.__new__(cls)
     for factory in arguments:
-        vars(defaultdict)["default_factory"].__set__(made, factory)
-    return made
+        vars(defaultdict)["default_factory"].__set__(instance, factory)
+    return instance
 
 
 def _deque(cls: type, arguments: tuple, limits: Limits) -> Any:
     content, longest = checked(arguments, (list, tuple), (int, NoneType), optional=2) + ((), None)[len(arguments) :]
-    made = deque.__new__(cls)
+    instance = deque.__new__(cls)
     limits.count_copies(len(content))
-    deque.__init__(made, content, longest)
-    return made
+    deque.__init__(instance, content, longest)
+    return instance
 
 
 def _frozenset(cls: type, arguments: tuple, limits: Limits) -> Any:
@@ -109,9 +109,9 @@ def _byte_array(cls: type, arguments: tuple, limits: Limits) -> Any:
     """Make a bytearray. The arguments are bytes, those of `make_bytes`, or none."""
     if len(arguments) == 2:
         arguments = (make_bytes(arguments, limits),)
-    made = bytearray.__new__(cls)
-    bytearray.extend(made, _content(arguments, limits, bytes, default=b""))
-    return made
+    instance = bytearray.__new__(cls)
+    bytearray.extend(instance, _content(arguments, limits, bytes, default=b""))
+    return instance
 
 
 def make_bytes(arguments: tuple, limits: Limits) -> bytes:
@@ -132,50 +132,50 @@ def _of_whole_numbers(base: type) -> Maker:
 MAKERS: dict[type, Maker] = {
     object: lambda cls, arguments, limits: object.__new__(cls, *checked(arguments)),
     dict: _mapping(dict), OrderedDict: _mapping(OrderedDict), Counter: _mapping(Counter), defaultdict: _default_dict,
-    list: _filled(list, lambda made, content, _: list.extend(made, content), list), deque: _deque,
-    tuple: _holding(tuple), set: _filled(set, add_items, list, tuple), frozenset: _frozenset,
-    str: _holding(str), int: _same(int), float: _same(float),
+    list: _filled(list, lambda target, content, _: list.extend(target, content), list), deque: _deque,
+    tuple: _copying(tuple), set: _filled(set, add_items, list, tuple), frozenset: _frozenset,
+    str: _copying(str), int: _copying_number(int), float: _copying_number(float),
     complex: lambda cls, arguments, _: complex.__new__(cls, *checked(arguments, (float, int), (float, int))),
-    bytes: _holding(bytes, b""), bytearray: _byte_array,
+    bytes: _copying(bytes, b""), bytearray: _byte_array,
     range: _of_whole_numbers(range), slice: _of_whole_numbers(slice),
 }  # fmt: skip
 
 
-_TEXT = re.compile(r"b1|[iu][1248]|f(2|4|8|12|16)|c(8|16|24|32)|[SU][0-9]{1,8}|[Mm]8|O8?")
-_UNIT = re.compile(rb"[YMWDhms]|ms|us|ns|ps|fs|as")
-_WHOLE, _NONE = (int, bool), (NoneType,)
-_MOST = 2**32  # the largest product of an array's dimensions, where a dimension of 0 counts as 1
+_PLAIN_DTYPE = re.compile(r"b1|[iu][1248]|f(2|4|8|12|16)|c(8|16|24|32)|[SU][0-9]{1,8}|[Mm]8|O8?")
+_TIME_UNIT = re.compile(rb"[YMWDhms]|ms|us|ns|ps|fs|as")
+_INT, _NONE = (int, bool), (NoneType,)  # argument types for `checked`
+_MAX_SIZE = 2**32  # the largest product of an array's dimensions, where a dimension of 0 counts as 1
 
 
 def make_dtype(arguments: Any, limits: Limits) -> np.dtype:
     """Return a new dtype in this machine's byte order. `set_dtype` may change it, because nothing else refers to it."""
-    text, _, _ = checked(arguments, (str,), _WHOLE, _WHOLE)
-    if not _TEXT.fullmatch(text):
+    text, _, _ = checked(arguments, (str,), _INT, _INT)
+    if not _PLAIN_DTYPE.fullmatch(text):
         raise ValueError(f"a dtype {text!r:.40}, which is not a plain one")
     return np.dtype(text, False, True)
 
 
-def set_dtype(made: np.dtype, state: Any, limits: Limits) -> None:
+def set_dtype(target: np.dtype, state: Any, limits: Limits) -> None:
     """Set the byte order of a dtype, and the unit of dates and times."""
-    kinds = _WHOLE, (str,), _NONE, _NONE, _NONE, _WHOLE, _WHOLE, _WHOLE, (tuple, dict, NoneType)
+    kinds = _INT, (str,), _NONE, _NONE, _NONE, _INT, _INT, _INT, (tuple, dict, NoneType)
     _, order, *_ = checked(state, *kinds, optional=1)
     if order not in ("<", ">", "|", "="):
         raise ValueError("the state of a dtype that is not a plain one")
-    unit = _unit(*state[8:]) if made.kind in "Mm" else ""
-    result = np.dtype(made.str[1:] + unit).newbyteorder(order)
+    unit = _time_unit(*state[8:]) if target.kind in "Mm" else ""
+    result = np.dtype(target.str[1:] + unit).newbyteorder(order)
     expected = result.__reduce__()[2]
     if state[2:8] != expected[2:8]:
         raise ValueError("the state of a dtype that is not a plain one")
-    made.__setstate__(expected)  # type: ignore[attr-defined]
+    target.__setstate__(expected)  # type: ignore[attr-defined]
 
 
-def _unit(state: Any = None) -> str:
+def _time_unit(state: Any = None) -> str:
     """Return the unit of a dtype of dates or times, such as "[25s]", from the end of its state; "" if it has none."""
     _, unit = checked(state, (dict, NoneType), (tuple,))
     unit, count, per, _ = checked(unit, (bytes,), (int,), (int,), (int,))
     if unit == b"generic":
         return ""
-    if _UNIT.fullmatch(unit) and count > 0 and per == 1:
+    if _TIME_UNIT.fullmatch(unit) and count > 0 and per == 1:
         return f"[{count}{unit.decode()}]"
     raise ValueError("a unit of time that is unknown")
 
@@ -188,7 +188,7 @@ def make_array(arguments: Any, limits: Limits) -> np.ndarray:
     return np.ndarray((0,), np.int8)
 
 
-def set_array(made: np.ndarray, state: Any, limits: Limits) -> None:
+def set_array(target: np.ndarray, state: Any, limits: Limits) -> None:
     """Set the shape, dtype and content of an array. An array of objects may hold numbers, strings, bytes and None."""
     if type(state) is not tuple or len(state) != 5:
         raise ValueError("the state of an array that is not a plain one")
@@ -198,10 +198,10 @@ def set_array(made: np.ndarray, state: Any, limits: Limits) -> None:
         is_consistent = type(content) is list and len(content) == count and {*map(type, content)} <= ATOMS
     else:
         is_consistent = type(content) is bytes and len(content) == count * dtype.itemsize
-    if not is_consistent or type(fortran) not in _WHOLE:
+    if not is_consistent or type(fortran) not in _INT:
         raise ValueError(f"an array {shape} of {dtype} that has something else")
     limits.count_copies(len(content))
-    made.__setstate__((1, shape, dtype, bool(fortran), content))  # type: ignore[arg-type]
+    target.__setstate__((1, shape, dtype, bool(fortran), content))  # type: ignore[arg-type]
 
 
 def make_from_buffer(arguments: Any, limits: Limits) -> np.ndarray:
@@ -220,7 +220,7 @@ def make_from_buffer(arguments: Any, limits: Limits) -> np.ndarray:
     return np.ndarray(shape, dtype, bytearray(content), order="F" if order == "F" else "C")
 
 
-def make_number(arguments: Any, limits: Limits) -> Any:
+def make_scalar(arguments: Any, limits: Limits) -> Any:
     dtype, content = arguments
     if not is_a(dtype, np.dtype) or dtype.kind == "O" or type(content) is not bytes or len(content) != dtype.itemsize:
         raise ValueError("a number that is not a plain one")
@@ -229,14 +229,14 @@ def make_number(arguments: Any, limits: Limits) -> Any:
 
 
 def _checked_shape(shape: Any, dtype: Any) -> int:
-    if type(shape) is not tuple or len(shape) > 64 or not all(type(n) is int and 0 <= n <= _MOST for n in shape):
+    if type(shape) is not tuple or len(shape) > 64 or not all(type(n) is int and 0 <= n <= _MAX_SIZE for n in shape):
         raise ValueError("the shape of an array that is not a plain one")
-    if not is_a(dtype, np.dtype) or not dtype.itemsize or math.prod(n or 1 for n in shape) > _MOST:
+    if not is_a(dtype, np.dtype) or not dtype.itemsize or math.prod(n or 1 for n in shape) > _MAX_SIZE:
         raise ValueError("an array that is not a plain one")
     return math.prod(shape)
 
 
-_BUILT_IN = {*map(id, MAKERS), id(None)}  # ids, because metaclasses may define how classes are compared
+_BUILT_IN_IDS = {*map(id, MAKERS), id(None)}  # None: no class. Ids, as metaclasses may define how to compare classes
 # The method that sets the fields of a dataclass with `frozen=True, slots=True`. The state of such an object is a list.
 _SET_FIELDS = vars(dataclasses.make_dataclass("_", ["a"], frozen=True, slots=True))["__setstate__"]
 CUSTOM_METHODS = (
@@ -246,7 +246,7 @@ CUSTOM_METHODS = (
 its objects would run code of the class, so they are refused."""
 
 
-def static(cls: type, name: str) -> tuple[Any, Any]:
+def static_attr(cls: type, name: str) -> tuple[Any, Any]:
     """Look up an attribute of a class without running code of descriptors or metaclasses, unlike `getattr`.
 
     Return the class that defines it, and the object stored there; (None, None) if there is no such attribute.
@@ -264,17 +264,17 @@ def reason_against(cls: type) -> str:
     if issubclass(cls, enum.Enum):
         return ""
     for name in CUSTOM_METHODS:
-        owner, method = static(cls, name)
-        is_own = id(owner) not in _BUILT_IN and method is not _SET_FIELDS
-        if is_own and not (name in ("__new__", "__getnewargs__") and _is_generated(owner)):
+        owner, method = static_attr(cls, name)
+        is_own = id(owner) not in _BUILT_IN_IDS and method is not _SET_FIELDS
+        if is_own and not (name in ("__new__", "__getnewargs__") and _is_from_namedtuple(owner)):
             return f"has {name} of " + ("its own" if owner is cls else type_attr(owner, "__name__"))
     return ""
 
 
 def has_own_hash(cls: type) -> bool:
     """Return whether hashing or comparing objects of `cls` (for a metaclass: or reading their names) runs its code."""
-    owners = {id(static(cls, name)[0]) for name in ("__hash__", "__eq__", "__getattribute__", "__name__")}
-    return not owners <= {*_BUILT_IN, id(type), id(enum.Enum)}
+    owners = {id(static_attr(cls, name)[0]) for name in ("__hash__", "__eq__", "__getattribute__", "__name__")}
+    return not owners <= {*_BUILT_IN_IDS, id(type), id(enum.Enum)}
 
 
 def make_object(cls: type, arguments: Any, limits: Limits) -> Any:
@@ -283,9 +283,9 @@ def make_object(cls: type, arguments: Any, limits: Limits) -> Any:
     `arguments` is the tuple of arguments in the pickle; for an `Enum`, this is the value of the member.
     """
     if issubclass(cls, enum.Enum):
-        limits.visit(arguments)  # refuses objects whose classes define comparisons
+        limits.check_hash_cost(arguments)  # refuses objects whose classes define comparisons
         (value,) = arguments
-        for member in static(cls, "_member_map_")[1].values():
+        for member in static_attr(cls, "_member_map_")[1].values():
             member_value = object.__getattribute__(member, "_value_")  # the class may define `__getattribute__`
             # `==` must not pass data from the file to the code of classes that only the member's value contains.
             may_compare = type(member_value) is type(value) and class_ids(member_value) <= class_ids(value)
@@ -293,7 +293,7 @@ def make_object(cls: type, arguments: Any, limits: Limits) -> Any:
                 return member
         raise ValueError(f"{cls.__name__} has no member of this value")
     if is_named_tuple(cls):
-        _, fields = static(cls, "_fields")
+        _, fields = static_attr(cls, "_fields")
         if type(arguments) is not tuple or len(arguments) != len(fields):
             raise ValueError(f"values that do not match the {len(fields)} fields of {type_attr(cls, '__name__')}")
         limits.count_copies(len(arguments))
@@ -303,7 +303,7 @@ def make_object(cls: type, arguments: Any, limits: Limits) -> Any:
 
 def base_of(cls: type) -> type:
     """Return the first class in the MRO of `cls` that is a key of MAKERS."""
-    return next(base for base in type_attr(cls, "__mro__") if id(base) in _BUILT_IN)
+    return next(base for base in type_attr(cls, "__mro__") if id(base) in _BUILT_IN_IDS)
 
 
 def set_state(target: Any, state: Any, limits: Limits) -> None:
@@ -313,9 +313,9 @@ def set_state(target: Any, state: Any, limits: Limits) -> None:
     a frozen dataclass with slots, a list of the fields' values. Any other state raises ValueError.
     """
     cls = type(target)
-    if type(state) is list and static(cls, "__setstate__")[1] is _SET_FIELDS:
-        described: Any = SimpleNamespace(__dataclass_fields__=static(cls, "__dataclass_fields__")[1])
-        state = None, {field.name: value for field, value in zip(dataclasses.fields(described), state, strict=True)}
+    if type(state) is list and static_attr(cls, "__setstate__")[1] is _SET_FIELDS:
+        stand_in: Any = SimpleNamespace(__dataclass_fields__=static_attr(cls, "__dataclass_fields__")[1])
+        state = None, {field.name: value for field, value in zip(dataclasses.fields(stand_in), state, strict=True)}
     attributes, slots = state if type(state) is tuple and len(state) == 2 else (state, None)
     for content in (attributes, slots):
         if content is not None and (type(content) is not dict or not all(type(name) is str for name in content)):
@@ -323,25 +323,25 @@ def set_state(target: Any, state: Any, limits: Limits) -> None:
     # Pass a list of the values, because the pickle may still change the dicts in `state`.
     limits.note_state(target, [value for part in (attributes, slots) if type(part) is dict for value in part.values()])
     if attributes:
-        _, descriptor = static(cls, "__dict__")
+        _, descriptor = static_attr(cls, "__dict__")
         if not is_a(descriptor, GetSetDescriptorType):
             raise ValueError(f"a {cls.__name__} has no dict of attributes")
         object.__getattribute__(target, "__dict__").update(attributes)
     for name, value in (slots or {}).items():
-        owner, descriptor = static(cls, name)
-        if id(owner) in _BUILT_IN or not is_a(descriptor, MemberDescriptorType):
+        owner, descriptor = static_attr(cls, name)
+        if id(owner) in _BUILT_IN_IDS or not is_a(descriptor, MemberDescriptorType):
             raise ValueError(f"a {cls.__name__} has no slot {name!r:.40}")
         descriptor.__set__(target, value)
 
 
-def is_member(made: Any) -> bool:
+def is_enum_member(value: Any) -> bool:
     """Return whether an object is a member of an `Enum`, which existed before loading, so that no state is set."""
-    return is_a(made, enum.Enum)
+    return is_a(value, enum.Enum)
 
 
 def is_named_tuple(cls: type) -> bool:
-    return any(map(_is_generated, type_attr(cls, "__mro__")))
+    return any(map(_is_from_namedtuple, type_attr(cls, "__mro__")))
 
 
-def _is_generated(cls: type) -> bool:
+def _is_from_namedtuple(cls: type) -> bool:
     return issubclass(cls, tuple) and {"_fields", "_field_defaults", "_make"} <= type_attr(cls, "__dict__").keys()

@@ -14,7 +14,7 @@ ATOMS = frozenset({str, int, float, bool, bytes, type(None), complex})  # types 
 # The most levels of nesting of a value, and of a key. Python can pickle about 1000.
 DEEPEST, DEEPEST_KEY = 2000, 500
 MOST_COLLISIONS = 1000  # so many keys of a container may have the same hash; finding a key may compare all of them
-_OWN_HASH = 2**61 - 1  # ints below this are their own hashes; an attacker can choose larger ones with equal hashes
+_HASH_MODULUS = 2**61 - 1  # ints below this are their own hashes; an attacker can choose larger ones with equal hashes
 
 
 def is_a(value: Any, *kinds: type) -> bool:
@@ -42,7 +42,7 @@ class Limits:
         self._states: dict[int, tuple[Any, list]] = {}  # an object of a user's class, and the values of its attributes
         self._hashes: dict[int, tuple[Any, Counter]] = {}  # a container, and how many of its keys have each hash
         # `id` of a class whose objects must not be hashed or compared -> function to call before raising an error.
-        self.no_keys: dict[int, Callable[[], Any]] = {}
+        self.refused_key_classes: dict[int, Callable[[], Any]] = {}
 
     def count_copies(self, count: int) -> None:
         """Count items or bytes that are copied."""
@@ -50,24 +50,24 @@ class Limits:
         if self._copies < 0:
             raise ValueError("it copies the same data again and again")
 
-    def note_state(self, made: Any, values: list) -> None:
+    def note_state(self, target: Any, values: list) -> None:
         """Remember the values of an object's attributes, which hashing it may visit. The list must not change later."""
         self.count_copies(len(values))
-        self._states[id(made)] = made, values
+        self._states[id(target)] = target, values
 
     def checked_key(self, value: Any, container: Any) -> Any:
         """Check the cost of hashing a new key or element of a container, and return `value`."""
         cls = type(value)
-        if cls is str or cls is int and -_OWN_HASH < value < _OWN_HASH or cls is bytes or cls is float:
+        if cls is str or cls is int and -_HASH_MODULUS < value < _HASH_MODULUS or cls is bytes or cls is float:
             return value
-        self.visit(value)  # tuples and large ints do not cache their hashes
+        self.check_hash_cost(value)  # tuples and large ints do not cache their hashes
         _, hashes = self._hashes.setdefault(id(container), (container, Counter()))
         hashes[hash(value)] += 1
         if hashes[hash(value)] > MOST_COLLISIONS:
             raise ValueError(f"more than {MOST_COLLISIONS} keys have the same hash")
         return value
 
-    def visit(self, value: Any) -> None:
+    def check_hash_cost(self, value: Any) -> None:
         """Check the cost of hashing or comparing `value`, including all items in it and attributes of objects."""
         to_visit = [(value, 0)]
         while to_visit:
@@ -75,15 +75,15 @@ class Limits:
             self._step(1 + item.bit_length() // 64 if type(item) is int else 1)
             if depth > DEEPEST_KEY:
                 raise ValueError("a key is nested too deeply")
-            if (note_refusal := self.no_keys.get(id(type(item)))) is not None:
+            if (note_refusal := self.refused_key_classes.get(id(type(item)))) is not None:
                 note_refusal()
                 raise ValueError("a key whose class defines __hash__")
-            to_visit += [(part, depth + 1) for part in _items(item)]
+            to_visit += [(inner_item, depth + 1) for inner_item in _items(item)]
             if type(item).__hash__ is not object.__hash__ and id(item) in self._states:
                 to_visit.append((self._states[id(item)][1], depth + 1))
 
-    def check_paths(self, values: Iterable[Any], refused: type, refuse: Callable[[Any], None]) -> None:
-        """Raise ValueError if `values` have too many or too long paths. Call `refuse` for objects of type `refused`.
+    def check_paths(self, values: Iterable[Any], refused_type: type, refuse: Callable[[Any], None]) -> None:
+        """Raise ValueError if `values` have too many or too long paths. Call `refuse` for each `refused_type`.
 
         A path leads from a value through nested containers to one item. Functions such as `repr` follow all paths, so a
         shared container counts once for each path. The attributes that `note_state` has collected are also checked.
@@ -95,7 +95,7 @@ class Limits:
                 container, items = open_containers[-1]
                 for item in items:
                     self._step()
-                    if type(item) is refused:
+                    if type(item) is refused_type:
                         refuse(item)
                     if type(item) not in ATOMS and id(item) not in open_ids:
                         if len(open_containers) > DEEPEST:
@@ -123,6 +123,6 @@ def class_ids(value: Any) -> set[int]:
 def _items(value: Any) -> Iterator:
     """Yield the items of a container; for a dict, its keys and values."""
     if is_a(value, dict):
-        return (part for pair in dict.items(value) for part in pair)
+        return (item for pair in dict.items(value) for item in pair)
     bases = (list, tuple, set, frozenset, deque)
     return next((base.__iter__(value) for base in bases if is_a(value, base)), iter(()))

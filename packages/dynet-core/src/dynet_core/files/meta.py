@@ -21,14 +21,14 @@ from typing import Any, BinaryIO
 from ..errors import ArgumentTypeError, FileFormatError
 from .instances import add_items, set_items
 from .limits import DEEPEST, Limits, is_a
-from .names import Function, Names, Refused, explanation, is_builder, is_listable, name_of, ours
+from .names import Names, Refused, Substitute, explanation, is_builder, is_listable, library_object, name_of
 
 
 class PickleReader:
     """Reads one pickle. The opcode MARK begins the items of a container.
 
-    `stack` has the values since the last mark. `below` has a stack for each mark: the values between it and the mark
-    before. `memo` has the values that the pickle uses again, by number.
+    `stack` has the values since the last mark. `below` has a list for each mark: the values between it and the mark
+    before it. `memo` has the values that the pickle uses again, by number.
     """
 
     def __init__(self, names: Names):
@@ -61,7 +61,7 @@ class PickleReader:
         return values
 
 
-Perform = Callable[[PickleReader, Any], Any]
+OpcodeFunction = Callable[[PickleReader, Any], Any]
 
 
 def _mark(reader: PickleReader, argument: None) -> None:
@@ -82,17 +82,17 @@ def _put(reader: PickleReader, index: int) -> None:
     reader.memo[index] = reader.stack[-1]
 
 
-def _constant(make: Callable[[], Any]) -> Perform:
+def _constant(make: Callable[[], Any]) -> OpcodeFunction:
     """Return the function of an opcode that pushes `make()`."""
     return lambda reader, _: reader.stack.append(make())
 
 
-def _of_top(count: int) -> Perform:
+def _tuple_of_top(count: int) -> OpcodeFunction:
     """Return the function of an opcode that replaces the last `count` values with a tuple of them."""
     return lambda reader, _: reader.stack.append(tuple(reader.pop(count)))
 
 
-def _of_marked(make: Callable[[PickleReader, list], Any]) -> Perform:
+def _of_marked(make: Callable[[PickleReader, list], Any]) -> OpcodeFunction:
     """Return the function of an opcode that replaces all values since the last mark with the result of `make`."""
 
     def perform(reader: PickleReader, argument: None) -> None:
@@ -102,7 +102,7 @@ def _of_marked(make: Callable[[PickleReader, list], Any]) -> Perform:
     return perform
 
 
-def _into_below(put: Callable[[Any, list, Limits], None], count: int = 0) -> Perform:
+def _into_container(put: Callable[[Any, list, Limits], None], count: int = 0) -> OpcodeFunction:
     """Return the function of an opcode that moves `count` values (0: all since the mark) into the container below."""
 
     def perform(reader: PickleReader, argument: None) -> None:
@@ -123,9 +123,9 @@ def _set(target: Any, values: list, limits: Limits) -> None:
 
 
 def _dict(reader: PickleReader, values: list) -> dict:
-    made: dict = {}
-    _set(made, values, reader.limits)
-    return made
+    result: dict = {}
+    _set(result, values, reader.limits)
+    return result
 
 
 def _frozenset(reader: PickleReader, values: list) -> frozenset:
@@ -143,12 +143,12 @@ def _call(reader: PickleReader, argument: None) -> None:
     reader.stack.append(reader.names.call(*reader.pop(2)))
 
 
-def _call_with_names(reader: PickleReader, argument: None) -> None:
+def _call_with_keywords(reader: PickleReader, argument: None) -> None:
     *call, keywords = reader.pop(3)
-    made = reader.names.call(*call)
-    if type(made) is not Refused and (type(keywords) is not dict or keywords):
+    result = reader.names.call(*call)
+    if type(result) is not Refused and (type(keywords) is not dict or keywords):
         raise ValueError("arguments with names, which plain data do not need")
-    reader.stack.append(made)
+    reader.stack.append(result)
 
 
 def _call_marked(reader: PickleReader, values: list) -> Any:
@@ -156,9 +156,9 @@ def _call_marked(reader: PickleReader, values: list) -> Any:
     return reader.names.call(callee, tuple(arguments))
 
 
-def _call_global(reader: PickleReader, names: str) -> None:
+def _call_global(reader: PickleReader, module_and_name: str) -> None:
     arguments = tuple(reader.pop_to_mark())
-    reader.stack.append(reader.names.call(reader.names.find(*names.split(" ", 1)), arguments))
+    reader.stack.append(reader.names.call(reader.names.find(*module_and_name.split(" ", 1)), arguments))
 
 
 def _build(reader: PickleReader, argument: None) -> None:
@@ -166,13 +166,13 @@ def _build(reader: PickleReader, argument: None) -> None:
     reader.names.build(reader.stack[-1], state)
 
 
-_VALUES = """
+_VALUE_OPCODES = """
     INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING
     UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8
 """
-OPCODES: dict[str, Perform] = {
+OPCODES: dict[str, OpcodeFunction] = {
     **dict.fromkeys(("PROTO", "FRAME", "STOP"), lambda reader, _: None),
-    **dict.fromkeys(_VALUES.split(), lambda reader, value: reader.stack.append(value)),
+    **dict.fromkeys(_VALUE_OPCODES.split(), lambda reader, value: reader.stack.append(value)),
     "NONE": _constant(lambda: None), "NEWTRUE": _constant(lambda: True), "NEWFALSE": _constant(lambda: False),
     "MARK": _mark, "POP": _pop, "POP_MARK": lambda reader, _: reader.pop_to_mark(),
     "DUP": lambda reader, _: reader.stack.append(reader.stack[-1]),
@@ -181,14 +181,14 @@ OPCODES: dict[str, Perform] = {
     **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), lambda reader, index: reader.stack.append(reader.memo[index])),
     "EMPTY_TUPLE": _constant(tuple), "EMPTY_LIST": _constant(list),
     "EMPTY_DICT": _constant(dict), "EMPTY_SET": _constant(set),
-    "TUPLE1": _of_top(1), "TUPLE2": _of_top(2), "TUPLE3": _of_top(3),
+    "TUPLE1": _tuple_of_top(1), "TUPLE2": _tuple_of_top(2), "TUPLE3": _tuple_of_top(3),
     "TUPLE": _of_marked(lambda _, values: tuple(values)), "LIST": _of_marked(lambda _, values: values),
     "DICT": _of_marked(_dict), "FROZENSET": _of_marked(_frozenset),
-    "APPEND": _into_below(_append, 1), "APPENDS": _into_below(_append), "ADDITEMS": _into_below(add_items),
-    "SETITEM": _into_below(_set, 2), "SETITEMS": _into_below(_set),
-    "GLOBAL": lambda reader, names: reader.stack.append(reader.names.find(*names.split(" ", 1))),
+    "APPEND": _into_container(_append, 1), "APPENDS": _into_container(_append), "ADDITEMS": _into_container(add_items),
+    "SETITEM": _into_container(_set, 2), "SETITEMS": _into_container(_set),
+    "GLOBAL": lambda reader, module_and_name: reader.stack.append(reader.names.find(*module_and_name.split(" ", 1))),
     "STACK_GLOBAL": _stack_global,
-    "REDUCE": _call, "NEWOBJ": _call, "NEWOBJ_EX": _call_with_names, "OBJ": _of_marked(_call_marked),
+    "REDUCE": _call, "NEWOBJ": _call, "NEWOBJ_EX": _call_with_keywords, "OBJ": _of_marked(_call_marked),
     "INST": _call_global, "BUILD": _build,
 }  # fmt: skip
 """The function that performs each opcode, by the opcode's name in the module `pickletools`."""
@@ -230,7 +230,7 @@ class _Pickler(_PythonPickler):
     def save_global(self, obj: Any, name: str | None = None) -> None:
         """Write the full name of a class or function. If it is this library's, write its name in the original DyNet."""
         module, qualname = getattr(obj, "__module__", None) or "", name or getattr(obj, "__qualname__", "")
-        if module.partition(".")[0] in PACKAGES and ours(qualname) is obj:
+        if module.partition(".")[0] in PACKAGES and library_object(qualname) is obj:
             self._save_name("_dynet", obj._dynet_name() if hasattr(obj, "_dynet_name") else qualname, obj)
         elif module.startswith("numpy._core."):  # numpy 1 has no `_core`; numpy 2 also knows the old name
             self._save_name("numpy.core." + module.removeprefix("numpy._core."), qualname, obj)
@@ -268,8 +268,8 @@ class Saved:
     spec: Any = None
 
 
-def write_record(file: BinaryIO, record: Saved, allow: Mapping[str, Any], own: bool = False) -> str:
-    """Write the description of one object. `allow` and `own` are as for `read_records`.
+def write_record(file: BinaryIO, record: Saved, allow: Mapping[str, Any], allows_own: bool = False) -> str:
+    """Write the description of one object. `allow` and `allows_own` are as for `read_records`.
 
     Return "" if `read_records` accepts the object; otherwise, a message: what the user must allow, or why the object is
     always refused. Raise ArgumentTypeError if the spec cannot be pickled.
@@ -284,9 +284,9 @@ def write_record(file: BinaryIO, record: Saved, allow: Mapping[str, Any], own: b
     file.write(content)
     request = ""
     for allows_all in (False, True):
-        names = Names(allow, Limits(len(content)), own, allows_all)
+        names = Names(allow, Limits(len(content)), allows_own, allows_all)
         try:
-            _value(io.BytesIO(content), names)
+            _read_value(io.BytesIO(content), names)
             return request
         except Exception as error:
             problem = _problem(error, names)
@@ -295,17 +295,17 @@ def write_record(file: BinaryIO, record: Saved, allow: Mapping[str, Any], own: b
     return f"load will refuse them: {problem}" + (f" (for {', '.join(classes)})" if classes else "")
 
 
-def read_records(content: bytes, path: str, allow: Mapping[str, Any], own: bool = False) -> list[Saved]:
+def read_records(content: bytes, path: str, allow: Mapping[str, Any], allows_own: bool = False) -> list[Saved]:
     """Read all descriptions in a `.meta` file.
 
-    `allow` maps names in the file to allowed classes and functions. For None, the imported module's object is used.
-    `own` also allows the program's own classes; see `names.belongs`.
+    `allow` maps names in the file to allowed classes and functions. None stands for the object that has this name in an
+    imported module. `allows_own` also allows the program's own classes; see `names.belongs`.
     """
     stream, records, limits = io.BytesIO(content), [], Limits(len(content))
     while stream.tell() < len(content):
-        names = Names(allow, limits, own)
+        names = Names(allow, limits, allows_own)
         try:
-            records.append(record := _record(_value(stream, names)))
+            records.append(record := _checked_record(_read_value(stream, names)))
             if type(record.kind) is not str and record.kind is not names.first:
                 raise ValueError("classes that belong to a different class than the one that takes them")
         except Exception as error:  # reading a damaged pickle may raise any exception
@@ -314,11 +314,11 @@ def read_records(content: bytes, path: str, allow: Mapping[str, Any], own: bool 
     return records
 
 
-def _value(stream: BinaryIO, names: Names) -> Any:
+def _read_value(stream: BinaryIO, names: Names) -> Any:
     """Read the next pickle from `stream`. A damaged pickle may raise any exception."""
     try:
         value = PickleReader(names).read(stream)
-        names.limits.check_paths([value, *names.fragile], Function, names.refuse_value)
+        names.limits.check_paths([value, *names.fragile], Substitute, names.refuse_value)
         if names.refused:
             raise ValueError("it is refused")
     except BaseException:
@@ -333,7 +333,7 @@ def _problem(error: Exception, names: Names) -> str:
     return f"{error!s:.200}" if type(error) is ValueError else f"{error!r:.200}"
 
 
-def _record(value: Any) -> Saved:
+def _checked_record(value: Any) -> Saved:
     kind, *spec, name = value if type(value) is tuple and len(value) in (2, 3) else ("", "")
     if type(name) is str and spec and is_a(kind, type):
         if not is_builder(kind):

@@ -27,19 +27,19 @@ from .instances import MAKERS
 from .limits import Limits, is_a, type_attr
 
 OPS = "dynet_ops"  # this library's module that defines operations
-OURS = ("dynet", "_dynet", "dynet_rnn", "dynet_optim", "dynet_core", OPS)  # modules of this library, imported or not
-LIBRARY = (*OURS, "dynet_kernels")
-_STANDARD = tuple(os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib"))
-_STANDARD += tuple(os.path.join(os.path.realpath(path), "") for path in _STANDARD)
+SEARCHED_MODULES = ("dynet", "_dynet", "dynet_rnn", "dynet_optim", "dynet_core", OPS)  # where `library_object` looks
+LIBRARY = (*SEARCHED_MODULES, "dynet_kernels")  # all packages of this library
+_STANDARD_FOLDERS = tuple(os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib"))
+_STANDARD_FOLDERS += tuple(os.path.join(os.path.realpath(path), "") for path in _STANDARD_FOLDERS)
 
 
 def imported(module: str, name: str) -> Any:
     """Return the object with a name such as "Class.Inner" in an imported module, or None. Run no code of the module."""
     value: Any = sys.modules.get(module)
-    for part in name.split("."):
+    for attribute in name.split("."):
         if not is_a(value, types.ModuleType, type):
             return None
-        value = (type_attr if is_a(value, type) else object.__getattribute__)(value, "__dict__").get(part)
+        value = (type_attr if is_a(value, type) else object.__getattribute__)(value, "__dict__").get(attribute)
     return value
 
 
@@ -65,7 +65,7 @@ def _home(cls: type) -> tuple[Any, set[str]]:
     """Return a class's module, and a set of two folders: of the module's file, and of its top-level package.
 
     The module is None, and the set empty, if the module is installed or does not contain the class. The set is also
-    empty if installed code may be in the same folders, for example in archives.
+    empty if the module is not a file, or if installed code may be in the same folder, as in a frozen program.
     """
     name = type_attr(cls, "__module__")
     if imported(name, type_attr(cls, "__qualname__")) is not cls:
@@ -90,22 +90,22 @@ def _home(cls: type) -> tuple[Any, set[str]]:
 
 def is_foreign(module: str | None) -> bool:
     """Return whether a module is installed, built in, part of the standard library, or not imported."""
-    namespace = object.__getattribute__(sys.modules.get(module or "", types), "__dict__")
-    file = namespace.get("__file__") or ("" if namespace.get("__spec__") is None else _STANDARD[0])
-    return _is_installed(os.path.realpath(str(file))) or file in _STANDARD
+    namespace = object.__getattribute__(sys.modules.get(module or "", types), "__dict__")  # `types` is foreign
+    file = namespace.get("__file__") or ("" if namespace.get("__spec__") is None else _STANDARD_FOLDERS[0])
+    return _is_installed(os.path.realpath(str(file))) or file in _STANDARD_FOLDERS
 
 
 def _is_installed(path: str) -> bool:
-    return not {"site-packages", "dist-packages"}.isdisjoint(path.split(os.sep)) or path.startswith(_STANDARD)
+    return not {"site-packages", "dist-packages"}.isdisjoint(path.split(os.sep)) or path.startswith(_STANDARD_FOLDERS)
 
 
 FILE_MODULES = ("_dynet", "_gdynet", "dynet")  # names in files for modules of this library and the original DyNet
 NAMESPACES = ("argparse.Namespace", "optparse.Values")  # allowed in every file: their objects only hold attributes
-CLASS, FUNCTION = "is a class that you have not allowed", "is a function that you have not allowed"
-VALUE, KEY = CLASS + " as a value", CLASS + " as a key, which runs its __hash__ or __eq__"
-FOREIGN = "is a function that is not the program's own: do not trust a file with it unless you saved it yourself"
-ALLOWABLE = (CLASS, FUNCTION, VALUE, KEY)  # reasons to refuse what the user can allow
-CALLED = "would be called"  # for a function that a file would call to make an object
+CLASS_REASON, FUNCTION_REASON = "is a class that you have not allowed", "is a function that you have not allowed"
+VALUE_REASON, KEY_REASON = CLASS_REASON + " as a value", CLASS_REASON + " as a key, which runs its __hash__ or __eq__"
+FOREIGN_REASON = "is a function that is not the program's own: do not trust a file with it unless you saved it yourself"
+ALLOWABLE_REASONS = (CLASS_REASON, FUNCTION_REASON, VALUE_REASON, KEY_REASON)  # for what the user can allow
+CALLED_REASON = "would be called"  # for a function that a file would call to make an object
 
 Allow = Mapping[str, Any] | Iterable[Any]
 """The user's argument `allow`: a list of classes and functions, or of their names; or a dict from names in files to
@@ -113,16 +113,17 @@ classes and functions."""
 
 
 @dataclass(frozen=True, eq=False)
-class Function:
-    """Replaces a function that pickles call, such as numpy's `_reconstruct`.
+class Substitute:
+    """Stands for a function that pickles call, such as numpy's `_reconstruct`.
 
-    `make(arguments, limits)` makes the object. `complete(made, state, limits)` sets its state; None if it has none.
-    `own` is set if `make` makes objects of one of the program's own classes. Pickles must not use the class as a value.
+    `make(arguments, limits)` makes the object. `complete(object, state, limits)` sets its state; None if it has none.
+    If `make` makes objects of one of the program's own classes, `own_class` is this class. Pickles may call the class,
+    but must not use it as a value.
     """
 
     make: Callable[[Any, Limits], Any]
     complete: Callable[[Any, Any, Limits], None] | None = None
-    own: type | None = None
+    own_class: type | None = None
 
 
 @dataclass(frozen=True)
@@ -134,19 +135,19 @@ class Refused:
 
 # Replaces `copyreg._reconstructor`, with which pickles of protocols 0 and 1 make objects. `Names.call` calls
 # `Names._rebuilt`, not `make`.
-_REBUILD = Function(lambda arguments, limits: None)
-_DTYPE = Function(instances.make_dtype, instances.set_dtype)
+_REBUILD = Substitute(lambda arguments, limits: None)
+_DTYPE = Substitute(instances.make_dtype, instances.set_dtype)
 _NUMPY = {
-    "multiarray._reconstruct": Function(instances.make_array, instances.set_array),
-    "multiarray.scalar": Function(instances.make_number),
-    "numeric._frombuffer": Function(instances.make_from_buffer),
+    "multiarray._reconstruct": Substitute(instances.make_array, instances.set_array),
+    "multiarray.scalar": Substitute(instances.make_scalar),
+    "numeric._frombuffer": Substitute(instances.make_from_buffer),
 }
 PLAIN: dict[str, Any] = {
     **{f"{module}.{cls.__name__}": cls for cls in [*MAKERS, bool] for module in (cls.__module__, "__builtin__")},
     "__builtin__.xrange": range, "__builtin__.unicode": str, "__builtin__.long": int,
     **{f"numpy.{name}": cls for name, cls in vars(np).items() if isinstance(cls, type) and issubclass(cls, np.generic)},
     **{f"numpy.{package}.{name}": function for name, function in _NUMPY.items() for package in ("core", "_core")},
-    "numpy.ndarray": np.ndarray, "numpy.dtype": np.dtype, "_codecs.encode": Function(instances.make_bytes),
+    "numpy.ndarray": np.ndarray, "numpy.dtype": np.dtype, "_codecs.encode": Substitute(instances.make_bytes),
     "copyreg._reconstructor": _REBUILD, "copy_reg._reconstructor": _REBUILD,
 }  # fmt: skip
 """The classes and functions that every file may name, by their full names: plain data of Python and numpy."""
@@ -157,15 +158,15 @@ _PLAIN_CLASSES = {id(value) for value in PLAIN.values() if isinstance(value, typ
 class Names:
     """Looks up the names in one pickle, and makes objects where the pickle calls a class or function.
 
-    `allow` is as for `meta.read_records`. `own` allows objects of the program's own classes. `allows_all` allows all
-    classes and functions of imported modules, to check a file that has just been written.
+    `allow` and `allows_own` are as for `meta.read_records`. `allows_all` allows all classes and functions of imported
+    modules, to check a file that has just been written.
     """
 
-    def __init__(self, allow: Mapping[str, Any], limits: Limits, own: bool = False, allows_all: bool = False):
+    def __init__(self, allow: Mapping[str, Any], limits: Limits, allows_own: bool = False, allows_all: bool = False):
         self.refused: dict[str, str] = {}  # name -> why it is refused
         self.limits = limits
         self._allow = {**dict.fromkeys(NAMESPACES), **allow}
-        self._own, self._allows_all = own, allows_all
+        self._own, self._allows_all = allows_own, allows_all
         self.first: Any = None  # the first object that the pickle names: the class whose `from_spec` is called
         self._belonging: dict[int, bool] = {}  # `id` of a class -> whether it is the program's own
         self._listed: dict[int, Any] = {}  # allowed classes and functions that the pickle has named, by their `id`
@@ -176,7 +177,7 @@ class Names:
     def find(self, module: str, name: str) -> Any:
         """Return the class or function that a pickle names `module.name`, or a `Refused` if it is not allowed.
 
-        For one of the program's own classes, return a `Function` that makes its objects.
+        For one of the program's own classes, return a `Substitute` that makes its objects.
         """
         value = self._look_up(module, name)
         self.first = value if self.first is None else self.first
@@ -187,7 +188,7 @@ class Names:
         if full_name in PLAIN:
             return PLAIN[full_name]
         if module in FILE_MODULES:
-            value = ours(name)
+            value = library_object(name)
             if is_a(value, type) or is_op(value):
                 return value
             return self._refuse(full_name, "is neither a class nor an operation of this library")
@@ -204,11 +205,11 @@ class Names:
             self.first is None or value is self.first or self._own and beside(value, self.first)
         ):
             if instances.has_own_hash(type(value)):  # a metaclass may define how its classes are hashed
-                self.limits.no_keys[id(type(value))] = lambda: self._refuse(full_name, KEY)
+                self.limits.refused_key_classes[id(type(value))] = lambda: self._refuse(full_name, KEY_REASON)
         elif self._is_own(value):
-            return Function(lambda arguments, limits: self._instance(value, arguments), own=value)
+            return Substitute(lambda arguments, limits: self._instance(value, arguments), own_class=value)
         else:
-            return self._refuse(full_name, CLASS if is_builder(value) else self._why_not(value))
+            return self._refuse(full_name, CLASS_REASON if is_builder(value) else self._why_not(value))
         return value
 
     def call(self, callee: Any, arguments: Any) -> Any:
@@ -217,24 +218,24 @@ class Names:
         `callee` is not called: functions in `instances.py` make the object.
         """
         if type(callee) is Refused:
-            if self.refused[callee.name] in (FUNCTION, FOREIGN):
-                self.refused[callee.name] = CALLED
+            if self.refused[callee.name] in (FUNCTION_REASON, FOREIGN_REASON):
+                self.refused[callee.name] = CALLED_REASON
             return callee
         if type(arguments) is not tuple:
             raise ValueError("a call without arguments")
         if callee is _REBUILD:
             return self._rebuilt(*arguments)
         function = _DTYPE if callee is np.dtype else callee
-        if type(function) is Function:
-            made = function.make(arguments, self.limits)
+        if type(function) is Substitute:
+            instance = function.make(arguments, self.limits)
             if function.complete:
-                self._incomplete[id(made)] = made, function.complete
-            return made
+                self._incomplete[id(instance)] = instance, function.complete
+            return instance
         if is_a(callee, type):
             return self._instance(callee, arguments)
         if not is_listable(callee):
             raise ValueError(f"a call of a {type(callee).__name__}")
-        return self._refuse(callee, CALLED)
+        return self._refuse(callee, CALLED_REASON)
 
     def build(self, target: Any, state: Any) -> None:
         """Set the state of `target`, which `call` made. Raise ValueError if it has a state or cannot have one."""
@@ -246,29 +247,29 @@ class Names:
 
     def abandon(self) -> None:
         """Empty all defaultdicts and deques after an error, because freeing deeply nested ones may crash Python."""
-        for made in self.fragile:
-            (dict if is_a(made, dict) else deque).clear(made)
+        for container in self.fragile:
+            (dict if is_a(container, dict) else deque).clear(container)
 
     def _instance(self, cls: type, arguments: tuple) -> Any:
         is_plain = id(cls) in _PLAIN_CLASSES
         if is_plain and cls not in MAKERS:
-            return self._refuse(cls, CALLED)
+            return self._refuse(cls, CALLED_REASON)
         if not is_plain and id(cls) not in self._listed:
             if not self._is_own(cls):
-                return self._refuse(cls, instances.reason_against(cls) or CLASS)
+                return self._refuse(cls, instances.reason_against(cls) or CLASS_REASON)
             if instances.has_own_hash(cls):
-                self.limits.no_keys[id(cls)] = lambda: self._refuse(cls, KEY)
+                self.limits.refused_key_classes[id(cls)] = lambda: self._refuse(cls, KEY_REASON)
         elif not is_plain and (reason := instances.reason_against(cls)):
             return self._refuse(cls, reason)
         base = instances.base_of(cls)
         if base is defaultdict:
             self._check_factory(*arguments)
-        made = instances.make_object(cls, arguments, self.limits)
+        instance = instances.make_object(cls, arguments, self.limits)
         if base in (defaultdict, deque):
-            self.fragile.append(made)
-        if not is_plain and not instances.is_member(made):
-            self._incomplete[id(made)] = made, instances.set_state
-        return made
+            self.fragile.append(instance)
+        if not is_plain and not instances.is_enum_member(instance):
+            self._incomplete[id(instance)] = instance, instances.set_state
+        return instance
 
     def _rebuilt(self, cls: Any, base: Any, content: Any) -> Any:
         """Make the object that a pickle of protocol 0 or 1 makes with `copyreg._reconstructor`.
@@ -278,18 +279,18 @@ class Names:
         """
         if type(cls) is Refused:
             return cls
-        cls = cls.own if type(cls) is Function else cls
+        cls = cls.own_class if type(cls) is Substitute else cls
         if not is_a(cls, type) or base is not instances.base_of(cls):
             raise ValueError("an object of a different class than it says")
         if base is object:
             return self._instance(cls, ())
         return self._instance(cls, content if instances.is_named_tuple(cls) else (content,))
 
-    def refuse_value(self, value: Function) -> None:
+    def refuse_value(self, value: Substitute) -> None:
         """Refuse a function or class that a pickle uses as a value, although it may only call it."""
-        if value.own is None:
+        if value.own_class is None:
             raise ValueError("a function that pickles are made by, as a value")
-        self._refuse(value.own, VALUE)
+        self._refuse(value.own_class, VALUE_REASON)
 
     def _is_own(self, value: Any) -> bool:
         if not self._own or not is_a(value, type) or not is_builder(self.first) or instances.has_own_hash(type(value)):
@@ -303,16 +304,16 @@ class Names:
         if value is None:
             return "is in no module that is imported"
         if is_a(value, type):
-            return instances.reason_against(value) or CLASS
+            return instances.reason_against(value) or CLASS_REASON
         if not is_listable(value):
             return "is not a class"
         if self.first is None:
             return "is a function, not a class"
-        return FOREIGN if is_foreign(value.__module__) else FUNCTION
+        return FOREIGN_REASON if is_foreign(value.__module__) else FUNCTION_REASON
 
     def _check_factory(self, factory: Any = None) -> None:
         is_allowed = factory is None or id(factory) in _PLAIN_CLASSES or id(factory) in self._listed
-        if type(factory) is Function:
+        if type(factory) is Substitute:
             self.refuse_value(factory)
         elif not is_allowed and type(factory) is not Refused:
             raise ValueError("a defaultdict whose factory is not allowed")
@@ -341,10 +342,10 @@ def allowed(allow: Allow) -> dict[str, Any]:
 
 def explanation(refused: Mapping[str, str]) -> str:
     """Return a message: what was refused and why (`refused` maps names to reasons), and how the user can allow it."""
-    shown = {_shown(name): reason for name, reason in [*refused.items()][:10]}
-    sentences = [f"{name} {reason}" for name, reason in shown.items()]
-    if allowable := [name for name, reason in shown.items() if reason in ALLOWABLE]:
-        classes = ", ".join(map(_inside, allowable))
+    reasons = {_shown(name): reason for name, reason in [*refused.items()][:10]}
+    sentences = [f"{name} {reason}" for name, reason in reasons.items()]
+    if allowable := [name for name, reason in reasons.items() if reason in ALLOWABLE_REASONS]:
+        classes = ", ".join(map(_name_in_module, allowable))
         sentences.append(
             f"if this file may name {'it' if len(allowable) == 1 else 'them'}, say dy.load(..., allow=[{classes}]), or "
             f"DYNET_ALLOW={','.join(allowable)} in the environment of a program that must not be changed"
@@ -352,9 +353,9 @@ def explanation(refused: Mapping[str, str]) -> str:
     return "; ".join(sentences)
 
 
-def ours(name: str) -> Any:
+def library_object(name: str) -> Any:
     """Return the object, but no module, with this name in one of the library's imported modules; None if not found."""
-    values = [vars(sys.modules[module]).get(name) for module in OURS if module in sys.modules]
+    values = [vars(sys.modules[module]).get(name) for module in SEARCHED_MODULES if module in sys.modules]
     return next((value for value in values if value is not None and not is_a(value, types.ModuleType)), None)
 
 
@@ -371,7 +372,7 @@ def is_listable(value: Any) -> bool:
 
 def is_builder(value: Any) -> bool:
     """Return whether an object is a class with a method `from_spec`, with which `dy.load` makes its objects."""
-    return is_a(value, type) and instances.static(value, "from_spec")[0] is not None
+    return is_a(value, type) and instances.static_attr(value, "from_spec")[0] is not None
 
 
 def name_of(value: Any) -> Any:
@@ -380,7 +381,7 @@ def name_of(value: Any) -> Any:
     return f"{get(value, '__module__')}.{get(value, '__qualname__')}" if is_listable(value) else value
 
 
-def _inside(name: str) -> str:
+def _name_in_module(name: str) -> str:
     """Return the name of a class or function within its module, given its full name."""
     parts = name.split(".")
     inner_begin = max((k for k in range(1, len(parts)) if ".".join(parts[:k]) in sys.modules), default=len(parts) - 1)

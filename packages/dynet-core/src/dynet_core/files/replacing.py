@@ -20,7 +20,7 @@ def replacing(
 
     Until then, readers find the old file, even after a crash. Symbolic links are followed. If `path` exists but is not
     a regular file, for example a pipe or a terminal, it is written directly. With `keep`, the new file starts with the
-    contents of the old file. If it cannot be written, raise OSError (which names `shown_as`) and keep the old one.
+    contents of the old file. If writing fails, raise OSError (which names `shown_as`) and keep the old file.
     """
     shown_path = os.fspath(shown_as or path)
     if not shown_path:

@@ -13,13 +13,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ..dim import MAX_DIMS, MAX_TOTAL, extent
+from ..dim import MAX_DIMS, MAX_TOTAL, nonzero_product
 from ..errors import ArgumentError, FileFormatError
 from .tensors import Entry, Reader, StoredTensor
 
-PIECE = 1 << 16  # arrays are copied to row-major order in pieces of about this many values
-ORDER = "dynet"  # a key of the metadata; its value is JSON: [[name, whether it is a lookup parameter], ...]
-FROZEN = "dynet.frozen"  # a key of the metadata, if there are frozen parameters; its value is JSON: [name, ...]
+PIECE_SIZE = 1 << 16  # arrays are copied to row-major order in pieces of about this many values
+ORDER_KEY = "dynet"  # a key of the metadata; its value is JSON: [[name, whether it is a lookup parameter], ...]
+FROZEN_KEY = "dynet.frozen"  # a key of the metadata, if there are frozen parameters; its value is JSON: [name, ...]
 
 
 def _library() -> Any:
@@ -48,9 +48,9 @@ def write(file: BinaryIO, tensors: Iterable[StoredTensor]) -> None:
         order.append((tensor.name, tensor.lookup))
         if tensor.frozen:
             frozen.append(tensor.name)
-    head["__metadata__"][ORDER] = json.dumps(order)
+    head["__metadata__"][ORDER_KEY] = json.dumps(order)
     if frozen:
-        head["__metadata__"][FROZEN] = json.dumps(frozen)
+        head["__metadata__"][FROZEN_KEY] = json.dumps(frozen)
     header = json.dumps(head).encode()
     header += b" " * (-len(header) % 8)
     file.write(len(header).to_bytes(8, "little") + header)
@@ -70,8 +70,8 @@ def _pieces(array: np.ndarray) -> Iterator[np.ndarray]:
     if array.flags.c_contiguous:
         yield array
         return
-    row_count = max(1, PIECE * len(array) // array.size)
-    if row_count == 1 and array[0].size > PIECE:
+    row_count = max(1, PIECE_SIZE * len(array) // array.size)
+    if row_count == 1 and array[0].size > PIECE_SIZE:
         for row in array:
             yield from _pieces(row)
         return
@@ -104,7 +104,7 @@ class SafetensorsReader(Reader):
 
     def _order(self) -> list[tuple[str, bool]]:
         try:
-            order = json.loads(self.file.metadata()[ORDER])
+            order = json.loads(self.file.metadata()[ORDER_KEY])
             names = [name for name, lookup in order if type(lookup) is bool]
             if sorted(names) != sorted(self.file.keys()) or len(names) != len(order):
                 raise ValueError
@@ -114,7 +114,7 @@ class SafetensorsReader(Reader):
 
     def _frozen(self) -> set[str]:
         try:
-            names = json.loads((self.file.metadata() or {}).get(FROZEN, "[]"))
+            names = json.loads((self.file.metadata() or {}).get(FROZEN_KEY, "[]"))
             if type(names) is not list or not set(names) <= set(self.file.keys()):
                 raise ValueError
         except (ValueError, TypeError, RecursionError):
@@ -124,7 +124,7 @@ class SafetensorsReader(Reader):
     def _entry(self, name: str, lookup: bool, frozen: bool) -> Entry:
         tensor = self.file.get_slice(name)
         shape = tuple(tensor.get_shape())
-        is_possible = 1 + lookup <= len(shape) <= MAX_DIMS and extent(shape) <= MAX_TOTAL
+        is_possible = 1 + lookup <= len(shape) <= MAX_DIMS and nonzero_product(shape) <= MAX_TOTAL
         if tensor.get_dtype() != "F32" or not is_possible:
             raise FileFormatError(f"{self.path}: {name} is {tensor.get_dtype()} {shape}, which no parameter can be")
         return Entry(lookup, name, (*shape[1:], shape[0]) if lookup else shape, frozen=frozen)

@@ -35,13 +35,13 @@ class StoredTensor:
 class Entry:
     """The description of a parameter in a file: everything but its values and gradient.
 
-    `gradient` says whether the file has a gradient. `position` is the byte at which the values begin in a text file.
+    `has_gradient` says whether the file has a gradient. `position` is the byte where the values begin in a text file.
     """
 
     lookup: bool
     name: str
     dims: tuple[int, ...]
-    gradient: bool = False
+    has_gradient: bool = False
     position: int = 0
     frozen: bool = False
 
@@ -74,7 +74,7 @@ Expected = Sequence[Entry]  # descriptions of the parameters of a model, lookup 
 MOST_NAMED = 20  # an error message lists at most this many problems
 MOST_COMPARED = 1000  # a wrong name is compared with at most this many names
 
-EXPLAIN: list[Callable[[Iterable[str], Iterable[str]], str]] = []
+EXPLAINERS: list[Callable[[Iterable[str], Iterable[str]], str]] = []
 """Functions that explain why a file does not match a model; other packages append to this list. The arguments are the
 names of the parameters in the file, and in the model. The result is a sentence for the error message, or ""."""
 
@@ -113,15 +113,15 @@ class Reader(AbstractContextManager):
         return entry
 
     def _misfit(self, message: str, entries: Iterable[Entry], expected: Sequence[str]) -> FileFormatError:
-        """Return an error: `message`, followed by the explanations of the functions in EXPLAIN."""
+        """Return an error: `message`, followed by the explanations of the functions in EXPLAINERS."""
         names = [entry.name for entry in entries]
-        explanations = [explain(names, expected) for explain in EXPLAIN]
+        explanations = [explain(names, expected) for explain in EXPLAINERS]
         return FileFormatError(". ".join(filter(None, [message, *explanations])))
 
     def matching(self, key: str, expected: Expected) -> list[Entry]:
         """Return the entries of the collection `key` ("": all) in the order of `expected`, or raise FileFormatError.
 
-        They are matched by order, not by name: the first entry of a lookup parameter belongs to the first expected
+        Entries are matched by order, not by name: the first entry of a lookup parameter belongs to the first expected
         lookup parameter, and so on, and likewise for other parameters. Files may mix both kinds.
         """
         entries = self.with_prefix(key)
@@ -139,7 +139,7 @@ class Reader(AbstractContextManager):
                 contents += ", some under the same name, as after save(append=True)"
             raise self._misfit(
                 f"{self.path} {contents}, the collection {len(expected) - expected_count} and "
-                f"{expected_count}{_listed(different(ordered, expected))}",
+                f"{expected_count}{_listed(differences(ordered, expected))}",
                 entries,
                 names,
             )
@@ -160,7 +160,7 @@ def _collections(entries: Iterable[Entry]) -> list[str]:
     return [f"/{'/'.join(path[:depth])}/" for path in paths for depth in range(1, len(path) + 1)]
 
 
-def different(entries: Iterable[Entry], expected: Expected) -> list[str]:
+def differences(entries: Iterable[Entry], expected: Expected) -> list[str]:
     """Compare the entries of a file with the expected parameters, by name. Return one message for each difference."""
     in_file = {(entry.lookup, entry.name): entry for entry in entries}
     in_model = {(entry.lookup, entry.name): entry for entry in expected}

@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ..dim import MAX_DIMS, MAX_TOTAL, extent
+from ..dim import MAX_DIMS, MAX_TOTAL, nonzero_product
 from ..errors import ArgumentError, FileFormatError
 from .tensors import Entry, Reader, StoredTensor
 
@@ -29,8 +29,8 @@ HEAD = re.compile(
     rb"(?: (?P<gradient>ZERO_GRAD|FULL_GRAD)(?P<frozen> FROZEN)?)? ?\r?\n?"
 )
 KINDS = (b"#Parameter# ", b"#LookupParameter# ")  # how the first line of an entry begins
-CUT = "the file ends in the first line of an entry"
-EXPECTED = "'#Parameter# NAME {DIMS} BYTES ...'"
+CUT_HEAD = "the file ends in the first line of an entry"
+EXPECTED_HEAD = "'#Parameter# NAME {DIMS} BYTES ...'"
 LONGEST_HEAD = 1 << 16  # the first line of an entry has at most this many bytes
 
 
@@ -94,17 +94,17 @@ class TextReader(Reader):
         head = HEAD.fullmatch(line)
         is_cut = not line.endswith(b"\n") and any(kind.startswith(line) or line.startswith(kind) for kind in KINDS)
         if head is None:
-            problem = f"{CUT}: " if is_cut else "" if start else "this is not a file of parameters: "
-            raise self._error(start, f"{problem}expected {EXPECTED}, found {_shown(line)}")
+            problem = f"{CUT_HEAD}: " if is_cut else "" if start else "this is not a file of parameters: "
+            raise self._error(start, f"{problem}expected {EXPECTED_HEAD}, found {_shown(line)}")
         dims = tuple(map(int, head["dims"].split(b",")))
         size, count = int(head["bytes"]), math.prod(dims)
-        if len(dims) > MAX_DIMS or extent(dims) > MAX_TOTAL:
+        if len(dims) > MAX_DIMS or nonzero_product(dims) > MAX_TOTAL:
             raise self._error(start, f"impossible dimensions {dims}")
         line_size = WIDTH * count + 1
         has_gradient = head["gradient"] == b"FULL_GRAD" if head["gradient"] else size == 2 * line_size
         if size != line_size * (1 + has_gradient):
             if is_cut and any(str(possible_size).startswith(str(size)) for possible_size in (line_size, 2 * line_size)):
-                raise self._error(start, f"{CUT}: expected {EXPECTED}, found {_shown(line)}")
+                raise self._error(start, f"{CUT_HEAD}: expected {EXPECTED_HEAD}, found {_shown(line)}")
             raise self._error(start, f"{count} values do not take {size} bytes")
         try:
             name = head["name"].decode()
@@ -132,7 +132,7 @@ class TextReader(Reader):
             self.file.seek(end)
             return
         self.file.seek(entry.position)
-        lines = [self.file.readline() for _ in range(1 + entry.gradient)]
+        lines = [self.file.readline() for _ in range(1 + entry.has_gradient)]
         if end > self.size and not lines[-1].endswith(b"\n"):
             self._check_last(entry, lines)
 
@@ -149,7 +149,7 @@ class TextReader(Reader):
         self.file.seek(entry.position)
         where = f"{self.path}: {entry.name}"
         values = read_numbers(self.file.readline(), entry.count, where)
-        gradient = read_numbers(self.file.readline(), entry.count, where) if entry.gradient else None
+        gradient = read_numbers(self.file.readline(), entry.count, where) if entry.has_gradient else None
         return StoredTensor(entry.lookup, entry.name, entry.dims, values, gradient, entry.frozen)
 
 
@@ -159,8 +159,8 @@ MOST_EXPONENT, LEAST_EXPONENT = 38, -45  # the range of the decimal exponents of
 PLUS, MINUS, POINT, SPACE, E, ZERO = b"+-. e0"  # the codes of these characters
 # POWERS[k] is 10 to the power of k, also for negative k.
 POWERS = np.array([float(f"1e{power}") for power in (*range(61), *range(-60, 0))])
-LARGEST = float(np.finfo(np.float32).max)
-LARGEST_READ = LARGEST * (1 + 1e-8)  # allows for LARGEST rounded up to nine digits
+FLOAT_MAX = float(np.finfo(np.float32).max)
+LARGEST_READ = FLOAT_MAX * (1 + 1e-8)  # allows for FLOAT_MAX rounded up to nine digits
 COMPLETE_NUMBER = re.compile(rb"[+-]?[0-9]\.[0-9]{8}e[+-][0-9]{2}|[+-]?(inf|nan)", re.IGNORECASE)
 """Matches a number that is certainly complete. If a file ends in a number that does not match, without a newline, the
 file may have been cut off in the middle of this number."""
@@ -280,7 +280,7 @@ def _read_block(cells: np.ndarray, values: np.ndarray) -> bool:
     magnitudes *= POWERS[exponents - 8]
     if magnitudes.max() > LARGEST_READ:
         return False
-    np.copysign(np.minimum(magnitudes, LARGEST), np.where(is_negative, -1.0, 1.0), out=values, casting="same_kind")
+    np.copysign(np.minimum(magnitudes, FLOAT_MAX), np.where(is_negative, -1.0, 1.0), out=values, casting="same_kind")
     return True
 
 
@@ -289,8 +289,8 @@ def _read_word(word: bytes, where: str) -> float:
         number = float(word.replace(b"_", b"?"))  # refuse 1_000, which Python would accept
     except ValueError:
         raise FileFormatError(f"{where}: {word[:40].decode('ascii', 'replace')!r} is not a number") from None
-    if LARGEST < abs(number) < np.inf:
+    if FLOAT_MAX < abs(number) < np.inf:
         if abs(number) > LARGEST_READ:
             raise FileFormatError(f"{where}: {number} is more than float32 can hold")
-        number = math.copysign(LARGEST, number)
+        number = math.copysign(FLOAT_MAX, number)
     return number

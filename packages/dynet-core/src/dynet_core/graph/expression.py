@@ -1,4 +1,4 @@
-"""`Expression`: a reference to a node of a graph, or a parameter. Its methods return values and gradients."""
+"""`Expression`: a reference to a node of a graph, or a parameter. Its methods compute values and gradients."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from ..recorder import ANY_GRAPH, NO_NODE
 from .graph import graph_of_node, no_node_message
 
 Operand: TypeAlias = "Expression | Number"
-FLOAT32, FLOAT64, empty = np.dtype(np.float32), np.dtype(np.float64), np.empty
+FLOAT32, FLOAT64, empty = np.dtype(np.float32), np.dtype(np.float64), np.empty  # looked up once, to save time
 
 
 class Operations(Refusals):
-    """The methods of expressions: the base class of `Expression`, which the package `recorder` makes.
+    """The methods of expressions. The package `recorder` derives the class `Expression` from this class.
 
     `dynet_ops` adds the operators, such as `+`. An expression has three read-only attributes:
 
@@ -95,27 +95,27 @@ class Operations(Refusals):
 
     _graph = graph_of_node
 
-    def _recompute_if(self, called: str, recalculate: bool, end: str = "") -> None:
-        """Compute the whole graph again if `recalculate`. `called`, the method's name, and `end` are for errors."""
-        if recalculate is not False and checked_flag(called, "recalculate", recalculate, end):
+    def _recompute_if(self, method_name: str, recalculate: bool, message_end: str = "") -> None:
+        """If `recalculate`, compute the whole graph again. Error messages contain `method_name` and `message_end`."""
+        if recalculate is not False and checked_flag(method_name, "recalculate", recalculate, message_end):
             self.forward(True)
 
     def _stored(self) -> Floats:
         """Return a copy of the value as a flat array, column-major. Compute the value if necessary."""
         graph = self._graph()
         address = self._address()
-        kept_chunks = [*graph.engine.chunks]  # a signal handler may call `renew_cg`, which frees memory, at any line
+        kept_chunks = [*graph.engine.chunks]  # keeps the memory: a signal handler may call `renew_cg`, which frees it
         self._refuse_stale()
         copy = floats_at(address, self.type.total).copy()
         del kept_chunks
         return copy
 
-    def _floats(self, array: Array) -> Array:
+    def _fill_floats(self, array: Array) -> Array:
         """Copy the value into a float32 array of its shape, and return the array. Compute the value if necessary."""
         array.T.reshape(-1)[:] = self._stored()
         return array
 
-    _doubles = _floats  # does the same for a float64 array
+    _fill_doubles = _fill_floats  # the same for a float64 array; each becomes its own compiled function below
 
     def _address(self) -> int:
         """Return the address of the value, in floats. Compute the value if necessary."""
@@ -145,10 +145,10 @@ class Operations(Refusals):
         """
         if recalculate is not False:
             self._recompute_if("npvalue", recalculate, "; dtype= takes a type")
-        # Keyword arguments would be slower.
+        # `empty` is called with positional arguments, because keyword arguments would be slower.
         if dtype is np.float64 or np.dtype(dtype) == FLOAT64:
-            return self._doubles(empty(self.type.shape, FLOAT64, "F"))
-        return self._floats(empty(self.type.shape, FLOAT32, "F")).astype(dtype, copy=False)
+            return self._fill_doubles(empty(self.type.shape, FLOAT64, "F"))
+        return self._fill_floats(empty(self.type.shape, FLOAT32, "F")).astype(dtype, copy=False)
 
     def tensor_value(self, recalculate: bool = False) -> Tensor:
         """Return a copy of the value as a `Tensor`, which has methods such as `argmax`.
@@ -162,7 +162,7 @@ class Operations(Refusals):
         self._recompute_if("tensor_value", recalculate)
         dim, gpu = self.type, device.gpu()
         if gpu is None:
-            return Tensor(self._floats(empty(dim.shape, FLOAT32, "F")), len(dim.dims))
+            return Tensor(self._fill_floats(empty(dim.shape, FLOAT32, "F")), len(dim.dims))
         return GpuTensor(copy_on_gpu(gpu, self._address(), dim.total), dim.shape, len(dim.dims))
 
     def scalar_value(self, recalculate: bool = False) -> float:
@@ -243,7 +243,7 @@ class Operations(Refusals):
         else:
             everything = full is not False and checked_flag("backward", "full", full)
             version = self._graph().records.version
-            self._graph()._differentiate(version, self.at, everything)  # the graph has this node and this version
+            self._graph()._differentiate(version, self.at, everything)  # `_graph` checks again that the node exists
 
     def _refuse_stale(self) -> None:
         """Raise StaleExpressionError if the graph no longer has this node: other errors would be less helpful."""
@@ -254,8 +254,8 @@ class Operations(Refusals):
 def _compile_method(kind: str, name: str, count_of: Callable[[Dim], int]) -> None:
     """Replace the method `name` of `Operations` with a compiled function of this kind (see `recorder.function`).
 
-    The compiled function calls the Python method for new shapes. `count_of(dim)`, such as the number of elements, is
-    stored in its table; 0 means that only the Python method handles the shape.
+    The compiled function calls the Python method for new Dims. `count_of(dim)`, such as the number of elements, is
+    stored in its table; if it is 0, the Python method handles all calls with this Dim.
     """
     documented_method = getattr(Operations, name)
     entered_dims: set[Dim] = set()
@@ -264,7 +264,7 @@ def _compile_method(kind: str, name: str, count_of: Callable[[Dim], int]) -> Non
         try:
             try:
                 result = documented_method(self, *arguments)
-            except StaleExpressionError:  # a signal handler may have called `cg_revert`, which kept this node
+            except StaleExpressionError:  # repeat if a signal handler called `cg_revert`, which kept this node
                 self._refuse_stale()
                 result = documented_method(self, *arguments)
             if result is not None:
@@ -286,8 +286,8 @@ def _compile_method(kind: str, name: str, count_of: Callable[[Dim], int]) -> Non
 _compile_method("value", "value", lambda dim: dim.total if len(dim.dims) <= 1 else 0)
 _compile_method("value", "scalar_value", lambda dim: int(dim.total == 1))
 _compile_method("list", "vec_value", lambda dim: dim.total)
-_compile_method("floats", "_floats", lambda dim: dim.total)
-_compile_method("doubles", "_doubles", lambda dim: dim.total)
+_compile_method("floats", "_fill_floats", lambda dim: dim.total)
+_compile_method("doubles", "_fill_doubles", lambda dim: dim.total)
 _compile_method("nothing", "forward", lambda dim: 1)
 _compile_method("address", "_address", lambda dim: 1)
 _compile_method("differentiate", "backward", lambda dim: int(dim.total == 1))
@@ -305,7 +305,7 @@ else:
 class Unfinished(Expression):
     """The placeholder that `Expression()` returns, as in DyNet.
 
-    It has no node. Methods that need a node read `type` or the graph, which raises an error.
+    It has no node. Methods that need a node raise an error when they read `type` or look for the graph.
     """
 
     __slots__ = ()
@@ -317,4 +317,4 @@ class Unfinished(Expression):
 
 
 Unfinished.__name__ = Unfinished.__qualname__ = "Expression"  # error messages show this name
-recorder.know(unfinished=Unfinished)
+recorder.share_objects(unfinished=Unfinished)

@@ -22,10 +22,10 @@ from ..compute.engine import Engine
 from ..compute.memory import block, floats_at
 from ..compute.parameter_rows import PARAMETER_ROWS
 from ..errors import ArgumentTypeError, DynetWarning, GradientError, NotFiniteError, StaleExpressionError
-from ..messages.wording import counted, of_coroutines
+from ..messages.wording import coroutine_note, counted
 from ..recorder import ANY_GRAPH, NO_NODE, Records
 from ..signature import SIGNATURES, Signature
-from .nodes import InputIndex, decoded, record_of
+from .nodes import SettableNodes, decoded, record_of
 from .outdated import Outdated
 
 OTHER_THREAD = (
@@ -34,12 +34,12 @@ OTHER_THREAD = (
 )
 thread = threading.local()  # `thread.graph` is the graph of the calling thread; `current()` creates it
 UNCOMPUTED, UNDIFFERENTIATED = (0, 0), (-1, 0)  # initial values of `Records.computed` and `Records.differentiated`
-PARTS = 2  # the second number of `Records.differentiated` after `differentiate_apart` has run the pass
+DIFFERENTIATED_APART = 2  # the mode in `Records.differentiated` after `differentiate_apart` has run the backward pass
 
 
 @dataclass
 class Checkpoint:
-    """The size of a graph when a checkpoint was set: integers of records, nodes, and input values.
+    """The sizes of a graph when a checkpoint was set: integers of records, nodes, and input values.
 
     `arena` is the result of `Engine.arena_mark` at that time; None if the values have been discarded since.
     """
@@ -60,74 +60,74 @@ class PastVersions:
         self._versions: set[int] = set()
         # Two ascending lists: versions, and how many of their nodes still exist. Consecutive versions with the same
         # count have one entry, under the last of these versions.
-        self._rows: tuple[list[int], list[int]] = [], []
+        self._versions_and_counts: tuple[list[int], list[int]] = [], []
 
     def __contains__(self, version: int) -> bool:
         return version in self._versions
 
-    def count(self, version: int) -> int:
-        """Return how many nodes of the graph at this version still exist; 0 if no `cg_revert` ended this version."""
+    def remaining_nodes(self, version: int) -> int:
+        """Return how many nodes of the graph's past version still exist; 0 if no `cg_revert` ended this version."""
         if version not in self._versions:
             return 0
-        last_versions, counts = self._rows
+        last_versions, counts = self._versions_and_counts
         return counts[bisect_left(last_versions, version)]
 
-    def cut(self, records: Records, version: int, nodes: int) -> None:
+    def note_revert(self, records: Records, version: int, nodes: int) -> None:
         """Remember that `cg_revert` ends `version` and removes all but the first `nodes` nodes.
 
-        A signal handler may call this method too, while it runs. Then the graph has a different version.
+        A signal handler may interrupt this method and revert the graph itself. Then the graph has a different version.
         """
-        while records.version == version and (version not in self._versions or self.count(version) > nodes):
-            rows = last_versions, counts = self._rows
+        while records.version == version and (version not in self._versions or self.remaining_nodes(version) > nodes):
+            rows = last_versions, counts = self._versions_and_counts
             kept_count = bisect_left(counts, nodes)
             new_rows = [*last_versions[:kept_count], version], [*counts[:kept_count], nodes]
             # No signal handler can run after this line has read the version.
-            if records.version == version and self._rows is rows: self._rows = new_rows; self._versions.add(version)  # fmt: skip  # noqa: E501, E701, E702
+            if records.version == version and self._versions_and_counts is rows: self._versions_and_counts = new_rows; self._versions.add(version)  # fmt: skip  # noqa: E501, E701, E702
 
 
 @dataclass
 class Watch:
-    """The checkpoints of a graph (the newest last), its options, and how far values are checked.
+    """The checkpoints of a graph (the newest last), its options, and how far values have been checked.
 
-    `immediate` and `check` are the options `immediate_compute` and `check_validity` of `renew_cg`. The first `checked`
-    nodes have been checked; their records take `checked_records` integers.
+    `immediate` and `check` are the options `immediate_compute` and `check_validity` of `renew_cg`. The first
+    `checked_nodes` nodes have been checked; their records take `checked_integers` integers.
     """
 
     immediate: bool = False
     check: bool = False
     checkpoints: list[Checkpoint] = field(default_factory=list)
     past_versions: PastVersions = field(default_factory=PastVersions)
-    checked: int = 0
-    checked_records: int = 0
+    checked_nodes: int = 0
+    checked_integers: int = 0
 
     def forget_arenas(self) -> None:
-        """Called when all values are discarded: forget the checkpoints' `arena` and which values have been checked."""
+        """Called when all values are discarded: forget each checkpoint's `arena`, and that values have been checked."""
         for checkpoint in self.checkpoints:
             checkpoint.arena = None
-        self.checked = self.checked_records = 0
+        self.checked_nodes = self.checked_integers = 0
 
     def check_values(self, recorded: Records, values_of: Callable[[int, int], Floats]) -> None:
         """Raise NotFiniteError if a value computed since the last call is infinite or NaN.
 
         `values_of` returns the value of a node, given its number and how many elements it has.
         """
-        begin, first = self.checked_records, self.checked
-        self.checked_records, self.checked, _ = recorded.ends()
-        if self.checked_records < begin:
+        begin, first = self.checked_integers, self.checked_nodes
+        self.checked_integers, self.checked_nodes, _ = recorded.ends()
+        if self.checked_integers < begin:
             return  # a signal handler has renewed the graph
-        for record in decoded(recorded, begin, self.checked_records, first):
-            for index in record.visible:
+        for record in decoded(recorded, begin, self.checked_integers, first):
+            for index in record.visible_nodes:
                 values = values_of(index, record.dim.total)
                 wrong_values = values[~np.isfinite(values)]
                 if wrong_values.size:
-                    shapes = ", ".join(_shape(recorded, operand) for operand in record.operands) or "none"
+                    shapes = ", ".join(_operand_text(recorded, operand) for operand in record.operands) or "none"
                     raise NotFiniteError(
                         f"{record.op}: node {index} of graph {recorded.version}, {record.dim!r}, holds "
                         f"{wrong_values[0]}; its operands are {shapes}"
                     )
 
 
-def _shape(recorded: Records, operand: int) -> str:
+def _operand_text(recorded: Records, operand: int) -> str:
     if operand < 0:
         return f"parameter {PARAMETER_ROWS.names[-1 - operand]}"
     record = record_of(recorded, operand)
@@ -138,14 +138,14 @@ def _shape(recorded: Records, operand: int) -> str:
 def differentiate_apart(engine: Engine, version: int, loss: int, targets: Mapping[int, int] | None = None) -> bool:
     """Compute the gradients of all nodes, as `backward(full=True)` does, without changing parameters' gradients.
 
-    During this pass, the engine uses a copy of the parameter table with different addresses for gradients. `targets`
-    maps rows of PARAMETER_ROWS to such addresses. The gradients of all other rows go to memory that nothing reads.
-    Return False if a parameter has been unfrozen since the last pass.
+    During this pass, the engine uses a copy of PARAMETER_ROWS with different addresses for gradients. `targets` maps
+    some rows to these addresses. The gradients of all other rows go to memory that nothing reads. Return False if a
+    parameter has been unfrozen since the graph was planned.
     """
     if engine.parameters_version != PARAMETER_ROWS.version:
-        engine.prepare(1, engine.recorded.length)
-    unread = block(PARAMETER_ROWS.largest)
-    rows, usual_address = engine.rows.copy(), engine.slots[CONTEXT.parameters]
+        engine.prepare(1, engine.records.length)
+    unread = block(PARAMETER_ROWS.largest_size)
+    rows, usual_address = engine.parameter_rows.copy(), engine.slots[CONTEXT.parameters]
     addresses = rows[PARAMETER.gradient :: len(PARAMETER)]
     addresses[:] = unread.address
     for row, address in (targets or {}).items():
@@ -159,13 +159,13 @@ def differentiate_apart(engine: Engine, version: int, loss: int, targets: Mappin
         engine.plan_anew()
 
 
-def signature_of(engine: Engine, index: int) -> Signature:
+def signature_of_node(engine: Engine, index: int) -> Signature:
     return SIGNATURES[engine.nodes[index * len(NODE) + NODE.signature]]
 
 
 def whole_of_gradient(engine: Engine, index: int) -> tuple[int, int]:
-    """Return the node whose gradient contains the gradient of node `index`, and the offset in it, in floats."""
-    signature = signature_of(engine, index)
+    """Return the node whose gradient contains that of node `index`, and the offset there, in floats."""
+    signature = signature_of_node(engine, index)
     if not signature.has_gradient_of_whole:
         return index, 0
     operands = engine.nodes[index * len(NODE) + NODE.operands]
@@ -179,22 +179,22 @@ class Graph:
     checkpoints or options of `renew_cg`.
     """
 
-    __slots__ = ("__weakref__", "ended", "engine", "records", "input_index", "outdated", "watch")
+    __slots__ = ("__weakref__", "final_version", "engine", "records", "settable_nodes", "outdated", "watch")
 
     _graph_class: ClassVar[type[Graph]]
-    """The class to instantiate: `api.ComputationGraph`, which adds the public methods and assigns itself here."""
+    """The class that `current` instantiates: `api.ComputationGraph`, which adds public methods. `api` sets this."""
 
     def __init__(self) -> None:
-        self.ended: int | None = None  # the graph's version when its thread ended; None while the thread is running
+        self.final_version: int | None = None  # the graph's version when its thread ended; None until then
         self.watch: Watch | None = None
         self.records: recorder.Records = recorder.Records()
-        self.input_index: InputIndex = InputIndex(NO_NODE)
+        self.settable_nodes: SettableNodes = SettableNodes(NO_NODE)
         self.engine: Engine = Engine(self.records)
         self.outdated: Outdated = Outdated(self.records)
 
     def __repr__(self) -> str:
-        if self.ended is not None:
-            return f"<graph {self.ended} of a thread that has ended>"
+        if self.final_version is not None:
+            return f"<graph {self.final_version} of a thread that has ended>"
         length, nodes, _ = self.records.ends()
         computed = "computed" if self.records.computed[0] >= length else "not computed to the end"
         return f"<graph {self.version()}: {counted(nodes, 'expression')}, {computed}>"
@@ -208,7 +208,7 @@ class Graph:
 
     def watch_or_new(self) -> Watch:
         """Return the graph's `Watch`, which is created if necessary."""
-        watch = self.watch  # read once, because a signal handler may call renew_cg, which sets it to None
+        watch = self.watch  # read once, because a signal handler may call `renew_cg`, which sets `self.watch` to None
         if watch is None:
             self.records.watch_values()
             watch = self.watch = Watch()
@@ -221,17 +221,17 @@ class Graph:
         version, watch = x.version, self.watch
         if version in (self.records.version, ANY_GRAPH):
             return True
-        return watch is not None and x.at < watch.past_versions.count(version)
+        return watch is not None and x.at < watch.past_versions.remaining_nodes(version)
 
     def _had_version(self, version: int) -> bool:
-        """Return whether the graph has this version, or had it before a `cg_revert`: its nodes may still exist."""
+        """Return whether the graph has this version, or had it before a `cg_revert`. Then its nodes may still exist."""
         watch = self.watch
         return version == self.records.version or (watch is not None and version in watch.past_versions)
 
     def check_thread(self) -> None:
         """Raise StaleExpressionError if this is another thread's graph. No lock protects its buffers."""
         if current() is not self:
-            raise StaleExpressionError(OTHER_THREAD if self.ended is None else gone_message(self.ended))
+            raise StaleExpressionError(OTHER_THREAD if self.final_version is None else gone_message(self.final_version))
 
     # Methods that compute values and gradients
 
@@ -246,22 +246,22 @@ class Graph:
             self._compute_new()
 
     def _compute_new(self) -> None:
-        """Compute the nodes that have not been computed yet, without checking the thread."""
+        """Compute the nodes that have not been computed yet. The caller has checked the thread."""
         records, version = self.records, self.records.version
         if self.engine.changing:  # an interrupt while buffers were being replaced has made them unusable
             self._replace_engine()
-        self.outdated.note()
+        self.outdated.note_forward()
         ends = self.engine.forward(version, *records.computed)
         records.note_computed(version, ends)
         if (watch := self.watch) is not None and watch.check and records.version == version:
             watch.check_values(records, self.values)
 
     def _compute_for(self, index: int) -> None:
-        """Compute the new nodes. Ignore a CompileError if node `index` has already been computed."""
+        """Compute the new nodes. Ignore a CompileError of new nodes if node `index` has already been computed."""
         try:
             self._compute_new()
         except library.CompileError:
-            if not any(index in record.numbers for record in decoded(self.records, end=self.records.computed[0])):
+            if not any(index in record.node_numbers for record in decoded(self.records, end=self.records.computed[0])):
                 raise
 
     def _replace_engine(self) -> None:
@@ -305,7 +305,7 @@ class Graph:
         records = self.records
         if self._is_incomplete():
             self._compute_for(index)
-        if self.outdated.are_read(index, self.engine, everything):
+        if self.outdated.backward_reads(index, self.engine, everything):
             warnings.warn(
                 "backward: parameters have changed since values of this graph were computed; they are computed again "
                 "from the present parameters. Call renew_cg() after update()",
@@ -324,7 +324,7 @@ class Graph:
         """Return the gradient of a node as `count` floats; zeros if the backward pass did not reach the node.
 
         If the node is an alias, and only its operand's gradient is known, compute all gradients now. Raise
-        GradientError if there was no backward pass, or if parameters have changed since, so that this is impossible.
+        GradientError if there was no backward pass, or if parameters have changed since and all gradients are needed.
         """
         differentiated, mode = self.records.differentiated
         if differentiated < 0 or self.engine.changing:
@@ -335,8 +335,8 @@ class Graph:
         index, offset = whole_of_gradient(self.engine, index)
         if not is_complete and not self._flags(index) & NEEDS_GRADIENT:
             return np.zeros(count, np.float32)  # the pass did not need this gradient, so some terms may be missing
-        is_part = signature_of(self.engine, index).kind == ALIAS
-        if not is_complete and is_part and mode != PARTS and not self._differentiate_parts():
+        is_alias = signature_of_node(self.engine, index).kind == ALIAS
+        if not is_complete and is_alias and mode != DIFFERENTIATED_APART and not self._differentiate_apart():
             raise GradientError(
                 "gradient: this expression is a part of another one, and since backward(), parameters have changed, or "
                 "are trained again: ask for its gradient before that, or call backward(full=True)"
@@ -345,13 +345,13 @@ class Graph:
             return np.zeros(count, np.float32)
         return floats_at(self.engine.nodes[index * len(NODE) + NODE.gradient] + offset, count)
 
-    def _differentiate_parts(self) -> bool:
-        """Compute all gradients for the last loss. Return False if parameters have changed or been unfrozen since."""
+    def _differentiate_apart(self) -> bool:
+        """Run `differentiate_apart` for the last loss. Return False if parameters were changed or unfrozen since."""
         records, version = self.records, self.records.version
         loss, _ = records.differentiated
-        if self.outdated.are_read(loss, self.engine, True) or not differentiate_apart(self.engine, version, loss):
+        if self.outdated.backward_reads(loss, self.engine, True) or not differentiate_apart(self.engine, version, loss):
             return False
-        records.note_differentiated(version, loss, PARTS)
+        records.note_differentiated(version, loss, DIFFERENTIATED_APART)
         return True
 
     def _flags(self, index: int) -> int:
@@ -361,28 +361,28 @@ class Graph:
 
     def replace_input(self, version: int, index: int, values: Floats) -> None:
         """Replace the values of an input node. Discard all computed values if a pass has read the old input values."""
-        start = self.start_of(index)
+        start = self.input_start(index)
         while self.records.version == version:
             assert start is not None
-            if self.records.write(version, start, values):
+            if self.records.rewrite_inputs(version, start, values):
                 return
             self.invalidate()  # a pass has read the old values, perhaps just now in a signal handler
         raise StaleExpressionError(gone_message(version))
 
-    def start_of(self, index: int) -> int | None:
+    def input_start(self, index: int) -> int | None:
         """Return the offset of an input node's values in the input buffer; None for other nodes."""
-        return self.index_up_to(index).starts.get(index)
+        return self.settable_up_to(index).input_starts.get(index)
 
-    def index_up_to(self, index: int) -> InputIndex:
-        """Return an index of the nodes that `set` and `set_index` can change, at least up to node `index`."""
-        self.input_index = self.input_index.up_to(self.records, index)
-        return self.input_index
+    def settable_up_to(self, index: int) -> SettableNodes:
+        """Return the nodes that `set` and `set_index` can change, up to node `index` or further."""
+        self.settable_nodes = self.settable_nodes.up_to(self.records, index)
+        return self.settable_nodes
 
 
 class EndOfThread:
-    """Marks a thread's graph as ended when the thread ends.
+    """Removes the records of a thread's graph when the thread ends.
 
-    Only the thread's local storage refers to this object, so Python calls `__del__` at that moment.
+    Only the thread's local storage refers to this object, so Python calls `__del__` when the thread ends.
     """
 
     __slots__ = ("end", "graph")
@@ -391,7 +391,7 @@ class EndOfThread:
         self.graph, self.end = graph, graph.records.end
 
     def __del__(self):
-        self.graph.ended, self.graph.outdated.thread = self.graph.records.version, 0
+        self.graph.final_version, self.graph.outdated.thread = self.graph.records.version, 0
         self.end()
 
 
@@ -422,11 +422,11 @@ def reverted_message(version: int) -> str:
 
 
 def gone_message(version: int) -> str:
-    """Return the error message for a node of a graph that was renewed, or whose thread has ended."""
+    """Return the error message for a node of graph `version`, which was renewed, or whose thread has ended."""
     return (
         f"this expression belongs to graph {version}, which renew_cg has replaced, or to a thread that has ended; the "
         f"current graph is {current().version()}. Record it again; keep numbers, not expressions, across graphs, as in "
-        f"total += loss.value(){of_coroutines()}"
+        f"total += loss.value(){coroutine_note()}"
     )
 
 
@@ -468,19 +468,19 @@ def renew() -> Graph:
     graph.watch = None  # a signal handler may have set a checkpoint before `renew`
     if engine.changing:
         graph.engine = Engine(records)
-    elif engine.large:
+    elif engine.must_tidy:
         engine.tidy()
-    if graph.engine.large:
+    if graph.engine.must_tidy:
         records.mark_unusual()
     return graph
 
 
-def _forget() -> None:
-    """Drop this thread's graph: the device changes, and the next graph's buffers must be on the new device."""
+def _drop_graph() -> None:
+    """Drop this thread's graph, because the device changes: the next graph's buffers must be on the new device."""
     if hasattr(thread, "graph"):
         renew()
         del thread.graph
         del thread.end
 
 
-device.CHANGED.append(_forget)
+device.CHANGE_LISTENERS.append(_drop_graph)

@@ -1,7 +1,7 @@
-"""`Outdated`: which values of a graph were computed before parameters changed.
+"""`Outdated` finds the values of a graph that were computed before parameters changed.
 
 A graph keeps its values until `renew_cg`. If parameters change before that, values computed from them are *outdated*.
-`value()` returns them unchanged. But a backward pass must not mix them with the present parameters: the result would
+`value()` returns outdated values. But a backward pass must not mix them with the present parameters: the result would
 not be the gradient of any function. Only changes by the graph's own thread matter, because threads that train one model
 together do not wait for each other.
 """
@@ -17,23 +17,23 @@ import numpy as np
 from dynet_kernels.layout import NEEDS_GRADIENT, NODE
 
 from ..compute.engine import Engine
-from ..compute.parameter_rows import Identity
+from ..compute.parameter_rows import ParameterIdentity
 from ..recorder import Records
 from .nodes import decoded
 
-MOST_GROUPS = 64  # once a graph has this many groups, it drops the groups that have not changed since it began
+MOST_GROUPS = 64  # once a graph has this many groups, it drops those unchanged since its first node was computed
 
 
 class ParameterGroup:
-    """Parameters that change together, and the value of `Records.changes` after their last change.
+    """Parameters that change together, and `changed`: the value of `Records.changes` after their last change.
 
-    Compiled code writes `changed` at `address`, as long as the object that `owner` refers to exists.
+    As long as the object that `owner` refers to exists, compiled code may write `changed`, which is at `address`.
     """
 
     __slots__ = ("_changed", "address", "owner", "parameters")
 
-    def __init__(self, parameters: Sequence[Identity]):
-        self.parameters: Sequence[Identity] = parameters
+    def __init__(self, parameters: Sequence[ParameterIdentity]):
+        self.parameters: Sequence[ParameterIdentity] = parameters
         self._changed = np.zeros(1, np.int64)
         self.address: int = self._changed.ctypes.data
         self.owner: weakref.ref[object] | None = None
@@ -53,87 +53,88 @@ class ParameterGroup:
 
 
 class Outdated:
-    """Knows which values of a graph are outdated. `thread` is the id of the graph's thread; 0 after it has ended."""
+    """Finds outdated values of a graph. `thread` is the id of the graph's thread; 0 after the thread has ended."""
 
-    __slots__ = ("_answers", "_groups", "_noted", "_operands", "_read", "_records", "_rows", "thread")
+    __slots__ = ("_at_last_change", "_decoded", "_groups", "_operands", "_parameters", "_records", "_results", "thread")
 
     def __init__(self, records: Records):
         self._records = records
         self.thread: int = get_ident()
         self._groups: dict[int, ParameterGroup] = {}  # by the id of their sequences of parameters
-        # The graph's words `begun` and `seen` when `note` last found a change, and how many nodes had been computed.
-        self._noted = -1, -1, 0
-        # The operands of the nodes decoded so far. `_read` is the graph's version, and how many integers they take.
+        # When `note_forward` last found a change: `Records.begun` and `seen`, and how many nodes had been computed.
+        self._at_last_change = -1, -1, 0
+        # The operands of each node decoded so far. `_decoded`: the version, and how many integers were decoded.
         self._operands: list[tuple[int, ...]] = []
-        self._rows: set[int] = set()  # -1 minus the rows of all parameters among these operands
-        self._read = -1, 0
-        # The answers of `are_read`: the state of the graph for which they are valid, and question -> answer.
-        self._answers: tuple[tuple[int, ...], dict[tuple[int, bool], bool]] = (), {}
+        self._parameters: set[int] = set()  # those of these operands that are parameters
+        self._decoded = -1, 0
+        # The results of `backward_reads`: the state of the graph that they hold for, and arguments -> result.
+        self._results: tuple[tuple[int, ...], dict[tuple[int, bool], bool]] = (), {}
 
-    def note_change(self, parameters: Sequence[Identity]) -> None:
+    def note_change(self, parameters: Sequence[ParameterIdentity]) -> None:
         """Remember that these parameters change. `parameters` must be the same object each time; see `group`."""
         self.group(parameters).changed = self._records.note_change()
 
-    def group(self, parameters: Sequence[Identity]) -> ParameterGroup:
+    def group(self, parameters: Sequence[ParameterIdentity]) -> ParameterGroup:
         """Return the group of these parameters. Groups are found by the `id` of the sequence object `parameters`."""
         groups, key = self._groups, id(parameters)
         if key not in groups:
             if len(groups) >= MOST_GROUPS:
-                self._drop_groups()
+                self._drop_unchanged_groups()
             groups[key] = ParameterGroup(parameters)
         return groups[key]
 
     def changes_address(self) -> int:
         return self._records.changes_address()
 
-    def _drop_groups(self) -> None:
-        """Forget groups that have not changed since the graph was begun, unless they are in use."""
+    def _drop_unchanged_groups(self) -> None:
+        """Drop groups that have not changed since the graph's first node was computed, unless they are in use."""
         records = self._records
         begun = records.begun if records.computed[0] else records.changes
         for key, group in [*self._groups.items()]:
             if group.changed <= begun and not group.is_in_use():
                 self._groups.pop(key, None)
 
-    def note(self) -> None:
-        """Called before new nodes are computed: if parameters have changed, note how many had been computed."""
+    def note_forward(self) -> None:
+        """Called before a forward pass: if parameters have changed, note how many nodes were computed before that."""
         records, changes = self._records, self._records.changes
         computed = records.computed[0]
         if not computed or records.seen != changes:
             if computed:
-                self._noted = records.begun, changes, self._computed_nodes()
+                self._at_last_change = records.begun, changes, self._computed_nodes()
             records.note_seen(changes, not computed)
 
     def _computed_nodes(self) -> int:
         records = self._records
         length, count, _ = records.ends()
-        return count - sum(len(record.numbers) for record in decoded(records, records.computed[0], length))
+        return count - sum(len(record.node_numbers) for record in decoded(records, records.computed[0], length))
 
     def _count_before_change(self) -> int:
-        """Return how many nodes were computed before the last change."""
+        """Return how many nodes were computed before parameters last changed."""
         records = self._records
         if records.seen != records.changes:
             return self._computed_nodes()
-        begun, seen, count = self._noted
+        begun, seen, count = self._at_last_change
         return count if (begun, seen) == (records.begun, records.seen) else 0
 
-    def are_read(self, index: int, engine: Engine, everything: bool) -> bool:
-        """Return whether a backward pass from a computed node `index` reads outdated values; see `Engine.backward`."""
+    def backward_reads(self, index: int, engine: Engine, everything: bool) -> bool:
+        """Return whether `Engine.backward` from node `index`, which has been computed, would read outdated values."""
         records = self._records
         if records.begun == records.changes or not records.computed[0]:
             return False
         graph_state = records.version, records.begun, records.changes, records.computed[0]
-        if self._answers[0] != graph_state:
-            self._answers = graph_state, {}
-        answers, question = self._answers[1], (index, everything)
-        if question not in answers:
-            answers[question] = self._search(index, engine, everything)
-        return answers[question]
+        if self._results[0] != graph_state:
+            self._results = graph_state, {}
+        results, question = self._results[1], (index, everything)
+        if question not in results:
+            results[question] = self._reads_outdated(index, engine, everything)
+        return results[question]
 
-    def _search(self, index: int, engine: Engine, everything: bool) -> bool:
+    def _reads_outdated(self, index: int, engine: Engine, everything: bool) -> bool:
+        """Return whether a node of the pass that was computed before a change depends on a changed parameter."""
         records = self._records
         groups = [group for group in [*self._groups.values()] if group.changed > records.begun]
         changed_operands = {-1 - row for group in groups for parameter in group.parameters for row in parameter.rows}
-        count_before, operands = self._count_before_change(), self._operands_of_all()
+        count_before, operands = self._count_before_change(), self._operands_of_nodes()
         stack, met_nodes, old_nodes = [index], {index}, []  # old: the value was computed before a change
         while stack:
             node = stack.pop()
@@ -156,24 +157,24 @@ class Outdated:
                     old_nodes.append(operand)
         return False
 
-    def uses(self, parameter: Identity) -> bool:
-        self._operands_of_all()
-        return not self._rows.isdisjoint([-1 - row for row in parameter.rows])
+    def uses(self, parameter: ParameterIdentity) -> bool:
+        self._operands_of_nodes()
+        return not self._parameters.isdisjoint([-1 - row for row in parameter.rows])
 
-    def _operands_of_all(self) -> list[tuple[int, ...]]:
+    def _operands_of_nodes(self) -> list[tuple[int, ...]]:
         """Return the operands of each node."""
         records, version = self._records, self._records.version
-        read_version, end = self._read
-        if read_version != version:
-            self._operands, self._rows, end = [], set(), 0
+        decoded_version, end = self._decoded
+        if decoded_version != version:
+            self._operands, self._parameters, end = [], set(), 0
         length = records.length
         for record in decoded(records, end, length, len(self._operands)):
-            self._rows.update([operand for operand in record.operands if operand < 0])
-            for index in record.numbers:  # a node may read earlier nodes of the same record
+            self._parameters.update([operand for operand in record.operands if operand < 0])
+            for index in record.node_numbers:  # each part also depends on the part before it
                 self._operands.append(
-                    (index - 1, *record.operands) if index > record.numbers.start else record.operands
+                    (index - 1, *record.operands) if index > record.node_numbers.start else record.operands
                 )
-        self._read = version, length
+        self._decoded = version, length
         return self._operands
 
 

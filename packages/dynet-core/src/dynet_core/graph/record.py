@@ -1,8 +1,8 @@
 """Make the recording functions of ops, such as `dy.tanh`, which append a node to the graph.
 
-They are compiled code with tables of the shapes that they have seen (see `recorder`). For new shapes, for wrong
+They are compiled code with tables of the operands' Dims that they have seen (see `recorder`). For new Dims, for wrong
 operands, and for graphs that compute nodes immediately, they call the Python function `record_slowly`. It checks
-everything before the one call that appends the record, so an error never leaves half a node.
+everything before the one call that appends the record, so an error never leaves an incomplete record.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from ..signature import SIGNATURES, Signature
 from .expression import Expression, Unfinished
 from .graph import OTHER_THREAD, Graph, current, gone_message, no_node_message, refuse, reverted_message
 
-PARAMETERS: list[type] = []
-"""The subclasses of `Expression` that can be operands: the types of parameters, which the package `parameter` adds."""
+PARAMETER_TYPES: list[type] = []
+"""The classes of parameters, which can be operands. The package `parameter` adds them."""
 
 
 def graph_of(name: str, operands: Sequence[Expression]) -> PinnedGraph:
@@ -41,7 +41,7 @@ def graph_of(name: str, operands: Sequence[Expression]) -> PinnedGraph:
     pinned_graph = PinnedGraph(graph)
     for operand in operands:
         operand_type = type(operand)
-        if operand_type is not Expression and not issubclass(operand_type, (Unfinished, *PARAMETERS)):
+        if operand_type is not Expression and not issubclass(operand_type, (Unfinished, *PARAMETER_TYPES)):
             raise ArgumentTypeError(
                 f"{name}: expected an Expression, got {type(operand).__name__} {shown(operand)}{remedy(operand, name)}"
             )
@@ -58,8 +58,8 @@ def graph_of(name: str, operands: Sequence[Expression]) -> PinnedGraph:
     return pinned_graph
 
 
-OF_ONE = {"average": "mean_elems", "emax": "max_dim", "esum": "sum_elems", "logsumexp": "logsumexp_dim"}
-"""Op that reduces a list of expressions -> op that reduces the elements of one expression."""
+UNARY_OPS = {"average": "mean_elems", "emax": "max_dim", "esum": "sum_elems", "logsumexp": "logsumexp_dim"}
+"""Op that reduces a list of expressions -> op that does the same to the elements of one expression."""
 
 
 def listed(name: str, xs: Any) -> Sequence[Expression]:
@@ -69,7 +69,7 @@ def listed(name: str, xs: Any) -> Sequence[Expression]:
     """
     if xs.__class__ is not list and xs.__class__ is not tuple:
         if isinstance(xs, Expression):
-            use = f"dy.{OF_ONE[name]} is for the elements of one" if name in OF_ONE else f"{name}([x]) takes one"
+            use = f"dy.{UNARY_OPS[name]} is for the elements of one" if name in UNARY_OPS else f"{name}([x]) takes one"
             raise ArgumentTypeError(f"{name}: expected a list of expressions, got one of {xs.type!r}; {use}")
         try:
             xs = list(xs)
@@ -81,13 +81,13 @@ def listed(name: str, xs: Any) -> Sequence[Expression]:
 
 
 def remedy(value: Any, name: str = "") -> str:
-    """Return how to make an expression from `value`, a wrong operand of the op `name`, for an error message; or ""."""
+    """Return a hint for an error message: how to make an expression from `value`, a wrong operand of the op `name`."""
     if isinstance(value, np.ndarray) or (isinstance(value, list) and value and isinstance(value[0], (int, float))):
         return "; dy.inputTensor(...) makes one from an array"
     if isinstance(value, (list, tuple)) and value and isinstance(value[0], Expression):
         return "; give it the expression itself, not a list"
     if isinstance(value, formula.Symbol):
-        return f"; {formula.written(name)}"
+        return f"; {formula.hint(name)}"
     return "; dy.scalarInput(...) makes one from a number" if isinstance(value, (int, float, np.number)) else ""
 
 
@@ -106,7 +106,7 @@ def node(
 ) -> Expression:
     """Append a call of the op `name` to this thread's graph, and return an expression for its last node.
 
-    In the record, the positions of `numbers` in the input buffer, where kernels read them, precede `attributes`.
+    `numbers` go to the input buffer, where kernels read them. In the record, their positions precede `attributes`.
     """
     graph = graph_of(name, operands)
     start = graph.take(numbers) if numbers else 0
@@ -115,7 +115,7 @@ def node(
     )
 
 
-def recording_of(
+def op_function(
     kind: str,
     name: str,
     signature_of: Callable[..., Signature],
@@ -124,9 +124,9 @@ def recording_of(
 ) -> Callable[..., Expression]:
     """Return the recording function of an op. `signature_of` maps the operands' Dims to a signature.
 
-    `kind` says how many operands the op takes: "one", "two", or "many" in a list. For new shapes, `special` is called
-    first; it records the op, or returns None if `signature_of` should be used. `with_number` is called if the second of
-    two operands is not an expression, as in `x + 1`.
+    `kind` says how many operands the op takes: "one", "two", or "many" in a list. For new Dims, `special` is called
+    first, with the operands; it records the op, or returns None if `signature_of` should be used. `with_number` is
+    called if the second of two operands is not an expression, as in `x + 1`.
     """
     known_signatures: dict[tuple[Dim, ...], Signature] = {}
 
@@ -141,16 +141,16 @@ def recording_of(
             if special and (result := special(operands) if kind == "many" else special(*operands)) is not None:
                 return result
             signature = _named(name, signature_of(*key))
-            record.enter(key, signature.at, signature.dim, int(signature.variadic))
+            recording_function.enter(key, signature.at, signature.dim, int(signature.variadic))
             known_signatures[key] = signature
         nodes = [x.at for x in operands]
         return graph.append(signature, [len(nodes), *nodes] if signature.variadic else nodes)
 
-    record = recorder.function(kind, record_slowly)
-    return record
+    recording_function = recorder.function(kind, record_slowly)
+    return recording_function
 
 
-one_operand, two_operands, many_operands = (functools.partial(recording_of, kind) for kind in ("one", "two", "many"))
+one_operand, two_operands, many_operands = (functools.partial(op_function, kind) for kind in ("one", "two", "many"))
 
 
 def common_batch(name: str, dims: Sequence[Dim]) -> int:
@@ -170,16 +170,16 @@ class PinnedGraph:
     """A graph together with its present version, for Python code that appends records (calls of ops) to it.
 
     While Python prepares a record, methods of the user's objects and signal handlers may run. If they call `renew_cg`,
-    appending raises StaleExpressionError, instead of adding the record to the new graph. If they compute the graph
-    after `take` has appended input values, and before a record refers to these values, the next pass would begin after
-    the values. So the values are appended again for the record.
+    appending raises StaleExpressionError, instead of adding the record to the new graph. They may also compute the
+    graph after `take` has appended input values, and before the record that uses these values is appended. The next
+    pass would then begin after the values, so they are appended again.
     """
 
     __slots__ = ("_taken", "graph", "version")
 
     def __init__(self, graph: Graph):
         self.graph, self.version = graph, graph.records.version
-        # The input values of the next record: their position, the function that appends them, and its argument.
+        # The input values of the next record: their position, the function that appended them, and its argument.
         self._taken: tuple[int, Callable[[Any], int], Any] | None = None
 
     @classmethod
@@ -192,23 +192,23 @@ class PinnedGraph:
         if version != pinned_graph.version:
             if graph.watch is None or not graph._had_version(version):
                 raise StaleExpressionError(gone_message(version))
-            if any(node >= graph.watch.past_versions.count(version) for node in nodes):
+            if any(node >= graph.watch.past_versions.remaining_nodes(version) for node in nodes):
                 raise StaleExpressionError(reverted_message(version))
         graph.check_thread()
         return pinned_graph
 
     def append(self, signature: Signature, integers: Sequence[int]) -> Expression:
         """Append a record (checked operands as ints, then attributes) and return an expression for its last node."""
-        return self.add(signature.dim, signature.nodes(integers), (signature.at,), integers)
+        return self.add(signature.dim, signature.node_count(integers), (signature.at,), integers)
 
     def add(self, dim: Dim, nodes: int, head: tuple[int, ...], integers: Sequence[int]) -> Expression:
-        """Append a record: `head`, which begins with the signature, and `integers`. Return its last node."""
+        """Append a record: `head`, which begins with the signature, then `integers`. Return its last node."""
         if self._taken is None:
             node = commit(dim, nodes, head, integers, self.version)
         else:
             node = self._commit_with_inputs(dim, nodes, head, integers)
         if node is None:
-            raise StaleExpressionError(f"while an operation was recorded, its graph has become stale: {self._gone()}")
+            raise StaleExpressionError(f"while an operation was recorded, its graph has become stale: {self._cause()}")
         graph = self.graph
         if graph.watch is not None and graph.watch.immediate:
             graph._compute_new()
@@ -217,12 +217,12 @@ class PinnedGraph:
     def _commit_with_inputs(self, dim: Dim, nodes: int, head: tuple[int, ...], integers: Sequence[int]) -> Any:
         """Append a record that refers to the last input values taken. Return an expression, or None if stale."""
         while True:
-            start, take_again, values = self._taken  # type: ignore[misc]  # `add` has checked that there are such values
+            start, take_again, values = self._taken  # type: ignore[misc]  # `add` has checked that it is not None
             node = commit_with_inputs(self.graph.records, start, dim, nodes, head, integers, self.version)
             if node is not False:
                 self._taken = None
                 return node
-            record, shift = [*head, *integers], self._take(take_again, values) - start
+            record, shift = [*head, *integers], self._take_with(take_again, values) - start
             signature = SIGNATURES[head[0]]
             _, attributes_begin, _ = signature.bounds(record)
             for position in range(attributes_begin, attributes_begin + signature.constants):
@@ -241,14 +241,14 @@ class PinnedGraph:
             if records.computed[0] > start:
                 self.graph.invalidate()
 
-    def _gone(self) -> str:
+    def _cause(self) -> str:
         return OTHER_THREAD if self.graph is not current() else gone_message(self.version)
 
     def node(self, index: int, dim: Dim) -> Expression:
         """Return an expression for a node. Raise StaleExpressionError if the graph's version has changed."""
-        node = recorder.handle(index, dim)
+        node = recorder.node_at(index, dim)
         if node.version != self.version:
-            raise StaleExpressionError(self._gone())
+            raise StaleExpressionError(self._cause())
         return node
 
     def take(self, values: Sequence[float]) -> int:
@@ -256,19 +256,19 @@ class PinnedGraph:
 
         For each record, at most one of `take`, `take_array` and `take_keyed` is called, just before it is appended.
         """
-        return self._take(take, tuple(values))
+        return self._take_with(take, tuple(values))
 
     def take_array(self, values: Floats) -> int:
         """Like `take`, for a float32 array, which is appended column-major."""
-        return self._take(self.graph.records.take, values)
+        return self._take_with(self.graph.records.take, values)
 
     def take_keyed(self, numbers: Sequence[Number]) -> int:
         """Like `take`, but append a new random key before the numbers. Return the position of the key."""
-        return self._take(take_keyed, tuple(numbers))
+        return self._take_with(take_keyed, tuple(numbers))
 
-    def _take(self, take: Callable[[Any], int], values: Any) -> int:
-        start = take(values)
-        self._taken = start, take, values
+    def _take_with(self, append_values: Callable[[Any], int], values: Any) -> int:
+        start = append_values(values)
+        self._taken = start, append_values, values
         return start
 
 

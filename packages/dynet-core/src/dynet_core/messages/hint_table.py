@@ -1,10 +1,10 @@
-"""What to use instead of names that only other libraries have. Rows (`what to use <- names`) are in sections.
+"""What to use instead of names that only other libraries have. Each row of a section is `what to use <- names`.
 
 The title of a section says where the names are missing: a class; a class or method with `()`, for its keyword
-arguments; `dy` for the module; `ops`; `operators`; or `arguments`, for any function's. {} means the name itself.
+arguments; `dy`, the module; `ops`; `operators`; or `arguments`, those of any function. {} means the name itself.
 """
 
-TABLE = """\
+HINT_TABLE = """\
 [ops]
 abs <- absolute
 esum <- add_n

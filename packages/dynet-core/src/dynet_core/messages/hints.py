@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from ..errors import ArgumentTypeError
-from .hint_table import TABLE
+from .hint_table import HINT_TABLE
 from .wording import counted
 
-OURS = {"dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim"}  # classes of all other packages are the user's
+OUR_PACKAGES = {"dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim"}  # classes of all other packages are the user's
 
 
-def _read(table: str) -> dict[str, dict[str, str]]:
+def _parsed(table: str) -> dict[str, dict[str, str]]:
     uses: dict[str, dict[str, str]] = {}
     sections = []
     for line in table.splitlines():
@@ -32,8 +32,8 @@ def _read(table: str) -> dict[str, dict[str, str]]:
     return uses
 
 
-USES = _read(TABLE)
-"""Title of a section of `TABLE`, such as a class -> name that is missing there -> what to use instead."""
+USES = _parsed(HINT_TABLE)
+"""The title of a section of `HINT_TABLE`, such as a class -> a name that is missing there -> what to use instead."""
 
 
 class Hint:
@@ -50,14 +50,14 @@ class Hint:
         raise AttributeError(f"{owner.__name__} has no attribute {self.name!r}: use {self.use}")
 
 
-class FirmHint(Hint):
+class UnassignableHint(Hint):
     """A hint that also refuses assignments."""
 
     def __set__(self, x: Any, value: object) -> NoReturn:
         self.__get__(x, type(x))
 
 
-class Missing:
+class UnsetAttribute:
     """A descriptor for an attribute that `__init__` sets. Reading it earlier raises an AttributeError that says so."""
 
     def __get__(self, x: Any, owner: type) -> NoReturn:
@@ -67,10 +67,10 @@ class Missing:
 def give_hints(cls: type[Hinted], uses: Mapping[str, str]) -> None:
     """Add hints to a class. `uses` has the name of each missing attribute, and what to use instead."""
     for name, use in uses.items():
-        setattr(cls, name, _special(cls, name, use) if name.startswith("__") else cls._hint(name, use))
+        setattr(cls, name, _special_method(cls, name, use) if name.startswith("__") else cls._hint(name, use))
 
 
-def _special(cls: type, method: str, use: str) -> Callable[..., Any]:
+def _special_method(cls: type, method: str, use: str) -> Callable[..., Any]:
     """Return a method, such as `__call__`, that calls the next base class's method, or raises an error without one."""
 
     def refuse(self: Any, *arguments: Any, **named: Any) -> Any:
@@ -83,11 +83,11 @@ def _special(cls: type, method: str, use: str) -> Callable[..., Any]:
 
 
 def _is_ours(cls: type) -> bool:
-    return str(getattr(cls, "__module__", "")).partition(".")[0] in OURS
+    return str(getattr(cls, "__module__", "")).partition(".")[0] in OUR_PACKAGES
 
 
 class Hinted:
-    """The base class of classes with hints, from the section of `TABLE` with their name. `dir` does not show hints."""
+    """The base class of classes with hints, from their section of `HINT_TABLE`. `dir` does not show hints."""
 
     __slots__ = ()
     _hint = Hint
@@ -132,13 +132,13 @@ class Closed(Hinted):
             raise AttributeError(f"{owner.__name__}.{name} is a method: call it, {name}(...)")
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, names: Iterable[str]) -> str:
     """Return the known name spelled most like `name`, ignoring case and underscores; "" if none is close.
 
     A `name` of at most four letters is close only to names with the same letters in a different order, because too many
     short names differ by one letter. Names whose digits differ are not close: `log2` is not suggested for `log`.
     """
-    spelled = {_letters(candidate): candidate for candidate in sorted(known)}
+    spelled = {_letters(candidate): candidate for candidate in sorted(names)}
     letters = _letters(name)
     if letters in spelled:
         return spelled[letters]
@@ -160,24 +160,24 @@ def _digits(name: str) -> str:
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
 
-def also_called(**others: str) -> Callable[[AnyFunction], AnyFunction]:
+def also_called(**other_names: str) -> Callable[[AnyFunction], AnyFunction]:
     """Return a decorator that gives an op's arguments other names: with `also_called(s="v")`, `s=0` can mean `v=0`.
 
     These names are used only in calls that would be wrong without them, so they may also be names of other arguments.
     """
 
     def decorate(function: AnyFunction) -> AnyFunction:
-        function.__dict__["other_keywords"] = others
+        function.__dict__["other_keywords"] = other_names
         return function
 
     return decorate
 
 
 def with_usual_keywords(
-    signature: inspect.Signature, arguments: Sequence, named: Mapping[str, Any], others: Mapping[str, str]
+    signature: inspect.Signature, arguments: Sequence, named: Mapping[str, Any], other_names: Mapping[str, str]
 ) -> tuple | None:
-    """Return a call's arguments by position if they fit after renaming those in `others`; else None."""
-    renamed = {others.get(name, name): value for name, value in named.items()}
+    """Return a call's arguments by position if they fit after renaming those in `other_names`; else None."""
+    renamed = {other_names.get(name, name): value for name, value in named.items()}
     if renamed.keys() == named.keys() or len(renamed) < len(named):
         return None
     try:
@@ -188,18 +188,18 @@ def with_usual_keywords(
     return bound.args
 
 
-def explained(
+def with_hints(
     function: AnyFunction,
-    called: Callable[..., str],
-    others: Mapping[str, str],
+    name_of: Callable[..., str],
+    other_names: Mapping[str, str],
     uses: Mapping[str, str],
     end: str = "",
     check: Callable[..., None] | None = None,
 ) -> AnyFunction:
     """Wrap `function` so that errors about its arguments say what to use.
 
-    `called`, given the object, returns the function's name in messages. `others` and `uses` are as for `misfit`.
-    `check` is called first, with the arguments that are passed by position.
+    `name_of`, given the object, returns the function's name in messages. `other_names` and `uses` are as for
+    `misfit_message`. `check` is called first, with the arguments that are passed by position.
     """
     signature = inspect.signature(function)
 
@@ -207,54 +207,54 @@ def explained(
     def checked(*arguments: Any, **named: Any) -> Any:
         if check:
             check(*arguments)
-        if named and (bound := with_usual_keywords(signature, arguments, named, others)):
+        if named and (bound := with_usual_keywords(signature, arguments, named, other_names)):
             return function(*bound)
         try:
             return function(*arguments, **named)
         except TypeError:
-            if problem := misfit(called(*arguments[:1]), signature, arguments, named, others, uses):
+            if problem := misfit_message(name_of(*arguments[:1]), signature, arguments, named, other_names, uses):
                 raise TypeError(problem + end) from None
             raise
 
     return checked  # type: ignore[return-value]
 
 
-def method(**others: str) -> Callable[[AnyFunction], AnyFunction]:
-    """Return a decorator for inherited methods: errors name the object's class. `others` are as for `also_called`."""
-    return lambda function: explained(function, lambda self: f"{type(self).__name__}.{function.__name__}", others, {})
+def method_with_hints(**others: str) -> Callable[[AnyFunction], AnyFunction]:
+    """Return a decorator for inherited methods: errors name the object's class. `others` is as for `also_called`."""
+    return lambda function: with_hints(function, lambda self: f"{type(self).__name__}.{function.__name__}", others, {})
 
 
-def written(use: str) -> Callable[[AnyFunction], AnyFunction]:
+def written_as(use: str) -> Callable[[AnyFunction], AnyFunction]:
     """Return a decorator for functions that make decorators: errors about wrong calls of them say to write `use`."""
-    return lambda function: explained(function, lambda *_: function.__name__, {}, {}, f": write {use}")
+    return lambda function: with_hints(function, lambda *_: function.__name__, {}, {}, f": write {use}")
 
 
-def explain_arguments(*classes: type) -> None:
-    """Let errors about the arguments of classes say what to use, from the sections for the classes and their bases."""
+def add_argument_hints(*classes: type) -> None:
+    """Let errors about classes' arguments say what to use, from the sections of the classes and their bases."""
     for cls in classes:
         init: Callable[..., None] = cls.__init__  # type: ignore[misc]
         if not hasattr(init, "__wrapped__"):
             uses = ChainMap(*[USES.get(f"{kind.__name__}()", {}) for kind in cls.__mro__])
-            cls.__init__ = explained(init, functools.partial(_class_called, cls), {}, uses)  # type: ignore[misc]
+            cls.__init__ = with_hints(init, functools.partial(_init_name, cls), {}, uses)  # type: ignore[misc]
 
 
-def _class_called(cls: type, made: Any) -> str:
+def _init_name(cls: type, instance: Any) -> str:
     """Return the name of `cls.__init__` for messages. A user's class may have inherited it."""
-    inherits = type(made).__init__ is cls.__init__  # type: ignore[misc]
-    return type(made).__name__ if inherits else f"{cls.__name__}.__init__"
+    inherits = type(instance).__init__ is cls.__init__  # type: ignore[misc]
+    return type(instance).__name__ if inherits else f"{cls.__name__}.__init__"
 
 
-def misfit(
+def misfit_message(
     name: str,
     signature: inspect.Signature,
     arguments: Sequence,
     named: Mapping[str, Any],
-    others: Mapping[str, str],
+    other_names: Mapping[str, str],
     uses: Mapping[str, str],
 ) -> str:
     """Return the error message for a call whose arguments do not fit the signature; "" if they do.
 
-    `others` maps other names of arguments to the usual names. `uses` says what to use for names that are not arguments.
+    `other_names` maps other names of arguments to the usual names. `uses` says what to use instead of unknown names.
     """
     try:
         signature.bind(*arguments, **named)
@@ -262,15 +262,15 @@ def misfit(
     except TypeError as problem:
         text = str(problem)
     known_names = [parameter for parameter in signature.parameters if parameter != "self"]
-    if unknown_name := next((other for other in named if other not in others and other not in known_names), ""):
+    if unknown_name := next((other for other in named if other not in other_names and other not in known_names), ""):
         usual = next((other for other in USES["arguments"].get(unknown_name, "").split() if other in known_names), "")
         use = uses.get(unknown_name, "") or usual or nearest(unknown_name, known_names)
         end = f"use {use}" if use else f"the arguments are {', '.join(known_names)}"
         return f"{name}(): got an unexpected keyword argument {unknown_name!r:.40}: {end}"
-    if repeated := next((other for other in named if others.get(other) in named), ""):
-        return f"{name}(): {repeated!r} is another name of {others[repeated]!r}: give one of them"
+    if repeated := next((other for other in named if other_names.get(other) in named), ""):
+        return f"{name}(): {repeated!r} is another name of {other_names[repeated]!r}: give one of them"
     try:
-        signature.bind(*arguments, **{others.get(other, other): value for other, value in named.items()})
+        signature.bind(*arguments, **{other_names.get(other, other): value for other, value in named.items()})
     except TypeError as problem:
         text = str(problem)
     positional = [

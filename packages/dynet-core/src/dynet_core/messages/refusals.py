@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from ..errors import ArgumentTypeError, DynetWarning
-from .hints import USES, FirmHint, Hinted
+from .hints import USES, Hinted, UnassignableHint
 from .wording import HUGE
 
-OPERATORS: dict[np.ufunc, Callable[..., Any]] = {
+PYTHON_OPERATORS: dict[np.ufunc, Callable[..., Any]] = {
     np.add: operator.add,
     np.subtract: operator.sub,
     np.multiply: operator.mul,
@@ -27,10 +27,10 @@ OPERATORS: dict[np.ufunc, Callable[..., Any]] = {
     np.negative: operator.neg,
     np.absolute: operator.abs,
 }
-"""numpy's function for an operator -> Python's function for it."""
-OPERATIONS: dict[str, str] = {}  # name of a numpy function -> what to use for expressions; dynet_ops adds the entries
-MOST_NESTED = 8  # lists nested more deeply are not examined, because a list may contain itself
-NUMBERS = {np.float32, np.float64, np.int32, np.int64}  # the most frequent types of numpy numbers
+"""numpy's function for an operator -> Python's function for the same operator."""
+OPS_FOR_NUMPY: dict[str, str] = {}  # name of a numpy function -> what to use for expressions; filled by dynet_ops
+MAX_NESTING = 8  # lists nested more deeply are not examined, because a list may contain itself
+NUMPY_NUMBERS = {np.float32, np.float64, np.int32, np.int64}  # the most frequent types of numpy numbers
 COMPARISONS = (np.less, np.less_equal, np.greater, np.greater_equal)
 
 
@@ -38,7 +38,7 @@ class Refusals(Hinted):
     """The methods that Python and numpy call to use an object as a number or an array. Most of them raise an error."""
 
     __slots__ = ()
-    _hint = FirmHint
+    _hint = UnassignableHint
 
     type: Any  # the shape, a Dim; `dim` imports this module, so it cannot be imported here
     _gives_numbers = False  # whether numpy's functions may read the values; True for parameters
@@ -150,9 +150,9 @@ class Refusals(Hinted):
         `numpy.log(e)`, raise an error.
         """
         if method == "__call__" and not named:
-            if function in OPERATORS:
-                operate, left = OPERATORS[function], inputs[0]
-                if left.__class__ in NUMBERS:
+            if function in PYTHON_OPERATORS:
+                operate, left = PYTHON_OPERATORS[function], inputs[0]
+                if left.__class__ in NUMPY_NUMBERS:
                     return operate(float(left), inputs[1])
                 if isinstance(left, Refusals):
                     return operate(*inputs)
@@ -164,10 +164,10 @@ class Refusals(Hinted):
                 return (inputs[0] is inputs[1]) == (function is np.equal)
             if function in COMPARISONS:
                 self.__lt__(next(x for x in inputs if x is not self))
-        raise ArgumentTypeError(self._is_no_array(function.__name__, self._getter()))
+        raise ArgumentTypeError(self._array_message(function.__name__, self._getter()))
 
-    def _is_no_array(self, name: str, call: str) -> str:
-        use = f"; {OPERATIONS[name]} is the operation" if name in OPERATIONS else ""
+    def _array_message(self, name: str, call: str) -> str:
+        use = f"; {OPS_FOR_NUMPY[name]} is the operation" if name in OPS_FOR_NUMPY else ""
         return (
             f"numpy.{name} takes numbers, not an expression of {self.type!r}: "
             f"give it {call}, which has no gradient{use}"
@@ -183,15 +183,15 @@ class Refusals(Hinted):
         if function is np.dot and not named and all(isinstance(x, (Refusals, Real)) for x in arguments):
             return operator.mul(*arguments)
         if any(isinstance(x, Refusals) and not x._gives_numbers for x in (*arguments, *named.values())):
-            raise ArgumentTypeError(self._is_no_array(function.__name__, ".npvalue()"))
+            raise ArgumentTypeError(self._array_message(function.__name__, ".npvalue()"))
         arguments = [np.asarray(x) if isinstance(x, Refusals) else x for x in arguments]
         try:
-            return function._implementation(*arguments, **named)
+            return function._implementation(*arguments, **named)  # numpy's own code, which does not call this method
         except (TypeError, ValueError):
             if self._gives_numbers:
                 raise
         # Expressions that are arguments have raised an error above, so this expression is inside a list or tuple.
-        raise ArgumentTypeError(self._is_no_array(function.__name__, ".npvalue() of each"))
+        raise ArgumentTypeError(self._array_message(function.__name__, ".npvalue() of each"))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         """Return an array of the expression itself, not its value: `numpy.sum([e1, e2])` then records their sum."""
@@ -206,7 +206,7 @@ class Refusals(Hinted):
 
 def _are_numbers(value: object) -> bool:
     """Return whether `value` is a number or a numpy array of numbers, or a list or tuple that begins with one."""
-    for _ in range(MOST_NESTED):
+    for _ in range(MAX_NESTING):
         if isinstance(value, (list, tuple)) and value:
             value = value[0]
     return isinstance(value, (Number, np.bool_)) or (isinstance(value, np.ndarray) and value.dtype.kind in "biufc")
@@ -218,12 +218,12 @@ def _refuse_index(self: Refusals) -> NoReturn:
     )
 
 
-def _refusing(what: str) -> Callable[..., NoReturn]:
-    sign, end, use = what.partition("; ")
-    return lambda self, *others: self._refuse(f"{sign} is for numbers, not for", end + use)
+def _refusing_method(what: str) -> Callable[..., NoReturn]:
+    sign, separator, use = what.partition("; ")
+    return lambda self, *arguments: self._refuse(f"{sign} is for numbers, not for", separator + use)
 
 
 # Set here and not in the class, so that type checkers report programs that use the operators.
 for _name, _what in USES["operators"].items():
-    setattr(Refusals, _name, _refusing(_what))
+    setattr(Refusals, _name, _refusing_method(_what))
 Refusals.__index__ = _refuse_index  # type: ignore[attr-defined]

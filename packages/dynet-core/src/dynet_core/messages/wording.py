@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 
-FEW = 3  # `few` returns at most this many names
-HUGE = 10**40  # larger than any index, size or seed; messages do not show such ints, because Python refuses the longest
-LONGEST = 80  # `printable` returns at most this many characters
+MOST_NAMES = 3  # `few` returns at most this many names
+HUGE = 10**40  # larger than any index, size or seed; messages show no such int: Python cannot print very long ones
+MOST_CHARACTERS = 80  # `printable` returns at most this many characters
 
 
 def counted(count: int, what: str) -> str:
@@ -18,11 +18,11 @@ def counted(count: int, what: str) -> str:
 def few(names: Iterable[str]) -> str:
     """Return the first FEW names as text, with "..." for the rest; "nothing" if there are none."""
     names = list(names)
-    return ", ".join([*names[:FEW], *["..."] * (len(names) > FEW)]) or "nothing"
+    return ", ".join([*names[:MOST_NAMES], *["..."] * (len(names) > MOST_NAMES)]) or "nothing"
 
 
-def of_coroutines() -> str:
-    """Return the end of the error message for a stale expression in a coroutine of asyncio; elsewhere ""."""
+def coroutine_note() -> str:
+    """Return the end of the error message for a stale expression if an asyncio coroutine is running, else ""."""
     asyncio = sys.modules.get("asyncio")
     if asyncio is None or asyncio._get_running_loop() is None:
         return ""
@@ -41,6 +41,6 @@ def shown(value: object, most: int = 60) -> str:
 
 def printable(name: str) -> str:
     """Return a name as printable text on one line: special characters are escaped, a long name is cut in the middle."""
-    shown = "".join([c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in name])
-    half = LONGEST // 2 - 2
-    return shown if len(shown) <= LONGEST else f"{shown[:half]}...{shown[-half:]}"
+    escaped = "".join([c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in name])
+    half = MOST_CHARACTERS // 2 - 2
+    return escaped if len(escaped) <= MOST_CHARACTERS else f"{escaped[:half]}...{escaped[-half:]}"

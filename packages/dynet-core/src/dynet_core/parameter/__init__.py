@@ -7,8 +7,8 @@ from typing import Any, TypeVar, overload
 from ..checks import checked_flag
 from ..errors import ArgumentTypeError
 from ..graph.expression import Expression
-from ..graph.record import PARAMETERS, one_operand
-from ..recorder import know
+from ..graph.record import PARAMETER_TYPES, one_operand
+from ..recorder import share_objects
 from ..signature import apart
 from ..signature import copy_step as copy_step
 from .base import Constant, Parameters, Trained
@@ -17,8 +17,8 @@ from .lookup import LookupParameters
 
 Kind = TypeVar("Kind", bound=Expression)
 
-know(parameters=Parameters, constant=Constant, lookup=LookupParameters)
-PARAMETERS.extend((Trained, Constant))
+share_objects(parameters=Parameters, constant=Constant, lookup=LookupParameters)
+PARAMETER_TYPES.extend((Trained, Constant))
 
 __all__ = [
     "LookupParameters", "Model", "ParameterCollection", "Parameters", "const_parameter", "parameter",
@@ -49,15 +49,15 @@ def parameter(p: Expression | list[Any] | tuple[Any, ...], update: Any = True, *
     if update is True and not more and isinstance(p, Trained):  # tested first, because it is the usual call
         return p
     if more or isinstance(update, (Expression, list, tuple)):
-        return tuple([_expressions(argument) for argument in (p, update, *more)])
-    return _expressions(p, checked_flag("parameter", "update", update))
+        return tuple([_as_expressions(argument) for argument in (p, update, *more)])
+    return _as_expressions(p, checked_flag("parameter", "update", update))
 
 
-def _expressions(p: Any, update: bool = True) -> Any:
+def _as_expressions(p: Any, update: bool = True) -> Any:
     if isinstance(p, list | tuple):
-        expressions = [_expressions(item, update) for item in p]
+        expressions = [_as_expressions(item, update) for item in p]
         return expressions if isinstance(p, list) else tuple(expressions)
-    return p if update and isinstance(p, Expression) else _fixed("parameter", p)
+    return p if update and isinstance(p, Expression) else _as_constant("parameter", p)
 
 
 @overload
@@ -73,11 +73,11 @@ def const_parameter(p: Expression, *more: Expression) -> Any:
     >>> dy.const_parameter(W).value()
     [1.0, 2.0]
     """
-    expressions = [_fixed("const_parameter", argument) for argument in (p, *more)]
+    expressions = [_as_constant("const_parameter", argument) for argument in (p, *more)]
     return expressions if more else expressions[0]
 
 
-def _fixed(name: str, p: Any) -> Expression:
+def _as_constant(name: str, p: Any) -> Expression:
     if isinstance(p, Trained):
         return p.expr(False)
     if not isinstance(p, Expression):

@@ -22,18 +22,18 @@ from ..files.tensors import Entry, StoredTensor
 from ..graph.expression import Expression
 from ..graph.graph import thread
 from ..messages.wording import printable
-from ..recorder import become, note_pass
+from ..recorder import make_parameter, note_pass
 from .storage import Storage, added_by_last_pass
 
 
 class Collection(Protocol):
-    """What this file and `object_files.py` need of `ParameterCollection`, whose file imports them."""
+    """What this file and `object_files.py` use of `ParameterCollection`. (Its file imports both.)"""
 
     def parameters_list(self) -> Sequence[object]: ...
     def lookup_parameters_list(self) -> Sequence[object]: ...
     def _add_loaded(self, tensor: StoredTensor) -> Any: ...
     def _all_or_nothing(self, floats: int | None = None) -> AbstractContextManager[None]: ...
-    def _relatives(self) -> Sequence[Any]: ...
+    def _parameters_of_root(self) -> Sequence[Any]: ...
 
 
 def checked_values(kind: str, dims: Any, values: Any) -> tuple[tuple[int, ...], Floats]:
@@ -94,7 +94,7 @@ class Trained(Expression):
 
     __slots__ = ("__weakref__", "_constant", "_name", "_never_trained", "_storage", "_updated", "collection")
 
-    _lookup = False
+    _is_lookup = False
     _gives_numbers = True
     _change_hint = "set_value(array) replaces its values"
 
@@ -106,7 +106,7 @@ class Trained(Expression):
                 raise AttributeError(f"{self!r}: {name} cannot be assigned to: {self._change_hint}") from None
             raise AttributeError(f"{problem}; {self._change_hint}") from None
 
-    def _begin(self, name: str, storage: Storage, collection: Collection | None) -> None:
+    def _set_up(self, name: str, storage: Storage, collection: Collection | None) -> None:
         self._name, self._storage = name, storage
         self.collection: Collection | None = collection
         self._updated, self._never_trained = True, False
@@ -123,7 +123,7 @@ class Trained(Expression):
 
     def __repr__(self) -> str:
         frozen = ", frozen" * (not self._updated)
-        return f"{'Lookup' * self._lookup}Parameter {printable(self._name)} {self.shape}{frozen}"
+        return f"{'Lookup' * self._is_lookup}Parameter {printable(self._name)} {self.shape}{frozen}"
 
     def expr(self, update: bool = True) -> Expression:
         """Return the parameter itself, or, with update=False, an expression that gets no gradient."""
@@ -133,7 +133,7 @@ class Trained(Expression):
         if self._constant is None:
             constant = Constant()
             constant._source = self
-            become(constant, -1 - self._storage.fixed_row(), self._storage.identity.dim(self.type.plain))
+            make_parameter(constant, -1 - self._storage.fixed_row(), self._storage.identity.add_dim(self.type.plain))
             self._constant = constant
         return self._constant
 
@@ -194,13 +194,14 @@ class Trained(Expression):
                 has changed since.
         """
         graph = getattr(thread, "graph", None)
-        flat = graph and added_by_last_pass(graph, self._storage, self._relatives)
+        flat = graph and added_by_last_pass(graph, self._storage, self._storages_of_root)
         flat = self._storage.gradient.array if flat is None else flat
         return flat.reshape(self.type.shape, order="F").astype(dtype)
 
-    def _relatives(self) -> list[Storage]:
-        relatives = self.collection._relatives() if self.collection else []
-        return [self._storage, *(relative._storage for relative in relatives if relative is not self)]
+    def _storages_of_root(self) -> list[Storage]:
+        """Return the storages of all parameters of the outermost collection, or only of this one. This one is first."""
+        parameters = self.collection._parameters_of_root() if self.collection else []
+        return [self._storage, *(parameter._storage for parameter in parameters if parameter is not self)]
 
     def zero(self) -> None:
         """Set all values to zero."""
@@ -236,7 +237,7 @@ class Trained(Expression):
         A parameter that is frozen when saved is also frozen after loading.
         """
         self._updated = checked_flag("set_updated", "b", b)
-        self._storage.set_needs(self._updated)
+        self._storage.set_trained(self._updated)
 
     def _freeze_for_good(self) -> None:
         """Freeze this parameter, for example a mask. `ParameterCollection.set_updated` will not unfreeze it."""
@@ -268,7 +269,7 @@ class Trained(Expression):
         Raises:
             FileFormatError: the file is damaged, or has no parameter with this name and these dimensions.
         """
-        self._take(model_files.load_one(fname, self._lookup, key or self._name, self.type.dims))
+        self._take_stored(model_files.load_one(fname, self._is_lookup, key or self._name, self.type.dims))
 
     write_to_textfile = save
     populate_from_textfile = populate
@@ -276,14 +277,14 @@ class Trained(Expression):
     def _tensor(self, name: str = "") -> StoredTensor:
         """Return what a file stores for this parameter, by default under its own name."""
         storage = self._storage
-        gradient, is_frozen = storage.gradient_or_none(), not (self._updated or self._never_trained)
-        return StoredTensor(self._lookup, name or self._name, self.type.dims, storage.values.array, gradient, is_frozen)
+        gradient, frozen = storage.gradient_or_none(), not (self._updated or self._never_trained)
+        return StoredTensor(self._is_lookup, name or self._name, self.type.dims, storage.values.array, gradient, frozen)
 
-    def _expected(self) -> Entry:
-        return Entry(self._lookup, self._name, self.type.dims)
+    def _expected_entry(self) -> Entry:
+        return Entry(self._is_lookup, self._name, self.type.dims)
 
-    def _take(self, tensor: StoredTensor) -> None:
-        """Replace the values and the gradient with data from a file. Freeze the parameter if it was saved frozen."""
+    def _take_stored(self, tensor: StoredTensor) -> None:
+        """Replace the values and the gradient with those from a file. Freeze the parameter if it was saved frozen."""
         self._storage.set_values(tensor.values)
         self._storage.set_gradient(tensor.gradient)
         if tensor.frozen:
@@ -316,8 +317,8 @@ class Parameters(Trained):
 
     def __init__(self, name: str, dims: tuple[int, ...], values: object = None, collection: Collection | None = None):
         dims, values = checked_values("Parameters", dims, values)
-        self._begin(name, Storage(name, values), collection)
-        become(self, -1 - self._storage.row, self._storage.identity.dim(Dim.of(dims)))
+        self._set_up(name, Storage(name, values), collection)
+        make_parameter(self, -1 - self._storage.row, self._storage.identity.add_dim(Dim.of(dims)))
 
     @property
     def shape(self) -> Shape:
@@ -339,7 +340,7 @@ class Parameters(Trained):
 
 
 def checked_name(kind: str, name: str) -> str:
-    """Check and return the user's name for a `kind`, without `/` and `_`, which full names like `/encoder/_0` use."""
+    """Check and return the user's name for a `kind`. It has no `/` or `_`, which full names like `/encoder/_0` use."""
     if not isinstance(name, str) or "/" in name or "_" in name:
         raise ParameterNameError(f"the name of a {kind} is a string without '/' and '_', not {name!r}")
     return name

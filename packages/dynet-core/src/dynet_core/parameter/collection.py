@@ -21,7 +21,7 @@ from ..files import model_files
 from ..files.names import Allow
 from ..files.tensors import StoredTensor
 from ..initializer import NumpyInitializer, PyInitializer, initial_array, initializer_from
-from ..messages.hints import USES, Closed, Missing, explained
+from ..messages.hints import USES, Closed, UnsetAttribute, with_hints
 from ..messages.wording import counted, printable
 from . import object_files
 from .base import Parameters, Trained, checked_name
@@ -40,8 +40,8 @@ def one_dim_argument(method: Method) -> Method:
     """Decorate a method whose first argument has all dimensions, and whose second argument is the initial values.
 
     In `add_parameters(4, 3)`, 3 is most likely meant as a second dimension. So two integers passed by position raise
-    ArgumentError if the second is at least 2; smaller integers are common initial values. Unknown keyword arguments
-    raise a TypeError that says what to use instead.
+    ArgumentError if the second is at least 2; 0 and 1 are common initial values. Unknown keyword arguments raise a
+    TypeError that says what to use instead.
     """
 
     def check(self: Any, dim: Any = None, init: Any = None, *others: Any) -> None:
@@ -51,15 +51,15 @@ def one_dim_argument(method: Method) -> Method:
                 f"or ({dim}, init={init}) for {dim} numbers that are all {init}"
             )
 
-    return explained(method, lambda self: method.__name__, {}, USES["add_parameters()"], check=check)
+    return with_hints(method, lambda self: method.__name__, {}, USES["add_parameters()"], check=check)
 
 
-# `_loading.floats`: while this thread loads a file, how many more initial values may be made; otherwise None.
+# `_loading.floats`: how many more initial values this thread may make while it loads a file; otherwise None.
 _loading = threading.local()
 
 
 def initial_values(initializer: PyInitializer, dims: tuple[int, ...], lookup: bool) -> Floats:
-    """Return the initial values as a flat array in memory order: column-major, or row by row for a lookup parameter."""
+    """Return the initial values as a flat array: column-major, for a lookup parameter one row after another."""
     count, floats_left = math.prod(dims), getattr(_loading, "floats", None)
     if floats_left is not None:
         _loading.floats = floats_left - count
@@ -74,53 +74,53 @@ def initial_values(initializer: PyInitializer, dims: tuple[int, ...], lookup: bo
         raise OutOfMemoryError(f"there is not enough memory for the initial values of {count} numbers") from None
 
 
-BYTES = 4  # bytes per number
+BYTES_PER_NUMBER = 4
 TITLES = ("name", "kind", "shape", "numbers", "trained", "bytes")
-ALIGNMENTS = "<<<><>"  # how the columns are aligned
-SIDES = {"<": "left", ">": "right"}
+ALIGNMENTS = "<<<><>"  # how the columns are aligned, for format strings
+TEXT_ALIGN = {"<": "left", ">": "right"}  # the same, for HTML
 MOST_ROWS = 60  # if there are more parameters than this, a table shows the first 30 and the last 30
 
 
-def holdings(parameters: Iterable[Trained]) -> str:
+def contents_text(parameters: Iterable[Trained]) -> str:
     """Return the counts of parameters as text, such as "2 parameters, 1 lookup parameter, 36 numbers"."""
     everything = list(parameters)
-    table_count = sum(p._lookup for p in everything)
+    table_count = sum(p._is_lookup for p in everything)
     frozen_count = sum(not p.is_updated() for p in everything)
     parts = [counted(len(everything) - table_count, "parameter")]
     if table_count:
         parts.append(counted(table_count, "lookup parameter"))
-    parts.append(counted(_numbers(everything), "number"))
+    parts.append(counted(_number_count(everything), "number"))
     if frozen_count:
         parts.append(f"{frozen_count:,} frozen")
     return ", ".join(parts)
 
 
-def _numbers(parameters: Iterable[Trained]) -> int:
+def _number_count(parameters: Iterable[Trained]) -> int:
     return sum(p.type.total for p in parameters)
 
 
-def _row(name: str, parameters: Sequence[Trained], trained: str, kind: str = "", shape: str = "") -> tuple[str, ...]:
-    numbers = _numbers(parameters)
-    return name, kind, shape, f"{numbers:,}", trained, f"{BYTES * numbers:,}"
+def _cells(name: str, parameters: Sequence[Trained], trained: str, kind: str = "", shape: str = "") -> tuple[str, ...]:
+    numbers = _number_count(parameters)
+    return name, kind, shape, f"{numbers:,}", trained, f"{BYTES_PER_NUMBER * numbers:,}"
 
 
-def _rows(everything: Sequence[Trained]) -> list[tuple[str, ...]]:
-    """Return the cells of a table of parameters, row by row: titles, parameters, totals."""
+def _table_rows(parameters: Sequence[Trained]) -> list[tuple[str, ...]]:
+    """Return a table of parameters as a list of rows: titles, a row for each parameter, totals."""
     rows = []
-    for p in everything:
+    for p in parameters:
         trained = "yes" if p.is_updated() else "frozen"
-        rows.append(_row(printable(p.name()), [p], trained, "lookup" * p._lookup, repr(p.shape())))
-    if len(everything) > MOST_ROWS:
+        rows.append(_cells(printable(p.name()), [p], trained, "lookup" * p._is_lookup, repr(p.shape())))
+    if len(parameters) > MOST_ROWS:
         middle = slice(MOST_ROWS // 2, -MOST_ROWS // 2)
-        hidden = everything[middle]
-        rows[middle] = [_row(f"... {len(hidden):,} more ...", hidden, "")]
-    frozen = sum(not p.is_updated() for p in everything)
-    return [TITLES, *rows, _row(f"{len(everything):,} in all", everything, f"{frozen:,} frozen" if frozen else "")]
+        hidden = parameters[middle]
+        rows[middle] = [_cells(f"... {len(hidden):,} more ...", hidden, "")]
+    frozen = sum(not p.is_updated() for p in parameters)
+    return [TITLES, *rows, _cells(f"{len(parameters):,} in all", parameters, f"{frozen:,} frozen" if frozen else "")]
 
 
-def table(parameters: Sequence[Trained]) -> str:
+def as_text(parameters: Sequence[Trained]) -> str:
     """Return a table of parameters as text. It has no column "kind" if there are no lookup parameters."""
-    rows = _rows(parameters)
+    rows = _table_rows(parameters)
     columns = [column for column in range(len(TITLES)) if column != 1 or any(row[1] for row in rows[1:])]
     widths = {column: max(len(row[column]) for row in rows) for column in columns}
 
@@ -138,10 +138,10 @@ def as_html(parameters: Sequence[Trained]) -> str:
 
     def line(row: Sequence[str], cell: str) -> str:
         columns = zip(row, ALIGNMENTS)
-        cells = [f'<{cell} style="text-align: {SIDES[align]}">{html.escape(x)}</{cell}>' for x, align in columns]
+        cells = [f'<{cell} style="text-align: {TEXT_ALIGN[align]}">{html.escape(x)}</{cell}>' for x, align in columns]
         return f"<tr>{''.join(cells)}</tr>"
 
-    head, *rows, totals = _rows(parameters)
+    head, *rows, totals = _table_rows(parameters)
     body = "".join(line(row, "td") for row in rows)
     return f"<table><thead>{line(head, 'th')}</thead><tbody>{body}</tbody><tfoot>{line(totals, 'th')}</tfoot></table>"
 
@@ -162,8 +162,8 @@ class ParameterCollection(Closed):
     ['/_0', '/words', '/encoder/_0']
     """
 
-    if not TYPE_CHECKING:
-        _name = _names = _collection_names = _parameters = _lookups = Missing()
+    if not TYPE_CHECKING:  # for subclasses that read these attributes before `__init__` has set them
+        _name = _names = _collection_names = _parameters = _lookups = UnsetAttribute()
 
     def __init__(self, parent: ParameterCollection | None = None):
         if not isinstance(parent, ParameterCollection | None):
@@ -182,7 +182,7 @@ class ParameterCollection(Closed):
         return self._name
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {printable(self._name)}: {holdings(self._everything())}>"
+        return f"<{type(self).__name__} {printable(self._name)}: {contents_text(self._everything())}>"
 
     def __str__(self) -> str:
         """Return a table of all parameters as text. If there are more than 60, it shows the first and the last 30.
@@ -198,7 +198,7 @@ class ParameterCollection(Closed):
         ----------------------------------------------------
         2 in all                         36  1 frozen    144
         """
-        return table(self._everything())
+        return as_text(self._everything())
 
     def _repr_html_(self) -> str:
         return as_html(self._everything())
@@ -253,12 +253,12 @@ class ParameterCollection(Closed):
 
     def _new(self, kind: Any, method: str, dim: Any, init: Init, name: str, device: str, **settings: Number) -> Any:
         check_device(method, device)
-        dims, is_lookup = checked_dims(method, dim, least=0), kind._lookup
+        dims, is_lookup = checked_dims(method, dim, least=0), kind._is_lookup
         dims = (*dims, 1) if is_lookup and len(dims) == 1 else dims
         name = checked_name("parameter", name)
         values = initial_values(initializer_from(init, dims, is_lookup, **settings), dims, is_lookup)
         stored_dims = (*dims[1:], dims[0]) if is_lookup else dims
-        return self._add(kind(self._unique(self._names, name), stored_dims, values, self))
+        return self._add(kind(self._unique_name(self._names, name), stored_dims, values, self))
 
     def parameters_from_numpy(self, array: Numbers, name: str = "", device: str = "") -> Parameters:
         """Add a parameter with the shape and values of an array."""
@@ -276,18 +276,18 @@ class ParameterCollection(Closed):
         Parameters added to it belong to both. Their full names begin with the name of the new collection.
         """
         child = ParameterCollection(self)
-        child._name = self._unique(self._collection_names, checked_name("subcollection", name or "")) + "/"
+        child._name = self._unique_name(self._collection_names, checked_name("subcollection", name or "")) + "/"
         return child
 
-    def _unique(self, counts: dict[str, int], name: str) -> str:
-        """Return an unused full name, which ends with `name`, or `name_1`, ... (for "": `_0`, ...); update `counts`."""
+    def _unique_name(self, counts: dict[str, int], name: str) -> str:
+        """Return an unused full name. It ends with `name`, or `name_1`, ... (for "": `_0`, ...). Update `counts`."""
         count = counts.get(name, 0)
         counts[name] = count + 1
         return f"{self._name}{name}" + (f"_{count}" if count or not name else "")
 
     def _add(self, parameter: Kind) -> Kind:
         for owner in self._owners():
-            (owner._lookups if parameter._lookup else owner._parameters).append(parameter)  # type: ignore[arg-type]
+            (owner._lookups if parameter._is_lookup else owner._parameters).append(parameter)  # type: ignore[arg-type]
         return parameter
 
     def _owners(self) -> Iterator[ParameterCollection]:
@@ -310,12 +310,12 @@ class ParameterCollection(Closed):
         """Return the lookup parameters, including those of subcollections, in the order in which they were added."""
         return list(self._lookups)
 
-    def _relatives(self) -> list[Trained]:
+    def _parameters_of_root(self) -> list[Trained]:
         """Return all parameters of the outermost collection around this collection."""
         return [*self._owners()][-1]._everything()
 
     def _everything(self) -> list[Trained]:
-        """Return all parameters in the order of files: lookup parameters come last."""
+        """Return all parameters in their order in files: lookup parameters come last."""
         return [*self._parameters, *self._lookups]
 
     def parameter_count(self) -> int:
@@ -406,10 +406,10 @@ class ParameterCollection(Closed):
             FileFormatError: the file is damaged, or its parameters do not match this collection. Nothing has changed.
         """
         targets = self._everything()
-        expected = [target._expected() for target in targets]
+        expected = [target._expected_entry() for target in targets]
         tensors = model_files.load_matching(fname, key, expected)
         for target, tensor in zip(targets, tensors):
-            target._take(tensor)
+            target._take_stored(tensor)
 
     populate_from_textfile = populate
     load_all = populate
@@ -449,7 +449,7 @@ class ParameterCollection(Closed):
         return self._add_loaded(model_files.load_one(fname, True, key))
 
     def _tensors(self, key: str = "") -> list[StoredTensor]:
-        """Return what a file stores for each parameter. `key`, if given, replaces this collection's name in names."""
+        """Return what a file stores for each parameter. In names, `key`, if given, replaces this collection's name."""
         if key and not key.startswith("/"):
             raise ArgumentError(f"save: the name of a collection begins with '/': {key!r}")
         prefix = key and key.removesuffix("/") + "/"
@@ -457,7 +457,7 @@ class ParameterCollection(Closed):
         return [p._tensor(prefix and prefix + p._name[own_length:]) for p in self._everything()]
 
     def _add_loaded(self, tensor: StoredTensor) -> Any:
-        self._unique(self._names, "")  # as in DyNet, loading uses up the next of the names `_0`, `_1`, ...
+        self._unique_name(self._names, "")  # as in DyNet, loading uses up the next of the names `_0`, `_1`, ...
         kind = LookupParameters if tensor.lookup else Parameters
         parameter = kind(tensor.name, tensor.dims, tensor.values, self)
         parameter._storage.set_gradient(tensor.gradient)
@@ -469,7 +469,7 @@ class ParameterCollection(Closed):
     def _all_or_nothing(self, floats: int | None = None) -> Iterator[None]:
         """Return a context manager for a `with` block that adds parameters. An error in the block removes them again.
 
-        Raise FileFormatError if they have more than `floats` values in total: a small file must not take much memory.
+        More than `floats` initial values in total raise FileFormatError: a small file must not take much memory.
         """
         earlier_contents = [
             (owner, len(owner._parameters), len(owner._lookups), dict(owner._names), dict(owner._collection_names))

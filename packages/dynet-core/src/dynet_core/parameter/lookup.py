@@ -1,7 +1,7 @@
 """Lookup parameters: tables of rows, such as word embeddings. In this file, *table* means a lookup parameter.
 
-A recording function records lookups in the tables that it knows. For other tables, it calls the Python methods in this
-file, which record the node and call `enter`, so that the function knows the table.
+A recording function records lookups in the lookup parameters that it knows. For others, it calls the Python methods in
+this file, which record the node and call `enter`, so that the function knows the lookup parameter.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from ..graph.graph import current
 from ..graph.nodes import LOOKUPS
 from ..graph.record import PinnedGraph, graph_of, pinned
 from ..messages.wording import counted
-from ..recorder import become, describe, function
+from ..recorder import describe, function, make_parameter
 from ..signature import Signature, View, alias, copy_step
 from .base import Collection, Constant, Shape, Trained, checked_values
 from .storage import Storage
 
 
 @functools.cache
-def _row_signature(table: Dim) -> Signature:
+def _row_signature(table_dim: Dim) -> Signature:
     """Return the signature of a lookup of one row of a table, without copying the row."""
-    row = Dim.of(table.dims[:-1])
+    row = Dim.of(table_dim.dims[:-1])
     signature = alias(row, name="lookup", scale=row.size)
     LOOKUPS.add(signature)
     return signature
 
 
 @functools.cache
-def _batch_signature(table: Dim, count: int) -> Signature:
+def _batch_signature(table_dim: Dim, count: int) -> Signature:
     """Return the signature of a lookup that copies `count` rows of a table, one for each batch element."""
-    row = Dim.of(table.dims[:-1])
+    row = Dim.of(table_dim.dims[:-1])
     signature = Signature(
         Dim.of(row.dims, count),
         name="lookup_batch",
@@ -60,8 +60,8 @@ def _batch_signature(table: Dim, count: int) -> Signature:
 
 
 def set_rows(graph: PinnedGraph, node: int, rows: Index | Iterable[Index]) -> bool:
-    """Change which rows a node looks up; if it has been computed, discard all values. Return False for other nodes."""
-    lookup = graph.graph.index_up_to(node).selections.get(node)
+    """Change which rows a lookup reads; if it has been computed, discard all values. Return False for other nodes."""
+    lookup = graph.graph.settable_up_to(node).selections.get(node)
     if lookup is None or lookup.signature not in LOOKUPS:
         return False
     row = -1 - lookup.operands[0]
@@ -72,7 +72,7 @@ def set_rows(graph: PinnedGraph, node: int, rows: Index | Iterable[Index]) -> bo
         indices = [*checked_indices("set", rows, size, name, "row")]  # type: ignore[arg-type]
         if len(indices) != len(lookup.attributes):
             raise ShapeError(f"set: {counted(len(indices), 'row')} for a lookup of {len(lookup.attributes)}")
-    graph.rewrite(lookup.start, indices)
+    graph.rewrite(lookup.attributes_start, indices)
     return True
 
 
@@ -89,23 +89,23 @@ class LookupParameters(Trained):
 
     __slots__ = ("_operand", "_row_dim", "rows")
 
-    _lookup = True
+    _is_lookup = True
     _change_hint = "init_row(i, row) replaces a row, set_value(array) all of them"
 
     def __init__(self, name: str, dims: tuple[int, ...], values: object = None, collection: Collection | None = None):
         dims, values = checked_values("LookupParameters", dims, values)
         self.rows: int = dims[-1]
-        self._begin(name, Storage(name, values, rows=self.rows), collection)
+        self._set_up(name, Storage(name, values, rows=self.rows), collection)
         self._row_dim = Dim.of(dims[:-1])
-        # Records of lookups use `_operand`, because reading `at` has a side effect. A table of size 0 does not need it:
-        # its methods raise ShapeError before they use it.
+        # Records of lookups use `_operand`, because reading `at` has a side effect. A table of size 0 does not set it:
+        # its methods raise ShapeError before they read it.
         if values.size:
             self._operand = -1 - self._storage.row
-        become(self, -1 - self._storage.row, self._storage.identity.dim(Dim.of(dims)))
+        make_parameter(self, -1 - self._storage.row, self._storage.identity.add_dim(Dim.of(dims)))
 
     @property
     def at(self) -> int:  # type: ignore[override]
-        """The operand number of the whole table. Reading it tells the engine that all rows will get gradients."""
+        """The operand number of the whole table. Reading it makes the engine note that all rows will get gradients."""
         storage = self._storage
         row = storage.whole_row(self._updated)
         current().engine.use_whole_lookup(storage.touched, row)  # type: ignore[arg-type]  # `touched` is set if there are rows
@@ -116,20 +116,20 @@ class LookupParameters(Trained):
 
     def lookup(self, index: Index, update: bool = True) -> Expression:
         """Return row `index` as an expression, without copying the row. With update=False, it gets no gradient."""
-        if not self._is_trained_by("lookup", update):
-            return _fixed_row(self._fixed(), index)
-        return self._row(self, whole("lookup", "an index", index), ROW_FUNCTIONS)
+        if not self._checked_update("lookup", update):
+            return _constant_row(self._fixed(), index)
+        return self._add_row(self, whole("lookup", "an index", index), ROW_FUNCTIONS)
 
-    _looked_up = lookup  # keeps the Python function: at the end of this file, `lookup` becomes a compiled function
+    _lookup_in_python = lookup  # at the end of this file, `lookup` itself is replaced with a compiled function
 
-    def _row(self, operand: Expression, index: int, functions: Iterable[Any]) -> Expression:
-        """Record row `index` of `operand` (the table, or its `Constant`). Add the table to recording `functions`."""
+    def _add_row(self, operand: Expression, index: int, functions: Iterable[Any]) -> Expression:
+        """Record a lookup in `operand`: the table or its `Constant`. Let the recording `functions` know `operand`."""
         graph = pinned()
         if not 0 <= index < self.rows:
             raise out_of_range("lookup", index, self.rows, self._name, "row")
         signature = _row_signature(self.type)
-        for record in functions:
-            record.enter((operand.type,), signature.at, signature.dim, self.rows)
+        for recording_function in functions:
+            recording_function.enter((operand.type,), signature.at, signature.dim, self.rows)
         return graph.append(signature, (self._operand if operand is self else operand.at, index))
 
     def batch(self, i: Iterable[Index], update: bool = True) -> Expression:
@@ -139,23 +139,23 @@ class LookupParameters(Trained):
             i: the row numbers.
             update: whether the rows get gradients.
         """
-        if not self._is_trained_by("lookup_batch", update):
-            return _fixed_batch(self._fixed(), i)
-        return self._rows(self, checked_indices("lookup_batch", i, self.rows, self._name, "row"), BATCH_FUNCTIONS)
+        if not self._checked_update("lookup_batch", update):
+            return _constant_batch(self._fixed(), i)
+        return self._add_rows(self, checked_indices("lookup_batch", i, self.rows, self._name, "row"), BATCH_FUNCTIONS)
 
-    _looked_up_batch = batch
+    _batch_in_python = batch
 
-    def _rows(self, operand: Expression, indices: list[int], functions: Iterable[Any]) -> Expression:
-        """Like `_row`, for several rows. The recording `functions` learn `operand` with this number of indices only."""
+    def _add_rows(self, operand: Expression, indices: list[int], functions: Iterable[Any]) -> Expression:
+        """Like `_add_row`, for several rows. The `functions` then know `operand` with this number of indices only."""
         signature = _batch_signature(self.type, len(indices))
-        for record in functions:
-            record.enter((operand.type, len(indices)), signature.at, signature.dim, self.rows)
+        for recording_function in functions:
+            recording_function.enter((operand.type, len(indices)), signature.at, signature.dim, self.rows)
         return pinned().append(signature, [self._operand if operand is self else operand.at, *indices])
 
-    def _indices(self, name: str, rows: Any) -> list[int]:
+    def _checked_indices(self, name: str, rows: Any) -> list[int]:
         return checked_indices(name, rows, self.rows, self._name, "row")
 
-    def _is_trained_by(self, name: str, update: bool) -> bool:
+    def _checked_update(self, name: str, update: bool) -> bool:
         """Return the argument `update` as a bool. Raise ShapeError if the table has size 0."""
         if not self.type.total:
             graph_of(name, (self,))
@@ -173,8 +173,8 @@ class LookupParameters(Trained):
 
     def _copy_row(self, name: str, stored: Block, row: Index, dtype: npt.DTypeLike) -> Array:
         """Return a copy of one row of `stored`, the values or the gradient. `name` is the caller, for messages."""
-        (index,) = self._indices(name, [row])
-        flat = stored.part(index * self._row_dim.size, self._row_dim.size)
+        (index,) = self._checked_indices(name, [row])
+        flat = stored.section(index * self._row_dim.size, self._row_dim.size)
         return flat.reshape(self._row_dim.dims, order="F").astype(dtype)
 
     def row_as_array(self, row: Index, *, dtype: npt.DTypeLike = np.float64) -> Array:
@@ -183,7 +183,7 @@ class LookupParameters(Trained):
 
     def rows_as_array(self, rows: Iterable[Index], *, dtype: npt.DTypeLike = np.float64) -> Array:
         """Return a copy of some rows, of shape (number of rows, *dims). `dtype` is as for `as_array`."""
-        indices = self._indices("rows_as_array", rows)
+        indices = self._checked_indices("rows_as_array", rows)
         return self._shaped(self._storage.values.array)[indices].astype(dtype, copy=False)
 
     def row_grad_as_array(self, row: Index, *, dtype: npt.DTypeLike = np.float64) -> Array:
@@ -192,7 +192,7 @@ class LookupParameters(Trained):
 
     def rows_grad_as_array(self, rows: Iterable[Index], *, dtype: npt.DTypeLike = np.float64) -> Array:
         """Return a copy of some rows' gradients, of shape (number of rows, *dims). `dtype` is as for `as_array`."""
-        indices = self._indices("rows_grad_as_array", rows)
+        indices = self._checked_indices("rows_grad_as_array", rows)
         return self._shaped(self._storage.gradient.array)[indices].astype(dtype, copy=False)
 
     def init_row(self, i: Index, row: Numbers) -> None:
@@ -202,11 +202,11 @@ class LookupParameters(Trained):
             i: the row number.
             row: an array with the row's dimensions, or a flat list of the values, column by column.
         """
-        (index,) = self._indices("init_row", [i])
+        (index,) = self._checked_indices("init_row", [i])
         values, size = real_array("init_row", row), self._row_dim.size
         if values.shape != (size,):
             values = fitted("init_row", values, self._row_dim.dims).ravel(order="F")
-        self._storage.set_part(index * size, values)
+        self._storage.set_values_at(index * size, values)
 
     def init_from_array(self, arr: Numbers) -> None:
         """Replace all rows with the rows of an array of shape (rows, *dims).
@@ -233,21 +233,21 @@ class LookupParameters(Trained):
 ROW_FUNCTIONS = [function("lookup", LookupParameters.lookup)]
 BATCH_FUNCTIONS = [function("lookup_indices", LookupParameters.batch)]
 """The recording functions that look up one row, and several rows. Ops that call `lookup` or `batch` add their recording
-functions to these lists. When one of the functions first uses a table, the table is added to all of them."""
+functions to these lists. When one of the functions is first called with a table, all of them get to know it."""
 
 
-def _fixed_row_slowly(table: Constant, index: Index) -> Expression:
+def _constant_row_slowly(table: Constant, index: Index) -> Expression:
     parameters: Any = table._source
-    return parameters._row(table, whole("lookup", "an index", index), [_fixed_row])
+    return parameters._add_row(table, whole("lookup", "an index", index), [_constant_row])
 
 
-def _fixed_batch_slowly(table: Constant, i: Iterable[Index]) -> Expression:
+def _constant_batch_slowly(table: Constant, i: Iterable[Index]) -> Expression:
     parameters: Any = table._source
     indices = checked_indices("lookup_batch", i, parameters.rows, parameters._name, "row")
-    return parameters._rows(table, indices, [_fixed_batch])
+    return parameters._add_rows(table, indices, [_constant_batch])
 
 
-_fixed_row, _fixed_batch = function("index", _fixed_row_slowly), function("indices", _fixed_batch_slowly)
+_constant_row, _constant_batch = function("index", _constant_row_slowly), function("indices", _constant_batch_slowly)
 """The recording functions that look up rows with update=False. Their first argument is the table's `Constant`."""
 LookupParameters.lookup = LookupParameters.__getitem__ = describe(ROW_FUNCTIONS[0], LookupParameters.lookup)  # type: ignore
 LookupParameters.batch = describe(BATCH_FUNCTIONS[0], LookupParameters.batch)  # type: ignore

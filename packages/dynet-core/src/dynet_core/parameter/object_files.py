@@ -108,7 +108,7 @@ def load(basename: Path, params: Collection, *, allow: Allow = ()) -> list[Any]:
         (parser,) = dy.load("model", dy.Model(), allow=[Vocabulary])
     """
     base = _basename(basename, params)
-    return _load_pair(base + ".data", base + ".meta", params, _permitted(allow))
+    return _load_pair(base + ".data", base + ".meta", params, _permitted_classes(allow))
 
 
 def load_generator(basename: Path, params: Collection, *, allow: Allow = ()) -> Iterator[Any]:
@@ -118,7 +118,7 @@ def load_generator(basename: Path, params: Collection, *, allow: Allow = ()) -> 
         FileFormatError: as for `load`, but the parameters of objects yielded before the error stay in the collection.
     """
     base = _basename(basename, params)
-    return _objects(base + ".data", base + ".meta", params, _permitted(allow))
+    return _load_objects(base + ".data", base + ".meta", params, _permitted_classes(allow))
 
 
 def save_components(path: Path, components: Iterable[Any]) -> None:
@@ -129,14 +129,14 @@ def save_components(path: Path, components: Iterable[Any]) -> None:
 
 def load_components(path: Path, params: Collection, allow: Allow) -> list[Any]:
     """Load what `save_components` saved. If there is no file `path.pym`, load all parameters in `path`."""
-    path, allowed_classes = checked_path("load", path), _permitted(allow)
+    path, allowed_classes = checked_path("load", path), _permitted_classes(allow)
     if os.path.exists(path + ".pym"):
         return _load_pair(path, path + ".pym", params, allowed_classes)
     return [params._add_loaded(tensor) for tensor in model_files.load_all(path)]
 
 
 def forget_components(path: Path) -> None:
-    """Remove the `path.pym` of an earlier `save_components`, because a collection has now been saved to `path`."""
+    """Remove the file `path.pym` of an earlier `save_components`: a whole collection has been saved to `path` since."""
     with suppress(FileNotFoundError):
         os.unlink(os.fsdecode(path) + ".pym")
 
@@ -149,20 +149,20 @@ def _basename(basename: Path, params: object) -> str:
     return checked_path("load", basename)
 
 
-def _save_pair(data: str, meta_path: str, objects: Iterable, stacklevel: int) -> None:
+def _save_pair(data_path: str, meta_path: str, objects: Iterable, stacklevel: int) -> None:
     if hasattr(objects, "_tensor") or hasattr(objects, "param_collection"):
         raise ArgumentTypeError(f"save: the objects are one list: save(name, [...]), not {objects!r:.60}")
     if not isinstance(objects, Iterable):
         use = "; a collection has a method: model.save(path)" * hasattr(objects, "_add_loaded")
         raise ArgumentTypeError(f"save: expected a list of objects, got {objects!r:.60}{use}")
-    saved = [_described(item) for item in objects]
+    saved = [_record_and_tensors(item) for item in objects]
     content, settings = io.BytesIO(), config.PARAMS
     problems = [meta.write_record(content, record, settings.allow, settings.own_classes) for record, _ in saved]
-    target = os.path.realpath(data)
-    checked_mode(target, data)
-    ready_path = _ready_name(target, content.getvalue())
-    with replacing(ready_path, shown_as=data) as file:
-        model_files.write(file, data, [tensor for _, tensors in saved for tensor in tensors])
+    target = os.path.realpath(data_path)
+    checked_mode(target, data_path)
+    ready_path = _ready_path(target, content.getvalue())
+    with replacing(ready_path, shown_as=data_path) as file:
+        model_files.write(file, data_path, [tensor for _, tensors in saved for tensor in tensors])
     try:
         with replacing(meta_path) as file:
             file.write(content.getvalue())
@@ -179,28 +179,29 @@ def _warn(problem: str, stacklevel: int) -> None:
     warnings.warn(f"save: the files are complete, but {problem}", stacklevel=stacklevel)
 
 
-def _permitted(allow: Allow) -> dict[str, Any]:
+def _permitted_classes(allow: Allow) -> dict[str, Any]:
     """Return all classes and functions that files may name: those in `allow` and in the settings of `dynet_config`."""
     return {**config.PARAMS.allow, **allowed(allow)}
 
 
-def _ready_name(target: str, content: bytes) -> str:
-    """Return the temporary path of a new `.data` file, with a hash of `content`, the `.meta` file."""
+def _ready_path(target: str, content: bytes) -> str:
+    """Return the temporary path of a new `.data` file. It contains a hash of `content`, the `.meta` file."""
     folder, name = os.path.split(target)
     return os.path.join(folder, f".{name[:150]}.{hashlib.sha256(content).hexdigest()[:24]}")
 
 
-def _data_for(data: str, content: bytes) -> str:
-    """Return the path of the `.data` file for the `content` of a `.meta` file; temporary if saving was interrupted."""
-    target = os.path.realpath(data)
-    ready_path = _ready_name(target, content)
+def _data_path_for(data_path: str, content: bytes) -> str:
+    """Return the path of the data for `content`, the `.meta` file: `data`, or a temporary file that is newer."""
+    # If saving was interrupted after the `.meta` file was replaced, the new data is still in the temporary file.
+    target = os.path.realpath(data_path)
+    ready_path = _ready_path(target, content)
     try:
-        return ready_path if os.stat(ready_path).st_mtime_ns >= os.stat(target).st_mtime_ns else data
+        return ready_path if os.stat(ready_path).st_mtime_ns >= os.stat(target).st_mtime_ns else data_path
     except FileNotFoundError:
-        return ready_path if os.path.exists(ready_path) else data
+        return ready_path if os.path.exists(ready_path) else data_path
 
 
-def _described(item: Any) -> tuple[meta.Saved, list[StoredTensor]]:
+def _record_and_tensors(item: Any) -> tuple[meta.Saved, list[StoredTensor]]:
     if hasattr(item, "_tensor"):
         tensor = item._tensor()
         return meta.Saved("LookupParameters" if tensor.lookup else "Parameters", tensor.name), [tensor]
@@ -220,94 +221,96 @@ def _collection(item: Any) -> Any:
     return params
 
 
-def _load_pair(data: str, meta_path: str, params: Collection, allow: dict[str, Any]) -> list[Any]:
+def _load_pair(data_path: str, meta_path: str, params: Collection, allow: dict[str, Any]) -> list[Any]:
     with params._all_or_nothing():
-        return list(_objects(data, meta_path, params, allow))
+        return list(_load_objects(data_path, meta_path, params, allow))
 
 
-def _objects(data: str, meta_path: str, params: Collection, allow: dict[str, Any]) -> Iterator[Any]:
+def _load_objects(data_path: str, meta_path: str, params: Collection, allow: dict[str, Any]) -> Iterator[Any]:
     try:
         with open(meta_path, "rb") as file:
             content = file.read()
     except FileNotFoundError as error:
         raise MissingFileError(error.errno, error.strerror, error.filename) from None
     records = meta.read_records(content, meta_path, allow, config.PARAMS.own_classes)
-    with model_files.opened(_data_for(data, content), final_path=data) as reader:
+    with model_files.opened(_data_path_for(data_path, content), final_path=data_path) as reader:
         if reader.entries and not records:
             held = counted(len(reader.entries), "parameter")
-            raise FileFormatError(f"{meta_path} describes no object, but {data} holds {held}: the files are damaged")
+            raise FileFormatError(
+                f"{meta_path} describes no object, but {data_path} holds {held}: the files are damaged"
+            )
         entries = _Entries(reader, {record.name for record in records if isinstance(record.kind, str)})
         for record in records:
-            yield _object(record, entries, params)
+            yield _load_object(record, entries, params)
 
 
 class _Entries:
     """Finds the parameters of each loaded object among the entries of a `.data` file.
 
-    Usually these are the next entries in the file; otherwise the name of the parameter or collection finds them.
-    `single_names` are the names of parameters that were saved separately, not as part of a builder.
+    Usually these are the next entries, those from index `position`; otherwise they are found by the name of the
+    parameter or collection. `single_names` are the names of parameters that were saved separately, not in a builder.
     """
 
     def __init__(self, reader: Reader, single_names: set[str]):
-        self.reader, self.next, self.single_names = reader, 0, single_names
+        self.reader, self.position, self.single_names = reader, 0, single_names
 
     def single(self, lookup: bool, name: str) -> Entry:
         """Return the entry of a parameter that was saved separately."""
-        entry = next(iter(self.reader.entries[self.next : self.next + 1]), None)
+        entry = next(iter(self.reader.entries[self.position : self.position + 1]), None)
         if entry is None or entry.lookup != lookup or entry.name != name:
             return self.reader.named(lookup, name)
-        self.next += 1
+        self.position += 1
         return entry
 
-    def floats(self, name: str) -> int:
-        """Return how many numbers the file has for the parameters of the collection `name`."""
+    def number_count(self, name: str) -> int:
+        """Return how many values the file has for the parameters of the collection `name`."""
         return sum(entry.count for entry in self.reader.with_prefix(name))
 
     def outside(self, expected: Expected) -> list[Entry]:
-        """Return the entries of the parameters that a builder uses but that are not in its collection, which come next.
+        """Return the next entries: the parameters that a builder uses but that are not in its collection.
 
-        Only the layer normalization of an LSTM has such parameters. Return [] for files of the original DyNet, which
-        do not have them, so that the next entries do not match.
+        Only the layer normalization of an LSTM has such parameters. Return [] for files of the original DyNet, which do
+        not have them: their next entries are not as expected.
         """
         return self._following(expected, lambda entry: entry.name not in self.single_names) or []
 
-    def all(self, name: str, expected: Expected) -> list[Entry]:
+    def of_collection(self, name: str, expected: Expected) -> list[Entry]:
         """Return the entries of a builder's collection `name`, in the order of `expected`."""
         following = self._following(expected, lambda entry: entry.name.startswith(name))
         return self.reader.matching(name, expected) if following is None else following
 
     def _following(self, expected: Expected, fits: Callable[[Entry], bool]) -> list[Entry] | None:
-        """Return the next entries and move past them; None if an entry is not as expected or `fits` is false for it."""
-        following = self.reader.entries[self.next : self.next + len(expected)]
+        """Return the next entries and move past them; None if one is not as expected, or `fits` is false for it."""
+        following = self.reader.entries[self.position : self.position + len(expected)]
         kinds, expected_kinds = ([(entry.lookup, entry.dims) for entry in entries] for entries in (following, expected))
         if kinds != expected_kinds or not all(map(fits, following)):
             return None
-        self.next += len(expected)
+        self.position += len(expected)
         return following
 
 
-def _object(record: meta.Saved, entries: _Entries, params: Collection) -> Any:
+def _load_object(record: meta.Saved, entries: _Entries, params: Collection) -> Any:
     reader = entries.reader
     if isinstance(record.kind, str):
         return params._add_loaded(reader.read(entries.single(record.kind == "LookupParameters", record.name)))
     # Limit the total size of the parameters that `from_spec` adds, because a forged file could request huge parameters.
     # The limit is 2.5 times the size in the file, because files of the original DyNet lack the parameters of layer
     # normalization, which are at most 1.5 times as large as all other parameters.
-    with params._all_or_nothing(entries.floats(record.name) * 5 // 2):
+    with params._all_or_nothing(entries.number_count(record.name) * 5 // 2):
         try:
-            made = record.kind.from_spec(record.spec, params)  # type: ignore[attr-defined]
-            if not hasattr(made, "param_collection"):
-                raise ArgumentTypeError(f"it returned {made!r:.60}, which has no param_collection")
-            collection = _collection(made)
+            loaded = record.kind.from_spec(record.spec, params)  # type: ignore[attr-defined]
+            if not hasattr(loaded, "param_collection"):
+                raise ArgumentTypeError(f"it returned {loaded!r:.60}, which has no param_collection")
+            collection = _collection(loaded)
         except Exception as error:
             raise FileFormatError(
                 f"{reader.path}: {record.kind.__name__}.from_spec failed: {type(error).__name__}: {error}"
             ) from error
         targets = collection._everything()
-        expected = [target._expected() for target in targets]
-        tensors = [reader.read(entry) for entry in entries.all(record.name, expected)]
-        targets += (outside := list(getattr(made, "_outside", ())))
-        tensors += [reader.read(entry) for entry in entries.outside([target._expected() for target in outside])]
+        expected = [target._expected_entry() for target in targets]
+        tensors = [reader.read(entry) for entry in entries.of_collection(record.name, expected)]
+        targets += (outside := list(getattr(loaded, "_outside", ())))
+        tensors += [reader.read(entry) for entry in entries.outside([target._expected_entry() for target in outside])]
         for target, tensor in zip(targets, tensors):
-            target._take(tensor)
-    return made
+            target._take_stored(tensor)
+    return loaded

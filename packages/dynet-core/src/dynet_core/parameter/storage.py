@@ -12,17 +12,17 @@ from .. import config
 from ..annotations import Floats, Numbers
 from ..compute.engine import keep_for_graphs
 from ..compute.memory import Block, block
-from ..compute.parameter_rows import PARAMETER_ROWS, Identity, Retired
+from ..compute.parameter_rows import PARAMETER_ROWS, ParameterIdentity, RetiredIdentity
 from ..errors import GradientError
-from ..graph.graph import PARTS, Graph, differentiate_apart, thread
-from ..recorder import passes
+from ..graph.graph import DIFFERENTIATED_APART, Graph, differentiate_apart, thread
+from ..recorder import pass_count
 
 
 class Storage:
     """The values and the gradient of a parameter, and its rows in PARAMETER_ROWS.
 
-    A lookup parameter is a table of `rows` rows. Its array `touched` lists the rows that have a gradient. It consists
-    of the number of listed rows; room for their indices; for each row of the table, 1 if it is listed; and 1 if a graph
+    A lookup parameter is a table of `rows` rows. Its array `touched` lists the rows that have a gradient. It has the
+    number of listed rows; room for their indices; for each row of the table, 1 if it is listed, or 0; and 1 if a graph
     used the whole table, so that any row may have a gradient. A parameter of size 0 has no `touched` and no gradient.
 
     Args:
@@ -40,9 +40,9 @@ class Storage:
         self.values.write(values)
         self.rows = rows
         self.touched = np.zeros(2 + 2 * rows, np.int64) if rows else None
-        self.identity = Identity()
+        self.identity = ParameterIdentity()
         self.identities = (self.identity,)  # the argument of `Outdated.note_change`
-        self.row = self.identity.row(
+        self.row = self.identity.add_row(
             value=self.values.address,
             gradient=self.gradient.address,
             needs_gradient=count > 0,
@@ -52,44 +52,44 @@ class Storage:
             width=count // rows if rows else 0,
             rows=rows,
         )
-        self._fixed: int | None = None
-        self._scratch: Block | None = None
-        self._whole: int | None = None
+        self._fixed_row: int | None = None
+        self._sink_block: Block | None = None
+        self._whole_row: int | None = None
 
-    def _unread(self) -> int:
-        """Return the address of memory for the gradient if it is not needed: steps for whole batches still write it."""
-        if self._scratch is None:
-            self._scratch = block(self.values.floats)
-        return self._scratch.address
+    def _sink(self) -> int:
+        """Return the address of memory that nothing reads, for gradients that are not needed but may be written."""
+        if self._sink_block is None:
+            self._sink_block = block(self.values.floats)
+        return self._sink_block.address
 
     def fixed_row(self) -> int:
         """Return the row of PARAMETER_ROWS for uses with update=False. The first call adds it."""
-        if self._fixed is None:
-            self._fixed = self.identity.row(
-                value=self.values.address, gradient=self._unread(), needs_gradient=False, name=self.name, rows=self.rows
+        if self._fixed_row is None:
+            self._fixed_row = self.identity.add_row(
+                value=self.values.address, gradient=self._sink(), needs_gradient=False, name=self.name, rows=self.rows
             )
-        return self._fixed
+        return self._fixed_row
 
-    def whole_row(self, needs: bool) -> int:
-        """Return the row of PARAMETER_ROWS, without `touched`, for uses of the whole table. The first call adds it."""
-        if self._whole is None:
-            self._whole = self.identity.row(
-                value=self.values.address, gradient=self._gradient_address(needs), needs_gradient=needs, name=self.name
+    def whole_row(self, trained: bool) -> int:
+        """Return the row of PARAMETER_ROWS for uses of the whole table. It has no `touched`. The first call adds it."""
+        if self._whole_row is None:
+            self._whole_row = self.identity.add_row(
+                value=self.values.address, gradient=self._gradient_at(trained), needs_gradient=trained, name=self.name
             )
-        return self._whole
+        return self._whole_row
 
     def trained_rows(self) -> list[int]:
-        return [row for row in (self.row, self._whole) if row is not None and PARAMETER_ROWS.needs(row)]
+        return [row for row in (self.row, self._whole_row) if row is not None and PARAMETER_ROWS.needs_gradient(row)]
 
-    def _gradient_address(self, needs: bool) -> int:
-        return self.gradient.address if needs else self._unread()
+    def _gradient_at(self, trained: bool) -> int:
+        return self.gradient.address if trained else self._sink()
 
-    def set_needs(self, needs: bool) -> None:
+    def set_trained(self, trained: bool) -> None:
         """Set whether backward passes compute the gradient. They never do so for a parameter of size 0."""
-        needs = needs and self.values.floats > 0
-        for row in (self.row, self._whole):
+        trained = trained and self.values.floats > 0
+        for row in (self.row, self._whole_row):
             if row is not None:
-                PARAMETER_ROWS.set_needs(row, needs, self._gradient_address(needs))
+                PARAMETER_ROWS.set_needs_gradient(row, trained, self._gradient_at(trained))
 
     def _note_change(self) -> None:
         """Tell this thread's graph that the values change."""
@@ -100,13 +100,13 @@ class Storage:
         self._note_change()
         self.values.write(values)
 
-    def set_part(self, start: int, values: Floats) -> None:
+    def set_values_at(self, start: int, values: Floats) -> None:
         self._note_change()
-        self.values.write_part(start, values)
+        self.values.write_section(start, values)
 
     @contextmanager
     def edit_values(self) -> Iterator[Floats]:
-        """Return a context manager whose `with` block may change the values, a flat array, in place."""
+        """Return a context manager for a `with` block that changes the values, a flat array, in place."""
         self._note_change()
         with self.values.edit() as values:
             yield values
@@ -128,16 +128,16 @@ class Storage:
             touched[1 : 1 + len(touched_rows)] = touched_rows
             touched[1 + self.rows + touched_rows] = 1
 
-    def __del__(self, keep_for_graphs=keep_for_graphs, Retired=Retired):
-        # Attributes are missing if memory ran out in __init__. The `Retired` object is made only now: the garbage
-        # collector finalizes all objects of a reference cycle together, and finalizing an earlier `Retired` object
-        # would give rows and Dims that graphs still use to other parameters.
-        memory = [getattr(self, name, None) for name in ("values", "gradient", "touched", "_scratch")]
+    def __del__(self, keep_for_graphs=keep_for_graphs, RetiredIdentity=RetiredIdentity):
+        # Attributes are missing if memory ran out in __init__. The `RetiredIdentity` object, whose finalizer frees the
+        # rows and Dims for reuse, is made only now. If it were an attribute, and this object in a reference cycle, the
+        # garbage collector would finalize both together, while graphs still use the rows and Dims.
+        memory = [getattr(self, name, None) for name in ("values", "gradient", "touched", "_sink_block")]
         identity = getattr(self, "identity", None)
-        keep_for_graphs(memory if identity is None else [*memory, Retired(identity.rows, identity.dims)])
+        keep_for_graphs(memory if identity is None else [*memory, RetiredIdentity(identity.rows, identity.dims)])
 
 
-_cache = threading.local()  # `_cache.last`: the `_key_of` and the result of this thread's last call of `_added`
+_cache = threading.local()  # `_cache.last`: the `_cache_key` and the result of this thread's last `_added_gradients`
 
 
 def added_by_last_pass(graph: Graph, parameter: Storage, parameters: Callable[[], Sequence[Storage]]) -> Floats | None:
@@ -145,7 +145,7 @@ def added_by_last_pass(graph: Graph, parameter: Storage, parameters: Callable[[]
 
     The first call after a pass computes the gradients of all `parameters()`, which will probably be requested next.
     This takes longer than a backward pass. Raise GradientError if there was no pass, or if parameters of its loss have
-    changed since, even if the gradient was computed before.
+    changed since, even if this gradient has been computed.
     """
     if not graph.outdated.uses(parameter.identity):
         return None
@@ -155,20 +155,20 @@ def added_by_last_pass(graph: Graph, parameter: Storage, parameters: Callable[[]
             "gradient: backward() has not been called on this graph, or not since its values changed: grad_as_array() "
             "has what backward passes have added up since the last update"
         )
-    if graph.outdated.are_read(loss, graph.engine, False):
+    if graph.outdated.backward_reads(loss, graph.engine, False):
         raise GradientError(
             "gradient: since backward(), parameters of its loss have changed, as by an update: ask for the "
             "gradients before that. grad_as_array() has what backward passes have added up since the last update"
         )
     key, blocks = getattr(_cache, "last", (None, {}))
-    if key != _key_of(graph) or parameter.row not in blocks:
-        blocks = _added(graph, parameters())
-        _cache.last = _key_of(graph), blocks
+    if key != _cache_key(graph) or parameter.row not in blocks:
+        blocks = _added_gradients(graph, parameters())
+        _cache.last = _cache_key(graph), blocks
     return blocks[parameter.row].array
 
 
-def _added(graph: Graph, parameters: Sequence[Storage]) -> dict[int, Block]:
-    """Return what the last backward pass added to the gradients of parameters, by row number."""
+def _added_gradients(graph: Graph, parameters: Sequence[Storage]) -> dict[int, Block]:
+    """Return what the last backward pass added to the parameters' gradients. The keys are `Storage.row`."""
     records = graph.records
     version, (loss, mode) = records.version, records.differentiated
     blocks: dict[int, Block] = {}
@@ -179,10 +179,10 @@ def _added(graph: Graph, parameters: Sequence[Storage]) -> dict[int, Block]:
     if not differentiate_apart(graph.engine, version, loss, targets):
         raise GradientError("gradient: a parameter is trained again since backward(): ask for the gradient before")
     if not mode:
-        records.note_differentiated(version, loss, PARTS)
+        records.note_differentiated(version, loss, DIFFERENTIATED_APART)
     return blocks
 
 
-def _key_of(graph: Graph) -> tuple[int, ...]:
+def _cache_key(graph: Graph) -> tuple[int, ...]:
     """Return integers that change when a backward pass runs, or when a parameter is made, frozen or unfrozen."""
-    return graph.records.version, graph.records.differentiated[0], passes(), PARAMETER_ROWS.version
+    return graph.records.version, graph.records.differentiated[0], pass_count(), PARAMETER_ROWS.version

@@ -19,7 +19,7 @@ _forks = 0  # how many child processes have been forked since `reset`; each chil
 
 
 def reset(seed: int) -> None:
-    """Set the seed (`seed_of_rank(seed, rank)` if processes train one model together), and restart the keys."""
+    """Set the seed (`seed_of_rank(seed, rank)` if processes train one model together), and count keys from 0 again."""
     set_state(seed_of_rank(seed, _rank), 0, 0)
 
 
@@ -36,19 +36,19 @@ def seed_of_rank(seed: int, rank: int) -> int:
 
 
 def state() -> tuple[int, int, int]:
-    """Return the seed, and how many keys have been drawn and processes forked since it was set."""
-    return *recorder.noise(), _forks
+    """Return the seed, and the numbers of keys drawn and of processes forked since it was set."""
+    return *recorder.random_state(), _forks
 
 
 def set_state(seed: int, drawn: int, forks: int) -> None:
     global _forks
-    recorder.set_noise(seed & 0xFFFFFFFF, drawn)
+    recorder.set_random_state(seed & 0xFFFFFFFF, drawn)
     _forks = forks
 
 
 def next_key() -> bytes:
     """Draw a key of 8 bytes for random numbers that are not part of a graph."""
-    count, (seed, _) = recorder.draw(), recorder.noise()
+    count, (seed, _) = recorder.draw_key(), recorder.random_state()
     return struct.pack("<II", seed, count & 0xFFFFFFFF)
 
 
@@ -57,14 +57,14 @@ def _count_fork() -> None:
     _forks += 1
 
 
-def _begin_in_child() -> None:
+def _reseed_child() -> None:
     state_bytes = struct.pack("<QQQ", *state())
     reset(int.from_bytes(hashlib.blake2b(state_bytes, digest_size=4).digest(), "little"))
 
 
-reset(int.from_bytes(os.urandom(4), "little"))
+reset(int.from_bytes(os.urandom(4), "little"))  # until the program sets a seed
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_count_fork, after_in_child=_begin_in_child)
+    os.register_at_fork(before=_count_fork, after_in_child=_reseed_child)
 
 
 def reset_random_seed(seed: int) -> None:

@@ -45,19 +45,19 @@ class InitialStream:
         self.seed = whole("InitialStream", "the seed", chosen_seed)
         if not 0 <= self.seed <= LARGEST_SEED:
             raise ValueError(f"the random seed must be between 0 and {LARGEST_SEED} but got {seed}")
-        self._engine = np.random.RandomState(self.seed)
+        self._generator = np.random.RandomState(self.seed)
         self._unread = np.empty(0, np.uint32)
         self._lock = new_lock()
 
     def __getstate__(self) -> tuple[int, dict[str, Any], np.ndarray]:
         """Return the state for `copy` and `pickle`: a copy continues where this stream is."""
         with self._lock:
-            return self.seed, self._engine.get_state(legacy=False), self._unread
+            return self.seed, self._generator.get_state(legacy=False), self._unread
 
     def __setstate__(self, state: tuple[int, dict[str, Any], np.ndarray]) -> None:
-        self.seed, engine_state, self._unread = state
-        self._engine = np.random.RandomState()
-        self._engine.set_state(engine_state)
+        self.seed, generator_state, self._unread = state
+        self._generator = np.random.RandomState()
+        self._generator.set_state(generator_state)
         self._lock = new_lock()
 
     def uniform(self, low: Number, high: Number, count: int) -> Floats:
@@ -80,8 +80,8 @@ class InitialStream:
     def normal(self, mean: Number, std: Number, count: int) -> Floats:
         """Return `count` normally distributed numbers: mean + std * z, with z from random points in a circle.
 
-        A point (x, y) of the square [-1, 1]^2 is used if r = x^2 + y^2 is in (0, 1]. With m = sqrt(-2 log(r) / r), it
-        gives z = y * m, then z = x * m. If `count` is odd, the last x * m is dropped, not kept for the next draw.
+        A point (x, y) of the square [-1, 1]^2 is used if r = x^2 + y^2 is in (0, 1]. It gives two z: y * m, then x * m,
+        where m = sqrt(-2 log(r) / r). If `count` is odd, the last x * m is dropped, not kept for the next draw.
 
         Source: Marsaglia and Bray, "A convenient method for generating normal variables", 1964.
 
@@ -93,11 +93,11 @@ class InitialStream:
             raise ValueError(f"std must be 0 or more but got {std}")
         pairs = np.empty(((count + 1) // 2, 2), np.float32)
         with self._lock:
-            missing = pairs
-            while len(missing):
-                new_pairs = self._normal_pairs(len(missing))
-                missing[: len(new_pairs)] = new_pairs
-                missing = missing[len(new_pairs) :]
+            unfilled = pairs
+            while len(unfilled):
+                new_pairs = self._normal_pairs(len(unfilled))
+                unfilled[: len(new_pairs)] = new_pairs
+                unfilled = unfilled[len(new_pairs) :]
         return _fused_multiply_add(pairs.reshape(-1)[:count], std32, mean32)
 
     def bernoulli(self, probability: float, count: int) -> np.ndarray:
@@ -139,7 +139,7 @@ class InitialStream:
         kept_words, self._unread = self._unread[:count], self._unread[count:]
         if kept_words.size == count:
             return kept_words
-        new_words = self._engine.randint(0, 2**32, size=count - kept_words.size, dtype=np.uint32)
+        new_words = self._generator.randint(0, 2**32, size=count - kept_words.size, dtype=np.uint32)
         return np.concatenate([kept_words, new_words]) if kept_words.size else new_words
 
 
@@ -175,8 +175,8 @@ def _fused_multiply_add(a: np.ndarray, b: np.ndarray | np.float32, c: np.ndarray
     """Return float32(a * b + c) with a single rounding, like the processor's fused multiply-add.
 
     The product of two float32s is exact in float64, but the sum may be rounded. This matters only if the rounded sum is
-    the midpoint of two float32s: its last 29 bits, which float32 lacks, are a 1 and then zeros. Then move it to the
-    next float64 in the direction of the exact sum.
+    the midpoint of two float32s: its last 29 bits, which float32 lacks, are a 1 and then zeros. In this case, move it
+    to the next float64 in the direction of the exact sum.
     """
     product = np.multiply(a, b, dtype=np.float64)
     addend = np.asarray(c, np.float64)

@@ -1,8 +1,8 @@
 """Make compiled recording functions, which append a record to the graph and return an expression.
 
-Each recording function has a table. A row has a key, usually the operands' Dims, and says what to record for calls
-with this key. For keys not in the table, the slow function, which is Python, records the call, and usually adds a row
-with the method `enter`.
+Each recording function has a table. A row has a key, usually the operands' Dims, and says what to record for calls with
+this key. For keys not in the table, the slow function, which is Python, records the call, and usually adds a row with
+the method `enter`.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from dynet_kernels.recorder.words import FIRST_ROWS, FUNCTION, LIST_KEY, MOST_KEYED, OPERATIONS, ROW, TEMPLATE
+from dynet_kernels.recorder.words import FUNCTION, LIST_KEY_SIZE, MOST_KEYED, NEW_TABLE_ROWS, OPERATIONS, ROW, TEMPLATE
 
-from .keywords import Learn, with_keywords
-from .shared import ADDRESSES, KEYS, SHARED, api, immortal, immortal_dim, know, native
+from .keywords import Observer, with_keywords
+from .shared import ADDRESSES, KEY_SIZES, SHARED, immortal, immortal_dim, native_function, pythonapi, share_objects
 from .types import FunctionType
 
-_enter = native("enter", 2)
+_enter = native_function("enter", 2)
 Documented = TypeVar("Documented", bound=Callable[..., Any])  # lets type checkers see the described function
 
 # Address of a recording function -> the function from which it takes its name, docstring and parameters.
 _documented: dict[int, Callable] = {}
-_entered: dict[int, dict] = {}  # address of a recording function -> its rows: key -> (signature, result, limit)
+_entered_rows: dict[int, dict] = {}  # address of a recording function -> its rows: key -> (signature, result, limit)
 
 
 def _word(function: Any, name: str) -> c_int64:
     return c_int64.from_address(id(function) + 8 * FUNCTION[name])
 
 
-def _set(function: Any, **values: int) -> None:
+def _fill(function: Any, **values: int) -> None:
     for name, value in values.items():
         _word(function, name).value = value
 
@@ -44,20 +44,22 @@ def _set(function: Any, **values: int) -> None:
 def _document(function: Any, documented: Callable) -> None:
     _documented[id(function)] = immortal(documented)
     name, qualname = immortal((documented.__name__, documented.__qualname__))
-    _set(function, name=id(name), qualname=id(qualname), parameters=id(()))
+    _fill(function, name=id(name), qualname=id(qualname), parameters=id(()))
 
 
 def function(kind: str, slow: Callable) -> Any:
     """Return a new recording function. `kind` names the compiled code to run, such as "two" for two operands."""
-    record = immortal(api.PyType_GenericAlloc(FunctionType, 0))
-    key = KEYS[kind]
-    table = api.PyMem_RawCalloc(FIRST_ROWS, 8 * (key + len(ROW)))
+    new_function = immortal(pythonapi.PyType_GenericAlloc(FunctionType, 0))
+    key_size = KEY_SIZES[kind]
+    table = pythonapi.PyMem_RawCalloc(NEW_TABLE_ROWS, 8 * (key_size + len(ROW)))
     if not table:
         raise MemoryError
-    _entered[id(record)] = {}
-    _set(record, slow=id(slow), table=table, mask=FIRST_ROWS - 1, key=key, vectorcall=ADDRESSES[kind])
-    _document(record, slow)
-    return record
+    _entered_rows[id(new_function)] = {}
+    _fill(
+        new_function, slow=id(slow), table=table, mask=NEW_TABLE_ROWS - 1, key_size=key_size, vectorcall=ADDRESSES[kind]
+    )
+    _document(new_function, slow)
+    return new_function
 
 
 def enter_row(self, key: Sequence, signature: int, result, limit: int = 0) -> None:
@@ -67,51 +69,51 @@ def enter_row(self, key: Sequence, signature: int, result, limit: int = 0) -> No
     `signature` is an index in TABLE, or the address of a template. `result` is the Dim of the result. The meaning of
     `limit` depends on the kind of function: for lookups, it is the number of rows.
     """
-    rows, row_facts = _entered[id(self)], (signature, result, limit)
+    rows, row_facts = _entered_rows[id(self)], (signature, result, limit)
     if rows.get(key) == row_facts:
         return
     integers = [x if type(x) is int else id(immortal_dim(x)) for x in key]
-    size = _word(self, "key").value
-    if size == LIST_KEY:
+    key_size = _word(self, "key_size").value
+    if key_size == LIST_KEY_SIZE:
         if len(key) <= MOST_KEYED:
             integers = [len(key), *integers]
         elif len(set(integers)) == 1:
             integers = [-len(key), integers[0]]
         else:
             return
-        integers += [0] * (size - len(integers))
-    row = (c_int64 * (size + len(ROW)))(*integers, signature, id(immortal_dim(result)), limit)
+        integers += [0] * (key_size - len(integers))
+    row = (c_int64 * (key_size + len(ROW)))(*integers, signature, id(immortal_dim(result)), limit)
     _enter(id(self), ctypes.addressof(row))
     rows[key] = row_facts
 
 
 def describe(
-    record: Any, documented: Documented, around: Callable | None = None, learn: Learn | None = None
+    recording_function: Any, documented: Documented, around: Callable | None = None, observer: Observer | None = None
 ) -> Documented:
     """Give a recording function the name, docstring, parameters and keyword arguments of `documented`. Return it.
 
-    `around`, if given, is called instead of the slow function, as `around(slow, *arguments)`. For `learn`, see
-    `keywords.Learn`.
+    `around`, if given, is called instead of the slow function, as `around(slow, *arguments)`. For `observer`, see
+    `keywords.Observer`.
     """
-    fallback = _documented[id(record)]
+    fallback = _documented[id(recording_function)]
     if isinstance(fallback, FunctionType):  # the slow function is a recording function with its own slow function
         slow = describe(fallback, documented, around)
     else:
         if around:
             fallback = functools.update_wrapper(functools.partial(around, fallback), documented)
-        slow = with_keywords(documented, fallback, record, learn)
-    _document(record, documented)
+        slow = with_keywords(documented, fallback, recording_function, observer)
+    _document(recording_function, documented)
     names = tuple(map(sys.intern, inspect.signature(documented).parameters))
-    _set(record, parameters=id(immortal(names)), slow=id(immortal(slow)))
-    return record
+    _fill(recording_function, parameters=id(immortal(names)), slow=id(immortal(slow)))
+    return recording_function
 
 
-def with_templates(op: Callable, learning: Callable) -> Any:
-    """Return a function that does the same as `op`: with a template if there is one for the call, else by calling `op`.
+def with_templates(op: Callable, make_observer: Callable) -> Any:
+    """Return a function that does the same as `op`: it uses a template if there is one for the call, else calls `op`.
 
     A template is used for all calls with the same key: the same Dims of operands and the same values of other
     arguments. If `op` is a recording function, templates are used only for keys that its own table lacks.
-    `learning(enter)` is called once; it returns the `Learn` that observes calls without a template, and that calls
+    `make_observer(enter)` is called once. It returns the `Observer` for calls without a template, which calls
     `enter(key, template, Dim of the last node)` when it has made a template.
     """
     last_function, slow = None, op
@@ -123,16 +125,17 @@ def with_templates(op: Callable, learning: Callable) -> Any:
         first_word, *words_of_key = struct.unpack(f"={len(key) // 8}q", key)
         counts, content = template[: len(TEMPLATE)], template[len(TEMPLATE) :]
         integers = immortal(np.array([*counts, *words_of_key, *content], np.int64))
-        enter_row(record, (first_word,), integers.ctypes.data, result)
+        enter_row(recording_function, (first_word,), integers.ctypes.data, result)
 
-    by_position = getattr(slow, "record", slow)  # skip the wrapper for keyword arguments: `record` gets its own
-    record = describe(function("template", by_position), documented, learn=learning(enter))
+    positional = getattr(slow, "positional", slow)  # without a wrapper for keyword arguments: `describe` adds one
+    recording_function = describe(function("template", positional), documented, observer=make_observer(enter))
     if last_function is None:
-        return record
-    _set(last_function, slow=id(record))
+        return recording_function
+    _fill(last_function, slow=id(recording_function))
     return op
 
 
+# A recording function has the attributes of the Python function that it is named after, and is pickled by its name.
 for _name in ("__doc__", "__module__", "__annotations__", "__defaults__", "__kwdefaults__", "__globals__", "__code__"):
     setattr(FunctionType, _name, property(lambda self, name=_name: getattr(_documented[id(self)], name)))
 FunctionType.__wrapped__ = property(lambda self: _documented[id(self)])
@@ -141,7 +144,7 @@ FunctionType.__repr__ = lambda self: f"<function {self.__qualname__}>"
 FunctionType.enter = enter_row
 
 
-def operator(name: str, pair: Any, right: Any, left: Any) -> None:
+def set_operator(name: str, pair: Any, right: Any, left: Any) -> None:
     """Set one of the operators +, -, * and / of `Expression`.
 
     Args:
@@ -157,11 +160,11 @@ def operator(name: str, pair: Any, right: Any, left: Any) -> None:
     def call_slowly(a, b):
         return pair(a, b) if isinstance(a, expression) else left(b, a)
 
-    know(**{f"{name}_pair": pair, f"{name}_right": right, f"{name}_left": left, f"{name}_slow": call_slowly})
+    share_objects(**{f"{name}_pair": pair, f"{name}_right": right, f"{name}_left": left, f"{name}_slow": call_slowly})
 
 
 def _refuse_operator(*operands) -> None:
     raise TypeError("the operators of expressions come with dynet_ops: import it first")
 
 
-know(**dict.fromkeys(OPERATIONS, function("two", _refuse_operator)))
+share_objects(**dict.fromkeys(OPERATIONS, function("two", _refuse_operator)))  # until dynet_ops sets the operators

@@ -1,4 +1,4 @@
-"""The memory of a thread's graph, for Python code that reads or computes the graph. Both recorders use it."""
+"""`GraphRecords`: the records and input values of a thread's graph, as Python reads them. Both recorders use it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ ENDS, COMPUTED = adjacent(GRAPH, "length", "inputs_length"), adjacent(GRAPH, "do
 DIFFERENTIATED = adjacent(GRAPH, "differentiated", "differentiated_fully")
 
 
-def _field(name: str, text: str) -> Any:
+def _word(name: str, text: str) -> Any:
     index = GRAPH[name]
     return property(lambda self: self._view[index], doc=text)
 
 
-def _fields(span: slice, text: str) -> Any:
+def _word_pair(span: slice, text: str) -> Any:
     def write(self, pair: tuple[int, int]) -> None:
         self._view[span] = array("q", pair)
 
@@ -35,33 +35,33 @@ def _fields(span: slice, text: str) -> Any:
 class GraphRecords:
     """The records and input values of one thread's graph, how many there are, and how many have been computed.
 
-    Compiled code reads and writes the same memory. Some methods switch off a fast path of compiled code, which then
-    calls Python functions instead. Each recorder's class `Records` adds the methods that append and remove records.
+    Compiled code reads and writes the same memory. Some methods switch off a fast path, so that compiled code calls
+    Python functions instead. Each recorder's class `Records` adds the methods that append and remove records.
     """
 
     __slots__ = ("_view", "_words")
     _overwrite: Callable[..., bool]
-    version: int = _field("version", "The version of the graph, a number that changes when nodes are removed.")
-    nodes: int = _field("nodes", "The number of nodes.")
-    length: int = _field("length", "The number of integers in all records.")
-    inputs_length: int = _field("inputs_length", "The number of values in the input buffer.")
-    address: int = _field("records", "The address of the records' integers, valid until the next record is appended.")
-    inputs_address: int = _field("inputs", "The address of the input buffer, valid until the next value is appended.")
-    changes: int = _field("changes", "How often this thread has changed the values of parameters.")
-    begun: int = _field("begun", "The value of `changes` when the first node of the graph was computed.")
-    seen: int = _field("seen", "The value of `changes` when the newest node was computed.")
+    version: int = _word("version", "The version of the graph, a number that changes when nodes are removed.")
+    nodes: int = _word("nodes", "The number of nodes.")
+    length: int = _word("length", "The number of integers in all records.")
+    inputs_length: int = _word("inputs_length", "The number of values in the input buffer.")
+    address: int = _word("records", "The address of the records' integers, valid until the next record is appended.")
+    inputs_address: int = _word("inputs", "The address of the input buffer, valid until the next value is appended.")
+    changes: int = _word("changes", "How often this thread has changed the values of parameters.")
+    begun: int = _word("begun", "The value of `changes` when the first node of the graph was computed.")
+    seen: int = _word("seen", "The value of `changes` when the newest node was computed.")
 
-    computed: tuple[int, int] = _fields(COMPUTED, "How many record integers and input values have been computed.")
+    computed: tuple[int, int] = _word_pair(COMPUTED, "How many record integers and input values have been computed.")
     # The mode is 1 if the pass computed the gradients of all nodes that the loss depends on, 0 if it computed only
-    # gradients of nodes that depend on a parameter, and PARTS (see `graph`) after `differentiate_apart`.
-    differentiated: tuple[int, int] = _fields(DIFFERENTIATED, "The loss of the last backward pass, or -1; its mode.")
+    # gradients of nodes that depend on a parameter, and DIFFERENTIATED_APART (see `graph`) after `differentiate_apart`.
+    differentiated: tuple[int, int] = _word_pair(DIFFERENTIATED, "The loss of the last backward pass, or -1; its mode.")
 
     def __init__(self, memory: NamedWords):
         self._words, self._view = memory, memory.view
         self.unprepare()
 
-    def watch(self) -> None:
-        """Let Python functions record all nodes until `renew`, so that Python can compute each immediately."""
+    def watch_records(self) -> None:
+        """Let Python functions record all nodes until `renew`, so that Python can compute each node immediately."""
         self._words["open"] = WATCHED
 
     def ends(self) -> tuple[int, int, int]:
@@ -69,7 +69,7 @@ class GraphRecords:
         return tuple(self._view[ENDS].tolist())
 
     def is_at(self, version: int, length: int) -> bool:
-        """Return whether the graph has this version, and at most `length` integers of its records are computed."""
+        """Return whether the graph has this version, and only the first `length` integers, or fewer, are computed."""
         view = self._view
         return view[VERSION] == version and view[DONE] <= length
 
@@ -81,15 +81,16 @@ class GraphRecords:
         """Return the address of `changes`, an int64. Compiled code counts updates there."""
         return self._words.address + 8 * CHANGES
 
-    def note_seen(self, changes: int, first: bool) -> None:
-        if first:
+    def note_seen(self, changes: int, is_first: bool) -> None:
+        """Set `seen`; if the graph's first node will now be computed, also set `begun`."""
+        if is_first:
             self._words["begun"] = changes
         self._words["seen"] = changes
 
     def note_computed(self, version: int, ends: tuple[int, int]) -> None:
         """Set `computed`, unless the version has changed: a signal handler may have called `renew_cg`."""
         view, pair = self._view, array("q", ends)
-        if view[VERSION] == version: view[COMPUTED] = pair  # fmt: skip  # noqa: E701  # no handler can run here
+        if view[VERSION] == version: view[COMPUTED] = pair  # fmt: skip  # noqa: E701  # no handler can run in this line
         if view[VERSION] == version and ends[0]:
             self._words["planned"] = ends[0]
 
@@ -99,15 +100,15 @@ class GraphRecords:
         if view[VERSION] == version: view[DIFFERENTIATED] = pair  # fmt: skip  # noqa: E701
 
     def watch_values(self) -> None:
-        """Let Python do the next `renew_cg` and all recalculations, because they must update the graph's `Watch`."""
-        self._words["unusual"] = self._words["watched"] = 1
+        """Let Python functions renew the graph and discard its values, because they must update the graph's `Watch`."""
+        self._words["unusual"] = self._words["has_watch"] = 1
 
     def mark_unusual(self) -> None:
-        """Let a Python function do the next `renew_cg`, because more than the records must be cleaned up."""
+        """Let a Python function do the next `renew_cg`, because it must do more than remove the records."""
         self._words["unusual"] = 1
 
     def prepare(self, generation: int, engine: Any, changes: int, functions: dict[str, Any], **addresses: int) -> None:
-        """Let compiled code start passes without Python, until the table of signatures or of parameters changes.
+        """Let compiled code start passes without Python, until a signature or a parameter changes.
 
         Args:
             generation: the result of `generation()` when `addresses` were read. Once the result has changed, compiled
@@ -121,7 +122,7 @@ class GraphRecords:
             self._words[name] = address
         for name, function in functions.items():
             self._words[name] = function.__chandle__()
-        self._view[PREPARED] = generation if engine.changes == changes else -1
+        self._view[PREPARED] = generation if engine.change_count == changes else -1
 
     def is_prepared(self, generation: int) -> bool:
         return self._words["prepared"] == generation
@@ -148,16 +149,16 @@ class GraphRecords:
         memory = (ctypes.c_float * count).from_address(self.inputs_address + 4 * start)
         return np.frombuffer(memory, np.float32)  # type: ignore[call-overload]
 
-    def keys(self, begin: int) -> list[int]:
+    def random_key_offsets(self, begin: int) -> list[int]:
         """Return the offsets of random keys in the input buffer, newest first. Omit offsets below `begin`."""
-        offsets, key = [], self._words["newest_key"]
+        offsets, key = [], self._words["newest_random_key"]
         while key > begin:
             offsets.append(key - 1)
             link = c_int32.from_address(self.inputs_address + 4 * (key - 2)).value
-            key = min(link, key - 1)  # a signal handler may have begun another graph, and replaced the link
+            key = min(link, key - 1)  # a larger link is wrong: a signal handler has renewed the graph
         return offsets
 
-    def write(self, version: int, start: int, values: np.ndarray) -> bool:
+    def rewrite_inputs(self, version: int, start: int, values: np.ndarray) -> bool:
         """Overwrite the input values, starting at offset `start`, with a float32 array, column by column.
 
         Write nothing and return False if the graph has a different version, or if a pass has read the old values.

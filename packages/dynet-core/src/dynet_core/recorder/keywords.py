@@ -8,7 +8,7 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..messages.hints import misfit, with_usual_keywords
+from ..messages.hints import misfit_message, with_usual_keywords
 
 _is_missing = functools.partial(operator.is_, inspect.Parameter.empty)
 
@@ -17,20 +17,20 @@ def refuse_new() -> None:
     raise TypeError("expressions are made by operations, such as dy.inputVector, not by their class")
 
 
-Learn = Callable[[Sequence], Callable[[Any], None] | None]
-"""A function that is called before an op, with the same arguments. If it returns a function, that function is called
-with the op's result."""
+Observer = Callable[[Sequence], Callable[[Any], None] | None]
+"""A function that is called before an op, with the sequence of the op's arguments. If it returns a function, that
+function is called with the op's result."""
 
 
 def with_keywords(
-    documented: Callable, record: Callable, in_order: Callable | None = None, learn: Learn | None = None
+    documented: Callable, positional: Callable, compiled: Callable | None = None, observer: Observer | None = None
 ) -> Callable:
-    """Return a function with the parameters of `documented` that calls `record` with positional arguments.
+    """Return a function with the parameters of `documented` that calls `positional` with positional arguments.
 
-    The returned function does all its work in one Python frame, to keep the user's tracebacks short. `in_order`, if
-    given, is the compiled recording function whose slow function is returned. It only handles keyword arguments in the
-    order of the parameters. If their order is different, the returned function calls `in_order` with all arguments by
-    position, because `in_order` may then be able to record the call. For `learn`, see `Learn`.
+    The returned function does all its work in one Python frame, to keep the user's tracebacks short. It becomes the
+    slow function of `compiled`, if given, whose compiled code only handles keyword arguments in the order of
+    the parameters. If their order is different, the returned function calls `compiled` with all arguments by
+    position, so that compiled code may still record the call.
     """
     signature, name = inspect.signature(documented), documented.__name__
     defaults = {parameter.name: parameter.default for parameter in signature.parameters.values()}
@@ -40,29 +40,29 @@ def with_keywords(
     annotations = [parameter.annotation for parameter in signature.parameters.values()]
     takes_list = annotations[:1] in (["Iterable[Expression]"], ["Sequence[Expression]"])
 
-    def by_place(*arguments, **named) -> Any:
+    def call_by_position(*arguments, **named) -> Any:
         if named:
             following = names[len(arguments) :]
             if named.keys() <= {*following}:
                 following = following[: 1 + max(map(following.index, named))]
                 ordered = [*arguments, *(named.get(parameter, defaults[parameter]) for parameter in following)]
                 if len(ordered) >= least_count and not any(map(_is_missing, ordered)):
-                    if in_order and tuple(named) != following:
-                        return in_order(*ordered)
+                    if compiled and tuple(named) != following:
+                        return compiled(*ordered)
                     arguments, named = ordered, {}
         if named and (bound := with_usual_keywords(signature, arguments, named, other_names)):
             arguments, named = bound, {}
         if named or not least_count <= len(arguments) <= most_count:
-            if problem := misfit(name, signature, arguments, named, other_names, {}):
+            if problem := misfit_message(name, signature, arguments, named, other_names, {}):
                 is_one_by_one = takes_list and len(arguments) > 1 and not isinstance(arguments[0], (list, tuple))
                 is_one_by_one = is_one_by_one and "unexpected keyword" not in problem
                 raise TypeError(problem + f"; the expressions are one list, {name}([...])" * is_one_by_one)
-        note_result = learn and learn(arguments)
-        result = record(*arguments)
+        note_result = observer and observer(arguments)
+        result = positional(*arguments)
         if note_result:
             note_result(result)
         return result
 
-    by_place.__name__, by_place.__qualname__ = name, documented.__qualname__
-    by_place.record = record  # type: ignore[attr-defined]
-    return by_place
+    call_by_position.__name__, call_by_position.__qualname__ = name, documented.__qualname__
+    call_by_position.positional = positional  # type: ignore[attr-defined]
+    return call_by_position

@@ -1,4 +1,4 @@
-"""Words that Python reads by name and compiled code by address. `SHARED` exists once per process."""
+"""`NamedWords`, which Python uses by name and compiled code by address, and `SHARED`, the shared words."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ class NamedWords:
 
 
 def adjacent(names: Structure, first: str, last: str) -> slice:
-    """Return a slice of adjacent words. A `view` reads or sets these in one step, which no signal handler divides."""
+    """Return the slice of the words from `first` to `last`. Reading or setting it in a `view` cannot be interrupted."""
     return slice(names[first], names[last] + 1)
 
 
-SHARED = NamedWords(words.SHARED)  # the words that all threads share
-_GENERATIONS = adjacent(words.SHARED, "generation", "settled")
-_DRAWN = words.SHARED["drawn"]
-_NOISE = adjacent(words.SHARED, "seed", "drawn")
-_drawing = new_lock()
+SHARED = NamedWords(words.SHARED)  # the shared words
+_GENERATION_WORDS = adjacent(words.SHARED, "generation", "settled")
+_DRAWN_WORD = words.SHARED["drawn"]
+_RANDOM_STATE_WORDS = adjacent(words.SHARED, "seed", "drawn")
+_draw_lock = new_lock()
 _generations = itertools.count(1)
 
 
@@ -49,38 +49,39 @@ def generation(index: int = words.SHARED["generation"]) -> int:
     return SHARED.view[index]
 
 
-def next_generation(freezes: bool = False) -> None:
-    """Change the number that `generation` returns, so that the next pass starts from Python.
+def next_generation(only_freezes: bool = False) -> None:
+    """Change the number that `generation` returns, so that the next pass of each graph starts from Python.
 
-    `freezes` means that only the frozen state of a parameter changes. Compiled code may then still start the next pass
-    itself, if the pass is the first of its graph.
+    `only_freezes` means that only the frozen state of a parameter changes. Then compiled code may still start the first
+    pass of a graph.
     """
     newest = next(_generations)
-    if freezes:
+    if only_freezes:
         SHARED["generation"] = newest
     else:
-        SHARED.view[_GENERATIONS] = array("q", (newest, newest))
+        SHARED.view[_GENERATION_WORDS] = array("q", (newest, newest))
 
 
-def noise() -> tuple[int, int]:
+def random_state() -> tuple[int, int]:
     """Return the seed of the random keys, and how many keys have been drawn."""
-    seed, drawn = SHARED.view[_NOISE].tolist()
+    seed, drawn = SHARED.view[_RANDOM_STATE_WORDS].tolist()
     return seed, drawn
 
 
-def set_noise(seed: int, drawn: int) -> None:
+def set_random_state(seed: int, drawn: int) -> None:
     """Set the seed of the random keys, as if `drawn` keys had already been drawn."""
-    SHARED.view[_NOISE] = array("q", (seed, drawn))
+    SHARED.view[_RANDOM_STATE_WORDS] = array("q", (seed, drawn))
 
 
-def draw() -> int:
+def draw_key() -> int:
     """Draw a new random key, and return how many keys were drawn before it."""
     view = SHARED.view
-    with _drawing:  # for builds of Python without the GIL
-        drawn = view[_DRAWN]; view[_DRAWN] = drawn + 1; return drawn  # fmt: skip  # noqa: E702  # no handler can run here
+    with _draw_lock:  # for builds of Python without the GIL
+        drawn = view[_DRAWN_WORD]; view[_DRAWN_WORD] = drawn + 1; return drawn  # fmt: skip  # noqa: E702  # no handler can run here
 
 
-def passes(index: int = words.SHARED["passes"]) -> int:
+def pass_count(index: int = words.SHARED["passes"]) -> int:
+    """Return how many backward passes have run so far, in all graphs."""
     return SHARED.view[index]
 
 

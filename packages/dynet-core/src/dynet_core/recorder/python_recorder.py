@@ -1,4 +1,4 @@
-"""The recorder in Python, used where the compiled recorder cannot be. Some functions of the interface do nothing."""
+"""The recorder in Python, used where the compiled one cannot run. Here, some functions of the interface do nothing."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ def expression_type(operations: type) -> type:
 
 _expression_class: Any = None
 _special_objects: dict[str, Any] = {}
-_METHODS = {"negative": "__neg__", "subscript": "__getitem__"}
+_OPERATOR_METHODS = {"negative": "__neg__", "subscript": "__getitem__"}  # special object -> method that it becomes
 
 
-def know(**objects: Any) -> None:
-    """Tell the recorder about special objects, such as `unfinished`; see `shared.know`."""
+def share_objects(**objects: Any) -> None:
+    """Tell the recorder about special objects, such as `unfinished`; see `shared.share_objects`."""
     _special_objects.update(objects)
-    for role in _METHODS.keys() & objects:
-        setattr(_expression_class, _METHODS[role], objects[role])
+    for role in _OPERATOR_METHODS.keys() & objects:
+        setattr(_expression_class, _OPERATOR_METHODS[role], objects[role])
 
 
-def become(x, at: int, dim) -> None:
+def make_parameter(x, at: int, dim) -> None:
     """Turn `x`, a new parameter, into an expression for every graph. `at` is -1 minus its row in PARAMETER_ROWS."""
     x._at, x._version, x._type = at, ANY_GRAPH, dim
 
@@ -59,15 +59,15 @@ def _nothing(*arguments) -> None:
     """Do nothing. Only the compiled recorder has templates and tables."""
 
 
-key = replay = _nothing
+call_key = replay = _nothing
 
 
-def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: int, inputs: int = sys.maxsize) -> Any:
+def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: int, start: int = sys.maxsize) -> Any:
     """Append a record to this thread's graph and return the expression of its last node.
 
     The record begins with the integers `head`, and has `nodes` nodes; `dim` is the Dim of the last node. Operands are
-    ints, or expressions, whose `at` is appended. `version` is the version that the graph should have. `inputs`, if
-    given, is the offset of the first input value that the record refers to. Return None if the graph has a different
+    ints, or expressions, whose `at` is appended. `version` is the version that the graph should have. `start`,
+    if given, is the offset of the first input value that the record refers to. Return None if the graph has a different
     version, or if an operand is neither a node of the graph nor a parameter. Return False if a pass has already read
     these input values.
     """
@@ -79,7 +79,7 @@ def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: 
             integers.append(x.at)
         else:
             return None
-    count_before = None if records is None else records.append(integers, nodes, version, inputs)
+    count_before = None if records is None else records.append(integers, nodes, version, start)
     if count_before is None:
         return None
     if count_before < 0:
@@ -92,7 +92,7 @@ def commit_with_inputs(records: Records, start: int, *record: Any) -> Any:
 
     A signal handler may have computed the graph since the values were appended, and passes only read new input values.
     """
-    return commit(*record, inputs=start)
+    return commit(*record, start=start)
 
 
 def _node(at: int, version: int, dim) -> Any:
@@ -101,12 +101,12 @@ def _node(at: int, version: int, dim) -> Any:
     return node
 
 
-def handle(at: int, dim) -> Any:
+def node_at(at: int, dim) -> Any:
     return _node(at, THREAD.records.version, dim)
 
 
-def sequence(result, head: tuple[int, ...], xs: list, dim, version: int) -> list | None:
-    """Append one record for a whole list of operands: one node for the list, then one for each operand.
+def add_list(result, head: tuple[int, ...], xs: list, dim, version: int) -> list | None:
+    """Append one record that has a list of operands. Its nodes are one for the whole list, then one for each operand.
 
     Return the expressions of the operands' nodes, each with Dim `result`. Return None if the graph has a different
     version, if an operand is not a node of the graph, or if its Dim is not `dim`.
@@ -148,14 +148,14 @@ def describe(record: Any, documented: Callable, around: Callable | None = None) 
     return described
 
 
-def with_templates(op: Callable, learn: Callable) -> Callable:
-    """Return the op, wrapped to accept other names of its arguments if it has `other_keywords`."""
+def with_templates(op: Callable, make_observer: Callable) -> Callable:
+    """Return the op itself, without templates. If it has `other_keywords`, wrap it to accept these argument names."""
     if hasattr(op, "enter") or not hasattr(op, "other_keywords"):
         return op
     return functools.update_wrapper(with_keywords(op, op), op)
 
 
-def operator(name: str, pair: Any, right: Any, left: Any) -> None:
+def set_operator(name: str, pair: Any, right: Any, left: Any) -> None:
     """Set one of the operators of `Expression` to `pair(x, other)`, or `left(x, other)` if x is on the right."""
     name = {"add": "add", "subtract": "sub", "multiply": "mul", "true_divide": "truediv"}[name]
     setattr(_expression_class, f"__{name}__", lambda x, other: pair(x, other))

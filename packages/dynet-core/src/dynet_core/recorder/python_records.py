@@ -2,7 +2,7 @@
 
 A signal handler or a finalizer may run between any two lines, and may record nodes or call `renew_cg`. So each change
 is prepared first. Then a single line checks that the graph's words are unchanged, and writes. Nothing can interrupt
-this line: it calls nothing, and makes no object that the garbage collector tracks. If the words have changed, the
+that line: it calls nothing, and makes no object that the garbage collector tracks. If the words have changed, the
 change is prepared again.
 """
 
@@ -20,13 +20,13 @@ import numpy as np
 from dynet_kernels.recorder.words import GRAPH
 
 from .graph_records import COMPUTED, DIFFERENTIATED, DONE, INPUTS_DONE, VERSION, GraphRecords
-from .named_words import NamedWords, adjacent, draw, noise
+from .named_words import NamedWords, adjacent, draw_key, random_state
 
 _versions = itertools.count(1)
 THREAD = threading.local()
-"""`THREAD.records`, if set, is the `Records` object of the thread's graph."""
+"""`THREAD.records`, if set, is the `Records` object of the calling thread's graph."""
 _LENGTH, _NODES, _INPUTS_LENGTH = GRAPH.length, GRAPH.nodes, GRAPH.inputs_length
-_KEY, _BUFFERS = GRAPH.newest_key, (GRAPH.records, GRAPH.inputs)
+_NEWEST_KEY, _BUFFER_ADDRESSES = GRAPH.newest_random_key, (GRAPH.records, GRAPH.inputs)
 _LENGTHS, SHRINK_FROM = (_LENGTH, _INPUTS_LENGTH), 1 << 16  # buffers up to this size do not shrink
 _STATE, _RECORDED = adjacent(GRAPH, "version", "inputs_length"), adjacent(GRAPH, "length", "nodes")
 _UNDIFFERENTIATED = array("q", (-1, 0))
@@ -35,15 +35,15 @@ _UNDIFFERENTIATED = array("q", (-1, 0))
 class Records(GraphRecords):
     """The records of one thread's graph. `_buffers` has the records (kind 0) and the input values (kind 1).
 
-    `_replaced` has outgrown buffers of the previous graph and of this graph, because a pass may still read them.
+    `_outgrown` keeps outgrown buffers alive, of the previous graph and of this one, because a pass may still read them.
     """
 
-    __slots__ = ("_buffers", "_replaced")
+    __slots__ = ("_buffers", "_outgrown")
 
     def __init__(self):
         super().__init__(NamedWords(GRAPH))
         self._buffers: list[Any] = [memoryview(array(code)) for code in "qf"]
-        self._replaced: tuple[list[Any], list[Any]] = [], []
+        self._outgrown: tuple[list[Any], list[Any]] = [], []
         self.renew()
 
     def adopt(self, graph: Any) -> None:
@@ -58,7 +58,7 @@ class Records(GraphRecords):
         length, _, inputs_length = self.ends()
         while not self.cut(self.version, 0, 0, 0):
             pass
-        self._replaced = self._replaced[1], []
+        self._outgrown = self._outgrown[1], []
         for kind, used_count in enumerate((length, inputs_length)):
             if len(self._buffers[kind]) > max(8 * used_count, SHRINK_FROM):
                 self._replace(kind, 2 * used_count, 0)
@@ -71,24 +71,24 @@ class Records(GraphRecords):
         view, new_version = self._view, next(_versions)
         state = array("q", (new_version, length, nodes, inputs_length))
         computed = array("q", min(self.computed, (length, inputs_length)))
-        key = next((offset + 1 for offset in self.keys(0) if offset < inputs_length), 0)
-        if view[VERSION] == version: view[COMPUTED] = computed; view[DIFFERENTIATED] = _UNDIFFERENTIATED; view[_KEY] = key; view[_STATE] = state; return new_version  # fmt: skip  # noqa: E501, E701, E702
+        key = next((offset + 1 for offset in self.random_key_offsets(0) if offset < inputs_length), 0)
+        if view[VERSION] == version: view[COMPUTED] = computed; view[DIFFERENTIATED] = _UNDIFFERENTIATED; view[_NEWEST_KEY] = key; view[_STATE] = state; return new_version  # fmt: skip  # noqa: E501, E701, E702
         return 0
 
-    def append(self, integers: Sequence[int], nodes: int, version: int, inputs: int = sys.maxsize) -> int | None:
+    def append(self, integers: Sequence[int], nodes: int, version: int, start: int = sys.maxsize) -> int | None:
         """Append a record. Return how many nodes the graph had before.
 
-        Return None if the graph has a different version; -1 if a pass has already read the input value at `inputs`.
+        Return None if the graph has a different version; -1 if a pass has already read the input at `start`.
         """
         view, record = self._view, array("q", integers)
         while view[VERSION] == version:
-            if view[INPUTS_DONE] > inputs:
+            if view[INPUTS_DONE] > start:
                 return -1
             length, count_before = view[_LENGTH], view[_NODES]
             end = length + len(record)
             self._make_room(0, end)
             span, ends = slice(length, end), array("q", (end, count_before + nodes))
-            if view[VERSION] == version and view[_LENGTH] == length and view[INPUTS_DONE] <= inputs: self._buffers[0][span] = record; view[_RECORDED] = ends; return count_before  # fmt: skip  # noqa: E501, E701, E702
+            if view[VERSION] == version and view[_LENGTH] == length and view[INPUTS_DONE] <= start: self._buffers[0][span] = record; view[_RECORDED] = ends; return count_before  # fmt: skip  # noqa: E501, E701, E702
         return None
 
     def take(self, values: np.ndarray, keyed: bool = False) -> int:
@@ -99,25 +99,25 @@ class Records(GraphRecords):
         """
         view, values = self._view, np.array(values.ravel(order="F"), np.float32)
         while True:
-            version, start, key = view[VERSION], view[_INPUTS_LENGTH], view[_KEY]
+            version, start, key = view[VERSION], view[_INPUTS_LENGTH], view[_NEWEST_KEY]
             if keyed:
                 values.view(np.int32)[0], key = key, start + 2
             end = start + values.size
             self._make_room(1, end)
             span = slice(start, end)
-            if view[VERSION] == version and view[_INPUTS_LENGTH] == start: self._buffers[1][span] = values; view[_INPUTS_LENGTH] = end; view[_KEY] = key; return start  # fmt: skip  # noqa: E501, E701, E702
+            if view[VERSION] == version and view[_INPUTS_LENGTH] == start: self._buffers[1][span] = values; view[_INPUTS_LENGTH] = end; view[_NEWEST_KEY] = key; return start  # fmt: skip  # noqa: E501, E701, E702
 
     def _make_room(self, kind: int, size: int) -> None:
         while (length := len(self._buffers[kind])) < size:
             self._replace(kind, 2 * size, length)
 
-    def _replace(self, kind: int, size: int, kept: int) -> None:
-        """Replace a buffer with one of `size` items; keep the first `kept` items. Do nothing if more are in use."""
+    def _replace(self, kind: int, size: int, kept_count: int) -> None:
+        """Replace a buffer by one of `size` items that begins with `kept_count` old items, unless more are in use."""
         old_buffer, view, length = self._buffers[kind], self._view, _LENGTHS[kind]
-        memory, span = array(old_buffer.format, [0]) * size, slice(min(kept, len(old_buffer)))
-        new_buffer, address, numbers = memoryview(memory), memory.buffer_info()[0], old_buffer[span]
-        self._replaced[1].append(old_buffer)
-        if self._buffers[kind] is old_buffer and view[length] <= kept: new_buffer[span] = numbers; self._buffers[kind] = new_buffer; view[_BUFFERS[kind]] = address  # fmt: skip  # noqa: E501, E701, E702
+        memory, span = array(old_buffer.format, [0]) * size, slice(min(kept_count, len(old_buffer)))
+        new_buffer, address, kept_items = memoryview(memory), memory.buffer_info()[0], old_buffer[span]
+        self._outgrown[1].append(old_buffer)
+        if self._buffers[kind] is old_buffer and view[length] <= kept_count: new_buffer[span] = kept_items; self._buffers[kind] = new_buffer; view[_BUFFER_ADDRESSES[kind]] = address  # fmt: skip  # noqa: E501, E701, E702
 
     def _overwrite(self, version: int, kind: int, start: int, values: np.ndarray | array) -> bool:
         view, done_word, span = self._view, DONE + kind, slice(start, start + len(values))
@@ -126,10 +126,10 @@ class Records(GraphRecords):
 
     def renew_keys(self) -> None:
         version = self.version
-        for offset in self.keys(0):
+        for offset in self.random_key_offsets(0):
             self._overwrite(version, 1, offset, new_key())
 
 
 def new_key() -> np.ndarray:
-    seed, _ = noise()
-    return np.array([seed, draw() & 0xFFFFFFFF], np.uint32).view(np.float32)
+    seed, _ = random_state()
+    return np.array([seed, draw_key() & 0xFFFFFFFF], np.uint32).view(np.float32)

@@ -1,8 +1,8 @@
 """The compiled recorder's memory of a thread's graph, and the functions that append to it.
 
-`commit`, `sequence`, `replay`, `key`, `take`, `take_keyed` and `handle` are compiled. Each calls a slow function here
-if it cannot do its work. `python_recorder` documents them, except `key` and `replay`: see `template_calls.py` in
-`dynet_kernels.recorder`.
+`commit`, `add_list`, `replay`, `call_key`, `take`, `take_keyed` and `node_at` are compiled. If compiled code cannot
+handle a call, a Python function in this file does. `python_recorder` documents these functions, except `call_key` and
+`replay`, which `template_calls.py` in `dynet_kernels.recorder` documents.
 """
 
 from __future__ import annotations
@@ -23,35 +23,35 @@ from dynet_kernels.recorder.words import NO_NODE
 from .functions import function
 from .graph_records import INPUTS_DONE, GraphRecords
 from .named_words import NamedWords
-from .shared import THREAD_GRAPH, api, immortal, native
+from .shared import THREAD_GRAPH_KEY, immortal, native_function, pythonapi
 
-_overwrite = native("overwrite", 6)
-_renew, _cut, _take_inputs = native("renew", 1), native("cut", 5), native("take_inputs", 3)
-_renew_keys = native("dynet_renew_keys", 1)
+_overwrite = native_function("overwrite", 6)
+_renew, _cut, _take_inputs = native_function("renew", 1), native_function("cut", 5), native_function("take_inputs", 3)
+_renew_keys = native_function("dynet_renew_keys", 1)
 
 
 def _nothing(*arguments) -> None:
-    """Return None, because the compiled function could not do its work."""
+    """Return None, which tells the caller that compiled code could not handle the call."""
 
 
 def _refuse_handle(at, dim) -> None:
     raise IndexError(f"this thread's graph has no node {at}")
 
 
-def _taking(kind: str) -> Any:
-    def take_slowly(numbers: Sequence[float]) -> int:
-        return record(tuple(np.array(numbers, np.float32).tolist()))
+def _take_function(kind: str) -> Any:
+    def take_slowly(numbers: Sequence[float]) -> int:  # for numbers that compiled code cannot read
+        return recording_function(tuple(np.array(numbers, np.float32).tolist()))
 
-    record = function(kind, take_slowly)
-    return record
+    recording_function = function(kind, take_slowly)
+    return recording_function
 
 
-commit, sequence, replay, key = (function(kind, _nothing) for kind in ("commit", "sequence", "replay", "key"))
-take, take_keyed = _taking("take"), _taking("take_keyed")
-handle = function("handle", _refuse_handle)
+commit, add_list, replay, call_key = (function(kind, _nothing) for kind in ("commit", "sequence", "replay", "key"))
+take, take_keyed = _take_function("take"), _take_function("take_keyed")
+node_at = function("handle", _refuse_handle)
 
-_free_words: list[NamedWords] = []  # the memory of graphs whose threads have ended, for reuse
-_no_words = NamedWords(words.GRAPH)  # replaces the words of a `Records` object in `end`
+_free_words: list[NamedWords] = []  # the words of graphs whose threads have ended, for reuse
+_no_words = NamedWords(words.GRAPH)  # the words of all `Records` objects whose threads have ended
 _no_words["version"] = _no_words["open"] = NO_NODE
 
 
@@ -67,15 +67,15 @@ class Records(GraphRecords):
 
     def __init__(self):
         super().__init__(_free_words.pop() if _free_words else immortal(NamedWords(words.GRAPH)))
-        for index in range(words.MOST_ARGUMENTS):
-            self._words[f"argument_{2 * index}"] = INT_ARGUMENT
+        for index in range(words.MOST_PASS_ARGUMENTS):
+            self._words[f"argument_{2 * index}"] = INT_ARGUMENT  # the type of each argument of a pass
         self.renew()
 
     def adopt(self, graph: Any) -> None:
         """Let the calling thread, whose graph is `graph`, append to these records."""
         ctypes.pythonapi.Py_IncRef(py_object(graph))  # `end` releases this reference, except when Python shuts down
         self._words["object"] = id(graph)
-        api.PyThread_tss_set(THREAD_GRAPH, self._words.address)
+        pythonapi.PyThread_tss_set(THREAD_GRAPH_KEY, self._words.address)
 
     def renew(self) -> None:
         _renew(self._words.address)
@@ -88,19 +88,19 @@ class Records(GraphRecords):
         """
         return _cut(self._words.address, version, nodes, length, inputs_length)
 
-    def end(self, names: Any = (sys.is_finalizing, _no_words, _free_words, _renew, api, THREAD_GRAPH)) -> None:
+    def end(self, used: Any = (sys.is_finalizing, _no_words, _free_words, _renew, pythonapi, THREAD_GRAPH_KEY)) -> None:
         """Remove all records because their thread has ended. The thread's expressions cannot be used any more."""
-        # Everything used here is a default argument: Python may clear module globals at exit before it runs finalizers.
-        is_finalizing, no_words, free_words, renew, api, key = names
+        # All globals used here are in a default argument: Python may clear them at exit before it runs finalizers.
+        is_finalizing, no_words, free_words, renew, pythonapi, thread_graph_key = used
         if is_finalizing() or self._words is no_words:
             return
         memory, self._words, self._view = self._words, no_words, no_words.view
         graph, memory["object"] = memory["object"], 0
         if graph:
-            api.Py_DecRef(graph)  # the reference that `adopt` took
+            pythonapi.Py_DecRef(graph)  # the reference that `adopt` took
         renew(memory.address)
-        if api.PyThread_tss_get(key) == memory.address:  # false if another thread than the ended one runs this
-            api.PyThread_tss_set(key, None)
+        if pythonapi.PyThread_tss_get(thread_graph_key) == memory.address:  # false if a different thread runs this
+            pythonapi.PyThread_tss_set(thread_graph_key, None)
             free_words.append(memory)
 
     def renew_keys(self) -> None:

@@ -16,12 +16,12 @@ from dynet_kernels.recorder import compiled
 from .keywords import refuse_new
 from .named_words import SHARED
 
-_most_free = os.environ.get("DYNET_EXPRESSION_CHAIN") or str(1 << 14)
-if not _most_free.isdecimal():
-    raise ImportError(f"DYNET_EXPRESSION_CHAIN is {_most_free!r}: it must be a whole number, or be left unset")
-MOST_FREE = int(_most_free)
-"""The memory of at most this many deleted expressions is kept for new ones. 0 frees memory immediately; use it when
-debugging memory errors with a tool."""
+_most_free_text = os.environ.get("DYNET_EXPRESSION_CHAIN") or str(1 << 14)
+if not _most_free_text.isdecimal():
+    raise ImportError(f"DYNET_EXPRESSION_CHAIN is {_most_free_text!r}: it must be a whole number, or be left unset")
+MOST_FREE_EXPRESSIONS = int(_most_free_text)
+"""The memory of at most this many deleted expressions is kept for new ones. With 0, memory is freed immediately, so
+that memory checkers find uses of deleted expressions."""
 _forever: list = []  # objects to keep alive, because compiled code or CPython knows their addresses
 
 
@@ -32,7 +32,7 @@ def immortal(x: Any) -> Any:
     return x
 
 
-api = ctypes.pythonapi
+pythonapi = ctypes.pythonapi  # CPython's C functions; the loop sets the types of results and arguments
 for _name, _result, *_arguments in (
     ("PyType_FromSpecWithBases", py_object, c_void_p, py_object),
     ("PyType_GenericAlloc", py_object, py_object, c_ssize_t),
@@ -43,47 +43,46 @@ for _name, _result, *_arguments in (
     ("PyMem_RawCalloc", c_void_p, c_ssize_t, c_ssize_t),
     ("Py_DecRef", None, c_void_p),
 ):
-    getattr(api, _name).restype, getattr(api, _name).argtypes = _result, _arguments
+    getattr(pythonapi, _name).restype, getattr(pythonapi, _name).argtypes = _result, _arguments
 
 immortal(SHARED)
-ADDRESSES, KEYS = compiled.load_functions(SHARED.address)
+# Name of a compiled function -> its address; -> how many words a key in its table has.
+ADDRESSES, KEY_SIZES = compiled.load_functions(SHARED.address)
 
 
-def native(name: str, count: int) -> Callable[..., int]:
-    """Return a Python function that calls the compiled function `name` with `count` ints. The call keeps the GIL."""
-    function = immortal(ctypes.PYFUNCTYPE(c_int64, *[c_int64] * count)(ADDRESSES[name]))
+def native_function(name: str, argument_count: int) -> Callable[..., int]:
+    """Return a Python function that calls the compiled function `name` with ints. The call keeps the GIL."""
+    function = immortal(ctypes.PYFUNCTYPE(c_int64, *[c_int64] * argument_count)(ADDRESSES[name]))
 
     def call(*arguments: int) -> int:
         try:
             return function(*arguments)
-        except ctypes.ArgumentError:  # ints are never wrong arguments, so memory is exhausted
+        except ctypes.ArgumentError:  # all arguments are ints, so the only possible reason is a lack of memory
             raise MemoryError from None
 
     return call
 
 
-def know(**objects: Any) -> None:
-    """Store the addresses of special objects in SHARED, for compiled code.
+def share_objects(**objects: Any) -> None:
+    """Store the addresses of objects that compiled code treats specially in SHARED, and keep the objects alive.
 
-    The names of the arguments are the roles. `unfinished` is the class of the objects that `Expression()` makes;
+    The name of an argument is a word of SHARED. `unfinished` is the class of the objects that `Expression()` makes;
     `parameters`, `constant` and `lookup` are the classes of parameters. `negative` is called for `-x`, where x is an
     expression. For `x[key]`, `item` is called with an int, `stretch` with the ends of a slice such as x[1:3], and
     `subscript(x, key)` for all other keys. `negative`, `item` and `stretch` are recording functions.
     """
-    for role, special in objects.items():
-        SHARED[role] = id(immortal(special))
+    for word, special_object in objects.items():
+        SHARED[word] = id(immortal(special_object))
 
 
-know(
+share_objects(
     list=list, tuple=tuple, float=float, int=int, slice=slice, none=None, true=True, false=False,
     refuse_new=refuse_new, int64=np.int64, int32=np.int32, float64=np.float64, float32=np.float32, array=np.ndarray,
 )  # fmt: skip
-SHARED["free_most"] = MOST_FREE
-THREAD_GRAPH = api.PyThread_tss_alloc()
-if not THREAD_GRAPH or api.PyThread_tss_create(THREAD_GRAPH):
+SHARED["free_most"] = MOST_FREE_EXPRESSIONS
+THREAD_GRAPH_KEY = pythonapi.PyThread_tss_alloc()
+if not THREAD_GRAPH_KEY or pythonapi.PyThread_tss_create(THREAD_GRAPH_KEY):
     raise ImportError("dynet: there is no key left under which a thread could keep its graph")
-SHARED["thread_graph"] = THREAD_GRAPH
-
-
-# Keeps a Dim alive until the process ends, because expressions only have its address.
+SHARED["thread_graph"] = THREAD_GRAPH_KEY
+# Keeps a Dim alive until the process ends, because expressions only have its address. The cache adds each Dim once.
 immortal_dim = functools.cache(immortal)

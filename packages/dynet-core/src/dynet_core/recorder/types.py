@@ -10,12 +10,12 @@ from dynet_kernels.layout import Structure
 from dynet_kernels.recorder import words
 from dynet_kernels.recorder.words import ANY_GRAPH
 
-from .shared import ADDRESSES, SHARED, api, immortal, immortal_dim, native
+from .shared import ADDRESSES, SHARED, immortal, immortal_dim, native_function, pythonapi
 
-_become = native("become", 4)
+_make_parameter = native_function("become", 4)
 
 # Function -> number of its slot. The functions are the compiled recorder's or the C API's. The numbers of slots, member
-# types and type flags belong to CPython's stable ABI, so they do not change between versions.
+# types and type flags below are defined by CPython's stable ABI, so they do not change between versions.
 FUNCTION_SLOTS = {"PyVectorcall_Call": 50, "bind": 54}  # tp_call, tp_descr_get
 EXPRESSION_SLOTS = {
     "free": 52, "new": 65, "PyObject_Free": 74,  # tp_dealloc, tp_new, tp_free
@@ -30,12 +30,12 @@ METHOD_DESCRIPTOR, DEFAULT = 1 << 17, 1 << 18
 NOTHING = 0  # no docstring, or the end of a list
 
 
-def _stored(*integers: int) -> int:
-    """Store 64-bit words forever, and return their address. A C int in a structure of CPython takes a whole word."""
+def _store(*integers: int) -> int:
+    """Store 64-bit words forever, and return their address. In CPython's structures here, C ints take whole words."""
     return ctypes.addressof(immortal((c_int64 * len(integers))(*integers)))
 
 
-def _text(text: str) -> int:
+def _store_text(text: str) -> int:
     return ctypes.addressof(immortal(ctypes.create_string_buffer(text.encode())))
 
 
@@ -44,17 +44,17 @@ def _make_type(
 ) -> Any:
     """Make an extension type whose objects consist of 64-bit words with these `names`.
 
-    `members` maps read-only attributes to words and types such as OBJECT. `slots` maps functions to the numbers of
-    their slots. `flags` is added to DEFAULT.
+    `members` maps each read-only attribute to the name of its word and its type, such as OBJECT. `slots` maps functions
+    to the numbers of their slots. `flags` is added to DEFAULT.
     """
     member_words: list[int] = []
     for member, (word, kind) in members.items():
-        member_words += _text(member), kind, 8 * names[word], READ_ONLY, NOTHING
-    slot_words: list[Any] = [TP_MEMBERS, _stored(*member_words, *[NOTHING] * 5)]
+        member_words += _store_text(member), kind, 8 * names[word], READ_ONLY, NOTHING
+    slot_words: list[Any] = [TP_MEMBERS, _store(*member_words, *[NOTHING] * 5)]
     for function, slot in slots.items():
-        slot_words += slot, ADDRESSES.get(function) or ctypes.cast(getattr(api, function), c_void_p).value
-    specification = _stored(_text(name), 8 * len(names), DEFAULT | flags, _stored(*slot_words, NOTHING, NOTHING))
-    return immortal(api.PyType_FromSpecWithBases(specification, (base,)))
+        slot_words += slot, ADDRESSES.get(function) or ctypes.cast(getattr(pythonapi, function), c_void_p).value
+    specification = _store(_store_text(name), 8 * len(names), DEFAULT | flags, _store(*slot_words, NOTHING, NOTHING))
+    return immortal(pythonapi.PyType_FromSpecWithBases(specification, (base,)))
 
 
 FunctionType = _make_type(
@@ -62,7 +62,7 @@ FunctionType = _make_type(
     words.FUNCTION,
     {
         "__vectorcalloffset__": ("vectorcall", SSIZE),
-        "__weaklistoffset__": ("weak", SSIZE),
+        "__weaklistoffset__": ("weakrefs", SSIZE),
         "__name__": ("name", OBJECT),
         "__qualname__": ("qualname", OBJECT),
     },
@@ -87,7 +87,7 @@ def expression_type(operations: type) -> Any:
     return expression
 
 
-def become(x, at: int, dim) -> None:
+def make_parameter(x, at: int, dim) -> None:
     """Turn `x`, a new parameter, into an expression for every graph. `at` is -1 minus its row in PARAMETER_ROWS."""
     # `from_address` of ctypes would raise audit events whenever a file with parameters is loaded.
-    _become(id(x), at, ANY_GRAPH, id(immortal_dim(dim)))
+    _make_parameter(id(x), at, ANY_GRAPH, id(immortal_dim(dim)))

@@ -20,7 +20,7 @@ PACKAGE: Any = Path(__file__).parents[1]
 if not PACKAGE.is_dir():
     PACKAGE = importlib.resources.files((__package__ or "").partition(".")[0])  # a path in an archive
 FOLDER = PACKAGE / "compiled"
-INDEX = "index.json"
+INDEX_NAME = "index.json"
 
 
 @functools.cache
@@ -28,12 +28,12 @@ def index() -> dict[str, str]:
     """Return the index if this is a frozen program, else {}. Raise a CacheError if a frozen program has no index."""
     if os.path.isfile(os.path.join(os.path.dirname(__file__), "shipped_code.py")):
         return {}
-    if not (FOLDER / INDEX).is_file():
+    if not (FOLDER / INDEX_NAME).is_file():
         raise store.CacheError(f"{FOLDER} lacks what `python -m dynet_kernels.build --into` writes for frozen programs")
-    return json.loads((FOLDER / INDEX).read_bytes())
+    return json.loads((FOLDER / INDEX_NAME).read_bytes())
 
 
-def look_in_cache() -> bool:
+def should_look_in_cache() -> bool:
     """Return whether to look in the cache as well. If code is shipped, do not create a cache for this purpose."""
     return store.exists() or not (index() or FOLDER.exists())
 

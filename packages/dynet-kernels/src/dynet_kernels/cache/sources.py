@@ -10,34 +10,34 @@ import hashlib
 import os
 import sys
 
-HERE = os.path.dirname(os.path.dirname(__file__))
+PACKAGE_FOLDER = os.path.dirname(os.path.dirname(__file__))
 # The digest omits these files and folders of this package, which load, store or time code but do not affect it.
 OMITTED = frozenset(
-    os.path.join(HERE, name)
+    os.path.join(PACKAGE_FOLDER, name)
     for name in "building.py cache tune __init__.py build.py description.py encode.py interpreter.py locks.py "
     "machine/library.py table.py tuning_records.py".split()
 )
 
 
 @functools.cache
-def digest(kinds: frozenset[type]) -> str:
-    """Return a digest of this package's source files that emit code, and of the files of `kinds` and their bases."""
+def digest(classes: frozenset[type]) -> str:
+    """Return a digest of this package's source files that emit code, and of the files of `classes` and their bases."""
     digest = hashlib.sha256()
-    for file in sorted({*_emitters(HERE), *(file for kind in kinds for file in _files_of(kind))}):
+    for file in sorted({*_emitting_files(PACKAGE_FOLDER), *(file for cls in classes for file in _files_defining(cls))}):
         digest.update(_digest_of(file))
     return digest.hexdigest()
 
 
 @functools.cache
-def _emitters(folder: str) -> list[str]:
+def _emitting_files(folder: str) -> list[str]:
     entries = [entry for entry in os.scandir(folder) if entry.path not in OMITTED and entry.name != "__pycache__"]
     files = [entry.path for entry in entries if entry.name.endswith(".py")]
-    return [*files, *(file for entry in entries if entry.is_dir() for file in _emitters(entry.path))]
+    return [*files, *(file for entry in entries if entry.is_dir() for file in _emitting_files(entry.path))]
 
 
-def _files_of(kind: type) -> set[str]:
+def _files_defining(cls: type) -> set[str]:
     """Return the files that define a class and its base classes, without Python's own."""
-    modules = {base.__module__ for base in kind.__mro__} - {"builtins", "typing", "abc"}
+    modules = {base.__module__ for base in cls.__mro__} - {"builtins", "typing", "abc"}
     files = {getattr(sys.modules.get(module), "__file__", None) for module in modules}
     return {file for file in files if file and file.endswith(".py") and os.path.isfile(file)}
 

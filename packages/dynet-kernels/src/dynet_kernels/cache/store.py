@@ -29,14 +29,14 @@ from ..locks import new_lock
 from ..tvm_modules import load_ffi, tvm_ffi_orcjit
 from .seal import sealed, unsealed, write
 
-STORED = (".o", ".key")  # suffixes of object files, and of files that map a key to a second key
-UNFINISHED = (".lock", ".new")  # suffixes of lock files, and of files that are being written
+STORED_SUFFIXES = (".o", ".key")  # suffixes of object files, and of files that map a key to a second key
+UNFINISHED_SUFFIXES = (".lock", ".new")  # suffixes of lock files, and of files that are being written
 DAY = 24 * 3600.0
-KEEP = 512  # the KEEP most recently used files of each suffix stay; others are removed a day after their last use
-ABANDONED = building.ABANDONED
+KEPT_FILES = 512  # this many files of each suffix are kept, the last ones used; others are removed a day after use
+ABANDONED_AFTER = building.ABANDONED_AFTER
 PATIENCE = 120.0  # seconds to wait for another process that is compiling the same kernels
-ROOM = 64 << 20  # free bytes that a disk must have for kernels to be compiled there
-_linking = new_lock()
+MIN_FREE = 64 << 20  # free bytes that a disk must have for kernels to be compiled there
+_linking_lock = new_lock()
 
 
 class CacheError(RuntimeError):
@@ -92,7 +92,7 @@ def private_directory(directory: Path) -> Path:
         path.mkdir(mode=0o700, exist_ok=True)
     if not directory.is_dir():
         raise CacheError(f"{directory} is not a directory")
-    if reason := danger(directory.stat()):
+    if reason := why_unsafe(directory.stat()):
         raise CacheError(f"{directory} {reason}, and code stored there would run as this user")
     if not os.access(directory, os.R_OK | os.X_OK):
         raise CacheError(f"{directory} cannot be accessed (mode {stat.S_IMODE(directory.stat().st_mode):04o})")
@@ -105,7 +105,7 @@ def private_directory(directory: Path) -> Path:
     return directory
 
 
-def danger(status: os.stat_result) -> str:
+def why_unsafe(status: os.stat_result) -> str:
     """Return why other users may have written to a file or directory with this `status`, or "" if they cannot have.
 
     In error messages, the result follows the path.
@@ -142,8 +142,8 @@ def _temporary_directory() -> Path:
     return directory
 
 
-def _remove(directory: Path, owner: int) -> None:
-    if os.getpid() == owner:  # a forked child must not remove the directory, because its parent still uses it
+def _remove(directory: Path, owner_pid: int) -> None:
+    if os.getpid() == owner_pid:  # a forked child must not remove the directory, because its parent still uses it
         shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -180,14 +180,14 @@ def load_or_make(
 
     def load_or_make_in(directory: Path) -> Any:
         def loaded(key: str) -> Any:
-            code = stored(key, directory)
+            code = find_object(key, directory)
             return None if code is None else load(code)
 
         module = loaded(key)
         if module is not None:
             return module
         lock = directory / f"{key}.lock"
-        with _held_lock(lock, lambda: stored(key, directory) is not None, stopped):
+        with _held_lock(lock, lambda: find_object(key, directory) is not None, stopped):
             module = loaded(key)  # another process may have stored it while this one waited for the lock
             if module is not None:
                 return module
@@ -208,7 +208,7 @@ def load_or_make(
     return load_or_make_in(directory)
 
 
-def stored(key: str, directory: Path | None = None) -> bytes | None:
+def find_object(key: str, directory: Path | None = None) -> bytes | None:
     """Return the object file cached under `key` or the second key that it refers to, or None if none is valid."""
     directory = directory or cache_directory()
     second_key = _read(directory / f"{key}.key", key)
@@ -221,7 +221,7 @@ def load_objects(objects: list[bytes]) -> Any:
     """Load several object files, which may call each other's functions, as one module."""
     session = linker()
     # Name a nonexistent C++ compiler: TVM would run it to find its runtime library, which kernels do not need.
-    with _linking:
+    with _linking_lock:
         return session.load_module(objects, cxx=f"{os.devnull}/compiler", keep_module_alive=True)
 
 
@@ -234,23 +234,23 @@ def linker() -> Any:
 def prune(directory: Path, keep: str) -> None:
     """Remove old files from the cache directory, and files that killed processes left behind.
 
-    A file is old if KEEP files with its suffix were used after it. Keep files of the key `keep`, and files used within
-    a day, whose order of use is unknown, because the time of use is stored only once a day. Running processes do not
-    need a file once they have loaded it.
+    A file is old if KEPT_FILES files with its suffix were used after it. Keep files of the key `keep`, and files used
+    within a day, whose order of use is unknown, because the time of use is stored only once a day. Running processes do
+    not need a file once they have loaded it.
     """
     now = time.time()
-    files_by_suffix: dict[str, list[tuple[float, Path]]] = {suffix: [] for suffix in STORED}
+    files_by_suffix: dict[str, list[tuple[float, Path]]] = {suffix: [] for suffix in STORED_SUFFIXES}
     old_files = []
     for path in directory.iterdir():
         with suppress(OSError):
             age = now - path.lstat().st_mtime
-            if path.suffix in STORED and path.stem != keep:
+            if path.suffix in STORED_SUFFIXES and path.stem != keep:
                 files_by_suffix[path.suffix].append((age, path))
-            elif path.suffix in UNFINISHED and age > ABANDONED:
+            elif path.suffix in UNFINISHED_SUFFIXES and age > ABANDONED_AFTER:
                 old_files.append((age, path))
     for files in files_by_suffix.values():
         files.sort()
-        old_files += [pair for pair in files[KEEP - 1 :] if pair[0] > DAY]
+        old_files += [pair for pair in files[KEPT_FILES - 1 :] if pair[0] > DAY]
     for _, path in old_files:
         with suppress(OSError):
             path.unlink()
@@ -266,7 +266,7 @@ def clear() -> tuple[int, int]:
     for path in directory.iterdir():
         with suppress(OSError):
             status = path.lstat()
-            if path.suffix in (*STORED, *UNFINISHED) and stat.S_ISREG(status.st_mode):
+            if path.suffix in (*STORED_SUFFIXES, *UNFINISHED_SUFFIXES) and stat.S_ISREG(status.st_mode):
                 path.unlink()
                 count += 1
                 size += status.st_size
@@ -287,18 +287,18 @@ def _store(path: Path, key: str, content: bytes) -> None:
 def building_site() -> Path:
     """Return a directory to compile in: the directory for temporary files or, if it is too full, the cache directory.
 
-    Remove folders that dead processes left there. If neither directory has ROOM bytes free, raise a CacheError, because
-    LLVM ends the whole process if a write fails.
+    Remove folders that dead processes left there. If neither directory has MIN_FREE bytes free, raise a CacheError,
+    because LLVM ends the whole process if a write fails.
     """
     cache = cache_directory()
     building.prune(cache)
     with suppress(OSError):
         temporary = Path(tempfile.gettempdir())
         building.prune(temporary)
-        if shutil.disk_usage(temporary).free >= ROOM:
+        if shutil.disk_usage(temporary).free >= MIN_FREE:
             return temporary
-    if shutil.disk_usage(cache).free < ROOM:
-        raise CacheError(f"compiling kernels needs {ROOM >> 20} MB of free space in {cache} or for temporary files")
+    if shutil.disk_usage(cache).free < MIN_FREE:
+        raise CacheError(f"compiling kernels needs {MIN_FREE >> 20} MB of free space in {cache} or for temporary files")
     return cache
 
 
@@ -313,7 +313,7 @@ def _read(path: Path, key: str) -> bytes | None:
         with os.fdopen(descriptor, "rb") as file:
             # Check the open file: the result stays valid even if somebody replaces a parent directory.
             status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode) or danger(status):
+            if not stat.S_ISREG(status.st_mode) or why_unsafe(status):
                 return None
             content = file.read()
     except OSError:

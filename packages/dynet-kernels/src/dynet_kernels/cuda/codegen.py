@@ -42,35 +42,35 @@ typedef unsigned long long uint64_t;
 AXES = ("blockIdx.x", "blockIdx.y", "blockIdx.z", "threadIdx.x", "threadIdx.y", "threadIdx.z")
 
 
-def pairs(kernels) -> list:
+def functions_by_slot(kernels) -> list:
     """Return (slot, (kernel's function, kernel)) for each kernel of a shard. `kernels` maps slots to (name, kernel)."""
     return [(slot, (modules.kernel_function(name), kernel)) for slot, (name, kernel) in kernels.items()]
 
 
-def device_source(pairs) -> str:
+def device_source(by_slot) -> str:
     """Return the CUDA C of a shard's kernels."""
-    cuda, llvm = {"kind": "cuda", "arch": "sm_70"}, {"kind": "llvm"}
+    cuda, llvm = {"kind": "cuda", "arch": "sm_70"}, {"kind": "llvm"}  # `compiler` is given the GPU's own arch
     device, host = map(tvm.target.Target, (cuda, llvm))
-    functions = {function.name: kernel.cuda().with_attr("target", device) for _, (function, kernel) in pairs}
+    functions = {function.name: kernel.cuda().with_attr("target", device) for _, (function, kernel) in by_slot}
 
     def run(memory, index):  # a host function that calls all kernels, because TVM drops functions without calls
-        for _, (function, kernel) in pairs:
+        for _, (function, kernel) in by_slot:
             integers = [Words(index)[k] for k in range(2 + len(kernel.parameters))]
             function(Words(memory, "float32"), Words(index), *integers)
 
-    functions["run"] = tir.emitted("run", run).with_attr("target", host)
+    functions["run"] = tir.function_of("run", run).with_attr("target", host)
     target = tvm.target.Target(cuda, host=llvm)
-    with target, tvm.transform.PassContext(opt_level=3, config=modules.PASSES, disabled_pass=modules.NEEDLESS):
+    with target, tvm.transform.PassContext(opt_level=3, config=modules.PASS_CONFIG, disabled_pass=modules.NEEDLESS):
         source = tvm.compile(modules.module_of(functions), target=target).mod.imports[0].inspect_source()
     return PRELUDE + (cuda_tiles.SOURCE if precision.tf32() else "") + source[source.index('extern "C" __global__') :]
 
 
 def extents(function) -> dict[str, object]:
     """Return the extent of each axis that a kernel uses, such as "blockIdx.x", as an expression of its arguments."""
-    values, extent_of = {}, {}
+    bound_values, extent_of = {}, {}
 
     def bind(binding):
-        values[binding.var] = binding.value
+        bound_values[binding.var] = binding.value
 
     def attribute(statement):
         if statement.attr_key == "thread_extent":
@@ -80,7 +80,7 @@ def extents(function) -> dict[str, object]:
 
     def inlined(expression):
         return tvm_ffi.structural_map(
-            expression, (tirx.Var, lambda var: inlined(values[var]) if var in values else var)
+            expression, (tirx.Var, lambda var: inlined(bound_values[var]) if var in bound_values else var)
         )
 
     return {axis: inlined(extent) for axis, extent in extent_of.items()}
@@ -90,42 +90,42 @@ class Launch(Struct):
     layout = layout.LAUNCH
 
 
-def launch_module(pairs, name: str):
+def launch_module(by_slot, name: str):
     """Return a module with the host function `name(context, device)`, which launches the instructions of a shard."""
-    # `context` and `device` are the addresses of CONTEXT and LAUNCH structures. The function begins at instruction
+    # `context` and `launch_at` are the addresses of CONTEXT and LAUNCH structures. The function begins at instruction
     # `context.row`, and sets `row` to where it stops: another shard's instruction, the tape's end, or a failed launch.
 
-    def launch(context, device):
-        running, state = modules.Running(context), Launch(device)
-        run = functools.partial(_run, running, state, pairs)
-        running.each_of_shard(run, fails=lambda: state.failure != 0)
+    def launch(context, launch_at):
+        running, launch_data = modules.Running(context), Launch(launch_at)
+        run = functools.partial(_launch_instruction, running, launch_data, by_slot)
+        running.run_until_other_shard(run, fails=lambda: launch_data.failure != 0)
 
-    return modules.module_of({name: tir.emitted(name, launch)})
+    return modules.module_of({name: tir.function_of(name, launch)})
 
 
-def _run(running, state: Launch, pairs, _, instruction, slot):
+def _launch_instruction(running, launch_data: Launch, by_slot, _, instruction, slot):
     opcode, table = instruction.opcode, instruction.parameters
-    handle = Words(state.functions)[opcode]
-    arguments = Words(state.arguments)
+    handle = Words(launch_data.functions)[opcode]
+    arguments = Words(launch_data.arguments)
 
     def launch(kernel):
         function = kernel.cuda()
         parameters = [running.table[table + k] for k in range(len(kernel.parameters))]
-        integers = [running.context.origin, state.index, instruction.base, instruction.count, *parameters]
+        integers = [running.context.origin, launch_data.index, instruction.base, instruction.count, *parameters]
         for k, value in enumerate(integers):
             arguments[k] = value
-        values = dict(zip(function.params, integers))
+        argument_of = dict(zip(function.params, integers))
         sizes = {
-            axis: tvm_ffi.structural_map(extent, (tirx.Var, lambda var: values.get(var, var)))
+            axis: tvm_ffi.structural_map(extent, (tirx.Var, lambda var: argument_of.get(var, var)))
             for axis, extent in extents(function).items()
         }
         sizes = [let(T.Cast("int64", sizes[axis]) if axis in sizes else int64(1)) for axis in AXES]
         blocks = let(sizes[0] * sizes[1] * sizes[2])
         with tir.when(blocks > int64(0)):
-            called, pointers, null = (tir.pointer(at, "int64") for at in (handle, state.pointers, int64(0)))
+            callee, pointers, null = (tir.pointer(at, "int64") for at in (handle, launch_data.pointers, int64(0)))
             shape = [T.Cast("uint32", size) for size in sizes]
-            launched = called, *shape, tirx.const(0, "uint32"), null, pointers, null
-            state.failure = T.Cast("int64", T.call_extern("int32", "cuLaunchKernel", *launched))
+            driver_arguments = callee, *shape, tirx.const(0, "uint32"), null, pointers, null
+            launch_data.failure = T.Cast("int64", T.call_extern("int32", "cuLaunchKernel", *driver_arguments))
 
-    *others, (_, last) = [(number, functools.partial(launch, kernel)) for number, (_, kernel) in pairs]
-    modules.switch(slot, others, last)
+    *choices, (_, otherwise) = [(number, functools.partial(launch, kernel)) for number, (_, kernel) in by_slot]
+    modules.switch(slot, choices, otherwise)

@@ -39,8 +39,8 @@ def find_nvrtc() -> str | None:
     """Return the name or path of an nvrtc that can be loaded, from the system or from NVIDIA's Python packages."""
     spec = importlib.util.find_spec("nvidia")
     folders = (spec.submodule_search_locations or []) if spec else []
-    wheels = [path for folder in folders for pattern in NVRTC_IN_WHEELS for path in sorted(Path(folder).glob(pattern))]
-    for candidate in (*NVRTC, *map(str, wheels)):
+    paths = [path for folder in folders for pattern in NVRTC_IN_WHEELS for path in sorted(Path(folder).glob(pattern))]
+    for candidate in (*NVRTC, *map(str, paths)):
         try:
             ctypes.CDLL(candidate)
         except OSError:

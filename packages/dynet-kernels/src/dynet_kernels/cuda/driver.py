@@ -157,19 +157,19 @@ class Gpu:
         self.upload_from(address, values.ctypes.data, values.nbytes)
 
     def upload_from(self, address: int, source: int, size: int) -> None:
-        self._write("cuMemcpyHtoD_v2", address, source, size)
+        self._copy_or_fill("cuMemcpyHtoD_v2", address, source, size)
 
     def download(self, address: int, values: np.ndarray) -> None:
-        self._write("cuMemcpyDtoH_v2", values.ctypes.data, address, values.nbytes)
+        self._copy_or_fill("cuMemcpyDtoH_v2", values.ctypes.data, address, values.nbytes)
 
     def copy(self, address: int, source: int, size: int) -> None:
-        self._write("cuMemcpyDtoD_v2", address, source, size)
+        self._copy_or_fill("cuMemcpyDtoD_v2", address, source, size)
 
     def fill(self, address: int, bits: int, words: int) -> None:
         """Set `words` 32-bit words, starting at `address`, to the pattern `bits`."""
-        self._write("cuMemsetD32_v2", address, bits, words)
+        self._copy_or_fill("cuMemsetD32_v2", address, bits, words)
 
-    def _write(self, function: str, target: int, source: int, size: int) -> None:
+    def _copy_or_fill(self, function: str, target: int, source: int, size: int) -> None:
         if size:
             self.enter()
             call(function, target, source, size)

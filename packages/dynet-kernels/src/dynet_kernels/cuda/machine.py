@@ -17,7 +17,7 @@ from typing import Any
 
 from .. import layout, tuning, tuning_records
 from ..families.products import precision
-from ..kernels import SHARD, Kernel, Kernels, symbol_of
+from ..kernels import SHARD_SIZE, Kernel, Kernels, function_name
 from ..machine import library
 from ..machine.parts import Emitted
 from ..target import host_cpu
@@ -80,31 +80,31 @@ class _ShardFile:
         from . import codegen
 
         with tuning.using(tuning_records.for_cuda(self.arch)), precision.using_tf32(self.tf32):
-            self._write(path, codegen, codegen.pairs(self.kernels))
+            self._write(path, codegen, codegen.functions_by_slot(self.kernels))
 
-    def _write(self, path: Path, codegen: Any, pairs: list) -> None:
+    def _write(self, path: Path, codegen: Any, by_slot: list) -> None:
         raise NotImplementedError
 
 
 class Source(_ShardFile):
     """The CUDA C of a shard."""
 
-    def _write(self, path: Path, codegen: Any, pairs: list) -> None:
+    def _write(self, path: Path, codegen: Any, by_slot: list) -> None:
         for name, kernel in self.kernels.values():
             if len(kernel.parameters) > MOST_PARAMETERS:
                 raise ValueError(f"kernel {name} has more than {MOST_PARAMETERS} parameters")
-        path.write_text(codegen.device_source(pairs))
+        path.write_text(codegen.device_source(by_slot))
 
 
 class Launcher(_ShardFile):
     """The host function that launches the kernels of a shard."""
 
-    def _write(self, path: Path, codegen: Any, pairs: list) -> None:
-        Emitted(codegen.launch_module(pairs, LAUNCH_SHARD), host_cpu()).build(path)
+    def _write(self, path: Path, codegen: Any, by_slot: list) -> None:
+        Emitted(codegen.launch_module(by_slot, LAUNCH_SHARD), host_cpu()).build(path)
 
 
 @dataclass
-class Copy:
+class CopiedLists:
     """A copy of a plan's address lists on the GPU, with room for `size` addresses of 8 bytes.
 
     `address` is 0 before memory is allocated. `plan` is the plan's number, or None if the lists must be copied.
@@ -115,7 +115,7 @@ class Copy:
     plan: int | None = None
 
 
-def cubin(source: Source, code: bytes) -> bytes:
+def compile_cubin(source: Source, code: bytes) -> bytes:
     """Compile the CUDA C that `source` has built."""
     return compiler.compile(code.decode(), source.arch)
 
@@ -135,12 +135,13 @@ class Machine(library.Shards):
         self._launchers: dict[int, object] = {}
         self._lock = threading.Lock()
         (planner,) = library.load_modules([library.Planner()])
-        self._plans = {name: planner.get_function(f"plan_{name}") for name in library.PHASES}
+        self._plan_functions = {name: planner.get_function(f"plan_{name}") for name in library.PASS_NAMES}
         self._launch = Launch()
         self._launch_address = ctypes.addressof(self._launch)
-        # By (the context's id, whether it is the forward pass), or (0,) for other passes; least recently used first.
-        self._copies: dict[tuple[int, ...], Copy] = {}
-        self._ids = itertools.count(1)
+        # A key is (the context's id, whether the pass is a forward pass), or (0,) for passes that are neither forward
+        # nor backward. The least recently used copy comes first.
+        self._copies: dict[tuple[int, ...], CopiedLists] = {}
+        self._context_ids = itertools.count(1)
         self.load_used()
 
     def load_used(self) -> None:
@@ -151,18 +152,18 @@ class Machine(library.Shards):
             shards = [self._kernels.shard(index) for index in indices]
             options = self.gpu.arch, compiler.name(), self.tf32
             sources = [Source(shard, *options) for shard in shards]
-            cubins = library.load_modules(sources, self.gpu.load, cubin, "GPU", may_fail=(Source,))  # type: ignore[arg-type]
+            cubins = library.load_modules(sources, self.gpu.load, compile_cubin, "GPU", may_fail=(Source,))  # type: ignore[arg-type]
             launchers = library.load_modules(
                 [Launcher(shard, *options) for shard in shards], device=None, may_fail=(Launcher,)
             )
             handles = self._launch.handles
-            self._launch.set_handles([*handles, *[0] * ((indices[-1] + 1) * SHARD - len(handles))])
+            self._launch.set_handles([*handles, *[0] * ((indices[-1] + 1) * SHARD_SIZE - len(handles))])
             for index, shard, module, launcher in zip(indices, shards, cubins, launchers):
                 if errors := [one for one in (module, launcher) if isinstance(one, library.CompileError)]:
                     self._failed[index] = errors[0]
                     continue
                 for slot, (name, _) in shard.items():
-                    self._launch.handles[index * SHARD + slot] = module.function(symbol_of(name))
+                    self._launch.handles[index * SHARD_SIZE + slot] = module.function(function_name(name))
                 self._launchers[index] = launcher.get_function(LAUNCH_SHARD)
                 self._code[index] = 1
                 self._loaded.add(index)
@@ -172,15 +173,15 @@ class Machine(library.Shards):
 
         These are the floats `inputs_begin` to `inputs_end` - 1 of the buffer at address `inputs`.
         """
-        tape = Context.from_address(context)
-        target, source = tape.arena_top, inputs + 4 * inputs_begin
+        fields = Context.from_address(context)
+        target, source = fields.arena_top, inputs + 4 * inputs_begin
         # The planner copies the inputs to `origin` plus `target` floats. It cannot write to the GPU, so choose `origin`
         # such that it copies them onto themselves, and upload them afterwards.
-        tape.origin = source - 4 * target
+        fields.origin = source - 4 * target
         try:
             status = self._plan("forward", context, begin, end, inputs, inputs_begin, inputs_end)
         finally:
-            tape.origin = 0
+            fields.origin = 0
         if status == layout.READY:
             self.gpu.upload_from(4 * target, source, 4 * (inputs_end - inputs_begin))
         return status
@@ -192,7 +193,7 @@ class Machine(library.Shards):
 
     def _plan(self, name: str, context: int, *arguments: int) -> int:
         Context.from_address(context).code = ctypes.addressof(self._code)
-        return self._plans[name](context, *arguments)
+        return self._plan_functions[name](context, *arguments)
 
     def _plan_and_run(self, name: str, context: int, *arguments: int) -> int:
         status = getattr(self, f"plan_{name}")(context, *arguments)
@@ -209,58 +210,58 @@ class Machine(library.Shards):
 
     def run(self, context: int) -> None:
         """Launch the kernels of all instructions of the tape, without waiting for the GPU."""
-        tape = Context.from_address(context)
+        fields = Context.from_address(context)
         with self._lock:
-            self._launch.index = self._uploaded(tape)
-            tape.row = 0
-            while tape.row < tape.tape_count:
-                opcode = _opcode(tape)
-                launch = self._launchers.get(opcode // SHARD)
+            self._launch.index = self._upload_lists(fields)
+            fields.row = 0
+            while fields.row < fields.tape_count:
+                opcode = _opcode(fields)
+                launch = self._launchers.get(opcode // SHARD_SIZE)
                 if launch is None or not self._launch.handles[opcode]:
                     raise self._kernels.no_code(opcode)
                 launch(context, self._launch_address)  # type: ignore[operator]
                 if self._launch.failure:
-                    self._fail(tape)
+                    self._fail(fields)
 
-    def _uploaded(self, tape: Context) -> int:
-        """Return the GPU address of the tape's address lists. Copy them to the GPU if necessary."""
-        key, plan = self._plan_of(tape)
-        copy = self._copies[key] = self._copies.pop(key, None) or Copy()
+    def _upload_lists(self, fields: Context) -> int:
+        """Copy the tape's address lists to the GPU, unless they are there already. Return their address there."""
+        key, plan = self._plan_of(fields)
+        copy = self._copies[key] = self._copies.pop(key, None) or CopiedLists()
         if plan is None or copy.plan != plan:
-            count = tape.index_top
+            count = fields.index_top
             copy.plan = None
             if count > copy.size:
-                self._give_back(copy)
+                self._free(copy)
                 size = max(2 * count, 1 << 10)
                 copy.address, copy.size = self.gpu.allocate(8 * size), size
-            self.gpu.upload_from(copy.address, tape.index, 8 * count)
+            self.gpu.upload_from(copy.address, fields.index, 8 * count)
             copy.plan = plan
         while len(self._copies) > MOST_COPIES:
-            self._give_back(self._copies.pop(next(iter(self._copies))))
+            self._free(self._copies.pop(next(iter(self._copies))))
         return copy.address
 
-    def _plan_of(self, tape: Context) -> tuple[tuple[int, ...], int | None]:
-        """Return the key in `_copies` of the tape's lists, and the plan's number, or None to always copy them."""
-        is_forward = tape.index == tape.forward_index
-        if not is_forward and tape.index != tape.backward_index:
+    def _plan_of(self, fields: Context) -> tuple[tuple[int, ...], int | None]:
+        """Return the key of the tape's lists in `_copies`, and the plan's number; None: the lists are always copied."""
+        is_forward = fields.index == fields.forward_index
+        if not is_forward and fields.index != fields.backward_index:
             return (0,), None
-        tape.copies = tape.copies or next(self._ids)
-        return (tape.copies, is_forward), tape.plan if is_forward else tape.backward_plans
+        fields.copies = fields.copies or next(self._context_ids)
+        return (fields.copies, is_forward), fields.plan if is_forward else fields.backward_plans
 
-    def _give_back(self, copy: Copy) -> None:
+    def _free(self, copy: CopiedLists) -> None:
         if copy.size:
             self.gpu.free(copy.address)
         copy.size = 0
 
-    def _fail(self, tape: Context) -> None:
+    def _fail(self, fields: Context) -> None:
         """Raise the error for the instruction whose kernel the driver refused to launch."""
-        refused = _opcode(tape)
-        if not self._launch.handles[refused]:
+        opcode = _opcode(fields)
+        if not self._launch.handles[opcode]:
             self._launch.failure = 0
-            raise self._kernels.no_code(refused)
-        self._launch.check(next(name for opcode, name, _ in self._kernels.numbered() if opcode == refused))
+            raise self._kernels.no_code(opcode)
+        self._launch.check(next(name for number, name, _ in self._kernels.numbered() if number == opcode))
 
 
-def _opcode(tape: Context) -> int:
+def _opcode(fields: Context) -> int:
     """Return the opcode of the tape's instruction number `row`."""
-    return ctypes.c_int64.from_address(tape.tape + 8 * len(layout.INSTRUCTION) * tape.row).value
+    return ctypes.c_int64.from_address(fields.tape + 8 * len(layout.INSTRUCTION) * fields.row).value

@@ -21,7 +21,7 @@ class Fill(Kernel):
 
     def on_cpu(self, instruction, lanes):
         start, size, number = instruction.parameters
-        value = let(tir.wide(T.Cast("float32", number), lanes))
+        value = let(tir.broadcast(T.Cast("float32", number), lanes))
         vector_loop(size, lanes, lambda offset, mask: store(instruction.memory, start + offset, value, mask))
 
     def on_gpu(self, instruction):
@@ -37,10 +37,10 @@ class Clear(Kernel):
     shared = BY_ROWS
 
     def on_cpu(self, instruction, lanes):
-        zero = tir.wide(0.0, lanes)
+        zero = tir.broadcast(0.0, lanes)
         with serial(instruction.count) as column:
             start, size = instruction.addresses(column, 0, 1)
-            first, end = instruction.stretch(size, lanes)
+            first, end = instruction.own_rows(size, lanes)
             address = let(start + first)
             size = let(end - first)
             vector_loop(size, lanes, lambda offset, mask: store(instruction.memory, address + offset, zero, mask))  # noqa: B023
@@ -48,7 +48,7 @@ class Clear(Kernel):
     def on_gpu(self, instruction):
         """Launch one block per range."""
         column = instruction.thread("blockIdx.x", instruction.count)
-        lane = instruction.thread("threadIdx.x", 256)
+        thread = instruction.thread("threadIdx.x", 256)
         start, size = instruction.addresses(column, 0, 1)
-        with share_of(lane, 256, size) as offset:
+        with share_of(thread, 256, size) as offset:
             store(instruction.memory, let(start + offset), tir.float32(0.0))

@@ -1,6 +1,6 @@
 """Inversion of matrices in place by Gauss-Jordan elimination with partial pivoting.
 
-Each matrix has 3 * order floats of scratch memory. They hold the pivots, whose product is the determinant; for each
+A matrix of `order` rows has 3 * order floats of scratch memory: the pivots, whose product is the determinant; for each
 step k, the number of the row that was exchanged with row k, as an int32; and during step k, a copy of column k. A
 singular matrix has a pivot of 0, and its inverse has infinite or NaN elements.
 """
@@ -17,39 +17,40 @@ from ..tvm_modules import T
 from .threads import barrier, share_of
 
 COLUMNS = 4  # the CPU kernel subtracts multiples of the pivot column from this many columns together
-THREADS = 128
+THREADS = 128  # per CUDA block
 
 
 @dataclass(frozen=True)
 class Invert(Kernel):
     """Inverts each matrix, stored column by column, and stores the pivots in its scratch memory.
 
-    `group` adjacent columns (`order`, or 1 if each is a whole matrix) are one matrix, at the address of the first.
+    `group` adjacent columns of the instruction are one matrix, at the address of the first. `group` is `order`, or 1 if
+    each column of the instruction is a whole matrix.
     """
 
     parameters = ("order", "matrix", "work", "group")
     shared = ALONE
 
     def effects(self, parameters):
-        order, matrix, work, _ = parameters
-        return Effects(((matrix, order * order), (work, 3 * order)), shared=self.shared)
+        order, matrix, scratch, _ = parameters
+        return Effects(((matrix, order * order), (scratch, 3 * order)), shared=self.shared)
 
     def on_cpu(self, instruction, lanes):
-        order, matrix_role, work_role, group = instruction.parameters
+        order, matrix_role, scratch_role, group = instruction.parameters
         memory = instruction.memory
 
         def eliminate(matrix, saved, k, factor):
-            """Subtract f * column k from each column, where f is that column's element k / pivot. Store f there."""
+            """Subtract f * column k from each column, where f is its element k / pivot. Replace that element by f."""
             # Column k itself becomes garbage; its copy is at `saved`. `factor` is 1 / pivot.
 
-            def columns(first, width):
+            def eliminate_columns(first, width):
                 starts = [let(matrix + (first + c) * order) for c in range(width)]
                 factors = [let(load(memory, let(start + k)) * factor) for start in starts]
-                opposite = [let(tir.wide(vmath.negative(f), lanes)) for f in factors]
+                negated = [let(tir.broadcast(vmath.negative(f), lanes)) for f in factors]
 
                 def step(offset, mask):
                     pivots = load(memory, let(saved + offset), lanes, mask)
-                    for start, f in zip(starts, opposite):
+                    for start, f in zip(starts, negated):
                         address = let(start + offset)
                         store(memory, address, vmath.fma(pivots, f, load(memory, address, lanes, mask)), mask)
 
@@ -59,13 +60,13 @@ class Invert(Kernel):
 
             blocks = let(T.floordiv(order, COLUMNS))
             with serial(blocks) as block:
-                columns(let(block * COLUMNS), COLUMNS)
+                eliminate_columns(let(block * COLUMNS), COLUMNS)
             rest = let(blocks * COLUMNS)
             with serial(order - rest) as column:
-                columns(let(rest + column), 1)
+                eliminate_columns(let(rest + column), 1)
 
-        def copy(target, source, factor):
-            wide = let(tir.wide(factor, lanes))
+        def copy_scaled(target, source, factor):
+            wide = let(tir.broadcast(factor, lanes))
 
             def step(offset, mask):
                 store(memory, let(target + offset), load(memory, let(source + offset), lanes, mask) * wide, mask)
@@ -73,48 +74,48 @@ class Invert(Kernel):
             vector_loop(order, lanes, step)
 
         with serial(T.floordiv(instruction.count, group)) as index:
-            matrix, work = instruction.addresses(index * group, matrix_role, work_role)
-            saved = let(work + order + order)
+            matrix, scratch = instruction.addresses(index * group, matrix_role, scratch_role)
+            saved = let(scratch + order + order)
             with serial(order) as k:
                 row = _find_pivot(memory, order, matrix, k)
-                pivot = _note_pivot(memory, order, matrix, work, k, row)
+                pivot = _store_pivot(memory, order, matrix, scratch, k, row)
                 with tir.when(row != k):
                     with serial(order) as j:
                         _exchange(memory, let(matrix + j * order + k), let(matrix + j * order + row))
                 factor = let(1.0 / pivot)
                 column = let(matrix + k * order)
-                copy(saved, column, tir.float32(1.0))
+                copy_scaled(saved, column, tir.float32(1.0))
                 eliminate(matrix, saved, k, factor)
-                copy(column, saved, vmath.negative(factor))
+                copy_scaled(column, saved, vmath.negative(factor))
                 store(memory, let(column + k), factor)
-            with serial(order) as back:
-                k = let(order - 1 - back)
-                row = _noted_row(memory, order, work, k)
+            with serial(order) as reverse_step:
+                k = let(order - 1 - reverse_step)
+                row = _exchanged_row(memory, order, scratch, k)
                 with tir.when(row != k):
                     with serial(order) as i:
                         _exchange(memory, let(matrix + k * order + i), let(matrix + row * order + i))
 
     def on_gpu(self, instruction):
         """Launch one block per matrix. The block's first thread chooses the pivots."""
-        order, matrix_role, work_role, group = instruction.parameters
+        order, matrix_role, scratch_role, group = instruction.parameters
         memory = instruction.memory
         first = let(instruction.thread("blockIdx.x", T.floordiv(instruction.count, group)) * group)
-        lane = instruction.thread("threadIdx.x", THREADS)
-        matrix, work = instruction.addresses(first, matrix_role, work_role)
-        saved = let(work + order + order)
+        thread = instruction.thread("threadIdx.x", THREADS)
+        matrix, scratch = instruction.addresses(first, matrix_role, scratch_role)
+        saved = let(scratch + order + order)
 
         def each(size, emit):
-            with share_of(lane, THREADS, size) as index:
+            with share_of(thread, THREADS, size) as index:
                 emit(index)
 
-        def exchange(one, other):
-            each(order, lambda index: _exchange(memory, one(index), other(index)))
+        def exchange(first_at, second_at):
+            each(order, lambda index: _exchange(memory, first_at(index), second_at(index)))
 
         with serial(order) as k:
-            with tir.when(lane == 0):
-                _note_pivot(memory, order, matrix, work, k, _find_pivot(memory, order, matrix, k))
+            with tir.when(thread == 0):
+                _store_pivot(memory, order, matrix, scratch, k, _find_pivot(memory, order, matrix, k))
             barrier()
-            row = _noted_row(memory, order, work, k)
+            row = _exchanged_row(memory, order, scratch, k)
             column = let(matrix + k * order)
             with tir.when(row != k):
                 exchange(lambda j: let(matrix + j * order + k), lambda j: let(matrix + j * order + row))  # noqa: B023
@@ -127,8 +128,8 @@ class Invert(Kernel):
                 i, j = let(T.floormod(element, order)), let(T.floordiv(element, order))  # noqa: B023
                 with tir.when(T.And(i != k, j != k)):  # noqa: B023
                     address = let(matrix + element)
-                    part = load(memory, let(matrix + j * order + k)) * factor  # noqa: B023
-                    store(memory, address, load(memory, address) - load(memory, let(saved + i)) * part)
+                    multiple = load(memory, let(matrix + j * order + k)) * factor  # noqa: B023
+                    store(memory, address, load(memory, address) - load(memory, let(saved + i)) * multiple)
 
             each(order * order, eliminate)
             barrier()
@@ -140,27 +141,27 @@ class Invert(Kernel):
                     store(memory, address, load(memory, address) * factor)  # noqa: B023
 
             each(order, finish)
-            with tir.when(lane == 0):
+            with tir.when(thread == 0):
                 store(memory, let(column + k), factor)
             barrier()
-        with serial(order) as back:
-            k = let(order - 1 - back)
-            row = _noted_row(memory, order, work, k)
+        with serial(order) as reverse_step:
+            k = let(order - 1 - reverse_step)
+            row = _exchanged_row(memory, order, scratch, k)
             with tir.when(row != k):
                 exchange(lambda i: let(matrix + k * order + i), lambda i: let(matrix + row * order + i))  # noqa: B023
             barrier()
 
 
 def _find_pivot(memory, order, matrix, k):
-    """Return the row, from row k, whose element in column k has the largest magnitude."""
+    """Return the row, from row k on, whose element in column k has the largest magnitude."""
     column = let(matrix + k * order)
     row = tir.IntVariable(k)
     largest = tir.Accumulator(1, vmath.absolute(load(memory, let(column + k))))
     with serial(order - k - 1) as step:
         i = let(k + 1 + step)
-        size = let(vmath.absolute(load(memory, let(column + i))))
-        with tir.when(size > largest.value):
-            largest.value = size
+        magnitude = let(vmath.absolute(load(memory, let(column + i))))
+        with tir.when(magnitude > largest.value):
+            largest.value = magnitude
             row.value = i
     return let(row.value)
 
@@ -171,20 +172,20 @@ def _exchange(memory, one, other):
     store(memory, other, first)
 
 
-def _note_pivot(memory, order, matrix, work, k, row):
+def _store_pivot(memory, order, matrix, scratch, k, row):
     """Return pivot k, which is in row `row`, and store the pivot and the row in the scratch memory."""
     # Store -pivot if rows will be exchanged, because an exchange flips the determinant's sign. Store 0 if the previous
     # pivot is 0: then the matrix is singular, and its elements have become infinite or NaN.
     pivot = load(memory, let(matrix + k * order + row))
     signed = let(T.Select(row == k, pivot, vmath.negative(pivot)))
-    store(memory, let(work + k), signed)
+    store(memory, let(scratch + k), signed)
     with tir.when(k > 0):
-        with tir.when(load(memory, let(work + k - 1)) == 0.0):
-            store(memory, let(work + k), tir.float32(0.0))
-    store(memory, let(work + order + k), T.reinterpret("float32", T.Cast("int32", row)))
+        with tir.when(load(memory, let(scratch + k - 1)) == 0.0):
+            store(memory, let(scratch + k), tir.float32(0.0))
+    store(memory, let(scratch + order + k), T.reinterpret("float32", T.Cast("int32", row)))
     return pivot
 
 
-def _noted_row(memory, order, work, k):
+def _exchanged_row(memory, order, scratch, k):
     """Load the number of the row that step k exchanged with row k."""
-    return let(T.Cast("int64", T.reinterpret("int32", load(memory, let(work + order + k)))))
+    return let(T.Cast("int64", T.reinterpret("int32", load(memory, let(scratch + order + k)))))

@@ -9,43 +9,44 @@ from ..kernels import Kernel
 from ..layout import ALONE
 from ..tir import int64, let, load, serial, vector_loop
 from ..tvm_modules import T, tirx
-from .threads import Sums, share_of
+from .threads import BlockReducer, share_of
 
 
 @dataclass(frozen=True)
 class GradientNorm(Kernel):
     """Adds the squares of the gradients in address list 0, of `size` floats each, to a total.
 
-    The total is a float64 at the first address of list 1, which must be even. It must be initialized. In float64,
-    squares of finite float32s do not overflow, and sums of millions of terms stay precise.
+    The total is an initialized float64 at the first address of list 1, which must be even, because addresses count
+    float32s. In float64, squares of finite float32s do not overflow, and sums of millions of terms stay precise.
     """
 
     parameters = ("size",)
     shared = ALONE
 
     def on_cpu(self, instruction, lanes):
-        wide = tir.vector_type("float64", lanes)
+        float64s = tir.vector_type("float64", lanes)
         sizes = tuning.cpu(lanes).norm
         stretches, vectors = sizes.stretches, sizes.vectors
-        chains = stretches * vectors  # the number of independent partial sums, which hide the latency of additions
+        # Each of a column's `stretches` has `vectors` independent partial sums, which hide the latency of additions.
+        chains = stretches * vectors
         (size,) = instruction.parameters
         sums = tir.on_stack(chains * lanes, "float64")
 
-        def chain(index):
-            return sums.vload((int64(index * lanes),), wide)
+        def load_chain(index):
+            return sums.vload((int64(index * lanes),), float64s)
 
-        def put(index, value):
+        def store_chain(index, value):
             T.add_to_parent(sums.vstore((int64(index * lanes),), value))
 
         def add(index, address, mask=None):
             g = load(instruction.memory, address, lanes, mask)
             if mask is not None:
-                g = let(T.Select(mask, g, tir.wide(0.0, lanes)))
-            g = let(T.Cast(wide, g))
-            put(index, chain(index) + g * g)
+                g = let(T.Select(mask, g, tir.broadcast(0.0, lanes)))
+            g = let(T.Cast(float64s, g))
+            store_chain(index, load_chain(index) + g * g)
 
         for index in range(chains):
-            put(index, tir.wide(tirx.const(0.0, "float64"), lanes))
+            store_chain(index, tir.broadcast(tirx.const(0.0, "float64"), lanes))
         with serial(instruction.count) as column:
             start = instruction.address(int64(0), column)
             stretch_size = let(T.floordiv(size, int64(chains * lanes)) * int64(vectors * lanes))
@@ -54,12 +55,12 @@ class GradientNorm(Kernel):
                     stretch, vector = divmod(index, vectors)
                     begin = start + stretch_size * int64(stretch) + int64(vector * lanes)
                     add(index, let(begin + step * int64(vectors * lanes)))
-            rest = let(stretch_size * int64(stretches))
-            vector_loop(let(size - rest), lanes, lambda offset, mask: add(0, let(start + rest + offset), mask))
-        total = let(chain(0))
+            done = let(stretch_size * int64(stretches))
+            vector_loop(let(size - done), lanes, lambda offset, mask: add(0, let(start + done + offset), mask))
+        total = let(load_chain(0))
         for index in range(1, chains):
-            total = let(total + chain(index))
-        put(0, total)
+            total = let(total + load_chain(index))
+        store_chain(0, total)
         with serial(int64(lanes)) as lane:
             value, total = let(sums[lane]), _total(instruction)
             T.buffer_store(total, total[int64(0)] + value, [int64(0)])
@@ -69,15 +70,15 @@ class GradientNorm(Kernel):
         threads = tuning.cuda().threads
         (size,) = instruction.parameters
         start = instruction.address(int64(0), instruction.thread("blockIdx.x", instruction.count))
-        lane = instruction.thread("threadIdx.x", threads)
+        thread = instruction.thread("threadIdx.x", threads)
         total = tir.Accumulator(1, tirx.const(0.0, "float64"), "float64")
-        with share_of(lane, int64(threads), size) as element:
+        with share_of(thread, int64(threads), size) as element:
             g = let(T.Cast("float64", instruction.memory[start + element]))
             total.value += g * g
-        whole = Sums(lane, threads, "float64").of_block(let(total.value), lambda a, b: a + b)
-        with tir.when(lane == int64(0)):
+        block_total = BlockReducer(thread, threads, "float64").of_block(let(total.value), lambda a, b: a + b)
+        with tir.when(thread == int64(0)):
             target = T.address_of(_total(instruction)[int64(0)])
-            T.evaluate(T.call_extern("float64", "atomicAdd", target, whole))
+            T.evaluate(T.call_extern("float64", "atomicAdd", target, block_total))
 
 
 def _total(instruction):

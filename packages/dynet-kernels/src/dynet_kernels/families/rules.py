@@ -21,21 +21,21 @@ from ..formula import (
     REDUCTIONS,
     Formula,
     Symbol,
-    beneath,
     column_functions,
-    in_order,
+    in_postorder,
     inputs_of,
     replaced,
+    subexpressions,
     use_counts,
 )
 from ..kernels import NUMBER, Effects, Kernel
 from ..layout import BY_ROWS
-from ..simplification import Sharing
+from ..simplification import Deduplicator
 from ..tir import int64, let, load, serial, settled, store, vector_loop
 from ..tvm_modules import T, tirx
-from .threads import WARP, Sums, share_of, thread_each, thread_each_element
+from .threads import WARP, BlockReducer, share_of, thread_each, thread_each_element
 
-DEEPEST = 12  # TVM's passes are slow for expressions with more nested functions than this
+MAX_DEPTH = 12  # TVM's passes are slow for expressions with more nested functions than this
 BITS_OF_SMALLEST = 1 << 23  # the bits of the smallest normal float32, as an int32
 
 
@@ -48,7 +48,7 @@ class Evaluation:
 
     def __init__(self, formulas, value_of: Callable, first_of: Callable, position_of: Callable, lanes: int):
         self.value_of, self.first_of, self.position_of, self.lanes = value_of, first_of, position_of, lanes
-        sharing = Sharing()
+        sharing = Deduplicator()
         self.roots = [sharing(formula.result) for formula in formulas]
         self.uses, self.emitted = use_counts(self.roots), {}
         self.depths: dict[int, int] = {}  # how deeply functions are nested in each symbol's TIR expression
@@ -58,7 +58,7 @@ class Evaluation:
         return [let(self._value(root)) for root in self.roots]
 
     def _value(self, root):
-        for key, symbol in in_order(root, self.emitted).items():
+        for key, symbol in in_postorder(root, self.emitted).items():
             self.emitted[key] = self._emit(symbol)
         return self.emitted[id(root)]
 
@@ -69,19 +69,19 @@ class Evaluation:
         if function == "first":
             return self.first_of(*arguments[0].arguments)
         if function == "constant":
-            return tir.wide(tirx.const(*arguments, "float32"), self.lanes)
+            return tir.broadcast(tirx.const(*arguments, "float32"), self.lanes)
         if function == "position":
             return self.position_of()
         if function == "origin":
-            return tir.wide(tirx.const(0, "int32"), self.lanes)
-        if function == "place":
+            return tir.broadcast(tirx.const(0, "int32"), self.lanes)
+        if function == "place":  # a float32 that increases with the position
             position = self.position_of()
-            return let(vmath.from_bits(position + vmath.number(BITS_OF_SMALLEST, position, "int32")))
+            return let(vmath.from_bits(position + vmath.broadcast_like(BITS_OF_SMALLEST, position, "int32")))
         keys = [*map(id, arguments)]
         value = getattr(vmath, function)(*[self.emitted[key] for key in keys])
         depth = 1 + max((self.depths.get(key, 0) for key in keys), default=0)
         condition = function in formula.CONDITIONS  # a vector of bools, which TIR cannot bind to a variable
-        if condition or (self.uses.get(id(symbol), 0) <= 1 and depth < DEEPEST and function != "where"):
+        if condition or (self.uses.get(id(symbol), 0) <= 1 and depth < MAX_DEPTH and function != "where"):
             self.depths[id(symbol)] = depth
             return value
         # Store the value in a local buffer and load it. TVM's simplifier would be slow if it saw the whole tree.
@@ -89,42 +89,42 @@ class Evaluation:
 
 
 SUM, MAXIMUM, MINIMUM = REDUCTIONS
-COMBINE = {
+COMBINERS = {  # reduction: (function that combines two values, initial value)
     SUM: (lambda a, b: a + b, 0.0),
     MAXIMUM: (vmath.maximum, float("-inf")),
     MINIMUM: (vmath.minimum, float("inf")),
 }
 
 
-class Column:
+class ColumnEmitter:
     """Emits loads, formulas and stores of a rule for one column of an instruction."""
 
     def __init__(self, rule, instruction, column):
         self.rule, self.instruction, self.column = rule, instruction, column
         self.memory = instruction.memory
-        self.addresses, self.reduced = {}, {}
+        self.addresses, self.scalars = {}, {}  # by name; `scalars` has the values with one float per column
         for name in sorted(rule.reads | set(rule.outputs)):
             self.addresses[name] = instruction.address(rule.role_of(name), column)
         for name in sorted(rule.reads & rule.numbers):
-            self.reduced[name] = load(self.memory, self.addresses[name])
+            self.scalars[name] = load(self.memory, self.addresses[name])
 
     def evaluate(self, formulas, offset, lanes, mask=None, loaded=None):
         """Return the values of formulas for `lanes` elements of the column, starting at `offset`."""
         # If the column fits into one vector, `loaded` caches its inputs by name, so that each is loaded only once.
-        one_vector = loaded is not None
+        fits_one_vector = loaded is not None
         loaded = {} if loaded is None else loaded
 
         def value_of(name):
-            if name in self.reduced:
-                return tir.wide(self.reduced[name], lanes)
+            if name in self.scalars:
+                return tir.broadcast(self.scalars[name], lanes)
             if name not in loaded:
                 loaded[name] = load(self.memory, self.addresses[name] + offset, lanes, mask)
             return loaded[name]
 
         def first_of(name):
-            if one_vector:  # the mask may select no lane, so use the masked load of `value_of`
-                return tir.wide(vmath.lane(value_of(name), 0), lanes)
-            return tir.wide(load(self.memory, self.addresses[name]), lanes)
+            if fits_one_vector:  # the column may be empty, so use the masked load of `value_of`
+                return tir.broadcast(vmath.lane(value_of(name), 0), lanes)
+            return tir.broadcast(load(self.memory, self.addresses[name]), lanes)
 
         def position_of():
             start = T.Cast("int32", int64(offset))
@@ -132,18 +132,18 @@ class Column:
 
         return Evaluation(formulas, value_of, first_of, position_of, lanes).values()
 
-    def keep(self, reductions, values, offset, mask=None):
-        """Store the `values` of those reductions that keep them for later formulas; see `Reduction.keep`."""
+    def store_kept(self, reductions, values, offset, mask=None):
+        """Store the `values` of those reductions that keep them for later formulas; see `Reduction.kept_in`."""
         for reduction, value in zip(reductions.values(), values, strict=True):
-            if reduction.keep:
-                store(self.memory, let(self.addresses[reduction.keep] + offset), value, mask)
+            if reduction.kept_in:
+                store(self.memory, let(self.addresses[reduction.kept_in] + offset), value, mask)
 
     def write(self, outputs, offsets, lanes, mask=None, loaded=None):
-        """Store the outputs for the vectors at `offsets`; those in the rule's `accumulate` are added instead."""
+        """Store the outputs for the vectors at `offsets`; add those in the rule's `accumulate` to their targets."""
         # Evaluate all outputs before storing any, because an output may overwrite an input of a formula.
         values = [self.evaluate(outputs.values(), offset, lanes, mask, loaded) for offset in offsets]
-        for name, parts in zip(outputs, zip(*values), strict=True):
-            for offset, value in zip(offsets, parts, strict=True):
+        for name, vectors in zip(outputs, zip(*values), strict=True):
+            for offset, value in zip(offsets, vectors, strict=True):
                 self.instruction.write(let(self.addresses[name] + offset), value, mask, name in self.rule.accumulate)
 
 
@@ -152,20 +152,20 @@ class Totals:
 
     def __init__(self, reductions, lanes):
         self.names = [*reductions]
-        self.combine, starts = zip(*[COMBINE[reduction.combine] for reduction in reductions.values()])
-        self.starts = [tir.wide(start, lanes) for start in starts]
+        self.combiners, starts = zip(*[COMBINERS[reduction.combine] for reduction in reductions.values()])
+        self.starts = [tir.broadcast(start, lanes) for start in starts]
         self.totals = [tir.Accumulator(lanes, start) for start in self.starts]
 
     def update(self, values, mask=None):
         """Combine each total with its value in the list `values`, in the lanes of the mask."""
-        for combine, start, total, value in zip(self.combine, self.starts, self.totals, values, strict=True):
+        for combine, start, total, value in zip(self.combiners, self.starts, self.totals, values, strict=True):
             if mask is not None:
                 value = let(T.Select(mask, value, start))
             total.value = combine(let(total.value), value)
 
     def results(self, finish=lambda combine, total: total):
         """Return the results by name. finish(combine, total) combines the lanes of a total, or those of all threads."""
-        results = [finish(combine, let(total.value)) for combine, total in zip(self.combine, self.totals)]
+        results = [finish(combine, let(total.value)) for combine, total in zip(self.combiners, self.totals)]
         return dict(zip(self.names, results))
 
 
@@ -175,13 +175,13 @@ def constant_sums(rule, size):
 
 
 # Functions that take about one machine instruction
-LIGHT = frozenset("add subtract multiply divide negative less less_equal equal where maximum minimum absolute".split())
+CHEAP = frozenset("add subtract multiply divide negative less less_equal equal where maximum minimum absolute".split())
 
-FEW = 4  # columns of this many floats are computed in vectors of this many lanes
-LONG = 500  # formulas of more machine instructions (estimated) are emitted only once, because they compile slowly
+SHORT_SIZE = 4  # columns of this many floats are computed in vectors of this many lanes
+LONG_FORMULAS = 500  # formulas of more (estimated) machine instructions are emitted only once: they compile slowly
 
 
-def _outputs(rule):
+def _split_outputs(rule):
     """Return the outputs with `size` elements, and those with one float per column."""
     vectors, numbers = {}, {}
     for name, output in rule.outputs.items():
@@ -191,8 +191,8 @@ def _outputs(rule):
 
 def _weight(formulas):
     """Estimate the number of machine instructions of formulas. A repeated subexpression counts once."""
-    symbols = {key: one for formula in formulas for key, one in beneath(formula.result).items()}
-    return sum(1 if one.function in LIGHT else 12 for one in symbols.values() if one.function != "input")
+    symbols = {key: symbol for formula in formulas for key, symbol in subexpressions(formula.result).items()}
+    return sum(1 if symbol.function in CHEAP else 12 for symbol in symbols.values() if symbol.function != "input")
 
 
 def _unroll_count(formulas, lanes):
@@ -202,37 +202,37 @@ def _unroll_count(formulas, lanes):
 
 
 def _each_vector(formulas, size, lanes, step):
-    """Emit a loop over the vectors of a column. step(offsets, mask) emits the work on the vectors at some offsets."""
-    if _weight(formulas) > LONG:
+    """Emit a loop over the vectors of a column. step(offsets, mask) emits the work for the vectors at `offsets`."""
+    if _weight(formulas) > LONG_FORMULAS:
         tir.masked_loop(size, lanes, lambda offset, mask: step([offset], mask))
     else:
         tir.unrolled_loop(size, lanes, _unroll_count(formulas, lanes), step)
 
 
-def _in_vectors(column, size, lanes):
+def _emit_in_vectors(column, size, lanes):
     """Emit a rule for a column of any size, with loops over its vectors."""
-    vectors, numbers = _outputs(column.rule)
-    column.reduced |= constant_sums(column.rule, size)
+    vectors, numbers = _split_outputs(column.rule)
+    column.scalars |= constant_sums(column.rule, size)
     for reductions in column.rule.loops:
-        column.reduced |= _reduce_vectors(column, reductions, size, lanes)
+        column.scalars |= _reduce_vectors(column, reductions, size, lanes)
     if vectors:
         step = lambda offsets, mask: column.write(vectors, offsets, lanes, mask)  # noqa: E731
         _each_vector(vectors.values(), size, lanes, step)
     column.write(numbers, [int64(0)], 1)
 
 
-def _in_one_vector(column, size, lanes, mask):
+def _emit_in_one_vector(column, size, lanes, mask):
     """Emit a rule for a column that fits into one vector, without loops."""
-    vectors, numbers = _outputs(column.rule)
+    vectors, numbers = _split_outputs(column.rule)
     loaded = {}
-    column.reduced |= constant_sums(column.rule, size)
+    column.scalars |= constant_sums(column.rule, size)
     for reductions in column.rule.loops:
         totals = Totals(reductions, lanes)
         values = column.evaluate(reductions.values(), 0, lanes, mask, loaded)
-        column.keep(reductions, values, 0, mask)
-        loaded |= {one.keep: value for one, value in zip(reductions.values(), values) if one.keep}
+        column.store_kept(reductions, values, 0, mask)
+        loaded |= {one.kept_in: value for one, value in zip(reductions.values(), values) if one.kept_in}
         totals.update(values, mask)
-        column.reduced |= totals.results(vmath.horizontal)
+        column.scalars |= totals.results(vmath.horizontal)
     column.write(vectors, [int64(0)], lanes, mask, loaded)
     column.write(numbers, [int64(0)], 1)
 
@@ -245,9 +245,9 @@ def _reduce_vectors(column, reductions, size, lanes):
 
     def step(offsets, mask):
         values = [column.evaluate(formulas, offset, lanes, mask) for offset in offsets]
-        for offset, of_vector, chain in zip(offsets, values, itertools.cycle(totals)):
-            column.keep(reductions, of_vector, offset, mask)
-            chain.update(of_vector, mask)
+        for offset, vector_values, chain in zip(offsets, values, itertools.cycle(totals)):
+            column.store_kept(reductions, vector_values, offset, mask)
+            chain.update(vector_values, mask)
 
     _each_vector(formulas, size, lanes, step)
     first, *others = totals
@@ -264,32 +264,32 @@ def _reduce_with_threads(rule, instruction, size):
     blocks = T.Select(small, T.floordiv(instruction.count + (warps - 1), warps), instruction.count)
     block = instruction.thread("blockIdx.x", blocks)
     thread = instruction.thread("threadIdx.x", threads)
-    sums = Sums(thread, threads)
+    sums = BlockReducer(thread, threads)
 
     def select(for_warp, for_block):
         return settled(T.Select(small, int64(for_warp), int64(for_block)))
 
-    index = select(block * warps + sums.warp, block)
-    lane, sharing = select(sums.lane, thread), select(WARP, threads)
-    first, together = select(sums.warp, 0), select(1, warps)
+    column_index = select(block * warps + sums.warp, block)
+    thread_index, thread_count = select(sums.lane, thread), select(WARP, threads)
+    first_warp, warp_count = select(sums.warp, 0), select(1, warps)
     # A warp without a column works on an empty column: all threads of the block must reach the barriers in `of_warps`.
-    has_column = let(index < instruction.count)
+    has_column = let(column_index < instruction.count)
     size = settled(T.Select(has_column, size, int64(0)))
-    column = Column(rule, instruction, settled(T.Select(has_column, index, int64(0))))
-    column.reduced |= constant_sums(rule, size)
+    column = ColumnEmitter(rule, instruction, settled(T.Select(has_column, column_index, int64(0))))
+    column.scalars |= constant_sums(rule, size)
     for reductions in rule.loops:
         totals = Totals(reductions, 1)
-        with share_of(lane, sharing, size) as element:
+        with share_of(thread_index, thread_count, size) as element:
             values = column.evaluate(reductions.values(), element, 1)
-            column.keep(reductions, values, element)
+            column.store_kept(reductions, values, element)
             totals.update(values)
-        column.reduced |= totals.results(lambda combine, total: sums.of_warps(first, together, total, combine))
-    vectors, numbers = _outputs(rule)
+        column.scalars |= totals.results(lambda combine, total: sums.of_warps(first_warp, warp_count, total, combine))
+    vectors, numbers = _split_outputs(rule)
     if numbers:
-        with tir.when(T.And(has_column, lane == 0)):
+        with tir.when(T.And(has_column, thread_index == 0)):
             column.write(numbers, [int64(0)], 1)
     if vectors:
-        with share_of(lane, sharing, size) as element:
+        with share_of(thread_index, thread_count, size) as element:
             column.write(vectors, [element], 1)
 
 
@@ -297,13 +297,13 @@ def _reduce_with_threads(rule, instruction, size):
 class Reduction:
     """Combines the values of a formula for all elements of a column. `combine` is "sum", "max" or "min".
 
-    If `keep` is the name of an output, the values are also stored in the output's memory, where later formulas can read
-    them before the output overwrites them.
+    If `kept_in` is the name of an output, the values are also stored in the output's memory, where later formulas can
+    read them before the output overwrites them.
     """
 
     combine: str
     formula: Formula
-    keep: str = ""
+    kept_in: str = ""
 
     @property
     def result(self) -> Symbol:
@@ -311,40 +311,40 @@ class Reduction:
 
     @property
     def key(self) -> str:
-        return f"{self.combine}({self.formula.key}){self.keep and '=' + self.keep}"
+        return f"{self.combine}({self.formula.key}){self.kept_in and '=' + self.kept_in}"
 
 
 def _split_reductions(
-    outputs: dict[str, Formula], columns: frozenset[str]
+    outputs: dict[str, Formula], full_outputs: frozenset[str]
 ) -> tuple[dict[str, Reduction], dict[str, Formula]]:
     """Split formulas. Return their reductions, by name in the order in which they run, and the remaining formulas."""
     # For example, y = x / sum(x) becomes the reduction sum_0 = sum(x) and the output y = x / sum_0. For y = exp(x) /
-    # sum(exp(x)), the reduction keeps exp(x) in the memory of y, where the output reads it. Only outputs in `columns`,
-    # which have `size` elements and overwrite their targets, can keep values.
-    sharing, reductions, names, rest = Sharing(), {}, {}, {}
+    # sum(exp(x)), the reduction keeps exp(x) in the memory of y, where the output reads it. Only outputs in
+    # `full_outputs`, which have `size` elements and overwrite their targets, can keep values.
+    sharing, reductions, replacements, remaining = Deduplicator(), {}, {}, {}
     for output, traced in outputs.items():
         root = sharing(traced.result)
         kept = {}
-        for symbol in beneath(root).values():
-            if symbol.function not in REDUCTIONS or id(symbol) in names:
+        for symbol in subexpressions(root).values():
+            if symbol.function not in REDUCTIONS or id(symbol) in replacements:
                 continue
-            (of,) = symbol.arguments
-            value = replaced(of, names)
+            (body,) = symbol.arguments
+            value = replaced(body, replacements)
             keep = ""
-            if output in columns and not kept and of.function not in LEAVES and _reads(root, of):
-                keep, kept[id(of)] = output, Symbol("input", output)
+            if output in full_outputs and not kept and body.function not in LEAVES and _reads_directly(root, body):
+                keep, kept[id(body)] = output, Symbol("input", output)
             name = f"{symbol.function}_{len(reductions)}"
             reductions[name] = Reduction(symbol.function, Formula(inputs_of(value), value), keep)
-            names[id(symbol)] = Symbol("input", name)
-        result = replaced(root, names | kept)
-        rest[output] = Formula(inputs_of(result), result)
-    return reductions, rest
+            replacements[id(symbol)] = Symbol("input", name)
+        result = replaced(root, replacements | kept)
+        remaining[output] = Formula(inputs_of(result), result)
+    return reductions, remaining
 
 
-def _reads(root: Symbol, part: Symbol) -> bool:
-    """Return whether the subformula `part` occurs in `root` outside the arguments of reductions."""
-    reductions = {key for key, one in beneath(root).items() if one.function in REDUCTIONS}
-    return id(part) in in_order(root, reductions)
+def _reads_directly(root: Symbol, subformula: Symbol) -> bool:
+    """Return whether `subformula` occurs in `root` outside the arguments of reductions."""
+    reductions = {key for key, symbol in subexpressions(root).items() if symbol.function in REDUCTIONS}
+    return id(subformula) in in_postorder(root, reductions)
 
 
 class Rule(Kernel):
@@ -388,9 +388,9 @@ class Rule(Kernel):
         self.numbers = frozenset(name for view in (*numbers, *constants) for name in (view, "d" + view))
         self.sets = frozenset(sets).intersection(self.outputs)
         self.accumulate = frozenset(self.outputs).difference(views).union(accumulate) - self.sets
-        if any(one.function in REDUCTIONS for o in self.outputs.values() for one in beneath(o.result).values()):
-            columns = frozenset(self.outputs) - self.numbers - self.accumulate
-            self.reductions, self.outputs = _split_reductions(self.outputs, columns)
+        if any(one.function in REDUCTIONS for o in self.outputs.values() for one in subexpressions(o.result).values()):
+            full_outputs = frozenset(self.outputs) - self.numbers - self.accumulate
+            self.reductions, self.outputs = _split_reductions(self.outputs, full_outputs)
 
     @property
     def key(self) -> str:
@@ -446,28 +446,28 @@ class Rule(Kernel):
 
     def on_cpu(self, instruction, lanes):
         """Emit a CPU kernel that works on one column after another, a few vectors at a time."""
-        is_long = _weight([*self.outputs.values(), *self.reductions.values()]) > LONG
+        is_long = _weight([*self.outputs.values(), *self.reductions.values()]) > LONG_FORMULAS
         (size,) = instruction.parameters
 
-        def each(run, *arguments):
+        def each_column(emit, *arguments):
             with serial(instruction.count) as column:
-                run(Column(self, instruction, column), *arguments)
+                emit(ColumnEmitter(self, instruction, column), *arguments)
 
         def in_vectors():
-            each(_in_vectors, size, lanes)
+            each_column(_emit_in_vectors, size, lanes)
 
         def any_size():
             if self.reductions and not is_long:
                 # A column that fits into one vector stays in a register: loading it again with a mask would be slow.
                 mask = tir.first_lanes(size, lanes) if lanes > 1 else None
-                tir.choose(size <= lanes, lambda: each(_in_one_vector, size, lanes, mask), in_vectors)
+                tir.choose(size <= lanes, lambda: each_column(_emit_in_one_vector, size, lanes, mask), in_vectors)
             else:
                 in_vectors()
 
-        # Columns of FEW floats, as in small matrices, use vectors of FEW lanes. Full vectors with masks would reach
-        # into the next columns in memory, which is slow.
-        if lanes > FEW and not is_long:
-            tir.choose(size == FEW, lambda: each(_in_one_vector, size, FEW, None), any_size)
+        # Columns of SHORT_SIZE floats, as in small matrices, use vectors of SHORT_SIZE lanes. Full vectors with masks
+        # would reach into the next columns in memory, which is slow.
+        if lanes > SHORT_SIZE and not is_long:
+            tir.choose(size == SHORT_SIZE, lambda: each_column(_emit_in_one_vector, size, SHORT_SIZE, None), any_size)
         else:
             any_size()
 
@@ -477,11 +477,11 @@ class Rule(Kernel):
         if self.reductions:
             _reduce_with_threads(self, instruction, size)
             return
-        vectors, numbers = _outputs(self)
-        width = size if vectors else 1
-        with thread_each(instruction, instruction.count * width) as thread:
-            column = Column(self, instruction, let(T.floordiv(thread, width)))
-            element = let(T.floormod(thread, width))
+        vectors, numbers = _split_outputs(self)
+        threads_per_column = size if vectors else 1
+        with thread_each(instruction, instruction.count * threads_per_column) as thread:
+            column = ColumnEmitter(self, instruction, let(T.floordiv(thread, threads_per_column)))
+            element = let(T.floormod(thread, threads_per_column))
             column.write(vectors, [element], 1)
             if numbers:
                 with tir.when(element == 0):
@@ -515,42 +515,42 @@ class Across(Kernel):
         size, width = instruction.parameters
         with serial(instruction.count) as column:
 
-            def some(offset, mask):
-                Columns(self.rule, instruction, column, offset, lanes, mask).run(size)  # noqa: B023
+            def one_vector(offset, mask):
+                InterleavedEmitter(self.rule, instruction, column, offset, lanes, mask).run(size)  # noqa: B023
 
-            vector_loop(width, lanes, some)
+            vector_loop(width, lanes, one_vector)
 
     def on_gpu(self, instruction):
         """Launch one thread per interleaved column, so that adjacent threads read adjacent floats."""
         size, width = instruction.parameters
         with thread_each_element(instruction, width) as (column, offset):
-            Columns(self.rule, instruction, column, offset, 1).run(size)
+            InterleavedEmitter(self.rule, instruction, column, offset, 1).run(size)
 
 
-class Columns(Column):
+class InterleavedEmitter(ColumnEmitter):
     """Emits a rule for `lanes` adjacent interleaved columns, from number `offset`, of an instruction's column."""
 
     def __init__(self, rule, instruction, column, offset, lanes, mask=None):
         _, self.width = instruction.parameters
         self.rule, self.instruction, self.memory = rule, instruction, instruction.memory
         self.lanes, self.mask = lanes, mask
-        self.addresses, self.reduced = {}, {}
+        self.addresses, self.scalars = {}, {}
         for name in sorted(rule.reads | set(rule.outputs)):
             start = instruction.address(rule.role_of(name), column)
             if name in rule.constants:
-                self.reduced[name] = tir.wide(load(self.memory, start), lanes)
+                self.scalars[name] = tir.broadcast(load(self.memory, start), lanes)
                 continue
             self.addresses[name] = let(start + offset)
             if name in rule.reads & rule.numbers:
-                self.reduced[name] = load(self.memory, self.addresses[name], lanes, mask)
+                self.scalars[name] = load(self.memory, self.addresses[name], lanes, mask)
 
     def evaluate(self, formulas, row):
         """Return the values of formulas for element `row` of each of the interleaved columns."""
         loaded = {}
 
         def value_of(name):
-            if name in self.reduced:
-                return self.reduced[name]
+            if name in self.scalars:
+                return self.scalars[name]
             if name not in loaded:
                 loaded[name] = load(self.memory, let(self.addresses[name] + row * self.width), self.lanes, self.mask)
             return loaded[name]
@@ -559,12 +559,12 @@ class Columns(Column):
             return load(self.memory, self.addresses[name], self.lanes, self.mask)
 
         def position_of():
-            return tir.wide(T.Cast("int32", row), self.lanes)
+            return tir.broadcast(T.Cast("int32", row), self.lanes)
 
         return Evaluation(formulas, value_of, first_of, position_of, self.lanes).values()
 
     def write(self, outputs, row):
-        """Store the outputs for element `row` of each column; those in the rule's `accumulate` are added instead."""
+        """Store the outputs for element `row` of each column; add those in the rule's `accumulate` to their targets."""
         values = self.evaluate(outputs.values(), row)
         for name, value in zip(outputs, values, strict=True):
             address = let(self.addresses[name] + row * self.width)
@@ -573,22 +573,22 @@ class Columns(Column):
     def run(self, size):
         """Emit all reductions, then the outputs, which may read their results. A column has `size` elements."""
         sums = constant_sums(self.rule, size)
-        self.reduced |= {name: tir.wide(value, self.lanes) for name, value in sums.items()}
+        self.scalars |= {name: tir.broadcast(value, self.lanes) for name, value in sums.items()}
         for reductions in self.rule.loops:
             totals = Totals(reductions, self.lanes)
             with serial(size) as row:
                 values = self.evaluate(reductions.values(), row)
-                self.keep(reductions, values, row * self.width, self.mask)
+                self.store_kept(reductions, values, row * self.width, self.mask)
                 totals.update(values)
-            self.reduced |= totals.results()
-        vectors, numbers = _outputs(self.rule)
+            self.scalars |= totals.results()
+        vectors, numbers = _split_outputs(self.rule)
         if vectors:
             with serial(size) as row:
                 self.write(vectors, row)
         self.write(numbers, 0)
 
 
-SMALL = 1e-37  # a little above the smallest normal float32; see `without_denormals`
+FLUSH_LIMIT = 1e-37  # a little above the smallest normal float32; see `without_denormals`
 
 
 class UpdateRule(Rule):
@@ -600,21 +600,21 @@ class UpdateRule(Rule):
         """Treat the elements of all columns as one list. Each thread updates a contiguous range of this list."""
         vectors = tuning.cpu(lanes).update.vectors
         (size,) = instruction.parameters
-        first, end = instruction.stretch(instruction.count * size, lanes)
+        first, end = instruction.own_rows(instruction.count * size, lanes)
 
-        def some(index, begin, stop):
+        def update_column(index, begin, stop):
             """Emit the update of the elements [begin, stop) of column `index`."""
-            column = Column(self, instruction, index)
+            column = ColumnEmitter(self, instruction, index)
 
             def step(offsets, mask):
                 column.write(self.outputs, [let(begin + offset) for offset in offsets], lanes, mask)
 
             tir.unrolled_loop(let(stop - begin), lanes, vectors, step)
 
-        width = let(T.max(size, 1))
-        with serial(let(T.floordiv(first, width)), let(T.floordiv(end + width - 1, width))) as index:
+        divisor = let(T.max(size, 1))
+        with serial(let(T.floordiv(first, divisor)), let(T.floordiv(end + divisor - 1, divisor))) as index:
             begin = let(T.max(first - index * size, 0))
-            some(index, begin, let(T.max(T.min(end - index * size, size), begin)))
+            update_column(index, begin, let(T.max(T.min(end - index * size, size), begin)))
 
 
 def update_rule(function: Callable) -> UpdateRule:
@@ -625,27 +625,27 @@ def update_rule(function: Callable) -> UpdateRule:
     """
     name, parameters = function.__name__, inspect.signature(function).parameters
     names = tuple(parameters)
-    if given := [str(parameter) for parameter in parameters.values() if parameter.default is not parameter.empty]:
+    if defaults := [str(parameter) for parameter in parameters.values() if parameter.default is not parameter.empty]:
         raise ValueError(
-            f"{name}: {given[0]}: a rule's numbers have no defaults, because they are read from the trainer"
+            f"{name}: {defaults[0]}: a rule's numbers have no defaults, because they are read from the trainer"
         )
-    new = Formula.several(function)
-    for over_column in column_functions(new.values()):
+    new_values = Formula.several(function)
+    for over_column in column_functions(new_values.values()):
         raise ValueError(f"{name}: f.{over_column} is over a column, but a rule works on each element separately")
-    states = tuple(name for name in names if name in new and name != "p")
+    states = tuple(name for name in names if name in new_values and name != "p")
     state_end = 2 + len(states)
-    if names[:state_end] != ("p", "g", *states) or {*new} != {"p", *states}:
+    if names[:state_end] != ("p", "g", *states) or {*new_values} != {"p", *states}:
         raise ValueError(
-            f"{name} takes {', '.join(names)} and returns {', '.join(new)}: it must take p, g, the states "
+            f"{name} takes {', '.join(names)} and returns {', '.join(new_values)}: it must take p, g, the states "
             "and then numbers, and return a dict of the new p and the new states"
         )
     for name in states:
-        new[name] = Formula(new[name].names, without_denormals(new[name].result))
-    return UpdateRule(names, {**new, "g": lambda: 0.0}, numbers=names[state_end:])
+        new_values[name] = Formula(new_values[name].names, without_denormals(new_values[name].result))
+    return UpdateRule(names, {**new_values, "g": lambda: 0.0}, numbers=names[state_end:])
 
 
 def without_denormals(x: Symbol) -> Symbol:
-    """Return the formula that is 0 where |x| < SMALL, else x."""
+    """Return the formula that is 0 where |x| < FLUSH_LIMIT, else x."""
     # Operations on denormals take a hundred cycles on many CPUs. A running average of zero gradients would shrink to a
     # denormal and stay there: 0.9 times the smallest float32 rounds to itself.
-    return formula.where(formula.absolute(x) < SMALL, 0.0, x)
+    return formula.where(formula.absolute(x) < FLUSH_LIMIT, 0.0, x)

@@ -30,10 +30,10 @@ class Scan(Kernel):
 
         def one_by_one(column):
             with serial(width) as offset:
-                _run(self, instruction, column, offset, 1)
+                _emit_sums(self, instruction, column, offset, 1)
 
         def in_vectors(column):
-            vector_loop(width, lanes, lambda offset, mask: _run(self, instruction, column, offset, lanes, mask))
+            vector_loop(width, lanes, lambda offset, mask: _emit_sums(self, instruction, column, offset, lanes, mask))
 
         with serial(instruction.count) as column:
             tir.choose(width < 4, lambda: one_by_one(column), lambda: in_vectors(column))
@@ -41,17 +41,17 @@ class Scan(Kernel):
     def on_gpu(self, instruction):
         """Launch one thread for each w of each column, which sums over i."""
         with thread_each_element(instruction, instruction.parameters[3]) as (column, offset):
-            _run(self, instruction, column, offset, 1)
+            _emit_sums(self, instruction, column, offset, 1)
 
 
-def _run(kernel, instruction, column, offset, lanes, mask=None):
+def _emit_sums(kernel, instruction, column, offset, lanes, mask=None):
     """Emit the sums for the `lanes` values of w that begin with `offset`."""
     target_role, source_role, size, width = instruction.parameters
     target = let(instruction.address(target_role, column) + offset)
     source = let(instruction.address(source_role, column) + offset)
     total = tir.Accumulator(lanes, 0.0)
     with serial(size) as step:
-        row = let((size - 1 - step if kernel.backward else step) * width)
-        value = let(total.value + load(instruction.memory, let(source + row), lanes, mask))
+        row_start = let((size - 1 - step if kernel.backward else step) * width)
+        value = let(total.value + load(instruction.memory, let(source + row_start), lanes, mask))
         total.value = value
-        instruction.write(let(target + row), value, mask, add=kernel.backward)
+        instruction.write(let(target + row_start), value, mask, add=kernel.backward)

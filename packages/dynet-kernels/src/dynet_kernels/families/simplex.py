@@ -18,7 +18,7 @@ from ..tvm_modules import T
 from .threads import thread_each
 
 THREADS = 64  # threads per CUDA block: few, because each thread works on a whole column
-LARGEST = 3.4e38  # the initial threshold of constrained softmax: x - log(u) is above it only for u = 0
+START_THRESHOLD = 3.4e38  # the initial threshold of constrained softmax: x - log(u) is above it only for u = 0
 
 
 @dataclass(frozen=True)
@@ -45,40 +45,40 @@ class Simplex(Kernel):
             self._emit(instruction, column, 1)
 
     def _emit(self, instruction, column, lanes):
-        views, emit = EMITTERS[self.function]
-        emit(_Column(instruction, column, views, lanes))
+        array_count, emit = EMITTERS[self.function]
+        emit(_ColumnEmitter(instruction, column, array_count, lanes))
 
 
-class _Column:
+class _ColumnEmitter:
     """Emits loops over the elements of a column. Array 0 is the result y, 1 the scores x, and 2 the bounds u."""
 
-    def __init__(self, instruction, column, views, lanes):
+    def __init__(self, instruction, column, array_count, lanes):
         (self.size,) = instruction.parameters
         self.memory, self.lanes = instruction.memory, lanes
-        self.addresses = [instruction.address(2 * view, column) for view in range(views)]
+        self.addresses = [instruction.address(2 * array, column) for array in range(array_count)]
 
     def wide(self, value):
-        return tir.wide(value, self.lanes)
+        return tir.broadcast(value, self.lanes)
 
     def constant(self, value):
         return self.wide(float32(value))
 
-    def each(self, view, formula, *reads):
-        """Set each element of array `view` to formula(*elements), given the same element of each array in `reads`."""
+    def assign(self, target, formula, *sources):
+        """Set each element of array `target` to a formula of the same element of each array in `sources`."""
 
         def step(offset, mask):
-            values = [load(self.memory, let(self.addresses[read] + offset), self.lanes, mask) for read in reads]
-            store(self.memory, let(self.addresses[view] + offset), let(formula(*values)), mask)
+            values = [load(self.memory, let(self.addresses[source] + offset), self.lanes, mask) for source in sources]
+            store(self.memory, let(self.addresses[target] + offset), let(formula(*values)), mask)
 
         vector_loop(self.size, self.lanes, step)
 
-    def reduce(self, combine, identity, formulas, *reads):
-        """Return, for each of `formulas`, its values for all elements of the arrays `reads`, combined into one."""
+    def reduce(self, combine, identity, formulas, *sources):
+        """Return, for each of `formulas`, its values for all elements of the arrays `sources`, combined into one."""
         start = self.constant(identity)
         totals = [tir.Accumulator(self.lanes, start) for _ in formulas]
 
         def step(offset, mask):
-            values = [load(self.memory, let(self.addresses[read] + offset), self.lanes, mask) for read in reads]
+            values = [load(self.memory, let(self.addresses[source] + offset), self.lanes, mask) for source in sources]
             for total, formula in zip(totals, formulas):
                 value = let(formula(*values))
                 if mask is not None:
@@ -88,24 +88,24 @@ class _Column:
         vector_loop(self.size, self.lanes, step)
         return [vmath.horizontal(combine, let(total.value)) for total in totals]
 
-    def count_and_sum(self, holds, value, *reads):
+    def count_and_sum(self, holds, value, *sources):
         """Return for how many elements the condition `holds` is true, and the sum of the formula `value` over them."""
         one, zero = self.constant(1.0), self.constant(0.0)
         terms = [lambda *x: T.Select(holds(*x), one, zero), lambda *x: T.Select(holds(*x), value(*x), zero)]
-        return self.reduce(vmath.add, 0.0, terms, *reads)
+        return self.reduce(vmath.add, 0.0, terms, *sources)
 
 
-def _rounds(side, move):
+def _move_until_stable(measure, move):
     """Emit a loop that moves a threshold until the number of elements on one side of it stays the same.
 
-    side() returns this number and a sum over the elements on this side; move(number, sum) then moves the threshold.
+    measure() returns this number and a sum over the elements on this side; move(number, sum) then moves the threshold.
     """
     # All moves have the same direction, so there are no more rounds than elements.
-    going, previous = tir.IntVariable(1), tir.Accumulator(1, -1.0)
-    with T.While(going.value > 0):
-        count, total = side()
+    is_moving, previous = tir.IntVariable(1), tir.Accumulator(1, -1.0)
+    with T.While(is_moving.value > 0):
+        count, total = measure()
         with tir.when(count == let(previous.value)):
-            going.value = 0
+            is_moving.value = 0
         with tir.when(count != let(previous.value)):
             previous.value = count
             move(count, total)
@@ -118,7 +118,7 @@ def _sparsemax(column):
     peak = column.wide(peak)
     threshold = tir.Accumulator(1, -1.0)
 
-    def above():
+    def measure_above():
         t = column.wide(let(threshold.value))
         return column.count_and_sum(lambda x: x - peak > t, lambda x: x - peak, 1)
 
@@ -127,20 +127,21 @@ def _sparsemax(column):
         with tir.when(level > let(threshold.value)):  # a rounding error must not lower it, or the loop might not end
             threshold.value = level
 
-    _rounds(above, raise_threshold)
+    _move_until_stable(measure_above, raise_threshold)
     t = column.wide(let(threshold.value))
-    column.each(0, lambda x: vmath.maximum(let(x - peak - t), column.constant(0.0)), 1)
+    column.assign(0, lambda x: vmath.maximum(let(x - peak - t), column.constant(0.0)), 1)
 
 
 def _constrained_softmax(column):
     """Emit y = min(u, exp(x) / s), where s makes the sum of y equal 1; if the sum of u is less than 1, y = u."""
     # y = u where x - log(u) is above the threshold log(s). Until the end, the memory of y holds x - log(u).
-    column.each(0, lambda x, u: x - vmath.log(u), 1, 2)
-    threshold = tir.Accumulator(1, LARGEST)
+    column.assign(0, lambda x, u: x - vmath.log(u), 1, 2)
+    threshold = tir.Accumulator(1, START_THRESHOLD)
+    # `mass` is the probability that remains for the elements below their bounds, `total` the sum of their exponentials.
     peak, mass, total = (tir.Accumulator(1, 0.0) for _ in range(3))
     zero, lowest = column.constant(0.0), column.constant(float("-inf"))
 
-    def held():
+    def measure_bounded():
         t = column.wide(let(threshold.value))
         return column.count_and_sum(lambda key, u: key > t, lambda key, u: u, 0, 2)
 
@@ -161,10 +162,10 @@ def _constrained_softmax(column):
             with tir.when(level < let(threshold.value)):
                 threshold.value = level
 
-    _rounds(held, lower_threshold)
+    _move_until_stable(measure_bounded, lower_threshold)
     t, highest = column.wide(let(threshold.value)), column.wide(let(peak.value))
     share = column.wide(let(let(mass.value) / let(total.value)))
-    column.each(0, lambda key, x, u: T.Select(key > t, u, let(let(vmath.exp(let(x - highest))) * share)), 0, 1, 2)
+    column.assign(0, lambda key, x, u: T.Select(key > t, u, let(let(vmath.exp(let(x - highest))) * share)), 0, 1, 2)
 
 
 # For each function: how many of the arrays y, x and u it uses (the first ones), and the function that emits it.

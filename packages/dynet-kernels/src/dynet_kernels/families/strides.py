@@ -10,8 +10,8 @@ from ..tir import int64, let, load, serial, store, vector_loop
 from ..tvm_modules import T
 from .threads import thread_each_element
 
-LOOPS = 4
-SHORT = 1024  # if loop 0 writes at most this many contiguous floats, the next column's target is prefetched
+LOOPS = 4  # the number of nested loops of a copy
+PREFETCH_FLOATS = 1024  # if loop 0 writes at most this many contiguous floats, the next column's target is prefetched
 
 
 def _split(parameters):
@@ -34,15 +34,15 @@ class Strides(Kernel):
     parameters = ("target", "source", *(f"{kind}{k}" for kind in ("extent", "target", "source") for k in range(LOOPS)))
 
     def effects(self, parameters):
-        """Return the effects. `covers` is true if the kernel adds, and its loops reach every float of the target."""
+        """Return the effects. `covers` is true if the kernel adds, and adds to each float of the target once."""
         target, source, extents, targets, sources = _split(parameters)
-        size, covers, same = 1, self.accumulate, True
+        size, covers, same_strides = 1, self.accumulate, True
         for stride, extent, source_stride in sorted(zip(targets, extents, sources)):
             if extent != 1:
-                covers = covers and stride == size
-                same = same and source_stride == stride
+                covers = covers and stride == size  # this loop continues where the loops of smaller strides end
+                same_strides = same_strides and source_stride == stride
                 size += (extent - 1) * stride
-        copied = source if covers and same else None
+        copied = source if covers and same_strides else None
         return Effects(((target, size),), NUMBER * size, reads=(source,), covers=covers, copied=copied)
 
     def on_cpu(self, instruction, lanes):
@@ -52,31 +52,31 @@ class Strides(Kernel):
         def put(address, value, mask=None):
             instruction.write(address, value, mask, self.accumulate)
 
-        def inner(target, source):
+        def innermost_loop(target, source):
             def vector(offset, mask):
                 put(let(target + offset), load(memory, source + offset, lanes, mask), mask)
 
-            def vectors():
+            def in_vectors():
                 vector_loop(extents[0], lanes, vector)
 
-            def scalars():
+            def one_by_one():
                 with serial(extents[0]) as i:
                     put(let(target + i * targets[0]), load(memory, let(source + i * sources[0])))
 
-            tir.choose(T.And(targets[0] == 1, sources[0] == 1), vectors, scalars)
+            tir.choose(T.And(targets[0] == 1, sources[0] == 1), in_vectors, one_by_one)
 
-        def outer(target, source):
+        def all_loops(target, source):
             with serial(extents[3]) as l:  # noqa: E741
                 with serial(extents[2]) as k:
                     with serial(extents[1]) as j:
-                        inner(
+                        innermost_loop(
                             let(target + l * targets[3] + k * targets[2] + j * targets[1]),
                             let(source + l * sources[3] + k * sources[2] + j * sources[1]),
                         )
 
-        def each(copy):
+        def each_column(copy):
             last = instruction.count - 1
-            short = T.And(T.And(targets[0] == 1, extents[0] <= SHORT), last > 0)
+            short = T.And(T.And(targets[0] == 1, extents[0] <= PREFETCH_FLOATS), last > 0)
             ahead = let(T.Select(short, extents[0], int64(0)))
             with serial(instruction.count) as column:
                 if not self.accumulate:  # a CPU reads a cache line before it writes to it, so prefetch the target
@@ -84,34 +84,35 @@ class Strides(Kernel):
                     tir.prefetch(memory, later, ahead)
                 copy(*instruction.addresses(column, target_role, source_role))
 
-        def into_one():
+        def add_in_register():
             """Add columns that fit into one vector. While adjacent ones share a target, it stays in a register."""
             size = extents[0]
             mask = tir.first_lanes(size, lanes) if lanes > 1 else None
-            held = tir.IntVariable(instruction.address(target_role, 0))
-            total = tir.Accumulator(lanes, load(memory, let(held.value), lanes, mask))
+            held_address = tir.IntVariable(instruction.address(target_role, 0))
+            total = tir.Accumulator(lanes, load(memory, let(held_address.value), lanes, mask))
             with serial(instruction.count) as column:
                 target = instruction.address(target_role, column)
-                with tir.when(target != held.value):
-                    store(memory, let(held.value), total.value, mask)
-                    held.value = target
+                with tir.when(target != held_address.value):
+                    store(memory, let(held_address.value), total.value, mask)
+                    held_address.value = target
                     total.value = load(memory, target, lanes, mask)
                 value = load(memory, instruction.address(source_role, column), lanes, mask)
                 total.value += value
-            store(memory, let(held.value), total.value, mask)
+            store(memory, let(held_address.value), total.value, mask)
 
-        def stretches():
+        def only_innermost():
             if not self.accumulate:
-                each(inner)
+                each_column(innermost_loop)
                 return
             last = instruction.count - 1
-            same = instruction.address(target_role, 0) == instruction.address(target_role, last)
+            # If the first and the last column share a target, most columns probably do.
+            one_target = instruction.address(target_role, 0) == instruction.address(target_role, last)
             short = T.And(T.And(targets[0] == 1, sources[0] == 1), extents[0] <= lanes)
             adds = T.And(instruction.fresh == 0, last > 0)
-            tir.choose(T.And(T.And(short, adds), same), into_one, lambda: each(inner))
+            tir.choose(T.And(T.And(short, adds), one_target), add_in_register, lambda: each_column(innermost_loop))
 
         # Most copies need only the innermost loop; running the other loops would take longer than a short copy.
-        tir.choose(extents[1] * extents[2] * extents[3] == 1, stretches, lambda: each(outer))
+        tir.choose(extents[1] * extents[2] * extents[3] == 1, only_innermost, lambda: each_column(all_loops))
 
     def on_gpu(self, instruction):
         target_role, source_role, extents, targets, sources = _split(instruction.parameters)

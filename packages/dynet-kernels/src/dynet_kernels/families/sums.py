@@ -1,4 +1,4 @@
-"""Sums of arrays: y = factor * (x_1 + ... + x_k). Each column has one x; the adjacent columns of one y are a *run*."""
+"""Sums of arrays: y = factor * (x_1 + ... + x_k). A column has one x; adjacent columns with the same y are a *run*."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ..kernels import NUMBER, Effects, Kernel
 from ..layout import BY_ROWS
 from ..tir import let, load, serial, store
 from ..tvm_modules import T
-from .products.panels import row_tiles
+from .products.panels import each_row_tile
 from .threads import thread_each_element
 
 Y, X, FACTOR = 0, 2, 4  # the numbers of the address lists of y, x and the factor
-VECTORS = 4  # this many vectors of y are computed together, with their sums in registers
-MANY = 16  # sums of at least this many arrays prefetch their next elements
+TILE_VECTORS = 4  # this many vectors of y are computed together, with their sums in registers
+PREFETCH_MINIMUM = 16  # sums of at least this many arrays prefetch their next elements
 
 
 @dataclass(frozen=True)
@@ -32,47 +32,47 @@ class Sum(Kernel):
     def on_cpu(self, instruction, lanes):
         (size,) = instruction.parameters
         memory = instruction.memory
-        begin, stop = instruction.stretch(size, lanes)
+        begin, stop = instruction.own_rows(size, lanes)
         column = tir.IntVariable(0)
         with T.While(column.value < instruction.count):
             first = let(column.value)
             y = instruction.address(Y, first)
             end = _end_of_run(instruction, first)
 
-            def some(offset, vectors, mask):
-                zero = tir.wide(0.0, lanes)
+            def tile(offset, vectors, mask):
+                zero = tir.broadcast(0.0, lanes)
                 totals = [tir.Accumulator(lanes, zero) for _ in range(vectors)]
 
-                def add(k, ahead=0):
+                def add_column(k, ahead=0):
                     x = let(instruction.address(X, let(first + k)) + offset)
                     if ahead:
                         tir.prefetch(memory, x + ahead, ahead)
                     for v, total in enumerate(totals):
                         total.value += load(memory, x + v * lanes, lanes, mask)
 
-                def all_columns(ahead=0):
+                def add_columns(ahead=0):
                     with serial(let(end - first)) as k:
-                        add(k, ahead)
+                        add_column(k, ahead)
 
-                # The arrays are far apart. If there are many, prefetch what the next turn of the loop over y reads.
+                # The arrays x are far apart in memory. If a run has many, prefetch the elements for the next tile.
                 width = vectors * lanes
-                far = T.And(end - first >= MANY, offset + 2 * width <= stop)
-                tir.choose(far, lambda: all_columns(width), all_columns)
+                prefetches = T.And(end - first >= PREFETCH_MINIMUM, offset + 2 * width <= stop)
+                tir.choose(prefetches, lambda: add_columns(width), add_columns)
                 for v, total in enumerate(totals):
                     value = _scaled(self, instruction, first, total.value, lanes)
                     store(memory, y + offset + v * lanes, value, mask)
 
-            row_tiles(begin, stop, lanes, VECTORS, some)
+            each_row_tile(begin, stop, lanes, TILE_VECTORS, tile)
             column.value = end
 
     def on_gpu(self, instruction):
-        """Launch one thread per element of each column. Only the threads of a run's first column compute something."""
+        """Launch one thread per element of each column. The threads of a run's first column compute the sums."""
         (size,) = instruction.parameters
         memory = instruction.memory
         with thread_each_element(instruction, size) as (column, element):
             y = instruction.address(Y, column)
-            before = instruction.address(Y, let(T.max(column - 1, 0)))
-            with tir.when(T.Or(column == 0, before != y)):
+            previous_y = instruction.address(Y, let(T.max(column - 1, 0)))
+            with tir.when(T.Or(column == 0, previous_y != y)):
                 total = tir.Accumulator(1, 0.0)
                 with serial(let(_end_of_run(instruction, column) - column)) as step:
                     x = instruction.address(X, let(column + step))
@@ -83,7 +83,7 @@ class Sum(Kernel):
 def _scaled(kernel, instruction, first, total, lanes):
     if not kernel.scaled:
         return total
-    return total * tir.wide(load(instruction.memory, instruction.address(FACTOR, first)), lanes)
+    return total * tir.broadcast(load(instruction.memory, instruction.address(FACTOR, first)), lanes)
 
 
 def _end_of_run(instruction, first):
@@ -91,11 +91,11 @@ def _end_of_run(instruction, first):
     y = instruction.address(Y, first)
     end = tir.IntVariable(first + 1)
 
-    def same():
-        inside = end.value < instruction.count
-        other = instruction.index[instruction.base + Y * instruction.stride + end.value]
-        return T.if_then_else(inside, other == y, T.bool(False))
+    def is_in_run():
+        exists = end.value < instruction.count
+        next_y = instruction.index[instruction.base + Y * instruction.stride + end.value]
+        return T.if_then_else(exists, next_y == y, T.bool(False))
 
-    with T.While(same()):
+    with T.While(is_in_run()):
         end.value += 1
     return let(end.value)

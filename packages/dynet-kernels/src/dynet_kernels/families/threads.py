@@ -42,23 +42,23 @@ def block_of_products(instruction, group, extents, height, width):
     the extents (rows, columns, inner) of their product: rows x columns results, each a sum of `inner` terms. Return the
     extents, the first column that shares this block's matrix, and the row and column of the block's first result.
     """
-    sharing = let(T.Select(group == 0, instruction.count, group))
-    rows, columns, inner = extents(sharing)
-    down = let(T.floordiv(rows + (height - 1), height))
+    columns_per_matrix = let(T.Select(group == 0, instruction.count, group))
+    rows, columns, inner = extents(columns_per_matrix)
+    down = let(T.floordiv(rows + (height - 1), height))  # the number of blocks that cover the rows of a product
     across = let(T.floordiv(columns + (width - 1), width))
     # Use only the x axis, because CUDA allows no more than 65535 blocks on the other axes.
-    block = instruction.thread("blockIdx.x", down * across * T.floordiv(instruction.count, sharing))
+    block = instruction.thread("blockIdx.x", down * across * T.floordiv(instruction.count, columns_per_matrix))
     first_row = settled(T.truncmod(block, down) * height)
     block = settled(T.truncdiv(block, down))
     first_column = settled(T.truncmod(block, across) * width)
-    first = settled(T.truncdiv(block, across) * sharing)
+    first = settled(T.truncdiv(block, across) * columns_per_matrix)
     return (rows, columns, inner), first, first_row, first_column
 
 
 @contextmanager
-def share_of(lane, threads, size):
-    """Emit a loop over the share of thread `lane`: lane, lane + threads, ... below `size`. Yield the number."""
-    index = tir.IntVariable(lane)
+def share_of(thread, threads, size):
+    """Emit a loop over one thread's share of [0, `size`): `thread`, `thread` + `threads`, ... Yields the index."""
+    index = tir.IntVariable(thread)
     with T.While(index.value < size):
         yield let(index.value)
         index.value += threads
@@ -69,7 +69,7 @@ def barrier():
     T.evaluate(T.tvm_storage_sync("shared"))
 
 
-class Sums:
+class BlockReducer:
     """Combines the values of a block's threads; `combine` emits the combination of two values, such as their maximum.
 
     `thread` is this thread's number. `threads` is a power of two, at least 32. The methods emit barriers, which all
@@ -78,24 +78,24 @@ class Sums:
 
     def __init__(self, thread, threads, dtype="float32"):
         self.lane, self.warp = let(T.floormod(thread, WARP)), let(T.floordiv(thread, WARP))
-        self.warps, self.dtype = threads // WARP, dtype
-        self.shared = T.alloc_buffer((self.warps,), dtype, scope="shared")
+        self.warp_count, self.dtype = threads // WARP, dtype
+        self.shared = T.alloc_buffer((self.warp_count,), dtype, scope="shared")
 
     def of_warp(self, value, combine):
         """Combine the `value` of all threads of a warp. Every thread gets the result."""
-        everybody = tirx.const(0xFFFFFFFF, "uint32")
+        all_lanes = tirx.const(0xFFFFFFFF, "uint32")  # a mask: all threads of the warp take part
         total = tir.Accumulator(1, value, self.dtype)
         width = WARP // 2
         while width:
             own = let(total.value)
-            other = T.call_extern(self.dtype, "__shfl_xor_sync", everybody, own, tirx.const(width, "int32"))
+            other = T.call_extern(self.dtype, "__shfl_xor_sync", all_lanes, own, tirx.const(width, "int32"))
             total.value = combine(own, let(other))
             width //= 2
         return let(total.value)
 
     def of_block(self, value, combine):
         """Combine the `value` of all threads of a block. Every thread gets the result."""
-        return self.of_warps(0, self.warps, value, combine)
+        return self.of_warps(0, self.warp_count, value, combine)
 
     def of_warps(self, first, count, value, combine):
         """Combine the `value` of all threads of `count` warps, from warp `first`. Each warp may pass its own range."""

@@ -13,8 +13,8 @@ from ..tir import let, load, serial, store, vector_loop
 from ..tvm_modules import T
 from .threads import thread_each_element
 
-OUTPUTS = 8  # this many vectors of y are computed together, with their sums in registers
-INPUTS = 4  # this many elements of a are used together: a[i], a[i + lanes], a[i + 2 * lanes] and so on
+Y_VECTORS = 8  # this many vectors of y are computed together, with their sums in registers
+A_FLOATS = 4  # this many elements of a are used together: a[i], a[i + lanes], a[i + 2 * lanes] and so on
 
 
 @dataclass(frozen=True)
@@ -32,56 +32,56 @@ class Toeplitz(Kernel):
         y_role, a_role, b_role, size, offset, step = instruction.parameters
         memory = instruction.memory
 
-        def tile(y, a, b, block):
-            """Add all terms to OUTPUTS adjacent vectors of y, starting with vector `block` * OUTPUTS."""
-            first = let(block * (OUTPUTS * lanes))
-            sums = [tir.Accumulator(lanes, load(memory, let(y + first + k * lanes), lanes)) for k in range(OUTPUTS)]
-            stretch = INPUTS * lanes
-            whole = let(T.floordiv(size, stretch))
+        def tile(y, a, b, tile_index):
+            """Add all terms to Y_VECTORS adjacent vectors of y, starting with vector `tile_index` * Y_VECTORS."""
+            first = let(tile_index * (Y_VECTORS * lanes))
+            sums = [tir.Accumulator(lanes, load(memory, let(y + first + k * lanes), lanes)) for k in range(Y_VECTORS)]
+            stretch = A_FLOATS * lanes
+            whole_stretches = let(T.floordiv(size, stretch))
 
-            def together(start, forwards):
-                """Add the terms of the INPUTS elements a[start], a[start + lanes], and so on."""
-                # Each element needs OUTPUTS vectors of b. They begin one vector later than the previous element's if
+            def add_elements(start, forwards):
+                """Add the terms of the A_FLOATS elements a[start], a[start + lanes], and so on."""
+                # Each element needs Y_VECTORS vectors of b. They begin one vector later than the previous element's if
                 # `forwards`, or else one vector earlier.
-                factors = [tir.wide(load(memory, let(a + start + q * lanes)), lanes) for q in range(INPUTS)]
+                factors = [tir.broadcast(load(memory, let(a + start + q * lanes)), lanes) for q in range(A_FLOATS)]
                 low = let(b + first + (start if forwards else 0 - start))
-                shift = 0 if forwards else -(INPUTS - 1)
-                vectors = [load(memory, let(low + (shift + m) * lanes), lanes) for m in range(OUTPUTS + INPUTS - 1)]
+                shift = 0 if forwards else -(A_FLOATS - 1)
+                vectors = [load(memory, let(low + (shift + m) * lanes), lanes) for m in range(Y_VECTORS + A_FLOATS - 1)]
                 for q, factor in enumerate(factors):
                     for k, total in enumerate(sums):
                         total.value = vmath.fma(factor, vectors[k + q if forwards else k - q - shift], total.value)
 
-            def all_together(forwards):
-                with serial(whole) as part:
-                    with serial(lanes) as residue:
-                        together(let(part * stretch + residue), forwards)
+            def add_stretches(forwards):
+                with serial(whole_stretches) as index:
+                    with serial(lanes) as lane:
+                        add_elements(let(index * stretch + lane), forwards)
 
-            tir.choose(step > 0, lambda: all_together(True), lambda: all_together(False))
-            with serial(let(whole * stretch), size) as i:
-                factor = tir.wide(load(memory, let(a + i)), lanes)
+            tir.choose(step > 0, lambda: add_stretches(True), lambda: add_stretches(False))
+            with serial(let(whole_stretches * stretch), size) as i:
+                factor = tir.broadcast(load(memory, let(a + i)), lanes)
                 for k, total in enumerate(sums):
                     vector = load(memory, let(b + first + step * i + k * lanes), lanes)
                     total.value = vmath.fma(factor, vector, total.value)
             for k, total in enumerate(sums):
                 store(memory, let(y + first + k * lanes), let(total.value))
 
-        def single(y, a, b, start, mask):
+        def one_vector(y, a, b, start, mask):
             """Add all terms to one vector of y, which begins with element `start`."""
             total = tir.Accumulator(lanes, load(memory, let(y + start), lanes, mask))
             with serial(size) as i:
-                factor = tir.wide(load(memory, let(a + i)), lanes)
+                factor = tir.broadcast(load(memory, let(a + i)), lanes)
                 total.value = vmath.fma(factor, load(memory, let(b + start + step * i), lanes, mask), total.value)
             store(memory, let(y + start), let(total.value), mask)
 
         with serial(instruction.count) as column:
             y, a, b = instruction.addresses(column, y_role, a_role, b_role)
             b = let(b + offset)
-            tiles = let(T.floordiv(size, OUTPUTS * lanes))
-            with serial(tiles) as block:
-                tile(y, a, b, block)
-            done = let(tiles * (OUTPUTS * lanes))
+            tiles = let(T.floordiv(size, Y_VECTORS * lanes))
+            with serial(tiles) as tile_index:
+                tile(y, a, b, tile_index)
+            done = let(tiles * (Y_VECTORS * lanes))
             rest = let(size - done)
-            vector_loop(rest, lanes, lambda start, mask: single(y, a, b, let(done + start), mask))  # noqa: B023
+            vector_loop(rest, lanes, lambda start, mask: one_vector(y, a, b, let(done + start), mask))  # noqa: B023
 
     def on_gpu(self, instruction):
         """Launch one thread per element of y."""

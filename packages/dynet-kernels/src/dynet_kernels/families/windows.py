@@ -39,8 +39,8 @@ class Windows(Kernel):
     parameters = ("windows", "image", *WINDOW)
 
     def effects(self, parameters):
-        target, image, height, width, channels, window_height, window_width, *_, down, across = parameters
-        size = down * across * window_height * window_width * channels
+        target, image, height, width, channels, window_height, window_width, *_, out_height, out_width = parameters
+        size = out_height * out_width * window_height * window_width * channels
         if self.backward:
             target, size = image, height * width * channels
         return Effects(((target, size),), NUMBER * size)
@@ -50,17 +50,17 @@ class Windows(Kernel):
         windows_role, image_role, *parameters = instruction.parameters
         g = _geometry(parameters)
 
-        def zeros(start, size):
+        def store_zeros(start, size):
             def step(offset, mask):
-                store(memory, let(start + offset), tir.wide(0.0, lanes), mask)
+                store(memory, let(start + offset), tir.broadcast(0.0, lanes), mask)
 
             vector_loop(size, lanes, step)
 
-        def run(matrix, image, size):
+        def copy_or_add(matrix, image, size):
             """Copy the floats under one window element at `size` positions to the matrix, or add them to the image."""
             # They are contiguous in the matrix, from address `matrix`, and `row_step` apart in the image, from `image`.
 
-            def vectors():
+            def in_vectors():
                 def step(offset, mask):
                     source, target = (matrix, image) if self.backward else (image, matrix)
                     value = load(memory, let(source + offset), lanes, mask)
@@ -68,31 +68,31 @@ class Windows(Kernel):
 
                 vector_loop(size, lanes, step)
 
-            def scalars():
+            def one_by_one():
                 with serial(size) as position:
                     address = let(image + position * g.row_step)
                     source, target = (matrix + position, address) if self.backward else (address, matrix + position)
                     instruction.write(target, load(memory, source), add=self.backward)
 
-            tir.choose(g.row_step == 1, vectors, scalars)
+            tir.choose(g.row_step == 1, in_vectors, one_by_one)
 
-        def one_column(matrix, image, row, image_column, first, end):
-            """Copy or add, like `run`, at all positions (r, c) of one column c of the result."""
+        def copy_or_add_column(matrix, image, row, image_column, first, end):
+            """Copy or add, like `copy_or_add`, at all positions (r, c) of one column c of the result."""
             # `row` and `image_column` are the image's row and column under the window element at position (0, c), maybe
             # outside the image. If r is in [first, end), the element is over a row of the image, else over padding.
 
             def inside():
                 if not self.backward:
                     with tir.when(first > 0):
-                        zeros(matrix, first)
+                        store_zeros(matrix, first)
                     with tir.when(end < g.result_height):
-                        zeros(let(matrix + end), let(g.result_height - end))
+                        store_zeros(let(matrix + end), let(g.result_height - end))
                 start = let(image + image_column * g.height + row + first * g.row_step)
-                run(let(matrix + first), start, let(end - first))
+                copy_or_add(let(matrix + first), start, let(end - first))
 
             def outside():
                 if not self.backward:
-                    zeros(matrix, g.result_height)
+                    store_zeros(matrix, g.result_height)
 
             tir.choose(T.And(image_column >= 0, image_column < g.width), inside, outside)
 
@@ -103,15 +103,15 @@ class Windows(Kernel):
                     # At positions (r, c) with r in [first, end), row i of the window is in the image.
                     row = let(i - g.above)
                     first = let(T.max(T.min(T.floordiv(g.row_step - 1 - row, g.row_step), g.result_height), 0))
-                    below = let(T.floordiv(g.height - 1 - row, g.row_step) + 1)
-                    end = let(T.max(T.min(below, g.result_height), first))
+                    past_bottom = let(T.floordiv(g.height - 1 - row, g.row_step) + 1)
+                    end = let(T.max(T.min(past_bottom, g.result_height), first))
                     with serial(g.window_width) as j:
                         element = let((channel * g.window_width + j) * g.window_height + i)
                         with serial(g.result_width) as result_column:
                             matrix = let(windows + element * g.positions + result_column * g.result_height)
                             plane = let(image + channel * g.plane)
                             image_column = let(result_column * g.column_step + j - g.left)
-                            one_column(matrix, plane, row, image_column, first, end)
+                            copy_or_add_column(matrix, plane, row, image_column, first, end)
 
     def on_gpu(self, instruction):
         """Launch one thread per element of the matrix."""
@@ -119,10 +119,10 @@ class Windows(Kernel):
         windows_role, image_role, *parameters = instruction.parameters
         g = _geometry(parameters)
         size = let(g.positions * g.window_height * g.window_width * g.channels)
-        with thread_each_element(instruction, size) as (column, rest):
-            matrix = let(instruction.address(windows_role, column) + rest)
+        with thread_each_element(instruction, size) as (column, element):
+            matrix = let(instruction.address(windows_role, column) + element)
             extents = g.result_height, g.result_width, g.window_height, g.window_width, g.channels
-            row, result_column, i, j, channel = _unfolded(rest, extents)
+            row, result_column, i, j, channel = _unraveled(element, extents)
             top = let(row * g.row_step + i - g.above)
             left = let(result_column * g.column_step + j - g.left)
             image = let(instruction.address(image_role, column) + channel * g.plane + left * g.height + top)
@@ -135,8 +135,8 @@ class Windows(Kernel):
                 if not self.backward:
                     store(memory, matrix, tir.float32(0.0))
 
-            within = T.And(T.And(top >= 0, top < g.height), T.And(left >= 0, left < g.width))
-            tir.choose(within, inside, outside)
+            over_image = T.And(T.And(top >= 0, top < g.height), T.And(left >= 0, left < g.width))
+            tir.choose(over_image, inside, outside)
 
 
 @dataclass(frozen=True)
@@ -146,8 +146,8 @@ class LargestInWindow(Kernel):
     parameters = ("y", "image", "offsets", *WINDOW)
 
     def effects(self, parameters):
-        y, _, offsets, _, _, channels, *_, down, across = parameters
-        size = down * across * channels
+        y, _, offsets, _, _, channels, *_, out_height, out_width = parameters
+        size = out_height * out_width * channels
         return Effects(((y, size), (offsets, size)), 2 * NUMBER * size)
 
     def on_cpu(self, instruction, lanes):
@@ -158,7 +158,7 @@ class LargestInWindow(Kernel):
             with serial(g.channels) as channel:
                 with serial(g.result_width) as result_column:
                     with serial(g.result_height) as row:
-                        _largest_at(instruction.memory, g, y, image, offsets, channel, row, result_column)
+                        _store_largest(instruction.memory, g, y, image, offsets, channel, row, result_column)
 
     def on_gpu(self, instruction):
         """Launch one thread per window position and channel."""
@@ -169,8 +169,8 @@ class LargestInWindow(Kernel):
             column = let(T.floordiv(thread, size))
             y, image, offsets = instruction.addresses(column, y_role, image_role, offsets_role)
             extents = (g.result_height, g.result_width, g.channels)
-            row, result_column, channel = _unfolded(let(T.floormod(thread, size)), extents)
-            _largest_at(instruction.memory, g, y, image, offsets, channel, row, result_column)
+            row, result_column, channel = _unraveled(let(T.floormod(thread, size)), extents)
+            _store_largest(instruction.memory, g, y, image, offsets, channel, row, result_column)
 
 
 def _geometry(parameters):
@@ -181,7 +181,7 @@ def _geometry(parameters):
     return g
 
 
-def _unfolded(index, extents):
+def _unraveled(index, extents):
     """Split a flat index into one index for each of `extents`, the fastest-changing first."""
     indices = []
     for extent in extents:
@@ -190,16 +190,16 @@ def _unfolded(index, extents):
     return indices
 
 
-def _largest_at(memory, g, y, image, offsets, channel, row, result_column):
+def _store_largest(memory, g, y, image, offsets, channel, row, result_column):
     """Store the largest element under the window at position (row, result_column), and its offset in the image."""
     # If several elements are equal, choose the first. NaN is larger than any number.
 
-    def within(start, window, extent):
+    def overlap(start, window, extent):
         return let(T.max(0 - start, 0)), let(T.min(extent - start, window))
 
     top, left = let(row * g.row_step - g.above), let(result_column * g.column_step - g.left)
-    first_row, end_row = within(top, g.window_height, g.height)
-    first_column, end_column = within(left, g.window_width, g.width)
+    first_row, end_row = overlap(top, g.window_height, g.height)
+    first_column, end_column = overlap(left, g.window_width, g.width)
     corner = let(channel * g.plane + left * g.height + top)
     best = tir.Accumulator(1, float("-inf"))
     best_offset = tir.IntVariable(corner + first_column * g.height + first_row)

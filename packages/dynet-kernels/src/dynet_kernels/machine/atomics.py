@@ -1,6 +1,6 @@
 """Operations that TIR lacks: atomics and clocks, written in LLVM IR; and calls of C functions for locks and yielding.
 
-Code that uses atomics or clocks must be emitted with `importing_llvm`. As Python, in tests, nothing is atomic.
+Code that uses atomics or clocks must be emitted with `importing_llvm`. When run as Python, in tests, nothing is atomic.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..plan.nodes import Helper
 from ..tir import int64, let
 from ..tvm_modules import T, tirx
 
-YIELD = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
+YIELD_FUNCTION = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
 # The C library's ids of CLOCK_MONOTONIC and CLOCK_THREAD_CPUTIME_ID.
 WALL_TIME, CPU_TIME = (6, 16) if sys.platform == "darwin" else (1, 3)
 _TIME = """
@@ -42,7 +42,7 @@ define i64 @dynet_time(i32 %clock) alwaysinline {
   ret i64 %scaled
 }
 """
-_STATES = """
+_STATE_OPERATIONS = """
 define i64 @dynet_load(ptr %at) alwaysinline {
   %value = load atomic i64, ptr %at acquire, align 8
   ret i64 %value
@@ -54,18 +54,18 @@ define i64 @dynet_move(ptr %at, i64 %old, i64 %new) alwaysinline {
   ret i64 %result
 }
 """
-_TEXT = (_TIME_ON_WINDOWS if sys.platform == "win32" else _TIME) + _STATES
+_LLVM_IR = (_TIME_ON_WINDOWS if sys.platform == "win32" else _TIME) + _STATE_OPERATIONS
 
 
 def importing_llvm(function):
     """Wrap a plain function so that its emitted code includes the LLVM IR of this file."""
 
     @functools.wraps(function)
-    def with_text(*arguments):
-        with T.attr(tirx.const(0, "int32"), "pragma_import_llvm", _TEXT):
+    def with_llvm(*arguments):
+        with T.attr(tirx.const(0, "int32"), "pragma_import_llvm", _LLVM_IR):
             function(*arguments)
 
-    return with_text
+    return with_llvm
 
 
 def state_of(helper: Helper):
@@ -92,8 +92,8 @@ def time(clock: int = WALL_TIME):
     return let(T.call_extern("int64", "dynet_time", tirx.const(clock, "int32")))
 
 
-def give_way() -> None:
-    _call(YIELD)
+def yield_core() -> None:
+    _call(YIELD_FUNCTION)
 
 
 def acquire_lock(lock) -> None:
@@ -106,7 +106,7 @@ def release_lock(lock) -> None:
 
 
 def _call(name: str, *arguments) -> None:
-    """Call a C function. When this runs as Python, `sharing` has told ctypes the types of its arguments."""
+    """Call a C function. When this runs as Python, ctypes knows the types of its arguments from `sharing._new_lock`."""
     if is_emitting():
         T.evaluate(T.call_extern("int32", name, *arguments))
     else:

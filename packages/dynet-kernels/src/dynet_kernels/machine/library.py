@@ -17,13 +17,13 @@ from typing import Any
 from .. import layout, tuning_records
 from ..building import Builders
 from ..cache import shipped_code, store
-from ..kernels import RUN_SHARD, SHARD, Kernels
+from ..kernels import RUN_SHARD, SHARD_SIZE, Kernels
 from ..target import NATIVE, CpuTarget, general_kinds, host_cpu
 from . import sharing
 from .parts import Part, Planner, Shard, key_of, key_of_code
 
-# The planner's functions that plan and run a pass. Each has a counterpart, such as `plan_forward`, that only plans.
-PHASES = ("forward", "backward", "gradient_norm", "update")
+# The planner's functions that plan and run a pass. For each, another one, such as `plan_forward`, only plans.
+PASS_NAMES = ("forward", "backward", "gradient_norm", "update")
 
 _shard_handles = (ctypes.c_int64 * layout.MOST_SHARDS)()
 # All functions that ever had a handle in this list. They are never freed, because the list outlives every `Library`.
@@ -50,7 +50,7 @@ class Shards:
 
     def require(self, opcode: int) -> None:
         """Raise a CompileError if a kernel's shard cannot be compiled, or a NoCodeError if it was never requested."""
-        shard = opcode // SHARD
+        shard = opcode // SHARD_SIZE
         if shard in self._failed:
             raise self._failed.pop(shard)
         if shard not in self._loaded:
@@ -145,7 +145,7 @@ def load_modules(
     """
     results: list = []
     for part in parts:
-        code = find_code(part) if allow_general else store.stored(key_of(part))
+        code = find_code(part) if allow_general else store.find_object(key_of(part))
         results.append(None if code is None else load(code))
     missing = [position for position, module in enumerate(results) if module is None]
     if not missing:
@@ -154,13 +154,13 @@ def load_modules(
 
     def load_or_compile(part: Part, builder) -> Any:
         @as_compile_errors(part)
-        def identify(lock: Path) -> str:
-            code = builder.emit(part, lock)
+        def identify(lock_file: Path) -> str:
+            code = builder.emit(part, lock_file)
             return key if code is None else key_of_code(part, code)
 
         @as_compile_errors(part)
-        def make(lock: Path) -> bytes:
-            return finish(part, builder.build(lock))
+        def make(lock_file: Path) -> bytes:
+            return finish(part, builder.build(lock_file))
 
         key = key_of(part)
         return store.load_or_make(key, make, load, lambda: builders.stopped, identify)
@@ -207,7 +207,7 @@ def find_code(part: Part) -> bytes | None:
 
     Prefer code that was compiled for exactly this CPU, then for the best general kind of CPU, such as x86-64-v4.
     """
-    in_cache = store.stored if shipped_code.look_in_cache() else lambda key: None
+    in_cache = store.find_object if shipped_code.should_look_in_cache() else lambda key: None
     code = in_cache(key_of(part))
     if code is None and hasattr(part, "for_target"):
         for target in general_targets():
@@ -232,7 +232,7 @@ def general_targets() -> list[CpuTarget]:
 
 @contextmanager
 def as_compile_errors(part: Part) -> Iterator[None]:
-    """Decorator: convert errors to CompileErrors that name the part."""
+    """Decorator: convert exceptions to CompileErrors that name the part."""
     try:
         yield
     except Exception as problem:
@@ -240,7 +240,7 @@ def as_compile_errors(part: Part) -> Iterator[None]:
 
 
 class Progress:
-    """Reports on stderr the compilation of `count` parts for a `device`, such as "CPU". If it is None, prints nothing.
+    """Reports on stderr the compilation of `count` parts for a `device`, such as "CPU". Without one, prints nothing.
 
     On a terminal, it updates one line. Elsewhere, it prints a line at the start and at the end. Errors are ignored.
     """
@@ -248,7 +248,7 @@ class Progress:
     def __init__(self, device: str | None, count: int):
         self._device, self._count, self._done = device, count, 0
         self._parts = f"{count} part{'' if count == 1 else 's'}"
-        self._on_terminal, self._began = False, time.monotonic()
+        self._on_terminal, self._start = False, time.monotonic()
         with suppress(Exception):  # a program's own stream may have no `isatty`
             self._on_terminal = bool(sys.stderr.isatty())
 
@@ -261,16 +261,16 @@ class Progress:
             self._print("\n")
         elif problem is None:
             prefix = "" if self._done == self._count else f"{self._done} of "
-            self._print(f"dynet: compiled {prefix}{self._parts} in {time.monotonic() - self._began:.1f} s\n")
+            self._print(f"dynet: compiled {prefix}{self._parts} in {time.monotonic() - self._start:.1f} s\n")
 
     def advance(self) -> None:
         self._done += 1
         self._show("")
 
-    def _show(self, elsewhere: str) -> None:
+    def _show(self, first_line: str) -> None:
         current = min(self._done + 1, self._count)
         on_terminal = f"\rdynet: compiling kernels, {current} of {self._count}, each once for this machine"
-        self._print(on_terminal if self._on_terminal else elsewhere)
+        self._print(on_terminal if self._on_terminal else first_line)
 
     def _print(self, text: str) -> None:
         with suppress(Exception):  # the stream may be closed, or replaced by the program

@@ -13,14 +13,14 @@ from contextlib import suppress
 from typing import Any
 
 from .. import layout, tir
-from ..kernels import RUN_SHARD, SHARD, Kernel, symbol_of
+from ..kernels import RUN_SHARD, SHARD_SIZE, Kernel, function_name
 from ..plain import Rows, Words, is_emitting, plain
 from ..plain.lowering import bound, branch, break_if, forever, settled
 from ..plan.nodes import Context, Instruction
 from ..tir import int64, let
 from ..tvm_modules import T, ir, tirx, tvm
 
-PASSES = {"tirx.disable_storage_rewrite": True, "tirx.disable_cse_tir": True}
+PASS_CONFIG = {"tirx.disable_storage_rewrite": True, "tirx.disable_cse_tir": True}
 # Passes of TVM that do not change kernels of plain loops, but take two thirds of the time to compile them.
 NEEDLESS = [
     "s_tir.HoistIfThenElse", "s_tir.StmtSimplify", "s_tir.CompactBufferAllocation", "s_tir.RenormalizeSplitPattern",
@@ -68,27 +68,27 @@ def module_of(functions: dict) -> Any:
 
 
 HANDLES: dict[int, Callable[[int], None]] = {}
-"""The function of each handle. Tests fill it for `fails`, which cannot use handles when it runs as Python."""
+"""The function of each handle. Tests fill it for `call_fails`, which cannot use handles when it runs as Python."""
 
 
-def fails(called, running):
+def call_fails(called, address):
     """Call a `Function`, or a function of another module by its TVM handle. Return whether it has failed.
 
-    The only argument of the call, `running`, is the address of the integers of `layout.RUNNING`. They include memory
-    for the argument and the result in TVM's calling convention.
+    The only argument of the call, `address`, is that of the integers of `layout.RUNNING`. They include memory for the
+    argument and the result in TVM's calling convention.
     """
     is_handle = not isinstance(called, Function)
     if not is_emitting():
         try:
-            (HANDLES[called] if is_handle else called)(running)
+            (HANDLES[called] if is_handle else called)(address)
         except RuntimeError:
             return True
         return False
     pointer = ir.PointerType(ir.PrimType("int64"))
     name = "TVMFFIFunctionCall" if is_handle else f"__tvm_ffi_{called.name}"
-    first = called if is_handle else T.reinterpret(pointer, int64(0))
+    first = called if is_handle else T.reinterpret(pointer, int64(0))  # a function called by name has no handle
     slots = layout.CONTEXT.address_type, layout.CONTEXT.result_type
-    argument, result = (T.reinterpret(pointer, running + 8 * slot) for slot in slots)
+    argument, result = (T.reinterpret(pointer, address + 8 * slot) for slot in slots)
     return let(T.call_extern("int32", name, first, argument, T.int32(1), result), "result") != 0
 
 
@@ -110,21 +110,21 @@ class Running:
         self.memory = Words(context.origin, "float32")
         self.index = Words(context.index)
 
-    def each_of_shard(self, run: Callable, fails: Callable = lambda: False) -> None:
-        """Run instructions, starting at number `row`, until one has a kernel in another shard; set `row` to its number.
+    def run_until_other_shard(self, run: Callable, fails: Callable = lambda: False) -> None:
+        """Run instructions, from number `row` on, until one has a kernel in another shard. Set `row` to its number.
 
         For each, call run(row, instruction, slot of the kernel in the shard), then stop there if fails(). This and
         `switch` are not `@plain`, which needs source files: programs in archives have none, but may emit shards.
         """
         context, end = self.context, self.context.tape_count
-        shard = settled(self.tape[context.row].opcode // SHARD)
+        shard = settled(self.tape[context.row].opcode // SHARD_SIZE)
         for _ in forever():
             row = context.row
             if break_if(row >= end):
                 break
             instruction = self.tape[row]
-            slot = bound(instruction.opcode - shard * SHARD)
-            if break_if(slot < 0) or break_if(slot >= SHARD):
+            slot = bound(instruction.opcode - shard * SHARD_SIZE)
+            if break_if(slot < 0) or break_if(slot >= SHARD_SIZE):
                 break
             run(row, instruction, slot)
             if break_if(fails()):
@@ -150,18 +150,18 @@ def tape_of(context: Context) -> Rows:
 
 
 def kernel_function(name: str) -> Function:
-    return Function(symbol_of(name))
+    return Function(function_name(name))
 
 
 def shard_module(kernels: dict[int, tuple[str, Kernel]], lanes: int) -> Any:
-    """Emit a shard's module, with its kernels by slot and its function. A vector register holds `lanes` floats."""
+    """Emit a shard's module: its kernels, given by slot, and its `run_shard`. Vector registers hold `lanes` floats."""
     functions, numbered = {}, []
     for slot, (name, kernel) in kernels.items():
         function, emitted = kernel_function(name), kernel.cpu(lanes)
         functions[function.name] = emitted
-        names = [parameter.name for parameter in emitted.params]
+        names = [parameter.name for parameter in emitted.params]  # memory, index, others, and the kernel's parameters
         numbered.append((slot, function, kernel.parameters, names[2 : len(names) - len(kernel.parameters)]))
-    return module_of({**functions, RUN_SHARD: tir.emitted(RUN_SHARD, shard_runner(numbered))})
+    return module_of({**functions, RUN_SHARD: tir.function_of(RUN_SHARD, shard_runner(numbered))})
 
 
 def shard_runner(kernels: list[tuple]) -> Callable[..., None]:
@@ -179,21 +179,21 @@ def shard_runner(kernels: list[tuple]) -> Callable[..., None]:
     def run_shard(context):
         running = Running(context)
         shares = {name: getattr(running.context, name) for name in layout.SHARES}
-        running.each_of_shard(functools.partial(run, running, shares))
+        running.run_until_other_shard(functools.partial(run, running, shares))
 
     def run(running: Running, shares, row, instruction, slot):
         parameters_start = instruction.parameters
 
         def launch(function, parameters, names):
             integers = [running.table[parameters_start + k] for k in range(len(parameters))]
-            told = [shares[name] if name in shares else getattr(instruction, name) for name in names]
-            function(running.memory, running.index, *told, *integers)
+            named = [shares[name] if name in shares else getattr(instruction, name) for name in names]
+            function(running.memory, running.index, *named, *integers)
 
-        def unknown():
+        def fail():
             running.context.row = row
             raise_no_code()
 
-        switch(slot, [(value, functools.partial(launch, *known)) for value, *known in kernels], unknown)
+        switch(slot, [(value, functools.partial(launch, *rest)) for value, *rest in kernels], fail)
 
     return run_shard
 
@@ -201,7 +201,7 @@ def shard_runner(kernels: list[tuple]) -> Callable[..., None]:
 def compile_cpu(module: Any, target):
     """Compile a module of TIR for the CPU described by a TVM target."""
     give_llvm_options()
-    with tvm.transform.PassContext(opt_level=3, config=PASSES, disabled_pass=NEEDLESS_ON_CPU):
+    with tvm.transform.PassContext(opt_level=3, config=PASS_CONFIG, disabled_pass=NEEDLESS_ON_CPU):
         return tvm.compile(module, target=target).mod
 
 

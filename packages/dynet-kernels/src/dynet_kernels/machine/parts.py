@@ -59,7 +59,7 @@ class Emitted:
         from . import modules
 
         names = sorted(symbol.name_hint for symbol in self.module.functions)
-        settings = (str(self.target.tvm_target()), modules.PASSES, modules.NEEDLESS_ON_CPU, modules.LLVM_OPTIONS)
+        settings = (str(self.target.tvm_target()), modules.PASS_CONFIG, modules.NEEDLESS_ON_CPU, modules.LLVM_OPTIONS)
         compiler = "" if shipped_code.index() else inspect.getsource(modules.compile_cpu)
         return "\n".join([*names, str(tvm_ffi.structural_hash(self.module)), repr(settings), compiler])
 
@@ -72,7 +72,7 @@ class Emitted:
 
 @dataclass(frozen=True)
 class Shard:
-    """Kernels that are compiled together, as (name, kernel) by slot, which is an index in the shard.
+    """Kernels that are compiled together. `kernels` has (name, kernel) for each slot, the kernel's index in the shard.
 
     `parameters` are the tile sizes and other tuning parameters with which the code is emitted, by default those that
     tuning records (`tuning_records.py`) have for the CPU.
@@ -123,20 +123,20 @@ class Planner:
         return Emitted(planner.planner_module(), self.target)
 
 
-def sources_of(part: Part) -> str:
-    """Return a digest of the source files that emit code, including those that define a part and its kernels."""
+def source_digest(part: Part) -> str:
+    """Return a digest of the source files that emit code, including those of the classes of a part and its kernels."""
     kernels = [kernel for _, kernel in getattr(part, "kernels", {}).values()]
     return sources.digest(frozenset(map(type, [part, *kernels])))
 
 
 def key_of(part: Part, with_versions: bool = True) -> str:
     """Return a part's first cache key. Keys of shipped code omit TVM's version, because it works with any version."""
-    digest = "" if shipped_code.index() else sources_of(part)
+    digest = "" if shipped_code.index() else source_digest(part)  # a frozen program has no sources; see `_versions`
     return key_of_code(part, digest, part.key, with_versions=with_versions)
 
 
 def key_of_code(part: Part, *facts: str, with_versions: bool = True) -> str:
-    """Return a hash of TVM's version, of the CPU, and of `facts`, which must differ if the machine code may differ."""
+    """Return a hash of TVM's version, the CPU and `facts`: texts that differ whenever the machine code may differ."""
     versions = _versions() if with_versions else []
     target = getattr(part, "target", None) or host_cpu()
     return hashlib.sha256("\n".join([*facts, *versions, repr(target)]).encode()).hexdigest()

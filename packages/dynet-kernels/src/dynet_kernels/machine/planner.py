@@ -11,9 +11,9 @@ from ..plain import Words, plain
 from ..plan import PLANNERS
 from ..plan.nodes import Both, Context, Sharing
 from . import team
-from .modules import Function, fails, module_of
+from .modules import Function, call_fails, module_of
 
-SMALL_WORK = 5_000_000  # the most work, in picoseconds, of an instruction of a pass that keeps the GIL
+SMALL_WORK = 5_000_000  # a pass keeps the GIL only if no instruction has more work than this, in picoseconds
 PLAN_FUNCTIONS = {name: Function(f"do_plan_{name}", planner) for name, planner in PLANNERS.items()}
 
 
@@ -26,66 +26,66 @@ def planner_module() -> Any:
     handler that computes may change the context's status before Python reads it.
     """
     functions = {
-        "run": tir.emitted("run", run),
-        "norm_and_update": tir.emitted("norm_and_update", norm_and_update, has_result=True),
-        **team.functions(),
+        "run": tir.function_of("run", run),
+        "norm_and_update": tir.function_of("norm_and_update", norm_and_update, has_result=True),
+        **team.emit_functions(),
     }
     for name, planner in PLANNERS.items():
-        functions[PLAN_FUNCTIONS[name].name] = tir.emitted(f"plan_{name}", planner, private=True)
+        functions[PLAN_FUNCTIONS[name].name] = tir.function_of(f"plan_{name}", planner, private=True)
         parameters = list(inspect.signature(planner).parameters)
-        for function, runs in ((f"plan_{name}", False), (name, True)):
-            functions[function] = tir.function(function, parameters, pass_function(name, runs), has_result=True)
+        for function, runs_tape in ((f"plan_{name}", False), (name, True)):
+            functions[function] = tir.function(function, parameters, pass_function(name, runs_tape), has_result=True)
     return module_of(functions)
 
 
-def pass_function(name: str, runs: bool) -> Callable:
+def pass_function(name: str, runs_tape: bool) -> Callable:
     """Return the function that plans a pass, such as `forward`, and also runs its tape if `runs` is true."""
 
     @plain
-    def do(address, *arguments):
+    def run_pass(address, *arguments):
         context = Context(address)
-        if runs and name == "forward" and Sharing(context.sharing).wanted == 1:
+        if runs_tape and name == "forward" and Sharing(context.sharing).wanted == 1:
             context.status = layout.NO_HELPERS
         else:
             PLAN_FUNCTIONS[name](address, *arguments)
-            if runs and context.status == layout.READY:
+            if runs_tape and context.status == layout.READY:
                 if name == "forward" and not is_small_enough(context):
                     context.status = layout.LARGE
                 else:
                     run(address)
         return context.status
 
-    return do
+    return run_pass
 
 
 @plain
 def is_small_enough(context: Context):
-    end = context.small_end
+    end = context.small_end  # 0: the pass may have any size
     return end == 0 or (context.arena_top <= end and context.most_work <= SMALL_WORK)
 
 
 @plain
-def norm_and_update(context, both):
+def norm_and_update(context_at, both_at):
     """Sum all squared gradients, and run the trainer's update if the sum is below a limit. Return the status.
 
-    An update is counted in the context's `changes`. `both` is the address of a `layout.BOTH`, which has the limit.
+    An update is counted in the context's `changes`. `both_at` is the address of a `layout.BOTH`, which has the limit.
     """
-    shared, told = Context(context), Both(both)
-    count, states, dense = told.count, told.states, told.dense
-    sums = Words(told.totals * 4, "float64")
+    context, both = Context(context_at), Both(both_at)
+    count, states, dense = both.count, both.states, both.dense
+    sums = Words(both.totals * 4, "float64")  # the sum of squared gradients, and the limit
     sums[0] = 0.0
-    PLAN_FUNCTIONS["gradient_norm"](context, told.norm, 0, count, states, dense, told.totals)
-    if shared.status == layout.READY:
-        run(context)
-    if shared.status == layout.READY:
+    PLAN_FUNCTIONS["gradient_norm"](context_at, both.norm, 0, count, states, dense, both.totals)
+    if context.status == layout.READY:
+        run(context_at)
+    if context.status == layout.READY:
         if sums[0] < sums[1]:
-            PLAN_FUNCTIONS["update"](context, told.opcode, count, states, told.numbers, told.numbers_at, dense)
-            if shared.status == layout.READY:
-                run(context)
-                note_change(shared)
+            PLAN_FUNCTIONS["update"](context_at, both.opcode, count, states, both.numbers, both.numbers_at, dense)
+            if context.status == layout.READY:
+                run(context_at)
+                note_change(context)
         else:
-            shared.status = layout.NOT_BELOW
-    return shared.status
+            context.status = layout.NOT_BELOW
+    return context.status
 
 
 @plain
@@ -100,10 +100,10 @@ def note_change(context: Context) -> None:
 def run(address) -> None:
     """Run the tape of the context at `address`, on several threads if there is enough work to share."""
     context = Context(address)
-    if team.is_worth_it(context):
-        if fails(team.run_together, address):
+    if team.is_worth_sharing(context):
+        if call_fails(team.run_together, address):
             context.status = layout.NO_CODE
     else:
         context.row = 0
-        if fails(team.run_rows, address):
+        if call_fails(team.run_rows, address):
             context.status = layout.NO_CODE

@@ -25,15 +25,16 @@ from ..layout import SHARING
 LEAST_INSTRUCTION = 2_500_000
 # Threads share only passes with at least this many picoseconds of such instructions, because waking them may be slow.
 LEAST_PASS = 100_000_000
-MOST = 8  # the most threads that are used by default
-LEAST_STACK = 1 << 20  # the least bytes of a helper's stack: kernels have buffers of up to 256 kB there
+MOST_DEFAULT_THREADS = 8  # the most threads that are used by default
+LEAST_STACK_BYTES = 1 << 20  # the least bytes of a helper's stack: kernels have buffers of up to 256 kB there
 
-_table, _single_table = ((ctypes.c_int64 * len(SHARING))(1, LEAST_INSTRUCTION, LEAST_PASS) for _ in range(2))
-_SETTINGS = slice(SHARING.helpers)  # the integers of `_table` that `use` sets
-_rows = (ctypes.c_int64 * (layout.MOST_THREADS * layout.HELPER_ROW))()
+# SHARING structures: of Python's main thread, and of any other thread, which runs its passes alone.
+_settings, _settings_alone = ((ctypes.c_int64 * len(SHARING))(1, LEAST_INSTRUCTION, LEAST_PASS) for _ in range(2))
+_SETTABLE = slice(SHARING.helpers)  # the integers of `_settings` that `use` sets
+_helpers = (ctypes.c_int64 * (layout.MOST_THREADS * layout.HELPER_ROW))()
 _paces = (ctypes.c_int64 * (layout.PACES * len(layout.PACE)))()
-_table[SHARING.rows], _table[SHARING.paces] = ctypes.addressof(_rows), ctypes.addressof(_paces)
-_single_table[SHARING.look] = layout.NEVER
+_settings[SHARING.rows], _settings[SHARING.paces] = ctypes.addressof(_helpers), ctypes.addressof(_paces)
+_settings_alone[SHARING.look] = layout.NEVER  # do not count the cores
 
 _starting = False  # whether `start_helpers` is running
 _start_thread: Any = _thread.start_new_thread
@@ -46,11 +47,11 @@ help_others: Any = None
 
 def address() -> int:
     """Return the address of the calling thread's settings. Only Python's main thread may have helpers."""
-    return ctypes.addressof(_table if threading.current_thread() is threading.main_thread() else _single_table)
+    return ctypes.addressof(_settings if threading.current_thread() is threading.main_thread() else _settings_alone)
 
 
 def threads() -> int:
-    return _table[SHARING.threads]
+    return _settings[SHARING.threads]
 
 
 def use(threads: int, least_instruction: int = LEAST_INSTRUCTION, least_pass: int = LEAST_PASS) -> None:
@@ -69,7 +70,7 @@ def use(threads: int, least_instruction: int = LEAST_INSTRUCTION, least_pass: in
     """
     if not 1 <= threads <= layout.MOST_THREADS:
         raise ValueError(f"{threads} threads were asked for; 1 to {layout.MOST_THREADS} can be used")
-    _table[_SETTINGS] = threads, least_instruction, least_pass, layout.NEVER
+    _settings[_SETTABLE] = threads, least_instruction, least_pass, layout.NEVER
 
 
 @contextmanager
@@ -79,23 +80,23 @@ def using(threads: int, least_instruction: int = LEAST_INSTRUCTION, least_pass: 
     Helpers are started immediately, if the planner is loaded. A tape that was planned before the block and is reused
     inside keeps the old settings.
     """
-    settings = _table[_SETTINGS]
+    old_settings = _settings[_SETTABLE]
     use(threads, least_instruction, least_pass)
     if help_others is not None:
         start_helpers()
     try:
         yield
     finally:
-        _table[_SETTINGS] = settings
+        _settings[_SETTABLE] = old_settings
 
 
-def available() -> int:
-    """Return the default number of threads: one for each core that this process may use, but at most MOST.
+def default_threads() -> int:
+    """Return the default number of threads: one for each core that this process may use, up to MOST_DEFAULT_THREADS.
 
     The CPU quota of a container may lower this number. So may DYNET_NUM_THREADS or, if it is not set, OMP_NUM_THREADS.
     If DYNET_NUM_THREADS is not a whole number of at least 1, raise a ValueError.
     """
-    limits = [MOST, cores(), _quota()]
+    limits = [MOST_DEFAULT_THREADS, cores(), _quota()]
     for name in ("DYNET_NUM_THREADS", "OMP_NUM_THREADS"):
         setting = os.environ.get(name, "")
         # OMP_NUM_THREADS may be a list with a number for each level of nested parallel loops: use the first number.
@@ -115,11 +116,11 @@ def cores() -> int:
 
 
 def _quota(path: str = "/sys/fs/cgroup/cpu.max") -> int:
-    """Return the number of cores that the CPU quota of a container allows (at least 1), or MOST if it has no quota."""
+    """Return how many cores a container's CPU quota allows (at least 1), or MOST_DEFAULT_THREADS if it has none."""
     with suppress(OSError, ValueError):
         quota, period = Path(path).read_text().split()
         return max(1, int(quota) // int(period))
-    return MOST
+    return MOST_DEFAULT_THREADS
 
 
 def start_helpers() -> None:
@@ -128,33 +129,33 @@ def start_helpers() -> None:
     First, count the cores again, unless the program has set the number of threads.
     """
     global _starting
-    _table[SHARING.wanted] = 0
-    if _table[SHARING.look] != layout.NEVER:
+    _settings[SHARING.wanted] = 0
+    if _settings[SHARING.look] != layout.NEVER:
         with suppress(ValueError):
-            _table[SHARING.threads] = available()
+            _settings[SHARING.threads] = default_threads()
     if _starting:  # called from a signal handler that has interrupted this function
         return
     if _start_thread is None:
         _limit_threads(1)
         return
     stack_size = _thread.stack_size()  # 0: the system's default
-    is_small = 0 < stack_size < LEAST_STACK
+    is_small = 0 < stack_size < LEAST_STACK_BYTES
     _starting = True
     try:
         with _signals_blocked():
-            for shared_object in (_table, _rows, _paces, help_others):
+            for shared_object in (_settings, _helpers, _paces, help_others):
                 _keep_forever(shared_object)
             if is_small:
-                _thread.stack_size(LEAST_STACK)
-            while (number := _table[SHARING.helpers] + 1) < _table[SHARING.threads]:
+                _thread.stack_size(LEAST_STACK_BYTES)
+            while (number := _settings[SHARING.helpers] + 1) < _settings[SHARING.threads]:
                 lock = _new_lock()
                 try:
-                    _start_thread(help_others, (ctypes.addressof(_table), number, lock))
+                    _start_thread(help_others, (ctypes.addressof(_settings), number, lock))
                 except (RuntimeError, MemoryError):
                     _limit_threads(number)
                     break
                 # An interrupt before this line leaves a thread that waits for its lock forever, which is harmless.
-                _rows[number * layout.HELPER_ROW + layout.HELPER.lock], _table[SHARING.helpers] = lock, number
+                _helpers[number * layout.HELPER_ROW + layout.HELPER.lock], _settings[SHARING.helpers] = lock, number
                 ctypes.pythonapi.PyThread_release_lock(lock)
     finally:
         if is_small:
@@ -164,12 +165,12 @@ def start_helpers() -> None:
 
 def _limit_threads(count: int) -> None:
     """Use `count` threads from now on, without counting the cores again."""
-    _table[SHARING.threads], _table[SHARING.look] = count, layout.NEVER
+    _settings[SHARING.threads], _settings[SHARING.look] = count, layout.NEVER
 
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Block signals during a `with` block, in this thread and in the helpers it starts, which must never get any."""
+    """Block signals during a `with` block. The helpers that this thread starts in it never get any signals."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -180,15 +181,15 @@ def _signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, old_mask)
 
 
-def start_wanted() -> None:
+def start_helpers_if_wanted() -> None:
     """Call `start_helpers` if a pass could have used more helpers, or if it is time to count the cores again."""
-    if _table[SHARING.wanted]:
+    if _settings[SHARING.wanted]:
         start_helpers()
 
 
-def _keep_forever(used: object) -> None:
+def _keep_forever(shared_object: object) -> None:
     """Never free an object, because helpers may still use it while Python shuts down."""
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(used))
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(shared_object))
 
 
 def _new_lock() -> int:
@@ -207,10 +208,10 @@ def _new_lock() -> int:
 def _forget_helpers() -> None:
     """Use one thread in a forked child, where the parent's helpers do not exist."""
     _limit_threads(1)
-    _table[SHARING.helpers] = _table[SHARING.wanted] = _table[SHARING.balance] = 0
-    ctypes.memset(_rows, 0, ctypes.sizeof(_rows))
+    _settings[SHARING.helpers] = _settings[SHARING.wanted] = _settings[SHARING.balance] = 0
+    ctypes.memset(_helpers, 0, ctypes.sizeof(_helpers))
 
 
-_table[SHARING.threads] = available()
+_settings[SHARING.threads] = default_threads()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_helpers)

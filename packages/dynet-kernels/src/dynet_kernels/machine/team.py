@@ -16,17 +16,17 @@ context, where `backward` finds a plan to reuse.
 from __future__ import annotations
 
 from .. import layout, tir
-from ..kernels import SHARD
+from ..kernels import SHARD_SIZE
 from ..plain import Words, plain
 from ..plan import PLANNERS
 from ..plan.nodes import Context, Helper, Instruction, Pace, Plan, Sharing
 from . import atomics
-from .atomics import CPU_TIME, change_state, give_way, state_of, time
-from .modules import Function, fails, not_inlined, raise_no_code, tape_of
+from .atomics import CPU_TIME, change_state, state_of, time, yield_core
+from .modules import Function, call_fails, not_inlined, raise_no_code, tape_of
 
 PLAN_BACKWARD = Function("do_plan_backward", PLANNERS["backward"])
-# The integers of the context that a backward plan changes, except those that the next pass sets anyway.
-RESULTS = (
+# The integers of the context that planning the backward pass changes, except those that the next pass sets anyway.
+BACKWARD_RESULTS = (
     "flags_used", "planned_count", "ordered", "searches", "lookup_count", "gradient_top", "backward_plan",
     "backward_loss", "backward_everything", "backward_start", "backward_tape_count", "backward_index_top",
     "backward_shared_work", "backward_plans",
@@ -34,7 +34,7 @@ RESULTS = (
 
 
 @plain
-def is_expected(address):
+def should_plan_ahead(address):
     """Whether to plan ahead: a backward pass is expected after this tape, has no plan yet, and can use its depths."""
     plan = Plan(address)
     context = plan.context
@@ -53,7 +53,7 @@ def order_plan(address, helper: Helper) -> None:
         context.backward_expected = 0
         for k in range(len(layout.CONTEXT)):
             copy.words[k] = context.words[k]
-        helper.row = -1
+        helper.row = -1  # the order is to plan
         if change_state(helper, layout.IDLE, layout.ORDERED):
             Sharing(context.sharing).ahead = layout.ORDERED
 
@@ -70,47 +70,47 @@ LEAST_BALANCE, MOST_BALANCE, WAIT_COST, PAYBACK_SHIFT = -2_000_000, 10_000_000, 
 TRIALS, PERIOD, HALVE_ABOVE = 4, 256, 10_000_000
 
 
-def functions() -> dict:
+def emit_functions() -> dict:
     return {
-        "run_rows": tir.emitted("run_rows", run_rows.python),
-        "run_part": tir.emitted("run_part", run_part.python, private=True),
-        "run_together": tir.emitted("run_together", atomics.importing_llvm(run_together.python)),
-        "help": tir.emitted("help", atomics.importing_llvm(help_others)),
+        "run_rows": tir.function_of("run_rows", run_rows.python),
+        "run_part": tir.function_of("run_part", run_part.python, private=True),
+        "run_together": tir.function_of("run_together", atomics.importing_llvm(run_together.python)),
+        "help": tir.function_of("help", atomics.importing_llvm(help_others)),
     }
 
 
 @not_inlined
-def run_rows(running):
+def run_rows(address):
     """Run the instructions from number `row` to the end of the tape.
 
     Each iteration calls the function of the shard with the kernel of instruction `row`. The function runs instructions
     up to the first one of another shard, and sets `row` to its number. If a shard is not loaded, raise an error.
     """
-    context = Context(running)
+    context = Context(address)
     tape, code = tape_of(context), Words(context.code)
     while context.row < context.tape_count:
-        shard = tape[context.row].opcode // SHARD
-        if shard < 0 or shard >= layout.MOST_SHARDS or code[shard] == 0 or fails(code[shard], running):
+        shard = tape[context.row].opcode // SHARD_SIZE
+        if shard < 0 or shard >= layout.MOST_SHARDS or code[shard] == 0 or call_fails(code[shard], address):
             raise_no_code()
 
 
 @plain
-def is_worth_it(context: Context):
+def is_worth_sharing(context: Context):
     sharing = Sharing(context.sharing)
     may_share = sharing.threads > 1 or sharing.look != layout.NEVER
     return may_share and context.tape_count > 0 and context.shared_work >= sharing.least_pass
 
 
 @plain
-def row_of(sharing: Sharing, index) -> Helper:
+def nth_helper(sharing: Sharing, index) -> Helper:
     """Return the HELPER structure of helper number `index`. The first helper has number 1."""
     return Helper(sharing.rows + index * 8 * layout.HELPER_ROW)
 
 
 @plain
-def each_of(sharing: Sharing, helpers):
-    for index in range(1, helpers + 1):
-        yield row_of(sharing, index)
+def each_helper(sharing: Sharing, helper_count):
+    for index in range(1, helper_count + 1):
+        yield nth_helper(sharing, index)
 
 
 @plain
@@ -128,9 +128,9 @@ def run_together(address):
     context = Context(address)
     sharing = Sharing(context.sharing)
     tape, count, row = tape_of(context), context.tape_count, 0
-    always, began = sharing.least_pass == 0, time()
+    forced, began = sharing.least_pass == 0, time()  # forced: share even if it does not pay
     before, pace = sharing.balance, pace_of(sharing, context)
-    is_trial = not always and pace.passes % PERIOD >= PERIOD - TRIALS
+    is_trial = not forced and pace.passes % PERIOD >= PERIOD - TRIALS
     pace.passes += 1
     if sharing.helpers + 1 < sharing.threads or began >= sharing.look:
         # Python then starts helpers or counts the cores again, for a later pass.
@@ -138,40 +138,40 @@ def run_together(address):
         sharing.look = max(sharing.look, began + LOOK_AGAIN)
 
     def pays():
-        return always or sharing.balance >= 0
+        return forced or sharing.balance >= 0
 
-    helpers = min(sharing.threads - 1, sharing.helpers) if pays() and not is_trial else 0
-    last = row_of(sharing, helpers)
-    if helpers > 0:
+    helper_count = min(sharing.threads - 1, sharing.helpers) if pays() and not is_trial else 0
+    last = nth_helper(sharing, helper_count)
+    if helper_count > 0:
         sharing.context = address
-        sharing.ahead = layout.WANTED if is_expected(address) else 0
-        wake(sharing, helpers, always, began + min(WAKING, context.shared_work >> 14))
+        sharing.ahead = layout.WANTED if should_plan_ahead(address) else 0
+        wake(sharing, helper_count, forced, began + min(WAKING, context.shared_work >> 14))
     while row < count:
-        first, together = row, helpers > 0 and pays()
+        first, together = row, helper_count > 0 and pays()
         is_shared = together and tape[first].shared != layout.ALONE
         row = first + 1
-        if not is_shared:
+        if not is_shared:  # then also run what follows, up to the next instruction to share
             while row < count and (not together or tape[row].shared == layout.ALONE):
                 row += 1
         if together:
             while sharing.ahead == layout.WANTED:
                 order_plan(address, last)
-                if not always or state_of(last) == layout.STARTED:
+                if not forced or state_of(last) == layout.STARTED:
                     break
-                wake(sharing, helpers, always, began)
+                wake(sharing, helper_count, forced, began)
         if is_shared:
-            share(address, sharing, first, helpers, always)
+            share(address, sharing, first, helper_count, forced)
         else:
             start = time()
             run_part(address, first, row, 0, 1)
             if sharing.balance < 0:
-                note(sharing, (time() - start) >> PAYBACK_SHIFT)
+                add_gain(sharing, (time() - start) >> PAYBACK_SHIFT)
     took, work = time() - began, context.shared_work
-    if helpers > 0:
+    if helper_count > 0:
         if pace.work > 0:
-            expected = ((pace.time << 20) // pace.work * work) >> 20
-            note(sharing, min(0, before + expected - took - sharing.balance))
-        finish_plan(address, sharing, last, always)
+            expected = ((pace.time << 20) // pace.work * work) >> 20  # the time of unshared passes for this work
+            add_gain(sharing, min(0, before + expected - took - sharing.balance))
+        finish_plan(address, sharing, last, forced)
         sharing.context = 0
     else:
         halves = 1 if pace.time > HALVE_ABOVE else 0
@@ -179,28 +179,28 @@ def run_together(address):
 
 
 @plain
-def note(sharing: Sharing, gain) -> None:
+def add_gain(sharing: Sharing, gain) -> None:
     """Add `gain`, in nanoseconds (negative: a loss), to the balance of sharing."""
     sharing.balance = max(LEAST_BALANCE, min(MOST_BALANCE, sharing.balance + gain))
 
 
 @plain
-def wake(sharing: Sharing, helpers, always, until) -> None:
-    """Wake sleeping helpers. Wait for them until the time `until`, or without a limit if `always`."""
-    for helper in each_of(sharing, helpers):
+def wake(sharing: Sharing, helper_count, forced, until) -> None:
+    """Wake sleeping helpers. Wait for them until the time `until`, or if `forced`, without a limit."""
+    for helper in each_helper(sharing, helper_count):
         if change_state(helper, layout.ASLEEP, layout.COMING):
             atomics.release_lock(helper.lock)
-    for helper in each_of(sharing, helpers):
-        while state_of(helper) == layout.COMING and (always or time() < until):
-            if always:
-                give_way()
+    for helper in each_helper(sharing, helper_count):
+        while state_of(helper) == layout.COMING and (forced or time() < until):
+            if forced:
+                yield_core()
 
 
 @plain
-def share(address, sharing: Sharing, row, helpers, always) -> None:
+def share(address, sharing: Sharing, row, helper_count, forced) -> None:
     """Run instruction number `row` on the main thread and the helpers that are looking for work."""
-    began, idle, given = time(), 1, 1
-    for helper in each_of(sharing, helpers):
+    began, idle, given = time(), 1, 1  # the counts include the main thread
+    for helper in each_helper(sharing, helper_count):
         if state_of(helper) == layout.IDLE:
             idle += 1
     parts = idle
@@ -208,8 +208,8 @@ def share(address, sharing: Sharing, row, helpers, always) -> None:
     def run(part):
         run_part(address, row, row + 1, part, parts)
 
-    for helper in each_of(sharing, helpers):
-        helper.part = 0
+    for helper in each_helper(sharing, helper_count):
+        helper.part = 0  # no part
         if given < parts and state_of(helper) == layout.IDLE:
             helper.fill(row=row, part=given, parts=parts)
             if change_state(helper, layout.IDLE, layout.ORDERED):
@@ -221,17 +221,17 @@ def share(address, sharing: Sharing, row, helpers, always) -> None:
     for part in range(given, parts):
         run(part)
     helped = given - 1
-    for helper in each_of(sharing, helpers):
-        if helper.part != 0 and not always and change_state(helper, layout.ORDERED, layout.IDLE):
+    for helper in each_helper(sharing, helper_count):
+        if helper.part != 0 and not forced and change_state(helper, layout.ORDERED, layout.IDLE):
             run(helper.part)
             helper.part = 0
             helped -= 1
     done = time()
-    for helper in each_of(sharing, helpers):
+    for helper in each_helper(sharing, helper_count):
         if helper.part != 0:
             wait_for(helper, done)
     saved = (done - start) * helped // (parts - helped)
-    note(sharing, saved - (start - began) - (time() - done) * WAIT_COST)
+    add_gain(sharing, saved - (start - began) - (time() - done) * WAIT_COST)
 
 
 @plain
@@ -239,25 +239,25 @@ def wait_for(helper: Helper, since) -> None:
     """On the main thread: wait until a helper has finished its order. From `since` + SPIN on, yield the core."""
     while state_of(helper) > layout.IDLE:
         if time() > since + SPIN:
-            give_way()
+            yield_core()
 
 
 @plain
-def finish_plan(address, sharing: Sharing, helper: Helper, always) -> None:
-    """On the main thread: wait for a helper's plan, and copy it. Cancel it if it has not begun, unless `always`."""
+def finish_plan(address, sharing: Sharing, helper: Helper, forced) -> None:
+    """On the main thread: wait for a helper's plan, and copy it. If it has not begun, cancel it, unless `forced`."""
     since = time()
-    if sharing.ahead == layout.ORDERED and (always or not change_state(helper, layout.ORDERED, layout.IDLE)):
+    if sharing.ahead == layout.ORDERED and (forced or not change_state(helper, layout.ORDERED, layout.IDLE)):
         wait_for(helper, since)
         context = Context(address)
-        context.take(Context(context.ahead), RESULTS)
-        note(sharing, sharing.planned - (time() - since) * WAIT_COST)
+        context.take(Context(context.ahead), BACKWARD_RESULTS)
+        add_gain(sharing, sharing.planned - (time() - since) * WAIT_COST)
 
 
 @plain
 def help_others(address, number, lock):
     """Help the main thread until the process ends. The main thread releases `lock` to wake this helper."""
     sharing, since = Sharing(address), 0
-    helper = row_of(sharing, number)
+    helper = nth_helper(sharing, number)
     atomics.acquire_lock(lock)
     change_state(helper, layout.STARTED, layout.IDLE)
     while True:
@@ -269,7 +269,7 @@ def look_for_work(sharing: Sharing, helper: Helper, lock, since):
     """Carry out an order, or sleep after idling too long. Return the time when the helper began to look for work."""
     state = state_of(helper)
     if state == layout.ORDERED and change_state(helper, layout.ORDERED, layout.WORKING):
-        if helper.row < 0:
+        if helper.row < 0:  # the order is to plan the backward pass
             start = time(CPU_TIME)
             context = Context(sharing.context)
             PLAN_BACKWARD(context.ahead, context.node_count - 1, 0, 0)
@@ -281,7 +281,7 @@ def look_for_work(sharing: Sharing, helper: Helper, lock, since):
     if state == layout.IDLE:
         idle = time() - since
         if idle > SPIN:
-            give_way()
+            yield_core()
         is_alone = sharing.least_pass != 0 and sharing.balance < 0
         is_bored = idle > PATIENCE and sharing.context == 0
         if (is_bored or is_alone) and change_state(helper, layout.IDLE, layout.ASLEEP):
@@ -317,6 +317,6 @@ def run_part(address, first, end, part, parts):
         copy.fill(base=base + before, count=mine)
         own.fill(tape=own_address + 8 * layout.THREAD_INSTRUCTION, row=0, tape_count=1)
         own.fill(others=count - mine, columns_before=before)
-    if fails(run_rows, own_address):
+    if call_fails(run_rows, own_address):
         context.row = first if by_columns else own.row
         context.status = layout.NO_CODE

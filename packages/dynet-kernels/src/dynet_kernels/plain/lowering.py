@@ -75,7 +75,7 @@ def branch(value, *sides: Callable) -> Iterator[bool]:
         yield test
         return
     with T.If(test):
-        for side in sides or (T.Then, T.Else):
+        for side in sides or (T.Then, T.Else):  # `when` gives only T.Then
             with side():
                 yield side is not T.Else
 
@@ -112,24 +112,24 @@ def break_unless(value):
 
 
 class Left(Exception):  # noqa: N818
-    """Raised to leave an entry that runs as Python. When its code is emitted, an entry returns this class."""
+    """Raised to leave an entry that runs as Python. While its code is emitted, an entry returns this class instead."""
 
     def __init__(self, value):
         self.value = value
 
 
-_results: list = []  # where the entries that are being emitted store their results
+_result_words: list = []  # where the entries that are being emitted store their results
 NO_RESULT = 1  # what an entry without a result stores: neither the address of an object nor NULL
 
 
 @contextmanager
 def result_at(words) -> Iterator[None]:
     """In the `with` block, emitted entries store their results in the first integer of `words`."""
-    _results.append(words)
+    _result_words.append(words)
     try:
         yield
     finally:
-        _results.pop()
+        _result_words.pop()
 
 
 def leave(result=None):
@@ -137,8 +137,8 @@ def leave(result=None):
     if not is_emitting():
         raise Left(result)
     if result is not Left:
-        if _results:
-            _results[-1][0] = NO_RESULT if result is None else integer(result)
+        if _result_words:
+            _result_words[-1][0] = NO_RESULT if result is None else integer(result)
         T.Return(tirx.const(0, "int32"))
 
 
@@ -183,19 +183,19 @@ def either(first, *rest: Callable):
     if not rest or not is_emitted(first):
         return either(rest[0](), *rest[1:]) if rest and not condition(first) else first
     result = Variable(first)
-    for one in rest:
+    for operand in rest:
         for _ in when(negation(result.value)):
-            result.value = one()
+            result.value = operand()
     return result.value
 
 
-def pick(value, then: Callable, otherwise: Callable):
+def if_else(value, then: Callable, otherwise: Callable):
     if not is_emitted(value):
         return then() if condition(value) else otherwise()
-    picked = Variable()
+    result = Variable()
     for holds in branch(value):
-        picked.value = then() if holds else otherwise()
-    return picked.value
+        result.value = then() if holds else otherwise()
+    return result.value
 
 
 def maximum(first, second):

@@ -34,7 +34,7 @@ class Words:
 
     def __init__(self, memory, dtype: str = "int64"):
         self.address, self.dtype = memory, dtype
-        self.wide = "float64" if dtype.startswith("float") else "int64"
+        self.wide_dtype = "float64" if dtype.startswith("float") else "int64"
         if isinstance(memory, int):
             memory = (CTYPES[dtype] * (1 << 58)).from_address(memory)  # so long that any address can be an index
         self.memory: Any = memory if isinstance(memory, ctypes.Array) else None
@@ -43,20 +43,20 @@ class Words:
     def __getitem__(self, index) -> Any:
         if self.memory is None:
             value = tirx.BufferLoad(self.buffer, [int64(wide(index))])
-            return let(value if self.dtype == self.wide else T.Cast(self.wide, value))
-        return self.memory[self._inside(index)]
+            return let(value if self.dtype == self.wide_dtype else T.Cast(self.wide_dtype, value))
+        return self.memory[self._checked(index)]
 
     def __setitem__(self, index, value) -> None:
         if self.memory is not None:
-            self.memory[self._inside(index)] = value  # keeps the low 64 bits, as compiled code does
+            self.memory[self._checked(index)] = value  # keeps the low 64 bits, as compiled code does
             return
-        if self.wide == "int64":
+        if self.wide_dtype == "int64":
             integer(value)  # raises an error for a float
         emitted = tirx.const(value, self.dtype) if isinstance(value, int | float) else value
         cast = emitted if self.dtype == "int64" else T.Cast(self.dtype, emitted)
         T.buffer_store(self.buffer, cast, [int64(wide(index))])
 
-    def _inside(self, index: int) -> int:
+    def _checked(self, index: int) -> int:
         if index < 0:
             raise IndexError(f"place {index} of numbers in memory")
         return index
@@ -107,7 +107,7 @@ class Rows:
 def on_stack(count: int) -> Words:
     """Return memory for `count` integers, which is valid until the compiled function ends."""
     words = object.__new__(Words)
-    words.dtype = words.wide = "int64"
+    words.dtype = words.wide_dtype = "int64"
     if is_emitting():
         words.buffer = tir.on_stack(max(count, 1), "int64")
         words.memory, words.address = None, T.address_of(words.buffer[int64(0)])

@@ -31,28 +31,28 @@ def entry(function: F) -> F:
     `return` without a value means that there is no result. An entry may call another entry only by `return other(...)`.
     """
 
-    def python(*arguments, **named):
+    def run(*arguments, **keywords):
         try:
-            return function(*arguments, **named)
+            return function(*arguments, **keywords)
         except lowering.Left as left:
             return left.value
 
-    return _emit_or_run(function, python, True)
+    return _emit_or_run(function, run, True)
 
 
-def _emit_or_run(function: Callable, python: Callable, is_entry: bool) -> Any:
+def _emit_or_run(function: Callable, run: Callable, is_entry: bool) -> Any:
     emitter = functools.cache(lambda: rewritten(function, is_entry))
 
     @functools.wraps(function)
-    def emit_or_run(*arguments, **named):
-        return (emitter() if lowering.is_emitting() else python)(*arguments, **named)
+    def emit_or_run(*arguments, **keywords):
+        return (emitter() if lowering.is_emitting() else run)(*arguments, **keywords)
 
     return emit_or_run
 
 
 def rewritten(function: Callable, is_entry: bool = False) -> Callable:
     code, scope = function.__code__, function.__globals__
-    scope["__lowering"] = lowering
+    scope["__lowering"] = lowering  # the rewritten code calls its functions
     linecache.getlines(code.co_filename, scope)  # the source may be in an archive, which the module's loader can read
     emitter_code = _emitter(code.co_filename, code, is_entry)
     cells = dict(zip(code.co_freevars, function.__closure__ or ()))
@@ -68,14 +68,15 @@ def _emitter(file: str, code: CodeType, is_entry: bool) -> CodeType:
     if node is None:
         raise OSError(f"to compile {code.co_name}, the lines of its `def` are needed, but they are not in {file}")
     rewriting = _Rewriting(file, node, is_entry, {})
-    # Nest the emitter in a function whose parameters are its free variables. Its own name must remain a global in it.
-    made: Any = ast.parse(f"def _closure({', '.join(code.co_freevars)}): 0")
+    # Nest the emitter in a function whose parameters become the emitter's free variables. It cannot have the plain
+    # function's name, which must remain that of a global in it.
+    nested: Any = ast.parse(f"def _closure({', '.join(code.co_freevars)}): 0")
     arguments = rewriting.copy(node.args, defaults=[], kw_defaults=[None] * len(node.args.kwonlyargs))
-    made.body[0].body = [rewriting.function(args=arguments, name="_emitter", decorator_list=[])]
-    made = compile(made, file, "exec")
-    for _ in range(2):
-        (made,) = [one for one in made.co_consts if isinstance(one, CodeType)]
-    return made.replace(co_name=code.co_name, co_qualname=code.co_qualname)
+    nested.body[0].body = [rewriting.rewrite_function(args=arguments, name="_emitter", decorator_list=[])]
+    nested = compile(nested, file, "exec")
+    for _ in range(2):  # from the module's code to that of `_closure`, and on to that of `_emitter` in it
+        (nested,) = [constant for constant in nested.co_consts if isinstance(constant, CodeType)]
+    return nested.replace(co_name=code.co_name, co_qualname=code.co_qualname)
 
 
 @functools.cache
@@ -96,7 +97,8 @@ def _statements_in(node: Any) -> list:
     return [statement for field in fields for statement in getattr(node, field, ())]
 
 
-COPIED = {
+# These kinds of nodes are copied, with rewritten fields. All others have a method `visit_KIND`, or are errors.
+COPIED_KINDS = {
     "arguments", "arg", "Nonlocal", "Pass", "Yield", "Constant", "Attribute", "Subscript", "Tuple", "List", "Dict",
     "ListComp", "Starred", "keyword", "JoinedStr", "FormattedValue", "Add", "Sub", "Mult", "FloorDiv", "Mod", "LShift",
     "RShift", "BitAnd", "BitOr", "BitXor", "Invert", "USub", "Eq", "NotEq", "Lt", "LtE", "Gt", "GtE",
@@ -104,16 +106,16 @@ COPIED = {
 SPELLINGS = {"Is": "is", "IsNot": "is not", "In": "in", "NotIn": "not in", "Div": "/", "Pow": "**", "NamedExpr": ":="}
 ASSIGN_COUNTS = {ast.Assign: 1, ast.AugAssign: 2}  # how many assignments each counts as; two make a variable
 NAME_FIELDS = {"Name": "id", "Attribute": "attr", "keyword": "arg", "arg": "arg", "FunctionDef": "name"}
-LOWERED = {"max": "maximum", "min": "minimum"}
+LOWERED_NAMES = {"max": "maximum", "min": "minimum"}
 NO_ARGS = ast.arguments([], [], None, [], [], None, [])
 
 
 class _Rewriting:
     """Rewrites a function. The file's syntax tree is not modified: changed nodes are copies.
 
-    `scope` maps each known name to "variable" (assigned repeatedly), "value" (once), "loop" (a loop's name) or "ended"
-    (its block is over); "for": whether the enclosing loop is emitted (None: no loop); "return": whether this is
-    the last statement.
+    `scope` maps each name seen so far to "variable" (assigned more than once), "value" (assigned once), "loop" (set by
+    a loop) or "ended" (its block is over). `scope["for"]` says whether the enclosing loop is one of the emitted code
+    (None: there is no loop), and `scope["return"]` whether the statement may `return`.
     """
 
     def __init__(self, file: str, definition: Any, is_entry: bool, scope: dict[str, Any]):
@@ -123,7 +125,7 @@ class _Rewriting:
         self.variables = {name for name, count in self.assign_counts.items() if count > 1}
         outer_names = {k: state for k, state in scope.items() if k not in self.assign_counts and state != "loop"}
         self.scope = outer_names | dict.fromkeys(self.variables, "variable") | {"for": None, "return": not is_entry}
-        self.results, self.without_result = [], None  # assignments of results; a statement without one, at an end
+        self.results, self.end_without_result = [], None  # the rewritten `return x`; a statement that ends without x
 
     def refuse(self, text: str, node=None):
         node = node or self.current
@@ -135,9 +137,9 @@ class _Rewriting:
         parent, kind = self.current, type(node).__name__
         self.current = node if hasattr(node, "lineno") else parent
         name = getattr(node, NAME_FIELDS.get(kind, ""), None) or ""
-        if name.startswith("__") or name in (*LOWERED, "range"):
+        if name.startswith("__") or name in (*LOWERED_NAMES, "range"):
             self.refuse(f"the name `{name}`, except `for k in range(...)`, `max(...)` and `min(...)`")
-        rewrite = self.copy if kind in COPIED else getattr(self, f"visit_{kind}", None)
+        rewrite = self.copy if kind in COPIED_KINDS else getattr(self, f"visit_{kind}", None)
         result = rewrite(node) if rewrite else self.refuse(f"`{SPELLINGS.get(kind, kind.lower())}`")
         self.current = parent
         return result
@@ -149,31 +151,31 @@ class _Rewriting:
                 fields[name] = self.visit(getattr(node, name))
         return _changed(node, **fields)
 
-    def operand(self, node):
+    def rewrite_operand(self, node):
         return self.call("wide", self.visit(node))
 
     def new(self, kind: Callable[..., Any], *fields) -> Any:
         """Make a syntax tree node with the line number of the node being rewritten."""
         return kind(*fields, lineno=self.current.lineno, col_offset=self.current.col_offset)
 
-    def load(self, name: str, attribute: str, context: ast.expr_context):
-        return self.new(ast.Attribute, self.new(ast.Name, name, ast.Load()), attribute, context)
+    def attribute(self, name: str, attribute_name: str, context: ast.expr_context):
+        return self.new(ast.Attribute, self.new(ast.Name, name, ast.Load()), attribute_name, context)
 
     def call(self, name: str, *arguments):
-        return self.new(ast.Call, self.load("__lowering", name, ast.Load()), list(arguments), [])
+        return self.new(ast.Call, self.attribute("__lowering", name, ast.Load()), list(arguments), [])
 
-    def lazily(self, name: str, first, *rest):
+    def lazy_call(self, name: str, first, *rest):
         """Make a call whose arguments after the first are lambdas: the called function decides when to emit them."""
         return self.call(name, self.visit(first), *[self.new(ast.Lambda, NO_ARGS, self.visit(one)) for one in rest])
 
-    def statements(self, *texts: str):
+    def parse_statements(self, *texts: str):
         return ast.parse("\n" * (self.current.lineno - 1) + ";".join(texts)).body
 
-    def function(self, **fields):
+    def rewrite_function(self, **fields):
         """Rewrite the function. The result first creates all variables, so that every branch and loop can set them."""
-        body, parameters = self.block(self.definition.body), _parameters(self.definition)
-        if self.results and self.without_result:
-            self.refuse("an end without a result, if another end has one", self.without_result)
+        body, parameters = self.rewrite_block(self.definition.body), _parameters(self.definition)
+        if self.results and self.end_without_result:
+            self.refuse("an end without a result, if another end has one", self.end_without_result)
         start = [f"{one} = __lowering.Variable({one if one in parameters else ''})" for one in sorted(self.variables)]
         end = ["__lowering.leave()", "return __lowering.Left"] * self.is_entry
         if len(self.results) == 1:
@@ -181,13 +183,13 @@ class _Rewriting:
         elif self.results:
             start.append("__result = __lowering.Variable()")
             end = ["return __result.value"]
-        fields["body"] = self.statements(*start) + body + self.statements(*end)
+        fields["body"] = self.parse_statements(*start) + body + self.parse_statements(*end)
         return _changed(self.definition, **fields)
 
     def visit_FunctionDef(self, node):
-        return _Rewriting(self.file, node, False, self.scope).function(args=self.visit(node.args))
+        return _Rewriting(self.file, node, False, self.scope).rewrite_function(args=self.visit(node.args))
 
-    def block(self, statements: list[Any], inside=()) -> list:
+    def rewrite_block(self, statements: list[Any], inside=()) -> list:
         """Rewrite statements. If an `if` ends in `return`, the statements after it become its `else`."""
         rewritten_block, outer_scope = [], self.scope
         self.scope = outer_scope | dict(inside)
@@ -203,7 +205,7 @@ class _Rewriting:
             self.scope["return"] = ends
             rewritten_block.append(self.visit(statement))
         if outer_scope["return"] and not ends:
-            self.without_result = statement
+            self.end_without_result = statement
         self.scope = dict.fromkeys(self.scope, "ended") | outer_scope
         return rewritten_block
 
@@ -216,9 +218,9 @@ class _Rewriting:
                 self.refuse("`return` in a loop, unless it is a whole compiled function")
             self.refuse("a `return` that is not at the end of an `if` without `else`, before other statements")
         if not value:
-            self.without_result = node
+            self.end_without_result = node
             return self.new(ast.Pass)
-        self.results.append(self.new(ast.Assign, [self.load("__result", "value", ast.Store())], *value))
+        self.results.append(self.new(ast.Assign, [self.attribute("__result", "value", ast.Store())], *value))
         return self.results[-1]
 
     # names and assignment
@@ -226,7 +228,7 @@ class _Rewriting:
     def visit_Name(self, node):
         state = self.scope.get(node.id)
         if state == "variable":
-            return self.load(node.id, "value", node.ctx)
+            return self.attribute(node.id, "value", node.ctx)
         if isinstance(node.ctx, ast.Store):
             self.scope[node.id] = "value"
         elif state == "ended":
@@ -236,44 +238,44 @@ class _Rewriting:
     def visit_Assign(self, node):
         if len(node.targets) > 1:
             self.refuse("two targets in one assignment")
-        self.check(node.targets[0], ast.Name, ast.Attribute, ast.Subscript)
+        self.check_targets(node.targets[0], ast.Name, ast.Attribute, ast.Subscript)
         return self.visit_Expr(node)
 
     def visit_Expr(self, node):
         return self.copy(node, value=self.call("bound", self.visit(node.value)))
 
     def visit_AugAssign(self, node):
-        return self.copy(node, value=self.operand(node.value))
+        return self.copy(node, value=self.rewrite_operand(node.value))
 
-    def check(self, target, *kinds):
+    def check_targets(self, target, *kinds):
         if not all(isinstance(one, kinds) for one in getattr(target, "elts", [target])):
             self.refuse(f"the target `{ast.unparse(target)}`", target)
 
     # conditions and operators
 
     def visit_BoolOp(self, node):
-        return self.lazily("both" if isinstance(node.op, ast.And) else "either", *node.values)
+        return self.lazy_call("both" if isinstance(node.op, ast.And) else "either", *node.values)
 
     def visit_Compare(self, node):
         if len(node.ops) > 1:
             self.refuse("a chain of comparisons: write `a < b and b < c`")
-        right = self.operand(node.comparators[0])
-        return self.call("compared", self.copy(node, left=self.operand(node.left), comparators=[right]))
+        right = self.rewrite_operand(node.comparators[0])
+        return self.call("compared", self.copy(node, left=self.rewrite_operand(node.left), comparators=[right]))
 
     def visit_BinOp(self, node):
-        operation = self.copy(node, left=self.operand(node.left), right=self.operand(node.right))
+        operation = self.copy(node, left=self.rewrite_operand(node.left), right=self.rewrite_operand(node.right))
         return self.call("settled", operation) if isinstance(node.op, (ast.FloorDiv, ast.Mod)) else operation
 
     def visit_UnaryOp(self, node):
         if isinstance(node.op, ast.Not):
             return self.call("negation", self.visit(node.operand))
-        return self.copy(node, operand=self.operand(node.operand))
+        return self.copy(node, operand=self.rewrite_operand(node.operand))
 
     def visit_IfExp(self, node):
-        return self.lazily("pick", node.test, node.body, node.orelse)
+        return self.lazy_call("if_else", node.test, node.body, node.orelse)
 
     def visit_Call(self, node):
-        name = LOWERED.get(getattr(node.func, "id", ""))
+        name = LOWERED_NAMES.get(getattr(node.func, "id", ""))
         return self.copy(node, func=self.call(name).func) if name else self.copy(node)
 
     def for_loop(self, over, body: list):
@@ -281,13 +283,13 @@ class _Rewriting:
         return self.new(ast.For, self.new(ast.Name, "__side", ast.Store()), over, body, [])
 
     def visit_If(self, node):
-        over = self.lazily("branch", node.test) if node.orelse else self.lazily("when", *_tests(node))
-        blocks = self.block(node.body), node.orelse and self.block(node.orelse)
+        over = self.lazy_call("branch", node.test) if node.orelse else self.lazy_call("when", *_conditions(node))
+        blocks = self.rewrite_block(node.body), node.orelse and self.rewrite_block(node.orelse)
         return self.for_loop(over, [self.new(ast.If, self.new(ast.Name, "__side", ast.Load()), *blocks)])
 
     def visit_While(self, node):
-        stops = [self.new(ast.Expr, self.lazily("break_unless", one)) for one in _tests(node)]
-        return self.for_loop(self.call("forever"), stops + self.loop_body(node, True))
+        breaks = [self.new(ast.Expr, self.lazy_call("break_unless", condition)) for condition in _conditions(node)]
+        return self.for_loop(self.call("forever"), breaks + self.loop_body(node, True))
 
     def visit_For(self, node):
         names, over = self.loop_names(node), node.iter
@@ -300,8 +302,8 @@ class _Rewriting:
         return self.copy(node, target=node.target)
 
     def loop_names(self, node) -> set[str]:
-        self.check(node.target, ast.Name)
-        names = _names(node.target) - {"_"}
+        self.check_targets(node.target, ast.Name)
+        names = _target_names(node.target) - {"_"}
         for name in names:
             if self.assign_counts[name] or self.scope.get(name) in ("variable", "loop"):
                 self.refuse(f"the name `{name}` both for a loop and for a variable or outer loop", node.target)
@@ -310,12 +312,12 @@ class _Rewriting:
     def loop_body(self, node, is_emitted: bool, names: Iterable[str] = ()):
         if node.orelse:
             self.refuse("`else` of a loop")
-        return self.block(node.body, dict.fromkeys(names, "loop") | {"for": is_emitted})
+        return self.rewrite_block(node.body, dict.fromkeys(names, "loop") | {"for": is_emitted})
 
     def visit_Break(self, node):
         if not self.scope["for"]:
             self.refuse("`break` or `continue` in a loop that is neither over `range` nor `while`")
-        return self.statements(f"__lowering.T.evaluate(__lowering.T.{type(node).__name__.lower()}_loop())")[0]
+        return self.parse_statements(f"__lowering.T.evaluate(__lowering.T.{type(node).__name__.lower()}_loop())")[0]
 
     visit_Continue = visit_Break
 
@@ -324,35 +326,35 @@ def _changed(node, **fields) -> Any:
     return type(node)(**vars(node) | fields)
 
 
-def _tests(node) -> list[ast.expr]:
+def _conditions(node) -> list[ast.expr]:
     test = node.test
     return test.values if isinstance(getattr(test, "op", None), ast.And) else [test]
 
 
-def _names(target) -> set[str]:
-    return {one.id for one in getattr(target, "elts", [target]) if isinstance(one, ast.Name)}
+def _target_names(target) -> set[str]:
+    return {element.id for element in getattr(target, "elts", [target]) if isinstance(element, ast.Name)}
 
 
 def _parameters(definition) -> set[str]:
-    return {one.arg for one in ast.iter_child_nodes(definition.args) if isinstance(one, ast.arg)}
+    return {argument.arg for argument in ast.iter_child_nodes(definition.args) if isinstance(argument, ast.arg)}
 
 
 def _assignments(definition) -> tuple[Counter[str], set[str]]:
     """Return how often each local name is assigned, also by nested functions; and the names that are not local."""
-    times, set_by_inner, not_local = Counter(_parameters(definition)), set(), set()
+    counts, set_by_inner, not_local = Counter(_parameters(definition)), set(), set()
     nodes: list[Any] = [*definition.body]
     for node in nodes:
         for target in getattr(node, "targets", [getattr(node, "target", None)]):
-            times.update(dict.fromkeys(_names(target), ASSIGN_COUNTS.get(type(node), 0)))
+            counts.update(dict.fromkeys(_target_names(target), ASSIGN_COUNTS.get(type(node), 0)))
         if isinstance(node, ast.FunctionDef):
-            times[node.name] += 0
+            counts[node.name] += 0  # makes the name local
             set_by_inner |= _assignments(node)[1]
         else:
             nodes += _statements_in(node)
         if isinstance(node, ast.Nonlocal):
             not_local.update(node.names)
-    not_local |= set_by_inner - times.keys()
-    times.update(dict.fromkeys(set_by_inner, 2))
+    not_local |= set_by_inner - counts.keys()
+    counts.update(dict.fromkeys(set_by_inner, 2))  # makes them variables
     for name in not_local:
-        del times[name]
-    return times, not_local
+        del counts[name]
+    return counts, not_local

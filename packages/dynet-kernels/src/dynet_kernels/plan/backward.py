@@ -2,7 +2,7 @@
 
 Memory is assigned to each gradient when the first step that adds to it is planned. If this step can write all of the
 gradient, it is *fresh*: it overwrites uninitialized memory. Otherwise, the memory is cleared first. If a step would
-only copy a node's gradient to an operand that nothing else uses, both share one address, and the step is left out.
+only copy a gradient to that of an operand that nothing else uses, both share one address, and the step is left out.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from .. import layout
 from ..plain import Words, plain
 from . import tape
-from .forward import add_planned, find_depths, lists_are_too_long, note_edges, start_numbering
+from .forward import add_dependencies, add_planned, find_depths, lists_are_too_long, start_numbering
 from .nodes import Context, Node, Parameter, Plan, Step
-from .repeats import gradients_once, sums_are_known
-from .tape import Block, Group
+from .repeats import sum_equal_gradients, sums_are_listed
+from .tape import Group, GroupLists
 
 
 class Gradients:
@@ -49,9 +49,9 @@ class Gradients:
 
     @plain
     def owner(self, operand) -> tuple:
-        """Follow aliases to a parameter or a node with its own gradient, which contains an operand's gradient.
+        """Follow aliases from an operand to the parameter or node whose own gradient contains the operand's gradient.
 
-        Return this parameter or node, and the offset of the operand's gradient in its gradient, in floats.
+        Return this parameter or node, and where the operand's gradient starts in its gradient, in floats.
         """
         owner, offset = operand, 0
         while owner >= 0 and not self.has_own(self.plan.node(owner)):
@@ -65,7 +65,7 @@ class Gradients:
         """Set the address of an operand's gradient, and assign memory if it has none. Do nothing for a parameter."""
         if operand >= 0:
             owner, offset = self.owner(operand)
-            if owner >= 0 and not self.plan.node(owner).has(layout.HAS_GRADIENT):
+            if owner >= 0 and not self.plan.node(owner).has_flag(layout.HAS_GRADIENT):
                 self.allocate(self.plan.node(owner))
             if owner != operand:
                 self.plan.node(operand).gradient = self.plan.address(owner, "gradient") + offset
@@ -81,23 +81,23 @@ class Gradients:
 
 
 @plain
-def make_ready(gradients: Gradients, group: Group) -> tuple:
+def place_targets(gradients: Gradients, group: Group) -> tuple:
     """Assign memory to all gradients to which a group's backward steps add. Return three sets of steps.
 
     Bit k of a set is step k. Fresh steps must overwrite gradients instead of adding to them. Distinct steps are known
-    to add to a different gradient for each node of the group. Aliased steps are left out, because the gradients of
-    operands and nodes have the same addresses.
+    to add to a different gradient for each node of the group. Aliased steps need not run, because each operand's
+    gradient has the same address as the node's gradient.
     """
     fresh, distinct, aliased = 0, 0, 0
     steps = group.signature.backward
     for k in range(steps.count):
         step = steps[k]
-        if tape.is_wanted(group, step, gradients.everything):
+        if tape.has_to_run(group, step, gradients.everything):
             targets = Targets(gradients, group, step)
             bit = 1 << k
             if targets.become_aliases():
                 aliased |= bit
-            elif targets.are_overwritten():
+            elif targets.allocate_fresh():
                 fresh |= bit
                 distinct |= bit
             else:
@@ -108,11 +108,11 @@ def make_ready(gradients: Gradients, group: Group) -> tuple:
 
 
 class Targets:
-    """The operands to whose gradients a step adds, for all nodes of a group. `operand` is the step's `gradient_of`."""
+    """The operands to whose gradients a step adds, for all nodes of a group. `layout.STEP` explains `gradient_of`."""
 
     def __init__(self, gradients: Gradients, group: Group, step: Step):
         self.gradients, self.group, self.step, self.plan = gradients, group, step, gradients.plan
-        self.operand, self.covers = step.gradient_of, step.covers
+        self.gradient_of, self.covers = step.gradient_of, step.covers
 
     @property
     @plain
@@ -121,29 +121,29 @@ class Targets:
 
     @plain
     def each_target(self) -> Iterator[tuple]:
-        """Yield pairs (node, target). A target is operand number `operand`, or if it is negative, any EACH operand."""
+        """Yield pairs (node, target): operand number `gradient_of`, or if it is negative, one of the EACH operands."""
         for _, node in self.group.each_node():
             record = node.record
-            first = self.operand if self.operand >= 0 else record.each_start
-            count = 1 if self.operand >= 0 else record.each_count
+            first = self.gradient_of if self.gradient_of >= 0 else record.each_start
+            count = 1 if self.gradient_of >= 0 else record.each_count
             for k in range(count):
                 yield node, record.operand(first + k)
 
     @plain
-    def are_nodes(self, fit: Callable):
-        """Whether all targets are nodes for which fit(operand) is true. `fit` is not called after the first failure."""
-        good = 1
+    def all_fit(self, fits: Callable):
+        """Whether all targets are nodes for which fits(operand) is true. After one that is not, stop calling `fits`."""
+        all_fit = 1
         for _, operand in self.each_target():
-            good = good and operand >= 0 and fit(operand)
-        return good
+            all_fit = all_fit and operand >= 0 and fits(operand)
+        return all_fit
 
     @plain
     def become_aliases(self):
-        """Give the gradient of each target the address of its node's gradient, if possible. Return whether it is.
+        """If possible, let the gradient of each target have the address of its node's gradient. Return whether it has.
 
         The step must only copy gradients, and all targets must be suitable; see `_can_be_alias`.
         """
-        possible = self.can_be_overwritten and self.step.copies and self.are_nodes(self._can_be_alias)
+        possible = self.can_be_overwritten and self.step.copies and self.all_fit(self._can_be_alias)
         if possible:
             for node, operand in self.each_target():
                 target = self.plan.node(operand)
@@ -153,10 +153,10 @@ class Targets:
 
     @plain
     def _can_be_alias(self, operand):
-        """Whether no other step adds to the gradient, the operand's own steps do not change it, and its size fits."""
+        """Whether no other step adds to an operand's gradient, its own steps do not change it, and its size fits."""
         target = self.plan.node(operand)
         return (
-            not target.has(layout.HAS_GRADIENT | layout.USED_TWICE)
+            not target.has_flag(layout.HAS_GRADIENT | layout.USED_TWICE)
             and target.is_whole_record
             and target.gradient_size == self.covers
             and target.signature.keeps_gradient
@@ -164,15 +164,16 @@ class Targets:
         )
 
     @plain
-    def are_overwritten(self):
+    def allocate_fresh(self):
         """If the step can overwrite all targets, assign uncleared memory to their gradients. Return whether it can.
 
-        It must be the first to add to each gradient and write all of it, and the targets must all be different. Memory
-        is assigned during the check, and taken back if a target does not fit.
+        The step must write all of each gradient, before any other step adds to it. No operand may be a target twice,
+        because the second write would replace the first. Memory is assigned during the check, so such an operand does
+        not fit the second time. If a target does not fit, the memory is taken back.
         """
         context = self.plan.context
         begin = context.gradient_top
-        fresh = self.can_be_overwritten and self.are_nodes(self._allocate_one)
+        fresh = self.can_be_overwritten and self.all_fit(self._allocate_one)
         if not fresh and context.gradient_top != begin:
             self._take_back(begin)
         return fresh
@@ -187,7 +188,7 @@ class Targets:
         if owner < 0 or offset != 0:
             return 0
         target = self.plan.node(owner)
-        if target.has(layout.HAS_GRADIENT) or target.gradient_size != self.covers:
+        if target.has_flag(layout.HAS_GRADIENT) or target.gradient_size != self.covers:
             return 0
         self.gradients.allocate(target)
         if owner != operand:
@@ -200,7 +201,7 @@ class Targets:
             owner, _ = self.gradients.owner(operand)
             if owner >= 0:
                 target = self.plan.node(owner)
-                if target.has(layout.HAS_GRADIENT) and target.gradient >= begin:
+                if target.has_flag(layout.HAS_GRADIENT) and target.gradient >= begin:
                     target.clear_flag(layout.HAS_GRADIENT)
         self.plan.context.gradient_top = begin
 
@@ -208,33 +209,33 @@ class Targets:
     def are_distinct(self):
         """Whether the step is known to add to a different gradient for each node of the group.
 
-        Check this only if it decides how threads share the step, and if the step is long enough to be shared.
+        Return 0 without a check if this does not decide how threads share the step, or the step is too short to share.
         """
         shared, signature = self.step.shared, self.group.signature
         columns = self.group.count * max(signature.columns, signature.columns_each)
         matters = shared == layout.IF_DISTINCT or shared == layout.EITHER_IF_DISTINCT
         if not matters or columns * self.step.work < self.plan.limits.least_instruction:
             return 0
-        distinct = self.are_nodes(self._mark)
+        distinct = self.all_fit(self._mark_met)
         for _, operand in self.each_target():
             if operand >= 0:
                 self.plan.node(operand).clear_flag(layout.MET)
         return distinct
 
     @plain
-    def _mark(self, operand):
-        """Set an operand's flag MET. Return 0 if it was already set, or if the operand has no gradient of its own."""
+    def _mark_met(self, operand):
+        """Set an operand's flag MET. Return whether it was not set before, and the operand has its own gradient."""
         target = self.plan.node(operand)
-        if target.has(layout.MET) or not self.gradients.has_own(target):
+        if target.has_flag(layout.MET) or not self.gradients.has_own(target):
             return 0
         target.set_flag(layout.MET)
         return 1
 
     @plain
     def allocate_cleared(self) -> None:
-        """Assign cleared memory to targets without memory. If `operand` is negative, all operands are targets."""
+        """Assign cleared memory to targets without memory. If `gradient_of` is negative, these are all operands."""
         begin = self.plan.context.gradient_top
-        if self.operand >= 0:
+        if self.gradient_of >= 0:
             for _, operand in self.each_target():
                 self.gradients.place(operand)
         else:
@@ -243,25 +244,25 @@ class Targets:
         self.gradients.clear_from(begin)
 
 
-KEPT = ("tape_count", "index_top", "shared_work")  # the integers of the context that are kept with a plan
+KEPT_FIELDS = ("tape_count", "index_top", "shared_work")  # the plan keeps copies, such as `backward_tape_count`
 
 
 @plain
-def plan_backward(context, loss, size, everything) -> None:
+def plan_backward(context_at, loss, size, everything) -> None:
     """Plan the backward pass from node number `loss`. Reuse the last plan if forward plan and arguments are the same.
 
-    Note the touched rows of lookup tables. `size` is the number of floats of the loss; 0 means that the pass is only
-    planned ahead, so no rows are noted. If `everything` is 1, all nodes get gradients, even those that depend on no
+    List the touched rows of lookup tables. `size` is the number of floats of the loss; 0 means that the pass is only
+    planned ahead, so no rows are listed. If `everything` is 1, all nodes get gradients, even those that depend on no
     trained parameter, and aliases get their own.
     """
-    tape.use_tape(Context(context), "backward")
-    plan = Plan(context)
+    tape.use_tape(Context(context_at), "backward")
+    plan = Plan(context_at)
     gradients = Gradients(plan, loss, everything)
-    if is_kept(gradients):
-        plan.context.take(plan.context, KEPT, of="backward_{}")
+    if can_reuse_plan(gradients):
+        plan.context.take(plan.context, KEPT_FIELDS, of="backward_{}")  # the results of the kept plan
         plan.context.status = layout.READY
         plan.table[layout.SEED_FILL] = plan.node(loss).gradient
-        plan.table[layout.SEED_FILL + 1] = size
+        plan.table[layout.SEED_FILL + 1] = size  # it was 0 if the plan was made ahead
     else:
         plan_anew(gradients, size)
     if plan.context.status == layout.READY and size != 0:
@@ -271,7 +272,7 @@ def plan_backward(context, loss, size, everything) -> None:
 
 
 @plain
-def is_kept(gradients: Gradients):
+def can_reuse_plan(gradients: Gradients):
     """Whether the kept plan was made for the same forward plan, arguments and gradient memory."""
     context = gradients.context
     return (
@@ -284,7 +285,7 @@ def is_kept(gradients: Gradients):
 
 @plain
 def plan_anew(gradients: Gradients, size) -> None:
-    """Plan the pass. If a buffer is too small, set `status` to TOO_SMALL."""
+    """Plan the pass without the kept plan. If a buffer is too small, set `status` to TOO_SMALL."""
     plan, context = gradients.plan, gradients.context
     context.backward_plan = -1  # the tape of the kept plan is overwritten
     context.backward_plans += 1
@@ -297,7 +298,7 @@ def plan_anew(gradients: Gradients, size) -> None:
         return
     # The forward plan may have sorted the same nodes already.
     if context.ordered != context.plan or context.ordered_count != context.planned_count:
-        tape.put_in_order(plan)
+        tape.sort_planned(plan)
         context.ordered = -1
     add_all_steps(gradients, size)
     finish(gradients)
@@ -319,33 +320,34 @@ def find_depths_again(gradients: Gradients) -> None:
     plan, end = gradients.plan, gradients.loss + 1
     start_numbering(plan)
     for index in range(end):
-        note_edges(plan, plan.node(index), 0)
+        add_dependencies(plan, plan.node(index), 0)
     find_depths(plan, 0, end, gradients.has_steps)
     plan.context.fill(one_numbering=0, kept_one_numbering=0, ordered=-1)
 
 
 @plain
 def find_planned(gradients: Gradients) -> None:
-    """Flag all nodes on which the loss depends, and list those whose backward steps will run in `planned`.
+    """Set the flags of all nodes on which the loss depends. Put those whose backward steps will run into `planned`.
 
-    In `lookups`, list nodes that read rows of lookup tables and get a gradient. Both lists are in descending order.
+    Put nodes that read rows of lookup tables and get a gradient into `lookups`. Both lists are in descending order.
     Compute `needed_index` and `needed_tape`, upper bounds of the room for address lists and instructions.
     """
     plan, context, loss = gradients.plan, gradients.context, gradients.loss
     if context.flags_used:
         for index in range(context.node_count):
-            plan.node(index).flags &= layout.NEEDS_GRADIENT
+            plan.node(index).flags &= layout.NEEDS_GRADIENT  # clears the flags of an earlier backward plan
     context.flags_used = 1
     plan.node(loss).set_flag(layout.REACHED | layout.DIFFERENTIATED)
+    # The gradient of the loss takes two instructions: CLEAR, whose lists are 2 integers, and FILL. One more is spare.
     context.fill(needed_floats=0, needed_index=2, needed_tape=3, planned_count=0, lookup_count=0)
     for back in range(loss + 1):
         node = plan.node(loss - back)
-        if node.has(layout.REACHED):
+        if node.has_flag(layout.REACHED):
             reach_operands(gradients, node)
-            if node.has(layout.DIFFERENTIATED):
+            if node.has_flag(layout.DIFFERENTIATED):
                 list_lookup(plan, node)
                 if gradients.has_steps(node):
-                    add_needed(context, node)
+                    add_needed_room(context, node)
                     # A node's `depth` is counted within its stage.
                     add_planned(plan, node, node.signature.number, node.depth + plan.stage_begins[node.stage])
 
@@ -354,13 +356,13 @@ def find_planned(gradients: Gradients) -> None:
 def reach_operands(gradients: Gradients, node: Node) -> None:
     """Set the flags of a node's operands: REACHED for all, DIFFERENTIATED if they need a gradient from the node.
 
-    An operand that already was REACHED gets USED_TWICE instead. The previous part counts as an operand.
+    If the flag REACHED is already set, also set USED_TWICE. The previous part counts as an operand.
     """
     plan = gradients.plan
-    passes = node.has(layout.DIFFERENTIATED) and node.signature.passes
+    passes = node.has_flag(layout.DIFFERENTIATED) and node.signature.passes
 
     def reach(operand: Node):
-        flags = operand.flags | (layout.USED_TWICE if operand.has(layout.REACHED) else layout.REACHED)
+        flags = operand.flags | (layout.USED_TWICE if operand.has_flag(layout.REACHED) else layout.REACHED)
         if passes and (operand.needs_gradient or gradients.everything):
             flags |= layout.DIFFERENTIATED
         operand.flags = flags
@@ -382,7 +384,7 @@ def list_lookup(plan: Plan, node: Node) -> None:
 
 
 @plain
-def add_needed(context: Context, node: Node) -> None:
+def add_needed_room(context: Context, node: Node) -> None:
     signature, columns = node.signature, node.columns
     steps = signature.backward.count
     context.needed_index += 4 * signature.view_count * columns + 2 * steps
@@ -405,7 +407,7 @@ def note_touched_rows(plan: Plan) -> None:
 
 @plain
 def touch_rows(node: Node, parameter: Parameter) -> None:
-    touched, rows, record = Words(parameter.touched), parameter.rows, node.record
+    touched, rows, record = Words(parameter.touched), parameter.rows, node.record  # the list: see `layout.PARAMETER`
     for k in range(node.signature.attributes):
         row = record.operand(1 + k)
         mark = 1 + rows + row
@@ -422,7 +424,7 @@ def add_all_steps(gradients: Gradients, size) -> None:
     Last come the deferred steps, such as those for gradients of matrices, once for all nodes of a signature.
     """
     plan, context = gradients.plan, gradients.context
-    start, search, count = context.gradient_start, context.searches, context.planned_count
+    start, searches_before, count = context.gradient_start, context.searches, context.planned_count
     context.gradient_top = start
     gradients.allocate(plan.node(gradients.loss))
     gradients.clear_from(start)
@@ -436,32 +438,32 @@ def add_all_steps(gradients: Gradients, size) -> None:
             add_backward_steps(gradients, group)
     for group in tape.each_group(plan, plan.by_signature, count, has_same_signature):
         if group.signature.deferred.count:
-            add_deferred_steps(group, gradients.everything, search)
+            add_deferred_steps(group, gradients.everything, searches_before)
 
 
 @plain
 def add_backward_steps(gradients: Gradients, group: Group) -> None:
     steps, everything = group.signature.backward, gradients.everything
-    fresh, distinct, aliased = make_ready(gradients, group)
-    block = gradients_once(group, tape.write_lists(group, steps, with_gradients=True), everything)
-    tape.add_steps(group, steps, block, everything, fresh, distinct, left_out=aliased)
+    fresh, distinct, aliased = place_targets(gradients, group)
+    lists = sum_equal_gradients(group, tape.write_lists(group, steps, with_gradients=True), everything)
+    tape.add_steps(group, steps, lists, everything, fresh, distinct, left_out=aliased)
 
 
 @plain
-def add_deferred_steps(group: Group, everything, search) -> None:
-    """Write the deferred steps of a group. `search` is what `searches` of the context was before the pass."""
+def add_deferred_steps(group: Group, everything, searches_before) -> None:
+    """Write the deferred steps of a group. `searches_before` is the context's `searches` from before the pass."""
     signature = group.signature
-    if sums_are_known(group, search):
+    if sums_are_listed(group, searches_before):
         base, columns = signature.once_base, signature.once_columns
     else:
         written = tape.write_lists(group, signature.deferred, with_gradients=True)
         base, columns = written.base, written.columns
-    tape.add_steps(group, signature.deferred, Block(base, columns), everything)
+    tape.add_steps(group, signature.deferred, GroupLists(base, columns), everything)
 
 
 @plain
 def has_same_signature(node: Node, other: Node):
-    return node.signature_at == other.signature_at
+    return node.signature_start == other.signature_start
 
 
 @plain
@@ -480,4 +482,4 @@ def finish(gradients: Gradients) -> None:
             backward_everything=gradients.everything,
             backward_start=context.gradient_start,
         )
-        context.take(context, KEPT, to="backward_{}")
+        context.take(context, KEPT_FIELDS, to="backward_{}")

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from .. import layout
 from ..plain import Words, plain, popcount
 from .nodes import Context, Node, Plan, Signature
-from .repeats import copy_values, values_once
-from .tape import add_steps, each_group, put_in_order, start_tape, use_tape, write_lists
+from .repeats import copy_values, skip_equal_columns
+from .tape import add_steps, each_group, sort_planned, start_tape, use_tape, write_lists
 
 
 @plain
@@ -37,19 +37,19 @@ def number_signature(plan: Plan, signature: Signature) -> None:
     if index < layout.MOST_NUMBERED:
         for word in range(layout.SIGNATURE_WORDS):
             plan.predecessors[index * layout.SIGNATURE_WORDS + word] = 0
-        goes_before(plan, index, index)
+        add_dependency(plan, index, index)  # because a stage counts the signature itself
 
 
 @plain
-def goes_before(plan: Plan, earlier, later) -> None:
-    """Note in `predecessors` that signature number `later` depends on signature number `earlier`."""
+def add_dependency(plan: Plan, earlier, later) -> None:
+    """Set the bit of `predecessors` that says that signature number `later` depends on signature number `earlier`."""
     if max(earlier, later) < layout.MOST_NUMBERED:
         plan.predecessors[later * layout.SIGNATURE_WORDS + (earlier >> 6)] |= 1 << (earlier & 63)
 
 
 @plain
-def note_edges(plan: Plan, node: Node, earliest, visit: Callable = lambda operand: None) -> None:
-    """Note that a node's signature depends on the signatures of its operands and of the previous part.
+def add_dependencies(plan: Plan, node: Node, earliest, visit: Callable = lambda operand: None) -> None:
+    """Add the dependencies of a node's signature, on those of its operands and of the previous part, to `predecessors`.
 
     Ignore operands below `earliest`: parameters, and nodes already computed. Call visit(operand) for each operand.
     """
@@ -57,11 +57,11 @@ def note_edges(plan: Plan, node: Node, earliest, visit: Callable = lambda operan
     number_signature(plan, signature)
     index = signature.number
     if node.is_later_part:
-        goes_before(plan, node.part_before.signature.number, index)
+        add_dependency(plan, node.part_before.signature.number, index)
     for operand in node.record.awaited():
         visit(operand)
         if operand >= earliest:
-            goes_before(plan, plan.node(operand).signature.number, index)
+            add_dependency(plan, plan.node(operand).signature.number, index)
 
 
 @plain
@@ -90,10 +90,10 @@ def find_stages(plan: Plan) -> None:
 
 @plain
 def find_depths(plan: Plan, first, last, has_instructions: Callable) -> None:
-    """Compute the stages and depths of nodes `first` to `last` - 1. `note_edges` must have been called for all of them.
+    """Compute the stages and depths of nodes `first` to `last` - 1, after `add_dependencies` was called for each.
 
-    List the nodes for which has_instructions(node) is true in `planned`, their signatures' numbers in `numbers`, and
-    their depths in `depths`. All other nodes get the largest depth of their operands in the same stage, or 0.
+    A node has the largest depth of its operands in the same stage (or 0), plus 1 if has_instructions(node) is true.
+    List such nodes in `planned`, the numbers of their signatures in `numbers`, and their depths in `depths`.
     """
     find_stages(plan)
     in_stages = plan.context.numbered <= layout.MOST_NUMBERED
@@ -107,38 +107,38 @@ def find_depths(plan: Plan, first, last, has_instructions: Callable) -> None:
         stage = plan.stages[signature] if in_stages else 0
         depth = 0
 
-        def comes_after(earlier: Node):
+        def put_after(earlier: Node):
             nonlocal depth
             if earlier.stage == stage:  # noqa: B023
                 depth = max(depth, earlier.depth)
 
         if node.is_later_part:
-            comes_after(node.part_before)
+            put_after(node.part_before)
         for operand in node.record.awaited():
             if operand >= first:
-                comes_after(plan.node(operand))
+                put_after(plan.node(operand))
         if has_instructions(node):
             depth += 1
-            # Until `number_depths` reads it, `by_depth` holds the stages of the planned nodes.
+            # Until `convert_depths` reads it, `by_depth` holds the stages of the planned nodes.
             plan.by_depth[plan.context.planned_count] = stage
             add_planned(plan, node, signature, depth)
         node.stage = stage
         node.depth = depth
         plan.stage_begins[stage] = max(plan.stage_begins[stage], depth + 1)
-    number_depths(plan, stages)
+    convert_depths(plan, stages)
 
 
 @plain
-def add_planned(plan: Plan, node: Node, signature_index, depth) -> None:
+def add_planned(plan: Plan, node: Node, signature_number, depth) -> None:
     position = plan.context.planned_count
     plan.planned[position] = node.number
-    plan.numbers[position] = signature_index
+    plan.numbers[position] = signature_number
     plan.depths[position] = depth
     plan.context.planned_count = position + 1
 
 
 @plain
-def number_depths(plan: Plan, stages) -> None:
+def convert_depths(plan: Plan, stages) -> None:
     """Convert the depths in `depths`, which are counted within stages, to depths counted over all stages.
 
     Before the call, `by_depth` has the stages of the planned nodes, and `stage_begins` the number of depths of each
@@ -155,44 +155,44 @@ def number_depths(plan: Plan, stages) -> None:
 
 
 # Records are compared in chunks of this many integers; the loop checks for a difference only after each chunk.
-CHUNK = 64
-# The integers of the context that are kept with a plan.
-KEPT = ("arena_top", "node_count", "one_numbering", "tape_count", "index_top", "shared_work", "most_work")
+COMPARED_AT_ONCE = 64
+# These integers of the context are kept with a plan: each has a copy whose name begins with `kept_`.
+KEPT_FIELDS = ("arena_top", "node_count", "one_numbering", "tape_count", "index_top", "shared_work", "most_work")
 
 
 @plain
-def plan_forward(context, begin, end, inputs_at, inputs_begin, inputs_end) -> None:
+def plan_forward(context_at, begin, end, inputs_at, inputs_begin, inputs_end) -> None:
     """Plan the pass of the new records, integers `begin` to `end` - 1 of `new_records`. Copy their input values.
 
     Input values are floats `inputs_begin` to `inputs_end` - 1 of the graph's input buffer at `inputs_at`. The last plan
     of a whole graph is kept, and reused for a whole graph with the same records, whatever the input values.
     """
-    use_tape(Context(context), "forward")
-    plan = Plan(context)
+    use_tape(Context(context_at), "forward")
+    plan = Plan(context_at)
     inputs = Inputs(plan, inputs_at, inputs_begin, inputs_end - inputs_begin)
-    if is_kept(plan, begin, end, inputs):
-        inputs.take()
-        plan.context.take(plan.context, KEPT, of="kept_{}")
+    if can_reuse_plan(plan, begin, end, inputs):
+        inputs.copy()
+        plan.context.take(plan.context, KEPT_FIELDS, of="kept_{}")  # the results of the kept plan
         plan.context.status = layout.READY
     else:
         plan_anew(plan, inputs, begin, end)
 
 
 class Inputs:
-    """`count` new input values, at offset `begin` of the buffer at `address`. They are copied to address `start`."""
+    """`count` new input values, at offset `begin` of the buffer at `address`. `copy` copies them to address `start`."""
 
     def __init__(self, plan: Plan, address, begin, count):
         self.source, self.memory = Words(address, "float32"), Words(plan.context.origin, "float32")
         self.begin, self.count, self.start = begin, count, plan.context.arena_top
 
     @plain
-    def take(self) -> None:
+    def copy(self) -> None:
         for k in range(self.count):
             self.memory[self.start + k] = self.source[self.begin + k]
 
 
 @plain
-def is_kept(plan: Plan, begin, end, inputs: Inputs):
+def can_reuse_plan(plan: Plan, begin, end, inputs: Inputs):
     """Whether the kept plan can be used for the new records.
 
     The records must be a whole graph and equal those of the kept plan, with the same number of input values. The free
@@ -205,21 +205,21 @@ def is_kept(plan: Plan, begin, end, inputs: Inputs):
         return 0
     position, difference = 0, 0
     while position < end and difference == 0:
-        for k in range(min(end - position, CHUNK)):
+        for k in range(min(end - position, COMPARED_AT_ONCE)):
             difference |= plan.new_records[position + k] ^ plan.kept_records[position + k]
-        position += CHUNK
+        position += COMPARED_AT_ONCE
     return difference == 0
 
 
 @plain
 def plan_anew(plan: Plan, inputs: Inputs, begin, end) -> None:
-    """Plan the pass. If a buffer is too small, set `status` to TOO_SMALL."""
+    """Plan the pass without the kept plan. If a buffer is too small, set `status` to TOO_SMALL."""
     context = plan.context
     start_tape(context)
-    context.fill(plan=context.plan + 1, kept_end=-1, one_numbering=begin == 0)
+    context.fill(plan=context.plan + 1, kept_end=-1, one_numbering=begin == 0)  # no plan is kept yet
     forget_nodes(plan, begin)
     if begin == 0:
-        context.flags_used = 0
+        context.flags_used = 0  # the flags of all nodes are set anew
     for position in range(begin, end):
         plan.records[position] = plan.new_records[position]
     earliest = context.node_count
@@ -232,20 +232,20 @@ def plan_anew(plan: Plan, inputs: Inputs, begin, end) -> None:
         context.status = layout.TOO_SMALL
         return
     context.arena_top = top
-    inputs.take()
+    inputs.copy()
     find_depths(plan, earliest, context.node_count, is_computed)
-    put_in_order(plan)
+    sort_planned(plan)
     context.fill(ordered=context.plan if begin == 0 else -1, ordered_count=context.planned_count)
     place_values(plan, values)
     place_aliases(plan)
     add_all_steps(plan)
     if begin == 0 and context.status == layout.READY:
-        keep(plan, inputs, end)
+        keep_plan(plan, inputs, end)
 
 
 @plain
 def forget_nodes(plan: Plan, begin) -> None:
-    """Remove the nodes of records at offset `begin` or later, which `cg_revert` removed or which are planned again."""
+    """Remove the nodes at record offset `begin` or later. `cg_revert` removed them, or they are planned again."""
     count = 0 if begin == 0 else plan.context.node_count
     while count > 0 and plan.node(count - 1).operands > begin:
         count -= 1
@@ -262,10 +262,10 @@ def add_nodes(plan: Plan, inputs: Inputs, begin, end) -> None:
     context = plan.context
     earliest = context.node_count
     node_index, position, floats, index, tape, aliases = earliest, begin, 0, 0, 0, 0
-    rebase = inputs.start - inputs.begin
+    rebase = inputs.start - inputs.begin  # turns an offset in the input buffer into an address
     while position < end:
         record = plan.record(position)
-        whole, attributes = record.signature, record.attributes
+        whole, attributes = record.signature, record.attributes_start
         for k in range(whole.constants):
             plan.records[attributes + k] += rebase
         first = node_index
@@ -280,6 +280,7 @@ def add_nodes(plan: Plan, inputs: Inputs, begin, end) -> None:
                 index += 2 * signature.view_count * node.columns
                 tape += signature.forward.count
                 if signature.determined_by != layout.NO_VIEW:
+                    # Lists of first columns, and two lists with which values are copied; see `repeats.py`.
                     index += 2 * (signature.view_count + 1) * node.columns
                     tape += 1
             elif kind == layout.INPUT:
@@ -296,10 +297,10 @@ def add_nodes(plan: Plan, inputs: Inputs, begin, end) -> None:
 
 @plain
 def note_operands(plan: Plan, node: Node, earliest) -> None:
-    """Note which signatures must run before the node's, and whether the node needs a gradient.
+    """Add the dependencies of a node's signature to `predecessors`. Set the node's flag NEEDS_GRADIENT, or clear it.
 
-    It needs one if its signature passes gradients on, and an operand or the previous part needs one. Signatures of
-    nodes before `earliest`, which are already computed, are not noted.
+    A node needs a gradient if its signature passes gradients on, and an operand or the previous part needs one. Ignore
+    dependencies on nodes before `earliest`, which are already computed.
     """
     needs = node.part_before.needs_gradient if node.is_later_part else 0
 
@@ -307,7 +308,7 @@ def note_operands(plan: Plan, node: Node, earliest) -> None:
         nonlocal needs
         needs |= plan.needs_gradient(operand)
 
-    note_edges(plan, node, earliest, visit)
+    add_dependencies(plan, node, earliest, visit)
     node.flags = needs * node.signature.passes * layout.NEEDS_GRADIENT
 
 
@@ -342,16 +343,16 @@ def place_aliases(plan: Plan) -> None:
 def add_all_steps(plan: Plan) -> None:
     for group in each_group(plan, plan.by_depth, plan.context.planned_count, Node.runs_with):
         steps = group.signature.forward
-        equal, block = values_once(group, write_lists(group, steps))
-        add_steps(group, steps, block)
+        equal, lists = skip_equal_columns(group, write_lists(group, steps))
+        add_steps(group, steps, lists)
         copy_values(equal)
 
 
 @plain
-def keep(plan: Plan, inputs: Inputs, end) -> None:
+def keep_plan(plan: Plan, inputs: Inputs, end) -> None:
     """Keep this plan of a whole graph, whose records have `end` integers, for graphs with equal records."""
     context = plan.context
     for position in range(end):
         plan.kept_records[position] = plan.new_records[position]
     context.fill(kept_end=end, kept_inputs=inputs.count, kept_start=inputs.start)
-    context.take(context, KEPT, to="kept_{}")
+    context.take(context, KEPT_FIELDS, to="kept_{}")

@@ -77,21 +77,22 @@ class Signature(PlannerStruct):
 
     @plain
     def part(self, index) -> Signature:
-        """Return the signature of part `index`, or of the last one beyond the end. Without parts, return this one."""
-        count = self.part_count
+        """Return the signature of a record's part number `index`. A record without parts has only this signature."""
+        count = self.part_count  # parts beyond the end of the list have its last signature
         start = self.start if count == 0 else self.words[self.parts + min(index, count - 1)]
         return Signature(self.words, start)
 
 
 class Plan:
-    """The planner's context. Each buffer in `layout.BUFFERS` is an attribute. Buffers in `others` replace its own.
+    """The planner's context. Each buffer in `layout.BUFFERS` is an attribute. Its address is read when a Plan is made.
 
-    `limits` is the SHARING structure: how many threads there are, and how much work is worth sharing.
+    Buffers that are `given` by name replace those of the context. `limits` is the SHARING structure, which says how
+    many threads there are and how much work is worth sharing.
     """
 
-    def __init__(self, address, **others: Words):
+    def __init__(self, address, **given: Words):
         self.context = context = Context(Words(address))
-        self._buffers = {name: Words(getattr(context, name)) for name in layout.BUFFERS if name not in others} | others
+        self._buffers = {name: Words(getattr(context, name)) for name in layout.BUFFERS if name not in given} | given
         self._nodes, self._parameters = Rows(Node, self.nodes), Rows(Parameter, self.parameters)
         self.limits = Sharing(self.sharing)
 
@@ -117,12 +118,12 @@ class Plan:
     @plain
     def record(self, position) -> Record:
         whole = self.signature(self.records[position])
-        start = position + 1 + whole.variadic
+        start = position + 1 + whole.variadic  # a variadic record has the number of operands first
         return Record(self, start, whole)
 
     @plain
     def address(self, operand, field: str):
-        """Return the address of an operand's "value" or "gradient"."""
+        """Return the address of an operand's value or gradient: `field` is "value" or "gradient"."""
         if operand < 0:
             return getattr(self.parameter_of(operand), field)
         return getattr(self.node(operand), field)
@@ -146,7 +147,7 @@ class Record:
 
     @property
     def record_signature(self) -> Signature:
-        """The signature of a whole variadic record. It precedes the number of operands, so it is at `start` - 2."""
+        """The signature of the whole record, which must be variadic: the number of operands is at `start` - 1."""
         return self.plan.signature(self.plan.records[self.start - 2])
 
     @property
@@ -165,13 +166,13 @@ class Record:
         return self.plan.records[self.start - 1] if self.signature.variadic else self.signature.operands
 
     @property
-    def attributes(self):
-        return self.start + self.operand_count
+    def attributes_start(self):
+        return self.start + self.operand_count  # an offset in `records`
 
     @property
     def end(self):
         """The offset of the next record. `self.signature` must be the signature of the whole record."""
-        return self.attributes + self.signature.attributes
+        return self.attributes_start + self.signature.attributes
 
     @plain
     def with_each(self, amount, amount_each):
@@ -183,28 +184,28 @@ class Record:
     def part_count(self):
         """The number of the record's nodes. `self.signature` must be the signature of the whole record."""
         whole = self.signature
-        known = whole.part_count
-        if known == 0:
+        count = whole.part_count
+        if count == 0:
             return 1
         if whole.last_part_repeats:
             return 1 + self.each_count
-        return known
+        return count
 
     @plain
     def awaited(self) -> Iterator:
         """Yield the operands that must be computed before the node with signature `self.signature`.
 
-        These are `waits_count` operands from number `waits_from` on, and then, if `waits_each` is 1, all EACH operands.
+        They are `waits_count` operands from number `waits_from` on, and then, if `waits_each` is 1, all EACH operands.
         """
         signature = self.signature
         for turn in range(1 + signature.waits_each):
             first = signature.waits_from if turn == 0 else self.each_start
-            count = self._listed(signature) if turn == 0 else self.each_count
+            count = self._waits_count(signature) if turn == 0 else self.each_count
             for k in range(count):
                 yield self.operand(first + k)
 
     @plain
-    def _listed(self, signature: Signature):
+    def _waits_count(self, signature: Signature):
         count = signature.waits_count
         return self.operand_count - signature.waits_from if count == layout.TO_THE_END else count
 
@@ -217,10 +218,10 @@ class Node(PlannerStruct):
 
     @property
     def signature(self) -> Signature:
-        return self.plan.signature(self.signature_at)
+        return self.plan.signature(self.signature_start)
 
     @property
-    def signature_at(self):
+    def signature_start(self):
         return self.words[self.start + layout.NODE.signature]
 
     @property
@@ -268,7 +269,7 @@ class Node(PlannerStruct):
     @property
     @plain
     def alias_offset(self):
-        """Where an alias starts within its operand's value, in floats. This may depend on the first attribute."""
+        """Where an alias starts within its only operand's value, in floats. This may depend on the first attribute."""
         signature, record = self.signature, self.record
         scale = signature.alias_scale
         if scale == 0:
@@ -280,7 +281,7 @@ class Node(PlannerStruct):
         # NEEDS_GRADIENT is the highest flag, so the shift leaves no other bit.
         return self.flags >> (layout.NEEDS_GRADIENT.bit_length() - 1)
 
-    def has(self, flag: int):
+    def has_flag(self, flag: int):
         return (self.flags & flag) != 0
 
     def set_flag(self, flag: int) -> None:
@@ -292,4 +293,4 @@ class Node(PlannerStruct):
     @plain
     def runs_with(self, other: Node):
         """Whether one instruction computes both nodes: they have the same signature (so the same stage) and depth."""
-        return self.signature_at == other.signature_at and self.depth == other.depth
+        return self.signature_start == other.signature_start and self.depth == other.depth

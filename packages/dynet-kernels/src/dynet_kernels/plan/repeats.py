@@ -14,20 +14,20 @@ from typing import Any
 from .. import layout
 from ..plain import plain
 from .nodes import Steps
-from .tape import Block, Group, add_instruction, is_wanted
+from .tape import Group, GroupLists, add_instruction, has_to_run
 
 LEAST_COLUMNS = 8  # groups with fewer columns are not searched
-LEAST_WORK = 50_000  # groups whose forward steps take fewer picoseconds per column are not searched
-LEAST_WORK_EACH = 300  # groups that take fewer picoseconds per float are not searched: copying is as slow
-SKIPPED_PART = 8  # columns are left out only if they are at least 1 / SKIPPED_PART of all columns
-COPY, ADD = 0, 1  # the numbers of the two repeated steps of a signature
-COLUMN_BITS = 24  # an entry of the hash table has a column in its last bits, and before them the number of a search
+LEAST_WORK_PER_COLUMN = 50_000  # groups whose forward steps take fewer picoseconds per column are not searched
+LEAST_WORK_PER_FLOAT = 300  # groups that take fewer picoseconds per float are not searched: copying is as slow
+MOST_COLUMNS_PER_SKIPPED = 8  # columns are left out only if at least one in this many equals an earlier one
+COPY, ADD = 0, 1  # the numbers of the two steps in the direction "repeated" (see `layout.DIRECTIONS`)
+COLUMN_BITS = 24  # an entry of the hash table has a column in this many low bits, and the number of a search above
 HASH_FACTOR = 2654435761  # about 2 ** 32 / golden ratio, which spreads evenly spaced addresses (Knuth, 6.4)
 
 
 @dataclass
-class Equal:
-    """The equal columns of a group, which were found in its address lists, `block`.
+class EqualColumns:
+    """The equal columns of a group, found by its address lists, `lists`.
 
     A column that equals no earlier column is a *first* column. First columns are numbered in order. Any other column
     has the number of the first column that it equals. If enough columns are equal, only the first columns are computed,
@@ -35,25 +35,25 @@ class Equal:
     """
 
     group: Group
-    block: Block
+    lists: GroupLists
     count: Any
 
     @property
     def skips_columns(self):
-        return self.count != self.block.columns
+        return self.count != self.lists.columns
 
     def number_of(self, column):
         return self.group.plan.numbers_of_columns[column]
 
     def first_column(self, index):
-        return self.group.plan.numbers_of_columns[self.block.columns + index]
+        return self.group.plan.numbers_of_columns[self.lists.columns + index]
 
     def address(self, view, side, column):
         """Return the address of a column from the list of a view's values (side 0) or gradients (side 1)."""
-        return self.group.plan.index[self.block.base + (2 * view + side) * self.block.columns + column]
+        return self.group.plan.index[self.lists.base + (2 * view + side) * self.lists.columns + column]
 
     @plain
-    def write(self, with_gradients: bool, sums=0, width=0) -> Block:
+    def write_first_columns(self, with_gradients: bool, sums=0, width=0) -> GroupLists:
         """Write the address lists of the first columns: those of values, and if `with_gradients`, of gradients.
 
         Lists of the nodes' own gradients get the addresses of the sums, which start at `sums`, `width` floats apart.
@@ -73,22 +73,22 @@ class Equal:
                     else:
                         index[start + count + column] = self.address(k, 1, self.first_column(column))
         context.index_top = base + 2 * count * signature.view_count
-        return Block(base, count)
+        return GroupLists(base, count)
 
     @plain
     def each_repeated(self) -> Iterator[tuple]:
         """Yield (k, column) for each column that equals an earlier column, where k counts these columns from 0."""
         count = 0
-        for column in range(self.block.columns):
+        for column in range(self.lists.columns):
             if self.first_column(self.number_of(column)) != column:
                 yield count, column
                 count += 1
 
     @plain
-    def add_step(self, kind: int, count, shared: int):
-        """Append an instruction of `count` columns for step COPY or ADD. Return the offset of its lists in `index`."""
+    def add_step(self, step_number: int, count, shared: int):
+        """Append an instruction of `count` columns for step COPY or ADD. Return where its lists start in `index`."""
         plan, context = self.group.plan, self.group.plan.context
-        step = Steps(self.group.signature, "repeated")[kind]
+        step = Steps(self.group.signature, "repeated")[step_number]
         base = context.index_top
         add_instruction(plan, step.opcode, base, count, step.parameters, 0, shared, count * step.work)
         context.index_top = base + 2 * count
@@ -96,33 +96,33 @@ class Equal:
 
 
 @plain
-def find_equal(group: Group, block: Block, gradients=0) -> Equal:
+def find_equal_columns(group: Group, lists: GroupLists, compare_gradients=0) -> EqualColumns:
     """Search a group for equal columns, if leaving out columns would save enough time.
 
-    If `gradients` is 1, equal columns must also have the same gradient address in the view that determines them.
+    If `compare_gradients` is 1, equal columns must also have the same gradient address in the determining view.
     """
-    signature, columns = group.signature, block.columns
+    signature, columns = group.signature, lists.columns
     view, count = signature.determined_by, columns
-    is_some = columns >= LEAST_COLUMNS and columns < 1 << COLUMN_BITS
-    if view != layout.NO_VIEW and is_some and 2 * columns <= group.plan.context.bucket_count:
+    is_in_range = columns >= LEAST_COLUMNS and columns < 1 << COLUMN_BITS
+    if view != layout.NO_VIEW and is_in_range and 2 * columns <= group.plan.context.bucket_count:
         work = 0
         for k in range(signature.forward.count):
             work += signature.forward[k].work
-        if work >= max(LEAST_WORK, LEAST_WORK_EACH * (signature.size + signature.size_each)):
-            first = number_columns(Equal(group, block, columns), view, gradients)
-            if first * SKIPPED_PART <= columns * (SKIPPED_PART - 1):
+        if work >= max(LEAST_WORK_PER_COLUMN, LEAST_WORK_PER_FLOAT * (signature.size + signature.size_each)):
+            first = number_columns(EqualColumns(group, lists, columns), view, compare_gradients)
+            if first * MOST_COLUMNS_PER_SKIPPED <= columns * (MOST_COLUMNS_PER_SKIPPED - 1):
                 count = first
-    return Equal(group, block, count)
+    return EqualColumns(group, lists, count)
 
 
 @plain
-def number_columns(equal: Equal, view, gradients):
-    """Number the columns as `Equal` describes. Return how many first columns there are.
+def number_columns(equal: EqualColumns, view, compare_gradients):
+    """Number the columns as `EqualColumns` describes. Return how many first columns there are.
 
     A hash table finds them by their address in the view that determines them. An entry combines the number of a search
     with a column; entries of older searches count as empty.
     """
-    plan, columns = equal.group.plan, equal.block.columns
+    plan, columns = equal.group.plan, equal.lists.columns
     buckets, numbers = plan.buckets, plan.numbers_of_columns
     bucket_count = 2 * columns  # no more, so that they stay in a fast cache
     plan.context.searches += 1
@@ -135,7 +135,7 @@ def number_columns(equal: Equal, view, gradients):
         while first < 0 and buckets[bucket] >> COLUMN_BITS == search:
             earlier = buckets[bucket] & ((1 << COLUMN_BITS) - 1)
             equals = equal.address(view, 0, earlier) == value
-            if equals and (not gradients or equal.address(view, 1, earlier) == equal.address(view, 1, column)):
+            if equals and (not compare_gradients or equal.address(view, 1, earlier) == equal.address(view, 1, column)):
                 first = earlier
             else:
                 bucket = 0 if bucket + 1 == bucket_count else bucket + 1
@@ -150,21 +150,21 @@ def number_columns(equal: Equal, view, gradients):
 
 
 @plain
-def values_once(group: Group, block: Block) -> tuple[Equal, Block]:
+def skip_equal_columns(group: Group, lists: GroupLists) -> tuple[EqualColumns, GroupLists]:
     """Write address lists with which the forward steps compute equal columns of the group only once.
 
-    Return the argument for `copy_values`, and the new lists, or `block` itself if no column is left out.
+    Return the argument for `copy_values`, and the new lists, or the given `lists` if no column is left out.
     """
-    equal = find_equal(group, block)
-    base = equal.write(with_gradients=False).base if equal.skips_columns else block.base
-    return equal, Block(base, equal.count)
+    equal = find_equal_columns(group, lists)
+    base = equal.write_first_columns(with_gradients=False).base if equal.skips_columns else lists.base
+    return equal, GroupLists(base, equal.count)
 
 
 @plain
-def copy_values(equal: Equal) -> None:
+def copy_values(equal: EqualColumns) -> None:
     index = equal.group.plan.index
     if equal.skips_columns:
-        count = equal.block.columns - equal.count
+        count = equal.lists.columns - equal.count
         base = equal.add_step(COPY, count, layout.BY_COLUMNS)
         for k, column in equal.each_repeated():
             index[base + k] = equal.address(0, 0, column)
@@ -172,18 +172,18 @@ def copy_values(equal: Equal) -> None:
 
 
 @plain
-def gradients_once(group: Group, block: Block, everything) -> Block:
-    """Append instructions that add up the gradients of equal columns. Return address lists with the sums.
+def sum_equal_gradients(group: Group, lists: GroupLists, everything) -> GroupLists:
+    """Append instructions that add up the gradients of equal columns. Return lists of first columns and these sums.
 
-    If no column is left out, return `block`. Deferred steps of these nodes may use the lists too; see `sums_are_known`.
+    If no column is left out, return `lists`. Deferred steps may use the new lists too; see `sums_are_listed`.
     """
     signature, context, index = group.signature, group.plan.context, group.plan.index
-    to_operand, base = 0, block.base
+    has_wanted_step, base = 0, lists.base
     if signature.determined_by != layout.NO_VIEW:
         for k in range(signature.backward.count):
-            if is_wanted(group, signature.backward[k], everything):
-                to_operand = 1
-    equal = find_equal(group, block, to_operand)
+            if has_to_run(group, signature.backward[k], everything):
+                has_wanted_step = 1
+    equal = find_equal_columns(group, lists, has_wanted_step)
     if equal.skips_columns:
         count = equal.count
         width = layout.aligned(signature.size + signature.size_each)
@@ -193,19 +193,19 @@ def gradients_once(group: Group, block: Block, everything) -> Block:
         for k in range(count):
             index[copied + k] = sums + k * width
             index[copied + count + k] = equal.address(0, 1, equal.first_column(k))
-        others = block.columns - count
+        others = lists.columns - count
         added = equal.add_step(ADD, others, layout.ALONE)
         for k, column in equal.each_repeated():
             index[added + k] = sums + equal.number_of(column) * width
             index[added + others + k] = equal.address(0, 1, column)
-        base = equal.write(with_gradients=True, sums=sums, width=width).base
+        base = equal.write_first_columns(with_gradients=True, sums=sums, width=width).base
         signature.fill(once_base=base, once_columns=count, once_nodes=group.count, once_search=context.searches)
-    return Block(base, equal.count)
+    return GroupLists(base, equal.count)
 
 
 @plain
-def sums_are_known(group: Group, search):
-    """Whether `gradients_once` wrote lists for exactly this group since `context.searches` was `search`."""
+def sums_are_listed(group: Group, searches_before):
+    """Whether `sum_equal_gradients` wrote lists for exactly this group since `searches` was `searches_before`."""
     signature = group.signature
-    known = signature.once_search > search and signature.once_nodes == group.count
-    return signature.determined_by != layout.NO_VIEW and known
+    listed = signature.once_search > searches_before and signature.once_nodes == group.count
+    return signature.determined_by != layout.NO_VIEW and listed

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import layout
-from ..kernels import SHARD
+from ..kernels import SHARD_SIZE
 from ..plain import Rows, Words, plain
 from .nodes import Context, Instruction, Node, Plan, Step, Steps, View
 
 
 @plain
-def put_in_order(plan: Plan) -> None:
+def sort_planned(plan: Plan) -> None:
     """Sort the nodes in `planned`: by signature into `by_signature`; by depth, then signature, into `by_depth`.
 
     Afterwards, `planned` is sorted like `by_depth`.
@@ -55,13 +55,13 @@ def move_in_order(count, keys: Words, key_count, counters: Words, lists: Sequenc
 
 
 class Group:
-    """`count` nodes with the same signature, adjacent in `order` from index `begin`. `group[k]` is the k-th of them."""
+    """`count` nodes of one signature, adjacent in `sorted_nodes` from index `begin`. `group[k]` is number k of them."""
 
-    def __init__(self, plan: Plan, order: Words, begin, count):
-        self.plan, self.order, self.begin, self.count = plan, order, begin, count
+    def __init__(self, plan: Plan, sorted_nodes: Words, begin, count):
+        self.plan, self.sorted_nodes, self.begin, self.count = plan, sorted_nodes, begin, count
 
     def __getitem__(self, k) -> Node:
-        return self.plan.node(self.order[self.begin + k])
+        return self.plan.node(self.sorted_nodes[self.begin + k])
 
     @property
     def signature(self):
@@ -74,33 +74,33 @@ class Group:
 
 
 @plain
-def each_group(plan: Plan, order: Words, count, together: Callable) -> Iterator[Group]:
-    """Yield the groups in a sorted list. together(node, first) says whether a node is in the group of node `first`."""
+def each_group(plan: Plan, sorted_nodes: Words, count, same_group: Callable) -> Iterator[Group]:
+    """Yield the groups in `sorted_nodes`. same_group(node, first) says whether a node is in the group of `first`."""
     begin = 0
     while begin < count:
-        first = plan.node(order[begin])
+        first = plan.node(sorted_nodes[begin])
         end = begin + 1
-        while end < count and together(plan.node(order[end]), first):
+        while end < count and same_group(plan.node(sorted_nodes[end]), first):
             end += 1
-        yield Group(plan, order, begin, end - begin)
+        yield Group(plan, sorted_nodes, begin, end - begin)
         begin = end
 
 
 @plain
-def each_group_backwards(plan: Plan, order: Words, count, together: Callable) -> Iterator[Group]:
+def each_group_backwards(plan: Plan, sorted_nodes: Words, count, same_group: Callable) -> Iterator[Group]:
     """Like `each_group`, but from the last group to the first."""
     end = count
     while end > 0:
-        last = plan.node(order[end - 1])
+        last = plan.node(sorted_nodes[end - 1])
         begin = end - 1
-        while begin > 0 and together(plan.node(order[begin - 1]), last):
+        while begin > 0 and same_group(plan.node(sorted_nodes[begin - 1]), last):
             begin -= 1
-        yield Group(plan, order, begin, end - begin)
+        yield Group(plan, sorted_nodes, begin, end - begin)
         end = begin
 
 
 @dataclass
-class Block:
+class GroupLists:
     """The address lists of a group: they start at `base` in the buffer `index` and have `columns` entries each."""
 
     base: Any
@@ -108,29 +108,29 @@ class Block:
 
 
 @plain
-def write_lists(group: Group, steps: Steps, with_gradients: bool = False) -> Block:
+def write_lists(group: Group, steps: Steps, with_gradients: bool = False) -> GroupLists:
     """Write the address lists of a group that `steps` read: those of values, and if `with_gradients`, of gradients.
 
-    Room is reserved for all lists, and the returned block has all of them.
+    The result also has all other lists, for which room is reserved.
     """
     signature, context = group.signature, group.plan.context
     base, columns, count = context.index_top, group_columns(group), signature.view_count
     one_column = signature.columns == 1 and signature.columns_each == 0
     read, read_first = steps.lists, steps.first_lists
     for k in range(count):
-        # List number MOST_LISTS and above have no bits: if a step reads one of them, all bits of `read` are set.
+        # Lists from number MOST_LISTS on have no bits of their own: if a step reads one, all bits of `read` are set.
         bits = min(2 * k, layout.MOST_LISTS - 2)
-        whole, first = (read >> bits) & 3, (read_first >> bits) & 3
+        view_read, view_read_first = (read >> bits) & 3, (read_first >> bits) & 3
         values = base + 2 * k * columns
         gradients = values + columns
         sides = [("value", 1, values), ("gradient", 2, gradients)] if with_gradients else [("value", 1, values)]
-        lists = Lists(group, signature.views[k], sides)
-        if one_column and lists.is_direct:
-            lists.write_direct(whole, first)
-        elif whole | first:
-            lists.write_all()
+        view_lists = ViewLists(group, signature.views[k], sides)
+        if one_column and view_lists.is_direct:
+            view_lists.write_direct(view_read, view_read_first)
+        elif view_read | view_read_first:
+            view_lists.write_all()
     context.index_top = base + columns * 2 * count
-    return Block(base, columns)
+    return GroupLists(base, columns)
 
 
 @plain
@@ -144,10 +144,10 @@ def group_columns(group: Group):
     return columns
 
 
-class Lists:
-    """The address lists of a view.
+class ViewLists:
+    """The address lists of a view, for all columns of a group.
 
-    `sides` has for each list: the node's attribute with the address ("value" or "gradient"), the list's bit in a set of
+    `sides` has for each list: the field of a node with the address ("value" or "gradient"), the list's bit in a set of
     lists, and the offset in the buffer `index` where the list starts.
     """
 
@@ -159,17 +159,17 @@ class Lists:
     @property
     @plain
     def is_direct(self):
-        """Whether a node's first column is at a fixed `offset` from the address of some node; see `start_of`."""
+        """Whether `start_of` alone is the address of a node's first column: no EACH operand or index determines it."""
         return self.source != layout.NOWHERE and self.source != layout.EACH and self.view.index == layout.NO_INDEX
 
     @plain
-    def write_direct(self, whole, first) -> None:
+    def write_direct(self, read, read_first) -> None:
         """Write direct lists (`is_direct`) for a group whose nodes have one column each.
 
-        Kernels read all entries of the lists in the set `whole`, and only the first entry of the lists in `first`.
+        Kernels read all entries of the lists in the set `read`, and only the first entry of the lists in `read_first`.
         """
         for field, bit, start in self.sides:
-            count = self.group.count if whole & bit else 1 if first & bit else 0
+            count = self.group.count if read & bit else 1 if read_first & bit else 0
             # `start_of` covers all three cases; the first two are repeated here because they must be fast.
             if self.source >= 0:
                 for k in range(count):
@@ -180,7 +180,7 @@ class Lists:
                     self.index[start + k] = self.offset + getattr(self.group[k], field)
             else:
                 for k in range(count):
-                    self.index[start + k] = self._beside(self.group[k], field)
+                    self.index[start + k] = self._start_of_part(self.group[k], field)
 
     @plain
     def write_all(self) -> None:
@@ -209,7 +209,7 @@ class Lists:
     @plain
     def _write_columns(self, node: Node, begin) -> None:
         """Write the addresses of a node's columns for any other view, from entry `begin` of the lists."""
-        view, attributes = self.view, node.record.attributes
+        view, attributes = self.view, node.record.attributes_start
         starts = [(self.start_of(node, field), list_start + begin) for field, _, list_start in self.sides]
         period, stride, outer = view.period, view.stride, view.outer
         index, index_step, scale = view.index, view.index_step, view.scale
@@ -229,10 +229,10 @@ class Lists:
             return self.offset + self.plan.address(node.record.operand(self.source), field)
         if self.source == layout.SELF:
             return self.offset + getattr(node, field)
-        return self.offset if self.source == layout.NOWHERE else self._beside(node, field)
+        return self.offset if self.source == layout.NOWHERE else self._start_of_part(node, field)
 
     @plain
-    def _beside(self, node: Node, field: str):
+    def _start_of_part(self, node: Node, field: str):
         """Return the result of `start_of` for a view with the source BEFORE or FIRST."""
         if self.source == layout.BEFORE:
             return self.offset + getattr(node.part_before, field)
@@ -240,9 +240,9 @@ class Lists:
         return self.offset + getattr(self.plan.node(first), field) + (node.number - first - 1) * self.view.scale
 
 
-# If threads can share a step by columns or by rows, they share it by columns if each gets at least this many: then a
-# thread reads columns that it has written itself, so they are in its cache.
-COLUMNS_EACH = 16
+# If threads can share a step by columns or by rows, they share it by columns if each gets at least this many. A thread
+# then often reads columns that it has written itself, which are in its cache.
+LEAST_THREAD_COLUMNS = 16
 CLEAR_WORK = 100  # an estimate of the picoseconds that one thread takes to set one float to 0
 
 
@@ -266,20 +266,20 @@ def add_instruction(
     (see `layout.STEP`) is ignored if this is too little to be worth sharing.
     """
     context = plan.context
-    way = way_to_share(plan, shared, count, distinct) if work >= plan.limits.least_instruction else layout.ALONE
-    if way != layout.ALONE:
+    chosen = choose_sharing(plan, shared, count, distinct) if work >= plan.limits.least_instruction else layout.ALONE
+    if chosen != layout.ALONE:
         context.shared_work += work
     context.most_work = max(context.most_work, work)
     row = context.tape_count
     instruction = Rows(Instruction, plan.tape)[row]
-    instruction.fill(opcode=opcode, base=base, count=count, parameters=parameters, fresh=fresh, shared=way)
+    instruction.fill(opcode=opcode, base=base, count=count, parameters=parameters, fresh=fresh, shared=chosen)
     context.tape_count = row + 1
-    if Words(context.code)[opcode // SHARD] == 0:
+    if Words(context.code)[opcode // SHARD_SIZE] == 0:
         context.fill(status=layout.NO_CODE, row=row)
 
 
 @plain
-def way_to_share(plan: Plan, shared, count, distinct):
+def choose_sharing(plan: Plan, shared, count, distinct):
     """Return how threads share an instruction of `count` columns: ALONE, BY_COLUMNS or BY_ROWS.
 
     Some values of `shared` leave the choice to this function; see `layout.STEP`. `distinct` is 1 if the step is known
@@ -289,8 +289,8 @@ def way_to_share(plan: Plan, shared, count, distinct):
         return layout.BY_COLUMNS if distinct else layout.ALONE
     if shared < layout.EITHER:
         return shared
-    may_by_columns = shared == layout.EITHER or distinct
-    return layout.BY_COLUMNS if may_by_columns and count >= COLUMNS_EACH * plan.limits.threads else layout.BY_ROWS
+    by_columns = shared == layout.EITHER or distinct
+    return layout.BY_COLUMNS if by_columns and count >= LEAST_THREAD_COLUMNS * plan.limits.threads else layout.BY_ROWS
 
 
 def add_fill(plan: Plan, parameters: int, start, size, value) -> None:
@@ -309,44 +309,44 @@ def add_clear(plan: Plan, start, size) -> None:
 
 
 @plain
-def add_steps(group: Group, steps: Steps, block: Block, everything=0, fresh=0, distinct=0, left_out=0) -> None:
+def add_steps(group: Group, steps: Steps, lists: GroupLists, everything=0, fresh=0, distinct=0, left_out=0) -> None:
     """Append an instruction for each step that has to run for a group.
 
     Three arguments are sets of steps, where bit k is step k: `fresh` steps overwrite uninitialized gradients,
     `distinct` steps add to a different gradient for each node, and `left_out` steps have nothing to do.
     """
-    base, columns = block.base, block.columns
+    base, columns = lists.base, lists.columns
     for k in range(steps.count):
         step = steps[k]
-        if not (left_out >> k) & 1 and is_wanted(group, step, everything):
+        if not (left_out >> k) & 1 and has_to_run(group, step, everything):
             first = step.opcode, base, columns, step.parameters
             add_instruction(group.plan, *first, (fresh >> k) & 1, step.shared, columns * step.work, (distinct >> k) & 1)
 
 
 @plain
-def is_wanted(group: Group, step: Step, everything):
-    """Whether a step has to run for a group: it adds to no operands' gradients, or some of these are needed.
+def has_to_run(group: Group, step: Step, everything):
+    """Whether a step has to run for a group: it adds to no operand's gradient, or to one that is needed.
 
     If `everything` is 1, all nodes and all trained parameters need gradients.
     """
-    operand = step.gradient_of
-    return operand == layout.NO_OPERAND or _is_needed(group, operand, everything)
+    gradient_of = step.gradient_of
+    return gradient_of == layout.NO_OPERAND or _gradient_is_needed(group, gradient_of, everything)
 
 
 @plain
-def _is_needed(group: Group, operand, everything):
+def _gradient_is_needed(group: Group, gradient_of, everything):
     plan = group.plan
     position, needed = 0, 0
     while position < group.count and not needed:
         node = group[position]
         record = node.record
-        if operand >= 0:
-            needed = plan.needs_gradient(record.operand(operand), everything)
-        elif operand == layout.EACH_OPERAND:
+        if gradient_of >= 0:
+            needed = plan.needs_gradient(record.operand(gradient_of), everything)
+        elif gradient_of == layout.EACH_OPERAND:
             first = record.each_start
             for k in range(record.each_count):
                 needed |= plan.needs_gradient(record.operand(first + k), everything)
-        elif operand == layout.BEFORE_OPERAND:
+        elif gradient_of == layout.BEFORE_OPERAND:
             needed = everything | node.part_before.needs_gradient
         else:
             needed = everything | node.needs_gradient

@@ -14,15 +14,15 @@ from . import words
 from .c_api import extern, need
 from .calls import recording
 from .extension import c_function
-from .here import Here, Item, Items, NewRecord, below
+from .here import Here, Item, Items, NewRecord, checked_index
 from .structures import Buffer, Function, Shared
 from .tables import Row, find, find_words, hashed, is_one_of
 
 STRIDED, FORMAT = 0x18, 0x4  # CPython's flags PyBUF_STRIDES and PyBUF_FORMAT: which fields of a Py_buffer to fill in
 # The types of elements that can be read: size in bytes, and possible format letters. On Windows, "l" has 4 bytes.
-INTEGERS = {"int64": (8, "lq"), "int32": (4, "il")}
+INT_FORMATS = {"int64": (8, "lq"), "int32": (4, "il")}
 DIM_RANGE = range(words.MOST_DIMS)
-NUMBERS = {"float32": (4, "f"), "float64": (8, "d"), **INTEGERS}
+NUMBER_FORMATS = {"float32": (4, "f"), "float64": (8, "d"), **INT_FORMATS}
 
 
 class Array:
@@ -32,41 +32,41 @@ class Array:
     nothing interrupts a compiled function.
     """
 
-    stacked = 0
+    is_batched = 0  # whether the last dimension is the batch
 
     @plain
     def __init__(self, here: Here, x: Item, integers: bool = False):
         need(x.type == here.shared.array)
-        source, view = x.address, Buffer(on_stack(len(words.BUFFER)))
-        self.count = fill_view(source, view, INTEGERS) if integers else extern("dynet_read_array", source, view.address)
+        x_at, view = x.address, Buffer(on_stack(len(words.BUFFER)))
+        self.count = fill_view(x_at, view, INT_FORMATS) if integers else extern("dynet_read_array", x_at, view.address)
         need(self.count > 0)
-        self.view, self.begin, self.dims, self.item = view, view.begin, dims_of(view), view.item
-        self.shape, self.step = Words(view.shape), Words(view.strides)[0]
-        self.sizes = [self.shape[k] if k < self.dims else 0 for k in DIM_RANGE]
+        self.view, self.begin, self.ndim, self.item_size = view, view.begin, ndim_of(view), view.item_size
+        self.shape, self.stride = Words(view.shape), Words(view.strides)[0]
+        self.sizes = [self.shape[k] if k < self.ndim else 0 for k in DIM_RANGE]
 
     @plain
     def integer(self, index, limit):
         """Return an element of a 1-D integer array. Leave the entry unless it is at least 0 and below `limit`."""
-        address = self.begin + index * self.step
-        return below(limit, Words(address)[0] if self.item == 8 else Words(address, "int32")[0])
+        address = self.begin + index * self.stride
+        return checked_index(limit, Words(address)[0] if self.item_size == 8 else Words(address, "int32")[0])
 
     @plain
     def store(self, inputs: Words, start) -> None:
         extern("dynet_copy_array", self.view.address, self.count, inputs.address + 4 * start)
 
 
-def dims_of(view: Buffer):
-    return view.dims_and_flag >> 32
+def ndim_of(view: Buffer):
+    return view.flag_and_ndim >> 32
 
 
 @plain
 def has_format(view: Buffer, *formats: tuple[int, str]):
     # The first two bytes of the format string are the letter and the terminating 0.
-    letter, known = Words(view.format, "int16")[0], 0
+    letter, result = Words(view.format, "int16")[0], 0
     for size, letters in formats:
-        if view.item == size and is_one_of(letter, map(ord, letters)):
-            known = 1
-    return known
+        if view.item_size == size and is_one_of(letter, map(ord, letters)):
+            result = 1
+    return result
 
 
 @plain
@@ -75,10 +75,10 @@ def fill_view(address, view: Buffer, formats: dict):
     if extern("PyObject_GetBuffer", address, view.address, STRIDED | FORMAT, returns="int32") != 0:
         extern("PyErr_Clear")
         return 0
-    count, dims = 0, dims_of(view)
-    if dims > 0 and dims <= words.MOST_DIMS:
-        count = has_format(view, *formats.values())
-        for k in range(dims):
+    count, ndim = 0, ndim_of(view)
+    if ndim > 0 and ndim <= words.MOST_DIMS:
+        count = has_format(view, *formats.values())  # 0 if the elements have another type
+        for k in range(ndim):
             count *= Words(view.shape)[k]
     extern("PyBuffer_Release", view.address)
     return count
@@ -86,53 +86,53 @@ def fill_view(address, view: Buffer, formats: dict):
 
 @c_function("dynet_read_array")
 def read_array(shared: Shared, array_at, view_at):
-    return fill_view(array_at, Buffer(view_at), NUMBERS)
+    return fill_view(array_at, Buffer(view_at), NUMBER_FORMATS)
 
 
 @c_function("dynet_copy_array")
 def copy_array(shared: Shared, view_at, count, target_at):
     view, target = Buffer(view_at), Words(target_at, "float32")
     shape, strides = Words(view.shape), Words(view.strides)
-    rows, step, item = shape[0], strides[0], view.item
-    for dtype, form in NUMBERS.items():
-        if has_format(view, form):
-            for column in range(count // rows):
+    rows, stride, item_size = shape[0], strides[0], view.item_size
+    for dtype, number_format in NUMBER_FORMATS.items():
+        if has_format(view, number_format):
+            for column in range(count // rows):  # a column for each index in the other dimensions
                 source, rest = view.begin, column
-                for k in range(1, dims_of(view)):
+                for k in range(1, ndim_of(view)):
                     source += rest % shape[k] * strides[k]
                     rest //= shape[k]
-                first = column * rows
-                if step == item:
-                    near = Words(source, dtype)
+                column_start = column * rows
+                if stride == item_size:
+                    column_values = Words(source, dtype)
                     for row in range(rows):
-                        target[first + row] = near[row]
+                        target[column_start + row] = column_values[row]
                 else:
                     for row in range(rows):
-                        target[first + row] = Words(source + row * step, dtype)[0]
+                        target[column_start + row] = Words(source + row * stride, dtype)[0]
     return 0
 
 
 class Stack:
-    """A list of arrays of the same shape, read as one array. Its last dimension, the batch, counts the arrays."""
+    """A list of arrays of one shape, read as one array whose last dimension is the batch: an element for each array."""
 
-    stacked = 1
+    is_batched = 1
 
     @plain
     def __init__(self, here: Here, arrays: Items):
-        first = Array(here, arrays[0])
-        need(first.dims < words.MOST_DIMS)
-        self.here, self.arrays, self.first = here, arrays, first
-        self.dims, self.count = first.dims + 1, first.count * arrays.size
-        self.sizes = [arrays.size if first.dims == k else first.sizes[k] for k in DIM_RANGE]
+        first_array = Array(here, arrays[0])
+        need(first_array.ndim < words.MOST_DIMS)
+        self.here, self.arrays, self.first_array = here, arrays, first_array
+        self.ndim, self.count = first_array.ndim + 1, first_array.count * arrays.size
+        self.sizes = [arrays.size if first_array.ndim == k else first_array.sizes[k] for k in DIM_RANGE]
 
     @plain
     def store(self, inputs: Words, start) -> None:
         for k in range(self.arrays.size):
             array = Array(self.here, self.arrays[k])
-            need(array.dims == self.first.dims)
-            for size, expected in zip(array.sizes, self.first.sizes):
+            need(array.ndim == self.first_array.ndim)
+            for size, expected in zip(array.sizes, self.first_array.sizes):
                 need(size == expected)
-            array.store(inputs, start + k * self.first.count)
+            array.store(inputs, start + k * self.first_array.count)
 
 
 class Numbers:
@@ -141,14 +141,14 @@ class Numbers:
     `rows` has the lists of a list of lists. Otherwise it has one item, the number or the list of numbers.
     """
 
-    def __init__(self, here: Here, rows: Items, dims: int):
-        self.here, self.rows, self.dims, self.stacked = here, rows, dims, 0
+    def __init__(self, here: Here, rows: Items, ndim: int):
+        self.here, self.rows, self.ndim, self.is_batched = here, rows, ndim, 0
         self.columns = self.row(0).size
         self.count = rows.size * self.columns
-        self.sizes = [rows.size, self.columns][2 - dims :]
+        self.sizes = [rows.size, self.columns][2 - ndim :]  # the last `ndim` of these
 
     def row(self, index) -> Items:
-        return self.here.items(self.rows[index]) if self.dims else self.rows
+        return self.here.items(self.rows[index]) if self.ndim else self.rows
 
     @plain
     def store(self, inputs: Words, start) -> None:
@@ -168,15 +168,15 @@ def read_flat(here: Here, x: Item, use: Callable):
     """
     if x.type == here.shared.array:
         return use(Array(here, x))
-    one = Items(x.slot, 1)
+    single = Items(x.slot, 1)
     if not here.is_sequence(x):
-        return use(Numbers(here, one, 0))
+        return use(Numbers(here, single, 0))
     need(here.items(x).size > 0)
-    return use(Numbers(here, one, 1))
+    return use(Numbers(here, single, 1))
 
 
 @entry
-def read(here: Here, x: Item, use: Callable):
+def read_nested(here: Here, x: Item, use: Callable):
     """Return `use(values)`, as `read_flat` does, but also accept a list of lists or arrays."""
     if here.is_sequence(x):
         items = here.items(x)
@@ -190,64 +190,64 @@ def read(here: Here, x: Item, use: Callable):
 
 @entry
 def read_indices(here: Here, x: Item, use: Callable, or_one: bool = False):
-    """Return `use(count, at)` for a list, tuple or 1-D array of integers, or with `or_one` also for a single integer.
+    """Return `use(count, integer_at)` for a list, tuple or 1-D array of integers; with `or_one`, also for one integer.
 
-    `at(k, limit)` returns the k-th integer. It leaves the entry unless the integer is at least 0 and below `limit`.
+    integer_at(k, limit) returns integer k. It leaves the entry unless this integer is at least 0 and below `limit`.
     """
     if x.type == here.shared.array:
         array = Array(here, x, integers=True)
-        need(array.dims == 1)
+        need(array.ndim == 1)
         return use(array.count, array.integer)
     need(or_one or here.is_sequence(x))
     items = here.one_or_all(x)
 
     def integer_at(index, limit):
-        return below(limit, here.index(items[index]))
+        return checked_index(limit, here.index(items[index]))
 
     return use(items.size, integer_at)
 
 
-@recording(1, key=words.ARRAY_KEY)
+@recording(1, key=words.ARRAY_KEY_SIZE)
 def vector(here: Here, function: Function, x: Item):
     """Record an input node that is a number or a vector. For the key, see `words.ARRAY_KEY`."""
     return read_flat(here, x, partial(record_input, here, function, 0))
 
 
-@recording(1, 2, key=words.ARRAY_KEY)
+@recording(1, 2, key=words.ARRAY_KEY_SIZE)
 def array(here: Here, function: Function, given: Items):
     """Record an input node from an array, a nested list, or a list of arrays, which are the batch elements.
 
     The optional second argument says whether the last dimension is the batch. For the key, see `words.ARRAY_KEY`.
     """
-    return read(here, given[0], partial(record_input, here, function, here.flag(given, 1)))
+    return read_nested(here, given[0], partial(record_input, here, function, here.flag(given, 1)))
 
 
 @plain
 def record_input(here: Here, function: Function, batched, values: Array | Stack | Numbers):
-    key = on_stack(words.ARRAY_KEY)
+    key = on_stack(words.ARRAY_KEY_SIZE)
     for k, size in enumerate(values.sizes):
         key[k + 1] = size
-    row = find_shape(function, key, values.dims, values.stacked or batched)
-    new = new_input(here, row, values.count)
-    values.store(new.floats, new.first)
+    row = find_by_shape(function, key, values.ndim, values.is_batched or batched)
+    new = new_input_record(here, row, values.count)
+    values.store(new.floats, new.inputs_start)
     return new.finish(row.result)
 
 
 @plain
-def find_shape(function: Function, key: Words, dims, batched) -> Row:
+def find_by_shape(function: Function, key: Words, ndim, batched) -> Row:
     """Return the row for a shape of `dims` sizes, which start at the second word of `key`."""
-    key[0] = dims + 1 + words.BATCHED if batched else dims + 1
-    return find_words(function, key, dims + 1, words.ARRAY_KEY, hashed(key, 0, dims + 1))
+    key[0] = ndim + 1 + words.BATCHED if batched else ndim + 1
+    return find_words(function, key, ndim + 1, words.ARRAY_KEY_SIZE, hashed(key, 0, ndim + 1))
 
 
 @plain
-def new_input(here: Here, row: Row, count) -> NewRecord:
+def new_input_record(here: Here, row: Row, count) -> NewRecord:
     new = NewRecord(here, 2, count)
-    new.write(row.signature, new.first)
+    new.write(row.signature, new.inputs_start)
     return new
 
 
-@recording(3, 4, 5, key=words.ARRAY_KEY)
+@recording(3, 4, 5, key=words.ARRAY_KEY_SIZE)
 def sparse(here: Here, function: Function, given: Items):
     """Record an input node from a list of indices for each dimension, a list of values, and a list of sizes.
 
@@ -255,26 +255,26 @@ def sparse(here: Here, function: Function, given: Items):
     """
     axes, values, shape = [here.items(each) for each in given.first(3)]
     need(shape.size >= 1 and shape.size <= words.MOST_DIMS and axes.size == shape.size and values.size > 0)
-    batched, key, count = here.flag(given, 3), on_stack(words.ARRAY_KEY), 1
+    batched, key, count = here.flag(given, 3), on_stack(words.ARRAY_KEY_SIZE), 1
     for axis in range(shape.size):
         size = here.index(shape[axis])
         need(size > 0)
         key[axis + 1] = size
         count *= size
-    row = find_shape(function, key, shape.size, batched)
-    new = new_input(here, row, count)
-    new.floats[new.first] = 0.0
+    row = find_by_shape(function, key, shape.size, batched)
+    new = new_input_record(here, row, count)
+    new.floats[new.inputs_start] = 0.0
     if given.size > 4:
-        new.floats[new.first] = here.number(given[4])
-    other = new.floats[new.first]
+        new.floats[new.inputs_start] = here.number(given[4])
+    other = new.floats[new.inputs_start]  # read from memory, because a variable of compiled code cannot be a float
     for element in range(count):
-        new.floats[new.first + element] = other
+        new.floats[new.inputs_start + element] = other
     for k in range(values.size):
-        offset, stride = new.first, 1
+        offset, stride = new.inputs_start, 1
         for axis in range(shape.size):
             indices, size = here.items(axes[axis]), key[axis + 1]
             need(indices.size == values.size)
-            offset += below(size, here.index(indices[k])) * stride
+            offset += checked_index(size, here.index(indices[k])) * stride
             stride *= size
         new.floats[offset] = here.number(values[k])
     return new.finish(row.result)
@@ -289,13 +289,13 @@ def one_hot(here: Here, function: Function, size: Item, given: Item):
     rows = here.index(size)
     need(rows > 0)
 
-    def use(columns, integer_at: Callable):
+    def record(columns, integer_at: Callable):
         row, count = find(function, rows, columns), rows * columns
-        new = new_input(here, row, count)
+        new = new_input_record(here, row, count)
         for k in range(count):
-            new.floats[new.first + k] = 0
+            new.floats[new.inputs_start + k] = 0
         for column in range(columns):
-            new.floats[new.first + column * rows + integer_at(column, rows)] = 1
+            new.floats[new.inputs_start + column * rows + integer_at(column, rows)] = 1
         return new.finish(row.result)
 
-    return read_indices(here, given, use, or_one=True)
+    return read_indices(here, given, record, or_one=True)

@@ -13,32 +13,32 @@ from .extension import c_function
 from .here import Here, Item, NewRecord
 from .structures import Function, Graph, Shared
 
-# The number of bytes before each buffer. In an outgrown buffer, they begin with the address of the next such buffer.
-LINK = 64
+# The bytes before the items of a buffer. In an outgrown one, these begin with the address of the next outgrown one.
+HEAD_SIZE = 64
 BUFFERS = (("records", "length", "room", 8), ("inputs", "inputs_length", "inputs_room", 4))
 """For each buffer: the words of GRAPH with its address, length and room in items, and the size of an item in bytes."""
 # A renewed graph gives up a buffer of more than SHRINK_FROM items if less than 1 / SHRINK_TO of it was used.
 SHRINK_FROM, SHRINK_TO = 1 << 20, 8
-EMPTY = (
-    "nodes", "length", "inputs_length", "done", "inputs_done", "planned", "past_nodes", "newest_key",
-    "differentiated_fully", "unusual", "watched",
+ZERO_WHEN_RENEWED = (
+    "nodes", "length", "inputs_length", "done", "inputs_done", "planned", "past_nodes", "newest_random_key",
+    "differentiated_fully", "unusual", "has_watch",
 )  # fmt: skip
 """The words of a graph that are set to 0 when it is renewed."""
 
 
 def outgrow(graph: Graph, address) -> None:
-    Words(address - LINK)[0] = graph.outgrown
+    Words(address - HEAD_SIZE)[0] = graph.outgrown
     graph.outgrown = address
 
 
 @c_function("dynet_make_room")
 def make_room(shared: Shared, graph_at, integers, floats):
-    """Make room for `integers` and `floats` in total. Buffers at least double. Return 1, or NULL with an error set."""
+    """Give the buffers room for this many items in all, at least doubling one that grows. Return 1, NULL on error."""
     graph = Graph(graph_at)
-    for buffer, length, room, size, most in ((*BUFFERS[0], integers), (*BUFFERS[1], floats)):
-        if most > getattr(graph, room):
-            wanted, old = getattr(graph, room) + most, getattr(graph, buffer)
-            begin = call_or_fail("PyMem_RawMalloc", (wanted + 1) * size + LINK) + LINK
+    for buffer, length, room, size, needed in ((*BUFFERS[0], integers), (*BUFFERS[1], floats)):
+        if needed > getattr(graph, room):
+            wanted, old = getattr(graph, room) + needed, getattr(graph, buffer)
+            begin = call_or_fail("PyMem_RawMalloc", (wanted + 1) * size + HEAD_SIZE) + HEAD_SIZE
             if old != NULL:
                 extern("memcpy", begin, old, getattr(graph, length) * size)
                 outgrow(graph, old)
@@ -51,60 +51,62 @@ def take_inputs(shared: Shared, graph_at, floats_at, count):
     """Append `count` floats to the input buffer. Return their offset, or 0 with an error set if memory runs out."""
     graph = Graph(graph_at)
     new = NewRecord(Here(shared, graph, graph.version), 0, count)
-    extern("memcpy", graph.inputs + new.first * 4, floats_at, count * 4)
-    graph.inputs_length = new.first + count
-    return new.first
+    extern("memcpy", graph.inputs + new.inputs_start * 4, floats_at, count * 4)
+    graph.inputs_length = new.inputs_start + count
+    return new.inputs_start
 
 
-@recording(1, key=0, anywhere=True, take=0, take_keyed=1 + len(words.KEY))
-def take(here: Here, function: Function, given: Item, before: int):
+@recording(1, key=0, even_watched=True, take=0, take_keyed=1 + len(words.RANDOM_KEY))
+def take(here: Here, function: Function, given: Item, room_before: int):
     """take(numbers) appends a tuple of numbers to the input buffer, and returns their offset.
 
-    If an item is not a number or is too large, it appends nothing and leaves the call to Python. If `before` is not 0,
-    a new random key and its link take this many floats before the numbers, and the result is the offset of the key.
+    If an item is not a number or is too large, it appends nothing and leaves the call to Python. If `room_before` is
+    not 0, the link and a new random key take this many floats before the numbers, and `take` returns the key's offset.
     """
     need(given.type == here.shared.tuple)
     numbers = here.items(given)
-    new = NewRecord(here, 0, before + numbers.size)
+    new = NewRecord(here, 0, room_before + numbers.size)
     for k in range(numbers.size):
-        new.floats[new.first + before + k] = here.number(numbers[k])
-    if before:
-        put_key(here.shared, here.graph, new.first + 1)
-    here.graph.inputs_length = new.first + new.inputs
-    return extern("PyLong_FromSsize_t", new.first + 1 if before else new.first)
+        new.floats[new.inputs_start + room_before + k] = here.number(numbers[k])
+    if room_before:
+        put_random_key(here.shared, here.graph, new.inputs_start + 1)
+    here.graph.inputs_length = new.inputs_start + new.inputs
+    return extern("PyLong_FromSsize_t", new.inputs_start + 1 if room_before else new.inputs_start)
 
 
 @plain
-def put_key(shared: Shared, graph: Graph, start) -> None:
+def put_random_key(shared: Shared, graph: Graph, start) -> None:
     """Write a new random key at offset `start` of the input buffer, and before it the link to the previous key."""
-    raw = Words(graph.inputs, "int32")
-    raw[start - 1] = graph.newest_key
-    graph.newest_key = start + 1
-    draw_key(shared, raw, start)
+    int32s = Words(graph.inputs, "int32")
+    int32s[start - 1] = graph.newest_random_key
+    graph.newest_random_key = start + 1
+    draw_random_key(shared, int32s, start)
 
 
 @plain
-def draw_key(shared: Shared, raw: Words, start) -> None:
-    raw[start] = shared.seed
-    raw[start + 1] = shared.drawn
+def draw_random_key(shared: Shared, int32s: Words, start) -> None:
+    int32s[start] = shared.seed
+    int32s[start + 1] = shared.drawn
     shared.drawn += 1
 
 
+# Gives new values to all random keys of a graph, so that recomputing its random nodes draws anew.
 @c_function("dynet_renew_keys")
 def renew_keys(shared: Shared, graph_at):
     graph = Graph(graph_at)
-    raw, key = Words(graph.inputs, "int32"), graph.newest_key
+    int32s, key = Words(graph.inputs, "int32"), graph.newest_random_key
     while key != 0:
-        draw_key(shared, raw, key - 1)
-        key = raw[key - 2]
+        draw_random_key(shared, int32s, key - 1)
+        key = int32s[key - 2]
     return 0
 
 
 @c_function()
 def overwrite(shared: Shared, graph_at, version, is_input, start, numbers_at, count):
-    """Copy `count` input values, or integers of records, to offset `start` of their buffer. Return 1.
+    """Replace `count` input values, or integers of records, from offset `start` of their buffer. Return 1.
 
-    If the graph's version is not `version`, or if the item at `start` has been computed, do nothing and return 0.
+    If the graph's version is not `version`, or if the item at `start` has been computed, do nothing and return 0. The
+    caller guarantees that the graph of this version has all these items.
     """
     graph = Graph(graph_at)
     if graph.version != version or (graph.inputs_done if is_input else graph.done) > start:
@@ -115,36 +117,36 @@ def overwrite(shared: Shared, graph_at, version, is_input, start, numbers_at, co
 
 
 @plain
-def renew_words(shared: Shared, graph: Graph) -> None:
+def renew_graph(shared: Shared, graph: Graph) -> None:
     """Renew a graph: remove all records and inputs, give it a new version, and free its outgrown buffers.
 
     Then give up each current buffer that is much larger than the graph needed: it becomes an outgrown buffer, and the
     next record will allocate a smaller buffer.
     """
-    version = shared.newest + 1
-    shared.newest = version
+    version = shared.newest_version + 1
+    shared.newest_version = version
     while graph.outgrown != NULL:
-        begin = graph.outgrown - LINK
+        begin = graph.outgrown - HEAD_SIZE
         graph.outgrown = Words(begin)[0]
         extern("PyMem_RawFree", begin)
     for buffer, length, room, _ in BUFFERS:
         if getattr(graph, room) > SHRINK_FROM and getattr(graph, room) > getattr(graph, length) * SHRINK_TO:
             outgrow(graph, getattr(graph, buffer))  # freed only when the graph is next renewed
             graph.fill(**{buffer: NULL, room: 0})
-    graph.fill(version=version, open=version, differentiated=-1, **dict.fromkeys(EMPTY, 0))
+    graph.fill(version=version, open=version, differentiated=-1, **dict.fromkeys(ZERO_WHEN_RENEWED, 0))
 
 
 @c_function()
 def renew(shared: Shared, graph_at):
-    renew_words(shared, Graph(graph_at))
+    renew_graph(shared, Graph(graph_at))
     return 0
 
 
-@recording(0, key=0, anywhere=True)
+@recording(0, key=0, even_watched=True)
 def renew_quickly(here: Here, function: Function):
     """The fast path of renew_cg(). If the word `unusual` is 1, Python must do more."""
     if here.graph.unusual == 0:
-        renew_words(here.shared, here.graph)
+        renew_graph(here.shared, here.graph)
         return new_reference(here.graph.object)
 
 
@@ -158,8 +160,8 @@ def cut(shared: Shared, graph_at, expected, nodes, length, inputs_length):
     graph = Graph(graph_at)
     if graph.version != expected:
         return 0
-    version = shared.newest + 1
-    shared.newest = version
+    version = shared.newest_version + 1
+    shared.newest_version = version
     if graph.past_nodes == 0:
         graph.fill(past_version=expected, past_nodes=nodes)
     # All versions from `past_version` to the new version must belong to this graph. If other threads have taken any
@@ -169,6 +171,6 @@ def cut(shared: Shared, graph_at, expected, nodes, length, inputs_length):
     graph.fill(version=version, nodes=nodes, differentiated=-1, differentiated_fully=0)
     graph.fill(length=length, planned=min(graph.planned, length), done=min(graph.done, length))
     graph.fill(inputs_length=inputs_length, inputs_done=min(graph.inputs_done, inputs_length))
-    while graph.newest_key > inputs_length:
-        graph.newest_key = Words(graph.inputs, "int32")[graph.newest_key - 2]
+    while graph.newest_random_key > inputs_length:
+        graph.newest_random_key = Words(graph.inputs, "int32")[graph.newest_random_key - 2]
     return version

@@ -1,4 +1,4 @@
-"""Lets plain functions call C functions of CPython. If they run as Python, errors stay pending, as in C."""
+"""Lets plain functions call C functions of CPython. If they run as Python, a call's error stays pending, as in C."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ..tir import int64, let
 from ..tvm_modules import T, tvm_ffi
 
 NULL = 0
-# The error results of functions that do not return an address.
-FAILED = {"PyLong_AsSsize_t": -1, "PyNumber_AsSsize_t": -1, "PyFloat_AsDouble": -1.0, "PyObject_GetBuffer": -1}
+# What these functions return after an error. All others return NULL.
+ERROR_RESULTS = {"PyLong_AsSsize_t": -1, "PyNumber_AsSsize_t": -1, "PyFloat_AsDouble": -1.0, "PyObject_GetBuffer": -1}
 _error: list[BaseException] = []  # the pending error, if the code runs as Python
 
 
@@ -28,7 +28,7 @@ def extern(name: str, *arguments, returns: str = "int64") -> Any:
         return function(*arguments)
     except Exception as error:
         _error[:] = [error]
-        return FAILED.get(name, NULL)
+        return ERROR_RESULTS.get(name, NULL)
 
 
 @functools.cache
@@ -51,7 +51,7 @@ REPLACEMENTS: dict[str, Callable] = {
     "PyErr_Occurred": lambda: len(_error),
     "PyErr_Clear": _error.clear,
 }
-"""Replacements for C functions when the code runs as Python. The recorder's own functions are added to it."""
+"""What to call for a C function when the code runs as Python. `c_function` adds the recorder's own functions."""
 
 
 @plain
@@ -63,8 +63,8 @@ def need(condition) -> None:
 
 def fail(*owned) -> None:
     """Leave the entry because a C function has set an error. Release the references in `owned`."""
-    for each in owned:
-        extern("Py_DecRef", each)
+    for reference in owned:
+        extern("Py_DecRef", reference)
     if not is_emitting():
         raise _error.pop()
     leave(NULL)
@@ -89,7 +89,7 @@ def new_reference(address: Any) -> Any:
 @plain
 def call_python(function, *objects):
     """Call a Python function. Return its result, or NULL if it has raised an error."""
-    given = on_stack(len(objects))
+    addresses = on_stack(len(objects))
     for k, x in enumerate(objects):
-        given[k] = x
-    return extern("PyObject_Vectorcall", function, given.address, len(objects), NULL)
+        addresses[k] = x
+    return extern("PyObject_Vectorcall", function, addresses.address, len(objects), NULL)

@@ -8,7 +8,7 @@ from typing import Any
 from ..plain import entry, plain
 from .c_api import NULL, extern, need
 from .extension import FUNCTIONS, CFunction, Entry, c_function
-from .here import Items, graph_here, of_tuple
+from .here import Items, graph_here, items_of_tuple
 from .structures import Function, Shared
 from .tables import is_one_of
 
@@ -16,40 +16,40 @@ from .tables import is_one_of
 COUNT_MASK = (1 << 63) - 1
 
 
-def recording(*counts: int, key: int = 1, anywhere: bool = False, **kinds: Any) -> Callable[[Entry], Entry]:
+def recording(*counts: int, key: int = 1, even_watched: bool = False, **kinds: Any) -> Callable[[Entry], Entry]:
     """Decorator: make a function an entry, the fast path of one kind of recording functions; `slow` does the rest.
 
     The path runs for calls whose number of arguments is in `counts`, or for any number if `counts` is empty. It is
     called as path(here, function, *arguments), or as path(here, function, arguments) with `Items` if the number of
     arguments varies. Keyword arguments count as positional if they are *in order*: their names are those of the
     parameters that follow the positional arguments, in the same order. `key` is how many words a key has. With
-    `anywhere`, the path runs even if fast paths may not append to the graph. `kinds` maps the names of kinds to the
-    value of the path's last parameter. By default, there is one kind, named like the path.
+    `even_watched`, the path runs even if fast paths may not append to the graph. `kinds`: if several kinds share the
+    path, the name of each kind, and what the path gets as its last argument. Otherwise the kind is named like the path.
     """
 
     def declare(path: Entry) -> Entry:
         path = entry(path)
 
-        def fast(*last):
+        def function_for(*last):
             @entry
             def run(shared: Shared, function_at, arguments, count, keywords):
                 function = Function(function_at)
-                given = count_all(function, count & COUNT_MASK, keywords)
-                need(is_one_of(given, counts) if counts else given >= 0)
-                items = Items(arguments, given)
-                here = graph_here(shared, anywhere)
+                total = count_arguments(function, count & COUNT_MASK, keywords)
+                need(is_one_of(total, counts) if counts else total >= 0)
+                items = Items(arguments, total)
+                here = graph_here(shared, even_watched)
                 return path(here, function, *(items.first(counts[0]) if len(counts) == 1 else [items]), *last)
 
             return CFunction(run, "dynet_slowly", key)
 
-        FUNCTIONS.update({name: fast(last) for name, last in kinds.items()} or {path.__name__: fast()})
+        FUNCTIONS.update({name: function_for(last) for name, last in kinds.items()} or {path.__name__: function_for()})
         return path
 
     return declare
 
 
 @plain
-def count_all(function: Function, count, keywords):
+def count_arguments(function: Function, count, keywords):
     """Return the number of positional and keyword arguments, or -1 if the keywords are not in order."""
     if keywords == NULL:
         return count
@@ -59,20 +59,20 @@ def count_all(function: Function, count, keywords):
 @c_function("dynet_count_in_order")
 def count_in_order(shared: Shared, function_at, count, keywords):
     """Return the number of all arguments, or -1 if the keywords are not in order. `keywords` is a tuple's address."""
-    given, known = of_tuple(keywords), of_tuple(Function(function_at).parameters)
-    if known.size < count + given.size:
+    names, parameters = items_of_tuple(keywords), items_of_tuple(Function(function_at).parameters)
+    if parameters.size < count + names.size:
         return -1
-    for k in range(given.size):
-        if given[k].address != known[count + k].address:
+    for k in range(names.size):
+        if names[k].address != parameters[count + k].address:
             return -1
-    return count + given.size
+    return count + names.size
 
 
 @c_function("dynet_slowly")
 def slowly(shared: Shared, function_at, arguments, count, keywords):
     """Call the recording function's slow function. Pass keyword arguments that are in order by position."""
     function = Function(function_at)
-    given = count_all(function, count & COUNT_MASK, keywords)
-    if given >= 0:
-        return extern("PyObject_Vectorcall", function.slow, arguments, given, NULL)
+    total = count_arguments(function, count & COUNT_MASK, keywords)
+    if total >= 0:
+        return extern("PyObject_Vectorcall", function.slow, arguments, total, NULL)
     return extern("PyObject_Vectorcall", function.slow, arguments, count, keywords)

@@ -41,7 +41,7 @@ class Recorder:
 
 
 def _load(content: bytes):
-    """Return the TVM module in a file written by `Recorder.build`, and how many words each function's keys have.
+    """Return the TVM module in a file written by `Recorder.build`, and a dict of the size of each function's keys.
 
     The module's function `addresses` takes a list that begins with the address of the shared words. It overwrites the
     list with the addresses of the functions, in the order of the dict.

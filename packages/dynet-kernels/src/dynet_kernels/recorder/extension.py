@@ -30,7 +30,7 @@ class CFunction:
     """A C function that is generated from an entry.
 
     Args:
-        entry: called with the shared words and the parameters.
+        entry: the entry. Its first parameter is the shared words; the others are the C function's parameters.
         fallback: the name of the C function to call if the entry has no result. "": it always has one.
         key_size: for a fast path, how many words a key in its recording functions' tables has.
     """
@@ -43,11 +43,11 @@ class CFunction:
     def parameters(self) -> list[str]:
         return list(inspect.signature(self.entry).parameters)[1:]
 
-    def python(self, *arguments: int) -> int:
+    def run_as_python(self, *arguments: int) -> int:
         result = self.entry(Shared(shared_at), *arguments)
         if result is not None:
             return result
-        return FUNCTIONS[self.fallback].python(*arguments) if self.fallback else 0
+        return FUNCTIONS[self.fallback].run_as_python(*arguments) if self.fallback else 0
 
 
 FUNCTIONS: dict[str, CFunction] = {}
@@ -55,13 +55,13 @@ FUNCTIONS: dict[str, CFunction] = {}
 
 
 def c_function(name: str = "", fallback: str = "") -> Callable[[Entry], Entry]:
-    """Decorator: make a function an entry and a C function, by default with the entry's name."""
+    """Decorator: make a function an entry, and the body of a C function. By default, both have the same name."""
 
-    def declare(path: Entry) -> Entry:
-        path, c_name = entry(path), name or path.__name__
-        FUNCTIONS[c_name] = CFunction(path, fallback)
-        REPLACEMENTS[c_name] = FUNCTIONS[c_name].python
-        return path
+    def declare(function: Entry) -> Entry:
+        function, c_name = entry(function), name or function.__name__
+        FUNCTIONS[c_name] = CFunction(function, fallback)
+        REPLACEMENTS[c_name] = FUNCTIONS[c_name].run_as_python
+        return function
 
     return declare
 
@@ -89,8 +89,8 @@ def _body(name: str, function: CFunction) -> Any:
     return builder.get()
 
 
-# TVM passes the argument of `addresses` as 16 bytes: its type, and its value at offset 8. The value is the address of a
-# list, which begins with the address of the shared words.
+# The function `addresses` takes the address of a list, which begins with the address of the shared words. It stores the
+# latter, and overwrites the list with the C functions' addresses. TVM passes an argument as 16 bytes: type, then value.
 ADDRESSES = """\
 @shared = internal global i64 0
 define i32 @__tvm_ffi_addresses(ptr %self, ptr %arguments, i32 %count, ptr %result) {{
@@ -116,7 +116,7 @@ define i64 @{name}({given}) {{
   ret i64 %value
 }}
 """
-# For the fallback, the arguments are stored: volatile, because otherwise LLVM would save registers, which takes longer.
+# Stores an argument for the call of the fallback. Without `volatile`, LLVM would save registers, which takes longer.
 STORE = "  %{0}_at = alloca i64\n  store volatile i64 %{0}, ptr %{0}_at\n"
 OTHERWISE = """\
   %undone = icmp eq i64 %value, {NO_RESULT}

@@ -15,7 +15,7 @@ from .structures import Expression, Graph, List, Shared
 
 
 class Item(Expression):
-    """A Python object; an expression's words are attributes. The word at address `slot` points to the object."""
+    """A Python object. The words of EXPRESSION are its attributes. The word at address `slot` points to the object."""
 
     def __init__(self, address: Any, slot: Any = NULL):
         super().__init__(address)
@@ -83,7 +83,7 @@ class Here:
 
     @plain
     def flag(self, given: Items, index: int):
-        """Return 1 if an argument is True, 0 if it is False or missing. Leave the entry if it is anything else."""
+        """Return 1 if argument `index` is True, 0 if it is False or missing. Leave the entry if it is anything else."""
         if given.size <= index:
             return 0
         x = given[index].address
@@ -103,8 +103,8 @@ class Here:
     def items(self, x: Item) -> Items:
         """Return the items of a list or tuple. Leave the entry if x is anything else."""
         need(self.is_sequence(x))
-        behind = of_tuple(x.address)
-        return Items(List(x.address).items if x.type == self.shared.list else behind.begin, behind.size)
+        tuple_items = items_of_tuple(x.address)  # of a list, only their number: both types store it at the same place
+        return Items(List(x.address).items if x.type == self.shared.list else tuple_items.begin, tuple_items.size)
 
     @plain
     def one_or_all(self, x: Item) -> Items:
@@ -122,26 +122,26 @@ class Here:
         return new.finish(dim)
 
     @plain
-    def node(self, index, dim, *owned):
-        """Return an expression of shape `dim` for node number graph.nodes + `index`; reuse a freed one if possible."""
+    def new_expression(self, offset, dim, *owned):
+        """Return an expression of shape `dim` for node graph.nodes + `offset`. Reuse a freed expression if possible."""
         shared, graph = self.shared, self.graph
-        free = shared.free
-        if free == NULL:
-            free = call_or_fail("_PyObject_New", shared.expression, owned=owned)  # releases `owned` if memory runs out
+        x_at = shared.free
+        if x_at == NULL:
+            x_at = call_or_fail("_PyObject_New", shared.expression, owned=owned)  # releases `owned` if memory runs out
         else:
-            shared.free = Expression(free).at
+            shared.free = Expression(x_at).at
             shared.free_count -= 1
-        Expression(free).fill(references=1, at=graph.nodes + index, version=graph.version, dim=dim)
-        return free
+        Expression(x_at).fill(references=1, at=graph.nodes + offset, version=graph.version, dim=dim)
+        return x_at
 
 
 @plain
-def graph_here(shared: Shared, anywhere: bool = False) -> Here:
-    """Return this thread's graph. Unless `anywhere`, leave the entry if fast paths may not append to the graph."""
+def graph_here(shared: Shared, even_watched: bool = False) -> Here:
+    """Return this thread's graph. Unless `even_watched`, leave the entry if fast paths may not append to the graph."""
     graph_at = extern("PyThread_tss_get", shared.thread_graph)
     need(graph_at != NULL)
     graph = Graph(graph_at)
-    need(anywhere or graph.open > 0)
+    need(even_watched or graph.open > 0)  # WATCHED is negative
     return Here(shared, graph, graph.version)
 
 
@@ -154,7 +154,7 @@ def need_no_error() -> None:
 
 
 @plain
-def below(limit, index):
+def checked_index(limit, index):
     """Return `index`. Leave the entry unless it is at least 0 and below `limit`."""
     need(index >= 0 and index < limit)
     return index
@@ -173,15 +173,15 @@ class Items:
         return [self[index] for index in range(count)]
 
 
-def of_tuple(address) -> Items:
+def items_of_tuple(address) -> Items:
     return Items(address + 8 * len(words.TUPLE), List(address).size)
 
 
 class NewRecord:
     """A new record: its integers are written after the graph's records, its inputs after the graph's inputs.
 
-    It has `length` integers, and `inputs` floats, which start at offset `first` of the input buffer. If memory runs
-    out, the objects in `owned` are released.
+    It has `length` integers, which start at offset `start` of the records, and `inputs` floats, which start at offset
+    `inputs_start` of the input buffer. If memory runs out, the objects in `owned` are released.
     """
 
     @plain
@@ -192,7 +192,7 @@ class NewRecord:
             call_or_fail("dynet_make_room", graph.address, end, inputs_end, owned=owned)
         self.here, self.length, self.inputs = here, length, inputs
         self.start, self.integers = graph.length, Words(graph.records)
-        self.first, self.floats = graph.inputs_length, Words(graph.inputs, "float32")
+        self.inputs_start, self.floats = graph.inputs_length, Words(graph.inputs, "float32")
 
     @plain
     def write(self, *integers, begin=0) -> None:
@@ -203,9 +203,9 @@ class NewRecord:
     def finish(self, dim, nodes=1):
         """Make the record part of the graph. Return the expression of the last of its `nodes` nodes, of shape `dim`."""
         graph = self.here.graph
-        node = self.here.node(nodes - 1, dim)
+        node = self.here.new_expression(nodes - 1, dim)
         graph.length = self.start + self.length
         graph.nodes += nodes
         if self.inputs:
-            graph.inputs_length = self.first + self.inputs
+            graph.inputs_length = self.inputs_start + self.inputs
         return node

@@ -15,7 +15,7 @@ from .arrays import read_indices
 from .c_api import call_python, need
 from .calls import recording
 from .extension import c_function
-from .here import Here, Item, NewRecord, below, graph_here
+from .here import Here, Item, NewRecord, checked_index, graph_here
 from .structures import Function, Row, Shared, Slice
 from .tables import find, find_words, mixed
 
@@ -37,15 +37,15 @@ def two(here: Here, function: Function, a: Item, b: Item):
 
 
 @recording(2, number=1)
-def with_number(here: Here, function: Function, x: Item, given: Item, sign=1):
+def with_number(here: Here, function: Function, x: Item, number: Item, sign=1):
     """Record an op on an expression and a number. The key is the Dim of the expression.
 
     The number, multiplied by `sign`, is stored in the graph's input buffer. Its offset there becomes an attribute.
     """
     need(here.is_operand(x))
-    value, row, new = here.number(given), find(function, x.dim), NewRecord(here, 3, 1)
-    new.floats[new.first] = value if sign == 1 else -value
-    new.write(row.signature, x.at, new.first)
+    value, row, new = here.number(number), find(function, x.dim), NewRecord(here, 3, 1)
+    new.floats[new.inputs_start] = value if sign == 1 else -value
+    new.write(row.signature, x.at, new.inputs_start)
     return new.finish(row.result)
 
 
@@ -56,68 +56,68 @@ def index(here: Here, function: Function, x: Item, given: Item, of_lookup=False,
     The index must be at least 0 and below the row's `limit`; with `from_end`, a negative index counts from the end.
     With `of_lookup`, x is a lookup table.
     """
-    position, row = here.index(given), find_operand(here, function, of_lookup, x)
+    position, row = here.index(given), find_operand_row(here, function, of_lookup, x)
     if from_end and position < 0:
         position += row.limit
-    return here.append(row.result, row.signature, x.at, below(row.limit, position))
+    return here.append(row.result, row.signature, x.at, checked_index(row.limit, position))
 
 
 @recording(2, key=2, indices=False, lookup_indices=True)
 def indices(here: Here, function: Function, x: Item, given: Item, of_lookup: bool):
     """Like `index`, for a list, tuple or array of indices. The key is the Dim of x and the number of indices."""
 
-    def use(count, integer_at: Callable):
-        row, new = find_operand(here, function, of_lookup, x, count), NewRecord(here, count + 2)
+    def record(count, integer_at: Callable):
+        row, new = find_operand_row(here, function, of_lookup, x, count), NewRecord(here, count + 2)
         new.write(row.signature, x.at)
         for k in range(count):
             new.write(integer_at(k, row.limit), begin=k + 2)
         return new.finish(row.result)
 
-    return read_indices(here, given, use)
+    return read_indices(here, given, record)
 
 
 @plain
-def find_operand(here: Here, function: Function, of_lookup: bool, x: Item, *key) -> Row:
+def find_operand_row(here: Here, function: Function, of_lookup: bool, x: Item, *key) -> Row:
     """Return the row for the operand x (with `of_lookup`, a lookup table) and the other words of the key."""
     need(x.type == here.shared.lookup and here.fits(x) if of_lookup else here.is_operand(x))
     return find(function, x.dim, *key)
 
 
 @recording(3, key=2)
-def stretch(here: Here, function: Function, x: Item, first: Item, last: Item, shorter=False):
-    """Record an op on the slice `first:last` of x; `first` becomes an attribute. The key is the Dim and the length.
+def stretch(here: Here, function: Function, x: Item, begin: Item, end: Item, shorter_only=False):
+    """Record an op on the slice `begin:end` of x. `begin` becomes an attribute. The key is the Dim and the length.
 
-    The row's `limit` is the size of the first dimension. With `shorter`, Python handles a slice of
-    this length, because its result is x itself.
+    The row's `limit` is the size of the first dimension. With `shorter_only`, a slice of this length is left to Python,
+    because its result is x itself.
     """
     need(here.is_operand(x))
-    start, stop = here.index(first), here.index(last)
+    start, stop = here.index(begin), here.index(end)
     length = stop - start
     need(start >= 0 and length > 0)
     row = find(function, x.dim, length)
-    need(stop <= row.limit and (not shorter or length < row.limit))
+    need(stop <= row.limit and (not shorter_only or length < row.limit))
     return here.append(row.result, row.signature, x.at, start)
 
 
-@recording(1, key=words.LIST_KEY)
+@recording(1, key=words.LIST_KEY_SIZE)
 def many(here: Here, function: Function, given: Item):
     """Record an op on a list of expressions.
 
-    The key is their number and their Dims, or above MOST_KEYED, minus their number and the Dim that all must have.
+    The key is their number and Dims. For more than MOST_KEYED, it is minus their number and the Dim that all must have.
     """
-    xs, key = here.items(given), on_stack(words.LIST_KEY)
+    xs, key = here.items(given), on_stack(words.LIST_KEY_SIZE)
     need(xs.size > 0)
-    few = xs.size <= words.MOST_KEYED
-    key[0] = xs.size if few else -xs.size
-    value = mixed(0, key[0])
+    is_short = xs.size <= words.MOST_KEYED
+    key[0] = xs.size if is_short else -xs.size
+    hash_value = mixed(0, key[0])
     for k in range(xs.size):
         need(here.is_operand(xs[k]))
-        if few or k == 0:
+        if is_short or k == 0:
             key[k + 1] = xs[k].dim
-            value = mixed(value, xs[k].dim)
+            hash_value = mixed(hash_value, xs[k].dim)
         else:
             need(xs[k].dim == key[1])
-    row = find_words(function, key, xs.size + 1 if few else 2, words.LIST_KEY, value)
+    row = find_words(function, key, xs.size + 1 if is_short else 2, words.LIST_KEY_SIZE, hash_value)
     variadic = row.limit  # 1 if the number of operands precedes them in the record, else 0
     new = NewRecord(here, xs.size + variadic + 1)
     new.write(row.signature, xs.size)
@@ -163,10 +163,10 @@ def subscript(shared: Shared, x_at, key_at):
     """The operator `x[key]` of `Expression` for an int, as in x[2], and for a slice of two ints, as in x[1:3]."""
     here, x, key = graph_here(shared), Item(x_at), Item(key_at)
     if key.type == shared.int:
-        return index(here, Function(shared.item), x, key, False, True)
-    part = Slice(key_at)
-    need(key.type == shared.slice and part.step == shared.none)
-    return stretch(here, Function(shared.stretch), x, Item(part.first), Item(part.stop), True)
+        return index(here, Function(shared.item), x, key, False, True)  # not a lookup table; -1 is the last
+    bounds = Slice(key_at)
+    need(key.type == shared.slice and bounds.step == shared.none)
+    return stretch(here, Function(shared.stretch), x, Item(bounds.first), Item(bounds.stop), True)
 
 
 @c_function("dynet_subscript_slowly")

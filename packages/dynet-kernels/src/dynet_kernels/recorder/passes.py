@@ -56,7 +56,8 @@ def compute(shared: Shared, graph_at):
     graph = Graph(graph_at)
     here, context = Here(shared, graph, graph.version), Context(graph.context)
     if graph.prepared < shared.generation and graph.prepared >= shared.settled and graph.done == 0:
-        context.fill(kept_end=-1, backward_plan=-1)  # plans depend on which parameters are frozen
+        # Since the graph was prepared, parameters have only been frozen or unfrozen. Discard plans: they depend on it.
+        context.fill(kept_end=-1, backward_plan=-1)
         graph.prepared = shared.generation
     if not is_prepared(here):
         return 0
@@ -65,7 +66,7 @@ def compute(shared: Shared, graph_at):
         return 1
     if graph.done == 0:
         graph.fill(begun=graph.changes, seen=graph.changes)
-    if length + 2 >= graph.most or graph.seen != graph.changes:
+    if length + 2 >= graph.planner_room or graph.seen != graph.changes:
         return 0
     context.new_records = graph.records
     if graph.done == 0:
@@ -98,14 +99,14 @@ def value_address(graph: Graph, x: Item):
 def can_forget(here: Here):
     """Whether `forget_values` may run. Otherwise Python has to forget the values."""
     # If Python has to start helpers before the next pass, it also draws the new random keys.
-    return is_prepared(here) and here.graph.watched == 0 and Sharing(Context(here.graph.context).sharing).wanted == 0
+    return is_prepared(here) and here.graph.has_watch == 0 and Sharing(Context(here.graph.context).sharing).wanted == 0
 
 
 @plain
 def forget_values(graph: Graph) -> None:
     """Mark all values as not computed, and draw new random keys."""
     graph.fill(done=0, inputs_done=0, differentiated_fully=0, differentiated=-1)
-    if graph.newest_key != 0:
+    if graph.newest_random_key != 0:
         extern("dynet_renew_keys", graph.address)
 
 
@@ -113,7 +114,7 @@ def forget_values(graph: Graph) -> None:
 def into_array(here: Here, function: Function, x: Item, array: Item, dtype: str):
     """Copy a value, column-major, to a new numpy array, which owns its memory: nothing else can free or resize it."""
     need(array.type == here.shared.array)
-    size = computed_size(here, function, x, 0)
+    size = size_after_computing(here, function, x, 0)
     numbers, copy = value_of(here.graph, x), Words(Words(array.address)[words.ARRAY.data], dtype)
     for k in range(size):
         copy[k] = numbers[k]
@@ -149,7 +150,7 @@ def into_list(here: Here, function: Function, given: Items, least: int):
 def size_of(here: Here, function: Function, x: Item):
     """Return the number of elements of x. Leave the entry if x is not a node of the graph.
 
-    Call this before a pass: while it runs, another thread may replace the function's table.
+    Call this before a pass, not after it: during the pass, another thread may replace the function's table.
     """
     need(x.type == here.shared.expression and here.is_node(x))
     return find(function, x.dim).limit
@@ -167,7 +168,7 @@ def ensure_computed(here: Here, again):
 
 
 @plain
-def computed_size(here: Here, function: Function, x: Item, again):
+def size_after_computing(here: Here, function: Function, x: Item, again):
     size = size_of(here, function, x)
     need(ensure_computed(here, again))
     return size
@@ -176,7 +177,7 @@ def computed_size(here: Here, function: Function, x: Item, again):
 @recording(1, 2, nothing=False, address=True)
 def compute_node(here: Here, function: Function, given: Items, has_address: bool):
     """Compute a node. Return the address of its value, which counts floats, if `has_address`, else None."""
-    computed_size(here, function, given[0], here.flag(given, 1))
+    size_after_computing(here, function, given[0], here.flag(given, 1))
     if has_address:
         return extern("PyLong_FromSsize_t", value_address(here.graph, given[0]))
     return new_reference(here.shared.none)
@@ -186,11 +187,11 @@ def compute_node(here: Here, function: Function, given: Items, has_address: bool
 def differentiate(here: Here, function: Function, given: Items):
     """Run the backward pass from a node with one element.
 
-    If parameters have changed since the graph was computed, Python runs it. The optional second argument says whether
-    to compute the gradients of all nodes, even if they do not depend on a trained parameter.
+    Python runs the pass if parameters have changed since the graph was computed. The optional second argument says
+    whether to compute the gradients of all nodes, even if they do not depend on a trained parameter.
     """
     graph, full = here.graph, here.flag(given, 1)
-    computed_size(here, function, given[0], 0)
+    size_after_computing(here, function, given[0], 0)
     node = given[0].at
     need(graph.begun == graph.changes)
     here.shared.passes += 1
@@ -204,23 +205,23 @@ def set(here: Here, function: Function, x: Item, given: Item):
     """set(x, values) sets the values of the input node x. `values` is a number, a list of numbers or an array.
 
     The path runs only if the graph has been planned completely or not at all. The key is the Dim of `x`. The row has
-    the signature of input nodes with this Dim, and its `limit` is their number of elements.
+    the signature of input nodes with this Dim. Its `limit` is the number of elements of each.
     """
     need(x.type == here.shared.expression and x.version == here.version)
     row = find(function, x.dim)
     need(can_forget(here))
     start = input_offset(here, x.at, row.signature)
 
-    def use(values):
-        need(values.dims <= 1 and values.count == row.limit)
+    def overwrite_inputs(values):
+        need(values.ndim <= 1 and values.count == row.limit)
         graph, new = here.graph, NewRecord(here, 0, row.limit)
-        values.store(new.floats, new.first)  # first to unused memory, because an item may not be a number
-        extern("memcpy", graph.inputs + 4 * start, graph.inputs + 4 * new.first, 4 * row.limit)
+        values.store(new.floats, new.inputs_start)  # first to unused memory, because an item may not be a number
+        extern("memcpy", graph.inputs + 4 * start, graph.inputs + 4 * new.inputs_start, 4 * row.limit)
         if start < graph.inputs_done:
             forget_values(graph)
         return new_reference(here.shared.none)
 
-    return read_flat(here, given, use)
+    return read_flat(here, given, overwrite_inputs)
 
 
 @plain
@@ -234,18 +235,18 @@ def input_offset(here: Here, target, signature):
     graph, records = here.graph, Words(here.graph.records)
     if graph.planned == graph.length:
         node = Node(Words(graph.node_rows), target * len(layout.NODE))
-        need(node.signature_at == signature)
+        need(node.signature_start == signature)
         return records[node.operands]
     need(graph.planned == 0)
-    position, index, turns = 0, 0, 0
+    position, node_number, record_count = 0, 0, 0
     if graph.searched_version == here.version and graph.searched_node <= target:
-        position, index = graph.searched, graph.searched_node
+        position, node_number = graph.searched_offset, graph.searched_node
     plan = Plan(graph.context, records=records)
-    while index < target and turns < MOST_SEARCHED:
+    while node_number < target and record_count < MOST_SEARCHED:
         record = plan.record(position)
-        index += record.part_count
+        node_number += record.part_count
         position = record.end
-        turns += 1
-    need(index == target and records[position] == signature)
-    graph.fill(searched_version=here.version, searched=position, searched_node=target)
+        record_count += 1
+    need(node_number == target and records[position] == signature)
+    graph.fill(searched_version=here.version, searched_offset=position, searched_node=target)
     return records[position + 1]

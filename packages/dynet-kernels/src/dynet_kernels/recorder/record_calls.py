@@ -1,16 +1,16 @@
-"""Functions with which Python code appends records and makes expressions. Python handles invalid arguments."""
+"""Functions with which Python code appends records and makes expressions. Invalid arguments are left to Python."""
 
 from __future__ import annotations
 
 from ..plain import Words, plain
 from .c_api import call_or_fail, extern, need
 from .calls import recording
-from .here import Here, Item, NewRecord, below
+from .here import Here, Item, NewRecord, checked_index
 from .structures import Function, List
 
 
 @plain
-def number_of(here: Here, x: Item):
+def integer_of(here: Here, x: Item):
     """Return an int, or the operand number of an expression valid in this graph. Leave the entry for anything else."""
     if x.type == here.shared.int:
         return here.index(x)
@@ -18,7 +18,7 @@ def number_of(here: Here, x: Item):
     return x.at
 
 
-@recording(5, key=0, anywhere=True)
+@recording(5, key=0, even_watched=True)
 def commit(here: Here, function: Function, dim: Item, nodes: Item, head: Item, operands: Item, version: Item):
     """commit(dim, nodes, head, operands, version) appends a record to this thread's graph.
 
@@ -34,17 +34,17 @@ def commit(here: Here, function: Function, dim: Item, nodes: Item, head: Item, o
     shared = here.shared
     need(nodes.type == shared.int and version.type == shared.int and head.type == shared.tuple)
     need(here.index(version) == here.version)
-    count, first, rest = here.index(nodes), here.items(head), here.items(operands)
+    count, head_items, operand_items = here.index(nodes), here.items(head), here.items(operands)
     need(count >= 0)
-    new, position = NewRecord(here, first.size + rest.size), 0
-    for items in (first, rest):
+    new, position = NewRecord(here, head_items.size + operand_items.size), 0
+    for items in (head_items, operand_items):
         for k in range(items.size):
-            new.write(number_of(here, items[k]), begin=position)
+            new.write(integer_of(here, items[k]), begin=position)
             position += 1
     return new.finish(dim.address, count)
 
 
-@recording(5, key=0, anywhere=True)
+@recording(5, key=0, even_watched=True)
 def sequence(here: Here, function: Function, result_dim: Item, head: Item, xs: Item, x_dim: Item, version: Item):
     """sequence(result_dim, head, xs, x_dim, version) appends a record for a sequence of nodes, such as an RNN layer.
 
@@ -55,34 +55,34 @@ def sequence(here: Here, function: Function, result_dim: Item, head: Item, xs: I
     """
     shared, graph = here.shared, here.graph
     need(head.type == shared.tuple and xs.type == shared.list and version.type == shared.int)
-    wanted, first = here.index(version), here.items(head)
-    for k in range(first.size):
-        here.index(first[k])  # leaves the entry if it is not an int64
+    expected_version, head_items = here.index(version), here.items(head)
+    for k in range(head_items.size):
+        here.index(head_items[k])  # leaves the entry if it is not an int64
     # Make the list before the checks: making it may run the garbage collector, and so code that changes the graph.
     size = List(xs.address).size
     made_list = call_or_fail("PyList_New", size)
-    now, items = Here(shared, graph, graph.version), here.items(xs)
-    fine = now.version == wanted and items.size == size
+    here_now, items = Here(shared, graph, graph.version), here.items(xs)
+    is_valid = here_now.version == expected_version and items.size == size
     for k in range(items.size):
         x = items[k]
-        if not (x.type == shared.expression and now.is_node(x) and x.dim == x_dim.address):
-            fine = 0
-    if not fine:
+        if not (x.type == shared.expression and here_now.is_node(x) and x.dim == x_dim.address):
+            is_valid = 0
+    if not is_valid:
         extern("Py_DecRef", made_list)
         return
-    new = NewRecord(now, first.size + size, 0, made_list)
+    new = NewRecord(here_now, head_items.size + size, 0, made_list)
     made_nodes = Words(List(made_list).items)
     for k in range(size):
-        made_nodes[k] = now.node(1 + k, result_dim.address, made_list)
-        new.write(items[k].at, begin=first.size + k)
-    for k in range(first.size):
-        new.write(here.index(first[k]), begin=k)
+        made_nodes[k] = here_now.new_expression(1 + k, result_dim.address, made_list)
+        new.write(items[k].at, begin=head_items.size + k)
+    for k in range(head_items.size):
+        new.write(here.index(head_items[k]), begin=k)
     graph.fill(length=new.start + new.length, nodes=graph.nodes + size + 1)
     return made_list
 
 
-@recording(2, key=0, anywhere=True)
+@recording(2, key=0, even_watched=True)
 def handle(here: Here, function: Function, at: Item, dim: Item):
     """handle(at, dim) returns an expression for node `at` of this thread's graph, which has the shape `dim`."""
     count = here.graph.nodes
-    return here.node(below(count, here.index(at)) - count, dim.address)
+    return here.new_expression(checked_index(count, here.index(at)) - count, dim.address)

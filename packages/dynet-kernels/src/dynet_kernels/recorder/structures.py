@@ -7,7 +7,7 @@ from . import words
 
 
 class Structure(Struct):
-    """A structure. The constant of `words` named like the class, in upper case, names its words."""
+    """A structure whose words are listed in `words`, in a constant with the class's name: GRAPH for `Graph`."""
 
     def __init_subclass__(cls):
         cls.layout = getattr(words, cls.__name__.upper(), None) or cls.layout

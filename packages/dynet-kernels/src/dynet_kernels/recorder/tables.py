@@ -15,52 +15,52 @@ from .c_api import call_or_fail, extern, need
 from .extension import c_function
 from .structures import Function, Row, Shared
 
-HASH_FACTOR, HASH_MASK = 0x9E3779B1, (1 << 30) - 1
+HASH_FACTOR, HASH_MASK = 0x9E3779B1, (1 << 30) - 1  # the factor is a prime near 2 ** 32 / the golden ratio
 
 
 @plain
-def is_one_of(value, known: Iterable[int]):
+def is_one_of(value, candidates: Iterable[int]):
     result = 0
-    for each in known:
-        if value == each:
+    for candidate in candidates:
+        if value == candidate:
             result = 1
     return result
 
 
 @plain
-def mixed(value, word):
-    """Return the hash of a key up to the word `word`, given `value`, the hash of the words before it.
+def mixed(hash_before, word):
+    """Return the hash of a key's words up to `word`, given the hash of the words before `word`.
 
     Fold the upper half of the word into the lower half, because it may be a float, and the lower bits of round floats
     are 0. Cut the hash to 30 bits before multiplying it, because TVM assumes that int64 products do not overflow.
     """
-    return (((value ^ word ^ (word >> 32)) & HASH_MASK) * HASH_FACTOR) >> 16
+    return (((hash_before ^ word ^ (word >> 32)) & HASH_MASK) * HASH_FACTOR) >> 16
 
 
 @plain
 def hashed(key: Words, begin, size):
-    """Return the hash of the `size` words of a key from `key[begin]`, not including unused words at its end."""
-    value = 0
+    """Return the hash of a key of `size` words from `key[begin]`. Unused words at its end must not be counted."""
+    hash_value = 0
     for k in range(size):
-        value = mixed(value, key[begin + k])
-    return value
+        hash_value = mixed(hash_value, key[begin + k])
+    return hash_value
 
 
 @plain
-def are_equal(a: Words, begin, b: Words, start, size):
-    alike = 1
+def are_equal(a: Words, a_begin, b: Words, b_begin, size):
+    result = 1
     for k in range(size):
-        if a[begin + k] != b[start + k]:
-            alike = 0
+        if a[a_begin + k] != b[b_begin + k]:
+            result = 0
             break
-    return alike
+    return result
 
 
 @plain
 def search(table: Words, mask, width, key: Words, begin, size, hash_value) -> Any:
     """Return the offset in a table of the row with this key, or of a free row if there is none.
 
-    The table has `mask` + 1 rows of `width` words. The key has this hash, and `size` words from `key[begin]`.
+    The table has `mask` + 1 rows of `width` words. The key is the `size` words from `key[begin]`.
     """
     row = hash_value & mask
     while table[row * width] != 0 and not are_equal(table, row * width, key, begin, size):
@@ -93,30 +93,30 @@ def enter(shared: Shared, function_at, row_at):
     If the table would be more than half full, double it first. If memory runs out, return NULL with an error set.
     """
     function = Function(function_at)
-    rows, width = function.mask + 1, function.key + len(words.ROW)
+    rows, width = function.mask + 1, function.key_size + len(words.ROW)
     if 2 * (function.used + 1) > rows:
         table, old = call_or_fail("PyMem_RawCalloc", rows * 2, width * 8), Words(function.table)
         for row in range(rows):
             if old[row * width] != 0:
-                put_row(Words(table), 2 * rows - 1, function.key, old, row * width)
+                put_row(Words(table), 2 * rows - 1, function.key_size, old, row * width)
         extern("PyMem_RawFree", function.table)
         function.fill(table=table, mask=2 * rows - 1)
-    function.used += put_row(Words(function.table), function.mask, function.key, Words(row_at), 0)
+    function.used += put_row(Words(function.table), function.mask, function.key_size, Words(row_at), 0)
     return 1
 
 
 @plain
-def put_row(table: Words, mask, key, source: Words, begin):
+def put_row(table: Words, mask, key_size, source: Words, begin):
     """Write the row at `source[begin]` over the row with the same key, or to a free row. Return 1 if it was free.
 
     The first word of the key is written last, because the row counts as taken once this word is not 0.
     """
-    width, used = key + len(words.ROW), 1
-    while used < key and source[begin + used] != 0:  # a key for a list or an array may end in unused words, which are 0
-        used += 1
-    target = search(table, mask, width, source, begin, key, hashed(source, begin, used))
+    width, used_size = key_size + len(words.ROW), 1
+    while used_size < key_size and source[begin + used_size] != 0:  # a key may end in unused words, which are 0
+        used_size += 1
+    target = search(table, mask, width, source, begin, key_size, hashed(source, begin, used_size))
     is_new = 1 if table[target] == 0 else 0
     for k in range(width):
-        back = width - 1 - k
-        table[target + back] = source[begin + back]
+        index = width - 1 - k
+        table[target + index] = source[begin + index]
     return is_new

@@ -1,4 +1,4 @@
-"""Records ops that are Python functions from templates.
+"""Records ops whose bodies are Python functions, from templates: copies of the records of earlier calls.
 
 The key of a call has everything its records depend on: the Dim of each expression argument, the value of each number,
 flag or None, and the length and items of each list or tuple. Consecutive expressions with the same Dim in a list take
@@ -11,11 +11,11 @@ from collections.abc import Callable
 
 from ..plain import Words, bits_of, on_stack, plain
 from . import words
-from .buffers import put_key
+from .buffers import put_random_key
 from .c_api import NULL, call_or_fail, extern, need, new_reference
 from .calls import recording
 from .here import Here, Item, Items, NewRecord
-from .record_calls import number_of
+from .record_calls import integer_of
 from .structures import Expression, Function, Template
 from .tables import are_equal, find, hashed
 
@@ -27,27 +27,27 @@ FLOAT = 6
 # For n consecutive expressions with the same Dim, the word after the Dim is (n - 1) * REPEATED + FLOAT. No constant has
 # this word, because the addresses of objects are multiples of 8.
 REPEATED = 8
-LARGEST = 1 << 60  # a call with an int of at least this magnitude has no key: a word has only 62 bits for an int
+INT_LIMIT = 1 << 60  # a call with an int of at least this magnitude has no key: a word has only 62 bits for an int
 
 
 class Key:
     """The key of a call. Making it leaves the entry if the call has none.
 
-    The first of the `words` represents the key in tables. The key itself follows: its number of words, itself included,
-    then the words for the arguments. `items` has an address for each argument: of the items of a list or tuple, or of
-    the word that points to the argument.
+    `words[0]` is a hash of the key, by which tables find it. The key follows: its number of words, counting this one,
+    and the words for the arguments. `items` has an address for each argument: of the items of a list or tuple, or of
+    the word that points to any other argument, which counts as a list of one item.
     """
 
     def __init__(self, here: Here, given: Items):
-        self.here, self.words, self.items = here, on_stack(1 + words.TEMPLATE_KEY), on_stack(words.TEMPLATE_KEY)
+        self.here, self.words, self.items = here, on_stack(1 + words.MOST_KEY_WORDS), on_stack(words.MOST_KEY_WORDS)
         self.words[1] = 1
-        self.read(given)
+        self.add_arguments(given)
         self.size = self.words[1]
         self.words[0] = hashed(self.words, 1, self.size) * 2 + 1  # odd, so never 0, which marks a free row
 
     @plain
-    def read(self, given: Items) -> None:
-        need(given.size <= words.TEMPLATE_KEY)
+    def add_arguments(self, given: Items) -> None:
+        need(given.size <= words.MOST_KEY_WORDS)
         for k in range(given.size):
             items = self.here.one_or_all(given[k])
             if self.here.is_sequence(given[k]):
@@ -58,7 +58,7 @@ class Key:
     @plain
     def add(self, word) -> None:
         size = self.words[1]
-        need(size < words.TEMPLATE_KEY)
+        need(size < words.MOST_KEY_WORDS)
         self.words[1 + size] = word
         self.words[1] = size + 1
 
@@ -72,23 +72,23 @@ class Key:
                 if repeated == 0:
                     self.add(FLOAT)
                 repeated = 1
-                self.words[self.words[1]] += REPEATED
+                self.words[self.words[1]] += REPEATED  # the key's newest word
             else:
                 repeated = 0
                 last = dim
                 if dim != NULL:
                     self.add(dim)
                 else:
-                    self.add_other(x)
+                    self.add_non_expression(x)
 
     @plain
-    def add_other(self, x: Item) -> None:
+    def add_non_expression(self, x: Item) -> None:
         shared, kind = self.here.shared, x.type
         if self.here.is_index(x):
             if kind != shared.int:  # the key has the type of a numpy integer, because an op may refuse it
                 self.add(kind + CONSTANT)
             index = self.here.index(x)
-            need(index < LARGEST and index > -LARGEST)
+            need(index < INT_LIMIT and index > -INT_LIMIT)
             self.add(index * 4 + INT)
         elif x.address == shared.none or x.address == shared.true or x.address == shared.false:
             self.add(x.address + CONSTANT)
@@ -108,19 +108,19 @@ class Key:
 def template(here: Here, function: Function, given: Items):
     key = Key(here, given)
     row = find(function, key.words[0])
-    known = Template(row.signature)
-    need(are_equal(known.words, len(words.TEMPLATE), key.words, 1, key.size))
-    parts = Words(row.signature + 8 * (key.size + len(words.TEMPLATE)))
-    equal = known.length * 2 + known.inputs + known.keys
-    for k in range(known.equal):
-        need(key.operand(parts[equal + 2 * k]).at == key.operand(parts[equal + 2 * k + 1]).at)
-    if known.nodes == 0:
-        return new_reference(key.operand(parts[1]).address)
+    header = Template(row.signature)
+    need(are_equal(header.words, len(words.TEMPLATE), key.words, 1, key.size))  # another key may have the same hash
+    content = Words(row.signature + 8 * (key.size + len(words.TEMPLATE)))
+    pairs_begin = header.length * 2 + header.inputs + header.random_keys
+    for k in range(header.equal_pairs):
+        need(key.operand(content[pairs_begin + 2 * k]).at == key.operand(content[pairs_begin + 2 * k + 1]).at)
+    if header.nodes == 0:  # the op returns one of its arguments
+        return new_reference(key.operand(content[1]).address)
 
     def operand(code):
         return key.operand(code).at
 
-    return append(here, known, parts, operand, row.result)
+    return append(here, header, content, operand, row.result)
 
 
 @recording(4, key=0)
@@ -137,30 +137,30 @@ def replay(here: Here, function: Function, dim: Item, template: Item, operands: 
     start = call_or_fail("PyBytes_AsString", template.address)
 
     def operand(index):
-        return number_of(here, items[index])
+        return integer_of(here, items[index])
 
     return append(here, Template(start), Words(start + 8 * len(words.TEMPLATE)), operand, dim.address)
 
 
 @plain
-def append(here: Here, known: Template, parts: Words, operand: Callable, dim):
-    """Append the records of a template: `known` is its first words, `parts` the words after its key.
+def append(here: Here, header: Template, content: Words, operand: Callable, dim):
+    """Append the records of a template. `header` is its first words, and `content` is what follows its key.
 
     operand(k) returns the operand number for an integer (OPERAND, k). `dim` is the address of the last node's Dim.
     """
-    length, inputs, graph = known.length, known.inputs, here.graph
-    new, begin = NewRecord(here, length, inputs), on_stack(4)
-    for k, value in enumerate((0, 0, graph.nodes, new.first)):  # the offset to add to a number of each kind
-        begin[k] = value
+    length, inputs, graph = header.length, header.inputs, here.graph
+    new, offsets = NewRecord(here, length, inputs), on_stack(4)
+    for k, value in enumerate((0, 0, graph.nodes, new.inputs_start)):  # the offset to add to a number of each kind
+        offsets[k] = value
     for k in range(length):
-        kind, integer = parts[2 * k], parts[2 * k + 1]
-        new.write(operand(integer) if kind == words.OPERAND else integer + begin[kind], begin=k)
-    raw = Words(graph.inputs, "int32")
+        kind, integer = content[2 * k], content[2 * k + 1]
+        new.write(operand(integer) if kind == words.OPERAND else integer + offsets[kind], begin=k)
+    int32s = Words(graph.inputs, "int32")
     for k in range(inputs):
-        raw[new.first + k] = parts[2 * length + k]
-    node = new.finish(dim, known.nodes)
-    for k in range(known.keys):  # last, so that no key is linked if memory for the record has run out
-        put_key(here.shared, graph, new.first + parts[2 * length + inputs + k])
+        int32s[new.inputs_start + k] = content[2 * length + k]
+    node = new.finish(dim, header.nodes)
+    for k in range(header.random_keys):  # last, so that no key is linked if memory for the record has run out
+        put_random_key(here.shared, graph, new.inputs_start + content[2 * length + inputs + k])
     return node
 
 
@@ -168,7 +168,7 @@ def append(here: Here, known: Template, parts: Words, operand: Callable, dim):
 def key(here: Here, function: Function, given: Items):
     """key(*arguments) returns the key of a call of any op with these arguments, as bytes, or None if it has none.
 
-    The first 8 bytes are the word that represents the key in tables.
+    The first 8 bytes are the hash by which tables find the key.
     """
-    made_key = Key(here, given)
-    return extern("PyBytes_FromStringAndSize", made_key.words.address, (made_key.size + 1) * 8)
+    call_key = Key(here, given)
+    return extern("PyBytes_FromStringAndSize", call_key.words.address, (call_key.size + 1) * 8)

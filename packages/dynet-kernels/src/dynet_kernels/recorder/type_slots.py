@@ -12,7 +12,7 @@ HAS_GC = 1 << 14  # the flag of types whose objects the garbage collector tracks
 
 @c_function(fallback="dynet_free_slowly")
 def free(shared: Shared, x_at):
-    """tp_dealloc of `Expression`: keep the object for reuse, unless enough are kept already. Always free parameters."""
+    """tp_dealloc of `Expression`: keep a node's expression for reuse, unless enough are kept. Free a parameter's."""
     need(Expression(x_at).type == shared.expression and shared.free_count < shared.free_most)
     Expression(x_at).at = shared.free
     shared.fill(free=x_at, free_count=shared.free_count + 1)

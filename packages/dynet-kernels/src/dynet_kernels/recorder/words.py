@@ -10,9 +10,9 @@ LIST = Structure(*OBJECT, "size", "items")
 ARRAY = Structure(*OBJECT, "data")  # the first words of a numpy array; `data` is the address of its first element
 TUPLE = Structure(*OBJECT, "size")  # these words are followed by the addresses of the tuple's items
 SLICE = Structure(*OBJECT, "first", "stop", "step")
-# The structure Py_buffer. `dims_and_flag` is two int32: a flag, then the number of dimensions in the upper half.
+# The structure Py_buffer. `flag_and_ndim` is two int32: a flag, then the number of dimensions in the upper half.
 BUFFER = Structure(
-    "begin", "object", "length", "item", "dims_and_flag", "format", "shape", "strides", "suboffsets", "internal"
+    "begin", "object", "length", "item_size", "flag_and_ndim", "format", "shape", "strides", "suboffsets", "internal"
 )
 
 # An expression. For a node, `at` is its number in the graph, and `version` is the version of this graph. For a
@@ -26,17 +26,17 @@ WATCHED = -2  # `open` of a graph to which no fast path may append, because Pyth
 # A recording function: a callable object that appends an op to the graph. `vectorcall` is the address of its compiled
 # code. `slow` is the Python function for calls that compiled code cannot handle. `table` is the address of a hash table
 # with a row for each kind of call that compiled code can handle. It has `mask` + 1 rows, of which `used` are taken. A
-# row consists of `key` words that identify the call, and the words of ROW. `parameters` is a tuple of the names of the
-# function's parameters. `weak` is where CPython keeps the list of weak references.
+# row consists of the call's key, of `key_size` words, and the words of ROW. `parameters` is a tuple of the names of the
+# function's parameters. `weakrefs` is a word in which CPython keeps the weak references.
 FUNCTION = Structure(
-    *OBJECT, "vectorcall", "slow", "table", "mask", "used", "key", "parameters", "name", "qualname", "weak"
+    *OBJECT, "vectorcall", "slow", "table", "mask", "used", "key_size", "parameters", "name", "qualname", "weakrefs"
 )
 # A row of the table. `signature` is the first integer of the record to append, or the address of a TEMPLATE. `result`
 # is the address of the Dim of the expression to return. The meaning of the number `limit` depends on the function; for
 # example, it is the bound of an index.
 ROW = Structure("signature", "result", "limit")
 
-MOST_ARGUMENTS = 6  # compiled functions that run a pass have at most this many arguments
+MOST_PASS_ARGUMENTS = 6  # compiled functions that run a pass have at most this many arguments
 
 # The graph of a thread. `version` changes when nodes are removed. `open` is equal to `version` if fast paths may append
 # records; otherwise it is WATCHED. `nodes` is the number of nodes. `records` is the address of the buffer of records:
@@ -52,14 +52,14 @@ GRAPH = Structure(
     "planned",  # how many integers of records the planner has turned into rows of its table of nodes
     # The input that `set` last found in records that are not planned yet: the graph's version at that time, the offset
     # of the input's record, and the number of its node. If possible, the next search continues from there.
-    "searched_version", "searched", "searched_node",
+    "searched_version", "searched_offset", "searched_node",
     # An expression whose version is from `past_version` to `version` - 1 is also a node of this graph if its number is
     # less than `past_nodes`, because `cg_revert` has kept it. (It may have kept more nodes, which Python has to check.)
     "past_version", "past_nodes",
-    "newest_key",  # the offset of the newest random key (see KEY) in the input buffer plus 1, or 0 if there is none
+    "newest_random_key",  # the offset of the newest random key in the input buffer plus 1, or 0 if there is none
     # The number of the node from which the last backward pass started (-1: there was none), and what it computed.
-    # 1: the gradients of all nodes; 0: only of those that depend on a parameter; PARTS (see `dynet_core.graph.graph`):
-    # it was run by `differentiate_apart`. Always written together.
+    # 1: the gradients of all nodes; 0: only of those that depend on a parameter; DIFFERENTIATED_APART in
+    # `dynet_core.graph.graph`: it was run by `differentiate_apart`. Always written together.
     "differentiated", "differentiated_fully",
     "changes",  # how many times the thread has changed values of parameters, by updates or otherwise
     "begun",  # the word `changes` when the first node of the graph was computed
@@ -68,14 +68,14 @@ GRAPH = Structure(
     "unusual",  # 1 if Python has to carry out the next `renew_cg`, because it must do more than remove the records
     # 1 if only Python may discard values for recomputing: the graph has checkpoints, checks its values for infinities
     # and NaN, or computes each node when it is recorded.
-    "watched",
+    "has_watch",
     # For running passes without Python; valid while `prepared` equals the shared word `generation`. The addresses of
     # the planner's context and of its table of nodes; the address where values begin, in floats; how many integers of
     # records the planner has room for; and the TVM handles of the two compiled passes, and of the function that runs a
     # forward pass that was only planned.
-    "prepared", "context", "node_rows", "values_begin", "most", "forward", "backward", "run",
+    "prepared", "context", "node_rows", "values_begin", "planner_room", "forward", "backward", "run",
     # Memory for the arguments of a pass. Each argument takes two words: its TVM type and its value.
-    *(f"argument_{k}" for k in range(2 * MOST_ARGUMENTS)),
+    *(f"argument_{k}" for k in range(2 * MOST_PASS_ARGUMENTS)),
 )  # fmt: skip
 
 OPERATORS = ("add", "subtract", "multiply", "true_divide")
@@ -88,11 +88,11 @@ OPERATIONS = (
 # The shared words, which exist once per process.
 SHARED = Structure(
     "thread_graph",  # the key of the thread-local storage that has the address of each thread's graph
-    "newest",  # the newest graph version of all threads; the next one is this number plus 1
+    "newest_version",  # the newest graph version of all threads; the next one is this number plus 1
     # Python increases `generation` when signatures or parameters change: graphs must then be prepared again. It also
     # sets `settled` to this number, unless the change is freezing or unfreezing, which matters only to planned graphs.
     "generation", "settled",
-    "seed", "drawn",  # the seed for random keys (see KEY), and how many of them have been drawn
+    "seed", "drawn",  # the seed for random keys (see RANDOM_KEY), and how many of them have been drawn
     "passes",  # the number of backward passes so far, in all graphs
     # A linked list of freed expressions that are kept for reuse, its length, and its maximum length.
     "free", "free_count", "free_most",
@@ -113,23 +113,23 @@ SHARED = Structure(
 # - pairs of operands. The template can be used only if both operands of each pair are the same node.
 # A template without nodes has one integer, of the kind OPERAND: this expression is the result of the call.
 
-TEMPLATE = Structure("length", "nodes", "inputs", "keys", "equal")
+TEMPLATE = Structure("length", "nodes", "inputs", "random_keys", "equal_pairs")
 # The kinds of integers to append, with the meaning of the pair's number k. LITERAL: the integer is k. OPERAND: the
 # operand number of an expression among the call's arguments, where k is the number of the argument times
 # 2 ** ITEM_BITS, plus the number of the item if the argument is a list. NODE: the number of the template's node k.
 # INPUT: the offset of the template's input value k. All count from 0.
 LITERAL, OPERAND, NODE, INPUT = range(4)
 ITEM_BITS = 32
-TEMPLATE_KEY = 64  # the most words that the key of a template may have
+MOST_KEY_WORDS = 64  # the most words that the key of a template may have
 
 # A node's random key, from which its random numbers are derived: two int32s in the input buffer, in place of floats.
 # The int32 before them is the offset of the graph's previous random key plus 1, or 0 if there is none.
-KEY = Structure("seed", "count")
+RANDOM_KEY = Structure("seed", "count")
 
 MOST_DIMS = 4  # arrays with more dimensions are left to Python
-# The number of words in the key of a call with an array or nested list: 1 plus the number of dimensions, then
+# The size of the key of a call with an array or nested list. Its words are 1 plus the number of dimensions, and then
 # MOST_DIMS sizes, padded with 0. If the last dimension is the batch, BATCHED is added to the first word.
-ARRAY_KEY = MOST_DIMS + 1
+ARRAY_KEY_SIZE = MOST_DIMS + 1
 BATCHED = 8
 
 
@@ -141,6 +141,6 @@ def array_key(shape: tuple[int, ...], batched: bool = False) -> tuple[int, ...]:
 # The key of a call with a list of at most this many operands has the Dim of each operand. The operands of a longer list
 # must all have the same Dim, which the key has once.
 MOST_KEYED = 8
-# The number of words in a key for a list: its length (negated if more than MOST_KEYED), then Dims, padded with 0.
-LIST_KEY = MOST_KEYED + 1
-FIRST_ROWS = 8  # the number of rows in the table of a new recording function
+# The size of a key for a list. Its words are the list's length (negated if above MOST_KEYED) and Dims, padded with 0.
+LIST_KEY_SIZE = MOST_KEYED + 1
+NEW_TABLE_ROWS = 8  # the number of rows in the table of a new recording function

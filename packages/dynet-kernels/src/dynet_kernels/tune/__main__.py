@@ -23,10 +23,10 @@ from .search import Search
 from .shapes import STUDIES
 from .timing import CpuTimer, GpuTimer, Timer
 
-TVM = ("apache-tvm", "apache-tvm-ffi")  # the packages whose versions are written to the results
+TVM_PACKAGES = ("apache-tvm", "apache-tvm-ffi")  # the packages whose versions are written to the results
 
 
-def arguments(given: list[str] | None) -> argparse.Namespace:
+def parsed_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m dynet_kernels.tune",
         description="Find the parameters with which kernels are fastest on this CPU (DYNET_CPU asks for a lesser one) "
@@ -40,15 +40,15 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--for-kind", action="store_true", help="records for all CPUs of this kind")
     parser.add_argument("--dry-run", action="store_true", help="search, print what is found, and write nothing")
     parser.add_argument("--core", type=int, help="the core to run on (default: the last)")
-    chosen = parser.parse_args(given)
-    if not chosen.seconds > 0:
+    options = parser.parse_args(argv)
+    if not options.seconds > 0:
         parser.error("--seconds must be more than 0")
-    if chosen.output and not chosen.output.parent.is_dir():
-        parser.error(f"--output: {chosen.output.parent} is not a directory")
-    return chosen
+    if options.output and not options.output.parent.is_dir():
+        parser.error(f"--output: {options.output.parent} is not a directory")
+    return options
 
 
-def pin(core: int | None) -> None:
+def pin_to_core(core: int | None) -> None:
     """Run this process on one core, by default the last that it may use, if Python can choose cores."""
     if hasattr(os, "sched_setaffinity"):
         allowed = os.sched_getaffinity(0)
@@ -61,36 +61,36 @@ class Progress:
     """Shows progress through about `total` steps, as a bar if tqdm is installed, or else as lines on stderr."""
 
     def __init__(self, total: int):
-        self.bar, self.last, self.line = None, "", print
+        self.bar, self.last_text, self.write_line = None, "", print
         with suppress(ImportError):
             from tqdm import tqdm
 
             self.bar = tqdm(total=total, unit="candidate")
-            self.line = self.bar.write
+            self.write_line = self.bar.write
 
     def __call__(self, text: str) -> None:
         if self.bar is not None:
             self.bar.set_description(text, refresh=False)
             self.bar.update()
-        elif text != self.last:
+        elif text != self.last_text:
             print(text, file=sys.stderr, flush=True)
-        self.last = text
+        self.last_text = text
 
     def close(self) -> None:
         if self.bar is not None:
             self.bar.close()
 
 
-def gpu(chosen: argparse.Namespace) -> Gpu | None:
+def find_gpu(options: argparse.Namespace) -> Gpu | None:
     """Return the GPU to tune for. If there is no GPU or compiler, return None, or exit if `cuda` was requested."""
-    if chosen.families and "cuda" not in chosen.families:
+    if options.families and "cuda" not in options.families:
         return None
     try:
-        card = Gpu(chosen.gpu)
+        card = Gpu(options.gpu)
         compiler.name()
         return card
     except CudaError as problem:
-        if chosen.families:
+        if options.families:
             raise SystemExit(f"cannot tune kernels for a GPU: {problem}") from None
         if not isinstance(problem, NoDriverError):
             print(f"kernels for the GPU are not tuned: {problem}", file=sys.stderr)
@@ -102,28 +102,28 @@ def record_for(family: str, timer: Timer, for_kind: bool = False) -> tuning_reco
     _, current = tuning_records.found(timer.target)[family]
     kind = tuning_records.kind_of(timer.target)
     cpu = "" if for_kind else getattr(timer.target, "identity", "")
-    device = timer.gpu.name if isinstance(timer, GpuTimer) else f"one core of a {_model()}"
+    device = timer.gpu.name if isinstance(timer, GpuTimer) else f"one core of a {_cpu_model()}"
     measured = f"{device}; least times, by turns with the default parameters"
-    versions = {name: importlib.metadata.version(name) for name in TVM}
+    versions = {name: importlib.metadata.version(name) for name in TVM_PACKAGES}
     date = datetime.date.today().isoformat()
     return tuning_records.TuningRecord(
         family, kind, current.parameters, cpu, measured=measured, versions=versions, date=date
     )
 
 
-def main(given: list[str] | None = None) -> None:
-    chosen = arguments(given)
-    pin(chosen.core)
-    target, card = host_cpu(), gpu(chosen)
-    path = None if chosen.dry_run else chosen.output or tuning_records.user_file()
-    families = [name for name in STUDIES if name in (chosen.families or STUDIES) and (card or name != "cuda")]
+def main(argv: list[str] | None = None) -> None:
+    options = parsed_arguments(argv)
+    pin_to_core(options.core)
+    target, card = host_cpu(), find_gpu(options)
+    path = None if options.dry_run else options.output or tuning_records.user_file()
+    families = [name for name in STUDIES if name in (options.families or STUDIES) and (card or name != "cuda")]
     timers: dict[str, Timer] = dict.fromkeys(families, CpuTimer(target, tuning_records.for_cpu(target)))
     if card:
         timers["cuda"] = GpuTimer(card)
-    base_records = {family: record_for(family, timer, chosen.for_kind) for family, timer in timers.items()}
+    base_records = {family: record_for(family, timer, options.for_kind) for family, timer in timers.items()}
     searches = {family: Search(family, timer, base_records[family].parameters) for family, timer in timers.items()}
     progress = Progress(sum(search.steps() for search in searches.values()))
-    end, shares = time.monotonic() + chosen.seconds, sum(search.study.share for search in searches.values())
+    end, shares = time.monotonic() + options.seconds, sum(search.study.share for search in searches.values())
     try:
         for family, search in searches.items():
             # The remaining families share the time that is left.
@@ -135,15 +135,15 @@ def main(given: list[str] | None = None) -> None:
                 old_records = tuning_records.read(path) if path.exists() else []
                 tuning_records.write(path, tuning_records.merged(old_records, [record]))
             counts = f"{search.tried} tried" + (f", {search.refused} refused" if search.refused else "")
-            progress.line(f"{family}: {values} ({counts}{'' if is_complete else ', time ran out'})")
-            progress.line("  " + ", ".join(f"{label}: {figure}" for label, figure in record.figure.items()))
+            progress.write_line(f"{family}: {values} ({counts}{'' if is_complete else ', time ran out'})")
+            progress.write_line("  " + ", ".join(f"{label}: {figure}" for label, figure in record.figure.items()))
     finally:
         progress.close()
     if path:
         print(f"written to {path}")
 
 
-def _model() -> str:
+def _cpu_model() -> str:
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith(("model name", "Model")):

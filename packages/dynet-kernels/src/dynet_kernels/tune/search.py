@@ -24,14 +24,14 @@ Tiles = tuple[tuning.Tile, ...]
 class Axis:
     """One or more tuning parameters, named by `changed`, that the search changes together.
 
-    `values` are the values to try (tuples for several parameters), or a function that returns them. touches(workload)
+    `values` are the values to try (tuples for several parameters), or a function that returns them. affects(workload)
     says whether the time of a workload can depend on them.
     """
 
     name: str
     changed: str | tuple[str, ...]
     values: Iterable[Any] | Callable[[Any, int], Iterable[Any]]
-    touches: Callable[[Workload], bool] = lambda workload: True
+    affects: Callable[[Workload], bool] = lambda workload: True
 
     def variants(self, best: tuning.Parameters, registers: int) -> Iterator[tuning.Parameters]:
         """Yield the parameters to try, which differ from `best` along this axis. Skip invalid parameters."""
@@ -104,9 +104,9 @@ def _has_columns(least: int, most: int = 1 << 62) -> Callable[[Workload], bool]:
     return lambda workload: least <= workload.columns <= most
 
 
-_SEVERAL, _MANY = _has_columns(2), _has_columns(16)
+_SEVERAL_COLUMNS, _MANY_COLUMNS = _has_columns(2), _has_columns(16)
 _STRETCHES_AND_VECTORS = [(s, v) for s in (1, 2, 4) for v in (1, 2, 4, 8) if 2 <= s * v <= 8]
-_WIDTHS = ((), (2,), (4,), (4, 2), (6, 4, 2), (4, 3, 2))
+_MID_WIDTHS = ((), (2,), (4,), (4, 2), (6, 4, 2), (4, 3, 2))
 
 # The axes by family, in the order in which they are changed.
 AXES: dict[str, tuple[Axis, ...]] = {
@@ -115,23 +115,23 @@ AXES: dict[str, tuple[Axis, ...]] = {
         Axis(
             "tiles of a few columns",
             "tiles",
-            _mid_tiles(4, *_WIDTHS),
-            lambda w: _SEVERAL(w) and "matrices" not in w.label,
+            _mid_tiles(4, *_MID_WIDTHS),
+            lambda w: _SEVERAL_COLUMNS(w) and "matrices" not in w.label,
         ),
         Axis("tile of one column", "tiles", _last_tiles, _has_columns(1, 1)),
-        Axis("panel", "panel", (64, 96, 128, 192, 256, 384), _MANY),
+        Axis("panel", "panel", (64, 96, 128, 192, 256, 384), _MANY_COLUMNS),
         Axis("columns for a panel", "many", (8, 12, 16, 24, 32, 48, 96), _has_columns(8, 64)),
-        Axis("rows for a panel", "far", (64, 128, 256, 512), _MANY),
-        Axis("work for a panel", "crowded", (1 << 12, 1 << 13, 1 << 14, 1 << 40), _MANY),
+        Axis("rows for a panel", "far", (64, 128, 256, 512), _MANY_COLUMNS),
+        Axis("work for a panel", "crowded", (1 << 12, 1 << 13, 1 << 14, 1 << 40), _MANY_COLUMNS),
     ),
     "column_gradient": (
-        Axis("tile of many columns", "tiles", _first_tiles(_gradient_tiles), _SEVERAL),
-        Axis("tiles of a few columns", "tiles", _mid_tiles(5, (), (2,), (3, 2)), _SEVERAL),
+        Axis("tile of many columns", "tiles", _first_tiles(_gradient_tiles), _SEVERAL_COLUMNS),
+        Axis("tiles of a few columns", "tiles", _mid_tiles(5, (), (2,), (3, 2)), _SEVERAL_COLUMNS),
         Axis("tile of one column", "tiles", _last_tiles, _has_columns(1, 1)),
-        Axis("tile in a panel", "tile", _register_tiles(range(4, 15)), _MANY),
+        Axis("tile in a panel", "tile", _register_tiles(range(4, 15)), _MANY_COLUMNS),
         Axis("columns for a panel", "many", (5, 7, 10, 14, 20, 28, 40), _has_columns(8, 64)),
-        Axis("panel", "panel", (64, 96, 128, 192, 256), _MANY),
-        Axis("block", "block", [1 << k for k in range(14, 20)], _SEVERAL),
+        Axis("panel", "panel", (64, 96, 128, 192, 256), _MANY_COLUMNS),
+        Axis("block", "block", [1 << k for k in range(14, 20)], _SEVERAL_COLUMNS),
     ),
     "matrix_gradient": (
         Axis("tile of many columns", "tile", _register_tiles(range(3, 15)), _has_columns(9)),
@@ -141,7 +141,7 @@ AXES: dict[str, tuple[Axis, ...]] = {
     ),
     "columns": (
         Axis("vectors and chains", ("vectors", "chains"), [(v, c) for v in (1, 2, 4) for c in (1, 2, 4) if c <= v]),
-        Axis("heaviest formula", "heaviest", (4, 16, 40), _SEVERAL),
+        Axis("heaviest formula", "heaviest", (4, 16, 40), _SEVERAL_COLUMNS),
     ),
     "norm": (Axis("stretches and vectors", ("stretches", "vectors"), _STRETCHES_AND_VECTORS),),
     "update": (Axis("vectors", "vectors", (1, 2, 3, 4)),),
@@ -153,10 +153,10 @@ AXES: dict[str, tuple[Axis, ...]] = {
 }
 
 
-# A candidate replaces the best one if its time is less than GAIN times the best time on average, and at most LOSS times
-# the best time for each workload. Smaller gains may be measurement errors.
-GAIN = 0.985
-LOSS = 1.05
+# A candidate replaces the best one if its time is less than MEAN_RATIO times the best time on average, and at most
+# LARGEST_RATIO times the best time for each workload. Smaller gains may be measurement errors.
+MEAN_RATIO = 0.985
+LARGEST_RATIO = 1.05
 
 
 class WrongResult(RuntimeError):
@@ -197,17 +197,17 @@ class Search:
         if wrong_labels:
             raise WrongResult(f"{self.family}: kernels compute something wrong for {', '.join(wrong_labels)}")
         for axis in AXES[self.family]:
-            touched_workloads = [workload for workload in workloads if axis.touches(workload)]
+            affected_workloads = [workload for workload in workloads if axis.affects(workload)]
             for variant in axis.variants(values, self.timer.registers):
                 if time.monotonic() > end:
                     return values, False
-                if faster := self._if_better(best, variant, workloads, touched_workloads):
+                if faster := self._better_candidate(best, variant, workloads, affected_workloads):
                     values, best = variant, faster
                 report(f"{self.family}: {axis.name}")
         return values, True
 
-    def _if_better(
-        self, best: Candidate, variant: tuning.Parameters, workloads: list, touched: list
+    def _better_candidate(
+        self, best: Candidate, variant: tuning.Parameters, workloads: list, affected: list
     ) -> Candidate | None:
         """Compile and time a variant. Return the candidate if it is correct and faster than the best one, else None."""
         self.tried += 1
@@ -219,12 +219,12 @@ class Search:
         if not is_right:
             self.refused += 1
             return None
-        mean, _ = timing.ratio(candidate, best, touched)
-        if mean >= GAIN:
+        mean, _ = timing.ratio(candidate, best, affected)
+        if mean >= MEAN_RATIO:
             return None
-        mean, _ = timing.ratio(candidate, best, touched, 21)  # confirm the gain with a longer measurement
+        mean, _ = timing.ratio(candidate, best, affected, 21)  # confirm the gain with a longer measurement
         _, largest = timing.ratio(candidate, best, workloads, 15)
-        return candidate if mean < GAIN and largest <= LOSS else None
+        return candidate if mean < MEAN_RATIO and largest <= LARGEST_RATIO else None
 
     def figures(self, values: tuning.Parameters) -> dict[str, float]:
         """Return the speedup over the default parameters for each workload, by label."""

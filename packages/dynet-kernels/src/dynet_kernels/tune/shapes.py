@@ -89,7 +89,7 @@ def _layer_norm(x, g, b, n):
     return g * spread / f.sqrt(f.sum(spread * spread) / n) + b
 
 
-COLUMNS = {
+COLUMN_RULES = {
     "softmax": Rule(("y", "x"), {"y": _softmax}),
     "layer_norm": Rule(("y", "x", "g", "b", "n"), {"y": _layer_norm}, numbers=("n",)),
     "layer_norm.dx": Rule(("y", "x", "g"), {"dx": lambda x, dy, g: g * dy - f.sum(g * dy) - x * f.sum(x * g * dy)}),
@@ -100,38 +100,38 @@ COLUMNS = {
 }
 
 
-def _computed(symbol: Symbol, inputs: dict[str, Any]) -> Any:
+def _value_of(symbol: Symbol, inputs: dict[str, Any]) -> Any:
     if symbol.function in LEAVES:
         (name_or_constant,) = symbol.arguments
         return inputs.get(name_or_constant, name_or_constant)
-    return getattr(np, symbol.function)(*[_computed(argument, inputs) for argument in symbol.arguments])
+    return getattr(np, symbol.function)(*[_value_of(argument, inputs) for argument in symbol.arguments])
 
 
-def _rule(chosen: Rule, label: str, kernel: str, columns: int, size: int, least: float, number: float) -> Workload:
+def _workload(rule: Rule, label: str, kernel: str, columns: int, size: int, least: float, number: float) -> Workload:
     """Return a workload of a rule, with random floats from `least` to 1, and `number` for views in `Rule.numbers`."""
     rng = np.random.default_rng(1)
-    wide = {*chosen.reads, *chosen.outputs} - chosen.numbers
+    wide = {*rule.reads, *rule.outputs} - rule.numbers
     arrays: dict[str, Any] = {
         name: np.float32(rng.uniform(least, 1, (columns, size)) if name in wide else np.full((columns, 1), number))
-        for view in chosen.views
+        for view in rule.views
         for name in (view, "d" + view)
     }
     in_float64: dict[str, Any] = {name: np.float64(array) for name, array in arrays.items()}
-    for name, reduction in chosen.reductions.items():
-        values = _computed(reduction.formula.result, in_float64)
-        in_float64 |= {name: getattr(np, reduction.combine)(values, 1, keepdims=True), reduction.keep: values}
+    for name, reduction in rule.reductions.items():
+        values = _value_of(reduction.formula.result, in_float64)
+        in_float64 |= {name: getattr(np, reduction.combine)(values, 1, keepdims=True), reduction.kept_in: values}
     expected = {
-        chosen.role_of(name): in_float64[name] * (name in chosen.accumulate) + _computed(formula.result, in_float64)
-        for name, formula in chosen.outputs.items()
+        rule.role_of(name): in_float64[name] * (name in rule.accumulate) + _value_of(formula.result, in_float64)
+        for name, formula in rule.outputs.items()
     }
     return Workload(label, kernel, [*arrays.values()], (size,), expected)
 
 
 def rule(name: str, columns: int, size: int) -> Workload:
-    return _rule(COLUMNS[name], f"{name} {columns}x{size}", name, columns, size, -1, size)
+    return _workload(COLUMN_RULES[name], f"{name} {columns}x{size}", name, columns, size, -1, size)
 
 
-def _columns() -> list[Workload]:
+def _columns_workloads() -> list[Workload]:
     workloads = [rule(name, 64, size) for name in ("softmax", "layer_norm", "layer_norm.dx") for size in (50, 1000)]
     workloads += [rule(name, 64, size) for name in ("add", "multiply.d", "tanh.dx") for size in (16, 256)]
     return workloads + [rule("tanh", 64, 256), rule("add", 4, 16384), rule("multiply.d", 4, 16384)]
@@ -145,14 +145,14 @@ def norm(columns: int, size: int) -> Workload:
 
 
 @update_rule
-def UPDATE(p, g, m, v, rate):
+def UPDATE_RULE(p, g, m, v, rate):
     """An update with two tensors per parameter, like Adam. Adding 0.01 prevents denormals, which are slow."""
     new = 0.9 * m + 0.1 * g + 0.01
     return {"m": new, "v": 0.999 * v + 0.001 * g * g + 0.01, "p": p - rate * new / (f.sqrt(v) + 1e-8)}
 
 
 def update(columns: int, size: int) -> Workload:
-    return _rule(UPDATE, f"{columns}x{size}", "update", columns, size, 0.1, 0.001)
+    return _workload(UPDATE_RULE, f"{columns}x{size}", "update", columns, size, 0.1, 0.001)
 
 
 # For the family of all GPU kernels. Launching a kernel would take longer than running smaller workloads.
@@ -161,10 +161,10 @@ ELEMENTWISE = ("add", "multiply.d", "tanh", "tanh.dx", "update")
 GPU_SHAPES = (512, 512, 64), (1024, 256, 640), (2048, 2048, 256)
 
 
-def _for_gpu() -> list[Workload]:
+def _gpu_workloads() -> list[Workload]:
     workloads = [make(*shape) for shape in GPU_SHAPES for make in (product, column_gradient, matrix_gradient)]
     workloads += [rule(name, 4096, size) for name in ("softmax", "layer_norm", "layer_norm.dx") for size in (50, 1000)]
-    workloads += [rule(name, 4096, 256) for name in ELEMENTWISE if name in COLUMNS] + [rule("add", 16, 1 << 18)]
+    workloads += [rule(name, 4096, 256) for name in ELEMENTWISE if name in COLUMN_RULES] + [rule("add", 16, 1 << 18)]
     workloads += [norm(256, 1 << 14), norm(1, 1 << 22), update(256, 1 << 14), update(1, 1 << 22)]
     for workload in workloads:
         workload.label = f"{workload.kernel} {workload.label.removeprefix(workload.kernel + ' ')}"
@@ -174,8 +174,8 @@ def _for_gpu() -> list[Workload]:
 # The families in the order in which they are searched.
 STUDIES = {
     "norm": Study(1, {"norm": GradientNorm()}, lambda: [norm(64, 100), norm(1, 16384), norm(1, 1 << 20)]),
-    "update": Study(1, {"update": UPDATE}, lambda: [update(64, 100), update(1, 16384), update(1, 1 << 20)]),
-    "columns": Study(2, dict(COLUMNS), _columns),
+    "update": Study(1, {"update": UPDATE_RULE}, lambda: [update(64, 100), update(1, 16384), update(1, 1 << 20)]),
+    "columns": Study(2, dict(COLUMN_RULES), _columns_workloads),
     "column_gradient": Study(
         3, {"product.dx": ColumnGradient()}, lambda: [column_gradient(*s) for s in SHAPES + RECURRENT]
     ),
@@ -183,5 +183,5 @@ STUDIES = {
     "product": Study(6, {"product": Product()}, lambda: [product(*s) for s in (*SHAPES, *RECURRENT, SMALL_MATRICES)]),
 }
 STUDIES["cuda"] = Study(
-    8, {name: kernel for study in STUDIES.values() for name, kernel in study.kernels.items()}, _for_gpu
+    8, {name: kernel for study in STUDIES.values() for name, kernel in study.kernels.items()}, _gpu_workloads
 )

@@ -14,7 +14,7 @@ import numpy as np
 from .. import tuning, tuning_records
 from ..cuda import codegen, compiler, driver
 from ..cuda.machine import LAUNCH_SHARD, Context, Launch
-from ..kernels import RUN_SHARD, Kernel, symbol_of
+from ..kernels import RUN_SHARD, Kernel, function_name
 from ..layout import CACHE_LINE, INSTRUCTION
 from ..machine import modules
 from ..target import CpuTarget, host_cpu
@@ -49,14 +49,14 @@ class Workload:
     ):
         self.label, self.kernel, self.expected = label, kernel, expected
         self.doubles = frozenset(doubles)
-        self.start = [np.ascontiguousarray(array, np.float32) for array in arrays]
-        self.arrays = [_on_cache_line(array) for array in self.start]
+        self.initial = [np.ascontiguousarray(array, np.float32) for array in arrays]
+        self.arrays = [_on_cache_line(array) for array in self.initial]
         self.columns = max(len(array) for array in self.arrays)
         self.shared = frozenset(shared)
-        self.index = self.index_of([array.ctypes.data for array in self.arrays])
+        self.index = self.address_lists([array.ctypes.data for array in self.arrays])
         self.table = np.array(parameters, np.int64)
 
-    def index_of(self, addresses: Sequence[int]) -> np.ndarray:
+    def address_lists(self, addresses: Sequence[int]) -> np.ndarray:
         """Return all address lists, in floats, given the addresses of the arrays in bytes."""
         index = []
         for k, (address, array) in enumerate(zip(addresses, self.arrays, strict=True)):
@@ -64,9 +64,9 @@ class Workload:
             index += [address // 4 + stride * column for column in range(self.columns)]
         return np.array(index, np.int64)
 
-    def has_results(self, arrays: Sequence[np.ndarray]) -> bool:
+    def has_expected_results(self, arrays: Sequence[np.ndarray]) -> bool:
         """Return whether the arrays that the kernel writes hold numpy's results, and all others are unchanged."""
-        for k, (array, start) in enumerate(zip(arrays, self.start, strict=True)):
+        for k, (array, start) in enumerate(zip(arrays, self.initial, strict=True)):
             if k not in self.expected:
                 if not np.array_equal(array, start):
                     return False
@@ -114,7 +114,7 @@ class Candidate:
         return (time.thread_time_ns() - began) / 1e9
 
     def reset(self, workload: Workload) -> None:
-        for array, start in zip(workload.arrays, workload.start, strict=True):
+        for array, start in zip(workload.arrays, workload.initial, strict=True):
             array[...] = start
 
     def arrays(self, workload: Workload) -> Sequence[np.ndarray]:
@@ -124,10 +124,10 @@ class Candidate:
         """Run a workload. Return whether the kernel has written numpy's results and changed no other array."""
         self.reset(workload)
         self.measure(workload)
-        return workload.has_results(self.arrays(workload))
+        return workload.has_expected_results(self.arrays(workload))
 
 
-class OnGpu(Candidate):
+class GpuCandidate(Candidate):
     """A candidate for a GPU. `launch` is from `codegen.launch_module`; `handles` are the driver's kernel handles."""
 
     def __init__(self, parameters: Parameters, kernels: Iterable[str], timer: GpuTimer, launch, handles: list[int]):
@@ -137,21 +137,21 @@ class OnGpu(Candidate):
     def measure(self, workload: Workload, rows: int = 1) -> float:
         timer, tape = self._timer, workload.tape(self.opcodes[workload.kernel], rows)
         context = Context(tape=tape.ctypes.data, tape_count=rows, table=workload.table.ctypes.data)
-        _, self._device.index = timer.copy(workload)
-        timer.watch.start()
+        _, self._device.index = timer.gpu_addresses(workload)
+        timer.stopwatch.start()
         self.run(ctypes.addressof(context), ctypes.addressof(self._device))
-        seconds = timer.watch.stop()
+        seconds = timer.stopwatch.stop()
         self._device.check(workload.kernel)
         return seconds
 
     def reset(self, workload: Workload) -> None:
-        addresses, _ = self._timer.copy(workload)
-        for address, array in zip(addresses, workload.start, strict=True):
+        addresses, _ = self._timer.gpu_addresses(workload)
+        for address, array in zip(addresses, workload.initial, strict=True):
             self._timer.gpu.upload(address, array)
 
     def arrays(self, workload: Workload) -> Sequence[np.ndarray]:
-        copies = [np.empty_like(array) for array in workload.start]
-        addresses, _ = self._timer.copy(workload)
+        copies = [np.empty_like(array) for array in workload.initial]
+        addresses, _ = self._timer.gpu_addresses(workload)
         for address, array in zip(addresses, copies, strict=True):
             self._timer.gpu.download(address, array)
         return copies
@@ -190,14 +190,14 @@ class GpuTimer(Timer):
     registers = 0
 
     def __init__(self, gpu: driver.Gpu):
-        self.gpu, self.watch, self.target = gpu, driver.Stopwatch(gpu), gpu.arch
+        self.gpu, self.stopwatch, self.target = gpu, driver.Stopwatch(gpu), gpu.arch
         self._copies: dict[str, tuple[list[int], int]] = {}
 
-    def copy(self, workload: Workload) -> tuple[list[int], int]:
+    def gpu_addresses(self, workload: Workload) -> tuple[list[int], int]:
         """Return the GPU addresses of a workload's arrays and address lists, which are never freed."""
         if workload.label not in self._copies:
-            arrays = [self.gpu.allocate(array.nbytes) for array in workload.start]
-            lists = workload.index_of(arrays)
+            arrays = [self.gpu.allocate(array.nbytes) for array in workload.initial]
+            lists = workload.address_lists(arrays)
             index = self.gpu.allocate(lists.nbytes)
             self.gpu.upload(index, lists)
             self._copies[workload.label] = arrays, index
@@ -206,13 +206,13 @@ class GpuTimer(Timer):
     def compiled(self, kernels: dict[str, Kernel], family: str = "", values: Parameters | None = None) -> Candidate:
         values = values or tuning_records.for_cuda(self.gpu.arch)
         assert isinstance(values, tuning.Cuda)
-        pairs = codegen.pairs(dict(enumerate(kernels.items())))
+        by_slot = codegen.functions_by_slot(dict(enumerate(kernels.items())))
         with tuning.using(values):
-            source, module = codegen.device_source(pairs), codegen.launch_module(pairs, LAUNCH_SHARD)
+            source, module = codegen.device_source(by_slot), codegen.launch_module(by_slot, LAUNCH_SHARD)
         gpu_module = self.gpu.load(compiler.compile(source, self.target))
         launch = modules.compile_cpu(module, host_cpu().tvm_target())[LAUNCH_SHARD]
-        handles = [gpu_module.function(symbol_of(name)) for name in kernels]
-        return OnGpu(values, kernels, self, launch, handles)
+        handles = [gpu_module.function(function_name(name)) for name in kernels]
+        return GpuCandidate(values, kernels, self, launch, handles)
 
 
 def rows_for(candidate: Candidate, workload: Workload, seconds: float = ROW_SECONDS) -> int:

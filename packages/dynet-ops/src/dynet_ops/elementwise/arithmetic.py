@@ -1,30 +1,30 @@
-"""Sums, products, powers and extremes of several expressions, element by element, and of plain numbers."""
+"""Sums, products, powers and extremes of expressions and plain numbers, element by element."""
 
 from __future__ import annotations
 
 from dynet_core.graph.templates import with_templates
-from dynet_core.recorder import operator
+from dynet_core.recorder import set_operator
 
 from ..declare import *
-from ..kinds import OPERATORS, elementwise_signature, with_number
+from ..kinds import BINARY_OPERATORS, elementwise_signature, with_number
 from ..layouts import Rank, longest
 from ..matrix.products import matmul_signature
 from ..operands import number_of
 from .functions import cube, square
 
-_plus = with_number("plus_number", "+", lambda x, c: x + c)
-_times = with_number("times_number", "*", lambda x, c: x * c)
-_from = with_number("from_number", "-", lambda x, c: c - x)
-_over = with_number("over_number", "/", lambda x, c: x / c)
-_into = with_number("into_number", "/", lambda x, c: c / x)
+_plus_number = with_number("plus_number", "+", lambda x, c: x + c)
+_times_number = with_number("times_number", "*", lambda x, c: x * c)
+_number_minus = with_number("from_number", "-", lambda x, c: c - x)
+_over_number = with_number("over_number", "/", lambda x, c: x / c)
+_number_over = with_number("into_number", "/", lambda x, c: c / x)
 
 
-def _minus(x: Expression, number: Any) -> Expression:
+def _minus_number(x: Expression, number: Any) -> Expression:
     graph_of("-", (x,))
-    return _plus(x, -number_of("-", number))
+    return _plus_number(x, -number_of("-", number))
 
 
-@elementwise(reference=np.add, scalars=True, with_number=_plus, operator="+")
+@elementwise(reference=np.add, scalars=True, with_number=_plus_number, operator="+")
 def add(a: Expression, b: Expression) -> Expression:
     """The sum of two expressions, element by element; dimensions of size 1 are broadcast.
 
@@ -34,7 +34,7 @@ def add(a: Expression, b: Expression) -> Expression:
     return a + b
 
 
-@elementwise(reference=np.subtract, scalars=True, with_number=_minus, operator="-")
+@elementwise(reference=np.subtract, scalars=True, with_number=_minus_number, operator="-")
 def subtract(a: Expression, b: Expression) -> Expression:
     """The difference of two expressions, element by element; dimensions of size 1 are broadcast.
 
@@ -54,7 +54,7 @@ def cmult(x: Expression, y: Expression) -> Expression:
     return x * y
 
 
-@elementwise(reference=np.divide, domain=(0.5, 2.0), scalars=True, with_number=_over, operator="/")
+@elementwise(reference=np.divide, domain=(0.5, 2.0), scalars=True, with_number=_over_number, operator="/")
 def cdiv(x: Expression, y: Expression) -> Expression:
     """The quotient of two expressions, element by element; dimensions of size 1 are broadcast.
 
@@ -88,55 +88,55 @@ def colwise_add(x: Expression, y: Expression) -> Expression:
 
 
 def _is_scaling(a: Dim, b: Dim) -> bool:
-    """Return whether `*` multiplies by a single number: one operand has one element, and no matrix product fits."""
+    """Return whether a * b scales an operand: one of them has one element, and their shapes fit no matrix product."""
     is_product = len(a.dims) <= 2 and len(b.dims) <= 2 and a.columns == b.rows
     return 1 in (a.size, b.size) and not is_product
 
 
-_cmult_signature, _repeated_cmult, _ = OPERATORS["*"]
+_cmult_signature, _copying_cmult, _ = BINARY_OPERATORS["*"]
 
 
-def _product(a: Dim, b: Dim) -> Signature:
+def _multiply_signature(a: Dim, b: Dim) -> Signature:
     return _cmult_signature(a, b) if _is_scaling(a, b) else matmul_signature(a, b)
 
 
-def _repeated_product(a: Expression, b: Expression) -> Expression | None:
-    return _repeated_cmult(a, b) if _is_scaling(a.type, b.type) else None
+def _copying_multiply(a: Expression, b: Expression) -> Expression | None:
+    return _copying_cmult(a, b) if _is_scaling(a.type, b.type) else None
 
 
-_multiply = two_operands("*", _product, _repeated_product, _times)
+_multiply = two_operands("*", _multiply_signature, _copying_multiply, _times_number)
 
 
-_add, _subtract, _divide = (two_operands(sign, *OPERATORS[sign]) for sign in "+-/")
-operator("add", _add, _plus, _plus)
-operator("subtract", _subtract, _plus, _from)
-operator("multiply", _multiply, _times, _times)
-operator("true_divide", _divide, _over, _into)
+_add, _subtract, _divide = (two_operands(sign, *BINARY_OPERATORS[sign]) for sign in "+-/")
+set_operator("add", _add, _plus_number, _plus_number)  # for x + y, x + c and c + x
+set_operator("subtract", _subtract, _plus_number, _number_minus)
+set_operator("multiply", _multiply, _times_number, _times_number)
+set_operator("true_divide", _divide, _over_number, _number_over)
 
 
-_to_number = with_number("pow_number", "pow", lambda x, c: f.power(x, c), rank=shortest)
-_of_number = with_number("number_pow", "**", lambda x, c: f.power(c, x))
+_pow_number = with_number("pow_number", "pow", lambda x, c: f.power(x, c), rank=shortest)
+_number_pow = with_number("number_pow", "**", lambda x, c: f.power(c, x))
 
 
-def _by_multiplication(op: Callable) -> Callable[[Expression], Expression]:
-    """Return a function like `square` or `cube`, with the same kernel, whose result has no trailing 1s, as in `pow`."""
+def _pow_by_multiplication(op: Callable) -> Callable[[Expression], Expression]:
+    """Return a function with the kernel of `op` (`square` or `cube`), whose result has no trailing 1s, as in `pow`."""
 
     return one_operand(
         "pow", by_plain_dims(lambda dim: elementwise_signature("pow", "x", (dim,), shortest, op.__name__))
     )
 
 
-_BY_MULTIPLICATION = {2.0: _by_multiplication(square), 3.0: _by_multiplication(cube)}
+_POW_BY_EXPONENT = {2.0: _pow_by_multiplication(square), 3.0: _pow_by_multiplication(cube)}
 
 
-def _with_number(name: str, x: Expression, exponent) -> Expression:
+def _pow_with_number(name: str, x: Expression, exponent) -> Expression:
     graph_of(name, (x,))
     number = number_of(name, exponent)
-    return _BY_MULTIPLICATION[number](x) if number in _BY_MULTIPLICATION else _to_number(x, number)
+    return _POW_BY_EXPONENT[number](x) if number in _POW_BY_EXPONENT else _pow_number(x, number)
 
 
-def _with_base(x: Expression, base) -> Expression:
-    return _of_number(x, number_of("**", base))
+def _pow_with_base(x: Expression, base) -> Expression:
+    return _number_pow(x, number_of("**", base))
 
 
 @elementwise(
@@ -144,7 +144,7 @@ def _with_base(x: Expression, base) -> Expression:
     domain=(0.2, 2.5),
     rank=shortest,
     scalars=True,
-    with_number=functools.partial(_with_number, "pow"),
+    with_number=functools.partial(_pow_with_number, "pow"),
     operator="**",
 )
 def pow(x: Expression, y: Expression) -> Expression:  # noqa: A001
@@ -161,9 +161,9 @@ def pow(x: Expression, y: Expression) -> Expression:  # noqa: A001
     return f.power(x, y)
 
 
-_power = two_operands("**", *OPERATORS["**"][:2], functools.partial(_with_number, "**"))
-Expression.__pow__ = with_templates(_power)  # type: ignore[method-assign]
-Expression.__rpow__ = _with_base  # type: ignore[method-assign]
+_pow_operator = two_operands("**", *BINARY_OPERATORS["**"][:2], functools.partial(_pow_with_number, "**"))
+Expression.__pow__ = with_templates(_pow_operator)  # type: ignore[method-assign]
+Expression.__rpow__ = _pow_with_base  # type: ignore[method-assign]
 
 
 @elementwise(reference=np.minimum)
@@ -219,9 +219,9 @@ def emax(xs: Iterable[Expression]) -> Expression:
     [3.0, 4.0]
     """
     xs, _ = checked_operands("emax", xs)
-    while len(xs) > 1:  # in pairs, so that the depth is only the logarithm of the number of operands
-        paired = [larger(x, y) for x, y in zip(xs[::2], xs[1::2])]
-        xs = [*paired, *xs[len(paired) * 2 :]]
+    while len(xs) > 1:  # in pairs, so that the depth grows only with the logarithm of the number
+        maxima = [larger(x, y) for x, y in zip(xs[::2], xs[1::2])]
+        xs = [*maxima, *xs[len(maxima) * 2 :]]
     return xs[0]
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dynet_core.recorder import know
-from dynet_kernels.formula import SMALLEST
+from dynet_core.recorder import share_objects
+from dynet_kernels.formula import SMALLEST_NORMAL
 
 from ..declare import *
-from ..kinds import SIGNS, elementwise_signature, formula_of, rules_of
+from ..kinds import UNARY_OPERATORS, elementwise_signature, formula_of, rules_of
 
 
 @elementwise(reference=np.tanh)
@@ -21,8 +21,8 @@ def tanh(x: Expression) -> Expression:
 
 @elementwise(
     reference=lambda x: 1 / (1 + np.exp(-x)),
-    # The gradient is stated: `binary_log_loss` divides by max(y, SMALLEST), so this multiplies by max(y, SMALLEST).
-    gradients={"x": lambda x, y, dy: dy * f.maximum(y, SMALLEST) / (1 + f.exp(x))},
+    # The gradient is stated: `binary_log_loss` divides by max(y, SMALLEST_NORMAL), so this multiplies by the same.
+    gradients={"x": lambda x, y, dy: dy * f.maximum(y, SMALLEST_NORMAL) / (1 + f.exp(x))},
 )
 def logistic(x: Expression) -> Expression:
     """Logistic sigmoid of each element, y = 1 / (1 + exp(-x)).
@@ -137,12 +137,12 @@ def erf(x: Expression) -> Expression:
     return f.erf(x)
 
 
-def _lgamma(x: float) -> float:
-    """Return log |Gamma(x)|, infinity at 0, -1, -2, ..., where math.lgamma raises an error."""
+def _lgamma_reference(x: float) -> float:
+    """Return log |Gamma(x)|. It is infinite at 0, -1, -2, ..., where math.lgamma raises an error."""
     return math.inf if x <= 0 and x == np.floor(x) else math.lgamma(x)
 
 
-@elementwise(reference=np.vectorize(_lgamma, otypes=[float]), domain=(0.2, 6.0))
+@elementwise(reference=np.vectorize(_lgamma_reference, otypes=[float]), domain=(0.2, 6.0))
 def lgamma(x: Expression) -> Expression:
     """Logarithm of the gamma function of each element, y = log |Gamma(x)|; infinite at 0, -1, -2, ...
 
@@ -152,7 +152,7 @@ def lgamma(x: Expression) -> Expression:
     return f.lgamma(x)
 
 
-know(negative=SIGNS["-"])
+share_objects(negative=UNARY_OPERATORS["-"])  # compiled code calls it for -x
 Expression.__abs__ = abs  # type: ignore[method-assign]
 
 
@@ -206,10 +206,10 @@ def atanh(x: Expression) -> Expression:
     return f.atanh(x)
 
 
-RANGE = {"limit": 2.0**27, "range_reason": "larger angles count as 0: neighboring float32s are more than a turn apart"}
+ANGLES = {"limit": 2.0**27, "range_reason": "larger angles count as 0: neighboring float32s are more than a turn apart"}
 
 
-@elementwise(reference=np.sin, **RANGE)
+@elementwise(reference=np.sin, **ANGLES)
 def sin(x: Expression) -> Expression:
     """Sine of each element, an angle in radians.
 
@@ -222,7 +222,7 @@ def sin(x: Expression) -> Expression:
     return f.sin(x)
 
 
-@elementwise(reference=np.cos, **RANGE)
+@elementwise(reference=np.cos, **ANGLES)
 def cos(x: Expression) -> Expression:
     """Cosine of each element, an angle in radians. Angles beyond 2^27 are treated as 0, as in `sin`.
 
@@ -232,7 +232,7 @@ def cos(x: Expression) -> Expression:
     return f.cos(x)
 
 
-@elementwise(reference=np.tan, **RANGE, domain=(-1.2, 1.2))
+@elementwise(reference=np.tan, **ANGLES, domain=(-1.2, 1.2))
 def tan(x: Expression) -> Expression:
     """Tangent of each element, an angle in radians. Angles beyond 2^27 are treated as 0, as in `sin`.
 
@@ -329,58 +329,58 @@ def log_sigmoid(x: Expression) -> Expression:
     return f.minimum(x, 0) - f.log1p(f.exp(-f.absolute(x)))
 
 
-ZERO, STRAIGHT_THROUGH = "zero_gradient", "straight_through_gradient"
+ZERO_GRADIENT, STRAIGHT_THROUGH = "zero_gradient", "straight_through_gradient"
 
 
 def by_gradient_mode(name: str, signature_of: Callable[[Dim, bool], Signature]) -> Callable[..., Expression]:
     """Return the recording function of an op of x and a mode, which says whether x gets the result's gradient.
 
-    `signature_of` takes the Dim of x and whether it gets the gradient.
+    `signature_of` takes the Dim of x and whether x gets the gradient.
     """
 
-    def recording(passes: bool) -> Callable:
-        return one_operand(name, by_plain_dims(lambda dim: signature_of(dim, passes)))
+    def recording_function(passes_gradient: bool) -> Callable:
+        return one_operand(name, by_plain_dims(lambda dim: signature_of(dim, passes_gradient)))
 
-    modes = {ZERO: recording(False), STRAIGHT_THROUGH: recording(True)}
+    modes = {ZERO_GRADIENT: recording_function(False), STRAIGHT_THROUGH: recording_function(True)}
 
-    def record(x: Expression, gradient_mode: str = ZERO) -> Expression:
+    def record(x: Expression, gradient_mode: str = ZERO_GRADIENT) -> Expression:
         if not isinstance(gradient_mode, str):
             raise ArgumentTypeError(
                 f"{name}: gradient_mode must be a str, not {type(gradient_mode).__name__} {gradient_mode!r:.40}"
             )
         if gradient_mode not in modes:
             raise ArgumentError(
-                f"{name}: gradient_mode must be {ZERO!r} or {STRAIGHT_THROUGH!r}, not {gradient_mode!r:.40}"
+                f"{name}: gradient_mode must be {ZERO_GRADIENT!r} or {STRAIGHT_THROUGH!r}, not {gradient_mode!r:.40}"
             )
         return modes[gradient_mode](x)
 
     return record
 
 
-def _rounding(formula: Callable, reference: Callable) -> Callable[[Function], Function]:
+def _rounding_op(formula: Callable, reference: Callable) -> Callable[[Function], Function]:
     """Return a decorator that makes a rounding op with the argument `gradient_mode`. The function's body never runs."""
 
     def decorate(function: Function) -> Function:
         name = function.__name__
         kernels = KERNELS.add_defined(name, rules_of("x", formula_of(formula, "x"), {"x": Formula.of(lambda dy: dy)}))
 
-        def signature_of(dim: Dim, passes: bool) -> Signature:
-            return elementwise_signature(name, "x", (dim,), kernels=kernels, passes=passes)
+        def signature_of(dim: Dim, passes_gradient: bool) -> Signature:
+            return elementwise_signature(name, "x", (dim,), kernels=kernels, passes=passes_gradient)
 
         return register(
             functools.update_wrapper(by_gradient_mode(name, signature_of), function),  # type: ignore[arg-type]
             elementwise=True,
-            reference=lambda x, gradient_mode=ZERO: reference(x),
-            differentiated_as=lambda x, gradient_mode=ZERO: x if gradient_mode == STRAIGHT_THROUGH else 0 * x,
-            samples=f"1 gradient_mode='{ZERO}'; 7 gradient_mode='{STRAIGHT_THROUGH}'; 16x3 gradient_mode='{ZERO}'; "
-            f"5x2*3 gradient_mode='{STRAIGHT_THROUGH}'",
+            reference=lambda x, gradient_mode=ZERO_GRADIENT: reference(x),
+            differentiated_as=lambda x, gradient_mode=ZERO_GRADIENT: x if gradient_mode == STRAIGHT_THROUGH else 0 * x,
+            samples=f"1 gradient_mode='{ZERO_GRADIENT}'; 7 gradient_mode='{STRAIGHT_THROUGH}'; "
+            f"16x3 gradient_mode='{ZERO_GRADIENT}'; 5x2*3 gradient_mode='{STRAIGHT_THROUGH}'",
         )
 
     return decorate
 
 
-@_rounding(lambda x: f.floor(x), np.floor)
-def floor(x: Expression, gradient_mode: str = ZERO) -> Expression:
+@_rounding_op(lambda x: f.floor(x), np.floor)
+def floor(x: Expression, gradient_mode: str = ZERO_GRADIENT) -> Expression:
     """Each element rounded down: the largest whole number that is not above it.
 
     With `gradient_mode` "zero_gradient", x gets no gradient; with "straight_through_gradient", the result's gradient.
@@ -391,8 +391,8 @@ def floor(x: Expression, gradient_mode: str = ZERO) -> Expression:
     ...
 
 
-@_rounding(lambda x: f.ceil(x), np.ceil)
-def ceil(x: Expression, gradient_mode: str = ZERO) -> Expression:
+@_rounding_op(lambda x: f.ceil(x), np.ceil)
+def ceil(x: Expression, gradient_mode: str = ZERO_GRADIENT) -> Expression:
     """Each element rounded up: the smallest whole number that is not below it.
 
     With `gradient_mode` "zero_gradient", x gets no gradient; with "straight_through_gradient", the result's gradient.
@@ -403,8 +403,8 @@ def ceil(x: Expression, gradient_mode: str = ZERO) -> Expression:
     ...
 
 
-@_rounding(lambda x: f.round(x), lambda x: np.copysign(np.floor(np.abs(x) + 0.5), x))
-def round(x: Expression, gradient_mode: str = ZERO) -> Expression:  # noqa: A001
+@_rounding_op(lambda x: f.round(x), lambda x: np.copysign(np.floor(np.abs(x) + 0.5), x))
+def round(x: Expression, gradient_mode: str = ZERO_GRADIENT) -> Expression:  # noqa: A001
     """The whole number nearest to each element. Halves are rounded away from zero.
 
     With `gradient_mode` "zero_gradient", x gets no gradient; with "straight_through_gradient", the result's gradient.

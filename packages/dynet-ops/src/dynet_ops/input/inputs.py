@@ -63,13 +63,14 @@ def set_values(x: Expression, values) -> None:
             raise ArgumentError(
                 f"set: expected an input or a lookup, got {x!r}: set_value and init_row change its values"
             )
-        if graph.start_of(x.at) is None:
+        if graph.input_start(x.at) is None:
             raise ArgumentError(f"set: expected an input or a lookup, got an expression of {dim!r} that is computed")
         if array.size != dim.total or (
             array.ndim > 1 and array.shape not in (dim.shape, (*dim.dims, dim.batch)) and not is_column(array)
         ):
             raise ShapeError(f"set: values of shape {array.shape} for an input of {dim!r}")
         graph.replace_input(version, x.at, array)
+        # Let compiled code set the values of inputs of this Dim from now on.
         Expression.set.enter((dim,), input_signature(dim).at, dim, dim.total)  # type: ignore[attr-defined]
     except StaleExpressionError as error:
         raise StaleExpressionError(f"set: expression {dim!r}: {error}") from None
@@ -91,8 +92,8 @@ def add_input(name: str, array: np.ndarray, dim: Dim, device: str = "") -> Expre
     return graph.append(input_signature(dim), (graph.take_array(array),))
 
 
-def numbers(name: str, values) -> np.ndarray:
-    """Convert objects with a method `__float__` or `__index__` to a float32 array of one dimension."""
+def flat_floats(name: str, values) -> np.ndarray:
+    """Convert like `flat_array`, but a list may also have objects with a method `__float__` or `__index__`."""
     if isinstance(values, list) and values and not is_masked(values):
         count = len(values)
         try:
@@ -102,10 +103,10 @@ def numbers(name: str, values) -> np.ndarray:
                 raise ArgumentError(f"{name}: the list has changed while it was read") from None
             if isinstance(problem, IndexError):
                 raise
-    return flat(name, values)
+    return flat_array(name, values)
 
 
-def flat(name: str, values) -> np.ndarray:
+def flat_array(name: str, values) -> np.ndarray:
     """Convert to a float32 array, like `real_array`, and check that it has one dimension.
 
     Dimensions of size 1 after the first are dropped, so items of shape (1,), as from `npvalue()`, count as numbers.
@@ -152,7 +153,7 @@ def input_op(
 
     Args:
         reference: returns the expected values from the op's arguments, the batch last.
-        given: the op's arguments in each test call, as a string for `samples` or as dicts.
+        given: the op's arguments in each call to test, as a string for `samples` or as dicts.
         kind: as in `dynet_core.op.recorded`.
         repeats: calls often have the same arguments, which makes caching worthwhile (see `dynet_core.op.register`).
     """
@@ -161,15 +162,15 @@ def input_op(
     return recorded(kind, repeats=repeats, **fields)
 
 
-def stored(values, dim, batch_size: int = 1) -> np.ndarray:
+def column_major(values, dim, batch_size: int = 1) -> np.ndarray:
     """Return an array of the dimensions `dim`, the batch last, from its values in memory order, for tests."""
     return np.reshape(values, (*np.atleast_1d(dim), batch_size), order="F")
 
 
-NUMBERS = np.arange(-15.0, 15.0) / 8  # values of inputs in tests
+TEST_VALUES = np.arange(-15.0, 15.0) / 8  # values of inputs in tests
 
 
-_CALLS = "dim=1; dim=(17,); dim=(5,3) batch_size=2; dim=[2,1,4] batch_size=3"
+_TEST_CALLS = "dim=1; dim=(17,); dim=(5,3) batch_size=2; dim=[2,1,4] batch_size=3"
 
 
 def _filled_op(calls: str, val: float = 0.0) -> Callable[[Function], Function]:
@@ -179,7 +180,7 @@ def _filled_op(calls: str, val: float = 0.0) -> Callable[[Function], Function]:
     )
 
 
-@_filled_op(_CALLS)
+@_filled_op(_TEST_CALLS)
 def zeros(dim: Dims, batch_size: Index = 1) -> Expression:
     """A tensor of zeros with the dimensions `dim` and the batch size `batch_size`.
 
@@ -189,7 +190,7 @@ def zeros(dim: Dims, batch_size: Index = 1) -> Expression:
     return _constant("zeros", dim, 0.0, batch_size)
 
 
-@_filled_op(_CALLS, 1.0)
+@_filled_op(_TEST_CALLS, 1.0)
 def ones(dim: Dims, batch_size: Index = 1) -> Expression:
     """A tensor of ones with the dimensions `dim` and the batch size `batch_size`.
 
@@ -218,7 +219,7 @@ def _constant_signature(name: str, dim: Dim) -> Signature:
 
 
 def _constant(name: str, dim: Dims, val: Numbers, batch_size: Index) -> Expression:
-    """Add a tensor to the graph. Only the number is stored among the input values; a kernel fills the tensor."""
+    """Add a tensor whose elements are all `val`. Only this number is an input value; a kernel fills the tensor."""
     whole = Dim.of(checked_dims(name, dim), checked_batch(name, batch_size))
     value = one_number(name, val)
     graph = pinned()
@@ -228,7 +229,7 @@ def _constant(name: str, dim: Dims, val: Numbers, batch_size: Index) -> Expressi
 zeroes = zeros
 
 
-@input_op(lambda v: np.reshape(v, (-1, 1)), [{"v": v} for v in ([1], [1, -2.5, 3], (4, 5), NUMBERS)], "vector")
+@input_op(lambda v: np.reshape(v, (-1, 1)), [{"v": v} for v in ([1], [1, -2.5, 3], (4, 5), TEST_VALUES)], "vector")
 def inputVector(v: Iterable[Number], device: str = "") -> Expression:
     """A vector of given values.
 
@@ -239,7 +240,7 @@ def inputVector(v: Iterable[Number], device: str = "") -> Expression:
     >>> inputVector([1, 2, 3]).value()
     [1.0, 2.0, 3.0]
     """
-    array = numbers("inputVector", v)
+    array = flat_floats("inputVector", v)
     dim = Dim.of((array.size,))
     if array.size:
         remember(inputVector, array_key(array.shape), input_signature(dim))
@@ -255,11 +256,12 @@ def scalarInput(s: Number, device: str = "") -> Expression:
     >>> scalarInput(2.5).value()
     2.5
     """
-    return add_input("scalarInput", one_number("scalarInput", s), _NUMBER, device)
+    return add_input("scalarInput", one_number("scalarInput", s), _NUMBER_DIM, device)
 
 
-_NUMBER = Dim.of((1,))
-remember(scalarInput, array_key(()), input_signature(_NUMBER))
+_NUMBER_DIM = Dim.of((1,))
+# All numbers have this key, so with this row, compiled code records even the first call.
+remember(scalarInput, array_key(()), input_signature(_NUMBER_DIM))
 
 
 @input_op(lambda dim: np.zeros((dim, 1)), "dim=1; dim=2; dim=17; dim=130", repeats=True)
@@ -292,10 +294,10 @@ def matInput(d1: Index, d2: Index) -> Expression:
 
 
 @input_op(
-    lambda v, d: stored(v, d),
+    lambda v, d: column_major(v, d),
     [
         {"v": v, "d": d}
-        for v, d in (([1], (1, 1)), ([1, 2.5, 3, 4, 5, 6], (2, 3)), (NUMBERS, [5, 1, 6]), (NUMBERS[:17], (17,)))
+        for v, d in (([1], (1, 1)), ([1, 2.5, 3, 4, 5, 6], (2, 3)), (TEST_VALUES, [5, 1, 6]), (TEST_VALUES[:17], (17,)))
     ],
 )
 def inputMatrix(v: Numbers, d: Dims) -> Expression:
@@ -305,7 +307,7 @@ def inputMatrix(v: Numbers, d: Dims) -> Expression:
     array([[1., 3., 5.],
            [2., 4., 6.]])
     """
-    return add_input("inputMatrix", flat("inputMatrix", v), Dim.of(checked_dims("inputMatrix", d)))
+    return add_input("inputMatrix", flat_array("inputMatrix", v), Dim.of(checked_dims("inputMatrix", d)))
 
 
 @recorded(
@@ -327,7 +329,7 @@ def to_device(e: Expression, device_str: str) -> Expression:
 
 def _tensor_reference(arr, batched: bool = False) -> np.ndarray:
     has_arrays = isinstance(arr, list) and isinstance(arr[0], np.ndarray)
-    return np.stack(arr, axis=-1) if has_arrays else _with_batch(arr, batched)
+    return np.stack(arr, axis=-1) if has_arrays else _with_batch_axis(arr, batched)
 
 
 @input_op(
@@ -335,10 +337,10 @@ def _tensor_reference(arr, batched: bool = False) -> np.ndarray:
     [
         {"arr": 2.5},
         {"arr": [[1, 2.5, 3], [4, 5, -6]]},
-        {"arr": NUMBERS[:7], "batched": True},
-        {"arr": NUMBERS.reshape(5, 1, 6), "batched": True},
-        {"arr": [NUMBERS.reshape(3, 10), -NUMBERS.reshape(3, 10)]},
-        {"arr": NUMBERS.reshape(1, 5, 2, 3).T},
+        {"arr": TEST_VALUES[:7], "batched": True},
+        {"arr": TEST_VALUES.reshape(5, 1, 6), "batched": True},
+        {"arr": [TEST_VALUES.reshape(3, 10), -TEST_VALUES.reshape(3, 10)]},
+        {"arr": TEST_VALUES.reshape(1, 5, 2, 3).T},
     ],
     "array",
 )
@@ -406,7 +408,7 @@ def one_hot(d: Index, idx: Index | Indices, device: str = "") -> Expression:
 def _sparse_reference(idxs, values, shape, batched: bool = False, defval: float = 0.0) -> np.ndarray:
     array = np.full(shape, defval)
     array[tuple(idxs)] = values
-    return _with_batch(array, batched)
+    return _with_batch_axis(array, batched)
 
 
 @input_op(
@@ -443,7 +445,7 @@ def sparse_inputTensor(
            [0., 0., 6.]])
     """
     name = "sparse_inputTensor"
-    sizes, given_values = checked_dims(name, shape), numbers(name, values)
+    sizes, given_values = checked_dims(name, shape), flat_floats(name, values)
     default = one_number(name, defval, "defval must be").item()
     try:
         axes = list(idxs)
@@ -474,12 +476,12 @@ def scattered(
 
 
 @input_op(
-    lambda arr, dim=None, batch_size=1: stored(arr, len(arr) // batch_size if dim is None else dim, batch_size),
+    lambda arr, dim=None, batch_size=1: column_major(arr, len(arr) // batch_size if dim is None else dim, batch_size),
     [
         {"arr": [1]},
-        {"arr": NUMBERS[:17]},
-        {"arr": NUMBERS, "batch_size": 6},
-        {"arr": NUMBERS, "dim": (5, 1, 2), "batch_size": 3},
+        {"arr": TEST_VALUES[:17]},
+        {"arr": TEST_VALUES, "batch_size": 6},
+        {"arr": TEST_VALUES, "dim": (5, 1, 2), "batch_size": 3},
     ],
 )
 def inputTensorTranspose(arr: Numbers, dim: Dims | None = None, batch_size: Index = 1) -> Expression:
@@ -492,13 +494,13 @@ def inputTensorTranspose(arr: Numbers, dim: Dims | None = None, batch_size: Inde
            [1., 3., 5.]])
     """
     name = "inputTensorTranspose"
-    array, batch = flat(name, arr), checked_batch(name, batch_size)
+    array, batch = flat_array(name, arr), checked_batch(name, batch_size)
     check_not_empty(name, array)
     dims = checked_dims(name, max(1, array.size // batch) if dim is None else dim)
     return add_input(name, array, Dim.of(dims, batch))
 
 
-def _with_batch(array, batched: bool = False) -> np.ndarray:
+def _with_batch_axis(array, batched: bool = False) -> np.ndarray:
     array = np.atleast_1d(array)
     return array.reshape(*(array.shape[:-1] or (1,)), array.shape[-1]) if batched else array[..., None]
 
@@ -510,10 +512,10 @@ def lookup(p: LookupParameters, index: Index = 0, update: bool = True) -> Expres
     >>> lookup(E, 1).value()
     [3.0, 4.0]
     """
-    return p._looked_up(index, update) if isinstance(p, LookupParameters) else _refuse("lookup", p)
+    return p._lookup_in_python(index, update) if isinstance(p, LookupParameters) else _refuse("lookup", p)
 
 
-ROW_FUNCTIONS.append(function("lookup", lookup))
+ROW_FUNCTIONS.append(function("lookup", lookup))  # a table that one of these functions sees is added to all
 lookup = describe(ROW_FUNCTIONS[-1], lookup)
 
 
@@ -524,7 +526,7 @@ def lookup_batch(p: LookupParameters, indices: Iterable[Index], update: bool = T
     >>> lookup_batch(E, [1, 1, 0]).dim()
     ((2,), 3)
     """
-    return p._looked_up_batch(indices, update) if isinstance(p, LookupParameters) else _refuse("lookup_batch", p)
+    return p._batch_in_python(indices, update) if isinstance(p, LookupParameters) else _refuse("lookup_batch", p)
 
 
 BATCH_FUNCTIONS.append(function("lookup_indices", lookup_batch))
@@ -543,7 +545,7 @@ def inputMatrixLiteral(graph: Graph, v: Numbers, d: Dims, batch_size: Index = 1,
            [2., 4.]])
     """
     name = "inputMatrixLiteral"
-    return add_input(name, flat(name, v), Dim.of(checked_dims(name, d), checked_batch(name, batch_size)), device)
+    return add_input(name, flat_array(name, v), Dim.of(checked_dims(name, d), checked_batch(name, batch_size)), device)
 
 
 def inputSparseTensor(
@@ -576,7 +578,7 @@ def inputSparseTensor(
     whole = Dim.of(checked_dims(name, dim), checked_batch(name, batch_size))
     default = checked_number(name, defval)
     indices = checked_indices(name, idxs, whole.total, f"a tensor of {whole.dims} x {whole.batch}")
-    return add_input(name, scattered(name, [indices], (whole.total,), numbers(name, v), default), whole, device)
+    return add_input(name, scattered(name, [indices], (whole.total,), flat_floats(name, v), default), whole, device)
 
 
 ComputationGraph.inputMatrixLiteral = inputMatrixLiteral  # type: ignore[attr-defined]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dynet_kernels.formula import SMALLEST
+from dynet_kernels.formula import SMALLEST_NORMAL
 from dynet_kernels.layout import NOWHERE
 
 from ..declare import *
 from ..shape.layout import transpose
 
-DIGIT = 2.0**-24  # the spacing of float32 values just below 1
+SPACING = 2.0**-24  # the spacing of float32 values just below 1
 
 
 @columnwise(whole=True, reference=lambda x, y: np.atleast_1d(np.abs(x - y).sum()))
@@ -51,8 +51,8 @@ def huber_distance(x: Expression, y: Expression, c: Number = 1.345) -> Expressio
 
 
 def _at_least_smallest(x):
-    """Return x, but `SMALLEST` where x is 0, so that the logarithm and the reciprocal are finite."""
-    return f.where(f.equal(x, 0), SMALLEST, x)
+    """Return x, but `SMALLEST_NORMAL` where x is 0, so that the logarithm and the reciprocal are finite."""
+    return f.where(f.equal(x, 0), SMALLEST_NORMAL, x)
 
 
 def _at_least(x, least):
@@ -60,7 +60,7 @@ def _at_least(x, least):
 
 
 def _logarithms(x):
-    """Return log(x) and log(1 - x), with `SMALLEST` in place of 0.
+    """Return log(x) and log(1 - x), with `SMALLEST_NORMAL` in place of 0.
 
     `rest` is 1 - x rounded; adding the rounding error, (1 - rest) - x, makes log(1 - x) precise near 0. log1p(-x) would
     also divide this error by `rest`. That takes longer, and in [0, 1] changes less than the last digit.
@@ -69,7 +69,7 @@ def _logarithms(x):
     return f.log(_at_least_smallest(x)), f.log(_at_least_smallest(rest)) + ((1 - rest) - x)
 
 
-def _gradient_of_truth(x, dz):
+def _gradient_of_target(x, dz):
     log_x, log_of_rest = _logarithms(x)
     return dz * (log_of_rest - log_x)
 
@@ -81,8 +81,8 @@ def _binary_log_loss_reference(x, y):
 @columnwise(
     whole=True,
     gradients={  # stated, because derivatives would be 0 where a constant replaces x, 1 - x, or a term of weight 0
-        "x": lambda x, y, dz: dz * ((1 - y) / _at_least(1 - x, DIGIT) - y / _at_least(x, SMALLEST)),
-        "y": _gradient_of_truth,
+        "x": lambda x, y, dz: dz * ((1 - y) / _at_least(1 - x, SPACING) - y / _at_least(x, SMALLEST_NORMAL)),
+        "y": _gradient_of_target,
     },
     domain=(0.05, 0.95),
     reference=_binary_log_loss_reference,
@@ -118,17 +118,17 @@ def pairwise_rank_loss(x: Expression, y: Expression, m: Number = 1.0) -> Express
     return f.maximum(y - x + m, 0)
 
 
-_loss_of_count = Formula.of(lambda x, count, permutations: f.exp(x) - count * x + permutations)
-derive_rules("poisson_loss", _loss_of_count, "x", ("count", "permutations"))
+_poisson_formula = Formula.of(lambda x, count, log_factorial: f.exp(x) - count * x + log_factorial)
+derive_rules("poisson_loss", _poisson_formula, "x", ("count", "log_factorial"))
 
 
 @functools.cache
-def _poisson_signature(dim: Dim, counts: int) -> Signature:
-    """Return the signature of Poisson losses. `counts` is the number of counts: 1, or one for each batch element."""
-    size = dim.batch if counts == 1 else 1
+def _poisson_signature(dim: Dim, length: int) -> Signature:
+    """Return the signature of Poisson losses of `length` counts: one for all batch elements, or one for each."""
+    size = dim.batch if length == 1 else 1
     views = [View(SELF, stride=size), View(0, stride=size if dim.batch > 1 else 0)]
-    views += [View(NOWHERE, index=start, index_step=int(counts > 1), scale=1) for start in (0, counts)]
-    return computed("poisson_loss", Dim.of(dim.dims, max(dim.batch, counts)), (size,), views, counts)
+    views += [View(NOWHERE, index=start, index_step=int(length > 1), scale=1) for start in (0, length)]
+    return computed("poisson_loss", Dim.of(dim.dims, max(dim.batch, length)), (size,), views, length)
 
 
 def _poisson_reference(x, y):
@@ -169,13 +169,13 @@ def poisson_loss(x: Expression, y: Numbers) -> Expression:
     return node("poisson_loss", _poisson_signature(dim, len(counts)), (x,), numbers=numbers)
 
 
-_VIEWS = ("y", "x", "picked", "m")
-_NUMBERS = {"numbers": ("y", "picked"), "constants": ("m",)}
+_HINGE_VIEWS = ("y", "x", "picked", "m")
+_HINGE_NUMBERS = {"numbers": ("y", "picked"), "constants": ("m",)}
 
 
 def _hinge_loss(x, picked, m):
-    """Return the hinge loss, without the term of the right choice's score, `picked`. Equal infinities differ by 0."""
-    difference = f.where(f.equal(x, picked), 0, x - picked)
+    """Return the sum of all terms of the hinge loss, except that of the right choice's score, `picked`."""
+    difference = f.where(f.equal(x, picked), 0, x - picked)  # equal infinities differ by 0, not by NaN
     return {"y": f.sum(f.maximum(difference + m, 0)) - f.maximum(m, 0)}
 
 
@@ -184,18 +184,18 @@ def _hinge_gradients(x, picked, m, dy):
     return {"dx": f.where(is_too_high, dy, 0), "dpicked": -dy * f.sum(f.where(is_too_high, 1, 0))}
 
 
-KERNELS.add("hinge", Rule(_VIEWS, _hinge_loss, **_NUMBERS))
-KERNELS.add("hinge.dx", Rule(_VIEWS, _hinge_gradients, **_NUMBERS))
+KERNELS.add("hinge", Rule(_HINGE_VIEWS, _hinge_loss, **_HINGE_NUMBERS))
+KERNELS.add("hinge.dx", Rule(_HINGE_VIEWS, _hinge_gradients, **_HINGE_NUMBERS))
 
 
 @functools.cache
-def _hinge_signature(result: Dim, size: int, shared: bool, choices: int) -> Signature:
+def _hinge_signature(result: Dim, size: int, is_shared: bool, choice_count: int) -> Signature:
     """Return the signature of nodes that compute a hinge loss for each column of `size` scores.
 
-    If `shared`, all losses read the same column. `choices` is how many right choices a node stores: 1 or one per loss.
+    If `is_shared`, all losses read the same column. A node stores `choice_count` right choices: 1, or one per loss.
     """
-    stride = 0 if shared else size
-    picked = View(0, stride=stride, index=1, index_step=int(choices > 1), scale=1)
+    stride = 0 if is_shared else size
+    picked = View(0, stride=stride, index=1, index_step=int(choice_count > 1), scale=1)
     views = [View(SELF, stride=1), View(0, stride=stride), picked, *number_views(1)]
     return computed("hinge", result, (size,), views, result.total, name="hinge")
 
@@ -205,13 +205,13 @@ def _record_hinge(name: str, x: Expression, result: Dim, size: int, choices: Seq
     return node(name, _hinge_signature(result, size, is_shared, len(choices)), (x,), choices, (finite(name, "m", m),))
 
 
-def _hinge_of_vectors(name: str, x: Expression, vs: Iterable[Index], m: Number, each: bool) -> Expression:
-    """Add the losses of vectors of scores. `vs` has one choice for all vectors, or if `each`, one for each vector."""
+def _hinge_of_vectors(name: str, x: Expression, vs: Iterable[Index], m: Number, one_per_vector: bool) -> Expression:
+    """Record a node: the loss of each vector of scores. `vs` has one choice, or if `one_per_vector`, one per vector."""
     dim = shape_of(name, x)
     if dim.columns != 1:
         raise ShapeError(f"{name}: expected a vector of scores, got {dim!r}")
     choices = checked_indices(name, vs, dim.size, dim)
-    batch = len(choices) if each else dim.batch
+    batch = len(choices) if one_per_vector else dim.batch
     if dim.batch not in (1, batch):
         raise ShapeError(f"{name}: {batch} indices for a batch of {dim.batch}")
     return _record_hinge(name, x, Dim.of((1,), batch), dim.size, choices, m)
@@ -258,7 +258,7 @@ def hinge_batch(x: Expression, vs: Iterable[Index], m: Number = 1.0) -> Expressi
     return _hinge_of_vectors("hinge_batch", x, vs, m, True)
 
 
-def _by_columns(x, v, d=0, m=1.0):
+def _hinge_dim_reference(x, v, d=0, m=1.0):
     columns = (x if d == 0 else x.swapaxes(0, 1)).reshape(x.shape[d], -1, x.shape[-1])
     lists = np.broadcast_to(np.atleast_2d(v), (x.shape[-1], columns.shape[1]))
     return np.stack(
@@ -271,7 +271,7 @@ def _by_columns(x, v, d=0, m=1.0):
 
 
 @recorded(
-    reference=_by_columns,
+    reference=_hinge_dim_reference,
     whole_batch=True,
     samples="5x3 v=[3,0,3]; 3x5*2 v=[3,0,3] d=1; 17x2*3 v=[16,1] m=0.5; 3x2*2 v=[[2,1],[0,0]]; 4*2 v=[1]; "
     "1x3*2 v=[0,0,0]; 1x5*3 v=[4] d=1",

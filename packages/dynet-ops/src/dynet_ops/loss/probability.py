@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dynet_kernels.families.simplex import Simplex
-from dynet_kernels.formula import LARGEST
+from dynet_kernels.formula import LARGEST_FLOAT
 
 from ..axes import add_across, before_along_after, column_signature
 from ..declare import *
@@ -50,7 +50,7 @@ def softmax(x: Expression, d: Index = 0) -> Expression:
 
 def _unless_left_out(y, value):
     """Return 0 where the log softmax y is -inf, because `restrict` leaves the element out, else `value`."""
-    return f.where(y < -LARGEST, 0, value)
+    return f.where(y < -LARGEST_FLOAT, 0, value)
 
 
 def _log_softmax_gradient(y, dy):
@@ -99,28 +99,28 @@ def log_softmax(x: Expression, restrict: Iterable[Index] | None = None) -> Expre
     return column_log_softmax(masked(x, inputTensor(mask)))
 
 
-_NUMBERS = ("y", "picked", "peak", "total")
-_VIEWS = ("y", "x", *_NUMBERS[1:])
+_LIKELIHOOD_NUMBERS = ("y", "picked", "peak", "total")
+_LIKELIHOOD_VIEWS = ("y", "x", *_LIKELIHOOD_NUMBERS[1:])
 
 
-def _loss(x, picked):
-    """Return the loss, and for the gradient, `peak` and `total`, which rounding may have removed from the loss."""
+def _negative_log_likelihood(x, picked):
+    """Return the loss and two of its terms. The gradient needs them; rounding may have removed them from the loss."""
     peak = f.max(x)
     log_of_sum = f.log(f.sum(f.exp(x - peak)))
     return {"y": peak - picked + log_of_sum, "peak": peak, "total": log_of_sum}
 
 
-KERNELS.add("pickneglogsoftmax", Rule(_VIEWS, _loss, numbers=_NUMBERS))
+KERNELS.add("pickneglogsoftmax", Rule(_LIKELIHOOD_VIEWS, _negative_log_likelihood, numbers=_LIKELIHOOD_NUMBERS))
 add_rules(
     "pickneglogsoftmax",
-    _VIEWS,
+    _LIKELIHOOD_VIEWS,
     {"dx": lambda x, peak, total, dy: dy * f.exp(x - peak - total), "dpicked": lambda dy: -dy},
-    numbers=_NUMBERS,
+    numbers=_LIKELIHOOD_NUMBERS,
 )
 
 
 @functools.cache
-def _likelihood_signature(dim: Dim, many: bool) -> Signature:
+def _likelihood_signature(dim: Dim, has_own_indices: bool) -> Signature:
     if dim.columns != 1:
         raise ShapeError(f"pickneglogsoftmax: expected a vector of scores, got {dim!r}")
     size, batch = dim.size, dim.batch
@@ -132,7 +132,7 @@ def _likelihood_signature(dim: Dim, many: bool) -> Signature:
         views=[
             View(SELF, stride=1),
             View(0, stride=size),
-            View(0, stride=size, index=0, index_step=int(many), scale=1),
+            View(0, stride=size, index=0, index_step=int(has_own_indices), scale=1),
             View(SELF, offset=batch, stride=1),
             View(SELF, offset=2 * batch, stride=1),
         ],
@@ -144,11 +144,11 @@ def _likelihood_signature(dim: Dim, many: bool) -> Signature:
     )
 
 
-def _loss_reference(x, v):
+def _likelihood_reference(x, v):
     return np.atleast_1d(np.log(np.exp(x - x.max()).sum()) + x.max() - x[v])
 
 
-@recorded("index", reference=_loss_reference, samples="5 v=3; 17*4 v=0; 1*2 v=0; 130 v=129")
+@recorded("index", reference=_likelihood_reference, samples="5 v=3; 17*4 v=0; 1*2 v=0; 130 v=129")
 def pickneglogsoftmax(x: Expression, v: Index) -> Expression:
     """The negative log likelihood of a choice, y = -log softmax(x)_v.
 
@@ -166,7 +166,7 @@ def pickneglogsoftmax(x: Expression, v: Index) -> Expression:
     signature = _likelihood_signature(dim, False)
     remember(pickneglogsoftmax, (x.type,), signature, dim.size)
     if nesting(v) == 1:
-        return _pick_each("pickneglogsoftmax", x, v)  # type: ignore[arg-type]  # a list
+        return _record_losses("pickneglogsoftmax", x, v)  # type: ignore[arg-type]  # a list
     v = checked_index("pickneglogsoftmax", v)
     if not 0 <= v < dim.size:
         raise OutOfRangeError(f"pickneglogsoftmax: index {v} is out of range for x, which is {dim!r}")
@@ -175,7 +175,7 @@ def pickneglogsoftmax(x: Expression, v: Index) -> Expression:
 
 @recorded(
     "indices",
-    reference=lambda x, vs: np.stack([_loss_reference(x[:, b], v) for b, v in enumerate(vs)], axis=-1),
+    reference=lambda x, vs: np.stack([_likelihood_reference(x[:, b], v) for b, v in enumerate(vs)], axis=-1),
     whole_batch=True,
     samples="5*3 vs=[3,0,3]; 17 vs=[16]; 1*2 vs=[0,0]; 33*2 vs=[32,1]",
 )
@@ -187,10 +187,10 @@ def pickneglogsoftmax_batch(x: Expression, vs: Iterable[Index]) -> Expression:
     >>> pickneglogsoftmax_batch(inputTensor([[0, 1], [0, 0]], batched=True), [1, 0]).npvalue().round(4)
     array([[0.6931, 0.3133]])
     """
-    return _pick_each("pickneglogsoftmax_batch", x, vs)
+    return _record_losses("pickneglogsoftmax_batch", x, vs)
 
 
-def _pick_each(name: str, x: Expression, vs: Iterable[Index]) -> Expression:
+def _record_losses(name: str, x: Expression, vs: Iterable[Index]) -> Expression:
     dim = shape_of(name, x)
     indices = checked_indices(name, vs, dim.size, dim)
     x = for_each_index(name, x, len(indices))
@@ -241,7 +241,7 @@ KERNELS.add("constrained_softmax", Simplex("constrained_softmax"))
 
 
 def _free_mean(z, y, dz):
-    """Return the mean of dz, weighted by z, over a column's elements that are not at their bound; 0 if all are."""
+    """Return the mean of dz, weighted by z, over a column's elements that are below their bounds; 0 if none is."""
     mass, dot = f.sum(f.where(f.equal(z, y), 0, z)), f.sum(f.where(f.equal(z, y), 0, z * dz))
     return f.where(mass > 0, dot / mass, 0)
 

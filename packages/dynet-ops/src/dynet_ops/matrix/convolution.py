@@ -1,6 +1,6 @@
 """Convolutions of images, sentences and vectors, and pooling.
 
-A window is the part of an image that is under a filter. It moves over an image (height, width, channels) from the top
+A window is the section of an image under a filter. It moves over an image (height, width, channels) from the top
 left. With `is_valid`, windows stay within the image. Otherwise, the image is padded. A convolution is the product of a
 matrix with a row for each window and a matrix with a column for each filter.
 """
@@ -13,10 +13,10 @@ from dynet_kernels.families.toeplitz import Toeplitz
 from dynet_kernels.families.windows import LargestInWindow, Windows
 
 from ..declare import *
-from .products import NOTHING, gradient_of, product_steps, value_of
+from .products import NO_SUMMAND, gradient_of, product_steps, value_of
 
 
-def _positions(size: int, window: int, stride: int, is_valid: bool) -> tuple[int, int]:
+def _positions_and_padding(size: int, window: int, stride: int, is_valid: bool) -> tuple[int, int]:
     """Return how many positions a window has along one dimension, and how much padding precedes the image."""
     if is_valid:
         return -(-(size - window + 1) // stride), 0
@@ -25,15 +25,15 @@ def _positions(size: int, window: int, stride: int, is_valid: bool) -> tuple[int
 
 
 @functools.cache
-def window_numbers(
+def window_geometry(
     name: str, dim: Dim, window: tuple[int, int], stride: tuple[int, int], is_valid: bool
 ) -> tuple[int, ...]:
     """Return the numbers that `dynet_kernels.families.windows.WINDOW` names: sizes, strides, padding, positions."""
     height, width, channels = (*dim.dims, 1, 1)[:3]
     if is_valid and (window[0] > height or window[1] > width):
         raise ShapeError(f"{name}: a window of {window} does not fit into x, which is {dim!r}, unless is_valid=False")
-    rows, padding_above = _positions(height, window[0], stride[0], is_valid)
-    columns, padding_left = _positions(width, window[1], stride[1], is_valid)
+    rows, padding_above = _positions_and_padding(height, window[0], stride[0], is_valid)
+    columns, padding_left = _positions_and_padding(width, window[1], stride[1], is_valid)
     return (height, width, channels, *window, *stride, padding_above, padding_left, rows, columns)
 
 
@@ -46,14 +46,14 @@ def image_dim(name: str, x: Expression) -> Dim:
 
 
 def windows_of(x, window, stride, is_valid, value):
-    """Return the windows of an image padded with `value`. Axes: position down and across, channel, row, column."""
+    """Return the windows of an image padded with `value`. The last axes are: channel, row and column in the window."""
     x = x.reshape(*x.shape, *[1] * (3 - x.ndim))
-    widths = []
+    pad_widths = []
     for size, extent, step in zip(x.shape, window, stride):  # of rows, then of columns
-        position_count, padding = _positions(size, extent, step, is_valid)
-        needed = (position_count - 1) * step + extent
-        widths.append((padding, max(needed - padding - size, 0)))
-    image = np.pad(x, [*widths, (0, 0)], constant_values=value)
+        position_count, padding = _positions_and_padding(size, extent, step, is_valid)
+        padded_size = (position_count - 1) * step + extent
+        pad_widths.append((padding, max(padded_size - padding - size, 0)))
+    image = np.pad(x, [*pad_widths, (0, 0)], constant_values=value)
     return sliding_window_view(image, window, (0, 1))[:: stride[0], :: stride[1]]
 
 
@@ -68,43 +68,43 @@ KERNELS.add("conv2d.db", Rule(_BIAS_VIEWS, {"db": lambda dy: f.sum(dy)}, numbers
 
 
 @functools.cache
-def _windows_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
+def _windows_signature(dim: Dim, geometry: tuple[int, ...]) -> Signature:
     """Return the signature of a node that copies each window of an image into a row of a matrix.
 
     If each window is a single pixel and no pixel is skipped, nothing is copied.
     """
-    height, width, channels, window_height, window_width, *steps, _, _, rows, columns = window
+    height, width, channels, window_height, window_width, *strides, _, _, rows, columns = geometry
     result = Dim.of((rows * columns, window_height * window_width * channels), dim.batch)
-    if (window_height, window_width, *steps) == (1, 1, 1, 1):
+    if (window_height, window_width, *strides) == (1, 1, 1, 1):
         return alias(result, name="conv2d")
     return Signature(
         result,
         name="conv2d",
         columns=dim.batch,
         views=[View(SELF, stride=result.size), View(0, stride=dim.size)],
-        forward=[Step("windows", (0, 2, *window))],
-        backward=[Step("windows.dx", (1, 3, *window), gradient_of=0)],
+        forward=[Step("windows", (0, 2, *geometry))],
+        backward=[Step("windows.dx", (1, 3, *geometry), gradient_of=0)],
     )
 
 
 @functools.cache
 def _conv2d_signature(name: str, positions: tuple[int, int], windows: Dim, *dims: Dim) -> Signature:
-    """Return the signature of windows times filters, plus a bias, if any. A column is a channel of a batch element."""
+    """Return the signature of windows times filters, plus a bias, if any. A column is a result channel of an image."""
     batch = common_batch(name, (windows, *dims))
     rows, inner = windows.dims
-    filters = dims[0].dims[3]
+    filter_count = dims[0].dims[3]
     strides = [(stride, batch_stride(dim)) for dim, stride in zip((windows, *dims), (0, inner, 1))]
-    start, bias = value_of(0) if len(dims) > 1 else NOTHING, []
-    forward, backward, _ = product_steps(windows, 1, 2, 0, start, (0, 1), filters, batch)
+    start, bias_steps = value_of(0) if len(dims) > 1 else NO_SUMMAND, []
+    forward, backward, _ = product_steps(windows, 1, 2, 0, start, (0, 1), filter_count, batch)
     if len(dims) > 1:
-        bias.append(Step("conv2d.bias", (rows,)))
+        bias_steps.append(Step("conv2d.bias", (rows,)))
         backward.append(Step("conv2d.db", (rows,), gradient_of=2))
     return Signature(
-        Dim.of((*positions, filters), batch),
+        Dim.of((*positions, filter_count), batch),
         name=name,
-        columns=filters * batch,
-        views=[View(SELF, stride=rows), *column_views((filters, batch), strides)],
-        forward=[*bias, forward],
+        columns=filter_count * batch,
+        views=[View(SELF, stride=rows), *column_views((filter_count, batch), strides)],
+        forward=[*bias_steps, forward],
         backward=backward,
     )
 
@@ -123,10 +123,10 @@ def _convolution(
         if b.type.dims != (filters.dims[3],):
             raise ShapeError(f"{name}: the bias is {b.type!r}, but there are {filters.dims[3]} filters: {filters!r}")
     common_batch(name, (image, filters, *[b.type for b in bias]))
-    window = window_numbers(name, image, filters.dims[:2], stride, checked_flag(name, "is_valid", is_valid))
-    windows = _windows_signature(image, window)
-    conv = _conv2d_signature(name, window[-2:], windows.dim, filters, *[b.type.plain for b in bias])
-    return graph.append(conv, [graph.append(windows, [x.at]).at, f.at, *[b.at for b in bias]])
+    geometry = window_geometry(name, image, filters.dims[:2], stride, checked_flag(name, "is_valid", is_valid))
+    windows = _windows_signature(image, geometry)
+    product = _conv2d_signature(name, geometry[-2:], windows.dim, filters, *[b.type.plain for b in bias])
+    return graph.append(product, [graph.append(windows, [x.at]).at, f.at, *[b.at for b in bias]])
 
 
 def _conv2d_reference(x, f, b=None, *, stride, is_valid=True):
@@ -212,7 +212,7 @@ def _filter1d_signature(x: Dim, y: Dim) -> Signature:
         backward=[  # windows overlap in x: compute each window's gradient in scratch memory, then add it to dx
             Step(
                 "product",
-                (inner, filters, inner, value_of(y_view), gradient_of(z), gradient_of(scratch), NOTHING, sharing),
+                (inner, filters, inner, value_of(y_view), gradient_of(z), gradient_of(scratch), NO_SUMMAND, sharing),
                 gradient_of=0,
             ),
             copy_step("accumulate", gradient_of(x_view), gradient_of(scratch), inner, gradient_of=0),
@@ -252,9 +252,9 @@ KERNELS.add("largest_in_window", LargestInWindow())
 
 
 @functools.cache
-def _maxpooling_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
+def _maxpooling_signature(dim: Dim, geometry: tuple[int, ...]) -> Signature:
     """Return the signature of a max pooling. Its value is followed by indices into x for the backward pass."""
-    result = Dim.of((*window[-2:], *dim.dims[2:]), dim.batch)
+    result = Dim.of((*geometry[-2:], *dim.dims[2:]), dim.batch)
     return Signature(
         result,
         size=2 * result.total,
@@ -264,7 +264,7 @@ def _maxpooling_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
             View(0, stride=dim.size),
             View(SELF, result.total, stride=result.size),
         ],
-        forward=[Step("largest_in_window", (0, 2, 4, *window))],
+        forward=[Step("largest_in_window", (0, 2, 4, *geometry))],
         backward=[Step("scatter", (result.size, 3, 1, 4), gradient_of=0)],
     )
 
@@ -297,37 +297,38 @@ def maxpooling2d(x: Expression, ksize: Indices, stride: Indices, is_valid: bool 
     name = "maxpooling2d"
     dim = image_dim(name, x)
     ksize, stride = checked_pair(name, "ksize", ksize), checked_pair(name, "stride", stride)
-    window = window_numbers(name, dim, ksize, stride, checked_flag(name, "is_valid", is_valid))
-    return node(name, _maxpooling_signature(dim, window), (x,))
+    geometry = window_geometry(name, dim, ksize, stride, checked_flag(name, "is_valid", is_valid))
+    return node(name, _maxpooling_signature(dim, geometry), (x,))
 
 
 KERNELS.add("toeplitz", Toeplitz())
-_RESULT, _TWICE, _U, _V = range(4)
+_RESULT, _COPIES, _U, _V = range(4)  # the numbers of the views in `_circular_signature`
 
 
-def _circular_signature(name: str, step: int, *dims: Dim) -> Signature:
-    """Return the signature of z_k = sum over i of u_i v_((k + step i) mod d).
+def _circular_signature(name: str, sign: int, *dims: Dim) -> Signature:
+    """Return the signature of z_k = sum over i of u_i v_((k + sign i) mod d).
 
-    In memory, z is followed by two copies of v, and dz by two copies of dz, so kernels need no index mod d.
+    `sign` is 1 or -1. In memory, z is followed by two copies of v, and dz by two copies of dz, so that kernels need no
+    indices modulo d.
     """
     u, v = dims
     if u.dims != v.dims or u.columns != 1:
         raise ShapeError(f"{name}: expected two vectors of one length: operands are {described(dims)}")
     batch, size = common_batch(name, dims), u.size
 
-    def twice(target: int, source: int, gradient: int = -1) -> Step:
+    def copy_twice(target: int, source: int, operand: int = -1) -> Step:
         loops = [(size, 1, 1), (2, size, 0), (1, 1, 1), (1, 1, 1)]
-        return Step("copy", copy_parameters(target, source, loops), gradient_of=gradient)
+        return Step("copy", copy_parameters(target, source, loops), gradient_of=operand)
 
-    def product(y: int, a: int, b: int, direction: int, gradient: int = -1) -> Step:
-        return Step("toeplitz", (y, a, b, size, 0 if direction > 0 else size, direction), gradient_of=gradient)
+    def toeplitz(y: int, a: int, b: int, direction: int, operand: int = -1) -> Step:
+        return Step("toeplitz", (y, a, b, size, 0 if direction > 0 else size, direction), gradient_of=operand)
 
-    value, gradient = value_of(_TWICE), gradient_of(_TWICE)
+    v_copies, dz_copies = value_of(_COPIES), gradient_of(_COPIES)
     du, dv = gradient_of(_U), gradient_of(_V)
-    if step < 0:
-        backward = [product(du, value_of(_V), gradient, 1, 0), product(dv, value_of(_U), gradient, 1, 1)]
+    if sign < 0:
+        backward = [toeplitz(du, value_of(_V), dz_copies, 1, 0), toeplitz(dv, value_of(_U), dz_copies, 1, 1)]
     else:
-        backward = [product(du, gradient_of(_RESULT), value, 1, 0), product(dv, value_of(_U), gradient, -1, 1)]
+        backward = [toeplitz(du, gradient_of(_RESULT), v_copies, 1, 0), toeplitz(dv, value_of(_U), dz_copies, -1, 1)]
     result = Dim.of(u.dims, batch)
     own_view, *operands = by_batch_elements(result, dims)
     return Signature(
@@ -336,28 +337,28 @@ def _circular_signature(name: str, step: int, *dims: Dim) -> Signature:
         columns=batch,
         views=[own_view, View(SELF, offset=size * batch, stride=2 * size), *operands],
         forward=[
-            twice(value, value_of(_V)),
+            copy_twice(v_copies, value_of(_V)),
             Step("clear", (size,)),
-            product(value_of(_RESULT), value_of(_U), value, step),
+            toeplitz(value_of(_RESULT), value_of(_U), v_copies, sign),
         ],
-        backward=[twice(gradient, gradient_of(_RESULT), ANY_OPERAND), *backward],
+        backward=[copy_twice(dz_copies, gradient_of(_RESULT), ANY_OPERAND), *backward],
     )
 
 
-def _circular_reference(u, v, step):
+def _circular_reference(u, v, sign):
     k, i = np.indices((len(u), len(u)))
-    return v[(k + step * i) % len(u)] @ u
+    return v[(k + sign * i) % len(u)] @ u
 
 
-def _circular(name: str, step: int) -> Callable[[Function], Function]:
+def _circular_op(name: str, sign: int) -> Callable[[Function], Function]:
     return by_dims(
-        functools.partial(_circular_signature, name, step),
-        reference=functools.partial(_circular_reference, step=step),
+        functools.partial(_circular_signature, name, sign),
+        reference=functools.partial(_circular_reference, sign=sign),
         samples="1 1; 7 7; 16*3 16; 37 37*2; 5*2 5*2; 307 307",
     )
 
 
-@_circular("circ_conv", -1)
+@_circular_op("circ_conv", -1)
 def circ_conv(u: Expression, v: Expression) -> Expression:
     """The circular convolution of two vectors of length d, z_k = sum over i of u_i v_((k - i) mod d).
 
@@ -367,7 +368,7 @@ def circ_conv(u: Expression, v: Expression) -> Expression:
     ...
 
 
-@_circular("circ_corr", 1)
+@_circular_op("circ_corr", 1)
 def circ_corr(u: Expression, v: Expression) -> Expression:
     """The circular correlation of two vectors of length d, z_k = sum over i of u_i v_((i + k) mod d).
 

@@ -8,7 +8,7 @@ from dynet_kernels.families.linalg import Invert
 from ..declare import *
 from .products import as_matrix, gradient_of, value_of
 
-WORK = 3  # the kernel `invert` needs WORK * n floats of scratch memory for a matrix with n rows
+SCRATCH_PER_ROW = 3  # how many floats of scratch memory the kernel `invert` needs for each row of a matrix
 
 KERNELS.add("invert", Invert())
 KERNELS.add(
@@ -18,11 +18,11 @@ KERNELS.add(
 
 
 def _log_of_product(pivots):
-    """Return the log of the determinant, which is the product of the pivots: NaN if negative, -inf if a pivot is 0."""
-    logarithms, negative = f.sum(f.log(f.absolute(pivots))), f.sum(f.where(pivots < 0, 1, 0))
-    negative_count = f.where(f.equal(logarithms, float("-inf")), 0, negative)
-    is_odd = f.equal(negative_count - 2 * f.floor(negative_count / 2), 1)
-    return f.where(is_odd, float("nan"), logarithms)
+    """Return the log of the determinant, which is the product of the pivots: NaN if it is negative, -inf if it is 0."""
+    log_magnitude, negatives = f.sum(f.log(f.absolute(pivots))), f.sum(f.where(pivots < 0, 1, 0))
+    counted_negatives = f.where(f.equal(log_magnitude, float("-inf")), 0, negatives)
+    is_odd = f.equal(counted_negatives - 2 * f.floor(counted_negatives / 2), 1)
+    return f.where(is_odd, float("nan"), log_magnitude)
 
 
 add_rules(
@@ -33,7 +33,7 @@ add_rules(
 )
 
 
-def _order(name: str, dim: Dim) -> int:
+def _square_size(name: str, dim: Dim) -> int:
     if not is_matrix(dim):
         raise ShapeError(f"{name}: expected a matrix or vector, got {dim!r}")
     if dim.rows != dim.columns:
@@ -42,11 +42,11 @@ def _order(name: str, dim: Dim) -> int:
 
 
 def invertible(arrays: np.ndarray) -> np.ndarray:
-    """Return, for tests, well-conditioned matrices with positive determinants, whose inversion requires pivoting."""
-    order = len(arrays)
-    matrices = arrays.reshape(order, order, -1) + 1.5 * np.sqrt(order) * np.eye(order)[..., None]
+    """Turn random arrays into well-conditioned matrices of positive determinants, whose inversion requires pivoting."""
+    size = len(arrays)
+    matrices = arrays.reshape(size, size, -1) + 1.5 * np.sqrt(size) * np.eye(size)[..., None]
     matrices = matrices[::-1].copy()
-    if order * (order - 1) // 2 % 2:
+    if size * (size - 1) // 2 % 2:
         matrices[0] *= -1
     return matrices.reshape(arrays.shape).astype(arrays.dtype)
 
@@ -54,23 +54,23 @@ def invertible(arrays: np.ndarray) -> np.ndarray:
 def _inverse_signature(dim: Dim) -> Signature:
     """Return the signature of an inversion. The kernels' columns are the columns of the matrices.
 
-    The value is followed by a matrix t, whose gradient holds an intermediate result, and by scratch memory of `invert`.
+    The value is followed in memory by a matrix t, whose gradient holds an intermediate result, and by scratch memory.
     """
-    n, batch = _order("inverse", dim), dim.batch
+    n, batch = _square_size("inverse", dim), dim.batch
     y, x, t = range(3)
     return Signature(
         dim,
-        size=2 * dim.total + WORK * n * batch,
+        size=2 * dim.total + SCRATCH_PER_ROW * n * batch,
         columns=n * batch,
         views=[
             View(SELF, stride=n),
             View(0, stride=n),
             View(SELF, dim.total, stride=n),
-            View(SELF, 2 * dim.total, period=n, outer=WORK * n),
+            View(SELF, 2 * dim.total, period=n, outer=SCRATCH_PER_ROW * n),
         ],
         forward=[
             copy_step("copy", value_of(y), value_of(x), n),
-            Step("invert", (n, value_of(y), value_of(3), n)),
+            Step("invert", (n, value_of(y), value_of(3), n)),  # view 3 is the scratch memory
         ],
         backward=[  # dx -= (y' dy) y', where y' is y transposed. Three steps: dt += y' dy, dt = -dt, dx += dt y'
             Step("product.dx", (n, n, n, value_of(y), gradient_of(t), gradient_of(y), n), gradient_of=0),
@@ -80,13 +80,13 @@ def _inverse_signature(dim: Dim) -> Signature:
     )
 
 
-_SQUARE = "1x1; 2x2*3; 5x5; 17x17*2; 16x16"
+_SQUARE_SAMPLES = "1x1; 2x2*3; 5x5; 17x17*2; 16x16"
 
 
 @by_dims(
     _inverse_signature,
     reference=lambda x: np.linalg.inv(x.reshape(len(x), len(x))).reshape(x.shape),
-    samples=_SQUARE,
+    samples=_SQUARE_SAMPLES,
     domain=(-1.0, 1.0),
     prepare=invertible,
 )
@@ -103,22 +103,22 @@ def inverse(x: Expression) -> Expression:
 
 
 def _logdet_signature(dim: Dim) -> Signature:
-    """Return the signature of log(determinant).
+    """Return the signature of the logarithm of a determinant.
 
-    The value is followed by the matrix's transposed inverse, which is the gradient, and by scratch memory of `invert`.
+    The value is followed in memory by the matrix's transposed inverse, which is the gradient, and by scratch memory.
     """
-    n, batch = _order("logdet", dim), dim.batch
+    n, batch = _square_size("logdet", dim), dim.batch
     y, x, inverse, pivots = range(4)
     transposed = copy_parameters(value_of(inverse), value_of(x), collapsed([(n, 1, n), (n, n, 1)]))
     return Signature(
         Dim.of((1,), batch),
-        size=batch + dim.total + WORK * n * batch,
+        size=batch + dim.total + SCRATCH_PER_ROW * n * batch,
         columns=batch,
         views=[
             View(SELF, stride=1),
             View(0, stride=dim.size),
             View(SELF, batch, stride=dim.size),
-            View(SELF, batch + dim.total, stride=WORK * n),
+            View(SELF, batch + dim.total, stride=SCRATCH_PER_ROW * n),
         ],
         forward=[
             Step("copy", transposed),
@@ -132,7 +132,7 @@ def _logdet_signature(dim: Dim) -> Signature:
 @by_dims(
     _logdet_signature,
     reference=lambda x: np.atleast_1d(np.log(np.linalg.det(x.reshape(len(x), len(x))))),
-    samples=_SQUARE,
+    samples=_SQUARE_SAMPLES,
     domain=(-1.0, 1.0),
     prepare=invertible,
 )

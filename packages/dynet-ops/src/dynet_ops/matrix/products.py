@@ -7,9 +7,9 @@ from dynet_kernels.layout import NO_VIEW
 from ..declare import *
 from ..shape.layout import reshape
 
-# Parameters of the product kernels. Y is the role of the result. NOTHING in place of a summand's role means no summand.
-# SHARED in place of a number of columns that share a matrix means that all columns share it.
-Y, NOTHING, SHARED = 0, -1, 0
+# Arguments of the product kernels. NO_SUMMAND takes the place of the summand's role; ALL_COLUMNS takes the place of the
+# number of adjacent columns that share a matrix.
+RESULT_ROLE, NO_SUMMAND, ALL_COLUMNS = 0, -1, 0
 
 
 def value_of(view: int) -> int:
@@ -23,9 +23,9 @@ def gradient_of(view: int) -> int:
 
 
 def is_shared(matrix: Dim) -> bool:
-    """Return whether `matrix` is the Dim of a parameter, which no other value has.
+    """Return whether `matrix` is the Dim of a parameter. (Each parameter has its own Dim.)
 
-    All nodes that multiply by it share one matrix, so its gradient is computed for all at the end of the backward pass.
+    All nodes that multiply by a parameter share one matrix. Its gradient is computed at the end of the backward pass.
     """
     return matrix.plain is not matrix
 
@@ -54,25 +54,26 @@ def product_steps(
     A deferred step runs once at the end of the backward pass, for all nodes. It computes the gradient of a parameter W.
 
     Args:
-        w, x, y: the numbers of views.
-        start: the role of the summand; NOTHING for y = W x.
-        operands: the indices of W and x among the operands. The steps add to their gradients.
+        matrix: the Dim of W.
+        w, x, y: the numbers of the views of W, x and y.
+        start: the role of the summand; NO_SUMMAND for y = W x.
+        operands: the indices of W and x among the operands. The backward steps add to their gradients.
         width: how many adjacent columns of x share one W if W has a batch. If it has none, `batch` times as many share
             it; if W is a parameter, all columns do.
         shape: the (rows, columns) of a tensor W that is multiplied as if it were a matrix.
         first_rows: how many rows of W to use; by default all.
     """
     matrix_rows, inner = shape or (matrix.rows, matrix.columns)
-    size = first_rows or matrix_rows, inner, matrix_rows
-    sharing = SHARED if is_shared(matrix) else width if matrix.batch > 1 else width * batch
-    forward = Step("product", (*size, value_of(w), value_of(x), value_of(y), start, sharing))
-    to_x = Step("product.dx", (*size, value_of(w), gradient_of(x), gradient_of(y), sharing), operands[1])
-    to_w = Step("product.dW", (*size, gradient_of(w), value_of(x), gradient_of(y), sharing), operands[0])
-    return (forward, [to_x], [to_w]) if is_shared(matrix) else (forward, [to_x, to_w], [])
+    sizes = first_rows or matrix_rows, inner, matrix_rows
+    sharing = ALL_COLUMNS if is_shared(matrix) else width if matrix.batch > 1 else width * batch
+    forward = Step("product", (*sizes, value_of(w), value_of(x), value_of(y), start, sharing))
+    x_gradient = Step("product.dx", (*sizes, value_of(w), gradient_of(x), gradient_of(y), sharing), operands[1])
+    w_gradient = Step("product.dW", (*sizes, gradient_of(w), value_of(x), gradient_of(y), sharing), operands[0])
+    return (forward, [x_gradient], [w_gradient]) if is_shared(matrix) else (forward, [x_gradient, w_gradient], [])
 
 
 def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signature:
-    """Return the signature of y = b + W1 x1 + W2 x2 + ..., whose products are added to y in turn."""
+    """Return the signature of y = b + W1 x1 + W2 x2 + ...; `dims` are the Dims of b (if `has_bias`), W1, x1, ..."""
     first_pair = int(has_bias)
     if len(dims) % 2 != first_pair:
         raise ArgumentError(f"{name}: an odd number of expressions is needed, got {len(dims)}")
@@ -96,15 +97,15 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
     result = Dim.of(of_rank((rows, width), rank), batch)
     forward, backward, deferred = [], [], []
     strides = [(dim.rows if (index - first_pair) % 2 else 0, batch_stride(dim)) for index, dim in enumerate(dims)]
-    start = value_of(1) if has_bias else NOTHING
+    start = value_of(1) if has_bias else NO_SUMMAND
     for w, x in pairs:
         step, backward_steps, deferred_steps = product_steps(dims[w], w + 1, x + 1, 0, start, (w, x), width)
-        start = Y
+        start = RESULT_ROLE
         forward.append(step)
         backward += backward_steps
         deferred += deferred_steps
-    parameters = [dims[w] for w, _ in pairs] + [dims[0]] * has_bias
-    all_shared = all(map(is_shared, parameters))
+    weight_dims = [dims[w] for w, _ in pairs] + [dims[0]] * has_bias
+    all_shared = all(map(is_shared, weight_dims))
     if has_bias:
         bias = dims[0]
         if bias.rows != rows or bias.columns not in (1, width) or not is_matrix(bias):
@@ -144,10 +145,10 @@ def matmul(a: Expression, b: Expression) -> Expression:
     ...
 
 
-_affine = many_operands(
+_record_affine = many_operands(
     "affine_transform",
     lambda *dims: affine_signature("affine_transform", dims, has_bias=True),
-    lambda exprs: exprs[0] if len(exprs) == 1 else None,
+    lambda exprs: exprs[0] if len(exprs) == 1 else None,  # a bias alone is the result
 )
 
 
@@ -157,7 +158,7 @@ def _affine_reference(b, *pairs):
 
 
 @op(
-    _affine,
+    _record_affine,
     reference=_affine_reference,
     samples="[1 1x1 1]; [3 3x5 5*3]; [17 17x16 16x3]; [5x3*2 5x4 4x3*2 5x2*2 2x3]; [33*2 33x9 9*2 33x20 20]; "
     "[5*2 5x5 5*2 5x5 5*2]; [17x17 17x17 17x17]; [3x1 3x5 5x1*2]; [3 3x5x1 5x1x1*2 3x2 2]; "
@@ -184,7 +185,7 @@ def affine_transform(exprs: Iterable[Expression]) -> Expression:
 
 
 def _contraction_signature(name: str, *dims: Dim) -> Signature:
-    """Return the signature of z_ij = b_ij + sum over k of x_ijk y_k. To kernels, x has a row for each (i, j)."""
+    """Return the signature of z_ij = b_ij + sum over k of x_ijk y_k. Kernels see x as a matrix of rows (i, j)."""
     x, y, *bias = dims
     if len(x.dims) != 3 or y.columns != 1:
         raise ShapeError(f"{name}: expected a tensor of 3 dimensions and a vector, got {described(dims)}")
@@ -196,7 +197,7 @@ def _contraction_signature(name: str, *dims: Dim) -> Signature:
     batch = common_batch(name, dims)
     result = Dim.of(result_dims, batch)
     rows = result.size
-    start = value_of(3) if bias else NOTHING
+    start = value_of(3) if bias else NO_SUMMAND
     forward, backward, deferred = product_steps(x, 1, 2, 0, start, (0, 1), batch=batch, shape=(rows, inner))
     if bias:
         step = copy_step("accumulate", gradient_of(3), gradient_of(0), rows, gradient_of=2)
@@ -264,7 +265,7 @@ def contract3d_1d_1d(x: Expression, y: Expression, z: Expression) -> Expression:
     >>> contract3d_1d_1d(inputTensor([[[1, 2], [3, 4]]]), inputVector([1, 10]), inputVector([1, 2])).value()
     107.0
     """
-    return _contracted_twice("contract3d_1d_1d", x, y, z, [])
+    return _contract_twice("contract3d_1d_1d", x, y, z, [])
 
 
 @recorded(
@@ -280,26 +281,26 @@ def contract3d_1d_1d_bias(x: Expression, y: Expression, z: Expression, b: Expres
     >>> contract3d_1d_1d_bias(x, y, z, b).value()
     1107.0
     """
-    return _contracted_twice("contract3d_1d_1d_bias", x, y, z, [b])
+    return _contract_twice("contract3d_1d_1d_bias", x, y, z, [b])
 
 
-def _contracted_twice(name: str, x: Expression, y: Expression, z: Expression, bias: list[Expression]) -> Expression:
+def _contract_twice(name: str, x: Expression, y: Expression, z: Expression, bias: list[Expression]) -> Expression:
     """Return m z + bias, where m_ij = sum over k of x_ijk y_k. All shapes are checked before a node is added."""
     operands = x, y, z, *bias
     graph_of(name, operands)
     dims = [operand.type for operand in operands]
-    tensor = dims[0].dims
-    if len(tensor) != 3 or dims[1].columns != 1:
+    tensor_dims = dims[0].dims
+    if len(tensor_dims) != 3 or dims[1].columns != 1:
         raise ShapeError(f"{name}: expected a tensor of 3 dimensions and a vector, got {described(dims[:2])}")
-    if dims[2].columns != 1 or dims[2].rows != tensor[1]:
-        raise ShapeError(f"{name}: x is {dims[0]!r}, z is {dims[2]!r}: expected a vector ({tensor[1]},)")
-    if any(b.dims != tensor[:1] for b in dims[3:]):
-        raise ShapeError(f"{name}: the bias {dims[3]!r} does not fit the result, which is {tensor[:1]}")
+    if dims[2].columns != 1 or dims[2].rows != tensor_dims[1]:
+        raise ShapeError(f"{name}: x is {dims[0]!r}, z is {dims[2]!r}: expected a vector ({tensor_dims[1]},)")
+    if any(b.dims != tensor_dims[:1] for b in dims[3:]):
+        raise ShapeError(f"{name}: the bias {dims[3]!r} does not fit the result, which is {tensor_dims[:1]}")
     common_batch(name, dims)
     matrix = _CONTRACTIONS[name]((x, y))
     if bias:
         return affine_transform([*bias, matrix, z])
-    return matmul(matrix, z if len(z.type.dims) == 1 else reshape(z, tensor[1:2]))
+    return matmul(matrix, z if len(z.type.dims) == 1 else reshape(z, tensor_dims[1:2]))
 
 
 __all__ = [

@@ -13,9 +13,9 @@ from dynet_kernels.layout import BEFORE, BEFORE_OPERAND, EACH_OPERAND, FIRST, NO
 
 from ..declare import *
 from ..matrix.products import gradient_of, is_shared, product_steps, value_of
-from .equations import Cell, CellProduct, Equations, rules, symbols
+from .equations import Cell, CellProduct, Equations, forward_and_backward, symbols
 
-Previous = int | tuple[tuple[int, int], ...]
+PreviousState = int | tuple[tuple[int, int], ...]
 """Where a record finds the previous state.
 
 - An int: in one operand, a time step of the same cell, which has all values of the state. The int is the batch size.
@@ -95,7 +95,7 @@ def projection_part(batch: int, x: View | None, *dims: Dim, first_rows: int | No
     gates = sum(first_rows or matrix.rows for _, _, matrix in pairs)
     is_sequence = x is not None and x.source == EACH
     # The input's view comes last, after three views for each pair: gates, bias, matrix.
-    inputs = 3 * len(pairs)
+    x_index = 3 * len(pairs)
     views, forward, backward, deferred = [], [], [], []
     offset = 0
     for k, bias, matrix in pairs:
@@ -107,7 +107,7 @@ def projection_part(batch: int, x: View | None, *dims: Dim, first_rows: int | No
         else:
             operands, start = (k + 1, operand_of(x)), value_of(y + 1)
             step, backward_steps, deferred_steps = product_steps(
-                matrix, y + 2, inputs, y, start, operands, batch=batch, first_rows=first_rows
+                matrix, y + 2, x_index, y, start, operands, batch=batch, first_rows=first_rows
             )
             forward.append(step)
             backward += backward_steps
@@ -130,7 +130,7 @@ def projection_part(batch: int, x: View | None, *dims: Dim, first_rows: int | No
         forward=forward,
         backward=backward,
         deferred=deferred,
-        determined_by=inputs if x is not None and batch == 1 and all(map(is_shared, dims)) else NO_VIEW,
+        determined_by=x_index if x is not None and batch == 1 and all(map(is_shared, dims)) else NO_VIEW,
     )
 
 
@@ -140,29 +140,29 @@ def input_view(x: Dim, batch: int, source: int) -> View:
 
 
 @functools.cache
-def step_part(cell: Cell, hidden: int, batch: int, previous: Previous | None, *weights: Dim) -> Signature:
+def step_part(cell: Cell, hidden: int, batch: int, previous: PreviousState | None, *weights: Dim) -> Signature:
     """Return the signature of the part of a record that is one time step.
 
     The record's operands are pairs (b, W), the recurrent parameters (of the shapes `weights`), the previous state and
     the inputs. If `previous` is None, the previous state is in the part before this one.
     """
-    steps = cell.first if previous == () else cell.following
+    steps = cell.first_instructions if previous == () else cell.later_instructions
     dims, stored = dict(zip(cell.weights, weights)), cell.state + cell.scratch
     views = {name: View(SELF, k * hidden * batch, hidden) for k, name in enumerate(stored)}
     width = len(cell.gates) * hidden
     for k, name in enumerate(cell.gates):
         views[name] = View(FIRST, k * hidden, width, scale=width * batch)
-    pairs = len(cell.pairs)
-    state = pairs + len(weights)
+    first_weight = len(cell.pairs)
+    first_state = first_weight + len(weights)
     for k, name in enumerate(cell.previous if previous != () else ()):
         if previous is None:
             views[name] = View(BEFORE, k * hidden * batch, hidden)
         elif isinstance(previous, int):
-            views[name] = View(state, k * hidden * previous, hidden if previous > 1 else 0)
+            views[name] = View(first_state, k * hidden * previous, hidden if previous > 1 else 0)
         else:
             size, offset = previous[k]
-            views[name] = View(state + k, offset, hidden if size > 1 else 0)
-    for operand, (name, dim) in enumerate(dims.items(), pairs):
+            views[name] = View(first_state + k, offset, hidden if size > 1 else 0)
+    for operand, (name, dim) in enumerate(dims.items(), first_weight):
         if any(isinstance(step, CellProduct) and step.weight == name for step in steps):
             views[name] = weight_view(operand, dim, batch)
     return part_signature(
@@ -173,17 +173,17 @@ def step_part(cell: Cell, hidden: int, batch: int, previous: Previous | None, *w
         dims,
         steps,
         size=len(stored) * hidden * batch,
-        waits=(pairs, state + state_operands(previous)),
+        waits=(first_weight, first_state + state_operands(previous)),
     )
 
 
-def state_operands(previous: Previous | None) -> int:
+def state_operands(previous: PreviousState | None) -> int:
     """Return how many operands hold the previous state; 0 if it is in another part (None)."""
     return 1 if isinstance(previous, int) else len(previous or ())
 
 
 @functools.cache
-def sequence_signature(cell: Cell, hidden: int, batch: int, previous: Previous, x: Dim, *dims: Dim) -> Signature:
+def sequence_signature(cell: Cell, hidden: int, batch: int, previous: PreviousState, x: Dim, *dims: Dim) -> Signature:
     """Return the signature of a record that applies a cell to one or more inputs of the shape `x`.
 
     Its operands are pairs (b, W) and recurrent weights (of the shapes `dims`), the previous state, and the inputs.
@@ -235,7 +235,7 @@ def record_step(
 # A tree node's state (h, c) depends on its input and its children's states. Projections of all tree nodes with the same
 # gates (i, o, g, and f per child) run as one batch. A record's operands are b, W, x, the recurrent weights, and the
 # children's states. If there is no input, b is passed in place of x, and nothing reads it there.
-FIXED = 3  # the number of operands before the recurrent weights
+U_INDEX = 3  # the index of the first recurrent weight among the operands
 
 
 def _rule(name: str, inputs: Sequence[str], equations: Callable[..., Equations], gates: Sequence[str], **facts) -> str:
@@ -245,7 +245,7 @@ def _rule(name: str, inputs: Sequence[str], equations: Callable[..., Equations],
     further arguments of `Rule` for the forward kernel.
     """
     values = equations(*symbols(*inputs))
-    forward, backward = rules(values, gates, totals="hc")
+    forward, backward = forward_and_backward(values, gates, totals="hc")
     if "fx" in inputs:
         backward["dfx"] = backward["df"]  # f is fx plus a product, so fx has the same gradient as f
     kernel, views = f"tree_lstm.{name}", (*values, *inputs)
@@ -254,17 +254,17 @@ def _rule(name: str, inputs: Sequence[str], equations: Callable[..., Equations],
     return kernel
 
 
-def _outputs(o, c):
+def _state(o, c):
     return {"h": logistic(o) * tanh(c), "c": c}
 
 
 @functools.cache
-def _node(children: int) -> str:
+def _node_kernel(children: int) -> str:
     """Return the kernel that computes a state from i, o and g, and from f and c of each child in turn."""
 
     def equations(i, o, g, *of_children):
         kept_cs = [logistic(f) * c for f, c in zip(of_children[::2], of_children[1::2])]
-        return _outputs(o, sum(kept_cs, logistic(i) * tanh(g)))
+        return _state(o, sum(kept_cs, logistic(i) * tanh(g)))
 
     f = [f"f{k}" for k in range(children)]
     inputs = [name for k, gate in enumerate(f) for name in (gate, f"c{k}")]
@@ -277,10 +277,10 @@ def _summands(f, c, h, fx):
 
 CHILD_VIEWS = ("f", "c_child", "h_child", "fx")
 KERNELS.add("tree_lstm.clear_sums", Rule(("c_kept", "h_sum", *CHILD_VIEWS), lambda: {"c_kept": 0.0, "h_sum": 0.0}))
-summed_child = _rule("summed_child", CHILD_VIEWS, _summands, "f", accumulate=("c_kept", "h_sum"))
-summing = _rule("summing", (*"iog", "c_kept"), lambda i, o, g, kept: _outputs(o, logistic(i) * tanh(g) + kept), "iog")
+child_kernel = _rule("summed_child", CHILD_VIEWS, _summands, "f", accumulate=("c_kept", "h_sum"))
+sum_kernel = _rule("summing", (*"iog", "c_kept"), lambda i, o, g, kept: _state(o, logistic(i) * tanh(g) + kept), "iog")
 for _count in range(3):  # these kernels are added at import, so that they can be compiled in advance
-    _node(_count)
+    _node_kernel(_count)
 
 
 def _state_views(hidden: int, batch: int, rows: int) -> dict[str, View]:
@@ -300,23 +300,23 @@ def nary_signature(
     """
     present = [(k, size) for k, size in enumerate(children) if size]
     count, rows = len(U), (4 + max(present, default=(-1,))[0]) * hidden
-    first_child = FIXED + count
+    first_child = U_INDEX + count
     views, products = _state_views(hidden, batch, rows), {"z": View(FIRST, 0, rows)}
     for n, (k, size) in enumerate(present):
         stride = hidden if size > 1 else 0
         views |= {f"f{n}": View(FIRST, (3 + k) * hidden, rows), f"c{n}": View(first_child + n, hidden * size, stride)}
-        products |= {f"U{n}": View(FIXED + n), f"h{n}": View(first_child + n, 0, stride)}
+        products |= {f"U{n}": View(U_INDEX + n), f"h{n}": View(first_child + n, 0, stride)}
     part = part_signature(
         "tree_lstm", hidden, batch, views | products, {f"U{n}": dim for n, dim in enumerate(U)},
-        [*[CellProduct(f"U{n}", f"h{n}", "z", first_rows=rows) for n in range(count)], _node(count)],
-        size=2 * hidden * batch, waits=(FIXED, first_child + count),
+        [*[CellProduct(f"U{n}", f"h{n}", "z", first_rows=rows) for n in range(count)], _node_kernel(count)],
+        size=2 * hidden * batch, waits=(U_INDEX, first_child + count),
     )  # fmt: skip
     return _tree_record(first_child + count, batch, rows, x, b, W, part)
 
 
 def _tree_record(operands: int, batch: int, rows: int, x: Dim | None, b: Dim, W: Dim, *parts: Signature) -> Signature:
     """Return the signature of a record: the first `rows` rows of the projection, then `parts`."""
-    view = None if x is None else input_view(x, batch, FIXED - 1)
+    view = None if x is None else input_view(x, batch, U_INDEX - 1)
     parts = projection_part(batch, view, b, W, first_rows=rows), *parts
     return Signature(parts[-1].dim, name="tree_lstm", operands=operands, variadic=True, parts=parts)
 
@@ -336,20 +336,20 @@ def child_sum_signature(batch: int, x: Dim | None, child_batch: int, b: Dim, W: 
         "c_child": View(EACH, hidden * child_batch, stride, period=batch),
         "h_child": View(EACH, 0, stride, period=batch),
         "fx": View(FIRST, 3 * hidden, 4 * hidden, period=batch),
-        "Uf": View(FIXED + 1),
+        "Uf": View(U_INDEX + 1),
     }
     summing_part = part_signature(
         "tree_lstm", hidden, batch, views, {"Uf": Uf},
-        ["tree_lstm.clear_sums", CellProduct("Uf", "h_child", "f", start="fx"), summed_child],
-        each=True, size=state_size, size_each=hidden * batch, waits=(FIXED + 1, FIXED + 2), waits_each=True,
+        ["tree_lstm.clear_sums", CellProduct("Uf", "h_child", "f", start="fx"), child_kernel],
+        each=True, size=state_size, size_each=hidden * batch, waits=(U_INDEX + 1, U_INDEX + 2), waits_each=True,
     )  # fmt: skip
     views = _state_views(hidden, batch, 4 * hidden) | {
         "c_kept": View(BEFORE, hidden * batch, hidden),
         "h_sum": View(BEFORE, 0, hidden),
-        "U": View(FIXED),
+        "U": View(U_INDEX),
     }
     last_part = part_signature(
-        "tree_lstm", hidden, batch, views, {"U": U}, [CellProduct("U", "h_sum", "i"), summing],
-        size=state_size, waits=(FIXED, FIXED + 1),
+        "tree_lstm", hidden, batch, views, {"U": U}, [CellProduct("U", "h_sum", "i"), sum_kernel],
+        size=state_size, waits=(U_INDEX, U_INDEX + 1),
     )  # fmt: skip
-    return _tree_record(FIXED + 2, batch, 4 * hidden, x, b, W, summing_part, last_part)
+    return _tree_record(U_INDEX + 2, batch, 4 * hidden, x, b, W, summing_part, last_part)

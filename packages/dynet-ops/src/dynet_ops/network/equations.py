@@ -12,8 +12,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dynet_kernels.derivative import Chain
-from dynet_kernels.formula import Formula, Symbol, as_symbol, beneath, in_order, inputs_of, key_of, replaced
+from dynet_kernels.derivative import ChainRule
+from dynet_kernels.formula import Formula, Symbol, as_symbol, in_postorder, inputs_of, key_of, replaced, subexpressions
 from dynet_kernels.simplification import Simplifier
 
 from ..declare import *
@@ -37,7 +37,7 @@ class CellProduct:
 
 
 @dataclass(frozen=True)
-class Weight:
+class WeightShape:
     """The shape of a cell's parameter, which has `gates` times as many rows as h has elements.
 
     `columns` says what the parameter multiplies: "h" for a vector as large as h, the input's name, or "" for a bias.
@@ -46,10 +46,10 @@ class Weight:
     gates: int
     columns: str
 
-    def dims(self, inputs: int, hidden: int) -> tuple[int, ...]:
-        """Return the dimensions for an input of `inputs` elements and an h of `hidden`."""
+    def dims(self, input_size: int, hidden: int) -> tuple[int, ...]:
+        """Return the dimensions for an input of `input_size` elements and an h of `hidden`."""
         rows = self.gates * hidden
-        return (rows,) if not self.columns else (rows, hidden if self.columns == "h" else inputs)
+        return (rows,) if not self.columns else (rows, hidden if self.columns == "h" else input_size)
 
 
 @dataclass(eq=False)
@@ -62,7 +62,7 @@ class Cell:
         parameters: the shapes of the parameters, in the order of the op's arguments.
         pairs: the parameters of the projection: bias, matrix, bias, matrix, ...
         weights: the recurrent parameters: matrices that multiply h, or another vector computed from the state.
-        following, first: the instructions of a step with and without a previous state, in order.
+        later_instructions, first_instructions: the instructions of a step with and without a previous state, in order.
         carries: whether a formula, not only a product, reads the previous step's `state[-1]`, such as c. The new state
             then has as many trailing dimensions of size 1 as that value.
         numbers: the named numbers of the equations, such as the forget bias of an LSTM.
@@ -75,10 +75,10 @@ class Cell:
     weights: tuple[str, ...]
     scratch: tuple[str, ...] = ()
     pairs: tuple[str, ...] = ()
-    parameters: dict[str, Weight] = field(default_factory=dict)
+    parameters: dict[str, WeightShape] = field(default_factory=dict)
     carries: bool = True
-    first: list[str | CellProduct] = field(default_factory=list)
-    following: list[str | CellProduct] = field(default_factory=list)
+    first_instructions: list[str | CellProduct] = field(default_factory=list)
+    later_instructions: list[str | CellProduct] = field(default_factory=list)
     numbers: dict[str, float] = field(default_factory=dict)
     reference: Callable[..., Any] | None = None
 
@@ -97,20 +97,20 @@ def symbols(*names: str) -> list[Symbol]:
     return [Symbol("input", name) for name in names]
 
 
-def rules(
+def forward_and_backward(
     equations: Mapping[str, Symbol], gates: Iterable[str] = (), totals: Collection[str] = ()
 ) -> tuple[dict[str, Formula], dict[str, Formula]]:
-    """Return the formulas of a forward and of a backward kernel, each by the name of its result.
+    """Return the formulas of a forward and of a backward kernel, as dicts by the names of the results.
 
     The forward kernel computes the equations' values and the activations of `gates`, under the gates' names. The
-    backward kernel computes the gradient of each input x as "dx". `totals` are as for `Stored.backward`.
+    backward kernel computes the gradient of each input x as "dx". `totals` are as for `StoredValues.backward`.
     """
-    stored = Stored(equations, gates)
+    stored = StoredValues(equations, gates)
     names = {name for name, _ in stored.order}
     return stored.forward(names), stored.backward(names, totals=totals)
 
 
-class Stored:
+class StoredValues:
     """The values that forward kernels store: the equations' values, and activations, which have their gates' names.
 
     `order` lists (name, formula), each formula after the formulas that it contains. Activations overwrite only `gates`.
@@ -119,16 +119,16 @@ class Stored:
     def __init__(self, equations: Mapping[str, Symbol], gates: Iterable[str]):
         self.simplifier = Simplifier()
         self.equations = {name: self.simplifier(symbol) for name, symbol in equations.items()}
-        parts: dict[int, Symbol] = {}  # all symbols in the formulas, by id; functions come after their arguments
+        symbols_by_id: dict[int, Symbol] = {}  # all symbols in the formulas; functions come after their arguments
         for symbol in self.equations.values():
-            parts |= beneath(symbol)
-        all_symbols = [*parts.values()]
+            symbols_by_id |= subexpressions(symbol)
+        all_symbols = [*symbols_by_id.values()]
         read_names = {symbol.arguments[0] for symbol in all_symbols if symbol.function == "input"}
         candidates = {gate: self._activation(gate, all_symbols) for gate in gates if gate in read_names}
         self.activations = {gate: symbol for gate, symbol in candidates.items() if symbol.function != "input"}
         stored_formulas = self.activations | self.equations
         self.names = {id(symbol): name for name, symbol in stored_formulas.items() if symbol.function != "constant"}
-        order = {key: index for index, key in enumerate(parts)}
+        order = {key: index for index, key in enumerate(symbols_by_id)}
         self.order = sorted(stored_formulas.items(), key=lambda pair: order.get(id(pair[1]), -1))
 
     def _activation(self, gate: str, all_symbols: list[Symbol]) -> Symbol:
@@ -153,7 +153,7 @@ class Stored:
         Its input "value" is the value of the activation, and "d" + `gate` is the activation's gradient. If it also has
         the input `gate`, the gate must not be overwritten.
         """
-        chain = Chain(self.simplifier, {gate}, by_result=True)
+        chain = ChainRule(self.simplifier, {gate}, by_result=True)
         ((_, slope),) = chain.gradients(activation, self._input("d" + gate), self._input("value"))
         return slope
 
@@ -172,30 +172,30 @@ class Stored:
             names: what the corresponding forward kernel computes.
             shared: gates in `names` whose activations later forward kernels also read. Their backward kernels run
                 first and add terms to "d" + gate, so the formulas here read it.
-            totals: values whose total gradient must be stored in "d" + value. Before, it lacks the terms of the other
-                values in `names` that read the value.
+            totals: values whose total gradient must be stored in "d" + value. Before this kernel runs, that memory
+                lacks the terms of the other values in `names` that read the value.
         """
         terms = {name: [self._input("d" + name)] for name in names if name in self.equations or name in shared}
-        parts_of: dict[str, list[Symbol]] = {}
+        gradient_terms: dict[str, list[Symbol]] = {}
         for name, symbol in reversed(self.order):
             if name not in names:
                 continue
             gradient = self.simplifier.sum(terms[name])
             if name in totals and len(terms[name]) > 1:
-                parts_of["d" + name] = [gradient]
+                gradient_terms["d" + name] = [gradient]
             if name in self.activations:
                 values = {"value": self._input(name), "d" + name: gradient}
-                parts_of["d" + name] = [self.simplifier(substituted(self._slope(name, symbol), values))]
+                gradient_terms["d" + name] = [self.simplifier(substituted(self._slope(name, symbol), values))]
                 continue
             tree = self._reading(symbol, {id(symbol)})
-            chain = Chain(self.simplifier, {*inputs_of(tree)}, by_result=True)
-            for leaf, part in chain.gradients(tree, gradient, self._input(name)):
+            chain = ChainRule(self.simplifier, {*inputs_of(tree)}, by_result=True)
+            for leaf, term in chain.gradients(tree, gradient, self._input(name)):
                 (read_name,) = leaf.arguments
                 if read_name in names:
-                    terms.setdefault(read_name, []).append(part)
+                    terms.setdefault(read_name, []).append(term)
                 else:
-                    parts_of.setdefault("d" + read_name, []).append(part)
-        symbols = {name: self.simplifier.sum(parts) for name, parts in parts_of.items()}
+                    gradient_terms.setdefault("d" + read_name, []).append(term)
+        symbols = {name: self.simplifier.sum(summands) for name, summands in gradient_terms.items()}
         return {name: Formula(inputs_of(symbol), symbol) for name, symbol in symbols.items()}
 
     def reads(self, names: Iterable[str]) -> set[str]:
@@ -214,19 +214,19 @@ class Stored:
 
 def substituted(symbol: Symbol, values: Mapping[str, Symbol]) -> Symbol:
     """Return the formula with inputs named in `values` replaced."""
-    inputs = {key: part.arguments[0] for key, part in beneath(symbol).items() if part.function == "input"}
+    inputs = {key: part.arguments[0] for key, part in subexpressions(symbol).items() if part.function == "input"}
     return replaced(symbol, {key: values[name] for key, name in inputs.items() if name in values})
 
 
-def with_zeros(symbol: Symbol, zeros: Iterable[str]) -> Symbol | None:
+def without_zero_terms(symbol: Symbol, zeros: Iterable[str]) -> Symbol | None:
     """Return `symbol` without the terms that are 0 if the inputs `zeros` are 0; None if all terms are 0."""
     results: dict[int, Symbol | None] = {}
-    for key, part in in_order(symbol).items():
-        results[key] = _with_zeros(part, zeros, results)
+    for key, subformula in in_postorder(symbol).items():
+        results[key] = _without_zero_terms(subformula, zeros, results)
     return results[id(symbol)]
 
 
-def _with_zeros(symbol: Symbol, zeros: Iterable[str], results: Mapping[int, Symbol | None]) -> Symbol | None:
+def _without_zero_terms(symbol: Symbol, zeros: Iterable[str], results: Mapping[int, Symbol | None]) -> Symbol | None:
     if symbol.function == "constant":
         return symbol if symbol.arguments[0] else None
     if symbol.function == "input":
@@ -275,18 +275,18 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
     check_elementwise(name, [Formula((), symbol) for symbol in equations.values()])
     sums = sorted(_sums_beneath(equations.values()), key=lambda one: weights.index(one.bias or weights[0]))
     for summed in sums:
-        if not summed.bias or len(summed.inputs) != 1:
-            products = [*summed.inputs, *[weight for weight, _ in summed.products]]
+        if not summed.bias or len(summed.x_weights) != 1:
+            products = [*summed.x_weights, *[weight for weight, _ in summed.products]]
             terms = " + ".join([*[summed.bias] * bool(summed.bias), *[f"{weight} @ ..." for weight in products]])
             needs = "each sum needs one bias, one product of x and any others: b + W @ x + U @ h"
             raise TypeError(f"{name}: {needs}; got {terms}")
-    gates = {part.arguments[0]: f"a{index}" for index, part in enumerate(p for summed in sums for p in summed.parts)}
-    plan = _Plan(name, equations, sums, gates)
-    shapes: dict[str, Weight] = {}
+    gates = {gate.arguments[0]: f"a{index}" for index, gate in enumerate(g for summed in sums for g in summed.gates)}
+    schedule = _Schedule(name, equations, sums, gates)
+    shapes: dict[str, WeightShape] = {}
     for summed in sums:
-        factors = [("", summed.bias), (input_name, summed.inputs[0]), *[("h", weight) for weight, _ in summed.products]]
+        factors = [("", summed.bias), (input_name, summed.x_weights[0]), *[("h", w) for w, _ in summed.products]]
         for columns, weight in factors:
-            shape = Weight(len(summed.parts), columns)
+            shape = WeightShape(len(summed.gates), columns)
             if shapes.setdefault(weight, shape) != shape:
                 raise TypeError(f"{name}: {weight} stands for parameters of two shapes: each needs its own name")
     if unused := [weight for weight in weights if weight not in shapes]:
@@ -296,14 +296,14 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
         tuple(state),
         tuple(gates.values()),
         tuple(weight for weight in weights if shapes[weight].columns == "h"),
-        scratch=plan.scratch,
-        pairs=tuple(parameter for summed in sums for parameter in (summed.bias, summed.inputs[0])),
+        scratch=schedule.scratch,
+        pairs=tuple(parameter for summed in sums for parameter in (summed.bias, summed.x_weights[0])),
         parameters={weight: shapes[weight] for weight in weights},
         numbers=numbers,
     )
-    cell.following = plan.steps(cell)
-    cell.first = plan.steps(cell, first=True)
-    cell.carries = any(state[-1] + PREVIOUS in inputs_of(symbol) for symbol in plan.defined.values())
+    cell.later_instructions = schedule.instructions(cell)
+    cell.first_instructions = schedule.instructions(cell, first=True)
+    cell.carries = any(state[-1] + PREVIOUS in inputs_of(symbol) for symbol in schedule.defined.values())
     return cell
 
 
@@ -332,45 +332,45 @@ class _Weight(_Input):
 
     def __matmul__(self, other: Any) -> AffineSum:
         if type(other) is _Input:
-            return AffineSum(inputs=(self.name,))
+            return AffineSum(x_weights=(self.name,))
         return AffineSum(products=((self.name, as_symbol(other)),))
 
     def __add__(self, other: Any) -> AffineSum:
         if not isinstance(other, AffineSum) or other.bias:
             raise TypeError(f"{self.name} is a bias: it is added to one sum of products")
-        return AffineSum(self.name, other.inputs, other.products)
+        return AffineSum(self.name, other.x_weights, other.products)
 
     __radd__ = __add__
 
 
-_gates = itertools.count()
+_gate_numbers = itertools.count()
 
 
 class AffineSum(Symbol):
     """A sum b + W @ x + U @ h. In formulas, it is an input (a variable). `bias` is "" until one is added.
 
-    `inputs` are the matrices that multiply x, one in a complete sum. `products` are the others, each a pair (matrix,
-    formula of the vector). The rows are divided into `parts` gates; the attribute `parts` has their symbols.
+    `x_weights` are the matrices that multiply x, one in a complete sum. `products` are the others, each a pair (matrix,
+    formula of the vector). The rows are divided into `gate_count` gates; `gates` has their symbols.
     """
 
-    __slots__ = ("bias", "inputs", "parts", "products")
+    __slots__ = ("bias", "x_weights", "gates", "products")
 
     def __init__(
         self,
         bias: str = "",
-        inputs: tuple[str, ...] = (),
+        x_weights: tuple[str, ...] = (),
         products: tuple[tuple[str, Symbol], ...] = (),
-        parts: int = 1,
+        gate_count: int = 1,
     ):
-        super().__init__("input", f"gate {next(_gates)}")
-        self.bias, self.inputs, self.products = bias, inputs, products
-        self.parts: list[Symbol] = [_Gate(self) for _ in range(parts)] if parts > 1 else [self]
+        super().__init__("input", f"gate {next(_gate_numbers)}")
+        self.bias, self.x_weights, self.products = bias, x_weights, products
+        self.gates: list[Symbol] = [_Gate(self) for _ in range(gate_count)] if gate_count > 1 else [self]
 
     def __add__(self, other: Any) -> Any:
         if isinstance(other, AffineSum):
             if self.bias and other.bias:
                 raise TypeError(f"a sum of products has one bias, not {self.bias} and {other.bias}")
-            return AffineSum(self.bias or other.bias, self.inputs + other.inputs, self.products + other.products)
+            return AffineSum(self.bias or other.bias, self.x_weights + other.x_weights, self.products + other.products)
         return other + self if isinstance(other, _Weight) else super().__add__(other)
 
 
@@ -380,13 +380,13 @@ class _Gate(Symbol):
     __slots__ = ("affine_sum",)
 
     def __init__(self, affine_sum: AffineSum):
-        super().__init__("input", f"gate {next(_gates)}")
+        super().__init__("input", f"gate {next(_gate_numbers)}")
         self.affine_sum = affine_sum
 
 
 def split(vector: Any, parts: int) -> list[Any]:
     """Divide a vector b + W @ x + U @ h into gates of equal size, top rows first."""
-    return AffineSum(vector.bias, vector.inputs, vector.products, parts).parts
+    return AffineSum(vector.bias, vector.x_weights, vector.products, parts).gates
 
 
 def _sums_beneath(symbols) -> list[AffineSum]:
@@ -394,7 +394,7 @@ def _sums_beneath(symbols) -> list[AffineSum]:
     sums: dict[int, AffineSum] = {}
     formulas = list(symbols)
     while formulas:
-        for symbol in beneath(formulas.pop()).values():
+        for symbol in subexpressions(formulas.pop()).values():
             affine_sum = symbol.affine_sum if isinstance(symbol, _Gate) else symbol
             if isinstance(affine_sum, AffineSum) and id(affine_sum) not in sums:
                 sums[id(affine_sum)] = affine_sum
@@ -402,7 +402,7 @@ def _sums_beneath(symbols) -> list[AffineSum]:
     return list(sums.values())
 
 
-class _Plan:
+class _Schedule:
     """Orders the products and elementwise kernels of a cell so that each value is computed before it is read.
 
     `gates` maps a gate's symbol to its name in kernels, such as {"gate 7": "a0"}.
@@ -421,33 +421,33 @@ class _Plan:
         self.stored = states | dict(zip(scratch_keys, self.scratch))
         self.defined = self.equations | {self.stored[key]: computed[key] for key in scratch_keys}
 
-    def steps(self, cell: Cell, first: bool = False) -> list[str | CellProduct]:
+    def instructions(self, cell: Cell, first: bool = False) -> list[str | CellProduct]:
         """Add the rules of a time step to the table of kernels; return its instructions in order.
 
         In the first step of a sequence, the previous state is 0, and products and terms that are 0 are left out.
         """
         zeros = tuple(value + PREVIOUS for value in cell.state) if first else ()
-        reduced_formulas = {name: with_zeros(x, zeros) for name, x in self.defined.items()}
+        reduced_formulas = {name: without_zero_terms(x, zeros) for name, x in self.defined.items()}
         reduced_formulas |= {value: as_symbol(0.0) for value in cell.state if reduced_formulas[value] is None}
         defined = {name: x for name, x in reduced_formulas.items() if x is not None}
         products = [
-            (index, CellProduct(weight, self._name_of(x), self.gates[summed.parts[0].arguments[0]]))
+            (index, CellProduct(weight, self._name_of(x), self.gates[summed.gates[0].arguments[0]]))
             for index, summed in enumerate(self.sums)
             for weight, operand in summed.products
-            if with_zeros(x := self.operands[id(operand)], zeros) is not None
+            if without_zero_terms(x := self.operands[id(operand)], zeros) is not None
         ]
-        stored = Stored(defined, cell.gates)
+        stored = StoredValues(defined, cell.gates)
         read_names = {name for symbol in defined.values() for name in inputs_of(symbol)}
         unread = [gate for gate in cell.gates if gate not in read_names]
-        steps: list[str | CellProduct] = []
+        instructions: list[str | CellProduct] = []
         computed_values: set[str] = set()
         while len(computed_values) < len(defined) or products:
             ready_products = [pair for pair in products if pair[1].x in computed_values or pair[1].x.endswith(PREVIOUS)]
-            steps += [product for _, product in ready_products]
+            instructions += [product for _, product in ready_products]
             products = [pair for pair in products if pair not in ready_products]
             if len(computed_values) == len(defined):
                 continue
-            waiting_gates = {self.gates[part.arguments[0]] for index, _ in products for part in self.sums[index].parts}
+            waiting_gates = {self.gates[gate.arguments[0]] for index, _ in products for gate in self.sums[index].gates}
             wanted_values = {product.x for _, product in products} or defined.keys()
             new_values = {
                 name
@@ -469,8 +469,8 @@ class _Plan:
             # gradient so far, so it overwrites the gradient. Gradients of new values are overwritten by their totals.
             sets = tuple("d" + gate for gate in cell.gates if gate not in shared or gate in gates)
             sets += tuple("d" + value for value in cell.state if value in new_values)
-            steps.append(self._rule(cell, new_values, forward, backward, sets, first))
-        return steps
+            instructions.append(self._rule(cell, new_values, forward, backward, sets, first))
+        return instructions
 
     def _name_of(self, x: Symbol) -> str:
         return x.arguments[0] if x.function == "input" else self.stored[key_of(x)]

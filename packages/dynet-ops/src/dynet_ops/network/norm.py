@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..declare import *
 from ..elementwise.arithmetic import add, cmult
 from ..input.inputs import ones, zeros
-from ..reduce.dims import differences
+from ..reduce.dims import squared_differences
 
 
 def _normalized(x):
@@ -14,31 +14,31 @@ def _normalized(x):
     Elements that differ too little count as equal. The reciprocal is computed once, because divisions are slow.
     """
     count = f.sum(1.0)
-    spread = x - f.sum(x) / count
-    squares = f.sum(spread * spread)
+    centered = x - f.sum(x) / count
+    squares = f.sum(centered * centered)
     scale = 1 / f.sqrt(squares / count)
-    return spread * scale, f.minimum(squares, differences(x)), scale, count
+    return centered * scale, f.minimum(squares, squared_differences(x)), scale, count
 
 
-def _unless_equal(apart, value):
-    """Return 0 where `apart`, the second result of `_normalized`, is 0, else `value`, which may be NaN there."""
-    return f.where(f.equal(apart, 0), 0, value)
+def _unless_constant(variation, value):
+    """Return 0 where `variation`, the second result of `_normalized`, is 0, else `value`, which may be NaN there."""
+    return f.where(f.equal(variation, 0), 0, value)
 
 
 def _layer_norm_value(x, g, b):
-    normal, apart, _, _ = _normalized(x)
-    return _unless_equal(apart, g * normal) + b
+    normal, variation, _, _ = _normalized(x)
+    return _unless_constant(variation, g * normal) + b
 
 
 def _layer_norm_dx(x, g, dy):
-    normal, apart, scale, count = _normalized(x)
-    steepness, along = f.sum(dy * g), f.sum(dy * g * normal)
-    return _unless_equal(apart, (dy * g - steepness / count - normal * (along / count)) * scale)
+    normal, variation, scale, count = _normalized(x)
+    gradient_sum, dot = f.sum(dy * g), f.sum(dy * g * normal)
+    return _unless_constant(variation, (dy * g - gradient_sum / count - normal * (dot / count)) * scale)
 
 
 def _layer_norm_dg(x, dy):
-    normal, apart, _, _ = _normalized(x)
-    return _unless_equal(apart, dy * normal)
+    normal, variation, _, _ = _normalized(x)
+    return _unless_constant(variation, dy * normal)
 
 
 add_rules(
@@ -79,7 +79,7 @@ def layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:
     except ShapeError:
         if 0 in (x.type.total, g.type.total, b.type.total):
             raise  # the error says which operand has size 0, and broadcasting cannot help
-        broadcast("layer_norm", [x.type, g.type, b.type])  # only to check the shapes: its error names layer_norm
+        broadcast("layer_norm", [x.type, g.type, b.type])  # only to check the shapes, with errors that name layer_norm
         normal = _layer_norm((x, ones(x.type.dims), zeros(x.type.dims)))
         return add(cmult(g, normal), b)
 

@@ -30,28 +30,28 @@ def cell(state: Sequence[str], *, reference: Callable[..., Any]) -> Callable[[Fu
             raise ArgumentTypeError(f"{name}: reference must be a function of numpy vectors, not {reference!r:.60}")
         new_cell = cell_of_equations(name.removesuffix("_step"), function, state)
         numpy_step = new_cell.reference = functools.partial(reference, **new_cell.numbers)
-        after, order = 1 + len(state), [*new_cell.parameters]
-        indices = [after + order.index(parameter) for parameter in (*new_cell.pairs, *new_cell.weights)]
+        offset, names = 1 + len(state), [*new_cell.parameters]
+        indices = [offset + names.index(parameter) for parameter in (*new_cell.pairs, *new_cell.weights)]
 
         @functools.wraps(function)
         def record(*operands: Expression) -> Expression:
-            return record_step(name, new_cell, operands[0], operands[1:after], [operands[index] for index in indices])
+            return record_step(name, new_cell, operands[0], operands[1:offset], [operands[index] for index in indices])
 
-        def first(*operands):
+        def first_value(*operands):
             result = numpy_step(*operands)
             return result[0] if isinstance(result, tuple) else result
 
-        step = register(record, reference=first, samples=_samples(new_cell))
+        step = register(record, reference=first_value, samples=_samples(new_cell))
         CELLS[name] = new_cell
         return step  # type: ignore[return-value]
 
     return decorate
 
 
-def _samples(of: Cell) -> list[Sample]:
-    weights = of.parameters.values()
+def _samples(new_cell: Cell) -> list[Sample]:
+    weights = new_cell.parameters.values()
     return [
-        Sample([((n,), inputs), *[((m,), states)] * len(of.state), *[(weight.dims(n, m), 1) for weight in weights]])
+        Sample([((n,), inputs), *[((m,), states)] * len(new_cell.state), *[(w.dims(n, m), 1) for w in weights]])
         for n, m, inputs, states in [(1, 1, 1, 1), (3, 4, 1, 1), (3, 2, 4, 4), (2, 3, 3, 1), (2, 5, 1, 2)]
     ]
 
@@ -71,13 +71,13 @@ def simple_rnn_step(x, h, Wx, Wh, b):
     return tanh(b + Wx @ x + Wh @ h)
 
 
-def _lstm(x, h, c, Wx, Wh, b, forget_bias):
+def _lstm_reference(x, h, c, Wx, Wh, b, forget_bias):
     i, f, o, g = np.split(b + Wx @ x + Wh @ h, 4)
     c = sigmoid(f + forget_bias) * c + sigmoid(i) * np.tanh(g)
     return sigmoid(o) * np.tanh(c), c
 
 
-@cell(("h", "c"), reference=_lstm)
+@cell(("h", "c"), reference=_lstm_reference)
 def lstm_step(x, h, c, Wx, Wh, b, *, forget_bias=1.0):
     """A step of a long short-term memory (LSTM) with the state h and c; the result is the new h.
 
@@ -92,12 +92,12 @@ def lstm_step(x, h, c, Wx, Wh, b, *, forget_bias=1.0):
     return logistic(o) * tanh(c), c
 
 
-def _gru(x, h, Wzx, Wzh, bz, Wrx, Wrh, br, Whx, Whh, bh):
+def _gru_reference(x, h, Wzx, Wzh, bz, Wrx, Wrh, br, Whx, Whh, bh):
     z, r = sigmoid(bz + Wzx @ x + Wzh @ h), sigmoid(br + Wrx @ x + Wrh @ h)
     return (1 - z) * h + z * np.tanh(bh + Whx @ x + Whh @ (r * h))
 
 
-@cell(("h",), reference=_gru)
+@cell(("h",), reference=_gru_reference)
 def gru_step(x, h, Wzx, Wzh, bz, Wrx, Wrh, br, Whx, Whh, bh):
     """A step of a gated recurrent unit (GRU), h' = (1 - z) h + z tanh(bh + Whx x + Whh (r h)).
 
@@ -112,13 +112,13 @@ def gru_step(x, h, Wzx, Wzh, bz, Wrx, Wrh, br, Whx, Whh, bh):
     return h + z * (g - h)
 
 
-def _coupled(x, h, c, Wix, Wih, Wic, bi, Wox, Woh, Woc, bo, Wcx, Wch, bc):
+def _coupled_reference(x, h, c, Wix, Wih, Wic, bi, Wox, Woh, Woc, bo, Wcx, Wch, bc):
     i = sigmoid(bi + Wix @ x + Wih @ h + Wic @ c)
     c = (1 - i) * c + i * np.tanh(bc + Wcx @ x + Wch @ h)
     return sigmoid(bo + Wox @ x + Woh @ h + Woc @ c) * np.tanh(c), c
 
 
-@cell(("h", "c"), reference=_coupled)
+@cell(("h", "c"), reference=_coupled_reference)
 def coupled_lstm_step(x, h, c, Wix, Wih, Wic, bi, Wox, Woh, Woc, bo, Wcx, Wch, bc):
     """A step of an LSTM whose forget gate is 1 - i, and whose gates also read c (peepholes); the result is the new h.
 
@@ -135,12 +135,12 @@ def coupled_lstm_step(x, h, c, Wix, Wih, Wic, bi, Wox, Woh, Woc, bo, Wcx, Wch, b
     return o * tanh(c), c
 
 
-def _fast(x, h, c, Wix, Wih, bi, Wox, Woh, bo, Wcx, Wch, bc):
-    none = np.zeros_like(Wih)
-    return _coupled(x, h, c, Wix, Wih, none, bi, Wox, Woh, none, bo, Wcx, Wch, bc)
+def _fast_reference(x, h, c, Wix, Wih, bi, Wox, Woh, bo, Wcx, Wch, bc):
+    no_peepholes = np.zeros_like(Wih)
+    return _coupled_reference(x, h, c, Wix, Wih, no_peepholes, bi, Wox, Woh, no_peepholes, bo, Wcx, Wch, bc)
 
 
-@cell(("h", "c"), reference=_fast)
+@cell(("h", "c"), reference=_fast_reference)
 def fast_lstm_step(x, h, c, Wix, Wih, bi, Wox, Woh, bo, Wcx, Wch, bc):
     """A step of an LSTM whose forget gate is 1 - i: `coupled_lstm_step` without the peepholes Wic c and Woc c'."""
     i = logistic(bi + Wix @ x + Wih @ h)

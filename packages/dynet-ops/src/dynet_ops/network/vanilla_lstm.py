@@ -13,38 +13,38 @@ from ..elementwise.arithmetic import cmult
 from ..matrix.products import affine_transform
 from ..random.draws import noise
 from ..shape.joining import concatenate
-from .equations import Equations, rules, symbols
+from .equations import Equations, forward_and_backward, symbols
 from .recurrent import CELLS, sigmoid
 
 FORGET_BIAS = CELLS["lstm_step"].numbers["forget_bias"]
 _GATES = ("i", "f", "o", "g")
 
 
-def _signature_of_parts(
-    name: str, parts: Sequence[str], operands: Mapping[str, Sequence[str]], equations: Callable[..., Equations]
+def _signature_of_sections(
+    name: str, sections: Sequence[str], operands: Mapping[str, Sequence[str]], equations: Callable[..., Equations]
 ) -> Callable[..., Signature]:
-    """Add the kernels of an op whose operands and result are vectors of equal parts, and return its `signature_of`.
+    """Add the kernels of an op whose operands and result are vectors of equal sections, and return its `signature_of`.
 
-    `operands` maps an operand to its parts' names, with "" for a part that is not read. `equations` takes the operands'
-    parts in order, and returns the formulas of the result's `parts`, by name.
+    `operands` maps an operand to its sections' names, with "" for a section that is not read. `equations` takes the
+    sections that are read, in order, and returns the formulas of the result's `sections`, by name.
     """
-    read = [part for part_names in operands.values() for part in part_names if part]
-    forward, backward = rules(equations(*symbols(*read)))
-    KERNELS.add(name, Rule((*parts, *read), forward))
-    for operand, part_names in operands.items():
-        KERNELS.add(f"{name}.d{operand}", Rule((*parts, *read), {f"d{p}": backward[f"d{p}"] for p in part_names if p}))
+    read = [section for names in operands.values() for section in names if section]
+    forward, backward = forward_and_backward(equations(*symbols(*read)))
+    KERNELS.add(name, Rule((*sections, *read), forward))
+    for operand, names in operands.items():
+        KERNELS.add(f"{name}.d{operand}", Rule((*sections, *read), {f"d{p}": backward[f"d{p}"] for p in names if p}))
 
     @by_plain_dims
     def signature_of(*dims: Dim) -> Signature:
         size, batch = dims[0].rows // len(next(iter(operands.values()))), common_batch(name, dims)
-        views = [View(SELF, k * size, len(parts) * size) for k in range(len(parts))]
-        for index, (dim, part_names) in enumerate(zip(dims, operands.values())):
-            if dim.columns != 1 or dim.rows != len(part_names) * size:
+        views = [View(SELF, k * size, len(sections) * size) for k in range(len(sections))]
+        for index, (dim, names) in enumerate(zip(dims, operands.values())):
+            if dim.columns != 1 or dim.rows != len(names) * size:
                 raise ShapeError(f"{name}: gates_t must be four times the cell: {described(dims)}")
             stride = batch_stride(dim)
-            views += [View(index, k * size, stride) for k, part in enumerate(part_names) if part]
+            views += [View(index, k * size, stride) for k, section in enumerate(names) if section]
         return Signature(
-            Dim.of((len(parts) * size,), batch),
+            Dim.of((len(sections) * size,), batch),
             operands=len(dims),
             columns=batch,
             views=views,
@@ -59,9 +59,9 @@ def _activations(zi, zf, zo, zg):
     return {"i": f.logistic(zi), "f": f.logistic(zf + FORGET_BIAS), "o": f.logistic(zo), "g": f.tanh(zg)}
 
 
-_activated = one_operand(
+_activate = one_operand(
     "vanilla_lstm_gates",
-    _signature_of_parts("vanilla_lstm_gates", _GATES, {"z": ("zi", "zf", "zo", "zg")}, _activations),
+    _signature_of_sections("vanilla_lstm_gates", _GATES, {"z": ("zi", "zf", "zo", "zg")}, _activations),
 )
 
 
@@ -73,7 +73,7 @@ def _record_gates(
     weightnoise_std: Number,
     masks: Sequence[Expression] = (),
 ) -> Expression:
-    """Return the gates of an LSTM step. `masks` are for the concatenated inputs and h; () for no dropout."""
+    """Record the gates of an LSTM step. `masks` are for the concatenated inputs and h; () for no dropout."""
     operands = (*xs, h, *weights, *masks)
     graph_of(name, operands)
     deviation = finite(name, "weightnoise_std", weightnoise_std)
@@ -96,7 +96,7 @@ def _record_gates(
     x = concatenate(xs) if len(xs) > 1 else xs[0]
     if masks:
         x, h = cmult(x, masks[0]), cmult(h, masks[1])
-    return _activated(affine_transform([b, Wx, x, Wh, h]))
+    return _activate(affine_transform([b, Wx, x, Wh, h]))
 
 
 def _gates_reference(x, h, Wx, Wh, b, mask_x=1.0, mask_h=1.0):
@@ -201,17 +201,17 @@ def vanilla_lstm_gates_dropout_concat(
     return _record_gates(name, listed(name, x_t), h_tm1, (Wx, Wh, b), weightnoise_std, masks)
 
 
-def _register_concat(function: Callable[..., Expression], others: int, of: str) -> None:
-    """Register an op for tests, which pass all operands as one list. The last `others` operands follow the inputs."""
+def _register_concat(function: Callable[..., Expression], other_count: int, sample_text: str) -> None:
+    """Register an op for tests, which pass all operands as one list. The last `other_count` are not inputs."""
 
     def from_list(operands):
-        return function(operands[:-others], *operands[-others:])
+        return function(operands[:-other_count], *operands[-other_count:])
 
     def reference(*operands):
-        return _gates_reference(np.concatenate(operands[:-others]), *operands[-others:])
+        return _gates_reference(np.concatenate(operands[:-other_count]), *operands[-other_count:])
 
     from_list.__name__ = function.__name__
-    register(from_list, reference=reference, samples=of)
+    register(from_list, reference=reference, samples=sample_text)
 
 
 _register_concat(
@@ -226,7 +226,7 @@ _register_concat(
     "[2 2 17 68x4 68x17 68 4*2 17*2]",
 )
 
-_STATES = "1 4; 5*3 20; 17 68*2; 33*2 132*2"
+_STATE_SAMPLES = "1 4; 5*3 20; 17 68*2; 33*2 132*2"
 
 
 def _cell_reference(c, gates):
@@ -234,15 +234,15 @@ def _cell_reference(c, gates):
     return i * g + forget * c
 
 
-_cell = _signature_of_parts(
+_cell_signature = _signature_of_sections(
     "vanilla_lstm_c", ("y",), {"c": ("c",), "gates": ("i", "f", "", "g")}, lambda c, i, f, g: {"y": i * g + f * c}
 )
-_output = _signature_of_parts(
+_output_signature = _signature_of_sections(
     "vanilla_lstm_h", ("y",), {"c": ("c",), "gates": ("", "", "o", "")}, lambda c, o: {"y": o * f.tanh(c)}
 )
 
 
-@op(two_operands("vanilla_lstm_c", _cell), reference=_cell_reference, samples=_STATES)
+@op(two_operands("vanilla_lstm_c", _cell_signature), reference=_cell_reference, samples=_STATE_SAMPLES)
 def vanilla_lstm_c(c_tm1: Expression, gates_t: Expression) -> Expression:
     """The cell state of an LSTM step, c_t = i g + f c_tm1.
 
@@ -257,9 +257,9 @@ def vanilla_lstm_c(c_tm1: Expression, gates_t: Expression) -> Expression:
 
 
 @op(
-    two_operands("vanilla_lstm_h", _output),
+    two_operands("vanilla_lstm_h", _output_signature),
     reference=lambda c, gates: np.split(gates, 4)[2] * np.tanh(c),
-    samples=_STATES,
+    samples=_STATE_SAMPLES,
 )
 def vanilla_lstm_h(c_t: Expression, gates_t: Expression) -> Expression:
     """The output of an LSTM step, h_t = o tanh(c_t).

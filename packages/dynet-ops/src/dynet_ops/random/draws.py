@@ -14,13 +14,13 @@ def random_node(name: str, formula: Callable) -> Callable[..., Expression]:
     plain numbers.
     """
     parsed = Formula.of(formula)
-    operands = parsed.names.count("x")
-    numbers = parsed.names[operands:]
+    operand_count = parsed.names.count("x")
+    numbers = parsed.names[operand_count:]
     derive_rules(name, parsed, "x", numbers)
 
     @functools.cache
     def signature_of(dim: Dim) -> Signature:
-        views = [View(SELF), *map(View, range(operands)), *number_views(len(numbers))]
+        views = [View(SELF), *map(View, range(operand_count)), *number_views(len(numbers))]
         return computed(name, dim, (dim.total,), views, name=name)
 
     def record(xs: Sequence[Expression], *values: float, dim: Dim | None = None) -> Expression:
@@ -31,7 +31,7 @@ def random_node(name: str, formula: Callable) -> Callable[..., Expression]:
     return record
 
 
-def _distribution(name: str, formula: Callable) -> Callable[..., Expression]:
+def _random_tensor(name: str, formula: Callable) -> Callable[..., Expression]:
     """Return a function that adds a random tensor to the graph, given a shape, a batch size and plain numbers."""
     record = random_node(name, formula)
     return lambda dims, batch_size, *numbers: record(
@@ -39,20 +39,20 @@ def _distribution(name: str, formula: Callable) -> Callable[..., Expression]:
     )
 
 
-_normal = _distribution("random_normal", lambda seed, count, a, b: a + b * f.normal(seed, count, f.position))
-_uniform = _distribution("random_uniform", lambda seed, count, a, b: a + b * f.uniform(seed, count, f.position))
-_bernoulli = _distribution(
+_normal = _random_tensor("random_normal", lambda seed, count, a, b: a + b * f.normal(seed, count, f.position))
+_uniform = _random_tensor("random_uniform", lambda seed, count, a, b: a + b * f.uniform(seed, count, f.position))
+_bernoulli = _random_tensor(
     "random_bernoulli", lambda seed, count, a, b: f.where(f.uniform(seed, count, f.position) < a, b, 0)
 )
 _noise = random_node("noise", lambda x, seed, count, stddev: x + stddev * f.normal(seed, count, f.position))
 
 
 def _exponential(uniform):
-    """Return -log(uniform) for a multiple of 2^-24 in [0, 1); 0 counts as 2^-25, because log(0) is infinite."""
+    """Return -log(uniform). `uniform` is a multiple of 2^-24 below 1; 0 counts as 2^-25, because log(0) is infinite."""
     return -f.log(f.where(uniform > 0, uniform, 2.0**-25))
 
 
-_gumbel = _distribution(
+_gumbel = _random_tensor(
     "random_gumbel", lambda seed, count, a, b: a - b * f.log(_exponential(f.uniform(seed, count, f.position)))
 )
 
@@ -72,22 +72,22 @@ def checked_probability(name: str, p: Number, allowed: str = "[0, 1)") -> float:
     return number
 
 
-def _random_op(value: Callable, *numbers: str) -> Callable[[Function], Function]:
-    """Return a decorator that makes a random op. In tests with arguments `numbers`, all elements are `value(...)`."""
+def _random_op(value: Callable, *sample_arguments: str) -> Callable[[Function], Function]:
+    """Return a decorator that makes a random op. In tests with `sample_arguments`, `value` of them is every element."""
     shapes = "dim=(1,)", "dim=(17,)", "dim=(5,3) batch_size=2", "dim=(2,1,4) batch_size=3"
     return recorded(
         reference=lambda dim, batch_size=1, **numbers: np.full((*dim, batch_size), value(**numbers)),
         whole_batch=True,
         random=True,
         differentiable=False,
-        samples="; ".join(map(" ".join, zip(shapes, numbers))),
+        samples="; ".join(map(" ".join, zip(shapes, sample_arguments))),
     )
 
 
-_EXPECTED = 2.0, -1.5, 0.3, 1.0
+_SAMPLE_VALUES = 2.0, -1.5, 0.3, 1.0  # arguments of the samples, for which every element is this number
 
 
-@_random_op(lambda mean, stddev: mean, *[f"mean={mean} stddev=0" for mean in _EXPECTED])
+@_random_op(lambda mean, stddev: mean, *[f"mean={mean} stddev=0" for mean in _SAMPLE_VALUES])
 def random_normal(dim: Dims, mean: Number = 0.0, stddev: Number = 1.0, batch_size: Index = 1) -> Expression:
     """A tensor of independent, normally distributed numbers.
 
@@ -102,7 +102,7 @@ def random_normal(dim: Dims, mean: Number = 0.0, stddev: Number = 1.0, batch_siz
     return _normal(dim, batch_size, *numbers)
 
 
-@_random_op(lambda left, right: left, *[f"left={left} right={left}" for left in _EXPECTED])
+@_random_op(lambda left, right: left, *[f"left={left} right={left}" for left in _SAMPLE_VALUES])
 def random_uniform(dim: Dims, left: Number, right: Number, batch_size: Index = 1) -> Expression:
     """A tensor of independent numbers, uniformly distributed between `left` and `right`.
 
@@ -131,7 +131,7 @@ def random_bernoulli(dim: Dims, p: Number, scale: Number = 1.0, batch_size: Inde
     return _bernoulli(dim, batch_size, probability, finite("random_bernoulli", "scale", scale))
 
 
-@_random_op(lambda mu, beta: mu, *[f"mu={mu} beta=0.0" for mu in _EXPECTED])
+@_random_op(lambda mu, beta: mu, *[f"mu={mu} beta=0.0" for mu in _SAMPLE_VALUES])
 def random_gumbel(dim: Dims, mu: Number = 0.0, beta: Number = 1.0, batch_size: Index = 1) -> Expression:
     """A tensor of independent numbers with the Gumbel distribution, mu - beta log(-log(u)) for u uniform in (0, 1).
 
@@ -221,7 +221,7 @@ def dropout_dim(x: Expression, d: Index, p: Number) -> Expression:
            [3., 4.]])
     """
     dim, d = shape_along("dropout_dim", x, d)
-    return _masked("dropout_dim", x, (*dim.dims[:d], 1, *dim.dims[d + 1 :]), dim.batch, p)
+    return _apply_mask("dropout_dim", x, (*dim.dims[:d], 1, *dim.dims[d + 1 :]), dim.batch, p)
 
 
 @recorded(**_DROPOUT_FACTS)
@@ -231,11 +231,11 @@ def dropout_batch(x: Expression, p: Number) -> Expression:
     >>> dropout_batch(inputVector([1, 2]), 0.0).value()
     [1.0, 2.0]
     """
-    return _masked("dropout_batch", x, (1,), shape_of("dropout_batch", x).batch, p)
+    return _apply_mask("dropout_batch", x, (1,), shape_of("dropout_batch", x).batch, p)
 
 
-def _masked(name: str, x: Expression, dims: tuple[int, ...], batch: int, p: Number) -> Expression:
-    """Multiply x by a broadcast mask of the shape (dims, batch): 0 with probability p, else 1 / (1 - p)."""
+def _apply_mask(name: str, x: Expression, dims: tuple[int, ...], batch: int, p: Number) -> Expression:
+    """Multiply x by a mask of the shape (dims, batch), whose elements are 0 with probability p, else 1 / (1 - p)."""
     p = checked_probability(name, p)
     return cmult(x, random_bernoulli(dims, 1 - p, 1 / (1 - p), batch))
 

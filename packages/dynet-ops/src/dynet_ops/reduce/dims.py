@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..axes import BATCH, DIMENSIONS, ELEMENTS, ONE_DIMENSION, Along
 from ..declare import *
-from ..elementwise.functions import ZERO, by_gradient_mode
+from ..elementwise.functions import ZERO_GRADIENT, by_gradient_mode
 
 
 @columnwise(whole=True, reference=lambda x: np.atleast_1d(x.sum()))
@@ -62,12 +62,12 @@ def l2_norm(x: Expression) -> Expression:
     return f.sqrt(f.sum(x * x))
 
 
-def share(n: float, count: float, *others: float) -> tuple[float]:
-    """Return (1 / n,), the constants of a mean. `Along` passes more arguments than a mean needs."""
+def mean_factor(n: float, count: float, *others: float) -> tuple[float]:
+    """Return (1 / n,), the `constants` that `Along` needs for a mean. A mean does not use the other arguments."""
     return (1 / n,)
 
 
-total = Along(sum_elems, parts=sum_elems)
+sum_along = Along(sum_elems, parts=sum_elems)
 
 
 @columnwise(is_op=False, reference=lambda x, n: x.sum() / n)
@@ -76,10 +76,10 @@ def mean(x: Expression, share: Number):
     return f.sum(x) * share
 
 
-mean_along = Along(mean, parts=sum_elems, constants=share)
+mean_along = Along(mean, parts=sum_elems, constants=mean_factor)
 
 
-@total.op(DIMENSIONS)
+@sum_along.op(DIMENSIONS)
 def sum_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Expression:
     """The sum along any dimensions, y = sum over i of x_i.
 
@@ -93,13 +93,13 @@ def sum_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Exp
     >>> sum_dim(x, [0]).value(), sum_dim(x, [1]).value(), sum_dim(x, [0, 1]).value()
     ([4.0, 6.0], [3.0, 7.0], 10.0)
     """
-    return total.dimensions("sum_dim", x, d, b, n)
+    return sum_along.dimensions("sum_dim", x, d, b, n)
 
 
-N_SAMPLES = samples("3x4*2 d=[0] n=5; 3x4*2 d=[0] b=True n=9")
+SAMPLES_WITH_N = samples("3x4*2 d=[0] n=5; 3x4*2 d=[0] b=True n=9")
 
 
-@mean_along.op(DIMENSIONS, [*DIMENSIONS.samples, *N_SAMPLES])
+@mean_along.op(DIMENSIONS, [*DIMENSIONS.samples, *SAMPLES_WITH_N])
 def mean_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Expression:
     """The mean along any dimensions, y = (1 / n) sum over i of x_i.
 
@@ -136,8 +136,8 @@ def mean_batches(x: Expression) -> Expression:
     return mean_along.over_batch("mean_batches", x)
 
 
-def differences(x):
-    """Return a formula that is 0 if all elements of a column are equal, or if the squares of differences underflow.
+def squared_differences(x):
+    """Return a formula for the sum of (x_i - x_0)^2: 0 if all elements of a column are equal, or if squares underflow.
 
     Deviations from the mean cannot show this: the mean is rounded, so the deviations of equal elements may be noise,
     which a division by the standard deviation would magnify to 1.
@@ -145,26 +145,26 @@ def differences(x):
     return f.sum((x - f.first(x)) * (x - f.first(x)))
 
 
-def _if_finite(x):
+def _finite_or_zero(x):
     """Return x, but 0 where it is infinite or NaN, because infinity - infinity would be NaN."""
     return f.where(f.absolute(x) < float("inf"), x, 0)
 
 
 @columnwise(
-    # The gradient is stated: formulas with a maximum, which is subtracted and added again, cannot be derived.
-    gradients={"x": lambda x, y, dy: dy * f.exp(x - _if_finite(y))},
+    # The gradient is stated, because the gradient of a formula with `f.max` cannot be derived.
+    gradients={"x": lambda x, y, dy: dy * f.exp(x - _finite_or_zero(y))},
     reference=lambda x: np.atleast_1d(x.max(0) + np.log(np.exp(x - x.max(0)).sum(0))),
 )
 def column_logsumexp(x: Expression) -> Expression:
-    """log(sum over i of exp(x_i)) of each column."""
-    peak = _if_finite(f.max(x))
+    """The logsumexp of each column, y = log sum over i of exp(x_i)."""
+    peak = _finite_or_zero(f.max(x))
     return peak + f.log(f.sum(f.exp(x - peak)))
 
 
-_logsumexp = Along(column_logsumexp)
+_logsumexp_along = Along(column_logsumexp)
 
 
-@_logsumexp.op(ONE_DIMENSION)
+@_logsumexp_along.op(ONE_DIMENSION)
 def logsumexp_dim(x: Expression, d: Index = 0) -> Expression:
     """The logarithm of a sum of exponentials along dimension d, y = log sum over i of exp(x_i).
 
@@ -173,26 +173,26 @@ def logsumexp_dim(x: Expression, d: Index = 0) -> Expression:
     >>> logsumexp_dim(inputVector([0, 0])).value()
     0.6931471824645996
     """
-    return _logsumexp.one_dimension("logsumexp_dim", x, d)
+    return _logsumexp_along.one_dimension("logsumexp_dim", x, d)
 
 
-SMALL = (2, 3, 4)  # each of these orders has its own kernel, which multiplies instead of computing a general power
+SMALL_ORDERS = (2, 3, 4)  # moments of these orders have their own kernels, which multiply instead of using `power`
 LARGEST_ORDER = 1 << 24  # float32 cannot represent all whole numbers above this
 
 
-def _small_moment(order: int) -> Along:
+def _small_moment_along(order: int) -> Along:
     def moment(x: Expression, share: Number):
         return f.sum(x**order) * share
 
     moment.__name__ = f"moment{order}"
-    return Along(columnwise(is_op=False, reference=_moment_reference)(moment), parts=sum_elems, constants=share)
+    return Along(columnwise(is_op=False, reference=_moment_reference)(moment), parts=sum_elems, constants=mean_factor)
 
 
 def _moment_reference(x, n, r):
     return (x**r).sum() / n
 
 
-_moments = {1: mean_along} | {order: _small_moment(order) for order in SMALL}
+_moment_along_by_order = {1: mean_along} | {order: _small_moment_along(order) for order in SMALL_ORDERS}
 
 
 @columnwise(
@@ -206,20 +206,20 @@ def moment(x: Expression, share: Number, r: Number):
     return f.sum(f.power(x, r)) * share
 
 
-_any_moment = Along(moment, parts=sum_elems, constants=lambda n, count, r: (1 / n, r))
+_moment_along = Along(moment, parts=sum_elems, constants=lambda n, count, r: (1 / n, r))
 
 
-def _along_of_order(name: str, order: Index) -> tuple[Along, int]:
+def _along_for_order(name: str, order: Index) -> tuple[Along, int]:
     """Check the order r. Return the `Along` that computes this moment, and r as an int."""
     r = checked_count(name, "r", order, 1, LARGEST_ORDER)
-    return _moments.get(r, _any_moment), r
+    return _moment_along_by_order.get(r, _moment_along), r
 
 
-def _of_orders(samples: Sequence[Sample], first: int) -> list[Sample]:
+def _with_orders(samples: Sequence[Sample], first: int) -> list[Sample]:
     return [Sample(sample.shapes, {**sample.attributes, "r": first + k % 5}) for k, sample in enumerate(samples)]
 
 
-@_any_moment.op(DIMENSIONS, [*_of_orders(DIMENSIONS.samples, 1), *_of_orders(N_SAMPLES, 2)])
+@_moment_along.op(DIMENSIONS, [*_with_orders(DIMENSIONS.samples, 1), *_with_orders(SAMPLES_WITH_N, 2)])
 def moment_dim(x: Expression, d: Dims, r: Index, b: bool = False, n: Index = 0) -> Expression:
     """The moment of order r along any dimensions, y = (1 / n) sum over i of x_i^r.
 
@@ -233,56 +233,56 @@ def moment_dim(x: Expression, d: Dims, r: Index, b: bool = False, n: Index = 0) 
     >>> moment_dim(inputTensor([[1, 2], [3, 4]]), [0], 2, False).value()
     [5.0, 10.0]
     """
-    along, r = _along_of_order("moment_dim", r)
+    along, r = _along_for_order("moment_dim", r)
     return along.dimensions("moment_dim", x, d, b, n, r)
 
 
-@_any_moment.op(ELEMENTS, _of_orders(ELEMENTS.samples, 2))
+@_moment_along.op(ELEMENTS, _with_orders(ELEMENTS.samples, 2))
 def moment_elems(x: Expression, r: Index) -> Expression:
     """The moment of order r of all elements of each batch element, y = (1 / n) sum over i of x_i^r.
 
     >>> moment_elems(inputVector([1, 3]), 2).value()
     5.0
     """
-    along, r = _along_of_order("moment_elems", r)
+    along, r = _along_for_order("moment_elems", r)
     return along.elements("moment_elems", x, r)
 
 
-@_any_moment.op(BATCH, _of_orders(BATCH.samples, 1))
+@_moment_along.op(BATCH, _with_orders(BATCH.samples, 1))
 def moment_batches(x: Expression, r: Index) -> Expression:
     """The moment of order r over the n batch elements x_i, y = (1 / n) sum over i of x_i^r. y has batch size 1.
 
     >>> moment_batches(inputTensor([[1, 3]], batched=True), 2).value()
     5.0
     """
-    along, r = _along_of_order("moment_batches", r)
+    along, r = _along_for_order("moment_batches", r)
     return along.over_batch("moment_batches", x, r)
 
 
 # ------------------------------------------------------------------------------------------- standard deviations
 
 
-def _deviation(x, n):
+def _std_reference(x, n):
     return np.sqrt(((x - x.sum() / n) ** 2).sum() / n + (n - len(x)) / n * (x.sum() / n) ** 2)
 
 
-# Both gradients are stated: derivatives would divide by 0 if all elements are equal, and have terms that add up to 0.
+# The gradients of `std` and `padded_std` are stated: derived ones would divide by 0 if all elements are equal.
 
 
 @columnwise(
     is_op=False,
     gradients={"x": lambda x, y, dy, share: f.where(f.equal(y, 0), 0, dy * share / y * (x - f.sum(x) * share))},
-    reference=_deviation,
+    reference=_std_reference,
 )
 def std(x: Expression, share: Number):
     """The standard deviation of a column; `share` is 1 / n."""
     mean = f.sum(x) * share
     root = f.sqrt(f.sum((x - mean) * (x - mean)) * share)
-    return f.where(f.equal(differences(x) * share, 0), 0, root)  # NaN for no elements, as `share` is infinite
+    return f.where(f.equal(squared_differences(x) * share, 0), 0, root)  # NaN for no elements, as `share` is NaN
 
 
 def _zero_count(x, absent):
-    """Return how many of the n elements that are not padding are 0. All other zeros are padding."""
+    """Return how many of the n elements that are not padding are 0. All other zeros in x are padding."""
     return f.maximum(f.sum(f.where(f.equal(x, 0), 1, 0)) + absent, 0)
 
 
@@ -292,24 +292,24 @@ def _padded_gradient(x, y, dy, share, absent):
     return f.where(f.equal(y, 0), 0, f.where(is_padding, 0, dy * share / y * (x - f.sum(x) * share)))
 
 
-@columnwise(is_op=False, gradients={"x": _padded_gradient}, reference=_deviation)
+@columnwise(is_op=False, gradients={"x": _padded_gradient}, reference=_std_reference)
 def padded_std(x: Expression, share: Number, absent: Number):
     """The standard deviation of n elements of a column, whose other elements must be 0. `share` is 1 / n.
 
-    `absent` is n minus the number of all elements. Zeros are counted, because adding the squares of all zeros and
-    subtracting the squares of the padding would leave rounding errors, or a negative sum.
+    `absent` is n minus the size of the column: negative if there is padding. `_zero_count` avoids a sum over all zeros
+    from which the squares of the padding are subtracted. Its rounding errors could make it negative.
     """
     mean = f.sum(x) * share
     squares = f.sum(f.where(f.equal(x, 0), 0, (x - mean) * (x - mean)))
     root = f.sqrt((squares + _zero_count(x, absent) * mean * mean) * share)
-    return f.where(f.equal(differences(x) + f.absolute(absent), 0), 0, root)
+    return f.where(f.equal(squared_differences(x) + f.absolute(absent), 0), 0, root)
 
 
-_std = Along(std, constants=share)
-_padded_std = Along(padded_std, constants=lambda n, count: (1 / n, n - count))
+_std_along = Along(std, constants=mean_factor)
+_padded_std_along = Along(padded_std, constants=lambda n, count: (1 / n, n - count))
 
 
-@_std.op(DIMENSIONS, [*DIMENSIONS.samples, *N_SAMPLES])
+@_std_along.op(DIMENSIONS, [*DIMENSIONS.samples, *SAMPLES_WITH_N])
 def std_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Expression:
     """The standard deviation along any dimensions, y = sqrt((1 / n) sum over i of (x_i - mean)^2).
 
@@ -327,11 +327,11 @@ def std_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Exp
     >>> std_dim(inputVector([1, 3, 0, 0]), [0], False, n=2).value()
     1.0
     """
-    along = _std if isinstance(n, int) and n == 0 else _padded_std
+    along = _std_along if isinstance(n, int) and n == 0 else _padded_std_along
     return along.dimensions("std_dim", x, d, b, n)
 
 
-@_std.op(ELEMENTS)
+@_std_along.op(ELEMENTS)
 def std_elems(x: Expression) -> Expression:
     """The standard deviation of all elements of each batch element, y = sqrt((1 / n) sum over i of (x_i - mean)^2).
 
@@ -340,10 +340,10 @@ def std_elems(x: Expression) -> Expression:
     >>> std_elems(inputVector([1, 3])).value()
     1.0
     """
-    return _std.elements("std_elems", x)
+    return _std_along.elements("std_elems", x)
 
 
-@_std.op(BATCH)
+@_std_along.op(BATCH)
 def std_batches(x: Expression) -> Expression:
     """The standard deviation over the n batch elements x_i, y = sqrt((1 / n) sum over i of (x_i - mean)^2).
 
@@ -352,31 +352,31 @@ def std_batches(x: Expression) -> Expression:
     >>> std_batches(inputTensor([[1, 3]], batched=True)).value()
     1.0
     """
-    return _std.over_batch("std_batches", x)
+    return _std_along.over_batch("std_batches", x)
 
 
-def _to_the_first(x, y, dy):
+def _gradient_to_first(x, y, dy):
     """The gradient of a column x: dy for the first element that equals y, 0 for all others."""
     first = f.min(f.where(f.equal(x, y), f.place, float("inf")))
     return f.where(f.equal(f.place, first), dy, 0)
 
 
-@columnwise(gradients={"x": _to_the_first}, reference=lambda x: np.atleast_1d(x.max(0)))
+@columnwise(gradients={"x": _gradient_to_first}, reference=lambda x: np.atleast_1d(x.max(0)))
 def column_max(x: Expression) -> Expression:
     """The largest element of each column."""
     return f.max(x)
 
 
-@columnwise(gradients={"x": _to_the_first}, reference=lambda x: np.atleast_1d(x.min(0)))
+@columnwise(gradients={"x": _gradient_to_first}, reference=lambda x: np.atleast_1d(x.min(0)))
 def column_min(x: Expression) -> Expression:
     """The smallest element of each column."""
     return f.min(x)
 
 
-_largest, _smallest = Along(column_max), Along(column_min)
+_max_along, _min_along = Along(column_max), Along(column_min)
 
 
-@_largest.op(ONE_DIMENSION)
+@_max_along.op(ONE_DIMENSION)
 def max_dim(x: Expression, d: Index = 0) -> Expression:
     """The largest element along dimension d. The result does not have dimension d.
 
@@ -385,10 +385,10 @@ def max_dim(x: Expression, d: Index = 0) -> Expression:
     >>> max_dim(inputTensor([[1, 5], [3, 2]])).value()
     [3.0, 5.0]
     """
-    return _largest.one_dimension("max_dim", x, d)
+    return _max_along.one_dimension("max_dim", x, d)
 
 
-@_smallest.op(ONE_DIMENSION)
+@_min_along.op(ONE_DIMENSION)
 def min_dim(x: Expression, d: Index = 0) -> Expression:
     """The smallest element along dimension d. The result does not have dimension d.
 
@@ -397,25 +397,25 @@ def min_dim(x: Expression, d: Index = 0) -> Expression:
     >>> min_dim(inputTensor([[1, 5], [3, 2]])).value()
     [1.0, 2.0]
     """
-    return _smallest.one_dimension("min_dim", x, d)
+    return _min_along.one_dimension("min_dim", x, d)
 
 
-def _is_first(x):
+def _is_first_largest(x):
     """Return a formula that is 1 at the first of a column's largest elements, else 0. NaN counts as the largest."""
     is_number = x >= float("-inf")
     first = f.min(f.where(is_number, f.where(f.equal(x, f.max(x)), f.place, float("inf")), f.place))
     return f.where(f.equal(f.place, first), 1, 0)
 
 
-add_rules("argmax", "yx", {"y": _is_first, "dx": lambda dy: dy})
+add_rules("argmax", "yx", {"y": _is_first_largest, "dx": lambda dy: dy})
 
 
-def _argmax_signature(dim: Dim, passes: bool) -> Signature:
+def _argmax_signature(dim: Dim, passes_gradient: bool) -> Signature:
     views = [View(SELF, stride=dim.rows), View(0, stride=dim.rows)]
-    return computed("argmax", dim, (dim.rows,), views, dim.columns * dim.batch, passes=passes)
+    return computed("argmax", dim, (dim.rows,), views, dim.columns * dim.batch, passes=passes_gradient)
 
 
-_argmax = by_gradient_mode("argmax", _argmax_signature)
+_record_argmax = by_gradient_mode("argmax", _argmax_signature)
 
 
 def _argmax_reference(x, gradient_mode):
@@ -426,8 +426,8 @@ def _argmax_reference(x, gradient_mode):
 @recorded(
     reference=_argmax_reference,
     differentiable=False,
-    samples=f"1 gradient_mode='{ZERO}'; 7 gradient_mode='{ZERO}'; 5x3*2 gradient_mode='{ZERO}'; "
-    f"130*2 gradient_mode='{ZERO}'",
+    samples=f"1 gradient_mode='{ZERO_GRADIENT}'; 7 gradient_mode='{ZERO_GRADIENT}'; "
+    f"5x3*2 gradient_mode='{ZERO_GRADIENT}'; 130*2 gradient_mode='{ZERO_GRADIENT}'",
 )
 def argmax(x: Expression, gradient_mode: str) -> Expression:
     """Mark the largest element of each column: 1 there, 0 elsewhere.
@@ -443,7 +443,7 @@ def argmax(x: Expression, gradient_mode: str) -> Expression:
     >>> argmax(inputVector([1, 3, 2]), "zero_gradient").value()
     [0.0, 1.0, 0.0]
     """
-    return _argmax(x, gradient_mode)
+    return _record_argmax(x, gradient_mode)
 
 
 __all__ = [

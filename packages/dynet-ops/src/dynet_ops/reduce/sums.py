@@ -20,19 +20,19 @@ add_rules("scaled_sum", "yxn", {"dx": lambda dy, n: dy * n}, constants=("n",))
 
 
 @functools.cache
-def _equal_sum_signature(dim: Dim, scaled: bool) -> Signature:
-    """Return the signature of sums of operands of one shape. If `scaled`, each node stores a factor, such as 1 / n."""
-    kernel = "scaled_sum" if scaled else "sum"
+def _same_shape_sum_signature(dim: Dim, is_scaled: bool) -> Signature:
+    """Return the signature of sums of operands of one shape, which are multiplied by a plain number if `is_scaled`."""
+    kernel = "scaled_sum" if is_scaled else "sum"
     return Signature(
         dim,
         variadic=True,
-        views=[View(SELF), View(EACH, period=1), *number_views(int(scaled))],
+        views=[View(SELF), View(EACH, period=1), *number_views(int(is_scaled))],
         forward=[Step(kernel, (dim.total,))],
         backward=[Step(f"{kernel}.dx", (dim.total,), gradient_of=ANY_OPERAND)],
     )
 
 
-def _sum_signature(name: str, dims: Sequence[Dim]) -> Signature:
+def _broadcast_sum_signature(name: str, dims: Sequence[Dim]) -> Signature:
     whole = broadcast(name, dims, as_first)
     views, forward, backward = [View(SELF)], [Step("clear", (whole.total,))], []
     for operand, dim in enumerate(dims):
@@ -44,9 +44,9 @@ def _sum_signature(name: str, dims: Sequence[Dim]) -> Signature:
     return Signature(whole, views=views, forward=forward, backward=backward)
 
 
-def _sum_of_any(name: str) -> Callable:
-    """Return a function that adds a node: the sum of operands of different shapes."""
-    record = many_operands(name, by_plain_dims(lambda *dims: _sum_signature(name, dims)))
+def _broadcast_sum_function(name: str) -> Callable:
+    """Return a function that adds a node for the sum of operands of different shapes."""
+    record = many_operands(name, by_plain_dims(lambda *dims: _broadcast_sum_signature(name, dims)))
 
     def record_sum(xs: Sequence[Expression]) -> Expression:
         whole = broadcast(name, [x.type for x in xs], as_first)  # called here so that its errors have short tracebacks
@@ -58,24 +58,24 @@ def _sum_of_any(name: str) -> Callable:
     return record_sum
 
 
-_broadcast_sum, _broadcast_average = _sum_of_any("esum"), _sum_of_any("average")
+_broadcast_sum, _broadcast_sum_for_average = _broadcast_sum_function("esum"), _broadcast_sum_function("average")
 
 
-def _have_one_shape(xs: Sequence[Expression]) -> bool:
+def _have_same_shape(xs: Sequence[Expression]) -> bool:
     return all(x.type.plain is xs[0].type.plain for x in xs)
 
 
-_esum = many_operands(
+_record_esum = many_operands(
     "esum",
-    lambda *dims: _equal_sum_signature(dims[0].plain, False),
-    lambda xs: None if _have_one_shape(xs) else _broadcast_sum(xs),
+    lambda *dims: _same_shape_sum_signature(dims[0].plain, False),
+    lambda xs: None if _have_same_shape(xs) else _broadcast_sum(xs),
 )
 
 
 _SUM_SAMPLES = [*LIST_SAMPLES, *samples("[5x1*2 5]")]
 
 
-@op(_esum, reference=broadcasting(lambda *xs: sum(xs), as_first), samples=_SUM_SAMPLES)
+@op(_record_esum, reference=broadcasting(lambda *xs: sum(xs), as_first), samples=_SUM_SAMPLES)
 def esum(xs: Iterable[Expression]) -> Expression:
     """The elementwise sum of any number of expressions. Shapes are broadcast.
 
@@ -96,9 +96,9 @@ def average(xs: Iterable[Expression]) -> Expression:
     """
     xs = listed("average", xs)
     graph, scale = graph_of("average", xs), 1.0 / len(xs)
-    if not _have_one_shape(xs):
-        return _broadcast_average(xs) * scale
-    signature = _equal_sum_signature(xs[0].type.plain, True)
+    if not _have_same_shape(xs):
+        return _broadcast_sum_for_average(xs) * scale
+    signature = _same_shape_sum_signature(xs[0].type.plain, True)
     return graph.append(signature, [len(xs), *[x.at for x in xs], graph.take((scale,))])
 
 
@@ -136,18 +136,18 @@ def sum_cols(x: Expression) -> Expression:
     ...
 
 
-def _sum_of_neighbors(name: str, result: Dim, loops: Sequence[Loop], count: int, apart: int) -> Signature:
-    """Return the signature of sums of `count` terms that are `apart` floats apart; `loops` copy the first terms."""
+def _neighbor_sums(name: str, result: Dim, loops: Sequence[Loop], count: int, distance: int) -> Signature:
+    """Return the signature of sums of `count` terms, `distance` floats apart. `loops` copy each sum's first term."""
     inner, *outer = loops
-    all_loops = collapsed([inner, (count, 0, apart), *outer])
+    all_loops = collapsed([inner, (count, 0, distance), *outer])
     forward = [Step("copy", copy_parameters(0, 2, collapsed(loops)))]
     if count > 1:
-        other_loops = collapsed([inner, (count - 1, 0, apart), *outer])
-        forward.append(Step("accumulate", copy_parameters(0, 4, other_loops)))
+        further_loops = collapsed([inner, (count - 1, 0, distance), *outer])
+        forward.append(Step("accumulate", copy_parameters(0, 4, further_loops)))
     return Signature(
         result,
         name=name,
-        views=[View(SELF), View(0), View(0, offset=apart)],
+        views=[View(SELF), View(0), View(0, offset=distance)],
         forward=forward,
         backward=[Step("accumulate", copy_parameters(3, 1, all_loops, backward=True), gradient_of=0)],
     )
@@ -155,16 +155,16 @@ def _sum_of_neighbors(name: str, result: Dim, loops: Sequence[Loop], count: int,
 
 @functools.cache
 def _ngram_signature(dim: Dim, width: int) -> Signature:
-    rows, left = dim.rows, dim.columns - width + 1
-    batch = (dim.batch, rows * left, dim.size)
-    return _sum_of_neighbors("kmh_ngram", Dim.of((rows, left), dim.batch), [(rows * left, 1, 1), batch], width, rows)
+    rows, columns = dim.rows, dim.columns - width + 1
+    outer = (dim.batch, rows * columns, dim.size)
+    return _neighbor_sums("kmh_ngram", Dim.of((rows, columns), dim.batch), [(rows * columns, 1, 1), outer], width, rows)
 
 
-def _ngrams(x, v):
+def _ngram_reference(x, v):
     return sliding_window_view(x.reshape(len(x), -1), v, 1).sum(2)
 
 
-@recorded(reference=_ngrams, samples="3x5 v=2; 17x3*2 v=3; 1x4*3 v=1; 5*2 v=1; 2x9*2 v=5")
+@recorded(reference=_ngram_reference, samples="3x5 v=2; 17x3*2 v=3; 1x4*3 v=1; 5*2 v=1; 2x9*2 v=5")
 def kmh_ngram(x: Expression, v: Index) -> Expression:
     """The sum of every v neighboring columns of a matrix, y_ij = sum over k < v of x_i,j+k.
 
@@ -186,7 +186,7 @@ def kmh_ngram(x: Expression, v: Index) -> Expression:
 @functools.cache
 def _fold_signature(dim: Dim, nrows: int) -> Signature:
     result = Dim.of((dim.rows // nrows, *(dim.dims[1:] or (1,))), dim.batch)
-    return _sum_of_neighbors("fold_rows", result, [(result.total, 1, nrows)], nrows, 1)
+    return _neighbor_sums("fold_rows", result, [(result.total, 1, nrows)], nrows, 1)
 
 
 @recorded(
@@ -248,24 +248,24 @@ def cumsum(x: Expression, d: Index = 0) -> Expression:
 MOST_OPERANDS = 4  # the most operands that one node can have; for more, `logsumexp` adds several nodes
 
 
-def _add_logsumexp(count: int) -> None:
+def _add_logsumexp_kernels(count: int) -> None:  # for `count` operands
     names = tuple("abcd"[:count])
     xs = [Symbol("input", name) for name in names]
     largest = functools.reduce(f.maximum, xs)
     # The largest term is 1 even if x is infinite, where infinity - infinity would give NaN.
     terms = [f.where(f.equal(x, largest), 1, f.exp(x - largest)) for x in xs]
     sum_of_terms = sum(terms[1:], terms[0])
-    value, over_sum = largest + f.log(sum_of_terms), Symbol("input", "dz") / sum_of_terms
+    value, gradient_over_sum = largest + f.log(sum_of_terms), Symbol("input", "dz") / sum_of_terms
     if count == 2:
         a, b = xs
         value = f.where(f.equal(a, b), a + float(np.log(2)), largest + f.log1p(f.exp(-f.absolute(a - b))))
-    gradients = {"d" + name: Formula((*names, "dz"), over_sum * term) for name, term in zip(names, terms)}
+    gradients = {"d" + name: Formula((*names, "dz"), gradient_over_sum * term) for name, term in zip(names, terms)}
     KERNELS.add(f"logsumexp.{count}", Rule(("z", *names), {"z": Formula(names, value)}))
     KERNELS.add(f"logsumexp.{count}.backward", Rule(("z", *names), gradients))
 
 
 for _count in range(2, MOST_OPERANDS + 1):
-    _add_logsumexp(_count)
+    _add_logsumexp_kernels(_count)
 
 
 @functools.cache
@@ -292,7 +292,7 @@ def logsumexp(xs: Iterable[Expression]) -> Expression:
     if any(x.type.total != whole.total for x in xs):
         xs = [repeat(x, whole) for x in xs]
     graph = graph_of("logsumexp", xs)
-    while len(xs) > 1:  # in groups, so that the depth is only the logarithm of the number of operands
+    while len(xs) > 1:  # in groups, so that the depth grows only with the logarithm of the number
         groups = [xs[k : k + MOST_OPERANDS] for k in range(0, len(xs), MOST_OPERANDS)]
         xs = [
             graph.append(_logsumexp_signature(whole, len(group)), [x.at for x in group]) if len(group) > 1 else group[0]

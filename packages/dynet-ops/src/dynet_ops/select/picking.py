@@ -11,11 +11,11 @@ from dynet_core.checks import as_list
 from dynet_core.errors import StaleExpressionError
 from dynet_core.graph import graph_of_node
 from dynet_core.graph.nodes import PICKS
-from dynet_core.messages.hints import method
-from dynet_core.recorder import ANY_GRAPH, know
+from dynet_core.messages.hints import method_with_hints
+from dynet_core.recorder import ANY_GRAPH, share_objects
 from dynet_kernels.families.selection import LargestInOrder, Scatter
 
-from ..axes import without
+from ..axes import without_axes
 from ..copying import LOOPS, before_and_after, joined
 from ..declare import *
 from ..shape.layout import transpose
@@ -33,8 +33,8 @@ def _pick_signature(dim: Dim, d: int, length: int) -> Signature:
     if after == 1 and dim.batch == 1:
         signature = alias(result, scale=before)
     else:
-        run_size, whole = before * (length or 1), before * dim.dims[d]
-        loops = [(run_size, 1, 1), (after, run_size, whole), (dim.batch, run_size * after, dim.size)]
+        run_size, run_stride = before * (length or 1), before * dim.dims[d]
+        loops = [(run_size, 1, 1), (after, run_size, run_stride), (dim.batch, run_size * after, dim.size)]
         signature = copy_of(result, loops, index_scale=before)
     if not length:
         PICKS[signature] = dim.dims[d], False
@@ -62,13 +62,13 @@ def pick(e: Expression, index: Index | Indices = 0, dim: Index = 0) -> Expressio
     3.0
     """
     if is_list(index):
-        return _pick_each("pick", e, index, dim)  # type: ignore[arg-type]
+        return _pick_batch("pick", e, index, dim)  # type: ignore[arg-type]
     index = checked_index("pick", index)
     shape, dim = shape_along("pick", e, dim)
     if not 0 <= index < shape.dims[dim]:
         raise OutOfRangeError(f"pick: index {index} is out of range for dimension {dim} of x, which is {shape!r}")
     signature = _pick_signature(shape, dim, 0)
-    if dim == 0:
+    if dim == 0:  # the compiled fast path is only for this dimension
         remember(pick, (e.type,), signature, shape.dims[0])
     return node("pick", signature, (e,), (index,))
 
@@ -87,7 +87,7 @@ def pickrange(x: Expression, v: Index, u: Index, d: Index = 0) -> Expression:
     >>> pickrange(inputVector([1, 2, 3, 4]), 1, 3).value()
     [2.0, 3.0]
     """
-    return _pick_stretch("pickrange", x, v, u, d)
+    return _pick_range("pickrange", x, v, u, d)
 
 
 @also_called(s="v", e="u")
@@ -97,13 +97,13 @@ def pick_range(x: Expression, v: Index, u: Index, d: Index = 0) -> Expression:
     >>> pick_range(inputVector([1, 2, 3, 4]), 1, 3).value()
     [2.0, 3.0]
     """
-    return _pick_stretch("pick_range", x, v, u, d)
+    return _pick_range("pick_range", x, v, u, d)
 
 
 pick_range = describe(function("stretch", pick_range), pick_range)
 
 
-def _pick_stretch(name: str, x: Expression, v: Index, u: Index, d: Index) -> Expression:
+def _pick_range(name: str, x: Expression, v: Index, u: Index, d: Index) -> Expression:
     shape, d = shape_along(name, x, d)
     v, u = checked_index(name, v), checked_index(name, u)
     if not 0 <= v < u <= shape.dims[d]:
@@ -160,7 +160,7 @@ def pick_batch_elem(x: Expression, v: Index) -> Expression:
 def _pick_batch_signature(dim: Dim, d: int) -> Signature:
     """Return the signature of nodes that pick one element along dimension d in each batch element."""
     before, after = before_and_after(dim, d)
-    result = without(dim, [d])
+    result = without_axes(dim, [d])
     loops = [(before, 1, 1), (after, before, before * dim.dims[d])]
     signature = copies_by_index(result, dim.batch, result.size, loops, scale=before, stride=dim.size)
     PICKS[signature] = dim.dims[d], True
@@ -183,10 +183,10 @@ def pick_batch(e: Expression, indices: Iterable[Index], dim: Index = 0) -> Expre
     >>> pick_batch(inputTensor([[1, 2], [3, 4]], batched=True), [0, 1]).npvalue()
     array([[1., 4.]])
     """
-    return _pick_each("pick_batch", e, indices, dim)
+    return _pick_batch("pick_batch", e, indices, dim)
 
 
-def _pick_each(name: str, e: Expression, indices: Iterable[Index], dim: Index) -> Expression:
+def _pick_batch(name: str, e: Expression, indices: Iterable[Index], dim: Index) -> Expression:
     shape, dim = shape_along(name, e, dim)
     indices = checked_indices(name, indices, shape.dims[dim], f"dimension {dim} of x {shape!r}")
     e = for_each_index(name, e, len(indices))
@@ -196,7 +196,7 @@ def _pick_each(name: str, e: Expression, indices: Iterable[Index], dim: Index) -
     return node(name, signature, (e,), indices)
 
 
-@method(i="index")
+@method_with_hints(i="index")
 def set_index(x: Expression, index: Index | Iterable[Index]) -> None:
     """Make x, a result of `pick` or `x[i]`, a different element of the same expression. Call this as a method of x.
 
@@ -218,16 +218,16 @@ def set_index(x: Expression, index: Index | Iterable[Index]) -> None:
     30.0
     """
     try:
-        graph, node_graph, picked = pinned(), graph_of_node(x), None
+        graph, node_graph, pick_record = pinned(), graph_of_node(x), None
         if x.version != ANY_GRAPH:
-            picked = node_graph.index_up_to(x.at).selections.get(x.at)
-        if picked is None or picked.signature not in PICKS:
+            pick_record = node_graph.settable_up_to(x.at).selections.get(x.at)
+        if pick_record is None or pick_record.signature not in PICKS:
             raise ArgumentError(f"set_index: expected what pick, pick_batch or x[i] returns, got {x!r}")
-        size, takes_list = PICKS[picked.signature]
+        size, takes_list = PICKS[pick_record.signature]
         indices = checked_indices("set_index", index if takes_list else [index], size, "what is picked from")
-        if len(indices) != len(picked.attributes):
-            raise ShapeError(f"set_index: {len(indices)} indices for a batch of {len(picked.attributes)}")
-        graph.rewrite(picked.start, indices)
+        if len(indices) != len(pick_record.attributes):
+            raise ShapeError(f"set_index: {len(indices)} indices for a batch of {len(pick_record.attributes)}")
+        graph.rewrite(pick_record.attributes_start, indices)
     except StaleExpressionError as error:
         raise StaleExpressionError(f"set_index: expression {x.type!r}: {error}") from None
 
@@ -290,31 +290,31 @@ def select_cols(x: Expression, cs: Iterable[Index]) -> Expression:
 
 @functools.cache
 def _strided_signature(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) -> Signature | None:
-    """Return the signature of a copy of counts[d] elements, steps[d] apart, along each dimension d, and the batch.
+    """Return the signature of a copy of counts[d] elements at distance steps[d] along each dimension d and the batch.
 
     Nodes store the first element's offset. Return None if the copy needs more than `LOOPS` loops.
     """
     result = Dim.of(counts[:-1], counts[-1])
-    apart = [stride * step for stride, step in zip(strides_of(dim, dim), steps)]
-    loops = list(zip(counts, strides_of(result, result), apart))
+    source_strides = [stride * step for stride, step in zip(strides_of(dim, dim), steps)]
+    loops = list(zip(counts, strides_of(result, result), source_strides))
     return None if len(joined(loops)) > LOOPS else copy_of(result, loops, index_scale=1)
 
 
-def _limits(name: str, what: str, given, dim: Dim, default: Sequence[int], smallest: int) -> list[int]:
-    """Check a user's list of numbers >= `smallest`, and extend it to all dimensions and the batch by `default`."""
-    sizes, given = sizes_and_batch(dim), as_list(given)
-    if not is_list(given):
-        raise ArgumentTypeError(f"{name}: {what} must be a list of ints, not {given!r:.60}")
-    if len(given) > len(sizes):
+def _checked_per_axis(name: str, what: str, values, dim: Dim, default: Sequence[int], smallest: int) -> list[int]:
+    """Check a user's list of numbers >= `smallest`. Extend it to all dimensions and the batch by those of `default`."""
+    sizes, values = sizes_and_batch(dim), as_list(values)
+    if not is_list(values):
+        raise ArgumentTypeError(f"{name}: {what} must be a list of ints, not {values!r:.60}")
+    if len(values) > len(sizes):
         raise ArgumentError(
-            f"{name}: {len(given)} {what} for x, which is {dim!r}: at most one for each dimension and the batch"
+            f"{name}: {len(values)} {what} for x, which is {dim!r}: at most one for each dimension and the batch"
         )
-    limits = []
-    for limit in given:
-        limits.append(whole(name, "an index", limit))
-    if limits and min(limits) < smallest:
-        raise ArgumentError(f"{name}: {what} must be at least {smallest}, got {limits}")
-    return [*limits, *default[len(limits) :]]
+    numbers = []
+    for number in values:
+        numbers.append(whole(name, "an index", number))
+    if numbers and min(numbers) < smallest:
+        raise ArgumentError(f"{name}: {what} must be at least {smallest}, got {numbers}")
+    return [*numbers, *default[len(numbers) :]]
 
 
 def _strided_reference(x, strides, range_from=(), range_to=()):
@@ -345,18 +345,18 @@ def strided_select(x: Expression, strides: Indices, range_from: Indices = (), ra
     name = "strided_select"
     dim = shape_of(name, x)
     sizes = sizes_and_batch(dim)
-    steps = _limits(name, "strides", strides, dim, [1] * len(sizes), 1)
-    starts = _limits(name, "range_from", range_from, dim, [0] * len(sizes), 0)
-    ends = _limits(name, "range_to", range_to, dim, sizes, 0)
+    steps = _checked_per_axis(name, "strides", strides, dim, [1] * len(sizes), 1)
+    starts = _checked_per_axis(name, "range_from", range_from, dim, [0] * len(sizes), 0)
+    ends = _checked_per_axis(name, "range_to", range_to, dim, sizes, 0)
     ranges = list(zip(starts, ends, steps))
     for d, ((start, stop, _), size) in enumerate(zip(ranges, sizes)):
         if not start < stop <= size:
             axis_name = "the batch" if d == len(dim.dims) else f"dimension {d}"
             raise OutOfRangeError(f"{name}: {start}..{stop} is out of range for {axis_name} of x, which is {dim!r}")
-    return select_regularly(graph_of(name, (x,)), x, ranges)
+    return select_ranges(graph_of(name, (x,)), x, ranges)
 
 
-def select_regularly(graph: PinnedGraph, x: Expression, ranges: Sequence[tuple[int, int, int]]) -> Expression:
+def select_ranges(graph: PinnedGraph, x: Expression, ranges: Sequence[tuple[int, int, int]]) -> Expression:
     """Return the elements of x in `ranges`: (start, stop, step) for each dimension and, last, the batch.
 
     The list may be shorter; the remaining dimensions are selected whole. If all of x is selected, return x itself.
@@ -369,17 +369,17 @@ def select_regularly(graph: PinnedGraph, x: Expression, ranges: Sequence[tuple[i
         return x
     signature = _strided_signature(dim, counts, tuple(step for _, _, step in ranges))
     if signature is None:
-        for d, limits in enumerate(ranges):  # too many loops for one copy: copy once per dimension
-            whole_dims = [(0, size, 1) for size in x.type.dims[:d]]
-            x = select_regularly(graph, x, [*whole_dims, limits])
+        for d, range_along_d in enumerate(ranges):  # too many loops for one copy: copy once per dimension
+            full_ranges = [(0, size, 1) for size in x.type.dims[:d]]
+            x = select_ranges(graph, x, [*full_ranges, range_along_d])
         return x
     offset = sum(start * stride for (start, _, _), stride in zip(ranges, strides_of(dim, dim)))
     return graph.append(signature, [x.at, offset])
 
 
 @functools.cache
-def _largest_signature(dim: Dim, k: int) -> Signature:
-    """Return the signature of the k largest elements, followed by their indices for the backward pass."""
+def _kmax_signature(dim: Dim, k: int) -> Signature:
+    """Return the signature of a node of the k largest elements, followed in memory by their indices."""
     columns = dim.columns * dim.batch
     return Signature(
         Dim.of((k, *dim.dims[1:]), dim.batch),
@@ -391,13 +391,13 @@ def _largest_signature(dim: Dim, k: int) -> Signature:
     )
 
 
-def _largest_reference(x, k, d=1):
-    order = np.argsort(-x, axis=d, kind="stable").take(range(k), axis=d)
-    return np.take_along_axis(x, np.sort(order, axis=d), axis=d)
+def _kmax_reference(x, k, d=1):
+    indices = np.argsort(-x, axis=d, kind="stable").take(range(k), axis=d)
+    return np.take_along_axis(x, np.sort(indices, axis=d), axis=d)
 
 
 @recorded(
-    reference=_largest_reference,
+    reference=_kmax_reference,
     samples="1x1 k=1; 5*2 k=3 d=0; 3x7 k=2; 17x5*3 k=4 d=1; 67x3*2 k=33 d=0; 2x3x9*2 k=5 d=2",
 )
 def kmax_pooling(x: Expression, k: Index, d: Index = 1) -> Expression:
@@ -417,10 +417,10 @@ def kmax_pooling(x: Expression, k: Index, d: Index = 1) -> Expression:
         raise OutOfRangeError(f"{name}: k = {k} exceeds the size of dimension {d} of x, which is {dim!r}")
     if k == dim.dims[d]:
         return x
-    order = [d, *[axis for axis in range(len(dim.dims)) if axis != d]]
-    x = transpose(x, order)
-    x = node(name, _largest_signature(x.type.plain, k), (x,))
-    return transpose(x, [order.index(axis) for axis in range(len(order))])
+    permutation = [d, *[axis for axis in range(len(dim.dims)) if axis != d]]
+    x = transpose(x, permutation)
+    x = node(name, _kmax_signature(x.type.plain, k), (x,))
+    return transpose(x, [permutation.index(axis) for axis in range(len(permutation))])
 
 
 def item(x: Expression, key) -> Expression:
@@ -457,22 +457,22 @@ def _select_item(x: Expression, key) -> Expression:
             return x if stop - start == size else pickrange(x, start, stop)
     keys = key if isinstance(key, tuple) else (key,)
     rank = len(dims)
-    has_batch = len(keys) == rank + 1 and isinstance(keys[rank], slice)
-    if len(keys) > rank + has_batch:
+    has_batch_slice = len(keys) == rank + 1 and isinstance(keys[rank], slice)
+    if len(keys) > rank + has_batch_slice:
         raise OutOfRangeError(f"x[...]: {len(keys)} indices for x, which is {x.type!r}")
-    picked, ranges = [], []
+    picks, ranges = [], []
     for d, subscript in enumerate(keys):
         if isinstance(subscript, slice):
             ranges.append(_range_of(x, d, subscript))
         else:
-            picked.append((_index_of(x, d, subscript), d))
-    if has_batch:
-        all_dims = [(0, size, 1) for size in dims]
-        x = select_regularly(graph_of("x[...]", (x,)), x, [*all_dims, ranges.pop()])
-    for index, d in reversed(picked):
+            picks.append((_index_of(x, d, subscript), d))
+    if has_batch_slice:
+        full_ranges = [(0, size, 1) for size in dims]
+        x = select_ranges(graph_of("x[...]", (x,)), x, [*full_ranges, ranges.pop()])
+    for index, d in reversed(picks):
         x = pick(x, index, d)
     if any(step > 1 for _, _, step in ranges):
-        return select_regularly(graph_of("x[...]", (x,)), x, ranges)
+        return select_ranges(graph_of("x[...]", (x,)), x, ranges)
     for d, (start, stop, _) in enumerate(ranges):
         if stop - start < x.type.dims[d]:
             x = pickrange(x, start, stop, d)
@@ -509,17 +509,19 @@ def _range_of(x: Expression, d: int, subscript: slice) -> tuple[int, int, int]:
     return start, stop, step
 
 
-def _elements(x: Expression):
+def _iterate(x: Expression):
     return (x[index] for index in range(len(x)))
 
 
-def _elements_from_the_end(x: Expression):
+def _iterate_reversed(x: Expression):
     return (x[index] for index in reversed(range(len(x))))
 
 
-know(item=pick, stretch=pickrange, subscript=item)
-Expression.__iter__ = _elements  # type: ignore[attr-defined]
-Expression.__reversed__ = _elements_from_the_end  # type: ignore[attr-defined]
+share_objects(
+    item=pick, stretch=pickrange, subscript=item
+)  # compiled code calls them for x[i], x[i:j], and any other key
+Expression.__iter__ = _iterate  # type: ignore[attr-defined]
+Expression.__reversed__ = _iterate_reversed  # type: ignore[attr-defined]
 
 __all__ = [
     "kmax_pooling", "pick", "pick_batch", "pick_batch_elem", "pick_batch_elems", "pick_range", "pickrange",

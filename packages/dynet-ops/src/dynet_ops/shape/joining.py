@@ -8,21 +8,21 @@ from ..declare import *
 
 # If more operands than this have one shape, they share a view and a step, so that long lists have small signatures.
 # Otherwise each operand has its own step, and the planner leaves out the steps of operands that need no gradient.
-FEW = 16
+MOST_SEPARATE = 16
 
 
-def _side_by_side(result: Dim, dims: Sequence[Dim], runs: Sequence[int], after: int, batch: int) -> Signature:
-    """Return the signature of a node that takes a run of each operand in turn, `after * batch` times.
+def _runs_signature(result: Dim, dims: Sequence[Dim], run_sizes: Sequence[int], after: int, batch: int) -> Signature:
+    """Return the signature of a node that copies adjacent floats (a run) of each operand in turn, after * batch times.
 
-    `runs` has their sizes in floats. An operand without a batch is repeated for each batch element.
+    `run_sizes` has one size for each operand. An operand without a batch is repeated for each batch element.
     """
-    whole, starts = sum(runs), itertools.accumulate(runs, initial=0)
-    if len(dims) > FEW and len({*dims}) == 1:
-        loops = [(runs[0], 1, 1), (after * batch, whole, runs[0])]
-        return copies(result, [(View(SELF, stride=runs[0]), View(EACH, period=1), loops)], variadic=True)
+    total, starts = sum(run_sizes), itertools.accumulate(run_sizes, initial=0)
+    if len(dims) > MOST_SEPARATE and len({*dims}) == 1:
+        loops = [(run_sizes[0], 1, 1), (after * batch, total, run_sizes[0])]
+        return copies(result, [(View(SELF, stride=run_sizes[0]), View(EACH, period=1), loops)], variadic=True)
     parts = []
-    for index, (dim, run, start) in enumerate(zip(dims, runs, starts)):
-        loops = [(run, 1, 1), (after, whole, run), (batch, whole * after, run * after if dim.batch > 1 else 0)]
+    for index, (dim, run, start) in enumerate(zip(dims, run_sizes, starts)):
+        loops = [(run, 1, 1), (after, total, run), (batch, total * after, run * after if dim.batch > 1 else 0)]
         parts.append((View(SELF, offset=start), View(index), loops))
     return copies(result, parts)
 
@@ -38,26 +38,26 @@ def concatenate_signature(d: int, name: str, *dims: Dim) -> Signature:
     sizes = [padded[dim][d] for dim in dims]
     before, after = math.prod(first_sizes[:d]), math.prod(first_sizes[d + 1 :])
     result = Dim.of((*first_sizes[:d], sum(sizes), *first_sizes[d + 1 :]), batch)
-    return _side_by_side(result, dims, [before * size for size in sizes], after, batch)
+    return _runs_signature(result, dims, [before * size for size in sizes], after, batch)
 
 
-def _long(shape: str, count: int = FEW + 1) -> str:
+def _long_list(shape: str, count: int = MOST_SEPARATE + 1) -> str:
     return f"[{' '.join([shape] * count)}]"
 
 
-def _joining(name: str, signature_of: Callable) -> Callable:
+def _joiner(name: str, signature_of: Callable) -> Callable:
     return many_operands(name, by_plain_dims(signature_of))
 
 
-_concatenate = [_joining("concatenate", functools.partial(concatenate_signature, d, "concatenate")) for d in range(7)]
+_concatenate = [_joiner("concatenate", functools.partial(concatenate_signature, d, "concatenate")) for d in range(7)]
 
 
-def _along_any(along_first: Callable, xs: Sequence[Expression], *given: int) -> Expression:
-    if not given:
-        return along_first(xs)
-    if isinstance(given[0], Expression):
+def _concatenate_slowly(slow: Callable, xs: Sequence[Expression], *optional_d: int) -> Expression:
+    if not optional_d:
+        return slow(xs)
+    if isinstance(optional_d[0], Expression):
         raise ArgumentTypeError("concatenate: d must be an int; the expressions are one list, concatenate([...])")
-    d = checked_index("concatenate", *given)
+    d = checked_index("concatenate", *optional_d)
     if d == 0:
         return concatenate(xs)  # without `d`, the call runs compiled code, which is faster than the code below
     if not 0 <= d < len(_concatenate):
@@ -65,16 +65,16 @@ def _along_any(along_first: Callable, xs: Sequence[Expression], *given: int) -> 
     return _concatenate[d](xs)
 
 
-def _join(arrays, d):
+def _concatenate_reference(arrays, d):
     return np.concatenate([with_rank(array, max(d + 1, arrays[0].ndim)) for array in arrays], axis=d)
 
 
 @op(
     _concatenate[0],
-    around=_along_any,
-    reference=lambda *xs, d=0: _join(xs, d),
+    around=_concatenate_slowly,
+    reference=lambda *xs, d=0: _concatenate_reference(xs, d),
     samples="[3 5]; [3*2 1 17*2]; [2x3 4x3*2]; [2x3*2 2x1] d=1; [2]; [3*2 3*2]; [2x5 2x5 2x5] d=1; "
-    f"[3 5x1x1*2 1x1]; [3x1*2 5]; [3 3*2] d=2; {_long('3')}; {_long('2x3*2', FEW + 2)}",
+    f"[3 5x1x1*2 1x1]; [3x1*2 5]; [3 3*2] d=2; {_long_list('3')}; {_long_list('2x3*2', MOST_SEPARATE + 2)}",
 )
 def concatenate(xs: Iterable[Expression], d: Index = 0) -> Expression:
     """Concatenate the expressions `xs` along dimension d. Their sizes in all other dimensions must be equal.
@@ -91,9 +91,9 @@ def concatenate(xs: Iterable[Expression], d: Index = 0) -> Expression:
 
 
 @op(
-    _joining("concatenate_cols", functools.partial(concatenate_signature, 1, "concatenate_cols")),
-    reference=lambda *xs: _join(xs, 1),
-    samples=f"[3 3 3]; [3*2 3x4]; [1]; [17x2*3 17x1*3]; [3 3x1x1*2 3x2x1]; {_long('3')}; {_long('3x2*2')}",
+    _joiner("concatenate_cols", functools.partial(concatenate_signature, 1, "concatenate_cols")),
+    reference=lambda *xs: _concatenate_reference(xs, 1),
+    samples=f"[3 3 3]; [3*2 3x4]; [1]; [17x2*3 17x1*3]; [3 3x1x1*2 3x2x1]; {_long_list('3')}; {_long_list('3x2*2')}",
 )
 def concatenate_cols(xs: Iterable[Expression]) -> Expression:
     """Concatenate vectors or matrices side by side into one matrix. They must have the same number of rows.
@@ -109,15 +109,15 @@ def _to_batch_signature(*dims: Dim) -> Signature:
     first_dim = dims[0]
     if any(dim.dims != first_dim.dims for dim in dims):
         raise ShapeError(f"concatenate_to_batch: dimensions differ: operands are {described(dims)}")
-    runs = [dim.total for dim in dims]
-    return _side_by_side(Dim.of(first_dim.dims, sum(dim.batch for dim in dims)), dims, runs, 1, 1)
+    run_sizes = [dim.total for dim in dims]
+    return _runs_signature(Dim.of(first_dim.dims, sum(dim.batch for dim in dims)), dims, run_sizes, 1, 1)
 
 
 @op(
-    _joining("concatenate_to_batch", _to_batch_signature),
+    _joiner("concatenate_to_batch", _to_batch_signature),
     reference=lambda *xs: np.concatenate(xs, axis=-1),
     whole_batch=True,
-    samples=f"[3 3]; [3x2*2 3x2 3x2*3]; [1]; [17*2 17*2]; {_long('3x2*2')}",
+    samples=f"[3 3]; [3x2*2 3x2 3x2*3]; [1]; [17*2 17*2]; {_long_list('3x2*2')}",
 )
 def concatenate_to_batch(xs: Iterable[Expression]) -> Expression:
     """Join expressions of the same dimensions into one batch. It has all their batch elements, in the order of `xs`.

@@ -38,35 +38,36 @@ def reshape(x: Expression, d: Dims, batch_size: Index = 1) -> Expression:
     return node("reshape", _alias(new), (x,))
 
 
-def _transposed(dim: Dim, order: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
-    """Return the shape of a transpose whose dimension i is order[i] of the operand, and the loops of the copy."""
-    sizes = of_rank(dim.dims, len(order))
+def _transposed(dim: Dim, permutation: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
+    """Return the shape of a transpose whose dimension i is permutation[i] of the operand, and the loops of the copy."""
+    sizes = of_rank(dim.dims, len(permutation))
     strides = strides_of(dim, Dim.of(sizes))
-    result = Dim.of(tuple(sizes[k] for k in order), dim.batch)
-    loops = [(size, step, strides[k]) for size, step, k in zip(result.dims, strides_of(result, result), order)]
+    result = Dim.of(tuple(sizes[k] for k in permutation), dim.batch)
+    loops = [(size, step, strides[k]) for size, step, k in zip(result.dims, strides_of(result, result), permutation)]
     return result, [*loops, (dim.batch, dim.size, dim.size)]
 
 
 @functools.cache
-def _transpose_steps(dim: Dim, order: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Return the orders of copies that, one after another, have the effect of `order`.
+def _copy_permutations(dim: Dim, permutation: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Return the permutations of the copies that `transpose` makes, which together have the effect of `permutation`.
 
-    If one copy is not enough, each copy except the last moves one dimension into place.
+    One copy is enough unless it would need more than `LOOPS` loops. Each copy except the last moves one dimension into
+    place.
     """
-    if len(joined(_transposed(dim, order)[1])) <= LOOPS:
-        return [order]
-    position = next(position for position, k in enumerate(order) if position != k)
-    behind = [k for k in range(position, len(order)) if k != order[position]]
-    first_order = (*range(position), order[position], *behind)
-    rest_of_order = tuple(first_order.index(k) for k in order)
-    return [first_order, *_transpose_steps(_transposed(dim, first_order)[0], rest_of_order)]
+    if len(joined(_transposed(dim, permutation)[1])) <= LOOPS:
+        return [permutation]
+    position = next(position for position, k in enumerate(permutation) if position != k)
+    remaining = [k for k in range(position, len(permutation)) if k != permutation[position]]
+    first_permutation = (*range(position), permutation[position], *remaining)
+    other_permutation = tuple(first_permutation.index(k) for k in permutation)
+    return [first_permutation, *_copy_permutations(_transposed(dim, first_permutation)[0], other_permutation)]
 
 
 @functools.cache
-def _transpose_signature(dim: Dim, order: tuple[int, ...]) -> Signature:
-    result, loops = _transposed(dim, order)
+def _transpose_signature(dim: Dim, permutation: tuple[int, ...]) -> Signature:
+    result, loops = _transposed(dim, permutation)
     if all(extent == 1 or target == source for extent, target, source in loops):
-        return alias(result)
+        return alias(result)  # no element moves
     return copy_of(result, loops)
 
 
@@ -87,12 +88,12 @@ def transpose(x: Expression, dims: Indices = (1, 0)) -> Expression:
     dim = shape_of("transpose", x)
     if not is_list(dims):
         raise ArgumentTypeError(f"transpose: dims must be a tuple of ints, not {dims!r:.60}")
-    order = tuple(checked_index("transpose", d) for d in dims)
-    rank = len(order)
-    if sorted(order) != list(range(rank)) or not 1 <= rank <= MAX_DIMS or len(of_rank(dim.dims, rank)) > rank:
-        raise ArgumentError(f"transpose: dims {order} is not an order of the dimensions of x, which is {dim!r}")
-    for copy_order in _transpose_steps(dim, order):
-        x = node("transpose", _transpose_signature(x.type.plain, copy_order), (x,))
+    permutation = tuple(checked_index("transpose", d) for d in dims)
+    rank = len(permutation)
+    if sorted(permutation) != list(range(rank)) or not 1 <= rank <= MAX_DIMS or len(of_rank(dim.dims, rank)) > rank:
+        raise ArgumentError(f"transpose: dims {permutation} is not an order of the dimensions of x, which is {dim!r}")
+    for copy_permutation in _copy_permutations(dim, permutation):
+        x = node("transpose", _transpose_signature(x.type.plain, copy_permutation), (x,))
     return x
 
 
@@ -107,7 +108,7 @@ def nobackprop(x: Expression) -> Expression:
 
 
 @functools.cache
-def _scaled(dim: Dim) -> Signature:
+def _scaling_signature(dim: Dim) -> Signature:
     return apart(dim, [Step("times_number.dx", (dim.total,), gradient_of=0)], constants=1)
 
 
@@ -126,7 +127,7 @@ def scale_gradient(x: Expression, lambd: Number = 1.0) -> Expression:
     """
     graph = graph_of("scale_gradient", (x,))
     factor = finite("scale_gradient", "lambd", lambd)
-    return graph.append(_scaled(x.type.plain), [x.at, graph.take((factor,))])
+    return graph.append(_scaling_signature(x.type.plain), [x.at, graph.take((factor,))])
 
 
 @by_dims(

@@ -86,9 +86,9 @@ def tensor_core_product(instruction, group, extents, left, right, write):
     thread = instruction.thread("threadIdx.x", WARPS * WARP)
     warp, lane = divided(thread, WARP)
     g, t = divided(lane, 4)
-    # `top`: the first row of this thread's results in the block; `side`: the first column of its warp's results.
+    # `top`: the first row of this thread's results in the block; `left_column`: the first column of its warp's results.
     top = settled(T.floormod(warp, 2) * (16 * DOWN) + g)
-    side = settled(T.floordiv(warp, 2) * (8 * ACROSS))
+    left_column = settled(T.floordiv(warp, 2) * (8 * ACROSS))
     a = T.alloc_buffer((INNER, ROWS + PADDING), "float32", scope="shared")
     b = T.alloc_buffer((INNER, COLUMNS + PADDING), "float32", scope="shared")
     sums = T.alloc_buffer((4 * DOWN * ACROSS,), "float32", scope="local", annotations=tir.ON_STACK)
@@ -99,8 +99,8 @@ def tensor_core_product(instruction, group, extents, left, right, write):
         """Copy INNER x `width` elements value(k, i) of a factor, from (first_k, start). Outside the factor, store 0."""
         with share_of(thread, WARPS * WARP, INNER * width) as element:
             k, i = settled(T.floordiv(element, width)), settled(T.floormod(element, width))
-            there = T.And(start + i < end, first_k + k < inner)
-            store_if(there, shared, [k, i], lambda: value(let(first_k + k), let(start + i)))
+            is_inside = T.And(start + i < end, first_k + k < inner)
+            store_if(is_inside, shared, [k, i], lambda: value(let(first_k + k), let(start + i)))
 
     with serial(T.floordiv(inner + (INNER - 1), INNER)) as step:
         first_k = settled(step * INNER)
@@ -110,17 +110,17 @@ def tensor_core_product(instruction, group, extents, left, right, write):
         for k in range(0, INNER, 8):
             for down in range(DOWN):
                 row = top + 16 * down
-                four = [let(a[t + (k + further), row + low]) for further in (0, 4) for low in (0, 8)]
+                a_elements = [let(a[t + (k + further), row + low]) for further in (0, 4) for low in (0, 8)]
                 for across in range(ACROSS):
-                    column = side + 8 * across + g
-                    two = [let(b[t + (k + lower), column]) for lower in (0, 4)]
+                    column = left_column + 8 * across + g
+                    b_elements = [let(b[t + (k + lower), column]) for lower in (0, 4)]
                     result = T.address_of(sums[int64(4 * (ACROSS * down + across))])
-                    T.evaluate(T.call_extern("int32", "multiply_tf32", result, *four, *two))
+                    T.evaluate(T.call_extern("int32", "multiply_tf32", result, *a_elements, *b_elements))
         barrier()
     for down in range(DOWN):
         for across in range(ACROSS):
             for element in range(4):
                 i = settled(first_row + top + (16 * down + 8 * (element // 2)))
-                j = settled(first_column + side + (8 * across + element % 2) + t * 2)
+                j = settled(first_column + left_column + (8 * across + element % 2) + t * 2)
                 with tir.when(T.And(i < rows, j < columns)):
                     write(first, i, j, let(sums[int64(4 * (ACROSS * down + across) + element)]))

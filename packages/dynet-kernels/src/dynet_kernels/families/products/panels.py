@@ -13,7 +13,7 @@ from ...tir import int64, let, load, quotient, remainder, serial, settled, store
 from ...tvm_modules import T
 
 
-def tiles(first, end, sizes, emit):
+def each_tile(first, end, sizes, emit):
     """Divide [first, end) into tiles, with emit(start, size): as many of the first size as fit, then of the next.
 
     `sizes` is in descending order. If the last size is not 1, the end of the range may be in no tile.
@@ -26,17 +26,17 @@ def tiles(first, end, sizes, emit):
         start = let(start + turns * size)
 
 
-def halves(size):
+def halved_sizes(size):
     """Return [size, size / 2, size / 4, ..., 1], each rounded up."""
-    return [size, *halves((size + 1) // 2)] if size > 1 else [size]
+    return [size, *halved_sizes((size + 1) // 2)] if size > 1 else [size]
 
 
-def row_tiles(first, end, lanes, vectors, emit, taller=False):
+def each_row_tile(first, end, lanes, vectors, emit, taller=False):
     """Divide rows into tiles of `vectors` vectors, and the rest into smaller tiles, with emit(start, vectors, mask)."""
     # If `taller`, a single remaining vector is added to the last full tile. Rows that do not fill a vector get a mask.
     rows = let(end - first)
     whole = let(quotient(rows, lanes))
-    sizes, start = halves(vectors), 0
+    sizes, start = halved_sizes(vectors), 0
 
     def full_vectors(start, size):
         emit(let(first + start * lanes), size, None)
@@ -44,9 +44,9 @@ def row_tiles(first, end, lanes, vectors, emit, taller=False):
     if taller and vectors > 1:
         rest = remainder(whole, vectors)
         start = settled(whole - T.Select(T.And(rest == 1, whole > 1), int64(vectors + 1), rest))
-        tiles(0, start, [vectors], full_vectors)
+        each_tile(0, start, [vectors], full_vectors)
         sizes = [vectors + 1, *sizes[1:]]
-    tiles(start, whole, sizes, full_vectors)
+    each_tile(start, whole, sizes, full_vectors)
     if lanes == 1:
         return
     rest = let(rows - whole * lanes)
@@ -54,28 +54,28 @@ def row_tiles(first, end, lanes, vectors, emit, taller=False):
         emit(let(first + whole * lanes), 1, tir.first_lanes(rest, lanes))
 
 
-def joined_row_tiles(first, end, lanes, vectors, emit):
-    """Like `row_tiles`, but if the last vector needs a mask, the full vectors before it join its tile."""
+def each_joined_row_tile(first, end, lanes, vectors, emit):
+    """Like `each_row_tile`, but if the last vector needs a mask, the full vectors before it join its tile."""
     # A tile of only the vector with the mask would take as long as a tile of several vectors.
     rows = let(end - first)
     whole = let(quotient(rows, lanes))
     rest = let(rows - whole * lanes)
-    last = 0  # the number of vectors in the tile with the mask, or 0 if no mask is needed
+    last_size = 0  # the number of vectors in the tile with the mask, or 0 if no mask is needed
     if lanes > 1:
         left_over = remainder(whole, vectors) + 1
         # If only the vector with the mask is left over, its tile takes some vectors from the previous tile.
         one_left = T.And(left_over == 1, whole > 0)
-        shared = int64(vectors + 1 - (vectors + 1) // 2)
-        last = settled(T.Select(rest > 0, T.Select(one_left, shared, left_over), int64(0)))
-    begin = settled(whole + T.Select(rest > 0, int64(1), int64(0)) - last)
+        split_size = int64(vectors + 1 - (vectors + 1) // 2)
+        last_size = settled(T.Select(rest > 0, T.Select(one_left, split_size, left_over), int64(0)))
+    begin = settled(whole + T.Select(rest > 0, int64(1), int64(0)) - last_size)
 
     def full_vectors(start, size):
         emit(let(first + start * lanes), size, None)
 
-    tiles(0, begin, halves(vectors), full_vectors)
+    each_tile(0, begin, halved_sizes(vectors), full_vectors)
     if lanes > 1:
         for size in range(1, vectors + 1):
-            with tir.when(last == size):
+            with tir.when(last_size == size):
                 emit(let(first + begin * lanes), size, tir.first_lanes(rest, lanes))
 
 
@@ -118,7 +118,7 @@ class Panel:
                     offset = let((v + k) * lanes)
                     store(self.buffer, target + offset, load(memory, address + offset, lanes))
 
-            tiles(0, let(quotient(whole, lanes)), [4, 1], copy)
+            each_tile(0, let(quotient(whole, lanes)), [4, 1], copy)
             if lanes > 1:
                 with tir.when(rest > 0):
                     store(self.buffer, target + whole, load(memory, address + whole, lanes, mask))
@@ -164,14 +164,14 @@ def by_chunks(emit, w, first, end):
 
 def each_matrix(instruction, group, emit):
     """Emit a loop over the matrices of an instruction, with emit(first, end) for the columns that share a matrix."""
-    # `width` is the number of columns per matrix. Use at least 1 as a divisor, because a thread may have no columns.
-    width = let(T.Select(group == 0, T.max(instruction.count, 1), group))
-    with serial(quotient(instruction.count, width)) as index:
-        first = let(index * width)
-        emit(first, let(first + width))
+    # The divisor must not be 0, although a thread may have no columns.
+    columns_per_matrix = let(T.Select(group == 0, T.max(instruction.count, 1), group))
+    with serial(quotient(instruction.count, columns_per_matrix)) as index:
+        first = let(index * columns_per_matrix)
+        emit(first, let(first + columns_per_matrix))
 
 
-class Sums:
+class TileSums:
     """Emits target[j] = start[j] + M source[j] for rows [first_row, end_row), where M is a matrix or its transpose.
 
     A `start_role` of -1 means that start[j] is 0. If `shared`, several columns may have the same target, and
@@ -186,7 +186,7 @@ class Sums:
     def _starts(self, role, columns, offset):
         return [let(self.instruction.address(role, column) + offset) for column in columns]
 
-    def tile(self, vector_of, columns, row, vectors, mask, first, length, start_role, prefetch=None):
+    def compute_tile(self, vector_of, columns, row, vectors, mask, first, length, start_role, prefetch=None):
         """Add up `length` terms, starting at column `first` of M, for `vectors` vectors of rows starting at `row`."""
         # vector_of(k, v) loads vector v of column first + k of M. In the same turn of the loop, prefetch(k) prefetches
         # one cache line. So prefetches are spread over time: a core can wait for only a few lines at a time.
@@ -196,7 +196,7 @@ class Sums:
             for v in range(vectors):
                 for address in targets:
                     tir.prefetch_line(memory, address + v * lanes)
-        zero = tir.wide(0.0, lanes)
+        zero = tir.broadcast(0.0, lanes)
         masks = masks_of(vectors, mask)
         sums = [[tir.Accumulator(lanes, zero) for _ in masks] for _ in columns]
         if not self.shared:
@@ -210,12 +210,12 @@ class Sums:
                 prefetch(k)
             matrix = [vector_of(k, v) for v in range(vectors)]
             for source, totals in zip(sources, sums):
-                add_products(totals, matrix, let(tir.wide(memory[source + k], lanes)))
+                add_products(totals, matrix, let(tir.broadcast(memory[source + k], lanes)))
         for target, totals in zip(targets, sums):
             for v, total in enumerate(totals):
                 address, value = target + v * lanes, total.value
                 if self.shared:  # read the target only now, because an earlier column may have the same target
-                    adds = tir.wide(start_role >= 0, lanes)
+                    adds = tir.broadcast(start_role >= 0, lanes)
                     value = value + T.Select(adds, load(memory, address, lanes, masks[v]), zero)
                 store(memory, address, value, masks[v])
 
@@ -232,8 +232,8 @@ class Sums:
             row_first: if true, panels with the same rows of M follow each other, so that these rows of the targets stay
                 in the cache. If false, panels with the same columns do, so that the sources stay there.
         """
-        width, tall = tile
-        panel = Panel(self.lanes, tall, height)
+        width, tile_vectors = tile
+        panel = Panel(self.lanes, tile_vectors, height)
 
         def one_panel(row, vectors, mask, k, length):
             fill(panel, row, vectors, mask, k, length)
@@ -248,7 +248,7 @@ class Sums:
                         tir.prefetch(self.memory, let(self.instruction.address(self.source_role, column) + k), length)
 
                 def add(prefetch=None):
-                    self.tile(panel.vector, columns, row, vectors, mask, k, length, so_far, prefetch)
+                    self.compute_tile(panel.vector, columns, row, vectors, mask, k, length, so_far, prefetch)
 
                 if count == width:
                     v = let(quotient(start - first, width))
@@ -256,9 +256,9 @@ class Sums:
                 else:
                     add()
 
-            tiles(first, end, halves(width), some_columns)
+            each_tile(first, end, halved_sizes(width), some_columns)
 
-        each_rows = functools.partial(joined_row_tiles, self.first_row, self.end_row, self.lanes, tall)
+        each_rows = functools.partial(each_joined_row_tile, self.first_row, self.end_row, self.lanes, tile_vectors)
         each_columns = functools.partial(blocks, depth, height)
         if row_first:
             each_rows(lambda *rows: each_columns(lambda *columns: one_panel(*rows, *columns)))

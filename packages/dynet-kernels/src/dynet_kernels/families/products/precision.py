@@ -1,6 +1,6 @@
 """Whether matrix products on a GPU round their factors to TF32 (ten bits of mantissa), for tensor cores. Needs no TVM.
 
-Rounding changes results by about a thousandth. So it is no tuning parameter: those only change the order of sums.
+Rounding changes results by about a thousandth. So TF32 is not a tuning parameter: those only change the order of sums.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from contextvars import ContextVar
 
 from ...tuning import holding
 
-FIRST = 80  # GPUs with `arch` `sm_80` or higher have TF32
+MIN_ARCH = 80  # GPUs with `arch` `sm_80` or higher have TF32
 _tf32: ContextVar[bool] = ContextVar("tf32", default=False)
 
 

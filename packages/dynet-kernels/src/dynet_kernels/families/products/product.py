@@ -16,11 +16,11 @@ from ...layout import BY_ROWS, CACHE_LINE, EITHER
 from ...tir import int64, let, load, quotient, remainder, serial, settled, store, vector_loop
 from ...tvm_modules import T
 from .cuda_tiles import tiled_product
-from .panels import Panel, Sums, add_products, blocks, by_chunks, each_matrix, even_blocks, row_tiles, tiles
+from .panels import Panel, TileSums, add_products, blocks, by_chunks, each_matrix, each_row_tile, each_tile, even_blocks
 
-FITS = 12_000  # a matrix of fewer floats than this stays in the L1 cache together with the x[j] and y[j] in use
-APART = 64  # if `apart` is a multiple of this, the columns of W compete for a few sets of the L1 cache
-CROWD = 20  # if `apart` is a multiple of APART, panels are only worthwhile for at least this many columns x[j]
+L1_FLOATS = 12_000  # a matrix of fewer floats than this stays in the L1 cache together with the x[j] and y[j] in use
+CONFLICT_STRIDE = 64  # if `apart` is a multiple of this, the columns of W compete for a few sets of the L1 cache
+CONFLICT_COLUMNS = 20  # if `apart` is such a multiple, panels pay only for at least this many columns x[j]
 PREFETCH_WIDTH = 6  # in tiles of at least this many columns, arithmetic takes long enough to hide prefetches
 
 
@@ -58,8 +58,8 @@ class Product(Kernel):
         memory = instruction.memory
         sizes = tuning.cpu(lanes).product
         vectors_for = dict(sizes.tiles)
-        first_row, end_row = instruction.stretch(rows, lanes)
-        sums = Sums(instruction, lanes, x_role, y_role, first_row, end_row)
+        first_row, end_row = instruction.own_rows(rows, lanes)
+        sums = TileSums(instruction, lanes, x_role, y_role, first_row, end_row)
 
         def with_panels(w, first, end):
             """Emit y[j] for j in [first, end) from panels."""
@@ -73,10 +73,10 @@ class Product(Kernel):
 
             sums.by_panels(fill, prefetcher, sizes.tiles[0], sizes.panel, inner, first, end, start_role, row_first=True)
 
-        def in_place(w, first, end):
+        def without_panels(w, first, end):
             """Emit y[j] for j in [first, end), reading W where it is stored."""
 
-            def rows_of(start, width, row, vectors, mask):
+            def tile(start, width, row, vectors, mask):
                 def vector_of(k, v):
                     address = let(w + k * apart + row + v * lanes)
                     if width >= PREFETCH_WIDTH:
@@ -85,44 +85,45 @@ class Product(Kernel):
 
                 # If the tile has more columns than are left, compute the last column several times.
                 columns = [start] + [settled(T.min(start + j, end - 1)) for j in range(1, width)]
-                sums.tile(vector_of, columns, row, vectors, mask, 0, inner, start_role)
+                sums.compute_tile(vector_of, columns, row, vectors, mask, 0, inner, start_role)
 
             # With fewer columns than rows, use each tile of rows for all columns, so that W is read only once.
             # Otherwise, use all rows for one tile of columns after another, so that x is read only once. Columns that
             # do not fill a tile of the widest size go into the narrowest tile that holds them.
             widest, *narrower = vectors_for
             rest = let(remainder(end - first, widest))
-            narrow = settled(T.Select(rest <= (narrower[0] if narrower else 0), rest, int64(0)))
-            count = let(end - first - narrow)
-            at_once = let(T.Select(count < rows, T.max(count, 1), int64(widest)))
+            narrow_count = settled(T.Select(rest <= (narrower[0] if narrower else 0), rest, int64(0)))
+            count = let(end - first - narrow_count)
+            columns_at_once = let(T.Select(count < rows, T.max(count, 1), int64(widest)))
 
             def some_columns(start, length):
                 def some_rows(row, vectors, mask):
                     with serial(quotient(length + (widest - 1), widest)) as turn:
-                        rows_of(let(first + start + turn * widest), widest, row, vectors, mask)
+                        tile(let(first + start + turn * widest), widest, row, vectors, mask)
 
-                row_tiles(first_row, end_row, lanes, vectors_for[widest], some_rows)
+                each_row_tile(first_row, end_row, lanes, vectors_for[widest], some_rows)
 
-            blocks(count, at_once, some_columns)
-            for width, narrower_one in zip(narrower, [*narrower[1:], 0]):
-                with tir.when(T.And(narrow > narrower_one, narrow <= width)):
-                    emit = functools.partial(rows_of, let(first + count), width)
-                    row_tiles(first_row, end_row, lanes, vectors_for[width], emit)
+            blocks(count, columns_at_once, some_columns)
+            for width, next_narrower in zip(narrower, [*narrower[1:], 0]):
+                with tir.when(T.And(narrow_count > next_narrower, narrow_count <= width)):
+                    emit = functools.partial(tile, let(first + count), width)
+                    each_row_tile(first_row, end_row, lanes, vectors_for[width], emit)
 
         def one_matrix(first, end):
             w = instruction.shared_address(w_role, first)
+            # `tuning.ProductTuning` explains `many`, `far`, `large` and `crowded`.
             columns, size = end - first, rows * inner
             many = columns >= sizes.many
             far = T.And(many, rows >= sizes.far)
             large = T.And(columns > sizes.tiles[0][0], size >= sizes.large)
             # If the columns of W are not whole vectors, vectors straddle two cache lines. If W does not fit into the L1
             # cache and is reread for each tile (columns > rows), each vector costs two reads, so panels are faster.
-            too_large = T.And(T.And(many, columns > rows), size >= FITS)
+            too_large = T.And(T.And(many, columns > rows), size >= L1_FLOATS)
             straddles = T.And(remainder(apart, lanes) != 0, too_large)
-            enough = T.And(columns >= CROWD, columns * rows >= sizes.crowded)
-            crowded = T.And(remainder(apart, APART) == 0, enough)
+            worth_copying = T.And(columns >= CONFLICT_COLUMNS, columns * rows >= sizes.crowded)
+            crowded = T.And(remainder(apart, CONFLICT_STRIDE) == 0, worth_copying)
             pays = T.And(inner > 0, T.Or(T.Or(far, large), T.Or(straddles, crowded)))
-            tir.choose(pays, lambda: by_chunks(with_panels, w, first, end), lambda: in_place(w, first, end))
+            tir.choose(pays, lambda: by_chunks(with_panels, w, first, end), lambda: without_panels(w, first, end))
 
         each_matrix(instruction, group, one_matrix)
 
@@ -149,8 +150,8 @@ class Product(Kernel):
 
 
 # `ColumnGradient.on_cpu` uses these constants to estimate which of its two ways to compute dx is faster.
-ACROSS = 6  # adding up the n lanes of a vector takes as long as adding the terms of this many times n rows of W
-CACHED = 1 << 17  # a matrix of up to this many floats stays in the cache, so reading it several times is fast
+LANE_SUM_COST = 6  # adding up the n lanes of a vector takes as long as adding the terms of this many times n rows of W
+CACHED_FLOATS = 1 << 17  # a matrix of up to this many floats stays in the cache, so reading it several times is fast
 COUNTED_ROWS = 96  # a larger matrix counts as one of at most this many rows, because reading it several times is slow
 
 
@@ -168,13 +169,13 @@ class ColumnGradient(Kernel):
     def on_cpu(self, instruction, lanes):
         rows, inner, apart, w_role, dx_role, dy_role, group = instruction.parameters
         memory = instruction.memory
-        begin, stop = instruction.stretch(inner, lanes)
+        begin, stop = instruction.own_rows(inner, lanes)
 
-        def tile(w, columns, k, width, first_row, height):
+        def add_tile(w, columns, k, width, first_row, height):
             """Add the terms of `height` rows of W, from `first_row`, to `width` elements of each dx[j], from k."""
             dy = [let(instruction.address(dy_role, j) + first_row) for j in columns]
             dx = [instruction.address(dx_role, j) for j in columns]
-            zero = tir.wide(0.0, lanes)
+            zero = tir.broadcast(0.0, lanes)
             sums = [[tir.Accumulator(lanes, zero) for _ in range(width)] for _ in columns]
 
             def step(row, mask=None):
@@ -190,26 +191,26 @@ class ColumnGradient(Kernel):
                 for c, total in vmath.horizontal_sums([let(total.value) for total in totals]).items():
                     lane_count = vmath.lanes_of(total)
                     so_far = load(memory, address + c, lane_count)
-                    so_far = let(T.Select(tir.wide(adds, lane_count), so_far, tir.wide(0.0, lane_count)))
+                    so_far = let(T.Select(tir.broadcast(adds, lane_count), so_far, tir.broadcast(0.0, lane_count)))
                     store(memory, address + c, so_far + total)
 
         sizes = tuning.cpu(lanes).column_gradient
         width_for = dict(sizes.tiles)
 
-        def in_place(w, first, end):
-            """Emit dx[j] for j in [first, end), reading W in place."""
+        def without_panels(w, first, end):
+            """Emit dx[j] for j in [first, end), reading W where it is stored."""
             # A vector holds elements of one column of W, for one element of dx[j]: add up its lanes at the end.
 
             def some_rows(first_row, height):
                 def some_columns(start, n):
                     columns = [let(start + j) for j in range(n)]
                     widths = dict.fromkeys((width_for[n], 1))
-                    tiles(begin, stop, widths, lambda k, width: tile(w, columns, k, width, first_row, height))
+                    each_tile(begin, stop, widths, lambda k, width: add_tile(w, columns, k, width, first_row, height))
 
-                tiles(first, end, width_for, some_columns)
+                each_tile(first, end, width_for, some_columns)
 
-            fitting = quotient(sizes.block, T.max(inner, 1))
-            height = let(quotient(T.max(fitting, 256), lanes))
+            block_rows = quotient(sizes.block, T.max(inner, 1))
+            height = let(quotient(T.max(block_rows, 256), lanes))
             blocks(rows, let(height * lanes), some_rows)
 
         def with_panels(w, first, end):
@@ -237,22 +238,22 @@ class ColumnGradient(Kernel):
 
                 return prefetch
 
-            sums = Sums(instruction, lanes, dy_role, dx_role, begin, stop, shared=True)
+            sums = TileSums(instruction, lanes, dy_role, dx_role, begin, stop, shared=True)
             start_role = let(T.Select(instruction.fresh == 0, dx_role, int64(-1)))
             sums.by_panels(fill, prefetcher, sizes.tile, sizes.panel, rows, first, end, start_role, row_first=False)
 
         def one_matrix(first, end):
             w = instruction.shared_address(w_role, first)
-            # Estimate which way is faster. In place, lanes must be added up, and W is read once for every few columns
-            # j. With panels, W is transposed first, and lanes beyond `inner` are wasted. `columns` includes the columns
-            # of other threads, so that all threads make the same choice.
+            # Estimate which way is faster. Without panels, lanes must be added up, and W is read once for every few
+            # columns j. With panels, W is transposed first (`sizes.many` sets the estimated cost), and lanes beyond
+            # `inner` are wasted. `columns` includes other threads' columns: all must choose the same way.
             columns, vectors = let(end - first + instruction.others), quotient(inner + (lanes - 1), lanes)
-            filled = let(T.max(vectors * lanes, lanes + lanes // 2))
-            summed = let(T.Select(rows * inner > CACHED, T.min(rows, COUNTED_ROWS), rows))
-            across = ACROSS * lanes
-            in_place_costs = 100 * columns * inner * (summed + across)
-            pays = in_place_costs > (100 * columns + across * sizes.many) * filled * summed
-            tir.choose(pays, lambda: by_chunks(with_panels, w, first, end), lambda: in_place(w, first, end))
+            padded_inner = let(T.max(vectors * lanes, lanes + lanes // 2))
+            counted_rows = let(T.Select(rows * inner > CACHED_FLOATS, T.min(rows, COUNTED_ROWS), rows))
+            lane_sum_cost = LANE_SUM_COST * lanes
+            without_panels_cost = 100 * columns * inner * (counted_rows + lane_sum_cost)
+            pays = without_panels_cost > (100 * columns + lane_sum_cost * sizes.many) * padded_inner * counted_rows
+            tir.choose(pays, lambda: by_chunks(with_panels, w, first, end), lambda: without_panels(w, first, end))
 
         each_matrix(instruction, group, one_matrix)
 
@@ -271,9 +272,9 @@ class ColumnGradient(Kernel):
         )
 
 
-MOST_COLUMNS = 16  # a tile of dW has at most this many columns of dW, even if it has few rows
-TOGETHER = 150_000  # about this many floats of dW are worked on together, so that they stay in the L2 cache
-LARGE = 1 << 18  # a dW with more floats than this does not fit into the L2 cache
+MAX_TILE_COLUMNS = 16  # a tile of dW has at most this many columns of dW, even if it has few rows
+BLOCK_FLOATS = 150_000  # about this many floats of dW are worked on together, so that they stay in the L2 cache
+LARGE_MATRIX = 1 << 18  # a dW with more floats than this does not fit into the L2 cache
 
 
 def thread_range(shared, size, stretch):
@@ -297,25 +298,25 @@ class MatrixGradient(Kernel):
         rows, inner, apart, dw_role, x_role, dy_role, group = instruction.parameters
         memory = instruction.memory
         # A thread computes some rows of dW and copies all x[j], or it computes some columns and copies all dy[j]. Rows
-        # are shared in whole vectors, and so less evenly.
+        # are shared in whole vectors, which is less even.
         by_rows = let(rows > 2 * inner)
-        first_row, end_row = thread_range(by_rows, rows, instruction.stretch(rows, lanes))
-        first_column, end_column = thread_range(T.Not(by_rows), inner, instruction.stretch(inner, CACHE_LINE))
+        first_row, end_row = thread_range(by_rows, rows, instruction.own_rows(rows, lanes))
+        first_column, end_column = thread_range(T.Not(by_rows), inner, instruction.own_rows(inner, CACHE_LINE))
         sizes = tuning.cpu(lanes).matrix_gradient
 
         def one_matrix(first, end):
-            by_chunks(some_of_matrix, instruction.address(dw_role, first), first, end)
+            by_chunks(one_chunk, instruction.address(dw_role, first), first, end)
 
-        def some_of_matrix(dw, first, end):
-            tir.choose(end - first <= sizes.few, lambda: of_few(dw, first, end), lambda: of_many(dw, first, end))
+        def one_chunk(dw, first, end):
+            tir.choose(end - first <= sizes.few, lambda: add_few(dw, first, end), lambda: add_many(dw, first, end))
 
-        def add(dw, k, width, row, vectors, mask, start, length, panel, xs=None, spread=False, prefetches=None):
+        def add_tile(dw, k, width, row, vectors, mask, start, length, panel, x_at=None, spread=False, prefetches=None):
             """Add dy[j] x[j]' to a tile of dW, for `length` columns j, starting at `start`."""
-            # Row n of `panel` is dy[start + n]. xs(n) returns a buffer and the offset of element k of x[start + n] in
-            # it; None: read x in place. `prefetches` is (count, prefetch): for n < `count`, prefetch(n) prefetches a
-            # line that is needed next, while one column is added. If there are too few columns j, some lines are left
-            # out. If `spread`, the next rows of dW are prefetched line by line, one per column j; otherwise, all
-            # are prefetched together, and only if dW is large.
+            # Row n of `panel` is dy[start + n]. x_at(n) returns a buffer and the offset of element k of x[start + n] in
+            # it; None: x is read where it is stored. `prefetches` is (count, prefetch): for n < `count`, prefetch(n)
+            # prefetches a line that is needed next, while one column is added. If there are too few columns j, some
+            # lines are left out. If `spread`, the next rows of dW are prefetched line by line, one per column j;
+            # otherwise, all are prefetched together, and only if dW is large.
 
             def address(c, v):
                 return dw + (k + c) * apart + row + v * lanes
@@ -326,10 +327,10 @@ class MatrixGradient(Kernel):
             ]
 
             def step(n):
-                buffer, x = xs(n) if xs else (memory, let(instruction.address(x_role, start + n) + k))
+                buffer, x = x_at(n) if x_at else (memory, let(instruction.address(x_role, start + n) + k))
                 dy = [panel.vector(n, v) for v in range(vectors)]
                 for c, totals in enumerate(sums):
-                    add_products(totals, dy, let(tir.wide(buffer[x + c], lanes)))
+                    add_products(totals, dy, let(tir.broadcast(buffer[x + c], lanes)))
 
             if spread:
                 lines, next_rows = width * vectors, let(address(0, vectors))
@@ -339,14 +340,14 @@ class MatrixGradient(Kernel):
                     column, vector = remainder(line, width), quotient(line, width)
                     tir.prefetch_line(memory, next_rows + column * apart + vector * lanes)
 
-                with serial(done, lines) as n:
+                with serial(done, lines) as n:  # if there are fewer columns j than lines, prefetch the rest at once
                     next_line(n)
                 with serial(done) as n:
                     next_line(n)
                     step(n)
             else:
                 done = 0
-                with tir.when(rows * inner > LARGE):
+                with tir.when(rows * inner > LARGE_MATRIX):
                     for c in range(width):
                         tir.prefetch(memory, let(address(c, vectors)), vectors * lanes)
             if prefetches:
@@ -361,28 +362,30 @@ class MatrixGradient(Kernel):
                 for v, total in enumerate(totals):
                     store(memory, address(c, v), total.value, mask)
 
-        def of_few(dw, first, end):
+        def add_few(dw, first, end):
             """Add the terms of a few columns j: one panel holds all of their dy[j]."""
-            width, tall = sizes.few_tile
-            panel = Panel(lanes, tall, sizes.few)
+            width, tile_vectors = sizes.few_tile
+            panel = Panel(lanes, tile_vectors, sizes.few)
 
             def some_rows(row, vectors, mask):
                 panel.fill(memory, end - first, lambda j: instruction.address(dy_role, first + j) + row, vectors, mask)
 
                 def tile(k, width):
-                    add(dw, k, width, row, vectors, mask, first, end - first, panel)
+                    add_tile(dw, k, width, row, vectors, mask, first, end - first, panel)
 
-                tiles(first_column, end_column, dict.fromkeys((width, (width + 1) // 2, 1)), tile)
+                each_tile(first_column, end_column, dict.fromkeys((width, (width + 1) // 2, 1)), tile)
 
-            row_tiles(first_row, end_row, lanes, tall, some_rows)
+            each_row_tile(first_row, end_row, lanes, tile_vectors, some_rows)
 
-        def of_many(dw, first, end):
+        def add_many(dw, first, end):
             """Add the terms of many columns j: a panel holds some of the dy[j] at a time."""
             # Another panel holds the x[j], which every row of tiles reads. Without this panel, few x[j] would fit into
             # the L1 cache at once. With only one or two rows of tiles, copying the x[j] is not worth it.
-            width, tall = sizes.tile
-            taller = (width * tall // (tall + 1) + 1) * (tall + 1) < tuning.registers(lanes)
-            panel = Panel(lanes, tall + taller, sizes.panel)
+            width, tile_vectors = sizes.tile
+            taller = (width * tile_vectors // (tile_vectors + 1) + 1) * (tile_vectors + 1) < tuning.register_count(
+                lanes
+            )
+            panel = Panel(lanes, tile_vectors + taller, sizes.panel)  # if `taller`, one more vector fits in registers
             x_panel = Panel(lanes, (tuning.X_PANEL + CACHE_LINE) // lanes, sizes.panel)
 
             def some_columns(top, height, start, length):
@@ -391,66 +394,66 @@ class MatrixGradient(Kernel):
                 blocks(end_column - first_column, tuning.X_PANEL, emit)
 
             def some_elements(top, height, start, length, offset, size):
-                """Like `some_columns`, but only for `size` columns of dW, from number `offset` of this thread's."""
-                # During each tile of dW, prefetch one cache line each of a few of the next x[j] or dy[j]: a core can
-                # wait for only a few lines at a time.
+                """Like `some_columns`, but only for `size` columns of dW, `offset` after this thread's first."""
+                # While computing each tile of dW, prefetch one cache line of each of a few of the next x[j] or dy[j]: a
+                # core can wait for only a few lines at a time.
                 first_k = let(first_column + offset)
-                copied = let(height > 2 * tall * lanes)
+                copied = let(height > 2 * tile_vectors * lanes)
                 with tir.when(copied):
                     x_panel.fill_rows(memory, length, lambda n: instruction.address(x_role, start + n) + first_k, size)
                 lines_of_x, lines_of_dy = [let(quotient(n + (CACHE_LINE - 1), CACHE_LINE)) for n in (size, height)]
                 lines = let(lines_of_x + lines_of_dy)
                 tiles_of_rows = let(quotient(size, width))
-                tiles_a_line = let(T.max(quotient(tiles_of_rows * quotient(height, tall * lanes), lines), 1))
+                tiles_a_line = let(T.max(quotient(tiles_of_rows * quotient(height, tile_vectors * lanes), lines), 1))
                 columns_a_tile = let(quotient(length + tiles_a_line - 1, tiles_a_line))
                 next_columns = let(T.min(start + length, end - length))
 
                 def prefetches_of(tile):
-                    """Return the argument `prefetches` of `add` for tile number `tile`."""
+                    """Return the argument `prefetches` of `add_tile` for tile number `tile`."""
                     line = let(quotient(tile, tiles_a_line))
-                    of_dy = line - lines_of_x
-                    role = let(T.Select(of_dy < 0, x_role, dy_role))
-                    begin = settled(T.Select(of_dy < 0, first_k + line * CACHE_LINE, top + of_dy * CACHE_LINE))
+                    dy_line = line - lines_of_x
+                    role = let(T.Select(dy_line < 0, x_role, dy_role))
+                    begin = settled(T.Select(dy_line < 0, first_k + line * CACHE_LINE, top + dy_line * CACHE_LINE))
                     done = let(remainder(tile, tiles_a_line) * columns_a_tile)
                     column = settled(next_columns + done)
-                    some = T.max(T.min(columns_a_tile, length - done), 0)
+                    count = T.max(T.min(columns_a_tile, length - done), 0)
                     needed = T.And(line < lines, end - start > length)
 
                     def prefetch(n):
                         tir.prefetch_line(memory, instruction.address(role, column + n) + begin)
 
-                    return settled(T.Select(needed, some, int64(0))), prefetch
+                    return settled(T.Select(needed, count, int64(0))), prefetch
 
                 def some_rows(row, vectors, mask):
                     panel.fill(memory, length, lambda j: instruction.address(dy_role, start + j) + row, vectors, mask)
-                    tiles_before = let(quotient(row - top, tall * lanes) * tiles_of_rows)
+                    tiles_before = let(quotient(row - top, tile_vectors * lanes) * tiles_of_rows)
                     # A tile of fewer rows gets more columns of dW, so that it has the same number of independent sums.
-                    wide = max(min(width * tall // vectors, MOST_COLUMNS), 1)
-                    widths = sorted({wide, max(wide // 2, 1), min(wide, 2), 1}, reverse=True)
+                    widest = max(min(width * tile_vectors // vectors, MAX_TILE_COLUMNS), 1)
+                    widths = sorted({widest, max(widest // 2, 1), min(widest, 2), 1}, reverse=True)
 
                     def tile(k, width):
-                        def xs(n):
+                        def x_at(n):
                             return x_panel.buffer, let(n * x_panel.width + (k - first_k))
 
-                        emit = functools.partial(add, dw, k, width, row, vectors, mask, start, length, panel)
-                        if width == wide:
-                            needed = prefetches_of(let(tiles_before + quotient(k - first_k, wide)))
-                            tir.choose(copied, lambda: emit(xs, True, needed), lambda: emit(prefetches=needed))
+                        emit = functools.partial(add_tile, dw, k, width, row, vectors, mask, start, length, panel)
+                        if width == widest:
+                            ahead = prefetches_of(let(tiles_before + quotient(k - first_k, widest)))
+                            tir.choose(copied, lambda: emit(x_at, True, ahead), lambda: emit(prefetches=ahead))
                         else:
                             emit()
 
-                    tiles(first_k, let(first_k + size), widths, tile)
+                    each_tile(first_k, let(first_k + size), widths, tile)
 
-                row_tiles(top, let(top + height), lanes, tall, some_rows, taller)
+                each_row_tile(top, let(top + height), lanes, tile_vectors, some_rows, taller)
 
-            def some_stretch(offset, height):
+            def one_block(offset, height):
                 emit = functools.partial(some_columns, let(first_row + offset), height)
                 even_blocks(end - first, int64(sizes.panel), lambda start, length: emit(let(first + start), length))
 
-            tile_rows = tall * lanes
-            tiles_together = quotient(TOGETHER, T.max(inner, 1) * tile_rows)
-            together = settled(T.max(tiles_together, 1) * tile_rows)
-            blocks(end_row - first_row, together, some_stretch)
+            tile_rows = tile_vectors * lanes
+            tiles_together = quotient(BLOCK_FLOATS, T.max(inner, 1) * tile_rows)
+            rows_together = settled(T.max(tiles_together, 1) * tile_rows)
+            blocks(end_row - first_row, rows_together, one_block)
 
         each_matrix(instruction, group, one_matrix)
 

@@ -30,7 +30,6 @@ OTHER_NAMES = {
 }  # fmt: skip
 """Maps numpy functions and ops that are called differently in this module to their names here."""
 
-Operand = "Symbol | float | int"
 SMALLEST_NORMAL, LARGEST_FLOAT = 1.1754943508222875e-38, 3.4028234663852886e38  # of the normal float32s
 
 

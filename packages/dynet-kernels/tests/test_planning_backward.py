@@ -63,6 +63,28 @@ def test_kernels_that_can_only_add_overwrite_nothing(planner):
     assert graph.parameter_gradient(0) == [1] * SIZE
 
 
+@pytest.mark.parametrize("count", [1, 2, 20])
+def test_there_is_room_to_clear_gradients_to_which_no_step_adds(planner, count):
+    """As where y does not depend on an operand: its gradient is zero, and its own steps run nevertheless."""
+    table = Table()
+    y_of_first = table.add(
+        [view(at.SELF), view(0), view(1)],
+        forward=[copy(value_of(0), value_of(1))],
+        backward=[add(gradient_of(1), gradient_of(0), gradient_of=0)],
+        operands=2,
+    )
+    graph, number = Planned(table, planner), table.input()
+    loss = first = graph.input(number, *range(SIZE))
+    seconds = [graph.record(table.same(), graph.input(number, *range(SIZE))) for _ in range(count)]
+    for second in seconds:
+        loss = graph.record(y_of_first, loss, second)
+    graph.forward(run=True)
+    assert graph.backward(loss, everything=1, run=True) == at.READY
+    assert graph["tape_count"] <= graph["needed_tape"] and graph["index_top"] <= graph["needed_index"]
+    assert graph.gradient(first) == [1] * SIZE
+    assert [graph.gradient(second) for second in seconds] == [[0] * SIZE] * count
+
+
 def test_copied_gradients_are_aliases(planner):
     graph, loss = chain(planner, 3, ALIASED)
     graph.backward(loss, run=True)

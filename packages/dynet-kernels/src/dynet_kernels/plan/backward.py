@@ -338,8 +338,8 @@ def find_planned(gradients: Gradients) -> None:
             plan.node(index).flags &= layout.NEEDS_GRADIENT  # clears the flags of an earlier backward plan
     context.flags_used = 1
     plan.node(loss).set_flag(layout.REACHED | layout.DIFFERENTIATED)
-    # The gradient of the loss takes two instructions: CLEAR, whose lists are 2 integers, and FILL. One more is spare.
-    context.fill(needed_floats=0, needed_index=2, needed_tape=3, planned_count=0, lookup_count=0)
+    # The gradient of the loss takes two instructions: CLEAR, whose lists are 2 integers, and FILL.
+    context.fill(needed_floats=0, needed_index=2, needed_tape=2, planned_count=0, lookup_count=0)
     for back in range(loss + 1):
         node = plan.node(loss - back)
         if node.has_flag(layout.REACHED):
@@ -386,9 +386,9 @@ def list_lookup(plan: Plan, node: Node) -> None:
 @plain
 def add_needed_room(context: Context, node: Node) -> None:
     signature, columns = node.signature, node.columns
-    steps = signature.backward.count
-    context.needed_index += 4 * signature.view_count * columns + 2 * steps
-    context.needed_tape += 2 * steps + signature.deferred.count
+    clears = signature.backward.count + 1  # of each step's targets; and of the node's gradient, if no step adds to it
+    context.needed_index += 4 * signature.view_count * columns + 2 * clears
+    context.needed_tape += signature.backward.count + signature.deferred.count + clears
     if signature.determined_by != layout.NO_VIEW:
         context.needed_index += 2 * (signature.view_count + 1) * columns
         context.needed_tape += 2

@@ -346,7 +346,7 @@ BUILDERS = [
     ],
     Call("Trainer.update_subset", "updated_params", [1], lambda n: updated(n, [])),
     Call("Trainer.update_subset", "updated_lookups", [1, 0], lambda n: updated([], n)),
-    Call("DataParallel.__init__", "compare_every", 2, lambda n: parallel(compare_every=n)._every),
+    Call("DataParallel.__init__", "compare_every", 2, lambda n: parallel(compare_every=n)._compare_every),
     Call("DataParallel.update", "examples", 2, updated_in_parallel),
     Call("DataParallel.save", "position", 2, lambda n: position(n)),
 ]

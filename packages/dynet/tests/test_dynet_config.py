@@ -23,7 +23,7 @@ print(json.dumps([params.random_seed, params.weight_decay, params.threads, dynet
 
 
 def settings(before, *arguments):
-    """Seed, weight decay, threads, and whether the command line was read; or the error that ended the program."""
+    """Return the seed, weight decay, threads, and whether the command line was read; or the program's last error."""
     command = [sys.executable, "-W", "error", "-c", PROGRAM.format(before=before), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     return json.loads(done.stdout) if done.returncode == 0 else done.stderr.strip().splitlines()[-1]
@@ -40,7 +40,7 @@ DECIDES = {
 @pytest.mark.few(each=3)
 @pytest.mark.parametrize("name", DECIDES)
 def test_a_setting_that_dynet_knows_decides_alone(name):
-    """A command-line flag neither overrides it nor raises an error, even if malformed or unknown."""
+    """A command-line flag neither overrides the setting nor raises an error, even if malformed or unknown."""
     found = settings(f"dynet_config.set({DECIDES[name]})", "--dynet-seed", "9", "--dynet-autobatch", "--dynet-what")
     seed = 3 if "3" in DECIDES[name] else 0
     decay = 0.25 if "decay" in name else 0.0
@@ -82,7 +82,7 @@ def test_a_gpu_that_is_not_there_is_an_error(before):
 
 @pytest.fixture
 def fresh(monkeypatch):
-    """Reset to the state in which nothing has been set."""
+    """Reset `dynet_config` to the state in which nothing has been set."""
     monkeypatch.setattr(dynet_config, "_wanted", {})
     monkeypatch.setattr(dynet_config, "_replaces_flags", False)
     monkeypatch.setattr(dynet_config._config, "PARAMS", dynet_config._config.DynetParams())

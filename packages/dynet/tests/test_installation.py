@@ -45,7 +45,7 @@ def site(tmp_path, monkeypatch):
 
 
 def test_version_is_the_distribution_s():
-    assert _installation.version_of("dynet-tvm") in (HERE, None)  # None: straight from a source tree
+    assert _installation.version_of("dynet-tvm") in (HERE, None)  # None: imported from a source tree
 
 
 def test_matching_versions_pass_in_silence(installed):
@@ -137,7 +137,7 @@ dy.NAME
 @pytest.mark.parametrize("folder", ["dynet_rnn", "other"])
 @pytest.mark.parametrize("name", ["NoSuchBuilder", "RNNBuilder"])
 def test_a_program_without_an_extra_is_told_of_it(name, folder, tmp_path):
-    """Also if uninstalling left a folder of its name."""
+    """The error is the same if an uninstall has left a folder `dynet_rnn` without modules."""
     (tmp_path / folder / "__pycache__").mkdir(parents=True)
     command = [sys.executable, "-c", WITHOUT_RNN.replace("NAME", name)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)

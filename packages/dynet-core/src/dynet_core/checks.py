@@ -237,7 +237,7 @@ def real_array(
             raise (strict or TooLargeError)(f"{name}: {TOO_LARGE}") from None
         except (TypeError, ValueError):
             pass  # this array is refused below
-    if array.dtype.kind not in "fiub":
+    if array.dtype.kind not in "fiub":  # numpy's codes for floats, ints, unsigned ints and bools
         raise error_type(f"{name}: {_not_real_message(values)}")
     if array.dtype == np.float32:
         return array.copy(order="K")

@@ -17,7 +17,7 @@ from .checks import whole
 from .errors import ArgumentError, ShapeError
 from .messages.refusals import Refusals
 
-MAX_DIMS = 7
+MAX_DIMS = 7  # an expression has at most this many dimensions, as in DyNet
 MAX_TOTAL = 1 << 40  # an expression holds at most this many numbers
 _lock = new_lock()
 RETIRED_DIMS: deque[Dim] = deque()

@@ -138,6 +138,7 @@ def svg(graph: Graph) -> str:
 
 
 def _svg_box(box: Box, x: int, y: int, width: int) -> str:
+    # The baseline of the text is 15 pixels below the top of the box. Boxes of parameters have round ends.
     radius = BOX_HEIGHT // 2 if box.is_parameter else 0
     text = f'<text x="{x + LETTER_WIDTH}" y="{y + 15}" fill="currentColor" stroke="none">{escape(box.text)}</text>'
     return f'<rect x="{x}" y="{y}" width="{width}" height="{BOX_HEIGHT}" rx="{radius}"/>{text}'

@@ -49,11 +49,12 @@ class Signature(Description):
         """Return how many nodes a record adds; its integers after the signature start at `integers[start]`."""
         if not self.repeats:
             return len(self.parts) or 1
-        return 1 + integers[start] - self.operands  # one more than EACH operands
+        # One node for the whole list, and one for each EACH operand. `integers[start]` counts all operands.
+        return 1 + integers[start] - self.operands
 
     def bounds(self, records: Sequence[int], start: int = 0) -> tuple[int, int, int]:
         """Return where the operands and attributes of the record at index `start` begin, and where the record ends."""
-        operands_begin = start + 1 + self.variadic
+        operands_begin = start + 1 + self.variadic  # a variadic record first stores its number of operands
         attributes_begin = operands_begin + (records[start + 1] if self.variadic else self.operands)
         return operands_begin, attributes_begin, attributes_begin + self.attributes
 
@@ -123,7 +124,7 @@ def alias(
         alias_scale=scale or 0,
         alias_offset=offset,
         views=[View(SELF), View(0, offset=offset, index=NO_INDEX if scale is None else 0, scale=scale or 0)],
-        backward=[copy_step("accumulate", 3, 1, dim.total, gradient_of=0)],
+        backward=[copy_step("accumulate", 3, 1, dim.total, gradient_of=0)],  # role 1: node's gradient; 3: operand's
     )
 
 

@@ -131,7 +131,7 @@ class ChainRule:
         # `dy` is the gradient of `root`. `y` is the input that holds the value of `root`, if it is stored. Gradients of
         # the symbols whose ids are in `stop_at` are not propagated to their arguments.
         terms, pairs, symbols = {id(root): [dy]}, [], subexpressions(root)
-        if id(root) not in self.users:  # it is not a branch
+        if id(root) not in self.users:  # `root` is a whole formula, not a branch of a choice
             for key, symbol in symbols.items():
                 for argument in () if symbol.function in (*LEAVES, *CONDITIONS) else symbol.arguments:
                     self.users.setdefault(id(argument), set()).add(key)
@@ -177,8 +177,9 @@ class ChainRule:
 
     def _choice_terms(self, whole, condition, a, b, dy, y, stop_at) -> Iterable[tuple[Symbol, Symbol]]:
         """Return pairs (symbol, gradient) for `whole`, a choice between `a` (if `condition` is true) and `b`."""
-        # Differentiate each branch as if it were taken, down to inputs, numbers, and symbols that are also used outside
-        # the branch. Then select; but add a number's two gradients, each a sum over the elements that take its branch.
+        # Differentiate each branch as if it were taken, down to inputs, symbols that are also used outside the branch,
+        # and numbers, which have one value per column. Then select the gradient from the branch that is taken; but add
+        # a number's two gradients, because each is a sum over the elements that take its branch.
         stop_at = stop_at | self._used_outside(a, id(whole)) | self._used_outside(b, id(whole))
         column_ids = {id(x) for part in (a, b) for x in subexpressions(part).values() if self._is_broadcast(x, whole)}
         zero = as_symbol(0)

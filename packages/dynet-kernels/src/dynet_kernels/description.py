@@ -81,7 +81,7 @@ def copy_step(kernel: str, target: int, source: int, size: int, gradient_of: int
 
     `kernel` is "copy", or "accumulate" to add to the target. `gradient_of` is the operand if this is its gradient.
     """
-    return Step(kernel, (target, source, size, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0), gradient_of)
+    return Step(kernel, (target, source, size, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0), gradient_of)  # see `Strides`
 
 
 @dataclass(eq=False, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from .table import KERNELS
 TABLE: list[int] = [0] * layout.TABLE_HEAD  # integers for the planner's own use, then all descriptions
 # The fields of a description that SIGNATURE has under the same names, and which are stored unchanged.
 COMMON_FIELDS = {field.name for field in fields(Description)}.intersection(layout.SIGNATURE) - {"parts"}
-# What replaces the `shared` of a step if the columns of one node may overlap, and if only those of different nodes may.
+# For a kernel's `shared`: a step's value if columns of one node may overlap, and if only those of different nodes may.
 IF_COLUMNS_OVERLAP = {
     layout.BY_COLUMNS: (layout.ALONE, layout.IF_DISTINCT),
     layout.EITHER: (layout.BY_ROWS, layout.EITHER_IF_DISTINCT),
@@ -143,7 +143,7 @@ def _copies_gradient(description: Description, effects: Effects, steps: Sequence
         return False
     if own_view.source != layout.SELF or own_view.offset or own_view.index != layout.NO_INDEX:
         return False
-    count = description.count(operand_view) * (2 if operand_view.source == layout.EACH else 1)
+    count = description.count(operand_view) * (2 if operand_view.source == layout.EACH else 1)  # two EACH operands
     return own_view.runs(count) == operand_view.runs(count)
 
 

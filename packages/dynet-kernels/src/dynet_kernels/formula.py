@@ -50,7 +50,7 @@ class Symbol:
         if not depth and self.function not in LEAVES:
             return "..."  # a formula may be very long, and its subexpressions may occur many times
         if self.function == "input":
-            return f"input({self.arguments[0].removeprefix('.')!r})"
+            return f"input({self.arguments[0].removeprefix('.')!r})"  # the names of an op's operands get a "."
         arguments = [one.__repr__(depth - 1) if isinstance(one, Symbol) else repr(one) for one in self.arguments]
         return f"{self.function}({', '.join(arguments)})"
 
@@ -132,7 +132,7 @@ def as_symbol(value) -> Symbol:
         return value
     try:
         number = math.ldexp(value, 0)  # unlike float(value), refuses strings
-        if LARGEST_FLOAT * (1 + 2.0**-25) < abs(number) < float("inf"):
+        if LARGEST_FLOAT * (1 + 2.0**-25) < abs(number) < float("inf"):  # as a float32, it would be infinite
             raise OverflowError
         return Symbol("constant", number)
     except OverflowError:
@@ -342,7 +342,7 @@ class Formula:
             )
         return {name: cls(names, _valid_result(f"{function.__name__}: {name}", tree)) for name, tree in results.items()}
 
-    def __reduce__(self):  # by default, pickle would recurse into each argument
+    def __reduce__(self):  # by default, pickle would recurse into each argument, which fails for deep trees
         symbols = in_postorder(self.result)
         positions = {key: position for position, key in enumerate(symbols)}
         lines = [

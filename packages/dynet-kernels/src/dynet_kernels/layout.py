@@ -209,7 +209,7 @@ MOST_LISTS, ALL_LISTS = 62, -1
 DIRECTIONS = ("forward", "backward", "deferred", "repeated")
 # The first integers of a signature; its views follow. `size_each` and `columns_each` are added for each EACH operand.
 SIGNATURE = Structure(
-    "numbering", "number",
+    "numbering", "number",  # the planner's `number` for it, valid while the context has the same `numbering`
     "kind",  # COMPUTED or another of the values below
     # The number of floats of a node's value; and how many of them, at its end, are for its own steps only and have no
     # gradient.
@@ -295,8 +295,8 @@ SHARING = Structure(
     "threads", "least_instruction", "least_pass", "look", "helpers", "wanted", "rows", "balance", "context", "ahead",
     "planned", "paces",
 )  # fmt: skip
-# Statistics of similar passes: forward or backward, with about the same work. `passes` counts them. Those that one
-# thread ran took `time` nanoseconds in all, for `work` picoseconds of `shared_work`; older passes have less weight.
+# Statistics of similar passes: those of one direction (of 2) whose `shared_work` has as many bits (of 64). `passes`
+# counts them. Those that one thread ran took `time` nanoseconds for `work` picoseconds; older ones have less weight.
 PACE, PACES = Structure("passes", "time", "work"), 2 * 64
 NEVER, WANTED = 1 << 62, 1  # NEVER is a value of `look`, WANTED of `ahead`
 # A helper: its state, the lock that wakes it, and its order: part number `part` of `parts` of instruction number `row`,
@@ -305,7 +305,7 @@ HELPER = Structure("state", "lock", "row", "part", "parts")
 # States of a helper. STARTED, COMING: started or woken, but not looking for work yet. IDLE: looking for work. ORDERED:
 # it has an order, but has not begun. Only the main thread gives orders, takes them back, and wakes helpers.
 STARTED, COMING, ASLEEP, IDLE, ORDERED, WORKING = range(6)
-HELPER_ROW = 16  # integers from the start of one helper in `rows` to the start of the next
+HELPER_ROW = 16  # integers from the start of one helper in `rows` to the start of the next: helpers share no cache line
 MOST_THREADS = 64
 # In `threads`, each thread has THREAD_ROW integers: RUNNING, and at offset THREAD_INSTRUCTION an INSTRUCTION.
 THREAD_ROW, THREAD_INSTRUCTION = 32, 16

@@ -10,7 +10,7 @@ from operator import add, mul, sub
 
 from .formula import LARGEST_FLOAT, LEAVES, Symbol, as_symbol, in_postorder, is_per_column
 
-FOLDABLE = {"add": add, "subtract": sub, "multiply": mul, "negative": lambda a: 0.0 - a}
+FOLDABLE = {"add": add, "subtract": sub, "multiply": mul, "negative": lambda a: 0.0 - a}  # computed for constants
 Factors = tuple[tuple[int, bool], ...]
 """The factors of a product, in order, as pairs (id of a symbol, whether to divide by it)."""
 

@@ -13,8 +13,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-Tile = tuple[int, int]
-PANEL_FLOATS = 1 << 16  # the most floats that a panel may have, because it is on the stack
+Tile = tuple[int, int]  # the width and the height of a tile, in the units that the classes below state
+PANEL_FLOATS = 1 << 16  # the most floats that a panel, which is on the stack, may have with vectors of 16 floats
 MOST_SUMS = 48  # the most sums that a tile may have
 X_PANEL = 256  # the gradient of a matrix copies this many elements of each x[j] to contiguous memory at a time
 

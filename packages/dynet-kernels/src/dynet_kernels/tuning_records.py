@@ -133,7 +133,7 @@ def _read_or_warn(path: Path) -> list[TuningRecord]:
         return []
     except (OSError, ValueError) as problem:
         if getattr(problem, "errno", 0) is None or type(problem).__module__ not in ("builtins", "json.decoder"):
-            raise  # a signal handler's, such as TimeoutError
+            raise  # a signal handler has raised it, for example a TimeoutError
         message = f"dynet: the tuning records in {path} are not used ({problem}); kernels may be slower."
         warnings.warn(message, RuntimeWarning, stacklevel=2)
         return []

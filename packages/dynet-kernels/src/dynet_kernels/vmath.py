@@ -19,7 +19,7 @@ SIGN_BIT = -(1 << 31)  # the sign bit, in an int32
 
 
 def lanes_of(x):
-    return (x.asobject() if hasattr(x, "asobject") else x).ty.dtype.lanes  # TVM's `a == b` has no type before this
+    return (x.asobject() if hasattr(x, "asobject") else x).ty.dtype.lanes  # TVM's `a == b` has no type before that
 
 
 def broadcast_like(value, like, dtype="float32"):
@@ -147,7 +147,7 @@ def over_root(x, y, c):
 
 
 def _approximation(function, x):
-    """Emit AVX-512's `rsqrt14` or `rcp14`, which approximate 1 / sqrt(x) and 1 / x to 14 bits."""
+    """Emit AVX-512's `rsqrt14` or `rcp14`, which approximate 1 / sqrt(x) and 1 / x to 14 bits. -1 means all lanes."""
     return T.call_llvm_pure_intrin("float32x16", f"llvm.x86.avx512.{function}.ps.512", x, x, tirx.const(-1, "int16"))
 
 
@@ -205,9 +205,9 @@ def times_power_of_two(value, whole):
 
 
 def exp(x):
-    x = in_register(clamp(in_register(x), -105.0, 89.0))
-    whole = let(T.floor(fma(x, 1.44269504088896341, 0.5)))
-    rest = fma(whole, -0.693359375, x)
+    x = in_register(clamp(in_register(x), -105.0, 89.0))  # beyond these, exp(x) is 0 or infinite in float32
+    whole = let(T.floor(fma(x, 1.44269504088896341, 0.5)))  # x / log(2), rounded
+    rest = fma(whole, -0.693359375, x)  # x - whole * log(2), in two steps: see LOG_2_PARTS
     rest = let(fma(whole, 2.12194440e-4, rest))
     value = polynomial(
         rest, (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
@@ -222,8 +222,8 @@ def log(x):
     lift = in_register(select_unstored(tiny, 23.0, 0.0))
     bits = let(bits_of(T.max(scaled, SMALLEST_NORMAL)))
     exponent = (bits >> 23) - 126
-    mantissa = in_register(from_bits((bits & 0x007FFFFF) | 0x3F000000))
-    small = mantissa < 0.707106781186547524
+    mantissa = in_register(from_bits((bits & 0x007FFFFF) | 0x3F000000))  # in [1/2, 1)
+    small = mantissa < 0.707106781186547524  # less than sqrt(1/2): it is doubled, so that m is near 0
     e = in_register(cast("float32", exponent) - lift - select_unstored(small, 1.0, 0.0))
     m = in_register(mantissa - 1.0 + select_unstored(small, mantissa, 0.0))
     z = let(m * m)
@@ -232,7 +232,7 @@ def log(x):
         (7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1)
         + (-1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1),
     )
-    value = fma(e, -2.12194440e-4, m * z * value) - 0.5 * z
+    value = fma(e, -2.12194440e-4, m * z * value) - 0.5 * z  # adds e * log(2) in two steps: see LOG_2_PARTS
     value = in_register(fma(e, 0.693359375, m + value))
     infinite = in_register(T.Select(x == math.inf, x, value))
     outside = in_register(select_unstored(x == 0.0, -math.inf, math.nan))
@@ -308,7 +308,7 @@ def exp_parts(x):
 
 
 def expm1(x):
-    n, p = exp_parts(let(clamp(x, -30.0, 89.0)))
+    n, p = exp_parts(let(clamp(x, -30.0, 89.0)))  # beyond these, the result is -1 or infinite in float32
     half = in_register(power_of_two(n - 1))  # 2^(n - 1), since n may be 128, and 2^128 overflows
     value = in_register(fma(half, p, half - 0.5) * 2.0)
     # For a small |x|, n is 0. Return p itself, because p / 2 loses bits if it is denormal.
@@ -320,8 +320,8 @@ def log1p(x):
     """Return log(1 + x), precise near 0, as log(s) + e / s, where s is 1 + x in float32, and e its rounding error."""
     above = in_register(1.0 + x)
     lost = in_register(x - in_register(above - 1.0))
-    lost = select(x < 1e9, lost, 0.0)
-    value = in_register(log(above) + lost / clamp(above, 1e-30, 1e30))
+    lost = select(x < 1e9, lost, 0.0)  # for an infinite x, it is NaN
+    value = in_register(log(above) + lost / clamp(above, 1e-30, 1e30))  # if `above` is 0, so is `lost`
     return with_sign(value, x)
 
 
@@ -362,7 +362,7 @@ def power(x, y):
     """
     magnitude = _magnitude(x)
     exact = let(cast("float64", y) * _log2(magnitude))
-    exact = T.max(-160.0, T.min(130.0, exact))
+    exact = T.max(-160.0, T.min(130.0, exact))  # beyond these, the power is 0 or infinite in float32
     whole = let(T.floor(exact + 0.5))
     rest = in_register(cast("float32", exact - whole))
     value = polynomial(
@@ -377,7 +377,7 @@ def power(x, y):
     halved_y = in_register(y * 0.5)
     odd = select(halved_y == T.floor(halved_y), 0.0, 1.0)
     whole_y = in_register(T.floor(y))
-    odd = select(y == whole_y, odd, 0.0)
+    odd = select(y == whole_y, odd, 0.0)  # 1 if y is an odd whole number
     value = select(odd == 1.0, with_sign(value, x), value)
     imaginary = select(y == whole_y, value, math.nan)
     imaginary = select(x > -math.inf, imaginary, value)
@@ -402,13 +402,13 @@ def _log2(x):
     lift = in_register(select_unstored(tiny, 23.0, 0.0))
     bits = let(bits_of(scaled))
     # Split x into exponent and mantissa so that the mantissa is in [sqrt(1/2), sqrt(2)), close to 1.
-    shifted = let(bits - 0x3F3504F3)
+    shifted = let(bits - 0x3F3504F3)  # the bits of sqrt(1/2)
     exponent = let(shifted >> 23)
     mantissa = in_register(from_bits(bits - (exponent << 23)))
     m = let(cast("float64", mantissa))
     s = let((m - 1.0) / (m + 1.0))
     square = let(s * s)
-    value = broadcast_like(3.4074008711e-1, x, "float64")
+    value = broadcast_like(3.4074008711e-1, x, "float64")  # log2(m) is s times a polynomial in s * s
     for coefficient in (4.1167212840e-1, 5.7708359589e-1, 9.6179667328e-1, 2.8853900818):
         value = let(value * square + coefficient)
     whole = let(cast("float32", exponent) - lift)
@@ -442,21 +442,21 @@ def quarter_exp(x):
 
 def sinh(x):
     _, e = quarter_exp(x)
-    half_of_rest = 0.5 * e / (0.25 + e)
+    half_of_rest = 0.5 * e / (0.25 + e)  # sinh(|x|) is (E + E / (1 + E)) / 2 with E = expm1(|x|) = 4 e
     value = in_register(2.0 * e + half_of_rest)
     return with_sign(select(absolute(x) < 1e-4, absolute(x), value), x)
 
 
 def cosh(x):
     e, _ = quarter_exp(x)
-    return in_register(2.0 * e + 0.125 / e)
+    return in_register(2.0 * e + 0.125 / e)  # (E + 1 / E) / 2 with E = exp(|x|) = 4 e
 
 
 def asinh(x):
     magnitude = _magnitude(x)
     inside = in_register(clamp(magnitude, 0.0, LARGE))
     square = in_register(inside * inside)
-    above = in_register(inside + square / (1.0 + sqrt(1.0 + square)))
+    above = in_register(inside + square / (1.0 + sqrt(1.0 + square)))  # |x| + sqrt(1 + x * x) - 1
     return with_sign(_log1p_unless_large(magnitude, above), x)
 
 
@@ -666,7 +666,7 @@ def _low_32_bits(h):
 
 
 def _mixed(h):
-    """Return a 32-bit hash of the 32 bits of h. Each of its bits depends on every bit of h."""
+    """Return a 32-bit hash of the 32 bits of h, the last step of MurmurHash3: each bit depends on every bit of h."""
     h = _low_32_bits((h ^ (h >> _uint64(16, h))) * _uint64(0x85EBCA6B, h))
     h = _low_32_bits((h ^ (h >> _uint64(13, h))) * _uint64(0xC2B2AE35, h))
     return in_register(h ^ (h >> _uint64(16, h)), "uint64")
@@ -679,7 +679,7 @@ def _hash(key, second_key, position):
         return cast("uint64", T.reinterpret(as_type("uint32", value), value))
 
     h = _mixed(_low_32_bits(cast("uint64", position) * _uint64(0x9E3779B1, position) + unsigned(key)))
-    return _mixed(_low_32_bits(h + unsigned(second_key) + _uint64(GOLDEN_RATIO, h)))  # mixing maps 0 to 0
+    return _mixed(_low_32_bits(h + unsigned(second_key) + _uint64(GOLDEN_RATIO, h)))  # not h alone: _mixed(0) is 0
 
 
 def _unit_float(h):
@@ -697,6 +697,6 @@ def normal(key, second_key, position):
     """Draw from the standard normal distribution, by the Box-Muller transform."""
     h = _hash(key, second_key, position)
     u = in_register(_unit_float(h))
-    u = select(u > 0.0, u, 2.0**-25)
+    u = select(u > 0.0, u, 2.0**-25)  # log(0) is infinite
     angle = in_register(_unit_float(_mixed(_low_32_bits(h + _uint64(GOLDEN_RATIO, h)))) * (2 * math.pi))
     return in_register(sqrt(in_register(log(u) * -2.0)) * cos(angle))

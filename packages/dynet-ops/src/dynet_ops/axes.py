@@ -58,7 +58,7 @@ def column_signature(
     kernel of `add_across` runs. The kernel reads `constants` plain numbers from the graph's input buffer.
     """
     name, parameters = (kernel + ".across", (size, before)) if before > 1 else (kernel, (size,))
-    own_view = View(SELF, stride=result.total // (after or 1))
+    own_view = View(SELF, stride=result.total // (after or 1))  # `after` is 0 if a size is 0
     views = [own_view, View(0, stride=before * size), *number_views(constants)]
     return computed(name, result, parameters, views, after, names="yx", name=op)
 
@@ -97,7 +97,7 @@ def _swap_signature(before: int, kept: int, size: int, after: int) -> Signature:
 def _join_reduced_axes(x: Expression, groups: Groups) -> tuple[Expression, Groups]:
     """Transpose x until the axes to reduce are one group. Return the transposed x and its groups."""
     while sum(reduced for _, reduced in groups) > 1:
-        before = groups.pop(0)[0] if groups[0][1] else 1  # reduced groups alternate with other groups
+        before = groups.pop(0)[0] if groups[0][1] else 1  # reduced and kept groups alternate: now a kept one is first
         (kept, _), (size, _), *other_groups = groups
         signature = _swap_signature(before, kept, size, math.prod(extent for extent, _ in other_groups))
         x = graph_of("transpose", (x,)).append(signature, [x.at])
@@ -221,7 +221,7 @@ class Along:
             dim = result_dim if k == reduced[0] else Dim.of((before * after,))
             signature = column_signature(column.kernels, dim, before, size, after, constants=len(inputs), op=name)
             x = graph.append(signature, [x.at, *inputs])
-            column, inputs = self.parts or column, range(0)  # for the further groups: they reduce these results
+            column, inputs = self.parts or column, range(0)  # the next groups combine results, without plain numbers
         return x
 
     def dimensions(self, name: str, x: Expression, d: Dims, b: bool, n: Index = 0, *others: float) -> Expression:

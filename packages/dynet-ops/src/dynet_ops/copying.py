@@ -57,9 +57,9 @@ def copies(result: Dim, parts: Sequence[tuple[View, View, Sequence[Loop]]], **fa
     for index, (target, source, loops) in enumerate(parts):
         views += [target, source]
         loops = collapsed(loops)
-        y, x = 4 * index, 4 * index + 2
+        y, x = 4 * index, 4 * index + 2  # the roles of the values of the two views
         adds = any(extent != 1 and stride == 0 for extent, stride, _ in loops)
-        if adds and index == 0:
+        if adds and index == 0:  # clear the whole result once, before the first copy adds to it
             forward.append(Step("clear", (result.total,)))
         forward.append(Step("accumulate" if adds else "copy", copy_parameters(y, x, loops)))
         operand = EACH_OPERAND if source.source == EACH else source.source

@@ -63,7 +63,7 @@ RESULT = "y"  # the name of an op's result in formulas and rules
 
 
 def formula_name(name: str) -> str:
-    """Return an argument's name in formulas, which no result or gradient can have."""
+    """Return an argument's name in formulas: with a dot, because no name of a result or gradient has one in front."""
     return "." + name
 
 
@@ -147,7 +147,7 @@ def _rules(operands: tuple[str, ...], formula: Formula, gradients: dict[str, For
     views = (RESULT, *operands)
     rules = {"": Rule(views, {RESULT: formula}, **facts)}
     for operand, gradient in gradients.items():
-        if operand in numbers and not is_per_column(gradient.result, numbers):
+        if operand in numbers and not is_per_column(gradient.result, numbers):  # its gradient sums over the column
             gradient = Formula(gradient.names, f.sum(gradient.result))
         rules[f".d{operand}"] = Rule(views, {"d" + operand: gradient}, **facts)
     return rules
@@ -199,7 +199,7 @@ UNARY_OPERATORS: dict[str, Callable[[Expression], Expression]] = {}
 """Operators with one operand, by sign: functions that add a node to the graph."""
 
 
-ONE = samples("1; 7; 16x3; 5x2*3; 130*2")  # operands with which tests call ops of one operand
+ONE = samples("1; 7; 16x3; 5x2*3; 130*2")  # operands in tests of ops of one operand; 5x2*3 is 5 x 2 with batch size 3
 TWO = samples("1 1; 19 19; 7*3 7; 5x2 5x2*4; 33*2 33*2; 6 6x1x1*2")  # the same for ops of two operands
 SAMPLE_NUMBERS = [0.75, 0.5, 2.0, -1.5, 1.25]  # values of plain numbers in samples
 BROADCAST_SAMPLES = samples("5x3*2 5; 5 5x3*2; 5x3*2 1; 1*3 17; 1x4*2 3x1; 2x3x4 2x1x4*2; 2x1x4 1x3x1*2")
@@ -352,10 +352,7 @@ def _parsed(
 def _samples(
     function: Callable, count: int, numbers: Sequence[str], above: Mapping[str, float], more: Sequence[Sample] = ()
 ) -> list[Sample]:
-    """Return samples for `count` operands: ONE, or TWO and `more`. The first omits numbers that have defaults.
-
-    Numbers exceed their limits in `above`.
-    """
+    """Return samples for `count` operands. The first omits numbers that have defaults; all exceed limits in `above`."""
     parameters, all_samples = inspect.signature(function).parameters, []
     for index, sample in enumerate(ONE if count == 1 else [*TWO, *more]):
         passed_names = [name for name in numbers if index or parameters[name].default is inspect.Parameter.empty]
@@ -397,7 +394,7 @@ def _full_copies(name: str, xs: Sequence[Expression], rank: Rank, scalars: bool 
     """Return the operands, copied to the full shape if no kernel broadcasts them (see `scalars` in `elementwise`)."""
     dims = [x.type.plain for x in xs]
     layout = column_layout(name, dims)
-    if layout and (scalars or layout[0] is None):
+    if layout and (scalars or layout[0] is None):  # layout[0] is the operand with one number per column, if any
         return xs
     whole = broadcast(name, dims, rank)
     return [repeat(x, whole) for x in xs]

@@ -39,7 +39,7 @@ def is_matrix(dim: Dim) -> bool:
     return len(of_rank(dim.dims, 2)) == 2
 
 
-Loop = tuple[int, int, int]  # extent, stride in the result, stride in the operand
+Loop = tuple[int, int, int]  # (number of iterations, stride in the result, stride in the operand)
 Rank = Callable[[Sequence[Dim]], int]
 """Returns the number of dimensions of an op's result, from the operands' shapes.
 
@@ -103,7 +103,7 @@ def batch_stride(dim: Dim) -> int:
 
 
 def column_view(source: int, extents: Sequence[int], strides: Sequence[int]) -> View | None:
-    """Return a view with a column for each step of nested loops, innermost first; None if `joined` leaves over two."""
+    """Return a view with a column for each step of nested loops, innermost first; None if it takes over two loops."""
     match joined(zip(extents, strides, strides)):
         case []:
             return View(source)

@@ -17,8 +17,8 @@ from dynet_core.op import OPS, Op, Sample
 from dynet_kernels.formula import LARGEST_FLOAT, SMALLEST_NORMAL
 
 GRADIENT_TOLERANCE = 1e-4
-# The tolerance is relative to the gradient's largest element, but at least to SMALLEST_GRADIENT: a small gradient is
-# often a sum of larger terms that cancel, while their rounding errors remain.
+# GRADIENT_TOLERANCE is relative to the gradient's largest element, or to SMALLEST_GRADIENT if that is larger: a small
+# gradient is often a sum of larger terms that cancel, while their rounding errors remain.
 SMALLEST_GRADIENT = 1e-2
 STEP = 1e-5  # the step of central differences, by which each element of an operand is increased and decreased
 Arrays = Sequence[np.ndarray]
@@ -228,7 +228,7 @@ def assert_same(actual: Arrays, expected: Arrays, scales: Sequence[float] | None
     """
     for array, expected_array, scale in zip(actual, expected, scales or map(largest, expected), strict=True):
         assert array.shape == expected_array.shape
-        np.testing.assert_allclose(array, expected_array, rtol=2e-6, atol=2e-6 * scale)
+        np.testing.assert_allclose(array, expected_array, rtol=2e-6, atol=2e-6 * scale)  # 17 times float32's epsilon
 
 
 def check_batching(op: Op, sample: Sample, count: int = 4) -> None:
@@ -237,7 +237,7 @@ def check_batching(op: Op, sample: Sample, count: int = 4) -> None:
     results_alone = [value_and_gradients(op, sample, arrays) for arrays in operand_sets]
     renew_cg()
     leaves = [[Input(array) for array in arrays] for arrays in operand_sets]
-    other_nodes = [dy.tanh(leaf.expression) for leaf in leaves[0]]  # must not change the results
+    other_nodes = [dy.tanh(leaf.expression) for leaf in leaves[0]]  # nodes of an op that must not change the results
     results = [record(op, sample, [leaf.expression for leaf in operands]) for operands in leaves]
     losses = [weighted_sum(result, weights_for(result)) for result in results]
     losses += [dy.sum_batches(dy.sum_elems(other_node)) * 0.0 for other_node in other_nodes]
@@ -297,7 +297,7 @@ def trial_operands(op: Op) -> np.ndarray:
         blocks.append(rng.choice(np.array([0.25, 0.7, 1.0, 3.0, -2.0], np.float32), (operand_count, len(signed))))
         blocks[-1][operand] = signed
     if operand_count == 2:
-        blocks.append(rng.choice(signed, (2, 200)))
+        blocks.append(rng.choice(signed, (2, 200)))  # 200 random pairs
     return np.hstack(blocks)
 
 

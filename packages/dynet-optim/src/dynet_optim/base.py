@@ -45,10 +45,10 @@ from dynet_core.recorder import pass_count
 from .rule import SHRINK, TrainerRule
 from .table import ALL, Chosen, Table
 
-NOT_PICKLED = ("_backward_elsewhere", "_read_numbers", "_decay_table", "_table")  # `_set_up` sets these attributes
-SAVED_NUMBERS = ("_rate", "_rate0", "_epoch", "_threshold", "_dense", "_updates")  # the trainer's own numbers
+NOT_PICKLED = ("_backward_elsewhere", "_read_numbers", "_decay_table", "_table")  # pickle omits what `_set_up` sets
+SAVED_NUMBERS = ("_rate", "_rate0", "_epoch", "_threshold", "_dense", "_updates")  # attributes that `save` stores
 
-# How `tensor_of_numbers` stores a float64 that is no sum of three float32 values: as its 64 bits, 22 in each value.
+# `tensor_of_numbers` stores a float64 that is no sum of three float32 values as 64 bits: 22 in each of three values.
 TWO_22 = 1 << 22
 SHIFTS = np.arange(0, 66, 22, dtype=np.uint64)
 
@@ -175,7 +175,7 @@ class Trainer(Closed):
         if table.added != PARAMETER_ROWS.add_count or table.outdated.thread != get_ident():
             table.prepared()  # parameters were added, or another thread has used the table
         squared = table.run_if_below(self._threshold, self._read_numbers(self, ONE), self._dense) if s is ONE else None
-        if squared is None:  # nothing has been updated yet
+        if squared is None:  # the quick way was not possible, and nothing has been updated yet
             squared = self._apply(s, ALL)
         else:
             self._count()
@@ -239,7 +239,7 @@ class Trainer(Closed):
             self._decay_table = self._decay_table or Table(self._collection, SHRINK)
             table = self._decay_table.prepared()
             table.choose(chosen)
-            table.run([self._collection._weight_decay], dense=1)
+            table.run([self._collection._weight_decay], dense=1)  # of all rows of lookup parameters
         if squared_norm:
             self._counts.has_trained = True
         elif not (self._warned or self._backward_elsewhere or self._backward_has_run()):
@@ -249,7 +249,7 @@ class Trainer(Closed):
                 f"{self.whoami()}.update: since the last update, backward() has reached no trained parameter of the "
                 f"collection, so there are no gradients{self._hint_at_other_collections()}",
                 DynetWarning,
-                stacklevel=3 + from_data_parallel,
+                stacklevel=3 + from_data_parallel,  # the program's line; `DataParallel.update` is one more call
             )
         self._counts.passes = pass_count()
 
@@ -414,7 +414,7 @@ class Trainer(Closed):
 
     def _tensors(self) -> list[StoredTensor]:
         """Return a file's tensors: one with the trainer's numbers and the random generator's state, then all states."""
-        seed, drawn, forks = noise.state()  # the seed has 32 bits
+        seed, drawn, forks = noise.state()  # the seed has 32 bits, which are stored as two numbers
         own_numbers = [*self._saved_numbers().values(), seed >> 16, seed & 0xFFFF, drawn, forks]
         states = _states(self._table.prepared())
         return [tensor_of_numbers(f"/{type(self).__name__}", own_numbers), *(tensor for tensor, _ in states)]
@@ -436,7 +436,7 @@ class Trainer(Closed):
         if not (
             all(number >= 0 for number in (rate, rate0, threshold, *integers))
             and all(map(math.isfinite, (rate, rate0, epoch)))
-            and all(number < 2**53 and number.is_integer() for number in integers)
+            and all(number < 2**53 and number.is_integer() for number in integers)  # exact in a float64
         ):
             raise FileFormatError(f"{fname}: {own_numbers.name} is damaged")
         for state, block in states:
@@ -498,7 +498,7 @@ def tensor_of_numbers(name: str, numbers: Sequence[float]) -> StoredTensor:
 
 
 def stored_numbers(values: np.ndarray) -> list[float]:
-    triples = values.reshape(-1, 3)  # as `tensor_of_numbers` stores numbers
+    triples = values.reshape(-1, 3)  # `tensor_of_numbers` has stored three values for each number
     bits = ((triples % TWO_22).astype(np.uint64) << SHIFTS).sum(axis=1, dtype=np.uint64).view(np.float64)
     are_bits = ((triples >= TWO_22) & (triples < 2 * TWO_22)).all(axis=1)
     return np.where(are_bits, bits, triples.sum(axis=1, dtype=np.float64)).tolist()

@@ -31,7 +31,7 @@ from .rule import stateless_rule
 from .table import Table
 
 Example = TypeVar("Example")
-INDICES = itertools.count()  # of the DataParallels of a process; ranks check that they use those with the same index
+INDICES = itertools.count()  # number a process's DataParallels; ranks check that all use the one with the same number
 MOST_EXAMPLES = 1 << 40  # the argument `examples` must be less, so that the sum over all ranks fits in 64 bits
 
 
@@ -89,7 +89,7 @@ class DataParallel:
         self._updates = 0
         if self._meeting:
             self._index = next(INDICES)
-            self._version = -1  # `PARAMETER_ROWS.version` when `_meet` last set `_model`
+            self._version = -1  # `PARAMETER_ROWS.version` when `_meet` last set `_model`; -1 before
             self._scaling_table = Table(trainer._collection, SCALE) if self._average else None
             with self._exchange("start"):
                 self._broadcast()
@@ -354,7 +354,8 @@ class Gradients:
     """The gradients of the trained parameters in a trainer's `Table`.
 
     The rows of all lookup parameters are numbered consecutively. The number after a parameter's last row stands for all
-    its rows. `Storage.touched` lists the rows with a gradient.
+    its rows. `Storage.touched` lists the rows with a gradient: their count; the rows; for each row of the table, 1
+    if it is listed; and 1 if a graph has used the whole table.
     """
 
     def __init__(self, table: Table, comm: Any):
@@ -387,7 +388,7 @@ class Gradients:
         values = [storage.gradient.array.reshape(storage.rows or 1, -1)[rows].ravel() for storage, rows in summed]
         section_ends = np.cumsum([0, *map(len, values)])
         if len(self.buffer) < section_ends[-1]:
-            self.buffer = np.empty(section_ends[-1] * 5 // 4, np.float32)
+            self.buffer = np.empty(section_ends[-1] * 5 // 4, np.float32)  # a quarter more, to fit later updates
         buffer = self.buffer[: section_ends[-1]]
         np.concatenate([buffer[:0], *values], out=buffer)
         self.comm.Allreduce(self.in_place, buffer)
@@ -412,10 +413,10 @@ class Gradients:
             if not len(rows):
                 continue
             touched: Any = storage.touched
-            if rows[-1] == storage.rows:
+            if rows[-1] == storage.rows:  # a graph of some rank has used the whole table
                 touched[-1] = 1
                 rows = np.arange(storage.rows)
-            touched[0] = len(rows)
+            touched[0] = len(rows)  # then, in `touched`: the rows, and for each row of the table, 1 if it is among them
             touched[1 : 1 + len(rows)] = rows
             touched[1 + storage.rows + rows] = 1
             yield storage, rows
@@ -460,7 +461,7 @@ def broadcast_randomness(comm: Any) -> None:
 # generators; the position in the data; and the trainer's state. `tensor_of_numbers` stores numbers.
 
 PARAMETERS, DIGEST, RANKS, POSITION = "/parameters", "/digest", "/ranks", "/position/"  # how names of tensors begin
-LARGEST_POSITION = 2**53  # of the values in `position`; whole numbers up to this are exact as a Python float
+LARGEST_POSITION = 2**53  # the largest value in `position`: whole numbers up to this are exact as a Python float
 NoiseState = tuple[int, int, int]  # the state of dropout's random generator: seed, numbers drawn, processes forked
 
 

@@ -106,7 +106,7 @@ def _time_limit(size: int) -> Iterator[None]:
     timer of `faulthandler` can. Without other processes, the program may use the timer.
     """
     try:
-        seconds = float(os.environ.get(WAIT_ENV, "600")) if size > 1 else 0.0
+        seconds = float(os.environ.get(WAIT_ENV, "600")) if size > 1 else 0.0  # by default ten minutes
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds < math.inf:
@@ -297,7 +297,7 @@ def meeting() -> Meeting | None:
     if comm is None:
         return None
     end_all_on_exceptions()
-    os.environ.setdefault(PID_ENV, str(os.getpid()))  # for child processes, if the launcher is unknown
+    os.environ.setdefault(PID_ENV, str(os.getpid()))  # so that a child knows that it is no rank
     return Meeting(comm)
 
 

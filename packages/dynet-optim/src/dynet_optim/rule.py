@@ -29,7 +29,7 @@ class TrainerRule:
 
     def __init__(self, name: str, kernel: Any):
         self.opcode = KERNELS.add(KERNELS.add_defined(f"update.{name}", {"": kernel}, alone=True), kernel)
-        self.states = tuple(name for name in kernel.views[2:] if name in kernel.outputs)
+        self.states = tuple(name for name in kernel.views[2:] if name in kernel.outputs)  # views 0, 1 are p, g
         self.numbers = kernel.views[2 + len(self.states) :]
         rate = "trainer._rate" if "scale" in self.numbers else "trainer._rate * scale"
         sources = [{"rate": rate, "scale": "scale"}.get(name, f"trainer._{name}") for name in self.numbers]

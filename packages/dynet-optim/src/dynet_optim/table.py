@@ -60,18 +60,18 @@ class Table:
         self.context = zero_words(len(CONTEXT))
         self.context_address = self.context.ctypes.data
         self.slots = memoryview(self.context)  # type: ignore[arg-type]  # before Python 3.12, type checkers do not know arrays as buffers
-        self.threads = zero_words((layout.MOST_THREADS, layout.THREAD_ROW))
+        self.threads = zero_words((layout.MOST_THREADS, layout.THREAD_ROW))  # what each thread runs at the moment
         self._set_slots(
             address_type=layout.INT_ARGUMENT, address=self.context_address,
             code=library.code_address(), threads=self.threads.ctypes.data,
         )  # fmt: skip
-        # Two float64 values: the sum of squared gradients, and the limit below which `run_if_below` updates. `sum` is
-        # a view of them, empty if they are on a GPU.
+        # `sum_block` has 4 floats of memory for two float64s: the sum of squared gradients, and the limit below which
+        # `run_if_below` updates. `sum` is a view of the two, empty if they are on a GPU.
         self.sum_block = block(4)
         self.sum = self.sum_block.host_view().cast("B").cast("d")
         self.both_arguments = zero_words(len(layout.BOTH))  # arguments of `norm_and_update`
         self.both_arguments_address = self.both_arguments.ctypes.data
-        self._grow_index(1 << 10)
+        self._grow_index(1 << 10)  # integers; if an update needs more, `_is_done` makes room for them
 
     def _set_slots(self, **values: int) -> None:
         for name, value in values.items():
@@ -89,13 +89,13 @@ class Table:
         if self.added != added:
             self.added = -1
             self._fill()
-        # Updates tell this thread's graph that the parameters have changed. Only the main thread has helpers, which do
-        # a share of the work.
+        # At `changed` and `changes`, updates tell this thread's graph that the parameters have changed. `sharing` is
+        # for helpers, which do a share of the work; only the main thread has any.
         old_group, new_group = self.parameter_group, outdated.group(self.identities)
         new_group.owner = weakref.ref(self)
         self._set_slots(changed=new_group.address, changes=outdated.changes_address(), sharing=sharing.address())
         self.parameter_group = new_group  # this reference keeps the memory alive
-        if old_group and old_group is not new_group:
+        if old_group and old_group is not new_group:  # compiled code no longer writes to the old group
             old_group.owner = None
         self.outdated, self.added = outdated, added  # set last: after an error or interrupt, the next call starts over
         return self
@@ -117,7 +117,7 @@ class Table:
             row[layout.UPDATE.parameter], row[layout.UPDATE.floats] = storage.row, floats
             row[len(layout.UPDATE) :] = [state.address for state in self.state_blocks[storage]]
         self.choose(ALL)
-        self.dense = 0  # the `dense` in `both_arguments`
+        self.dense = 0  # the value of `dense` that is now in `both_arguments`
         self.both_arguments[:] = layout.BOTH.filled(
             norm=NORM, opcode=self.rule.opcode, count=self.count, states=self.state_count, dense=self.dense,
             numbers=len(self.rule.numbers), numbers_at=self.numbers.address, totals=self.sum_block.address,

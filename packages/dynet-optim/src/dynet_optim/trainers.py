@@ -145,7 +145,7 @@ class CyclicalSGDTrainer(Trainer):
 
     def _count(self) -> None:
         super()._count()
-        object.__setattr__(self, "_rate", self._scheduled_rate() / self._decay())  # takes less time than `self._rate =`
+        object.__setattr__(self, "_rate", self._scheduled_rate() / self._decay())  # faster than `Closed.__setattr__`
 
 
 @register(_momentum, {"e0": 0.1, "mom": 0.5})

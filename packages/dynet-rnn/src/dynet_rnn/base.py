@@ -151,7 +151,7 @@ class LayersBuilder(ParameterOwner, Closed):
             spec: the attribute `spec` of the other builder.
             model: the collection that gets the parameters of the new builder.
         """
-        layers, input_dim, hidden_dim, *rest = spec[:9]  # a spec from a file may be a huge `range`
+        layers, input_dim, hidden_dim, *rest = spec[:9]  # no spec has more, but a file may have a huge `range`
         return cls(layers, input_dim, hidden_dim, model, *rest)
 
     @property

@@ -188,7 +188,7 @@ class VanillaLSTMBuilder(Variational):
         if not shift or self._norms_in is not None:
             return layers
         m = self._spec[2]
-        shifts = inputVector([0.0] * m + [shift] * m + [0.0] * 2 * m)
+        shifts = inputVector([0.0] * m + [shift] * m + [0.0] * 2 * m)  # for the gates i, f, o, g
         return [[Wx, Wh, b + shifts] for Wx, Wh, b, *_ in layers]
 
     def _runs_only_cells(self) -> bool:
@@ -268,7 +268,7 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
         magnitudes = np.concatenate([abs(np.asarray(w)).ravel() for w, _ in pairs])
         old_mask = np.concatenate([np.asarray(mask).ravel() for _, mask in pairs])
         mask = np.ones(len(magnitudes), np.float32)
-        mask[np.lexsort((magnitudes, old_mask))[: int(share * len(magnitudes))]] = 0  # first those pruned before
+        mask[np.lexsort((magnitudes, old_mask))[: int(share * len(magnitudes))]] = 0  # those pruned before come first
         for _, mask_parameter in pairs:
             mask_parameter.set_value(mask[: mask_parameter.type.total].reshape(mask_parameter.shape()))
             mask = mask[mask_parameter.type.total :]

@@ -30,7 +30,7 @@ from dynet_ops.network.equations import Cell
 
 from .base import Latest, LayersBuilder, Run, check_vector, value_of_state
 
-MOST_OBSERVED_STEPS = 8  # if this many steps have not led to a template, later ones are not observed
+MOST_OBSERVED_STEPS = 8  # if so many steps with the same shapes have led to no template, later ones are not observed
 RecordHead = tuple[int, int, int, tuple[int, ...]]
 """How a layer's records begin: (layer, signature, number of operands other than inputs, parameters as operands)."""
 
@@ -590,7 +590,7 @@ class _RNNBuilder(LayersBuilder):
         """Record a step with the input x, which `RNNState.add_input` has checked, and return the new state."""
         run, form, graph = state._run, state._form, state._pinned()
         graph_of("add_input", (x,))  # again, because `cg_revert` in a signal handler may have removed x
-        if x.version == ANY_GRAPH or len(x.type.dims) > 1:
+        if x.version == ANY_GRAPH or len(x.type.dims) > 1:  # make a node, without trailing 1s, of a parameter or (n, 1)
             x = graph.append(alias_signature(Dim.of(x.type.dims[:1], x.type.batch)), [x.at])
         nodes, batches = [], []
         for k, rank in enumerate(form.ranks):
@@ -598,7 +598,7 @@ class _RNNBuilder(LayersBuilder):
             previous, state_nodes = self._state_after_dropout(state, k)
             (_, signature, fixed_count, parameters), batch = run.layers.head(k, x.type.plain, previous)
             h = run.layers.vector_dim(batch, rank)
-            x = graph.add(h, 2, (signature, fixed_count + 1, *parameters), (*state_nodes, x.at))
+            x = graph.add(h, 2, (signature, fixed_count + 1, *parameters), (*state_nodes, x.at))  # 2: projection, step
             nodes.append(x.at)
             batches.append(batch)
         form = run.layers.form(tuple(batches), form.ranks)

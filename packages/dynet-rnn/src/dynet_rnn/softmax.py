@@ -127,7 +127,7 @@ class SoftmaxBuilder(ParameterOwner, Closed, ABC):
 
 
 def _logits(parameters: list[Parameters], x: Expression, update: bool) -> Expression:
-    if not parameters:  # for a cluster of one word
+    if not parameters:  # a cluster of one word has no weights: the word's probability is 1
         return constant((1,), 0.0, x.type.batch)
     weights, *bias = [p.expr(update) for p in parameters]
     return affine_transform([*bias, weights, x]) if bias else weights * x
@@ -232,7 +232,7 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> ClassFactoredSoftmaxBuilder:
         """Make a new layer from another layer's `spec`, which has the clusters. `model` gets its parameters."""
-        (size, clusters, count, bias), unclustered = spec[:4], spec[4:]  # a spec from a file may be a huge `range`
+        (size, clusters, count, bias), unclustered = spec[:4], spec[4:]  # no `*`: a file may have a huge `range`
         check_clusters(clusters, count, unclustered)
         layer = cls.__new__(cls)
         layer._build(size, clusters, count, model, bias, unclustered)
@@ -250,8 +250,8 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
             self._of_words = [self._add_weights(len(words), bias) if len(words) > 1 else [] for words in self._clusters]
         self._place = {word: (k, n) for k, words in enumerate(self._clusters) for n, word in enumerate(words)}
         index_of = {word: index for index, word in enumerate(self._place)}
-        # For each word, its index in a vector that has the words of each cluster in turn, then one element for all
-        # words without a cluster. `unclustered` has these words in the order of their numbers.
+        # `_order` has the index of each word in a vector that has the words of each cluster in turn, then one element
+        # for all words without a cluster. `unclustered` has these words in the order of their numbers.
         self._order = [index_of.get(word, len(index_of)) for word in range(count)]
         self._rest = dict(zip([word for word in range(count) if word not in index_of], unclustered, strict=True))
 

@@ -36,7 +36,7 @@ def _record_node(x: Expression | None, children: Sequence, weights: Sequence, ra
         check_vector("add_input: the input", x.type, "the network", W.type.columns)
         x = dropout(x, rate) if rate else x
     dim = None if x is None else x.type.plain
-    if states and U[0].type.rows < W.type.rows:  # a child-sum TreeLSTM: copy states, to give all the same batch size
+    if states and U[0].type.rows < W.type.rows:  # in a child-sum TreeLSTM, copies give all states the same batch size
         batch_size = max([state.type.batch for state in states])
         h_c, columns = value_of_state(Dim.of((hidden, 2)), 0), [0] * batch_size + [1] * batch_size
         states = [s if s.type.batch == batch_size else select_cols(graph.append(h_c, [s.at]), columns) for s in states]
@@ -96,7 +96,7 @@ class TreeState:
                 hs_of_children.append(child and child._h[0])
         except (AttributeError, IndexError):  # a child is the initial state, or an argument has a wrong type
             is_surely_valid = False
-        if not is_surely_valid:  # there may be an error
+        if not is_surely_valid:  # raise an error, if there is one
             self._check_children(child_states)
             hs_of_children = [child and child._h[0] for child in child_states]
         layers, (rate,) = run.expressions, run.builder._rates
@@ -146,7 +146,7 @@ class TreeState:
                     f"add_inputs: head {head} of node {node} is out of range: nodes are 0 to {count - 1}"
                 )
             children[head].append(node)
-        ordered_nodes = children.pop()  # all nodes, parents before children
+        ordered_nodes = children.pop()  # first the roots; in the end all nodes, parents before children
         for node in ordered_nodes:  # the list grows during the loop, which also visits each node's children
             ordered_nodes += children[node]
         if len(ordered_nodes) < count:
@@ -163,7 +163,7 @@ class TreeState:
 
     def output(self) -> Expression:
         """Return h of the last layer, after dropout; None for the initial state."""
-        if call_key(self._output) is None:  # the node may be stale
+        if call_key(self._output) is None:  # the node may be stale, which is an error
             graph_of("output", self._h)
         return self._output  # not annotated as optional, so that type checkers accept every use of an output
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING or "dynet_rnn" in _PACKAGES:
 if TYPE_CHECKING or "dynet_optim" in _PACKAGES:
     from dynet_optim import *
 
-# For type checkers, which cannot evaluate the `__all__` below and leave out names with an underscore.
+# Type checkers cannot evaluate the `__all__` below, and would leave out a name that begins with an underscore.
 if TYPE_CHECKING:
     from dynet_rnn import _RNNBuilder as _RNNBuilder
 else:

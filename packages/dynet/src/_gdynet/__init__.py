@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import _dynet
 from _dynet import *
 
-# For type checkers, which cannot evaluate the `__all__` below and leave out names with an underscore.
+# Type checkers cannot evaluate the `__all__` below, and would leave out a name that begins with an underscore.
 if TYPE_CHECKING:
     from _dynet import _RNNBuilder as _RNNBuilder
 else:

@@ -18,7 +18,7 @@ if _installation.is_command() and "--clear-cache" in _sys.argv:
 
 try:
     import _dynet
-except (ValueError, ImportError) as _problem:  # such as for a bad value of an environment variable
+except (ValueError, ImportError) as _problem:  # for example, an environment variable has a bad value
     if not _installation.is_command():
         raise
     _sys.exit(f"python -m dynet: {_problem}")

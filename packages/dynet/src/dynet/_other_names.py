@@ -14,9 +14,9 @@ from dynet_core.messages.hints import USES, nearest
 
 
 class StandIn:
-    # The value in `dynet` of a name that only other libraries define, such as `relu`. Most uses raise an AttributeError
-    # with a hint, but not comparisons, `bool` and `repr`, because tools call them. `hasattr(dy, "relu")` is true, but
-    # `dir(dy)` and `dy.__all__` do not have the name.
+    # A `StandIn` is the value in `dynet` of a name that only other libraries define, such as `relu`. Most uses raise an
+    # AttributeError with a hint, but not comparisons, `bool` and `repr`, because tools use these on any object.
+    # `hasattr(dy, "relu")` is true, but `dir(dy)` and `dy.__all__` do not have the name.
 
     __slots__ = ("_name", "_use")
 

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from dynet_kernels.cuda.machine import Machine
 
 _lock = new_lock()
-_machines: dict[tuple[int, bool] | None, library.Library | Machine] = {}  # key: (GPU, TF32), or None (CPU)
-_gpus: dict[int, Gpu] = {}
-_gpu: Gpu | None = None
-_tf32 = False
+_machines: dict[tuple[int, bool] | None, library.Library | Machine] = {}  # (GPU number, TF32 allowed); None: the CPU
+_gpus: dict[int, Gpu] = {}  # the GPUs opened so far, by number
+_gpu: Gpu | None = None  # the GPU in use; None: the CPU
+_tf32 = False  # whether matrix products on the GPU may round their factors to TF32
 CHANGE_BLOCKERS: list[Callable[[], str]] = []
 """Functions that can forbid a change of the device. Each returns "" or a reason, such as "parameters had been made",
 for the error that `choose` raises."""

@@ -54,8 +54,7 @@ class Engine:
     def __init__(self, records: Records):
         self.records = records
         self.kept_memory: list[Any] = []  # memory of deleted parameters that the graph may still refer to
-        # The arguments of each call of `use_whole_lookup`.
-        self.whole_lookups: list[tuple[IntArray, int]] = []
+        self.whole_lookups: list[tuple[IntArray, int]] = []  # the arguments of each call of `use_whole_lookup`
         _engines[:] = [reference for reference in _engines if reference() is not None] + [weakref.ref(self)]
         # True while buffers are being replaced, and afterwards if an interrupt left them half replaced
         self.changing: bool = False
@@ -76,7 +75,7 @@ class Engine:
         self.must_tidy: bool = False  # whether `renew_cg` must call `tidy`, which frees memory and clears lists
         self.gradients = block(0)
         self.recent_floats: int = 0  # the most floats that a recent graph needed for values; older graphs count less
-        self._grow_records(1 << 10)
+        self._grow_records(1 << 10)  # room for this many integers of records at first
         for name, items in (OTHER_BUFFERS | PASS_BUFFERS).items():
             self._grow(name, items)
         self.plan_anew()
@@ -122,7 +121,7 @@ class Engine:
     def _grow_records(self, size: int) -> None:
         for name in RECORD_BUFFERS:
             self._grow(name, size)
-        self.room, self.slots[CONTEXT.bucket_count] = size, 2 * size
+        self.room, self.slots[CONTEXT.bucket_count] = size, 2 * size  # an item of "buckets" has 2 integers
         self.plan_anew()
         self.nodes: memoryview = memoryview(self.buffers["nodes"])  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
 
@@ -167,7 +166,7 @@ class Engine:
     def _set_arena_top(self, version: int, length: int, top: int) -> None:
         """Let the next values begin at address `top` if `Records.is_at(version, length)`."""
         slots, records = self.slots, self.records
-        slots[ARENA_TOP] = top if records.is_at(version, length) else slots[ARENA_TOP]
+        slots[ARENA_TOP] = top if records.is_at(version, length) else slots[ARENA_TOP]  # no signal handler runs here
 
     def restart(self) -> None:
         """Prepare to compute the whole graph again. The old values become invalid: they are overwritten or freed."""
@@ -202,7 +201,7 @@ class Engine:
         self._shrink_records()
 
     def _shrink_records(self) -> None:
-        if 2 * sum(len(self.buffers[name]) for name in RECORD_BUFFERS) > KEPT_FLOATS:  # 1 integer is 2 floats long
+        if 2 * sum(len(self.buffers[name]) for name in RECORD_BUFFERS) > KEPT_FLOATS:  # an int64 is as long as 2 floats
             for name in RECORD_BUFFERS:
                 del self.buffers[name]
             self._grow_records(1 << 10)
@@ -264,7 +263,7 @@ class Engine:
             for buffer in ("index", "tape"):
                 needed, name = slots[CONTEXT[f"needed_{buffer}"]], f"{direction}_{buffer}"
                 if needed > slots[CONTEXT[f"{name}_end"]]:
-                    self._grow(name, needed * 3 // 2)
+                    self._grow(name, needed * 3 // 2)  # more than needed, so that slightly larger graphs fit too
             needed = slots[CONTEXT.needed_floats]
             if direction == "backward":
                 if needed > slots[CONTEXT.gradient_end] - slots[CONTEXT.gradient_start]:
@@ -339,7 +338,7 @@ class Engine:
         for touched, row in self.whole_lookups:
             if PARAMETER_ROWS.needs_gradient(row):
                 touched[-1] = 1  # all rows get a gradient
-        if (status := self._run(version, "backward", loss, 1, int(full))) == READY:
+        if (status := self._run(version, "backward", loss, 1, int(full))) == READY:  # 1: the size of the loss
             return True
         self._prepare_to_repeat("backward", status)
         return self.backward(version, loss, full)
@@ -349,10 +348,10 @@ RENEWED_IN_PASS = (
     "while this graph was computed, a signal handler or a finalizer called renew_cg or cg_revert; "
     "the expressions of the old graph can no longer be used"
 )
-_engines: list[weakref.ref[Any]] = []
+_engines: list[weakref.ref[Any]] = []  # all engines, for `keep_for_graphs`
 
 
-def keep_for_graphs(memory, engines=_engines) -> None:  # a default, because globals may be cleared at exit
+def keep_for_graphs(memory, engines=_engines) -> None:  # `engines` is a default: Python may clear globals at exit
     """Keep a deleted parameter's memory until every graph that may still use it has been renewed."""
     for reference in tuple(engines):
         engine = reference()
@@ -379,7 +378,7 @@ class PlanningEngine(Engine):
             slots[NEW_RECORDS], slots[ARENA_TOP] = records.address, self.values_begin
             status = self.machine.plan_forward(self.context_at, 0, end, records.inputs_address, 0, inputs_end)
         else:
-            status = self.machine.plan_backward(self.context_at, loss, 1, 0)
+            status = self.machine.plan_backward(self.context_at, loss, 1, 0)  # 1: the size of the loss; 0: not `full`
         if status != READY:
             self._prepare_to_repeat("forward" if loss is None else "backward", status)
             self.plan(loss)

@@ -33,7 +33,7 @@ class HostBlock:
 
     def __init__(self, floats: int, zero: bool = False, shared: bool = False):
         self.floats: int = floats
-        size = floats + 2 * CACHE_LINE
+        size = floats + 2 * CACHE_LINE  # one cache line to align the start, one left over at the end
         if shared:
             self._allocated = np.frombuffer(mmap.mmap(-1, 4 * size), np.float32)
         else:

@@ -29,7 +29,7 @@ class ParameterRows:
     def __init__(self) -> None:
         self.names: dict[int, str] = {}  # index of a row -> name of the parameter, for messages
         self.largest_size = 0  # the size of the largest parameter so far
-        self.buffer = np.zeros(64 * ROW_WIDTH, np.int64)
+        self.buffer = np.zeros(64 * ROW_WIDTH, np.int64)  # room for 64 rows at first; `add` doubles it when it is full
         self.lock = new_lock()
         self.version = self.add_count = 0
         # How often parameters have been unfrozen. A graph that was planned earlier has no room for their gradients, so

@@ -112,7 +112,7 @@ class Profile:
         overhead = min(self._seconds_of(run, context) for _ in range(OVERHEAD_CALLS))
         slots[CONTEXT.tape_count] = 1  # `run` now runs one instruction
         for position in range(count):
-            slots[CONTEXT.tape] = tape_address + position * len(INSTRUCTION) * 8
+            slots[CONTEXT.tape] = tape_address + position * len(INSTRUCTION) * 8  # this address counts bytes
             start = perf_counter()
             seconds = self._seconds_of(run, context) - overhead
             opcode, columns = int(tape[position, INSTRUCTION.opcode]), int(tape[position, INSTRUCTION.count])
@@ -138,7 +138,7 @@ class Profile:
         line.seconds += seconds
         if len(self.events) < MOST_EVENTS:
             event: dict[str, Any] = {"name": name, "cat": kind, "ph": "X", "pid": os.getpid()}
-            event |= {"tid": threading.get_native_id(), "ts": 1e6 * (start - self._start), "dur": 1e6 * seconds}
+            event |= {"tid": threading.get_native_id(), "ts": 1e6 * (start - self._start), "dur": 1e6 * seconds}  # us
             if kind == "kernel":
                 event["args"] = {"columns": columns}
             self.events.append(event)

@@ -268,10 +268,10 @@ class _KernelCalls:
     def add(self, kernel: str, parameters: Sequence[int], lists: Sequence[np.ndarray]) -> None:
         """Append a kernel call. `lists` has the address list of each array.
 
-        `parameters` are sizes, followed by each array's index in `lists`.
+        `parameters` are those of the kernel: sizes, and the index in `lists` of each array.
         """
         base = sum(map(len, self._address_lists))
-        self._tape += [KERNELS.opcode(kernel), base, len(lists[0]), len(self._table), 0, 0]
+        self._tape += [KERNELS.opcode(kernel), base, len(lists[0]), len(self._table), 0, 0]  # the fields of INSTRUCTION
         self._table += parameters
         self._address_lists += lists
 
@@ -294,7 +294,7 @@ class _KernelCalls:
 
 CUDA = 2  # the device type kDLCUDA of DLPack
 INTEGER_CODE, FLOAT_CODE = 0, 2  # the type codes kDLInt and kDLFloat of DLPack
-CAPSULE_NAME = b"dltensor"  # until another library takes the capsule and renames it
+CAPSULE_NAME = b"dltensor"  # a capsule's name, until another library takes ownership and renames it
 
 
 class _DLTensor(Structure):

@@ -229,6 +229,7 @@ def make_scalar(arguments: Any, limits: Limits) -> Any:
 
 
 def _checked_shape(shape: Any, dtype: Any) -> int:
+    # An array of numpy has at most 64 axes.
     if type(shape) is not tuple or len(shape) > 64 or not all(type(n) is int and 0 <= n <= _MAX_SIZE for n in shape):
         raise ValueError("the shape of an array that is not a plain one")
     if not is_a(dtype, np.dtype) or not dtype.itemsize or math.prod(n or 1 for n in shape) > _MAX_SIZE:
@@ -236,7 +237,8 @@ def _checked_shape(shape: Any, dtype: Any) -> int:
     return math.prod(shape)
 
 
-_BUILT_IN_IDS = {*map(id, MAKERS), id(None)}  # None: no class. Ids, as metaclasses may define how to compare classes
+# Ids, because a metaclass may define how its classes are compared. None: no class defines the attribute.
+_BUILT_IN_IDS = {*map(id, MAKERS), id(None)}
 # The method that sets the fields of a dataclass with `frozen=True, slots=True`. The state of such an object is a list.
 _SET_FIELDS = vars(dataclasses.make_dataclass("_", ["a"], frozen=True, slots=True))["__setstate__"]
 CUSTOM_METHODS = (
@@ -335,7 +337,7 @@ def set_state(target: Any, state: Any, limits: Limits) -> None:
 
 
 def is_enum_member(value: Any) -> bool:
-    """Return whether an object is a member of an `Enum`, which existed before loading, so that no state is set."""
+    """Return whether an object is an `Enum` member. It existed before the file was loaded: do not set its state."""
     return is_a(value, enum.Enum)
 
 

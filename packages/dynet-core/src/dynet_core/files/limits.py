@@ -13,7 +13,7 @@ from typing import Any
 ATOMS = frozenset({str, int, float, bool, bytes, type(None), complex})  # types whose values contain no other objects
 # The most levels of nesting of a value, and of a key. Python can pickle about 1000.
 DEEPEST, DEEPEST_KEY = 2000, 500
-MOST_COLLISIONS = 1000  # so many keys of a container may have the same hash; finding a key may compare all of them
+MOST_COLLISIONS = 1000  # at most this many keys of a container have the same hash: finding one may compare them all
 _HASH_MODULUS = 2**61 - 1  # ints below this are their own hashes; an attacker can choose larger ones with equal hashes
 
 
@@ -60,7 +60,7 @@ class Limits:
         cls = type(value)
         if cls is str or cls is int and -_HASH_MODULUS < value < _HASH_MODULUS or cls is bytes or cls is float:
             return value
-        self.check_hash_cost(value)  # tuples and large ints do not cache their hashes
+        self.check_hash_cost(value)  # each time: tuples and large ints do not cache their hashes
         _, hashes = self._hashes.setdefault(id(container), (container, Counter()))
         hashes[hash(value)] += 1
         if hashes[hash(value)] > MOST_COLLISIONS:
@@ -72,7 +72,7 @@ class Limits:
         to_visit = [(value, 0)]
         while to_visit:
             item, depth = to_visit.pop()
-            self._step(1 + item.bit_length() // 64 if type(item) is int else 1)
+            self._step(1 + item.bit_length() // 64 if type(item) is int else 1)  # a step for 64 bits of an int
             if depth > DEEPEST_KEY:
                 raise ValueError("a key is nested too deeply")
             if (note_refusal := self.refused_key_classes.get(id(type(item)))) is not None:
@@ -90,7 +90,7 @@ class Limits:
         They and the counts of hashes are then cleared for the next pickle.
         """
         for root in (*values, *[attributes for _, attributes in self._states.values()]):
-            open_ids, open_containers = {0}, [(0, iter([root]))]
+            open_ids, open_containers = {0}, [(0, iter([root]))]  # no object has the id 0
             while open_containers:
                 container, items = open_containers[-1]
                 for item in items:

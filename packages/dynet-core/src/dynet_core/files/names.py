@@ -90,7 +90,8 @@ def _home(cls: type) -> tuple[Any, set[str]]:
 
 def is_foreign(module: str | None) -> bool:
     """Return whether a module is installed, built in, part of the standard library, or not imported."""
-    namespace = object.__getattribute__(sys.modules.get(module or "", types), "__dict__")  # `types` is foreign
+    namespace = object.__getattribute__(sys.modules.get(module or "", types), "__dict__")  # `types` if not imported
+    # In a notebook, `__main__` has no `__spec__` and is not foreign. Built-in modules have a `__spec__`, but no file.
     file = namespace.get("__file__") or ("" if namespace.get("__spec__") is None else _STANDARD_FOLDERS[0])
     return _is_installed(os.path.realpath(str(file))) or file in _STANDARD_FOLDERS
 

@@ -36,7 +36,7 @@ def replacing(
         with open(temporary, "ab" if keep and is_direct else "wb") as file:
             if keep and mode is not None and not is_direct:
                 with open(target, "rb") as old_file:
-                    shutil.copyfileobj(old_file, file, 1 << 20)
+                    shutil.copyfileobj(old_file, file, 1 << 20)  # 1 MiB at a time
             yield file
         if is_direct:
             return
@@ -55,7 +55,7 @@ def replacing(
 def new_file_beside(target: str, mode: int | None = None) -> str:
     """Create an empty hidden file in the folder of `target`, with permissions `mode` if given. Return its path."""
     folder, name = os.path.split(target)
-    path = os.path.join(folder, f".{name[:200]}.{secrets.token_hex(6)}")
+    path = os.path.join(folder, f".{name[:200]}.{secrets.token_hex(6)}")  # systems limit the length of names
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     if mode is not None:
         with suppress(OSError):  # some file systems have no permissions

@@ -52,7 +52,7 @@ def write(file: BinaryIO, tensors: Iterable[StoredTensor]) -> None:
     if frozen:
         head["__metadata__"][FROZEN_KEY] = json.dumps(frozen)
     header = json.dumps(head).encode()
-    header += b" " * (-len(header) % 8)
+    header += b" " * (-len(header) % 8)  # so that the arrays begin at a multiple of 8 bytes
     file.write(len(header).to_bytes(8, "little") + header)
     for array in arrays:
         for piece in _pieces(array):

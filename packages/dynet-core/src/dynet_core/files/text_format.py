@@ -157,8 +157,7 @@ WIDTH = 16  # characters of a number with the space after it: "+1.23456789e-01 "
 BLOCK = 1 << 14  # how many numbers to convert at a time; the intermediate arrays fit into a CPU cache
 MOST_EXPONENT, LEAST_EXPONENT = 38, -45  # the range of the decimal exponents of float32 numbers
 PLUS, MINUS, POINT, SPACE, E, ZERO = b"+-. e0"  # the codes of these characters
-# POWERS[k] is 10 to the power of k, also for negative k.
-POWERS = np.array([float(f"1e{power}") for power in (*range(61), *range(-60, 0))])
+POWERS = np.array([float(f"1e{power}") for power in (*range(61), *range(-60, 0))])  # POWERS[k] is 10**k, also for k < 0
 FLOAT_MAX = float(np.finfo(np.float32).max)
 LARGEST_READ = FLOAT_MAX * (1 + 1e-8)  # allows for FLOAT_MAX rounded up to nine digits
 COMPLETE_NUMBER = re.compile(rb"[+-]?[0-9]\.[0-9]{8}e[+-][0-9]{2}|[+-]?(inf|nan)", re.IGNORECASE)
@@ -190,9 +189,9 @@ def _written_block(values: np.ndarray) -> bytes:
     is_finite = np.isfinite(values)
     magnitudes = np.abs(np.where(is_finite, values, 0), dtype=np.float64)
     exponents = _exponents(magnitudes)
-    scaled = magnitudes * POWERS[8 - exponents]
+    scaled = magnitudes * POWERS[8 - exponents]  # nine digits before the point
     rounded = np.rint(scaled)
-    is_carried = rounded >= 1e9
+    is_carried = rounded >= 1e9  # rounding up has made a tenth digit
     exponents += is_carried
     digits = np.where(is_carried, 1e8, rounded).astype(np.int64)
     upper, low = np.divmod(digits, 10_000)

@@ -275,7 +275,7 @@ def _compile_method(kind: str, name: str, count_of: Callable[[Dim], int]) -> Non
             self._refuse_stale()  # a signal handler may have called `renew_cg`, so that the node no longer exists
             raise
         if self.version != ANY_GRAPH and self.type not in entered_dims and (count := count_of(self.type)):
-            method.enter((self.type,), 0, self.type, count)
+            method.enter((self.type,), 0, self.type, count)  # 0: no signature, because nothing is recorded
             entered_dims.add(self.type)
         return result
 

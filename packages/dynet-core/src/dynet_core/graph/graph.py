@@ -143,7 +143,7 @@ def differentiate_apart(engine: Engine, version: int, loss: int, targets: Mappin
     parameter has been unfrozen since the graph was planned.
     """
     if engine.parameters_version != PARAMETER_ROWS.version:
-        engine.prepare(1, engine.records.length)
+        engine.prepare(1, engine.records.length)  # 1, not 0: `unfreeze_count` must stay, as no forward plan follows
     unread = block(PARAMETER_ROWS.largest_size)
     rows, usual_address = engine.parameter_rows.copy(), engine.slots[CONTEXT.parameters]
     addresses = rows[PARAMETER.gradient :: len(PARAMETER)]
@@ -310,7 +310,7 @@ class Graph:
                 "backward: parameters have changed since values of this graph were computed; they are computed again "
                 "from the present parameters. Call renew_cg() after update()",
                 DynetWarning,
-                stacklevel=5,
+                stacklevel=5,  # the line that calls `backward`
             )
             self.forget_values()
             self._compute_new()
@@ -331,7 +331,7 @@ class Graph:
             raise GradientError("gradient: backward() has not been called on this graph")
         if index > differentiated:
             return np.zeros(count, np.float32)
-        is_complete = mode == 1 or index == differentiated
+        is_complete = mode == 1 or index == differentiated  # mode 1: that of `backward(full=True)`
         index, offset = whole_of_gradient(self.engine, index)
         if not is_complete and not self._flags(index) & NEEDS_GRADIENT:
             return np.zeros(count, np.float32)  # the pass did not need this gradient, so some terms may be missing

@@ -16,7 +16,7 @@ LOOKUPS: set[Signature] = set()
 PICKS: dict[Signature, tuple[int, bool]] = {}
 """Signature of a pick -> the number of elements to pick from, and whether each batch element has its own index.
 `dynet_ops` adds them. A pick's attributes are the indices."""
-KIND_NAMES = {ALIAS: "part", APART: "part", INPUT: "input"}  # what `op` returns if the signature has no name
+KIND_NAMES = {ALIAS: "part", APART: "part", INPUT: "input"}  # the `op` of a record whose signature has no name
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class SettableNodes:
     """The nodes that `set` and `set_index` can change, by their numbers. Valid for one version of a graph.
 
     `input_starts` has the position of each input's first value in the input buffer. `selections` has the lookups and
-    picks; their attributes may be out of date. `searched_nodes` nodes, or `searched_integers` integers, are covered.
+    picks; their attributes may be old. The first `searched_nodes` nodes (`searched_integers` integers) are covered.
     """
 
     version: int

@@ -61,11 +61,11 @@ class Outdated:
         self._records = records
         self.thread: int = get_ident()
         self._groups: dict[int, ParameterGroup] = {}  # by the id of their sequences of parameters
-        # When `note_forward` last found a change: `Records.begun` and `seen`, and how many nodes had been computed.
+        # `Records.begun` and `seen`, and how many nodes had been computed, when `note_forward` last found a change.
         self._at_last_change = -1, -1, 0
         # The operands of each node decoded so far. `_decoded`: the version, and how many integers were decoded.
         self._operands: list[tuple[int, ...]] = []
-        self._parameters: set[int] = set()  # those of these operands that are parameters
+        self._parameters: set[int] = set()  # the operands in `_operands` that are parameters
         self._decoded = -1, 0
         # The results of `backward_reads`: the state of the graph that they hold for, and arguments -> result.
         self._results: tuple[tuple[int, ...], dict[tuple[int, bool], bool]] = (), {}

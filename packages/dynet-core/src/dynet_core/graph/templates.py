@@ -37,8 +37,7 @@ class _Observer:
 
     def __init__(self, enter: Callable):
         self._enter, self._template_words, self._is_full = enter, 0, False  # if full, calls with new keys are ignored
-        # key -> (the number of calls, the newest template or None)
-        self._calls_by_key: dict[bytes, tuple[int, list[int] | None]] = {}
+        self._calls_by_key: dict[bytes, tuple[int, list[int] | None]] = {}  # key -> (calls, newest template or None)
 
     def __call__(self, arguments: Sequence) -> Callable[[Any], None] | None:
         """Called before the op. Return the function to call with the op's result; None to not observe this call."""
@@ -77,7 +76,7 @@ class _Observer:
         if template is not None and previous == template:
             self._enter(key, template, result.type)
             self._template_words += len(template)
-            if not template[_EQUAL_PAIR_COUNT]:
+            if not template[_EQUAL_PAIR_COUNT]:  # the template serves all calls with this key: observe no more
                 call_count = MOST_CALLS
         self._calls_by_key[key] = call_count, None if call_count == MOST_CALLS else template or previous
 
@@ -106,7 +105,7 @@ def _call_template(graph: Graph, state: tuple, arguments: Sequence, result: Any)
     if state == _graph_state(graph):
         if not any(x is result for _, x in _expressions(arguments)):  # false if the op returns an argument: `emax([x])`
             return None
-        return [1, 0, 0, 0, len(equal) // 2, OPERAND, operands[result.at], *equal]
+        return [1, 0, 0, 0, len(equal) // 2, OPERAND, operands[result.at], *equal]  # no nodes: an operand is the result
     return _template_since(graph, state, result, operands, equal)
 
 

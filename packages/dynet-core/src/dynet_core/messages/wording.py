@@ -16,7 +16,7 @@ def counted(count: int, what: str) -> str:
 
 
 def few(names: Iterable[str]) -> str:
-    """Return the first FEW names as text, with "..." for the rest; "nothing" if there are none."""
+    """Return the first MOST_NAMES names as text, with "..." for the rest; "nothing" if there are none."""
     names = list(names)
     return ", ".join([*names[:MOST_NAMES], *["..."] * (len(names) > MOST_NAMES)]) or "nothing"
 
@@ -42,5 +42,5 @@ def shown(value: object, most: int = 60) -> str:
 def printable(name: str) -> str:
     """Return a name as printable text on one line: special characters are escaped, a long name is cut in the middle."""
     escaped = "".join([c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in name])
-    half = MOST_CHARACTERS // 2 - 2
+    half = MOST_CHARACTERS // 2 - 2  # leaves room for "..."
     return escaped if len(escaped) <= MOST_CHARACTERS else f"{escaped[:half]}...{escaped[-half:]}"

@@ -27,7 +27,7 @@ from .storage import Storage, added_by_last_pass
 
 
 class Collection(Protocol):
-    """What this file and `object_files.py` use of `ParameterCollection`. (Its file imports both.)"""
+    """What this file and `object_files.py` use of `ParameterCollection`. (Importing it would be circular.)"""
 
     def parameters_list(self) -> Sequence[object]: ...
     def lookup_parameters_list(self) -> Sequence[object]: ...
@@ -150,7 +150,7 @@ class Trained(Expression):
         with self._storage.gradient.edit() as gradient:
             gradient += 1
         if self._storage.touched is not None:
-            self._storage.touched[-1] = 1
+            self._storage.touched[-1] = 1  # all rows have a gradient
 
     def as_array(self, *, dtype: npt.DTypeLike = np.float64) -> Array:
         """Return a copy of the values in the shape `shape`, converted from float32 to `dtype`."""
@@ -292,7 +292,7 @@ class Trained(Expression):
 
     def __reduce__(self) -> tuple[Any, ...]:
         tensor = self._tensor()
-        is_updated = None if self._never_trained else self._updated
+        is_updated = None if self._never_trained else self._updated  # None: frozen for good
         state = (self._name, tensor.dims, tensor.values, tensor.gradient, is_updated, self.collection)
         return copyreg.__newobj__, (type(self),), state  # type: ignore[attr-defined]
 

@@ -51,9 +51,9 @@ def _batch_signature(table_dim: Dim, count: int) -> Signature:
         operands=1,
         attributes=count,
         columns=count,
-        views=[View(-1, stride=row.size), View(0, index=0, index_step=1, scale=row.size)],
-        forward=[copy_step("copy", 0, 2, row.size)],
-        backward=[copy_step("accumulate", 3, 1, row.size, gradient_of=0)],
+        views=[View(-1, stride=row.size), View(0, index=0, index_step=1, scale=row.size)],  # -1: the node itself
+        forward=[copy_step("copy", 0, 2, row.size)],  # from role 2, the table's values, to role 0, the node's
+        backward=[copy_step("accumulate", 3, 1, row.size, gradient_of=0)],  # role 1: node's gradient; 3: the table's
     )
     LOOKUPS.add(signature)
     return signature

@@ -185,7 +185,7 @@ def _permitted_classes(allow: Allow) -> dict[str, Any]:
 
 
 def _ready_path(target: str, content: bytes) -> str:
-    """Return the temporary path of a new `.data` file. It contains a hash of `content`, the `.meta` file."""
+    """Return the temporary path of a new `.data` file: its name, cut if long, and a hash of `content`, the `.meta`."""
     folder, name = os.path.split(target)
     return os.path.join(folder, f".{name[:150]}.{hashlib.sha256(content).hexdigest()[:24]}")
 

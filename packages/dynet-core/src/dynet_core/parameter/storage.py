@@ -41,7 +41,7 @@ class Storage:
         self.rows = rows
         self.touched = np.zeros(2 + 2 * rows, np.int64) if rows else None
         self.identity = ParameterIdentity()
-        self.identities = (self.identity,)  # the argument of `Outdated.note_change`
+        self.identities = (self.identity,)  # always passed to `Outdated.note_change`, which identifies it by its id
         self.row = self.identity.add_row(
             value=self.values.address,
             gradient=self.gradient.address,

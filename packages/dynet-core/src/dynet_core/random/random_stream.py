@@ -19,9 +19,7 @@ from dynet_kernels.locks import new_lock
 from ..annotations import Floats, Number
 from ..checks import whole
 
-# Random numbers are drawn in blocks of this size, so that the intermediate arrays fit in the CPU's cache.
-BLOCK = 1 << 16
-
+BLOCK = 1 << 16  # this many numbers are drawn at a time, so that the intermediate arrays fit in the CPU's cache
 LARGEST_SEED = 2**32 - 1
 LARGEST_BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))
 
@@ -199,7 +197,7 @@ def _log(x: np.ndarray) -> np.ndarray:
     nearest = exact.astype(np.float32)
     logf = _c_logf()
     if logf is not None:
-        distance = np.abs((exact.view(np.int64) & 0x1FFFFFFF) - 0x10000000)
+        distance = np.abs((exact.view(np.int64) & 0x1FFFFFFF) - 0x10000000)  # from the midpoint, in the 29 lost bits
         is_doubtful = distance < np.where(x > 0.93, 0.3 * 2**29, 0.05 * 2**29)
         nearest[is_doubtful] = [logf(value) for value in x[is_doubtful].tolist()]
     return nearest

@@ -140,7 +140,7 @@ class GraphRecords:
 
         Write nothing and return False if the graph has a different version, or if the record has been computed.
         """
-        return self._overwrite(version, 0, start, array("q", integers))
+        return self._overwrite(version, 0, start, array("q", integers))  # kind 0: records
 
     def floats(self, start: int, count: int) -> np.ndarray:
         """Return a view of `count` input values, starting at `start`. It is valid until the next value is appended."""
@@ -151,7 +151,7 @@ class GraphRecords:
 
     def random_key_offsets(self, begin: int) -> list[int]:
         """Return the offsets of random keys in the input buffer, newest first. Omit offsets below `begin`."""
-        offsets, key = [], self._words["newest_random_key"]
+        offsets, key = [], self._words["newest_random_key"]  # this, and each link: an offset plus 1, or 0
         while key > begin:
             offsets.append(key - 1)
             link = c_int32.from_address(self.inputs_address + 4 * (key - 2)).value
@@ -163,4 +163,4 @@ class GraphRecords:
 
         Write nothing and return False if the graph has a different version, or if a pass has read the old values.
         """
-        return self._overwrite(version, 1, start, values.ravel(order="F"))
+        return self._overwrite(version, 1, start, values.ravel(order="F"))  # kind 1: input values

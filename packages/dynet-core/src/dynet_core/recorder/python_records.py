@@ -27,7 +27,7 @@ THREAD = threading.local()
 """`THREAD.records`, if set, is the `Records` object of the calling thread's graph."""
 _LENGTH, _NODES, _INPUTS_LENGTH = GRAPH.length, GRAPH.nodes, GRAPH.inputs_length
 _NEWEST_KEY, _BUFFER_ADDRESSES = GRAPH.newest_random_key, (GRAPH.records, GRAPH.inputs)
-_LENGTHS, SHRINK_FROM = (_LENGTH, _INPUTS_LENGTH), 1 << 16  # buffers up to this size do not shrink
+_LENGTHS, SHRINK_FROM = (_LENGTH, _INPUTS_LENGTH), 1 << 16  # buffers of at most this many items do not shrink
 _STATE, _RECORDED = adjacent(GRAPH, "version", "inputs_length"), adjacent(GRAPH, "length", "nodes")
 _UNDIFFERENTIATED = array("q", (-1, 0))
 
@@ -42,7 +42,7 @@ class Records(GraphRecords):
 
     def __init__(self):
         super().__init__(NamedWords(GRAPH))
-        self._buffers: list[Any] = [memoryview(array(code)) for code in "qf"]
+        self._buffers: list[Any] = [memoryview(array(code)) for code in "qf"]  # int64 and float32
         self._outgrown: tuple[list[Any], list[Any]] = [], []
         self.renew()
 
@@ -120,7 +120,7 @@ class Records(GraphRecords):
         if self._buffers[kind] is old_buffer and view[length] <= kept_count: new_buffer[span] = kept_items; self._buffers[kind] = new_buffer; view[_BUFFER_ADDRESSES[kind]] = address  # fmt: skip  # noqa: E501, E701, E702
 
     def _overwrite(self, version: int, kind: int, start: int, values: np.ndarray | array) -> bool:
-        view, done_word, span = self._view, DONE + kind, slice(start, start + len(values))
+        view, done_word, span = self._view, DONE + kind, slice(start, start + len(values))  # INPUTS_DONE is DONE + 1
         if view[VERSION] == version and view[done_word] <= start: self._buffers[kind][span] = values; return True  # fmt: skip  # noqa: E501, E701, E702
         return False
 

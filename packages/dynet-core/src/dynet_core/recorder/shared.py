@@ -46,7 +46,7 @@ for _name, _result, *_arguments in (
     getattr(pythonapi, _name).restype, getattr(pythonapi, _name).argtypes = _result, _arguments
 
 immortal(SHARED)
-# Name of a compiled function -> its address; -> how many words a key in its table has.
+# Two dicts, by the names of compiled functions: their addresses, and how many words a key in their tables has.
 ADDRESSES, KEY_SIZES = compiled.load_functions(SHARED.address)
 
 

@@ -50,7 +50,7 @@ def _make_type(
     member_words: list[int] = []
     for member, (word, kind) in members.items():
         member_words += _store_text(member), kind, 8 * names[word], READ_ONLY, NOTHING
-    slot_words: list[Any] = [TP_MEMBERS, _store(*member_words, *[NOTHING] * 5)]
+    slot_words: list[Any] = [TP_MEMBERS, _store(*member_words, *[NOTHING] * 5)]  # an empty member ends the list
     for function, slot in slots.items():
         slot_words += slot, ADDRESSES.get(function) or ctypes.cast(getattr(pythonapi, function), c_void_p).value
     specification = _store(_store_text(name), 8 * len(names), DEFAULT | flags, _store(*slot_words, NOTHING, NOTHING))

@@ -49,7 +49,7 @@ def functions_by_slot(kernels) -> list:
 
 def device_source(by_slot) -> str:
     """Return the CUDA C of a shard's kernels."""
-    cuda, llvm = {"kind": "cuda", "arch": "sm_70"}, {"kind": "llvm"}  # `compiler` is given the GPU's own arch
+    cuda, llvm = {"kind": "cuda", "arch": "sm_70"}, {"kind": "llvm"}  # only to emit; `compiler` gets the GPU's own arch
     device, host = map(tvm.target.Target, (cuda, llvm))
     functions = {function.name: kernel.cuda().with_attr("target", device) for _, (function, kernel) in by_slot}
 

@@ -70,7 +70,7 @@ def _nvcc(source: str, arch: str) -> bytes:
         command = [str(find_nvcc()), f"-arch={arch}", "--cubin", "-o", cubin, code]
         process = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
         if process.returncode:
-            raise CudaError(f"nvcc could not compile the kernels:\n{process.stderr[-4000:]}")
+            raise CudaError(f"nvcc could not compile the kernels:\n{process.stderr[-4000:]}")  # the end of a long text
         return cubin.read_bytes()
 
 

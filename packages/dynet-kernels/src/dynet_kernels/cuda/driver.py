@@ -117,7 +117,7 @@ class Gpu:
 
     @property
     def name(self) -> str:
-        buffer = ctypes.create_string_buffer(256)
+        buffer = ctypes.create_string_buffer(256)  # room for the name, in bytes
         call("cuDeviceGetName", buffer, len(buffer), self._device)
         return buffer.value.decode(errors="replace")
 
@@ -138,7 +138,7 @@ class Gpu:
     def allocate(self, size: int) -> int:
         self.enter()
         address = u64()
-        status = _library().cuMemAlloc_v2(ctypes.byref(address), max(size, 4))
+        status = _library().cuMemAlloc_v2(ctypes.byref(address), max(size, 4))  # the driver refuses 0 bytes
         if status == OUT_OF_MEMORY:
             free, total = size_t(), size_t()
             call("cuMemGetInfo_v2", ctypes.byref(free), ctypes.byref(total))

@@ -232,7 +232,7 @@ class Machine(library.Shards):
             copy.plan = None
             if count > copy.size:
                 self._free(copy)
-                size = max(2 * count, 1 << 10)
+                size = max(2 * count, 1 << 10)  # more than now needed, so that not every larger tape allocates
                 copy.address, copy.size = self.gpu.allocate(8 * size), size
             self.gpu.upload_from(copy.address, fields.index, 8 * count)
             copy.plan = plan

@@ -190,7 +190,7 @@ def _split_outputs(rule):
 
 
 def _weight(formulas):
-    """Estimate the number of machine instructions of formulas. A repeated subexpression counts once."""
+    """Estimate formulas' machine instructions: 1 for a CHEAP function, else 12. Repeated subexpressions count once."""
     symbols = {key: symbol for formula in formulas for key, symbol in subexpressions(formula.result).items()}
     return sum(1 if symbol.function in CHEAP else 12 for symbol in symbols.values() if symbol.function != "input")
 

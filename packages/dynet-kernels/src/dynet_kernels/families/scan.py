@@ -28,7 +28,7 @@ class Scan(Kernel):
     def on_cpu(self, instruction, lanes):
         width = instruction.parameters[3]
 
-        def one_by_one(column):
+        def one_by_one(column):  # for fewer than 4 values of w, vectors with a mask are not worth it
             with serial(width) as offset:
                 _emit_sums(self, instruction, column, offset, 1)
 

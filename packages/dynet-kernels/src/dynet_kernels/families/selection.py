@@ -29,7 +29,7 @@ class LargestInOrder(Kernel):
 
     def effects(self, parameters):
         size, chosen, y, _, indices = parameters
-        return Effects(((y, chosen), (indices, chosen)), 4 * NUMBER * size)
+        return Effects(((y, chosen), (indices, chosen)), 4 * NUMBER * size)  # 4: the search reads x several times
 
     def on_cpu(self, instruction, lanes):
         size, chosen, y_role, x_role, indices_role = instruction.parameters
@@ -59,7 +59,7 @@ class LargestInOrder(Kernel):
                     step.value = 0
             threshold = let(T.Cast("int32", lower.value))
             count_above = tir.IntVariable(0)
-            with tir.when(threshold < tirx.const((1 << 31) - 1, "int32")):
+            with tir.when(threshold < tirx.const((1 << 31) - 1, "int32")):  # else no key is above it
                 count_above.value = count_keys_from(let(threshold + tirx.const(1, "int32")))
             y, indices = instruction.addresses(column, y_role, indices_role)
             _put_in_order(memory, size, chosen, threshold, let(chosen - count_above.value), y, x, indices)
@@ -80,7 +80,7 @@ class LargestInOrder(Kernel):
             return sums.of_block(let(total.value), lambda a, b: a + b)
 
         lower, step = tir.IntVariable(LOWEST_KEY), tir.IntVariable(1 << 31)
-        with serial(32):
+        with serial(32):  # a step for each bit of a key
             _search_step(lower, step, count_keys_from, chosen)
         threshold = let(T.Cast("int32", lower.value))
         highest_key = tirx.const((1 << 31) - 1, "int32")
@@ -125,7 +125,7 @@ class Scatter(Kernel):
 
     def effects(self, parameters):
         size, target, *_ = parameters
-        return Effects(((target, size),), shared=self.shared)
+        return Effects(((target, size),), shared=self.shared)  # one thread runs it, so `size` does not matter
 
     def on_cpu(self, instruction, lanes):
         size, target_role, source_role, indices_role = instruction.parameters
@@ -161,7 +161,7 @@ def _key(x):
 
 def _search_step(lower, step, count_keys_from, wanted):
     """Emit a step of the binary search for a key. Return how many keys are >= lower + step, before these change."""
-    # If at least `wanted` keys are, add `step` to `lower`, which is LOWEST_KEY at first. In any case, halve `step`.
+    # If at least `wanted` keys are, add `step` to `lower`, which begins as LOWEST_KEY. In any case, halve `step`.
     candidate = let(lower.value + step.value)
     reached = count_keys_from(let(T.Cast("int32", candidate)))
     with tir.when(reached >= wanted):

@@ -33,7 +33,7 @@ class Simplex(Kernel):
 
     def effects(self, parameters):
         (size,) = parameters
-        return Effects(((0, size),), 10 * NUMBER * size)
+        return Effects(((0, size),), 10 * NUMBER * size)  # 10: several rounds read the column
 
     def on_cpu(self, instruction, lanes):
         with serial(instruction.count) as column:

@@ -112,7 +112,7 @@ class Library(Shards):
             for name in Library.__annotations__:
                 setattr(self, name, module.get_function(name))
             sharing.help_others = module.get_function("help")
-            sharing.help_others.release_gil = True  # whatever TVM's environment variables say
+            sharing.help_others.release_gil = True  # even if an environment variable says that TVM should keep it
             self._has_planner = True  # set last, so that after an interrupt the planner is loaded again
 
 

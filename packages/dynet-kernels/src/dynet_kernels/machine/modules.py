@@ -21,7 +21,7 @@ from ..tir import int64, let
 from ..tvm_modules import T, ir, tirx, tvm
 
 PASS_CONFIG = {"tirx.disable_storage_rewrite": True, "tirx.disable_cse_tir": True}
-# Passes of TVM that do not change kernels of plain loops, but take two thirds of the time to compile them.
+# Passes of TVM that are left out: they do not change kernels of plain loops, but take 2/3 of the time to compile them.
 NEEDLESS = [
     "s_tir.HoistIfThenElse", "s_tir.StmtSimplify", "s_tir.CompactBufferAllocation", "s_tir.RenormalizeSplitPattern",
     "s_tir.InsertHoistIfThenElse", "s_tir.InjectVirtualThread", "s_tir.InjectPermutedLayout", "tirx.RemoveNoOp",
@@ -159,7 +159,7 @@ def shard_module(kernels: dict[int, tuple[str, Kernel]], lanes: int) -> Any:
     for slot, (name, kernel) in kernels.items():
         function, emitted = kernel_function(name), kernel.cpu(lanes)
         functions[function.name] = emitted
-        names = [parameter.name for parameter in emitted.params]  # memory, index, others, and the kernel's parameters
+        names = [parameter.name for parameter in emitted.params]  # in order: memory, index, others, kernel's parameters
         numbered.append((slot, function, kernel.parameters, names[2 : len(names) - len(kernel.parameters)]))
     return module_of({**functions, RUN_SHARD: tir.function_of(RUN_SHARD, shard_runner(numbered))})
 

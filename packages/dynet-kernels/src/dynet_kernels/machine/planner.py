@@ -39,7 +39,7 @@ def planner_module() -> Any:
 
 
 def pass_function(name: str, runs_tape: bool) -> Callable:
-    """Return the function that plans a pass, such as `forward`, and also runs its tape if `runs` is true."""
+    """Return the function that plans a pass, such as `forward`, and with `runs_tape` also runs its tape."""
 
     @plain
     def run_pass(address, *arguments):

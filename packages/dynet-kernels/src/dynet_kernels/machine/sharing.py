@@ -31,8 +31,8 @@ LEAST_STACK_BYTES = 1 << 20  # the least bytes of a helper's stack: kernels have
 # SHARING structures: of Python's main thread, and of any other thread, which runs its passes alone.
 _settings, _settings_alone = ((ctypes.c_int64 * len(SHARING))(1, LEAST_INSTRUCTION, LEAST_PASS) for _ in range(2))
 _SETTABLE = slice(SHARING.helpers)  # the integers of `_settings` that `use` sets
-_helpers = (ctypes.c_int64 * (layout.MOST_THREADS * layout.HELPER_ROW))()
-_paces = (ctypes.c_int64 * (layout.PACES * len(layout.PACE)))()
+_helpers = (ctypes.c_int64 * (layout.MOST_THREADS * layout.HELPER_ROW))()  # the HELPER structures
+_paces = (ctypes.c_int64 * (layout.PACES * len(layout.PACE)))()  # the PACE structures
 _settings[SHARING.rows], _settings[SHARING.paces] = ctypes.addressof(_helpers), ctypes.addressof(_paces)
 _settings_alone[SHARING.look] = layout.NEVER  # do not count the cores
 

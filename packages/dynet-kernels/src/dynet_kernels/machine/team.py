@@ -145,7 +145,7 @@ def run_together(address):
     if helper_count > 0:
         sharing.context = address
         sharing.ahead = layout.WANTED if should_plan_ahead(address) else 0
-        wake(sharing, helper_count, forced, began + min(WAKING, context.shared_work >> 14))
+        wake(sharing, helper_count, forced, began + min(WAKING, context.shared_work >> 14))  # ps to ns, / 16
     while row < count:
         first, together = row, helper_count > 0 and pays()
         is_shared = together and tape[first].shared != layout.ALONE

@@ -22,7 +22,7 @@ def is_emitting() -> bool:
 
 
 def is_emitted(value) -> bool:
-    # Nothing is emitted before TVM's compiler is imported. `a == b` is an ObjectConvertible.
+    # Before TVM's compiler is imported, there are no emitted values. TVM's `a == b` is an ObjectConvertible.
     return "tvm.ir" in sys.modules and isinstance(value, (ir.expr.ExprOperand, tvm_ffi.core.ObjectConvertible))
 
 
@@ -133,7 +133,7 @@ def result_at(words) -> Iterator[None]:
 
 
 def leave(result=None):
-    """Leave the entry, from any plain function, with a result (None: without; Left: a called entry already left)."""
+    """Leave the entry, from any plain function. `result` is None if there is none, Left if a called entry has left."""
     if not is_emitting():
         raise Left(result)
     if result is not Left:

@@ -36,7 +36,7 @@ class Words:
         self.address, self.dtype = memory, dtype
         self.wide_dtype = "float64" if dtype.startswith("float") else "int64"
         if isinstance(memory, int):
-            memory = (CTYPES[dtype] * (1 << 58)).from_address(memory)  # so long that any address can be an index
+            memory = (CTYPES[dtype] * (1 << 58)).from_address(memory)  # so that an address in floats can be an index
         self.memory: Any = memory if isinstance(memory, ctypes.Array) else None
         self.buffer: Any = tir.buffer_at(memory, dtype) if self.memory is None else None
 

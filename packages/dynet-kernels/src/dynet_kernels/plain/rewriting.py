@@ -125,7 +125,7 @@ class _Rewriting:
         self.variables = {name for name, count in self.assign_counts.items() if count > 1}
         outer_names = {k: state for k, state in scope.items() if k not in self.assign_counts and state != "loop"}
         self.scope = outer_names | dict.fromkeys(self.variables, "variable") | {"for": None, "return": not is_entry}
-        self.results, self.end_without_result = [], None  # the rewritten `return x`; a statement that ends without x
+        self.results, self.end_without_result = [], None  # each `return x`, rewritten; a statement that ends without x
 
     def refuse(self, text: str, node=None):
         node = node or self.current

@@ -108,7 +108,7 @@ def place_targets(gradients: Gradients, group: Group) -> tuple:
 
 
 class Targets:
-    """The operands to whose gradients a step adds, for all nodes of a group. `layout.STEP` explains `gradient_of`."""
+    """The operands to whose gradients a step adds, for all nodes of a group. For the attributes, see `layout.STEP`."""
 
     def __init__(self, gradients: Gradients, group: Group, step: Step):
         self.gradients, self.group, self.step, self.plan = gradients, group, step, gradients.plan
@@ -180,12 +180,9 @@ class Targets:
 
     @plain
     def _allocate_one(self, operand):
-        """Assign memory to a gradient that has none yet, if the step writes all of it. Return whether this was done.
-
-        The gradient of an alias must be all of another node's gradient, as in a reshape.
-        """
+        """Assign memory to a gradient that has none yet, if the step writes all of it. Return whether this was done."""
         owner, offset = self.gradients.owner(operand)
-        if owner < 0 or offset != 0:
+        if owner < 0 or offset != 0:  # an alias fits if its gradient is all of its owner's, as in a reshape
             return 0
         target = self.plan.node(owner)
         if target.has_flag(layout.HAS_GRADIENT) or target.gradient_size != self.covers:
@@ -244,7 +241,7 @@ class Targets:
         self.gradients.clear_from(begin)
 
 
-KEPT_FIELDS = ("tape_count", "index_top", "shared_work")  # the plan keeps copies, such as `backward_tape_count`
+KEPT_FIELDS = ("tape_count", "index_top", "shared_work")  # kept with a plan, as `backward_tape_count` and so on
 
 
 @plain
@@ -261,6 +258,7 @@ def plan_backward(context_at, loss, size, everything) -> None:
     if can_reuse_plan(gradients):
         plan.context.take(plan.context, KEPT_FIELDS, of="backward_{}")  # the results of the kept plan
         plan.context.status = layout.READY
+        # In this engine's own copy of the table, set where the FILL instruction writes, and how many floats.
         plan.table[layout.SEED_FILL] = plan.node(loss).gradient
         plan.table[layout.SEED_FILL + 1] = size  # it was 0 if the plan was made ahead
     else:
@@ -299,7 +297,7 @@ def plan_anew(gradients: Gradients, size) -> None:
     # The forward plan may have sorted the same nodes already.
     if context.ordered != context.plan or context.ordered_count != context.planned_count:
         tape.sort_planned(plan)
-        context.ordered = -1
+        context.ordered = -1  # the lists that the forward plan sorted are overwritten
     add_all_steps(gradients, size)
     finish(gradients)
 
@@ -338,7 +336,7 @@ def find_planned(gradients: Gradients) -> None:
             plan.node(index).flags &= layout.NEEDS_GRADIENT  # clears the flags of an earlier backward plan
     context.flags_used = 1
     plan.node(loss).set_flag(layout.REACHED | layout.DIFFERENTIATED)
-    # The gradient of the loss takes two instructions: CLEAR, whose lists are 2 integers, and FILL.
+    # The room for the two instructions that set the gradient of the loss: CLEAR, whose lists are 2 integers, and FILL.
     context.fill(needed_floats=0, needed_index=2, needed_tape=2, planned_count=0, lookup_count=0)
     for back in range(loss + 1):
         node = plan.node(loss - back)
@@ -386,10 +384,13 @@ def list_lookup(plan: Plan, node: Node) -> None:
 @plain
 def add_needed_room(context: Context, node: Node) -> None:
     signature, columns = node.signature, node.columns
-    clears = signature.backward.count + 1  # of each step's targets; and of the node's gradient, if no step adds to it
+    # CLEAR instructions, whose lists are 2 integers: one for the targets of each step, one for the node's own gradient.
+    clears = signature.backward.count + 1
+    # The lists of values and of gradients of each view, for the backward steps and again for the deferred steps.
     context.needed_index += 4 * signature.view_count * columns + 2 * clears
     context.needed_tape += signature.backward.count + signature.deferred.count + clears
     if signature.determined_by != layout.NO_VIEW:
+        # In case gradients of equal columns are added up: lists of the columns that are computed, of a COPY and an ADD.
         context.needed_index += 2 * (signature.view_count + 1) * columns
         context.needed_tape += 2
 
@@ -407,7 +408,7 @@ def note_touched_rows(plan: Plan) -> None:
 
 @plain
 def touch_rows(node: Node, parameter: Parameter) -> None:
-    touched, rows, record = Words(parameter.touched), parameter.rows, node.record  # the list: see `layout.PARAMETER`
+    touched, rows, record = Words(parameter.touched), parameter.rows, node.record  # `touched`: see `layout.PARAMETER`
     for k in range(node.signature.attributes):
         row = record.operand(1 + k)
         mark = 1 + rows + row

@@ -42,7 +42,7 @@ def number_signature(plan: Plan, signature: Signature) -> None:
 
 @plain
 def add_dependency(plan: Plan, earlier, later) -> None:
-    """Set the bit of `predecessors` that says that signature number `later` depends on signature number `earlier`."""
+    """Note in `predecessors`, which has 64 bits per integer, that signature `later` depends on signature `earlier`."""
     if max(earlier, later) < layout.MOST_NUMBERED:
         plan.predecessors[later * layout.SIGNATURE_WORDS + (earlier >> 6)] |= 1 << (earlier & 63)
 
@@ -245,7 +245,7 @@ def plan_anew(plan: Plan, inputs: Inputs, begin, end) -> None:
 
 @plain
 def forget_nodes(plan: Plan, begin) -> None:
-    """Remove the nodes at record offset `begin` or later. `cg_revert` removed them, or they are planned again."""
+    """Remove nodes whose record is at offset `begin` or later: `cg_revert` removed it, or it is planned again."""
     count = 0 if begin == 0 else plan.context.node_count
     while count > 0 and plan.node(count - 1).operands > begin:
         count -= 1
@@ -277,10 +277,11 @@ def add_nodes(plan: Plan, inputs: Inputs, begin, end) -> None:
             kind = signature.kind
             if kind == layout.COMPUTED:
                 floats += node.room
-                index += 2 * signature.view_count * node.columns
+                index += 2 * signature.view_count * node.columns  # each view has a list of values and one of gradients
                 tape += signature.forward.count
                 if signature.determined_by != layout.NO_VIEW:
-                    # Lists of first columns, and two lists with which values are copied; see `repeats.py`.
+                    # Room in case equal columns are computed once (see `repeats.py`): address lists of the columns that
+                    # are computed, and two lists, target and source, for an instruction that copies their values.
                     index += 2 * (signature.view_count + 1) * node.columns
                     tape += 1
             elif kind == layout.INPUT:

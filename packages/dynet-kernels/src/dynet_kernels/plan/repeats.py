@@ -20,7 +20,7 @@ LEAST_COLUMNS = 8  # groups with fewer columns are not searched
 LEAST_WORK_PER_COLUMN = 50_000  # groups whose forward steps take fewer picoseconds per column are not searched
 LEAST_WORK_PER_FLOAT = 300  # groups that take fewer picoseconds per float are not searched: copying is as slow
 MOST_COLUMNS_PER_SKIPPED = 8  # columns are left out only if at least one in this many equals an earlier one
-COPY, ADD = 0, 1  # the numbers of the two steps in the direction "repeated" (see `layout.DIRECTIONS`)
+COPY, ADD = 0, 1  # the numbers of a signature's two steps in the direction "repeated" (see `layout.DIRECTIONS`)
 COLUMN_BITS = 24  # an entry of the hash table has a column in this many low bits, and the number of a search above
 HASH_FACTOR = 2654435761  # about 2 ** 32 / golden ratio, which spreads evenly spaced addresses (Knuth, 6.4)
 
@@ -124,13 +124,13 @@ def number_columns(equal: EqualColumns, view, compare_gradients):
     """
     plan, columns = equal.group.plan, equal.lists.columns
     buckets, numbers = plan.buckets, plan.numbers_of_columns
-    bucket_count = 2 * columns  # no more, so that they stay in a fast cache
+    bucket_count = 2 * columns  # not the whole hash table, so that the buckets stay in a fast cache
     plan.context.searches += 1
     search = plan.context.searches
     count = 0
     for column in range(columns):
         value = equal.address(view, 0, column)
-        mixed = ((value & 0x7FFFFFFF) * HASH_FACTOR) & 0xFFFFFFFF
+        mixed = ((value & 0x7FFFFFFF) * HASH_FACTOR) & 0xFFFFFFFF  # only 31 bits of `value`, so nothing overflows
         bucket, first = (mixed * bucket_count) >> 32, -1
         while first < 0 and buckets[bucket] >> COLUMN_BITS == search:
             earlier = buckets[bucket] & ((1 << COLUMN_BITS) - 1)

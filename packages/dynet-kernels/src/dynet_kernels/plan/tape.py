@@ -111,7 +111,7 @@ class GroupLists:
 def write_lists(group: Group, steps: Steps, with_gradients: bool = False) -> GroupLists:
     """Write the address lists of a group that `steps` read: those of values, and if `with_gradients`, of gradients.
 
-    The result also has all other lists, for which room is reserved.
+    All other lists of the group also get room between these, but nothing is written there.
     """
     signature, context = group.signature, group.plan.context
     base, columns, count = context.index_top, group_columns(group), signature.view_count
@@ -294,16 +294,16 @@ def choose_sharing(plan: Plan, shared, count, distinct):
 
 
 def add_fill(plan: Plan, parameters: int, start, size, value) -> None:
-    """Append an instruction that sets `size` floats at `start` to `value`. Its parameters are at `parameters`."""
+    """Append an instruction that sets `size` floats at `start` to `value`, with parameters at `table[parameters]`."""
     for k, integer in enumerate((start, size, value)):
-        plan.table[parameters + k] = integer
+        plan.table[parameters + k] = integer  # reserved (`layout.TABLE_HEAD`) in this engine's own copy of the table
     add_instruction(plan, layout.FILL, 0, 1, parameters)
 
 
 def add_clear(plan: Plan, start, size) -> None:
     base = plan.context.index_top
-    plan.index[base] = start
-    plan.index[base + 1] = size
+    plan.index[base] = start  # the only entry of the first list
+    plan.index[base + 1] = size  # the only entry of the second list
     add_instruction(plan, layout.CLEAR, base, 1, shared=layout.BY_ROWS, work=size * CLEAR_WORK)
     plan.context.index_top = base + 2
 

@@ -84,7 +84,7 @@ class UpdatedParameter:
         self.update_row = Update(plan.table, index * (len(layout.UPDATE) + state_count))
         parameter = plan.parameter(self.update_row.parameter)
         self.parameter, self.width, self.rows = parameter, parameter.width, parameter.rows
-        self.touched = Words(parameter.touched)
+        self.touched = Words(parameter.touched)  # `layout.PARAMETER` describes this list
         self.is_one_column = parameter.touched == 0 or dense or self.touched[1 + 2 * self.rows]
         self.columns = 1 if self.is_one_column else self.touched[0]
 
@@ -122,4 +122,4 @@ class UpdatedParameter:
         for k in range(touched[0]):
             touched[1 + rows + touched[1 + k]] = 0
         touched[0] = 0
-        touched[1 + 2 * rows] = 0  # else all rows would count as touched; see `layout.PARAMETER`
+        touched[1 + 2 * rows] = 0  # if this is 1, all rows count as touched; see `layout.PARAMETER`

@@ -26,7 +26,7 @@ NUMBER_FORMATS = {"float32": (4, "f"), "float64": (8, "d"), **INT_FORMATS}
 
 
 class Array:
-    """A nonempty numpy array of 1 to MOST_DIMS dimensions, with elements of a type in NUMBERS or INTEGERS.
+    """A nonempty numpy array of 1 to MOST_DIMS dimensions, of a type in NUMBER_FORMATS, or INT_FORMATS if `integers`.
 
     Python handles subclasses of `numpy.ndarray`. The memory stays valid after the Py_buffer is released, because
     nothing interrupts a compiled function.
@@ -136,7 +136,7 @@ class Stack:
 
 
 class Numbers:
-    """A number, a list of numbers or a list of lists: `dims` is 0, 1 or 2.
+    """A number, a list of numbers or a list of lists: `ndim` is 0, 1 or 2.
 
     `rows` has the lists of a list of lists. Otherwise it has one item, the number or the list of numbers.
     """
@@ -163,7 +163,7 @@ class Numbers:
 def read_flat(here: Here, x: Item, use: Callable):
     """Return `use(values)` for an array, a number or a list of numbers.
 
-    The object `values` has `count` elements and `dims` dimensions. Its list `sizes` may be padded with zeros. Its
+    The object `values` has `count` elements and `ndim` dimensions. Its list `sizes` may be padded with zeros. Its
     method `store` copies the elements to the input buffer.
     """
     if x.type == here.shared.array:
@@ -209,7 +209,7 @@ def read_indices(here: Here, x: Item, use: Callable, or_one: bool = False):
 
 @recording(1, key=words.ARRAY_KEY_SIZE)
 def vector(here: Here, function: Function, x: Item):
-    """Record an input node that is a number or a vector. For the key, see `words.ARRAY_KEY`."""
+    """Record an input node that is a number or a vector. For the key, see `words.ARRAY_KEY_SIZE`."""
     return read_flat(here, x, partial(record_input, here, function, 0))
 
 
@@ -217,7 +217,7 @@ def vector(here: Here, function: Function, x: Item):
 def array(here: Here, function: Function, given: Items):
     """Record an input node from an array, a nested list, or a list of arrays, which are the batch elements.
 
-    The optional second argument says whether the last dimension is the batch. For the key, see `words.ARRAY_KEY`.
+    The optional second argument says whether the last dimension is the batch. For the key, see `words.ARRAY_KEY_SIZE`.
     """
     return read_nested(here, given[0], partial(record_input, here, function, here.flag(given, 1)))
 
@@ -235,7 +235,7 @@ def record_input(here: Here, function: Function, batched, values: Array | Stack 
 
 @plain
 def find_by_shape(function: Function, key: Words, ndim, batched) -> Row:
-    """Return the row for a shape of `dims` sizes, which start at the second word of `key`."""
+    """Return the row for a shape of `ndim` sizes, which start at the second word of `key`."""
     key[0] = ndim + 1 + words.BATCHED if batched else ndim + 1
     return find_words(function, key, ndim + 1, words.ARRAY_KEY_SIZE, hashed(key, 0, ndim + 1))
 

@@ -46,7 +46,7 @@ def _call_tvm(function: int, arguments: int, count: int, result: int) -> int:
 
 REPLACEMENTS: dict[str, Callable] = {
     "TVMFFIFunctionCall": _call_tvm,
-    "PyEval_SaveThread": lambda: NULL,  # ctypes keeps the GIL
+    "PyEval_SaveThread": lambda: NULL,  # ctypes keeps the GIL during such calls, so there is nothing to do
     "PyEval_RestoreThread": lambda state: NULL,
     "PyErr_Occurred": lambda: len(_error),
     "PyErr_Clear": _error.clear,

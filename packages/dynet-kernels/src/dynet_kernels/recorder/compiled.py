@@ -41,11 +41,7 @@ class Recorder:
 
 
 def _load(content: bytes):
-    """Return the TVM module in a file written by `Recorder.build`, and a dict of the size of each function's keys.
-
-    The module's function `addresses` takes a list that begins with the address of the shared words. It overwrites the
-    list with the addresses of the functions, in the order of the dict.
-    """
+    """Return the TVM module in a file written by `Recorder.build`, and a dict of the size of each function's keys."""
     ends = list(itertools.accumulate(HEAD.unpack_from(content), initial=HEAD.size))
     if len(content) != ends[-1]:
         raise store.CacheError("the compiled recorder is incomplete")
@@ -61,5 +57,6 @@ def load_functions(shared: int) -> tuple[dict[str, int], dict[str, int]]:
     """
     ((module, key_sizes),) = library.load_modules([Recorder()], load=_load)
     addresses = np.full(len(key_sizes), shared, np.int64)
+    # This reads the address of the shared words, then overwrites it with the functions' addresses: see `extension.py`.
     module.get_function("addresses")(int(addresses.ctypes.data))
     return dict(zip(key_sizes, addresses.tolist())), key_sizes

@@ -163,10 +163,10 @@ def subscript(shared: Shared, x_at, key_at):
     """The operator `x[key]` of `Expression` for an int, as in x[2], and for a slice of two ints, as in x[1:3]."""
     here, x, key = graph_here(shared), Item(x_at), Item(key_at)
     if key.type == shared.int:
-        return index(here, Function(shared.item), x, key, False, True)  # not a lookup table; -1 is the last
+        return index(here, Function(shared.item), x, key, False, True)  # no lookup table; -1 is the last item
     bounds = Slice(key_at)
     need(key.type == shared.slice and bounds.step == shared.none)
-    return stretch(here, Function(shared.stretch), x, Item(bounds.first), Item(bounds.stop), True)
+    return stretch(here, Function(shared.stretch), x, Item(bounds.first), Item(bounds.stop), True)  # `shorter_only`
 
 
 @c_function("dynet_subscript_slowly")

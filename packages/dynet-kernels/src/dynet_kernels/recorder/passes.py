@@ -20,9 +20,9 @@ from .tables import find
 
 # A forward pass keeps the GIL if its new records have at most SMALL_RECORDS integers, its values and inputs take at
 # most SMALL_VALUES floats of memory, and no instruction has much work (`SMALL_WORK` in `planner.py`). Releasing the GIL
-# and taking it again would add a seventh to the time of a value of one node.
+# and taking it again would make computing the value of one node a seventh slower.
 SMALL_RECORDS, SMALL_VALUES = 64, 256
-MOST_SEARCHED = 1 << 12  # records in one search; for large graphs, Python keeps an index
+MOST_SEARCHED = 1 << 12  # the most records that `input_offset` searches; further on, Python does, with an index
 
 
 @plain
@@ -56,7 +56,7 @@ def compute(shared: Shared, graph_at):
     graph = Graph(graph_at)
     here, context = Here(shared, graph, graph.version), Context(graph.context)
     if graph.prepared < shared.generation and graph.prepared >= shared.settled and graph.done == 0:
-        # Since the graph was prepared, parameters have only been frozen or unfrozen. Discard plans: they depend on it.
+        # Since the graph was prepared, parameters were only frozen or unfrozen. Plans depend on this, so discard them.
         context.fill(kept_end=-1, backward_plan=-1)
         graph.prepared = shared.generation
     if not is_prepared(here):

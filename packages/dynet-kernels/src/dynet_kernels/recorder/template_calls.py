@@ -22,7 +22,7 @@ from .tables import are_equal, find, hashed
 # The lowest two bits of a word of a key tell its kind: an int, the address of a constant such as None, or a list's
 # length. They are 0 in the word for an expression, which is the address of its Dim.
 INT, CONSTANT, SIZE = 1, 2, 3
-# A float takes two words: this word, then its bits. No constant has this word, because no object is at address 4.
+# A float takes two words: this word, then its bits. No constant has this word, 4 + CONSTANT: no object is at address 4.
 FLOAT = 6
 # For n consecutive expressions with the same Dim, the word after the Dim is (n - 1) * REPEATED + FLOAT. No constant has
 # this word, because the addresses of objects are multiples of 8.

@@ -47,7 +47,7 @@ def new(shared: Shared, kind, arguments, keywords):
 
 @c_function()
 def visit_nothing(shared: Shared, object_at, visit, given):
-    """tp_traverse of `Expression`, which owns no references. Without it, garbage collection would track expressions."""
+    """tp_traverse of `Expression`, which owns no references. An inherited one would let garbage collection track it."""
     return 0
 
 

@@ -1,7 +1,7 @@
 """Searches for the fastest tuning parameters of a family: changes one axis at a time, and keeps faster values.
 
-An axis is a tuning parameter, or several that are changed together. The values to try on it are returned by functions
-of `best`, the best parameters so far, and `registers`, the number of vector registers.
+An axis is a tuning parameter, or several that are changed together. The values to try on it are given, or returned by a
+function of `best`, the best parameters so far, and `registers`, the number of vector registers.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _mid_tiles(divisor: int, *choices: tuple[int, ...]) -> Callable[[Any, int], 
     """Return a function that returns values of `tiles`: new tiles between the first and the last tile of `best`.
 
     Args:
-        divisor: each of the new tiles uses 3 / `divisor` of the registers.
+        divisor: each of the new tiles has sums in about 3 / `divisor` of the registers.
         choices: lists of widths of the new tiles. A width that is not less than that of the first tile is left out.
     """
 
@@ -168,7 +168,7 @@ class Search:
 
     Args:
         family: the name of the family.
-        timer: the device.
+        timer: compiles and times kernels on a device.
         start: the initial parameters.
         study: the kernels and workloads to time. None: the family's entry in `shapes.STUDIES`.
     """
@@ -223,7 +223,7 @@ class Search:
         if mean >= MEAN_RATIO:
             return None
         mean, _ = timing.ratio(candidate, best, affected, 21)  # confirm the gain with a longer measurement
-        _, largest = timing.ratio(candidate, best, workloads, 15)
+        _, largest = timing.ratio(candidate, best, workloads, 15)  # check that no workload becomes much slower
         return candidate if mean < MEAN_RATIO and largest <= LARGEST_RATIO else None
 
     def figures(self, values: tuning.Parameters) -> dict[str, float]:

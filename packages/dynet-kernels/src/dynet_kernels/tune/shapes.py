@@ -19,7 +19,7 @@ from .timing import Workload
 
 @dataclass(frozen=True)
 class Study:
-    """A family to time: its share of the time, its kernels by name, and a function that makes workloads."""
+    """A family to tune: its share of the tuner's time, its kernels by name, and a function that makes workloads."""
 
     share: int
     kernels: dict[str, Kernel]
@@ -155,10 +155,11 @@ def update(columns: int, size: int) -> Workload:
     return _workload(UPDATE_RULE, f"{columns}x{size}", "update", columns, size, 0.1, 0.001)
 
 
-# For the family of all GPU kernels. Launching a kernel would take longer than running smaller workloads.
+# The study "cuda" times all GPU kernels together. In REDUCTIONS, several threads share a column; in ELEMENTWISE, each
+# thread has an element. The workloads are large, because smaller ones would take less time than launching a kernel.
 REDUCTIONS = ("softmax", "layer_norm", "layer_norm.dx", "norm")
 ELEMENTWISE = ("add", "multiply.d", "tanh", "tanh.dx", "update")
-GPU_SHAPES = (512, 512, 64), (1024, 256, 640), (2048, 2048, 256)
+GPU_SHAPES = (512, 512, 64), (1024, 256, 640), (2048, 2048, 256)  # sizes of products, as in SHAPES
 
 
 def _gpu_workloads() -> list[Workload]:

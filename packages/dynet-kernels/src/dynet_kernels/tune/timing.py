@@ -158,13 +158,10 @@ class GpuCandidate(Candidate):
 
 
 class Timer:
-    """A device on which candidates are timed. `target` is the CPU, or the compute capability of the GPU.
+    """A device on which candidates are timed."""
 
-    `registers` is the number of vector registers of a CPU, or 0 for a GPU.
-    """
-
-    target: Any
-    registers: int
+    target: Any  # the CPU, or the compute capability of the GPU, such as "sm_90"
+    registers: int  # the number of vector registers of the CPU; 0 for a GPU
 
     def default(self, family: str) -> Parameters:
         return tuning_records.defaults(self.target)[family]
@@ -216,7 +213,7 @@ class GpuTimer(Timer):
 
 
 def rows_for(candidate: Candidate, workload: Workload, seconds: float = ROW_SECONDS) -> int:
-    """Return how many rows of a tape, each one run of the workload, take about `seconds` to run."""
+    """Return how many rows of a tape, each a run of the workload, take about `seconds` to run; at most 65536."""
     rows = 1
     candidate.reset(workload)
     while (seconds_spent := candidate.measure(workload, rows)) < seconds / 4 and rows < 1 << 16:

@@ -109,7 +109,7 @@ _multiply = two_operands("*", _multiply_signature, _copying_multiply, _times_num
 
 _add, _subtract, _divide = (two_operands(sign, *BINARY_OPERATORS[sign]) for sign in "+-/")
 set_operator("add", _add, _plus_number, _plus_number)  # for x + y, x + c and c + x
-set_operator("subtract", _subtract, _plus_number, _number_minus)
+set_operator("subtract", _subtract, _plus_number, _number_minus)  # x - c is recorded as x + (-c)
 set_operator("multiply", _multiply, _times_number, _times_number)
 set_operator("true_divide", _divide, _over_number, _number_over)
 
@@ -219,7 +219,7 @@ def emax(xs: Iterable[Expression]) -> Expression:
     [3.0, 4.0]
     """
     xs, _ = checked_operands("emax", xs)
-    while len(xs) > 1:  # in pairs, so that the depth grows only with the logarithm of the number
+    while len(xs) > 1:  # in pairs, so that the depth grows only with the logarithm of the number of operands
         maxima = [larger(x, y) for x, y in zip(xs[::2], xs[1::2])]
         xs = [*maxima, *xs[len(maxima) * 2 :]]
     return xs[0]

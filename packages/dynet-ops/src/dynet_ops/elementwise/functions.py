@@ -21,7 +21,7 @@ def tanh(x: Expression) -> Expression:
 
 @elementwise(
     reference=lambda x: 1 / (1 + np.exp(-x)),
-    # The gradient is stated: `binary_log_loss` divides by max(y, SMALLEST_NORMAL), so this multiplies by the same.
+    # The gradient is stated so that its factor cancels the gradient of `binary_log_loss`, which divides by this factor.
     gradients={"x": lambda x, y, dy: dy * f.maximum(y, SMALLEST_NORMAL) / (1 + f.exp(x))},
 )
 def logistic(x: Expression) -> Expression:
@@ -272,7 +272,7 @@ def atan(x: Expression) -> Expression:
     return f.atan(x)
 
 
-SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # from the paper that `selu` cites
 
 
 @elementwise(reference=lambda x, alpha=1.0: np.where(x > 0, x, alpha * np.expm1(np.where(x > 0, 0, x))))

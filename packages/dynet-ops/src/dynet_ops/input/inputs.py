@@ -58,7 +58,7 @@ def set_values(x: Expression, values) -> None:
         if x.version != ANY_GRAPH and set_rows(pinned_graph, x.at, values):
             return
         array = real_array("set", values)
-        version, graph = pinned().version, graph_of_node(x)  # methods of the values may have called `renew_cg`
+        version, graph = pinned().version, graph_of_node(x)  # again: `real_array` may run code that calls `renew_cg`
         if x.version == ANY_GRAPH:
             raise ArgumentError(
                 f"set: expected an input or a lookup, got {x!r}: set_value and init_row change its values"
@@ -260,7 +260,7 @@ def scalarInput(s: Number, device: str = "") -> Expression:
 
 
 _NUMBER_DIM = Dim.of((1,))
-# All numbers have this key, so with this row, compiled code records even the first call.
+# All numbers have the same key. Its row is added here, so that compiled code records even the first call.
 remember(scalarInput, array_key(()), input_signature(_NUMBER_DIM))
 
 
@@ -359,7 +359,7 @@ def inputTensor(arr: Numbers, batched: bool = False, device: str = "", reusable_
     ((2,), 2)
     """
     checked_flag("inputTensor", "reusable_expr", reusable_expr)
-    # numpy drops the masks of arrays that it stacks, but `real_array` refuses masked arrays.
+    # Masked arrays are not stacked: numpy would drop their masks, and `real_array` could not refuse them.
     arrays = list(arr) if isinstance(arr, (list, tuple)) else []
     if arrays and all(isinstance(a, np.ndarray) for a in arrays) and not is_masked(arrays):
         shapes = [np.shape(a) for a in arrays]
@@ -377,7 +377,7 @@ def _add_array(record, array: np.ndarray, batched: bool, device: str) -> Express
     batched = checked_flag(name, "batched", batched)
     dims, batch = (shape[:-1] or (1,), shape[-1]) if batched else (shape, 1)
     dim = Dim.of(checked_dims(name, dims), batch)
-    if 0 < array.ndim <= MOST_DIMS:
+    if 0 < array.ndim <= MOST_DIMS:  # compiled code reads only arrays of 1 to MOST_DIMS dimensions
         remember(record, array_key(shape, batched), input_signature(dim))
     return add_input(name, array, dim, device)
 
@@ -515,7 +515,7 @@ def lookup(p: LookupParameters, index: Index = 0, update: bool = True) -> Expres
     return p._lookup_in_python(index, update) if isinstance(p, LookupParameters) else _refuse("lookup", p)
 
 
-ROW_FUNCTIONS.append(function("lookup", lookup))  # a table that one of these functions sees is added to all
+ROW_FUNCTIONS.append(function("lookup", lookup))  # once a call of one of these functions has a new table, all know it
 lookup = describe(ROW_FUNCTIONS[-1], lookup)
 
 

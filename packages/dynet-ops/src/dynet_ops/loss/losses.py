@@ -294,7 +294,7 @@ def hinge_dim(x: Expression, v: Indices | Sequence[Indices], d: Index = 0, m: Nu
         raise ShapeError(f"hinge_dim: expected a matrix of scores, got {dim!r}")
     size, columns = (dim.columns, dim.rows) if d else (dim.rows, dim.columns)
     margin = finite("hinge_dim", "m", m)
-    # `nesting` counts an array of one number as a number, but with one column it is a batch element's list.
+    # With one column, an item of v may be an array of one number: a list, although `nesting` counts it as a number.
     has_lists = nesting(v) == 2 or (columns == 1 and is_list(v) and any(map(is_list, v)))  # type: ignore[arg-type]
     lists: Any = v if has_lists else [v]
     if len(lists) not in (1, dim.batch):

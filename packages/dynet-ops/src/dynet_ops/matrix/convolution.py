@@ -82,8 +82,8 @@ def _windows_signature(dim: Dim, geometry: tuple[int, ...]) -> Signature:
         name="conv2d",
         columns=dim.batch,
         views=[View(SELF, stride=result.size), View(0, stride=dim.size)],
-        forward=[Step("windows", (0, 2, *geometry))],
-        backward=[Step("windows.dx", (1, 3, *geometry), gradient_of=0)],
+        forward=[Step("windows", (0, 2, *geometry))],  # roles: 0 the result, 2 the image
+        backward=[Step("windows.dx", (1, 3, *geometry), gradient_of=0)],  # roles 1, 3: their gradients
     )
 
 
@@ -199,14 +199,14 @@ def _filter1d_signature(x: Dim, y: Dim) -> Signature:
     result = Dim.of((filters, positions), batch)
     operands = column_views((positions, batch), [(rows, batch_stride(x)), (0, batch_stride(y))])
     sharing = positions if y.batch > 1 else positions * batch
-    z, x_view, y_view, scratch = range(4)
+    z, x_view, y_view, scratch = range(4)  # the numbers of the views
     return Signature(
         result,
         size=result.total + inner * positions * batch,
         columns=positions * batch,
         views=[View(SELF, stride=filters), *operands, View(SELF, result.total, stride=inner)],
         forward=[
-            Step("clear", (filters,)),
+            Step("clear", (filters,)),  # because the next kernel, a product with the transposed y, adds to z
             Step("product.dx", (inner, filters, inner, value_of(y_view), value_of(z), value_of(x_view), sharing)),
         ],
         backward=[  # windows overlap in x: compute each window's gradient in scratch memory, then add it to dx
@@ -264,8 +264,8 @@ def _maxpooling_signature(dim: Dim, geometry: tuple[int, ...]) -> Signature:
             View(0, stride=dim.size),
             View(SELF, result.total, stride=result.size),
         ],
-        forward=[Step("largest_in_window", (0, 2, 4, *geometry))],
-        backward=[Step("scatter", (result.size, 3, 1, 4), gradient_of=0)],
+        forward=[Step("largest_in_window", (0, 2, 4, *geometry))],  # roles: 0 the result, 2 x, 4 the indices
+        backward=[Step("scatter", (result.size, 3, 1, 4), gradient_of=0)],  # adds dy (role 1) to dx (role 3)
     )
 
 
@@ -317,7 +317,7 @@ def _circular_signature(name: str, sign: int, *dims: Dim) -> Signature:
     batch, size = common_batch(name, dims), u.size
 
     def copy_twice(target: int, source: int, operand: int = -1) -> Step:
-        loops = [(size, 1, 1), (2, size, 0), (1, 1, 1), (1, 1, 1)]
+        loops = [(size, 1, 1), (2, size, 0), (1, 1, 1), (1, 1, 1)]  # `copy` has four loops; two run only once
         return Step("copy", copy_parameters(target, source, loops), gradient_of=operand)
 
     def toeplitz(y: int, a: int, b: int, direction: int, operand: int = -1) -> Step:

@@ -44,9 +44,9 @@ def _square_size(name: str, dim: Dim) -> int:
 def invertible(arrays: np.ndarray) -> np.ndarray:
     """Turn random arrays into well-conditioned matrices of positive determinants, whose inversion requires pivoting."""
     size = len(arrays)
-    matrices = arrays.reshape(size, size, -1) + 1.5 * np.sqrt(size) * np.eye(size)[..., None]
-    matrices = matrices[::-1].copy()
-    if size * (size - 1) // 2 % 2:
+    matrices = arrays.reshape(size, size, -1) + 1.5 * np.sqrt(size) * np.eye(size)[..., None]  # far from singular
+    matrices = matrices[::-1].copy()  # in reverse order of rows, the diagonal elements are too small for pivots
+    if size * (size - 1) // 2 % 2:  # so many exchanges reverse the rows, and each changes the sign of the determinant
         matrices[0] *= -1
     return matrices.reshape(arrays.shape).astype(arrays.dtype)
 
@@ -57,7 +57,7 @@ def _inverse_signature(dim: Dim) -> Signature:
     The value is followed in memory by a matrix t, whose gradient holds an intermediate result, and by scratch memory.
     """
     n, batch = _square_size("inverse", dim), dim.batch
-    y, x, t = range(3)
+    y, x, t = range(3)  # the numbers of the views
     return Signature(
         dim,
         size=2 * dim.total + SCRATCH_PER_ROW * n * batch,
@@ -108,7 +108,7 @@ def _logdet_signature(dim: Dim) -> Signature:
     The value is followed in memory by the matrix's transposed inverse, which is the gradient, and by scratch memory.
     """
     n, batch = _square_size("logdet", dim), dim.batch
-    y, x, inverse, pivots = range(4)
+    y, x, inverse, pivots = range(4)  # the numbers of the views
     transposed = copy_parameters(value_of(inverse), value_of(x), collapsed([(n, 1, n), (n, n, 1)]))
     return Signature(
         Dim.of((1,), batch),

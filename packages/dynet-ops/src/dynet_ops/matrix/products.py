@@ -7,8 +7,8 @@ from dynet_kernels.layout import NO_VIEW
 from ..declare import *
 from ..shape.layout import reshape
 
-# Arguments of the product kernels. NO_SUMMAND takes the place of the summand's role; ALL_COLUMNS takes the place of the
-# number of adjacent columns that share a matrix.
+# Arguments of the product kernels: RESULT_ROLE is the role of the result (view 0); NO_SUMMAND, in place of a summand's
+# role, says that there is none; ALL_COLUMNS, in place of how many adjacent columns share a matrix, that all share one.
 RESULT_ROLE, NO_SUMMAND, ALL_COLUMNS = 0, -1, 0
 
 
@@ -100,7 +100,7 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
     start = value_of(1) if has_bias else NO_SUMMAND
     for w, x in pairs:
         step, backward_steps, deferred_steps = product_steps(dims[w], w + 1, x + 1, 0, start, (w, x), width)
-        start = RESULT_ROLE
+        start = RESULT_ROLE  # each further product is added to the result so far
         forward.append(step)
         backward += backward_steps
         deferred += deferred_steps
@@ -121,7 +121,7 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
         forward=forward,
         backward=backward,
         deferred=deferred,
-        determined_by=pairs[0][1] + 1 if is_one_product else NO_VIEW,
+        determined_by=pairs[0][1] + 1 if is_one_product else NO_VIEW,  # then equal x are multiplied only once
     )
 
 
@@ -197,7 +197,7 @@ def _contraction_signature(name: str, *dims: Dim) -> Signature:
     batch = common_batch(name, dims)
     result = Dim.of(result_dims, batch)
     rows = result.size
-    start = value_of(3) if bias else NO_SUMMAND
+    start = value_of(3) if bias else NO_SUMMAND  # the views are: 0 the result, 1 x, 2 y, 3 the bias
     forward, backward, deferred = product_steps(x, 1, 2, 0, start, (0, 1), batch=batch, shape=(rows, inner))
     if bias:
         step = copy_step("accumulate", gradient_of(3), gradient_of(0), rows, gradient_of=2)

@@ -89,7 +89,7 @@ def projection_part(batch: int, x: View | None, *dims: Dim, first_rows: int | No
     """Return the signature of the projection, whose first operands are b, W, b, W, ... of the shapes `dims`.
 
     If x is None, the gates are just the biases. If its source is EACH, the gates of all inputs of a sequence are
-    computed. Only the `first_rows` of each b and W are used, by default all rows.
+    computed. Only the first `first_rows` rows of each b and W are used, by default all. Equal inputs may share results.
     """
     pairs = [(k, dims[k], dims[k + 1]) for k in range(0, len(dims), 2)]
     gates = sum(first_rows or matrix.rows for _, _, matrix in pairs)
@@ -120,11 +120,11 @@ def projection_part(batch: int, x: View | None, *dims: Dim, first_rows: int | No
         Dim.of((gates,), batch),
         name="projection",
         variadic=True,
-        size=0 if is_sequence else -1,
+        size=0 if is_sequence else -1,  # in floats; -1 means as many as the Dim has. Each input adds `size_each`
         size_each=gates * batch if is_sequence else 0,
         columns=batch,
         each=is_sequence,
-        waits=(0, len(dims) + (x is not None and not is_sequence)),
+        waits=(0, len(dims) + (x is not None and not is_sequence)),  # is computed after b, W, and an x not EACH
         waits_each=is_sequence,
         views=views,
         forward=forward,
@@ -173,7 +173,7 @@ def step_part(cell: Cell, hidden: int, batch: int, previous: PreviousState | Non
         dims,
         steps,
         size=len(stored) * hidden * batch,
-        waits=(first_weight, first_state + state_operands(previous)),
+        waits=(first_weight, first_state + state_operands(previous)),  # is computed after its matrices and state
     )
 
 
@@ -229,7 +229,7 @@ def record_step(
     batches = tuple((state.type.batch, 0) for state in previous)
     signature = sequence_signature(cell, hidden, batch, batches, x.type.plain, *[weight.type for weight in parameters])
     operands = [operand.at for operand in (*parameters, *previous, x)]
-    return graph.add(signature.dim, 2, (signature.at, len(operands)), operands)
+    return graph.add(signature.dim, 2, (signature.at, len(operands)), operands)  # 2 nodes: projection and step
 
 
 # A tree node's state (h, c) depends on its input and its children's states. Projections of all tree nodes with the same
@@ -279,7 +279,7 @@ CHILD_VIEWS = ("f", "c_child", "h_child", "fx")
 KERNELS.add("tree_lstm.clear_sums", Rule(("c_kept", "h_sum", *CHILD_VIEWS), lambda: {"c_kept": 0.0, "h_sum": 0.0}))
 child_kernel = _rule("summed_child", CHILD_VIEWS, _summands, "f", accumulate=("c_kept", "h_sum"))
 sum_kernel = _rule("summing", (*"iog", "c_kept"), lambda i, o, g, kept: _state(o, logistic(i) * tanh(g) + kept), "iog")
-for _count in range(3):  # these kernels are added at import, so that they can be compiled in advance
+for _count in range(3):  # for 0, 1 and 2 children, add the kernel at import, so that it can be compiled in advance
     _node_kernel(_count)
 
 
@@ -299,7 +299,7 @@ def nary_signature(
     the matrices of the children that are present.
     """
     present = [(k, size) for k, size in enumerate(children) if size]
-    count, rows = len(U), (4 + max(present, default=(-1,))[0]) * hidden
+    count, rows = len(U), (4 + max(present, default=(-1,))[0]) * hidden  # rows of i, o, g, and f of children 0 to k
     first_child = U_INDEX + count
     views, products = _state_views(hidden, batch, rows), {"z": View(FIRST, 0, rows)}
     for n, (k, size) in enumerate(present):

@@ -343,7 +343,7 @@ class _Weight(_Input):
     __radd__ = __add__
 
 
-_gate_numbers = itertools.count()
+_gate_numbers = itertools.count()  # give each gate's symbol a name of its own, such as "gate 7"
 
 
 class AffineSum(Symbol):
@@ -417,7 +417,7 @@ class _Schedule:
         states = {key_of(symbol): value for value, symbol in self.equations.items()}
         scratch_keys = [key for key in computed if key not in states]
         self.scratch = tuple(f"s{index}" for index in range(len(scratch_keys)))
-        # The name of each stored value, by the `key_of` of its formula
+        # Maps the `key_of` of a formula to the name under which its value is stored.
         self.stored = states | dict(zip(scratch_keys, self.scratch))
         self.defined = self.equations | {self.stored[key]: computed[key] for key in scratch_keys}
 
@@ -464,9 +464,9 @@ class _Schedule:
             forward = stored.forward(new_values | gates)
             backward = stored.backward(new_values | gates, gates & shared, totals=cell.state)
             backward |= {"d" + gate: Formula((), as_symbol(0.0)) for gate in unread if not later_values}
-            # Later rules also read the `shared` gates. Their backward rules run first and write these gates' gradients;
-            # the backward rule here adds to them. If it belongs to a gate's activation, its formula contains the
-            # gradient so far, so it overwrites the gradient. Gradients of new values are overwritten by their totals.
+            # `sets` names the gradients that the backward rule overwrites; it adds to all others. Later rules also read
+            # the `shared` gates. Their backward rules run first and write these gates' gradients. The formula for the
+            # gradient of an activation includes what was written, so it overwrites; so does a new value's total.
             sets = tuple("d" + gate for gate in cell.gates if gate not in shared or gate in gates)
             sets += tuple("d" + value for value in cell.state if value in new_values)
             instructions.append(self._rule(cell, new_values, forward, backward, sets, first))

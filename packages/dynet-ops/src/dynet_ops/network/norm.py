@@ -11,7 +11,7 @@ from ..reduce.dims import squared_differences
 def _normalized(x):
     """Return formulas: x normalized; a number that is 0 if x is constant; 1 / standard deviation; the element count.
 
-    Elements that differ too little count as equal. The reciprocal is computed once, because divisions are slow.
+    Elements count as equal if the squares of their differences underflow to 0. One reciprocal saves slow divisions.
     """
     count = f.sum(1.0)
     centered = x - f.sum(x) / count

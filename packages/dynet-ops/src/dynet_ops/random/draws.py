@@ -84,7 +84,7 @@ def _random_op(value: Callable, *sample_arguments: str) -> Callable[[Function], 
     )
 
 
-_SAMPLE_VALUES = 2.0, -1.5, 0.3, 1.0  # arguments of the samples, for which every element is this number
+_SAMPLE_VALUES = 2.0, -1.5, 0.3, 1.0  # test calls have no spread, so that every element they draw is one of these
 
 
 @_random_op(lambda mean, stddev: mean, *[f"mean={mean} stddev=0" for mean in _SAMPLE_VALUES])

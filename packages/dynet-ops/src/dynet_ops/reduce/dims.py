@@ -215,7 +215,7 @@ def _along_for_order(name: str, order: Index) -> tuple[Along, int]:
     return _moment_along_by_order.get(r, _moment_along), r
 
 
-def _with_orders(samples: Sequence[Sample], first: int) -> list[Sample]:
+def _with_orders(samples: Sequence[Sample], first: int) -> list[Sample]:  # r is from `first` to `first` + 4
     return [Sample(sample.shapes, {**sample.attributes, "r": first + k % 5}) for k, sample in enumerate(samples)]
 
 
@@ -278,7 +278,7 @@ def std(x: Expression, share: Number):
     """The standard deviation of a column; `share` is 1 / n."""
     mean = f.sum(x) * share
     root = f.sqrt(f.sum((x - mean) * (x - mean)) * share)
-    return f.where(f.equal(squared_differences(x) * share, 0), 0, root)  # NaN for no elements, as `share` is NaN
+    return f.where(f.equal(squared_differences(x) * share, 0), 0, root)  # of no elements, it is NaN, as `share` is
 
 
 def _zero_count(x, absent):
@@ -296,8 +296,8 @@ def _padded_gradient(x, y, dy, share, absent):
 def padded_std(x: Expression, share: Number, absent: Number):
     """The standard deviation of n elements of a column, whose other elements must be 0. `share` is 1 / n.
 
-    `absent` is n minus the size of the column: negative if there is padding. `_zero_count` avoids a sum over all zeros
-    from which the squares of the padding are subtracted. Its rounding errors could make it negative.
+    `absent` is n minus the size of the column: negative if there is padding. The zeros among the n elements add mean^2
+    each. Summing over all zeros and then subtracting the padding's share could, by rounding, give a negative number.
     """
     mean = f.sum(x) * share
     squares = f.sum(f.where(f.equal(x, 0), 0, (x - mean) * (x - mean)))

@@ -37,7 +37,7 @@ def _broadcast_sum_signature(name: str, dims: Sequence[Dim]) -> Signature:
     views, forward, backward = [View(SELF)], [Step("clear", (whole.total,))], []
     for operand, dim in enumerate(dims):
         loops = collapsed(repeat_loops(dim, whole))
-        role = 2 * (operand + 1)
+        role = 2 * (operand + 1)  # of the operand's values; role + 1 is its gradient
         views.append(View(operand))
         forward.append(Step("accumulate", copy_parameters(0, role, loops)))
         backward.append(Step("accumulate", copy_parameters(role + 1, 1, loops, backward=True), gradient_of=operand))
@@ -140,10 +140,10 @@ def _neighbor_sums(name: str, result: Dim, loops: Sequence[Loop], count: int, di
     """Return the signature of sums of `count` terms, `distance` floats apart. `loops` copy each sum's first term."""
     inner, *outer = loops
     all_loops = collapsed([inner, (count, 0, distance), *outer])
-    forward = [Step("copy", copy_parameters(0, 2, collapsed(loops)))]
+    forward = [Step("copy", copy_parameters(0, 2, collapsed(loops)))]  # view 1 (role 2) starts at the first terms
     if count > 1:
         further_loops = collapsed([inner, (count - 1, 0, distance), *outer])
-        forward.append(Step("accumulate", copy_parameters(0, 4, further_loops)))
+        forward.append(Step("accumulate", copy_parameters(0, 4, further_loops)))  # view 2, at the second terms
     return Signature(
         result,
         name=name,
@@ -220,8 +220,8 @@ def _cumsum_signature(dim: Dim, d: int) -> Signature:
         dim,
         columns=after,
         views=[View(SELF, stride=before * size), View(0, stride=before * size)],
-        forward=[Step("cumsum", (0, 2, size, before))],
-        backward=[Step("cumsum.dx", (3, 1, size, before), gradient_of=0)],
+        forward=[Step("cumsum", (0, 2, size, before))],  # roles: 0 the result, 2 x
+        backward=[Step("cumsum.dx", (3, 1, size, before), gradient_of=0)],  # from the result's gradient to that of x
     )
 
 
@@ -245,10 +245,10 @@ def cumsum(x: Expression, d: Index = 0) -> Expression:
     return node("cumsum", _cumsum_signature(*shape_along("cumsum", x, d)), (x,))
 
 
-MOST_OPERANDS = 4  # the most operands that one node can have; for more, `logsumexp` adds several nodes
+MOST_OPERANDS = 4  # the most operands of one node of `logsumexp`, which adds several nodes for more
 
 
-def _add_logsumexp_kernels(count: int) -> None:  # for `count` operands
+def _add_logsumexp_kernels(count: int) -> None:  # the kernels of a node with `count` operands
     names = tuple("abcd"[:count])
     xs = [Symbol("input", name) for name in names]
     largest = functools.reduce(f.maximum, xs)
@@ -256,7 +256,7 @@ def _add_logsumexp_kernels(count: int) -> None:  # for `count` operands
     terms = [f.where(f.equal(x, largest), 1, f.exp(x - largest)) for x in xs]
     sum_of_terms = sum(terms[1:], terms[0])
     value, gradient_over_sum = largest + f.log(sum_of_terms), Symbol("input", "dz") / sum_of_terms
-    if count == 2:
+    if count == 2:  # log1p keeps a small second term, which would be lost in a sum with 1
         a, b = xs
         value = f.where(f.equal(a, b), a + float(np.log(2)), largest + f.log1p(f.exp(-f.absolute(a - b))))
     gradients = {"d" + name: Formula((*names, "dz"), gradient_over_sum * term) for name, term in zip(names, terms)}
@@ -292,7 +292,7 @@ def logsumexp(xs: Iterable[Expression]) -> Expression:
     if any(x.type.total != whole.total for x in xs):
         xs = [repeat(x, whole) for x in xs]
     graph = graph_of("logsumexp", xs)
-    while len(xs) > 1:  # in groups, so that the depth grows only with the logarithm of the number
+    while len(xs) > 1:  # in groups, so that the depth grows only with the logarithm of the number of operands
         groups = [xs[k : k + MOST_OPERANDS] for k in range(0, len(xs), MOST_OPERANDS)]
         xs = [
             graph.append(_logsumexp_signature(whole, len(group)), [x.at for x in group]) if len(group) > 1 else group[0]

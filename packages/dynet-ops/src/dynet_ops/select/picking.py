@@ -37,7 +37,7 @@ def _pick_signature(dim: Dim, d: int, length: int) -> Signature:
         loops = [(run_size, 1, 1), (after, run_size, run_stride), (dim.batch, run_size * after, dim.size)]
         signature = copy_of(result, loops, index_scale=before)
     if not length:
-        PICKS[signature] = dim.dims[d], False
+        PICKS[signature] = dim.dims[d], False  # for `set_index`: how many elements there are; a node has one index
     return signature
 
 
@@ -163,7 +163,7 @@ def _pick_batch_signature(dim: Dim, d: int) -> Signature:
     result = without_axes(dim, [d])
     loops = [(before, 1, 1), (after, before, before * dim.dims[d])]
     signature = copies_by_index(result, dim.batch, result.size, loops, scale=before, stride=dim.size)
-    PICKS[signature] = dim.dims[d], True
+    PICKS[signature] = dim.dims[d], True  # for `set_index`: how many elements there are; a node has a list of indices
     return signature
 
 
@@ -386,8 +386,8 @@ def _kmax_signature(dim: Dim, k: int) -> Signature:
         size=2 * k * columns,
         columns=columns,
         views=[View(SELF, stride=k), View(0, stride=dim.rows), View(SELF, k * columns, stride=k)],
-        forward=[Step("largest_in_order", (dim.rows, k, 0, 2, 4))],
-        backward=[Step("scatter", (k, 3, 1, 4), gradient_of=0)],
+        forward=[Step("largest_in_order", (dim.rows, k, 0, 2, 4))],  # roles: 0 the result, 2 x, 4 the indices
+        backward=[Step("scatter", (k, 3, 1, 4), gradient_of=0)],  # adds dy (role 1) to dx (role 3)
     )
 
 
@@ -442,7 +442,7 @@ def item(x: Expression, key) -> Expression:
     except StaleExpressionError:
         pass
     graph_of("x[...]", (x,))  # raises the same error, but its message names `x[...]`, not the op called above
-    return _select_item(x, key)  # x is valid: a signal handler had called `cg_revert`, which did not remove x
+    return _select_item(x, key)  # x is valid: a `cg_revert` in a signal handler, which kept x, caused the error
 
 
 def _select_item(x: Expression, key) -> Expression:
@@ -503,7 +503,7 @@ def _range_of(x: Expression, d: int, subscript: slice) -> tuple[int, int, int]:
         ]
         start, stop, _ = slice(*ends).indices(size)
     if start >= stop:
-        graph_of("x[...]", (x,))
+        graph_of("x[...]", (x,))  # if x is stale, or a parameter of size 0, this raises an error that says so
         axis_name = "the batch" if is_batch else f"dimension {d}"
         raise OutOfRangeError(f"x[...]: {subscript} selects nothing from {axis_name} of x, which is {x.type!r}")
     return start, stop, step
@@ -519,7 +519,7 @@ def _iterate_reversed(x: Expression):
 
 share_objects(
     item=pick, stretch=pickrange, subscript=item
-)  # compiled code calls them for x[i], x[i:j], and any other key
+)  # which compiled code calls for x[i], x[i:j], and x with any other key
 Expression.__iter__ = _iterate  # type: ignore[attr-defined]
 Expression.__reversed__ = _iterate_reversed  # type: ignore[attr-defined]
 

@@ -6,15 +6,16 @@ import itertools
 
 from ..declare import *
 
-# If more operands than this have one shape, they share a view and a step, so that long lists have small signatures.
+# If a list is longer than this and all operands have one shape, they share a view and a step: the signature is small.
 # Otherwise each operand has its own step, and the planner leaves out the steps of operands that need no gradient.
 MOST_SEPARATE = 16
 
 
 def _runs_signature(result: Dim, dims: Sequence[Dim], run_sizes: Sequence[int], after: int, batch: int) -> Signature:
-    """Return the signature of a node that copies adjacent floats (a run) of each operand in turn, after * batch times.
+    """Return the signature of a node that takes a run of adjacent floats from each operand in turn, again and again.
 
-    `run_sizes` has one size for each operand. An operand without a batch is repeated for each batch element.
+    `run_sizes` has the number of floats in each operand's run. For each of `batch` elements, `after` runs of each
+    operand are copied. An operand without a batch is repeated.
     """
     total, starts = sum(run_sizes), itertools.accumulate(run_sizes, initial=0)
     if len(dims) > MOST_SEPARATE and len({*dims}) == 1:

@@ -154,7 +154,7 @@ def even_blocks(count, size, emit):
     blocks(count, settled(quotient(count + block_count - 1, T.max(block_count, 1))), emit)
 
 
-CHUNK = 512  # this many columns are worked on together, so that their elements stay in the L2 cache
+CHUNK = 512  # this many columns of an instruction are worked on together, so that their floats stay in the L2 cache
 
 
 def by_chunks(emit, w, first, end):
@@ -251,7 +251,7 @@ class TileSums:
                     self.compute_tile(panel.vector, columns, row, vectors, mask, k, length, so_far, prefetch)
 
                 if count == width:
-                    v = let(quotient(start - first, width))
+                    v = let(quotient(start - first, width))  # tile v of columns prefetches vector v of the next panel
                     tir.choose(v < vectors, lambda: add(prefetcher(row, vectors, k, v)), add)
                 else:
                     add()

@@ -19,9 +19,9 @@ from .cuda_tiles import tiled_product
 from .panels import Panel, TileSums, add_products, blocks, by_chunks, each_matrix, each_row_tile, each_tile, even_blocks
 
 L1_FLOATS = 12_000  # a matrix of fewer floats than this stays in the L1 cache together with the x[j] and y[j] in use
-CONFLICT_STRIDE = 64  # if `apart` is a multiple of this, the columns of W compete for a few sets of the L1 cache
-CONFLICT_COLUMNS = 20  # if `apart` is such a multiple, panels pay only for at least this many columns x[j]
-PREFETCH_WIDTH = 6  # in tiles of at least this many columns, arithmetic takes long enough to hide prefetches
+CONFLICT_STRIDE = 64  # columns of W a multiple of this many floats apart compete for a few sets of the L1 cache
+CONFLICT_COLUMNS = 20  # for such a W, panels pay only if there are at least this many columns x[j]
+PREFETCH_WIDTH = 6  # tiles of at least this many columns x[j] prefetch W: their arithmetic takes long enough to hide it
 
 
 def product_effects(
@@ -29,7 +29,7 @@ def product_effects(
 ) -> Effects:
     """Return the effects of a product or its gradient.
 
-    `matrix` and `columns` are roles of address lists that are read; `target` is (role, size).
+    `matrix` and `columns` are roles that are read; `target` is (role, floats per column) of the result.
     """
     # If all columns share one matrix (`group` is 0), only the first address of the matrix's list is read.
     rows, inner, *_, group = parameters
@@ -116,8 +116,8 @@ class Product(Kernel):
             many = columns >= sizes.many
             far = T.And(many, rows >= sizes.far)
             large = T.And(columns > sizes.tiles[0][0], size >= sizes.large)
-            # If the columns of W are not whole vectors, vectors straddle two cache lines. If W does not fit into the L1
-            # cache and is reread for each tile (columns > rows), each vector costs two reads, so panels are faster.
+            # If columns of W are not whole vectors apart, vectors straddle two cache lines. If W does not fit into the
+            # L1 cache and is reread for each tile (columns > rows), each vector costs two reads: panels are faster.
             too_large = T.And(T.And(many, columns > rows), size >= L1_FLOATS)
             straddles = T.And(remainder(apart, lanes) != 0, too_large)
             worth_copying = T.And(columns >= CONFLICT_COLUMNS, columns * rows >= sizes.crowded)
@@ -152,7 +152,7 @@ class Product(Kernel):
 # `ColumnGradient.on_cpu` uses these constants to estimate which of its two ways to compute dx is faster.
 LANE_SUM_COST = 6  # adding up the n lanes of a vector takes as long as adding the terms of this many times n rows of W
 CACHED_FLOATS = 1 << 17  # a matrix of up to this many floats stays in the cache, so reading it several times is fast
-COUNTED_ROWS = 96  # a larger matrix counts as one of at most this many rows, because reading it several times is slow
+COUNTED_ROWS = 96  # of a larger matrix, at most this many rows count: this favors panels, which read it less often
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ class ColumnGradient(Kernel):
                     add_products(totals, matrix, load(memory, start + row, lanes, mask))
 
             vector_loop(height, lanes, step)
-            adds = T.Or(instruction.fresh == 0, first_row > 0)
+            adds = T.Or(instruction.fresh == 0, first_row > 0)  # in a fresh instruction, the first rows overwrite dx[j]
             for start, totals in zip(dx, sums):
                 address = let(start + k)
                 for c, total in vmath.horizontal_sums([let(total.value) for total in totals]).items():
@@ -209,16 +209,17 @@ class ColumnGradient(Kernel):
 
                 each_tile(first, end, width_for, some_columns)
 
-            block_rows = quotient(sizes.block, T.max(inner, 1))
-            height = let(quotient(T.max(block_rows, 256), lanes))
-            blocks(rows, let(height * lanes), some_rows)
+            block_rows = quotient(sizes.block, T.max(inner, 1))  # so many rows of W stay in the cache
+            height = let(quotient(T.max(block_rows, 256), lanes))  # in vectors of rows
+            blocks(rows, let(height * lanes), some_rows)  # at least 256 rows, because each block adds up lanes
 
         def with_panels(w, first, end):
             """Emit dx[j] for j in [first, end) from panels, which are transposed copies of sections of W."""
-            # A vector holds elements of one row of W, each for a different element of dx[j]: no lanes are added up.
+            # A vector holds elements of one row of W, each for a different element of dx[j]: no lanes are added up. In
+            # `fill`, `row` and `k` are those of the transpose: its row i is column i of W, its column k is row k of W.
 
             def fill(panel, row, vectors, mask, k, length):
-                def column(n):
+                def column(n):  # unused lanes, beyond the last column of W, read that column again
                     index = row + n
                     return w + (T.min(index, inner - 1) if mask is not None else index) * apart + k
 
@@ -245,8 +246,8 @@ class ColumnGradient(Kernel):
         def one_matrix(first, end):
             w = instruction.shared_address(w_role, first)
             # Estimate which way is faster. Without panels, lanes must be added up, and W is read once for every few
-            # columns j. With panels, W is transposed first (`sizes.many` sets the estimated cost), and lanes beyond
-            # `inner` are wasted. `columns` includes other threads' columns: all must choose the same way.
+            # columns j. With panels, W is transposed first, and lanes beyond `inner` are wasted. `sizes.many` counts
+            # columns per 100 rows of W. `columns` includes other threads' columns: all must choose the same way.
             columns, vectors = let(end - first + instruction.others), quotient(inner + (lanes - 1), lanes)
             padded_inner = let(T.max(vectors * lanes, lanes + lanes // 2))
             counted_rows = let(T.Select(rows * inner > CACHED_FLOATS, T.min(rows, COUNTED_ROWS), rows))
@@ -297,8 +298,8 @@ class MatrixGradient(Kernel):
     def on_cpu(self, instruction, lanes):
         rows, inner, apart, dw_role, x_role, dy_role, group = instruction.parameters
         memory = instruction.memory
-        # A thread computes some rows of dW and copies all x[j], or it computes some columns and copies all dy[j]. Rows
-        # are shared in whole vectors, which is less even.
+        # A thread computes some rows of dW and copies all x[j] to panels, or it computes some columns of dW and copies
+        # all dy[j]. With more than twice as many rows as columns, the x[j] are so short that copying them is faster.
         by_rows = let(rows > 2 * inner)
         first_row, end_row = thread_range(by_rows, rows, instruction.own_rows(rows, lanes))
         first_column, end_column = thread_range(T.Not(by_rows), inner, instruction.own_rows(inner, CACHE_LINE))

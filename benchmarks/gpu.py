@@ -141,13 +141,13 @@ def time_kernels(number: int, n: int, tf32: bool) -> None:
             graph = dy.cg()
             engine = graph.engine
             floor = max(4 * case.floats / bytes_a_second, case.operations / rate)
-            forward = seconds_of(gpu, lambda engine=engine: engine.machine.run(engine.context_at))
+            forward = seconds_of(gpu, lambda engine=engine: engine.machine.run(engine.context_address))
             theirs = torch_time(case, gpu, tf32)
             print(f"| {case.name} | forward | {forward * 1e6:,.1f} | {floor * 1e6:,.1f} | {theirs} |")
             if case.name != "sum_elems":
                 result = dy.sum_elems(result) if result.dim()[1] == 1 else dy.sum_batches(dy.sum_elems(result))
             result.backward()
-            backward = seconds_of(gpu, lambda engine=engine: engine.machine.run(engine.context_at))
+            backward = seconds_of(gpu, lambda engine=engine: engine.machine.run(engine.context_address))
             print(f"| {case.name} | backward | {backward * 1e6:,.1f} | | |")
 
 

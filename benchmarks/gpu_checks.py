@@ -58,7 +58,7 @@ def assert_near(what: str, actual: np.ndarray, expected: np.ndarray, allowed: fl
     assert actual.shape == expected.shape, f"{what} is {actual.shape} on the GPU, {expected.shape} on the CPU"
     finite = np.isfinite(expected)
     np.testing.assert_array_equal(actual[~finite], expected[~finite], err_msg=what)
-    error = testing.largest(actual[finite] - expected[finite])
+    error = testing.magnitude(actual[finite] - expected[finite])
     assert error <= allowed, f"{what} is off by {error}, {allowed} is allowed"
 
 
@@ -70,10 +70,10 @@ def check_op(name: str, number: int, gpu: int = 0) -> None:
         expected = on(None, lambda leaf=leaf: value_and_gradients(op, sample, leaf))
         actual = on(gpu, lambda leaf=leaf: value_and_gradients(op, sample, leaf))
         terms = [] if op.random else [testing.summed_terms(op, sample, testing.draw(op, sample))]
-        scale = testing.largest(expected[0][np.isfinite(expected[0])], *terms)
+        scale = testing.magnitude(expected[0][np.isfinite(expected[0])], *terms)
         assert_near(f"{name}: value", actual[0], expected[0], 2 * op.tolerance * scale)
         for place, (one, other) in enumerate(zip(actual[1:], expected[1:])):
-            scale = max(testing.SMALLEST_GRADIENT, testing.largest(other))
+            scale = max(testing.SMALLEST_GRADIENT, testing.magnitude(other))
             assert_near(f"{name}: gradient {place}", one, other, testing.GRADIENT_TOLERANCE * scale)
 
 
@@ -237,4 +237,4 @@ def check_trainer(name: str, gpu: int = 0) -> None:
     """Check that a trainer's updates equal the CPU's."""
     expected, actual = (on(number, lambda: train_with(name)) for number in (None, gpu))
     for one, other in zip(actual, expected):
-        assert_near(name, one, other, 1e-5 * testing.largest(other))
+        assert_near(name, one, other, 1e-5 * testing.magnitude(other))

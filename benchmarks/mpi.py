@@ -159,7 +159,7 @@ def touch(task: str) -> dict[str, Any]:
             table = self.trainer._table.prepared()
             looked = self.looked = self.looked or parallel.Gradients(table, NoMessages())
             if not seen:
-                widths = {int(f): s.gradient.floats // s.rows for f, s in zip(looked.first_rows, looked.lookups)}
+                widths = {int(f): s.gradient.floats // s.row_count for f, s in zip(looked.first_rows, looked.lookups)}
                 seen.append((4 * sum(s.gradient.floats for s in looked.ordinary), widths))
             rows = looked.touched_rows()
             found.append(rows.tolist())

@@ -13,8 +13,7 @@ import pytest
 
 import dynet as dy
 from dynet_core import recorder
-from dynet_core.messages.hints import USES as HINTS
-from dynet_core.messages.hints import Hint, nearest
+from dynet_core.messages.hints import HINTS, Hint, nearest
 from dynet_core.op import OPS
 
 PACKAGES = ("dynet", "dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim")

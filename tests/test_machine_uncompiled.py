@@ -19,7 +19,7 @@ def uncompiled(monkeypatch):
     """Replace the machine's compiled functions by Python, except pure planning. Yields the names of those that ran."""
     compiled_machine, ran = machine_in_use(), []
     monkeypatch.setattr(compiled_machine, "is_watched", True)
-    monkeypatch.setattr(modules, "HANDLES", {one.__chandle__(): one for one in library._shard_functions})
+    monkeypatch.setattr(modules, "FUNCTIONS_BY_HANDLE", {one.__chandle__(): one for one in library._shard_functions})
 
     def counted(name, function):
         return lambda *given: ran.append(name) or function(*given)
@@ -78,13 +78,13 @@ def test_a_tape_run_again_leaves_the_same_integers(width, monkeypatch):
     loss = graph(width)
     expected = loss.value()
     engine = current().engine
-    monkeypatch.setattr(modules, "HANDLES", {one.__chandle__(): one for one in library._shard_functions})
+    monkeypatch.setattr(modules, "FUNCTIONS_BY_HANDLE", {one.__chandle__(): one for one in library._shard_functions})
     slots, threads = engine.slots, engine.buffers["threads"]
-    context, found = Context(engine.context_at), []
+    context, found = Context(engine.context_address), []
     for run in (machine_in_use().run, planner.run):
         threads[:] = 7
         slots[at.CONTEXT.row] = 77
-        run(engine.context_at)
+        run(engine.context_address)
         found.append(([getattr(context, name) for name in NAMES], threads.tolist()))
     assert found[0] == found[1] and context.row == context.tape_count > 1
     assert loss.value() == expected
@@ -99,7 +99,7 @@ def test_whether_a_backward_pass_is_expected():
             h = dy.tanh(W * h)
         loss = dy.squared_norm(W * h)
         loss.value()
-        address = current().engine.context_at
+        address = current().engine.context_address
         if depth:
             assert team.should_plan_ahead(address)
         loss.backward()
@@ -108,4 +108,4 @@ def test_whether_a_backward_pass_is_expected():
 
 def test_settings_of_this_thread_are_found():
     graph(3).value()
-    assert Context(current().engine.context_at).sharing == sharing.address()
+    assert Context(current().engine.context_address).sharing == sharing.address()

@@ -114,7 +114,7 @@ def test_an_odd_normal_draw_is_an_even_one_cut_short(seed, half):
 def test_results_do_not_depend_on_the_block_size(monkeypatch):
     expected = [InitialStream(3).uniform(0, 1, 1000), InitialStream(3).normal(0, 1, 1000)]
     expected.append(InitialStream(3).bernoulli(0.3, 1000))
-    monkeypatch.setattr(random_stream, "BLOCK", 7)
+    monkeypatch.setattr(random_stream, "NUMBERS_AT_ONCE", 7)
     same(InitialStream(3).uniform(0, 1, 1000), expected[0])
     same(InitialStream(3).normal(0, 1, 1000), expected[1])
     same(InitialStream(3).bernoulli(0.3, 1000), expected[2])

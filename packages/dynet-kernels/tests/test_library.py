@@ -326,14 +326,14 @@ def test_errors_of_some_parts_are_kept(monkeypatch, tmp_path, capsys):
     class Other(Local):
         key, name, said = "broken", "what is broken", None
 
-    good, bad = library.load_modules([Local(), Other()], load=bytes, device=None, may_fail=(Other,))
+    good, bad = library.load_modules([Local(), Other()], load=bytes, device=None, fallible=(Other,))
     assert good == b"code" and isinstance(bad, library.CompileError)
     with pytest.raises(library.CompileError, match="what is broken"):
-        library.load_modules([Local(), Other()], load=bytes, device=None, may_fail=(library.Shard,))
+        library.load_modules([Local(), Other()], load=bytes, device=None, fallible=(library.Shard,))
     capsys.readouterr()
     Other.key = "still broken"
     monkeypatch.setattr(Local, "key", "new")
-    library.load_modules([Local(), Other()], load=bytes, may_fail=(Other,))
+    library.load_modules([Local(), Other()], load=bytes, fallible=(Other,))
     assert "dynet: compiled 1 of 2 parts in" in capsys.readouterr().err
 
 

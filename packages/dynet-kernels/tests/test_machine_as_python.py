@@ -54,7 +54,7 @@ class Program:
         for shard in range(shards):
             self.buffers["code"][shard] = handle = 1000 + shard
             kernels = [(place, self.kernel(shard * SHARD_SIZE + place), ("n", "seven"), NAMES) for place in range(2)]
-            modules.HANDLES[handle] = modules.shard_runner(kernels)
+            modules.FUNCTIONS_BY_HANDLE[handle] = modules.shard_runner(kernels)
 
     def kernel(self, opcode: int):
         def run(memory, index, *numbers):
@@ -68,7 +68,7 @@ class Program:
 
 @pytest.fixture(autouse=True)
 def no_handles(monkeypatch):
-    monkeypatch.setattr(modules, "HANDLES", {})
+    monkeypatch.setattr(modules, "FUNCTIONS_BY_HANDLE", {})
 
 
 def test_instructions_run_in_order_by_the_shards_of_their_kernels():
@@ -300,7 +300,7 @@ def test_an_update_unless_gradients_must_be_clipped(squares, statuses, expected,
     name, numbers = trainer.calls[0]
     assert name == "gradient_norm" and numbers == (both.norm, 0, both.count, both.states, both.dense, both.totals)
     if len(trainer.calls) > 1:
-        told = (both.opcode, both.count, both.states, both.numbers, both.numbers_at, both.dense)
+        told = (both.opcode, both.count, both.states, both.numbers, both.numbers_address, both.dense)
         assert trainer.calls[1:] == [("update", told)]
 
 

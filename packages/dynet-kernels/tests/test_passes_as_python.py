@@ -212,9 +212,9 @@ def test_what_the_loss_depends_on(graph, everything):
 def check_owners(plan, gradients):
     """Check for values and gradients that an alias has a part of its owner's memory."""
     for number in range(gradients.loss + 1):
-        owner, offset = gradients.owner(number)
+        owner, offset = gradients.owner_and_offset(number)
         assert plan.node(number).value == plan.address(owner, "value") + offset
-        assert owner < 0 or gradients.has_own(plan.node(owner))
+        assert owner < 0 or gradients.has_own_gradient(plan.node(owner))
 
 
 class Numbers(SimpleNamespace):

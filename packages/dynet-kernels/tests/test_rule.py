@@ -69,7 +69,7 @@ def test_reductions_that_do_not_need_each_other_run_together():
         return f.sum((x - mean) * (x - mean)) + f.max(x) + f.sum(x * f.first(x))
 
     rule = Rule(("y", "x"), {"y": deviation}, numbers=("y",))
-    assert rule.constant_sums == {"sum_1": 2.0}
+    assert rule.summed_constants == {"sum_1": 2.0}
     assert [[*one] for one in rule.loops] == [["sum_0", "max_3", "sum_4"], ["sum_2"]]
 
 

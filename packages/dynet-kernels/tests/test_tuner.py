@@ -42,7 +42,7 @@ def test_the_fastest_candidate_is_chosen(monkeypatch):
     hunt = search.Search("update", on_cpu(), DEFAULT, TINY)
     said = []
     assert hunt.run(1000, said.append) == (tuning.UpdateTuning(3), True)
-    assert (hunt.tried, hunt.refused, hunt.steps(), len(said)) == (3, 0, 3, 3)
+    assert (hunt.tried, hunt.refused, hunt.candidate_count(), len(said)) == (3, 0, 3, 3)
 
 
 def test_what_is_slower_for_one_shape_is_not_chosen(monkeypatch):

@@ -6,7 +6,7 @@ import pytest
 import dynet_ops as dy
 from dynet_core import ParameterCollection, renew_cg
 from dynet_kernels.encode import TABLE
-from dynet_ops.shape.joining import MOST_SEPARATE
+from dynet_ops.shape.joining import MOST_SEPARATE_STEPS
 from dynet_ops.testing import value_of, weighted_sum
 
 JOINS = {  # name -> the op, and the numpy equivalent for arrays whose last axis is the batch
@@ -18,7 +18,7 @@ JOINS = {  # name -> the op, and the numpy equivalent for arrays whose last axis
 }
 joins = pytest.mark.parametrize("name", JOINS)
 batches = pytest.mark.parametrize("batch", [1, 3])
-LENGTHS = [MOST_SEPARATE + 1, MOST_SEPARATE + 1, MOST_SEPARATE + 4, MOST_SEPARATE, 2]
+LENGTHS = [MOST_SEPARATE_STEPS + 1, MOST_SEPARATE_STEPS + 1, MOST_SEPARATE_STEPS + 4, MOST_SEPARATE_STEPS, 2]
 
 
 def growth(op, batch, lengths):
@@ -35,7 +35,7 @@ def growth(op, batch, lengths):
 @batches
 def test_a_new_length_takes_little_memory(name, batch):
     op, _ = JOINS[name]
-    growth(op, batch, [MOST_SEPARATE])
+    growth(op, batch, [MOST_SEPARATE_STEPS])
     assert growth(op, batch, [401]) == growth(op, batch, [1201]) < 150
     assert growth(op, batch, [1201, 401]) == 0
 

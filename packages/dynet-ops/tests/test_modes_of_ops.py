@@ -9,7 +9,7 @@ from tested_ops import each_sample
 import dynet_ops as dy
 from dynet_core import cg_checkpoint, cg_revert, renew_cg
 from dynet_core.random import noise
-from dynet_ops.testing import Computed, Input, draw, largest, record, value_of, weighted_sum, weights_for
+from dynet_ops.testing import Computed, Input, draw, magnitude, record, value_of, weighted_sum, weights_for
 
 
 def recorded(op, sample, kind):
@@ -106,7 +106,7 @@ def test_every_op(op, sample):
         for mode in MODES:
             actual = mode(op, sample, kind)
             for one, other in zip(actual, expected, strict=True):
-                error, allowed = largest(one - other), op.tolerance * max(1.0, largest(other))
+                error, allowed = magnitude(one - other), op.tolerance * max(1.0, magnitude(other))
                 assert error <= allowed, f"{mode.__name__}: off by {error}"
 
 

@@ -157,7 +157,7 @@ def test_rows_of_tables_are_noted_by_the_pass_alone(expecting):
 def test_a_plan_that_needs_more_memory(expecting):
     """If there is too little memory for gradients, the plan is not kept but rebuilt."""
     engine = current().engine
-    with engine.change():
+    with engine.replacing_buffers():
         engine._grow_gradients(16)
     W = Model().parameters_from_numpy([1.0])
     renew_cg()

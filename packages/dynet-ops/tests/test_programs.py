@@ -13,7 +13,7 @@ from dynet_ops.testing import (
     Computed,
     Input,
     Parameter,
-    largest,
+    magnitude,
     record,
     reference,
     value_of,
@@ -69,7 +69,7 @@ def step(nodes, instruction, size):
         node = a.apply("pick", index=places[1] % size, dim=places[2] % 2)
     else:
         node = a.apply("cmult", a.apply("sum_elems"))
-    return node.apply("softsign") if largest(node.expected) > 4 else node
+    return node.apply("softsign") if magnitude(node.expected) > 4 else node
 
 
 def run(program, leaves):
@@ -124,7 +124,7 @@ def loss_of(node):
 
 
 def assert_close(actual, expected, tolerance):
-    assert largest(actual - expected) <= tolerance * max(1.0, largest(expected))
+    assert magnitude(actual - expected) <= tolerance * max(1.0, magnitude(expected))
 
 
 @settings(deadline=None, max_examples=150)

@@ -18,7 +18,7 @@ from dynet_core import cg_checkpoint, cg_revert, recorder, renew_cg
 from dynet_core.graph import current
 from dynet_core.graph.expression import Expression
 from dynet_kernels.recorder import words
-from dynet_kernels.recorder.arrays import NUMBER_FORMATS
+from dynet_kernels.recorder.arrays import NUMBER_TYPES
 
 tried = settings(deadline=None, max_examples=80)
 
@@ -54,7 +54,7 @@ def sequences(items, most=4):
 @st.composite
 def arrays(draw):
     """Arrays of many types, of 0 to 5 dimensions, in many orders."""
-    dtype = draw(st.sampled_from([*NUMBER_FORMATS, *NUMBER_FORMATS, "int8", "uint64", "float16", ">f8", "bool"]))
+    dtype = draw(st.sampled_from([*NUMBER_TYPES, *NUMBER_TYPES, "int8", "uint64", "float16", ">f8", "bool"]))
     shape = draw(st.lists(st.sampled_from([3, 2, 1, 2, 3, 0]), max_size=5))
     array = np.arange(float(np.prod(shape))).reshape(shape).astype(dtype, order=draw(st.sampled_from("CF")))
     if array.ndim and draw(st.booleans()):

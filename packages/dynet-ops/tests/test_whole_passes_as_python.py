@@ -30,7 +30,7 @@ class Copy:
 
     def __init__(self, context: int):
         engine = current().engine
-        assert engine.context_at == context
+        assert engine.context_address == context
         self.engine, self.slots = engine, np.array(engine.slots)
         self.buffers = {name: array.copy() for name, array in engine.buffers.items() if name not in READ}
         for name, array in self.buffers.items():

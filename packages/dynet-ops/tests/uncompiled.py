@@ -28,7 +28,7 @@ from dynet_core.recorder.shared import ADDRESSES, SHARED, pythonapi
 from dynet_kernels.recorder import c_api, extension, words
 from dynet_kernels.recorder.c_functions import FUNCTIONS
 
-extension.shared_at = SHARED.address
+extension.shared_address = SHARED.address
 NAMES = {address: name for name, address in ADDRESSES.items()}
 OFFSET = -(1 << 63)  # a flag in the argument count of a vectorcall: the word before the arguments may be overwritten
 CALLS_TO_LEARN = 4  # after this many calls of an op there is a template

@@ -83,7 +83,7 @@ def test_a_gpu_that_is_not_there_is_an_error(before):
 @pytest.fixture
 def fresh(monkeypatch):
     """Reset `dynet_config` to the state in which nothing has been set."""
-    monkeypatch.setattr(dynet_config, "_wanted", {})
+    monkeypatch.setattr(dynet_config, "_made_settings", {})
     monkeypatch.setattr(dynet_config, "_replaces_flags", False)
     monkeypatch.setattr(dynet_config._config, "PARAMS", dynet_config._config.DynetParams())
     monkeypatch.setattr(dynet_config._config, "settings_applied", False)

@@ -9,7 +9,7 @@ import pytest
 
 import dynet as dy
 from dynet import _other_names
-from dynet_core.messages.hints import USES as TABLE
+from dynet_core.messages.hints import HINTS as TABLE
 
 OTHERS = {
     "relu": "dy.rectify",

@@ -63,7 +63,7 @@ from .parameter.object_files import load, load_generator, save
 from .pictures import dump_cg, show_plan
 from .random.noise import reset_random_seed
 
-# Pickles of earlier versions contain these earlier names of modules.
+# Pickles of earlier versions refer to modules by earlier names: module -> its earlier names, separated by spaces.
 also_named(__name__, {
     "api": "mutable_values several", "compute.device": "device", "compute.profiling": "profiling",
     "compute.tensor": "tensor", "graph.expression": "expression", "initializer": "initializer.base initializer.kinds",

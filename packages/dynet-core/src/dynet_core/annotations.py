@@ -19,7 +19,7 @@ Number: TypeAlias = float | np.floating[Any] | np.integer[Any]  # one real numbe
 Index: TypeAlias = SupportsIndex
 """An int or a numpy integer."""
 Indices: TypeAlias = Sequence[SupportsIndex] | npt.NDArray[np.integer[Any]]
-Dims: TypeAlias = SupportsIndex | Indices  # one dimension or several: their sizes, or their numbers
+Dims: TypeAlias = SupportsIndex | Indices  # one or several dimensions, given by size or by index
 Key: TypeAlias = SupportsIndex | slice | tuple[SupportsIndex | slice, ...]
 """The key in `x[key]`: an index or a slice, or a tuple of them for the first dimensions. The other dimensions are kept
 whole."""

@@ -77,24 +77,24 @@ class ComputationGraph(Graph):
         if checkpoint is None:
             raise ArgumentError(f"cg_revert: graph {self.version()} has no checkpoint to go back to")
         watch.checked_nodes = min(watch.checked_nodes, checkpoint.nodes)
-        watch.checked_integers = min(watch.checked_integers, checkpoint.records)
+        watch.checked_integers = min(watch.checked_integers, checkpoint.length)
         watch.past_versions.note_revert(self.records, version, checkpoint.nodes)
-        new_version = self.records.cut(version, checkpoint.nodes, checkpoint.records, checkpoint.inputs)
+        new_version = self.records.cut(version, checkpoint.nodes, checkpoint.length, checkpoint.inputs)
         if not new_version:
             raise StaleExpressionError(f"cg_revert: {RENEWED_IN_PASS}")
-        # One line, within which no signal handler can run. One that ran before it may have called cg_revert.
+        # All on one line, so that no signal handler runs in between; an earlier handler may have called cg_revert.
         if watch.checkpoints and watch.checkpoints[-1] is checkpoint: watch.checkpoints.pop()  # fmt: skip  # noqa: E701
-        if checkpoint.arena is not None and not engine.changing:
-            engine.return_to(new_version, checkpoint.records, checkpoint.arena)
+        if checkpoint.arena_mark is not None and not engine.changing:
+            engine.return_to(new_version, checkpoint.length, checkpoint.arena_mark)
 
     # Methods that compute values or gradients
 
-    def _expression(self, name: str, index: int) -> Expression:
+    def _expression(self, method_name: str, index: int) -> Expression:
         self.check_thread()
-        index = checked_index(name, index)
+        index = checked_index(method_name, index)
         record = record_of(self.records, index)
         if record is None:
-            raise OutOfRangeError(f"{name}: graph {self.version()} has no expression number {index}")
+            raise OutOfRangeError(f"{method_name}: graph {self.version()} has no expression number {index}")
         return recorder.node_at(index, record.dim)
 
     def forward(self, index: int) -> None:
@@ -181,7 +181,7 @@ def renew_cg(
     check_validity = checked_flag("renew_cg", "check_validity", check_validity)
     new_graph = cast(ComputationGraph, renew())
     if immediate_compute or check_validity:
-        new_graph.records.watch_values()  # Python functions do recalculations and the next `renew_cg`
+        new_graph.records.watch_values()  # Python, not compiled code, will recalculate and do the next `renew_cg`
         new_graph.watch = Watch(immediate_compute, check_validity)
         new_graph.records.watch_records()  # Python records all nodes, so that it can compute each immediately
     return new_graph
@@ -193,7 +193,7 @@ renew_cg = recorder.describe(recorder.function("renew_quickly", renew_cg), renew
 
 @contextmanager
 def graph() -> Iterator[ComputationGraph]:
-    """Return a context manager that begins a new graph at both ends of its `with` block.
+    """Return a context manager that begins a new graph at the start of its `with` block, and another at the end.
 
     >>> with graph():
     ...     pass
@@ -304,22 +304,22 @@ def npvalues(
     return [e.npvalue(dtype=dtype) for e in _check_and_compute("npvalues", exps, recalculate)]
 
 
-def _check_and_compute(name: str, exps: Iterable[Expression], recalculate: bool) -> Sequence[Expression]:
+def _check_and_compute(caller: str, exps: Iterable[Expression], recalculate: bool) -> Sequence[Expression]:
     """Check that `exps` are expressions, compute them, and return them as a list."""
     if isinstance(exps, Expression):
-        raise ArgumentTypeError(f"{name}: expected a list of expressions, got one: {exps!r}")
-    expressions = checked_list(name, exps, "expressions")
-    graph_of(name, expressions).graph._compute(checked_flag(name, "recalculate", recalculate))
+        raise ArgumentTypeError(f"{caller}: expected a list of expressions, got one: {exps!r}")
+    expressions = checked_list(caller, exps, "expressions")
+    graph_of(caller, expressions).graph._compute(checked_flag(caller, "recalculate", recalculate))
     return expressions
 
 
 MAX_UNSIGNED = 2**32 - 1
 
 
-def _checked_unsigned(name: str, value: Any) -> int:
-    number = checked_index(name, value)
+def _checked_unsigned(caller: str, value: Any) -> int:
+    number = checked_index(caller, value)
     if not 0 <= number <= MAX_UNSIGNED:
-        raise OutOfRangeError(f"{name}: expected a number in 0..{MAX_UNSIGNED}, got {number}")
+        raise OutOfRangeError(f"{caller}: expected a number in 0..{MAX_UNSIGNED}, got {number}")
     return number
 
 

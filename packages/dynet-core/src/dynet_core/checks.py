@@ -1,4 +1,4 @@
-"""Checks of users' arguments. Unless a docstring says otherwise, `name` is the called function, for error messages."""
+"""Checks of users' arguments. In error messages, `name` or `caller` is what the user called, a function or class."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from typing import Any, SupportsFloat, SupportsIndex
 import numpy as np
 
 from .errors import ArgumentError, ArgumentTypeError, DynetError, OutOfRangeError, ShapeError, TooLargeError
-from .messages.refusals import MAX_NESTING, NUMPY_NUMBERS, Refusals
+from .messages.refusals import COMMON_NUMPY_TYPES, MAX_NESTING, Refusals
 from .messages.wording import HUGE, counted, shown
 
-MASKED = "some of the numbers are masked; the method filled() of their array gives them values"
-UNMASKED_TYPES = {bool, float, int, *NUMPY_NUMBERS}  # values of these types are never masked
-SEVERAL_INDICES_HINTS = {  # public function -> hint if it takes one index but gets several
+MASKED_REASON = "some of the numbers are masked; the method filled() of their array gives them values"
+UNMASKED_TYPES = {bool, float, int, *COMMON_NUMPY_TYPES}  # values of these types are never masked
+SEVERAL_INDICES_HINTS = {  # public function that takes one index -> hint for a user who passes several
     "lookup": "dy.lookup_batch takes several",
     "x[...]": "dy.select_rows and dy.select_cols take several",
 }
-TOO_LARGE = "a number is too large for a float"
-UNEVEN = "the rows of the list differ in length"
-NESTED = "the list is nested too deeply"
+TOO_LARGE_REASON = "a number is too large for a float"
+UNEVEN_REASON = "the rows of the list differ in length"
+NESTED_REASON = "the list is nested too deeply"
 Range = tuple[str, Callable[[float], bool]]  # a description for error messages, and a test of a number
-FINITE: Range = "a finite number", lambda x: True  # `checked_number` always refuses infinities and NaN
+FINITE: Range = "a finite number", lambda x: True  # no test, as `checked_number` always refuses infinities and NaN
 POSITIVE: Range = "a positive number", lambda x: x > 0
 NOT_NEGATIVE: Range = "a finite number, 0 or more", lambda x: x >= 0
 FRACTION: Range = "at least 0 and less than 1", lambda x: 0 <= x < 1
@@ -33,7 +33,7 @@ UNIT_INTERVAL: Range = "in [0, 1]", lambda x: 0 <= x <= 1
 
 
 def unpacked(value: Any) -> Any:
-    """Return the number in a numpy array of size 1, as from `np.where` or `npvalue()`; any other value unchanged."""
+    """Return the number in an array of size 1, as from `np.where` or `npvalue()`; return any other value unchanged."""
     has_size_one = isinstance(value, np.ndarray) and value.size == 1
     return value.ravel()[0] if has_size_one and value.dtype.kind != "c" and not np.ma.is_masked(value) else value
 
@@ -51,13 +51,13 @@ def as_list(values: Any) -> Any:
     return list(values) if isinstance(values, (Iterator, MappingView)) else values  # type: ignore[arg-type]
 
 
-def checked_list(name: str, items: Any, of: str = "") -> list[Any]:
-    """Convert a user's argument to a list. `of` names the items in error messages."""
+def checked_list(caller: str, items: Any, content: str = "") -> list[Any]:
+    """Convert a user's argument to a list. `content` says in error messages what it should hold, such as "numbers"."""
     try:
         iterator = iter(items)
     except TypeError:
         got = f"{type(items).__name__} {shown(items, 60)}"
-        raise ArgumentTypeError(f"{name}: expected a list{' of ' * bool(of)}{of}, got {got}") from None
+        raise ArgumentTypeError(f"{caller}: expected a list{' of ' * bool(content)}{content}, got {got}") from None
     return list(iterator)  # outside the `try`, because the user's generator may itself raise a TypeError
 
 
@@ -69,14 +69,14 @@ def whole(name: str, what: str, value) -> int:
     1 that have such a number.
 
     Args:
-        name: the public function that was called, for error messages.
+        name: the public function that the user called, for error messages.
         what: what the number is, for error messages, such as "an index".
         value: the user's argument.
 
     Raises:
         ArgumentTypeError: `value` is none of these.
         ArgumentError: the number has a fraction, or is infinite or NaN.
-        OutOfRangeError: the magnitude is HUGE or more, which error messages cannot show.
+        OutOfRangeError: the magnitude is HUGE or more. Such numbers are never valid, and too long for error messages.
     """
     if value.__class__ is int and abs(value) < HUGE:
         return value
@@ -85,10 +85,10 @@ def whole(name: str, what: str, value) -> int:
     except TypeError:
         number = unpacked(value)
         if not isinstance(number, (float, np.floating, np.bool_, np.integer)):
-            use = SEVERAL_INDICES_HINTS.get(name, "") if isinstance(value, list | tuple | slice | np.ndarray) else ""
+            hint = SEVERAL_INDICES_HINTS.get(name, "") if isinstance(value, list | tuple | slice | np.ndarray) else ""
             if isinstance(value, Refusals):
-                use = f"take int(...) of its {value._getter()}"
-            got = f"{type(value).__name__} {shown(value, 40)}{': ' * bool(use)}{use}"
+                hint = f"take int(...) of its {value._getter()}"
+            got = f"{type(value).__name__} {shown(value, 40)}{': ' * bool(hint)}{hint}"
             raise ArgumentTypeError(f"{name}: {what} must be an int, not {got}") from None
         if not float(number).is_integer():
             raise ArgumentError(f"{name}: {what} must be a whole number, not {value!r:.40}") from None
@@ -104,7 +104,7 @@ def checked_index(name: str, index) -> int:
 
 
 def _are_valid_indices(values, size: int) -> bool:
-    """Return whether `values` is a nonempty list or tuple of ints from 0 to `size` - 1, as in most calls."""
+    """Return whether `values` is a nonempty list or tuple of ints from 0 to `size` - 1. In most calls, this is true."""
     if values.__class__ is not list and values.__class__ is not tuple:
         return False
     for value in values:
@@ -116,8 +116,8 @@ def _are_valid_indices(values, size: int) -> bool:
 def checked_indices(name: str, indices, size: int, of: object, one: str = "index") -> list[int]:
     """Check that a user's indices are from 0 to `size` - 1, and return them as a list of ints.
 
-    The result may be the user's list, so the caller must not change it. In error messages, `of` is what the indices
-    select from: a str, or the `Dim` of an op's operand x, which is shown as "x" and the shape. `one` is what an index
+    The result may be the user's own list, so it must not be changed. In error messages, `of` is what the indices
+    select from: a str, or the `Dim` of an op's operand x, which is shown as "x" and the shape. `one` is what one index
     selects, such as "row".
 
     Raises:
@@ -144,58 +144,58 @@ def checked_indices(name: str, indices, size: int, of: object, one: str = "index
     return ints
 
 
-def out_of_range(name: str, index: int, size: int, of: object, one: str = "index") -> OutOfRangeError:
-    """Return the error for an index out of range. The arguments are as for `checked_indices`."""
-    source = of if isinstance(of, str) else f"x {of!r}"
-    content = size if one == "index" else counted(size, one)
-    return OutOfRangeError(f"{name}: {one} {shown(index)} is out of range for {source}, which has {content}")
+def out_of_range(caller: str, index: int, size: int, source: object, item: str = "index") -> OutOfRangeError:
+    """Return the error for an index out of range. `source` and `item` are as `of` and `one` of `checked_indices`."""
+    label = source if isinstance(source, str) else f"x {source!r}"
+    content = size if item == "index" else counted(size, item)
+    return OutOfRangeError(f"{caller}: {item} {shown(index)} is out of range for {label}, which has {content}")
 
 
-def checked_path(name: str, path) -> str:
+def checked_path(caller: str, path) -> str:
     try:
         return os.fsdecode(path)
     except TypeError:
         raise ArgumentTypeError(
-            f"{name}: a file is named by its path, a string, not by {type(path).__name__} {path!r:.60}"
+            f"{caller}: a file is named by its path, a string, not by {type(path).__name__} {path!r:.60}"
         ) from None
 
 
 def checked_flag(name: str, what: str, value, end: str = "") -> bool:
-    """Return a flag as a bool, or raise ArgumentTypeError. `what` names it in the message, which ends with `end`."""
+    """Return a flag as a bool, or raise ArgumentTypeError. The message calls the flag `what` and ends with `end`."""
     if not isinstance(value, (np.bool_, int)) or value not in (0, 1):
         raise ArgumentTypeError(f"{name}: {what} must be True or False, not {value!r:.40}{end}")
     return bool(value)
 
 
-def plain_number(name: str, value) -> float:
-    """Convert a user's number, which may be in an array, to a float. `name` is as for `checked_number`."""
+def plain_number(what: str, value) -> float:
+    """Convert a user's number, which may be in an array, to a float. `what` is as for `checked_number`."""
     try:
         number = unpacked(value)
         if isinstance(number, (str, bytes, np.ndarray)):
             raise TypeError
         return float(number)
     except OverflowError:
-        raise TooLargeError(f"{name}: {TOO_LARGE}") from None
+        raise TooLargeError(f"{what}: {TOO_LARGE_REASON}") from None
     except (TypeError, ValueError):
-        raise ArgumentTypeError(f"{name} must be a number, not {type(value).__name__} {shown(value, 40)}") from None
+        raise ArgumentTypeError(f"{what} must be a number, not {type(value).__name__} {shown(value, 40)}") from None
 
 
-def checked_number(name: str, value, range: Range = FINITE) -> float:
+def checked_number(what: str, value, allowed_range: Range = FINITE) -> float:
     """Check a user's number, which may be in an array, and convert it to a float.
 
     Args:
-        name: what the number is, for error messages, such as "AdamTrainer: eps".
+        what: what the number is, for error messages, such as "AdamTrainer: eps".
         value: the user's argument.
-        range: which numbers are allowed. Numbers that are infinite or NaN as float32 are always refused.
+        allowed_range: which numbers are allowed. Numbers that are infinite or NaN as float32 are always refused.
 
     Raises:
         ArgumentTypeError: the value is not a number.
         ArgumentError: the number is not allowed.
     """
-    number, (description, is_allowed) = plain_number(name, value), range
+    number, (description, is_allowed) = plain_number(what, value), allowed_range
     rounded = float32(number)
     if not (math.isfinite(rounded) and is_allowed(rounded)):
-        raise ArgumentError(f"{name} must be {description}, got {value!r}")
+        raise ArgumentError(f"{what} must be {description}, got {value!r}")
     return number
 
 
@@ -209,13 +209,13 @@ def real_array(
 ) -> np.ndarray:
     """Convert an argument (a number, nested lists, an array or an iterator of numbers) to a new float32 array.
 
-    The other arguments are types of errors: `uneven` is raised if rows differ in length, `strict` if values are masked,
-    are not real numbers or are too large for float32. If `strict` is None, masked values and values that are not real
-    numbers raise ArgumentTypeError, and numbers that are too large become infinite.
+    The other arguments are types of errors: `uneven` is raised if rows differ in length or lists are nested too
+    deeply, `strict` if values are masked, not real numbers or too large for float32. If `strict` is None,
+    masked values and values that are not real numbers raise ArgumentTypeError, and too large ones become infinite.
     """
     values, error_type = as_list(values), strict or ArgumentTypeError
     if is_masked(values):
-        raise error_type(f"{name}: {MASKED}")
+        raise error_type(f"{name}: {MASKED_REASON}")
     try:
         array = np.asarray(values)
     except DynetError:
@@ -225,7 +225,7 @@ def real_array(
             numbers = [*map(unpacked, values)]
             if not all(map(operator.is_, numbers, values)):  # some numbers were in arrays of size 1
                 return real_array(name, numbers, uneven=uneven, strict=strict)
-            raise uneven(f"{name}: {NESTED if 'exceed' in str(problem) else UNEVEN}") from None
+            raise uneven(f"{name}: {NESTED_REASON if 'exceed' in str(problem) else UNEVEN_REASON}") from None
         raise error_type(f"{name}: {_not_real_message(values)} ({problem})") from None
     except TypeError:
         raise error_type(f"{name}: {_not_real_message(values)}") from None
@@ -234,7 +234,7 @@ def real_array(
         try:
             array = array.astype(np.float64)
         except OverflowError:
-            raise (strict or TooLargeError)(f"{name}: {TOO_LARGE}") from None
+            raise (strict or TooLargeError)(f"{name}: {TOO_LARGE_REASON}") from None
         except (TypeError, ValueError):
             pass  # this array is refused below
     if array.dtype.kind not in "fiub":  # numpy's codes for floats, ints, unsigned ints and bools
@@ -258,10 +258,10 @@ def _not_real_message(values) -> str:
     return f"expected real numbers, got {type(values).__name__} {shown(values)}"
 
 
-def fitted(name: str, array: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
-    """Return an array in the shape `dims` of a parameter, or raise ShapeError. Any two shapes of size 1 match."""
+def fitted(caller: str, array: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
+    """Return an array with a parameter's shape `dims`, or raise ShapeError. If both have size 1, shapes may differ."""
     if array.size == 1 == math.prod(dims):
         array = array.reshape(dims)
     if array.shape != dims:
-        raise ShapeError(f"{name}: the array is {array.shape}, the parameter is {dims}")
+        raise ShapeError(f"{caller}: the array is {array.shape}, the parameter is {dims}")
     return array

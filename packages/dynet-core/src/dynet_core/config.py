@@ -30,7 +30,7 @@ THREAD_COUNTS = range(1, MOST_THREADS + 1)
 
 
 def _parser(kind: Callable[[str], Any], is_allowed: Callable[[Any], bool]) -> Callable[[str], Any]:
-    """Return a function that parses a number of type `kind`, and raises ValueError if it is not allowed."""
+    """Return a function that converts text to a number by `kind`, and raises ValueError unless `is_allowed(number)`."""
 
     def parse(text: str) -> Any:
         if not is_allowed(number := kind(text)):
@@ -64,10 +64,10 @@ FLAGS: dict[str, tuple[str, Callable[[str], Any] | None, str]] = {
     "viz": ("viz", None, ""),
     "shared-parameters": ("shared_parameters", None, ""),
 }
-"""Command-line flags: the part after `--dynet-` -> (attribute of DynetParams, function that parses the value, or None
-for flags without a value, description of the allowed values for error messages)."""
+"""Command-line flags: text after `--dynet-` -> (attribute of DynetParams; function that parses the value, or None if
+the flag takes no value; description of the allowed values, for error messages)."""
 
-# A flag that does not exist -> the flag to suggest; for all others, the most similar flag is suggested.
+# Wrong flag -> the flag to suggest. For any other wrong flag, the most similar flag is suggested.
 SUGGESTED_FLAGS = {**dict.fromkeys(("l2", "l2-decay", "lambda"), "weight-decay"), "cpus": "threads", "cuda": "gpu"}
 
 
@@ -93,16 +93,16 @@ class DynetParams(Closed):
     gpu_ids: str = ""
     devices: str = ""
     lstm_builder: str = ""  # the LSTM that `LSTMBuilder` makes, "coupled" or "vanilla"; "" if the user has not chosen
-    # Name in a file -> the class or function that the user allows, or None if only its name was given; see `load`.
+    # What `load` may use: name in a file -> the class or function, or None if the user gave only its name.
     allow: dict[str, object] = {}
-    own_classes: bool = True  # whether `load` may also make objects of the program's own classes
+    own_classes: bool = True  # whether `load` may make objects of the program's own classes that `allow` lacks
 
     def __init__(self) -> None:
         self.lstm_builder = os.environ.get("DYNET_LSTM_BUILDER", "")
         self.allow = _allowed_by_environment()
 
     def from_args(self, shared_parameters: bool | None = None) -> None:
-        """Read settings from `sys.argv` without changing it. If not None, `shared_parameters` replaces the setting."""
+        """Read settings from `sys.argv`, which stays as it is. `shared_parameters`, if not None, is a setting too."""
         self.read(sys.argv[1:])
         if shared_parameters is not None:
             self.shared_parameters = bool(shared_parameters)
@@ -259,7 +259,7 @@ class DynetParams(Closed):
         self.allow = {**_allowed_by_environment(), **allowed(allow)}
 
     def set_own_classes(self, own_classes: bool) -> None:
-        """Set whether `load` may also make objects of the program's own classes that are not listed; see `load`."""
+        """Set whether `load` may also make objects of the program's own classes that are not in `allow`; see `load`."""
         self.own_classes = checked_flag("set_own_classes", "own_classes", own_classes)
 
     def set_cpu_mode(self) -> None:
@@ -277,20 +277,20 @@ class DynetParams(Closed):
         """
         settings = conf
         if not isinstance(conf, Mapping):
-            settings = {name: getattr(conf, name) for name in CONFIG if hasattr(conf, name)}
+            settings = {name: getattr(conf, name) for name in CONFIG_ATTRIBUTES if hasattr(conf, name)}
             if not settings:
                 raise ArgumentTypeError(f"from_config: expected a dict of settings, got {conf!r:.60}")
-        if missing := [name for name in CONFIG if name not in settings and name != "gpu_mask"]:
+        if missing := [name for name in CONFIG_ATTRIBUTES if name not in settings and name != "gpu_mask"]:
             raise ArgumentError(f"from_config: {type(conf).__name__} has no {missing[0]}")
-        self.change({CONFIG[name]: settings[name] for name in CONFIG if name in settings})
+        self.change({CONFIG_ATTRIBUTES[name]: settings[name] for name in CONFIG_ATTRIBUTES if name in settings})
 
 
-CONFIG = {
+CONFIG_ATTRIBUTES = {
     "mem": "mem", "seed": "random_seed", "autobatch": "autobatch", "profiling": "profiling",
     "weight_decay": "weight_decay", "shared_params": "shared_parameters", "requested_gpus": "requested_gpus",
     "gpu_mask": "gpu_mask",
 }  # fmt: skip
-"""The settings that `from_config` reads: name -> attribute of DynetParams."""
+"""The settings that `from_config` reads: key or attribute of its argument -> attribute of DynetParams."""
 
 
 def _split_at_commas(text: str) -> list[str]:
@@ -305,15 +305,15 @@ def _allowed_by_environment() -> dict[str, Any]:
         raise ArgumentError(f"DYNET_ALLOW takes names such as module.Class,module.Other, got {text!r}") from None
 
 
-def _checked_setting(name: str, value: Any, kind: type[T]) -> T:
+def _checked_setting(setter: str, value: Any, kind: type[T]) -> T:
     if kind is int and not isinstance(value, str):
-        value = whole(name, "the setting", value)
+        value = whole(setter, "the setting", value)
     try:
         number = kind(value)
     except (TypeError, ValueError):
-        raise ArgumentTypeError(f"{name}: expected {kind.__name__}, got {value!r:.40}") from None
+        raise ArgumentTypeError(f"{setter}: expected {kind.__name__}, got {value!r:.40}") from None
     if number < 0 or not math.isfinite(number):
-        raise ArgumentError(f"{name}: expected a number of at least 0, got {number}")
+        raise ArgumentError(f"{setter}: expected a number of at least 0, got {number}")
     return number
 
 

@@ -1,4 +1,4 @@
-"""`Dim`: the shape of an expression. Equal shapes are one object, except those of parameters."""
+"""`Dim`: the shape of an expression. Equal shapes are the same object, but each parameter has its own."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _lock = new_lock()
 RETIRED_DIMS: deque[Dim] = deque()
 """Dims of deleted parameters that no graph uses any more, for reuse by `for_parameter`. Finalizers append them without
 `_lock`, because their thread may hold it already."""
-_reusable: dict[Dim, list[tuple[int, Dim]]] = {}  # Dim from `Dim.of` -> heap of reusable Dims of its sizes
-_creation_indices: dict[Dim, int] = {}  # Dim made by `for_parameter` -> how many were made before it
+_reusable_dims: dict[Dim, list[tuple[int, Dim]]] = {}  # shared Dim -> heap of (creation index, Dim)
+_creation_indices: dict[Dim, int] = {}  # Dim made by `for_parameter` -> how many were made earlier
 
 
 class Dim:
@@ -72,7 +72,7 @@ class Dim:
         return dim
 
     def for_parameter(self) -> Dim:
-        """Return a Dim with the same sizes that no other parameter uses.
+        """Return a Dim with the sizes of this one that no other parameter uses.
 
         The Dims of deleted parameters are reused, the oldest first. So a model that is deleted and made again gets its
         old Dims, for which the library has cached signatures and more.
@@ -80,8 +80,8 @@ class Dim:
         with _lock:
             while RETIRED_DIMS:
                 dim = RETIRED_DIMS.popleft()
-                heapq.heappush(_reusable.setdefault(dim.plain, []), (_creation_indices[dim], dim))
-            if free_dims := _reusable.get(self.plain):
+                heapq.heappush(_reusable_dims.setdefault(dim.plain, []), (_creation_indices[dim], dim))
+            if free_dims := _reusable_dims.get(self.plain):
                 return heapq.heappop(free_dims)[1]
             dim = Dim(self.dims, self.batch, plain=self.plain)
             _creation_indices[dim] = len(_creation_indices)
@@ -113,7 +113,7 @@ def checked_dims(name: str, dims: Dims, least: int = 1) -> tuple[int, ...]:
     """Check dimensions from the user, and return them as a tuple of ints, each at least `least`.
 
     Args:
-        name: the public function that was called, for error messages.
+        name: the public function that the user called, for error messages.
         dims: an int or a sequence of ints.
         least: the smallest size allowed.
 
@@ -140,7 +140,7 @@ def checked_dims(name: str, dims: Dims, least: int = 1) -> tuple[int, ...]:
 
 
 def nonzero_product(sizes: Sequence[int]) -> int:
-    """Return the product of the nonzero sizes, which must not exceed MAX_TOTAL even if another size is 0."""
+    """Return the product of the sizes other than 0. MAX_TOTAL limits this product even if there are sizes of 0."""
     return math.prod([size or 1 for size in sizes])
 
 

@@ -1,4 +1,4 @@
-"""The exceptions. Each also derives from the built-in exceptions that DyNet 2.1 raises, for its programs to catch."""
+"""The exceptions. Each also derives from the built-in ones that DyNet 2.1 raises, so that its programs still work."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def checked_dim(initializer: PyInitializer, dim: Sequence[int]) -> tuple[int, ..
 
 
 def check_number(initializer: PyInitializer, field: str, least: float | None = None, may_be_inf: bool = False) -> None:
-    """Check that an attribute is a float32, at least `least`, finite unless `may_be_inf`. Unpack arrays of size 1."""
+    """Check that an attribute is a float32 of at least `least`. Replace an array of size 1 by the number in it."""
     value = unpacked(getattr(initializer, field))
     object.__setattr__(initializer, field, value)  # because the dataclass is frozen
     if not isinstance(value, Real | np.bool_):
@@ -108,9 +108,9 @@ def beyond_float32(number: Any) -> bool:
         return True
 
 
-def initial_array(data: object, name: str = "NumpyInitializer") -> Floats:
-    """Copy an array or nested lists to a float32 array. `name` is what the user called, for messages."""
-    return real_array(name, data, uneven=InitializerError, strict=InitializerError)
+def initial_array(data: object, caller: str = "NumpyInitializer") -> Floats:
+    """Copy an array or nested lists to a float32 array. `caller` is what the user called, for error messages."""
+    return real_array(caller, data, uneven=InitializerError, strict=InitializerError)
 
 
 @dataclass(frozen=True)
@@ -399,8 +399,8 @@ def side_of_square(initializer: PyInitializer, dim: tuple[int, ...]) -> int:
     return dim[0]
 
 
-OTHER_NAMES = {"xavier": "'glorot'", "xavier_uniform": "'glorot'", "orthogonal": "'saxe'", "zeros": "0", "ones": "1"}
-OTHER_NAMES |= {"kaiming": "'he'", "kaiming_normal": "'he'"}  # name in another library -> what to use instead
+NAME_HINTS = {"xavier": "'glorot'", "xavier_uniform": "'glorot'", "orthogonal": "'saxe'", "zeros": "0", "ones": "1"}
+NAME_HINTS |= {"kaiming": "'he'", "kaiming_normal": "'he'"}  # name in another library -> `init` to use here
 INITIALIZER_NAMES = ("glorot", "he", "identity", "normal", "saxe", "uniform")
 NAMES_TEXT = ", ".join(map(repr, INITIALIZER_NAMES))
 
@@ -464,9 +464,9 @@ def _by_name(name: str, dim: tuple[int, ...], lookup: bool, scale: Number, mean:
         if not dims:
             raise InitializerError(f"init='he': the rows of a {dim} lookup parameter have no dimension")
         return NormalInitializer(var=0.5 / max(dims[-1], 1))
-    use = OTHER_NAMES.get(name) or ", ".join(map(repr, get_close_matches(name, INITIALIZER_NAMES, 1)))
-    raise InitializerError(f"init is {name!r:.40}, which is none of {NAMES_TEXT}{': use ' * bool(use)}{use}")
+    hint = NAME_HINTS.get(name) or ", ".join(map(repr, get_close_matches(name, INITIALIZER_NAMES, 1)))
+    raise InitializerError(f"init is {name!r:.40}, which is none of {NAMES_TEXT}{': use ' * bool(hint)}{hint}")
 
 
-# Errors about the arguments of constructors say what to use. IdentityInitializer has no arguments.
+# Let errors about wrong arguments of initializers say what to use. IdentityInitializer has no arguments.
 add_argument_hints(*[cls for cls in PyInitializer.__subclasses__() if cls is not IdentityInitializer])

@@ -1,4 +1,4 @@
-"""OPS, the table of all ops (operations on expressions). Tests and documentation are generated from it."""
+"""OPS, the table of all ops (operations on expressions). Tests and documentation are generated from this table."""
 
 from __future__ import annotations
 
@@ -50,22 +50,22 @@ class Op:
     """The facts about an operation that tests and documentation use.
 
     Args:
-        name: the name of the function that users call.
-        record: that function, which appends one or more nodes to the graph.
+        name: the name of the op and of the function that users call.
+        record: the function that users call. It appends one or more nodes to the graph.
         reference: computes the op with numpy in float64, from one batch element of each operand.
         samples: the arguments with which tests call the op.
         domain: the range from which tests draw the operands' values.
         whole_batch: whether `reference` takes whole batches, with the batch as the last axis.
         differentiable: whether the operands get gradients.
-        differentiated_as: the function whose derivative the gradient is, if by design this is not `reference`.
+        differentiated_as: the function whose derivative backward passes use, if this is by design not `reference`.
         tolerance: the largest error that tests accept, relative to the largest magnitude of the correct values.
         tolerance_reason: why `tolerance` is larger than the default.
         random: whether the op draws random numbers.
         prepare: makes a valid operand from random numbers, if not all numbers in `domain` are valid.
         elementwise: whether each element of the result depends on only one element of each operand.
-        limit, least: the largest and the smallest magnitude of finite operands for which tests compare the op.
-        range_reason: why not all magnitudes are compared.
-        formula: the `dynet_kernels.formula.Formula` that the op computes from each element, if it is defined by one.
+        limit, least: the largest and the smallest magnitude of operands at which tests compare with exact results.
+        range_reason: why tests leave out larger or smaller magnitudes.
+        formula: the `dynet_kernels.formula.Formula` that the op applies to each element, if a formula defines the op.
     """
 
     name: str
@@ -108,7 +108,7 @@ def register(function: Function, *, repeats: bool = True, **facts: Any) -> Funct
     """Add an op to OPS under the name of `function`, and return the function that users call.
 
     Args:
-        repeats: whether to record repeated calls from templates, without calling `function`; see `graph/templates.py`.
+        repeats: whether templates record repeated calls, without calling `function`; see `graph/templates.py`.
         facts: the fields of `Op` other than `name` and `record`. `samples` may be a string.
     """
     name = function.__name__
@@ -124,8 +124,8 @@ def register(function: Function, *, repeats: bool = True, **facts: Any) -> Funct
 def recorded(kind: str = "", **facts: Any) -> Callable[[Function], Function]:
     """Return a decorator that makes an op from a function that appends nodes to the graph.
 
-    `kind`, such as "index", selects compiled code (see `recorder.function`), which records calls whose key the function
-    has passed to `remember`. Without `kind`, calls are recorded only from templates. `facts` are as in `register`.
+    `kind`, such as "index", selects compiled code (see `recorder.function`). It records calls whose keys the decorated
+    function has passed to `remember`. Without `kind`, only templates record calls. `facts` are as in `register`.
     """
     return lambda function: register(
         recorder.describe(recorder.function(kind, function), function) if kind else function, **facts
@@ -133,5 +133,5 @@ def recorded(kind: str = "", **facts: Any) -> Callable[[Function], Function]:
 
 
 def remember(op: Callable, key: Sequence, signature: Signature, limit: int = 0) -> None:
-    """Let compiled code record later calls of an op with the same key; see `recorder.functions.enter_row`."""
+    """Let compiled code record later calls of `op` with this key. For `limit`, see `recorder.functions.enter_row`."""
     op.enter(key, signature.at, signature.dim, limit)  # type: ignore[attr-defined]

@@ -37,7 +37,7 @@ BOX_HEIGHT, LETTER_WIDTH, GAP = 22, 7, 40
 
 @dataclass(frozen=True)
 class Box:
-    """A box in the picture of a graph: the call of an op, or a parameter. `operands` are indices of boxes."""
+    """A box in the picture of a graph: a call of an op, or a parameter. `operands` are indices in the list of boxes."""
 
     label: str
     dims: str
@@ -55,7 +55,7 @@ def boxes(
     expression_names: Mapping[Expression, str] | None = None,
     lookup_names: Mapping | None = None,
 ) -> list[Box]:
-    """Return one box for each parameter and each record, even if it has several nodes. Operands precede their users.
+    """Return one box for each parameter and each record, also of several nodes. Operands precede their users.
 
     The arguments are as for `api.print_graphviz`.
     """
@@ -89,10 +89,10 @@ def shape_text(dim: Dim) -> str:
     return f"{{{','.join(map(str, dim.dims))}}}" + (f" X{dim.batch}" if dim.batch > 1 else "")
 
 
-def dot(graph: Graph, **shown: Any) -> str:
-    """Return a graph as Graphviz source. `shown` has the other arguments of `boxes`."""
+def dot(graph: Graph, **options: Any) -> str:
+    """Return a graph as Graphviz source. `options` are the arguments of `boxes` other than `graph`."""
     lines = ["digraph G {", "  rankdir=LR;", "  nodesep=.05;"]
-    for index, box in enumerate(boxes(graph, **shown)):
+    for index, box in enumerate(boxes(graph, **options)):
         label = box.text.replace("\\", "\\\\").replace('"', '\\"')
         shape = "" if box.is_parameter else ", shape=rect"
         lines.append(f'  N{index} [label="{label}"{shape}];')
@@ -177,7 +177,7 @@ def dump_cg(
 
 
 def dump(graph: Graph, filename, show_values, show_gradients, nan_check_only) -> None:
-    """Same as `dump_cg`, for any graph."""
+    """Print values and gradients as `dump_cg` does, but of any graph."""
     flags = {"show_values": show_values, "show_gradients": show_gradients, "nan_check_only": nan_check_only}
     text = "\n".join(_lines(graph, *[checked_flag("dump_cg", what, value) for what, value in flags.items()])) + "\n"
     if filename:
@@ -216,9 +216,9 @@ def _dump_line(what: str, array: np.ndarray | None, only_check: bool) -> str:
 
 
 IntArray = npt.NDArray[np.int64]
-MOST_GROUPS = 200  # at most this many groups are printed for each pass
+MOST_GROUPS = 200  # at most this many groups of each pass are printed
 OPERAND_NAMES: dict[int, str] = dict.fromkeys((layout.ANY_OPERAND, layout.EACH_OPERAND), "its operands")
-OPERAND_NAMES[layout.BEFORE_OPERAND] = "the part before"  # the keys are values of `Step.gradient_of`
+OPERAND_NAMES[layout.BEFORE_OPERAND] = "the part before"  # value of `Step.gradient_of` -> words for `show_plan`
 
 
 @dataclass
@@ -239,8 +239,8 @@ class PlannedGroup:
 class ShownPlan:
     """A plan of the whole graph, made only for printing. Nothing is computed, and the graph does not change.
 
-    `nodes` maps the names in NODE to columns of the table of nodes. `tape` has the instructions of a pass in reverse
-    order. They are taken from its end one by one, and matched with the steps of the groups.
+    `nodes` is a dict: name in NODE -> array with this field of all nodes. `tape` has the instructions of a pass in
+    reverse order, so that `take` can pop the next one. Each instruction belongs to a step of a group, or to no step.
     """
 
     def __init__(self, graph: Graph):
@@ -258,7 +258,7 @@ class ShownPlan:
         return self.engine.buffers[buffer][: count * width].reshape(count, width)
 
     def groups(self, order: str) -> Iterator[PlannedGroup]:
-        """Yield the groups of nodes: "by_depth", as they are computed, or "by_signature", one for each signature."""
+        """Yield the groups in the order they run ("by_depth"), or one group for each signature ("by_signature")."""
         ordered_nodes = self.engine.buffers[order][: self.engine.slots[CONTEXT.planned_count]]
         depths = self.nodes["depth"] + self.engine.buffers["stage_begins"][self.nodes["stage"]]
 
@@ -268,17 +268,17 @@ class ShownPlan:
         for (signature, _), members in itertools.groupby(ordered_nodes.tolist(), key):
             yield PlannedGroup(SIGNATURES[signature], list(members))
 
-    def take(self, opcode: int, parameters: int | None = None) -> IntArray | None:
-        """Pop the next instruction if its opcode, and unless None its index of parameters in TABLE, are these."""
+    def take(self, opcode: int, parameters_index: int | None = None) -> IntArray | None:
+        """Pop and return the next instruction if it has this opcode and, unless None, this index of its parameters."""
         instruction = self.tape[-1] if self.tape else None
         if instruction is None or instruction[INSTRUCTION.opcode] != opcode:
             return None
-        return self.tape.pop() if parameters in (None, instruction[INSTRUCTION.parameters]) else None
+        return self.tape.pop() if parameters_index in (None, instruction[INSTRUCTION.parameters]) else None
 
     def add_lines(self, group: PlannedGroup, direction: str, purpose: str = "") -> None:
-        """Add a line to a group for each instruction of its steps. `{target}` in `purpose` is what the step adds to."""
-        for step, parameters in _steps(group.signature, direction):
-            instruction = self.take(KERNELS.opcode(step.kernel), parameters)
+        """Add a line for each instruction of a group's steps. `{target}` in `purpose` is what the step adds to."""
+        for step, parameters_index in _steps(group.signature, direction):
+            instruction = self.take(KERNELS.opcode(step.kernel), parameters_index)
             if instruction is not None:
                 group.lines.append(f"{step.kernel}: {_columns_text(instruction)}{purpose.format(target=_target(step))}")
 
@@ -330,11 +330,11 @@ def _backward_lines(plan: ShownPlan) -> list[str]:
     while line := _planner_line(plan):
         first_lines.append("  " + line)
     for group in groups:
-        for step, parameters in _steps(group.signature, "backward"):
+        for step, parameters_index in _steps(group.signature, "backward"):
             while line := _planner_line(plan):
                 group.lines.append(line)
             plan.add_lines(group, "repeated", ", for sums of the gradients of equal columns")
-            group.lines.append(_gradient_line(plan, group, step, parameters))
+            group.lines.append(_gradient_line(plan, group, step, parameters_index))
     lines = first_lines + _group_lines(groups, plan.nodes["gradient"], start)
     deferred = list(plan.groups("by_signature"))
     for group in deferred:
@@ -345,7 +345,7 @@ def _backward_lines(plan: ShownPlan) -> list[str]:
 
 
 def _planner_line(plan: ShownPlan) -> str | None:
-    """Describe the next instruction if the planner added it: it sets the loss's gradient to 1, or clears gradients."""
+    """Take the next instruction and describe it, if it sets the loss's gradient to 1 or clears gradients."""
     if plan.take(layout.FILL) is not None:
         return "set the gradient of the loss to 1"
     instruction = plan.take(layout.CLEAR)
@@ -355,8 +355,8 @@ def _planner_line(plan: ShownPlan) -> str | None:
     return f"clear {size} floats, from {begin - plan.engine.gradients.address}"
 
 
-def _gradient_line(plan: ShownPlan, group: PlannedGroup, step: Step, parameters: int) -> str:
-    instruction, target = plan.take(KERNELS.opcode(step.kernel), parameters), _target(step)
+def _gradient_line(plan: ShownPlan, group: PlannedGroup, step: Step, parameters_index: int) -> str:
+    instruction, target = plan.take(KERNELS.opcode(step.kernel), parameters_index), _target(step)
     if instruction is not None:
         verb = "sets" if instruction[INSTRUCTION.fresh] else "adds to"
         return f"{step.kernel}: {_columns_text(instruction)}, {verb} {target}"
@@ -366,7 +366,7 @@ def _gradient_line(plan: ShownPlan, group: PlannedGroup, step: Step, parameters:
 
 
 def _shares_gradient_memory(plan: ShownPlan, group: PlannedGroup, step: Step) -> bool:
-    """Return whether the gradient to which `step` adds shares the memory of the gradient of the group's first node."""
+    """Return whether a group's first node and the operand of `step` have their gradients in the same memory."""
     node = group.nodes[0]
     position = int(plan.nodes["operands"][node]) + max(step.gradient_of, 0)
     operand = int(plan.engine.buffers["records"][position])

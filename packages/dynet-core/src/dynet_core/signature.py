@@ -69,13 +69,13 @@ def computed(
     passes: bool = True,
     **facts: Any,
 ) -> Signature:
-    """Return the signature of a node whose value, and each operand's gradient, is computed by one kernel.
+    """Return the signature of a node with one kernel for its value, and one for the gradient of each operand.
 
     Args:
         kernel: the kernel's name. The kernel for the gradient of the operand x, if any, is named `kernel` + ".dx".
-        parameters: the integers that each of these kernels needs.
-        views: where the kernels read and write, in each of `columns` columns.
-        names: the names of the views, beginning with the node itself; by default those in the kernel's formulas.
+        parameters: the integers that all these kernels take.
+        views: the views of the node itself, then of all that the kernels read, each of `columns` columns.
+        names: the names of the views, in the same order; by default, the names in the kernel's formulas.
         passes: whether operands get gradients.
         facts: other fields of `Signature`.
 
@@ -97,7 +97,7 @@ def computed(
 
 
 def number_views(count: int) -> list[View]:
-    """Return `count` views of one input value each. The first attributes are the positions in the input buffer."""
+    """Return `count` views of one input value each. Attribute k is the index of value k in the input buffer."""
     return [View(NOWHERE, index=attribute, scale=1) for attribute in range(count)]
 
 
@@ -106,8 +106,8 @@ def alias(
 ) -> Signature:
     """Return the signature of a node whose value is a section of its operand's value, in the same memory.
 
-    The section starts `offset` floats after the start of the operand's value. If `scale` is given, the node has one
-    attribute, and `scale` times this attribute is added to `offset`.
+    The section starts `offset` floats after the start of the operand's value. If `scale` is given, the record has one
+    attribute, and the section starts `scale` times this attribute later.
 
     In the same way, the node's gradient is a section of the operand's gradient, in the same memory. But if the node is
     the loss, or in `backward(full=True)`, the node's gradient has separate memory, and is added to the operand's

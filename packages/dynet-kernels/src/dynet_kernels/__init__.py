@@ -1,10 +1,10 @@
-"""The back end that computes graphs: kernels and the planner, which TVM compiles when needed, cached on disk."""
+"""The back end that computes graphs: kernels and a planner, which TVM compiles when needed, and a cache on disk."""
 
 from .interpreter import check_interpreter
 
 check_interpreter()
 
-from . import tuning_records as records  # noqa: F401  # what programs import
+from . import tuning_records as records  # noqa: F401  # the name under which programs import it
 from .cache.store import CacheError
 from .families.rules import Rule
 from .formula import Formula

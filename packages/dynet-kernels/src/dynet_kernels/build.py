@@ -23,7 +23,7 @@ from .recorder.compiled import Recorder
 from .table import KERNELS
 from .target import BUILD_TARGETS, CpuTarget, host_cpu
 
-# Importing these packages adds their kernels to the table of all kernels (`table.py`).
+# These packages add their kernels to the table of all kernels (`table.py`) when they are imported.
 PACKAGES = ("dynet_ops", "dynet_rnn", "dynet_optim")
 
 
@@ -62,7 +62,7 @@ def parsed_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def import_packages() -> None:
     """Import the installed packages of this library that define kernels."""
-    # Choose the Python recorder: otherwise, the imports would first compile the recorder for this process.
+    # Choose the recorder in Python: otherwise, importing would first compile the recorder for this process.
     os.environ["DYNET_RECORDER"] = "python"
     for name in PACKAGES:
         if importlib.util.find_spec(name) is not None:
@@ -76,7 +76,7 @@ def parts_for(target: CpuTarget) -> list[Part]:
 
 
 def build(target: CpuTarget, into: Path | None) -> dict[str, str]:
-    """Compile all parts for a CPU into the cache, and into the folder `into` if given. Return this folder's index."""
+    """Compile all parts for a CPU into the cache, and also into the folder `into` if given. Return the index for it."""
     parts, index = parts_for(target), {}
     codes = library.load_modules(parts, load=bytes, allow_general=False)
     for part, code in zip(parts, codes):
@@ -93,7 +93,7 @@ def build(target: CpuTarget, into: Path | None) -> dict[str, str]:
 def main(argv: Sequence[str] | None = None) -> None:
     options = parsed_arguments(argv)
     if options.into:
-        # A wheel must not depend on this user's tuning records, or on the environment.
+        # A wheel must depend neither on this user's tuning records nor on those that the environment names.
         os.environ["DYNET_RECORDS"] = str(tuning_records.SHIPPED)
     try:
         import_packages()

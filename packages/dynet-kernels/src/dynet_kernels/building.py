@@ -1,14 +1,14 @@
 """Starts processes that compile parts (see `parts.py`), so that this process need not import TVM.
 
 To *emit* a part is to generate its TIR, which takes much less time than to compile this TIR. The key of the TIR tells
-whether the cache already has the compiled code. Each process compiles in a temporary folder, which it locks, so that
-others can remove the folders of dead processes.
+whether the cache already has the compiled code. Each process compiles in a temporary folder and holds a lock on it. So
+a folder without a lock belongs to a dead process, and others can remove it.
 
 A process exchanges pickles with its parent. A request comes on stdin: the name of a lock file, and a pickled part or
 None. A part is emitted, and the answer is the key of its code. On None, the code that was emitted last is compiled, and
 the answer is the compiled file. When the parent closes stdin or dies, the process removes the lock file, for which
-other processes would wait, and ends. TVM releases Python's global lock while it compiles, so other threads can listen
-to the parent and to signals.
+other processes would wait, and ends. While TVM compiles, it does not hold Python's global lock, so other threads can
+listen to the parent and to signals.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from typing import Any
 
 try:
     import fcntl
-except ImportError:  # Windows has no such locks: there, a folder that is old enough counts as abandoned
+except ImportError:  # Windows has no such locks: there, a folder counts as abandoned once it is old enough
     fcntl = None
 
 PREFIX = "dynet-building-"
@@ -41,7 +41,7 @@ ABANDONED_AFTER = 3600.0  # seconds after which an unfinished file, or a folder 
 
 
 def lock(descriptor: int | None) -> bool | None:
-    """Try to lock an open file or folder. Return False if another process holds the lock, None if locks do not work."""
+    """Try to lock an open file or folder. Return whether it is locked now, or None if locks do not work."""
     if fcntl is None or descriptor is None:
         return None
     try:
@@ -53,7 +53,7 @@ def lock(descriptor: int | None) -> bool | None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[bool | None]:
-    """Lock a folder for a `with` block. Yield False if another process holds the lock, None if locks do not work."""
+    """Lock a folder for a `with` block, and yield whether this process holds the lock, or None if locks do not work."""
     descriptor = os.open(folder, os.O_RDONLY) if fcntl else None
     try:
         yield lock(descriptor)
@@ -67,7 +67,7 @@ def locked_folder(parent: Path) -> Iterator[Path]:
     """Make and lock a folder in `parent` for a `with` block, and remove it at the end of the block."""
     with ExitStack() as exit_stack:
         path = None
-        while path is None or not path.exists():  # another process may remove it before it is locked
+        while path is None or not path.exists():  # another process may remove the folder before it is locked
             path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
             with suppress(FileNotFoundError):
                 exit_stack.enter_context(_locked(path))
@@ -99,7 +99,7 @@ def prune(parent: Path) -> list[Path]:
 
 
 class LocalBuilder:
-    """Like `Builder`, but compiles in this process, in folders in `site`."""
+    """Has the methods of `Builder`, but compiles in this process, in folders that it makes in `site`."""
 
     def __init__(self, site: Path):
         self._site = site
@@ -116,15 +116,15 @@ class LocalBuilder:
 
 
 class Worker:
-    """A process that compiles parts: its main thread compiles in `folder`, others wait for requests and signals."""
+    """The work of a child process: its main thread compiles parts in `folder`, others wait for requests and signals."""
 
     def __init__(self, folder: Path):
         self.folder, self.builder = folder, LocalBuilder(folder)
         self.lock: Path | None = None  # the cache's lock file that the parent holds, if any
-        self.requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()  # parts, pickled
+        self.requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()  # pickled parts, or None for `build`
 
     def end(self) -> None:
-        """Remove this process's folder and the parent's lock file, and end the process."""
+        """Remove this process's folder and the lock file of the parent, then end this process."""
         remove(self.folder)
         if self.lock is not None:
             with suppress(OSError):
@@ -132,7 +132,7 @@ class Worker:
         os._exit(0)
 
     def listen(self) -> None:
-        """Put the parent's requests into `requests`. When the parent closes the pipe or dies, end the process."""
+        """Put the parent's requests into `requests`. When the parent closes the pipe or dies, end this process."""
         try:
             while True:
                 self.lock, part = pickle.load(sys.stdin.buffer)
@@ -145,7 +145,7 @@ class Worker:
         self.end()
 
     def answer(self, part: bytes | None) -> tuple[bool, Any]:
-        """Emit a part, or compile the emitted code. Return (True, the result) or (False, the traceback)."""
+        """Emit a part, or on None compile the emitted code. Return (True, the result) or (False, the traceback)."""
         try:
             if part is None:
                 return True, self.builder.build(self.lock)
@@ -160,7 +160,7 @@ def main(site: str) -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # redirect a compiler's stdout to stderr, because the answers use stdout
     with locked_folder(Path(site)) as path:
-        # TVM leaves a small object file in the directory for temporary files. The folder is removed at the end.
+        # TVM leaves a small object file in the directory for temporary files: let this be `path`, removed at the end.
         os.environ["TMPDIR"] = str(path)
         worker = Worker(path)
         watchers = [threading.Thread(target=worker.listen, daemon=True)]
@@ -207,18 +207,18 @@ class Builder:
         self.process: Any = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr
         )
-        self.process.stdout.read(1)  # wait for the "!", after which the process cleans up before it ends
+        self.process.stdout.read(1)  # wait for the "!": from then on, the process cleans up before it ends
 
     def emit(self, part: Any, lock: Path | None) -> str | None:
         """Have the process emit a part, which must be picklable. Return the key of the code, which `build` compiles.
 
-        The key is None for a part without a method `emit`, for which `build` does everything. The child removes the
-        cache's lock file `lock` if this process is killed. Raise a BuildError if emitting fails or the child ends.
+        The key is None for a part without a method `emit`, for which `build` does everything. If the parent is killed,
+        the child removes `lock`, the cache's lock file. Raise a BuildError if emitting fails or the child ends.
         """
         return self._ask(lock, pickle.dumps(part))
 
     def build(self, lock: Path | None) -> bytes:
-        """Have the process compile the code that was just emitted, and return the compiled file. See also `emit`."""
+        """Have the process compile the code that was just emitted. Return the compiled file. `lock` is as in `emit`."""
         return self._ask(lock, None)
 
     def _ask(self, lock: Path | None, part: bytes | None) -> Any:
@@ -252,7 +252,7 @@ class Builder:
 
 
 class Builders:
-    """Starts builders, which make their folders in `site`, for several threads, and ends their processes."""
+    """Starts builders for several threads, and ends the builders' processes, which make their folders in `site`."""
 
     def __init__(self, site: Path):
         self.site = site
@@ -263,7 +263,7 @@ class Builders:
     def new(self) -> Builder | LocalBuilder:
         """Start a builder. Raise a BuildError if `stop` has been called.
 
-        If Python's executable is unknown, or is a frozen program, the builder is this process.
+        If Python's executable is unknown, or is a bundled program (`sys.frozen`), return a builder in this process.
         """
         if not sys.executable or getattr(sys, "frozen", False):
             return LocalBuilder(self.site)

@@ -48,23 +48,23 @@ GRADIENTS: dict[str, Callable] = {
     "lgamma": lambda dy, y, x: dy * f.digamma(x),
     "sum": lambda dy, y, x: dy,
 }
-"""For each function, the gradient of its argument, given the gradient dy of its value, the value y, and the argument.
+"""Maps a function's name to a function that returns dx, the gradient of x, where y is the value for the argument x.
 
-For a function of several arguments, it is a tuple of their gradients. Nothing here overflows or loses digits if the
-gradient is a normal float32. The chain rule multiplies from left to right, so dy comes first."""
+For several arguments, it returns a tuple of their gradients. No intermediate result overflows or loses digits if dx is
+a normal float32. The chain rule multiplies from left to right, so dy comes first."""
 
 GRADIENTS_BY_RESULT: dict[str, Callable] = {
     "logistic": lambda dy, y, x: dy * y * (1 - y),
     "tanh": lambda dy, y, x: dy * (1 - y * y),
 }
-"""Gradients that use only dy and the result y. If y is near 1 or -1, they lose precision: 1 % at tanh(6)."""
+"""Like GRADIENTS, but these use only dy and y. If y is near 1 or -1, they lose precision: 1 % for y = tanh(6)."""
 
 
 def _power_gradient(y: Symbol, a: Symbol, b: Symbol) -> Symbol:
     """Return b a^(b - 1), where y is a^b. For b <= -1 it may overflow although its product with dy does not."""
-    is_small = f.absolute(b) < 1  # then a^(b - 1) may overflow although the result does not, so split it in two halves
+    is_small = f.absolute(b) < 1  # then a^(b - 1) may overflow although the result does not, so use its root twice
     power = f.power(a, f.where(is_small, 0.5 * (b - 1), b - 1))
-    # A large b - 1 is rounded to an even number. This only matters if a is -1 or 1, and then y a is y / a.
+    # A large b - 1 is rounded to an even number. This only matters if a is -1 or 1, and then a^(b - 1) is y a.
     return b * f.where(f.absolute(b) < 2.0**24, power, y * a) * f.where(is_small, power, 1)
 
 
@@ -79,18 +79,18 @@ CHOICES: dict[str, Callable] = {
     "minimum": lambda y, a, b: ((y if _is_leaf(b) else a) < b, a, b),
     "maximum": lambda y, a, b: ((y if _is_leaf(b) else a) > b, a, b),
 }
-"""For functions that select one of two values: a function that returns (condition, value if it is true, other value).
+"""For functions that select a value: name -> function that returns (condition, value if it is true, value otherwise).
 
 If b is an input or a constant, the condition of `minimum` and `maximum` compares the stored result y with b. Any other
 b is recomputed for the gradient, and might be rounded differently than in y, so the condition compares the recomputed a
 and b."""
 
 WITH_ZERO_GRADIENT = ("floor", "ceil", "round", "uniform", "normal")
-"""Functions whose gradient is 0 wherever it exists: step functions and random functions."""
+"""Names of functions whose gradient is 0 wherever it exists: step functions and random functions."""
 
 NOT_DIFFERENTIABLE = ("digamma", "max", "min", "first")
-"""Functions that `gradients` refuses. No function here is the gradient of digamma. For max and min, the op has to
-decide how equal elements share the gradient. No op needs the gradient of first."""
+"""Names of functions that `gradients` refuses. No function in `formula` is the gradient of digamma. For max and min,
+the op has to decide how equal elements share the gradient. No op needs the gradient of first."""
 
 
 def gradients(
@@ -98,10 +98,10 @@ def gradients(
 ) -> dict[str, Formula]:
     """Derive the gradients of `operands` from the inputs, the result, and its gradient, called "d" + `result`.
 
-    They use the result if this is cheaper: for y = exp(x), dx = dy * y. A branch of `where`, `minimum` or `maximum`
-    that is not taken contributes 0, even if its derivative is NaN. Operands on which the result does not depend, or
-    only through step functions such as `floor`, are left out. `numbers` are inputs with one value per column. Raise a
-    TypeError if an operand is used by a function without a known derivative.
+    The gradients use the result if this is cheaper: for y = exp(x), dx = dy * y. A branch of `where`, `minimum` or
+    `maximum` that is not taken contributes 0, even if its derivative is NaN. Operands on which the result does not
+    depend, or only through step functions such as `floor`, are left out. `numbers` are the names of inputs with one
+    value per column. Raise a TypeError if an operand is used by a function without a known derivative.
     """
     simplifier = Simplifier(numbers)
     root = simplifier(formula.result)
@@ -120,16 +120,17 @@ class ChainRule:
     def __init__(self, simplifier: Simplifier, wanted_inputs: set[str], by_result: bool = False):
         self.simplifier, self.wanted_inputs, self.depends_on_wanted = simplifier, wanted_inputs, {}
         self.gradient_table = GRADIENTS | GRADIENTS_BY_RESULT if by_result else GRADIENTS
-        self.masks: list[Callable[[Symbol], Any]] = []  # per enclosing branch: sets gradients to 0 unless it is taken
-        self.users: dict[int, set[int]] = {}  # maps a symbol's id to the ids of the symbols that use it as an argument
+        # For each branch around the current symbol: a function that sets a gradient to 0 unless the branch is taken.
+        self.branch_filters: list[Callable[[Symbol], Any]] = []
+        self.users: dict[int, set[int]] = {}  # a symbol's id -> the ids of the symbols of which it is an argument
         self.may_be_unused: set[int] = set()
         """Ids of symbols that some elements of the column may use only in branches that are not taken. For these
         elements, the gradients of these symbols are 0."""
 
     def gradients(self, root: Symbol, dy: Symbol, y: Symbol | None, stop_at=frozenset()) -> list[tuple[Symbol, Symbol]]:
         """Return pairs (symbol, gradient) for each wanted input in the tree `root`, and each symbol in `stop_at`."""
-        # `dy` is the gradient of `root`. `y` is the input that holds the value of `root`, if it is stored. Gradients of
-        # the symbols whose ids are in `stop_at` are not propagated to their arguments.
+        # `dy` is the gradient of `root`. `y` is the input that holds the value of `root`, or None if no input does.
+        # Gradients of the symbols whose ids are in `stop_at` are not propagated to their arguments.
         terms, pairs, symbols = {id(root): [dy]}, [], subexpressions(root)
         if id(root) not in self.users:  # `root` is a whole formula, not a branch of a choice
             for key, symbol in symbols.items():
@@ -142,7 +143,7 @@ class ChainRule:
             if symbol.function == "input" or id(symbol) in stop_at:
                 pairs.append((symbol, gradient))
                 continue
-            # Where no taken branch uses the symbol, select 0 for its arguments as well, because 0 * NaN is NaN.
+            # Where the symbol's gradient is 0, select 0 for its arguments as well, because 0 * NaN is NaN.
             if id(symbol) in self.may_be_unused and symbol is not root:
                 parts = self._choice_terms(symbol, f.equal(gradient, 0), as_symbol(0), symbol, gradient, None, stop_at)
             else:
@@ -179,17 +180,17 @@ class ChainRule:
         """Return pairs (symbol, gradient) for `whole`, a choice between `a` (if `condition` is true) and `b`."""
         # Differentiate each branch as if it were taken, down to inputs, symbols that are also used outside the branch,
         # and numbers, which have one value per column. Then select the gradient from the branch that is taken; but add
-        # a number's two gradients, because each is a sum over the elements that take its branch.
+        # a number's gradients from both branches, because each is a sum over the elements that take this branch.
         stop_at = stop_at | self._used_outside(a, id(whole)) | self._used_outside(b, id(whole))
         column_ids = {id(x) for part in (a, b) for x in subexpressions(part).values() if self._is_broadcast(x, whole)}
         zero = as_symbol(0)
         pairs: dict[int, tuple[Symbol, list[Symbol]]] = {}
         for index, branch in enumerate((a, b)):
-            self.masks.append(lambda part, index=index: f.where(condition, *((0, part) if index else (part, 0))))
+            self.branch_filters.append(lambda dx, index=index: f.where(condition, *((0, dx) if index else (dx, 0))))
             start = self._column_sum(dy) if id(branch) in column_ids else dy
             for symbol, gradient in self.gradients(branch, start, y, stop_at | column_ids):
                 pairs.setdefault(id(symbol), (symbol, [zero, zero]))[1][index] = gradient
-            self.masks.pop()
+            self.branch_filters.pop()
         for key, (_, parts) in pairs.items():
             if any(part is zero or _may_choose_zero(part, dy) for part in parts):
                 self.may_be_unused.add(key)
@@ -202,14 +203,14 @@ class ChainRule:
         """Return whether a symbol has one value for a whole column, while its user has a value for each element."""
         return self.simplifier.is_per_column(symbol) and not self.simplifier.is_per_column(user)
 
-    def _column_sum(self, part: Symbol) -> Symbol:
+    def _column_sum(self, gradient: Symbol) -> Symbol:
         """Return the sum of a gradient over the elements of the column that take the enclosing branches."""
-        for mask in reversed(self.masks):
-            part = mask(part)
-        return f.sum(part)
+        for zero_unless_taken in reversed(self.branch_filters):
+            gradient = zero_unless_taken(gradient)
+        return f.sum(gradient)
 
     def _used_outside(self, branch: Symbol, choice: int) -> set[int]:
-        """Return the ids of symbols in a branch also used outside it. `choice` is the id of the choosing symbol."""
+        """Return the ids of symbols used both in a branch and outside it. `choice` is the id of the choosing symbol."""
         inside = {*subexpressions(branch), choice}
         return {key for key in inside if self.users.get(key, set()) - inside} - {choice}
 

@@ -1,4 +1,4 @@
-"""Descriptions of kinds of nodes: what the planner needs to compute them and their gradients."""
+"""Descriptions of kinds of nodes: what the planner needs to know to compute such nodes and their gradients."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from . import layout
 
-UNKNOWN_COUNT = 1 << 62  # stands for an unknown number of columns
+UNKNOWN_COUNT = 1 << 62  # a number of columns that is not known, larger than all real ones
 
 
 class View(NamedTuple):
@@ -19,7 +19,7 @@ class View(NamedTuple):
     scale * attribute[index + c * index_step], where `attribute` are the integers after the operands in the node's
     record. The base depends on `source`:
 
-    - the number of an operand: the address of this operand;
+    - the number of an operand: the base is the address of this operand;
     - SELF: the address of the node itself;
     - EACH: the address of EACH operand number c // period, which has `period` columns (`outer`, `index` are not used);
     - NOWHERE: 0;
@@ -40,9 +40,9 @@ class View(NamedTuple):
         """Return (columns per run, distance between columns, distance between runs) of the first `count` columns.
 
         Columns come in runs; distances are in floats, from start to start. `offset` and `index` are ignored, because
-        they move all columns by the same distance. The last run may be shorter. If there is only one run, the last
-        distance is 0. If it has only one column, the other distance is also 0. If there are several runs, each has at
-        least two columns. Views whose columns start at the same places have equal results.
+        they move all columns by the same distance. The last run may be shorter. If there is only one run, the distance
+        between runs is 0; and if there is only one column, both distances are. If there are several runs, each has at
+        least two columns. So views have equal results if their columns start at the same places.
         """
         stride, period = self.stride, self.period
         outer = 0 if self.source == layout.EACH else self.outer
@@ -53,7 +53,7 @@ class View(NamedTuple):
         return period, stride, outer
 
     def span(self, size: int, count: int) -> int | None:
-        """Return the number of floats that the first `count` columns of `size` floats span, or None if two overlap."""
+        """Return the number of floats that the first `count` columns of `size` floats span, or None if any overlap."""
         # The result is also None if runs are interleaved, which no op uses, even if no columns overlap.
         run_length, column_distance, run_distance = self.runs(count)
         for distance, times in sorted([(column_distance, run_length), (run_distance, -(-count // run_length))]):
@@ -67,8 +67,8 @@ class Step(NamedTuple):
     """A kernel call that computes, for all columns, a node's value or its operands' gradients.
 
     `parameters` are integers for the kernel: sizes, and roles, which say where it reads and writes. Role 2 * k is the
-    value of view k, and role 2 * k + 1 is its gradient. `gradient_of` is the number of the operand to whose gradient
-    the step adds, or a negative constant of `layout`, such as NO_OPERAND.
+    value of view k, and role 2 * k + 1 is the gradient of view k. `gradient_of` is the number of the operand to
+    whose gradient the step adds, or a negative constant of `layout`, such as NO_OPERAND.
     """
 
     kernel: str
@@ -79,9 +79,9 @@ class Step(NamedTuple):
 def copy_step(kernel: str, target: int, source: int, size: int, gradient_of: int = layout.NO_OPERAND) -> Step:
     """Return a step that copies `size` adjacent floats of each column from role `source` to role `target`.
 
-    `kernel` is "copy", or "accumulate" to add to the target. `gradient_of` is the operand if this is its gradient.
+    `kernel` is "copy", or "accumulate" to add to the target. See `Step` for `gradient_of`.
     """
-    return Step(kernel, (target, source, size, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0), gradient_of)  # see `Strides`
+    return Step(kernel, (target, source, size, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0), gradient_of)  # named in `Strides`
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -95,28 +95,28 @@ class Description:
         variadic: whether the number of operands differs from record to record, so that each record stores it.
         attributes: the number of attributes, which are integers that a record stores after its operands.
         constants: this many of the first attributes are positions in the graph's buffer of input values.
-        kind: COMPUTED if steps compute the value; INPUT if the user provides it; ALIAS if it is a part of the operand's
-            value, in the same memory; APART for an alias whose gradient is always in separate memory.
-        size: the number of floats of memory that the node takes. -1 means `total`.
+        kind: COMPUTED if steps compute the value; INPUT if the program provides it; ALIAS if it is a section of the
+            operand's value, in the same memory; APART for an alias whose gradient is always in separate memory.
+        size: the number of floats of memory that the node takes. -1 means as many as `total`.
         size_each: the number of floats that each EACH operand adds to `size`.
         hidden: this many of the `size` floats, at the end, are only for the node's own steps. They have no gradient.
-        columns: the number of columns that the steps compute; if `each`, for each EACH operand.
-        each: whether `columns` is multiplied by the number of EACH operands. None means the value of `variadic`.
+        columns: the number of columns that the steps compute: of the node or, if `each`, for each of the EACH operands.
+        each: whether `columns` is the number for one EACH operand. None means the value of `variadic`.
         deferred: steps that run at the end of the backward pass, once for all nodes of the graph.
         determined_by: the number of the view that alone determines the value, or NO_VIEW. Columns with the same address
-            in this view are equal, and are computed once. All backward steps must be proportional to the column's
-            gradient, there must be one column per node or EACH operand, and view 0 must be all of its value.
-        passes: whether the node passes gradients on to its operands.
+            in this view are equal, and are computed once. The results of backward steps must be proportional to the
+            column's gradient, there must be one column per node or EACH operand, and view 0 must be the node's columns.
+        passes: whether the node's operands can get gradients from the node.
         alias_scale, alias_offset: an ALIAS starts alias_offset + alias_scale * (its first attribute) floats after its
             operand.
         parts: if not empty, a record consists of nodes with these descriptions, which must already be in the table.
-        repeats: whether a record has one node more than it has EACH operands. Each part then describes one node, in
-            order, and the last part also describes all further nodes.
+        repeats: whether a record has one node more than it has EACH operands. Each description in `parts` then belongs
+            to one node, in order, and the last of them also to all further nodes.
         waits: for a part, a pair (start, end): the part is computed after the previous part and the record's operands
             number start to end - 1. None means after all operands.
-        waits_each: for a part, whether it is also computed after the EACH operands.
+        waits_each: for a part, whether the part is also computed after all EACH operands.
         at: the index of the description's first integer in the planner's table, or -1 if it is not there yet.
-        columns_each: the original `columns` (which becomes 0) if it is multiplied, else 0.
+        columns_each: if `each`, the value that was given for `columns`, which then becomes 0; otherwise 0.
     """
 
     total: int = 0
@@ -163,14 +163,14 @@ class Description:
         return max([0, *[view.index + view.index_step * (self.columns - 1) + 1 for view in indexed]])
 
     def count(self, view: View) -> int:
-        """Return how many columns a view has in one operand or in the node, or UNKNOWN_COUNT if this differs."""
+        """Return a view's number of columns (for EACH: per operand), or UNKNOWN_COUNT if it differs between nodes."""
         if view.source == layout.EACH:
             return view.period
         return UNKNOWN_COUNT if self.columns_each else self.columns
 
     @property
     def repeated(self) -> Sequence[Step]:
-        """The two steps that copy a column to equal columns, and add up the gradients of equal columns."""
+        """The step that copies a column to an equal column, and the step that adds a gradient to an equal column's."""
         if self.determined_by == layout.NO_VIEW:
             return ()
         size = self.size + self.size_each

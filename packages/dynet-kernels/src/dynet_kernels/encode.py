@@ -12,11 +12,11 @@ from .kernels import Effects
 from .locks import new_lock
 from .table import KERNELS
 
-TABLE: list[int] = [0] * layout.TABLE_HEAD  # integers for the planner's own use, then all descriptions
+TABLE: list[int] = [0] * layout.TABLE_HEAD  # TABLE_HEAD integers for the planner itself, then all descriptions
 # The fields of a description that SIGNATURE has under the same names, and which are stored unchanged.
 COMMON_FIELDS = {field.name for field in fields(Description)}.intersection(layout.SIGNATURE) - {"parts"}
-# For a kernel's `shared`: a step's value if columns of one node may overlap, and if only those of different nodes may.
-IF_COLUMNS_OVERLAP = {
+# A kernel's `shared` -> the step's: (value if columns of one node may overlap, value if only those of two nodes may).
+SHARED_IF_OVERLAPPING = {
     layout.BY_COLUMNS: (layout.ALONE, layout.IF_DISTINCT),
     layout.EITHER: (layout.BY_ROWS, layout.EITHER_IF_DISTINCT),
 }
@@ -51,11 +51,11 @@ def _encoded(description: Description, begin: int) -> list[int]:
     parts_offset = steps_offset + len(layout.STEP) * sum(map(len, steps_by_direction.values()))
     steps: list[int] = []
     parameters: list[int] = []
-    first, last = description.waits or (0, layout.TO_THE_END)  # their difference is then TO_THE_END
+    first, end = description.waits or (0, layout.TO_THE_END)  # without `waits`, `end` - `first` is TO_THE_END
     head = dict.fromkeys(layout.SIGNATURE, 0) | {name: int(getattr(description, name)) for name in COMMON_FIELDS}
     head |= {
         "waits_from": first,
-        "waits_count": last - first,
+        "waits_count": end - first,
         "parts": begin + parts_offset if parts else parts_offset,
         "part_count": len(parts),
         "last_part_repeats": int(description.repeats),
@@ -108,8 +108,8 @@ def _list_bits(effects_of_steps: Sequence[Effects]) -> tuple[int, int]:
 def _covered_floats(description: Description, step: Step, effects: Effects) -> int:
     """Return the number of floats, from the start of an operand's gradient, that a step writes exactly once.
 
-    The step can overwrite these even if they are uninitialized. The result is 0 if it would leave gaps or write a float
-    twice: then the gradient must be cleared before the step adds to it.
+    The step can overwrite these floats even if they are uninitialized. The result is 0 if the step leaves gaps or
+    writes a float twice: then the gradient must be cleared before the step adds to it.
     """
     if not effects.covers:
         return 0
@@ -143,16 +143,16 @@ def _copies_gradient(description: Description, effects: Effects, steps: Sequence
         return False
     if own_view.source != layout.SELF or own_view.offset or own_view.index != layout.NO_INDEX:
         return False
-    count = description.count(operand_view) * (2 if operand_view.source == layout.EACH else 1)  # two EACH operands
+    count = description.count(operand_view) * (2 if operand_view.source == layout.EACH else 1)  # of two operands
     return own_view.runs(count) == operand_view.runs(count)
 
 
 def _how_shared(description: Description, step: Step, effects: Effects, deferred: bool) -> int:
-    """Return how threads may share a step: by columns only if no two columns write to the same memory."""
+    """Return the `shared` of a step (see `layout.STEP`): by columns only if no two columns write to the same memory."""
     shared = effects.shared
     if shared != layout.BY_COLUMNS and not effects.work:
         return layout.ALONE
-    without_columns, if_distinct = IF_COLUMNS_OVERLAP.get(shared, (shared, shared))
+    without_columns, if_distinct = SHARED_IF_OVERLAPPING.get(shared, (shared, shared))
     for role, size in effects.writes:
         view = description.views[role // 2]
         if view.source == layout.NOWHERE or view.index_step or view.span(size, description.count(view)) is None:

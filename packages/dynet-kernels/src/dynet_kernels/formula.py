@@ -20,7 +20,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "less_equal": operator.le, "greater": operator.gt, "greater_equal": operator.ge, "equal": operator.eq,
     "not_equal": operator.ne, "square": lambda x: x * x, "reciprocal": lambda x: 1 / x, "positive": lambda x: x,
 }  # fmt: skip
-"""The numpy functions that symbols can compute, by name, as functions that use operators."""
+"""Maps names of numpy functions that symbols can compute to functions that compute the same with operators."""
 
 OTHER_NAMES = {
     "fabs": "absolute", "abs": "absolute", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arcsinh": "asinh",
@@ -30,11 +30,11 @@ OTHER_NAMES = {
 }  # fmt: skip
 """Maps numpy functions and ops that are called differently in this module to their names here."""
 
-SMALLEST_NORMAL, LARGEST_FLOAT = 1.1754943508222875e-38, 3.4028234663852886e38  # of the normal float32s
+SMALLEST_NORMAL, LARGEST_FLOAT = 1.1754943508222875e-38, 3.4028234663852886e38  # positive normal float32s
 
 
 def _operator_methods(function: str) -> tuple[Callable[[Any, Any], Symbol], Callable[[Any, Any], Symbol]]:
-    """Return two methods of Symbol: for an operator, and for the operator with its operands exchanged."""
+    """Return two methods of Symbol for an operator: for self on its left, as in `__sub__`, and on its right."""
     return lambda self, other: apply(function, self, other), lambda self, other: apply(function, other, self)
 
 
@@ -141,7 +141,7 @@ def as_symbol(value) -> Symbol:
         ) from None
     except (TypeError, ValueError):
         if hasattr(value, "__float__") and not hasattr(value, "__array__"):
-            raise  # the class of `value` raises a better error, for example the parameters of a cell
+            raise  # the `__float__` of the value's class raises a better error, for example for parameters of a cell
         raise TypeError(
             f"a formula consists of numbers and of the function's arguments, not of {type(value).__name__} "
             f"{value!r:.60}: pass expressions and arrays as arguments of the function"
@@ -156,7 +156,7 @@ def hint(name: str) -> str:
     return "a formula has only numbers, the function's arguments and functions of dynet_kernels.formula"
 
 
-LEAVES = ("input", "constant")  # symbols whose arguments are not symbols
+LEAVES = ("input", "constant")  # functions of symbols whose arguments are not symbols, but a name or a number
 CONDITIONS = ("less", "less_equal", "equal")
 """Functions whose values are true or false. Such a value can only be the first argument of `where`."""
 
@@ -176,10 +176,10 @@ def apply(function: str, *arguments) -> Symbol:
 
 WRITTEN_AS_OPERATORS = ("add", "subtract", "multiply", "divide", "negative")  # functions that are written as operators
 FUNCTIONS: set[str] = set(WRITTEN_AS_OPERATORS)
-"""The names of all functions. `_define` adds the functions defined below."""
+"""The names of all functions that formulas can use. Those that are defined below are added where they are defined."""
 
 
-# For type checkers: formulas annotate their arguments as expressions, although they are called with symbols.
+# For type checkers: functions that are formulas annotate their arguments as expressions, but are called with symbols.
 Value = TypeVar("Value")
 
 
@@ -268,13 +268,13 @@ sum = _unary("sum", "The sum over a column.")  # noqa: A001
 max = _unary("max", "The largest of a column.")  # noqa: A001
 min = _unary("min", "The smallest of a column.")  # noqa: A001
 REDUCTIONS = ("sum", "max", "min")
-"""Functions that reduce all values of a column to one value."""
+"""The names of functions that reduce all values of a column to one value."""
 COLUMN_FUNCTIONS = ("first", "place", "position", *REDUCTIONS)
-"""Functions that depend on how a value is divided into columns."""
+"""The names of functions whose results depend on how their argument is divided into columns."""
 
 
 def first(x: Value) -> Value:
-    """Return the first element of a column of an input."""
+    """Return the first element of each column of the input x."""
     if not (isinstance(x, Symbol) and x.function == "input"):
         raise TypeError(f"first: {x!r:.60} is not an input")
     return apply("first", x)
@@ -333,7 +333,7 @@ class Formula:
 
     @classmethod
     def several(cls, function: Callable) -> dict[str, Formula]:
-        """Trace a function that returns a dict of results. Their trees may share symbols."""
+        """Trace a function that returns a dict of results. The trees of several results may share symbols."""
         names = tuple(inspect.signature(function).parameters)
         results = function(**{name: Symbol("input", name) for name in names})
         if not isinstance(results, dict):
@@ -353,7 +353,7 @@ class Formula:
 
     @property
     def key(self) -> str:
-        """The symbols as text, which is the same for formulas that compute the same."""
+        """The result's symbols as text, which is the same for formulas that compute the same."""
         return key_of(self.result)
 
 
@@ -378,9 +378,9 @@ def key_of(symbol: Symbol) -> str:
 
 
 def in_postorder(symbol: Symbol, excluded: Container[int] = ()) -> dict[int, Symbol]:
-    """Return a symbol and all its subexpressions, as a dict by id in which arguments come first.
+    """Return a dict id -> symbol of a symbol and all its subexpressions, in which each follows its own arguments.
 
-    Leave out symbols whose ids are in `excluded`, and subexpressions that only they use.
+    Leave out symbols whose ids are in `excluded`, and subexpressions that only those symbols use.
     """
     ordered: dict[int, Symbol] = {}
     stack = [] if id(symbol) in excluded else [symbol]
@@ -400,13 +400,13 @@ def subexpressions(symbol: Symbol) -> dict[int, Symbol]:
 
 
 def column_functions(formulas: Iterable[Formula]) -> list[str]:
-    """Return the names of those functions in formulas that are COLUMN_FUNCTIONS, once for each symbol."""
+    """Return the names in COLUMN_FUNCTIONS that occur in formulas, each as often as there are such symbols."""
     symbols = [symbol for formula in formulas for symbol in subexpressions(formula.result).values()]
     return [symbol.function for symbol in symbols if symbol.function in COLUMN_FUNCTIONS]
 
 
 def replaced(symbol: Symbol, replacements: dict[int, Symbol]) -> Symbol:
-    """Return a symbol with subexpressions replaced. `replacements` maps old ids to new symbols, and gets the rest."""
+    """Return a symbol with subexpressions replaced. `replacements` maps ids to new symbols, and gets all others."""
     for key, one in in_postorder(symbol, replacements).items():
         parts = () if one.function in LEAVES else one.arguments
         replacements[key] = Symbol(one.function, *[replacements[id(part)] for part in parts]) if parts else one
@@ -419,7 +419,7 @@ def inputs_of(symbol: Symbol) -> tuple[str, ...]:
 
 def is_per_column(symbol: Symbol, numbers: Collection[str] = (), cache: dict[int, bool] | None = None) -> bool:
     """Return whether a symbol has the same value for all elements of a column."""
-    # `numbers` are the names of inputs with one value per column. `cache` has the results for other symbols, by id.
+    # `numbers` are the names of inputs with one value per column. `cache` keeps results between calls: id -> result.
     cache = {} if cache is None else cache
     for key, one in in_postorder(symbol, cache).items():
         if one.function == "input":
@@ -432,6 +432,6 @@ def is_per_column(symbol: Symbol, numbers: Collection[str] = (), cache: dict[int
 
 
 def use_counts(roots: list[Symbol]) -> dict[int, int]:
-    """Return how often each symbol in the trees `roots` is used as an argument or a root, by id."""
+    """Return, by its id, how often each symbol in the trees `roots` is an argument of another symbol or a root."""
     functions = {key: one for root in roots for key, one in in_postorder(root).items() if one.function not in LEAVES}
     return Counter(map(id, [*roots, *(argument for one in functions.values() for argument in one.arguments)]))

@@ -1,4 +1,4 @@
-"""Refuses subinterpreters, in which numpy and TVM do not work. Runs before the package imports them."""
+"""Refuses subinterpreters, in which numpy and TVM do not work. It runs before the package imports either."""
 
 from __future__ import annotations
 

@@ -8,29 +8,29 @@ from typing import Any, NamedTuple
 
 from . import layout, tir
 
-FLOP = 10  # the estimated picoseconds of a floating-point operation in a matrix product
-NUMBER = 250  # the estimated picoseconds for each float that a kernel other than a product writes
+FLOP = 10  # the estimated picoseconds that a floating-point operation of a matrix product takes
+NUMBER = 250  # the estimated picoseconds that a kernel other than a product takes for each float that it writes
 # A matrix of at most this many floats fits in the L2 cache of each core. Threads may then share a product by columns,
 # although each thread reads the whole matrix.
 L2_FLOATS = 1 << 17
 
 
 class Effects(NamedTuple):
-    """The memory that a kernel's instruction reads and writes, and its cost.
+    """The memory that an instruction reads and writes, and what it costs.
 
     Args:
-        writes: pairs (role, size): for each column, it writes the `size` floats at the column's address in the list
-            `role`. The size does not matter if one thread runs the instruction.
+        writes: pairs (role, size): for each column, the instruction writes `size` floats, from the column's address in
+            the list `role` on. The size does not matter if one thread runs the instruction.
         work: an estimate of the picoseconds that one thread takes for a column.
-        shared: how threads can share it, as a constant of `layout`. BY_COLUMNS: each works on some columns, which is
-            possible if no two columns write to the same floats. BY_ROWS: each computes some rows of the result, for
-            every column. EITHER: both ways are possible. ALONE: neither is possible.
-        reads: the roles of the other address lists that it uses. None: it may use any list. The planner only writes
-            address lists that are used.
-        firsts: the roles of the address lists of which it uses only the first address. They are not in `reads`.
-        covers: whether it adds to the only pair in `writes` but, on a CPU, can overwrite it instead. The planner marks
-            an instruction as `fresh` if this memory is uninitialized; then the kernel overwrites it.
-        copied: the role of the floats that it reads, if it `covers` and only adds unchanged copies of them.
+        shared: how threads can share the instruction, as a constant of `layout`. BY_COLUMNS: each works on some
+            columns, which is possible if no two columns write to the same floats. BY_ROWS: each computes some rows of
+            the result, for every column. EITHER: both ways are possible. ALONE: neither is possible.
+        reads: the roles of the other address lists that the kernel uses. None: it may use any list. The planner only
+            writes address lists that are used.
+        firsts: the roles of the address lists of which only the first address is used. They are not in `reads`.
+        covers: whether the kernel adds to the floats of the only pair in `writes` but, on a CPU, can overwrite them.
+            The planner marks an instruction as `fresh` if these floats are uninitialized; then they are overwritten.
+        copied: if the instruction `covers` and only adds unchanged floats that it reads, the role of these floats.
     """
 
     writes: tuple[tuple[int, int], ...] = ()
@@ -45,7 +45,7 @@ class Effects(NamedTuple):
 class Kernel:
     """The base class of all kernels. A subclass has `on_cpu` and `on_gpu`, and `effects` if steps use it.
 
-    It is a frozen dataclass, or has its own `key`.
+    A subclass is a dataclass with `frozen=True`, or defines `key`.
 
     Args:
         parameters: the names of the parameters of an instruction.
@@ -59,11 +59,11 @@ class Kernel:
 
     @property
     def key(self) -> str:
-        """Text that differs for kernels with different code. It is part of the cache key of compiled code."""
+        """Text that differs for kernels with different code. The cache key of compiled code depends on it."""
         return repr(self)
 
     def effects(self, parameters: tuple[int, ...]) -> Effects:
-        """Return the effects of an instruction with these parameters. The default is for kernels that no step uses."""
+        """Return the effects of an instruction with these parameters. This default is for kernels that no step uses."""
         return Effects(shared=self.shared)
 
     def cpu(self, lanes: int) -> Any:
@@ -99,16 +99,16 @@ class NoCodeError(RuntimeError):
 class Kernels:
     """A table of kernels by name and by opcode. Kernels are never removed.
 
-    Up to SHARD_SIZE kernels whose names begin with the same word, such as `tanh` and `tanh.dx`, form a shard. It is
-    compiled when one of them is first used, and is then closed: later kernels with the same first word form a new
-    shard. So the code of a shard does not depend on kernels of other shards.
+    Up to SHARD_SIZE kernels whose names begin with the same word, such as `tanh` and `tanh.dx`, form a shard. When a
+    kernel of a shard is first used, the shard is compiled and closed: kernels with the same first word that are added
+    later form a new shard. So the code of a shard does not depend on kernels of other shards.
     """
 
     def __init__(self):
         self._kernels: dict[str, Kernel] = {}
         self._opcodes: dict[str, int] = {}
         self._shards: list[list[str]] = []
-        self._open_shards: dict[str, int] = {}  # for the first word of a name (`tanh`): the shard for the next kernel
+        self._open_shards: dict[str, int] = {}  # first word of names (`tanh`) -> shard for the next kernel
         self.used: set[int] = set()  # the numbers of the shards with a kernel in use
 
     def add(self, name: str, kernel: Kernel) -> int:
@@ -117,12 +117,12 @@ class Kernels:
             if self._kernels[name].key != kernel.key:
                 raise ValueError(f"kernel {name} is defined twice, differently")
             return self._opcodes[name]
-        group = name.partition(".")[0]
-        shard = self._open_shards.get(group)
+        first_word = name.partition(".")[0]
+        shard = self._open_shards.get(first_word)
         if shard is None or len(self._shards[shard]) == SHARD_SIZE:
             if len(self._shards) == layout.MOST_SHARDS:
                 raise ValueError(f"kernel {name}: too many kernels: the limit is {layout.MOST_SHARDS} groups")
-            shard = self._open_shards[group] = len(self._shards)
+            shard = self._open_shards[first_word] = len(self._shards)
             self._shards.append([])
         self._kernels[name] = kernel
         self._opcodes[name] = shard * SHARD_SIZE + len(self._shards[shard])
@@ -132,8 +132,8 @@ class Kernels:
     def add_defined(self, name: str, kernels: Mapping[str, Kernel], alone: bool = False) -> str:
         """Add the kernels of an op or trainer that a program has defined. Return the beginning of their names.
 
-        This is `name`, with a number if that was already defined differently, because old kernels stay. `kernels` maps
-        the ends of names to kernels. With `alone`, each is compiled separately.
+        This is `name`, or `name` with a number if other kernels have taken these names, because kernels are never
+        removed. `kernels` maps the ends of names to kernels. With `alone`, each kernel is compiled separately.
         """
         start, count = name, 1
         while any(self._kernels.get(start + end, kernel).key != kernel.key for end, kernel in kernels.items()):
@@ -144,14 +144,14 @@ class Kernels:
         return start
 
     def add_alone(self, name: str, kernel: Kernel) -> int:
-        """Add a kernel that gets a shard to itself, whatever its name. Return its opcode."""
+        """Add a kernel that, whatever its name, gets a shard of its own. Return its opcode."""
         self._open_shards.pop(name.partition(".")[0], None)
         opcode = self.add(name, kernel)
         self.close(opcode // SHARD_SIZE)
         return opcode
 
     def use(self, opcode: int) -> int:
-        """Note that a kernel is in use, so that its shard will be loaded. Return the opcode."""
+        """Note that the kernel with this opcode is in use, so that its shard will be loaded. Return the opcode."""
         self.used.add(opcode // SHARD_SIZE)
         return opcode
 
@@ -160,11 +160,11 @@ class Kernels:
         return self.use(self._opcodes[name])
 
     def close(self, shard: int) -> None:
-        """Close a shard: later kernels with similar names are added to another shard."""
-        self._open_shards = {group: index for group, index in self._open_shards.items() if index != shard}
+        """Close a shard: kernels that are added later, with the same first word, get another shard."""
+        self._open_shards = {first_word: index for first_word, index in self._open_shards.items() if index != shard}
 
     def shard(self, index: int) -> dict[int, tuple[str, Kernel]]:
-        """Return (name, kernel) by slot of shard `index`. The opcode is index * SHARD_SIZE + slot."""
+        """Return the kernels of shard `index`: slot -> (name, kernel). An opcode is index * SHARD_SIZE + slot."""
         return {slot: (name, self._kernels[name]) for slot, name in enumerate(self._shards[index])}
 
     def shards(self) -> range:

@@ -49,16 +49,16 @@ class Structure:
 
 
 SHARES = ("others", "columns_before", "rows_before", "rows_after")  # see RUNNING
-# The integers that running a tape needs. CONTEXT begins with them. Threads that share a tape have their own copies.
-# `table`, `index` and `tape` are addresses: see BUFFERS.
+# The integers that running a tape needs. CONTEXT begins with them. Each thread that shares a tape has its own copy of
+# them. `table`, `index` and `tape` are addresses: see BUFFERS.
 RUNNING = (
     "table", "index", "tape",
     # A float's address in bytes is 4 times its address in floats, plus `origin`. `origin` is 0, except while a forward
-    # pass is planned for a GPU: then it makes the planner copy the inputs onto themselves (see `cuda/machine.py`).
+    # pass is planned for a GPU: its value then makes the planner copy the inputs onto themselves (`cuda/machine.py`).
     "origin",
     "row", "tape_count",  # the number of the instruction to run next, and how many instructions the tape has
-    # The part of an instruction that this thread runs. If threads share it by columns: `others` is how many columns the
-    # other threads run, `columns_before` how many of these come before this thread's columns. If they share it by rows:
+    # The share of an instruction that this thread runs. If threads share the columns: `others` is how many columns the
+    # others run, `columns_before` how many of these come before this thread's columns. If threads share the rows:
     # `rows_before` and `rows_after` say which fraction of the rows comes before and after this thread's rows, in units
     # of 1 / WHOLE.
     *SHARES,
@@ -83,45 +83,45 @@ BUFFERS = (
     "nodes",  # a NODE structure for each node of the graph
     "aliases",  # the numbers of the new nodes that are aliases
     "lookups",  # the numbers of the nodes that read rows of lookup tables and get a gradient in the backward pass
-    # For each node that gets instructions in this plan: its number, its signature's number, and its depth. Entry k of
-    # all three belongs to the same node, until `sort_planned` sorts `planned`.
+    # The nodes that get instructions in this plan, their signatures' numbers, and their depths. Entries k of the three
+    # lists belong to the same node, until `sort_planned` sorts `planned`.
     "planned", "numbers", "depths",
     "by_signature", "by_depth",  # the nodes in `planned`, sorted by signature; and sorted by depth, then by signature
     "counters",  # scratch memory for sorting
-    # Scratch memory for the search for equal columns (see `plan/repeats.py`): a hash table; and for each column of a
-    # group a number that equal columns share, followed by the first column with each number.
+    # Scratch memory for the search for equal columns (see `plan/repeats.py`): a hash table; a list that has for each
+    # column of a group a number that equal columns share, then for each of these numbers the first such column.
     "buckets", "numbers_of_columns",
-    # For each signature with a number: the bit set of signatures that must run before it, and its stage.
+    # For each signature with a number: the bit set of signatures that must run before this one, and its stage.
     "predecessors", "stages",
     "stage_begins",  # for each stage: how many depths all earlier stages have together
-    # The address lists and the instructions of the pass that is planned and run now. These addresses are copies of two
-    # of the next four.
+    # The address lists and the instructions of the pass that is planned and run now: either the forward or the backward
+    # buffers of the next line.
     "index", "tape",
     "forward_index", "forward_tape", "backward_index", "backward_tape",
     "sharing",  # a SHARING structure
-    "threads",  # for each thread that runs parts of this tape: its own RUNNING integers, and an INSTRUCTION
+    "threads",  # for each thread that runs shares of this tape: its own RUNNING integers, and an INSTRUCTION
     "ahead",  # a copy of this CONTEXT, in which a helper plans the backward pass ahead (`machine/team.py`)
-    # In a trainer's context, the addresses of two integers: how many times its thread has changed parameters, by
-    # updates or otherwise; and this count after the trainer's last update.
+    # In a trainer's context, the addresses of two integers: how many times the trainer's thread has changed parameters,
+    # by updates or otherwise; and the value of this count after the trainer's last update.
     "changes", "changed",
 )  # fmt: skip
 PLANNING = (
-    "arena_top", "arena_end",  # where the free part of the memory for values begins and ends; addresses count floats
+    "arena_top", "arena_end",  # where the free memory for values begins and ends; addresses count floats
     "gradient_start", "gradient_end",  # where the memory for gradients begins and ends; addresses count floats
-    "gradient_top",  # where the free part of the memory for gradients begins
+    "gradient_top",  # where the free memory for gradients begins
     "never_fresh",  # 1 if kernels can only add to gradients, as on a GPU, and cannot overwrite uninitialized memory
     "shared_work",  # how many picoseconds one thread would take for all instructions that threads share
     "most_work",  # the picoseconds that one thread would take for the longest instruction of the pass
-    "index_top", "index_end",  # how many integers of `index` are in use, and how many it has
+    "index_top", "index_end",  # how many integers of `index` are in use, and how many there are
     "tape_end",  # how many instructions `tape` has room for
     "forward_index_end", "forward_tape_end", "backward_index_end", "backward_tape_end",
     # The kept plan: the last forward plan of a graph from its first record. A graph with the same records reuses it.
-    # `kept_end` is the number of integers in its records (-1: no plan is kept), `kept_inputs` the number of its input
-    # values, and `kept_start` the value of `arena_top` before planning. The others are copies of `arena_top`,
-    # `tape_count` and so on after planning.
+    # `kept_end` is the number of integers in its records (-1: no plan is kept), `kept_inputs` the number of the graph's
+    # input values, and `kept_start` the value of `arena_top` before planning. The other `kept_` integers are copies of
+    # `arena_top`, `tape_count` and so on after planning.
     "kept_end", "kept_inputs", "kept_start", "kept_arena_top", "kept_tape_count", "kept_index_top",
     "kept_shared_work", "kept_most_work", "kept_node_count", "kept_one_numbering",
-    "plan",  # the number of forward plans so far; while it is unchanged, so are the forward pass's address lists
+    "plan",  # how many forward plans there were; the forward pass's address lists change only together with this
     "node_count",  # the number of nodes in the graph
     "deepest",  # how many different depths nodes can have: all depths are less than this
     # 1 if a single plan found the depths of all nodes of the graph, and no node is APART: the backward pass can
@@ -135,23 +135,23 @@ PLANNING = (
     "ordered", "ordered_count",
     "alias_count", "lookup_count",  # the number of nodes in `aliases` and in `lookups`
     "flags_used",  # 1 if nodes may still have flags that an earlier backward plan has set
-    # The last backward plan, which may also be reused. It was made for the forward plan number `backward_plan` (-1: no
-    # backward plan is kept), the loss's number, 1 if all nodes get gradients, and a `gradient_start`. The others are
-    # copies of `tape_count`, `index_top` and `shared_work` after planning.
+    # The last backward plan, which may also be reused. It was made for forward plan number `backward_plan` (-1: no
+    # backward plan is kept), loss `backward_loss`, and `gradient_start` `backward_start`. `backward_everything` is 1 if
+    # all nodes get gradients. The others are copies of `tape_count`, `index_top` and `shared_work` after planning.
     "backward_plan", "backward_loss", "backward_everything", "backward_start", "backward_tape_count",
     "backward_index_top", "backward_shared_work",
-    "backward_plans",  # the number of backward plans so far; while it is unchanged, so are the last plan's lists
+    "backward_plans",  # how many backward plans there were; the last one's address lists change only with this
     # 1 if the next backward pass is expected to start from the last node of a graph that a single plan computes,
     # because the previous backward pass did.
     "backward_expected",
     "bucket_count",  # how many integers `buckets` has
     "searches",  # how many times the planner has searched for equal columns
-    "copies",  # an id of this context, under which the GPU code keeps copies of its address lists; 0: it has no id yet
-    # If not 0, `forward` runs what it has planned only if `arena_top` is then at most this address, and no instruction
+    "copies",  # this context's id, under which the GPU code keeps copies of its address lists; 0: it has no id yet
+    # If not 0: after planning, `forward` runs the tape only if `arena_top` is at most this address, and no instruction
     # has much work; see `passes.py` of the recorder.
     "small_end",
-    # The result of planning or running a pass. If `status` is TOO_SMALL, the others are the numbers of floats, integers
-    # of `index` and instructions of `tape` that are needed.
+    # The result of planning or running a pass. If `status` is TOO_SMALL, `needed_floats` and so on say how many floats,
+    # integers of `index` and instructions of `tape` the plan needs.
     "status", "needed_floats", "needed_index", "needed_tape",
 )  # fmt: skip
 CONTEXT = Structure(*dict.fromkeys(RUNNING + BUFFERS + PLANNING))
@@ -164,19 +164,19 @@ READY, TOO_SMALL, NOT_BELOW, NO_CODE, NO_HELPERS, LARGE = range(6)
 
 # A parameter. `value` and `gradient` are addresses that count floats; `needs_gradient` is 1 if it is trained. A lookup
 # table has `rows` rows of `width` floats. A row is *touched* if gradients were added to it since the last update.
-# `touched` is the address of a list, or 0 for other parameters. The list has the number of touched rows, their numbers
-# in the next `rows` integers, then for each row 1 if it is touched, and last 1 if all rows count as touched.
+# `touched` is the address of a list, or 0 for other parameters. The list has how many rows are touched, the numbers of
+# these rows in the next `rows` integers, then for each row 1 if it is touched, and last 1 if all rows count as touched.
 PARAMETER = Structure("value", "gradient", "needs_gradient", "touched", "width", "rows")
 
 # A row of a trainer's table. `parameter` is the parameter's row in `parameters`, `chosen` is 1 if the next update
-# should change it, and `floats` is its size. The planner sets `column`, the number of floats in a column, for the
-# kernel. Then follow the addresses of the tensors that the trainer keeps for this parameter, such as its momentum.
+# should change the parameter, and `floats` is its size. For the kernel, the planner sets `column`, the number of floats
+# in a column. Then follow the addresses of the tensors that the trainer keeps for this parameter, such as the momentum.
 UPDATE = Structure("parameter", "chosen", "floats", "column")
 
 # The arguments of `norm_and_update`, which runs two passes of a trainer. `totals` is the address, which counts
-# float32s, of two float64s: the sum of squared gradients, which it writes, and the limit. `norm` and `opcode` are the
-# opcodes for `plan_gradient_norm` and `plan_update`. The others are arguments of these functions.
-BOTH = Structure("norm", "opcode", "count", "states", "numbers", "numbers_at", "dense", "totals")
+# float32s, of two float64s: the sum of squared gradients, which `norm_and_update` writes, and its limit. `norm` and
+# `opcode` are the opcodes for `plan_gradient_norm` and `plan_update`, which also get the other arguments.
+BOTH = Structure("norm", "opcode", "count", "states", "numbers", "numbers_address", "dense", "totals")
 
 NODE = Structure(
     "signature",  # the offset in `table` of the node's signature
@@ -205,14 +205,14 @@ STEPS = Structure("begin", "count", "lists", "first_lists")
 MOST_LISTS, ALL_LISTS = 62, -1
 # Deferred steps run at the end of the backward pass, once for all nodes of a signature. The planner uses the two
 # *repeated* steps if it computes equal columns only once: the first copies a column, the second adds a column to
-# another. They are missing if this is impossible for the signature.
+# another. A signature whose `determined_by` is NO_VIEW has no repeated steps.
 DIRECTIONS = ("forward", "backward", "deferred", "repeated")
-# The first integers of a signature; its views follow. `size_each` and `columns_each` are added for each EACH operand.
+# The first integers of a signature; its views follow. `size` and `columns` grow by `size_each` and `columns_each` for
+# each EACH operand.
 SIGNATURE = Structure(
-    "numbering", "number",  # the planner's `number` for it, valid while the context has the same `numbering`
+    "numbering", "number",  # the signature's number, valid while the context's `numbering` is the same as here
     "kind",  # COMPUTED or another of the values below
-    # The number of floats of a node's value; and how many of them, at its end, are for its own steps only and have no
-    # gradient.
+    # The number of floats of a node; and how many of these, the last, are for its own steps only and have no gradient.
     "size", "size_each", "hidden",
     "columns", "columns_each",  # the number of columns of a node
     "operands", "variadic",  # the number of operands; if `variadic` is 1, of those with their own views
@@ -224,7 +224,7 @@ SIGNATURE = Structure(
     # The operands that must be computed before the node: `waits_count` operands, starting with number `waits_from`. If
     # `waits_each` is 1, also the operands that share EACH.
     "waits_from", "waits_count", "waits_each",
-    # For a record with parts: the offset in `table` of a list of their signatures, and its length. If
+    # For a record with parts: the offset in `table` of a list of the parts' signatures, and the list's length. If
     # `last_part_repeats` is 1, the record has a first part, and another for each operand that shares EACH; all parts
     # beyond the end of the list use its last signature.
     "parts", "part_count", "last_part_repeats",
@@ -234,14 +234,14 @@ SIGNATURE = Structure(
     "keeps_gradient",
     # The number of the view that alone determines a column (see `Description.determined_by`), or NO_VIEW.
     "determined_by",
-    # Written by the planner: the address lists without repeated columns of a backward pass. Where they begin in
-    # `index`, how many columns and nodes they are for, and the value of `searches` at the time.
+    # Written by the planner about a backward pass's address lists without repeated columns: where they begin in
+    # `index`, how many columns and nodes they are for, and the value of `searches` when they were written.
     "once_base", "once_columns", "once_nodes", "once_search",
 )  # fmt: skip
 NO_VIEW = -1
-# Values of `kind`. COMPUTED: kernels compute the value. INPUT: the value is given. ALIAS: the value is a part of the
-# operand's value; the gradient is a part of the operand's gradient, unless the alias is the loss or all nodes get
-# gradients. APART: an alias that always has its own gradient.
+# Values of `kind`. COMPUTED: kernels compute the value. INPUT: the program provides the value. ALIAS: the value is a
+# section of the operand's value; the gradient is a section of the operand's gradient, unless the alias is the loss or
+# all nodes get gradients. APART: an alias whose gradient is always in memory of its own.
 COMPUTED, ALIAS, INPUT, APART = range(4)
 TO_THE_END = -1  # a value of `waits_count`: the node waits for operand number `waits_from` and all later operands
 
@@ -260,8 +260,8 @@ STEP = Structure(
     "opcode",
     "gradient_of",  # the number of the operand whose gradient the step adds to, or a negative value such as NO_OPERAND
     "parameters",  # the offset of the kernel's parameters in `table`
-    # 0 if the step can only add to the operand's gradient. If it can also overwrite it: how many floats of it, from the
-    # first on, the step writes once each.
+    # 0 if the step can only add to the operand's gradient. If the step can also overwrite the gradient: how many of the
+    # gradient's floats, from the first on, the step writes, each of them once.
     "covers",
     "shared",  # how threads may share the step: BY_COLUMNS or another of the values below
     "work",  # an estimate of the picoseconds that one thread takes for a column; 0 if threads cannot share the step
@@ -272,9 +272,9 @@ STEP = Structure(
 # gradient, otherwise alone. EITHER: by columns if there are many columns, otherwise by rows. EITHER_IF_DISTINCT: by
 # columns if there are many and no two nodes of the group add to the same gradient, otherwise by rows.
 ALONE, BY_COLUMNS, BY_ROWS, IF_DISTINCT, EITHER, EITHER_IF_DISTINCT = range(6)
-# Values of `gradient_of` that are not the number of an operand. NO_OPERAND: the step always runs. ANY_OPERAND: it runs
-# if the node, and so some operand, needs a gradient. EACH_OPERAND: if one of the operands that share EACH needs one.
-# BEFORE_OPERAND: if the previous part needs one.
+# Values of `gradient_of` that are not the number of an operand say when the step runs. NO_OPERAND: always. ANY_OPERAND:
+# if the node, and so some operand, needs a gradient. EACH_OPERAND: if one of the operands that share EACH needs a
+# gradient. BEFORE_OPERAND: if the previous part needs a gradient.
 NO_OPERAND, ANY_OPERAND, EACH_OPERAND, BEFORE_OPERAND = -1, -2, -3, -4
 
 INSTRUCTION = Structure(
@@ -290,7 +290,7 @@ INSTRUCTION = Structure(
 # main thread have been started. Only instructions of `least_instruction` and passes of `least_pass` picoseconds are
 # shared. A pass sets `wanted` to ask Python to start helpers or, from the time `look` on, to count the cores. `context`
 # is the context whose tape is shared. `ahead` is WANTED or ORDERED if a helper should plan the backward pass, or else
-# 0, and `planned` is how long that took. `rows` and `paces` are the addresses of lists of HELPER and PACE structures.
+# 0, and `planned` is how long it planned. `rows` and `paces` are the addresses of lists of HELPER and PACE structures.
 SHARING = Structure(
     "threads", "least_instruction", "least_pass", "look", "helpers", "wanted", "rows", "balance", "context", "ahead",
     "planned", "paces",
@@ -299,13 +299,13 @@ SHARING = Structure(
 # counts them. Those that one thread ran took `time` nanoseconds for `work` picoseconds; older ones have less weight.
 PACE, PACES = Structure("passes", "time", "work"), 2 * 64
 NEVER, WANTED = 1 << 62, 1  # NEVER is a value of `look`, WANTED of `ahead`
-# A helper: its state, the lock that wakes it, and its order: part number `part` of `parts` of instruction number `row`,
-# or to plan the backward pass if `row` is negative.
+# A helper: its state, the lock that wakes it, and its order: to run share number `part` of the `parts` shares of
+# instruction number `row`, or to plan the backward pass if `row` is negative.
 HELPER = Structure("state", "lock", "row", "part", "parts")
 # States of a helper. STARTED, COMING: started or woken, but not looking for work yet. IDLE: looking for work. ORDERED:
 # it has an order, but has not begun. Only the main thread gives orders, takes them back, and wakes helpers.
 STARTED, COMING, ASLEEP, IDLE, ORDERED, WORKING = range(6)
-HELPER_ROW = 16  # integers from the start of one helper in `rows` to the start of the next: helpers share no cache line
+HELPER_ROW = 16  # integers from the start of a HELPER in `rows` to the next, so that no two share a cache line
 MOST_THREADS = 64
 # In `threads`, each thread has THREAD_ROW integers: RUNNING, and at offset THREAD_INSTRUCTION an INSTRUCTION.
 THREAD_ROW, THREAD_INSTRUCTION = 32, 16
@@ -316,9 +316,9 @@ THREAD_ROW, THREAD_INSTRUCTION = 32, 16
 LAUNCH = Structure("functions", "arguments", "pointers", "index", "failure")
 
 # The first TABLE_HEAD integers of `table` are reserved for parameters of instructions that the planner adds itself. At
-# SEED_FILL are (start, size, number) for the FILL instruction that sets the gradient of the loss to 1.
+# SEED_FILL are the start, size and number for the FILL instruction that sets the gradient of the loss to 1.
 SEED_FILL, TABLE_HEAD = 0, 8
-FILL, CLEAR = 0, 1  # opcodes of the kernels for instructions that the planner adds itself; no step has these opcodes
+FILL, CLEAR = 0, 1  # opcodes that only the planner uses: table.py adds their kernels, `fill`, `fill.stretches`, first
 
 CACHE_LINE = 16  # floats in a cache line; the memory of every node starts at a cache line
 

@@ -1,4 +1,4 @@
-"""Locks that a forked child frees: it has only the thread that forked, so another thread could not release them."""
+"""Locks that are freed in a forked child: only the thread that forked exists there, so no other can release them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _locks: weakref.WeakSet[threading.RLock] = weakref.WeakSet()  # type: ignore[typ
 
 
 def new_lock() -> threading.RLock:
-    """Return a reentrant lock, because a thread that holds it may run a finalizer that acquires it again."""
+    """Return a reentrant lock: a thread that holds the lock may run a finalizer that acquires the same lock."""
     lock = threading.RLock()
     _locks.add(lock)
     return lock

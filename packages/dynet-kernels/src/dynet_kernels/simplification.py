@@ -10,17 +10,17 @@ from operator import add, mul, sub
 
 from .formula import LARGEST_FLOAT, LEAVES, Symbol, as_symbol, in_postorder, is_per_column
 
-FOLDABLE = {"add": add, "subtract": sub, "multiply": mul, "negative": lambda a: 0.0 - a}  # computed for constants
+FOLDABLE = {"add": add, "subtract": sub, "multiply": mul, "negative": lambda a: 0.0 - a}  # of constants
 Factors = tuple[tuple[int, bool], ...]
 """The factors of a product, in order, as pairs (id of a symbol, whether to divide by it)."""
 
 
 class Deduplicator:
-    """Replaces equal symbols by one representative, which is computed once. Instances are called with a symbol."""
+    """Replaces each symbol by its representative, which is the same for equal symbols. Call it with a symbol."""
 
     def __init__(self):
         self.representatives: dict[tuple, Symbol] = {}
-        # For each symbol by id: the symbol itself, kept alive so that its id stays unique, and its representative.
+        # A symbol's id -> (the symbol, which is kept alive so that its id stays unique, its representative).
         self.seen: dict[int, tuple[Symbol, Symbol]] = {}
 
     def __call__(self, symbol: Symbol) -> Symbol:
@@ -38,12 +38,12 @@ class Deduplicator:
         return self.seen[id(symbol)][1]
 
     def new_representative(self, symbol: Symbol) -> Symbol:
-        """Return the representative of a symbol that equals no earlier one. Its arguments are representatives."""
+        """Return the representative of a symbol that equals no earlier symbol. Its arguments are representatives."""
         return symbol
 
 
 class Simplifier(Deduplicator):
-    """Simplifies symbols, and replaces equal ones by one. `numbers` are the inputs with one value per column."""
+    """A Deduplicator that also simplifies symbols. `numbers` are the names of inputs with one value per column."""
 
     def __init__(self, numbers: Iterable[str] = ()):
         super().__init__()
@@ -137,7 +137,7 @@ class Simplifier(Deduplicator):
 
     def _product(self, coefficient: float, factors: Factors) -> Symbol:
         # Factors that are the same for a whole column come first, so that their product is computed once per column.
-        # `coefficient` is the last of these factors, because it may make the product too large.
+        # `coefficient` comes after these factors, because it may make their product too large.
         per_column, per_element = [], []
         for symbol_id, divides in factors:
             factor = self.seen[symbol_id][1]

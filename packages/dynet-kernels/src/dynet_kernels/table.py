@@ -1,4 +1,4 @@
-"""`KERNELS`, the table of all kernels. This module adds kernels that any program may need; ops add other kernels."""
+"""`KERNELS`, the table of all kernels. This module adds kernels that any program may need. Ops add their own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .families.strides import Strides
 from .kernels import Kernels
 
 KERNELS = Kernels()
-# These get the opcodes `layout.FILL` and `layout.CLEAR`, because the planner itself adds instructions for them.
+# These come first, so that their opcodes are `layout.FILL` and `layout.CLEAR`. (dynet_ops adds a kernel named `clear`.)
 KERNELS.use(KERNELS.add("fill", Fill()))
 KERNELS.add("fill.stretches", Clear())
 KERNELS.add("copy", Strides(accumulate=False))

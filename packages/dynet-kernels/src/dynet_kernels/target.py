@@ -1,6 +1,6 @@
 """Determines the CPU to compile for: exactly this CPU, or a *general kind* of CPUs with certain features.
 
-This does not import TVM, which takes a second, because the cache needs the CPU at every start.
+This module does not import TVM, which takes a second, because the cache needs the CPU at every start.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 
 from .tvm_modules import tvm
 
-# The general kinds by their names in DYNET_CPU, best first: LLVM's name, the number of float32s in a vector register,
-# and the features that a CPU of this kind must have.
+# The general kinds, best first: name in DYNET_CPU -> (LLVM's name, the number of float32s in a vector register, the
+# features that a CPU of this kind must have).
 _AVX2 = frozenset("abm avx avx2 bmi1 bmi2 f16c fma movbe".split())
 _AVX512 = _AVX2 | frozenset("avx512bw avx512cd avx512dq avx512f avx512vl".split())
 _KINDS = {
@@ -27,11 +27,11 @@ _KINDS = {
 
 NATIVE = "native"  # the kind of a target that is exactly this CPU
 
-# This option keeps LLVM from inlining kernels into the function that calls them. Without it, a module was one function
-# of 150 kB, in which a kernel could become half as fast because another kernel had grown.
+# An option that keeps LLVM from inlining kernels into the function that calls them. Otherwise, a module would be one
+# function of 150 kB, in which a kernel can become half as fast because another kernel has grown.
 NO_INLINING = "-inline-instr-cost:int=10000"
 
-# Entries of /proc/cpuinfo that identify a CPU. Other entries, such as the clock rate or microcode, change over time.
+# Entries of /proc/cpuinfo that identify a CPU. Others, such as the clock rate or microcode, change over time.
 _LASTING_ENTRIES = ["vendor_id", "cpu family", "model", "stepping"]
 _LASTING_ENTRIES += [f"CPU {name}" for name in ("implementer", "architecture", "variant", "part")]
 
@@ -42,7 +42,7 @@ class CpuTarget:
 
     Args:
         machine: the architecture and operating system, such as `x86_64-linux`.
-        identity: a string that differs between CPUs that need different machine code. It is part of the cache key.
+        identity: a string that differs between CPUs that need different machine code. The cache key depends on it.
         lanes: the number of float32s in a vector register.
         kind: `native` for exactly this CPU, or a general kind, such as `avx2`.
     """
@@ -53,7 +53,7 @@ class CpuTarget:
     kind: str = NATIVE
 
     def tvm_target(self) -> Any:
-        # For another machine, which runs Linux (see BUILD_TARGETS): LLVM's name of the architecture and the system.
+        # For another machine, which then runs Linux (see BUILD_TARGETS), give LLVM's name of architecture and system.
         options = {} if self.machine == read_cpu()[0] else {"mtriple": self.machine.replace("-", "-unknown-") + "-gnu"}
 
         def llvm_target(mcpu: str) -> Any:
@@ -65,8 +65,8 @@ class CpuTarget:
             return llvm_target("generic" if self.kind == "generic" else codegen.llvm_get_system_cpu())
         if self.kind != NATIVE:
             return llvm_target(baseline)
-        # LLVM infers the features from the model. This fails if a virtual machine hides some features, or if the model
-        # is too new for LLVM. Then compile for the general kind with the same register width.
+        # LLVM infers the features from the CPU's model, but a virtual machine may hide some features, and the model may
+        # be too new for LLVM. In these cases, compile for the general kind with the same register width.
         native = llvm_target(codegen.llvm_get_system_cpu())
         has_features = codegen.target_has_features
         lanes = 16 if has_features("avx512f", native) else 8 if has_features(["avx2", "fma"], native) else 4
@@ -104,20 +104,20 @@ def general_target(kind: str, machine: str) -> CpuTarget:
 
 
 def general_kinds() -> list[CpuTarget]:
-    """Return the general kinds to which this CPU belongs, and for which a wheel may have code, best first."""
+    """Return the targets of the general kinds to which this CPU belongs, best first. A wheel may have code for them."""
     machine, _, features = read_cpu()
     kinds = _KINDS if machine.startswith("x86_64") else ["generic"]
     return [general_target(kind, machine) for kind in kinds if _KINDS[kind][2] <= features]
 
 
-# The targets for which `python -m dynet_kernels.build --for NAME` compiles.
+# NAME -> the target for which `python -m dynet_kernels.build --for NAME` compiles.
 BUILD_TARGETS = {name: general_target(kind, "x86_64-linux") for kind, (name, *_) in _KINDS.items()}
 BUILD_TARGETS["aarch64"] = general_target("generic", "aarch64-linux")
 
 
 @functools.cache
 def read_cpu() -> tuple[str, str, frozenset[str]]:
-    """Return (architecture and system as in `x86_64-linux`, model, features as Linux names them, if known)."""
+    """Return (architecture and system as in `x86_64-linux`, model, known features of the CPU by Linux's names)."""
     architecture = platform.machine().lower()
     architecture = {"amd64": "x86_64", "arm64": "aarch64"}.get(architecture, architecture)
     system = platform.system().lower()
@@ -153,7 +153,7 @@ def _read_darwin() -> tuple[str, frozenset[str]]:
 
 
 def _sysctl(name: str) -> str:
-    """Return a string from macOS's system call sysctl, or "" if there is none."""
+    """Return the string that macOS's `sysctl` has under this name, or "" if it has none."""
     sysctl = ctypes.CDLL(None).sysctlbyname
     size = ctypes.c_size_t()
     rest = ctypes.byref(size), None, ctypes.c_size_t()

@@ -1,7 +1,7 @@
-"""Helpers that emit TIR, TVM's intermediate code, for kernels.
+"""Functions that emit TIR, TVM's intermediate code, for kernels.
 
-They return TIR expressions, which have values only when the kernel runs. An address is an int64, which is an index
-into `memory`, the array of all float32s.
+They return TIR expressions, which have values only when the kernel runs. An address is an int64, an index into
+`memory`, which is the whole memory as an array of float32s.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ UNBOUNDED = 1 << 40  # the declared size of a buffer of unknown size: large enou
 ON_STACK = {"disable_lower_builtin": True}  # an annotation that puts a local buffer in registers or on the stack
 
 
-# Without this argument, TVM would search all of the surrounding code to find that a buffer has no layout.
+# An argument that says that a buffer has no layout, for which TVM would otherwise search all of the surrounding code.
 NO_LAYOUT = {"layout": None}
 
 
@@ -88,7 +88,7 @@ def quotient(number, divisor):
         if divisor & (divisor - 1) == 0:
             return T.shift_right(number, divisor.bit_length() - 1)
         return T.truncdiv(number, divisor)
-    # Use float64, exact below 2 ** 53: LLVM would repeat an integer division in each loop bounded by the quotient.
+    # Use float64s, exact below 2 ** 53: if a loop ends at the quotient, LLVM would repeat an integer division in it.
     operands = [T.Cast("float64", int64(operand)) for operand in (number, divisor)]
     return T.Cast("int64", operands[0] / operands[1])
 
@@ -156,48 +156,48 @@ def prefetch(buffer, start, size):
 
 def prefetch_line(buffer, index):
     """Prefetch the cache line of the float at an index into the L2 cache."""
-    # 0: for reading; 2: into the L2 cache; 1: data, not code
+    # 0: prefetch for reading; 2: into the L2 cache; 1: data, not code
     hints = [tirx.const(constant, "int32") for constant in (0, 2, 1)]
     T.evaluate(T.call_llvm_intrin("void", "llvm.prefetch.p0", T.address_of(buffer[index]), *hints))
 
 
-def vector_loop(size, lanes, step):
+def vector_loop(size, lanes, emit):
     """Emit a loop over `size` elements in vectors of `lanes`.
 
-    step(offset, mask) emits the work on one vector. The mask is None for a full vector. The elements that are left over
+    emit(offset, mask) emits the work on one vector. The mask is None for a full vector. The elements that are left over
     at the end form a last vector, whose mask selects the lanes to use.
     """
     with serial(quotient(size, lanes)) as block:
-        step(let(block * lanes), None)
+        emit(let(block * lanes), None)
     if lanes == 1:
         return
     rest = let(remainder(size, lanes))
     with when(rest > 0):
-        step(let(size - rest), first_lanes(rest, lanes))
+        emit(let(size - rest), first_lanes(rest, lanes))
 
 
-def masked_loop(size, lanes, step):
-    """Like `vector_loop`, with half the code: every vector has a mask."""
+def masked_loop(size, lanes, emit):
+    """Like `vector_loop`, but emit half as much code, in which every vector has a mask."""
     with serial(quotient(size + lanes - 1, lanes)) as block:
         offset = let(block * lanes)
-        step(offset, first_lanes(let(size - offset), lanes) if lanes > 1 else None)
+        emit(offset, first_lanes(let(size - offset), lanes) if lanes > 1 else None)
 
 
-def unrolled_loop(size, lanes, vectors, step):
+def unrolled_loop(size, lanes, vectors, emit):
     """Emit a loop over `size` elements that works on `vectors` full vectors at a time, then on single vectors.
 
-    step(offsets, mask) emits the work on the vectors at a list of offsets. The mask is that of `vector_loop`.
+    emit(offsets, mask) emits the work on the vectors at a list of offsets. The mask is as in `vector_loop`.
     """
     begin = 0
     if vectors > 1:
         blocks = let(quotient(size, vectors * lanes))
         with serial(blocks) as block:
             start = let(block * (vectors * lanes))
-            step([start] + [let(start + k * lanes) for k in range(1, vectors)], None)
+            emit([start] + [let(start + k * lanes) for k in range(1, vectors)], None)
         begin = let(blocks * (vectors * lanes))
         # Compute the number of remaining elements by `remainder`, which gives LLVM an upper bound, not by subtraction.
         size = let(remainder(size, vectors * lanes))
-    vector_loop(size, lanes, lambda offset, mask: step([let(begin + offset) if vectors > 1 else offset], mask))
+    vector_loop(size, lanes, lambda offset, mask: emit([let(begin + offset) if vectors > 1 else offset], mask))
 
 
 class Accumulator:
@@ -226,31 +226,31 @@ class IntVariable(Accumulator):
 
 def settled(value):
     """Compute the int64 `value` once, and return a variable that holds it in a register."""
-    # `let` alone is not enough: TVM substitutes the expression wherever the variable is used. For addresses with
-    # selections and divisions, its simplifier then takes seconds, or minutes on a GPU.
+    # `let` alone is not enough: TVM substitutes the expression wherever the variable is used. Its simplifier would then
+    # take seconds, or minutes for a GPU, if the expression is an address with selections and divisions.
     return let(IntVariable(value).value)
 
 
 @dataclass
 class Instruction:
-    """The instruction that a kernel carries out, as TIR expressions.
+    """The instruction that a kernel carries out: TIR expressions for what the kernel needs to know.
 
     Args:
-        memory: all float32s. Addresses count floats.
+        memory: the array of all float32s, whose indices are addresses.
         index: the address lists of all instructions.
-        base: the offset of the instruction's address lists in `index`. The list with the number `role` begins at base +
+        base: the offset of the instruction's address lists in `index`. The list for `role` begins at base +
             role * stride, and has one address for each column.
         count: the number of columns that this thread works on.
-        stride: the distance between the beginnings of two address lists.
+        stride: the number of integers from the start of one address list to the start of the next.
         fresh: 1 if the memory that the kernel adds to is uninitialized, so that the kernel must overwrite it. None if
             the kernel does not distinguish these cases, as on a GPU.
         others: the number of columns that other CPU threads work on; 0 unless threads share the columns.
-        columns_before: the number of these columns that come before this thread's columns.
+        columns_before: the number of these other columns that come before this thread's columns.
         rows_before: the fraction of the result's rows before this thread's rows, in units of 1 / WHOLE; 0 unless
             threads share the rows.
-        rows_after: the fraction of the rows after this thread's rows, in the same units.
+        rows_after: the fraction of the rows after this thread's rows, in units of 1 / WHOLE.
         parameters: the integer parameters.
-        scope: the Python contexts, such as the axes of GPU threads, to close when the kernel's code is complete.
+        scope: context managers, such as axes of GPU threads, that are to end when the kernel's code is complete.
         atomic: whether other threads may add to the same floats, as on a GPU.
     """
 
@@ -269,7 +269,7 @@ class Instruction:
     atomic: bool
 
     def thread(self, axis, extent):
-        """Run the rest of the kernel on `extent` GPU threads or blocks along an axis. Return the number of this one."""
+        """Run the rest of the kernel on `extent` GPU threads or blocks along an axis. Return this one's number."""
         return let(T.Cast("int64", self.scope.enter_context(T.launch_thread(axis, extent))), "thread")
 
     def address(self, role, column):
@@ -281,8 +281,8 @@ class Instruction:
     def shared_address(self, role, column):
         """Load an address from list number `role`; `column` counts from the instruction's first column.
 
-        Use this when all columns share one address, because the list may store it only for the instruction's first
-        column, which may belong to another thread. (`address` counts from this thread's first column.)
+        Use this when all columns share one address, because the list may have the address only for the instruction's
+        first column, which may belong to another thread. (`address` counts from this thread's first column.)
         """
         return let(self.index[self.base - self.columns_before + role * self.stride + column], "at")  # type: ignore
 
@@ -293,7 +293,7 @@ class Instruction:
         return settled(T.min(first * int64(unit), count)), settled(T.min(end * int64(unit), count))
 
     def write(self, start, value, mask=None, add=False):
-        """Write `value` to memory at `start`. With `add`, add it to what is there unless the instruction is `fresh`."""
+        """Write `value` to memory at `start` or, if `add` and unless the instruction is fresh, add it to the memory."""
         if not add:
             store(self.memory, start, value, mask)
         elif self.atomic:
@@ -324,7 +324,7 @@ def kernel(
         body: body(instruction) emits the code of the kernel.
         parameters: the names of the integer parameters.
         may_set: whether the kernel overwrites its target instead of adding to it if `Instruction.fresh` is 1. If not,
-            `fresh` is None.
+            `Instruction.fresh` is None.
         shared: how CPU threads share an instruction. BY_COLUMNS: the kernel sees only its thread's columns. BY_ROWS:
             the body gets its thread's rows from `Instruction.own_rows`. EITHER: threads share some instructions by
             columns and others by rows, and the body must allow for both. ALONE: one thread runs the whole instruction.

@@ -1,7 +1,7 @@
 """The tuning parameters of emitted kernels: tile and panel sizes, unrolling, GPU threads. Does not import TVM.
 
-They affect the speed of a kernel, and its results only through the order of some additions. The defaults work
-everywhere. `tune/` searches for better values, and `tuning_records.py` stores them by kind of machine.
+These parameters affect the speed of a kernel, and its results only through the order of some additions. The defaults
+work everywhere. `tune/` searches for better values, and `tuning_records.py` stores them by kind of machine.
 Here, a *family* is a group of kernels with the same tuning parameters. A *vector* is the contents of a vector register.
 """
 
@@ -14,14 +14,14 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 Tile = tuple[int, int]  # the width and the height of a tile, in the units that the classes below state
-PANEL_FLOATS = 1 << 16  # the most floats that a panel, which is on the stack, may have with vectors of 16 floats
-MOST_SUMS = 48  # the most sums that a tile may have
-X_PANEL = 256  # the gradient of a matrix copies this many elements of each x[j] to contiguous memory at a time
+PANEL_FLOATS = 1 << 16  # the most floats that a panel may have with vectors of 16 floats: panels are on the stack
+MOST_SUMS = 48  # the most sums, width * height, that a tile may have; CPUs have registers for at most 32
+X_FLOATS_AT_ONCE = 256  # the gradient of a matrix copies this many floats of each x[j] to contiguous memory at a time
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """The base class of tuning parameters, which are dataclasses. A field's metadata has a function to check it."""
+    """The base class of tuning parameters, which are dataclasses. A field's metadata has a function to check values."""
 
     def __post_init__(self):
         for one in fields(self):
@@ -74,9 +74,9 @@ class ProductTuning(Parameters):
             widest tile, for many columns, comes first, and a tile for a single column comes last.
         panel: this many columns of W are copied to contiguous memory at a time; this copy is the panel.
         many: panels are used if x has at least this many columns, and W has at least `far` rows.
-        far: see `many`.
-        large: panels are also used if W has at least this many floats and x has more columns than the widest tile. W is
-            then read only once.
+        far: the number of rows for `many`.
+        large: panels are also used if W has at least this many floats and x has more columns than the widest tile, so
+            that W is read only once.
         crowded: panels are also used if the columns of W are a multiple of 256 bytes apart, so that they compete for a
             few sets of the L1 cache, if rows of W * columns of x is at least this, and if x has at least 20 columns.
     """
@@ -97,7 +97,7 @@ class ColumnGradientTuning(Parameters):
         tiles: sizes of tiles, blocks of results whose sums stay in registers: (columns of dy, columns of W). They are
             used without panels.
         block: this many floats of W are worked on at a time, so that they stay in the cache.
-        many: if dy has at least about this many columns per hundred rows of W, parts of W are transposed into panels,
+        many: if dy has at least about this many columns per 100 rows of W, sections of W are transposed into panels,
             and the kernel works like y = W x. dy must have more columns if the number of columns of W is not a multiple
             of a vector's length.
         tile: the size of a tile when panels are used: (columns of dy, vectors of columns of W).
@@ -124,14 +124,14 @@ class MatrixGradientTuning(Parameters):
         tile: the size of a tile, a block of dW whose sums stay in registers: (columns of W, vectors of rows).
         few: if dy has at most this many columns, `few_tile` is used instead of `tile`, because most of the time is
             spent on reading and writing dW.
-        few_tile: see `few`. It is narrow and tall, so that dW is read in long contiguous runs.
+        few_tile: the tile for `few`, which is narrow and tall, so that dW is read in long contiguous runs.
         panel: this many columns of dy and x are copied to contiguous memory at a time.
     """
 
     tile: Tile = _tile_field((4, 3))
     few: int = _int_field(4, 1, 32)
     few_tile: Tile = _tile_field((1, 8))
-    panel: int = _int_field(128, 8, lambda gradient: PANEL_FLOATS // max(64 * gradient.tile[1], X_PANEL + 16))
+    panel: int = _int_field(128, 8, lambda gradient: PANEL_FLOATS // max(64 * gradient.tile[1], X_FLOATS_AT_ONCE + 16))
 
 
 @dataclass(frozen=True)
@@ -140,8 +140,7 @@ class ColumnsTuning(Parameters):
 
     Args:
         vectors: the loop over a column is unrolled by this many vectors.
-        chains: the number of independent partial sums of a reduction, which hide the latency of additions. It is at
-            most `vectors`.
+        chains: the number of independent partial sums of a reduction, to hide additions' latency; at most `vectors`.
         heaviest: loops are not unrolled if the formulas take more than about this many machine instructions.
     """
 
@@ -159,8 +158,8 @@ class ColumnsTuning(Parameters):
 class NormTuning(Parameters):
     """Parameters of the kernel that computes the norm of gradients; see `families.norm`.
 
-    A column is divided into `stretches` parts, which are read in parallel; if memory is slow, two are faster than one.
-    The loop over each part is unrolled by `vectors` vectors, each with its own partial sum.
+    A column is divided into this many `stretches`, which are read in parallel; if memory is slow, 2 are faster than 1.
+    The loop over a stretch is unrolled by `vectors` vectors, each with its own partial sum.
     """
 
     stretches: int = _int_field(2, 1, 4)
@@ -212,7 +211,7 @@ _in_use: dict[type, ContextVar[Any]] = {kind: ContextVar(kind.__name__, default=
 
 
 def register_count(lanes: int) -> int:
-    """Return how many vector registers a CPU has at least if each holds `lanes` floats."""
+    """Return the least number of vector registers of CPUs with `lanes` floats per vector register."""
     return 32 if lanes == 16 else 16
 
 
@@ -248,7 +247,7 @@ def holding(variable: ContextVar[Any], value: Any) -> Iterator[None]:
 
 
 def using(parameters: Cpu | Cuda) -> AbstractContextManager[None]:
-    """Use these parameters instead of the defaults for all kernels that are emitted within a `with` block."""
+    """Use `parameters` instead of the defaults for all kernels that are emitted within a `with` block."""
     return holding(_in_use[type(parameters)], parameters)
 
 

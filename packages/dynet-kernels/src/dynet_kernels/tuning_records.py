@@ -1,9 +1,9 @@
 """Tuning records: JSON files with the kernel parameters that are fastest on a kind of machine. Needs no TVM.
 
 The directory `shipped_records` has this package's records. `python -m dynet_kernels.tune` writes the user's records to
-the cache directory, and they take precedence on the CPU that was measured. A machine without records uses the records
-of the most similar kind. A file that cannot be read is skipped with a warning: without it, kernels may be slower, but
-not wrong. DYNET_RECORDS=off ignores all records; if it names a directory, only the records there are used.
+the cache directory. On the CPU that was measured, these take precedence. A machine without records uses the records of
+the most similar kind. A file that cannot be read is skipped with a warning: without it, kernels may be slower, but not
+wrong. DYNET_RECORDS=off ignores all records; if this variable names a directory, only the records there are used.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .target import CpuTarget
 SHIPPED = shipped_code.PACKAGE / "shipped_records"
 TUNED = "tuned.json"  # the name of the file of the user's own records in the cache directory
 MOST_BYTES = 1 << 20  # files with more bytes than this are refused
-# For each kind of CPU: the number of float32s in a vector register, and the number of vector registers.
+# Kind of CPU -> (the number of float32s in a vector register, the number of vector registers).
 KINDS = {"avx512": (16, 32), "avx2": (8, 16), "sse": (4, 16), "neon": (4, 32)}
 
 
@@ -38,11 +38,11 @@ class TuningRecord:
     Args:
         family: a key of `tuning.FAMILIES`.
         target: the kind of CPU (`avx512`, `avx2`, `sse` or `neon`), or a GPU's compute capability, such as `sm_90`.
-        parameters: the parameters of the family.
-        cpu: `CpuTarget.identity` of the only CPU that the record is for. Empty: it is for all CPUs of the kind.
-        figure: the speedup over the default parameters, by the shapes that were timed. It may be empty.
+        parameters: the best parameters of the family.
+        cpu: `CpuTarget.identity` of the only CPU that the record is for. Empty: the record is for all CPUs of the kind.
+        figure: label of a timed workload -> speedup over the default parameters. It may be empty.
         measured: how the speeds were measured, or `not measured`.
-        versions: the versions of the packages that compiled the kernels, by package.
+        versions: package -> version, for the packages that compiled the kernels.
         date: the day of the measurement, such as `2025-01-31`.
     """
 
@@ -70,7 +70,7 @@ class TuningRecord:
 
 
 def kind_of(target: CpuTarget | str) -> str:
-    """Return the kind of a machine in records: a key of KINDS, or a GPU's compute capability, which is `target`."""
+    """Return the kind of a machine, as in records: a key of KINDS or, for a GPU, `target`, its compute capability."""
     if isinstance(target, str):
         return target
     if target.machine.startswith(("aarch64", "arm")):
@@ -79,7 +79,7 @@ def kind_of(target: CpuTarget | str) -> str:
 
 
 def read(path: Path) -> list[TuningRecord]:
-    """Read the records of a file. Raise a ValueError if it is malformed, or an OSError if it cannot be read."""
+    """Read the records of a file. Raise a ValueError if the file is malformed, or an OSError if it cannot be read."""
     if isinstance(path, Path):  # not a file in an archive
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # reading a pipe could wait forever
@@ -126,23 +126,23 @@ def user_file() -> Path:
 
 
 def _read_or_warn(path: Path) -> list[TuningRecord]:
-    """Return a file's records, or an empty list if it does not exist or (with a warning) cannot be read."""
+    """Return a file's records, or an empty list if the file does not exist or (with a warning) cannot be read."""
     try:
         return read(path)
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as problem:
         if getattr(problem, "errno", 0) is None or type(problem).__module__ not in ("builtins", "json.decoder"):
-            raise  # a signal handler has raised it, for example a TimeoutError
+            raise  # a signal handler has raised this error, for example a TimeoutError
         message = f"dynet: the tuning records in {path} are not used ({problem}); kernels may be slower."
         warnings.warn(message, RuntimeWarning, stacklevel=2)
         return []
 
 
 def records_by_file(setting: str) -> dict[str, list[TuningRecord]]:
-    """Return the records by file, in order of precedence: the user's records, then this package's.
+    """Return a dict file -> records, in order of precedence: the user's file, then this package's.
 
-    `setting` is the value of DYNET_RECORDS. If it is invalid, raise a ValueError.
+    `setting` is the value of DYNET_RECORDS. If this value is invalid, raise a ValueError.
     """
     if setting == "off":
         return {}
@@ -155,7 +155,7 @@ def records_by_file(setting: str) -> dict[str, list[TuningRecord]]:
 
 
 def nearest(family: str, target: CpuTarget | str, lists: Iterable[Iterable[TuningRecord]]) -> TuningRecord | None:
-    """Return a family's record for exactly this CPU or else for the most similar kind, or None if it has no record.
+    """Return a family's record for exactly this CPU or else for the most similar kind, or None without any record.
 
     If several records fit equally well, return the first.
 
@@ -174,7 +174,7 @@ def _distance(record: TuningRecord, target: CpuTarget | str) -> tuple[float, ...
     """Return how much a record's kind of machine differs from `target`: the smaller the tuple, the less it differs.
 
     CPUs are compared by the number of vector registers, then by the floats per register. GPUs are compared by compute
-    capability; of two that differ equally, the lower is preferred.
+    capability; of two records that differ equally, the one for the lower capability is preferred.
     """
     if isinstance(target, str):
         own, recorded = int(target.removeprefix("sm_")), int(record.target.removeprefix("sm_"))
@@ -191,9 +191,9 @@ def defaults(target: CpuTarget | str) -> dict[str, tuning.Parameters]:
 
 
 def found(target: CpuTarget | str) -> dict[str, tuple[str, TuningRecord]]:
-    """Return, for each family, the record that `nearest` chooses for a machine, as a pair (path of its file, record).
+    """Return a dict family -> (path of the record's file, record) of the records that `nearest` chooses for `target`.
 
-    For a family without a record, it is a record of the default parameters, with the path of `tuning.py`.
+    A family without a record gets a new record of the default parameters, with the path of `tuning.py`.
     """
     return _find_records(target, os.environ.get("DYNET_RECORDS", ""))
 

@@ -1,7 +1,7 @@
 """The modules of TVM. No other file imports them, so if TVM renames them, only this file changes.
 
 A module is imported when one of its attributes is first used, because importing TVM takes a second. A program whose
-kernels are all cached never needs the compiler, although it imports files with code that emits kernels.
+kernels are all cached never needs TVM's compiler, although it imports our files that emit kernels.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class _Module:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
-        if attribute.startswith("__"):  # `inspect` and other tools read such attributes; do not import TVM for them
+        if attribute.startswith("__"):  # do not import TVM when `inspect` or another tool reads such attributes
             raise AttributeError(attribute)
         value = getattr(importlib.import_module(self._name), attribute)
         setattr(self, attribute, value)
@@ -36,5 +36,5 @@ tvm_ffi_orcjit: Any = _Module("tvm_ffi_orcjit")
 
 
 def load_ffi() -> None:
-    """Load the library libtvm_ffi, which TVM's other libraries need, by importing `tvm_ffi`."""
+    """Load the shared library libtvm_ffi, which TVM's other libraries need, by importing `tvm_ffi`."""
     importlib.import_module("tvm_ffi")

@@ -1,8 +1,8 @@
 """Arithmetic and elementary functions of float32 vectors, emitted as TIR. (TVM's own functions call the C library.)
 
-A vector is a TIR expression with as many lanes as a vector register: 16 with AVX-512, one on a GPU, where each thread
+A vector is a TIR expression with as many lanes as a vector register: 16 with AVX-512, 1 on a GPU, where each thread
 has its own element. Python numbers are broadcast to all lanes. The coefficients of `exp` and `log` are from the Cephes
-library (S. Moshier); other polynomials are minimax fits of the relative error.
+library (S. Moshier); other polynomials minimize the largest relative error.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from .formula import LARGEST_FLOAT, SMALLEST_NORMAL
 from .tir import Accumulator, broadcast, let, vector_type
 from .tvm_modules import T, tirx
 
-AVX512_LANES = 16  # the lanes of an AVX-512 vector; no other target has this many
+AVX512_LANES = 16  # how many lanes AVX-512 vectors have; those of all other targets have fewer
 SIGN_BIT = -(1 << 31)  # the sign bit, in an int32
 
 
 def lanes_of(x):
-    return (x.asobject() if hasattr(x, "asobject") else x).ty.dtype.lanes  # TVM's `a == b` has no type before that
+    return (x.asobject() if hasattr(x, "asobject") else x).ty.dtype.lanes  # only this gives TVM's `a == b` a type
 
 
 def broadcast_like(value, like, dtype="float32"):
@@ -36,12 +36,12 @@ def cast(dtype, x):
 
 
 def in_register(value, dtype="float32"):
-    """Store `value` and load it: TVM's simplifier takes minutes for long trees, but does not look through a load."""
+    """Store `value` and load it, so that TVM's simplifier, which takes minutes for long trees, sees only the load."""
     return let(Accumulator(lanes_of(value), value, dtype).value)
 
 
 def select(condition, x, y):
-    """Return x where the condition is true, else y. They are stored first: nested selections would compile slowly."""
+    """Return x where the condition is true, else y. Store x and y first: nested selections would compile slowly."""
     x, y = (in_register(broadcast_like(one, condition)) for one in (x, y))
     return in_register(T.Select(condition, x, y))
 
@@ -51,7 +51,7 @@ def select_unstored(condition, x, y):
 
 
 def shuffle(vectors, lanes):
-    """Return a vector of the given lanes of one or two vectors. The second vector's lanes follow those of the first."""
+    """Return a vector of the given lanes of one or two vectors. Those of a second vector count after the first's."""
     return tirx.Shuffle(vectors, [tirx.const(lane, "int32") for lane in lanes])
 
 
@@ -82,12 +82,12 @@ less, less_equal, equal = operator.lt, operator.le, operator.eq
 
 
 def divide(x, y):
-    """Return x / y. TVM's simplifier refuses a division by 0 if it finds one, but does not look into a register."""
+    """Return x / y. TVM's simplifier raises an error if it finds that y is 0, so hide y from it in a register."""
     return x / in_register(y)
 
 
 def negative(x):
-    """Return -x by flipping the sign bit, which also works for zero and NaN."""
+    """Return -x by flipping the sign bit, which is right for zero and NaN as well."""
     return from_bits(bits_of(x) ^ SIGN_BIT)
 
 
@@ -111,8 +111,8 @@ def maximum(x, y):
 
 def _keep_nan(one, other):
     """Combine min(x, y) and min(y, x), or the two maxima, so that the result is NaN if x or y is NaN."""
-    # If either argument is NaN, T.min and T.max return the second. The bitwise or keeps a NaN. Nested selections would
-    # keep it, too, but TVM's simplifier would take minutes for them.
+    # If either argument is NaN, T.min and T.max return the second argument. So one of the two results is NaN, and their
+    # bitwise or is NaN as well. Nested selections would also do, but TVM's simplifier would take minutes for them.
     return let(from_bits(bits_of(one) | bits_of(other)))
 
 
@@ -130,7 +130,7 @@ def sqrt(x):
 
 def over_root(x, y, c):
     """Return x / (sqrt(y) + c)."""
-    # Improve AVX-512's fast approximations of 1 / sqrt(y) and 1 / y by a step of Newton's method: 6 cycles, not 40.
+    # Improve AVX-512's approximations of 1 / sqrt(y) and 1 / y by Newton's method: 6 cycles, while exact ones take 40.
     if lanes_of(x) != AVX512_LANES:
         return x / (T.sqrt(y) + c)
     y = in_register(y)
@@ -147,7 +147,7 @@ def over_root(x, y, c):
 
 
 def _approximation(function, x):
-    """Emit AVX-512's `rsqrt14` or `rcp14`, which approximate 1 / sqrt(x) and 1 / x to 14 bits. -1 means all lanes."""
+    """Emit AVX-512's `rsqrt14` or `rcp14`, which approximate 1 / sqrt(x) and 1 / x to 14 bits, for all lanes (-1)."""
     return T.call_llvm_pure_intrin("float32x16", f"llvm.x86.avx512.{function}.ps.512", x, x, tirx.const(-1, "int16"))
 
 
@@ -168,7 +168,7 @@ def round(x):  # noqa: A001
 
 
 def fma(a, b, c):
-    """Return a * b + c in one operation. TIR has no such operation for CUDA, but nvcc forms it."""
+    """Return a * b + c in one operation. On a GPU, TIR has no such operation, but nvcc makes one of a * b + c."""
     return T.fma(a, broadcast_like(b, a), broadcast_like(c, a)) if lanes_of(a) > 1 else a * b + c
 
 
@@ -207,7 +207,7 @@ def times_power_of_two(value, whole):
 def exp(x):
     x = in_register(clamp(in_register(x), -105.0, 89.0))  # beyond these, exp(x) is 0 or infinite in float32
     whole = let(T.floor(fma(x, 1.44269504088896341, 0.5)))  # x / log(2), rounded
-    rest = fma(whole, -0.693359375, x)  # x - whole * log(2), in two steps: see LOG_2_PARTS
+    rest = fma(whole, -0.693359375, x)  # x - whole * log(2), in two terms: see LOG_2_PARTS
     rest = let(fma(whole, 2.12194440e-4, rest))
     value = polynomial(
         rest, (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
@@ -223,7 +223,7 @@ def log(x):
     bits = let(bits_of(T.max(scaled, SMALLEST_NORMAL)))
     exponent = (bits >> 23) - 126
     mantissa = in_register(from_bits((bits & 0x007FFFFF) | 0x3F000000))  # in [1/2, 1)
-    small = mantissa < 0.707106781186547524  # less than sqrt(1/2): it is doubled, so that m is near 0
+    small = mantissa < 0.707106781186547524  # a mantissa less than sqrt(1/2) is doubled, so that m is near 0
     e = in_register(cast("float32", exponent) - lift - select_unstored(small, 1.0, 0.0))
     m = in_register(mantissa - 1.0 + select_unstored(small, mantissa, 0.0))
     z = let(m * m)
@@ -232,7 +232,7 @@ def log(x):
         (7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1)
         + (-1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1),
     )
-    value = fma(e, -2.12194440e-4, m * z * value) - 0.5 * z  # adds e * log(2) in two steps: see LOG_2_PARTS
+    value = fma(e, -2.12194440e-4, m * z * value) - 0.5 * z  # adds e * log(2) in two terms: see LOG_2_PARTS
     value = in_register(fma(e, 0.693359375, m + value))
     infinite = in_register(T.Select(x == math.inf, x, value))
     outside = in_register(select_unstored(x == 0.0, -math.inf, math.nan))
@@ -240,7 +240,7 @@ def log(x):
 
 
 def horizontal(combine, x):
-    """Combine all lanes of the vector x into one value, by combining its two halves repeatedly."""
+    """Combine all lanes of the vector x into one value, by repeatedly combining the two halves of a vector."""
     lanes = lanes_of(x)
     while lanes > 1:
         lanes //= 2
@@ -252,13 +252,13 @@ def horizontal(combine, x):
 def horizontal_sums(vectors) -> dict:
     """Return the sum over the lanes of each vector in a list, as a dict.
 
-    For 2, 4 or 8 vectors with at least as many lanes, all sums are computed together. The dict then has one vector,
-    under the key 0, whose lane n is the sum of vector n. Otherwise, it has a scalar for each vector, by its index.
+    For 2, 4 or 8 vectors with at least as many lanes, all sums are computed together. The dict then is {0: a vector
+    whose lane n is the sum of vector n}. Otherwise, it has a scalar for each vector: index -> sum.
     """
     lanes = share = lanes_of(vectors[0])
     if len(vectors) not in (2, 4, 8) or len(vectors) > lanes:
         return {index: horizontal(add, vector) for index, vector in enumerate(vectors)}
-    # Combine each pair of vectors into one: half of its lanes are for sums of the first vector, half for the second.
+    # Combine pairs of vectors into one: half of its lanes are for sums of the first vector, half for the second.
     while len(vectors) > 1:
         share //= 2
         vectors = [_folded(pair, share, 2 * lanes) for pair in zip(vectors[::2], vectors[1::2])]
@@ -270,7 +270,7 @@ def horizontal_sums(vectors) -> dict:
 
 
 def _folded(vectors, share, lanes):
-    """Add groups 1, 3, ... of `share` lanes to groups 0, 2, ...; two vectors count as one vector of `lanes` lanes."""
+    """Add runs 1, 3, ... of `share` lanes to runs 0, 2, ...; two vectors count as one vector of `lanes` lanes."""
     first = [start + k for start in range(0, lanes, 2 * share) for k in range(share)]
     halves = [shuffle(list(vectors), [k + move for k in first]) for move in (0, share)]
     return let(let(halves[0]) + let(halves[1]))
@@ -294,7 +294,7 @@ def transposed(vectors):
 # Exponentials and logarithms that stay precise near 0, powers, the logistic function and erf
 
 LOG2_E = 1.44269504088896341
-# log(2) is the sum of these numbers. The first has only 9 bits, so its products with n in `exp_parts` are exact.
+# log(2) is the sum of these numbers. The first has only 9 bits, so products of it and n in `exp_parts` are exact.
 LOG_2_PARTS = (0.693359375, -2.12194440e-4)
 
 
@@ -311,7 +311,7 @@ def expm1(x):
     n, p = exp_parts(let(clamp(x, -30.0, 89.0)))  # beyond these, the result is -1 or infinite in float32
     half = in_register(power_of_two(n - 1))  # 2^(n - 1), since n may be 128, and 2^128 overflows
     value = in_register(fma(half, p, half - 0.5) * 2.0)
-    # For a small |x|, n is 0. Return p itself, because p / 2 loses bits if it is denormal.
+    # For a small |x|, n is 0. Then return p itself, because `value` uses p / 2, which loses bits if it is denormal.
     magnitude = _magnitude(x)
     return with_sign(select(magnitude < 0.25, absolute(p), absolute(value)), x)
 
@@ -320,7 +320,7 @@ def log1p(x):
     """Return log(1 + x), precise near 0, as log(s) + e / s, where s is 1 + x in float32, and e its rounding error."""
     above = in_register(1.0 + x)
     lost = in_register(x - in_register(above - 1.0))
-    lost = select(x < 1e9, lost, 0.0)  # for an infinite x, it is NaN
+    lost = select(x < 1e9, lost, 0.0)  # `lost` is NaN for an infinite x
     value = in_register(log(above) + lost / clamp(above, 1e-30, 1e30))  # if `above` is 0, so is `lost`
     return with_sign(value, x)
 
@@ -418,7 +418,7 @@ def _log2(x):
 # Hyperbolic functions and their inverses
 
 LOG_2 = 0.693147180559945309
-LARGE = 1e8  # for x above this, x + 1 and x are the same float32
+ONE_IS_LOST_ABOVE = 1e8  # for x above this, x + 1 and x are the same float32
 
 
 def tanh(x):
@@ -454,24 +454,24 @@ def cosh(x):
 
 def asinh(x):
     magnitude = _magnitude(x)
-    inside = in_register(clamp(magnitude, 0.0, LARGE))
+    inside = in_register(clamp(magnitude, 0.0, ONE_IS_LOST_ABOVE))
     square = in_register(inside * inside)
     above = in_register(inside + square / (1.0 + sqrt(1.0 + square)))  # |x| + sqrt(1 + x * x) - 1
     return with_sign(_log1p_unless_large(magnitude, above), x)
 
 
 def acosh(x):
-    above = in_register(clamp(x, -1.0, LARGE) - 1.0)
+    above = in_register(clamp(x, -1.0, ONE_IS_LOST_ABOVE) - 1.0)
     root = in_register(sqrt(in_register(above * (2.0 + above))))
     value = _log1p_unless_large(x, in_register(above + root))
     return select(x < 1.0, math.nan, value)
 
 
 def _log1p_unless_large(x, above):
-    """Return log1p(above), or log(2 x) if x > LARGE: asinh or acosh, up to rounding."""
-    # `above` contains x * x. It is computed from x limited to LARGE, so that it does not overflow.
-    value = in_register(log1p(select(x > LARGE, x, above)))
-    return in_register(value + select(x > LARGE, LOG_2, 0.0))
+    """Return log1p(above), or log(2 x) if x > ONE_IS_LOST_ABOVE: asinh or acosh, up to rounding."""
+    # The callers compute `above` from x limited to ONE_IS_LOST_ABOVE, because otherwise x * x could overflow.
+    value = in_register(log1p(select(x > ONE_IS_LOST_ABOVE, x, above)))
+    return in_register(value + select(x > ONE_IS_LOST_ABOVE, LOG_2, 0.0))
 
 
 def atanh(x):
@@ -482,12 +482,12 @@ def atanh(x):
 # The logarithm of the gamma function and its derivative
 
 HALF_LOG_2_PI = 0.918938533204672742
-# digamma(x) is 0 for x = 1 + the sum of these numbers. A single float32 would not be precise enough.
+# digamma(x) is 0 if x is 1 plus the sum of these numbers. A single float32 would not be precise enough.
 DIGAMMA_ROOT = (4.6163213253e-1, 1.2438149843e-8)
 
 
 def _reflect(x):
-    """Return 1 - x if x < 0, else x; and the fractional part of |x|, on which the reflection formula depends."""
+    """Return 1 - x if x < 0, else x; and |x| minus its whole part, on which the reflection formula depends."""
     magnitude = _magnitude(x)
     argument = select(x < 0.0, 1.0 - x, x)
     return argument, in_register(magnitude - T.floor(magnitude))
@@ -529,7 +529,7 @@ def lgamma(x):
 
 
 def digamma(x):
-    """Return the derivative of `lgamma`, on the same ranges. A factor x - root makes it precise near its root."""
+    """Return the derivative of `lgamma`, by the same ranges. A factor makes it precise near its root, DIGAMMA_ROOT."""
     z, part = _reflect(x)
     t, quotient = _rational_below_3(
         z,
@@ -543,8 +543,8 @@ def digamma(x):
     series = polynomial(square, (3.2323224409e-3, -8.2863811678e-3, 8.3332408829e-2))
     far = in_register(log(z) - 0.5 * inverse - square * series)
     value = select(z < 3.0, near, far)
-    # Below 0: digamma(1 - x) + pi * cot(pi * r), where r is |x| minus the nearest whole number. The polynomial `rest`
-    # satisfies pi * cot(pi * r) = 1 / r - r * rest.
+    # Below 0, return digamma(1 - x) + pi * cot(pi * r), where r is |x| minus the nearest whole number. The polynomial
+    # `rest` satisfies pi * cot(pi * r) = 1 / r - r * rest.
     r = select(part > 0.5, part - 1.0, part)
     rest = polynomial(
         in_register(r * r),
@@ -572,7 +572,7 @@ def _quadrant(x):
     for part in HALF_PI_PARTS:
         exact = in_register(exact - turns * part, "float64")
     rest = in_register(cast("float32", exact))
-    # The sine and cosine of infinity and NaN are NaN. This must be set here, because `inside` is 0 for them.
+    # The sine and cosine of infinity and NaN are NaN. Set `rest` to NaN for this, because `inside` is 0 for both.
     rest = select(absolute(x) < math.inf, rest, math.nan)
     square = in_register(rest * rest)
     sine = polynomial(square, (-1.9516654721e-4, 8.3321735332e-3, -1.6666654873e-1))
@@ -587,7 +587,7 @@ def _is_odd(quarter):
 
 
 def _sine_of_sum(quarter, sine, cosine):
-    """Return sin(quarter * pi/2 + x), given sin(x) and cos(x). It is negated if `quarter` modulo 4 is 2 or 3."""
+    """Return sin(quarter * pi/2 + x), given sin(x) and cos(x). Negate the value if `quarter` modulo 4 is 2 or 3."""
     quarter = let(quarter)
     value = select(_is_odd(quarter), cosine, sine)
     return in_register(from_bits(bits_of(value) ^ ((quarter & 2) << 30)))
@@ -649,11 +649,11 @@ def atan(x):
     return with_sign(select(magnitude > 1.0, HALF_PI - arc, arc), x)
 
 
-# Pseudorandom numbers, each of which is a hash of two keys and the position of an element. This generator has no state:
-# numbers can be drawn in any order, on any thread, and repeatedly with the same result. Keys are arbitrary float32s,
-# whose bits are hashed. Positions are int32s.
+# Pseudorandom numbers, each of which is a hash of two keys and the position of an element in its column. This generator
+# has no state: numbers can be drawn in any order, on any thread, and repeatedly with equal results. Keys are arbitrary
+# float32s, whose bits are hashed. Positions are int32s.
 
-GOLDEN_RATIO = 0x9E3779B9  # 2^32 divided by the golden ratio; added to the bits of a hash to get another hash
+GOLDEN_RATIO = 0x9E3779B9  # 2^32 divided by the golden ratio, which is added to a hash to get another hash
 
 
 def _uint64(value, like):
@@ -661,7 +661,7 @@ def _uint64(value, like):
 
 
 def _low_32_bits(h):
-    """Return the lower 32 bits of uint64s. (64 bits are used because TVM assumes that unsigned ints never overflow.)"""
+    """Return the lower 32 bits of uint64s. (uint32s would overflow, and TVM assumes that unsigned ints never do.)"""
     return in_register(h & _uint64(0xFFFFFFFF, h), "uint64")
 
 
@@ -679,7 +679,7 @@ def _hash(key, second_key, position):
         return cast("uint64", T.reinterpret(as_type("uint32", value), value))
 
     h = _mixed(_low_32_bits(cast("uint64", position) * _uint64(0x9E3779B1, position) + unsigned(key)))
-    return _mixed(_low_32_bits(h + unsigned(second_key) + _uint64(GOLDEN_RATIO, h)))  # not h alone: _mixed(0) is 0
+    return _mixed(_low_32_bits(h + unsigned(second_key) + _uint64(GOLDEN_RATIO, h)))  # if h is 0, so is _mixed(h)
 
 
 def _unit_float(h):

@@ -1,7 +1,7 @@
 """All operations ("ops") of DyNet: functions such as `tanh` that add a node to the computation graph and return it.
 
-Importing this package also gives expressions the operator `@` and the attribute `T`. Methods that only arrays of other
-libraries have, such as `e.sum()`, then raise errors that name the function to call.
+Importing this package also gives expressions the operator `@` and the attribute `T`, and lets methods that only arrays
+of other libraries have, such as `e.sum()`, raise errors that name the function to call.
 """
 
 from dynet_core.moved import also_named as _also_named

@@ -2,7 +2,7 @@
 
 An axis is the number of a dimension; the axis after the last dimension is the batch. Kernels with ".across" in their
 names are strided: they reduce a dimension other than the first. The operand is transposed only if the dimensions to
-reduce are not adjacent, and one kernel must reduce them all.
+reduce are not adjacent and an op such as `std_dim` cannot reduce one after the other.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from .kinds import COLUMNWISE
 from .layouts import sizes_and_batch
 from .operands import checked_count, shape_along, shape_of
 
-Groups = list[tuple[int, bool]]
-"""(product of sizes, whether the axes are reduced) for runs of adjacent axes, innermost first.
+AxisRuns = list[tuple[int, bool]]
+"""Runs of adjacent axes, innermost first: (product of sizes, whether all axes of the run are reduced, or else none).
 
-Axes of size 1 are left out. If no axis to reduce remains, a group (1, True) is added.
+Axes of size 1 are left out. If no axis to reduce remains, a run (1, True) is added.
 """
 
 
@@ -50,21 +50,21 @@ def add_across(name: str) -> None:
 
 @functools.cache
 def column_signature(
-    kernel: str, result: Dim, before: int, size: int, after: int, constants: int = 0, op: str = ""
+    kernel: str, result: Dim, before: int, size: int, after: int, number_count: int = 0, op: str = ""
 ) -> Signature:
-    """Return the signature of a node that runs a kernel along one dimension. See `before_along_after`.
+    """Return the signature of a node that runs a kernel along a dimension of `size` elements, as in softmax or a sum.
 
-    `result` is as large as the operand, or has one number in place of the dimension. If `before` exceeds 1, the strided
-    kernel of `add_across` runs. The kernel reads `constants` plain numbers from the graph's input buffer.
+    For `before` and `after`, see `before_along_after`. `result` has all sizes of the operand, or lacks the dimension.
+    If `before` exceeds 1, the strided kernel `kernel.across` runs. It reads `number_count` plain numbers.
     """
     name, parameters = (kernel + ".across", (size, before)) if before > 1 else (kernel, (size,))
     own_view = View(SELF, stride=result.total // (after or 1))  # `after` is 0 if a size is 0
-    views = [own_view, View(0, stride=before * size), *number_views(constants)]
+    views = [own_view, View(0, stride=before * size), *number_views(number_count)]
     return computed(name, result, parameters, views, after, names="yx", name=op)
 
 
 def before_along_after(dim: Dim, d: int) -> tuple[int, int, int]:
-    """Return the products of sizes before, along and after dimension d: (2, 3, 20) for ((2, 3, 4), 5) and d = 1."""
+    """Return (product of sizes before d, size of d, product after d, with the batch): (2, 3, 20) for 2x3x4*5, d = 1."""
     sizes = sizes_and_batch(dim)
     return math.prod(sizes[:d]), sizes[d], math.prod(sizes[d + 1 :])
 
@@ -75,11 +75,11 @@ def without_axes(dim: Dim, axes: Sequence[int]) -> Dim:
     return Dim.of(kept_sizes or (1,), 1 if len(dim.dims) in axes else dim.batch)
 
 
-def _groups(dim: Dim, axes: Sequence[int]) -> Groups:
+def _axis_runs(dim: Dim, axes: Sequence[int]) -> AxisRuns:
     extents = [(extent, axis in axes) for axis, extent in enumerate(sizes_and_batch(dim)) if extent != 1]
-    runs = itertools.groupby(extents, key=lambda pair: pair[1])
-    groups = [(math.prod(extent for extent, _ in run), reduced) for reduced, run in runs]
-    return groups if any(reduced for _, reduced in groups) else [*groups, (1, True)]
+    grouped = itertools.groupby(extents, key=lambda pair: pair[1])
+    runs = [(math.prod(extent for extent, _ in run), reduced) for reduced, run in grouped]
+    return runs if any(reduced for _, reduced in runs) else [*runs, (1, True)]
 
 
 @functools.cache
@@ -94,15 +94,15 @@ def _swap_signature(before: int, kept: int, size: int, after: int) -> Signature:
     return copies(Dim.of((before * kept * size * after,)), [(View(SELF), View(0), loops)])
 
 
-def _join_reduced_axes(x: Expression, groups: Groups) -> tuple[Expression, Groups]:
-    """Transpose x until the axes to reduce are one group. Return the transposed x and its groups."""
-    while sum(reduced for _, reduced in groups) > 1:
-        before = groups.pop(0)[0] if groups[0][1] else 1  # reduced and kept groups alternate: now a kept one is first
-        (kept, _), (size, _), *other_groups = groups
-        signature = _swap_signature(before, kept, size, math.prod(extent for extent, _ in other_groups))
+def _join_reduced_axes(x: Expression, runs: AxisRuns) -> tuple[Expression, AxisRuns]:
+    """Transpose x until the axes to reduce are one run. Return the transposed x and its runs."""
+    while sum(reduced for _, reduced in runs) > 1:
+        before = runs.pop(0)[0] if runs[0][1] else 1  # reduced and kept runs alternate: now a kept one is first
+        (kept, _), (size, _), *other_runs = runs
+        signature = _swap_signature(before, kept, size, math.prod(extent for extent, _ in other_runs))
         x = graph_of("transpose", (x,)).append(signature, [x.at])
-        groups = [(before * size, True), (kept * (other_groups[0][0] if other_groups else 1), False), *other_groups[1:]]
-    return x, groups
+        runs = [(before * size, True), (kept * (other_runs[0][0] if other_runs else 1), False), *other_runs[1:]]
+    return x, runs
 
 
 def checked_axes(name: str, d, b, dim: Dim) -> tuple[int, ...]:
@@ -126,8 +126,8 @@ def checked_axes(name: str, d, b, dim: Dim) -> tuple[int, ...]:
 class Axes:
     """The axes that an op reduces, for its numpy reference in tests.
 
-    `choose` takes the number of axes, including the batch, and the op's arguments d and b; it returns the axes to
-    reduce. `whole_batch` says whether the reference gets whole batches, or one batch element at a time.
+    `choose` takes the number of axes, including the batch, and the op's d and b, if it has them. It returns the axes to
+    reduce. `whole_batch` says whether the reference gets whole batches. `samples` are the calls to test.
     """
 
     choose: Callable[..., Sequence[int]]
@@ -155,11 +155,11 @@ class Along:
 
     Args:
         column: the function that reduces a column, decorated with `columnwise`.
-        parts: the function that combines results of `column` if the axes are not adjacent: a sum, for a sum of squares.
-            None if `column` must read all elements together; the operand is then transposed first.
-        constants: constants(n, count, *others) returns the numbers that the formula of `column` reads besides x.
-            `count` elements become one. A mean divides by n: the op's argument n, or `count` if that is 0. `others` are
-            further arguments of the op, such as the order of a moment. The numpy reference gets n and `others` instead.
+        parts: the function that reduces results of `column` if the axes are not adjacent: a sum, for sums of squares.
+            None if `column` must read all elements together; then the operand is transposed first.
+        constants: a function of (n, count, *others) that returns plain numbers of `column`, such as 1 / n for a mean.
+            `count` is how many elements become one. n is the op's argument n, or `count` if that is 0 or missing.
+            `others` are further arguments, such as a moment's order. The reference of `column` takes x, n and `others`.
     """
 
     def __init__(
@@ -183,17 +183,17 @@ class Along:
 
         Args:
             axes: the axes that the op reduces: DIMENSIONS, ONE_DIMENSION, ELEMENTS or BATCH.
-            samples: calls to test, instead of `axes.samples`.
+            samples: calls to test; by default `axes.samples`.
         """
 
         def reference(x, n=0, **attributes):
-            whole = x if axes.whole_batch else x[..., None]
-            chosen = axes.choose(whole.ndim, **{key: attributes.pop(key) for key in ("d", "b") if key in attributes})
-            kept = [axis for axis in range(whole.ndim) if axis not in chosen]
-            columns = whole.transpose(*kept, *chosen).reshape(math.prod(whole.shape[axis] for axis in kept), -1)
+            batched = x if axes.whole_batch else x[..., None]
+            chosen = axes.choose(batched.ndim, **{key: attributes.pop(key) for key in ("d", "b") if key in attributes})
+            kept = [axis for axis in range(batched.ndim) if axis not in chosen]
+            columns = batched.transpose(*kept, *chosen).reshape(math.prod(batched.shape[axis] for axis in kept), -1)
             if self.column.constants:
                 attributes["n"] = n or columns.shape[1]
-            sizes = [whole.shape[axis] for axis in kept if axis < whole.ndim - 1] or [1]
+            sizes = [batched.shape[axis] for axis in kept if axis < batched.ndim - 1] or [1]
             values = np.reshape([self.column.reference(column, **attributes) for column in columns], [*sizes, -1])
             return values if axes.whole_batch else values[..., 0]
 
@@ -203,25 +203,25 @@ class Along:
     def record(self, name: str, x: Expression, axes: Sequence[int], n: int = 0, *others: float) -> Expression:
         """Add the nodes that reduce x along `axes`, and return the last one.
 
-        A mean divides by n; 0 means the number of elements that become one. `others` go to `constants`.
+        A mean divides by n or, if n is 0, by how many elements become one. `others` are passed to `constants`.
         """
         graph, dim = graph_of(name, (x,)), x.type.plain
-        result_dim, groups = without_axes(dim, axes), _groups(dim, axes)
+        result_dim, runs = without_axes(dim, axes), _axis_runs(dim, axes)
         if not self.parts:
-            x, groups = _join_reduced_axes(x, groups)
-        # How many elements become one number; NaN instead of 0, because the mean of no elements is NaN
+            x, runs = _join_reduced_axes(x, runs)
+        # How many elements become one number; NaN if there are none, because the mean of no elements is NaN
         element_count = math.prod(sizes_and_batch(dim)[axis] for axis in axes) or math.nan
         constants = self.constants(n or element_count, element_count, *others)
         start = graph.take(constants)
         inputs, column = range(start, start + len(constants)), self.column
-        extents, reduced = [extent for extent, _ in groups], [k for k, (_, reduced) in enumerate(groups) if reduced]
+        extents, reduced = [extent for extent, _ in runs], [k for k, (_, reduced) in enumerate(runs) if reduced]
         for k in reversed(reduced):
             size = extents.pop(k)
             before, after = math.prod(extents[:k]), math.prod(extents[k:])
             dim = result_dim if k == reduced[0] else Dim.of((before * after,))
-            signature = column_signature(column.kernels, dim, before, size, after, constants=len(inputs), op=name)
+            signature = column_signature(column.kernels, dim, before, size, after, number_count=len(inputs), op=name)
             x = graph.append(signature, [x.at, *inputs])
-            column, inputs = self.parts or column, range(0)  # the next groups combine results, without plain numbers
+            column, inputs = self.parts or column, range(0)  # `parts` reduces further runs, without plain numbers
         return x
 
     def dimensions(self, name: str, x: Expression, d: Dims, b: bool, n: Index = 0, *others: float) -> Expression:

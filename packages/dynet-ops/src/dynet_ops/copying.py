@@ -1,6 +1,6 @@
 """Signatures of nodes that copy elements of their operands, such as transposes, broadcasts and slices.
 
-A copy is described by nested loops, innermost first: (extent, stride in the result, stride in the operand), in floats.
+A copy is described by nested loops, innermost first: (iterations, stride in the result, stride in the operand).
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from dynet_kernels.table import KERNELS
 from .layouts import Loop, joined, of_rank, sizes_and_batch, strides_of
 
 KERNELS.add("clear", Rule(("y",), {"y": lambda: 0.0}))
-LOOPS = 4  # how many nested loops the copy kernel has
+MAX_LOOPS = 4  # how many nested loops the copy kernel has
 
 
 class TooManyLoops(ShapeError):
-    """A copy needs more than `LOOPS` nested loops."""
+    """A copy needs more than `MAX_LOOPS` nested loops."""
 
 
 def collapsed(loops: Sequence[Loop]) -> list[Loop]:
-    """Merge loops, and add loops of extent 1 until there are `LOOPS`. Raise TooManyLoops if more remain."""
+    """Return the `joined` loops, and loops of one iteration up to `MAX_LOOPS`. Raise TooManyLoops if there are more."""
     merged = joined(loops)
-    if len(merged) > LOOPS:
-        raise TooManyLoops(f"{len(merged)} nested loops are needed, {LOOPS} are possible: {merged}")
-    return merged + [(1, 1, 1)] * (LOOPS - len(merged))
+    if len(merged) > MAX_LOOPS:
+        raise TooManyLoops(f"{len(merged)} nested loops are needed, {MAX_LOOPS} are possible: {merged}")
+    return merged + [(1, 1, 1)] * (MAX_LOOPS - len(merged))
 
 
 def copy_parameters(target: int, source: int, loops: Sequence[Loop], backward: bool = False) -> tuple[int, ...]:
-    """Return the parameters of the kernels `copy` and `accumulate`. (`accumulate` adds instead of overwriting.)
+    """Return the parameters of the kernels `copy`, which overwrites its target, and `accumulate`, which adds to it.
 
-    `target` and `source` are the roles of the memory to write and read: 2 k for the values of `views[k]`, 2 k + 1 for
-    their gradients. `backward` swaps the strides: the kernel then reads the result's gradient and writes the operand's.
+    `target` and `source` are the roles of the memory to write and read: 2 k for the values of view k, 2 k + 1 for its
+    gradients. `backward` swaps each loop's strides, for a kernel that adds the result's gradient to the operand's.
     """
     extents, target_strides, source_strides = zip(*loops)
     if backward:
@@ -48,13 +48,13 @@ def copy_parameters(target: int, source: int, loops: Sequence[Loop], backward: b
     return (target, source, *extents, *target_strides, *source_strides)
 
 
-def copies(result: Dim, parts: Sequence[tuple[View, View, Sequence[Loop]]], **facts) -> Signature:
-    """Return the signature of a node that makes a copy for each (view to write, view to read, loops) in `parts`.
+def copies(result: Dim, transfers: Sequence[tuple[View, View, Sequence[Loop]]], **facts) -> Signature:
+    """Return the signature of a node that makes a copy for each (view to write, view to read, loops) in `transfers`.
 
     If a loop has stride 0 in the result, the elements that it reads are summed. `facts` are other `Signature` fields.
     """
     views, forward, backward = [], [], []
-    for index, (target, source, loops) in enumerate(parts):
+    for index, (target, source, loops) in enumerate(transfers):
         views += [target, source]
         loops = collapsed(loops)
         y, x = 4 * index, 4 * index + 2  # the roles of the values of the two views
@@ -68,14 +68,15 @@ def copies(result: Dim, parts: Sequence[tuple[View, View, Sequence[Loop]]], **fa
 
 
 def copies_by_index(
-    result: Dim, count: int, apart: int, loops: Sequence[Loop], *, scale: int, stride: int = 0
+    result: Dim, count: int, distance: int, loops: Sequence[Loop], *, scale: int, stride: int = 0
 ) -> Signature:
     """Return the signature of a node that makes a copy for each of its `count` indices.
 
-    In the result, copies are `apart` floats apart. Copy k, for index i, starts reading at float k * stride + i * scale.
+    In the result, copies start `distance` floats apart. Copy k reads the operand from float k * stride + i * scale on,
+    where i is the copy's index.
     """
     source = View(0, stride=stride, index=0, index_step=1, scale=scale)
-    return copies(result, [(View(SELF, stride=apart), source, loops)], columns=count)
+    return copies(result, [(View(SELF, stride=distance), source, loops)], columns=count)
 
 
 def for_each_index(name: str, x: Expression, count: int) -> Expression:
@@ -91,10 +92,9 @@ def copy_of(result: Dim, loops: Sequence[Loop], *, index_scale: int | None = Non
 
     Args:
         result: the shape of the node's value.
-        loops: the elements to copy, as nested loops, innermost first: (extent, stride in the node, stride in the
-            operand). Strides are in floats.
-        index_scale: None, or the scale of an index i that each node stores: it reads from float i * index_scale on.
-        offset: the float of the operand at which reading starts, or to which i * index_scale is added.
+        loops: the elements to copy, as nested loops; see `Loop`.
+        index_scale: None, or a number of floats if each node stores an index i.
+        offset: the float of the operand from which a node reads on; with an index, it is offset + i * index_scale.
     """
     source = View(0, offset=offset, index=NO_INDEX if index_scale is None else 0, scale=index_scale or 0)
     return copies(result, [(View(SELF), source, loops)])
@@ -117,10 +117,10 @@ def _repeat_signature(dim: Dim, whole: Dim) -> Signature:
 
 @functools.cache
 def _repeat_shapes(dim: Dim, whole: Dim) -> list[Dim]:
-    """Return the shapes of the copies in `repeat`: [], [whole], or if that needs too many loops, one per dimension."""
+    """Return the shapes that `repeat` makes in turn: none, only `whole`, or for too many loops, one per dimension."""
     if dim.total == whole.total:
         return []
-    if len(joined(repeat_loops(dim, whole))) <= LOOPS:
+    if len(joined(repeat_loops(dim, whole))) <= MAX_LOOPS:
         return [whole]
     sizes, shapes = [*of_rank(dim.dims, len(whole.dims))], []
     for d, size in enumerate(whole.dims):
@@ -133,7 +133,7 @@ def _repeat_shapes(dim: Dim, whole: Dim) -> list[Dim]:
 def repeat(x: Expression, whole: Dim) -> Expression:
     """Broadcast x to the shape `whole` by copying it.
 
-    If nothing needs to be repeated, return x itself, whose shape may differ in trailing dimensions of size 1.
+    If nothing needs to be repeated, return x itself. Its shape may differ in trailing dimensions of size 1.
     """
     for shape in _repeat_shapes(x.type.plain, whole):
         x = node("broadcast", _repeat_signature(x.type.plain, shape), (x,))

@@ -2,7 +2,7 @@
 
 These decorators declare an op; most take `samples`, calls to test:
 
-- `elementwise`, `columnwise`: from a formula, which may use the functions of `f`, `dynet_kernels.formula`.
+- `elementwise`, `columnwise`: from a formula, which may use functions of the module `f` (`dynet_kernels.formula`).
 - `by_dims`: from a function that returns the `Signature` for the operands' Dims.
 - `recorded`: from a function that appends nodes itself.
 """

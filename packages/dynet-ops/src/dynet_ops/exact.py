@@ -11,7 +11,7 @@ from dynet_kernels.formula import Formula, in_postorder
 
 DIGITS = 400
 LARGEST_FINITE = mpmath.mpf(10) ** 1000  # larger values count as infinite
-STEP = mpmath.mpf(10) ** -180  # the step of a difference quotient, relative to the operand; 220 digits remain
+RELATIVE_STEP = mpmath.mpf(10) ** -180  # of difference quotients, times the operand; 220 digits of a difference remain
 
 Value = mpmath.mpf | bool
 EXACT_FUNCTIONS: dict[str, Callable] = {
@@ -21,11 +21,11 @@ EXACT_FUNCTIONS: dict[str, Callable] = {
     "round": lambda x: mpmath.sign(x) * mpmath.floor(abs(x) + 0.5),
     "lgamma": lambda x: mpmath.log(abs(mpmath.gamma(x))) if x < 0 else mpmath.loggamma(x),
 }
-"""Exact versions of formulas' functions, by name. Other functions, such as "add", are those of mpmath or numpy."""
+"""Name of a function in formulas -> its exact version. Others, such as "add", have the same name in mpmath or numpy."""
 
 
 def value(formula: Formula, numbers: Mapping[str, float | mpmath.mpf]) -> mpmath.mpf:
-    """Return the value of a formula, given its inputs by name; NaN if it is undefined there."""
+    """Return the value of a formula, NaN if it is undefined; `numbers` maps names of inputs to their values."""
     values: dict[int, Value] = {}
     with mpmath.workdps(DIGITS):
         for key, symbol in in_postorder(formula.result).items():
@@ -53,10 +53,10 @@ def _applied(function: str, arguments: Sequence[Value]) -> Value:
 def slopes(formula: Formula, numbers: Mapping[str, float], name: str) -> list[mpmath.mpf]:
     """Return the derivatives with respect to the input `name` from below and from above, where they exist.
 
-    An infinite derivative, as at a jump, is returned as a number that is larger than any float32.
+    An infinite derivative, as at a jump, is returned as a number whose magnitude no float32 reaches.
     """
     with mpmath.workdps(DIGITS):
         x, center = numbers[name], value(formula, numbers)
-        step = STEP * (abs(mpmath.mpf(x)) or 1)
+        step = RELATIVE_STEP * (abs(mpmath.mpf(x)) or 1)
         quotients = [(value(formula, {**numbers, name: x + move}) - center) / move for move in (-step, step)]
     return [slope for slope in quotients if mpmath.isfinite(slope)]

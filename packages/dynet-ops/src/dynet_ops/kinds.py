@@ -35,17 +35,17 @@ from .operands import finite, number_of
 
 
 def operand_names(function: Callable) -> tuple[str, ...]:
-    """Return the parameters annotated as Expression."""
+    """Return the names of the parameters that are annotated as Expression."""
     return _annotated(function, "Expression", Expression)
 
 
 def number_names(function: Callable) -> tuple[str, ...]:
-    """Return the parameters annotated as Number or float."""
+    """Return the names of the parameters that are annotated as Number or float."""
     return _annotated(function, "Number", Number, "float", float)
 
 
 def _annotated(function: Callable, *kinds: Any) -> tuple[str, ...]:
-    """Return the parameters annotated with one of `kinds`, or with a string such as "dy.Number"."""
+    """Return the names of parameters annotated with one of `kinds`, or with a string that ends in one ("dy.Number")."""
     annotations = {name: parameter.annotation for name, parameter in inspect.signature(function).parameters.items()}
     # Annotations are strings after `from __future__ import annotations`.
     found = {name: kind.rpartition(".")[2] if isinstance(kind, str) else kind for name, kind in annotations.items()}
@@ -63,12 +63,12 @@ RESULT = "y"  # the name of an op's result in formulas and rules
 
 
 def formula_name(name: str) -> str:
-    """Return an argument's name in formulas: with a dot, because no name of a result or gradient has one in front."""
+    """Return an argument's name in formulas: a dot in front makes it differ from all names of results and gradients."""
     return "." + name
 
 
 def result_names(name: str, arguments: Sequence[str]) -> tuple[str, str]:
-    """Return what stated gradients call the result and its gradient: y, dy; if taken, z, dz; else result, dresult."""
+    """Return how stated gradients name the result and its gradient: the first free of y, dy; z, dz; result, dresult."""
     for result in ("y", "z", "result"):
         if not {result, "d" + result} & {*arguments}:
             return result, "d" + result
@@ -99,7 +99,7 @@ def check_elementwise(name: str, formulas: Iterable[Formula]) -> None:
 def all_gradients(
     name: str, operands: Sequence[str], formula: Formula, stated: dict[str, Callable[..., Any]], *numbers: str
 ) -> dict[str, Formula]:
-    """Return each operand's gradient: the `stated` formula, else the derivative. Plain `numbers` have no gradient.
+    """Return operand -> formula of its gradient: as `stated`, or else derived. Plain `numbers` have no gradient.
 
     An operand is left out if the result does not depend on it, or only through step functions such as `floor`.
     """
@@ -130,10 +130,10 @@ def rules_of(
     constants: Sequence[str] = (),
     reduces: bool = False,
 ) -> dict[str, Rule]:
-    """Return kernels by the suffix of their names: "" for the formula, ".da" for the gradient of an operand a.
+    """Return suffix of a kernel's name -> rule: "" for the formula, ".da" for the gradient of an operand a.
 
-    `operands` include plain numbers. Operands in `numbers` have one value per column, operands in `constants` one value
-    for all columns. If `reduces`, the result has one value per column.
+    `operands` include plain numbers. As in `Rule`, those in `numbers` have a value per column, those in `constants` one
+    value for all columns. If `reduces`, the result has one value per column.
     """
     names = tuple(map(formula_name, operands))
     facts = {"numbers": tuple(map(formula_name, numbers)), "constants": tuple(map(formula_name, constants))}
@@ -147,30 +147,30 @@ def _rules(operands: tuple[str, ...], formula: Formula, gradients: dict[str, For
     views = (RESULT, *operands)
     rules = {"": Rule(views, {RESULT: formula}, **facts)}
     for operand, gradient in gradients.items():
-        if operand in numbers and not is_per_column(gradient.result, numbers):  # its gradient sums over the column
+        if operand in numbers and not is_per_column(gradient.result, numbers):  # one value, so its gradient is a sum
             gradient = Formula(gradient.names, f.sum(gradient.result))
         rules[f".d{operand}"] = Rule(views, {"d" + operand: gradient}, **facts)
     return rules
 
 
 def derive_rules(name: str, formula: Formula, operands: Sequence[str], numbers: Sequence[str]) -> None:
-    """Add the kernels `name` of a formula and `name.da` of the gradient of each operand a. See `rules_of`."""
+    """Add a kernel `name` for a formula, and `name.da` for the gradient of an operand a. `numbers` are as in `Rule`."""
     gradients = derived(formula, operands, numbers=numbers)
     for suffix, rule in _rules(formula.names, formula, gradients, numbers=numbers).items():
         KERNELS.add(name + suffix, rule)
 
 
 def add_rules(name: str, views: Sequence[str], outputs: Mapping[str, Callable], **facts: tuple[str, ...]) -> None:
-    """Add a kernel for each formula: `name` for the result, which is the first view, `name.dx` for a gradient dx."""
+    """Add a kernel for each output -> formula: `name` if the output is the first view, `name.dx` for a gradient dx."""
     for output, formula in outputs.items():
         KERNELS.add(name if output == views[0] else f"{name}.{output}", Rule(tuple(views), {output: formula}, **facts))
 
 
 def with_number(name: str, operator: str, formula: Callable, rank: Rank = longest) -> Callable[..., Expression]:
-    """Return a function of an expression and a plain number that adds a node of `formula`.
+    """Return a function of an expression and a plain number that adds a node, which computes `formula`.
 
     The number is stored among the graph's inputs, so nodes with different numbers share a signature. The kernels' names
-    begin with `name`. Errors show `operator`, the op's name or a sign.
+    begin with `name`. Errors begin with `operator`, a sign such as "+" or the op's name.
     """
     operand, number_name = names = tuple(inspect.signature(formula).parameters)
     parsed = formula_of(formula, names)
@@ -194,9 +194,9 @@ def with_number(name: str, operator: str, formula: Callable, rank: Rank = longes
 
 
 BINARY_OPERATORS: dict[str, tuple[Callable[..., Signature], Callable[..., Any], Callable[..., Any] | None]] = {}
-"""Operators with two operands, by sign: the arguments of `two_operands` after the name."""
+"""Sign of an operator with two operands -> the arguments of `two_operands` that follow the name."""
 UNARY_OPERATORS: dict[str, Callable[[Expression], Expression]] = {}
-"""Operators with one operand, by sign: functions that add a node to the graph."""
+"""Sign of an operator with one operand -> the function that adds its node to the graph."""
 
 
 ONE = samples("1; 7; 16x3; 5x2*3; 130*2")  # operands in tests of ops of one operand; 5x2*3 is 5 x 2 with batch size 3
@@ -206,7 +206,7 @@ BROADCAST_SAMPLES = samples("5x3*2 5; 5 5x3*2; 5x3*2 1; 1*3 17; 1x4*2 3x1; 2x3x4
 
 
 def by_plain_dims(signature_of: Callable[..., Signature]) -> Callable[..., Signature]:
-    """Cache `signature_of` by each Dim's `plain`, which all equal shapes share. (Each parameter has its own Dim.)"""
+    """Return `signature_of` with a cache. Its keys are `plain` Dims: one for all equal shapes, also of parameters."""
     cached = functools.cache(signature_of)
     return lambda *dims: cached(*[dim.plain for dim in dims])
 
@@ -219,7 +219,7 @@ def op(record: Callable[..., Any], around: Callable | None = None, **facts: Any)
     Args:
         record: what users call. It appends a node to the graph.
         around: called instead of the slow function of `record`, as `around(slow, *arguments)`; see `recorder.describe`.
-        facts: for tests, as fields of `dynet_core.op.Op`.
+        facts: fields of `dynet_core.op.Op`, which tests use.
     """
     return lambda function: register(recorder.describe(record, function, around), **facts)
 
@@ -227,8 +227,8 @@ def op(record: Callable[..., Any], around: Callable | None = None, **facts: Any)
 def by_dims(signature_of: Callable[..., Signature], **facts: Any) -> Callable[[Function], Function]:
     """Return a decorator that makes an op of one or two operands, whose signature depends only on their shapes.
 
-    The body of the decorated function never runs. `signature_of` returns the signature for the operands' Dims; equal
-    shapes are the same object. `facts` are for tests, as fields of `dynet_core.op.Op`.
+    The body of the decorated function never runs. `signature_of` returns the signature for the operands' Dims, which
+    are one object for all operands of a shape. `facts` are fields of `dynet_core.op.Op`, which tests use.
     """
 
     def decorate(function: Function) -> Function:
@@ -267,21 +267,21 @@ def elementwise(
     Args:
         reference: the same function in numpy, for the tests.
         gradients: maps an operand to a function whose body is the formula of its gradient, instead of the derived
-            formula. Its arguments may be the operands, the numbers, the result `y` and its gradient `dy` (`z` and `dz`
+            formula. The function may take the operands, the numbers, the result `y` and its gradient `dy` (`z` and `dz`
             if an argument of the op is called y or dy; `result` and `dresult` if an argument is also called z or dz).
         domain: the range from which tests draw operands.
-        rank: returns the number of dimensions of the result, from the operands' shapes.
-        scalars: also make kernels that read an operand with one number per column directly, such as a row added to a
-            matrix. Otherwise it is first copied to the full shape.
+        rank: a function of the operands' shapes that returns the number of dimensions of the result.
+        scalars: whether to add kernels that read an operand with one number per column, such as a row that is added to
+            a matrix, without a copy. If False, such an operand is first copied to the full shape.
         with_number: the function that adds the node if the second operand is a plain number, as in `x + 1`.
-        operator: the sign of a Python operator that does the same, such as "+". Its errors name the sign instead of
-            the op. It goes into the table `BINARY_OPERATORS` or `UNARY_OPERATORS`.
+        operator: the sign of a Python operator that does the same, such as "+". The operator's errors begin with the
+            sign, not with the op's name. `BINARY_OPERATORS` or `UNARY_OPERATORS` gets an entry for the sign.
         limit, least: tests skip finite operands of larger magnitude than `limit` or of smaller magnitude than `least`,
             for example because the formula subtracts nearly equal values there.
         range_reason: why there is a `limit` or `least`.
         tolerance: the relative error that tests allow.
-        tolerance_reason: why it is more than the default.
-        above: maps plain numbers to limits that they must exceed.
+        tolerance_reason: why `tolerance` is more than the default.
+        above: maps the name of a plain number to a limit that the number must exceed.
     """
     fields: dict[str, Any] = {"limit": limit, "least": least, "range_reason": range_reason, "domain": domain}
     fields |= {"elementwise": True, "tolerance": tolerance, "tolerance_reason": tolerance_reason}
@@ -352,7 +352,7 @@ def _parsed(
 def _samples(
     function: Callable, count: int, numbers: Sequence[str], above: Mapping[str, float], more: Sequence[Sample] = ()
 ) -> list[Sample]:
-    """Return samples for `count` operands. The first omits numbers that have defaults; all exceed limits in `above`."""
+    """Return samples of `count` operands. The first omits numbers that have defaults; other numbers exceed `above`."""
     parameters, all_samples = inspect.signature(function).parameters, []
     for index, sample in enumerate(ONE if count == 1 else [*TWO, *more]):
         passed_names = [name for name in numbers if index or parameters[name].default is inspect.Parameter.empty]
@@ -376,7 +376,7 @@ def _python_record(
     above: Mapping[str, float],
     copy_operands: Callable = lambda xs: xs,
 ) -> Callable[..., Expression]:
-    """Return a Python function that records an op. `copy_operands` copies some if needed; numbers exceed `above`."""
+    """Return a Python function that records an op. `copy_operands` may copy operands; numbers must exceed `above`."""
     name, parameters = function.__name__, inspect.signature(function).parameters
     count = len(parameters) - len(numbers)
 
@@ -415,13 +415,13 @@ def elementwise_signature(
     """
     layout = column_layout(name, dims, rank)
     assert layout is not None
-    single, whole, size, columns, views = layout
-    kernel = (kernels or name) + ("" if single is None else f".{operands[single]}_number")
+    scalar_operand, whole, size, columns, views = layout
+    kernel = (kernels or name) + ("" if scalar_operand is None else f".{operands[scalar_operand]}_number")
     return computed(kernel, whole, (size,), [*views, *number_views(number_count)], columns, passes=passes, name=name)
 
 
 def _copying_record(name: str, name_in_errors: str, scalars: bool, rank: Rank) -> Callable:
-    """Return a function (a, b) that applies the op to copies of the full shape; it returns None if none are needed."""
+    """Return a function that applies the op to operands copied to the full shape; it returns None if none is copied."""
 
     def record_repeated(*xs: Expression) -> Expression | None:
         copies = _full_copies(name_in_errors, xs, rank, scalars)
@@ -434,8 +434,8 @@ def _copying_record(name: str, name_in_errors: str, scalars: bool, rank: Rank) -
 class Columnwise:
     """What `axes.Along` needs to know about a function decorated with `columnwise`.
 
-    `constants` are its plain numbers. `reduces` says whether it turns each column of x, its only operand, into one
-    number, and x gets a gradient.
+    `kernels` begins the names of its kernels; `constants` are the names of its plain numbers. `reduces` is true if x is
+    the only operand and gets a gradient, and each column of x becomes one number.
     """
 
     kernels: str
@@ -462,16 +462,16 @@ def columnwise(
     """Return a decorator that makes an op that works on each column, such as softmax.
 
     The body is the formula of the result, as with `elementwise`. It may also reduce a column to one number, by
-    `formula.sum`, `formula.max` or `formula.min`. If it reads operands only inside these three, the result is one
-    number per column. If x is then the only operand, `axes.Along` can make ops that reduce any dimensions.
+    `formula.sum`, `formula.max` or `formula.min`. If all operands are inside these three, the result is one number
+    per column; if x is also the only operand, `axes.Along` can make ops that reduce any dimensions.
 
     Args:
         reference: the same function in numpy, on one batch element.
         gradients: formulas that replace derived gradients, as with `elementwise`.
-        whole: treat each batch element as one column, instead of the elements along the first dimension.
-        called: the name of the op in errors, if users call it through another op.
-        is_op: False if only `axes.Along` uses the function, and supplies its numbers; it is returned unchanged.
-        above: maps plain numbers to limits that they must exceed.
+        whole: whether each batch element is one column. If False, the elements along the first dimension are a column.
+        called: the op that errors name, if users call a different op, which calls this one.
+        is_op: False if only `axes.Along` uses the function; then the function itself is returned.
+        above: maps the name of a plain number to a limit that the number must exceed.
         facts: `domain`, `tolerance`, `tolerance_reason` and `samples`, as fields of `dynet_core.op.Op`.
     """
 
@@ -490,12 +490,12 @@ def columnwise(
         @by_plain_dims
         def signature_of(*dims: Dim) -> Signature:
             shape = matched(name, dims)
-            batch, across = shape.batch, 1 if whole else shape.columns
+            batch, column_count = shape.batch, 1 if whole else shape.columns
             size = shape.size if whole else shape.rows
             dim = Dim.of((1,) if whole else shape.dims[1:] or (1,), batch) if result_is_number else shape
-            views = column_views((across, batch), [(size, batch_stride(d)) for d in dims])
+            views = column_views((column_count, batch), [(size, batch_stride(d)) for d in dims])
             views = [View(SELF, stride=1 if result_is_number else size), *views, *number_views(len(numbers))]
-            return computed(kernels, dim, (size,), views, across * batch)
+            return computed(kernels, dim, (size,), views, column_count * batch)
 
         if numbers or len(operands) > 2:
             record: Any = _python_record(function, numbers, signature_of, above)

@@ -1,6 +1,6 @@
 """Broadcasting: the shape of a result, and views by which kernels read operands of different shapes without copies.
 
-A stride is the distance from one column's start to the next, in floats; 0 if the operand is repeated.
+A stride is the distance from one column or element to the next, in floats; 0 if the operand is repeated.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dynet_kernels.layout import SELF
 
 
 def of_rank(sizes: tuple[int, ...], rank: int) -> tuple[int, ...]:
-    """Return the sizes with trailing 1s added or dropped until there are `rank`: (2, 3) for (2, 3, 1) and rank 1."""
+    """Return `rank` sizes by adding or dropping trailing 1s; more if others remain: (2, 3) for (2, 3, 1) and rank 1."""
     kept_count = len(sizes)
     while kept_count > rank and sizes[kept_count - 1] == 1:
         kept_count -= 1
@@ -39,7 +39,7 @@ def is_matrix(dim: Dim) -> bool:
     return len(of_rank(dim.dims, 2)) == 2
 
 
-Loop = tuple[int, int, int]  # (number of iterations, stride in the result, stride in the operand)
+Loop = tuple[int, int, int]  # (extent: how many iterations; stride in the result; stride in the operand)
 Rank = Callable[[Sequence[Dim]], int]
 """Returns the number of dimensions of an op's result, from the operands' shapes.
 
@@ -86,7 +86,7 @@ def matched(name: str, dims: Sequence[Dim], rank: Rank = longest) -> Dim:
 
 
 def joined(loops: Iterable[Loop]) -> list[Loop]:
-    """Return equivalent loops, but fewer: merge loops that step like one longer loop, and drop loops of extent 1."""
+    """Return fewer loops with the same effect: merge those that step like one longer loop, drop those of extent 1."""
     merged: list[Loop] = []
     for extent, target, source in loops:
         inner, inner_target, inner_source = merged[-1] if merged else (0, 0, 0)
@@ -103,7 +103,7 @@ def batch_stride(dim: Dim) -> int:
 
 
 def column_view(source: int, extents: Sequence[int], strides: Sequence[int]) -> View | None:
-    """Return a view with a column for each step of nested loops, innermost first; None if it takes over two loops."""
+    """Return a view with a column for each step of nested loops, innermost first; None if views cannot express them."""
     match joined(zip(extents, strides, strides)):
         case []:
             return View(source)
@@ -115,7 +115,7 @@ def column_view(source: int, extents: Sequence[int], strides: Sequence[int]) -> 
 
 
 def column_views(extents: Sequence[int], strides: Iterable[Sequence[int]]) -> list[View]:
-    """Return the `column_view` of each operand, whose strides must need at most two loops."""
+    """Return each operand's `column_view`; none may be None. `strides` has the strides of each operand's loops."""
     views = [column_view(operand, extents, operand_strides) for operand, operand_strides in enumerate(strides)]
     assert None not in views
     return [view for view in views if view]
@@ -127,7 +127,7 @@ def by_batch_elements(result: Dim, dims: Sequence[Dim]) -> list[View]:
 
 
 def strides_of(dim: Dim, whole: Dim) -> list[int]:
-    """Return the strides of `dim` broadcast to `whole`, one for each dimension and the batch; 0 where it repeats."""
+    """Return the strides of `dim` broadcast to `whole`, for each dimension and the batch; 0 where `dim` is repeated."""
     strides, step = [], 1
     for size in of_rank(dim.dims, len(whole.dims)):
         strides.append(step if size > 1 else 0)
@@ -136,7 +136,7 @@ def strides_of(dim: Dim, whole: Dim) -> list[int]:
 
 
 def contiguous_dims(whole: Dim, strides: Sequence[Sequence[int]]) -> int:
-    """Return how many leading dimensions of `whole` (batch last) are contiguous in every operand, taken together."""
+    """Return how many leading dimensions of `whole` (batch last) together are contiguous in every operand."""
     dimension_count, step = 0, 1
     for d, extent in enumerate(sizes_and_batch(whole)):
         if extent > 1 and any(s[d] != step for s in strides):
@@ -158,16 +158,16 @@ def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
     extents = sizes_and_batch(whole)
     leading_dims = contiguous_dims(whole, strides)
     size = math.prod(extents[:leading_dims])
-    single = None
+    scalar_operand = None
     if size == 1 and whole.total > 1:
         if len(dims) > 2:
             return None
         # One operand is repeated along the first dimension larger than 1, so no elements are adjacent in both. Divide
         # the other operand into columns; the repeated operand has one number for each column.
         first = next(d for d, extent in enumerate(extents) if extent > 1)
-        single = next(k for k, s in enumerate(strides) if s[first] == 0)
-        leading_dims = contiguous_dims(whole, [strides[1 - single]])
-        while any(strides[single][:leading_dims]):
+        scalar_operand = next(k for k, s in enumerate(strides) if s[first] == 0)
+        leading_dims = contiguous_dims(whole, [strides[1 - scalar_operand]])
+        while any(strides[scalar_operand][:leading_dims]):
             leading_dims -= 1
         size = math.prod(extents[:leading_dims])
     views = [View(SELF, stride=size)]
@@ -176,7 +176,7 @@ def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
         if view is None:
             return None
         views.append(view)
-    return single, whole, size, math.prod(extents[leading_dims:]), views
+    return scalar_operand, whole, size, math.prod(extents[leading_dims:]), views
 
 
 def broadcasting(reference: Callable, rank: Rank | None = None) -> Callable:

@@ -1,4 +1,4 @@
-"""Checks of ops' arguments. Each returns the argument, or raises an error.
+"""Checks of ops' arguments. Most return the argument, perhaps converted, or raise an error.
 
 In all of these functions, `name` is the op's name and `what` the argument's name, for error messages.
 """
@@ -11,7 +11,7 @@ from numbers import Real
 import numpy as np
 
 from dynet_core.annotations import Index
-from dynet_core.checks import HUGE, TOO_LARGE, as_list, unpacked, whole
+from dynet_core.checks import HUGE, TOO_LARGE_REASON, as_list, unpacked, whole
 from dynet_core.dim import MAX_TOTAL, Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError, TooLargeError
 from dynet_core.graph.expression import Expression
@@ -104,7 +104,7 @@ def _as_float(name: str, value) -> float | None:
     try:
         return float(value)
     except OverflowError:
-        raise TooLargeError(f"{name}: {TOO_LARGE}") from None
+        raise TooLargeError(f"{name}: {TOO_LARGE_REASON}") from None
 
 
 def _shown(value) -> str:

@@ -20,7 +20,7 @@ GRADIENT_TOLERANCE = 1e-4
 # GRADIENT_TOLERANCE is relative to the gradient's largest element, or to SMALLEST_GRADIENT if that is larger: a small
 # gradient is often a sum of larger terms that cancel, while their rounding errors remain.
 SMALLEST_GRADIENT = 1e-2
-STEP = 1e-5  # the step of central differences, by which each element of an operand is increased and decreased
+DIFFERENCE_STEP = 1e-5  # by which each element of an operand is increased and decreased, for central differences
 Arrays = Sequence[np.ndarray]
 
 
@@ -86,7 +86,7 @@ class Computed(Parameter):
 OPERAND_CLASSES = (Input, Parameter, Computed)
 
 
-def in_new_graph(op: Op, sample: Sample, arrays: Arrays, classes: Iterable[type]) -> tuple[list, Expression]:
+def record_in_new_graph(op: Op, sample: Sample, arrays: Arrays, classes: Iterable[type]) -> tuple[list, Expression]:
     """Call the op in a new graph, with operands of `classes`, a class for each. Return the operands and the result."""
     renew_cg()
     leaves = [operand_class(array) for operand_class, array in zip(classes, arrays)]
@@ -99,7 +99,7 @@ def value_of(expression: Expression) -> np.ndarray:
     return expression.npvalue().reshape(*dims, batch)
 
 
-def largest(*arrays) -> float:
+def magnitude(*arrays) -> float:
     """Return the largest magnitude in the arrays; 0 if they are empty, NaN if an element is NaN."""
     return float(np.max([0.0, *[np.abs(array).max(initial=0) for array in arrays]]))
 
@@ -118,11 +118,11 @@ def check_value(op: Op, sample: Sample, operand_class: type = Input) -> None:
     """Check the shape and the values of the result. All operands are of `operand_class`."""
     arrays = draw(op, sample)
     expected = reference(op, sample, arrays)
-    result = in_new_graph(op, sample, arrays, itertools.repeat(operand_class))[1]
+    result = record_in_new_graph(op, sample, arrays, itertools.repeat(operand_class))[1]
     shape = expected.shape[:-1], expected.shape[-1]
     assert result.dim() == shape, f"its shape is {result.dim()}, the reference's {shape}"
-    error = largest(value_of(result) - expected)
-    allowed = op.tolerance * largest(expected, summed_terms(op, sample, arrays))
+    error = magnitude(value_of(result) - expected)
+    allowed = op.tolerance * magnitude(expected, summed_terms(op, sample, arrays))
     assert error <= allowed, f"value is off by {error}"
 
 
@@ -140,26 +140,26 @@ def weights_for(result: Expression, seed: int = 1) -> np.ndarray:
     return weights_of_shape((*dims, batch), seed)
 
 
-_expected_gradients: dict[tuple, list[np.ndarray]] = {}  # a cache, because many checks use the same sample
+_gradient_cache: dict[tuple, list[np.ndarray]] = {}  # a cache, because many checks use the same sample
 
 
 def expected_gradients(op: Op, sample: Sample, arrays: Arrays, weights: np.ndarray) -> list[np.ndarray]:
     """Return each operand's gradient of the `weighted_sum` of the reference, by central differences."""
     key = op.reference, op.differentiable, repr(sample), *[array.tobytes() for array in (weights, *arrays)]
-    if key not in _expected_gradients:
-        _expected_gradients[key] = [_gradient_of(op, sample, arrays, weights, [k]) for k in range(len(arrays))]
-    return _expected_gradients[key]
+    if key not in _gradient_cache:
+        _gradient_cache[key] = [_gradient_of(op, sample, arrays, weights, [k]) for k in range(len(arrays))]
+    return _gradient_cache[key]
 
 
 def _gradient_of(op: Op, sample: Sample, arrays: Arrays, weights: np.ndarray, indices: Sequence[int]) -> np.ndarray:
-    """Return the gradient by central differences of one expression that is passed as all of the operands `indices`."""
+    """Return, by central differences, the gradient of an expression that is each of the operands number `indices`."""
     changed = arrays[indices[0]].astype(np.float64)
     gradient = np.zeros_like(changed)
     operands = [changed if index in indices else array for index, array in enumerate(arrays)]
     op = dataclasses.replace(op, reference=op.differentiated_as or op.reference)
     for index in np.ndindex(changed.shape if op.differentiable else 0):
         middle = changed[index]
-        for step in (STEP, -STEP):
+        for step in (DIFFERENCE_STEP, -DIFFERENCE_STEP):
             changed[index] = middle + step
             gradient[index] += (weights * reference(op, sample, operands)).sum() / (2 * step)
         changed[index] = middle
@@ -167,8 +167,8 @@ def _gradient_of(op: Op, sample: Sample, arrays: Arrays, weights: np.ndarray, in
 
 
 def assert_gradient(actual: np.ndarray, expected: np.ndarray) -> None:
-    error = largest(actual - expected)
-    assert error <= GRADIENT_TOLERANCE * max(SMALLEST_GRADIENT, largest(expected)), f"gradient is off by {error}"
+    error = magnitude(actual - expected)
+    assert error <= GRADIENT_TOLERANCE * max(SMALLEST_GRADIENT, magnitude(expected)), f"gradient is off by {error}"
 
 
 def mixtures(items: Sequence, count: int) -> list[list]:
@@ -187,7 +187,7 @@ def check_gradients(op: Op, sample: Sample, *class_lists: Sequence[type]) -> Non
     """
     arrays = draw(op, sample)
     for classes in class_lists or mixtures(OPERAND_CLASSES, len(arrays)):
-        leaves, result = in_new_graph(op, sample, arrays, classes)
+        leaves, result = record_in_new_graph(op, sample, arrays, classes)
         weights = weights_for(result)
         full = Input in classes or not leaves
         weighted_sum(result, weights).backward(full=full)
@@ -216,7 +216,7 @@ def check_operand_used_twice(op: Op, sample: Sample) -> None:
 
 def value_and_gradients(op: Op, sample: Sample, arrays: Arrays, weights: np.ndarray | None = None) -> list[np.ndarray]:
     """Return the value of the op in a new graph, and each operand's gradient of `weighted_sum(value, weights)`."""
-    leaves, result = in_new_graph(op, sample, arrays, itertools.repeat(Input))
+    leaves, result = record_in_new_graph(op, sample, arrays, itertools.repeat(Input))
     weighted_sum(result, weights_for(result) if weights is None else weights).backward(full=True)
     return [value_of(result), *[leaf.gradient() for leaf in leaves]]
 
@@ -226,7 +226,7 @@ def assert_same(actual: Arrays, expected: Arrays, scales: Sequence[float] | None
 
     Errors are relative to `scales`: the largest term of each array's sums, or by default, the array's largest element.
     """
-    for array, expected_array, scale in zip(actual, expected, scales or map(largest, expected), strict=True):
+    for array, expected_array, scale in zip(actual, expected, scales or map(magnitude, expected), strict=True):
         assert array.shape == expected_array.shape
         np.testing.assert_allclose(array, expected_array, rtol=2e-6, atol=2e-6 * scale)  # 17 times float32's epsilon
 
@@ -270,13 +270,13 @@ def check_minibatch(op: Op, sample: Sample, batched: Sequence[bool], batch: int 
     actual = value_and_gradients(op, sample, arrays)
     weights = weights_of_shape(actual[0].shape)
     elements = [[array[..., [b % array.shape[-1]]] for array in (*arrays, weights)] for b in range(batch)]
-    single_results = [*zip(*[value_and_gradients(op, sample, parts, weight) for *parts, weight in elements])]
+    single_results = [*zip(*[value_and_gradients(op, sample, pieces, weight) for *pieces, weight in elements])]
     expected = [
-        np.concatenate(parts, axis=-1) if whole.shape[-1] > 1 else np.sum(parts, axis=0)
-        for whole, parts in zip(actual, single_results)
+        np.concatenate(pieces, axis=-1) if whole.shape[-1] > 1 else np.sum(pieces, axis=0)
+        for whole, pieces in zip(actual, single_results)
     ]
     # The gradient of an operand without a batch is a sum over the batch, whose rounding errors depend on its terms.
-    assert_same(actual, expected, [largest(*parts) for parts in single_results])
+    assert_same(actual, expected, [magnitude(*pieces) for pieces in single_results])
 
 
 DIGITS_TOLERANCE = 1e-4  # the relative error that `check_digits` allows for each value and gradient
@@ -287,7 +287,7 @@ LARGE_MAGNITUDES = [1e15, 1e19, 1e25, 1e30, 3e38]  # tried only for ops of one o
 def trial_operands(op: Op) -> np.ndarray:
     """Return operands of all magnitudes for an op: an array with a row for each operand, a column for each call.
 
-    In a call, all operands are equal, or only one is large or small. If there are two, both may be.
+    In a call, all operands are equal, or only one is large or small. Both of two operands may be large or small.
     """
     rng, operand_count = default_rng(5), len(op.samples[0].shapes)
     magnitudes = np.array(MAGNITUDES + LARGE_MAGNITUDES * (operand_count == 1), np.float32)
@@ -319,7 +319,7 @@ def check_digits(op: Op) -> None:
     magnitudes, numbers = np.abs(arrays), op.samples[1].attributes
     in_range = ((op.least <= magnitudes) & (magnitudes <= op.limit)).all(0)
     sample = Sample([((arrays.shape[1],), 1)] * len(arrays), numbers)
-    leaves, result = in_new_graph(op, sample, [*arrays[..., None]], itertools.repeat(Input))
+    leaves, result = record_in_new_graph(op, sample, [*arrays[..., None]], itertools.repeat(Input))
     values = result.npvalue()
     dy.sum_elems(result).backward(full=True)
     gradients = [leaf.gradient()[:, 0] for leaf in leaves] if op.differentiable else []
@@ -335,7 +335,7 @@ def check_digits(op: Op) -> None:
 
 
 def _check_near(what: str, computed: float, exact: Sequence[float]) -> None:
-    """Check that a value is near `exact`, or between two such values, if these are finite. A tiny value may be 0."""
+    """Check that `computed` is near or between the values in `exact`, if float32 can hold these. Tiny ones may be 0."""
     if exact and all(abs(value) <= LARGEST_FLOAT for value in exact):
         low, high = float(min(exact)), float(max(exact))
         slack = DIGITS_TOLERANCE * max(-low, high) + 2 * SMALLEST_NORMAL
@@ -343,9 +343,9 @@ def _check_near(what: str, computed: float, exact: Sequence[float]) -> None:
 
 
 def batched_operands(count: int) -> list[Sequence[bool]]:
-    """Return which of `count` operands have a batch, for `check_minibatch`.
+    """Return lists for `check_minibatch`, each of which says for `count` operands whether they have a batch.
 
-    For up to 4 operands, return every combination with a batch. For more: all, only one, or all but one have one.
+    For up to 4 operands, return all lists with a batch. For more: those in which all, one, or all but one have a batch.
     """
     combinations = itertools.product([True, False], repeat=count) if count <= 4 else mixtures([True, False], count)
     return [*filter(any, combinations)]

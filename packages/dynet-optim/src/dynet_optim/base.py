@@ -1,7 +1,7 @@
 """`Trainer`, the base class of all trainers (optimizers): updates, clipping, the learning rate, files, and copies.
 
-A saved trainer is in the format of model files (see `dynet_core.files`). It has a tensor for each state, and one with
-the trainer's own numbers and the state of dropout's random generator, so that training can resume exactly.
+A saved trainer is a model file (see `dynet_core.files`). It has a tensor for each state of the update rule, and one
+with the trainer's numbers and the state of dropout's random generator, so that training can resume exactly.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ TWO_22 = 1 << 22
 SHIFTS = np.arange(0, 66, 22, dtype=np.uint64)
 
 Path = str | os.PathLike[str]
-ONE = 1.0  # the default of `s` in updates: `s is ONE` if the caller did not pass `s`, so it needs no check
+ONE = 1.0  # the default of `s` in updates; if `s is ONE`, the caller did not pass `s`, which then needs no check
 
 
-def _rows_of_loss() -> list[int] | None:
-    """Return the rows (in PARAMETER_ROWS) of the current graph's parameters; None if it had no backward pass."""
+def _rows_of_graph() -> list[int] | None:
+    """Return the rows (in PARAMETER_ROWS) of the current graph's parameters; None if it has run no backward pass."""
     records = current().records
     if records.differentiated[0] < 0:
         return None
@@ -65,7 +65,7 @@ def _rows_of_loss() -> list[int] | None:
 
 
 def _indices(name: str, indices: Iterable[Index], begin: int, end: int) -> list[int]:
-    """Check indices into a list's section from `begin` to `end`, and return them as indices into the whole list."""
+    """Check indices that count from `begin` in a list and must be before `end`. Return them as indices from 0."""
     positions = [begin + whole(name, "a place", index) for index in checked_list(name, indices, "ints")]
     for index in positions:
         if not begin <= index < end:
@@ -74,9 +74,9 @@ def _indices(name: str, indices: Iterable[Index], begin: int, end: int) -> list[
 
 
 class Counts:
-    """What changes in each update of a trainer. `recent_...` are counts since the last call of `status`.
+    """The numbers that change in each update of a trainer. `recent_...` count since the last call of `status`.
 
-    `passes`: `recorder.pass_count()` at the last update. `has_trained`: whether a gradient was ever nonzero.
+    `passes`: how many backward passes had run at the last update. `has_trained`: whether a gradient was ever nonzero.
     """
 
     updates = recent_updates = recent_clips = passes = 0
@@ -105,9 +105,7 @@ class Trainer(Closed):
 
     rule: TrainerRule
     if not TYPE_CHECKING:
-        _collection = _rate = _rate0 = _threshold = _table = (
-            UnsetAttribute()
-        )  # raises an error if read before `__init__`
+        _collection = _rate = _rate0 = _threshold = _table = UnsetAttribute()  # an error if read before `__init__`
 
     def __init__(self, m: ParameterCollection, rate: Number, edecay: Number):
         if not isinstance(m, ParameterCollection):
@@ -126,7 +124,7 @@ class Trainer(Closed):
         if not isinstance(getattr(self, "rule", None), TrainerRule):
             raise ArgumentTypeError(f"{self.whoami()}: its class needs `rule`, made by @update of dynet_optim.rule")
         self._counts.passes = 0
-        self._backward_elsewhere = False  # whether another process of a DataParallel had gradients for this update
+        self._backward_elsewhere = False  # whether any rank has run `backward` since the last update
         self._table = Table(self._collection, self.rule)
         self._decay_table: Table | None = None  # the table for weight decay; None until it is needed
         numbers = type(self)._numbers
@@ -172,7 +170,7 @@ class Trainer(Closed):
                 gradients have been set to zero, so that training can continue with the next example.
         """
         table = self._table
-        if table.added != PARAMETER_ROWS.add_count or table.outdated.thread != get_ident():
+        if table.add_count != PARAMETER_ROWS.add_count or table.outdated.thread_id != get_ident():
             table.prepared()  # parameters were added, or another thread has used the table
         squared = table.run_if_below(self._threshold, self._read_numbers(self, ONE), self._dense) if s is ONE else None
         if squared is None:  # the quick way was not possible, and nothing has been updated yet
@@ -239,7 +237,7 @@ class Trainer(Closed):
             self._decay_table = self._decay_table or Table(self._collection, SHRINK)
             table = self._decay_table.prepared()
             table.choose(chosen)
-            table.run([self._collection._weight_decay], dense=1)  # of all rows of lookup parameters
+            table.run([self._collection._weight_decay], dense=1)  # dense: all rows of lookup parameters
         if squared_norm:
             self._counts.has_trained = True
         elif not (self._warned or self._backward_elsewhere or self._backward_has_run()):
@@ -258,14 +256,14 @@ class Trainer(Closed):
         has_run = self._counts.passes != pass_count()
         if self._counts.has_trained or not has_run:
             return has_run
-        rows = _rows_of_loss()
-        own_rows = {row for p in self._collection._everything() for row in p._storage.trained_rows()}
+        rows = _rows_of_graph()
+        own_rows = {row for p in self._collection._everything() for row in p._storage.trained_parameter_rows()}
         return rows is None or not own_rows.isdisjoint(rows)
 
     def _hint_at_other_collections(self) -> str:
         """Return a hint that names trained parameters of other collections in the last loss; "" if it has none."""
         own_rows = {row for p in self._collection._everything() for row in p._storage.identity.rows}
-        rows = [row for row in _rows_of_loss() or [] if row not in own_rows and PARAMETER_ROWS.needs_gradient(row)]
+        rows = [row for row in _rows_of_graph() or [] if row not in own_rows and PARAMETER_ROWS.needs_gradient(row)]
         names = dict.fromkeys(PARAMETER_ROWS.names.get(row, "?") for row in rows)
         return f". The loss has parameters of other collections, {few(names)}: give these to the trainer" * bool(names)
 
@@ -345,7 +343,7 @@ class Trainer(Closed):
     _updates = property(lambda self: self._counts.updates, lambda self, count: setattr(self._counts, "updates", count))
 
     def __getstate__(self) -> tuple[Any, ...]:
-        """Return what pickle stores: the attributes, copies of each parameter's states, and the values of slots."""
+        """Return what pickle stores: the attributes, lists of copies of parameters' states, and the slots' values."""
         default_state = object.__getstate__(self)  # the attributes; if a user's class has slots, (attributes, slots)
         settings = {name: value for name, value in vars(self).items() if name not in NOT_PICKLED}
         settings["_counts"] = copy.copy(self._counts)
@@ -413,8 +411,8 @@ class Trainer(Closed):
             setattr(self, name, value)
 
     def _tensors(self) -> list[StoredTensor]:
-        """Return a file's tensors: one with the trainer's numbers and the random generator's state, then all states."""
-        seed, drawn, forks = noise.state()  # the seed has 32 bits, which are stored as two numbers
+        """Return what `save` stores: a tensor of the trainer's and the random generator's numbers, then all states."""
+        seed, drawn, forks = noise.state()  # the seed's 32 bits are stored as two numbers
         own_numbers = [*self._saved_numbers().values(), seed >> 16, seed & 0xFFFF, drawn, forks]
         states = _states(self._table.prepared())
         return [tensor_of_numbers(f"/{type(self).__name__}", own_numbers), *(tensor for tensor, _ in states)]
@@ -447,7 +445,7 @@ class Trainer(Closed):
 
 
 def _states(table: Table) -> list[tuple[StoredTensor, Block]]:
-    """Return each state as a tensor to store in a file, and the state's memory."""
+    """Return a pair for each state: a tensor to store in a file, and the state's memory."""
     return [
         # The names contain an index, because two parameters may have the same name.
         (StoredTensor(p._is_lookup, f"{p.name()}.{index}.{state}", p.type.dims, block.array, None), block)
@@ -477,7 +475,7 @@ def _explanation(stored: Iterable[str], expected: Iterable[str]) -> str:
     return explanation * bool(trainers)
 
 
-EXPLAINERS.append(_explanation)  # errors about files then contain the hint
+EXPLAINERS.append(_explanation)  # errors about files then end with this hint
 
 
 def tensor_of_numbers(name: str, numbers: Sequence[float]) -> StoredTensor:

@@ -1,7 +1,6 @@
 """`DataParallel`, a trainer that adds up the gradients of several MPI processes, and its checkpoints.
 
-Each update exchanges one buffer: the gradients of ordinary parameters, and of rows of lookup parameters that any rank
-used.
+In each update, the ranks exchange one buffer: gradients of parameters, and of used rows of lookup parameters.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ from .rule import stateless_rule
 from .table import Table
 
 Example = TypeVar("Example")
-INDICES = itertools.count()  # number a process's DataParallels; ranks check that all use the one with the same number
-MOST_EXAMPLES = 1 << 40  # the argument `examples` must be less, so that the sum over all ranks fits in 64 bits
+SERIAL_NUMBERS = itertools.count()  # of a process's DataParallels; ranks check that all use the same number
+EXAMPLES_LIMIT = 1 << 40  # the argument `examples` must be less, so that the sum over all ranks fits in 64 bits
 
 
 class DataParallel:
@@ -88,8 +87,8 @@ class DataParallel:
         self._comm: Any = self._meeting and self._meeting.comm
         self._updates = 0
         if self._meeting:
-            self._index = next(INDICES)
-            self._version = -1  # `PARAMETER_ROWS.version` when `_meet` last set `_model`; -1 before
+            self._serial_number = next(SERIAL_NUMBERS)
+            self._version = -1  # `PARAMETER_ROWS.version` when `_meet` last set `_model`; -1 before it has
             self._scaling_table = Table(trainer._collection, SCALE) if self._average else None
             with self._exchange("start"):
                 self._broadcast()
@@ -181,7 +180,7 @@ class DataParallel:
                 "DataParallel.update: average=True needs the number of this rank's examples, update(examples=...)"
             )
         example_count = whole("DataParallel.update", "examples", 0 if examples is None else examples)
-        if not 0 <= example_count < MOST_EXAMPLES:
+        if not 0 <= example_count < EXAMPLES_LIMIT:
             raise ArgumentError(f"DataParallel.update: examples is {examples}; it must be a number of examples")
         trainer = self.trainer
         # Check now, because the trainer checks after the exchange, when sums have replaced this rank's gradients.
@@ -200,7 +199,7 @@ class DataParallel:
             self.compare()
 
     def _add_up(self, s: float, examples: int) -> None:
-        """Replace this rank's gradients by the sums over all ranks; with `average`, weighted by their `examples`."""
+        """Replace this rank's gradients by sums over all ranks; with `average`, weighted by each rank's `examples`."""
         trainer = self.trainer
         table = trainer._table.prepared()
         if self._gradients.version != PARAMETER_ROWS.version:
@@ -316,7 +315,7 @@ class DataParallel:
         if self._version != PARAMETER_ROWS.version:
             parameters, self._version = self._everything(), PARAMETER_ROWS.version
             model = [
-                ("the number of DataParallels before this", self._index),
+                ("the number of DataParallels before this", self._serial_number),
                 ("the trainer", type(trainer).__name__),
                 ("average", self._average),
                 ("compare_every", self._compare_every),
@@ -354,8 +353,7 @@ class Gradients:
     """The gradients of the trained parameters in a trainer's `Table`.
 
     The rows of all lookup parameters are numbered consecutively. The number after a parameter's last row stands for all
-    its rows. `Storage.touched` lists the rows with a gradient: their count; the rows; for each row of the table, 1
-    if it is listed; and 1 if a graph has used the whole table.
+    its rows. The array `touched` of a lookup parameter says which of its rows have a gradient; see `Storage`.
     """
 
     def __init__(self, table: Table, comm: Any):
@@ -364,28 +362,28 @@ class Gradients:
         trained = [p._storage for p in table.everything if PARAMETER_ROWS.needs_gradient(p._storage.row)]
         self.ordinary = [storage for storage in trained if storage.touched is None]
         self.lookups = [storage for storage in trained if storage.touched is not None]
-        # The number of each lookup parameter's first row, then the count of all numbers.
-        self.first_rows = np.cumsum([0, *(storage.rows + 1 for storage in self.lookups)])
+        # The number of each lookup parameter's first row, and at the end the count of all numbers.
+        self.first_rows = np.cumsum([0, *(storage.row_count + 1 for storage in self.lookups)])
         self.buffer = np.empty(0, np.float32)
         self.sent = 0  # the number of bytes that this rank sent in the last exchange
 
     def touched_rows(self) -> np.ndarray:
-        """Return the indices of the rows of lookup parameters for which this rank has gradients."""
-        indices = [np.empty(0, np.int64)]
+        """Return the numbers of the rows of lookup parameters for which this rank has gradients."""
+        numbers = [np.empty(0, np.int64)]
         for first, storage in zip(self.first_rows, self.lookups):
             touched = storage.touched
             # If a graph has used the whole table, the number after the last row stands for all rows.
-            rows = np.array([storage.rows]) if touched[-1] else touched[1 : 1 + touched[0]]
-            indices.append(rows + first)
-        return np.concatenate(indices)
+            rows = np.array([storage.row_count]) if touched[-1] else touched[1 : 1 + touched[0]]
+            numbers.append(rows + first)
+        return np.concatenate(numbers)
 
     def add_up(self, own_rows: np.ndarray, row_counts: np.ndarray) -> None:
         """Replace this rank's gradients by the sums over all ranks.
 
-        `own_rows` is this rank's result of `touched_rows`, and `row_counts` has the length of each rank's.
+        `own_rows` is this rank's result of `touched_rows`. `row_counts` has the length of each rank's result.
         """
         summed = [*((storage, slice(None)) for storage in self.ordinary), *self._used_on_any_rank(own_rows, row_counts)]
-        values = [storage.gradient.array.reshape(storage.rows or 1, -1)[rows].ravel() for storage, rows in summed]
+        values = [storage.gradient.array.reshape(storage.row_count or 1, -1)[rows].ravel() for storage, rows in summed]
         section_ends = np.cumsum([0, *map(len, values)])
         if len(self.buffer) < section_ends[-1]:
             self.buffer = np.empty(section_ends[-1] * 5 // 4, np.float32)  # a quarter more, to fit later updates
@@ -398,27 +396,27 @@ class Gradients:
                 storage.gradient.write(section)
             else:
                 with storage.gradient.edit() as gradient:
-                    gradient.reshape(storage.rows, -1)[rows] = section.reshape(len(rows), -1)
+                    gradient.reshape(storage.row_count, -1)[rows] = section.reshape(len(rows), -1)
 
     def _used_on_any_rank(self, own_rows: np.ndarray, row_counts: np.ndarray) -> Iterator[tuple[Storage, np.ndarray]]:
-        """Yield lookup parameters with the rows that any rank has used. Mark the rows as used on this rank."""
+        """Yield (lookup parameter, its rows that some rank has used). Mark these rows as used on this rank."""
         if not row_counts.any():
             return
-        all_indices = np.empty(row_counts.sum(), np.int64)
-        self.comm.Allgatherv(own_rows, [all_indices, row_counts])
-        all_indices = np.unique(all_indices)
-        sections = np.split(all_indices, np.searchsorted(all_indices, self.first_rows[1:]))
-        for storage, first, indices in zip(self.lookups, self.first_rows, sections):
-            rows = indices - first
+        all_rows = np.empty(row_counts.sum(), np.int64)
+        self.comm.Allgatherv(own_rows, [all_rows, row_counts])
+        all_rows = np.unique(all_rows)
+        sections = np.split(all_rows, np.searchsorted(all_rows, self.first_rows[1:]))
+        for storage, first, numbers in zip(self.lookups, self.first_rows, sections):
+            rows = numbers - first
             if not len(rows):
                 continue
             touched: Any = storage.touched
-            if rows[-1] == storage.rows:  # a graph of some rank has used the whole table
+            if rows[-1] == storage.row_count:  # a graph of some rank has used the whole table
                 touched[-1] = 1
-                rows = np.arange(storage.rows)
-            touched[0] = len(rows)  # then, in `touched`: the rows, and for each row of the table, 1 if it is among them
+                rows = np.arange(storage.row_count)
+            touched[0] = len(rows)  # the rows themselves follow, and then a 0 or 1 for each row of the lookup parameter
             touched[1 : 1 + len(rows)] = rows
-            touched[1 + storage.rows + rows] = 1
+            touched[1 + storage.row_count + rows] = 1
             yield storage, rows
 
 
@@ -432,7 +430,7 @@ def broadcast(comm: Any, blocks: Sequence[Block]) -> None:
 
 
 def first_difference(comm: Any, parameters: Sequence[Any]) -> tuple[int, str] | None:
-    """Return the first rank whose values differ from rank 0's in any bit, and the parameter; None if all are equal."""
+    """Return the first rank whose values differ from rank 0's in any bit, and a parameter's name; None if all agree."""
     if not parameters:
         return None
     hashes = [

@@ -1,4 +1,4 @@
-"""Connects the processes of a parallel program, called ranks, by MPI. Ends all ranks if one fails.
+"""Connect the processes of a parallel program, called ranks, by MPI, and end all ranks if one fails.
 
 Before ranks exchange data, a `Meeting` checks that all are about to do the same; otherwise, they might wait forever.
 Each rank sends a *header*: integers that say what it is about to do and how many updates it has done, and hashes of
@@ -31,8 +31,8 @@ from dynet_core.errors import ParallelError
 
 # The environment variables in which launchers such as mpiexec store the number of processes.
 SIZE_VARIABLES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
-PID_ENV = "DYNET_MPI_PROCESS"  # the variable with a rank's process id; a process with another id is its child
-WAIT_ENV = "DYNET_MPI_SECONDS"  # the variable with the seconds to wait for the others to connect; 0 means forever
+PID_ENV = "DYNET_MPI_PROCESS"  # the variable with a rank's process id; its children inherit this, but have other ids
+WAIT_ENV = "DYNET_MPI_SECONDS"  # the variable with the seconds to wait until all ranks have connected; 0 means forever
 END_PAUSE = 0.5  # the seconds to wait before ending all ranks, so that the launcher can read this rank's output
 
 
@@ -103,7 +103,7 @@ def _time_limit(size: int) -> Iterator[None]:
     """End this process if the `with` block, which connects to other processes, takes too long.
 
     MPI waits forever, even for a process that ended before it connected. Python code cannot run meanwhile, but the
-    timer of `faulthandler` can. Without other processes, the program may use the timer.
+    timer of `faulthandler` can. If `size` is 1, the program itself may use this timer, so there is no limit.
     """
     try:
         seconds = float(os.environ.get(WAIT_ENV, "600")) if size > 1 else 0.0  # by default ten minutes
@@ -137,7 +137,7 @@ def end_all_on_exceptions() -> None:
             except BaseException:
                 traceback.print_exception(kind, problem, trace)
             finally:
-                if os.getpid() == process and kind is not SystemExit:  # SystemExit ends a thread, not the rank
+                if os.getpid() == process and kind is not SystemExit:  # in a thread, SystemExit ends only this thread
                     end_all("this exception")
 
         return hook
@@ -162,7 +162,7 @@ def end_all(reason: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-ACTIONS = ("start", "update", "total", "compare", "save", "populate", "end")
+ACTIONS = ("start", "update", "total", "compare", "save", "populate", "end")  # what ranks can be about to do
 ACTION, UPDATES, MODEL, OPTIONS, EXAMPLES, TOUCHED, BACKWARD = range(7)  # the indices of the integers in a header
 Facts = Sequence[tuple[str, object]]
 LAST_WAIT = 5  # the seconds that an ending process waits for a thread in the middle of an exchange

@@ -18,8 +18,8 @@ NORM = KERNELS.add("gradient_norm", GradientNorm())  # the opcode of the kernel 
 class TrainerRule:
     """An update rule and its compiled kernel, named `update.` plus the name of the rule.
 
-    `states` and `numbers` are names; states start at zero. `read` returns a trainer's values of the numbers: `eps` is
-    `trainer._eps`, and `rate` includes the factor `scale`, unless the rule reads `scale` itself.
+    `states` and `numbers` are names. States start at zero. `read(trainer, scale)` returns the values of `numbers`: that
+    of `eps` is `trainer._eps`, and `rate` includes the gradients' factor `scale`, unless `scale` is one of `numbers`.
     """
 
     opcode: int
@@ -29,7 +29,7 @@ class TrainerRule:
 
     def __init__(self, name: str, kernel: Any):
         self.opcode = KERNELS.add(KERNELS.add_defined(f"update.{name}", {"": kernel}, alone=True), kernel)
-        self.states = tuple(name for name in kernel.views[2:] if name in kernel.outputs)  # views 0, 1 are p, g
+        self.states = tuple(name for name in kernel.views[2:] if name in kernel.outputs)  # views 0 and 1 are p and g
         self.numbers = kernel.views[2 + len(self.states) :]
         rate = "trainer._rate" if "scale" in self.numbers else "trainer._rate * scale"
         sources = [{"rate": rate, "scale": "scale"}.get(name, f"trainer._{name}") for name in self.numbers]
@@ -52,5 +52,5 @@ def stateless_rule(name: str, *numbers: str, **formulas: Callable) -> TrainerRul
     return TrainerRule(name, UpdateRule(("p", "g", *numbers), formulas, numbers=numbers))
 
 
-CLEAR = stateless_rule("clear", g=lambda: 0.0)  # only zeroes the gradients, as trainers' rules also do
+CLEAR = stateless_rule("clear", g=lambda: 0.0)  # only sets gradients to zero, which trainers' rules also do
 SHRINK = stateless_rule("shrink", "decay", p=lambda p, decay: p - p * decay)  # weight decay; does not clear gradients

@@ -1,7 +1,7 @@
 """The table in which compiled code finds the parameters of a trainer.
 
-Computing the norm of all gradients and updating are one compiled call each; if nothing is clipped, one call does both.
-`dense` is 1 to read or change all rows of lookup parameters, and 0 for only the rows used since the last update.
+One compiled call computes the norm of all gradients, another one updates. If nothing is clipped, one call does both.
+`dense` is 1 if calls read or change all rows of lookup parameters, and 0 if only those used since the last update.
 Parameters are in the order of `ParameterCollection._everything`: lookup parameters last.
 """
 
@@ -32,9 +32,9 @@ from .rule import CLEAR, NORM, TrainerRule
 
 # Nothing is clipped if the squared norm is below this share of the squared clipping threshold. Between this share and
 # the threshold, where rounding errors matter, the norm is computed and compared again.
-NEARLY_ONE = 1 - 1e-6
-Chosen = list[int] | slice
-ALL = slice(None)  # stands for the indices of all parameters
+UNCLIPPED_SHARE = 1 - 1e-6
+Chosen = list[int] | slice  # the indices of some parameters, or ALL
+ALL = slice(None)  # selects all parameters
 zero_words = functools.partial(np.zeros, dtype=np.int64)
 
 
@@ -52,10 +52,10 @@ class Table:
             KERNELS.use(opcode)
         self.numbers = block(len(rule.numbers))
         self._pack = self.numbers.packer()
-        self.added = -1  # PARAMETER_ROWS.add_count when `_fill` filled this table; -1 if it must be filled
-        self.outdated: Any = None  # the `Outdated` of the graph for which `prepared` was last called
+        self.add_count = -1  # PARAMETER_ROWS.add_count when `_fill` filled this table; -1 if it must be filled
+        self.outdated: Any = None  # the `Outdated` of the thread's graph at the last `prepared`
         self.parameter_group: ParameterGroup | None = None
-        self.identities: list[ParameterIdentity] = []  # of all parameters; `Outdated` needs the same list in every call
+        self.identities: list[ParameterIdentity] = []  # of all parameters; `Outdated` knows this list by its `id`
         self.state_blocks: dict[Storage, list[Block]] = {}  # the states that the rule keeps for each parameter
         self.context = zero_words(len(CONTEXT))
         self.context_address = self.context.ctypes.data
@@ -66,12 +66,12 @@ class Table:
             code=library.code_address(), threads=self.threads.ctypes.data,
         )  # fmt: skip
         # `sum_block` has 4 floats of memory for two float64s: the sum of squared gradients, and the limit below which
-        # `run_if_below` updates. `sum` is a view of the two, empty if they are on a GPU.
+        # `run_if_below` updates. `sum_and_limit` is a memoryview of these two; it is empty if they are on a GPU.
         self.sum_block = block(4)
-        self.sum = self.sum_block.host_view().cast("B").cast("d")
+        self.sum_and_limit = self.sum_block.host_view().cast("B").cast("d")
         self.both_arguments = zero_words(len(layout.BOTH))  # arguments of `norm_and_update`
         self.both_arguments_address = self.both_arguments.ctypes.data
-        self._grow_index(1 << 10)  # integers; if an update needs more, `_is_done` makes room for them
+        self._grow_index(1 << 10)  # integers at first; `_is_done` makes room for more
 
     def _set_slots(self, **values: int) -> None:
         for name, value in values.items():
@@ -83,26 +83,26 @@ class Table:
 
     def prepared(self) -> Table:
         """Prepare this table for the calling thread, fill it again if parameters were added, and return it."""
-        outdated, added = current().outdated, PARAMETER_ROWS.add_count
-        if self.outdated is outdated and self.added == added:
+        outdated, add_count = current().outdated, PARAMETER_ROWS.add_count
+        if self.outdated is outdated and self.add_count == add_count:
             return self
-        if self.added != added:
-            self.added = -1
+        if self.add_count != add_count:
+            self.add_count = -1
             self._fill()
-        # At `changed` and `changes`, updates tell this thread's graph that the parameters have changed. `sharing` is
-        # for helpers, which do a share of the work; only the main thread has any.
+        # Through `changed` and `changes`, compiled updates tell this thread's graph that parameters have changed.
+        # `sharing` is for helpers, which do a share of the work; only the main thread has any.
         old_group, new_group = self.parameter_group, outdated.group(self.identities)
         new_group.owner = weakref.ref(self)
         self._set_slots(changed=new_group.address, changes=outdated.changes_address(), sharing=sharing.address())
         self.parameter_group = new_group  # this reference keeps the memory alive
         if old_group and old_group is not new_group:  # compiled code no longer writes to the old group
             old_group.owner = None
-        self.outdated, self.added = outdated, added  # set last: after an error or interrupt, the next call starts over
+        self.outdated, self.add_count = outdated, add_count  # set last: after an error, the next call starts over
         return self
 
     def _fill(self) -> None:
         self.machine = machine_in_use(*self.opcodes)
-        self.row_buffer = PARAMETER_ROWS.buffer  # this reference keeps the buffer alive for compiled code
+        self.row_buffer = PARAMETER_ROWS.buffer  # this reference keeps alive what compiled code reads
         self.everything = self.collection._everything()
         self.count = len(self.everything)
         identities = [parameter._storage.identity for parameter in self.everything]
@@ -120,7 +120,7 @@ class Table:
         self.dense = 0  # the value of `dense` that is now in `both_arguments`
         self.both_arguments[:] = layout.BOTH.filled(
             norm=NORM, opcode=self.rule.opcode, count=self.count, states=self.state_count, dense=self.dense,
-            numbers=len(self.rule.numbers), numbers_at=self.numbers.address, totals=self.sum_block.address,
+            numbers=len(self.rule.numbers), numbers_address=self.numbers.address, totals=self.sum_block.address,
         )  # fmt: skip
         self.tape = zero_words((self.count, len(layout.INSTRUCTION)))
         self._set_slots(parameters=self.row_buffer.ctypes.data, table=self.rows.ctypes.data, tape=self.tape.ctypes.data)
@@ -129,13 +129,13 @@ class Table:
         return [self.state_blocks[parameter._storage] for parameter in self.everything]
 
     def choose(self, chosen: Chosen) -> None:
-        """Let updates change only those trained parameters that have these indices."""
+        """Let updates change only the trained parameters among `chosen`, which are indices in `everything`."""
         marks = self.rows[:, layout.UPDATE.chosen]
         marks[:] = 0
         marks[chosen] = 1
 
     def squared_norm(self, dense: int) -> float:
-        sums, address = self.sum, self.sum_block.address
+        sums, address = self.sum_and_limit, self.sum_block.address
         if sums:
             sums[0] = 0.0
         else:
@@ -170,22 +170,22 @@ class Table:
     def run_if_below(self, threshold: float, numbers: Sequence[float], dense: int) -> float | None:
         """If nothing must be clipped, apply the rule and return the sum of the squared gradients, in one compiled call.
 
-        Otherwise, or if that is not possible, change nothing and return None. The caller uses `squared_norm` and `run`.
+        Otherwise, or if this call is not possible, change nothing and return None: `squared_norm` and `run` are needed.
         """
-        update_if_below, sums = self.machine.norm_and_update, self.sum
+        update_if_below, sums = self.machine.norm_and_update, self.sum_and_limit
         if update_if_below is None or not sums:
             return None
         try:
             self._pack(*numbers)
         except (OverflowError, struct.error):
             return None
-        sums[1] = NEARLY_ONE * threshold * threshold if threshold else math.inf
+        sums[1] = UNCLIPPED_SHARE * threshold * threshold if threshold else math.inf
         if dense != self.dense:
             self.both_arguments[layout.BOTH.dense] = self.dense = dense
         return sums[0] if update_if_below(self.context_address, self.both_arguments_address) == layout.READY else None
 
     def note_change(self, chosen: Chosen) -> None:
-        """Tell the graph that `run` has changed these parameters. `run_if_below` does this itself."""
+        """Tell the graph that `run` has changed the chosen parameters. `run_if_below` does this itself."""
         if isinstance(chosen, slice):
             self.outdated.note_change(self.identities)
         else:

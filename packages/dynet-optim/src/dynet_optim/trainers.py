@@ -18,11 +18,11 @@ from .registry import register
 from .rule import update
 
 
-def _sgd(p, g, states, rate, t, **settings):
+def _sgd_reference(p, g, states, rate, t, **settings):
     p -= rate * g
 
 
-def _momentum(p, g, states, rate, t, mom=0.9):
+def _momentum_reference(p, g, states, rate, t, mom=0.9):
     (v,) = states
     v[:] = float32(mom) * v - rate * g
     p += v
@@ -39,7 +39,7 @@ def momentum(p, g, v, rate, momentum):
     return {"v": v, "p": p + v}
 
 
-@register(_sgd, {"e0": 0.7})
+@register(_sgd_reference, {"e0": 0.7})
 class SimpleSGDTrainer(Trainer):
     r"""Stochastic gradient descent.
 
@@ -76,7 +76,7 @@ class SimpleSGDTrainer(Trainer):
         super().__init__(m, self._either(0.1, e0=e0, learning_rate=learning_rate), edecay)
 
 
-@register(_sgd, {"e0_min": 0.1, "e0_max": 0.5, "step_size": 2, "gamma": 0.9})
+@register(_sgd_reference, {"e0_min": 0.1, "e0_max": 0.5, "step_size": 2, "gamma": 0.9})
 class CyclicalSGDTrainer(Trainer):
     r"""Stochastic gradient descent with a learning rate that rises and falls.
 
@@ -148,7 +148,7 @@ class CyclicalSGDTrainer(Trainer):
         object.__setattr__(self, "_rate", self._scheduled_rate() / self._decay())  # faster than `Closed.__setattr__`
 
 
-@register(_momentum, {"e0": 0.1, "mom": 0.5})
+@register(_momentum_reference, {"e0": 0.1, "mom": 0.5})
 class MomentumSGDTrainer(Trainer):
     r"""Stochastic gradient descent with momentum.
 
@@ -217,13 +217,13 @@ def rmsprop(p, g, h, rate, scale, rho, eps):
     return {"h": h, "p": p - g / sqrt(h + eps) * rate}
 
 
-def _adagrad(p, g, states, rate, t, eps=1e-20):
+def _adagrad_reference(p, g, states, rate, t, eps=1e-20):
     (h,) = states
     h += g**2
     p -= rate * g / np.sqrt(h + eps)
 
 
-def _adadelta(p, g, states, rate, t, eps=1e-6, rho=0.95):
+def _adadelta_reference(p, g, states, rate, t, eps=1e-6, rho=0.95):
     (h, d), rho = states, float32(rho)
     h[:] = rho * h + (1 - rho) * g**2
     step = g * np.sqrt(d + eps) / np.sqrt(h + eps)
@@ -231,13 +231,13 @@ def _adadelta(p, g, states, rate, t, eps=1e-6, rho=0.95):
     p -= rate * step
 
 
-def _rmsprop(p, g, states, rate, t, eps=1e-8, rho=0.9):
+def _rmsprop_reference(p, g, states, rate, t, eps=1e-8, rho=0.9):
     (h,), rho = states, float32(rho)
     h[:] = rho * h + (1 - rho) * g**2
     p -= rate * g / np.sqrt(h + eps)
 
 
-@register(_adagrad, {"e0": 0.3, "eps": 0.1})
+@register(_adagrad_reference, {"e0": 0.3, "eps": 0.1})
 class AdagradTrainer(Trainer):
     r"""Adagrad. It divides the step of each element by the root of the sum of its squared gradients so far.
 
@@ -279,7 +279,7 @@ class AdagradTrainer(Trainer):
         self._eps = self._checked("eps", eps, POSITIVE)
 
 
-@register(_adadelta, {"eps": 1e-3, "rho": 0.5})
+@register(_adadelta_reference, {"eps": 1e-3, "rho": 0.5})
 class AdadeltaTrainer(Trainer):
     r"""Adadelta. It scales the step of each element by the ratio of its earlier steps to its earlier gradients.
 
@@ -321,7 +321,7 @@ class AdadeltaTrainer(Trainer):
         self._rho = self._checked("rho", rho, FRACTION)
 
 
-@register(_rmsprop, {"e0": 0.1, "eps": 0.1, "rho": 0})
+@register(_rmsprop_reference, {"e0": 0.1, "eps": 0.1, "rho": 0})
 class RMSPropTrainer(Trainer):
     r"""RMSProp. It divides the step of each element by the root of a moving average of its squared gradients.
 
@@ -386,7 +386,7 @@ def amsgrad(p, g, m, v, largest, rate, scale, beta_1, beta_2, eps):
     return {"m": m, "v": v, "largest": largest, "p": p - over_root(m, largest, eps) * rate}
 
 
-def _adam(p, g, states, rate, t, beta_1=0.9, beta_2=0.999, eps=1e-8):
+def _adam_reference(p, g, states, rate, t, beta_1=0.9, beta_2=0.999, eps=1e-8):
     """Do update number t of Adam in numpy. For AMSGrad, `states` also has the largest values of v so far."""
     m, v, *largest = states
     a, b = float32(beta_1), float32(beta_2)
@@ -397,7 +397,7 @@ def _adam(p, g, states, rate, t, beta_1=0.9, beta_2=0.999, eps=1e-8):
     p -= rate * np.sqrt(1 - b**t) / (1 - a**t) * m / (np.sqrt(v) + eps)
 
 
-@register(_adam, {"alpha": 0.1, "beta_1": 0.5, "beta_2": 0.75, "eps": 1e-2}, {"beta_1": 0, "beta_2": 0})
+@register(_adam_reference, {"alpha": 0.1, "beta_1": 0.5, "beta_2": 0.75, "eps": 1e-2}, {"beta_1": 0, "beta_2": 0})
 class AdamTrainer(Trainer):
     r"""Adam. Its steps depend on moving averages of the gradient and its square, which are corrected for starting at 0.
 
@@ -458,7 +458,7 @@ class AdamTrainer(Trainer):
         return rate, scale, self._beta_1, self._beta_2, self._eps
 
 
-@register(_adam, {"alpha": 0.1, "beta_2": 0.5})
+@register(_adam_reference, {"alpha": 0.1, "beta_2": 0.5})
 class AmsgradTrainer(AdamTrainer):
     r"""AMSGrad: Adam that divides by the largest average of squared gradients so far, so that steps do not grow again.
 

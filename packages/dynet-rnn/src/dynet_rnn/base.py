@@ -36,7 +36,7 @@ def repr_of_builder(name: str, spec: Sequence, model: ParameterCollection, rates
 def check_vector(what: str, x: Dim, reader: str, size: int) -> None:
     """Raise ShapeError if x is not a vector of this size. Trailing 1s are allowed.
 
-    In the message, `what` names x, such as "add_input: the input", and `reader` what takes it, such as "the network".
+    The message calls x `what`, such as "add_input: the input", and what takes x `reader`, such as "the network".
     """
     if of_rank(x.dims, 1) != (size,):
         reshape_hint = f"; reshape it to {(size,)} x {x.columns}" if x.rows == size and x.batch == 1 else ""
@@ -77,11 +77,11 @@ class ParameterOwner(Hinted):
     _model: ParameterCollection
 
     @contextmanager
-    def _in_new_collection(self, name: str, model: ParameterCollection, argument: str = "model") -> Iterator[None]:
-        """Set `_model` to a new collection in `model`; remove it if the block raises. Errors call model `argument`."""
+    def _in_new_collection(self, name: str, model: ParameterCollection, argument_name: str = "model") -> Iterator[None]:
+        """Set `_model` to a new collection in `model`. If the `with` block raises, remove the collection."""
         if not isinstance(model, ParameterCollection):
             class_name = type(model).__name__
-            raise ArgumentTypeError(f"{self.whoami()}: {argument} must be a ParameterCollection, not {class_name}")
+            raise ArgumentTypeError(f"{self.whoami()}: {argument_name} must be a ParameterCollection, not {class_name}")
         with model._all_or_nothing():
             self._model = model.add_subcollection(name)
             yield
@@ -100,7 +100,7 @@ class ParameterOwner(Hinted):
 
 
 class Latest:
-    """Attributes of a builder that its copies do not get. `run` is the `Run` of the last call of `initial_state`."""
+    """Attributes of a builder that its copies do not get. `run` is the `Run` of the last `initial_state` call."""
 
     run: Any = None
 
@@ -151,7 +151,7 @@ class LayersBuilder(ParameterOwner, Closed):
             spec: the attribute `spec` of the other builder.
             model: the collection that gets the parameters of the new builder.
         """
-        layers, input_dim, hidden_dim, *rest = spec[:9]  # no spec has more, but a file may have a huge `range`
+        layers, input_dim, hidden_dim, *rest = spec[:9]  # no spec has over 9 items, but a file may have a huge `range`
         return cls(layers, input_dim, hidden_dim, model, *rest)
 
     @property

@@ -162,7 +162,7 @@ class VanillaLSTMBuilder(Variational):
         forget_bias: Number = FORGET_BIAS,
     ):
         has_norms = checked_flag(self.whoami(), "ln_lstm", ln_lstm)
-        self._norms_in = model if has_norms else None  # gets the parameters of layer normalization
+        self._norms_in = model if has_norms else None  # the collection of layer normalization's parameters
         self._forget_bias = checked_number(f"{self.whoami()}: forget_bias", forget_bias)
         super().__init__(layers, input_dim, hidden_dim, model)
         self._spec = (*self._spec, has_norms, self._forget_bias)
@@ -268,7 +268,7 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
         magnitudes = np.concatenate([abs(np.asarray(w)).ravel() for w, _ in pairs])
         old_mask = np.concatenate([np.asarray(mask).ravel() for _, mask in pairs])
         mask = np.ones(len(magnitudes), np.float32)
-        mask[np.lexsort((magnitudes, old_mask))[: int(share * len(magnitudes))]] = 0  # those pruned before come first
+        mask[np.lexsort((magnitudes, old_mask))[: int(share * len(magnitudes))]] = 0  # those pruned before sort first
         for _, mask_parameter in pairs:
             mask_parameter.set_value(mask[: mask_parameter.type.total].reshape(mask_parameter.shape()))
             mask = mask[mask_parameter.type.total :]
@@ -299,7 +299,7 @@ class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
     def set_weightnoise(self, std: Number) -> None:
         """Set the standard deviation of the Gaussian noise that is added to weights and biases; 0 turns it off.
 
-        Each call of `initial_state` draws new noise. Use this in training only.
+        Each call of `initial_state` draws new noise. Use noise in training only.
 
         Source: Graves, Mohamed and Hinton, "Speech recognition with deep recurrent neural networks", 2013.
         """
@@ -454,10 +454,10 @@ def _warn_of_two_meanings() -> None:
 
 
 def _hint_at_other_builder(stored: Iterable[str], expected: Iterable[str]) -> str:
-    """Return a hint if a file's names show that `LSTMBuilder` meant another class when it was written; else ""."""
-    kinds_there, kinds_here = [{kind for name in names for kind in _KIND.findall(name)} for names in (stored, expected)]
+    """Return a hint if parameter names show that `LSTMBuilder` meant another class when a file was written, or ""."""
+    file_kinds, own_kinds = [{kind for name in names for kind in _KIND.findall(name)} for names in (stored, expected)]
     for kind, builder, other in (("vanilla-", "Vanilla", "Coupled"), ("", "Coupled", "Vanilla")):
-        if kind in kinds_there - kinds_here and kinds_here - kinds_there:
+        if kind in file_kinds - own_kinds and own_kinds - file_kinds:
             return (
                 f"The file has parameters of a {builder}LSTMBuilder, the collection those of a {other}LSTMBuilder: "
                 "if the program says LSTMBuilder, this depends on what that means (VanillaLSTMBuilder in DyNet 2, "

@@ -1,4 +1,4 @@
-"""The two kinds of dropout in recurrent networks: the same masks at all steps of a sequence, or new ones at each."""
+"""The two kinds of dropout in recurrent networks: the same masks at all steps of a sequence, or new masks at each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dynet_core.graph.expression import Expression
 from dynet_core.messages.hints import method_with_hints
 from dynet_ops.elementwise.arithmetic import cmult
 from dynet_ops.input.inputs import ones
-from dynet_ops.network.cells import PreviousState
+from dynet_ops.network.cells import StateSource
 from dynet_ops.random.draws import checked_probability, dropout
 
 from .sequences import RNNState, SequenceRun, Steps, _RNNBuilder
@@ -66,19 +66,19 @@ class Variational(_RNNBuilder):
         return self._draw_masks(run, batch)
 
     def _masked(self, run: SequenceRun, k: int, value: int, x: Expression) -> Expression:
-        """Return x after dropout. `value` says what x is in layer k: 0 the input, 1 h, 2 c."""
+        """Return x after dropout. `value` says what x is: the input of layer k (0), its h (1) or its c (2)."""
         mask = run.steps.mask(k, value)  # type: ignore[union-attr]  # masks are drawn before a step
         return x if mask is None else cmult(x, mask)
 
     def _input_after_dropout(self, run: SequenceRun, k: int, x: Expression) -> Expression:
         return self._masked(run, k, 0, x)
 
-    def _state_after_dropout(self, state: RNNState, k: int) -> tuple[PreviousState, tuple[int, ...]]:
+    def _state_after_dropout(self, state: RNNState, k: int) -> tuple[StateSource, tuple[int, ...]]:
         previous, nodes = super()._state_after_dropout(state, k)
         if previous == () or not any(state._run.steps.dropout[2:]):  # type: ignore[union-attr]
             return previous, nodes
         values = state._run.layers.value_indices
-        if isinstance(previous, int):  # one node has all values: make a (batch size, offset) for each
+        if isinstance(previous, int):  # one node has all values: make (batch size, offset) for each value
             previous = tuple([(previous, value * self._spec[2] * previous) for value in values])
             nodes = nodes * len(values)
         entries = [*zip(previous, nodes)]
@@ -101,7 +101,7 @@ class Vertical(_RNNBuilder):
     _rates = (0.0,)  # one rate, for inputs and for the output of the last layer
 
     def _first_steps(self) -> Steps:
-        """Set the `Steps` that all sequences share to the current rates, and return it."""
+        """Set the rates of the `Steps` that all sequences share to the current rates, and return these `Steps`."""
         latest, rates = self._latest, self._rates if any(self._rates) else ()
         latest.steps.dropout, latest.steps.table = rates, latest.table(rates)
         return latest.steps

@@ -33,18 +33,18 @@ BUILDERS: dict[str, Registered] = {}
 """The registered builders. A key is the class's name and the arguments, such as "VanillaLSTMBuilder, ln_lstm=True"."""
 
 
-def register(*others: tuple[dict[str, Any], Reference], step: Reference | None = None) -> Callable[[Kind], Kind]:
+def register(*more_cases: tuple[dict[str, Any], Reference], step: Reference | None = None) -> Callable[[Kind], Kind]:
     """Return a decorator that adds a builder class to `BUILDERS`, from which tests are generated.
 
     Args:
-        others: pairs (arguments, step), see `Registered`, to test in addition to the default arguments.
-        step: the numpy function for the default arguments. None means the result of `cell_step` for the class.
+        more_cases: what to test besides the default arguments: pairs (arguments, step); see `Registered`.
+        step: the numpy function for the default arguments. None: the function that `cell_step` returns for the class.
     """
-    if others and isinstance(others[0], type):
-        raise ArgumentTypeError(f"register: {others[0].__name__} is a class: write @register() above it")
+    if more_cases and isinstance(more_cases[0], type):
+        raise ArgumentTypeError(f"register: {more_cases[0].__name__} is a class: write @register() above it")
 
     def decorate(kind: Kind) -> Kind:
-        for arguments, reference_step in (({}, step or cell_step(kind)), *others):
+        for arguments, reference_step in (({}, step or cell_step(kind)), *more_cases):
             name = ", ".join([kind.__name__, *(f"{key}={value}" for key, value in arguments.items())])
             BUILDERS[name] = Registered(kind, arguments, reference_step)
         return kind
@@ -53,7 +53,7 @@ def register(*others: tuple[dict[str, Any], Reference], step: Reference | None =
 
 
 def cell_step(kind: type[_RNNBuilder]) -> Reference:
-    """Return a `Registered.step` that passes to `Cell.reference` only the parameters that the cell reads."""
+    """Return a `Registered.step` that calls the cell's `reference` with only the parameters that the cell reads."""
     cell = cell_of(kind)
     names, reference = kind._names or cell.parameters, cell.reference
     assert reference is not None

@@ -25,20 +25,20 @@ from dynet_core.recorder import ANY_GRAPH, HAS_TEMPLATES, add_list, replay
 from dynet_core.signature import alias
 from dynet_ops.input.inputs import inputVector, zeros
 from dynet_ops.layouts import of_rank
-from dynet_ops.network.cells import PreviousState, sequence_signature
+from dynet_ops.network.cells import StateSource, sequence_signature
 from dynet_ops.network.equations import Cell
 
 from .base import Latest, LayersBuilder, Run, check_vector, value_of_state
 
 MOST_OBSERVED_STEPS = 8  # if so many steps with the same shapes have led to no template, later ones are not observed
 RecordHead = tuple[int, int, int, tuple[int, ...]]
-"""How a layer's records begin: (layer, signature, number of operands other than inputs, parameters as operands)."""
+"""How a layer's records begin: (layer's index, signature, count of operands without inputs, parameters as operands)."""
 
 
 class Layers:
     """The layers of a network, with the parameters that their cells read, or nodes computed from parameters.
 
-    `parameters` has these for each layer: for `Cell.pairs`, then for `Cell.weights`.
+    `parameters` has a list for each layer: first those that `Cell.pairs` names, then those that `Cell.weights` names.
     """
 
     def __init__(self, cell: Cell, sizes: tuple[int, int], parameters: list[list[Expression]]):
@@ -51,33 +51,33 @@ class Layers:
     def __len__(self) -> int:
         return len(self._operands_and_dims)
 
-    def head(self, k: int, x: Dim, previous: PreviousState) -> tuple[RecordHead, int]:
+    def head(self, k: int, x: Dim, previous: StateSource) -> tuple[RecordHead, int]:
         """Return layer k's `RecordHead` for an input of the Dim x (a `Dim.plain`), and the new state's batch size."""
         parameters, dims = self._operands_and_dims[k]
-        sizes = [previous] if isinstance(previous, int) else [size for size, _ in previous]
-        batch = max([x.batch, *sizes])
-        if not {x.batch, *sizes} <= {1, batch}:
-            raise ShapeError(f"add_input: the input is {x!r}, the state before has batch size {max(sizes)}")
+        old_batches = [previous] if isinstance(previous, int) else [size for size, _ in previous]
+        batch = max([x.batch, *old_batches])
+        if not {x.batch, *old_batches} <= {1, batch}:
+            raise ShapeError(f"add_input: the input is {x!r}, the state before has batch size {max(old_batches)}")
         signature = sequence_signature(self.cell, self.hidden, batch, previous, x, *dims)
         return (k, signature.at, signature.operands, parameters), batch
 
     def vector_dim(self, batch: int, rank: int) -> Dim:
-        return Dim.of(of_rank((self.hidden,), rank), batch)  # with trailing 1s if `rank` is more than 1
+        return Dim.of(of_rank((self.hidden,), rank), batch)  # a `rank` over 1 adds trailing 1s
 
 
 class Form:
     """The shapes of a state. States with the same shapes share one form.
 
     `previous` has an entry for each layer: the batch size if one node holds all values; () before the first input; or
-    if vectors were set, such as by `set_s`, (batch size, offset in floats within its node) for each value. `ranks` has
-    the number of dimensions of h in each layer. It is more than 1 if the initial vectors had trailing 1s, such as
-    (m, 1), which the results keep, as in DyNet. `dims` has the Dim of each layer's h if one node holds all values; else
-    it is empty. `known_heads` has the results of `heads` so far, by the Dim of the input.
+    if vectors were set, such as by `set_s`, for each value (batch size, offset in floats within the value's node).
+    `ranks` has the number of dimensions of h in each layer. It is more than 1 if the initial vectors had trailing 1s,
+    such as (m, 1), which the results keep, as in DyNet. `dims` has the Dim of each layer's h if one node holds all
+    values; else it is empty. `known_heads` has the results of `heads` so far, by the Dim of the input.
     """
 
     __slots__ = ("_layers", "dims", "known_heads", "previous", "ranks")
 
-    def __init__(self, layers: Layers, previous: tuple[PreviousState, ...], ranks: tuple[int, ...]):
+    def __init__(self, layers: Layers, previous: tuple[StateSource, ...], ranks: tuple[int, ...]):
         self._layers, self.previous, self.ranks = layers, previous, ranks
         self.dims: list[Dim] = [
             layers.vector_dim(batch, rank) for batch, rank in zip(previous, ranks) if isinstance(batch, int)
@@ -109,13 +109,13 @@ class Steps:
     Python records the first steps. Once two steps have led to the same template, compiled code records all later steps
     with these shapes from it (see `dynet_core.graph.templates`).
 
-    `dropout` is () without dropout. With masks, it is their batch size, then for the input, h and maybe c, whether
-    there is a mask. With dropout but no masks, it is the rates.
+    `dropout` is () without dropout. If there are `masks`, it is (their batch size, whether inputs have masks, whether h
+    has, and for some cells whether c has). If each step draws new masks, it is the rates.
 
     `table[form of the state][Dim of the input]` is (Dim of the output, template, offset, distances, form of the next
     state). The template's operands are the nodes of the state, the input, and `masks`, layer by layer. The last layer's
-    new state is the node output - offset. `distances` has how far before it the new states of the lower layers are, top
-    layer first. Until there is a template, the tuple is (number of steps observed, last template or None).
+    new state is the node number output - offset. `distances` are the differences from this to the numbers of the lower
+    layers' new states, top layer first. While Python records: (count of observed steps, template of the last or None).
     """
 
     dropout: tuple[float, ...]
@@ -144,11 +144,11 @@ class SequenceRun(Run):
     masked_steps: list[Steps] = field(default_factory=list)
 
     def steps_for(self, form: Form, x: Dim) -> Any:
-        """Draw missing masks, and return the `Steps`; None if x was not checked or the graph is not current."""
+        """Draw missing masks, and return the `Steps`; None if this Dim is new or the graph is not current."""
         return self.builder._steps_for_batch(self, x.batch) if x in form.known_heads and self.is_current() else None
 
 
-alias_signature = functools.cache(alias)  # takes a Dim; returns the signature of a whole operand's alias with this Dim
+alias_signature = functools.cache(alias)  # Dim -> the signature of an alias, with this Dim, of a whole operand
 
 
 class RNNState(Hinted):
@@ -163,9 +163,9 @@ class RNNState(Hinted):
     ((3,), 1)
     """
 
-    # `_nodes` hold the state: after an input, one node for each layer; if vectors were set, one for each value, layer
-    # by layer. `_vectors` has a tuple for h and maybe one for c, with an expression for each layer. Until
-    # `_vectors_of` is called, it is None for a state after an input.
+    # `_nodes` are the numbers of the nodes that hold the state: after an input, one for each layer; if vectors are set,
+    # one for each value, layer by layer. `_vectors` has a tuple for h and maybe one for c, with an expression for each
+    # layer. In a state after an input, `_vectors` is None until `_vectors_of` is called.
     __slots__ = ("_form", "_nodes", "_output", "_prev", "_run", "_vectors")
 
     _form: Form
@@ -185,10 +185,10 @@ class RNNState(Hinted):
         cls, run: SequenceRun, prev: RNNState | None, vectors: Sequence[tuple[Expression, ...]]
     ) -> RNNState:
         """Return a state that follows `prev`. `vectors` is [h of each layer], or for an LSTM [hs, cs]."""
-        shapes = tuple([tuple([(e.type.batch, 0) for e in layer]) for layer in zip(*vectors)])
-        ranks = tuple([len(e.type.dims) if run.layers.cell.carries else 1 for e in vectors[-1]])
+        previous = tuple([tuple([(e.type.batch, 0) for e in layer]) for layer in zip(*vectors)])
+        ranks = tuple([len(e.type.dims) if run.layers.cell.carries_last_value else 1 for e in vectors[-1]])
         nodes = tuple([e.at for layer in zip(*vectors) for e in layer])
-        return cls._new(run, prev, run.layers.form(shapes, ranks), nodes, vectors[0][-1], [*vectors])
+        return cls._new(run, prev, run.layers.form(previous, ranks), nodes, vectors[0][-1], [*vectors])
 
     @classmethod
     def _new(
@@ -258,7 +258,7 @@ class RNNState(Hinted):
         except (AttributeError, KeyError):
             graph_of("transduce", xs)
             heads, next_form = self._form.heads(xs[0].type)
-        dim, top = xs[0].type, next_form.dims[-1]
+        dim, top = xs[0].type, next_form.dims[-1]  # the Dims of the inputs and of the last layer's outputs
         outputs: list[Expression] | None = xs
         for layer, signature, fixed_count, parameters in heads:
             states = self._operands(layer) if self._nodes else ()
@@ -294,7 +294,7 @@ class RNNState(Hinted):
         return self._record_step(x)
 
     def _record_step(self, x: Expression) -> RNNState:
-        """Record a step in Python. If the last such step led to the same template, add it to `Steps.table`."""
+        """Record a step in Python. If the last such step led to the same template, add that to `Steps.table`."""
         run = self._run
         steps: Any = run.steps
         by_dim = steps.table.setdefault(self._form, {})
@@ -313,7 +313,7 @@ class RNNState(Hinted):
         return new_state
 
     def _pinned(self) -> PinnedGraph:
-        """Return the graph. Raise StaleExpressionError if a node of the state or a computed weight was removed."""
+        """Return the run's graph, pinned. Raise StaleExpressionError if a node of the state or of a weight is gone."""
         run, version, nodes, vectors = self._run, self._run.version, (), self._vectors or ()
         if self._form.dims:  # after an input, all nodes are this network's, so `as_of` can check them by number
             version, nodes, vectors = self._output.version, self._nodes, ()  # type: ignore[union-attr]
@@ -461,7 +461,7 @@ class StackedRNNState:
 MOST_CACHED = 64  # when `LatestSequences.layers` or `tables` has this many entries, it is cleared before one is added
 
 LoadedParameters = tuple[int, list[list[Expression]], Layers, list[Expression]]
-"""(Graph version in which this is valid, then `expressions`, `layers` and `computed_weights` of `SequenceRun`)."""
+"""(Version of the graph or ANY_GRAPH, then `expressions`, `layers` and `computed_weights` of `SequenceRun`)."""
 
 
 class LatestSequences(Latest):
@@ -545,13 +545,13 @@ class _RNNBuilder(LayersBuilder):
         expressions = [self._expressions(layer, update) for layer in self._parameters]
         read_by_cells = [[layer[index] for index in positions] for layer in self._cell_weights(expressions)]
         computed_weights = [x for layer in read_by_cells for x in layer if x.version != ANY_GRAPH]
-        nodes = tuple([x.at for layer in read_by_cells for x in layer])
-        layers = latest.layers.get(nodes)
+        operands = tuple([x.at for layer in read_by_cells for x in layer])
+        layers = latest.layers.get(operands)
         if layers is None:
             if len(latest.layers) >= MOST_CACHED:
                 for table in (latest.layers, latest.tables, latest.steps.table):
                     table.clear()
-            layers = latest.layers[nodes] = Layers(self._cell, self._spec[1:3], read_by_cells)
+            layers = latest.layers[operands] = Layers(self._cell, self._spec[1:3], read_by_cells)
         latest.loaded[update] = version if computed_weights else ANY_GRAPH, expressions, layers, computed_weights
         return latest.loaded[update]
 
@@ -590,7 +590,7 @@ class _RNNBuilder(LayersBuilder):
         """Record a step with the input x, which `RNNState.add_input` has checked, and return the new state."""
         run, form, graph = state._run, state._form, state._pinned()
         graph_of("add_input", (x,))  # again, because `cg_revert` in a signal handler may have removed x
-        if x.version == ANY_GRAPH or len(x.type.dims) > 1:  # make a node, without trailing 1s, of a parameter or (n, 1)
+        if x.version == ANY_GRAPH or len(x.type.dims) > 1:  # x must be a node without trailing 1s
             x = graph.append(alias_signature(Dim.of(x.type.dims[:1], x.type.batch)), [x.at])
         nodes, batches = [], []
         for k, rank in enumerate(form.ranks):
@@ -608,7 +608,7 @@ class _RNNBuilder(LayersBuilder):
         """Return x, the input of layer k, after dropout. Subclasses override this and the next two methods."""
         return x
 
-    def _state_after_dropout(self, state: RNNState, k: int) -> tuple[PreviousState, tuple[int, ...]]:
+    def _state_after_dropout(self, state: RNNState, k: int) -> tuple[StateSource, tuple[int, ...]]:
         """Return layer k's previous state after dropout: an entry of `Form.previous`, and the nodes."""
         return state._form.previous[k], state._operands(k)
 

@@ -134,10 +134,10 @@ def _logits(parameters: list[Parameters], x: Expression, update: bool) -> Expres
 
 
 def _draw_class(logits: Expression) -> int:
-    weights = softmax(logits).npvalue().ravel()
-    if not np.isfinite(weights).all():
-        raise NotFiniteError(f"sample: the probabilities of {len(weights)} classes are not finite")
-    return random.Random(noise.next_key()).choices(range(len(weights)), weights.tolist())[0]
+    ps = softmax(logits).npvalue().ravel()  # the probabilities
+    if not np.isfinite(ps).all():
+        raise NotFiniteError(f"sample: the probabilities of {len(ps)} classes are not finite")
+    return random.Random(noise.next_key()).choices(range(len(ps)), ps.tolist())[0]
 
 
 def _checked_index(method: str, c: Index, count: int) -> int:
@@ -241,17 +241,17 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
     def _build(
         self, rep_dim, clusters: Iterable[Sequence[int]], count: int, pc, bias: bool, unclustered: Sequence[str]
     ) -> None:
-        self._clusters = [list(words) for words in clusters]
+        self._clusters = [list(words) for words in clusters]  # the numbers of each cluster's words
         self._size = checked_size(self.whoami(), "rep_dim", rep_dim)
         self.spec: tuple[object, ...] = (self._size, self._clusters, count, bias, *unclustered)
         self._count = count
         with self._in_new_collection("class-factored-softmax-builder", pc, "pc"):
-            self._of_clusters = self._add_weights(len(self._clusters), bias)
+            self._of_clusters = self._add_weights(len(self._clusters), bias)  # the parameters for p(cluster)
             self._of_words = [self._add_weights(len(words), bias) if len(words) > 1 else [] for words in self._clusters]
         self._place = {word: (k, n) for k, words in enumerate(self._clusters) for n, word in enumerate(words)}
         index_of = {word: index for index, word in enumerate(self._place)}
-        # `_order` has the index of each word in a vector that has the words of each cluster in turn, then one element
-        # for all words without a cluster. `unclustered` has these words in the order of their numbers.
+        # `_order` maps each word's number to its index in a vector with the words of each cluster in turn, and then one
+        # element for all words without a cluster. `_rest` maps the number of each of the latter to the word.
         self._order = [index_of.get(word, len(index_of)) for word in range(count)]
         self._rest = dict(zip([word for word in range(count) if word not in index_of], unclustered, strict=True))
 
@@ -270,11 +270,11 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         return loss + pickneglogsoftmax(_logits(parameters, x, update), index) if parameters else loss
 
     def _losses(self, x: Expression, c: list[int], update: bool) -> Expression:
-        positions = [self._place[word] for word in c]
-        cluster_losses = pickneglogsoftmax_batch(_logits(self._of_clusters, x, update), [k for k, _ in positions])
+        places = [self._place[word] for word in c]
+        cluster_losses = pickneglogsoftmax_batch(_logits(self._of_clusters, x, update), [k for k, _ in places])
         word_losses = [
             pickneglogsoftmax(_logits(self._of_words[cluster], pick_batch_elem(x, element), update), index)
-            for element, (cluster, index) in enumerate(positions)
+            for element, (cluster, index) in enumerate(places)
         ]
         return cluster_losses + concatenate_to_batch(word_losses)
 
@@ -325,19 +325,19 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
 
 # Checks of the words and clusters of a `ClassFactoredSoftmaxBuilder`, and the reader of the cluster file.
 
-NAME = "ClassFactoredSoftmaxBuilder"
+BUILDER = "ClassFactoredSoftmaxBuilder"
 
 
 def checked_word_numbers(word_dict: Mapping[str, int]) -> dict[str, int]:
     """Check that `word_dict` maps words to the numbers 0, 1, 2, ... without gaps. Return it as a dict of ints."""
     if not isinstance(word_dict, Mapping) or not word_dict:
-        raise ArgumentTypeError(f"{NAME}: word_dict must map words to their numbers, got {word_dict!r:.60}")
+        raise ArgumentTypeError(f"{BUILDER}: word_dict must map words to their numbers, got {word_dict!r:.60}")
     for word in word_dict:
         if not isinstance(word, str):
-            raise ArgumentTypeError(f"{NAME}: a word of word_dict must be a str, got {word!r:.60}")
-    numbers = {str(word): whole(NAME, f"the number of word {word!r}", index) for word, index in word_dict.items()}
+            raise ArgumentTypeError(f"{BUILDER}: a word of word_dict must be a str, got {word!r:.60}")
+    numbers = {str(word): whole(BUILDER, f"the number of word {word!r}", index) for word, index in word_dict.items()}
     if sorted(numbers.values()) != list(range(len(numbers))):
-        raise ArgumentError(f"{NAME}: the numbers of the {len(numbers)} words are not 0 to {len(numbers) - 1}")
+        raise ArgumentError(f"{BUILDER}: the numbers of the {len(numbers)} words are not 0 to {len(numbers) - 1}")
     return numbers
 
 
@@ -348,16 +348,16 @@ def check_clusters(clusters: Sequence[Sequence[int]], count: int, unclustered: S
     """
     are_lists = isinstance(clusters, (list, tuple)) and all(isinstance(words, (list, tuple)) for words in clusters)
     if not are_lists or len({*map(id, clusters)}) < len(clusters):
-        raise ArgumentError(f"{NAME}: the clusters of a spec are different lists of numbers")
+        raise ArgumentError(f"{BUILDER}: the clusters of a spec are different lists of numbers")
     words = [word for cluster in clusters for word in cluster]
     fits = len(words) + len(unclustered) == count and all(0 <= word < count for word in words)
     if not fits or len({*words}) < len(words):
         contents = f"{len(words)} numbers of words, and {len(unclustered)} words are in none"
-        raise ArgumentError(f"{NAME}: the spec has {count!r:.40} words, but its clusters hold {contents}")
+        raise ArgumentError(f"{BUILDER}: the spec has {count!r:.40} words, but its clusters hold {contents}")
 
 
 def read_clusters(path: str | os.PathLike[str], word_dict: Mapping[str, int]) -> tuple[list[list[int]], list[str]]:
-    """Read a file of lines `cluster word`. Return the words' numbers for each cluster, and words without a cluster.
+    """Read a file of lines `cluster word`. Return each cluster's list of word numbers, and a list of words without one.
 
     Clusters are in the order of their first lines. Only spaces and tabs separate fields, so a word may contain a
     no-break space.
@@ -371,14 +371,14 @@ def read_clusters(path: str | os.PathLike[str], word_dict: Mapping[str, int]) ->
             if not fields:
                 continue
             if len(fields) < 2:
-                raise ArgumentError(f"{NAME}: {path}, line {number}: expected `cluster word`, got {fields[0]!r:.60}")
+                raise ArgumentError(f"{BUILDER}: {path}, line {number}: expected `cluster word`, got {fields[0]!r:.60}")
             cluster, word, *_ = fields
             if word not in word_dict:
-                raise ArgumentError(f"{NAME}: {path}, line {number}: word_dict has no word {word!r}")
+                raise ArgumentError(f"{BUILDER}: {path}, line {number}: word_dict has no word {word!r}")
             if word in seen:
-                raise ArgumentError(f"{NAME}: {path}, line {number}: word {word!r} occurs twice")
+                raise ArgumentError(f"{BUILDER}: {path}, line {number}: word {word!r} occurs twice")
             seen.add(word)
             clusters.setdefault(cluster, []).append(word_dict[word])
     if not clusters:
-        raise ArgumentError(f"{NAME}: {path} has no line `cluster word`")
+        raise ArgumentError(f"{BUILDER}: {path} has no line `cluster word`")
     return list(clusters.values()), [word for word in sorted(word_dict, key=word_dict.__getitem__) if word not in seen]

@@ -36,11 +36,11 @@ def _record_node(x: Expression | None, children: Sequence, weights: Sequence, ra
         check_vector("add_input: the input", x.type, "the network", W.type.columns)
         x = dropout(x, rate) if rate else x
     dim = None if x is None else x.type.plain
-    if states and U[0].type.rows < W.type.rows:  # in a child-sum TreeLSTM, copies give all states the same batch size
-        batch_size = max([state.type.batch for state in states])
-        h_c, columns = value_of_state(Dim.of((hidden, 2)), 0), [0] * batch_size + [1] * batch_size
-        states = [s if s.type.batch == batch_size else select_cols(graph.append(h_c, [s.at]), columns) for s in states]
-        signature = child_sum_signature(batch, dim, batch_size, *[e.type for e in (b, W, *U)])
+    if states and U[0].type.rows < W.type.rows:  # child-sum: copies of states have the largest batch size
+        largest = max([state.type.batch for state in states])
+        h_and_c, columns = value_of_state(Dim.of((hidden, 2)), 0), [0] * largest + [1] * largest
+        states = [s if s.type.batch == largest else select_cols(graph.append(h_and_c, [s.at]), columns) for s in states]
+        signature = child_sum_signature(batch, dim, largest, *[e.type for e in (b, W, *U)])
     elif len(children) > len(U):
         raise ArgumentError(f"add_input: {len(children)} children, but the network has weights for {len(U)}")
     else:
@@ -146,7 +146,7 @@ class TreeState:
                     f"add_inputs: head {head} of node {node} is out of range: nodes are 0 to {count - 1}"
                 )
             children[head].append(node)
-        ordered_nodes = children.pop()  # first the roots; in the end all nodes, parents before children
+        ordered_nodes = children.pop()  # the roots, followed after the loop by all other nodes, parents before children
         for node in ordered_nodes:  # the list grows during the loop, which also visits each node's children
             ordered_nodes += children[node]
         if len(ordered_nodes) < count:

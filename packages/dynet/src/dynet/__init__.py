@@ -33,7 +33,6 @@ if dynet_config.get() is None:
 else:
     dynet_core.config.PARAMS.init()  # applies the settings made in `dynet_config`
 
-
 if TYPE_CHECKING:  # type checkers cannot evaluate the `__all__` below, and would not find these two names
     from _dynet import _RNNBuilder as _RNNBuilder
 
@@ -43,11 +42,11 @@ else:
 
     HAVE_CUDA = dynet_core.compute.device.has_driver()
 
-    if _installation.is_complete():  # names that only other libraries have raise errors that say what to use
+    if _installation.is_complete():  # using `dy.relu`, a name of other libraries, then raises an error with a hint
         globals().update({name: obj for name, obj in _other_names.stand_ins(__all__).items() if name not in globals()})
     else:
 
-        def __getattr__(name: str):  # not in complete installations, as it slows down reading all names
+        def __getattr__(name: str):  # only in incomplete installations, as it slows down all names
             raise AttributeError(_other_names.message(name, __all__, __version__))
 
     def __dir__() -> list[str]:

@@ -72,12 +72,12 @@ def shipped() -> str:
     if not shipped_code.FOLDER.exists():
         return "none: kernels are compiled when they are first used"
     sizes = [len(path.read_bytes()) for path in shipped_code.FOLDER.iterdir()]
-    # These parts, which every program needs, show which target's code is used.
-    common = [Planner(), Shard(KERNELS.shard(FILL // SHARD_SIZE))]
+    # Every program needs these parts of the compiled code. The first target that has all of them is in use.
+    common_parts = [Planner(), Shard(KERNELS.shard(FILL // SHARD_SIZE))]
     kinds = [
         target.kind
         for target in library.general_targets()
-        if all(shipped_code.find(key_of(part.for_target(target), with_versions=False)) for part in common)
+        if all(shipped_code.find(key_of(part.for_target(target), with_versions=False)) for part in common_parts)
     ]
     return f"{len(sizes)} files, {sum(sizes) / 2**20:.1f} MiB; used here: {kinds[0] if kinds else 'none'}"
 

@@ -9,7 +9,7 @@ from importlib.machinery import all_suffixes
 from pathlib import Path
 
 DISTRIBUTION = "dynet-tvm"
-MODULES = ("dynet", "_dynet")
+MODULES = ("dynet", "_dynet")  # the modules that other distributions, such as the original DyNet, may also have
 SIBLINGS = ("dynet-kernels", "dynet-core", "dynet-ops", "dynet-rnn", "dynet-optim")
 
 
@@ -20,7 +20,7 @@ def is_installed(module: str) -> bool:
 
 def is_command() -> bool:
     """Return whether this is `python -m dynet`, which imports `dynet` before it runs the command."""
-    if sys.argv[:1] != ["-m"]:  # it is "-m" while Python still looks for the module to run
+    if sys.argv[:1] != ["-m"]:  # Python puts "-m" there until it has found the module to run
         return False
     command_line = " ".join(sys.orig_argv)
     return re.match(r" -m ?dynet( |$)", command_line[command_line.index(" -m") :]) is not None
@@ -60,7 +60,7 @@ def conflicting_distributions() -> dict[str, str]:
     """Return the names and versions of other distributions that have a module `dynet` or `_dynet`.
 
     Listing the folders of `sys.path` takes less than a millisecond. If a folder has another library's module, the
-    metadata of all its distributions are read.
+    metadata of all distributions in this folder are read.
     """
     conflicting: dict[str, str] = {}
     for folder in map(Path, sys.path):
@@ -76,7 +76,7 @@ def conflicting_distributions() -> dict[str, str]:
 
 
 def _is_foreign(folder: Path, name: str) -> bool:
-    """Return whether a file or folder is another library's `dynet` or `_dynet`; our `dynet` has `_installation.py`."""
+    """Return whether a file or folder is another library's `dynet` or `_dynet`: only our `dynet` has this file."""
     if name == "dynet":
         return (folder / name / "__init__.py").exists() and not (folder / name / Path(__file__).name).exists()
     return _module_name(name) in MODULES
@@ -106,7 +106,7 @@ def is_complete() -> bool:
     return all(is_installed(f"dynet_{extra}") for extra in ("ops", "rnn", "optim"))
 
 
-def extra_with(name: str) -> str | None:
+def guessed_extra(name: str) -> str | None:
     """Guess which extra, such as "rnn", has a missing name; None if the name is private or the extra is installed."""
     if name.startswith("_"):
         return None

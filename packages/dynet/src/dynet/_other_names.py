@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from dynet import _installation
-from dynet_core.messages.hints import USES, nearest
+from dynet_core.messages.hints import HINTS, nearest
 
 
 class StandIn:
@@ -45,19 +45,19 @@ class StandIn:
 
 
 def stand_ins(public: Iterable[str]) -> dict[str, StandIn]:
-    """Return a dict with a `StandIn` for each name of another library that has a hint."""
+    """Return a dict: name of other libraries -> its `StandIn`, for each name that has a hint and is not `public`."""
     public_names = set(public)
     return {
         name: StandIn(name, use)
-        for name in {*USES["dy"], *USES["ops"]} - public_names
+        for name in {*HINTS["dy"], *HINTS["ops"]} - public_names
         if (use := use_for(name, public_names))
     }
 
 
 def use_for(name: str, public: set[str]) -> str:
     """Return what to use for a name of another library; "" if there is no hint. Hints name only `public` ops."""
-    ops = ", ".join(f"dy.{op}" for op in USES["ops"].get(name, "").split() if op in public)
-    return USES["dy"].get(name) or " or ".join(ops.rsplit(", ", 1))
+    ops = ", ".join(f"dy.{op}" for op in HINTS["ops"].get(name, "").split() if op in public)
+    return HINTS["dy"].get(name) or " or ".join(ops.rsplit(", ", 1))
 
 
 def message(name: str, public: Iterable[str], version: str) -> str:
@@ -66,7 +66,7 @@ def message(name: str, public: Iterable[str], version: str) -> str:
     use = use_for(name, public_names)
     if not use and not name.startswith("_") and (similar := nearest(name, public_names)):
         use = f"dy.{similar}"
-    extra = _installation.extra_with(name)
+    extra = _installation.guessed_extra(name)
     command = f'pip install "dynet-core[{extra}]=={version}"'
     package = f"; dynet-{extra} is not installed and may have it: {command}" if extra else ""
     return f"module 'dynet' has no attribute {name!r}{f': use {use}' if use else ''}{package}"

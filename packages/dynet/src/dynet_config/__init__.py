@@ -1,6 +1,6 @@
 """Settings that a program makes before `import dynet`, instead of `--dynet-...` flags on the command line.
 
-If a program makes a setting here that the original DyNet also has, `import dynet` does not read these flags.
+If a program makes a setting here that the original DyNet also has, `import dynet` reads no flags.
 
 >>> import dynet_config
 >>> dynet_config.set(random_seed=42)
@@ -21,10 +21,10 @@ DEFAULTS: dict[str, object] = {
     "mem": "512", "random_seed": 0, "autobatch": 0, "profiling": 0, "weight_decay": 0, "shared_parameters": 0,
     "requested_gpus": 0, "gpu_mask": [],
 }  # fmt: skip
-"""The settings of the original DyNet, and their defaults."""
-_GET_KEYS = {setting: key for key, setting in _config.CONFIG.items()}  # argument of `set` -> key in `get()`
-_wanted: dict[str, object] = {}  # all settings that the program has made here
-_replaces_flags = False  # whether one of these is a setting of the original DyNet, so that flags are not read
+"""A dict: setting of the original DyNet, as an argument of `set` -> default."""
+_GET_KEYS = {setting: key for key, setting in _config.CONFIG_ATTRIBUTES.items()}  # argument of `set` -> key in `get()`
+_made_settings: dict[str, object] = {}  # name -> value of each setting that the program has made here
+_replaces_flags = False  # whether the program has made settings of the original DyNet, so that flags are not read
 
 
 def set(
@@ -83,7 +83,7 @@ def set_gpu(flag: bool = True) -> None:
 def _apply(given: dict[str, object], function: str) -> None:
     global _replaces_flags
     _config.PARAMS.change(given)
-    _wanted.update(given)
+    _made_settings.update(given)
     _replaces_flags = _replaces_flags or not given or any(name in given for name in (*DEFAULTS, "gpu"))
     # `allow` and `own_classes` never come too late, because they are read whenever a file is loaded.
     late = [f"{name}={value!r}" for name, value in given.items() if name not in ("allow", "own_classes")]
@@ -103,10 +103,10 @@ def get() -> dict[str, object] | None:
     """
     if not _replaces_flags:
         return None
-    settings = {_GET_KEYS[name]: _wanted.get(name, default) for name, default in DEFAULTS.items()}
+    settings = {_GET_KEYS[name]: _made_settings.get(name, default) for name, default in DEFAULTS.items()}
     return settings | {"requested_gpus": 1} if gpu() else settings
 
 
 def gpu() -> bool | None:
     """Return what `set_gpu` or the argument `gpu` of `set` last set; None if neither was used."""
-    return _wanted.get("gpu")  # type: ignore[return-value]
+    return _made_settings.get("gpu")  # type: ignore[return-value]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dynet_kernels.cuda.machine import Machine
 
 _lock = new_lock()
-_machines: dict[tuple[int, bool] | None, library.Library | Machine] = {}  # (GPU number, TF32 allowed); None: the CPU
+_machines: dict[tuple[int, bool] | None, library.Library | Machine] = {}  # key: (GPU number, TF32 allowed) or None: CPU
 _gpus: dict[int, Gpu] = {}  # the GPUs opened so far, by number
 _gpu: Gpu | None = None  # the GPU in use; None: the CPU
 _tf32 = False  # whether matrix products on the GPU may round their factors to TF32
@@ -38,7 +38,7 @@ def name() -> str:
 
 
 def check_device(caller: str, device: str) -> None:
-    """Check the argument `device` of a public function: "CPU", "" or the device in use.
+    """Check the argument `device` of the public function `caller`: it must be "CPU", "" or the device in use.
 
     "CPU" is accepted even if a GPU is in use, because the results are the same.
 
@@ -55,7 +55,7 @@ def check_device(caller: str, device: str) -> None:
 
 
 def machine_in_use(*needed_opcodes: int) -> library.Library | Machine:
-    """Return the compiled code for the device in use, as `machine_of` does."""
+    """Return the compiled code for the device in use. See `machine_of`."""
     return machine_of(_gpu, *needed_opcodes)
 
 
@@ -80,7 +80,7 @@ def machine_of(gpu: Gpu | None, *needed_opcodes: int) -> library.Library | Machi
 
 
 def _open(index: int) -> Gpu:
-    """Return a GPU. Raise DeviceError if the GPU, its driver or a compiler for kernels is missing."""
+    """Return GPU `index`. Raise DeviceError if this GPU, its driver or a compiler for kernels is missing."""
     if index not in _gpus:
         from dynet_kernels.cuda import compiler, driver
 
@@ -94,7 +94,7 @@ def _open(index: int) -> Gpu:
 
 
 def choose(index: int) -> None:
-    """Use GPU `index` in this process. Raise DeviceError if it, its driver or a compiler for kernels is missing.
+    """Use GPU `index` in this process. Raise DeviceError if the GPU, its driver or a compiler for kernels is missing.
 
     Parameters cannot be moved to the GPU, so raise ArgumentError if any exist.
     """
@@ -110,7 +110,7 @@ def choose(index: int) -> None:
 def allow_tf32(allowed: bool = True) -> None:
     """Set whether matrix products on the GPU may round their inputs to TF32, a faster 19-bit float format.
 
-    Raise DeviceError if the GPU in use is too old for it.
+    Raise DeviceError if the GPU in use is too old for TF32.
     """
     global _tf32
     if allowed and _gpu is not None:
@@ -124,7 +124,7 @@ def allow_tf32(allowed: bool = True) -> None:
 
 @contextmanager
 def use(index: int | None, tf32: bool = False) -> Iterator[None]:
-    """Change the device in a `with` block, for tests and measurements. A new graph begins at both ends of the block.
+    """Change the device in a `with` block, for tests and measurements. A new graph begins at each end of the block.
 
     `index` is a GPU's index, or None for the CPU. Parameters made outside the block must not be used inside.
     """

@@ -28,7 +28,7 @@ RECORD_BUFFERS = (
     "records", "kept_records", "aliases", "lookups", "planned", "numbers", "depths", "by_signature", "by_depth",
     "counters", "buckets", "numbers_of_columns", "nodes",
 )  # fmt: skip
-# How many items the other buffers have at first: those that grow with a pass's plan, and the rest.
+# The other buffers -> how many items they have at first: buffers that grow with a pass's plan, and the rest.
 PASS_BUFFERS = {"forward_index": 1 << 12, "forward_tape": 1 << 10, "backward_index": 1 << 12, "backward_tape": 1 << 10}
 OTHER_BUFFERS = {
     "table": 1 << 12, "threads": layout.MOST_THREADS, "ahead": len(CONTEXT), "predecessors": MOST_NUMBERED,
@@ -38,10 +38,10 @@ WIDTHS = {
     "buckets": 2, "numbers_of_columns": 2, "nodes": len(NODE), "threads": layout.THREAD_ROW,
     "predecessors": layout.SIGNATURE_WORDS, "forward_tape": len(INSTRUCTION), "backward_tape": len(INSTRUCTION),
 }  # fmt: skip
-"""How many integers an item of a buffer has, if not 1."""
+"""Buffer -> how many integers an item has, if not 1."""
 KEPT_FLOATS = 1 << 24  # memory for values up to this size (64 MB) is always kept from one graph to the next
 DECAY = 32  # each call of `_fit_memory` lowers `Engine.recent_floats`, the memory that recent graphs needed, by 1/32
-SPARE = 4  # memory is freed if there is more than this many times `Engine.recent_floats`
+SPARE_FACTOR = 4  # memory is freed if there is more than this many times `Engine.recent_floats`
 FIRST_FLOATS = 1 << 16  # the number of floats in the first block of memory for values
 ARENA_TOP, NEW_RECORDS = CONTEXT.arena_top, CONTEXT.new_records
 
@@ -54,17 +54,17 @@ class Engine:
     def __init__(self, records: Records):
         self.records = records
         self.kept_memory: list[Any] = []  # memory of deleted parameters that the graph may still refer to
-        self.whole_lookups: list[tuple[IntArray, int]] = []  # the arguments of each call of `use_whole_lookup`
+        self.whole_lookups: list[tuple[IntArray, int]] = []  # (touched, row) of each `use_whole_lookup`
         _engines[:] = [reference for reference in _engines if reference() is not None] + [weakref.ref(self)]
         # True while buffers are being replaced, and afterwards if an interrupt left them half replaced
         self.changing: bool = False
-        self.change_count: int = 0  # how often `change` has been called
+        self.change_count: int = 0  # how often `replacing_buffers` has been called
         self.machine: Any = None  # the compiled code, loaded when first needed
-        self.shard_count: int = 0  # how many shards of kernels were in use when `machine` was loaded
-        self.context: IntArray = np.zeros(len(CONTEXT), np.int64)
-        self.context_at: int = self.context.ctypes.data
+        self.shard_count: int = 0  # how many shards had kernels in use when `machine` was loaded
+        self.context: IntArray = np.zeros(len(CONTEXT), np.int64)  # `slots` is a view of it, faster for single items
+        self.context_address: int = self.context.ctypes.data
         self.slots: memoryview = memoryview(self.context)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
-        self.slots[CONTEXT.address_type], self.slots[CONTEXT.address] = layout.INT_ARGUMENT, self.context_at
+        self.slots[CONTEXT.address_type], self.slots[CONTEXT.address] = layout.INT_ARGUMENT, self.context_address
         self.slots[CONTEXT.code] = library.code_address()
         self.slots[CONTEXT.sharing] = sharing.address()
         self.buffers: dict[str, IntArray] = {}
@@ -82,8 +82,8 @@ class Engine:
         self._new_chunk(FIRST_FLOATS)
 
     @contextmanager
-    def change(self) -> Iterator[None]:
-        """Mark the engine as `changing` in a `with` block. After an exception, the graph will create a new engine."""
+    def replacing_buffers(self) -> Iterator[None]:
+        """Set `changing` in a `with` block, which may replace buffers. If it raises, the graph gets a new engine."""
         self.records.mark_unusual()
         self.change_count += 1
         self.records.unprepare()
@@ -98,10 +98,10 @@ class Engine:
         return successor
 
     def use_whole_lookup(self, touched: IntArray, row: int) -> None:
-        """Remember that the graph uses a lookup parameter as one tensor, so that all its rows get a gradient.
+        """Remember that the graph uses a lookup parameter as one tensor, so that every row gets a gradient.
 
-        `touched` is the array that lists which rows have a gradient; 1 as its last element, set by `backward`, means
-        all rows. `row` is the parameter's row in PARAMETER_ROWS.
+        `touched` is the array that lists which rows have a gradient. `backward` sets the last element of `touched` to
+        1, which means all rows. `row` is the parameter's row in PARAMETER_ROWS.
         """
         if not any(array is touched for array, _ in self.whole_lookups):
             self.whole_lookups.append((touched, row))
@@ -128,11 +128,11 @@ class Engine:
     def _new_chunk(self, floats: int) -> None:
         self.chunks.append(block(floats))
         self.must_tidy = len(self.chunks) > 1 or floats > KEPT_FLOATS
-        self._use(self.chunks[-1])
+        self._use_chunk(self.chunks[-1])
 
     def _replace_chunks(self, floats: int) -> None:
-        """Replace the memory for values with one new block. Free the old blocks first, to make room for it."""
-        self._use(block(0))
+        """Replace the memory for values with one new block. Free the old blocks first, to make room for the new one."""
+        self._use_chunk(block(0))
         self.chunks.clear()
         try:
             self._new_chunk(floats)
@@ -140,7 +140,7 @@ class Engine:
             self._new_chunk(FIRST_FLOATS)
             raise
 
-    def _use(self, chunk: Block) -> None:
+    def _use_chunk(self, chunk: Block) -> None:
         """Let compiled code store the values of the next nodes in `chunk`."""
         self.values_begin: int = chunk.address
         self.slots[ARENA_TOP] = chunk.address
@@ -157,9 +157,9 @@ class Engine:
         """
         count, used_floats = mark
         if len(self.chunks) > count:
-            with self.change():
+            with self.replacing_buffers():
                 if self.records.is_at(version, length):
-                    self._use(self.chunks[count - 1])
+                    self._use_chunk(self.chunks[count - 1])
                     del self.chunks[count:]
         self._set_arena_top(version, length, self.values_begin + used_floats)
 
@@ -169,15 +169,15 @@ class Engine:
         slots[ARENA_TOP] = top if records.is_at(version, length) else slots[ARENA_TOP]  # no signal handler runs here
 
     def restart(self) -> None:
-        """Prepare to compute the whole graph again. The old values become invalid: they are overwritten or freed."""
+        """Prepare to compute the whole graph again. The old values become invalid: their memory is reused or freed."""
         if self.must_tidy:
-            with self.change():
+            with self.replacing_buffers():
                 self._fit_memory()
         self.unfreeze_count = PARAMETER_ROWS.unfreeze_count
 
     def tidy(self) -> None:
-        """For `renew_cg` if `must_tidy`: free what recent graphs did not need, `kept_memory` and `whole_lookups`."""
-        with self.change():
+        """Free what recent graphs did not need, and clear both lists. `renew_cg` calls this method if `must_tidy`."""
+        with self.replacing_buffers():
             self._fit_memory()
             self.kept_memory.clear()
             self.whole_lookups.clear()
@@ -187,13 +187,13 @@ class Engine:
         """Free memory that no recent graph has needed.
 
         Memory that the last graph did not need is kept if other recent graphs needed it. Otherwise, if minibatches of
-        long and short sentences alternate, each long minibatch would allocate it again, at 50 to 1000 us per MB.
+        long and short sentences alternate, each long minibatch would allocate memory again, at 50 to 1000 us per MB.
         """
         chunks = self.chunks
         used_floats = sum(chunk.floats for chunk in chunks[:-1]) + self.slots[ARENA_TOP] - self.values_begin
         self.recent_floats = max(used_floats, self.recent_floats - self.recent_floats // DECAY)
         needed = max(self.recent_floats, FIRST_FLOATS)
-        limit = max(SPARE * needed, KEPT_FLOATS)
+        limit = max(SPARE_FACTOR * needed, KEPT_FLOATS)
         if len(chunks) > 1 or chunks[0].floats > limit:
             self._replace_chunks(needed)
         if self.gradients.floats > limit:
@@ -216,7 +216,7 @@ class Engine:
         self.slots[CONTEXT.gradient_start] = self.gradients.address
         self.slots[CONTEXT.gradient_end] = self.gradients.address + floats
 
-    def prepare(self, begin: int, length: int) -> None:
+    def refresh(self, begin: int, length: int) -> None:
         """Make the engine ready to plan: load new kernels, copy new signatures and parameters, enlarge buffers.
 
         The graph's records take `length` integers. Planning will start at integer `begin`.
@@ -225,7 +225,7 @@ class Engine:
         if self.shard_count != shard_count:
             self.machine = machine_in_use()
             self.shard_count = shard_count  # not set if `machine_in_use` fails, so that the next call tries again
-        with self.change():
+        with self.replacing_buffers():
             if self.table_written != table_length:
                 if table_length > len(self.buffers["table"]):
                     self._grow("table", 2 * table_length)
@@ -235,7 +235,7 @@ class Engine:
                 self.parameters_version = PARAMETER_ROWS.version
                 if not begin:
                     self.unfreeze_count = PARAMETER_ROWS.unfreeze_count
-                self.parameter_rows: IntArray = PARAMETER_ROWS.buffer  # keeps it alive: the planner has its address
+                self.parameter_rows: IntArray = PARAMETER_ROWS.buffer  # kept alive, because the planner has its address
                 self.slots[CONTEXT.parameters] = self.parameter_rows.ctypes.data
                 self.plan_anew()
             if length + 2 > self.room:
@@ -246,20 +246,17 @@ class Engine:
         self.slots[CONTEXT.kept_end] = self.slots[CONTEXT.backward_plan] = -1
 
     def _prepare_to_repeat(self, direction: str, status: int) -> None:
-        """Prepare to repeat a pass that stopped with `status`: enlarge buffers, start threads or load a kernel.
-
-        Raise CompileError if the kernel cannot be compiled. No instruction has run yet.
-        """
+        """Enlarge buffers, start threads or load a kernel, so that a pass that ended with `status` can be repeated."""
         slots = self.slots
         if status == NO_HELPERS:
             return sharing.start_helpers()
         if status == NO_CODE:
             self.plan_anew()
             if direction == "backward":
-                self.records.differentiated = -1, 0  # the new plan has moved the gradients of nodes
+                self.records.differentiated = -1, 0  # the plan that failed has moved the nodes' gradients
             self.machine = machine_in_use(int(self.buffers[f"{direction}_tape"][slots[CONTEXT.row] * len(INSTRUCTION)]))
             return None
-        with self.change():
+        with self.replacing_buffers():
             for buffer in ("index", "tape"):
                 needed, name = slots[CONTEXT[f"needed_{buffer}"]], f"{direction}_{buffer}"
                 if needed > slots[CONTEXT[f"{name}_end"]]:
@@ -285,7 +282,7 @@ class Engine:
         records, generation_before = self.records, generation()
         end, _, inputs_end = records.ends()
         if end >= self.room or self.table_written != len(TABLE) or self.parameters_version != PARAMETER_ROWS.version:
-            self.prepare(begin, end)
+            self.refresh(begin, end)
         self.slots[NEW_RECORDS] = records.address
         if not begin:
             self._set_arena_top(version, 0, self.values_begin)
@@ -298,27 +295,26 @@ class Engine:
             records.mark_unusual()
         can_skip_python = isinstance(self.machine, library.Library) and not self.machine.is_watched
         if can_skip_python and not self.whole_lookups and self.unfreeze_count == PARAMETER_ROWS.unfreeze_count:
-            self._publish(generation_before, change_count)
+            self._mark_prepared(generation_before, change_count)
         return end, inputs_end
 
-    def _run(self, version: int, phase: str, *arguments: int) -> int:
-        """Call the compiled code of a pass if the graph still has this version. Return the status of the pass."""
-        run, records = getattr(self.machine, phase, None), self.records
+    def _run(self, version: int, direction: str, *arguments: int) -> int:
+        """Plan and run a pass by compiled code if the graph still has this version. Return the status of the pass."""
+        run, records = getattr(self.machine, direction, None), self.records
         # One line, so that no signal handler can renew the graph between the comparison and the call.
-        statuses = records.version == version and [run(self.context_at, *arguments)]  # type: ignore[misc]
+        statuses = records.version == version and [run(self.context_address, *arguments)]  # type: ignore[misc]
         if not statuses:
             raise StaleExpressionError(RENEWED_IN_PASS)
         return statuses[0]
 
-    def _publish(self, generation: int, change_count: int) -> None:
+    def _mark_prepared(self, generation: int, change_count: int) -> None:
         """Tell compiled code that it may run later passes in these buffers without calling Python.
 
-        It may do so until a buffer is replaced, or until a signature or parameter changes. `generation` and
-        `change_count` are the values from the beginning of this pass.
+        This ends if a buffer is replaced or a signature or parameter changes. The arguments are from before this pass.
         """
         if self.records.is_prepared(generation):
             return
-        addresses = {"context": self.context_at, "node_rows": self.buffers["nodes"].ctypes.data}
+        addresses = {"context": self.context_address, "node_rows": self.buffers["nodes"].ctypes.data}
         addresses |= {"values_begin": self.values_begin, "planner_room": self.room}
         functions = {name: getattr(self.machine, name) for name in ("forward", "backward", "run")}
         self.records.prepare(generation, self, change_count, functions, **addresses)
@@ -348,7 +344,7 @@ RENEWED_IN_PASS = (
     "while this graph was computed, a signal handler or a finalizer called renew_cg or cg_revert; "
     "the expressions of the old graph can no longer be used"
 )
-_engines: list[weakref.ref[Any]] = []  # all engines, for `keep_for_graphs`
+_engines: list[weakref.ref[Any]] = []  # the engines of all threads, for `keep_for_graphs`
 
 
 def keep_for_graphs(memory, engines=_engines) -> None:  # `engines` is a default: Python may clear globals at exit
@@ -362,23 +358,23 @@ def keep_for_graphs(memory, engines=_engines) -> None:  # `engines` is a default
 
 
 class PlanningEngine(Engine):
-    """Plans a graph without computing it, in separate buffers, so the graph and its engine do not change."""
+    """Plans a graph without computing it, in buffers of its own, so the graph and the graph's engine stay the same."""
 
     def plan(self, loss: int | None = None) -> None:
         """Plan the forward pass, or the backward pass from node `loss`, a single number."""
         records, slots = self.records, self.slots
         end, _, inputs_end = records.ends()
         if loss is None:
-            self.prepare(0, end)
+            self.refresh(0, end)
             # The planner marks which rows of lookup parameters get a gradient. No gradient is computed here, so the
             # planner uses a copy of the parameter table without the addresses of these marks.
             self.parameter_rows = PARAMETER_ROWS.buffer.copy()
             self.parameter_rows[layout.PARAMETER.touched :: len(layout.PARAMETER)] = 0
             slots[CONTEXT.parameters] = self.parameter_rows.ctypes.data
             slots[NEW_RECORDS], slots[ARENA_TOP] = records.address, self.values_begin
-            status = self.machine.plan_forward(self.context_at, 0, end, records.inputs_address, 0, inputs_end)
+            status = self.machine.plan_forward(self.context_address, 0, end, records.inputs_address, 0, inputs_end)
         else:
-            status = self.machine.plan_backward(self.context_at, loss, 1, 0)  # 1: the size of the loss; 0: not `full`
+            status = self.machine.plan_backward(self.context_address, loss, 1, 0)  # 1: the loss's size; 0: not `full`
         if status != READY:
             self._prepare_to_repeat("forward" if loss is None else "backward", status)
             self.plan(loss)

@@ -1,4 +1,4 @@
-"""Blocks of float32 memory, on the host or on a GPU. Addresses count floats: they are bytes divided by 4."""
+"""Blocks of float32 memory, on the host or on a GPU. Addresses count floats: an address in bytes, divided by 4."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 class HostBlock:
     """A block of float32 values in host memory, aligned to a cache line.
 
-    With `zero` or `shared`, it is initially zero. With `shared`, processes forked later use it too, not a copy of it.
+    With `zero` or `shared`, the values are initially 0. With `shared`, processes forked later share the block.
     """
 
     __slots__ = ("_host_view", "_allocated", "address", "array", "floats")
 
     def __init__(self, floats: int, zero: bool = False, shared: bool = False):
         self.floats: int = floats
-        size = floats + 2 * CACHE_LINE  # one cache line to align the start, one left over at the end
+        size = floats + 2 * CACHE_LINE  # one cache line to align the start, one unused at the end
         if shared:
             self._allocated = np.frombuffer(mmap.mmap(-1, 4 * size), np.float32)
         else:
@@ -52,7 +52,7 @@ class HostBlock:
         return self.array[start : start + count]
 
     def write(self, values: Numbers) -> None:
-        """Set all values to those of an array, or to one number."""
+        """Set all values of the block to the values of an array, or to one number."""
         self.array[:] = values
 
     def write_section(self, start: int, values: Floats) -> None:
@@ -64,12 +64,12 @@ class HostBlock:
 
     @contextmanager
     def edit(self) -> Iterator[Floats]:
-        """Return a context manager whose `with` block gets the values as an array, which it may change in place."""
+        """Return a context manager whose `with` block gets the values as an array, and may change it in place."""
         yield self.array
 
 
 class GpuBlock:
-    """A block of GPU memory. Python cannot read at its `address`."""
+    """A block of float32 values in GPU memory, which Python can only copy, not access at `address`."""
 
     __slots__ = ("address", "floats", "gpu")
 
@@ -108,7 +108,7 @@ class GpuBlock:
 
     @contextmanager
     def edit(self) -> Iterator[Floats]:
-        """Return a context manager whose `with` block gets a copy on the host, which is written back afterwards."""
+        """Return a context manager whose `with` block gets a copy on the host, and writes the copy back at its end."""
         copy = self.array.copy()
         yield copy
         self.write(copy)

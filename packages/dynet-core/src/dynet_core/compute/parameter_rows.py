@@ -20,10 +20,10 @@ ROW_WIDTH, GRADIENT, NEEDS_GRADIENT = len(PARAMETER), PARAMETER.gradient, PARAME
 
 
 class ParameterRows:
-    """The table of parameters, which all threads share. PARAMETER in `dynet_kernels.layout` names its columns.
+    """The table of parameters, which all threads share. PARAMETER in `dynet_kernels.layout` names the fields of a row.
 
-    A parameter may have more than one row, such as a row for uses without a gradient. As an operand, a parameter is -1
-    minus its row. `version` grows with each change of the table, `add_count` with each new row.
+    A parameter may have more than one row, such as a row for uses without a gradient. The operand
+    for row p is -1 - p. `version` grows with each change of the table, `add_count` with each new row.
     """
 
     def __init__(self) -> None:
@@ -32,8 +32,8 @@ class ParameterRows:
         self.buffer = np.zeros(64 * ROW_WIDTH, np.int64)  # room for 64 rows at first; `add` doubles it when it is full
         self.lock = new_lock()
         self.version = self.add_count = 0
-        # How often parameters have been unfrozen. A graph that was planned earlier has no room for their gradients, so
-        # the engine computes the graph again if this number has changed.
+        # How often parameters have been unfrozen. A graph planned before has no room for the gradients of these
+        # parameters, so the engine computes the graph again if this number has changed.
         self.unfreeze_count = 0
         # Rows that no parameter or graph uses any more, for `free_rows`. Finalizers append them without the lock,
         # which may be held when a finalizer runs.
@@ -41,11 +41,11 @@ class ParameterRows:
         self.free_rows: list[int] = []  # a heap of the rows that `add` can reuse
 
     def add(self, name: str = "", floats: int = 0, **facts: int) -> int:
-        """Add a row and return its index. `floats` is the size of the parameter, `facts` the columns that are not 0.
+        """Add a row and return its index. `floats` is the size of the parameter, `facts` its fields that are not 0.
 
-        `value` and `gradient` are addresses; `needs_gradient` says whether backward passes compute the gradient. For a
-        lookup parameter, `rows` is the number of rows, `width` the number of floats per row, and `touched` the address
-        of the list of rows that have a gradient. For uses without a gradient, `width` and `touched` are 0.
+        The fields `value` and `gradient` are addresses; `needs_gradient` says whether backward passes compute the
+        gradient. For a lookup parameter, `rows` is the number of its rows, `width` the number of floats in each, and
+        `touched` the address of the list of rows that have a gradient. Without gradients, `width` and `touched` are 0.
         """
         next_generation()  # before and after the change, because a graph may be prepared during the change
         with self.lock:
@@ -89,7 +89,7 @@ CHANGE_BLOCKERS.append(lambda: "parameters had been made" if PARAMETER_ROWS.name
 
 
 class ParameterIdentity:
-    """The rows of PARAMETER_ROWS and the Dims that belong to one parameter."""
+    """The rows of PARAMETER_ROWS (as indices) and the Dims that belong to one parameter."""
 
     __slots__ = ("dims", "rows")
 

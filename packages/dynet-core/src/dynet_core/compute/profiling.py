@@ -25,12 +25,12 @@ from .memory import integers_at
 
 MOST_EVENTS = 200_000  # a trace has at most this many events
 TRACE_FILE = "dynet-trace.json"
-OVERHEAD_CALLS = 5  # the overhead of a call is the shortest time of this many calls with an empty tape
+OVERHEAD_CALLS = 5  # the overhead of a kernel call is the shortest of this many times of `run` with an empty tape
 
 
 @dataclass
 class Line:
-    """A line of the table: how often a kernel or phase ran, and its total columns and seconds."""
+    """A line of the table: how often a kernel or phase ran, over how many columns, and its total seconds."""
 
     calls: int = 0
     columns: int = 0
@@ -60,7 +60,7 @@ class Profile:
         machine = self._machine = machine_in_use()
         self._original_functions = {name: getattr(machine, name) for name in (*PASS_NAMES, "norm_and_update")}
         self._set_watched(True)
-        machine.norm_and_update = None  # trainers then call `gradient_norm` and `update`
+        machine.norm_and_update = None  # so that trainers call `gradient_norm` and `update`, which are timed
         self._kernel_names = {}
         for name in PASS_NAMES:
             setattr(machine, name, self._timed(name, getattr(machine, f"plan_{name}")))
@@ -75,7 +75,7 @@ class Profile:
         Profile._running = None
 
     def _set_watched(self, watched: bool) -> None:
-        """Set whether Python must start all passes, to time them. Otherwise compiled code may start passes itself."""
+        """Set whether Python must start all passes, so that it can time them. Otherwise compiled code may do so."""
         self._machine.is_watched = watched
         next_generation()
 
@@ -89,7 +89,7 @@ class Profile:
                 plan_end = perf_counter()
                 self._add_time(f"{phase}: plan", "phase", start, plan_end - start)
                 if status == READY:
-                    self._run(context)
+                    self._time_kernels(context)
                     status = int(integers_at(context, len(CONTEXT))[CONTEXT.status])
                     sharing.start_helpers_if_wanted()
                     end = perf_counter()
@@ -99,7 +99,7 @@ class Profile:
 
         return call
 
-    def _run(self, context: int) -> None:
+    def _time_kernels(self, context: int) -> None:
         slots = integers_at(context, len(CONTEXT))
 
         def run(context: int) -> None:

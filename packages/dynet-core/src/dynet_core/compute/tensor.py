@@ -148,12 +148,12 @@ class Tensor:
             raise OutOfRangeError(f"topk: num is {num}, dimension {dim} of {self!r} has {size}")
         return dim, num
 
-    def _checked_arguments(self, name: str, dim: int, num: int) -> tuple[int, int]:
-        dim, num = whole(name, "dim", dim), whole(name, "num", num)
+    def _checked_arguments(self, method_name: str, dim: int, num: int) -> tuple[int, int]:
+        dim, num = whole(method_name, "dim", dim), whole(method_name, "num", num)
         if not 0 <= dim < self._dims:
-            raise OutOfRangeError(f"{name}: dim is {dim}, {self!r} has {self._dims} dimensions")
+            raise OutOfRangeError(f"{method_name}: dim is {dim}, {self!r} has {self._dims} dimensions")
         if num < 1:
-            raise ArgumentError(f"{name}: num must be at least 1, got {num}")
+            raise ArgumentError(f"{method_name}: num must be at least 1, got {num}")
         return dim, num
 
     def __repr__(self) -> str:
@@ -214,11 +214,11 @@ class GpuTensor(Tensor):
             lists = [result.address + starts for result in results]
             calls.add("falling_order", (num, 0, 1, 2, 3), [*lists, y, index])
         values = GpuBlock(block.gpu, columns * num)
-        # The kernels write 32-bit indices. Each becomes the lower half of a zeroed int64.
+        # The kernels write 32-bit indices. A copy makes each the lower half of an int64 that was 0.
         indices = GpuBlock(block.gpu, 2 * columns * num, zero=True)
-        loops_back = [(num, inner, 1), (inner, 1, num), (outer, inner * num, inner * num)]
-        calls.copy(values, results[0], loops_back)
-        calls.copy(indices, results[1], [(extent, 2 * target, source) for extent, target, source in loops_back])
+        result_loops = [(num, inner, 1), (inner, 1, num), (outer, inner * num, inner * num)]
+        calls.copy(values, results[0], result_loops)
+        calls.copy(indices, results[1], [(extent, 2 * target, source) for extent, target, source in result_loops])
         calls.run()
         shape = *before, num, *after
         return GpuTensor(values, shape, self._dims), GpuTensor(indices, shape, self._dims, is_integer=True)
@@ -268,7 +268,7 @@ class _KernelCalls:
     def add(self, kernel: str, parameters: Sequence[int], lists: Sequence[np.ndarray]) -> None:
         """Append a kernel call. `lists` has the address list of each array.
 
-        `parameters` are those of the kernel: sizes, and the index in `lists` of each array.
+        `parameters` has the parameters of the kernel: sizes, and the index in `lists` of each array.
         """
         base = sum(map(len, self._address_lists))
         self._tape += [KERNELS.opcode(kernel), base, len(lists[0]), len(self._table), 0, 0]  # the fields of INSTRUCTION
@@ -276,7 +276,7 @@ class _KernelCalls:
         self._address_lists += lists
 
     def copy(self, target: GpuBlock, source: GpuBlock, loops: list[tuple[int, int, int]]) -> None:
-        """Append a call that copies in up to four loops, the innermost first: (count, target stride, source stride)."""
+        """Append a copy in up to four loops, innermost first: (count, target stride, source stride), in floats."""
         loops = loops + [(1, 0, 0)] * (4 - len(loops))
         lists = [np.array([block.address]) for block in (target, source)]
         self.add("copy", (0, 1, *itertools.chain(*zip(*loops))), lists)
@@ -292,8 +292,8 @@ class _KernelCalls:
         device.machine_of(self._gpu).run(context.ctypes.data)
 
 
-CUDA = 2  # the device type kDLCUDA of DLPack
-INTEGER_CODE, FLOAT_CODE = 0, 2  # the type codes kDLInt and kDLFloat of DLPack
+CUDA = 2  # DLPack's device type for NVIDIA GPUs, kDLCUDA
+INTEGER_CODE, FLOAT_CODE = 0, 2  # DLPack's codes for types of elements, kDLInt and kDLFloat
 CAPSULE_NAME = b"dltensor"  # a capsule's name, until another library takes ownership and renames it
 
 
@@ -320,7 +320,7 @@ class _DLManagedTensor(Structure):
     _fields_ = [("tensor", _DLTensor), ("context", c_void_p), ("deleter", c_void_p)]
 
 
-# Key of a capsule -> the block and the C structures that the capsule points to, kept alive until `_delete` is called.
+# Key of a capsule -> objects to which the capsule points. They are kept alive until `_delete` is called for it.
 _exported: dict[int, tuple] = {}
 _capsule_keys = itertools.count(1)
 
@@ -350,14 +350,14 @@ _is_valid_capsule.restype, _is_valid_capsule.argtypes = ctypes.c_int, [c_void_p,
 
 
 def capsule(block: GpuBlock, shape: tuple[int, ...], strides: tuple[int, ...], is_int64: bool = False):
-    """Return a DLPack capsule for a tensor that fills a block, which it keeps alive. Strides are in elements."""
-    block.gpu.synchronize()  # wait for pending work, because the other library uses other CUDA streams
+    """Return a DLPack capsule for a tensor that fills `block`, and keep the block alive. Strides count elements."""
+    block.gpu.synchronize()  # wait for pending work, because the library that reads the tensor uses other CUDA streams
     count = len(shape)
     int64_array = c_int64 * count
     shape_and_strides = int64_array(*shape), int64_array(*strides)
-    kind, bits = (INTEGER_CODE, 64) if is_int64 else (FLOAT_CODE, 32)
+    type_code, bits = (INTEGER_CODE, 64) if is_int64 else (FLOAT_CODE, 32)
     key = next(_capsule_keys)
-    tensor = _DLTensor(4 * block.address, CUDA, block.gpu.number, count, kind, bits, 1, *shape_and_strides, 0)
+    tensor = _DLTensor(4 * block.address, CUDA, block.gpu.number, count, type_code, bits, 1, *shape_and_strides, 0)
     managed = _DLManagedTensor(tensor, key, ctypes.cast(_delete, c_void_p))
     _exported[key] = block, shape_and_strides, managed
     return _new_capsule(ctypes.addressof(managed), CAPSULE_NAME, ctypes.cast(_delete_unused, c_void_p))

@@ -18,7 +18,7 @@ import numpy as np
 
 from .limits import ATOMS, Limits, class_ids, is_a, type_attr
 
-Maker = Callable[[type, tuple, Limits], Any]  # makes an object of a class, given the arguments in the pickle
+Maker = Callable[[type, tuple, Limits], Any]  # called with a class and the pickle's arguments; makes an object
 
 
 def checked(arguments: Any, *kinds: tuple[type, ...], optional: int = 0) -> tuple:
@@ -48,24 +48,24 @@ def add_items(target: set, items: Iterable, limits: Limits) -> None:
 
 
 def _content(arguments: Any, limits: Limits, *kinds: type, default: Any = ()) -> Any:
-    """Return a call's only argument, or `default` if it is absent (None: it is required). Count its items as copied."""
+    """Return a call's only argument, or `default` if it has none (None: ValueError). Count its items as copied."""
     (content,) = checked(arguments, kinds, optional=default is not None) or (default,)
     limits.count_copies(len(content))
     return content
 
 
 def _copying(base: type, default: Any = None) -> Maker:
-    """Return a maker that copies its only argument, a `base`. If `default` is given, the argument may be absent."""
+    """Return a maker that copies the only argument in the pickle, a `base`. `default` replaces an absent argument."""
     return lambda cls, arguments, limits: base.__new__(cls, _content(arguments, limits, base, default=default))
 
 
 def _copying_number(base: type) -> Maker:
-    """Return a maker that copies its only argument, which must be a `base`: an int or a float."""
+    """Return a maker that copies the only argument in the pickle, a `base`, which is `int` or `float`."""
     return lambda cls, arguments, limits: base.__new__(cls, *checked(arguments, (base,)))
 
 
 def _filled(base: type, fill: Callable[[Any, Any, Limits], None], *kinds: type) -> Maker:
-    """Return a maker that calls `fill` to put the items of its argument, of a type in `kinds`, into a new `base`."""
+    """Return a maker: `fill` puts the items of the pickle's argument, whose type is in `kinds`, into a new `base`."""
 
     def make(cls: type, arguments: tuple, limits: Limits) -> Any:
         instance = base.__new__(cls)  # type: ignore[reportCallIssue]
@@ -85,7 +85,7 @@ def _mapping(base: type) -> Maker:
 
 
 def _default_dict(cls: type, arguments: tuple, limits: Limits) -> Any:
-    """Make a defaultdict. The caller has checked the default factory in `arguments`."""
+    """Make a defaultdict. `arguments` is () or (default factory,). The caller has checked the factory."""
     instance = defaultdict.__new__(cls)
     for factory in arguments:
         vars(defaultdict)["default_factory"].__set__(instance, factory)
@@ -93,10 +93,10 @@ def _default_dict(cls: type, arguments: tuple, limits: Limits) -> Any:
 
 
 def _deque(cls: type, arguments: tuple, limits: Limits) -> Any:
-    content, longest = checked(arguments, (list, tuple), (int, NoneType), optional=2) + ((), None)[len(arguments) :]
+    content, max_length = checked(arguments, (list, tuple), (int, NoneType), optional=2) + ((), None)[len(arguments) :]
     instance = deque.__new__(cls)
     limits.count_copies(len(content))
-    deque.__init__(instance, content, longest)
+    deque.__init__(instance, content, max_length)
     return instance
 
 
@@ -106,7 +106,7 @@ def _frozenset(cls: type, arguments: tuple, limits: Limits) -> Any:
 
 
 def _byte_array(cls: type, arguments: tuple, limits: Limits) -> Any:
-    """Make a bytearray. The arguments are bytes, those of `make_bytes`, or none."""
+    """Make a bytearray. `arguments` is (), or has one bytes object, or the two arguments of `make_bytes`."""
     if len(arguments) == 2:
         arguments = (make_bytes(arguments, limits),)
     instance = bytearray.__new__(cls)
@@ -115,7 +115,7 @@ def _byte_array(cls: type, arguments: tuple, limits: Limits) -> Any:
 
 
 def make_bytes(arguments: tuple, limits: Limits) -> bytes:
-    """Make bytes. Pickles of protocols 0, 1 and 2 store them as a string, one character per byte, and "latin1"."""
+    """Make bytes. Pickles of protocols 0 to 2 give two arguments: a string, one character per byte, and "latin1"."""
     text, encoding = checked(arguments, (str,), (str,))
     if encoding not in ("latin1", "latin-1"):
         raise ValueError(f"bytes as {encoding!r:.40}")
@@ -124,7 +124,7 @@ def make_bytes(arguments: tuple, limits: Limits) -> bytes:
 
 
 def _of_whole_numbers(base: type) -> Maker:
-    """Return a maker that calls `base`, `range` or `slice`, with three arguments, each an int or None."""
+    """Return a maker that calls `base` (`range` or `slice`) with the pickle's three arguments, each an int or None."""
     int_or_none = (int, NoneType)
     return lambda cls, arguments, limits: base(*checked(arguments, int_or_none, int_or_none, int_or_none))
 
@@ -148,7 +148,7 @@ _MAX_SIZE = 2**32  # the largest product of an array's dimensions, where a dimen
 
 
 def make_dtype(arguments: Any, limits: Limits) -> np.dtype:
-    """Return a new dtype in this machine's byte order. `set_dtype` may change it, because nothing else refers to it."""
+    """Return a new dtype in this machine's byte order. It is a copy, so that `set_dtype` may change it."""
     text, _, _ = checked(arguments, (str,), _INT, _INT)
     if not _PLAIN_DTYPE.fullmatch(text):
         raise ValueError(f"a dtype {text!r:.40}, which is not a plain one")
@@ -170,12 +170,12 @@ def set_dtype(target: np.dtype, state: Any, limits: Limits) -> None:
 
 
 def _time_unit(state: Any = None) -> str:
-    """Return the unit of a dtype of dates or times, such as "[25s]", from the end of its state; "" if it has none."""
+    """Return a dtype's unit of dates or times, such as "[25s]", from the last item of its state; "" for no unit."""
     _, unit = checked(state, (dict, NoneType), (tuple,))
-    unit, count, per, _ = checked(unit, (bytes,), (int,), (int,), (int,))
+    unit, count, divisor, _ = checked(unit, (bytes,), (int,), (int,), (int,))
     if unit == b"generic":
         return ""
-    if _TIME_UNIT.fullmatch(unit) and count > 0 and per == 1:
+    if _TIME_UNIT.fullmatch(unit) and count > 0 and divisor == 1:
         return f"[{count}{unit.decode()}]"
     raise ValueError("a unit of time that is unknown")
 
@@ -237,9 +237,9 @@ def _checked_shape(shape: Any, dtype: Any) -> int:
     return math.prod(shape)
 
 
-# Ids, because a metaclass may define how its classes are compared. None: no class defines the attribute.
+# Ids, because a metaclass may define `==`. `static_attr` returns None as the owner of an undefined attribute.
 _BUILT_IN_IDS = {*map(id, MAKERS), id(None)}
-# The method that sets the fields of a dataclass with `frozen=True, slots=True`. The state of such an object is a list.
+# The method that pickle calls to set the fields of a dataclass with `frozen=True, slots=True` from a list.
 _SET_FIELDS = vars(dataclasses.make_dataclass("_", ["a"], frozen=True, slots=True))["__setstate__"]
 CUSTOM_METHODS = (
     "__reduce__", "__reduce_ex__", "__setstate__", "__getnewargs__", "__getnewargs_ex__", "__new__", "__del__",
@@ -260,7 +260,7 @@ def static_attr(cls: type, name: str) -> tuple[Any, Any]:
 
 
 def reason_against(cls: type) -> str:
-    """Return why objects of a class cannot be made without running its code; "" if they can."""
+    """Return why objects of `cls` must not be made, mostly because that would run code of `cls`; "" if they may."""
     if not type_attr(cls, "__module__"):
         return "has a __module__ that is not a name"
     if issubclass(cls, enum.Enum):
@@ -273,8 +273,8 @@ def reason_against(cls: type) -> str:
     return ""
 
 
-def has_own_hash(cls: type) -> bool:
-    """Return whether hashing or comparing objects of `cls` (for a metaclass: or reading their names) runs its code."""
+def runs_code_when_used(cls: type) -> bool:
+    """Return whether hashing an object of `cls`, comparing it or reading its attributes runs code of its class."""
     owners = {id(static_attr(cls, name)[0]) for name in ("__hash__", "__eq__", "__getattribute__", "__name__")}
     return not owners <= {*_BUILT_IN_IDS, id(type), id(enum.Enum)}
 
@@ -282,14 +282,14 @@ def has_own_hash(cls: type) -> bool:
 def make_object(cls: type, arguments: Any, limits: Limits) -> Any:
     """Make an object of a class for which `reason_against` returns ""; for an `Enum`, return the existing member.
 
-    `arguments` is the tuple of arguments in the pickle; for an `Enum`, this is the value of the member.
+    `arguments` is the tuple of arguments in the pickle. For an `Enum`, its only item is the member's value.
     """
     if issubclass(cls, enum.Enum):
         limits.check_hash_cost(arguments)  # refuses objects whose classes define comparisons
         (value,) = arguments
         for member in static_attr(cls, "_member_map_")[1].values():
             member_value = object.__getattribute__(member, "_value_")  # the class may define `__getattribute__`
-            # `==` must not pass data from the file to the code of classes that only the member's value contains.
+            # Compare only if `check_hash_cost` has seen all classes: `==` of others could run code on the file's data.
             may_compare = type(member_value) is type(value) and class_ids(member_value) <= class_ids(value)
             if may_compare and member_value == value:
                 return member
@@ -322,8 +322,8 @@ def set_state(target: Any, state: Any, limits: Limits) -> None:
     for content in (attributes, slots):
         if content is not None and (type(content) is not dict or not all(type(name) is str for name in content)):
             raise ValueError(f"the state of a {cls.__name__} is not a dict of attributes")
-    # Pass a list of the values, because the pickle may still change the dicts in `state`.
-    limits.note_state(target, [value for part in (attributes, slots) if type(part) is dict for value in part.values()])
+    # The values are passed in a new list, because the pickle may still change the dicts in `state`.
+    limits.note_state(target, [value for item in (attributes, slots) if type(item) is dict for value in item.values()])
     if attributes:
         _, descriptor = static_attr(cls, "__dict__")
         if not is_a(descriptor, GetSetDescriptorType):
@@ -337,7 +337,7 @@ def set_state(target: Any, state: Any, limits: Limits) -> None:
 
 
 def is_enum_member(value: Any) -> bool:
-    """Return whether an object is an `Enum` member. It existed before the file was loaded: do not set its state."""
+    """Return whether an object is a member of an `Enum`: no file makes it, so no file may set its attributes."""
     return is_a(value, enum.Enum)
 
 

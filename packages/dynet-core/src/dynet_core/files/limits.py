@@ -11,9 +11,9 @@ from types import MappingProxyType
 from typing import Any
 
 ATOMS = frozenset({str, int, float, bool, bytes, type(None), complex})  # types whose values contain no other objects
-# The most levels of nesting of a value, and of a key. Python can pickle about 1000.
-DEEPEST, DEEPEST_KEY = 2000, 500
-MOST_COLLISIONS = 1000  # at most this many keys of a container have the same hash: finding one may compare them all
+# The most levels of nesting of a value, and of a key in it. Python itself can pickle about 1000 levels.
+MOST_LEVELS, MOST_KEY_LEVELS = 2000, 500
+MOST_COLLISIONS = 1000  # the most keys of a container with one hash, because finding a key may compare all of them
 _HASH_MODULUS = 2**61 - 1  # ints below this are their own hashes; an attacker can choose larger ones with equal hashes
 
 
@@ -23,44 +23,44 @@ def is_a(value: Any, *kinds: type) -> bool:
 
 
 def type_attr(cls: type, attribute: str) -> Any:
-    """Return an attribute that every class has, without running code; "" if it has an unexpected type."""
+    """Return `cls.__name__`, `cls.__mro__` or the like without running code; "" if it is no str, tuple or namespace."""
     value = vars(type)[attribute].__get__(cls)
     return value if type(value) in (str, tuple, MappingProxyType) else ""
 
 
 class Limits:
-    """Counts the work of making the values in a file of `size` bytes, and raises ValueError if it is too much.
+    """Counts the work of making the values in a file of `size` bytes. Too much work raises ValueError.
 
-    A pickle needs only two bytes to refer to an object again. If the object is copied or hashed each time, or visited
-    along every path, as by `repr`, these two bytes cause much work.
+    A pickle needs only two bytes to refer to an object again. If each reference makes Python copy or hash the object,
+    or visit it once more, as `repr` does, a small file causes much work.
     """
 
     def __init__(self, size: int):
-        self._copies = 10_000 + 3 * size  # how many more items or bytes may be copied
-        self._steps = 200_000 + 10 * size  # how many more objects may be hashed or visited
-        # The keys are ids of objects. Each value contains the object: this keeps it alive, so that its id stays unique.
-        self._states: dict[int, tuple[Any, list]] = {}  # an object of a user's class, and the values of its attributes
-        self._hashes: dict[int, tuple[Any, Counter]] = {}  # a container, and how many of its keys have each hash
-        # `id` of a class whose objects must not be hashed or compared -> function to call before raising an error.
+        self._copies_left = 10_000 + 3 * size  # how many more items or bytes may be copied
+        self._steps_left = 200_000 + 10 * size  # how many more objects may be hashed or visited
+        # `id` of an object -> (object, what is known of it). The tuple keeps the object alive, so the id stays unique.
+        self._states: dict[int, tuple[Any, list]] = {}  # for objects of users' classes: the values of attributes
+        self._hashes: dict[int, tuple[Any, Counter]] = {}  # for containers: hash -> number of keys
+        # `id` of a class whose objects must not be hashed or compared -> function that notes the refusal of such a key.
         self.refused_key_classes: dict[int, Callable[[], Any]] = {}
 
     def count_copies(self, count: int) -> None:
-        """Count items or bytes that are copied."""
-        self._copies -= count
-        if self._copies < 0:
+        """Count items or bytes that are copied. Raise ValueError if there are too many in all."""
+        self._copies_left -= count
+        if self._copies_left < 0:
             raise ValueError("it copies the same data again and again")
 
     def note_state(self, target: Any, values: list) -> None:
-        """Remember the values of an object's attributes, which hashing it may visit. The list must not change later."""
+        """Remember the values of an object's attributes, which hashing the object visits. The list must not change."""
         self.count_copies(len(values))
         self._states[id(target)] = target, values
 
     def checked_key(self, value: Any, container: Any) -> Any:
-        """Check the cost of hashing a new key or element of a container, and return `value`."""
+        """Return `value`, a new key or element of a container. Raise ValueError if hashing it costs too much."""
         cls = type(value)
         if cls is str or cls is int and -_HASH_MODULUS < value < _HASH_MODULUS or cls is bytes or cls is float:
             return value
-        self.check_hash_cost(value)  # each time: tuples and large ints do not cache their hashes
+        self.check_hash_cost(value)  # for each use: tuples and large ints do not cache their hashes
         _, hashes = self._hashes.setdefault(id(container), (container, Counter()))
         hashes[hash(value)] += 1
         if hashes[hash(value)] > MOST_COLLISIONS:
@@ -68,12 +68,12 @@ class Limits:
         return value
 
     def check_hash_cost(self, value: Any) -> None:
-        """Check the cost of hashing or comparing `value`, including all items in it and attributes of objects."""
+        """Raise ValueError if hashing or comparing `value` may run forbidden code, or visits too many items."""
         to_visit = [(value, 0)]
         while to_visit:
             item, depth = to_visit.pop()
-            self._step(1 + item.bit_length() // 64 if type(item) is int else 1)  # a step for 64 bits of an int
-            if depth > DEEPEST_KEY:
+            self._count_steps(1 + item.bit_length() // 64 if type(item) is int else 1)  # a step for 64 bits of an int
+            if depth > MOST_KEY_LEVELS:
                 raise ValueError("a key is nested too deeply")
             if (note_refusal := self.refused_key_classes.get(id(type(item)))) is not None:
                 note_refusal()
@@ -83,22 +83,22 @@ class Limits:
                 to_visit.append((self._states[id(item)][1], depth + 1))
 
     def check_paths(self, values: Iterable[Any], refused_type: type, refuse: Callable[[Any], None]) -> None:
-        """Raise ValueError if `values` have too many or too long paths. Call `refuse` for each `refused_type`.
+        """Raise ValueError if `values` have too many or too long paths. Call `refuse` for items of `refused_type`.
 
         A path leads from a value through nested containers to one item. Functions such as `repr` follow all paths, so a
-        shared container counts once for each path. The attributes that `note_state` has collected are also checked.
-        They and the counts of hashes are then cleared for the next pickle.
+        shared container counts once for each path. The attributes that `note_state` has remembered are also
+        checked. At the end, forget these attributes and the counts of hashes: the next pickle has other objects.
         """
         for root in (*values, *[attributes for _, attributes in self._states.values()]):
             open_ids, open_containers = {0}, [(0, iter([root]))]  # no object has the id 0
             while open_containers:
                 container, items = open_containers[-1]
                 for item in items:
-                    self._step()
+                    self._count_steps()
                     if type(item) is refused_type:
                         refuse(item)
                     if type(item) not in ATOMS and id(item) not in open_ids:
-                        if len(open_containers) > DEEPEST:
+                        if len(open_containers) > MOST_LEVELS:
                             raise ValueError("it is nested too deeply")
                         open_ids.add(id(item))
                         open_containers.append((id(item), _items(item)))
@@ -109,9 +109,9 @@ class Limits:
         self._states.clear()
         self._hashes.clear()
 
-    def _step(self, count: int = 1) -> None:
-        self._steps -= count
-        if self._steps < 0:
+    def _count_steps(self, count: int = 1) -> None:
+        self._steps_left -= count
+        if self._steps_left < 0:
             raise ValueError("it is nested too deeply or too often")
 
 

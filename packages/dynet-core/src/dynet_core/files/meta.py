@@ -20,21 +20,21 @@ from typing import Any, BinaryIO
 
 from ..errors import ArgumentTypeError, FileFormatError
 from .instances import add_items, set_items
-from .limits import DEEPEST, Limits, is_a
+from .limits import MOST_LEVELS, Limits, is_a
 from .names import Names, Refused, Substitute, explanation, is_builder, is_listable, library_object, name_of
 
 
 class PickleReader:
-    """Reads one pickle. The opcode MARK begins the items of a container.
+    """Reads one pickle. Its opcode MARK puts a mark on the stack, before the items of a container.
 
-    `stack` has the values since the last mark. `below` has a list for each mark: the values between it and the mark
-    before it. `memo` has the values that the pickle uses again, by number.
+    `stack` has the values after the last mark. `outer_stacks` has a list for each mark: the values between the previous
+    mark and this one. `memo` is number -> value, for values that the pickle uses again.
     """
 
     def __init__(self, names: Names):
         self.names, self.limits = names, names.limits
         self.stack: list = []
-        self.below: list[list] = []
+        self.outer_stacks: list[list] = []
         self.memo: dict[int, Any] = {}
 
     def read(self, file: BinaryIO) -> Any:
@@ -44,7 +44,7 @@ class PickleReader:
             if perform is None:
                 raise ValueError(f"opcode {opcode.name}, which plain data do not need")
             perform(self, argument)
-        if self.below or len(self.stack) != 1:
+        if self.outer_stacks or len(self.stack) != 1:
             raise ValueError("a pickle that ends within a value")
         return self.stack[0]
 
@@ -57,7 +57,7 @@ class PickleReader:
 
     def pop_to_mark(self) -> list:
         """Remove the last mark and all values after it. Return these values."""
-        values, self.stack = self.stack, self.below.pop()
+        values, self.stack = self.stack, self.outer_stacks.pop()
         return values
 
 
@@ -65,9 +65,9 @@ OpcodeFunction = Callable[[PickleReader, Any], Any]
 
 
 def _mark(reader: PickleReader, argument: None) -> None:
-    if len(reader.below) > DEEPEST:
+    if len(reader.outer_stacks) > MOST_LEVELS:
         raise ValueError("it is nested too deeply")
-    reader.below.append(reader.stack)
+    reader.outer_stacks.append(reader.stack)
     reader.stack = []
 
 
@@ -82,8 +82,8 @@ def _put(reader: PickleReader, index: int) -> None:
     reader.memo[index] = reader.stack[-1]
 
 
-def _constant(make: Callable[[], Any]) -> OpcodeFunction:
-    """Return the function of an opcode that pushes `make()`."""
+def _pushing(make: Callable[[], Any]) -> OpcodeFunction:
+    """Return the function of an opcode that pushes the result of `make()` onto the stack."""
     return lambda reader, _: reader.stack.append(make())
 
 
@@ -103,7 +103,7 @@ def _of_marked(make: Callable[[PickleReader, list], Any]) -> OpcodeFunction:
 
 
 def _into_container(put: Callable[[Any, list, Limits], None], count: int = 0) -> OpcodeFunction:
-    """Return the function of an opcode that moves `count` values (0: all since the mark) into the container below."""
+    """Return an opcode's function: it moves the top `count` values (0: all since the mark) into the container below."""
 
     def perform(reader: PickleReader, argument: None) -> None:
         values = reader.pop(count) if count else reader.pop_to_mark()
@@ -114,21 +114,21 @@ def _into_container(put: Callable[[Any, list, Limits], None], count: int = 0) ->
     return perform
 
 
-def _append(target: Any, values: list, limits: Limits) -> None:
+def _extend(target: Any, values: list, limits: Limits) -> None:
     (list if is_a(target, list) else deque).extend(target, values)
 
 
-def _set(target: Any, values: list, limits: Limits) -> None:
+def _put_pairs(target: Any, values: list, limits: Limits) -> None:
     set_items(target, zip(values[::2], values[1::2], strict=True), limits)
 
 
-def _dict(reader: PickleReader, values: list) -> dict:
+def _make_dict(reader: PickleReader, values: list) -> dict:
     result: dict = {}
-    _set(result, values, reader.limits)
+    _put_pairs(result, values, reader.limits)
     return result
 
 
-def _frozenset(reader: PickleReader, values: list) -> frozenset:
+def _make_frozenset(reader: PickleReader, values: list) -> frozenset:
     return frozenset(reader.limits.checked_key(value, values) for value in values)
 
 
@@ -173,19 +173,19 @@ _VALUE_OPCODES = """
 OPCODES: dict[str, OpcodeFunction] = {
     **dict.fromkeys(("PROTO", "FRAME", "STOP"), lambda reader, _: None),
     **dict.fromkeys(_VALUE_OPCODES.split(), lambda reader, value: reader.stack.append(value)),
-    "NONE": _constant(lambda: None), "NEWTRUE": _constant(lambda: True), "NEWFALSE": _constant(lambda: False),
+    "NONE": _pushing(lambda: None), "NEWTRUE": _pushing(lambda: True), "NEWFALSE": _pushing(lambda: False),
     "MARK": _mark, "POP": _pop, "POP_MARK": lambda reader, _: reader.pop_to_mark(),
     "DUP": lambda reader, _: reader.stack.append(reader.stack[-1]),
     **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _put),
     "MEMOIZE": lambda reader, _: _put(reader, len(reader.memo)),
     **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), lambda reader, index: reader.stack.append(reader.memo[index])),
-    "EMPTY_TUPLE": _constant(tuple), "EMPTY_LIST": _constant(list),
-    "EMPTY_DICT": _constant(dict), "EMPTY_SET": _constant(set),
+    "EMPTY_TUPLE": _pushing(tuple), "EMPTY_LIST": _pushing(list),
+    "EMPTY_DICT": _pushing(dict), "EMPTY_SET": _pushing(set),
     "TUPLE1": _tuple_of_top(1), "TUPLE2": _tuple_of_top(2), "TUPLE3": _tuple_of_top(3),
     "TUPLE": _of_marked(lambda _, values: tuple(values)), "LIST": _of_marked(lambda _, values: values),
-    "DICT": _of_marked(_dict), "FROZENSET": _of_marked(_frozenset),
-    "APPEND": _into_container(_append, 1), "APPENDS": _into_container(_append), "ADDITEMS": _into_container(add_items),
-    "SETITEM": _into_container(_set, 2), "SETITEMS": _into_container(_set),
+    "DICT": _of_marked(_make_dict), "FROZENSET": _of_marked(_make_frozenset),
+    "APPEND": _into_container(_extend, 1), "APPENDS": _into_container(_extend), "ADDITEMS": _into_container(add_items),
+    "SETITEM": _into_container(_put_pairs, 2), "SETITEMS": _into_container(_put_pairs),
     "GLOBAL": lambda reader, module_and_name: reader.stack.append(reader.names.find(*module_and_name.split(" ", 1))),
     "STACK_GLOBAL": _stack_global,
     "REDUCE": _call, "NEWOBJ": _call, "NEWOBJ_EX": _call_with_keywords, "OBJ": _of_marked(_call_marked),
@@ -194,7 +194,7 @@ OPCODES: dict[str, OpcodeFunction] = {
 """The function that performs each opcode, by the opcode's name in the module `pickletools`."""
 
 
-PACKAGES = ("dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim")  # the packages of this library
+PACKAGES = ("dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim")  # `.meta` files name their classes `_dynet.NAME`
 # Unlike the C pickler, the Python pickler has methods to override.
 _PythonPickler: Any = pickle._Pickler  # type: ignore[attr-defined]
 
@@ -223,9 +223,9 @@ class _Pickler(_PythonPickler):
     def dumps(cls, value: Any) -> tuple[bytes, dict[str, type]]:
         stream = io.BytesIO()
         pickler = cls(stream, protocol=4)
-        pickler.makers = {}
+        pickler.made_classes = {}
         pickler.dump(value)
-        return stream.getvalue(), pickler.makers
+        return stream.getvalue(), pickler.made_classes
 
     def save_global(self, obj: Any, name: str | None = None) -> None:
         """Write the full name of a class or function. If it is this library's, write its name in the original DyNet."""
@@ -237,14 +237,14 @@ class _Pickler(_PythonPickler):
         else:
             super().save_global(obj, name)
 
-    dispatch[FunctionType] = save_global
+    dispatch[FunctionType] = save_global  # the copied table still has the base class's function
 
     def save_reduce(self, func: Any, *arguments: Any, obj: Any = None, **options: Any) -> None:
-        """Write an object as a call of a function. Add the object's class to `makers`, under the function's name."""
+        """Write an object as a call of a function. Store the object's class in `made_classes[function's name]`."""
         if any(base.__module__.partition(".")[0] in PACKAGES for base in type(obj).__mro__):
             raise ArgumentTypeError(f"a {type(obj).__name__} is the library's own, and cannot stand in a spec")
         if is_listable(func):
-            self.makers[name_of(func)] = type(obj)
+            self.made_classes[name_of(func)] = type(obj)
         # A call through super() takes space on the C stack, which deeply nested objects would use up.
         _PythonPickler.save_reduce(self, func, *arguments, obj=obj, **options)
 
@@ -278,7 +278,7 @@ def write_record(file: BinaryIO, record: Saved, allow: Mapping[str, Any], allows
         file.write(dumps((record.kind, record.name))[0])
         return ""
     try:
-        content, makers = dumps((record.kind, record.spec, record.name))
+        content, made = dumps((record.kind, record.spec, record.name))
     except Exception as error:
         raise ArgumentTypeError(f"save: the spec of {record.kind.__name__} cannot be pickled: {error}") from error
     file.write(content)
@@ -291,7 +291,7 @@ def write_record(file: BinaryIO, record: Saved, allow: Mapping[str, Any], allows
         except Exception as error:
             problem = _problem(error, names)
         request = f"load will ask for a permission: {problem}"
-    classes = [makers[name].__name__ for name in names.refused if name in makers and name_of(makers[name]) != name]
+    classes = [made[name].__name__ for name in names.refused if name in made and name_of(made[name]) != name]
     return f"load will refuse them: {problem}" + (f" (for {', '.join(classes)})" if classes else "")
 
 

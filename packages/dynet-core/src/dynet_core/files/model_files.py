@@ -18,7 +18,7 @@ Path = str | os.PathLike[str]
 def save(tensors: Sequence[StoredTensor], path: Path, append: bool = False) -> None:
     """Write parameters to a file. An existing file is replaced in one step, after everything has been written.
 
-    `append` keeps the parameters that are already in the file. If the file cannot be written, it does not change.
+    `append` keeps the parameters that are already in the file. If writing fails, an existing file does not change.
     """
     path = checked_path("save", path)
     is_binary = _is_safetensors(path)

@@ -53,7 +53,7 @@ def belongs(cls: type, other: type) -> bool:
 
 
 def beside(cls: type, other: type) -> bool:
-    """Return whether two classes are defined in one module, one folder, or the same top-level package's folder.
+    """Return whether two classes are defined in one module, in one folder, or in one top-level package.
 
     Classes of installed packages and of the standard library are not beside any class.
     """
@@ -65,7 +65,7 @@ def _home(cls: type) -> tuple[Any, set[str]]:
     """Return a class's module, and a set of two folders: of the module's file, and of its top-level package.
 
     The module is None, and the set empty, if the module is installed or does not contain the class. The set is also
-    empty if the module is not a file, or if installed code may be in the same folder, as in a frozen program.
+    empty if the module is not a file, or if installed code may be in the same folder, as in a PyInstaller program.
     """
     name = type_attr(cls, "__module__")
     if imported(name, type_attr(cls, "__qualname__")) is not cls:
@@ -105,7 +105,7 @@ NAMESPACES = ("argparse.Namespace", "optparse.Values")  # allowed in every file:
 CLASS_REASON, FUNCTION_REASON = "is a class that you have not allowed", "is a function that you have not allowed"
 VALUE_REASON, KEY_REASON = CLASS_REASON + " as a value", CLASS_REASON + " as a key, which runs its __hash__ or __eq__"
 FOREIGN_REASON = "is a function that is not the program's own: do not trust a file with it unless you saved it yourself"
-ALLOWABLE_REASONS = (CLASS_REASON, FUNCTION_REASON, VALUE_REASON, KEY_REASON)  # for what the user can allow
+ALLOWABLE_REASONS = (CLASS_REASON, FUNCTION_REASON, VALUE_REASON, KEY_REASON)  # against names that `allow` may have
 CALLED_REASON = "would be called"  # for a function that a file would call to make an object
 
 Allow = Mapping[str, Any] | Iterable[Any]
@@ -135,7 +135,7 @@ class Refused:
 
 
 # Replaces `copyreg._reconstructor`, with which pickles of protocols 0 and 1 make objects. `Names.call` calls
-# `Names._rebuilt`, not `make`.
+# `Names._rebuilt` for it, not its `make`.
 _REBUILD = Substitute(lambda arguments, limits: None)
 _DTYPE = Substitute(instances.make_dtype, instances.set_dtype)
 _NUMPY = {
@@ -153,7 +153,7 @@ PLAIN: dict[str, Any] = {
 }  # fmt: skip
 """The classes and functions that every file may name, by their full names: plain data of Python and numpy."""
 
-_PLAIN_CLASSES = {id(value) for value in PLAIN.values() if isinstance(value, type)}
+_PLAIN_CLASS_IDS = {id(value) for value in PLAIN.values() if isinstance(value, type)}
 
 
 class Names:
@@ -167,10 +167,10 @@ class Names:
         self.refused: dict[str, str] = {}  # name -> why it is refused
         self.limits = limits
         self._allow = {**dict.fromkeys(NAMESPACES), **allow}
-        self._own, self._allows_all = allows_own, allows_all
+        self._allows_own, self._allows_all = allows_own, allows_all
         self.first: Any = None  # the first object that the pickle names: the class whose `from_spec` is called
         self._belonging: dict[int, bool] = {}  # `id` of a class -> whether it is the program's own
-        self._listed: dict[int, Any] = {}  # allowed classes and functions that the pickle has named, by their `id`
+        self._listed: dict[int, Any] = {}  # `id` -> allowed class or function that the pickle has named
         # `id` of an object whose state the pickle may still set -> (object, function that sets the state)
         self._incomplete: dict[int, tuple[Any, Callable]] = {}
         self.fragile: list[Any] = []  # defaultdicts and deques, which crash Python when freed if very deeply nested
@@ -203,9 +203,9 @@ class Names:
                 return self._refuse(full_name, self._why_not(value))
             self._listed[id(value)] = value
         elif is_builder(value) and (
-            self.first is None or value is self.first or self._own and beside(value, self.first)
+            self.first is None or value is self.first or self._allows_own and beside(value, self.first)
         ):
-            if instances.has_own_hash(type(value)):  # a metaclass may define how its classes are hashed
+            if instances.runs_code_when_used(type(value)):  # with a metaclass that defines `__hash__` or the like
                 self.limits.refused_key_classes[id(type(value))] = lambda: self._refuse(full_name, KEY_REASON)
         elif self._is_own(value):
             return Substitute(lambda arguments, limits: self._instance(value, arguments), own_class=value)
@@ -226,11 +226,11 @@ class Names:
             raise ValueError("a call without arguments")
         if callee is _REBUILD:
             return self._rebuilt(*arguments)
-        function = _DTYPE if callee is np.dtype else callee
-        if type(function) is Substitute:
-            instance = function.make(arguments, self.limits)
-            if function.complete:
-                self._incomplete[id(instance)] = instance, function.complete
+        substitute = _DTYPE if callee is np.dtype else callee
+        if type(substitute) is Substitute:
+            instance = substitute.make(arguments, self.limits)
+            if substitute.complete:
+                self._incomplete[id(instance)] = instance, substitute.complete
             return instance
         if is_a(callee, type):
             return self._instance(callee, arguments)
@@ -252,13 +252,13 @@ class Names:
             (dict if is_a(container, dict) else deque).clear(container)
 
     def _instance(self, cls: type, arguments: tuple) -> Any:
-        is_plain = id(cls) in _PLAIN_CLASSES
+        is_plain = id(cls) in _PLAIN_CLASS_IDS
         if is_plain and cls not in MAKERS:
             return self._refuse(cls, CALLED_REASON)
         if not is_plain and id(cls) not in self._listed:
             if not self._is_own(cls):
                 return self._refuse(cls, instances.reason_against(cls) or CLASS_REASON)
-            if instances.has_own_hash(cls):
+            if instances.runs_code_when_used(cls):
                 self.limits.refused_key_classes[id(cls)] = lambda: self._refuse(cls, KEY_REASON)
         elif not is_plain and (reason := instances.reason_against(cls)):
             return self._refuse(cls, reason)
@@ -288,13 +288,18 @@ class Names:
         return self._instance(cls, content if instances.is_named_tuple(cls) else (content,))
 
     def refuse_value(self, value: Substitute) -> None:
-        """Refuse a function or class that a pickle uses as a value, although it may only call it."""
+        """Refuse a function or class that a pickle uses as a value, although pickles may only call it."""
         if value.own_class is None:
             raise ValueError("a function that pickles are made by, as a value")
         self._refuse(value.own_class, VALUE_REASON)
 
     def _is_own(self, value: Any) -> bool:
-        if not self._own or not is_a(value, type) or not is_builder(self.first) or instances.has_own_hash(type(value)):
+        if (
+            not self._allows_own
+            or not is_a(value, type)
+            or not is_builder(self.first)
+            or instances.runs_code_when_used(type(value))
+        ):
             return False
         if id(value) not in self._belonging:
             self._belonging[id(value)] = not instances.reason_against(value) and belongs(value, self.first)
@@ -313,7 +318,7 @@ class Names:
         return FOREIGN_REASON if is_foreign(value.__module__) else FUNCTION_REASON
 
     def _check_factory(self, factory: Any = None) -> None:
-        is_allowed = factory is None or id(factory) in _PLAIN_CLASSES or id(factory) in self._listed
+        is_allowed = factory is None or id(factory) in _PLAIN_CLASS_IDS or id(factory) in self._listed
         if type(factory) is Substitute:
             self.refuse_value(factory)
         elif not is_allowed and type(factory) is not Refused:
@@ -342,7 +347,7 @@ def allowed(allow: Allow) -> dict[str, Any]:
 
 
 def explanation(refused: Mapping[str, str]) -> str:
-    """Return a message: what was refused and why (`refused` maps names to reasons), and how the user can allow it."""
+    """Return a message that lists `refused` (name -> reason) and says how the user can allow these names."""
     reasons = {_shown(name): reason for name, reason in [*refused.items()][:10]}
     sentences = [f"{name} {reason}" for name, reason in reasons.items()]
     if allowable := [name for name, reason in reasons.items() if reason in ALLOWABLE_REASONS]:
@@ -384,9 +389,9 @@ def name_of(value: Any) -> Any:
 
 def _name_in_module(name: str) -> str:
     """Return the name of a class or function within its module, given its full name."""
-    parts = name.split(".")
-    inner_begin = max((k for k in range(1, len(parts)) if ".".join(parts[:k]) in sys.modules), default=len(parts) - 1)
-    return ".".join(parts[inner_begin:])
+    names = name.split(".")
+    inner_begin = max((k for k in range(1, len(names)) if ".".join(names[:k]) in sys.modules), default=len(names) - 1)
+    return ".".join(names[inner_begin:])
 
 
 def _shown(name: str) -> str:

@@ -17,7 +17,7 @@ from ..dim import MAX_DIMS, MAX_TOTAL, nonzero_product
 from ..errors import ArgumentError, FileFormatError
 from .tensors import Entry, Reader, StoredTensor
 
-PIECE_SIZE = 1 << 16  # arrays are copied to row-major order in pieces of about this many values
+PIECE_SIZE = 1 << 16  # values (256 KiB) in a piece; see `_pieces`
 ORDER_KEY = "dynet"  # a key of the metadata; its value is JSON: [[name, whether it is a lookup parameter], ...]
 FROZEN_KEY = "dynet.frozen"  # a key of the metadata, if there are frozen parameters; its value is JSON: [name, ...]
 
@@ -33,27 +33,27 @@ def _library() -> Any:
 def write(file: BinaryIO, tensors: Iterable[StoredTensor]) -> None:
     """Write parameters to an open file: the length of the header, the header in JSON, the arrays."""
     _library()  # raise ImportError now: without the package, the file could not be read again
-    head: dict[str, Any] = {"__metadata__": {}}
+    header: dict[str, Any] = {"__metadata__": {}}
     arrays, order, frozen, end = [], [], [], 0
     for tensor in tensors:
         if tensor.name == "__metadata__":
             raise ArgumentError(f"save: {tensor.name!r} cannot be a name in a file")
-        if tensor.name in head:
+        if tensor.name in header:
             raise ArgumentError(f"save: two parameters are named {tensor.name}: save them under different keys")
         array = tensor.values.reshape(tensor.dims, order="F")
         array = np.moveaxis(array, -1, 0) if tensor.lookup else array
         begin, end = end, end + array.nbytes
-        head[tensor.name] = {"dtype": "F32", "shape": array.shape, "data_offsets": (begin, end)}
+        header[tensor.name] = {"dtype": "F32", "shape": array.shape, "data_offsets": (begin, end)}
         arrays.append(array)
         order.append((tensor.name, tensor.lookup))
         if tensor.frozen:
             frozen.append(tensor.name)
-    head["__metadata__"][ORDER_KEY] = json.dumps(order)
+    header["__metadata__"][ORDER_KEY] = json.dumps(order)
     if frozen:
-        head["__metadata__"][FROZEN_KEY] = json.dumps(frozen)
-    header = json.dumps(head).encode()
-    header += b" " * (-len(header) % 8)  # so that the arrays begin at a multiple of 8 bytes
-    file.write(len(header).to_bytes(8, "little") + header)
+        header["__metadata__"][FROZEN_KEY] = json.dumps(frozen)
+    header_bytes = json.dumps(header).encode()
+    header_bytes += b" " * (-len(header_bytes) % 8)  # so that the arrays begin at a multiple of 8 bytes
+    file.write(len(header_bytes).to_bytes(8, "little") + header_bytes)
     for array in arrays:
         for piece in _pieces(array):
             file.write(piece.data.cast("B"))
@@ -83,17 +83,17 @@ def _pieces(array: np.ndarray) -> Iterator[np.ndarray]:
 
 
 class SafetensorsReader(Reader):
-    """An open safetensors file written by this library. Any other file raises FileFormatError."""
+    """An open safetensors file that this library has written. Opening any other file raises FileFormatError."""
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = os.fspath(path)
         with open(path, "rb"):
             pass  # only to raise the usual OSError if the file cannot be read
         library = _library()
-        self.error = library.SafetensorError
+        self.error_class = library.SafetensorError
         try:
             self.file = library.safe_open(self.path, "np")
-        except (self.error, OSError) as error:
+        except (self.error_class, OSError) as error:
             problem = f"damaged: {error}" if os.path.getsize(path) else "empty"
             raise FileFormatError(f"{self.path} is {problem}") from None
         frozen = self._frozen()
@@ -132,7 +132,7 @@ class SafetensorsReader(Reader):
     def read(self, entry: Entry) -> StoredTensor:
         try:
             array = self.file.get_tensor(entry.name)
-        except self.error as error:
+        except self.error_class as error:
             raise FileFormatError(f"{self.path}: {entry.name} is damaged: {error}") from None
         values = (np.moveaxis(array, 0, -1) if entry.lookup else array).ravel(order="F")
         return StoredTensor(entry.lookup, entry.name, entry.dims, values, None, entry.frozen)

@@ -19,8 +19,8 @@ from ..messages.wording import few
 class StoredTensor:
     """A parameter as stored in a file.
 
-    The last of `dims` is the number of rows for a lookup parameter. `values` and `gradient` are flat arrays, column by
-    column; `gradient` is None if it is zero or not stored.
+    For a lookup parameter, `lookup` is true and the last of `dims` is the number of rows. `values` and `gradient` are
+    flat arrays, column by column; `gradient` is None if it is zero or not stored.
     """
 
     lookup: bool
@@ -71,8 +71,8 @@ def shape_of(lookup: bool, dims: tuple[int, ...]) -> tuple[int, ...]:
 
 
 Expected = Sequence[Entry]  # descriptions of the parameters of a model, lookup parameters last
-MOST_NAMED = 20  # an error message lists at most this many problems
-MOST_COMPARED = 1000  # a wrong name is compared with at most this many names
+MOST_LISTED = 20  # an error message lists at most this many problems
+MOST_COMPARED = 1000  # a wrong name is compared with at most this many names, to save time
 
 EXPLAINERS: list[Callable[[Iterable[str], Iterable[str]], str]] = []
 """Functions that explain why a file does not match a model; other packages append to this list. The arguments are the
@@ -171,6 +171,6 @@ def differences(entries: Iterable[Entry], expected: Expected) -> list[str]:
 
 
 def _listed(problems: list[str]) -> str:
-    """Return the end of a message: a colon, the first MOST_NAMED problems and how many more there are; or ""."""
-    ending = f"; {len(problems) - MOST_NAMED} more" if len(problems) > MOST_NAMED else ""
-    return f"{': ' * bool(problems)}{'; '.join(problems[:MOST_NAMED])}{ending}"
+    """Return the end of a message: a colon, the first problems and how many more there are; "" if none."""
+    ending = f"; {len(problems) - MOST_LISTED} more" if len(problems) > MOST_LISTED else ""
+    return f"{': ' * bool(problems)}{'; '.join(problems[:MOST_LISTED])}{ending}"

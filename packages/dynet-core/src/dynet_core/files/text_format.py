@@ -6,7 +6,7 @@
 
 {3,2} are the dimensions. The last dimension of a `#LookupParameter#` is the number of rows. 97 is the number of bytes
 in the other lines of the entry. The first line says ZERO_GRAD if the gradient is zero and not stored. It ends with
-FROZEN if trainers do not change the parameter; DyNet ignores this word.
+FROZEN if trainers do not change the parameter; the original DyNet ignores this word.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ HEAD = re.compile(
     rb"\{(?P<dims>[0-9]{1,18}(?:,[0-9]{1,18})*)\} (?P<bytes>[0-9]{1,20})"
     rb"(?: (?P<gradient>ZERO_GRAD|FULL_GRAD)(?P<frozen> FROZEN)?)? ?\r?\n?"
 )
-KINDS = (b"#Parameter# ", b"#LookupParameter# ")  # how the first line of an entry begins
-CUT_HEAD = "the file ends in the first line of an entry"
+KINDS = (b"#Parameter# ", b"#LookupParameter# ")  # the two ways in which an entry begins
+CUT_HEAD = "the file ends in the first line of an entry"  # for error messages, like EXPECTED_HEAD
 EXPECTED_HEAD = "'#Parameter# NAME {DIMS} BYTES ...'"
 LONGEST_HEAD = 1 << 16  # the first line of an entry has at most this many bytes
 
@@ -90,7 +90,7 @@ class TextReader(Reader):
                 self._skip(entry, size)
 
     def _entry(self, start: int, line: bytes) -> tuple[Entry, int]:
-        """Parse the first line of an entry, at byte `start`. Return the entry and the size of the other lines."""
+        """Parse the first line of an entry, at byte `start`. Return the entry and the bytes of its other lines."""
         head = HEAD.fullmatch(line)
         is_cut = not line.endswith(b"\n") and any(kind.startswith(line) or line.startswith(kind) for kind in KINDS)
         if head is None:
@@ -114,7 +114,7 @@ class TextReader(Reader):
         if 2 * count - 1 > self.size - self.file.tell():
             raise self._error(start, f"{count} values of {name} are announced, but the file ends at byte {self.size}")
         is_lookup = head["kind"] == b"LookupParameter"
-        if is_lookup and len(dims) == 1:  # DyNet writes this if a row is one number; such rows have one dimension here
+        if is_lookup and len(dims) == 1:  # the original DyNet omits the dimension of rows of one number
             dims = (1, *dims)
         return Entry(is_lookup, name, dims, has_gradient, self.file.tell(), bool(head["frozen"])), size
 
@@ -124,7 +124,7 @@ class TextReader(Reader):
     def _skip(self, entry: Entry, size: int) -> None:
         """Go to the end of an entry, whose first line says that its numbers take `size` bytes.
 
-        If neither another entry nor the end of the file is there, `size` is wrong; then skip lines, by reading them.
+        If no entry begins there and the file does not end there, `size` is wrong; then find the end by reading lines.
         """
         end = entry.position + size
         self.file.seek(end - 1)
@@ -137,10 +137,10 @@ class TextReader(Reader):
             self._check_last(entry, lines)
 
     def _check_last(self, entry: Entry, lines: list[bytes]) -> None:
-        """Raise FileFormatError if the file ends within `lines`, the values and gradient of its last entry."""
+        """Raise FileFormatError if the file ends within `lines`, which are the values and gradient of `entry`."""
         for what, line in zip(("values", "numbers of the gradient"), lines):
             words = line.split()
-            complete_count = len(words) - (not line.endswith(b"\n") and not ends_whole(words))
+            complete_count = len(words) - (not line.endswith(b"\n") and not ends_with_complete_number(words))
             if complete_count < entry.count:
                 position = f"after {complete_count} of the {entry.count} {what} of {entry.name}"
                 raise self._error(self.size, f"the file ends {position}")
@@ -154,12 +154,12 @@ class TextReader(Reader):
 
 
 WIDTH = 16  # characters of a number with the space after it: "+1.23456789e-01 "
-BLOCK = 1 << 14  # how many numbers to convert at a time; the intermediate arrays fit into a CPU cache
+NUMBERS_AT_ONCE = 1 << 14  # how many are converted together: the intermediate arrays fit into a CPU cache
 MOST_EXPONENT, LEAST_EXPONENT = 38, -45  # the range of the decimal exponents of float32 numbers
 PLUS, MINUS, POINT, SPACE, E, ZERO = b"+-. e0"  # the codes of these characters
 POWERS = np.array([float(f"1e{power}") for power in (*range(61), *range(-60, 0))])  # POWERS[k] is 10**k, also for k < 0
 FLOAT_MAX = float(np.finfo(np.float32).max)
-LARGEST_READ = FLOAT_MAX * (1 + 1e-8)  # allows for FLOAT_MAX rounded up to nine digits
+READ_LIMIT = FLOAT_MAX * (1 + 1e-8)  # larger numbers are refused; nine digits may round FLOAT_MAX up
 COMPLETE_NUMBER = re.compile(rb"[+-]?[0-9]\.[0-9]{8}e[+-][0-9]{2}|[+-]?(inf|nan)", re.IGNORECASE)
 """Matches a number that is certainly complete. If a file ends in a number that does not match, without a newline, the
 file may have been cut off in the middle of this number."""
@@ -180,9 +180,9 @@ CELL = np.dtype([
 
 
 def numbers_as_text(values: np.ndarray) -> Iterator[bytes]:
-    """Yield the text of a flat float32 array, BLOCK numbers at a time. Infinities and NaN are padded with spaces."""
-    for start in range(0, len(values), BLOCK):
-        yield _written_block(values[start : start + BLOCK])
+    """Yield the text of a flat float32 array, in pieces. Infinities and NaN are padded with spaces."""
+    for start in range(0, len(values), NUMBERS_AT_ONCE):
+        yield _written_block(values[start : start + NUMBERS_AT_ONCE])
 
 
 def _written_block(values: np.ndarray) -> bytes:
@@ -220,7 +220,7 @@ def _written_block(values: np.ndarray) -> bytes:
 def _exponents(magnitudes: np.ndarray) -> np.ndarray:
     """Return each magnitude's decimal exponent, such as 2 for 123 = 1.23e2; 0 for zero."""
     binary = np.frexp(magnitudes)[1]
-    # 0.301... is log10(2). The first line's result may be 1 too small; the second line corrects this.
+    # 0.301... is log10(2). The next line's result may be 1 too small; the line after it corrects this.
     exponents = np.floor((binary - 1) * 0.30102999566398120).astype(np.int64)
     exponents += magnitudes >= POWERS[exponents + 1]
     exponents[magnitudes == 0] = 0
@@ -233,24 +233,24 @@ def read_numbers(line: bytes, count: int, where: str) -> np.ndarray:
     if len(line) == count * WIDTH:
         values = np.empty(count, np.float32)
         cells = np.frombuffer(line, CELL)
-        blocks = [slice(start, start + BLOCK) for start in range(0, count, BLOCK)]
+        blocks = [slice(start, start + NUMBERS_AT_ONCE) for start in range(0, count, NUMBERS_AT_ONCE)]
         if all(_read_block(cells[block], values[block]) for block in blocks):
             return values
     words = line.split()
-    if not has_newline and not ends_whole(words):
+    if not has_newline and not ends_with_complete_number(words):
         raise FileFormatError(f"{where}: the file ends in the middle of a number")
     if len(words) != count:
         raise FileFormatError(f"{where}: the line holds {len(words)} numbers, not {count}")
     return np.array([_read_word(word, where) for word in words], np.float32)
 
 
-def ends_whole(words: list[bytes]) -> bool:
-    """Return whether the last word of a line is certainly a complete number, even if the file ends there."""
+def ends_with_complete_number(words: list[bytes]) -> bool:
+    """Return whether the last of a line's `words` is certainly a complete number, even if the file ends after it."""
     return not words or COMPLETE_NUMBER.fullmatch(words[-1]) is not None
 
 
 def _read_block(cells: np.ndarray, values: np.ndarray) -> bool:
-    """Parse up to BLOCK numbers of sixteen characters each into `values`.
+    """Parse up to NUMBERS_AT_ONCE numbers of sixteen characters each into `values`.
 
     Return False if a number does not look like a finite number from `numbers_as_text`, or may be too large for float32.
     The caller then uses `_read_word`, which is slower, but handles all formats and raises errors.
@@ -277,7 +277,7 @@ def _read_block(cells: np.ndarray, values: np.ndarray) -> bool:
     if exponents.max() > MOST_EXPONENT or exponents.min() < LEAST_EXPONENT:
         return False
     magnitudes *= POWERS[exponents - 8]
-    if magnitudes.max() > LARGEST_READ:
+    if magnitudes.max() > READ_LIMIT:
         return False
     np.copysign(np.minimum(magnitudes, FLOAT_MAX), np.where(is_negative, -1.0, 1.0), out=values, casting="same_kind")
     return True
@@ -289,7 +289,7 @@ def _read_word(word: bytes, where: str) -> float:
     except ValueError:
         raise FileFormatError(f"{where}: {word[:40].decode('ascii', 'replace')!r} is not a number") from None
     if FLOAT_MAX < abs(number) < np.inf:
-        if abs(number) > LARGEST_READ:
+        if abs(number) > READ_LIMIT:
             raise FileFormatError(f"{where}: {number} is more than float32 can hold")
         number = math.copysign(FLOAT_MAX, number)
     return number

@@ -37,7 +37,7 @@ class Operations(Refusals):
 
     __slots__ = ()
 
-    if TYPE_CHECKING:  # dynet_ops adds these methods at run time
+    if TYPE_CHECKING:  # at run time, the recorder adds the three attributes, and dynet_ops the methods
         at: int
         version: int
         type: Dim
@@ -130,9 +130,7 @@ class Operations(Refusals):
             self._graph()._compute(checked_flag("forward", "recalculate", recalculate))
 
     def npvalue(self, recalculate: bool = False, *, dtype: npt.DTypeLike = np.float64) -> Array:
-        """Return the value as a numpy array of the shape `self.shape`. A batch larger than 1 is the last axis.
-
-        The array is a copy.
+        """Return a copy of the value as a numpy array of shape `self.shape`. A batch larger than 1 is the last axis.
 
         Args:
             recalculate: as for `forward`.
@@ -207,7 +205,8 @@ class Operations(Refusals):
 
         Raises:
             GradientError: `backward` has not been called; or it was called without `full=True`, parameters have changed
-                since, and this expression is a part of another one, so that only the gradient of the whole is known.
+                since, and this expression is an alias, such as a slice. (The value of an alias is a section of another
+                expression's value, and only the gradient of that whole value is stored.)
         """
         try:
             stored = self._graph().gradients(self.at, self.type.total)
@@ -255,7 +254,7 @@ def _compile_method(kind: str, name: str, count_of: Callable[[Dim], int]) -> Non
     """Replace the method `name` of `Operations` with a compiled function of this kind (see `recorder.function`).
 
     The compiled function calls the Python method for new Dims. `count_of(dim)`, such as the number of elements, is
-    stored in its table; if it is 0, the Python method handles all calls with this Dim.
+    stored in its table; if the count is 0, the Python method handles all calls with this Dim.
     """
     documented_method = getattr(Operations, name)
     entered_dims: set[Dim] = set()

@@ -39,15 +39,15 @@ DIFFERENTIATED_APART = 2  # the mode in `Records.differentiated` after `differen
 
 @dataclass
 class Checkpoint:
-    """The sizes of a graph when a checkpoint was set: integers of records, nodes, and input values.
+    """How many integers of records (`length`), nodes and input values a graph had when a checkpoint was set.
 
-    `arena` is the result of `Engine.arena_mark` at that time; None if the values have been discarded since.
+    `arena_mark` is the result of `Engine.arena_mark` at that time; None if the values have been discarded since.
     """
 
-    records: int
+    length: int
     nodes: int
     inputs: int
-    arena: tuple[int, int] | None
+    arena_mark: tuple[int, int] | None
 
 
 class PastVersions:
@@ -100,37 +100,37 @@ class Watch:
     checked_nodes: int = 0
     checked_integers: int = 0
 
-    def forget_arenas(self) -> None:
-        """Called when all values are discarded: forget each checkpoint's `arena`, and that values have been checked."""
+    def note_discarded(self) -> None:
+        """Called when all values are discarded: forget each checkpoint's `arena_mark`, and which values are checked."""
         for checkpoint in self.checkpoints:
-            checkpoint.arena = None
+            checkpoint.arena_mark = None
         self.checked_nodes = self.checked_integers = 0
 
-    def check_values(self, recorded: Records, values_of: Callable[[int, int], Floats]) -> None:
+    def check_values(self, records: Records, values_of: Callable[[int, int], Floats]) -> None:
         """Raise NotFiniteError if a value computed since the last call is infinite or NaN.
 
         `values_of` returns the value of a node, given its number and how many elements it has.
         """
         begin, first = self.checked_integers, self.checked_nodes
-        self.checked_integers, self.checked_nodes, _ = recorded.ends()
+        self.checked_integers, self.checked_nodes, _ = records.ends()
         if self.checked_integers < begin:
             return  # a signal handler has renewed the graph
-        for record in decoded(recorded, begin, self.checked_integers, first):
+        for record in decoded(records, begin, self.checked_integers, first):
             for index in record.visible_nodes:
                 values = values_of(index, record.dim.total)
                 wrong_values = values[~np.isfinite(values)]
                 if wrong_values.size:
-                    shapes = ", ".join(_operand_text(recorded, operand) for operand in record.operands) or "none"
+                    shapes = ", ".join(_operand_text(records, operand) for operand in record.operands) or "none"
                     raise NotFiniteError(
-                        f"{record.op}: node {index} of graph {recorded.version}, {record.dim!r}, holds "
+                        f"{record.op}: node {index} of graph {records.version}, {record.dim!r}, holds "
                         f"{wrong_values[0]}; its operands are {shapes}"
                     )
 
 
-def _operand_text(recorded: Records, operand: int) -> str:
+def _operand_text(records: Records, operand: int) -> str:
     if operand < 0:
         return f"parameter {PARAMETER_ROWS.names[-1 - operand]}"
-    record = record_of(recorded, operand)
+    record = record_of(records, operand)
     assert record is not None
     return repr(record.dim)
 
@@ -143,7 +143,7 @@ def differentiate_apart(engine: Engine, version: int, loss: int, targets: Mappin
     parameter has been unfrozen since the graph was planned.
     """
     if engine.parameters_version != PARAMETER_ROWS.version:
-        engine.prepare(1, engine.records.length)  # 1, not 0: `unfreeze_count` must stay, as no forward plan follows
+        engine.refresh(1, engine.records.length)  # 1, not 0: `unfreeze_count` must stay, as no forward plan follows
     unread = block(PARAMETER_ROWS.largest_size)
     rows, usual_address = engine.parameter_rows.copy(), engine.slots[CONTEXT.parameters]
     addresses = rows[PARAMETER.gradient :: len(PARAMETER)]
@@ -164,7 +164,7 @@ def signature_of_node(engine: Engine, index: int) -> Signature:
 
 
 def whole_of_gradient(engine: Engine, index: int) -> tuple[int, int]:
-    """Return the node whose gradient contains that of node `index`, and the offset there, in floats."""
+    """Return the node whose gradient contains that of node `index`, and at which offset, in floats."""
     signature = signature_of_node(engine, index)
     if not signature.has_gradient_of_whole:
         return index, 0
@@ -224,7 +224,7 @@ class Graph:
         return watch is not None and x.at < watch.past_versions.remaining_nodes(version)
 
     def _had_version(self, version: int) -> bool:
-        """Return whether the graph has this version, or had it before a `cg_revert`. Then its nodes may still exist."""
+        """Return whether the graph has this version, or had it before a `cg_revert`. Its nodes may still exist."""
         watch = self.watch
         return version == self.records.version or (watch is not None and version in watch.past_versions)
 
@@ -279,7 +279,7 @@ class Graph:
     def forget_values(self) -> None:
         """Discard all values, so that they are computed again with the same inputs and random numbers."""
         if (watch := self.watch) is not None:
-            watch.forget_arenas()  # done first, in case an interrupt stops this function halfway
+            watch.note_discarded()  # done first, in case an interrupt stops this function halfway
         self.records.computed = UNCOMPUTED
         if not self.engine.changing:
             self.engine.restart()
@@ -323,7 +323,7 @@ class Graph:
     def gradients(self, index: int, count: int) -> Floats:
         """Return the gradient of a node as `count` floats; zeros if the backward pass did not reach the node.
 
-        If the node is an alias, and only its operand's gradient is known, compute all gradients now. Raise
+        If the node is an alias, and only its operand's gradient is stored, compute all gradients now. Raise
         GradientError if there was no backward pass, or if parameters have changed since and all gradients are needed.
         """
         differentiated, mode = self.records.differentiated
@@ -346,7 +346,7 @@ class Graph:
         return floats_at(self.engine.nodes[index * len(NODE) + NODE.gradient] + offset, count)
 
     def _differentiate_apart(self) -> bool:
-        """Run `differentiate_apart` for the last loss. Return False if parameters were changed or unfrozen since."""
+        """Run `differentiate_apart` for the last loss; False if parameters were changed or unfrozen since its pass."""
         records, version = self.records, self.records.version
         loss, _ = records.differentiated
         if self.outdated.backward_reads(loss, self.engine, True) or not differentiate_apart(self.engine, version, loss):
@@ -391,7 +391,7 @@ class EndOfThread:
         self.graph, self.end = graph, graph.records.end
 
     def __del__(self):
-        self.graph.final_version, self.graph.outdated.thread = self.graph.records.version, 0
+        self.graph.final_version, self.graph.outdated.thread_id = self.graph.records.version, 0
         self.end()
 
 

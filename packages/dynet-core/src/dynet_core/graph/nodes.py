@@ -23,7 +23,7 @@ KIND_NAMES = {ALIAS: "part", APART: "part", INPUT: "input"}  # the `op` of a rec
 class DecodedRecord:
     """A decoded record. Most records have one node; that of a recurrent network has many.
 
-    Operands are node numbers, or -1 minus a parameter's row. `attributes_start` is an index into the graph's records.
+    Operands: node numbers, or -1 minus a parameter's row. `attributes_start`: first attribute's index in all records.
     """
 
     node_numbers: range
@@ -48,7 +48,7 @@ class DecodedRecord:
 
 
 def decoded(recorded: Records, begin: int = 0, end: int | None = None, node: int = 0) -> Iterator[DecodedRecord]:
-    """Decode the records in the integers from `begin` to `end` - 1. `node` is the number of their first node."""
+    """Decode the records in the integers from `begin` to `end` - 1. Their first node is number `node`."""
     records, position = recorded.integers(begin, end), 0
     while position < len(records):
         signature = SIGNATURES[records[position]]
@@ -68,8 +68,8 @@ def record_of(recorded: Records, index: int) -> DecodedRecord | None:
 class SettableNodes:
     """The nodes that `set` and `set_index` can change, by their numbers. Valid for one version of a graph.
 
-    `input_starts` has the position of each input's first value in the input buffer. `selections` has the lookups and
-    picks; their attributes may be old. The first `searched_nodes` nodes (`searched_integers` integers) are covered.
+    `input_starts`: number of an input -> offset of its values in the input buffer. `selections`: number of a lookup or
+    pick -> its record when found. They cover the first `searched_nodes` nodes, of `searched_integers` record integers.
     """
 
     version: int

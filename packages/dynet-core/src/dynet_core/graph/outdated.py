@@ -1,4 +1,4 @@
-"""`Outdated` finds the values of a graph that were computed before parameters changed.
+"""`Outdated` finds the values of a graph that were computed from parameters before these changed.
 
 A graph keeps its values until `renew_cg`. If parameters change before that, values computed from them are *outdated*.
 `value()` returns outdated values. But a backward pass must not mix them with the present parameters: the result would
@@ -25,27 +25,27 @@ MOST_GROUPS = 64  # once a graph has this many groups, it drops those unchanged 
 
 
 class ParameterGroup:
-    """Parameters that change together, and `changed`: the value of `Records.changes` after their last change.
+    """Parameters that change together, and `last_change`: the value of `Records.changes` after their last change.
 
-    As long as the object that `owner` refers to exists, compiled code may write `changed`, which is at `address`.
+    `owner` refers to a trainer's table. While this table exists, compiled code may write `last_change`, at `address`.
     """
 
-    __slots__ = ("_changed", "address", "owner", "parameters")
+    __slots__ = ("_last_change", "address", "owner", "parameters")
 
     def __init__(self, parameters: Sequence[ParameterIdentity]):
         self.parameters: Sequence[ParameterIdentity] = parameters
-        self._changed = np.zeros(1, np.int64)
-        self.address: int = self._changed.ctypes.data
+        self._last_change = np.zeros(1, np.int64)
+        self.address: int = self._last_change.ctypes.data
         self.owner: weakref.ref[object] | None = None
 
     @property
-    def changed(self) -> int:
+    def last_change(self) -> int:
         """The value of `Records.changes` after the last change of the parameters; 0 if there was none."""
-        return int(self._changed[0])
+        return int(self._last_change[0])
 
-    @changed.setter
-    def changed(self, count: int) -> None:
-        self._changed[0] = count
+    @last_change.setter
+    def last_change(self, count: int) -> None:
+        self._last_change[0] = count
 
     def is_in_use(self) -> bool:
         """Return whether compiled code may still write to `address`."""
@@ -53,26 +53,26 @@ class ParameterGroup:
 
 
 class Outdated:
-    """Finds outdated values of a graph. `thread` is the id of the graph's thread; 0 after the thread has ended."""
+    """Finds outdated values of a graph. `thread_id` is the id of the graph's thread; 0 after the thread has ended."""
 
-    __slots__ = ("_at_last_change", "_decoded", "_groups", "_operands", "_parameters", "_records", "_results", "thread")
+    __slots__ = ("_at_change", "_decoded", "_groups", "_operands", "_parameters", "_records", "_results", "thread_id")
 
     def __init__(self, records: Records):
         self._records = records
-        self.thread: int = get_ident()
-        self._groups: dict[int, ParameterGroup] = {}  # by the id of their sequences of parameters
-        # `Records.begun` and `seen`, and how many nodes had been computed, when `note_forward` last found a change.
-        self._at_last_change = -1, -1, 0
-        # The operands of each node decoded so far. `_decoded`: the version, and how many integers were decoded.
+        self.thread_id: int = get_ident()
+        self._groups: dict[int, ParameterGroup] = {}  # id(`ParameterGroup.parameters`) -> group
+        # When `note_forward` last found a change: `Records.begun`, the new `seen`, and how many nodes had values.
+        self._at_change = -1, -1, 0
+        # Node -> its operands. `_decoded`: the graph's version, and how many integers of its records these cover.
         self._operands: list[tuple[int, ...]] = []
         self._parameters: set[int] = set()  # the operands in `_operands` that are parameters
         self._decoded = -1, 0
-        # The results of `backward_reads`: the state of the graph that they hold for, and arguments -> result.
+        # The state of the graph for which `backward_reads` has kept results, and (index, everything) -> result.
         self._results: tuple[tuple[int, ...], dict[tuple[int, bool], bool]] = (), {}
 
     def note_change(self, parameters: Sequence[ParameterIdentity]) -> None:
-        """Remember that these parameters change. `parameters` must be the same object each time; see `group`."""
-        self.group(parameters).changed = self._records.note_change()
+        """Remember that these parameters change. They must be the same sequence object each time: see `group`."""
+        self.group(parameters).last_change = self._records.note_change()
 
     def group(self, parameters: Sequence[ParameterIdentity]) -> ParameterGroup:
         """Return the group of these parameters. Groups are found by the `id` of the sequence object `parameters`."""
@@ -87,33 +87,33 @@ class Outdated:
         return self._records.changes_address()
 
     def _drop_unchanged_groups(self) -> None:
-        """Drop groups that have not changed since the graph's first node was computed, unless they are in use."""
+        """Drop groups that have not changed since the graph's first node was computed, except those in use."""
         records = self._records
         begun = records.begun if records.computed[0] else records.changes
         for key, group in [*self._groups.items()]:
-            if group.changed <= begun and not group.is_in_use():
+            if group.last_change <= begun and not group.is_in_use():
                 self._groups.pop(key, None)
 
     def note_forward(self) -> None:
-        """Called before a forward pass: if parameters have changed, note how many nodes were computed before that."""
+        """Called before a forward pass. If parameters changed since the last one, note how many nodes have values."""
         records, changes = self._records, self._records.changes
         computed = records.computed[0]
         if not computed or records.seen != changes:
             if computed:
-                self._at_last_change = records.begun, changes, self._computed_nodes()
+                self._at_change = records.begun, changes, self._computed_node_count()
             records.note_seen(changes, not computed)
 
-    def _computed_nodes(self) -> int:
+    def _computed_node_count(self) -> int:
         records = self._records
         length, count, _ = records.ends()
         return count - sum(len(record.node_numbers) for record in decoded(records, records.computed[0], length))
 
     def _count_before_change(self) -> int:
-        """Return how many nodes were computed before parameters last changed."""
+        """Return how many nodes had been computed when parameters last changed."""
         records = self._records
         if records.seen != records.changes:
-            return self._computed_nodes()
-        begun, seen, count = self._at_last_change
+            return self._computed_node_count()
+        begun, seen, count = self._at_change
         return count if (begun, seen) == (records.begun, records.seen) else 0
 
     def backward_reads(self, index: int, engine: Engine, everything: bool) -> bool:
@@ -130,9 +130,9 @@ class Outdated:
         return results[question]
 
     def _reads_outdated(self, index: int, engine: Engine, everything: bool) -> bool:
-        """Return whether a node of the pass that was computed before a change depends on a changed parameter."""
+        """Return whether the pass would read a value computed before a change and dependent on a changed parameter."""
         records = self._records
-        groups = [group for group in [*self._groups.values()] if group.changed > records.begun]
+        groups = [group for group in [*self._groups.values()] if group.last_change > records.begun]
         changed_operands = {-1 - row for group in groups for parameter in group.parameters for row in parameter.rows}
         count_before, operands = self._count_before_change(), self._operands_of_nodes()
         stack, met_nodes, old_nodes = [index], {index}, []  # old: the value was computed before a change
@@ -179,5 +179,5 @@ class Outdated:
 
 
 def _has_own_value(engine: Engine, address: int) -> bool:
-    """Return whether a value is in the arena, unlike a lookup's, which is in the lookup parameter's memory."""
+    """Return whether the value at `address` is in the arena. A lookup's is in the lookup parameter's memory instead."""
     return any(chunk.address <= address < chunk.address + chunk.floats for chunk in engine.chunks)

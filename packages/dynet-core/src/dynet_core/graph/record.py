@@ -1,8 +1,8 @@
 """Make the recording functions of ops, such as `dy.tanh`, which append a node to the graph.
 
-They are compiled code with tables of the operands' Dims that they have seen (see `recorder`). For new Dims, for wrong
-operands, and for graphs that compute nodes immediately, they call the Python function `record_slowly`. It checks
-everything before the one call that appends the record, so an error never leaves an incomplete record.
+These functions are compiled code. Each has a table of the combinations of Dims that it has seen (see `recorder`). For
+new Dims, for wrong operands, and for graphs that compute nodes immediately, it calls the Python `record_slowly`, which
+checks everything before the one call that appends the record. So an error never leaves an incomplete record.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def node(
 ) -> Expression:
     """Append a call of the op `name` to this thread's graph, and return an expression for its last node.
 
-    `numbers` go to the input buffer, where kernels read them. In the record, their positions precede `attributes`.
+    `numbers` go to the input buffer, where kernels read them. In the record, their offsets there precede `attributes`.
     """
     graph = graph_of(name, operands)
     start = graph.take(numbers) if numbers else 0
@@ -172,19 +172,19 @@ class PinnedGraph:
     While Python prepares a record, methods of the user's objects and signal handlers may run. If they call `renew_cg`,
     appending raises StaleExpressionError, instead of adding the record to the new graph. They may also compute the
     graph after `take` has appended input values, and before the record that uses these values is appended. The next
-    pass would then begin after the values, so they are appended again.
+    pass would then begin after these values, so this class appends them again.
     """
 
     __slots__ = ("_taken", "graph", "version")
 
     def __init__(self, graph: Graph):
         self.graph, self.version = graph, graph.records.version
-        # The input values of the next record: their position, the function that appended them, and its argument.
+        # The input values of the next record: (their offset, the function that appended them, its argument).
         self._taken: tuple[int, Callable[[Any], int], Any] | None = None
 
     @classmethod
     def as_of(cls, graph: Graph, version: int, nodes: Sequence[int] = ()) -> PinnedGraph:
-        """Return a PinnedGraph for code that stored the numbers of `nodes` when the graph had this version.
+        """Return a PinnedGraph for code that stored the node numbers `nodes` when the graph had `version`.
 
         Raise StaleExpressionError if these nodes have been removed, or if the graph belongs to another thread.
         """
@@ -201,12 +201,12 @@ class PinnedGraph:
         """Append a record (checked operands as ints, then attributes) and return an expression for its last node."""
         return self.add(signature.dim, signature.node_count(integers), (signature.at,), integers)
 
-    def add(self, dim: Dim, nodes: int, head: tuple[int, ...], integers: Sequence[int]) -> Expression:
+    def add(self, dim: Dim, node_count: int, head: tuple[int, ...], integers: Sequence[int]) -> Expression:
         """Append a record: `head`, which begins with the signature, then `integers`. Return its last node."""
         if self._taken is None:
-            node = commit(dim, nodes, head, integers, self.version)
+            node = commit(dim, node_count, head, integers, self.version)
         else:
-            node = self._commit_with_inputs(dim, nodes, head, integers)
+            node = self._commit_with_inputs(dim, node_count, head, integers)
         if node is None:
             raise StaleExpressionError(f"while an operation was recorded, its graph has become stale: {self._cause()}")
         graph = self.graph
@@ -214,11 +214,11 @@ class PinnedGraph:
             graph._compute_new()
         return node
 
-    def _commit_with_inputs(self, dim: Dim, nodes: int, head: tuple[int, ...], integers: Sequence[int]) -> Any:
-        """Append a record that refers to the last input values taken. Return an expression, or None if stale."""
+    def _commit_with_inputs(self, dim: Dim, node_count: int, head: tuple[int, ...], integers: Sequence[int]) -> Any:
+        """Append a record that uses the input values last taken. Return None if the graph's version has changed."""
         while True:
             start, take_again, values = self._taken  # type: ignore[misc]  # `add` has checked that it is not None
-            node = commit_with_inputs(self.graph.records, start, dim, nodes, head, integers, self.version)
+            node = commit_with_inputs(self.graph.records, start, dim, node_count, head, integers, self.version)
             if node is not False:
                 self._taken = None
                 return node
@@ -230,7 +230,7 @@ class PinnedGraph:
             integers = record[len(head) :]
 
     def rewrite(self, start: int, integers: Sequence[int]) -> None:
-        """Overwrite integers of a record, starting at integer `start` of all records.
+        """Overwrite integers of a record, starting at index `start` among the integers of all records.
 
         If the record has been computed, perhaps just now by a signal handler, discard all values first.
         """
@@ -254,7 +254,7 @@ class PinnedGraph:
     def take(self, values: Sequence[float]) -> int:
         """Append numbers to the graph's buffer of input values, and return their position there.
 
-        For each record, at most one of `take`, `take_array` and `take_keyed` is called, just before it is appended.
+        For each record, at most one of `take`, `take_array` and `take_keyed` is called, just before `append` or `add`.
         """
         return self._take_with(take, tuple(values))
 

@@ -1,10 +1,10 @@
 """Templates: the records of an op written in Python, stored so that compiled code can append them again.
 
 A call's *key* is the Dims of its operands and its other arguments (numbers, flags, lists). The first call with a key is
-not observed. If two successive later calls make the same records and do nothing else, these become a template. In later
-calls, compiled code makes the records, and the Python function does not run. If two operands of a call are the same
-node, its records do not show which of these operands they use. The template is then used only for calls in which these
-operands are equal, until calls with different operands lead to a template for all calls.
+not observed. If two successive later calls append the same records and do nothing else, these records become a
+template. In later calls, compiled code appends them, and the Python function does not run. If two operands of a call
+are the same node, its records do not show which of these operands they use. The template is then used only for calls in
+which these operands are equal, until calls with different operands lead to a template for all calls.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MOST_CALLS = 8  # if this many calls with a key have not led to a template, late
 
 
 def with_templates(op: Callable) -> Any:
-    """Return a function that does the same as `op`, with a template if there is one for the arguments."""
+    """Return a function that does the same as `op`, using a template if there is one for the arguments."""
     return recorder.with_templates(op, _Observer)
 
 
@@ -76,12 +76,12 @@ class _Observer:
         if template is not None and previous == template:
             self._enter(key, template, result.type)
             self._template_words += len(template)
-            if not template[_EQUAL_PAIR_COUNT]:  # the template serves all calls with this key: observe no more
+            if not template[_EQUAL_PAIRS_INDEX]:  # the template serves all calls with this key: observe no more
                 call_count = MOST_CALLS
         self._calls_by_key[key] = call_count, None if call_count == MOST_CALLS else template or previous
 
 
-_EQUAL_PAIR_COUNT = TEMPLATE["equal_pairs"]  # index of the word that counts the pairs of equal operands
+_EQUAL_PAIRS_INDEX = TEMPLATE["equal_pairs"]  # index, in a template, of the count of pairs of equal operands
 
 
 def _graph_state(graph: Graph) -> tuple:
@@ -175,10 +175,10 @@ class Observation:
         self._state = _graph_state(self._graph)
 
     def template(self, operands: Sequence[int], last: Expression, fixed: Container[int]) -> bytes | None:
-        """Return the template; None if the code did more than record nodes, or used other nodes than these arguments.
+        """Return the template of the new records, whose last node is `last`; None if it could not replace the code.
 
-        Later calls replace `operands`, which must be distinct. The nodes in `fixed` stay the same, as do all
-        parameters not in `operands`. `last` is the last node recorded.
+        Later calls replace `operands`. The nodes in `fixed` stay the same, as do parameters not in `operands`. There is
+        no template if two operands are equal, or if the code used other old nodes or did more than append records.
         """
         indices = {operand: index for index, operand in enumerate(operands)}
         if len(indices) < len(operands):
@@ -188,7 +188,7 @@ class Observation:
 
 
 def _expressions(arguments: Sequence) -> Iterator[tuple[int, Expression]]:
-    """Yield (number, expression) for the expressions among the arguments and their items; see `words.OPERAND`."""
+    """Yield (number as in `words.OPERAND`, expression) for the expressions among arguments and items of lists."""
     for position, x in enumerate(arguments):
         for index, item in enumerate(x if isinstance(x, (list, tuple)) else [x]):
             if isinstance(item, Expression):

@@ -1,7 +1,7 @@
 """What to use instead of names that only other libraries have. Each row of a section is `what to use <- names`.
 
-The title of a section says where the names are missing: a class; a class or method with `()`, for its keyword
-arguments; `dy`, the module; `ops`; `operators`; or `arguments`, those of any function. {} means the name itself.
+A section's title says where the names are missing: a class; a class or method with `()`, for its keyword arguments;
+`arguments`, for any function's; `operators`; or the module: `ops` if an op is used instead, else `dy`. {} is the name.
 """
 
 HINT_TABLE = """\

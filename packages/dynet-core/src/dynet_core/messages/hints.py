@@ -20,7 +20,7 @@ from .wording import counted
 OUR_PACKAGES = {"dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim"}  # classes of all other packages are the user's
 
 
-def _parsed(table: str) -> dict[str, dict[str, str]]:
+def _parsed_hints(table: str) -> dict[str, dict[str, str]]:
     uses: dict[str, dict[str, str]] = {}
     sections = []
     for line in table.splitlines():
@@ -32,8 +32,8 @@ def _parsed(table: str) -> dict[str, dict[str, str]]:
     return uses
 
 
-USES = _parsed(HINT_TABLE)
-"""The title of a section of `HINT_TABLE`, such as a class -> a name that is missing there -> what to use instead."""
+HINTS = _parsed_hints(HINT_TABLE)
+"""Section of `HINT_TABLE`, such as a class -> name that is missing there -> what to use instead."""
 
 
 class Hint:
@@ -65,21 +65,21 @@ class UnsetAttribute:
 
 
 def give_hints(cls: type[Hinted], uses: Mapping[str, str]) -> None:
-    """Add hints to a class. `uses` has the name of each missing attribute, and what to use instead."""
+    """Add hints to a class. `uses` maps each missing attribute's name to what to use instead."""
     for name, use in uses.items():
-        setattr(cls, name, _special_method(cls, name, use) if name.startswith("__") else cls._hint(name, use))
+        setattr(cls, name, _special_method(cls, name, use) if name.startswith("__") else cls._hint_class(name, use))
 
 
 def _special_method(cls: type, method: str, use: str) -> Callable[..., Any]:
-    """Return a method, such as `__call__`, that calls the next base class's method, or raises an error without one."""
+    """Return a method, such as `__call__`, that calls the base class's method, or raises an error if there is none."""
 
-    def refuse(self: Any, *arguments: Any, **named: Any) -> Any:
+    def call_or_refuse(self: Any, *arguments: Any, **named: Any) -> Any:
         if inherited := getattr(super(cls, self), method, None):  # type: ignore[misc]
             return inherited(*arguments, **named)
         kind = "function" if method == "__call__" else "list"
         raise ArgumentTypeError(f"a {type(self).__name__} is not a {kind}: use {use}")
 
-    return refuse
+    return call_or_refuse
 
 
 def _is_ours(cls: type) -> bool:
@@ -90,12 +90,12 @@ class Hinted:
     """The base class of classes with hints, from their section of `HINT_TABLE`. `dir` does not show hints."""
 
     __slots__ = ()
-    _hint = Hint
+    _hint_class = Hint
 
     def __init_subclass__(cls, **named: Any) -> None:
         super().__init_subclass__(**named)
         if _is_ours(cls):
-            give_hints(cls, USES.get(cls.__name__, {}))
+            give_hints(cls, HINTS.get(cls.__name__, {}))
 
     def __dir__(self) -> list[str]:
         own = getattr(self, "__dict__", ())
@@ -106,8 +106,8 @@ class Hinted:
 class Closed(Hinted):
     """The base class of classes whose objects accept no new attributes, as in DyNet, so that misspelling is an error.
 
-    Users' subclasses accept any attribute. Setting an attribute takes 200 ns, so data that changes in each step of a
-    program is kept in another object.
+    Users' subclasses accept any attribute. The check takes 200 ns, so data that changes in each step of a program is
+    kept in another object.
     """
 
     __slots__ = ()
@@ -118,7 +118,7 @@ class Closed(Hinted):
         super().__setattr__(name, value)
 
     def _check(self, name: str, value: object) -> None:
-        """Raise AttributeError if the class has no such attribute, or if it is a method and `value` is not callable."""
+        """Raise AttributeError if the class lacks the attribute, or if an uncallable value would replace a method."""
         owner = type(self)
         attribute = getattr(owner, name, None)
         if attribute is None:
@@ -163,7 +163,7 @@ AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 def also_called(**other_names: str) -> Callable[[AnyFunction], AnyFunction]:
     """Return a decorator that gives an op's arguments other names: with `also_called(s="v")`, `s=0` can mean `v=0`.
 
-    These names are used only in calls that would be wrong without them, so they may also be names of other arguments.
+    Such names are used only in calls that would be wrong without them, so other arguments may have these names.
     """
 
     def decorate(function: AnyFunction) -> AnyFunction:
@@ -176,7 +176,7 @@ def also_called(**other_names: str) -> Callable[[AnyFunction], AnyFunction]:
 def with_usual_keywords(
     signature: inspect.Signature, arguments: Sequence, named: Mapping[str, Any], other_names: Mapping[str, str]
 ) -> tuple | None:
-    """Return a call's arguments by position if they fit after renaming those in `other_names`; else None."""
+    """Return a call's arguments by position, if renaming keywords (`other_names`, other -> usual) makes them fit."""
     renamed = {other_names.get(name, name): value for name, value in named.items()}
     if renamed.keys() == named.keys() or len(renamed) < len(named):
         return None
@@ -198,7 +198,7 @@ def with_hints(
 ) -> AnyFunction:
     """Wrap `function` so that errors about its arguments say what to use.
 
-    `name_of`, given the object, returns the function's name in messages. `other_names` and `uses` are as for
+    name_of(object) returns the function's name in messages, which end with `end`. `other_names` and `uses` are as for
     `misfit_message`. `check` is called first, with the arguments that are passed by position.
     """
     signature = inspect.signature(function)
@@ -230,16 +230,16 @@ def written_as(use: str) -> Callable[[AnyFunction], AnyFunction]:
 
 
 def add_argument_hints(*classes: type) -> None:
-    """Let errors about classes' arguments say what to use, from the sections of the classes and their bases."""
+    """Let errors about classes' arguments say what to use, from the `HINTS` for the classes and their bases."""
     for cls in classes:
         init: Callable[..., None] = cls.__init__  # type: ignore[misc]
         if not hasattr(init, "__wrapped__"):
-            uses = ChainMap(*[USES.get(f"{kind.__name__}()", {}) for kind in cls.__mro__])
+            uses = ChainMap(*[HINTS.get(f"{kind.__name__}()", {}) for kind in cls.__mro__])
             cls.__init__ = with_hints(init, functools.partial(_init_name, cls), {}, uses)  # type: ignore[misc]
 
 
 def _init_name(cls: type, instance: Any) -> str:
-    """Return the name of `cls.__init__` for messages. A user's class may have inherited it."""
+    """Return what messages call `cls.__init__`: the instance's class, unless that class has its own `__init__`."""
     inherits = type(instance).__init__ is cls.__init__  # type: ignore[misc]
     return type(instance).__name__ if inherits else f"{cls.__name__}.__init__"
 
@@ -254,7 +254,7 @@ def misfit_message(
 ) -> str:
     """Return the error message for a call whose arguments do not fit the signature; "" if they do.
 
-    `other_names` maps other names of arguments to the usual names. `uses` says what to use instead of unknown names.
+    `other_names` maps other names of arguments to the usual names, `uses` maps unknown names to what to use instead.
     """
     try:
         signature.bind(*arguments, **named)
@@ -262,15 +262,15 @@ def misfit_message(
     except TypeError as problem:
         text = str(problem)
     known_names = [parameter for parameter in signature.parameters if parameter != "self"]
-    if unknown_name := next((other for other in named if other not in other_names and other not in known_names), ""):
-        usual = next((other for other in USES["arguments"].get(unknown_name, "").split() if other in known_names), "")
+    if unknown_name := next((key for key in named if key not in other_names and key not in known_names), ""):
+        usual = next((known for known in HINTS["arguments"].get(unknown_name, "").split() if known in known_names), "")
         use = uses.get(unknown_name, "") or usual or nearest(unknown_name, known_names)
         end = f"use {use}" if use else f"the arguments are {', '.join(known_names)}"
         return f"{name}(): got an unexpected keyword argument {unknown_name!r:.40}: {end}"
-    if repeated := next((other for other in named if other_names.get(other) in named), ""):
+    if repeated := next((key for key in named if other_names.get(key) in named), ""):
         return f"{name}(): {repeated!r} is another name of {other_names[repeated]!r}: give one of them"
     try:
-        signature.bind(*arguments, **{other_names.get(other, other): value for other, value in named.items()})
+        signature.bind(*arguments, **{other_names.get(key, key): value for key, value in named.items()})
     except TypeError as problem:
         text = str(problem)
     positional = [

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from ..errors import ArgumentTypeError, DynetWarning
-from .hints import USES, Hinted, UnassignableHint
+from .hints import HINTS, Hinted, UnassignableHint
 from .wording import HUGE
 
 PYTHON_OPERATORS: dict[np.ufunc, Callable[..., Any]] = {
@@ -30,18 +30,18 @@ PYTHON_OPERATORS: dict[np.ufunc, Callable[..., Any]] = {
 """numpy's function for an operator -> Python's function for the same operator."""
 OPS_FOR_NUMPY: dict[str, str] = {}  # name of a numpy function -> what to use for expressions; filled by dynet_ops
 MAX_NESTING = 8  # lists nested more deeply are not examined, because a list may contain itself
-NUMPY_NUMBERS = {np.float32, np.float64, np.int32, np.int64}  # the most frequent types of numpy numbers
-COMPARISONS = (np.less, np.less_equal, np.greater, np.greater_equal)
+COMMON_NUMPY_TYPES = {np.float32, np.float64, np.int32, np.int64}  # frequent types of numpy numbers, not all of them
+ORDER_COMPARISONS = (np.less, np.less_equal, np.greater, np.greater_equal)
 
 
 class Refusals(Hinted):
     """The methods that Python and numpy call to use an object as a number or an array. Most of them raise an error."""
 
     __slots__ = ()
-    _hint = UnassignableHint
+    _hint_class = UnassignableHint
 
-    type: Any  # the shape, a Dim; `dim` imports this module, so it cannot be imported here
-    _gives_numbers = False  # whether numpy's functions may read the values; True for parameters
+    type: Any  # the shape, a Dim, which is not imported because the module dim.py imports this module
+    _gives_numbers = False  # whether numpy's functions may read the values; True only for parameters
     _change_hint = "operations make a new one, such as dy.concatenate of parts"
 
     def __bool__(self) -> bool:
@@ -72,10 +72,10 @@ class Refusals(Hinted):
     def __trunc__(self) -> Any:
         self.__float__()
 
-    def __format__(self, form: str) -> str:
-        if form:
+    def __format__(self, format_spec: str) -> str:
+        if format_spec:
             raise ArgumentTypeError(
-                f"the format {form!r:.40} is for numbers, not for an expression of {self.type!r}: "
+                f"the format {format_spec!r:.40} is for numbers, not for an expression of {self.type!r}: "
                 f"format its {self._getter()}"
             )
         return str(self)
@@ -116,7 +116,7 @@ class Refusals(Hinted):
 
     def _warn_of_equality(self, sign: str, other: object) -> None:
         if isinstance(other, (np.generic, np.ndarray)) and not other.ndim:
-            other = other.item()  # numpy passes its numbers as arrays of shape ()
+            other = other.item()  # numpy passes numpy's numbers as arrays of shape ()
         right = "..." if isinstance(other, int) and abs(other) >= HUGE else f"{other!r:.40}"
         warnings.warn(
             f"an expression never equals an object of type {type(other).__name__}, whatever its value: "
@@ -152,7 +152,7 @@ class Refusals(Hinted):
         if method == "__call__" and not named:
             if function in PYTHON_OPERATORS:
                 operate, left = PYTHON_OPERATORS[function], inputs[0]
-                if left.__class__ in NUMPY_NUMBERS:
+                if left.__class__ in COMMON_NUMPY_TYPES:
                     return operate(float(left), inputs[1])
                 if isinstance(left, Refusals):
                     return operate(*inputs)
@@ -162,7 +162,7 @@ class Refusals(Hinted):
                 if _are_numbers(other):
                     self._warn_of_equality("==" if function is np.equal else "!=", other)
                 return (inputs[0] is inputs[1]) == (function is np.equal)
-            if function in COMPARISONS:
+            if function in ORDER_COMPARISONS:
                 self.__lt__(next(x for x in inputs if x is not self))
         raise ArgumentTypeError(self._array_message(function.__name__, self._getter()))
 
@@ -194,7 +194,7 @@ class Refusals(Hinted):
         raise ArgumentTypeError(self._array_message(function.__name__, ".npvalue() of each"))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        """Return an array of the expression itself, not its value: `numpy.sum([e1, e2])` then records their sum."""
+        """Return an array whose only element is the expression, so that `numpy.sum([e1, e2])` records e1 + e2."""
         if dtype is not None and np.dtype(dtype) != object:
             raise ArgumentTypeError(
                 f"an expression is not an array of {np.dtype(dtype)}: its .npvalue() is one, which has no gradient"
@@ -218,12 +218,12 @@ def _refuse_index(self: Refusals) -> NoReturn:
     )
 
 
-def _refusing_method(what: str) -> Callable[..., NoReturn]:
-    sign, separator, use = what.partition("; ")
+def _refusing_method(hint: str) -> Callable[..., NoReturn]:
+    sign, separator, use = hint.partition("; ")
     return lambda self, *arguments: self._refuse(f"{sign} is for numbers, not for", separator + use)
 
 
 # Set here and not in the class, so that type checkers report programs that use the operators.
-for _name, _what in USES["operators"].items():
-    setattr(Refusals, _name, _refusing_method(_what))
+for _method, _hint in HINTS["operators"].items():
+    setattr(Refusals, _method, _refusing_method(_hint))
 Refusals.__index__ = _refuse_index  # type: ignore[attr-defined]

@@ -1,13 +1,13 @@
-"""Counts and names as text, for messages and `repr`."""
+"""Counts, names and values as text, for messages and `repr`."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
 
-MOST_NAMES = 3  # `few` returns at most this many names
-HUGE = 10**40  # larger than any index, size or seed; messages show no such int: Python cannot print very long ones
-MOST_CHARACTERS = 80  # `printable` returns at most this many characters
+MAX_NAMES = 3  # `few` returns at most this many names
+HUGE = 10**40  # larger than any index, size or seed; messages show no larger int: Python cannot print very long ones
+MAX_CHARACTERS = 80  # `printable` returns at most this many characters
 
 
 def counted(count: int, what: str) -> str:
@@ -16,9 +16,9 @@ def counted(count: int, what: str) -> str:
 
 
 def few(names: Iterable[str]) -> str:
-    """Return the first MOST_NAMES names as text, with "..." for the rest; "nothing" if there are none."""
+    """Return the first MAX_NAMES names as text, with "..." for the rest; "nothing" if there are none."""
     names = list(names)
-    return ", ".join([*names[:MOST_NAMES], *["..."] * (len(names) > MOST_NAMES)]) or "nothing"
+    return ", ".join([*names[:MAX_NAMES], *["..."] * (len(names) > MAX_NAMES)]) or "nothing"
 
 
 def coroutine_note() -> str:
@@ -29,12 +29,12 @@ def coroutine_note() -> str:
     return ". Coroutines share their thread's graph: build and read between two awaits, or in a separate thread"
 
 
-def shown(value: object, most: int = 60) -> str:
-    """Return the first `most` characters of `repr(value)`; a description if it is a huge int or nested too deeply."""
-    if type(value) is int and abs(value) >= 10**most:
+def shown(value: object, limit: int = 60) -> str:
+    """Return the first `limit` characters of `repr(value)`; a description if it is a longer int or nested deeply."""
+    if type(value) is int and abs(value) >= 10**limit:
         return f"of {value.bit_length():,} bits"
     try:
-        return f"{value!r:.{most}}"
+        return f"{value!r:.{limit}}"
     except RecursionError:
         return "that is nested too deeply"
 
@@ -42,5 +42,5 @@ def shown(value: object, most: int = 60) -> str:
 def printable(name: str) -> str:
     """Return a name as printable text on one line: special characters are escaped, a long name is cut in the middle."""
     escaped = "".join([c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in name])
-    half = MOST_CHARACTERS // 2 - 2  # leaves room for "..."
-    return escaped if len(escaped) <= MOST_CHARACTERS else f"{escaped[:half]}...{escaped[-half:]}"
+    half = MAX_CHARACTERS // 2 - 2  # leaves room for "..."
+    return escaped if len(escaped) <= MAX_CHARACTERS else f"{escaped[:half]}...{escaped[-half:]}"

@@ -20,9 +20,7 @@ Kind = TypeVar("Kind", bound=Expression)
 share_objects(parameters=Parameters, constant=Constant, lookup=LookupParameters)
 PARAMETER_TYPES.extend((Trained, Constant))
 
-__all__ = [
-    "LookupParameters", "Model", "ParameterCollection", "Parameters", "const_parameter", "parameter",
-]  # fmt: skip
+__all__ = ["LookupParameters", "Model", "ParameterCollection", "Parameters", "const_parameter", "parameter"]
 
 
 @overload

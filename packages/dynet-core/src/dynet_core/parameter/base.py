@@ -27,7 +27,7 @@ from .storage import Storage, added_by_last_pass
 
 
 class Collection(Protocol):
-    """What this file and `object_files.py` use of `ParameterCollection`. (Importing it would be circular.)"""
+    """What this file and `object_files.py` use of `ParameterCollection`. (Importing that class would be circular.)"""
 
     def parameters_list(self) -> Sequence[object]: ...
     def lookup_parameters_list(self) -> Sequence[object]: ...
@@ -185,13 +185,13 @@ class Trained(Expression):
     def gradient(self, dtype: npt.DTypeLike = np.float64) -> Array:
         """Return the gradient from the last `backward` in the present graph, in the shape of `npvalue()`.
 
-        `grad_as_array()` instead returns the sum over all passes since the last update, as does this method if the
-        graph does not use the parameter. The first call after a pass computes the gradients of all parameters of the
+        If the graph does not use the parameter, return the sum over all passes since the last update, which
+        `grad_as_array()` always returns. The first call after a pass computes the gradients of all parameters of the
         collection again, which takes longer than the pass. `dtype` is as for `as_array`.
 
         Raises:
-            GradientError: there was no `backward` in this graph, or an input of the graph, or a parameter of the loss,
-                has changed since.
+            GradientError: there was no `backward` in this graph, or an input of the graph or a parameter of the loss
+                has changed since then.
         """
         graph = getattr(thread, "graph", None)
         flat = graph and added_by_last_pass(graph, self._storage, self._storages_of_root)
@@ -199,7 +199,7 @@ class Trained(Expression):
         return flat.reshape(self.type.shape, order="F").astype(dtype)
 
     def _storages_of_root(self) -> list[Storage]:
-        """Return the storages of all parameters of the outermost collection, or only of this one. This one is first."""
+        """Return this parameter's storage, then those of the other parameters of the outermost collection, if any."""
         parameters = self.collection._parameters_of_root() if self.collection else []
         return [self._storage, *(parameter._storage for parameter in parameters if parameter is not self)]
 

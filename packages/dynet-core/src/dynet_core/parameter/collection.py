@@ -21,7 +21,7 @@ from ..files import model_files
 from ..files.names import Allow
 from ..files.tensors import StoredTensor
 from ..initializer import NumpyInitializer, PyInitializer, initial_array, initializer_from
-from ..messages.hints import USES, Closed, UnsetAttribute, with_hints
+from ..messages.hints import HINTS, Closed, UnsetAttribute, with_hints
 from ..messages.wording import counted, printable
 from . import object_files
 from .base import Parameters, Trained, checked_name
@@ -51,7 +51,7 @@ def one_dim_argument(method: Method) -> Method:
                 f"or ({dim}, init={init}) for {dim} numbers that are all {init}"
             )
 
-    return with_hints(method, lambda self: method.__name__, {}, USES["add_parameters()"], check=check)
+    return with_hints(method, lambda self: method.__name__, {}, HINTS["add_parameters()"], check=check)
 
 
 # `_loading.floats`: how many more initial values this thread may make while it loads a file; otherwise None.
@@ -77,7 +77,7 @@ def initial_values(initializer: PyInitializer, dims: tuple[int, ...], lookup: bo
 BYTES_PER_NUMBER = 4
 TITLES = ("name", "kind", "shape", "numbers", "trained", "bytes")
 ALIGNMENTS = "<<<><>"  # how the columns are aligned, for format strings
-TEXT_ALIGN = {"<": "left", ">": "right"}  # the same, for HTML
+TEXT_ALIGN = {"<": "left", ">": "right"}  # character of ALIGNMENTS -> its name in HTML
 MOST_ROWS = 60  # if there are more parameters than this, a table shows the first 30 and the last 30
 
 

@@ -1,7 +1,7 @@
 """Lookup parameters: tables of rows, such as word embeddings. In this file, *table* means a lookup parameter.
 
-A recording function records lookups in the lookup parameters that it knows. For others, it calls the Python methods in
-this file, which record the node and call `enter`, so that the function knows the lookup parameter.
+A recording function records lookups in the tables that it knows. For other tables, it calls the Python methods in this
+file, which record the node and call `enter`, so that the recording function knows the table from then on.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _batch_signature(table_dim: Dim, count: int) -> Signature:
 
 
 def set_rows(graph: PinnedGraph, node: int, rows: Index | Iterable[Index]) -> bool:
-    """Change which rows a lookup reads; if it has been computed, discard all values. Return False for other nodes."""
+    """Change which rows node `node` reads; discard all values if it was computed. Return False if it is no lookup."""
     lookup = graph.graph.settable_up_to(node).selections.get(node)
     if lookup is None or lookup.signature not in LOOKUPS:
         return False
@@ -95,10 +95,10 @@ class LookupParameters(Trained):
     def __init__(self, name: str, dims: tuple[int, ...], values: object = None, collection: Collection | None = None):
         dims, values = checked_values("LookupParameters", dims, values)
         self.rows: int = dims[-1]
-        self._set_up(name, Storage(name, values, rows=self.rows), collection)
+        self._set_up(name, Storage(name, values, row_count=self.rows), collection)
         self._row_dim = Dim.of(dims[:-1])
-        # Records of lookups use `_operand`, because reading `at` has a side effect. A table of size 0 does not set it:
-        # its methods raise ShapeError before they read it.
+        # Records of lookups use `_operand`, because reading `at` has a side effect. A table of size 0 has none: its
+        # methods raise ShapeError before they would read `_operand`.
         if values.size:
             self._operand = -1 - self._storage.row
         make_parameter(self, -1 - self._storage.row, self._storage.identity.add_dim(Dim.of(dims)))

@@ -1,4 +1,4 @@
-"""Save and load parameters, builders and users' objects: `dy.save` and `dy.load`. (`files` has the formats.)
+"""Save and load parameters, builders and users' objects: `dy.save` and `dy.load`. (The formats are in `files`.)
 
 `save` writes two files: `.data` has the numbers, and `.meta` describes the objects. Even if saving is interrupted,
 readers find two files that belong together: First, the new `.data` is written under a temporary name that contains a
@@ -78,11 +78,11 @@ def load(basename: Path, params: Collection, *, allow: Allow = ()) -> list[Any]:
     enumerations (except combined flags) and classes derived from Python's containers, strings and numbers. But no
     object can be loaded if its class defines `__new__`, `__del__`, `__reduce__`, `__reduce_ex__`, `__setstate__`
     (except by `@dataclass`), `__getnewargs__` or `__getnewargs_ex__`. A class needs `allow` if its metaclass defines
-    `__getattribute__`, `__hash__` or `__eq__`. `dynet_config.set(own_classes=False)` turns this rule off.
+    `__getattribute__`, `__hash__` or `__eq__`. With `dynet_config.set(own_classes=False)`, all own classes need it.
 
-    `allow` permits objects of other classes. It also permits what the rule does not: a class or a function as a value
-    (only a `BiRNNBuilder` calls such values, to make its builders; one of the program's own classes needs no `allow` if
-    it has its own `from_spec`), and objects as dict keys or set elements if that runs their `__hash__` or `__eq__`.
+    `allow` permits objects of other classes. It is also needed for objects as dict keys or set elements if loading runs
+    their `__hash__` or `__eq__`, and for classes and functions as values (only a `BiRNNBuilder` calls such values, to
+    make its builders), except for the program's own classes that have their own `from_spec`.
 
     To allow classes without changing the program's calls, use `dynet_config.set(allow=["module.Class"])` before
     `import dynet`, or set DYNET_ALLOW=module.Class,module.Other in the environment. Their modules must be imported
@@ -160,7 +160,7 @@ def _save_pair(data_path: str, meta_path: str, objects: Iterable, stacklevel: in
     problems = [meta.write_record(content, record, settings.allow, settings.own_classes) for record, _ in saved]
     target = os.path.realpath(data_path)
     checked_mode(target, data_path)
-    ready_path = _ready_path(target, content.getvalue())
+    ready_path = _temporary_path(target, content.getvalue())
     with replacing(ready_path, shown_as=data_path) as file:
         model_files.write(file, data_path, [tensor for _, tensors in saved for tensor in tensors])
     try:
@@ -184,17 +184,17 @@ def _permitted_classes(allow: Allow) -> dict[str, Any]:
     return {**config.PARAMS.allow, **allowed(allow)}
 
 
-def _ready_path(target: str, content: bytes) -> str:
+def _temporary_path(target: str, content: bytes) -> str:
     """Return the temporary path of a new `.data` file: its name, cut if long, and a hash of `content`, the `.meta`."""
     folder, name = os.path.split(target)
     return os.path.join(folder, f".{name[:150]}.{hashlib.sha256(content).hexdigest()[:24]}")
 
 
 def _data_path_for(data_path: str, content: bytes) -> str:
-    """Return the path of the data for `content`, the `.meta` file: `data`, or a temporary file that is newer."""
+    """Return the path of the data for `content`, the `.meta` file: `data_path`, or a temporary file if newer."""
     # If saving was interrupted after the `.meta` file was replaced, the new data is still in the temporary file.
     target = os.path.realpath(data_path)
-    ready_path = _ready_path(target, content)
+    ready_path = _temporary_path(target, content)
     try:
         return ready_path if os.stat(ready_path).st_mtime_ns >= os.stat(target).st_mtime_ns else data_path
     except FileNotFoundError:
@@ -262,15 +262,15 @@ class _Entries:
         self.position += 1
         return entry
 
-    def number_count(self, name: str) -> int:
+    def value_count(self, name: str) -> int:
         """Return how many values the file has for the parameters of the collection `name`."""
         return sum(entry.count for entry in self.reader.with_prefix(name))
 
     def outside(self, expected: Expected) -> list[Entry]:
         """Return the next entries: the parameters that a builder uses but that are not in its collection.
 
-        Only the layer normalization of an LSTM has such parameters. Return [] for files of the original DyNet, which do
-        not have them: their next entries are not as expected.
+        Only the layer normalization of an LSTM has such parameters. Return [] for files of the original DyNet: they
+        lack these parameters, so the next entries are not as expected.
         """
         return self._following(expected, lambda entry: entry.name not in self.single_names) or []
 
@@ -296,7 +296,7 @@ def _load_object(record: meta.Saved, entries: _Entries, params: Collection) -> A
     # Limit the total size of the parameters that `from_spec` adds, because a forged file could request huge parameters.
     # The limit is 2.5 times the size in the file, because files of the original DyNet lack the parameters of layer
     # normalization, which are at most 1.5 times as large as all other parameters.
-    with params._all_or_nothing(entries.number_count(record.name) * 5 // 2):
+    with params._all_or_nothing(entries.value_count(record.name) * 5 // 2):
         try:
             loaded = record.kind.from_spec(record.spec, params)  # type: ignore[attr-defined]
             if not hasattr(loaded, "param_collection"):

@@ -21,27 +21,27 @@ from ..recorder import pass_count
 class Storage:
     """The values and the gradient of a parameter, and its rows in PARAMETER_ROWS.
 
-    A lookup parameter is a table of `rows` rows. Its array `touched` lists the rows that have a gradient. It has the
-    number of listed rows; room for their indices; for each row of the table, 1 if it is listed, or 0; and 1 if a graph
-    used the whole table, so that any row may have a gradient. A parameter of size 0 has no `touched` and no gradient.
+    A lookup parameter is a table of `row_count` rows. Its array `touched` lists rows with a gradient: their number;
+    their indices, with room for all rows; for each row, 1 if it is listed, or 0; and 1 if a graph used the whole table,
+    so that any row may have a gradient, or 0. A parameter of size 0 has no `touched` and no gradient.
 
     Args:
         name: the parameter's full name, for messages.
         values: the initial values, as a flat array.
-        rows: for a lookup parameter, the number of its rows; otherwise 0.
+        row_count: for a lookup parameter, the number of its rows; otherwise 0.
     """
 
-    def __init__(self, name: str, values: Floats, rows: int = 0):
+    def __init__(self, name: str, values: Floats, row_count: int = 0):
         self.name = name
         count = values.size
-        rows = rows if count else 0
+        row_count = row_count if count else 0
         self.values = block(count, shared=config.PARAMS.shared_parameters)
         self.gradient = block(count, zero=True)
         self.values.write(values)
-        self.rows = rows
-        self.touched = np.zeros(2 + 2 * rows, np.int64) if rows else None
+        self.row_count = row_count
+        self.touched = np.zeros(2 + 2 * row_count, np.int64) if row_count else None
         self.identity = ParameterIdentity()
-        self.identities = (self.identity,)  # always passed to `Outdated.note_change`, which identifies it by its id
+        self.identities = (self.identity,)  # for `Outdated.note_change`, which needs the same tuple each time
         self.row = self.identity.add_row(
             value=self.values.address,
             gradient=self.gradient.address,
@@ -49,47 +49,51 @@ class Storage:
             name=name,
             floats=count,
             touched=0 if self.touched is None else self.touched.ctypes.data,
-            width=count // rows if rows else 0,
-            rows=rows,
+            width=count // row_count if row_count else 0,
+            rows=row_count,
         )
         self._fixed_row: int | None = None
         self._sink_block: Block | None = None
         self._whole_row: int | None = None
 
-    def _sink(self) -> int:
+    def _sink_address(self) -> int:
         """Return the address of memory that nothing reads, for gradients that are not needed but may be written."""
         if self._sink_block is None:
             self._sink_block = block(self.values.floats)
         return self._sink_block.address
 
     def fixed_row(self) -> int:
-        """Return the row of PARAMETER_ROWS for uses with update=False. The first call adds it."""
+        """Return the row of PARAMETER_ROWS for uses with update=False. The first call adds this row."""
         if self._fixed_row is None:
             self._fixed_row = self.identity.add_row(
-                value=self.values.address, gradient=self._sink(), needs_gradient=False, name=self.name, rows=self.rows
+                value=self.values.address,
+                gradient=self._sink_address(),
+                needs_gradient=False,
+                name=self.name,
+                rows=self.row_count,
             )
         return self._fixed_row
 
     def whole_row(self, trained: bool) -> int:
-        """Return the row of PARAMETER_ROWS for uses of the whole table. It has no `touched`. The first call adds it."""
+        """Return the row of PARAMETER_ROWS for uses of the whole table. The first call adds it, without `touched`."""
         if self._whole_row is None:
             self._whole_row = self.identity.add_row(
-                value=self.values.address, gradient=self._gradient_at(trained), needs_gradient=trained, name=self.name
+                value=self.values.address, gradient=self._grad_address(trained), needs_gradient=trained, name=self.name
             )
         return self._whole_row
 
-    def trained_rows(self) -> list[int]:
+    def trained_parameter_rows(self) -> list[int]:
         return [row for row in (self.row, self._whole_row) if row is not None and PARAMETER_ROWS.needs_gradient(row)]
 
-    def _gradient_at(self, trained: bool) -> int:
-        return self.gradient.address if trained else self._sink()
+    def _grad_address(self, trained: bool) -> int:
+        return self.gradient.address if trained else self._sink_address()
 
     def set_trained(self, trained: bool) -> None:
         """Set whether backward passes compute the gradient. They never do so for a parameter of size 0."""
         trained = trained and self.values.floats > 0
         for row in (self.row, self._whole_row):
             if row is not None:
-                PARAMETER_ROWS.set_needs_gradient(row, trained, self._gradient_at(trained))
+                PARAMETER_ROWS.set_needs_gradient(row, trained, self._grad_address(trained))
 
     def _note_change(self) -> None:
         """Tell this thread's graph that the values change."""
@@ -117,16 +121,16 @@ class Storage:
         return gradient if gradient.any() else None
 
     def set_gradient(self, gradient: Floats | None) -> None:
-        """Replace the gradient with a flat array, or with zero if that is None. Update `touched`."""
+        """Replace the gradient with the flat array `gradient`, or with zeros if it is None. Update `touched`."""
         self.gradient.write(0 if gradient is None else gradient)
         if (touched := self.touched) is None:
             return
         touched[:] = 0
         if gradient is not None:
-            touched_rows = np.flatnonzero(gradient.reshape(self.rows, -1).any(axis=1))
+            touched_rows = np.flatnonzero(gradient.reshape(self.row_count, -1).any(axis=1))
             touched[0] = len(touched_rows)
             touched[1 : 1 + len(touched_rows)] = touched_rows
-            touched[1 + self.rows + touched_rows] = 1
+            touched[1 + self.row_count + touched_rows] = 1
 
     def __del__(self, keep_for_graphs=keep_for_graphs, RetiredIdentity=RetiredIdentity):
         # Attributes are missing if memory ran out in __init__. The `RetiredIdentity` object, whose finalizer frees the
@@ -145,7 +149,7 @@ def added_by_last_pass(graph: Graph, parameter: Storage, parameters: Callable[[]
 
     The first call after a pass computes the gradients of all `parameters()`, which will probably be requested next.
     This takes longer than a backward pass. Raise GradientError if there was no pass, or if parameters of its loss have
-    changed since, even if this gradient has been computed.
+    changed since, even if a call before the change has computed this gradient.
     """
     if not graph.outdated.uses(parameter.identity):
         return None
@@ -168,14 +172,14 @@ def added_by_last_pass(graph: Graph, parameter: Storage, parameters: Callable[[]
 
 
 def _added_gradients(graph: Graph, parameters: Sequence[Storage]) -> dict[int, Block]:
-    """Return what the last backward pass added to the parameters' gradients. The keys are `Storage.row`."""
+    """Return `Storage.row` of each parameter -> what the last backward pass added to the parameter's gradient."""
     records = graph.records
     version, (loss, mode) = records.version, records.differentiated
     blocks: dict[int, Block] = {}
     targets: dict[int, int] = {}
     for parameter in parameters:
         added_block = blocks[parameter.row] = block(parameter.values.floats, zero=True)
-        targets |= dict.fromkeys(parameter.trained_rows(), added_block.address)
+        targets |= dict.fromkeys(parameter.trained_parameter_rows(), added_block.address)
     if not differentiate_apart(graph.engine, version, loss, targets):
         raise GradientError("gradient: a parameter is trained again since backward(): ask for the gradient before")
     if not mode:

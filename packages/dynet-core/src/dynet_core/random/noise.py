@@ -1,7 +1,7 @@
 """The random keys of dropout and noise, and `reset_random_seed`.
 
-A key is the seed and the number of keys drawn before it. The generator has no other state: each random number is
-computed from a key and from its position in the array.
+A key is the seed and the number of keys drawn before it. Nothing else is stored: each random number is computed
+from a key and from the number's position in the array that is filled.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _forks = 0  # how many child processes have been forked since `reset`; each chil
 
 
 def reset(seed: int) -> None:
-    """Set the seed (`seed_of_rank(seed, rank)` if processes train one model together), and count keys from 0 again."""
+    """Set the seed that `seed_of_rank` derives from `seed` for this process's rank, and count keys from 0 again."""
     set_state(seed_of_rank(seed, _rank), 0, 0)
 
 
@@ -36,7 +36,7 @@ def seed_of_rank(seed: int, rank: int) -> int:
 
 
 def state() -> tuple[int, int, int]:
-    """Return the seed, and the numbers of keys drawn and of processes forked since it was set."""
+    """Return (the seed, how many keys were drawn since it was set, how many processes were forked since then)."""
     return *recorder.random_state(), _forks
 
 
@@ -62,7 +62,7 @@ def _reseed_child() -> None:
     reset(int.from_bytes(hashlib.blake2b(state_bytes, digest_size=4).digest(), "little"))
 
 
-reset(int.from_bytes(os.urandom(4), "little"))  # until the program sets a seed
+reset(int.from_bytes(os.urandom(4), "little"))  # a random seed, until the program sets one
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_count_fork, after_in_child=_reseed_child)
 

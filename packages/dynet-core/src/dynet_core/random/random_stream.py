@@ -19,9 +19,9 @@ from dynet_kernels.locks import new_lock
 from ..annotations import Floats, Number
 from ..checks import whole
 
-BLOCK = 1 << 16  # this many numbers are drawn at a time, so that the intermediate arrays fit in the CPU's cache
+NUMBERS_AT_ONCE = 1 << 16  # numbers that are drawn together, so that the intermediate arrays fit in the CPU's cache
 LARGEST_SEED = 2**32 - 1
-LARGEST_BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))
+LARGEST_FLOAT32_BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))
 
 
 class InitialStream:
@@ -44,16 +44,16 @@ class InitialStream:
         if not 0 <= self.seed <= LARGEST_SEED:
             raise ValueError(f"the random seed must be between 0 and {LARGEST_SEED} but got {seed}")
         self._generator = np.random.RandomState(self.seed)
-        self._unread = np.empty(0, np.uint32)
+        self._unused_words = np.empty(0, np.uint32)
         self._lock = new_lock()
 
     def __getstate__(self) -> tuple[int, dict[str, Any], np.ndarray]:
         """Return the state for `copy` and `pickle`: a copy continues where this stream is."""
         with self._lock:
-            return self.seed, self._generator.get_state(legacy=False), self._unread
+            return self.seed, self._generator.get_state(legacy=False), self._unused_words
 
     def __setstate__(self, state: tuple[int, dict[str, Any], np.ndarray]) -> None:
-        self.seed, generator_state, self._unread = state
+        self.seed, generator_state, self._unused_words = state
         self._generator = np.random.RandomState()
         self._generator.set_state(generator_state)
         self._lock = new_lock()
@@ -99,10 +99,10 @@ class InitialStream:
         return _fused_multiply_add(pairs.reshape(-1)[:count], std32, mean32)
 
     def bernoulli(self, probability: float, count: int) -> np.ndarray:
-        """Return `count` numbers that are 1 with the given probability, else 0. Each uses two 32-bit words."""
+        """Return `count` numbers that are 1 with the given probability, else 0. Each number uses two 32-bit words."""
         if not 0 <= probability <= 1:
             raise ValueError(f"probability must be between 0 and 1 but got {probability}")
-        limit = float(np.float32(probability))  # DyNet rounds it to float32 but compares in float64
+        limit = float(np.float32(probability))  # DyNet rounds `probability` to float32 but compares in float64
 
         def draw(size: int) -> np.ndarray:
             words = self._words(2 * size).astype(np.float64).reshape(-1, 2)
@@ -114,37 +114,37 @@ class InitialStream:
         """Return `count` numbers, which `draw` returns block by block."""
         values = np.empty(count, np.float32)
         with self._lock:
-            for start in range(0, count, BLOCK):
-                block = values[start : start + BLOCK]
+            for start in range(0, count, NUMBERS_AT_ONCE):
+                block = values[start : start + NUMBERS_AT_ONCE]
                 block[:] = draw(block.size)
         return values
 
     def _normal_pairs(self, wanted: int) -> np.ndarray:
-        """Return up to `wanted` pairs for `normal`. Words that were drawn but not needed are kept for the next draw."""
+        """Return up to `wanted` pairs of numbers for `normal`. Unused words are kept for the next draw."""
         # pi / 4 of all points are in the circle, so draw slightly more than 4 / pi = 1.273 times as many points.
-        point_count = min(BLOCK, int(wanted * 1.28) + 8)
+        point_count = min(NUMBERS_AT_ONCE, int(wanted * 1.28) + 8)
         words = self._words(2 * point_count)
         points = 2 * _fractions(words).reshape(-1, 2) - 1
-        radius = _fused_multiply_add(points[:, 1], points[:, 1], points[:, 0] * points[:, 0])
-        used_points = np.flatnonzero((radius <= 1) & (radius != 0))[:wanted]
+        squared_radius = _fused_multiply_add(points[:, 1], points[:, 1], points[:, 0] * points[:, 0])
+        used_points = np.flatnonzero((squared_radius <= 1) & (squared_radius != 0))[:wanted]
         if used_points.size == wanted:
-            self._unread = np.concatenate([words[2 * (used_points[-1] + 1) :], self._unread])
-        radius = radius[used_points]
-        factor = np.sqrt(-2 * _log(radius) / radius)
+            self._unused_words = np.concatenate([words[2 * (used_points[-1] + 1) :], self._unused_words])
+        squared_radius = squared_radius[used_points]
+        factor = np.sqrt(-2 * _log(squared_radius) / squared_radius)
         return points[used_points, ::-1] * factor[:, None]
 
     def _words(self, count: int) -> np.ndarray:
-        kept_words, self._unread = self._unread[:count], self._unread[count:]
+        kept_words, self._unused_words = self._unused_words[:count], self._unused_words[count:]
         if kept_words.size == count:
             return kept_words
         new_words = self._generator.randint(0, 2**32, size=count - kept_words.size, dtype=np.uint32)
         return np.concatenate([kept_words, new_words]) if kept_words.size else new_words
 
 
-def continue_with(other: InitialStream) -> None:
-    """Replace the current stream with `other`, for example a copy of another process's stream."""
+def continue_with(new_stream: InitialStream) -> None:
+    """Replace the current stream with `new_stream`, for example a copy of another process's stream."""
     global _current
-    _current = other
+    _current = new_stream
 
 
 def stream() -> InitialStream:
@@ -156,7 +156,7 @@ _current = InitialStream()
 
 
 def _float32(name: str, value: Number) -> np.float32:
-    """Return `value` as a float32, which must be finite."""
+    """Return `value` as a float32. If this is not finite, raise an error that calls it `name`."""
     with np.errstate(over="ignore"):
         rounded = np.float32(value)
     if not np.isfinite(rounded):
@@ -166,15 +166,15 @@ def _float32(name: str, value: Number) -> np.float32:
 
 def _fractions(words: np.ndarray) -> np.ndarray:
     """Convert 32-bit words to float32 values in [0, 1); none is rounded to 1."""
-    return np.minimum(words.astype(np.float32) * 2.0**-32, LARGEST_BELOW_ONE)
+    return np.minimum(words.astype(np.float32) * 2.0**-32, LARGEST_FLOAT32_BELOW_ONE)
 
 
 def _fused_multiply_add(a: np.ndarray, b: np.ndarray | np.float32, c: np.ndarray | np.float32) -> np.ndarray:
     """Return float32(a * b + c) with a single rounding, like the processor's fused multiply-add.
 
     The product of two float32s is exact in float64, but the sum may be rounded. This matters only if the rounded sum is
-    the midpoint of two float32s: its last 29 bits, which float32 lacks, are a 1 and then zeros. In this case, move it
-    to the next float64 in the direction of the exact sum.
+    the midpoint of two float32s: its last 29 bits, which float32 lacks, are a 1 and then zeros. In this case, the
+    rounded sum is moved to the next float64 in the direction of the exact sum.
     """
     product = np.multiply(a, b, dtype=np.float64)
     addend = np.asarray(c, np.float64)
@@ -191,7 +191,7 @@ def _log(x: np.ndarray) -> np.ndarray:
     """Return the natural logarithm of float32 values in (0, 1], rounded like the C library's logf.
 
     A test of all arguments showed that glibc's logf returns the nearest float32, unless the exact result is within 0.05
-    units in the last place of the midpoint of two float32s (0.3 for x near 1). So logf is called only near midpoints.
+    (for x near 1: 0.3) units in the last place of the midpoint of two float32s. So logf is called only near midpoints.
     """
     exact = np.log(x.astype(np.float64))
     nearest = exact.astype(np.float32)

@@ -3,7 +3,7 @@
 There are two recorders with the same interface. The compiled recorder, machine code from TVM, is in `functions`,
 `records`, `shared` and `types`. The Python recorder, `python_recorder`, is used if `DYNET_RECORDER=python` is set, if
 this Python's objects do not have the expected memory layout, or if the machine code cannot be built or loaded. Both
-store a graph in the words that `graph_records` reads. Both have:
+store a graph in the words that `graph_records` reads. Both define:
 
 - `expression_type(operations)`: make the type `Expression` with the methods of the class `operations`.
 - `Records`: the records of one thread's graph. `Records.adopt` makes the calling thread append to them.
@@ -16,7 +16,7 @@ store a graph in the words that `graph_records` reads. Both have:
 - `with_templates(op, make_observer)`: return a function that uses a template if it has one for the call.
   `call_key` returns the key of a call. `replay` appends the records of a template that the caller has kept.
 - `set_operator(name, pair, right, left)`: set an operator of `Expression`.
-- `share_objects(**objects)`: tell the recorder about special objects, such as the classes of parameters.
+- `share_objects(**objects)`: tell the recorder about objects that it must know, such as the classes of parameters.
 - `make_parameter(x, at, dim)`: make the expression `x` stand for a parameter.
 - `generation`: return a number that changes whenever signatures or parameters change. `next_generation`: change it, so
   that the next pass of each graph starts from Python.
@@ -73,6 +73,6 @@ def _choose_recorder():
 
 
 _definitions, DESCRIPTION = _choose_recorder()
-globals().update({name: _definitions[name] for name in __all__ if name in _definitions})  # so they can be imported
+globals().update({name: _definitions[name] for name in __all__ if name in _definitions})  # makes them importable
 HAS_TEMPLATES: bool = DESCRIPTION == "compiled"
 FUNCTION_TYPE: type = type(commit)  # the type of recording functions such as `commit`

@@ -25,7 +25,7 @@ from .shared import ADDRESSES, KEY_SIZES, SHARED, immortal, immortal_dim, native
 from .types import FunctionType
 
 _enter = native_function("enter", 2)
-Documented = TypeVar("Documented", bound=Callable[..., Any])  # lets type checkers see the described function
+Documented = TypeVar("Documented", bound=Callable[..., Any])  # for type checkers, the type of what `describe` returns
 
 # Address of a recording function -> the function from which it takes its name, docstring and parameters.
 _documented: dict[int, Callable] = {}
@@ -67,7 +67,7 @@ def enter_row(self, key: Sequence, signature: int, result, limit: int = 0) -> No
 
     No row is added for a call with a list of more than MOST_KEYED operands that do not all have the same Dim.
     `signature` is an index in TABLE, or the address of a template. `result` is the Dim of the result. The meaning of
-    `limit` depends on the kind of function: for lookups, it is the number of rows.
+    `limit` depends on the kind of function: for lookups, it is how many rows the lookup parameter has.
     """
     rows, row_facts = _entered_rows[id(self)], (signature, result, limit)
     if rows.get(key) == row_facts:
@@ -92,7 +92,7 @@ def describe(
 ) -> Documented:
     """Give a recording function the name, docstring, parameters and keyword arguments of `documented`. Return it.
 
-    `around`, if given, is called instead of the slow function, as `around(slow, *arguments)`. For `observer`, see
+    `around`, if given, is called in place of the slow function, as `around(slow, *arguments)`. For `observer`, see
     `keywords.Observer`.
     """
     fallback = _documented[id(recording_function)]
@@ -113,8 +113,8 @@ def with_templates(op: Callable, make_observer: Callable) -> Any:
 
     A template is used for all calls with the same key: the same Dims of operands and the same values of other
     arguments. If `op` is a recording function, templates are used only for keys that its own table lacks.
-    `make_observer(enter)` is called once. It returns the `Observer` for calls without a template, which calls
-    `enter(key, template, Dim of the last node)` when it has made a template.
+    `make_observer(enter)` is called once, and returns the `Observer` of the calls without a template. When the observer
+    has made a template, it calls `enter(key, template, Dim of the last node)`.
     """
     last_function, slow = None, op
     while isinstance(slow, FunctionType):

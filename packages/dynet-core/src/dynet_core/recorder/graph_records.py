@@ -14,9 +14,9 @@ from dynet_kernels.recorder.words import GRAPH, WATCHED
 
 from .named_words import NamedWords, adjacent
 
-VERSION, DONE, INPUTS_DONE = GRAPH.version, GRAPH.done, GRAPH.inputs_done
+VERSION, DONE, INPUTS_DONE = GRAPH.version, GRAPH.done, GRAPH.inputs_done  # indices of words
 CHANGES, PREPARED = GRAPH.changes, GRAPH.prepared
-ENDS, COMPUTED = adjacent(GRAPH, "length", "inputs_length"), adjacent(GRAPH, "done", "inputs_done")
+ENDS, COMPUTED = adjacent(GRAPH, "length", "inputs_length"), adjacent(GRAPH, "done", "inputs_done")  # slices
 DIFFERENTIATED = adjacent(GRAPH, "differentiated", "differentiated_fully")
 
 
@@ -35,8 +35,8 @@ def _word_pair(span: slice, text: str) -> Any:
 class GraphRecords:
     """The records and input values of one thread's graph, how many there are, and how many have been computed.
 
-    Compiled code reads and writes the same memory. Some methods switch off a fast path, so that compiled code calls
-    Python functions instead. Each recorder's class `Records` adds the methods that append and remove records.
+    Compiled code reads and writes the same memory. Some methods switch off fast paths; compiled code then leaves the
+    work to Python functions. Each recorder's class `Records` adds the methods that append and remove records.
     """
 
     __slots__ = ("_view", "_words")
@@ -69,7 +69,7 @@ class GraphRecords:
         return tuple(self._view[ENDS].tolist())
 
     def is_at(self, version: int, length: int) -> bool:
-        """Return whether the graph has this version, and only the first `length` integers, or fewer, are computed."""
+        """Return whether the graph has this version, and at most the first `length` record integers are computed."""
         view = self._view
         return view[VERSION] == version and view[DONE] <= length
 
@@ -82,7 +82,7 @@ class GraphRecords:
         return self._words.address + 8 * CHANGES
 
     def note_seen(self, changes: int, is_first: bool) -> None:
-        """Set `seen`; if the graph's first node will now be computed, also set `begun`."""
+        """Set `seen` to `changes`; if the graph's first node will now be computed, also set `begun` to it."""
         if is_first:
             self._words["begun"] = changes
         self._words["seen"] = changes
@@ -113,10 +113,10 @@ class GraphRecords:
         Args:
             generation: the result of `generation()` when `addresses` were read. Once the result has changed, compiled
                 code no longer uses the addresses.
-            engine, changes: the engine with these addresses, and its `changes` when they were read. If a signal handler
-                has replaced buffers of the engine since, the addresses are not used.
-            functions: the compiled functions "forward", "backward" and "run".
-            addresses: the addresses and sizes that these functions need, by name.
+            engine, changes: the engine with these addresses, and its `change_count` when they were read. If a signal
+                handler has replaced buffers of the engine since then, the addresses are not used.
+            functions: the names "forward", "backward" and "run" -> compiled functions.
+            addresses: name of a word -> the address or size there, which these functions need.
         """
         for name, address in addresses.items():
             self._words[name] = address
@@ -151,7 +151,7 @@ class GraphRecords:
 
     def random_key_offsets(self, begin: int) -> list[int]:
         """Return the offsets of random keys in the input buffer, newest first. Omit offsets below `begin`."""
-        offsets, key = [], self._words["newest_random_key"]  # this, and each link: an offset plus 1, or 0
+        offsets, key = [], self._words["newest_random_key"]  # like each link, an offset plus 1, or 0
         while key > begin:
             offsets.append(key - 1)
             link = c_int32.from_address(self.inputs_address + 4 * (key - 2)).value

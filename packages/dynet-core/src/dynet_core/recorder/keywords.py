@@ -18,8 +18,8 @@ def refuse_new() -> None:
 
 
 Observer = Callable[[Sequence], Callable[[Any], None] | None]
-"""A function that is called before an op, with the sequence of the op's arguments. If it returns a function, that
-function is called with the op's result."""
+"""A function that is called before an op, with the sequence of the op's arguments. If it returns a second
+function, that one is called with the op's result."""
 
 
 def with_keywords(
@@ -27,10 +27,10 @@ def with_keywords(
 ) -> Callable:
     """Return a function with the parameters of `documented` that calls `positional` with positional arguments.
 
-    The returned function does all its work in one Python frame, to keep the user's tracebacks short. It becomes the
-    slow function of `compiled`, if given, whose compiled code only handles keyword arguments in the order of
-    the parameters. If their order is different, the returned function calls `compiled` with all arguments by
-    position, so that compiled code may still record the call.
+    The returned function does all its work in one Python frame, to keep the user's tracebacks short. If the recording
+    function `compiled` is given, the returned function becomes its slow function. Compiled code handles keyword
+    arguments only in the order of the parameters. For any other order, the returned function calls `compiled` with all
+    arguments by position, so that compiled code may still record the call.
     """
     signature, name = inspect.signature(documented), documented.__name__
     defaults = {parameter.name: parameter.default for parameter in signature.parameters.values()}

@@ -52,8 +52,7 @@ def generation(index: int = words.SHARED["generation"]) -> int:
 def next_generation(only_freezes: bool = False) -> None:
     """Change the number that `generation` returns, so that the next pass of each graph starts from Python.
 
-    `only_freezes` means that only the frozen state of a parameter changes. Then compiled code may still start the first
-    pass of a graph.
+    `only_freezes`: only a parameter's frozen state changes. Compiled code may then still start a graph's first pass.
     """
     newest = next(_generations)
     if only_freezes:

@@ -40,7 +40,7 @@ def expression_type(operations: type) -> type:
 
 _expression_class: Any = None
 _special_objects: dict[str, Any] = {}
-_OPERATOR_METHODS = {"negative": "__neg__", "subscript": "__getitem__"}  # special object -> method that it becomes
+_OPERATOR_METHODS = {"negative": "__neg__", "subscript": "__getitem__"}  # name of a special object -> name as a method
 
 
 def share_objects(**objects: Any) -> None:
@@ -90,7 +90,7 @@ def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: 
 def commit_with_inputs(records: Records, start: int, *record: Any) -> Any:
     """Append a record that refers to input values, starting at `start`; return False if a pass has already read them.
 
-    A signal handler may have computed the graph since the values were appended, and passes only read new input values.
+    A signal handler may have computed the graph since the values were appended. The next pass reads only later values.
     """
     return commit(*record, start=start)
 
@@ -105,17 +105,17 @@ def node_at(at: int, dim) -> Any:
     return _node(at, THREAD.records.version, dim)
 
 
-def add_list(result, head: tuple[int, ...], xs: list, dim, version: int) -> list | None:
-    """Append one record that has a list of operands. Its nodes are one for the whole list, then one for each operand.
+def add_list(result_dim, head: tuple[int, ...], xs: list, dim, version: int) -> list | None:
+    """Append one record for a list of operands. It has one node for the whole list, then one for each operand.
 
-    Return the expressions of the operands' nodes, each with Dim `result`. Return None if the graph has a different
-    version, if an operand is not a node of the graph, or if its Dim is not `dim`.
+    Return the expressions of the operands' nodes, each with Dim `result_dim`. Return None if the graph has a
+    different version, or if an operand is not a node of the graph with Dim `dim`.
     """
     for x in xs:
         if type(x) is not _expression_class or x.version != version or x.type is not dim:
             return None
-    last = commit(result, 1 + len(xs), head, xs, version)
-    return None if last is None else [_node(last.at + 1 + k - len(xs), version, result) for k in range(len(xs))]
+    last = commit(result_dim, 1 + len(xs), head, xs, version)
+    return None if last is None else [_node(last.at + 1 + k - len(xs), version, result_dim) for k in range(len(xs))]
 
 
 def take(numbers: Sequence[float]) -> int:
@@ -149,7 +149,7 @@ def describe(record: Any, documented: Callable, around: Callable | None = None) 
 
 
 def with_templates(op: Callable, make_observer: Callable) -> Callable:
-    """Return the op itself, without templates. If it has `other_keywords`, wrap it to accept these argument names."""
+    """Return the op itself, without templates; or, if it has `other_keywords`, a wrapper that accepts these names."""
     if hasattr(op, "enter") or not hasattr(op, "other_keywords"):
         return op
     return functools.update_wrapper(with_keywords(op, op), op)

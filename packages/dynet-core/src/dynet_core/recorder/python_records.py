@@ -26,9 +26,9 @@ _versions = itertools.count(1)
 THREAD = threading.local()
 """`THREAD.records`, if set, is the `Records` object of the calling thread's graph."""
 _LENGTH, _NODES, _INPUTS_LENGTH = GRAPH.length, GRAPH.nodes, GRAPH.inputs_length
-_NEWEST_KEY, _BUFFER_ADDRESSES = GRAPH.newest_random_key, (GRAPH.records, GRAPH.inputs)
-_LENGTHS, SHRINK_FROM = (_LENGTH, _INPUTS_LENGTH), 1 << 16  # buffers of at most this many items do not shrink
-_STATE, _RECORDED = adjacent(GRAPH, "version", "inputs_length"), adjacent(GRAPH, "length", "nodes")
+_NEWEST_KEY, _BUFFER_ADDRESSES = GRAPH.newest_random_key, (GRAPH.records, GRAPH.inputs)  # indices of words
+_LENGTHS, SHRINK_FROM = (_LENGTH, _INPUTS_LENGTH), 1 << 16  # buffers of up to SHRINK_FROM items do not shrink
+_STATE, _RECORDED = adjacent(GRAPH, "version", "inputs_length"), adjacent(GRAPH, "length", "nodes")  # slices of words
 _UNDIFFERENTIATED = array("q", (-1, 0))
 
 
@@ -94,8 +94,8 @@ class Records(GraphRecords):
     def take(self, values: np.ndarray, keyed: bool = False) -> int:
         """Append a float32 array, column by column, to the input buffer. Return its offset there.
 
-        If `keyed`, the second number of the array is a random key, and the first becomes its link: the offset of the
-        previous key plus 1, or 0.
+        If `keyed`, the second and third numbers of the array are a random key. The first becomes the key's link: the
+        offset of the previous key plus 1, or 0 if there is none.
         """
         view, values = self._view, np.array(values.ravel(order="F"), np.float32)
         while True:
@@ -112,7 +112,7 @@ class Records(GraphRecords):
             self._replace(kind, 2 * size, length)
 
     def _replace(self, kind: int, size: int, kept_count: int) -> None:
-        """Replace a buffer by one of `size` items that begins with `kept_count` old items, unless more are in use."""
+        """Replace a buffer by one of `size` items that begins with `kept_count` old items, unless more are used."""
         old_buffer, view, length = self._buffers[kind], self._view, _LENGTHS[kind]
         memory, span = array(old_buffer.format, [0]) * size, slice(min(kept_count, len(old_buffer)))
         new_buffer, address, kept_items = memoryview(memory), memory.buffer_info()[0], old_buffer[span]

@@ -34,7 +34,7 @@ def _nothing(*arguments) -> None:
     """Return None, which tells the caller that compiled code could not handle the call."""
 
 
-def _refuse_handle(at, dim) -> None:
+def _refuse_node(at, dim) -> None:
     raise IndexError(f"this thread's graph has no node {at}")
 
 
@@ -48,7 +48,7 @@ def _take_function(kind: str) -> Any:
 
 commit, add_list, replay, call_key = (function(kind, _nothing) for kind in ("commit", "sequence", "replay", "key"))
 take, take_keyed = _take_function("take"), _take_function("take_keyed")
-node_at = function("handle", _refuse_handle)
+node_at = function("handle", _refuse_node)
 
 _free_words: list[NamedWords] = []  # the words of graphs whose threads have ended, for reuse
 _no_words = NamedWords(words.GRAPH)  # the words of all `Records` objects whose threads have ended
@@ -57,7 +57,7 @@ _no_words["version"] = _no_words["open"] = NO_NODE
 
 def commit_with_inputs(records: Records, start: int, *record: Any) -> Any:
     view = records._view
-    return view[INPUTS_DONE] <= start and commit(*record)  # no signal handler can run between the two
+    return view[INPUTS_DONE] <= start and commit(*record)  # no signal handler can run between test and call
 
 
 class Records(GraphRecords):
@@ -112,6 +112,6 @@ class Records(GraphRecords):
         return bool(_overwrite(self._words.address, version, kind, start, address, len(values)))
 
     def take(self, values: np.ndarray) -> int:
-        """Append an array, as float32 and column by column, to the input buffer. Return its offset."""
+        """Append an array, as float32 and column by column, to the input buffer. Return its offset there."""
         values = np.asfortranarray(values, np.float32)
         return _take_inputs(self._words.address, values.ctypes.data, values.size)

@@ -32,7 +32,7 @@ def immortal(x: Any) -> Any:
     return x
 
 
-pythonapi = ctypes.pythonapi  # CPython's C functions; the loop sets the types of results and arguments
+pythonapi = ctypes.pythonapi  # CPython's C functions; the loop below sets the types of results and arguments
 for _name, _result, *_arguments in (
     ("PyType_FromSpecWithBases", py_object, c_void_p, py_object),
     ("PyType_GenericAlloc", py_object, py_object, c_ssize_t),
@@ -46,7 +46,7 @@ for _name, _result, *_arguments in (
     getattr(pythonapi, _name).restype, getattr(pythonapi, _name).argtypes = _result, _arguments
 
 immortal(SHARED)
-# Two dicts, by the names of compiled functions: their addresses, and how many words a key in their tables has.
+# Name of a compiled function -> its address, and -> how many words each key in the tables of such functions has.
 ADDRESSES, KEY_SIZES = compiled.load_functions(SHARED.address)
 
 
@@ -57,7 +57,7 @@ def native_function(name: str, argument_count: int) -> Callable[..., int]:
     def call(*arguments: int) -> int:
         try:
             return function(*arguments)
-        except ctypes.ArgumentError:  # all arguments are ints, so the only possible reason is a lack of memory
+        except ctypes.ArgumentError:  # all arguments are ints, so the only possible cause is a lack of memory
             raise MemoryError from None
 
     return call
@@ -84,5 +84,5 @@ THREAD_GRAPH_KEY = pythonapi.PyThread_tss_alloc()
 if not THREAD_GRAPH_KEY or pythonapi.PyThread_tss_create(THREAD_GRAPH_KEY):
     raise ImportError("dynet: there is no key left under which a thread could keep its graph")
 SHARED["thread_graph"] = THREAD_GRAPH_KEY
-# Keeps a Dim alive until the process ends, because expressions only have its address. The cache adds each Dim once.
+# Keeps a Dim alive until the process ends, because expressions store only the address. The cache adds each Dim once.
 immortal_dim = functools.cache(immortal)

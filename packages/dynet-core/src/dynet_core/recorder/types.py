@@ -1,4 +1,4 @@
-"""Make extension types of CPython at run time. Their slots, such as for `x + y`, hold the compiled recorder's code."""
+"""Make extension types of CPython at run time. Their slots, such as for `x + y`, point to compiled code."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .shared import ADDRESSES, SHARED, immortal, immortal_dim, native_function, 
 
 _make_parameter = native_function("become", 4)
 
-# Function -> number of its slot. The functions are the compiled recorder's or the C API's. The numbers of slots, member
-# types and type flags below are defined by CPython's stable ABI, so they do not change between versions.
+# Function -> number of the slot for it. The functions are the compiled recorder's or the C API's. CPython's stable
+# ABI defines the numbers of slots, member types and type flags below, so they are the same in all versions.
 FUNCTION_SLOTS = {"PyVectorcall_Call": 50, "bind": 54}  # tp_call, tp_descr_get
 EXPRESSION_SLOTS = {
     "free": 52, "new": 65, "PyObject_Free": 74,  # tp_dealloc, tp_new, tp_free
@@ -23,15 +23,15 @@ EXPRESSION_SLOTS = {
     "visit_nothing": 71,
     "subscript": 5, "add": 7, "multiply": 29, "negative": 30, "subtract": 36, "true_divide": 37,
 }  # fmt: skip
-TP_MEMBERS = 72
-OBJECT, LONG_LONG, SSIZE, READ_ONLY = 16, 17, 19, 1
+TP_MEMBERS = 72  # the number of the slot for the list of members
+OBJECT, LONG_LONG, SSIZE, READ_ONLY = 16, 17, 19, 1  # three types of members, and a flag of a member
 NO_INSTANCES, BASE_TYPE, HAS_VECTORCALL, HAS_GC = 1 << 7, 1 << 10, 1 << 11, 1 << 14
-METHOD_DESCRIPTOR, DEFAULT = 1 << 17, 1 << 18
+METHOD_DESCRIPTOR, DEFAULT = 1 << 17, 1 << 18  # these six are flags of types
 NOTHING = 0  # no docstring, or the end of a list
 
 
 def _store(*integers: int) -> int:
-    """Store 64-bit words forever, and return their address. In CPython's structures here, C ints take whole words."""
+    """Store 64-bit words forever, and return their address. CPython's structures in this file pad C ints to words."""
     return ctypes.addressof(immortal((c_int64 * len(integers))(*integers)))
 
 
@@ -44,8 +44,8 @@ def _make_type(
 ) -> Any:
     """Make an extension type whose objects consist of 64-bit words with these `names`.
 
-    `members` maps each read-only attribute to the name of its word and its type, such as OBJECT. `slots` maps functions
-    to the numbers of their slots. `flags` is added to DEFAULT.
+    `members` maps each read-only attribute to the name of its word, and to its type, such as OBJECT. `slots` maps names
+    of functions to the numbers of their slots. `flags`: flags of the type besides DEFAULT.
     """
     member_words: list[int] = []
     for member, (word, kind) in members.items():
@@ -89,5 +89,5 @@ def expression_type(operations: type) -> Any:
 
 def make_parameter(x, at: int, dim) -> None:
     """Turn `x`, a new parameter, into an expression for every graph. `at` is -1 minus its row in PARAMETER_ROWS."""
-    # `from_address` of ctypes would raise audit events whenever a file with parameters is loaded.
+    # Compiled code writes the words: `from_address` of ctypes would raise audit events whenever parameters are loaded.
     _make_parameter(id(x), at, ANY_GRAPH, id(immortal_dim(dim)))

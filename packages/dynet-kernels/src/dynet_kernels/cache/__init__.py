@@ -1,1 +1,1 @@
-"""Compiled code on disk: the user's cache, the files in a wheel, and the digest of sources in their keys."""
+"""Compiled code on disk: the user's cache, the files in a wheel, and the digest of source files in the keys of both."""

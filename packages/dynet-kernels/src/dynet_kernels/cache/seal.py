@@ -1,4 +1,4 @@
-"""Writes files atomically. Files of machine code have a SHA-256 digest of their key and contents.
+"""Writes files atomically. A file of machine code ends with a SHA-256 digest of the file's key and contents.
 
 This file imports nothing from the package, because the build of a wheel runs it alone.
 """
@@ -19,7 +19,7 @@ def sealed(key: str, content: bytes) -> bytes:
 
 
 def unsealed(key: str, stored: bytes) -> bytes | None:
-    """Return the content of a file that was stored under `key`, or None if it is damaged or belongs to another key."""
+    """Return the content of a file, given its bytes. Return None if it is damaged or was stored under another key."""
     content = stored[:-_DIGEST_SIZE]
     return content if stored[-_DIGEST_SIZE:] == _digest(key, content) else None
 
@@ -31,7 +31,7 @@ def _digest(key: str, content: bytes) -> bytes:
 
 
 def write(path: Path, content: bytes, mode: int = 0o666) -> None:
-    """Write a new file and rename it to `path`. If this fails, `path` is unchanged. `mode` is that of `os.open`."""
+    """Write a new file and rename it to `path`. If this fails, `path` is unchanged. `mode` has the permission bits."""
     unfinished = path.with_name(f"{path.stem}.{secrets.token_hex(4)}.new")
     try:
         with open(unfinished, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:

@@ -1,8 +1,8 @@
 """Machine code for general kinds of CPU that is shipped in a wheel, in the same format as the cache.
 
-The keys depend on source files, but not on the compiler's version, because a wheel works with any installed version. A
-*frozen* program, whose modules are in an archive, has no source files. So `index.json` maps keys that leave out the
-sources to the keys of the shipped files.
+A file's key depends on source files, but not on TVM's version, because a wheel works with any installed TVM. A program
+that a tool such as PyInstaller has *bundled* into an archive has no source files. So `index.json` maps keys that are
+computed without source files to the keys of the shipped files.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from . import seal, store
 
 PACKAGE: Any = Path(__file__).parents[1]
 if not PACKAGE.is_dir():
-    PACKAGE = importlib.resources.files((__package__ or "").partition(".")[0])  # a path in an archive
+    PACKAGE = importlib.resources.files((__package__ or "").partition(".")[0])  # a path inside an archive
 FOLDER = PACKAGE / "compiled"
 INDEX_NAME = "index.json"
 
 
 @functools.cache
 def index() -> dict[str, str]:
-    """Return the index if this is a frozen program, else {}. Raise a CacheError if a frozen program has no index."""
+    """Return the contents of `index.json` in a bundled program, else {}. Raise a CacheError if the file is missing."""
     if os.path.isfile(os.path.join(os.path.dirname(__file__), "shipped_code.py")):
         return {}
     if not (FOLDER / INDEX_NAME).is_file():
@@ -34,12 +34,12 @@ def index() -> dict[str, str]:
 
 
 def should_look_in_cache() -> bool:
-    """Return whether to look in the cache as well. If code is shipped, do not create a cache for this purpose."""
+    """Return whether to look in the user's cache: if code is shipped, only if the cache directory already exists."""
     return store.exists() or not (index() or FOLDER.exists())
 
 
 def find(key: str) -> bytes | None:
-    """Return the object file for a key. Return None if it is missing or, after a warning, if it is damaged."""
+    """Return the shipped object file for a key, or None if it is missing or (with a warning) damaged."""
     key = index().get(key, key)
     path = FOLDER / f"{key}.o"
     try:

@@ -1,6 +1,6 @@
-"""The digest of the source files that emit code, which is part of the cache key. Needs no TVM.
+"""The digest of the source files that emit code, on which cache keys depend. Needs no TVM.
 
-All code shares one digest: after a change in any file, all code is emitted again, but only changed code is compiled.
+It covers all of these files: after a change in any file, all code is emitted again, but only changed code is compiled.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import sys
 
 PACKAGE_FOLDER = os.path.dirname(os.path.dirname(__file__))
-# The digest omits these files and folders of this package, which load, store or time code but do not affect it.
+# The digest omits these files and folders of this package, because they do not affect the emitted code.
 OMITTED = frozenset(
     os.path.join(PACKAGE_FOLDER, name)
     for name in "building.py cache tune __init__.py build.py description.py encode.py interpreter.py locks.py "

@@ -2,8 +2,8 @@
 
 `KEY.o` has an object file, followed by a SHA-256 digest of its key and contents. Loaded code runs as this user, so
 nobody else may be able to write to the cache. A file is read once, and exactly the bytes that were checked are loaded.
-A key that is fast to compute may refer to a second key that takes longer: `KEY.key` has the second key and a digest. So
-keys for the same code share an object file. A *module* is loaded machine code, in which TVM finds functions by name.
+A key that is fast to compute may refer to a second key, which takes longer to compute: `KEY.key` has the second key and
+a digest. A *module* is loaded machine code, in which TVM finds functions by name.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from .seal import sealed, unsealed, write
 
 STORED_SUFFIXES = (".o", ".key")  # suffixes of object files, and of files that map a key to a second key
 UNFINISHED_SUFFIXES = (".lock", ".new")  # suffixes of lock files, and of files that are being written
-DAY = 24 * 3600.0
-KEPT_FILES = 512  # this many files of each suffix are kept, the last ones used; others are removed a day after use
+DAY = 24 * 3600.0  # seconds
+KEPT_FILES = 512  # of the files with each suffix, keep this many, those used last; remove others a day after use
 ABANDONED_AFTER = building.ABANDONED_AFTER
-PATIENCE = 120.0  # seconds to wait for another process that is compiling the same kernels
+PATIENCE = 120.0  # the most seconds to wait for another process that is compiling the same kernels
 MIN_FREE = 64 << 20  # free bytes that a disk must have for kernels to be compiled there
 _linking_lock = new_lock()
 
@@ -44,14 +44,14 @@ class CacheError(RuntimeError):
 
 
 class _Unwritable(CacheError):
-    """The cache directory cannot be written to. `load_or_make` then uses a temporary directory."""
+    """The cache directory cannot be written to, so `load_or_make` uses a temporary directory instead."""
 
 
 def cache_directory() -> Path:
     """Return the directory that DYNET_CACHE_DIR names, or by default `dynet` in the user's cache directory.
 
-    If it cannot be created, or if the default is not safe, warn once and return a private temporary directory. If the
-    directory that DYNET_CACHE_DIR names is not safe, raise a CacheError.
+    If this directory cannot be created, or if the default is not safe, warn once and return a private temporary
+    directory. If the directory that DYNET_CACHE_DIR names is not safe, raise a CacheError.
     """
     setting = os.environ.get("DYNET_CACHE_DIR")
     directory = _configured_directory()
@@ -68,12 +68,12 @@ def cache_directory() -> Path:
 
 
 def exists() -> bool:
-    """Return whether there is a cache directory. Unlike `cache_directory`, do not create it, and do not warn."""
+    """Return whether the cache directory exists. Unlike `cache_directory`, create no directory, and do not warn."""
     return os.path.isdir(_configured_directory())
 
 
 def _configured_directory() -> Path:
-    """Return the directory that the environment or the system names. It may not exist."""
+    """Return the directory that DYNET_CACHE_DIR names, or the system's default, whether it exists or not."""
     setting = os.environ.get("DYNET_CACHE_DIR")
     return Path(os.path.expanduser(setting or platformdirs.user_cache_dir("dynet", appauthor=False)))
 
@@ -120,7 +120,7 @@ def why_unsafe(status: os.stat_result) -> str:
 
 
 def temporary_instead(reason: str) -> Path:
-    """Return a private temporary directory for compiled kernels. Warn once that it is used, with the `reason`."""
+    """Return a private temporary directory for compiled kernels. Warn once that it is used, and for what `reason`."""
     directory = _temporary_directory()
     warn(
         f"dynet: compiled kernels are kept in {directory}, since {reason}. "
@@ -131,7 +131,7 @@ def temporary_instead(reason: str) -> Path:
 
 @functools.cache
 def _temporary_directory() -> Path:
-    """Return a private temporary directory for all of this user's processes or, if it is unsafe, for this process."""
+    """Return a private temporary directory: one for all processes of this user or, if that is unsafe, for this one."""
     user = os.geteuid() if os.name == "posix" else "user"
     directory = Path(os.path.realpath(tempfile.gettempdir())) / f"dynet-{user}"
     with suppress(CacheError, OSError):
@@ -171,9 +171,9 @@ def load_or_make(
         key: a string of letters, digits, `.`, `_` and `-`, which differs whenever the machine code may differ.
         make: make(lock) returns the contents of an object file, while this process holds the lock file `lock`.
         load: load(contents) turns the contents of an object file into a module.
-        stopped: polled while another process compiles this module. If it returns True, a CacheError is raised.
-        identify: identify(lock) computes a second key, to which `key` refers afterwards. It is called only if nothing
-            is cached under `key`. Code that is cached under the second key is loaded, not compiled again.
+        stopped: called often while another process compiles this module. If it returns True, a CacheError is raised.
+        identify: if nothing is cached under `key`, identify(lock) computes a second key, to which `key` then refers.
+            Code that is cached under the second key is loaded, not compiled again.
     """
     if not re.fullmatch(r"\w[\w.-]*", key, re.ASCII):
         raise ValueError(f"a cache key consists of letters, digits, '.', '_' and '-', not {key!r}")
@@ -236,7 +236,7 @@ def prune(directory: Path, keep: str) -> None:
 
     A file is old if KEPT_FILES files with its suffix were used after it. Keep files of the key `keep`, and files used
     within a day, whose order of use is unknown, because the time of use is stored only once a day. Running processes do
-    not need a file once they have loaded it.
+    not need the files whose code they have loaded.
     """
     now = time.time()
     files_by_suffix: dict[str, list[tuple[float, Path]]] = {suffix: [] for suffix in STORED_SUFFIXES}
@@ -276,7 +276,7 @@ def clear() -> tuple[int, int]:
 
 
 def _store(path: Path, key: str, content: bytes) -> None:
-    """Write `content` and its digest to `path`, and `prune` its directory. If writing fails, only warn."""
+    """Write `content` and its digest to `path`, then `prune` the directory of `path`. If writing fails, only warn."""
     try:
         write(path, sealed(key, content), mode=0o600)
         prune(path.parent, keep=key)
@@ -311,7 +311,7 @@ def _read(path: Path, key: str) -> bytes | None:
         flags = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
         descriptor = os.open(path, os.O_RDONLY | flags)
         with os.fdopen(descriptor, "rb") as file:
-            # Check the open file: the result stays valid even if somebody replaces a parent directory.
+            # Check the open file, not its path: the check stays valid even if somebody replaces a parent directory.
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode) or why_unsafe(status):
                 return None
@@ -330,7 +330,7 @@ def _held_lock(path: Path, ready: Callable[[], bool], stopped: Callable[[], bool
     """Hold the lock file at `path` for a `with` block, so that one process compiles while the others wait.
 
     Wait until the lock is free, or until ready() returns True because another process has stored its result, but no
-    longer than PATIENCE: the lock only saves time, and results are correct without it. The system frees the lock when
+    longer than PATIENCE: the lock only saves time, and the code is correct without it. The system frees the lock when
     its holder dies, unless a child of the holder still has the file open. If stopped() returns True, raise a
     CacheError; if the lock file cannot be created, raise _Unwritable.
     """

@@ -91,12 +91,12 @@ class Launch(Struct):
 
 
 def launch_module(by_slot, name: str):
-    """Return a module with the host function `name(context, device)`, which launches the instructions of a shard."""
-    # `context` and `launch_at` are the addresses of CONTEXT and LAUNCH structures. The function begins at instruction
-    # `context.row`, and sets `row` to where it stops: another shard's instruction, the tape's end, or a failed launch.
+    """Return a module with the host function `name`, which launches the instructions of a shard."""
+    # Its parameters are the addresses of a CONTEXT and a LAUNCH. The function begins at instruction number `row` of the
+    # context, and sets `row` to where it stops: another shard's instruction, the tape's end, or a failed launch.
 
-    def launch(context, launch_at):
-        running, launch_data = modules.Running(context), Launch(launch_at)
+    def launch(context_address, launch_address):
+        running, launch_data = modules.Running(context_address), Launch(launch_address)
         run = functools.partial(_launch_instruction, running, launch_data, by_slot)
         running.run_until_other_shard(run, fails=lambda: launch_data.failure != 0)
 
@@ -104,13 +104,13 @@ def launch_module(by_slot, name: str):
 
 
 def _launch_instruction(running, launch_data: Launch, by_slot, _, instruction, slot):
-    opcode, table = instruction.opcode, instruction.parameters
+    opcode, first_parameter = instruction.opcode, instruction.parameters
     handle = Words(launch_data.functions)[opcode]
     arguments = Words(launch_data.arguments)
 
     def launch(kernel):
         function = kernel.cuda()
-        parameters = [running.table[table + k] for k in range(len(kernel.parameters))]
+        parameters = [running.table[first_parameter + k] for k in range(len(kernel.parameters))]
         integers = [running.context.origin, launch_data.index, instruction.base, instruction.count, *parameters]
         for k, value in enumerate(integers):
             arguments[k] = value

@@ -15,7 +15,7 @@ from .driver import CudaError
 # Names of the library nvrtc, newest first (new versions know more kinds of GPU), and its paths in NVIDIA's packages.
 NVRTC = [f"libnvrtc.so.{version}" for version in (13, 12)] + [f"nvrtc64_{version}_0.dll" for version in (130, 120)]
 NVRTC_IN_WHEELS = ("*/lib/libnvrtc.so.[0-9]*", "*/bin/nvrtc64_*_0.dll", "*/bin/*/nvrtc64_*_0.dll")
-PATIENCE = 600  # seconds that nvcc may take for one file of kernels: enough on a busy machine
+NVCC_TIMEOUT = 600  # seconds that nvcc may take for one file of kernels: enough on a busy machine
 
 
 class NoCompilerError(CudaError):
@@ -68,7 +68,7 @@ def _nvcc(source: str, arch: str) -> bytes:
         code, cubin = Path(directory) / "kernels.cu", Path(directory) / "kernels.cubin"
         code.write_text(source)
         command = [str(find_nvcc()), f"-arch={arch}", "--cubin", "-o", cubin, code]
-        process = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+        process = subprocess.run(command, capture_output=True, text=True, timeout=NVCC_TIMEOUT)
         if process.returncode:
             raise CudaError(f"nvcc could not compile the kernels:\n{process.stderr[-4000:]}")  # the end of a long text
         return cubin.read_bytes()

@@ -15,33 +15,33 @@ COMPUTE_MAJOR, COMPUTE_MINOR = 75, 76  # values of the driver's enum CUdevice_at
 OUT_OF_MEMORY = 2  # a value of the driver's enum CUresult
 
 u32, u64, size_t, handle, text = ctypes.c_uint, ctypes.c_uint64, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_char_p
-out = ctypes.POINTER
-# The argument types of the driver functions used here. `out` is a pointer to a result.
+pointer_to = ctypes.POINTER
+# Name of a driver function -> the types of its arguments. The function writes its results through the pointers.
 SIGNATURES = {
     "cuInit": (u32,),
-    "cuDeviceGetCount": (out(ctypes.c_int),),
-    "cuDeviceGet": (out(ctypes.c_int), ctypes.c_int),
+    "cuDeviceGetCount": (pointer_to(ctypes.c_int),),
+    "cuDeviceGet": (pointer_to(ctypes.c_int), ctypes.c_int),
     "cuDeviceGetName": (text, ctypes.c_int, ctypes.c_int),
-    "cuDeviceGetAttribute": (out(ctypes.c_int), ctypes.c_int, ctypes.c_int),
-    "cuDevicePrimaryCtxRetain": (out(handle), ctypes.c_int),
+    "cuDeviceGetAttribute": (pointer_to(ctypes.c_int), ctypes.c_int, ctypes.c_int),
+    "cuDevicePrimaryCtxRetain": (pointer_to(handle), ctypes.c_int),
     "cuCtxSetCurrent": (handle,),
     "cuCtxSynchronize": (),
-    "cuMemAlloc_v2": (out(u64), size_t),
+    "cuMemAlloc_v2": (pointer_to(u64), size_t),
     "cuMemFree_v2": (u64,),
-    "cuMemGetInfo_v2": (out(size_t), out(size_t)),
+    "cuMemGetInfo_v2": (pointer_to(size_t), pointer_to(size_t)),
     "cuMemcpyHtoD_v2": (u64, handle, size_t),
     "cuMemcpyDtoH_v2": (handle, u64, size_t),
     "cuMemcpyDtoD_v2": (u64, u64, size_t),
     "cuMemsetD32_v2": (u64, u32, size_t),
-    "cuModuleLoadData": (out(handle), ctypes.c_char_p),
-    "cuModuleGetFunction": (out(handle), handle, text),
-    "cuEventCreate": (out(handle), u32),
+    "cuModuleLoadData": (pointer_to(handle), ctypes.c_char_p),
+    "cuModuleGetFunction": (pointer_to(handle), handle, text),
+    "cuEventCreate": (pointer_to(handle), u32),
     "cuEventRecord": (handle, handle),
     "cuEventSynchronize": (handle,),
-    "cuEventElapsedTime": (out(ctypes.c_float), handle, handle),
+    "cuEventElapsedTime": (pointer_to(ctypes.c_float), handle, handle),
     "cuEventDestroy_v2": (handle,),
-    "cuGetErrorName": (ctypes.c_int, out(text)),
-    "cuGetErrorString": (ctypes.c_int, out(text)),
+    "cuGetErrorName": (ctypes.c_int, pointer_to(text)),
+    "cuGetErrorString": (ctypes.c_int, pointer_to(text)),
 }
 
 
@@ -102,7 +102,7 @@ def gpu_count() -> int:
 
 
 class Gpu:
-    """A GPU, given its number in the driver, from 0. It copies and computes in the order of the calls."""
+    """GPU number `number` of the driver, which counts from 0. It copies and computes in the order of the calls."""
 
     def __init__(self, number: int = 0):
         count = gpu_count()
@@ -128,7 +128,7 @@ class Gpu:
         return f"sm_{major}{minor}"
 
     def enter(self) -> None:
-        """Make the driver apply this thread's calls to this GPU. Other methods call this first."""
+        """Let this thread's calls of the driver use this GPU. Other methods first call `enter`."""
         if os.getpid() != self._owner:
             raise CudaError("a forked process cannot use its parent's GPU: start it with `spawn`")
         if not hasattr(self._thread, "entered"):
@@ -165,9 +165,9 @@ class Gpu:
     def copy(self, address: int, source: int, size: int) -> None:
         self._copy_or_fill("cuMemcpyDtoD_v2", address, source, size)
 
-    def fill(self, address: int, bits: int, words: int) -> None:
-        """Set `words` 32-bit words, starting at `address`, to the pattern `bits`."""
-        self._copy_or_fill("cuMemsetD32_v2", address, bits, words)
+    def fill(self, address: int, bits: int, count: int) -> None:
+        """Set `count` integers of 32 bits, starting at `address`, to `bits`."""
+        self._copy_or_fill("cuMemsetD32_v2", address, bits, count)
 
     def _copy_or_fill(self, function: str, target: int, source: int, size: int) -> None:
         if size:

@@ -23,8 +23,8 @@ from ..machine.parts import Emitted
 from ..target import host_cpu
 from . import compiler, driver
 
-MOST_COPIES = 16  # at most this many plans have address lists on the GPU: forward and backward plans of a few threads
-LAUNCH_SHARD = "launch_shard"
+MOST_COPIES = 16  # how many plans may have address lists on the GPU: forward and backward plans of a few graphs
+LAUNCH_SHARD = "launch_shard"  # the name of the function in each module of `codegen.launch_module`
 MOST_PARAMETERS = 60  # the most arguments of a kernel besides the four that every kernel has; see `codegen.py`
 
 
@@ -123,9 +123,7 @@ def compile_cubin(source: Source, code: bytes) -> bytes:
 class Machine(library.Shards):
     """Plans graphs on the CPU and runs their tapes on one GPU."""
 
-    # None on a GPU, where the host has to read the norm of the gradients before the update.
-    norm_and_update = None
-
+    norm_and_update = None  # None, because the host has to read the norm of the gradients before the update
     is_watched = False  # True while a profile has replaced functions of this object
 
     def __init__(self, kernels: Kernels, gpu: driver.Gpu, tf32: bool = False):
@@ -138,8 +136,8 @@ class Machine(library.Shards):
         self._plan_functions = {name: planner.get_function(f"plan_{name}") for name in library.PASS_NAMES}
         self._launch = Launch()
         self._launch_address = ctypes.addressof(self._launch)
-        # A key is (the context's id, whether the pass is a forward pass), or (0,) for passes that are neither forward
-        # nor backward. The least recently used copy comes first.
+        # (context's id, whether the pass is a forward pass) -> copy. Passes that are neither forward nor backward have
+        # the key (0,). The least recently used copy comes first.
         self._copies: dict[tuple[int, ...], CopiedLists] = {}
         self._context_ids = itertools.count(1)
         self.load_used()
@@ -152,9 +150,9 @@ class Machine(library.Shards):
             shards = [self._kernels.shard(index) for index in indices]
             options = self.gpu.arch, compiler.name(), self.tf32
             sources = [Source(shard, *options) for shard in shards]
-            cubins = library.load_modules(sources, self.gpu.load, compile_cubin, "GPU", may_fail=(Source,))  # type: ignore[arg-type]
+            cubins = library.load_modules(sources, self.gpu.load, compile_cubin, "GPU", fallible=(Source,))  # type: ignore[arg-type]
             launchers = library.load_modules(
-                [Launcher(shard, *options) for shard in shards], device=None, may_fail=(Launcher,)
+                [Launcher(shard, *options) for shard in shards], device=None, fallible=(Launcher,)
             )
             handles = self._launch.handles
             self._launch.set_handles([*handles, *[0] * ((indices[-1] + 1) * SHARD_SIZE - len(handles))])
@@ -168,37 +166,39 @@ class Machine(library.Shards):
                 self._code[index] = 1
                 self._loaded.add(index)
 
-    def plan_forward(self, context: int, begin: int, end: int, inputs: int, inputs_begin: int, inputs_end: int) -> int:
+    def plan_forward(
+        self, context_address: int, begin: int, end: int, inputs_address: int, inputs_begin: int, inputs_end: int
+    ) -> int:
         """Plan the new records, integers `begin` to `end` - 1, and copy their input values to the GPU.
 
-        These are the floats `inputs_begin` to `inputs_end` - 1 of the buffer at address `inputs`.
+        These are the floats `inputs_begin` to `inputs_end` - 1 of the buffer at `inputs_address`.
         """
-        fields = Context.from_address(context)
-        target, source = fields.arena_top, inputs + 4 * inputs_begin
+        fields = Context.from_address(context_address)
+        target, source = fields.arena_top, inputs_address + 4 * inputs_begin
         # The planner copies the inputs to `origin` plus `target` floats. It cannot write to the GPU, so choose `origin`
         # such that it copies them onto themselves, and upload them afterwards.
         fields.origin = source - 4 * target
         try:
-            status = self._plan("forward", context, begin, end, inputs, inputs_begin, inputs_end)
+            status = self._plan("forward", context_address, begin, end, inputs_address, inputs_begin, inputs_end)
         finally:
             fields.origin = 0
         if status == layout.READY:
             self.gpu.upload_from(4 * target, source, 4 * (inputs_end - inputs_begin))
         return status
 
-    def plan_backward(self, context: int, *arguments: int) -> int:
+    def plan_backward(self, context_address: int, *arguments: int) -> int:
         # Set `never_fresh`: on a GPU, kernels add to gradients atomically, and cannot overwrite uninitialized memory.
-        Context.from_address(context).never_fresh = 1
-        return self._plan("backward", context, *arguments)
+        Context.from_address(context_address).never_fresh = 1
+        return self._plan("backward", context_address, *arguments)
 
-    def _plan(self, name: str, context: int, *arguments: int) -> int:
-        Context.from_address(context).code = ctypes.addressof(self._code)
-        return self._plan_functions[name](context, *arguments)
+    def _plan(self, name: str, context_address: int, *arguments: int) -> int:
+        Context.from_address(context_address).code = ctypes.addressof(self._code)
+        return self._plan_functions[name](context_address, *arguments)
 
-    def _plan_and_run(self, name: str, context: int, *arguments: int) -> int:
-        status = getattr(self, f"plan_{name}")(context, *arguments)
+    def _plan_and_run(self, name: str, context_address: int, *arguments: int) -> int:
+        status = getattr(self, f"plan_{name}")(context_address, *arguments)
         if status == layout.READY:
-            self.run(context)
+            self.run(context_address)
         return status
 
     plan_gradient_norm, plan_update = partialmethod(_plan, "gradient_norm"), partialmethod(_plan, "update")
@@ -208,9 +208,9 @@ class Machine(library.Shards):
     def synchronize(self) -> None:
         self.gpu.synchronize()
 
-    def run(self, context: int) -> None:
+    def run(self, context_address: int) -> None:
         """Launch the kernels of all instructions of the tape, without waiting for the GPU."""
-        fields = Context.from_address(context)
+        fields = Context.from_address(context_address)
         with self._lock:
             self._launch.index = self._upload_lists(fields)
             fields.row = 0
@@ -219,13 +219,13 @@ class Machine(library.Shards):
                 launch = self._launchers.get(opcode // SHARD_SIZE)
                 if launch is None or not self._launch.handles[opcode]:
                     raise self._kernels.no_code(opcode)
-                launch(context, self._launch_address)  # type: ignore[operator]
+                launch(context_address, self._launch_address)  # type: ignore[operator]
                 if self._launch.failure:
                     self._fail(fields)
 
     def _upload_lists(self, fields: Context) -> int:
         """Copy the tape's address lists to the GPU, unless they are there already. Return their address there."""
-        key, plan = self._plan_of(fields)
+        key, plan = self._key_and_plan(fields)
         copy = self._copies[key] = self._copies.pop(key, None) or CopiedLists()
         if plan is None or copy.plan != plan:
             count = fields.index_top
@@ -240,8 +240,8 @@ class Machine(library.Shards):
             self._free(self._copies.pop(next(iter(self._copies))))
         return copy.address
 
-    def _plan_of(self, fields: Context) -> tuple[tuple[int, ...], int | None]:
-        """Return the key of the tape's lists in `_copies`, and the plan's number; None: the lists are always copied."""
+    def _key_and_plan(self, fields: Context) -> tuple[tuple[int, ...], int | None]:
+        """Return the key of the tape's lists in `_copies`, and the plan's number, or None to copy the lists always."""
         is_forward = fields.index == fields.forward_index
         if not is_forward and fields.index != fields.backward_index:
             return (0,), None

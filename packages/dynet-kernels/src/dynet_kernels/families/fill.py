@@ -46,7 +46,7 @@ class Clear(Kernel):
             vector_loop(size, lanes, lambda offset, mask: store(instruction.memory, address + offset, zero, mask))  # noqa: B023
 
     def on_gpu(self, instruction):
-        """Launch one block per range, of 256 threads, like the default `block` of `tuning.Cuda`."""
+        """Launch one block of 256 threads per range. This is also the default block size in `tuning.Cuda`."""
         column = instruction.thread("blockIdx.x", instruction.count)
         thread = instruction.thread("threadIdx.x", 256)
         start, size = instruction.addresses(column, 0, 1)

@@ -16,8 +16,8 @@ from ..tir import let, load, serial, store, vector_loop
 from ..tvm_modules import T
 from .threads import barrier, share_of
 
-COLUMNS = 4  # the CPU kernel subtracts multiples of the pivot column from this many columns together
-THREADS = 128  # per CUDA block
+COLUMNS_AT_ONCE = 4  # the CPU kernel subtracts multiples of the pivot column from this many columns together
+THREADS = 128  # threads per CUDA block
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Invert(Kernel):
         memory = instruction.memory
 
         def eliminate(matrix, saved, k, factor):
-            """Subtract f * column k from each column, where f is its element k / pivot. Replace that element by f."""
-            # Column k itself becomes garbage; its copy is at `saved`. `factor` is 1 / pivot.
+            """Subtract f * column k from each column, and store f in row k: f is the column's element k / pivot."""
+            # Column k itself becomes garbage; a copy of column k is at address `saved`. `factor` is 1 / pivot.
 
             def eliminate_columns(first, width):
                 starts = [let(matrix + (first + c) * order) for c in range(width)]
@@ -49,19 +49,19 @@ class Invert(Kernel):
                 negated = [let(tir.broadcast(vmath.negative(f), lanes)) for f in factors]
 
                 def step(offset, mask):
-                    pivots = load(memory, let(saved + offset), lanes, mask)
+                    pivot_column = load(memory, let(saved + offset), lanes, mask)
                     for start, f in zip(starts, negated):
                         address = let(start + offset)
-                        store(memory, address, vmath.fma(pivots, f, load(memory, address, lanes, mask)), mask)
+                        store(memory, address, vmath.fma(pivot_column, f, load(memory, address, lanes, mask)), mask)
 
                 vector_loop(order, lanes, step)
                 for start, f in zip(starts, factors):
                     store(memory, let(start + k), f)
 
-            blocks = let(T.floordiv(order, COLUMNS))
+            blocks = let(T.floordiv(order, COLUMNS_AT_ONCE))
             with serial(blocks) as block:
-                eliminate_columns(let(block * COLUMNS), COLUMNS)
-            rest = let(blocks * COLUMNS)
+                eliminate_columns(let(block * COLUMNS_AT_ONCE), COLUMNS_AT_ONCE)
+            rest = let(blocks * COLUMNS_AT_ONCE)
             with serial(order - rest) as column:
                 eliminate_columns(let(rest + column), 1)
 
@@ -166,10 +166,10 @@ def _find_pivot(memory, order, matrix, k):
     return let(row.value)
 
 
-def _exchange(memory, one, other):
-    first, second = load(memory, one), load(memory, other)
-    store(memory, one, second)
-    store(memory, other, first)
+def _exchange(memory, first_address, second_address):
+    first, second = load(memory, first_address), load(memory, second_address)
+    store(memory, first_address, second)
+    store(memory, second_address, first)
 
 
 def _store_pivot(memory, order, matrix, scratch, k, row):

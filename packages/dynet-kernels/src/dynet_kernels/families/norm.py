@@ -14,7 +14,7 @@ from .threads import BlockReducer, share_of
 
 @dataclass(frozen=True)
 class GradientNorm(Kernel):
-    """Adds the squares of the gradients in address list 0, of `size` floats each, to a total.
+    """Adds the squares of gradients' elements to a total. List 0 has the address of each gradient, of `size` floats.
 
     The total is an initialized float64 at the first address of list 1, which must be even, because addresses count
     float32s. In float64, squares of finite float32s do not overflow, and sums of millions of terms stay precise.
@@ -26,47 +26,47 @@ class GradientNorm(Kernel):
     def on_cpu(self, instruction, lanes):
         float64s = tir.vector_type("float64", lanes)
         sizes = tuning.cpu(lanes).norm
-        stretches, vectors = sizes.stretches, sizes.vectors
-        # Each of a column's `stretches` has `vectors` independent partial sums, which hide the latency of additions.
-        chains = stretches * vectors
+        stretch_count, vector_count = sizes.stretches, sizes.vectors
+        # The stretches of a column are read in parallel, each with `vector_count` vectors of independent partial sums.
+        chain_count = stretch_count * vector_count
         (size,) = instruction.parameters
-        sums = tir.on_stack(chains * lanes, "float64")
+        sums = tir.on_stack(chain_count * lanes, "float64")
 
-        def load_chain(index):
-            return sums.vload((int64(index * lanes),), float64s)
+        def load_chain(chain):
+            return sums.vload((int64(chain * lanes),), float64s)
 
-        def store_chain(index, value):
-            T.add_to_parent(sums.vstore((int64(index * lanes),), value))
+        def store_chain(chain, value):
+            T.add_to_parent(sums.vstore((int64(chain * lanes),), value))
 
-        def add(index, address, mask=None):
+        def add(chain, address, mask=None):
             g = load(instruction.memory, address, lanes, mask)
             if mask is not None:
                 g = let(T.Select(mask, g, tir.broadcast(0.0, lanes)))
             g = let(T.Cast(float64s, g))
-            store_chain(index, load_chain(index) + g * g)
+            store_chain(chain, load_chain(chain) + g * g)
 
-        for index in range(chains):
-            store_chain(index, tir.broadcast(tirx.const(0.0, "float64"), lanes))
+        for chain in range(chain_count):
+            store_chain(chain, tir.broadcast(tirx.const(0.0, "float64"), lanes))
         with serial(instruction.count) as column:
             start = instruction.address(int64(0), column)
-            stretch_size = let(T.floordiv(size, int64(chains * lanes)) * int64(vectors * lanes))
-            with serial(T.floordiv(stretch_size, int64(vectors * lanes))) as step:
-                for index in range(chains):
-                    stretch, vector = divmod(index, vectors)
+            stretch_size = let(T.floordiv(size, int64(chain_count * lanes)) * int64(vector_count * lanes))
+            with serial(T.floordiv(stretch_size, int64(vector_count * lanes))) as step:
+                for chain in range(chain_count):
+                    stretch, vector = divmod(chain, vector_count)
                     begin = start + stretch_size * int64(stretch) + int64(vector * lanes)
-                    add(index, let(begin + step * int64(vectors * lanes)))
-            done = let(stretch_size * int64(stretches))
+                    add(chain, let(begin + step * int64(vector_count * lanes)))
+            done = let(stretch_size * int64(stretch_count))
             vector_loop(let(size - done), lanes, lambda offset, mask: add(0, let(start + done + offset), mask))
         total = let(load_chain(0))
-        for index in range(1, chains):
-            total = let(total + load_chain(index))
+        for chain in range(1, chain_count):
+            total = let(total + load_chain(chain))
         store_chain(0, total)
         with serial(int64(lanes)) as lane:
             value, total = let(sums[lane]), _total(instruction)
             T.buffer_store(total, total[int64(0)] + value, [int64(0)])
 
     def on_gpu(self, instruction):
-        """Launch one block of threads per column. It adds its sum atomically to the total."""
+        """Launch one block of threads per column. The block adds the column's sum to the total, atomically."""
         threads = tuning.cuda().threads
         (size,) = instruction.parameters
         start = instruction.address(int64(0), instruction.thread("blockIdx.x", instruction.count))

@@ -1,9 +1,10 @@
-"""Rules: kernels that are given as formulas, such as y = tanh(x) or y = x / sum(x). For each column of `size` floats,
-a rule computes
+"""Rules: kernels that are given as formulas, such as y = tanh(x) or y = x / sum(x).
+
+For each column of `size` floats, a rule computes
 
     r = sum, maximum or minimum over i < size of g(x[i], ...)    its reductions, in groups (`Rule.loops`)
     y[i] = f(x[i], ..., r, ...)                                  its outputs, for each i < size
-    z = h(r, ...)                                                its outputs with one float per column (`numbers`)
+    z = h(r, ...)                                                its outputs with one float per column (`Rule.numbers`)
 
 Outputs must not overlap with inputs, except that without reductions they may be the same memory.
 """
@@ -36,7 +37,7 @@ from ..tvm_modules import T, tirx
 from .threads import WARP, BlockReducer, share_of, thread_each, thread_each_element
 
 MAX_DEPTH = 12  # TVM's passes are slow for expressions with more nested functions than this
-BITS_OF_SMALLEST = 1 << 23  # the bits of the smallest normal float32, as an int32
+BITS_OF_SMALLEST_NORMAL = 1 << 23  # the bits of the smallest normal float32, as an int32
 
 
 class Evaluation:
@@ -48,8 +49,8 @@ class Evaluation:
 
     def __init__(self, formulas, value_of: Callable, first_of: Callable, position_of: Callable, lanes: int):
         self.value_of, self.first_of, self.position_of, self.lanes = value_of, first_of, position_of, lanes
-        sharing = Deduplicator()
-        self.roots = [sharing(formula.result) for formula in formulas]
+        deduplicated = Deduplicator()
+        self.roots = [deduplicated(formula.result) for formula in formulas]
         self.uses, self.emitted = use_counts(self.roots), {}
         self.depths: dict[int, int] = {}  # how deeply functions are nested in each symbol's TIR expression
 
@@ -76,12 +77,12 @@ class Evaluation:
             return tir.broadcast(tirx.const(0, "int32"), self.lanes)
         if function == "place":  # a float32 that increases with the position
             position = self.position_of()
-            return let(vmath.from_bits(position + vmath.broadcast_like(BITS_OF_SMALLEST, position, "int32")))
+            return let(vmath.from_bits(position + vmath.broadcast_like(BITS_OF_SMALLEST_NORMAL, position, "int32")))
         keys = [*map(id, arguments)]
         value = getattr(vmath, function)(*[self.emitted[key] for key in keys])
         depth = 1 + max((self.depths.get(key, 0) for key in keys), default=0)
-        condition = function in formula.CONDITIONS  # a vector of bools, which TIR cannot bind to a variable
-        if condition or (self.uses.get(id(symbol), 0) <= 1 and depth < MAX_DEPTH and function != "where"):
+        is_condition = function in formula.CONDITIONS  # a vector of bools, which TIR cannot bind to a variable
+        if is_condition or (self.uses.get(id(symbol), 0) <= 1 and depth < MAX_DEPTH and function != "where"):
             self.depths[id(symbol)] = depth
             return value
         # Store the value in a local buffer and load it. TVM's simplifier would be slow if it saw the whole tree.
@@ -89,7 +90,7 @@ class Evaluation:
 
 
 SUM, MAXIMUM, MINIMUM = REDUCTIONS
-COMBINERS = {  # reduction: (function that combines two values, initial value)
+COMBINERS = {  # reduction -> (function that combines two values, initial value)
     SUM: (lambda a, b: a + b, 0.0),
     MAXIMUM: (vmath.maximum, float("-inf")),
     MINIMUM: (vmath.minimum, float("inf")),
@@ -102,7 +103,7 @@ class ColumnEmitter:
     def __init__(self, rule, instruction, column):
         self.rule, self.instruction, self.column = rule, instruction, column
         self.memory = instruction.memory
-        self.addresses, self.scalars = {}, {}  # by name; `scalars` has the values with one float per column
+        self.addresses, self.scalars = {}, {}  # name -> address; name -> value, if there is one float per column
         for name in sorted(rule.reads | set(rule.outputs)):
             self.addresses[name] = instruction.address(rule.role_of(name), column)
         for name in sorted(rule.reads & rule.numbers):
@@ -110,7 +111,7 @@ class ColumnEmitter:
 
     def evaluate(self, formulas, offset, lanes, mask=None, loaded=None):
         """Return the values of formulas for `lanes` elements of the column, starting at `offset`."""
-        # If the column fits into one vector, `loaded` caches its inputs by name, so that each is loaded only once.
+        # If the column fits into one vector, `loaded` is a cache, name -> input, so that each is loaded only once.
         fits_one_vector = loaded is not None
         loaded = {} if loaded is None else loaded
 
@@ -170,15 +171,15 @@ class Totals:
 
 
 def constant_sums(rule, size):
-    """Return the rule's sums whose summand is a constant, by name: each is `size` times the constant."""
-    return {name: let(T.Cast("float32", size) * constant) for name, constant in rule.constant_sums.items()}
+    """Return the value of each of the rule's sums of a constant (name -> `size` times the constant)."""
+    return {name: let(T.Cast("float32", size) * constant) for name, constant in rule.summed_constants.items()}
 
 
-# Functions that take about one machine instruction
+# Functions of formulas that take about one machine instruction
 CHEAP = frozenset("add subtract multiply divide negative less less_equal equal where maximum minimum absolute".split())
 
 SHORT_SIZE = 4  # columns of this many floats are computed in vectors of this many lanes
-LONG_FORMULAS = 500  # formulas of more (estimated) machine instructions are emitted only once: they compile slowly
+LONG_WEIGHT = 500  # formulas whose `_weight` is larger are emitted only once, because they compile slowly
 
 
 def _split_outputs(rule):
@@ -190,7 +191,7 @@ def _split_outputs(rule):
 
 
 def _weight(formulas):
-    """Estimate formulas' machine instructions: 1 for a CHEAP function, else 12. Repeated subexpressions count once."""
+    """Estimate formulas' machine instructions: 1 for a cheap function, else 12. Repeated subexpressions count once."""
     symbols = {key: symbol for formula in formulas for key, symbol in subexpressions(formula.result).items()}
     return sum(1 if symbol.function in CHEAP else 12 for symbol in symbols.values() if symbol.function != "input")
 
@@ -203,7 +204,7 @@ def _unroll_count(formulas, lanes):
 
 def _each_vector(formulas, size, lanes, step):
     """Emit a loop over the vectors of a column. step(offsets, mask) emits the work for the vectors at `offsets`."""
-    if _weight(formulas) > LONG_FORMULAS:
+    if _weight(formulas) > LONG_WEIGHT:
         tir.masked_loop(size, lanes, lambda offset, mask: step([offset], mask))
     else:
         tir.unrolled_loop(size, lanes, _unroll_count(formulas, lanes), step)
@@ -240,8 +241,8 @@ def _emit_in_one_vector(column, size, lanes, mask):
 def _reduce_vectors(column, reductions, size, lanes):
     """Emit `reductions` of a column, vector by vector. Return their results by name."""
     formulas = reductions.values()
-    chains = min(_unroll_count(formulas, lanes), tuning.cpu(lanes).columns.chains)
-    totals = [Totals(reductions, lanes) for _ in range(chains)]
+    chain_count = min(_unroll_count(formulas, lanes), tuning.cpu(lanes).columns.chains)
+    totals = [Totals(reductions, lanes) for _ in range(chain_count)]
 
     def step(offsets, mask):
         values = [column.evaluate(formulas, offset, lanes, mask) for offset in offsets]
@@ -256,7 +257,7 @@ def _reduce_vectors(column, reductions, size, lanes):
     return first.results(vmath.horizontal)
 
 
-def _reduce_with_threads(rule, instruction, size):
+def _emit_with_threads(rule, instruction, size):
     """Emit a rule with reductions for a GPU. A block of threads shares a column; if columns are small, a warp does."""
     threads = tuning.cuda().threads
     warps = threads // WARP
@@ -317,13 +318,13 @@ class Reduction:
 def _split_reductions(
     outputs: dict[str, Formula], full_outputs: frozenset[str]
 ) -> tuple[dict[str, Reduction], dict[str, Formula]]:
-    """Split formulas. Return their reductions, by name in the order in which they run, and the remaining formulas."""
+    """Split formulas into reductions (name -> reduction, in the order in which they run) and the remaining formulas."""
     # For example, y = x / sum(x) becomes the reduction sum_0 = sum(x) and the output y = x / sum_0. For y = exp(x) /
     # sum(exp(x)), the reduction keeps exp(x) in the memory of y, where the output reads it. Only outputs in
     # `full_outputs`, which have `size` elements and overwrite their targets, can keep values.
-    sharing, reductions, replacements, remaining = Deduplicator(), {}, {}, {}
+    deduplicated, reductions, replacements, remaining = Deduplicator(), {}, {}, {}
     for output, traced in outputs.items():
-        root = sharing(traced.result)
+        root = deduplicated(traced.result)
         kept = {}
         for symbol in subexpressions(root).values():
             if symbol.function not in REDUCTIONS or id(symbol) in replacements:
@@ -350,14 +351,14 @@ def _reads_directly(root: Symbol, subformula: Symbol) -> bool:
 class Rule(Kernel):
     """A kernel that computes formulas for each column.
 
-    Sums, maxima and minima in the formulas become `reductions`, by name, with one float per column each. They run in
-    the order of this dict, before the formulas that read them.
+    Sums, maxima and minima in the formulas become the dict `reductions`, name -> reduction. Each has one float per
+    column. They run in the order of this dict, before the formulas that read them.
 
     Args:
         views: the names of the arrays that the formulas read or write, except gradients. The gradient of `x` is `dx`.
             Address list 2 v has the addresses of array number v, and list 2 v + 1 the addresses of its gradient.
-        outputs: a dict of formulas by target, or a function that returns one. Gradients are added to their targets;
-            other outputs overwrite them.
+        outputs: a dict, target -> formula, or a function that returns such a dict. Gradients are added to their
+            targets; other outputs overwrite their targets.
         numbers: the views that have one float per column, instead of `size` elements.
         accumulate: outputs that are added to their targets although they are not gradients.
         constants: like `numbers`, but in an `Across`, all interleaved columns have the same float.
@@ -405,18 +406,18 @@ class Rule(Kernel):
         return 2 * self.views.index(name.removeprefix("d")) + 1
 
     @property
-    def constant_sums(self) -> dict[str, float]:
-        """The constants of reductions that sum a constant, by name. The sum is the constant times the column's size."""
+    def summed_constants(self) -> dict[str, float]:
+        """Reduction -> constant, for those that sum a constant: the sum is the constant times the column's size."""
         sums = {name: one.result for name, one in self.reductions.items() if one.combine == "sum"}
         return {name: summand.arguments[0] for name, summand in sums.items() if summand.function == "constant"}
 
     @property
     def loops(self) -> list[dict[str, Reduction]]:
-        """The reductions not in `constant_sums`, grouped by loop. A group can read the results of earlier groups."""
+        """The reductions not in `summed_constants`, grouped by loop. A group can read the results of earlier groups."""
         groups: list[dict[str, Reduction]] = []
         levels: dict[str, int] = {}
         for name, reduction in self.reductions.items():
-            if name in self.constant_sums:
+            if name in self.summed_constants:
                 continue
             levels[name] = max((levels[read] + 1 for read in reduction.formula.names if read in levels), default=0)
             if levels[name] == len(groups):
@@ -431,7 +432,7 @@ class Rule(Kernel):
         return {name for formula in formulas for name in formula.names}.difference(self.reductions)
 
     def effects(self, parameters: tuple[int, ...]) -> Effects:
-        """Return the rule's effects. `covers` is true if its only output is a gradient, which no formula reads."""
+        """Return the rule's effects. `covers` is true if the only output is a gradient that no formula reads."""
         size, reads, covers, copied = parameters[0], self.reads, False, None
         writes = tuple((self.role_of(name), 1 if name in self.numbers else size) for name in self.outputs)
         if len(writes) == 1:
@@ -446,7 +447,7 @@ class Rule(Kernel):
 
     def on_cpu(self, instruction, lanes):
         """Emit a CPU kernel that works on one column after another, a few vectors at a time."""
-        is_long = _weight([*self.outputs.values(), *self.reductions.values()]) > LONG_FORMULAS
+        is_long = _weight([*self.outputs.values(), *self.reductions.values()]) > LONG_WEIGHT
         (size,) = instruction.parameters
 
         def each_column(emit, *arguments):
@@ -475,7 +476,7 @@ class Rule(Kernel):
         """Launch a thread per element. With reductions, launch a block per column, or a warp for small columns."""
         (size,) = instruction.parameters
         if self.reductions:
-            _reduce_with_threads(self, instruction, size)
+            _emit_with_threads(self, instruction, size)
             return
         vectors, numbers = _split_outputs(self)
         threads_per_column = size if vectors else 1
@@ -493,7 +494,7 @@ class Across(Kernel):
     """Applies a rule to `width` interleaved columns of `size` elements: element i of column w is at i * width + w.
 
     So a rule can work along any dimension of a tensor without a transpose. A column of the instruction contains `width`
-    of these columns. Each lane of a vector belongs to a different one, so reductions need not combine lanes. A view
+    interleaved columns. Each lane of a vector belongs to a different one, so reductions need not combine lanes. A view
     with one float per column (`Rule.numbers`) is `width` contiguous floats. Gradients are always added to their
     targets. Outputs must not overlap with inputs, except that without reductions they may be the same memory.
     """
@@ -507,9 +508,9 @@ class Across(Kernel):
 
     def effects(self, parameters: tuple[int, ...]) -> Effects:
         size, width = parameters
-        of_column = self.rule.effects((size,))
-        writes = tuple((role, floats * width) for role, floats in of_column.writes)
-        return of_column._replace(writes=writes, work=of_column.work * width, covers=False)
+        column_effects = self.rule.effects((size,))
+        writes = tuple((role, floats * width) for role, floats in column_effects.writes)
+        return column_effects._replace(writes=writes, work=column_effects.work * width, covers=False)
 
     def on_cpu(self, instruction, lanes):
         size, width = instruction.parameters
@@ -588,7 +589,7 @@ class InterleavedEmitter(ColumnEmitter):
         self.write(numbers, 0)
 
 
-FLUSH_LIMIT = 1e-37  # a little above the smallest normal float32; see `without_denormals`
+FLUSH_LIMIT = 1e-37  # `without_denormals` replaces smaller numbers by 0; a little above the smallest normal float32
 
 
 class UpdateRule(Rule):
@@ -618,10 +619,10 @@ class UpdateRule(Rule):
 
 
 def update_rule(function: Callable) -> UpdateRule:
-    """Return the rule that updates a parameter `p` and its states by `function`, and sets its gradient `g` to 0.
+    """Return a rule that updates a parameter `p` and its states as `function` says, and sets the gradient `g` to 0.
 
     `function` takes the old `p`, `g`, the old states and then hyperparameters. It returns a dict of the new `p` and the
-    new states. The arguments other than `p` that are in this dict are the states.
+    new states. The states, such as moments, are the arguments other than `p` that are in this dict.
     """
     name, parameters = function.__name__, inspect.signature(function).parameters
     names = tuple(parameters)
@@ -632,15 +633,15 @@ def update_rule(function: Callable) -> UpdateRule:
     new_values = Formula.several(function)
     for over_column in column_functions(new_values.values()):
         raise ValueError(f"{name}: f.{over_column} is over a column, but a rule works on each element separately")
-    states = tuple(name for name in names if name in new_values and name != "p")
+    states = tuple(state for state in names if state in new_values and state != "p")
     state_end = 2 + len(states)
     if names[:state_end] != ("p", "g", *states) or {*new_values} != {"p", *states}:
         raise ValueError(
             f"{name} takes {', '.join(names)} and returns {', '.join(new_values)}: it must take p, g, the states "
             "and then numbers, and return a dict of the new p and the new states"
         )
-    for name in states:
-        new_values[name] = Formula(new_values[name].names, without_denormals(new_values[name].result))
+    for state in states:
+        new_values[state] = Formula(new_values[state].names, without_denormals(new_values[state].result))
     return UpdateRule(names, {**new_values, "g": lambda: 0.0}, numbers=names[state_end:])
 
 

@@ -28,7 +28,7 @@ class Scan(Kernel):
     def on_cpu(self, instruction, lanes):
         width = instruction.parameters[3]
 
-        def one_by_one(column):  # for fewer than 4 values of w, vectors with a mask are not worth it
+        def one_by_one(column):  # for fewer than 4 values of w, masked vectors would take longer
             with serial(width) as offset:
                 _emit_sums(self, instruction, column, offset, 1)
 
@@ -39,7 +39,7 @@ class Scan(Kernel):
             tir.choose(width < 4, lambda: one_by_one(column), lambda: in_vectors(column))
 
     def on_gpu(self, instruction):
-        """Launch one thread for each w of each column, which sums over i."""
+        """Launch one thread for each w of each column. This thread sums over i."""
         with thread_each_element(instruction, instruction.parameters[3]) as (column, offset):
             _emit_sums(self, instruction, column, offset, 1)
 

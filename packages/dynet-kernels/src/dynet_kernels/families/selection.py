@@ -14,7 +14,7 @@ from ..tir import int64, let, load, serial, store, vector_loop
 from ..tvm_modules import T, tirx
 from .threads import BlockReducer, share_of, thread_each_element
 
-THREADS = 128  # per CUDA block
+THREADS = 128  # threads per CUDA block
 LOWEST_KEY = -(1 << 31)  # the smallest int32
 
 
@@ -59,7 +59,7 @@ class LargestInOrder(Kernel):
                     step.value = 0
             threshold = let(T.Cast("int32", lower.value))
             count_above = tir.IntVariable(0)
-            with tir.when(threshold < tirx.const((1 << 31) - 1, "int32")):  # else no key is above it
+            with tir.when(threshold < tirx.const((1 << 31) - 1, "int32")):  # else no key is above the threshold
                 count_above.value = count_keys_from(let(threshold + tirx.const(1, "int32")))
             y, indices = instruction.addresses(column, y_role, indices_role)
             _put_in_order(memory, size, chosen, threshold, let(chosen - count_above.value), y, x, indices)
@@ -85,7 +85,7 @@ class LargestInOrder(Kernel):
         threshold = let(T.Cast("int32", lower.value))
         highest_key = tirx.const((1 << 31) - 1, "int32")
         next_key = let(T.Select(threshold < highest_key, threshold + tirx.const(1, "int32"), threshold))
-        counted = count_keys_from(next_key)  # all threads must call it, whatever the threshold is: it has barriers
+        counted = count_keys_from(next_key)  # without a condition: all threads must reach the barriers in it
         count_above = let(T.Select(threshold < highest_key, counted, int64(0)))
         y, indices = instruction.addresses(column, y_role, indices_role)
         with tir.when(thread == 0):
@@ -94,9 +94,9 @@ class LargestInOrder(Kernel):
 
 @dataclass(frozen=True)
 class FallingOrder(Kernel):
-    """y = x sorted from largest to smallest; order = `indices`, which has one per element, rearranged like x.
+    """y = x sorted from largest to smallest; order = `indices`, one for each element of x, in the order of y.
 
-    An element's position in y is counted: how many elements come before it. So the time is quadratic in `size`.
+    For each element, all elements that come before it in y are counted. So the time is quadratic in `size`.
     """
 
     parameters = ("size", "y", "order", "x", "indices")
@@ -125,7 +125,7 @@ class Scatter(Kernel):
 
     def effects(self, parameters):
         size, target, *_ = parameters
-        return Effects(((target, size),), shared=self.shared)  # one thread runs it, so `size` does not matter
+        return Effects(((target, size),), shared=self.shared)  # one thread runs this kernel, so `size` does not matter
 
     def on_cpu(self, instruction, lanes):
         size, target_role, source_role, indices_role = instruction.parameters
@@ -160,8 +160,8 @@ def _key(x):
 
 
 def _search_step(lower, step, count_keys_from, wanted):
-    """Emit a step of the binary search for a key. Return how many keys are >= lower + step, before these change."""
-    # If at least `wanted` keys are, add `step` to `lower`, which begins as LOWEST_KEY. In any case, halve `step`.
+    """Emit a step of the binary search for a key. Return how many keys are >= the old lower + step."""
+    # If this is at least `wanted`, add `step` to `lower`, which begins as LOWEST_KEY. In any case, halve `step`.
     candidate = let(lower.value + step.value)
     reached = count_keys_from(let(T.Cast("int32", candidate)))
     with tir.when(reached >= wanted):

@@ -3,8 +3,8 @@
 - sparsemax: y_i = max(0, x_i - t), where t makes the sum of y equal 1.
 - constrained_softmax: y_i = min(u_i, exp(x_i) / s), where s makes the sum of y equal 1. If the sum of u is < 1, y = u.
 
-The threshold, t or log(s), is found by iteration. Each round moves the threshold past some elements, until it passes
-none. A handful of rounds is usually enough.
+The threshold, t or log(s), is found by iteration. Each round moves the threshold past some elements; the last
+round passes none. A handful of rounds is usually enough.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class _ColumnEmitter:
         return self.wide(float32(value))
 
     def assign(self, target, formula, *sources):
-        """Set each element of array `target` to a formula of the same element of each array in `sources`."""
+        """Set each element of array `target` to a formula of that element of each array in `sources`."""
 
         def step(offset, mask):
             values = [load(self.memory, let(self.addresses[source] + offset), self.lanes, mask) for source in sources]
@@ -124,7 +124,7 @@ def _sparsemax(column):
 
     def raise_threshold(count, total):
         level = let((total - 1.0) / count)
-        with tir.when(level > let(threshold.value)):  # a rounding error must not lower it, or the loop might not end
+        with tir.when(level > let(threshold.value)):  # rounding must not lower the threshold: the loop might not end
             threshold.value = level
 
     _move_until_stable(measure_above, raise_threshold)
@@ -134,10 +134,10 @@ def _sparsemax(column):
 
 def _constrained_softmax(column):
     """Emit y = min(u, exp(x) / s), where s makes the sum of y equal 1; if the sum of u is less than 1, y = u."""
-    # y = u where x - log(u) is above the threshold log(s). Until the end, the memory of y holds x - log(u).
+    # y = u where x - log(u) is above the threshold log(s). Until the end, y's memory holds x - log(u), the `key`.
     column.assign(0, lambda x, u: x - vmath.log(u), 1, 2)
     threshold = tir.Accumulator(1, START_THRESHOLD)
-    # `mass` is the probability that remains for the elements below their bounds, `total` the sum of their exponentials.
+    # `mass` is the probability that remains for the elements below their bounds; `total` is their sum of exp(x - peak).
     peak, mass, total = (tir.Accumulator(1, 0.0) for _ in range(3))
     zero, lowest = column.constant(0.0), column.constant(float("-inf"))
 
@@ -145,7 +145,7 @@ def _constrained_softmax(column):
         t = column.wide(let(threshold.value))
         return column.count_and_sum(lambda key, u: key > t, lambda key, u: u, 0, 2)
 
-    def lower_threshold(_, bounds):
+    def lower_threshold(_, bound_sum):
         t = column.wide(let(threshold.value))
         (highest,) = column.reduce(vmath.maximum, float("-inf"), [lambda key, x: T.Select(key > t, lowest, x)], 0, 1)
         wide_peak = column.wide(highest)
@@ -153,12 +153,12 @@ def _constrained_softmax(column):
         def exponential(key, x):
             return T.Select(key > t, zero, let(vmath.exp(let(x - wide_peak))))
 
-        (exponentials,) = column.reduce(vmath.add, 0.0, [exponential], 0, 1)
+        (exponential_sum,) = column.reduce(vmath.add, 0.0, [exponential], 0, 1)
         peak.value = highest
-        mass.value = T.max(float32(0.0), 1.0 - bounds)
-        total.value = exponentials
+        mass.value = T.max(float32(0.0), 1.0 - bound_sum)
+        total.value = exponential_sum
         with tir.when(let(mass.value) > 0.0):
-            level = let(highest + vmath.log(let(exponentials / let(mass.value))))
+            level = let(highest + vmath.log(let(exponential_sum / let(mass.value))))
             with tir.when(level < let(threshold.value)):
                 threshold.value = level
 
@@ -168,5 +168,5 @@ def _constrained_softmax(column):
     column.assign(0, lambda key, x, u: T.Select(key > t, u, let(let(vmath.exp(let(x - highest))) * share)), 0, 1, 2)
 
 
-# For each function: how many of the arrays y, x and u it uses (the first ones), and the function that emits it.
+# `Simplex.function` -> (how many of the arrays y, x and u it uses: the first ones; the function that emits its code)
 EMITTERS = {"sparsemax": (2, _sparsemax), "constrained_softmax": (3, _constrained_softmax)}

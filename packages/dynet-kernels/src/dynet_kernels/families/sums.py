@@ -14,12 +14,12 @@ from .threads import thread_each_element
 
 Y, X, FACTOR = 0, 2, 4  # the numbers of the address lists of y, x and the factor
 TILE_VECTORS = 4  # this many vectors of y are computed together, with their sums in registers
-PREFETCH_MINIMUM = 16  # sums of at least this many arrays prefetch their next elements
+MIN_ARRAYS_TO_PREFETCH = 16  # sums of at least this many arrays prefetch the arrays' next elements
 
 
 @dataclass(frozen=True)
 class Sum(Kernel):
-    """Sets y to the sum of the arrays x of a run's columns; if `scaled`, times the factor of the run's first column."""
+    """Sets y to the sum of the x of a run's columns; if `scaled`, times the factor of the run's first column."""
 
     scaled: bool
     parameters = ("size",)
@@ -56,7 +56,7 @@ class Sum(Kernel):
 
                 # The arrays x are far apart in memory. If a run has many, prefetch the elements for the next tile.
                 width = vectors * lanes
-                prefetches = T.And(end - first >= PREFETCH_MINIMUM, offset + 2 * width <= stop)
+                prefetches = T.And(end - first >= MIN_ARRAYS_TO_PREFETCH, offset + 2 * width <= stop)
                 tir.choose(prefetches, lambda: add_columns(width), add_columns)
                 for v, total in enumerate(totals):
                     value = _scaled(self, instruction, first, total.value, lanes)
@@ -87,7 +87,7 @@ def _scaled(kernel, instruction, first, total, lanes):
 
 
 def _end_of_run(instruction, first):
-    """Return the first column after `first` whose y is at a different address, or the number of columns."""
+    """Return the first column after `first` whose y is at a different address; if none is, the number of columns."""
     y = instruction.address(Y, first)
     end = tir.IntVariable(first + 1)
 

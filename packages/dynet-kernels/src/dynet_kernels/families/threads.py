@@ -16,14 +16,14 @@ WARP = 32  # threads in a warp: they run together and can read each other's regi
 
 
 @contextmanager
-def thread_each(instruction, count, size=None):
-    """Launch `count` threads in blocks of `size`. The body of the `with` statement emits the code of each thread.
+def thread_each(instruction, count, block_size=None):
+    """Launch `count` threads in blocks of `block_size`. The body of the `with` statement emits the code of each thread.
 
-    Yields the thread's number, which is less than `count`. By default, `size` is the tuned block size.
+    Yields the thread's number, which is less than `count`. By default, the block size is the tuned one.
     """
-    size = size or tuning.cuda().block
-    block = instruction.thread("blockIdx.x", T.floordiv(count + (size - 1), size))
-    thread = let(block * size + instruction.thread("threadIdx.x", size))
+    block_size = block_size or tuning.cuda().block
+    block = instruction.thread("blockIdx.x", T.floordiv(count + (block_size - 1), block_size))
+    thread = let(block * block_size + instruction.thread("threadIdx.x", block_size))
     with tir.when(thread < count):
         yield thread
 
@@ -65,15 +65,15 @@ def share_of(thread, threads, size):
 
 
 def barrier():
-    """Make the threads of the block wait for each other. Do not call this in an emitted `if`."""
+    """Make the threads of the block wait for each other. All must get here, so do not call this in an emitted `if`."""
     T.evaluate(T.tvm_storage_sync("shared"))
 
 
 class BlockReducer:
     """Combines the values of a block's threads; `combine` emits the combination of two values, such as their maximum.
 
-    `thread` is this thread's number. `threads` is a power of two, at least 32. The methods emit barriers, which all
-    threads must reach, so call no method in an emitted `if`.
+    `thread` is this thread's number. The number of `threads` is a power of two, at least 32. The methods emit barriers,
+    which all threads must reach, so call no method in an emitted `if`.
     """
 
     def __init__(self, thread, threads, dtype="float32"):
@@ -83,12 +83,12 @@ class BlockReducer:
 
     def of_warp(self, value, combine):
         """Combine the `value` of all threads of a warp. Every thread gets the result."""
-        all_lanes = tirx.const(0xFFFFFFFF, "uint32")  # a mask: all threads of the warp take part
+        all_threads = tirx.const(0xFFFFFFFF, "uint32")  # a mask: all threads of the warp take part
         total = tir.Accumulator(1, value, self.dtype)
         width = WARP // 2
         while width:
             own = let(total.value)
-            other = T.call_extern(self.dtype, "__shfl_xor_sync", all_lanes, own, tirx.const(width, "int32"))
+            other = T.call_extern(self.dtype, "__shfl_xor_sync", all_threads, own, tirx.const(width, "int32"))
             total.value = combine(own, let(other))
             width //= 2
         return let(total.value)

@@ -1,4 +1,4 @@
-"""Products of a vector `a` with a Toeplitz matrix. Its diagonals are constant; array `b` has the value of each.
+"""Products of a vector `a` with a Toeplitz matrix. Such a matrix has constant diagonals, whose values are in array `b`.
 
 Examples are circular convolution and correlation, where b consists of two copies of a vector.
 """
@@ -28,11 +28,11 @@ class Toeplitz(Kernel):
         return Effects(((y, size),), 2 * FLOP * size * size)
 
     def on_cpu(self, instruction, lanes):
-        """Combine elements of `a` that are one vector length apart: they need almost the same elements of b."""
+        """Use several elements of `a` together, `lanes` apart: they need almost the same elements of b."""
         y_role, a_role, b_role, size, offset, step = instruction.parameters
         memory = instruction.memory
 
-        def tile(y, a, b, tile_index):
+        def add_to_tile(y, a, b, tile_index):
             """Add all terms to Y_VECTORS adjacent vectors of y, starting with vector `tile_index` * Y_VECTORS."""
             first = let(tile_index * (Y_VECTORS * lanes))
             sums = [tir.Accumulator(lanes, load(memory, let(y + first + k * lanes), lanes)) for k in range(Y_VECTORS)]
@@ -41,8 +41,8 @@ class Toeplitz(Kernel):
 
             def add_elements(start, forwards):
                 """Add the terms of the A_FLOATS elements a[start], a[start + lanes], and so on."""
-                # Each element needs Y_VECTORS vectors of b. They begin one vector later than the previous element's if
-                # `forwards`, or else one vector earlier.
+                # Each element needs Y_VECTORS vectors of b. These begin one vector later than those of the previous
+                # element if `forwards`, else one vector earlier.
                 factors = [tir.broadcast(load(memory, let(a + start + q * lanes)), lanes) for q in range(A_FLOATS)]
                 low = let(b + first + (start if forwards else 0 - start))
                 shift = 0 if forwards else -(A_FLOATS - 1)
@@ -65,7 +65,7 @@ class Toeplitz(Kernel):
             for k, total in enumerate(sums):
                 store(memory, let(y + first + k * lanes), let(total.value))
 
-        def one_vector(y, a, b, start, mask):
+        def add_to_vector(y, a, b, start, mask):
             """Add all terms to one vector of y, which begins with element `start`."""
             total = tir.Accumulator(lanes, load(memory, let(y + start), lanes, mask))
             with serial(size) as i:
@@ -78,10 +78,10 @@ class Toeplitz(Kernel):
             b = let(b + offset)
             tiles = let(T.floordiv(size, Y_VECTORS * lanes))
             with serial(tiles) as tile_index:
-                tile(y, a, b, tile_index)
+                add_to_tile(y, a, b, tile_index)
             done = let(tiles * (Y_VECTORS * lanes))
             rest = let(size - done)
-            vector_loop(rest, lanes, lambda start, mask: one_vector(y, a, b, let(done + start), mask))  # noqa: B023
+            vector_loop(rest, lanes, lambda start, mask: add_to_vector(y, a, b, let(done + start), mask))  # noqa: B023
 
     def on_gpu(self, instruction):
         """Launch one thread per element of y."""

@@ -19,9 +19,8 @@ from ..tir import let, load, serial, store, vector_loop
 from ..tvm_modules import T
 from .threads import thread_each, thread_each_element
 
-# `row_step` and `column_step` are the strides of the window, `above` and `left` the padding, and `result_height` and
-# `result_width` the number of positions.
-WINDOW = (
+# `row_step` and `column_step` are the window's strides, `above` and `left` the padding above and left of the image.
+WINDOW_PARAMETERS = (
     "height", "width", "channels", "window_height", "window_width", "row_step", "column_step", "above", "left",
     "result_height", "result_width",
 )  # fmt: skip
@@ -32,11 +31,11 @@ class Windows(Kernel):
     """matrix[(r, c), (i, j, k)] = the image element under element (i, j, k) of the window, or 0 in the padding.
 
     This is im2col: the matrix has the shape (result_height * result_width, window_height * window_width * channels),
-    and a convolution is a product with it. If `backward`, each element of the matrix is added to its image element.
+    and a convolution is a product with it. If `backward`, each element of the matrix is added to the image element.
     """
 
     backward: bool = False
-    parameters = ("windows", "image", *WINDOW)
+    parameters = ("windows", "image", *WINDOW_PARAMETERS)
 
     def effects(self, parameters):
         target, image, height, width, channels, window_height, window_width, *_, out_height, out_width = parameters
@@ -58,7 +57,7 @@ class Windows(Kernel):
 
         def copy_or_add(matrix, image, size):
             """Copy the floats under one window element at `size` positions to the matrix, or add them to the image."""
-            # They are contiguous in the matrix, from address `matrix`, and `row_step` apart in the image, from `image`.
+            # The floats are contiguous from address `matrix`, and `row_step` floats apart from address `image`.
 
             def in_vectors():
                 def step(offset, mask):
@@ -108,8 +107,8 @@ class Windows(Kernel):
                     with serial(g.window_width) as j:
                         element = let((channel * g.window_width + j) * g.window_height + i)
                         with serial(g.result_width) as result_column:
-                            matrix = let(windows + element * g.positions + result_column * g.result_height)
-                            plane = let(image + channel * g.plane)
+                            matrix = let(windows + element * g.position_count + result_column * g.result_height)
+                            plane = let(image + channel * g.plane_size)
                             image_column = let(result_column * g.column_step + j - g.left)
                             copy_or_add_column(matrix, plane, row, image_column, first, end)
 
@@ -118,14 +117,14 @@ class Windows(Kernel):
         memory = instruction.memory
         windows_role, image_role, *parameters = instruction.parameters
         g = _geometry(parameters)
-        size = let(g.positions * g.window_height * g.window_width * g.channels)
+        size = let(g.position_count * g.window_height * g.window_width * g.channels)
         with thread_each_element(instruction, size) as (column, element):
             matrix = let(instruction.address(windows_role, column) + element)
             extents = g.result_height, g.result_width, g.window_height, g.window_width, g.channels
             row, result_column, i, j, channel = _unraveled(element, extents)
             top = let(row * g.row_step + i - g.above)
             left = let(result_column * g.column_step + j - g.left)
-            image = let(instruction.address(image_role, column) + channel * g.plane + left * g.height + top)
+            image = let(instruction.address(image_role, column) + channel * g.plane_size + left * g.height + top)
 
             def inside():
                 source, target = (matrix, image) if self.backward else (image, matrix)
@@ -143,7 +142,7 @@ class Windows(Kernel):
 class LargestInWindow(Kernel):
     """y[r, c, k] = the largest element of channel k under the window; offsets[r, c, k] = its offset in the image."""
 
-    parameters = ("y", "image", "offsets", *WINDOW)
+    parameters = ("y", "image", "offsets", *WINDOW_PARAMETERS)
 
     def effects(self, parameters):
         y, _, offsets, _, _, channels, *_, out_height, out_width = parameters
@@ -164,7 +163,7 @@ class LargestInWindow(Kernel):
         """Launch one thread per window position and channel."""
         y_role, image_role, offsets_role, *parameters = instruction.parameters
         g = _geometry(parameters)
-        size = let(g.positions * g.channels)
+        size = let(g.position_count * g.channels)
         with thread_each(instruction, instruction.count * size) as thread:
             column = let(T.floordiv(thread, size))
             y, image, offsets = instruction.addresses(column, y_role, image_role, offsets_role)
@@ -174,10 +173,10 @@ class LargestInWindow(Kernel):
 
 
 def _geometry(parameters):
-    """Return an object with the WINDOW parameters, `positions` (their number) and `plane` (the floats of a channel)."""
-    g = SimpleNamespace(**dict(zip(WINDOW, parameters, strict=True)))
-    g.positions = let(g.result_height * g.result_width)
-    g.plane = let(g.height * g.width)
+    """Return an object with the WINDOW_PARAMETERS, the number of positions, and the number of floats of a channel."""
+    g = SimpleNamespace(**dict(zip(WINDOW_PARAMETERS, parameters, strict=True)))
+    g.position_count = let(g.result_height * g.result_width)
+    g.plane_size = let(g.height * g.width)
     return g
 
 
@@ -200,7 +199,7 @@ def _store_largest(memory, g, y, image, offsets, channel, row, result_column):
     top, left = let(row * g.row_step - g.above), let(result_column * g.column_step - g.left)
     first_row, end_row = overlap(top, g.window_height, g.height)
     first_column, end_column = overlap(left, g.window_width, g.width)
-    corner = let(channel * g.plane + left * g.height + top)
+    corner = let(channel * g.plane_size + left * g.height + top)
     best = tir.Accumulator(1, float("-inf"))
     best_offset = tir.IntVariable(corner + first_column * g.height + first_row)
     with serial(end_column - first_column) as j:

@@ -69,7 +69,7 @@ def importing_llvm(function):
 
 
 def state_of(helper: Helper):
-    """Load a helper's state, with acquire semantics: what was written before its last change is visible afterwards."""
+    """Load a helper's state, with acquire semantics: what was written before the state last changed is then visible."""
     if not is_emitting():
         return helper.state
     return let(T.call_extern("int64", "dynet_load", helper.words.buffer.data))
@@ -106,7 +106,7 @@ def release_lock(lock) -> None:
 
 
 def _call(name: str, *arguments) -> None:
-    """Call a C function. When this runs as Python, ctypes knows the types of its arguments from `sharing._new_lock`."""
+    """Call a C function. When this runs as Python, `sharing._new_lock` has told ctypes the argument types."""
     if is_emitting():
         T.evaluate(T.call_extern("int32", name, *arguments))
     else:

@@ -22,11 +22,11 @@ from ..target import NATIVE, CpuTarget, general_kinds, host_cpu
 from . import sharing
 from .parts import Part, Planner, Shard, key_of, key_of_code
 
-# The planner's functions that plan and run a pass. For each, another one, such as `plan_forward`, only plans.
+# The planner's functions that plan and run a pass. Each has a counterpart that only plans, such as `plan_forward`.
 PASS_NAMES = ("forward", "backward", "gradient_norm", "update")
 
 _shard_handles = (ctypes.c_int64 * layout.MOST_SHARDS)()
-# All functions that ever had a handle in this list. They are never freed, because the list outlives every `Library`.
+# All functions whose handles were ever in `_shard_handles`. They are kept, because that list outlives every `Library`.
 _shard_functions: list[Any] = []
 
 
@@ -65,7 +65,7 @@ class Shards:
 
 
 class Library(Shards):
-    """The compiled functions of the planner, as attributes. It also loads the shards of kernels that they call."""
+    """The planner's compiled functions, as attributes. `load_used` also loads the shards of kernels."""
 
     # For each annotated name, `load_used` sets the function with this name of the planner's module.
     forward: Callable[..., int]
@@ -88,7 +88,7 @@ class Library(Shards):
         self.load_used()
 
     def synchronize(self) -> None:
-        """Do nothing: on a CPU, all work is done when a function returns. On a GPU, this method waits for it."""
+        """Do nothing: on a CPU, all work is done when a function returns. The method for a GPU waits for its work."""
 
     def load_used(self) -> None:
         """Load each shard in `Kernels.used` that is not loaded yet. Compile shards that the cache does not have.
@@ -99,7 +99,7 @@ class Library(Shards):
         planners = [] if self._has_planner else [Planner()]
         shards = [Shard(self._kernels.shard(index)) for index in indices]
         # The planner takes the longest to compile, so it comes first.
-        results = load_modules([*planners, *shards], may_fail=(Shard,))
+        results = load_modules([*planners, *shards], fallible=(Shard,))
         for index, module in zip(indices, results[len(planners) :]):
             if isinstance(module, CompileError):
                 self._failed[index] = module
@@ -122,20 +122,20 @@ def load_modules(
     finish: Callable[[Part, bytes], bytes] = lambda part, content: content,
     device: str | None = "CPU",
     allow_general: bool = True,
-    may_fail: tuple[type, ...] = (),
+    fallible: tuple[type, ...] = (),
 ) -> list:
     """Load the machine code of parts. Compile parts that are not in the cache, several at the same time.
 
-    An exception, such as KeyboardInterrupt, ends all processes that compile.
+    If an exception is raised, such as KeyboardInterrupt, all processes that compile are ended.
 
     Args:
         parts: the parts to load, such as shards of kernels and the planner.
         load: turns the contents of a cache file into a module.
-        finish: finish(part, content) turns the output of the part's `build` into the contents of a cache file. By
-            default, they are the same.
+        finish: finish(part, content) turns the output of the part's `build` into the contents of a cache file. The
+            default changes nothing.
         device: the name of the device in the message about compiling. None: print no message.
         allow_general: whether code for a general kind of CPU may be loaded; see `find_code`.
-        may_fail: classes of parts. If such a part cannot be compiled, its error is returned instead of raised.
+        fallible: classes of parts. The error of such a part that cannot be compiled is returned instead of raised.
 
     Returns:
         The modules (or CompileErrors) in the order of the parts.
@@ -156,7 +156,7 @@ def load_modules(
         @as_compile_errors(part)
         def identify(lock_file: Path) -> str:
             code = builder.emit(part, lock_file)
-            return key if code is None else key_of_code(part, code)
+            return key if code is None else key_of_code(part, code)  # the second key, if the part has one
 
         @as_compile_errors(part)
         def make(lock_file: Path) -> bytes:
@@ -165,7 +165,7 @@ def load_modules(
         key = key_of(part)
         return store.load_or_make(key, make, load, lambda: builders.stopped, identify)
 
-    positions, completed = deque(missing), SimpleQueue()
+    positions, completed = deque(missing), SimpleQueue()  # of parts to load; pairs (position, module or error)
 
     def work() -> None:
         builder = None
@@ -191,7 +191,7 @@ def load_modules(
                 results[position] = result
                 if not isinstance(result, BaseException):
                     progress.advance()
-                elif not (isinstance(result, CompileError) and isinstance(parts[position], may_fail)):
+                elif not (isinstance(result, CompileError) and isinstance(parts[position], fallible)):
                     raise result
     finally:
         builders.stop()
@@ -207,12 +207,12 @@ def find_code(part: Part) -> bytes | None:
 
     Prefer code that was compiled for exactly this CPU, then for the best general kind of CPU, such as x86-64-v4.
     """
-    in_cache = store.find_object if shipped_code.should_look_in_cache() else lambda key: None
-    code = in_cache(key_of(part))
+    find_in_cache = store.find_object if shipped_code.should_look_in_cache() else lambda key: None
+    code = find_in_cache(key_of(part))
     if code is None and hasattr(part, "for_target"):
         for target in general_targets():
-            general = part.for_target(target)  # type: ignore[attr-defined]
-            code = in_cache(key_of(general)) or shipped_code.find(key_of(general, with_versions=False))
+            general_part = part.for_target(target)  # type: ignore[attr-defined]
+            code = find_in_cache(key_of(general_part)) or shipped_code.find(key_of(general_part, with_versions=False))
             if code is not None:
                 break
     return code
@@ -240,20 +240,20 @@ def as_compile_errors(part: Part) -> Iterator[None]:
 
 
 class Progress:
-    """Reports on stderr the compilation of `count` parts for a `device`, such as "CPU". Without one, prints nothing.
+    """Reports on stderr the compilation of `count` parts for a `device`, such as "CPU". None: prints nothing.
 
-    On a terminal, it updates one line. Elsewhere, it prints a line at the start and at the end. Errors are ignored.
+    On a terminal, one line is updated. Elsewhere, a line is printed at the start and at the end. Errors are ignored.
     """
 
     def __init__(self, device: str | None, count: int):
         self._device, self._count, self._done = device, count, 0
-        self._parts = f"{count} part{'' if count == 1 else 's'}"
+        self._count_text = f"{count} part{'' if count == 1 else 's'}"
         self._on_terminal, self._start = False, time.monotonic()
         with suppress(Exception):  # a program's own stream may have no `isatty`
             self._on_terminal = bool(sys.stderr.isatty())
 
     def __enter__(self) -> Progress:
-        self._show(f"dynet: compiling kernels for this {self._device}, {self._parts}, once for this machine ...\n")
+        self._show(f"dynet: compiling kernels for this {self._device}, {self._count_text}, once for this machine ...\n")
         return self
 
     def __exit__(self, problem: object, *_) -> None:
@@ -261,7 +261,7 @@ class Progress:
             self._print("\n")
         elif problem is None:
             prefix = "" if self._done == self._count else f"{self._done} of "
-            self._print(f"dynet: compiled {prefix}{self._parts} in {time.monotonic() - self._start:.1f} s\n")
+            self._print(f"dynet: compiled {prefix}{self._count_text} in {time.monotonic() - self._start:.1f} s\n")
 
     def advance(self) -> None:
         self._done += 1
@@ -269,8 +269,8 @@ class Progress:
 
     def _show(self, first_line: str) -> None:
         current = min(self._done + 1, self._count)
-        on_terminal = f"\rdynet: compiling kernels, {current} of {self._count}, each once for this machine"
-        self._print(on_terminal if self._on_terminal else first_line)
+        terminal_line = f"\rdynet: compiling kernels, {current} of {self._count}, each once for this machine"
+        self._print(terminal_line if self._on_terminal else first_line)
 
     def _print(self, text: str) -> None:
         with suppress(Exception):  # the stream may be closed, or replaced by the program

@@ -42,7 +42,7 @@ LLVM_OPTIONS = ["-unroll-runtime=false"]
 
 
 class Function:
-    """A function that compiled code calls instead of inlining it. When run as Python, `python` is called."""
+    """A function that compiled code calls instead of inlining it. If the caller runs as Python, it calls `python`."""
 
     def __init__(self, name: str, python: Any = None):
         self.name, self.python = name, python
@@ -67,36 +67,36 @@ def module_of(functions: dict) -> Any:
     return ir.IRModule({symbol(name): function for name, function in functions.items()})
 
 
-HANDLES: dict[int, Callable[[int], None]] = {}
-"""The function of each handle. Tests fill it for `call_fails`, which cannot use handles when it runs as Python."""
+FUNCTIONS_BY_HANDLE: dict[int, Callable[[int], None]] = {}
+"""TVM handle -> function. Tests fill this dict for `call_fails`, which cannot use handles when it runs as Python."""
 
 
 def call_fails(called, address):
     """Call a `Function`, or a function of another module by its TVM handle. Return whether it has failed.
 
-    The only argument of the call, `address`, is that of the integers of `layout.RUNNING`. They include memory for the
+    The only argument of the call is `address`, where the integers of `layout.RUNNING` are. These include memory for the
     argument and the result in TVM's calling convention.
     """
     is_handle = not isinstance(called, Function)
     if not is_emitting():
         try:
-            (HANDLES[called] if is_handle else called)(address)
+            (FUNCTIONS_BY_HANDLE[called] if is_handle else called)(address)
         except RuntimeError:
             return True
         return False
     pointer = ir.PointerType(ir.PrimType("int64"))
     name = "TVMFFIFunctionCall" if is_handle else f"__tvm_ffi_{called.name}"
-    first = called if is_handle else T.reinterpret(pointer, int64(0))  # a function called by name has no handle
+    handle = called if is_handle else T.reinterpret(pointer, int64(0))  # a function called by name has no handle
     slots = layout.CONTEXT.address_type, layout.CONTEXT.result_type
     argument, result = (T.reinterpret(pointer, address + 8 * slot) for slot in slots)
-    return let(T.call_extern("int32", name, first, argument, T.int32(1), result), "result") != 0
+    return let(T.call_extern("int32", name, handle, argument, T.int32(1), result), "result") != 0
 
 
 def raise_no_code() -> None:
-    problem = "no code for an instruction"
+    message = "no code for an instruction"
     if not is_emitting():
-        raise RuntimeError(problem)
-    with T.Assert(tirx.const(False, "bool"), problem):
+        raise RuntimeError(message)
+    with T.Assert(tirx.const(False, "bool"), message):
         pass
 
 
@@ -113,8 +113,8 @@ class Running:
     def run_until_other_shard(self, run: Callable, fails: Callable = lambda: False) -> None:
         """Run instructions, from number `row` on, until one has a kernel in another shard. Set `row` to its number.
 
-        For each, call run(row, instruction, slot of the kernel in the shard), then stop there if fails(). This and
-        `switch` are not `@plain`, which needs source files: programs in archives have none, but may emit shards.
+        For each, call run(row, instruction, slot of its kernel in the shard), and stop there if then fails() is true.
+        Neither this nor `switch` is `@plain`, which needs source files: programs in archives emit shards without any.
         """
         context, end = self.context, self.context.tape_count
         shard = settled(self.tape[context.row].opcode // SHARD_SIZE)
@@ -132,17 +132,17 @@ class Running:
             context.row = row + 1
 
 
-def switch(code, choices: list, otherwise: Callable) -> None:
-    """Call the function for `code` in `choices`, a list of (integer, function), or `otherwise` if there is none."""
+def switch(selector, choices: list, otherwise: Callable) -> None:
+    """Call the function that `choices`, a list of (integer, function), has for `selector`, or else `otherwise`."""
     if not choices:
         otherwise()
         return
     (value, chosen), *rest = choices
-    for is_it in branch(code == value):
-        if is_it:
+    for is_equal in branch(selector == value):
+        if is_equal:
             chosen()
         else:
-            switch(code, rest, otherwise)
+            switch(selector, rest, otherwise)
 
 
 def tape_of(context: Context) -> Rows:
@@ -155,24 +155,24 @@ def kernel_function(name: str) -> Function:
 
 def shard_module(kernels: dict[int, tuple[str, Kernel]], lanes: int) -> Any:
     """Emit a shard's module: its kernels, given by slot, and its `run_shard`. Vector registers hold `lanes` floats."""
-    functions, numbered = {}, []
+    functions, runnable = {}, []
     for slot, (name, kernel) in kernels.items():
         function, emitted = kernel_function(name), kernel.cpu(lanes)
         functions[function.name] = emitted
         names = [parameter.name for parameter in emitted.params]  # in order: memory, index, others, kernel's parameters
-        numbered.append((slot, function, kernel.parameters, names[2 : len(names) - len(kernel.parameters)]))
-    return module_of({**functions, RUN_SHARD: tir.function_of(RUN_SHARD, shard_runner(numbered))})
+        runnable.append((slot, function, kernel.parameters, names[2 : len(names) - len(kernel.parameters)]))
+    return module_of({**functions, RUN_SHARD: tir.function_of(RUN_SHARD, shard_runner(runnable))})
 
 
 def shard_runner(kernels: list[tuple]) -> Callable[..., None]:
     """Return the function of a shard, which runs instructions.
 
-    It starts at instruction `row` of the context, whose kernel must be in this shard. It returns at the end of the
-    tape, or at the first instruction whose kernel is in another shard. It does not depend on the shard's number.
+    The function starts at instruction `row` of the context, whose kernel must be in this shard. It returns at the end
+    of the tape, or at the first instruction whose kernel is in another shard. It does not use the shard's number.
 
     Args:
-        kernels: tuples of a kernel's slot in the shard, its function, its parameters, and names of arguments. The
-            function takes memory and index, the arguments with these names, and the parameters. Arguments named in
+        kernels: tuples of a kernel's slot in the shard, its function, its parameters, and names of arguments. A
+            kernel takes memory and index, the arguments with these names, and the parameters. Arguments named in
             `layout.SHARES` come from the context; all others are integers of the instruction.
     """
 

@@ -1,4 +1,4 @@
-"""The parts of the machine code, which are compiled separately, and their keys in the cache.
+"""The parts of the machine code, which are compiled separately, and the two keys of each in the cache.
 
 The first key is computed at every start, without TVM, from the source files that emit the code. If nothing is cached
 under this key, the code is emitted, which takes a tenth of the time of compiling, and the second key is computed from
@@ -29,7 +29,7 @@ class Part(Protocol):
 
     - `build(path)` compiles the part and writes the object file to `path`. It may import TVM.
     - `emit()` returns the code before compilation, as an object with a `key` and a `build` like those of a part. After
-      a change in the sources, such a part is compiled again only if its emitted code has changed.
+      a change in the sources, a part with `emit` is compiled again only if its emitted code has changed.
 
     Optional: `target`, the CPU to compile for (by default this CPU); `for_target(target)`, the same part for another
     CPU.
@@ -80,7 +80,7 @@ class Shard:
 
     kernels: dict[int, tuple[str, Kernel]]
     target: CpuTarget = field(default_factory=host_cpu)
-    parameters: tuning.Cpu = None  # type: ignore[assignment]  # set below
+    parameters: tuning.Cpu = None  # type: ignore[assignment]  # `__post_init__` replaces None
 
     def __post_init__(self):
         if self.parameters is None:
@@ -130,8 +130,8 @@ def source_digest(part: Part) -> str:
 
 
 def key_of(part: Part, with_versions: bool = True) -> str:
-    """Return a part's first cache key. Keys of shipped code omit TVM's version, because it works with any version."""
-    digest = "" if shipped_code.index() else source_digest(part)  # a frozen program has no sources; see `_versions`
+    """Return a part's first cache key. `with_versions` is False for shipped code, which works with any TVM version."""
+    digest = "" if shipped_code.index() else source_digest(part)  # a bundled program lacks sources: see `_versions`
     return key_of_code(part, digest, part.key, with_versions=with_versions)
 
 
@@ -144,5 +144,5 @@ def key_of_code(part: Part, *facts: str, with_versions: bool = True) -> str:
 
 @functools.cache
 def _versions() -> list[str]:
-    # A frozen program has no sources to compute keys from, so its keys depend on the index of shipped code instead.
+    # A bundled program (see `shipped_code.py`) has no sources, so its keys depend on those in the index of the wheel.
     return [*shipped_code.index().values(), *map(importlib.metadata.version, ("apache-tvm", "apache-tvm-ffi"))]

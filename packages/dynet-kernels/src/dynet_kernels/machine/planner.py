@@ -1,4 +1,4 @@
-"""The module of the planners. Shards do not depend on it, so they need not be recompiled when it changes."""
+"""The compiled module of the planners. No shard depends on it, so a change here recompiles no shard."""
 
 from __future__ import annotations
 
@@ -60,28 +60,30 @@ def pass_function(name: str, runs_tape: bool) -> Callable:
 
 @plain
 def is_small_enough(context: Context):
-    end = context.small_end  # 0: the pass may have any size
+    end = context.small_end  # an address; 0: the pass may have any size
     return end == 0 or (context.arena_top <= end and context.most_work <= SMALL_WORK)
 
 
 @plain
-def norm_and_update(context_at, both_at):
+def norm_and_update(context_address, both_address):
     """Sum all squared gradients, and run the trainer's update if the sum is below a limit. Return the status.
 
-    An update is counted in the context's `changes`. `both_at` is the address of a `layout.BOTH`, which has the limit.
+    An update is counted in the context's `changes`. A `layout.BOTH`, which has the limit, is at `both_address`.
     """
-    context, both = Context(context_at), Both(both_at)
+    context, both = Context(context_address), Both(both_address)
     count, states, dense = both.count, both.states, both.dense
     sums = Words(both.totals * 4, "float64")  # the sum of squared gradients, and the limit
     sums[0] = 0.0
-    PLAN_FUNCTIONS["gradient_norm"](context_at, both.norm, 0, count, states, dense, both.totals)
+    PLAN_FUNCTIONS["gradient_norm"](context_address, both.norm, 0, count, states, dense, both.totals)
     if context.status == layout.READY:
-        run(context_at)
+        run(context_address)
     if context.status == layout.READY:
         if sums[0] < sums[1]:
-            PLAN_FUNCTIONS["update"](context_at, both.opcode, count, states, both.numbers, both.numbers_at, dense)
+            PLAN_FUNCTIONS["update"](
+                context_address, both.opcode, count, states, both.numbers, both.numbers_address, dense
+            )
             if context.status == layout.READY:
-                run(context_at)
+                run(context_address)
                 note_change(context)
         else:
             context.status = layout.NOT_BELOW

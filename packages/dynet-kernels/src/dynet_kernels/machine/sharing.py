@@ -26,9 +26,9 @@ LEAST_INSTRUCTION = 2_500_000
 # Threads share only passes with at least this many picoseconds of such instructions, because waking them may be slow.
 LEAST_PASS = 100_000_000
 MOST_DEFAULT_THREADS = 8  # the most threads that are used by default
-LEAST_STACK_BYTES = 1 << 20  # the least bytes of a helper's stack: kernels have buffers of up to 256 kB there
+LEAST_STACK_BYTES = 1 << 20  # a helper's stack has at least this size: kernels have buffers of up to 256 kB there
 
-# SHARING structures: of Python's main thread, and of any other thread, which runs its passes alone.
+# The SHARING structures of Python's main thread, and of all other threads, each of which runs its passes alone.
 _settings, _settings_alone = ((ctypes.c_int64 * len(SHARING))(1, LEAST_INSTRUCTION, LEAST_PASS) for _ in range(2))
 _SETTABLE = slice(SHARING.helpers)  # the integers of `_settings` that `use` sets
 _helpers = (ctypes.c_int64 * (layout.MOST_THREADS * layout.HELPER_ROW))()  # the HELPER structures
@@ -39,7 +39,7 @@ _settings_alone[SHARING.look] = layout.NEVER  # do not count the cores
 _starting = False  # whether `start_helpers` is running
 _start_thread: Any = _thread.start_new_thread
 if not isinstance(_start_thread, BuiltinFunctionType):
-    _start_thread = None  # a library such as gevent has replaced it: a helper would block its other "threads"
+    _start_thread = None  # replaced by a library such as gevent, whose "threads" a helper would block
 
 help_others: Any = None
 """The compiled function that a helper runs, which never returns. None until the planner is loaded."""
@@ -70,7 +70,7 @@ def use(threads: int, least_instruction: int = LEAST_INSTRUCTION, least_pass: in
     """
     if not 1 <= threads <= layout.MOST_THREADS:
         raise ValueError(f"{threads} threads were asked for; 1 to {layout.MOST_THREADS} can be used")
-    _settings[_SETTABLE] = threads, least_instruction, least_pass, layout.NEVER
+    _settings[_SETTABLE] = threads, least_instruction, least_pass, layout.NEVER  # NEVER: do not count the cores
 
 
 @contextmanager
@@ -93,7 +93,7 @@ def using(threads: int, least_instruction: int = LEAST_INSTRUCTION, least_pass: 
 def default_threads() -> int:
     """Return the default number of threads: one for each core that this process may use, up to MOST_DEFAULT_THREADS.
 
-    The CPU quota of a container may lower this number. So may DYNET_NUM_THREADS or, if it is not set, OMP_NUM_THREADS.
+    The CPU quota of a container may lower this number. So may DYNET_NUM_THREADS or, without it, OMP_NUM_THREADS.
     If DYNET_NUM_THREADS is not a whole number of at least 1, raise a ValueError.
     """
     limits = [MOST_DEFAULT_THREADS, cores(), _quota()]
@@ -170,7 +170,7 @@ def _limit_threads(count: int) -> None:
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Block signals during a `with` block. The helpers that this thread starts in it never get any signals."""
+    """Block signals during a `with` block. The helpers that this thread starts in the block never get any signals."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

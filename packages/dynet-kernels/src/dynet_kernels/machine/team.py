@@ -3,9 +3,9 @@
 TVM's thread pool is not used, because then a forked child cannot exit. The operating system may leave a helper without
 a core for milliseconds. So a helper gets part of an instruction only while it is looking for work. The main thread
 takes back parts that no helper has begun, and waits only for parts in progress. `balance` is the time that sharing has
-gained minus the time that it has cost. While it is negative, the main thread works alone, which slowly raises it. Some
-passes run alone as a trial. A shared pass that takes longer for the same work, for example because the cores have no
-cache in common, counts as a loss.
+gained minus the time that it has cost. While `balance` is negative, the main thread works alone, which slowly raises
+it. The main thread also runs some passes alone as a trial. A shared pass that takes longer than unshared passes for the
+same work, for example because the cores have no cache in common, counts as a loss.
 
 A helper also plans the backward pass while other threads run the forward pass. Most programs compute a graph with one
 forward pass, and differentiate it from its last node. If the last backward pass did this, the next is expected to do
@@ -35,7 +35,7 @@ BACKWARD_RESULTS = (
 
 @plain
 def should_plan_ahead(address):
-    """Whether to plan ahead: a backward pass is expected after this tape, has no plan yet, and can use its depths."""
+    """Whether a backward pass is expected after this tape, has no plan yet, and can use the forward pass's depths."""
     plan = Plan(address)
     context = plan.context
     is_forward = context.backward_expected != 0 and context.tape == context.forward_tape
@@ -49,7 +49,7 @@ def order_plan(address, helper: Helper) -> None:
     if state_of(helper) == layout.IDLE:
         context = Context(address)
         copy = Context(context.ahead)
-        # If no backward pass follows, because the program now only predicts, the next graph is not planned ahead.
+        # A backward pass sets this again. If none follows (the program only predicts), no other is planned ahead.
         context.backward_expected = 0
         for k in range(len(layout.CONTEXT)):
             copy.words[k] = context.words[k]
@@ -58,10 +58,10 @@ def order_plan(address, helper: Helper) -> None:
             Sharing(context.sharing).ahead = layout.ORDERED
 
 
-# In nanoseconds: how long helpers look for work before they sleep, how long threads spin before they yield their core,
-# and how often the cores are counted again.
-PATIENCE, SPIN, LOOK_AGAIN = 3_000_000, 10_000, 1_000_000_000
-WAKING = 100_000  # in nanoseconds: a pass waits this long for helpers to wake, but at most 1/16 of its expected time
+# In nanoseconds: how long helpers look for work before they sleep, how long waiting threads spin before they yield the
+# core, and the least time between two counts of the cores.
+IDLE_BEFORE_SLEEP, SPIN_BEFORE_YIELD, RECOUNT_INTERVAL = 3_000_000, 10_000, 1_000_000_000
+WAKING_WAIT = 100_000  # in nanoseconds: a pass waits so long for helpers to wake, but at most 1/16 of its expected time
 # The limits of the balance, in nanoseconds. Time that the main thread waits counts WAIT_COST times. While the balance
 # is negative, 1 / 2 ** PAYBACK_SHIFT of the main thread's running time is added to it.
 LEAST_BALANCE, MOST_BALANCE, WAIT_COST, PAYBACK_SHIFT = -2_000_000, 10_000_000, 2, 7
@@ -97,7 +97,7 @@ def run_rows(address):
 @plain
 def is_worth_sharing(context: Context):
     sharing = Sharing(context.sharing)
-    may_share = sharing.threads > 1 or sharing.look != layout.NEVER
+    may_share = sharing.threads > 1 or sharing.look != layout.NEVER  # the cores, if counted again, may be more
     return may_share and context.tape_count > 0 and context.shared_work >= sharing.least_pass
 
 
@@ -115,7 +115,7 @@ def each_helper(sharing: Sharing, helper_count):
 
 @plain
 def pace_of(sharing: Sharing, context: Context) -> Pace:
-    """Return the PACE of passes with the same direction, and the same order of magnitude (base 2) of `shared_work`."""
+    """Return the PACE of passes in the context's direction whose `shared_work` has as many bits as the context's."""
     index, rest = context.tape == context.forward_tape, context.shared_work
     while rest > 0:
         index, rest = index + 2, rest >> 1
@@ -129,34 +129,34 @@ def run_together(address):
     sharing = Sharing(context.sharing)
     tape, count, row = tape_of(context), context.tape_count, 0
     forced, began = sharing.least_pass == 0, time()  # forced: share even if it does not pay
-    before, pace = sharing.balance, pace_of(sharing, context)
+    balance_before, pace = sharing.balance, pace_of(sharing, context)
     is_trial = not forced and pace.passes % PERIOD >= PERIOD - TRIALS
     pace.passes += 1
     if sharing.helpers + 1 < sharing.threads or began >= sharing.look:
         # Python then starts helpers or counts the cores again, for a later pass.
         sharing.wanted = 1
-        sharing.look = max(sharing.look, began + LOOK_AGAIN)
+        sharing.look = max(sharing.look, began + RECOUNT_INTERVAL)
 
-    def pays():
+    def sharing_pays():
         return forced or sharing.balance >= 0
 
-    helper_count = min(sharing.threads - 1, sharing.helpers) if pays() and not is_trial else 0
-    last = nth_helper(sharing, helper_count)
+    helper_count = min(sharing.threads - 1, sharing.helpers) if sharing_pays() and not is_trial else 0
+    last_helper = nth_helper(sharing, helper_count)
     if helper_count > 0:
         sharing.context = address
         sharing.ahead = layout.WANTED if should_plan_ahead(address) else 0
-        wake(sharing, helper_count, forced, began + min(WAKING, context.shared_work >> 14))  # ps to ns, / 16
+        wake(sharing, helper_count, forced, began + min(WAKING_WAIT, context.shared_work >> 14))  # ps to ns, / 16
     while row < count:
-        first, together = row, helper_count > 0 and pays()
-        is_shared = together and tape[first].shared != layout.ALONE
+        first, with_helpers = row, helper_count > 0 and sharing_pays()
+        is_shared = with_helpers and tape[first].shared != layout.ALONE
         row = first + 1
         if not is_shared:  # then also run what follows, up to the next instruction to share
-            while row < count and (not together or tape[row].shared == layout.ALONE):
+            while row < count and (not with_helpers or tape[row].shared == layout.ALONE):
                 row += 1
-        if together:
+        if with_helpers:
             while sharing.ahead == layout.WANTED:
-                order_plan(address, last)
-                if not forced or state_of(last) == layout.STARTED:
+                order_plan(address, last_helper)
+                if not forced or state_of(last_helper) == layout.STARTED:
                     break
                 wake(sharing, helper_count, forced, began)
         if is_shared:
@@ -166,16 +166,16 @@ def run_together(address):
             run_part(address, first, row, 0, 1)
             if sharing.balance < 0:
                 add_gain(sharing, (time() - start) >> PAYBACK_SHIFT)
-    took, work = time() - began, context.shared_work
+    duration, work = time() - began, context.shared_work
     if helper_count > 0:
         if pace.work > 0:
             expected = ((pace.time << 20) // pace.work * work) >> 20  # the time of unshared passes for this work
-            add_gain(sharing, min(0, before + expected - took - sharing.balance))
-        finish_plan(address, sharing, last, forced)
+            add_gain(sharing, min(0, balance_before + expected - duration - sharing.balance))
+        finish_plan(address, sharing, last_helper, forced)
         sharing.context = 0
     else:
-        halves = 1 if pace.time > HALVE_ABOVE else 0
-        pace.fill(time=(pace.time >> halves) + took, work=(pace.work >> halves) + work)
+        halvings = 1 if pace.time > HALVE_ABOVE else 0
+        pace.fill(time=(pace.time >> halvings) + duration, work=(pace.work >> halvings) + work)
 
 
 @plain
@@ -199,52 +199,52 @@ def wake(sharing: Sharing, helper_count, forced, until) -> None:
 @plain
 def share(address, sharing: Sharing, row, helper_count, forced) -> None:
     """Run instruction number `row` on the main thread and the helpers that are looking for work."""
-    began, idle, given = time(), 1, 1  # the counts include the main thread
+    began, idle_count, given_count = time(), 1, 1  # the counts include the main thread and its part
     for helper in each_helper(sharing, helper_count):
         if state_of(helper) == layout.IDLE:
-            idle += 1
-    parts = idle
+            idle_count += 1
+    parts = idle_count  # how many parts the instruction is divided into
 
     def run(part):
         run_part(address, row, row + 1, part, parts)
 
     for helper in each_helper(sharing, helper_count):
         helper.part = 0  # no part
-        if given < parts and state_of(helper) == layout.IDLE:
-            helper.fill(row=row, part=given, parts=parts)
+        if given_count < parts and state_of(helper) == layout.IDLE:
+            helper.fill(row=row, part=given_count, parts=parts)
             if change_state(helper, layout.IDLE, layout.ORDERED):
-                given += 1
+                given_count += 1
             else:
                 helper.part = 0
     start = time()
     run(0)
-    for part in range(given, parts):
+    for part in range(given_count, parts):
         run(part)
-    helped = given - 1
+    helper_parts = given_count - 1  # how many parts helpers have run
     for helper in each_helper(sharing, helper_count):
         if helper.part != 0 and not forced and change_state(helper, layout.ORDERED, layout.IDLE):
             run(helper.part)
             helper.part = 0
-            helped -= 1
+            helper_parts -= 1
     done = time()
     for helper in each_helper(sharing, helper_count):
         if helper.part != 0:
             wait_for(helper, done)
-    saved = (done - start) * helped // (parts - helped)
+    saved = (done - start) * helper_parts // (parts - helper_parts)  # at the main thread's pace
     add_gain(sharing, saved - (start - began) - (time() - done) * WAIT_COST)
 
 
 @plain
 def wait_for(helper: Helper, since) -> None:
-    """On the main thread: wait until a helper has finished its order. From `since` + SPIN on, yield the core."""
+    """On the main thread: wait until a helper is done. From `since` + SPIN_BEFORE_YIELD on, yield the core."""
     while state_of(helper) > layout.IDLE:
-        if time() > since + SPIN:
+        if time() > since + SPIN_BEFORE_YIELD:
             yield_core()
 
 
 @plain
 def finish_plan(address, sharing: Sharing, helper: Helper, forced) -> None:
-    """On the main thread: wait for a helper's plan, and copy it. If it has not begun, cancel it, unless `forced`."""
+    """On the main thread: wait for a helper's plan, and copy it. Unless `forced`, cancel an order not begun."""
     since = time()
     if sharing.ahead == layout.ORDERED and (forced or not change_state(helper, layout.ORDERED, layout.IDLE)):
         wait_for(helper, since)
@@ -280,11 +280,11 @@ def look_for_work(sharing: Sharing, helper: Helper, lock, since):
         since = time()
     if state == layout.IDLE:
         idle = time() - since
-        if idle > SPIN:
+        if idle > SPIN_BEFORE_YIELD:
             yield_core()
-        is_alone = sharing.least_pass != 0 and sharing.balance < 0
-        is_bored = idle > PATIENCE and sharing.context == 0
-        if (is_bored or is_alone) and change_state(helper, layout.IDLE, layout.ASLEEP):
+        main_works_alone = sharing.least_pass != 0 and sharing.balance < 0
+        idles_too_long = idle > IDLE_BEFORE_SLEEP and sharing.context == 0
+        if (idles_too_long or main_works_alone) and change_state(helper, layout.IDLE, layout.ASLEEP):
             atomics.acquire_lock(lock)
             change_state(helper, layout.COMING, layout.IDLE)
             since = time()
@@ -293,7 +293,7 @@ def look_for_work(sharing: Sharing, helper: Helper, lock, since):
 
 @not_inlined
 def run_part(address, first, end, part, parts):
-    """Run instructions `first` to `end` - 1 of a tape on one thread, with its own copy of the RUNNING integers.
+    """Run instructions `first` to `end` - 1 of a tape on one thread, with the thread's own copy of `layout.RUNNING`.
 
     If `parts` is more than 1, run only part `part` (counted from 0) of instruction `first`.
     """
@@ -301,9 +301,9 @@ def run_part(address, first, end, part, parts):
     instruction = tape_of(context)[first]
     own_address = context.threads + part * 8 * layout.THREAD_ROW
     own = Context(own_address)
-    begin, stop = part * layout.WHOLE // parts, (part + 1) * layout.WHOLE // parts
-    way = instruction.shared if parts > 1 else layout.ALONE
-    by_rows, by_columns = way == layout.BY_ROWS, way == layout.BY_COLUMNS
+    begin, stop = part * layout.WHOLE // parts, (part + 1) * layout.WHOLE // parts  # in units of 1 / WHOLE
+    how_shared = instruction.shared if parts > 1 else layout.ALONE
+    by_rows, by_columns = how_shared == layout.BY_ROWS, how_shared == layout.BY_COLUMNS
     own.take(context, layout.RUNNING)
     own.fill(row=first, tape_count=end, others=0, columns_before=0, address=own_address)
     own.rows_before = begin if by_rows else 0
@@ -312,11 +312,11 @@ def run_part(address, first, end, part, parts):
         copy = Instruction(own.words, layout.THREAD_INSTRUCTION)
         copy.take(instruction, layout.INSTRUCTION)
         count, base = instruction.count, instruction.base
-        before = tir.share_of(count, begin)
-        mine = tir.share_of(count, stop) - before
-        copy.fill(base=base + before, count=mine)
+        columns_before = tir.share_of(count, begin)
+        own_count = tir.share_of(count, stop) - columns_before
+        copy.fill(base=base + columns_before, count=own_count)
         own.fill(tape=own_address + 8 * layout.THREAD_INSTRUCTION, row=0, tape_count=1)
-        own.fill(others=count - mine, columns_before=before)
+        own.fill(others=count - own_count, columns_before=columns_before)
     if call_fails(run_rows, own_address):
         context.row = first if by_columns else own.row
         context.status = layout.NO_CODE

@@ -112,7 +112,7 @@ def break_unless(value):
 
 
 class Left(Exception):  # noqa: N818
-    """Raised to leave an entry that runs as Python. While its code is emitted, an entry returns this class instead."""
+    """Raised to leave an entry that runs as Python. An entry that emits code returns this class, and raises nothing."""
 
     def __init__(self, value):
         self.value = value
@@ -133,7 +133,7 @@ def result_at(words) -> Iterator[None]:
 
 
 def leave(result=None):
-    """Leave the entry, from any plain function. `result` is None if there is none, Left if a called entry has left."""
+    """Leave the entry, from any plain function. `result` is None if it has none, Left if a called entry has left."""
     if not is_emitting():
         raise Left(result)
     if result is not Left:
@@ -143,7 +143,7 @@ def leave(result=None):
 
 
 def wide(number):
-    """Widen an operand to 64 bits: a condition becomes 0 or 1. A large int becomes an int64: TVM would truncate it."""
+    """Widen an operand to 64 bits: conditions become 0 or 1, ints beyond 32 bits int64s, as TVM would truncate them."""
     if isinstance(number, (tuple, list)):
         raise TypeError("a tuple or list cannot be an operand")
     if isinstance(number, float):
@@ -154,12 +154,12 @@ def wide(number):
 
 
 def compared(comparison):
-    """Convert TVM's result of `a == b` to a condition. Otherwise Python could take its truth value while emitting."""
+    """Convert TVM's result of `a == b` to a condition, whose truth value Python cannot take by mistake."""
     return comparison.asobject() if hasattr(comparison, "asobject") else comparison
 
 
 def settled(division):
-    """Store an emitted quotient or remainder. Otherwise TVM would repeat it wherever it is used, and may then fail."""
+    """Store an emitted quotient or remainder. Otherwise TVM would repeat the division at each use, and may fail."""
     return tir.settled(division) if is_emitted(division) else division
 
 

@@ -63,7 +63,7 @@ class Words:
 
 
 class Struct:
-    """A structure in memory: adjacent int64s, which are attributes. The class's `layout` has their names in order."""
+    """A structure at index `start` of `memory`: int64s, which are attributes. `layout` has their names, in order."""
 
     layout: ClassVar[Structure]
     words: Words
@@ -94,7 +94,7 @@ class Struct:
 
 
 class Rows:
-    """An array of structures of class `kind`, starting at offset `start` of `words`. `rows[k]` is structure k."""
+    """An array of structures of class `kind`, starting at index `start` of `words`. `rows[k]` is structure k."""
 
     def __init__(self, kind: type[Struct], words: Words, start: Any = 0):
         self.kind, self.words, self.start = kind, words, start

@@ -81,7 +81,7 @@ def _emitter(file: str, code: CodeType, is_entry: bool) -> CodeType:
 
 @functools.cache
 def _definitions(source: str) -> dict[tuple[int, str], ast.FunctionDef]:
-    """Return all functions of a file, by first line and name."""
+    """Return (first line, name) -> syntax tree, for all functions of a file."""
     nodes: list[Any] = [ast.parse(source)]
     functions = {}
     for node in nodes:
@@ -104,7 +104,7 @@ COPIED_KINDS = {
     "RShift", "BitAnd", "BitOr", "BitXor", "Invert", "USub", "Eq", "NotEq", "Lt", "LtE", "Gt", "GtE",
 }  # fmt: skip
 SPELLINGS = {"Is": "is", "IsNot": "is not", "In": "in", "NotIn": "not in", "Div": "/", "Pow": "**", "NamedExpr": ":="}
-ASSIGN_COUNTS = {ast.Assign: 1, ast.AugAssign: 2}  # how many assignments each counts as; two make a variable
+ASSIGN_COUNTS = {ast.Assign: 1, ast.AugAssign: 2}  # kind -> how many assignments it counts as; two make a variable
 NAME_FIELDS = {"Name": "id", "Attribute": "attr", "keyword": "arg", "arg": "arg", "FunctionDef": "name"}
 LOWERED_NAMES = {"max": "maximum", "min": "minimum"}
 NO_ARGS = ast.arguments([], [], None, [], [], None, [])
@@ -125,7 +125,7 @@ class _Rewriting:
         self.variables = {name for name, count in self.assign_counts.items() if count > 1}
         outer_names = {k: state for k, state in scope.items() if k not in self.assign_counts and state != "loop"}
         self.scope = outer_names | dict.fromkeys(self.variables, "variable") | {"for": None, "return": not is_entry}
-        self.results, self.end_without_result = [], None  # each `return x`, rewritten; a statement that ends without x
+        self.results, self.end_without_result = [], None  # each `return x`, rewritten; a statement at an end without x
 
     def refuse(self, text: str, node=None):
         node = node or self.current
@@ -149,7 +149,7 @@ class _Rewriting:
         for name in node._fields:
             if name != "ctx" and name not in fields:
                 fields[name] = self.visit(getattr(node, name))
-        return _changed(node, **fields)
+        return _copy_with(node, **fields)
 
     def rewrite_operand(self, node):
         return self.call("wide", self.visit(node))
@@ -184,7 +184,7 @@ class _Rewriting:
             start.append("__result = __lowering.Variable()")
             end = ["return __result.value"]
         fields["body"] = self.parse_statements(*start) + body + self.parse_statements(*end)
-        return _changed(self.definition, **fields)
+        return _copy_with(self.definition, **fields)
 
     def visit_FunctionDef(self, node):
         return _Rewriting(self.file, node, False, self.scope).rewrite_function(args=self.visit(node.args))
@@ -201,7 +201,7 @@ class _Rewriting:
             ends = outer_scope["return"] and isinstance(last, ast.Return)
             if ends and last is not statement:
                 ends = bool(statements or not last.value)
-                statement, statements = _changed(statement, orelse=statements), []
+                statement, statements = _copy_with(statement, orelse=statements), []
             self.scope["return"] = ends
             rewritten_block.append(self.visit(statement))
         if outer_scope["return"] and not ends:
@@ -322,7 +322,7 @@ class _Rewriting:
     visit_Continue = visit_Break
 
 
-def _changed(node, **fields) -> Any:
+def _copy_with(node, **fields) -> Any:
     return type(node)(**vars(node) | fields)
 
 

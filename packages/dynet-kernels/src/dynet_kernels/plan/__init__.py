@@ -2,7 +2,7 @@
 
 It knows nothing about individual ops, and only follows the views and steps of signatures. Modules, in import order:
 
-    nodes         structures in memory: the context, nodes and records
+    nodes         structures in memory: the context, signatures, nodes and records
     tape          groups of nodes that one instruction computes, their address lists, and the tape
     repeats       equal columns, which are computed once
     forward       the depth of each node, which orders them; memory for values; the forward pass

@@ -19,20 +19,20 @@ from .tape import Group, GroupLists
 
 
 class Gradients:
-    """The gradients of a backward pass from node `loss`. If `everything`, each node, even an alias, gets its own."""
+    """The gradients of a backward pass from node `loss`. If `is_full`, all nodes, even aliases, get their own."""
 
-    def __init__(self, plan: Plan, loss, everything):
-        self.plan, self.context, self.loss, self.everything = plan, plan.context, loss, everything
+    def __init__(self, plan: Plan, loss, is_full):
+        self.plan, self.context, self.loss, self.is_full = plan, plan.context, loss, is_full
 
     @plain
-    def has_own(self, node: Node):
+    def has_own_gradient(self, node: Node):
         """Whether a node has its own gradient. Otherwise it is an alias: its gradient is a section of its operand's."""
-        return node.signature.kind != layout.ALIAS or node.number == self.loss or self.everything
+        return node.signature.kind != layout.ALIAS or node.number == self.loss or self.is_full
 
     @plain
-    def has_steps(self, node: Node):
+    def may_have_steps(self, node: Node):
         """Whether this node may have backward steps. Inputs and aliases without their own gradients have none."""
-        return node.signature.kind != layout.INPUT and self.has_own(node)
+        return node.signature.kind != layout.INPUT and self.has_own_gradient(node)
 
     @plain
     def allocate(self, node: Node) -> None:
@@ -48,13 +48,13 @@ class Gradients:
             tape.add_clear(self.plan, begin, end - begin)
 
     @plain
-    def owner(self, operand) -> tuple:
+    def owner_and_offset(self, operand) -> tuple:
         """Follow aliases from an operand to the parameter or node whose own gradient contains the operand's gradient.
 
         Return this parameter or node, and where the operand's gradient starts in its gradient, in floats.
         """
         owner, offset = operand, 0
-        while owner >= 0 and not self.has_own(self.plan.node(owner)):
+        while owner >= 0 and not self.has_own_gradient(self.plan.node(owner)):
             alias = self.plan.node(owner)
             offset += alias.alias_offset
             owner = alias.record.operand(0)
@@ -64,7 +64,7 @@ class Gradients:
     def place(self, operand) -> None:
         """Set the address of an operand's gradient, and assign memory if it has none. Do nothing for a parameter."""
         if operand >= 0:
-            owner, offset = self.owner(operand)
+            owner, offset = self.owner_and_offset(operand)
             if owner >= 0 and not self.plan.node(owner).has_flag(layout.HAS_GRADIENT):
                 self.allocate(self.plan.node(owner))
             if owner != operand:
@@ -73,7 +73,7 @@ class Gradients:
     @plain
     def place_operands(self, node: Node) -> None:
         """Call `place` for the nodes to whose gradients a node's steps may add: operands, previous part, first part."""
-        for operand in node.record.awaited():
+        for operand in node.record.awaited_operands():
             self.place(operand)
         if node.is_later_part:
             self.place(node.number - 1)
@@ -85,18 +85,18 @@ def place_targets(gradients: Gradients, group: Group) -> tuple:
     """Assign memory to all gradients to which a group's backward steps add. Return three sets of steps.
 
     Bit k of a set is step k. Fresh steps must overwrite gradients instead of adding to them. Distinct steps are known
-    to add to a different gradient for each node of the group. Aliased steps need not run, because each operand's
+    to add to a different gradient for each node of the group. Left-out steps need not run, because each operand's
     gradient has the same address as the node's gradient.
     """
-    fresh, distinct, aliased = 0, 0, 0
+    fresh, distinct, left_out = 0, 0, 0
     steps = group.signature.backward
     for k in range(steps.count):
         step = steps[k]
-        if tape.has_to_run(group, step, gradients.everything):
+        if tape.has_to_run(group, step, gradients.is_full):
             targets = Targets(gradients, group, step)
             bit = 1 << k
-            if targets.become_aliases():
-                aliased |= bit
+            if targets.share_addresses():
+                left_out |= bit
             elif targets.allocate_fresh():
                 fresh |= bit
                 distinct |= bit
@@ -104,11 +104,11 @@ def place_targets(gradients: Gradients, group: Group) -> tuple:
                 if targets.are_distinct():
                     distinct |= bit
                 targets.allocate_cleared()
-    return fresh, distinct, aliased
+    return fresh, distinct, left_out
 
 
 class Targets:
-    """The operands to whose gradients a step adds, for all nodes of a group. For the attributes, see `layout.STEP`."""
+    """The operands of a group to whose gradients a step adds. For `gradient_of` and `covers`, see `layout.STEP`."""
 
     def __init__(self, gradients: Gradients, group: Group, step: Step):
         self.gradients, self.group, self.step, self.plan = gradients, group, step, gradients.plan
@@ -121,7 +121,7 @@ class Targets:
 
     @plain
     def each_target(self) -> Iterator[tuple]:
-        """Yield pairs (node, target): operand number `gradient_of`, or if it is negative, one of the EACH operands."""
+        """Yield pairs (node, target): a node's operand `gradient_of`, or if that is negative, each EACH operand."""
         for _, node in self.group.each_node():
             record = node.record
             first = self.gradient_of if self.gradient_of >= 0 else record.each_start
@@ -131,19 +131,19 @@ class Targets:
 
     @plain
     def all_fit(self, fits: Callable):
-        """Whether all targets are nodes for which fits(operand) is true. After one that is not, stop calling `fits`."""
+        """Whether all targets are nodes for which fits(operand) is true. Stop at the first that does not fit."""
         all_fit = 1
         for _, operand in self.each_target():
             all_fit = all_fit and operand >= 0 and fits(operand)
         return all_fit
 
     @plain
-    def become_aliases(self):
-        """If possible, let the gradient of each target have the address of its node's gradient. Return whether it has.
+    def share_addresses(self):
+        """If possible, give each target's gradient the address of the node's gradient. Return whether this was done.
 
-        The step must only copy gradients, and all targets must be suitable; see `_can_be_alias`.
+        The step must only copy gradients, and all targets must be suitable; see `_can_share_address`.
         """
-        possible = self.can_be_overwritten and self.step.copies and self.all_fit(self._can_be_alias)
+        possible = self.can_be_overwritten and self.step.copies and self.all_fit(self._can_share_address)
         if possible:
             for node, operand in self.each_target():
                 target = self.plan.node(operand)
@@ -152,22 +152,22 @@ class Targets:
         return possible
 
     @plain
-    def _can_be_alias(self, operand):
-        """Whether no other step adds to an operand's gradient, its own steps do not change it, and its size fits."""
+    def _can_share_address(self, operand):
+        """Whether no other step adds to an operand's gradient, no step of the operand changes it, and the size fits."""
         target = self.plan.node(operand)
         return (
             not target.has_flag(layout.HAS_GRADIENT | layout.USED_TWICE)
             and target.is_whole_record
             and target.gradient_size == self.covers
             and target.signature.keeps_gradient
-            and self.gradients.has_own(target)
+            and self.gradients.has_own_gradient(target)
         )
 
     @plain
     def allocate_fresh(self):
-        """If the step can overwrite all targets, assign uncleared memory to their gradients. Return whether it can.
+        """If the step can overwrite all targets' gradients, assign uncleared memory to them. Return whether it can.
 
-        The step must write all of each gradient, before any other step adds to it. No operand may be a target twice,
+        The step must write all of each gradient, and be the first that adds to it. No operand may be a target twice,
         because the second write would replace the first. Memory is assigned during the check, so such an operand does
         not fit the second time. If a target does not fit, the memory is taken back.
         """
@@ -180,8 +180,8 @@ class Targets:
 
     @plain
     def _allocate_one(self, operand):
-        """Assign memory to a gradient that has none yet, if the step writes all of it. Return whether this was done."""
-        owner, offset = self.gradients.owner(operand)
+        """Assign memory to an operand's gradient, or return 0 if it has memory or the step does not write all of it."""
+        owner, offset = self.gradients.owner_and_offset(operand)
         if owner < 0 or offset != 0:  # an alias fits if its gradient is all of its owner's, as in a reshape
             return 0
         target = self.plan.node(owner)
@@ -195,7 +195,7 @@ class Targets:
     @plain
     def _take_back(self, begin) -> None:
         for _, operand in self.each_target():
-            owner, _ = self.gradients.owner(operand)
+            owner, _ = self.gradients.owner_and_offset(operand)
             if owner >= 0:
                 target = self.plan.node(owner)
                 if target.has_flag(layout.HAS_GRADIENT) and target.gradient >= begin:
@@ -206,7 +206,7 @@ class Targets:
     def are_distinct(self):
         """Whether the step is known to add to a different gradient for each node of the group.
 
-        Return 0 without a check if this does not decide how threads share the step, or the step is too short to share.
+        Return 0 without a check if the step is too short to share, or is shared in the same way in either case.
         """
         shared, signature = self.step.shared, self.group.signature
         columns = self.group.count * max(signature.columns, signature.columns_each)
@@ -221,16 +221,16 @@ class Targets:
 
     @plain
     def _mark_met(self, operand):
-        """Set an operand's flag MET. Return whether it was not set before, and the operand has its own gradient."""
+        """If an operand has its own gradient and not yet the flag MET, set the flag. Return whether this was done."""
         target = self.plan.node(operand)
-        if target.has_flag(layout.MET) or not self.gradients.has_own(target):
+        if target.has_flag(layout.MET) or not self.gradients.has_own_gradient(target):
             return 0
         target.set_flag(layout.MET)
         return 1
 
     @plain
     def allocate_cleared(self) -> None:
-        """Assign cleared memory to targets without memory. If `gradient_of` is negative, these are all operands."""
+        """Assign cleared memory to the targets' gradients. If `gradient_of` is negative, `place_operands` does this."""
         begin = self.plan.context.gradient_top
         if self.gradient_of >= 0:
             for _, operand in self.each_target():
@@ -245,16 +245,16 @@ KEPT_FIELDS = ("tape_count", "index_top", "shared_work")  # kept with a plan, as
 
 
 @plain
-def plan_backward(context_at, loss, size, everything) -> None:
-    """Plan the backward pass from node number `loss`. Reuse the last plan if forward plan and arguments are the same.
+def plan_backward(context_address, loss, size, is_full) -> None:
+    """Plan the backward pass from node number `loss`, or reuse the last backward plan; see `can_reuse_plan`.
 
-    List the touched rows of lookup tables. `size` is the number of floats of the loss; 0 means that the pass is only
-    planned ahead, so no rows are listed. If `everything` is 1, all nodes get gradients, even those that depend on no
-    trained parameter, and aliases get their own.
+    Also list the touched rows of lookup tables. `size` is the number of floats of the loss; 0 means that the pass is
+    only planned ahead, so no rows are listed. If `is_full` is 1, as for `backward(full=True)`, all nodes get gradients,
+    even those that depend on no trained parameter, and aliases get their own.
     """
-    tape.use_tape(Context(context_at), "backward")
-    plan = Plan(context_at)
-    gradients = Gradients(plan, loss, everything)
+    tape.use_tape(Context(context_address), "backward")
+    plan = Plan(context_address)
+    gradients = Gradients(plan, loss, is_full)
     if can_reuse_plan(gradients):
         plan.context.take(plan.context, KEPT_FIELDS, of="backward_{}")  # the results of the kept plan
         plan.context.status = layout.READY
@@ -265,8 +265,8 @@ def plan_backward(context_at, loss, size, everything) -> None:
         plan_anew(gradients, size)
     if plan.context.status == layout.READY and size != 0:
         note_touched_rows(plan)
-        from_last = loss == plan.context.node_count - 1
-        plan.context.backward_expected = from_last and not everything and plan.context.one_numbering
+        is_from_last_node = loss == plan.context.node_count - 1
+        plan.context.backward_expected = is_from_last_node and not is_full and plan.context.one_numbering
 
 
 @plain
@@ -276,7 +276,7 @@ def can_reuse_plan(gradients: Gradients):
     return (
         context.backward_plan == context.plan
         and context.backward_loss == gradients.loss
-        and context.backward_everything == gradients.everything
+        and context.backward_everything == gradients.is_full
         and context.backward_start == context.gradient_start
     )
 
@@ -307,10 +307,10 @@ def depths_are_known(gradients: Gradients):
     """Whether the backward pass can use the depths of the forward pass.
 
     A single plan must have found all depths, and all nodes with backward steps must have forward steps. Aliases with
-    their own gradients (the loss, or all aliases if `everything`) have only backward steps.
+    their own gradients (all aliases if `is_full`, otherwise only the loss) have only backward steps.
     """
     loss = gradients.plan.node(gradients.loss)
-    return gradients.context.one_numbering and not gradients.everything and loss.signature.kind != layout.ALIAS
+    return gradients.context.one_numbering and not gradients.is_full and loss.signature.kind != layout.ALIAS
 
 
 @plain
@@ -319,7 +319,7 @@ def find_depths_again(gradients: Gradients) -> None:
     start_numbering(plan)
     for index in range(end):
         add_dependencies(plan, plan.node(index), 0)
-    find_depths(plan, 0, end, gradients.has_steps)
+    find_depths(plan, 0, end, gradients.may_have_steps)
     plan.context.fill(one_numbering=0, kept_one_numbering=0, ordered=-1)
 
 
@@ -327,7 +327,7 @@ def find_depths_again(gradients: Gradients) -> None:
 def find_planned(gradients: Gradients) -> None:
     """Set the flags of all nodes on which the loss depends. Put those whose backward steps will run into `planned`.
 
-    Put nodes that read rows of lookup tables and get a gradient into `lookups`. Both lists are in descending order.
+    Put nodes that read lookup rows and get a gradient into `lookups`. Both lists are in descending order of numbers.
     Compute `needed_index` and `needed_tape`, upper bounds of the room for address lists and instructions.
     """
     plan, context, loss = gradients.plan, gradients.context, gradients.loss
@@ -344,7 +344,7 @@ def find_planned(gradients: Gradients) -> None:
             reach_operands(gradients, node)
             if node.has_flag(layout.DIFFERENTIATED):
                 list_lookup(plan, node)
-                if gradients.has_steps(node):
+                if gradients.may_have_steps(node):
                     add_needed_room(context, node)
                     # A node's `depth` is counted within its stage.
                     add_planned(plan, node, node.signature.number, node.depth + plan.stage_begins[node.stage])
@@ -354,18 +354,18 @@ def find_planned(gradients: Gradients) -> None:
 def reach_operands(gradients: Gradients, node: Node) -> None:
     """Set the flags of a node's operands: REACHED for all, DIFFERENTIATED if they need a gradient from the node.
 
-    If the flag REACHED is already set, also set USED_TWICE. The previous part counts as an operand.
+    If an operand has the flag REACHED already, also set its flag USED_TWICE. The previous part counts as an operand.
     """
     plan = gradients.plan
-    passes = node.has_flag(layout.DIFFERENTIATED) and node.signature.passes
+    passes_gradient = node.has_flag(layout.DIFFERENTIATED) and node.signature.passes
 
     def reach(operand: Node):
         flags = operand.flags | (layout.USED_TWICE if operand.has_flag(layout.REACHED) else layout.REACHED)
-        if passes and (operand.needs_gradient or gradients.everything):
+        if passes_gradient and (operand.needs_gradient or gradients.is_full):
             flags |= layout.DIFFERENTIATED
         operand.flags = flags
 
-    for operand in node.record.awaited():
+    for operand in node.record.awaited_operands():
         if operand >= 0:
             reach(plan.node(operand))
     if node.is_later_part:
@@ -384,13 +384,13 @@ def list_lookup(plan: Plan, node: Node) -> None:
 @plain
 def add_needed_room(context: Context, node: Node) -> None:
     signature, columns = node.signature, node.columns
-    # CLEAR instructions, whose lists are 2 integers: one for the targets of each step, one for the node's own gradient.
+    # A CLEAR for the targets of each step, and one for the node's own gradient. The lists of a CLEAR are 2 integers.
     clears = signature.backward.count + 1
     # The lists of values and of gradients of each view, for the backward steps and again for the deferred steps.
     context.needed_index += 4 * signature.view_count * columns + 2 * clears
     context.needed_tape += signature.backward.count + signature.deferred.count + clears
     if signature.determined_by != layout.NO_VIEW:
-        # In case gradients of equal columns are added up: lists of the columns that are computed, of a COPY and an ADD.
+        # If gradients of equal columns are added up first: lists of these sums, and a COPY and an ADD with their lists.
         context.needed_index += 2 * (signature.view_count + 1) * columns
         context.needed_tape += 2
 
@@ -411,9 +411,9 @@ def touch_rows(node: Node, parameter: Parameter) -> None:
     touched, rows, record = Words(parameter.touched), parameter.rows, node.record  # `touched`: see `layout.PARAMETER`
     for k in range(node.signature.attributes):
         row = record.operand(1 + k)
-        mark = 1 + rows + row
-        if not touched[mark]:
-            touched[mark] = 1
+        mark_index = 1 + rows + row
+        if not touched[mark_index]:
+            touched[mark_index] = 1
             touched[1 + touched[0]] = row
             touched[0] += 1
 
@@ -439,27 +439,27 @@ def add_all_steps(gradients: Gradients, size) -> None:
             add_backward_steps(gradients, group)
     for group in tape.each_group(plan, plan.by_signature, count, has_same_signature):
         if group.signature.deferred.count:
-            add_deferred_steps(group, gradients.everything, searches_before)
+            add_deferred_steps(group, gradients.is_full, searches_before)
 
 
 @plain
 def add_backward_steps(gradients: Gradients, group: Group) -> None:
-    steps, everything = group.signature.backward, gradients.everything
-    fresh, distinct, aliased = place_targets(gradients, group)
-    lists = sum_equal_gradients(group, tape.write_lists(group, steps, with_gradients=True), everything)
-    tape.add_steps(group, steps, lists, everything, fresh, distinct, left_out=aliased)
+    steps, is_full = group.signature.backward, gradients.is_full
+    fresh, distinct, left_out = place_targets(gradients, group)
+    lists = sum_equal_gradients(group, tape.write_lists(group, steps, with_gradients=True), is_full)
+    tape.add_steps(group, steps, lists, is_full, fresh, distinct, left_out=left_out)
 
 
 @plain
-def add_deferred_steps(group: Group, everything, searches_before) -> None:
-    """Write the deferred steps of a group. `searches_before` is the context's `searches` from before the pass."""
+def add_deferred_steps(group: Group, is_full, searches_before) -> None:
+    """Write the deferred steps of a group. `searches_before` is the context's `searches` before this pass."""
     signature = group.signature
     if sums_are_listed(group, searches_before):
         base, columns = signature.once_base, signature.once_columns
     else:
         written = tape.write_lists(group, signature.deferred, with_gradients=True)
         base, columns = written.base, written.columns
-    tape.add_steps(group, signature.deferred, GroupLists(base, columns), everything)
+    tape.add_steps(group, signature.deferred, GroupLists(base, columns), is_full)
 
 
 @plain
@@ -480,7 +480,7 @@ def finish(gradients: Gradients) -> None:
         context.fill(
             backward_plan=context.plan,
             backward_loss=gradients.loss,
-            backward_everything=gradients.everything,
+            backward_everything=gradients.is_full,
             backward_start=context.gradient_start,
         )
         context.take(context, KEPT_FIELDS, to="backward_{}")

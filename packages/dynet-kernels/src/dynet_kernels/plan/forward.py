@@ -49,16 +49,16 @@ def add_dependency(plan: Plan, earlier, later) -> None:
 
 @plain
 def add_dependencies(plan: Plan, node: Node, earliest, visit: Callable = lambda operand: None) -> None:
-    """Add the dependencies of a node's signature, on those of its operands and of the previous part, to `predecessors`.
+    """Note in `predecessors` that a node's signature depends on those of its operands and of the previous part.
 
-    Ignore operands below `earliest`: parameters, and nodes already computed. Call visit(operand) for each operand.
+    Ignore operands with numbers below `earliest`: parameters and computed nodes. Call visit(operand) for each operand.
     """
     signature = node.signature
     number_signature(plan, signature)
     index = signature.number
     if node.is_later_part:
         add_dependency(plan, node.part_before.signature.number, index)
-    for operand in node.record.awaited():
+    for operand in node.record.awaited_operands():
         visit(operand)
         if operand >= earliest:
             add_dependency(plan, plan.node(operand).signature.number, index)
@@ -92,19 +92,19 @@ def find_stages(plan: Plan) -> None:
 def find_depths(plan: Plan, first, last, has_instructions: Callable) -> None:
     """Compute the stages and depths of nodes `first` to `last` - 1, after `add_dependencies` was called for each.
 
-    A node has the largest depth of its operands in the same stage (or 0), plus 1 if has_instructions(node) is true.
-    List such nodes in `planned`, the numbers of their signatures in `numbers`, and their depths in `depths`.
+    A node's depth is the largest depth of its operands in the same stage (or 0), plus 1 if has_instructions(node).
+    List nodes with instructions in `planned`, their signatures' numbers in `numbers`, and their depths in `depths`.
     """
     find_stages(plan)
-    in_stages = plan.context.numbered <= layout.MOST_NUMBERED
-    stages = plan.context.numbered + 1 if in_stages else 1
-    for k in range(stages):
+    has_stages = plan.context.numbered <= layout.MOST_NUMBERED
+    stage_count = plan.context.numbered + 1 if has_stages else 1
+    for k in range(stage_count):
         plan.stage_begins[k] = 0
     plan.context.planned_count = 0
     for index in range(first, last):
         node = plan.node(index)
         signature = node.signature.number
-        stage = plan.stages[signature] if in_stages else 0
+        stage = plan.stages[signature] if has_stages else 0
         depth = 0
 
         def put_after(earlier: Node):
@@ -114,7 +114,7 @@ def find_depths(plan: Plan, first, last, has_instructions: Callable) -> None:
 
         if node.is_later_part:
             put_after(node.part_before)
-        for operand in node.record.awaited():
+        for operand in node.record.awaited_operands():
             if operand >= first:
                 put_after(plan.node(operand))
         if has_instructions(node):
@@ -125,7 +125,7 @@ def find_depths(plan: Plan, first, last, has_instructions: Callable) -> None:
         node.stage = stage
         node.depth = depth
         plan.stage_begins[stage] = max(plan.stage_begins[stage], depth + 1)
-    convert_depths(plan, stages)
+    convert_depths(plan, stage_count)
 
 
 @plain
@@ -138,38 +138,38 @@ def add_planned(plan: Plan, node: Node, signature_number, depth) -> None:
 
 
 @plain
-def convert_depths(plan: Plan, stages) -> None:
+def convert_depths(plan: Plan, stage_count) -> None:
     """Convert the depths in `depths`, which are counted within stages, to depths counted over all stages.
 
     Before the call, `by_depth` has the stages of the planned nodes, and `stage_begins` the number of depths of each
     stage. Afterwards, `stage_begins` has the number of depths of all earlier stages.
     """
     deepest = 0
-    for stage in range(stages):
-        size = plan.stage_begins[stage]
+    for stage in range(stage_count):
+        depth_count = plan.stage_begins[stage]
         plan.stage_begins[stage] = deepest
-        deepest += size
+        deepest += depth_count
     plan.context.deepest = deepest
     for position in range(plan.context.planned_count):
         plan.depths[position] += plan.stage_begins[plan.by_depth[position]]
 
 
-# Records are compared in chunks of this many integers; the loop checks for a difference only after each chunk.
+# When records are compared, the loop checks only after this many integers whether any of them differ, to be faster.
 COMPARED_AT_ONCE = 64
 # These integers of the context are kept with a plan: each has a copy whose name begins with `kept_`.
 KEPT_FIELDS = ("arena_top", "node_count", "one_numbering", "tape_count", "index_top", "shared_work", "most_work")
 
 
 @plain
-def plan_forward(context_at, begin, end, inputs_at, inputs_begin, inputs_end) -> None:
+def plan_forward(context_address, begin, end, inputs_address, inputs_begin, inputs_end) -> None:
     """Plan the pass of the new records, integers `begin` to `end` - 1 of `new_records`. Copy their input values.
 
-    Input values are floats `inputs_begin` to `inputs_end` - 1 of the graph's input buffer at `inputs_at`. The last plan
-    of a whole graph is kept, and reused for a whole graph with the same records, whatever the input values.
+    Input values are floats `inputs_begin` to `inputs_end` - 1 of the input buffer at `inputs_address`. The last
+    plan of a whole graph is kept, and reused for a whole graph with the same records, whatever the input values.
     """
-    use_tape(Context(context_at), "forward")
-    plan = Plan(context_at)
-    inputs = Inputs(plan, inputs_at, inputs_begin, inputs_end - inputs_begin)
+    use_tape(Context(context_address), "forward")
+    plan = Plan(context_address)
+    inputs = Inputs(plan, inputs_address, inputs_begin, inputs_end - inputs_begin)
     if can_reuse_plan(plan, begin, end, inputs):
         inputs.copy()
         plan.context.take(plan.context, KEPT_FIELDS, of="kept_{}")  # the results of the kept plan
@@ -216,7 +216,7 @@ def plan_anew(plan: Plan, inputs: Inputs, begin, end) -> None:
     """Plan the pass without the kept plan. If a buffer is too small, set `status` to TOO_SMALL."""
     context = plan.context
     start_tape(context)
-    context.fill(plan=context.plan + 1, kept_end=-1, one_numbering=begin == 0)  # no plan is kept yet
+    context.fill(plan=context.plan + 1, kept_end=-1, one_numbering=begin == 0)  # -1: no plan is kept
     forget_nodes(plan, begin)
     if begin == 0:
         context.flags_used = 0  # the flags of all nodes are set anew
@@ -225,8 +225,8 @@ def plan_anew(plan: Plan, inputs: Inputs, begin, end) -> None:
     earliest = context.node_count
     start_numbering(plan)
     add_nodes(plan, inputs, begin, end)
-    values = inputs.start + layout.aligned(inputs.count)
-    top = values + context.needed_floats
+    values_start = inputs.start + layout.aligned(inputs.count)
+    top = values_start + context.needed_floats
     context.needed_floats = top - inputs.start
     if top > context.arena_end or lists_are_too_long(context):
         context.status = layout.TOO_SMALL
@@ -236,7 +236,7 @@ def plan_anew(plan: Plan, inputs: Inputs, begin, end) -> None:
     find_depths(plan, earliest, context.node_count, is_computed)
     sort_planned(plan)
     context.fill(ordered=context.plan if begin == 0 else -1, ordered_count=context.planned_count)
-    place_values(plan, values)
+    place_values(plan, values_start)
     place_aliases(plan)
     add_all_steps(plan)
     if begin == 0 and context.status == layout.READY:
@@ -245,7 +245,7 @@ def plan_anew(plan: Plan, inputs: Inputs, begin, end) -> None:
 
 @plain
 def forget_nodes(plan: Plan, begin) -> None:
-    """Remove nodes whose record is at offset `begin` or later: `cg_revert` removed it, or it is planned again."""
+    """Remove nodes whose records are at offset `begin` or later: `cg_revert` removed these, or they are replanned."""
     count = 0 if begin == 0 else plan.context.node_count
     while count > 0 and plan.node(count - 1).operands > begin:
         count -= 1
@@ -265,13 +265,13 @@ def add_nodes(plan: Plan, inputs: Inputs, begin, end) -> None:
     rebase = inputs.start - inputs.begin  # turns an offset in the input buffer into an address
     while position < end:
         record = plan.record(position)
-        whole, attributes = record.signature, record.attributes_start
-        for k in range(whole.constants):
+        record_signature, attributes = record.signature, record.attributes_start
+        for k in range(record_signature.constants):
             plan.records[attributes + k] += rebase
         first = node_index
         for part in range(record.part_count):
             node = plan.node(node_index)
-            node.fill(signature=whole.part(part).start, operands=record.start, first_part=first)
+            node.fill(signature=record_signature.part(part).start, operands=record.start, first_part=first)
             note_operands(plan, node, earliest)
             signature = node.signature
             kind = signature.kind
@@ -292,25 +292,25 @@ def add_nodes(plan: Plan, inputs: Inputs, begin, end) -> None:
                 if kind == layout.APART:
                     context.one_numbering = 0
             node_index += 1
-        position = attributes + whole.attributes
+        position = attributes + record_signature.attributes
     context.fill(node_count=node_index, needed_floats=floats, needed_index=index, needed_tape=tape, alias_count=aliases)
 
 
 @plain
 def note_operands(plan: Plan, node: Node, earliest) -> None:
-    """Add the dependencies of a node's signature to `predecessors`. Set the node's flag NEEDS_GRADIENT, or clear it.
+    """Note the dependencies of a node's signature in `predecessors`. Set or clear the node's flag NEEDS_GRADIENT.
 
     A node needs a gradient if its signature passes gradients on, and an operand or the previous part needs one. Ignore
     dependencies on nodes before `earliest`, which are already computed.
     """
-    needs = node.part_before.needs_gradient if node.is_later_part else 0
+    needs_gradient = node.part_before.needs_gradient if node.is_later_part else 0
 
     def visit(operand):
-        nonlocal needs
-        needs |= plan.needs_gradient(operand)
+        nonlocal needs_gradient
+        needs_gradient |= plan.needs_gradient(operand)
 
     add_dependencies(plan, node, earliest, visit)
-    node.flags = needs * node.signature.passes * layout.NEEDS_GRADIENT
+    node.flags = needs_gradient * node.signature.passes * layout.NEEDS_GRADIENT
 
 
 @plain

@@ -84,9 +84,9 @@ class Signature(PlannerStruct):
 
 
 class Plan:
-    """The planner's context. Each buffer in `layout.BUFFERS` is an attribute. Its address is read when a Plan is made.
+    """The planner's context. Its buffers (`layout.BUFFERS`) are attributes, at their addresses when a Plan is made.
 
-    Buffers that are `given` by name replace those of the context. `limits` is the SHARING structure, which says how
+    `given` has buffers, by name, that replace those of the context. `limits` is the SHARING structure, which says how
     many threads there are and how much work is worth sharing.
     """
 
@@ -117,9 +117,9 @@ class Plan:
 
     @plain
     def record(self, position) -> Record:
-        whole = self.signature(self.records[position])
-        start = position + 1 + whole.variadic  # a variadic record has the number of operands first
-        return Record(self, start, whole)
+        record_signature = self.signature(self.records[position])
+        start = position + 1 + record_signature.variadic  # a variadic record has the number of operands first
+        return Record(self, start, record_signature)
 
     @plain
     def address(self, operand, field: str):
@@ -129,15 +129,15 @@ class Plan:
         return getattr(self.node(operand), field)
 
     @plain
-    def needs_gradient(self, operand, everything=0):
-        """Return 1 if an operand is a trained parameter or a node that depends on one, or any node if `everything`."""
+    def needs_gradient(self, operand, is_full=0):
+        """Return 1 if an operand is a trained parameter or a node that depends on one, or any node if `is_full`."""
         if operand < 0:
             return self.parameter_of(operand).needs_gradient
-        return self.node(operand).needs_gradient | everything
+        return self.node(operand).needs_gradient | is_full
 
 
 class Record:
-    """A record whose first operand is at offset `start`. `signature` is the signature of the record or of a part."""
+    """A record whose first operand is at offset `start`. `signature` is that of the record, or of one of its parts."""
 
     def __init__(self, plan: Plan, start, signature: Signature):
         self.plan, self.start, self.signature = plan, start, signature
@@ -192,7 +192,7 @@ class Record:
         return count
 
     @plain
-    def awaited(self) -> Iterator:
+    def awaited_operands(self) -> Iterator:
         """Yield the operands that must be computed before the node with signature `self.signature`.
 
         They are `waits_count` operands from number `waits_from` on, and then, if `waits_each` is 1, all EACH operands.

@@ -2,7 +2,7 @@
 
 If one view determines a column, columns with the same address in this view are equal. Kernels run only for the first of
 them, and its value is copied to the others. The gradients of equal columns are added up in separate memory. The
-operands' gradients are linear in them, so they are computed from the sums.
+operands' gradients are linear in these gradients, so they are computed from the sums.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HASH_FACTOR = 2654435761  # about 2 ** 32 / golden ratio, which spreads evenly s
 
 @dataclass
 class EqualColumns:
-    """The equal columns of a group, found by its address lists, `lists`.
+    """The equal columns of a group. `lists` are the address lists of all its columns.
 
     A column that equals no earlier column is a *first* column. First columns are numbered in order. Any other column
     has the number of the first column that it equals. If enough columns are equal, only the first columns are computed,
@@ -109,9 +109,9 @@ def find_equal_columns(group: Group, lists: GroupLists, compare_gradients=0) -> 
         for k in range(signature.forward.count):
             work += signature.forward[k].work
         if work >= max(LEAST_WORK_PER_COLUMN, LEAST_WORK_PER_FLOAT * (signature.size + signature.size_each)):
-            first = number_columns(EqualColumns(group, lists, columns), view, compare_gradients)
-            if first * MOST_COLUMNS_PER_SKIPPED <= columns * (MOST_COLUMNS_PER_SKIPPED - 1):
-                count = first
+            first_count = number_columns(EqualColumns(group, lists, columns), view, compare_gradients)
+            if first_count * MOST_COLUMNS_PER_SKIPPED <= columns * (MOST_COLUMNS_PER_SKIPPED - 1):
+                count = first_count
     return EqualColumns(group, lists, count)
 
 
@@ -119,8 +119,8 @@ def find_equal_columns(group: Group, lists: GroupLists, compare_gradients=0) -> 
 def number_columns(equal: EqualColumns, view, compare_gradients):
     """Number the columns as `EqualColumns` describes. Return how many first columns there are.
 
-    A hash table finds them by their address in the view that determines them. An entry combines the number of a search
-    with a column; entries of older searches count as empty.
+    A hash table finds an earlier equal column by its address in the view that determines columns. An entry combines the
+    number of a search with a column. Entries of older searches count as empty.
     """
     plan, columns = equal.group.plan, equal.lists.columns
     buckets, numbers = plan.buckets, plan.numbers_of_columns
@@ -153,7 +153,7 @@ def number_columns(equal: EqualColumns, view, compare_gradients):
 def skip_equal_columns(group: Group, lists: GroupLists) -> tuple[EqualColumns, GroupLists]:
     """Write address lists with which the forward steps compute equal columns of the group only once.
 
-    Return the argument for `copy_values`, and the new lists, or the given `lists` if no column is left out.
+    Return the argument for `copy_values`, and the new lists. If no column is left out, these are the given `lists`.
     """
     equal = find_equal_columns(group, lists)
     base = equal.write_first_columns(with_gradients=False).base if equal.skips_columns else lists.base
@@ -172,16 +172,16 @@ def copy_values(equal: EqualColumns) -> None:
 
 
 @plain
-def sum_equal_gradients(group: Group, lists: GroupLists, everything) -> GroupLists:
+def sum_equal_gradients(group: Group, lists: GroupLists, is_full) -> GroupLists:
     """Append instructions that add up the gradients of equal columns. Return lists of first columns and these sums.
 
-    If no column is left out, return `lists`. Deferred steps may use the new lists too; see `sums_are_listed`.
+    If no column is left out, return `lists`. Deferred steps may use the returned lists too; see `sums_are_listed`.
     """
     signature, context, index = group.signature, group.plan.context, group.plan.index
     has_wanted_step, base = 0, lists.base
     if signature.determined_by != layout.NO_VIEW:
         for k in range(signature.backward.count):
-            if has_to_run(group, signature.backward[k], everything):
+            if has_to_run(group, signature.backward[k], is_full):
                 has_wanted_step = 1
     equal = find_equal_columns(group, lists, has_wanted_step)
     if equal.skips_columns:
@@ -189,15 +189,15 @@ def sum_equal_gradients(group: Group, lists: GroupLists, everything) -> GroupLis
         width = layout.aligned(signature.size + signature.size_each)
         sums = context.gradient_top
         context.gradient_top = sums + count * width
-        copied = equal.add_step(COPY, count, layout.BY_COLUMNS)
+        copy_base = equal.add_step(COPY, count, layout.BY_COLUMNS)
         for k in range(count):
-            index[copied + k] = sums + k * width
-            index[copied + count + k] = equal.address(0, 1, equal.first_column(k))
-        others = lists.columns - count
-        added = equal.add_step(ADD, others, layout.ALONE)
+            index[copy_base + k] = sums + k * width
+            index[copy_base + count + k] = equal.address(0, 1, equal.first_column(k))
+        other_count = lists.columns - count
+        add_base = equal.add_step(ADD, other_count, layout.ALONE)
         for k, column in equal.each_repeated():
-            index[added + k] = sums + equal.number_of(column) * width
-            index[added + others + k] = equal.address(0, 1, column)
+            index[add_base + k] = sums + equal.number_of(column) * width
+            index[add_base + other_count + k] = equal.address(0, 1, column)
         base = equal.write_first_columns(with_gradients=True, sums=sums, width=width).base
         signature.fill(once_base=base, once_columns=count, once_nodes=group.count, once_search=context.searches)
     return GroupLists(base, equal.count)

@@ -111,7 +111,7 @@ class GroupLists:
 def write_lists(group: Group, steps: Steps, with_gradients: bool = False) -> GroupLists:
     """Write the address lists of a group that `steps` read: those of values, and if `with_gradients`, of gradients.
 
-    All other lists of the group also get room between these, but nothing is written there.
+    The lists that `steps` do not read get room between these, but nothing is written there.
     """
     signature, context = group.signature, group.plan.context
     base, columns, count = context.index_top, group_columns(group), signature.view_count
@@ -147,8 +147,8 @@ def group_columns(group: Group):
 class ViewLists:
     """The address lists of a view, for all columns of a group.
 
-    `sides` has for each list: the field of a node with the address ("value" or "gradient"), the list's bit in a set of
-    lists, and the offset in the buffer `index` where the list starts.
+    `sides` has a tuple for each list: (the field of a node with the address, "value" or "gradient"; the list's bit in a
+    set of lists; the offset in the buffer `index` where the list starts).
     """
 
     def __init__(self, group: Group, view: View, sides: list[tuple]):
@@ -159,7 +159,7 @@ class ViewLists:
     @property
     @plain
     def is_direct(self):
-        """Whether `start_of` alone is the address of a node's first column: no EACH operand or index determines it."""
+        """Whether `start_of` is a node's whole address: its source is neither NOWHERE nor EACH, and it has no index."""
         return self.source != layout.NOWHERE and self.source != layout.EACH and self.view.index == layout.NO_INDEX
 
     @plain
@@ -212,15 +212,15 @@ class ViewLists:
         view, attributes = self.view, node.record.attributes_start
         starts = [(self.start_of(node, field), list_start + begin) for field, _, list_start in self.sides]
         period, stride, outer = view.period, view.stride, view.outer
-        index, index_step, scale = view.index, view.index_step, view.scale
+        attribute, index_step, scale = view.index, view.index_step, view.scale
         for column in range(node.columns):
-            move = column * stride
+            distance = column * stride
             if period:
-                move = column % period * stride + column // period * outer
-            if index >= 0:
-                move += self.plan.records[attributes + index + column * index_step] * scale
+                distance = column % period * stride + column // period * outer
+            if attribute >= 0:
+                distance += self.plan.records[attributes + attribute + column * index_step] * scale
             for start, position in starts:
-                self.index[position + column] = start + move
+                self.index[position + column] = start + distance
 
     @plain
     def start_of(self, node: Node, field: str):
@@ -240,8 +240,8 @@ class ViewLists:
         return self.offset + getattr(self.plan.node(first), field) + (node.number - first - 1) * self.view.scale
 
 
-# If threads can share a step by columns or by rows, they share it by columns if each gets at least this many. A thread
-# then often reads columns that it has written itself, which are in its cache.
+# If threads can share a step by columns or by rows, they share it by columns if each thread gets at least this many
+# columns. A thread then often reads columns that it has written itself, which are in its cache.
 LEAST_THREAD_COLUMNS = 16
 CLEAR_WORK = 100  # an estimate of the picoseconds that one thread takes to set one float to 0
 
@@ -262,8 +262,8 @@ def add_instruction(
     """Append an instruction to the tape. If its kernel is not loaded, set `status` to NO_CODE, so that nothing runs.
 
     Its address lists start at `base` in `index`, its parameters at `parameters` in `table`. If `fresh`, the kernel
-    overwrites uninitialized memory instead of adding to it. `work` is the picoseconds that one thread needs. `shared`
-    (see `layout.STEP`) is ignored if this is too little to be worth sharing.
+    overwrites uninitialized memory instead of adding to it. `work` is the picoseconds that one thread needs. If `work`
+    is too little to be worth sharing, `shared` (see `layout.STEP`) is ignored.
     """
     context = plan.context
     chosen = choose_sharing(plan, shared, count, distinct) if work >= plan.limits.least_instruction else layout.ALONE
@@ -309,7 +309,7 @@ def add_clear(plan: Plan, start, size) -> None:
 
 
 @plain
-def add_steps(group: Group, steps: Steps, lists: GroupLists, everything=0, fresh=0, distinct=0, left_out=0) -> None:
+def add_steps(group: Group, steps: Steps, lists: GroupLists, is_full=0, fresh=0, distinct=0, left_out=0) -> None:
     """Append an instruction for each step that has to run for a group.
 
     Three arguments are sets of steps, where bit k is step k: `fresh` steps overwrite uninitialized gradients,
@@ -318,37 +318,37 @@ def add_steps(group: Group, steps: Steps, lists: GroupLists, everything=0, fresh
     base, columns = lists.base, lists.columns
     for k in range(steps.count):
         step = steps[k]
-        if not (left_out >> k) & 1 and has_to_run(group, step, everything):
-            first = step.opcode, base, columns, step.parameters
-            add_instruction(group.plan, *first, (fresh >> k) & 1, step.shared, columns * step.work, (distinct >> k) & 1)
+        if not (left_out >> k) & 1 and has_to_run(group, step, is_full):
+            basic = step.opcode, base, columns, step.parameters
+            add_instruction(group.plan, *basic, (fresh >> k) & 1, step.shared, columns * step.work, (distinct >> k) & 1)
 
 
 @plain
-def has_to_run(group: Group, step: Step, everything):
+def has_to_run(group: Group, step: Step, is_full):
     """Whether a step has to run for a group: it adds to no operand's gradient, or to one that is needed.
 
-    If `everything` is 1, all nodes and all trained parameters need gradients.
+    If `is_full` is 1, all nodes and all trained parameters need gradients.
     """
     gradient_of = step.gradient_of
-    return gradient_of == layout.NO_OPERAND or _gradient_is_needed(group, gradient_of, everything)
+    return gradient_of == layout.NO_OPERAND or _gradient_is_needed(group, gradient_of, is_full)
 
 
 @plain
-def _gradient_is_needed(group: Group, gradient_of, everything):
+def _gradient_is_needed(group: Group, gradient_of, is_full):
     plan = group.plan
     position, needed = 0, 0
     while position < group.count and not needed:
         node = group[position]
         record = node.record
         if gradient_of >= 0:
-            needed = plan.needs_gradient(record.operand(gradient_of), everything)
+            needed = plan.needs_gradient(record.operand(gradient_of), is_full)
         elif gradient_of == layout.EACH_OPERAND:
             first = record.each_start
             for k in range(record.each_count):
-                needed |= plan.needs_gradient(record.operand(first + k), everything)
+                needed |= plan.needs_gradient(record.operand(first + k), is_full)
         elif gradient_of == layout.BEFORE_OPERAND:
-            needed = everything | node.part_before.needs_gradient
+            needed = is_full | node.part_before.needs_gradient
         else:
-            needed = everything | node.needs_gradient
+            needed = is_full | node.needs_gradient
         position += 1
     return needed

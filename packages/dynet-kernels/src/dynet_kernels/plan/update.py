@@ -15,14 +15,14 @@ UPDATE_WORK = 500  # estimated picoseconds of one thread for each float of each 
 
 
 @plain
-def plan_gradient_norm(context_at, opcode, first, last, state_count, dense, total_at) -> None:
+def plan_gradient_norm(context_address, opcode, first, last, state_count, dense, total_address) -> None:
     """Plan the pass that sums the squared gradients of the parameters in rows `first` to `last` - 1.
 
-    Each instruction has two address lists: the addresses of the gradients, and the address of the total, a float64 at
-    `total_at`, which counts float32s. `state_count` is the number of tensors that the trainer keeps for each parameter.
-    If `dense` is 1, all rows of lookup tables are used, otherwise only touched rows.
+    Each instruction has two address lists: the addresses of the gradients, and `total_address`, the address of the
+    total, a float64. All these addresses count float32s. `state_count` is the number of tensors that the trainer keeps
+    for each parameter. If `dense` is 1, all rows of lookup tables are used, otherwise only touched rows.
     """
-    plan = Plan(context_at)
+    plan = Plan(context_address)
     start_tape(plan.context)
     check_room(plan, last, state_count, dense, 1)
     if plan.context.status == layout.READY:
@@ -30,18 +30,18 @@ def plan_gradient_norm(context_at, opcode, first, last, state_count, dense, tota
             updated = UpdatedParameter(plan, row, state_count, dense)
             if updated.columns and updated.parameter.needs_gradient:
                 updated.write_list(0, updated.parameter.gradient, updated.width)
-                plan.index[plan.context.index_top + updated.columns] = total_at  # only this entry of the list is read
+                plan.index[plan.context.index_top + updated.columns] = total_address  # only the first entry is read
                 updated.add_instruction(opcode, 1, 0)
 
 
 @plain
-def plan_update(context_at, opcode, count, state_count, number_count, numbers_at, dense) -> None:
+def plan_update(context_address, opcode, count, state_count, number_count, numbers_address, dense) -> None:
     """Plan the pass that runs an update rule on all parameters that are not frozen and are `chosen` (`layout.UPDATE`).
 
     Each instruction has a view of the values, of the gradient, of each of `state_count` tensors that the trainer keeps,
-    and of each of `number_count` floats at `numbers_at` that the rule reads. It uses only the first list of each view.
+    and of each of `number_count` floats at `numbers_address` that the rule reads. Kernels read each view's first list.
     """
-    plan = Plan(context_at)
+    plan = Plan(context_address)
     view_count = 2 + state_count + number_count
     start_tape(plan.context)
     check_room(plan, count, state_count, dense, view_count)
@@ -55,7 +55,7 @@ def plan_update(context_at, opcode, count, state_count, number_count, numbers_at
                     for k in range(state_count):
                         updated.write_list(2 + k, updated.state_address(k), updated.width)
                     for k in range(number_count):
-                        updated.write_list(2 + state_count + k, numbers_at + k, 0)
+                        updated.write_list(2 + state_count + k, numbers_address + k, 0)
                     updated.add_instruction(opcode, view_count, (2 + state_count) * UPDATE_WORK)
                 if updated.parameter.touched:
                     updated.forget_touched()
@@ -122,4 +122,4 @@ class UpdatedParameter:
         for k in range(touched[0]):
             touched[1 + rows + touched[1 + k]] = 0
         touched[0] = 0
-        touched[1 + 2 * rows] = 0  # if this is 1, all rows count as touched; see `layout.PARAMETER`
+        touched[1 + 2 * rows] = 0  # 1 would mean that all rows count as touched; see `layout.PARAMETER`

@@ -16,20 +16,20 @@ from .calls import recording
 from .extension import c_function
 from .here import Here, Item, Items, NewRecord, checked_index
 from .structures import Buffer, Function, Shared
-from .tables import Row, find, find_words, hashed, is_one_of
+from .tables import Row, find, find_words, hash_of, is_one_of
 
 STRIDED, FORMAT = 0x18, 0x4  # CPython's flags PyBUF_STRIDES and PyBUF_FORMAT: which fields of a Py_buffer to fill in
-# The types of elements that can be read: size in bytes, and possible format letters. On Windows, "l" has 4 bytes.
-INT_FORMATS = {"int64": (8, "lq"), "int32": (4, "il")}
-DIM_RANGE = range(words.MOST_DIMS)
-NUMBER_FORMATS = {"float32": (4, "f"), "float64": (8, "d"), **INT_FORMATS}
+# Type of elements that can be read -> (size in bytes, letters that CPython uses for it). On Windows, "l" has 4 bytes.
+INT_TYPES = {"int64": (8, "lq"), "int32": (4, "il")}
+AXES = range(words.MOST_DIMS)
+NUMBER_TYPES = {"float32": (4, "f"), "float64": (8, "d"), **INT_TYPES}
 
 
 class Array:
-    """A nonempty numpy array of 1 to MOST_DIMS dimensions, of a type in NUMBER_FORMATS, or INT_FORMATS if `integers`.
+    """A nonempty numpy array of 1 to MOST_DIMS dimensions, of a type in NUMBER_TYPES (INT_TYPES if `integers`).
 
-    Python handles subclasses of `numpy.ndarray`. The memory stays valid after the Py_buffer is released, because
-    nothing interrupts a compiled function.
+    Python handles subclasses of `numpy.ndarray`. The array's memory stays valid after the Py_buffer is released,
+    because nothing interrupts a compiled function.
     """
 
     is_batched = 0  # whether the last dimension is the batch
@@ -37,68 +37,70 @@ class Array:
     @plain
     def __init__(self, here: Here, x: Item, integers: bool = False):
         need(x.type == here.shared.array)
-        x_at, view = x.address, Buffer(on_stack(len(words.BUFFER)))
-        self.count = fill_view(x_at, view, INT_FORMATS) if integers else extern("dynet_read_array", x_at, view.address)
+        address, buffer = x.address, Buffer(on_stack(len(words.BUFFER)))
+        self.count = (
+            fill_buffer(address, buffer, INT_TYPES) if integers else extern("dynet_read_array", address, buffer.address)
+        )
         need(self.count > 0)
-        self.view, self.begin, self.ndim, self.item_size = view, view.begin, ndim_of(view), view.item_size
-        self.shape, self.stride = Words(view.shape), Words(view.strides)[0]
-        self.sizes = [self.shape[k] if k < self.ndim else 0 for k in DIM_RANGE]
+        self.buffer, self.begin, self.ndim, self.item_size = buffer, buffer.begin, ndim_of(buffer), buffer.item_size
+        self.shape, self.stride = Words(buffer.shape), Words(buffer.strides)[0]
+        self.sizes = [self.shape[k] if k < self.ndim else 0 for k in AXES]
 
     @plain
     def integer(self, index, limit):
-        """Return an element of a 1-D integer array. Leave the entry unless it is at least 0 and below `limit`."""
+        """Return an element of a 1-D integer array. Leave the entry unless this is at least 0 and below `limit`."""
         address = self.begin + index * self.stride
         return checked_index(limit, Words(address)[0] if self.item_size == 8 else Words(address, "int32")[0])
 
     @plain
     def store(self, inputs: Words, start) -> None:
-        extern("dynet_copy_array", self.view.address, self.count, inputs.address + 4 * start)
+        extern("dynet_copy_array", self.buffer.address, self.count, inputs.address + 4 * start)
 
 
-def ndim_of(view: Buffer):
-    return view.flag_and_ndim >> 32
+def ndim_of(buffer: Buffer):
+    return buffer.flag_and_ndim >> 32
 
 
 @plain
-def has_format(view: Buffer, *formats: tuple[int, str]):
+def has_format(buffer: Buffer, *formats: tuple[int, str]):
     # The first two bytes of the format string are the letter and the terminating 0.
-    letter, result = Words(view.format, "int16")[0], 0
+    letter, result = Words(buffer.format, "int16")[0], 0
     for size, letters in formats:
-        if view.item_size == size and is_one_of(letter, map(ord, letters)):
+        if buffer.item_size == size and is_one_of(letter, map(ord, letters)):
             result = 1
     return result
 
 
 @plain
-def fill_view(address, view: Buffer, formats: dict):
+def fill_buffer(address, buffer: Buffer, types: dict):
     """Fill in a Py_buffer for a numpy array. Return the array's number of elements, or 0 if they cannot be read."""
-    if extern("PyObject_GetBuffer", address, view.address, STRIDED | FORMAT, returns="int32") != 0:
+    if extern("PyObject_GetBuffer", address, buffer.address, STRIDED | FORMAT, returns="int32") != 0:
         extern("PyErr_Clear")
         return 0
-    count, ndim = 0, ndim_of(view)
+    count, ndim = 0, ndim_of(buffer)
     if ndim > 0 and ndim <= words.MOST_DIMS:
-        count = has_format(view, *formats.values())  # 0 if the elements have another type
+        count = has_format(buffer, *types.values())  # 0 if the elements have another type
         for k in range(ndim):
-            count *= Words(view.shape)[k]
-    extern("PyBuffer_Release", view.address)
+            count *= Words(buffer.shape)[k]
+    extern("PyBuffer_Release", buffer.address)
     return count
 
 
 @c_function("dynet_read_array")
-def read_array(shared: Shared, array_at, view_at):
-    return fill_view(array_at, Buffer(view_at), NUMBER_FORMATS)
+def read_array(shared: Shared, array_address, buffer_address):
+    return fill_buffer(array_address, Buffer(buffer_address), NUMBER_TYPES)
 
 
 @c_function("dynet_copy_array")
-def copy_array(shared: Shared, view_at, count, target_at):
-    view, target = Buffer(view_at), Words(target_at, "float32")
-    shape, strides = Words(view.shape), Words(view.strides)
-    rows, stride, item_size = shape[0], strides[0], view.item_size
-    for dtype, number_format in NUMBER_FORMATS.items():
-        if has_format(view, number_format):
+def copy_array(shared: Shared, buffer_address, count, target_address):
+    buffer, target = Buffer(buffer_address), Words(target_address, "float32")
+    shape, strides = Words(buffer.shape), Words(buffer.strides)
+    rows, stride, item_size = shape[0], strides[0], buffer.item_size
+    for dtype, number_format in NUMBER_TYPES.items():
+        if has_format(buffer, number_format):
             for column in range(count // rows):  # a column for each index in the other dimensions
-                source, rest = view.begin, column
-                for k in range(1, ndim_of(view)):
+                source, rest = buffer.begin, column
+                for k in range(1, ndim_of(buffer)):
                     source += rest % shape[k] * strides[k]
                     rest //= shape[k]
                 column_start = column * rows
@@ -113,7 +115,7 @@ def copy_array(shared: Shared, view_at, count, target_at):
 
 
 class Stack:
-    """A list of arrays of one shape, read as one array whose last dimension is the batch: an element for each array."""
+    """A list of arrays of one shape, read as one array with a batch. Each array of the list is a batch element."""
 
     is_batched = 1
 
@@ -123,7 +125,7 @@ class Stack:
         need(first_array.ndim < words.MOST_DIMS)
         self.here, self.arrays, self.first_array = here, arrays, first_array
         self.ndim, self.count = first_array.ndim + 1, first_array.count * arrays.size
-        self.sizes = [arrays.size if first_array.ndim == k else first_array.sizes[k] for k in DIM_RANGE]
+        self.sizes = [arrays.size if first_array.ndim == k else first_array.sizes[k] for k in AXES]
 
     @plain
     def store(self, inputs: Words, start) -> None:
@@ -138,7 +140,7 @@ class Stack:
 class Numbers:
     """A number, a list of numbers or a list of lists: `ndim` is 0, 1 or 2.
 
-    `rows` has the lists of a list of lists. Otherwise it has one item, the number or the list of numbers.
+    For a list of lists, the items of `rows` are the inner lists. Otherwise the only item is the number or the list.
     """
 
     def __init__(self, here: Here, rows: Items, ndim: int):
@@ -163,8 +165,8 @@ class Numbers:
 def read_flat(here: Here, x: Item, use: Callable):
     """Return `use(values)` for an array, a number or a list of numbers.
 
-    The object `values` has `count` elements and `ndim` dimensions. Its list `sizes` may be padded with zeros. Its
-    method `store` copies the elements to the input buffer.
+    The object `values` has `count` elements and `ndim` dimensions. Its list `sizes` has the sizes of the dimensions,
+    perhaps followed by zeros. Its method `store` copies the elements to the input buffer.
     """
     if x.type == here.shared.array:
         return use(Array(here, x))
@@ -215,7 +217,7 @@ def vector(here: Here, function: Function, x: Item):
 
 @recording(1, 2, key=words.ARRAY_KEY_SIZE)
 def array(here: Here, function: Function, given: Items):
-    """Record an input node from an array, a nested list, or a list of arrays, which are the batch elements.
+    """Record an input node from an array, a nested list, or a list of arrays, one for each batch element.
 
     The optional second argument says whether the last dimension is the batch. For the key, see `words.ARRAY_KEY_SIZE`.
     """
@@ -235,9 +237,9 @@ def record_input(here: Here, function: Function, batched, values: Array | Stack 
 
 @plain
 def find_by_shape(function: Function, key: Words, ndim, batched) -> Row:
-    """Return the row for a shape of `ndim` sizes, which start at the second word of `key`."""
+    """Set the first word of `key`, whose next `ndim` words are a shape. Return the row for this key."""
     key[0] = ndim + 1 + words.BATCHED if batched else ndim + 1
-    return find_words(function, key, ndim + 1, words.ARRAY_KEY_SIZE, hashed(key, 0, ndim + 1))
+    return find_words(function, key, ndim + 1, words.ARRAY_KEY_SIZE, hash_of(key, 0, ndim + 1))
 
 
 @plain
@@ -249,9 +251,9 @@ def new_input_record(here: Here, row: Row, count) -> NewRecord:
 
 @recording(3, 4, 5, key=words.ARRAY_KEY_SIZE)
 def sparse(here: Here, function: Function, given: Items):
-    """Record an input node from a list of indices for each dimension, a list of values, and a list of sizes.
+    """Record an input node from a list of indices for each dimension, a list of values, and a shape.
 
-    Optional arguments: whether the last dimension is the batch, and the value of other elements. Key: as for `array`.
+    Optional arguments: whether the last dimension is the batch, and the value of unlisted elements. Key: see `array`.
     """
     axes, values, shape = [here.items(each) for each in given.first(3)]
     need(shape.size >= 1 and shape.size <= words.MOST_DIMS and axes.size == shape.size and values.size > 0)
@@ -266,9 +268,9 @@ def sparse(here: Here, function: Function, given: Items):
     new.floats[new.inputs_start] = 0.0
     if given.size > 4:
         new.floats[new.inputs_start] = here.number(given[4])
-    other = new.floats[new.inputs_start]  # read from memory, because a variable of compiled code cannot be a float
+    default = new.floats[new.inputs_start]  # via memory: a name assigned in two places can only be an integer
     for element in range(count):
-        new.floats[new.inputs_start + element] = other
+        new.floats[new.inputs_start + element] = default
     for k in range(values.size):
         offset, stride = new.inputs_start, 1
         for axis in range(shape.size):
@@ -282,9 +284,9 @@ def sparse(here: Here, function: Function, given: Items):
 
 @recording(2, key=2)
 def one_hot(here: Here, function: Function, size: Item, given: Item):
-    """Record an input node from the size of its columns and an index for each: a list, tuple or array, or one int.
+    """Record an input node whose columns have `size` floats: a 1, and otherwise 0s. The key is `size` and their number.
 
-    The key is the size and the number of the columns.
+    `given` has the index of the 1 in each column: a list, tuple or array, or one int.
     """
     rows = here.index(size)
     need(rows > 0)

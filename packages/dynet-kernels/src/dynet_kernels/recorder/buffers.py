@@ -1,6 +1,6 @@
 """The two buffers of a graph: integers of records, and input values, which include random keys.
 
-Outgrown buffers form a linked list. They are freed only when the graph is renewed: a pass may still be reading them.
+Outgrown buffers form a linked list. They stay until the graph is renewed, because a pass may be reading them.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from .extension import c_function
 from .here import Here, Item, NewRecord
 from .structures import Function, Graph, Shared
 
-# The bytes before the items of a buffer. In an outgrown one, these begin with the address of the next outgrown one.
+# How many bytes precede the items of a buffer. In an outgrown buffer, they begin with the address of the next such one.
 HEAD_SIZE = 64
 BUFFERS = (("records", "length", "room", 8), ("inputs", "inputs_length", "inputs_room", 4))
 """For each buffer: the words of GRAPH with its address, length and room in items, and the size of an item in bytes."""
-# A renewed graph gives up a buffer of more than SHRINK_FROM items if less than 1 / SHRINK_TO of it was used.
-SHRINK_FROM, SHRINK_TO = 1 << 20, 8
+# A renewed graph gives up a buffer of more than SHRINK_FROM items if it used less than 1 / SHRINK_FACTOR of them.
+SHRINK_FROM, SHRINK_FACTOR = 1 << 20, 8
 ZERO_WHEN_RENEWED = (
     "nodes", "length", "inputs_length", "done", "inputs_done", "planned", "past_nodes", "newest_random_key",
     "differentiated_fully", "unusual", "has_watch",
@@ -32,9 +32,9 @@ def outgrow(graph: Graph, address) -> None:
 
 
 @c_function("dynet_make_room")
-def make_room(shared: Shared, graph_at, integers, floats):
-    """Give the buffers room for this many items in all, at least doubling one that grows. Return 1, NULL on error."""
-    graph = Graph(graph_at)
+def make_room(shared: Shared, graph_address, integers, floats):
+    """Give the buffers room for `integers` and `floats` items, at least doubling one that grows. Return 1 or NULL."""
+    graph = Graph(graph_address)
     for buffer, length, room, size, needed in ((*BUFFERS[0], integers), (*BUFFERS[1], floats)):
         if needed > getattr(graph, room):
             wanted, old = getattr(graph, room) + needed, getattr(graph, buffer)
@@ -47,11 +47,11 @@ def make_room(shared: Shared, graph_at, integers, floats):
 
 
 @c_function()
-def take_inputs(shared: Shared, graph_at, floats_at, count):
+def take_inputs(shared: Shared, graph_address, floats_address, count):
     """Append `count` floats to the input buffer. Return their offset, or 0 with an error set if memory runs out."""
-    graph = Graph(graph_at)
+    graph = Graph(graph_address)
     new = NewRecord(Here(shared, graph, graph.version), 0, count)
-    extern("memcpy", graph.inputs + new.inputs_start * 4, floats_at, count * 4)
+    extern("memcpy", graph.inputs + new.inputs_start * 4, floats_address, count * 4)
     graph.inputs_length = new.inputs_start + count
     return new.inputs_start
 
@@ -92,8 +92,8 @@ def draw_random_key(shared: Shared, int32s: Words, start) -> None:
 
 # Gives new values to all random keys of a graph, so that recomputing its random nodes draws anew.
 @c_function("dynet_renew_keys")
-def renew_keys(shared: Shared, graph_at):
-    graph = Graph(graph_at)
+def renew_keys(shared: Shared, graph_address):
+    graph = Graph(graph_address)
     int32s, key = Words(graph.inputs, "int32"), graph.newest_random_key
     while key != 0:
         draw_random_key(shared, int32s, key - 1)
@@ -102,17 +102,17 @@ def renew_keys(shared: Shared, graph_at):
 
 
 @c_function()
-def overwrite(shared: Shared, graph_at, version, is_input, start, numbers_at, count):
+def overwrite(shared: Shared, graph_address, version, is_input, start, numbers_address, count):
     """Replace `count` input values, or integers of records, from offset `start` of their buffer. Return 1.
 
     If the graph's version is not `version`, or if the item at `start` has been computed, do nothing and return 0. The
     caller guarantees that the graph of this version has all these items.
     """
-    graph = Graph(graph_at)
+    graph = Graph(graph_address)
     if graph.version != version or (graph.inputs_done if is_input else graph.done) > start:
         return 0
     begin, size = graph.inputs if is_input else graph.records, 4 if is_input else 8
-    extern("memcpy", begin + start * size, numbers_at, count * size)
+    extern("memcpy", begin + start * size, numbers_address, count * size)
     return 1
 
 
@@ -130,15 +130,15 @@ def renew_graph(shared: Shared, graph: Graph) -> None:
         graph.outgrown = Words(begin)[0]
         extern("PyMem_RawFree", begin)
     for buffer, length, room, _ in BUFFERS:
-        if getattr(graph, room) > SHRINK_FROM and getattr(graph, room) > getattr(graph, length) * SHRINK_TO:
+        if getattr(graph, room) > SHRINK_FROM and getattr(graph, room) > getattr(graph, length) * SHRINK_FACTOR:
             outgrow(graph, getattr(graph, buffer))  # freed only when the graph is next renewed
             graph.fill(**{buffer: NULL, room: 0})
     graph.fill(version=version, open=version, differentiated=-1, **dict.fromkeys(ZERO_WHEN_RENEWED, 0))
 
 
 @c_function()
-def renew(shared: Shared, graph_at):
-    renew_graph(shared, Graph(graph_at))
+def renew(shared: Shared, graph_address):
+    renew_graph(shared, Graph(graph_address))
     return 0
 
 
@@ -151,13 +151,13 @@ def renew_quickly(here: Here, function: Function):
 
 
 @c_function()
-def cut(shared: Shared, graph_at, expected, nodes, length, inputs_length):
+def cut(shared: Shared, graph_address, expected, nodes, length, inputs_length):
     """Remove the newest records of a graph, for `cg_revert`. Return the graph's new version.
 
-    If its version is not `expected`, do nothing and return 0. `nodes`, `length` and `inputs_length` say how many nodes,
-    integers of records and input values to keep. The kept nodes keep their values, but not their gradients.
+    If the old version is not `expected`, do nothing and return 0. `nodes`, `length` and `inputs_length` say how many
+    nodes, integers of records and input values to keep. The kept nodes keep their values, but not their gradients.
     """
-    graph = Graph(graph_at)
+    graph = Graph(graph_address)
     if graph.version != expected:
         return 0
     version = shared.newest_version + 1

@@ -1,4 +1,4 @@
-"""Lets plain functions call C functions of CPython. If they run as Python, a call's error stays pending, as in C."""
+"""Lets plain functions call C functions of CPython. If run as Python, they keep an error pending, as C does."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _error: list[BaseException] = []  # the pending error, if the code runs as Pytho
 
 
 def extern(name: str, *arguments, returns: str = "int64") -> Any:
-    """Call a C function of CPython or the recorder. Arguments are integers, or a float64 for `PyFloat_FromDouble`."""
+    """Call a C function with integers (`PyFloat_FromDouble` with a float64). `returns` is the type of its result."""
     if is_emitting():
         result = T.call_extern(returns, name, *map(int64, arguments))
         return let(T.Cast("int64", result) if returns == "int32" else result)
@@ -46,7 +46,7 @@ def _call_tvm(function: int, arguments: int, count: int, result: int) -> int:
 
 REPLACEMENTS: dict[str, Callable] = {
     "TVMFFIFunctionCall": _call_tvm,
-    "PyEval_SaveThread": lambda: NULL,  # ctypes keeps the GIL during such calls, so there is nothing to do
+    "PyEval_SaveThread": lambda: NULL,  # nothing to do, because ctypes takes care of the GIL
     "PyEval_RestoreThread": lambda state: NULL,
     "PyErr_Occurred": lambda: len(_error),
     "PyErr_Clear": _error.clear,
@@ -72,10 +72,10 @@ def fail(*owned) -> None:
 
 @plain
 def call_or_fail(name: str, *arguments, owned=()):
-    """Call a C function that returns an address. If this is NULL, release the references in `owned` and `fail`."""
+    """Call a C function that returns an address. If it is NULL, release the references in `owned` and `fail`."""
     address = extern(name, *arguments)
     if address == NULL:
-        if name.startswith("PyMem_"):  # these set no error
+        if name.startswith("PyMem_"):  # the allocators of CPython set no error
             extern("PyErr_NoMemory")
         fail(*owned)
     return address

@@ -23,8 +23,8 @@ def recording(*counts: int, key: int = 1, even_watched: bool = False, **kinds: A
     called as path(here, function, *arguments), or as path(here, function, arguments) with `Items` if the number of
     arguments varies. Keyword arguments count as positional if they are *in order*: their names are those of the
     parameters that follow the positional arguments, in the same order. `key` is how many words a key has. With
-    `even_watched`, the path runs even if fast paths may not append to the graph. `kinds`: if several kinds share the
-    path, the name of each kind, and what the path gets as its last argument. Otherwise the kind is named like the path.
+    `even_watched`, the path runs even if fast paths may not append to the graph. If several kinds share the path,
+    `kinds` maps the name of each to the path's last argument. Otherwise the only kind has the path's name.
     """
 
     def declare(path: Entry) -> Entry:
@@ -32,8 +32,8 @@ def recording(*counts: int, key: int = 1, even_watched: bool = False, **kinds: A
 
         def function_for(*last):
             @entry
-            def run(shared: Shared, function_at, arguments, count, keywords):
-                function = Function(function_at)
+            def run(shared: Shared, function_address, arguments, count, keywords):
+                function = Function(function_address)
                 total = count_arguments(function, count & COUNT_MASK, keywords)
                 need(is_one_of(total, counts) if counts else total >= 0)
                 items = Items(arguments, total)
@@ -57,9 +57,9 @@ def count_arguments(function: Function, count, keywords):
 
 
 @c_function("dynet_count_in_order")
-def count_in_order(shared: Shared, function_at, count, keywords):
+def count_in_order(shared: Shared, function_address, count, keywords):
     """Return the number of all arguments, or -1 if the keywords are not in order. `keywords` is a tuple's address."""
-    names, parameters = items_of_tuple(keywords), items_of_tuple(Function(function_at).parameters)
+    names, parameters = items_of_tuple(keywords), items_of_tuple(Function(function_address).parameters)
     if parameters.size < count + names.size:
         return -1
     for k in range(names.size):
@@ -69,9 +69,9 @@ def count_in_order(shared: Shared, function_at, count, keywords):
 
 
 @c_function("dynet_slowly")
-def slowly(shared: Shared, function_at, arguments, count, keywords):
+def slowly(shared: Shared, function_address, arguments, count, keywords):
     """Call the recording function's slow function. Pass keyword arguments that are in order by position."""
-    function = Function(function_at)
+    function = Function(function_address)
     total = count_arguments(function, count & COUNT_MASK, keywords)
     if total >= 0:
         return extern("PyObject_Vectorcall", function.slow, arguments, total, NULL)

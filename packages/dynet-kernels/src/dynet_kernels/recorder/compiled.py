@@ -14,7 +14,7 @@ from ..cache import store
 from ..machine import library
 from ..target import CpuTarget, host_cpu
 
-# The stored file begins with the sizes of its three parts: the names of the functions, and two object files.
+# The stored file begins with the sizes in bytes of its three sections: the functions' names, and two object files.
 HEAD = struct.Struct("<QQQ")
 
 
@@ -36,12 +36,12 @@ class Recorder:
 
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             name_list = " ".join(f"{name}:{function.key_size}" for name, function in FUNCTIONS.items())
-            parts = [name_list.encode(), *write_objects(FUNCTIONS, Path(folder), self.target.tvm_target())]
-        path.write_bytes(b"".join([HEAD.pack(*map(len, parts)), *parts]))
+            sections = [name_list.encode(), *write_objects(FUNCTIONS, Path(folder), self.target.tvm_target())]
+        path.write_bytes(b"".join([HEAD.pack(*map(len, sections)), *sections]))
 
 
 def _load(content: bytes):
-    """Return the TVM module in a file written by `Recorder.build`, and a dict of the size of each function's keys."""
+    """Return the TVM module in a file of `Recorder.build`, and a dict: function name -> number of words in its keys."""
     ends = list(itertools.accumulate(HEAD.unpack_from(content), initial=HEAD.size))
     if len(content) != ends[-1]:
         raise store.CacheError("the compiled recorder is incomplete")
@@ -50,13 +50,13 @@ def _load(content: bytes):
     return store.load_objects(objects), {name: int(key) for name, key in pairs}
 
 
-def load_functions(shared: int) -> tuple[dict[str, int], dict[str, int]]:
-    """Load the recorder. Return two dicts by function name: the address of each, and the number of words in its keys.
+def load_functions(shared_address: int) -> tuple[dict[str, int], dict[str, int]]:
+    """Load the recorder. Return two dicts: a function's name -> its address, and -> the number of words in its keys.
 
-    The addresses are valid until the process ends. `shared` is the address of the shared words.
+    The addresses are valid until the process ends. The shared words are at `shared_address`.
     """
     ((module, key_sizes),) = library.load_modules([Recorder()], load=_load)
-    addresses = np.full(len(key_sizes), shared, np.int64)
-    # This reads the address of the shared words, then overwrites it with the functions' addresses: see `extension.py`.
+    addresses = np.full(len(key_sizes), shared_address, np.int64)
+    # Reads the address of the shared words from the list, then puts the functions' addresses there: see `extension.py`.
     module.get_function("addresses")(int(addresses.ctypes.data))
     return dict(zip(key_sizes, addresses.tolist())), key_sizes

@@ -21,7 +21,7 @@ from ..tvm_modules import T, ir, ir_builder, tvm
 from .c_api import REPLACEMENTS
 from .structures import Shared
 
-shared_at = 0  # the address of the shared words, for functions that run as Python
+shared_address = 0  # the address of the shared words, for functions that run as Python
 Entry = TypeVar("Entry", bound=Callable)
 
 
@@ -31,7 +31,7 @@ class CFunction:
 
     Args:
         entry: the entry. Its first parameter is the shared words; the others are the C function's parameters.
-        fallback: the name of the C function to call if the entry has no result. "": it always has one.
+        fallback: the name of the C function to call if the entry has no result, or "" if it always has one.
         key_size: for a fast path, how many words a key in its recording functions' tables has.
     """
 
@@ -44,7 +44,7 @@ class CFunction:
         return list(inspect.signature(self.entry).parameters)[1:]
 
     def run_as_python(self, *arguments: int) -> int:
-        result = self.entry(Shared(shared_at), *arguments)
+        result = self.entry(Shared(shared_address), *arguments)
         if result is not None:
             return result
         return FUNCTIONS[self.fallback].run_as_python(*arguments) if self.fallback else 0
@@ -55,7 +55,7 @@ FUNCTIONS: dict[str, CFunction] = {}
 
 
 def c_function(name: str = "", fallback: str = "") -> Callable[[Entry], Entry]:
-    """Decorator: make a function an entry, and the body of a C function. By default, both have the same name."""
+    """Decorator: make a function an entry, and the body of a C function, named `name` or else like the function."""
 
     def declare(function: Entry) -> Entry:
         function, c_name = entry(function), name or function.__name__
@@ -89,8 +89,8 @@ def _body(name: str, function: CFunction) -> Any:
     return builder.get()
 
 
-# The function `addresses` takes the address of a list, which begins with the address of the shared words. It stores the
-# latter, and overwrites the list with the C functions' addresses. TVM passes an argument as 16 bytes: type, then value.
+# The function `addresses` takes the address of a list whose first item is the address of the shared words. It stores
+# this item, and overwrites the list with the C functions' addresses. TVM passes an argument as 16 bytes: type, value.
 ADDRESSES = """\
 @shared = internal global i64 0
 define i32 @__tvm_ffi_addresses(ptr %self, ptr %arguments, i32 %count, ptr %result) {{
@@ -116,7 +116,7 @@ define i64 @{name}({given}) {{
   ret i64 %value
 }}
 """
-# Stores an argument for the call of the fallback. Without `volatile`, LLVM would save registers, which takes longer.
+# Stores an argument for the fallback. Without `volatile`, LLVM would hold it in a register that must first be saved.
 STORE = "  %{0}_at = alloca i64\n  store volatile i64 %{0}, ptr %{0}_at\n"
 OTHERWISE = """\
   %undone = icmp eq i64 %value, {NO_RESULT}

@@ -15,7 +15,7 @@ from .structures import Expression, Graph, List, Shared
 
 
 class Item(Expression):
-    """A Python object. The words of EXPRESSION are its attributes. The word at address `slot` points to the object."""
+    """A Python object, with the words of EXPRESSION as attributes. The word at address `slot` points to the object."""
 
     def __init__(self, address: Any, slot: Any = NULL):
         super().__init__(address)
@@ -32,14 +32,14 @@ class Here:
     def is_expression(self, x: Item):
         """Whether x is an expression: a node, or a parameter that is not a lookup table.
 
-        Python handles an op on a whole lookup table, because it must note that the graph uses the whole table.
+        An op on a whole lookup table is left to Python, which must note that the graph uses the whole table.
         """
         kind, shared = x.type, self.shared
         return kind == shared.expression or kind == shared.parameters or kind == shared.constant
 
     @plain
-    def fits(self, x: Item):
-        """Whether an expression may be an operand: it is a parameter or a node of this graph."""
+    def is_valid(self, x: Item):
+        """Whether the expression x is valid in this graph: a parameter, or a node of the graph."""
         return x.version == words.ANY_GRAPH or self.is_node(x)
 
     @plain
@@ -52,7 +52,7 @@ class Here:
 
     @plain
     def is_operand(self, x: Item):
-        return self.is_expression(x) and self.fits(x)
+        return self.is_expression(x) and self.is_valid(x)
 
     @plain
     def is_index(self, x: Item):
@@ -103,7 +103,7 @@ class Here:
     def items(self, x: Item) -> Items:
         """Return the items of a list or tuple. Leave the entry if x is anything else."""
         need(self.is_sequence(x))
-        tuple_items = items_of_tuple(x.address)  # of a list, only their number: both types store it at the same place
+        tuple_items = items_of_tuple(x.address)  # also right for a list's size, which is at the same place
         return Items(List(x.address).items if x.type == self.shared.list else tuple_items.begin, tuple_items.size)
 
     @plain
@@ -116,31 +116,31 @@ class Here:
         return Items(begin, size)
 
     @plain
-    def append(self, dim, *integers):
+    def append(self, dim_address, *integers):
         new = NewRecord(self, len(integers))
         new.write(*integers)
-        return new.finish(dim)
+        return new.finish(dim_address)
 
     @plain
-    def new_expression(self, offset, dim, *owned):
-        """Return an expression of shape `dim` for node graph.nodes + `offset`. Reuse a freed expression if possible."""
+    def new_expression(self, offset, dim_address, *owned):
+        """Return an expression for node number graph.nodes + `offset`. Reuse a freed expression, if there is one."""
         shared, graph = self.shared, self.graph
-        x_at = shared.free
-        if x_at == NULL:
-            x_at = call_or_fail("_PyObject_New", shared.expression, owned=owned)  # releases `owned` if memory runs out
+        x_address = shared.free
+        if x_address == NULL:
+            x_address = call_or_fail("_PyObject_New", shared.expression, owned=owned)  # on failure, releases `owned`
         else:
-            shared.free = Expression(x_at).at
+            shared.free = Expression(x_address).at
             shared.free_count -= 1
-        Expression(x_at).fill(references=1, at=graph.nodes + offset, version=graph.version, dim=dim)
-        return x_at
+        Expression(x_address).fill(references=1, at=graph.nodes + offset, version=graph.version, dim=dim_address)
+        return x_address
 
 
 @plain
 def graph_here(shared: Shared, even_watched: bool = False) -> Here:
     """Return this thread's graph. Unless `even_watched`, leave the entry if fast paths may not append to the graph."""
-    graph_at = extern("PyThread_tss_get", shared.thread_graph)
-    need(graph_at != NULL)
-    graph = Graph(graph_at)
+    graph_address = extern("PyThread_tss_get", shared.thread_graph)
+    need(graph_address != NULL)
+    graph = Graph(graph_address)
     need(even_watched or graph.open > 0)  # WATCHED is negative
     return Here(shared, graph, graph.version)
 
@@ -178,7 +178,7 @@ def items_of_tuple(address) -> Items:
 
 
 class NewRecord:
-    """A new record: its integers are written after the graph's records, its inputs after the graph's inputs.
+    """A new record. Its integers are written after the graph's records, its input values after the graph's.
 
     It has `length` integers, which start at offset `start` of the records, and `inputs` floats, which start at offset
     `inputs_start` of the input buffer. If memory runs out, the objects in `owned` are released.
@@ -200,10 +200,10 @@ class NewRecord:
             self.integers[self.start + begin + k] = integer
 
     @plain
-    def finish(self, dim, nodes=1):
-        """Make the record part of the graph. Return the expression of the last of its `nodes` nodes, of shape `dim`."""
+    def finish(self, dim_address, nodes=1):
+        """Add the record, which has `nodes` nodes, to the graph. Return the expression of the last node."""
         graph = self.here.graph
-        node = self.here.new_expression(nodes - 1, dim)
+        node = self.here.new_expression(nodes - 1, dim_address)
         graph.length = self.start + self.length
         graph.nodes += nodes
         if self.inputs:

@@ -1,8 +1,8 @@
 """The fast paths of ops: compiled code that appends operations to the graph.
 
 A path checks the operands of a call, looks up the call's key in the op's table, and appends a record: the signature in
-the row, the operands, the attributes. If there is no row, or a check fails, it leaves the entry, and a Python function
-runs instead. The meaning of a row's `limit` depends on the op.
+the row, the operands, the attributes. If there is no row, or a check fails, the path leaves the entry, and a Python
+function runs. The meaning of a row's `limit` depends on the op.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .calls import recording
 from .extension import c_function
 from .here import Here, Item, NewRecord, checked_index, graph_here
 from .structures import Function, Row, Shared, Slice
-from .tables import find, find_words, mixed
+from .tables import extended_hash, find, find_words
 
 
 @recording(1)
@@ -79,13 +79,13 @@ def indices(here: Here, function: Function, x: Item, given: Item, of_lookup: boo
 @plain
 def find_operand_row(here: Here, function: Function, of_lookup: bool, x: Item, *key) -> Row:
     """Return the row for the operand x (with `of_lookup`, a lookup table) and the other words of the key."""
-    need(x.type == here.shared.lookup and here.fits(x) if of_lookup else here.is_operand(x))
+    need(x.type == here.shared.lookup and here.is_valid(x) if of_lookup else here.is_operand(x))
     return find(function, x.dim, *key)
 
 
 @recording(3, key=2)
 def stretch(here: Here, function: Function, x: Item, begin: Item, end: Item, shorter_only=False):
-    """Record an op on the slice `begin:end` of x. `begin` becomes an attribute. The key is the Dim and the length.
+    """Record an op on the slice `begin:end` of x. `begin` becomes an attribute. The key is the Dim of x and the length.
 
     The row's `limit` is the size of the first dimension. With `shorter_only`, a slice of this length is left to Python,
     because its result is x itself.
@@ -103,18 +103,18 @@ def stretch(here: Here, function: Function, x: Item, begin: Item, end: Item, sho
 def many(here: Here, function: Function, given: Item):
     """Record an op on a list of expressions.
 
-    The key is their number and Dims. For more than MOST_KEYED, it is minus their number and the Dim that all must have.
+    The key is their number and Dims. For more than MOST_KEYED, it is minus their number, and the Dim, the same for all.
     """
     xs, key = here.items(given), on_stack(words.LIST_KEY_SIZE)
     need(xs.size > 0)
     is_short = xs.size <= words.MOST_KEYED
     key[0] = xs.size if is_short else -xs.size
-    hash_value = mixed(0, key[0])
+    hash_value = extended_hash(0, key[0])
     for k in range(xs.size):
         need(here.is_operand(xs[k]))
         if is_short or k == 0:
             key[k + 1] = xs[k].dim
-            hash_value = mixed(hash_value, xs[k].dim)
+            hash_value = extended_hash(hash_value, xs[k].dim)
         else:
             need(xs[k].dim == key[1])
     row = find_words(function, key, xs.size + 1 if is_short else 2, words.LIST_KEY_SIZE, hash_value)
@@ -130,8 +130,8 @@ def operator(name: str) -> None:
     """Make the C functions of an operator in `words.OPERATORS`: its fast path, and the call of its Python function."""
 
     @c_function(name, fallback=f"dynet_{name}_slowly")
-    def path(shared: Shared, a_at, b_at):
-        a, b, here = Item(a_at), Item(b_at), graph_here(shared)
+    def path(shared: Shared, a_address, b_address):
+        a, b, here = Item(a_address), Item(b_address), graph_here(shared)
         pair, right, left = [Function(getattr(shared, f"{name}_{what}")) for what in ("pair", "right", "left")]
         if not here.is_expression(a):
             return with_number(here, left, b, a)
@@ -140,8 +140,8 @@ def operator(name: str) -> None:
         return with_number(here, right, a, b, -1 if name == "subtract" else 1)  # x - c is recorded as x + (-c)
 
     @c_function(f"dynet_{name}_slowly")
-    def slowly(shared: Shared, a_at, b_at):
-        return call_python(getattr(shared, f"{name}_slow"), a_at, b_at)
+    def slowly(shared: Shared, a_address, b_address):
+        return call_python(getattr(shared, f"{name}_slow"), a_address, b_address)
 
 
 for name in words.OPERATORS:
@@ -149,26 +149,26 @@ for name in words.OPERATORS:
 
 
 @c_function(fallback="dynet_negative_slowly")
-def negative(shared: Shared, x_at):
-    return one(graph_here(shared), Function(shared.negative), Item(x_at))
+def negative(shared: Shared, x_address):
+    return one(graph_here(shared), Function(shared.negative), Item(x_address))
 
 
 @c_function("dynet_negative_slowly")
-def negative_slowly(shared: Shared, x_at):
-    return call_python(Function(shared.negative).slow, x_at)
+def negative_slowly(shared: Shared, x_address):
+    return call_python(Function(shared.negative).slow, x_address)
 
 
 @c_function(fallback="dynet_subscript_slowly")
-def subscript(shared: Shared, x_at, key_at):
+def subscript(shared: Shared, x_address, key_address):
     """The operator `x[key]` of `Expression` for an int, as in x[2], and for a slice of two ints, as in x[1:3]."""
-    here, x, key = graph_here(shared), Item(x_at), Item(key_at)
+    here, x, key = graph_here(shared), Item(x_address), Item(key_address)
     if key.type == shared.int:
         return index(here, Function(shared.item), x, key, False, True)  # no lookup table; -1 is the last item
-    bounds = Slice(key_at)
+    bounds = Slice(key_address)
     need(key.type == shared.slice and bounds.step == shared.none)
     return stretch(here, Function(shared.stretch), x, Item(bounds.first), Item(bounds.stop), True)  # `shorter_only`
 
 
 @c_function("dynet_subscript_slowly")
-def subscript_slowly(shared: Shared, x_at, key_at):
-    return call_python(shared.subscript, x_at, key_at)
+def subscript_slowly(shared: Shared, x_address, key_address):
+    return call_python(shared.subscript, x_address, key_address)

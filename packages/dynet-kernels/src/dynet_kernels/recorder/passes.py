@@ -22,7 +22,7 @@ from .tables import find
 # most SMALL_VALUES floats of memory, and no instruction has much work (`SMALL_WORK` in `planner.py`). Releasing the GIL
 # and taking it again would make computing the value of one node a seventh slower.
 SMALL_RECORDS, SMALL_VALUES = 64, 256
-MOST_SEARCHED = 1 << 12  # the most records that `input_offset` searches; further on, Python does, with an index
+MOST_SEARCHED = 1 << 12  # `input_offset` reads at most this many records; beyond them, Python searches
 
 
 @plain
@@ -51,9 +51,9 @@ def call_planner(graph: Graph, function: str, keeps_gil, *integers):
 
 
 @c_function("dynet_compute")
-def compute(shared: Shared, graph_at):
+def compute(shared: Shared, graph_address):
     """Compute the values of all new nodes. Return 1 if this succeeds, or 0 if Python has to compute them."""
-    graph = Graph(graph_at)
+    graph = Graph(graph_address)
     here, context = Here(shared, graph, graph.version), Context(graph.context)
     if graph.prepared < shared.generation and graph.prepared >= shared.settled and graph.done == 0:
         # Since the graph was prepared, parameters were only frozen or unfrozen. Plans depend on this, so discard them.
@@ -98,7 +98,7 @@ def value_address(graph: Graph, x: Item):
 @plain
 def can_forget(here: Here):
     """Whether `forget_values` may run. Otherwise Python has to forget the values."""
-    # If Python has to start helpers before the next pass, it also draws the new random keys.
+    # If `wanted` is not 0, Python has to start helpers before the next pass, and then also draws the new random keys.
     return is_prepared(here) and here.graph.has_watch == 0 and Sharing(Context(here.graph.context).sharing).wanted == 0
 
 
@@ -124,15 +124,15 @@ def into_array(here: Here, function: Function, x: Item, array: Item, dtype: str)
 @recording(1, 2, value=2, list=0)
 def into_list(here: Here, function: Function, given: Items, least: int):
     """Return a value as a list of floats, or as one float if it has fewer elements than `least`."""
-    x, flag, size = given[0], here.flag(given, 1), size_of(here, function, given[0])
+    x, again, size = given[0], here.flag(given, 1), size_of(here, function, given[0])
     if size < least:
-        need(ensure_computed(here, flag))
+        need(ensure_computed(here, again))
         return extern("PyFloat_FromDouble", value_of(here.graph, x)[0])
     # Make the list before the pass: making it may run the garbage collector, and so Python code that calls `renew_cg`.
     made_list = call_or_fail("PyList_New", size)
     # Hide the list, whose items are still NULL, from other threads: during the pass, `gc.get_objects` could find it.
     extern("PyObject_GC_UnTrack", made_list)
-    if here.graph.open != here.version or not ensure_computed(here, flag):
+    if here.graph.open != here.version or not ensure_computed(here, again):
         extern("Py_DecRef", made_list)
         return
     numbers, items = value_of(here.graph, x), Words(List(made_list).items)
@@ -175,10 +175,10 @@ def size_after_computing(here: Here, function: Function, x: Item, again):
 
 
 @recording(1, 2, nothing=False, address=True)
-def compute_node(here: Here, function: Function, given: Items, has_address: bool):
-    """Compute a node. Return the address of its value, which counts floats, if `has_address`, else None."""
+def compute_node(here: Here, function: Function, given: Items, returns_address: bool):
+    """Compute a node. Return None, or if `returns_address`, the address of its value, which counts floats."""
     size_after_computing(here, function, given[0], here.flag(given, 1))
-    if has_address:
+    if returns_address:
         return extern("PyLong_FromSsize_t", value_address(here.graph, given[0]))
     return new_reference(here.shared.none)
 
@@ -225,28 +225,28 @@ def set(here: Here, function: Function, x: Item, given: Item):
 
 
 @plain
-def input_offset(here: Here, target, signature):
+def input_offset(here: Here, input_node, signature):
     """Return the offset of an input node's first value in the input buffer. If it is not found, leave the entry.
 
-    `target` is the number of the node, and `signature` is the signature that it has if it is an input. If the graph has
-    been planned, the planner's table says where the node's record is. Otherwise the records are searched, starting at
-    the input that was found last: most programs set inputs in the order of their nodes, or right after making them.
+    `input_node` is the number of the node, and `signature` is the signature that it has if it is an input. If the graph
+    has been planned, the planner's table says where the node's record is. Otherwise the records are searched, starting
+    at the input that was found last: most programs set inputs in the order of their nodes, or right after making them.
     """
     graph, records = here.graph, Words(here.graph.records)
     if graph.planned == graph.length:
-        node = Node(Words(graph.node_rows), target * len(layout.NODE))
+        node = Node(Words(graph.node_rows), input_node * len(layout.NODE))
         need(node.signature_start == signature)
         return records[node.operands]
     need(graph.planned == 0)
     position, node_number, record_count = 0, 0, 0
-    if graph.searched_version == here.version and graph.searched_node <= target:
+    if graph.searched_version == here.version and graph.searched_node <= input_node:
         position, node_number = graph.searched_offset, graph.searched_node
     plan = Plan(graph.context, records=records)
-    while node_number < target and record_count < MOST_SEARCHED:
+    while node_number < input_node and record_count < MOST_SEARCHED:
         record = plan.record(position)
         node_number += record.part_count
         position = record.end
         record_count += 1
-    need(node_number == target and records[position] == signature)
-    graph.fill(searched_version=here.version, searched_offset=position, searched_node=target)
+    need(node_number == input_node and records[position] == signature)
+    graph.fill(searched_version=here.version, searched_offset=position, searched_node=input_node)
     return records[position + 1]

@@ -27,9 +27,7 @@ def commit(here: Here, function: Function, dim: Item, nodes: Item, head: Item, o
     expression of the last node, which has the shape `dim`. It returns None if the graph's version is not `version`, or
     if an item is neither an int nor an expression valid in the graph.
 
-    Unlike the fast paths of ops, `commit` also appends to a graph whose `open` is WATCHED. `renew_cg` sets this for its
-    options `immediate_compute` and `check_validity`, for which Python has to see each new node. It sees the nodes that
-    `commit` adds, because only Python code calls `commit`.
+    The graph's `open` may be WATCHED: only Python code calls `commit`, and so it sees each new node.
     """
     shared = here.shared
     need(nodes.type == shared.int and version.type == shared.int and head.type == shared.tuple)
@@ -49,7 +47,7 @@ def sequence(here: Here, function: Function, result_dim: Item, head: Item, xs: I
     """sequence(result_dim, head, xs, x_dim, version) appends a record for a sequence of nodes, such as an RNN layer.
 
     The record consists of the integers of the tuple `head`, which begins with the signature, and the numbers of the
-    nodes in the list `xs`, which must all have the shape `x_dim`. It adds one node to the graph, then one for each item
+    nodes in the list `xs`, which must all have the shape `x_dim`. This adds a node to the graph, then one for each item
     of `xs`. `sequence` returns a list of the expressions of these further nodes, which have the shape `result_dim`. It
     returns None if the graph's version is not `version`, or if an item of `xs` is not a node of shape `x_dim`.
     """

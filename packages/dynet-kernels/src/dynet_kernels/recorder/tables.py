@@ -28,7 +28,7 @@ def is_one_of(value, candidates: Iterable[int]):
 
 
 @plain
-def mixed(hash_before, word):
+def extended_hash(hash_before, word):
     """Return the hash of a key's words up to `word`, given the hash of the words before `word`.
 
     Fold the upper half of the word into the lower half, because it may be a float, and the lower bits of round floats
@@ -38,11 +38,11 @@ def mixed(hash_before, word):
 
 
 @plain
-def hashed(key: Words, begin, size):
-    """Return the hash of a key of `size` words from `key[begin]`. Unused words at its end must not be counted."""
+def hash_of(key: Words, begin, size):
+    """Return the hash of a key of `size` words from `key[begin]`. `size` must not count unused words at its end."""
     hash_value = 0
     for k in range(size):
-        hash_value = mixed(hash_value, key[begin + k])
+        hash_value = extended_hash(hash_value, key[begin + k])
     return hash_value
 
 
@@ -74,7 +74,7 @@ def find(function: Function, *key) -> Row:
     given = on_stack(len(key))
     for k, word in enumerate(key):
         given[k] = word
-    return find_words(function, given, len(key), len(key), hashed(given, 0, len(key)))
+    return find_words(function, given, len(key), len(key), hash_of(given, 0, len(key)))
 
 
 @plain
@@ -87,12 +87,12 @@ def find_words(function: Function, key: Words, used, size: int, hash_value) -> R
 
 
 @c_function()
-def enter(shared: Shared, function_at, row_at):
+def enter(shared: Shared, function_address, row_address):
     """Add a row to a recording function's table, or replace the row with the same key. Return 1.
 
     If the table would be more than half full, double it first. If memory runs out, return NULL with an error set.
     """
-    function = Function(function_at)
+    function = Function(function_address)
     rows, width = function.mask + 1, function.key_size + len(words.ROW)
     if 2 * (function.used + 1) > rows:
         table, old = call_or_fail("PyMem_RawCalloc", rows * 2, width * 8), Words(function.table)
@@ -101,7 +101,7 @@ def enter(shared: Shared, function_at, row_at):
                 put_row(Words(table), 2 * rows - 1, function.key_size, old, row * width)
         extern("PyMem_RawFree", function.table)
         function.fill(table=table, mask=2 * rows - 1)
-    function.used += put_row(Words(function.table), function.mask, function.key_size, Words(row_at), 0)
+    function.used += put_row(Words(function.table), function.mask, function.key_size, Words(row_address), 0)
     return 1
 
 
@@ -114,7 +114,7 @@ def put_row(table: Words, mask, key_size, source: Words, begin):
     width, used_size = key_size + len(words.ROW), 1
     while used_size < key_size and source[begin + used_size] != 0:  # a key may end in unused words, which are 0
         used_size += 1
-    target = search(table, mask, width, source, begin, key_size, hashed(source, begin, used_size))
+    target = search(table, mask, width, source, begin, key_size, hash_of(source, begin, used_size))
     is_new = 1 if table[target] == 0 else 0
     for k in range(width):
         index = width - 1 - k

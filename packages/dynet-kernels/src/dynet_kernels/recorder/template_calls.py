@@ -17,7 +17,7 @@ from .calls import recording
 from .here import Here, Item, Items, NewRecord
 from .record_calls import integer_of
 from .structures import Expression, Function, Template
-from .tables import are_equal, find, hashed
+from .tables import are_equal, find, hash_of
 
 # The lowest two bits of a word of a key tell its kind: an int, the address of a constant such as None, or a list's
 # length. They are 0 in the word for an expression, which is the address of its Dim.
@@ -34,8 +34,8 @@ class Key:
     """The key of a call. Making it leaves the entry if the call has none.
 
     `words[0]` is a hash of the key, by which tables find it. The key follows: its number of words, counting this one,
-    and the words for the arguments. `items` has an address for each argument: of the items of a list or tuple, or of
-    the word that points to any other argument, which counts as a list of one item.
+    and the words for the arguments. For each argument, `items` has the address of the word that points to it, or for a
+    list or tuple, to its first item.
     """
 
     def __init__(self, here: Here, given: Items):
@@ -43,7 +43,7 @@ class Key:
         self.words[1] = 1
         self.add_arguments(given)
         self.size = self.words[1]
-        self.words[0] = hashed(self.words, 1, self.size) * 2 + 1  # odd, so never 0, which marks a free row
+        self.words[0] = hash_of(self.words, 1, self.size) * 2 + 1  # odd, so never 0, which marks a free row
 
     @plain
     def add_arguments(self, given: Items) -> None:
@@ -64,20 +64,20 @@ class Key:
 
     @plain
     def add_items(self, items: Items) -> None:
-        last, repeated = 0, 0  # the Dim of the previous item (0 unless it is an expression); whether it was repeated
+        last, repeated = 0, 0  # the previous item's Dim, or 0 if it has none; whether this Dim was repeated
         for k in range(items.size):
             x = items[k]
-            dim = x.dim if self.here.is_operand(x) else NULL
-            if dim != NULL and dim == last:
+            dim_address = x.dim if self.here.is_operand(x) else NULL
+            if dim_address != NULL and dim_address == last:
                 if repeated == 0:
                     self.add(FLOAT)
                 repeated = 1
                 self.words[self.words[1]] += REPEATED  # the key's newest word
             else:
                 repeated = 0
-                last = dim
-                if dim != NULL:
-                    self.add(dim)
+                last = dim_address
+                if dim_address != NULL:
+                    self.add(dim_address)
                 else:
                     self.add_non_expression(x)
 
@@ -143,10 +143,10 @@ def replay(here: Here, function: Function, dim: Item, template: Item, operands: 
 
 
 @plain
-def append(here: Here, header: Template, content: Words, operand: Callable, dim):
+def append(here: Here, header: Template, content: Words, operand: Callable, dim_address):
     """Append the records of a template. `header` is its first words, and `content` is what follows its key.
 
-    operand(k) returns the operand number for an integer (OPERAND, k). `dim` is the address of the last node's Dim.
+    operand(k) returns the operand number to write for a pair (OPERAND, k). The last node's Dim is at `dim_address`.
     """
     length, inputs, graph = header.length, header.inputs, here.graph
     new, offsets = NewRecord(here, length, inputs), on_stack(4)
@@ -158,7 +158,7 @@ def append(here: Here, header: Template, content: Words, operand: Callable, dim)
     int32s = Words(graph.inputs, "int32")
     for k in range(inputs):
         int32s[new.inputs_start + k] = content[2 * length + k]
-    node = new.finish(dim, header.nodes)
+    node = new.finish(dim_address, header.nodes)
     for k in range(header.random_keys):  # last, so that no key is linked if memory for the record has run out
         put_random_key(here.shared, graph, new.inputs_start + content[2 * length + inputs + k])
     return node

@@ -11,22 +11,22 @@ HAS_GC = 1 << 14  # the flag of types whose objects the garbage collector tracks
 
 
 @c_function(fallback="dynet_free_slowly")
-def free(shared: Shared, x_at):
-    """tp_dealloc of `Expression`: keep a node's expression for reuse, unless enough are kept. Free a parameter's."""
-    need(Expression(x_at).type == shared.expression and shared.free_count < shared.free_most)
-    Expression(x_at).at = shared.free
-    shared.fill(free=x_at, free_count=shared.free_count + 1)
+def free(shared: Shared, x_address):
+    """tp_dealloc of `Expression`: keep a node's expression for reuse, unless enough are kept. Free all others."""
+    need(Expression(x_address).type == shared.expression and shared.free_count < shared.free_most)
+    Expression(x_address).at = shared.free
+    shared.fill(free=x_address, free_count=shared.free_count + 1)
     return 0
 
 
 @c_function("dynet_free_slowly")
-def free_slowly(shared: Shared, x_at):
+def free_slowly(shared: Shared, x_address):
     """Free an expression or a parameter that is not kept for reuse."""
-    kind = Expression(x_at).type  # read first, because the freed object no longer keeps its class alive
+    kind = Expression(x_address).type  # read first, because the freed object no longer keeps its class alive
     if extern("PyType_GetFlags", kind) & HAS_GC:
-        extern("PyObject_GC_Del", x_at)
+        extern("PyObject_GC_Del", x_address)
     else:
-        extern("PyObject_Free", x_at)
+        extern("PyObject_Free", x_address)
     extern("Py_DecRef", kind)
     return 0
 
@@ -40,27 +40,27 @@ def new(shared: Shared, kind, arguments, keywords):
     """
     if kind == shared.expression and (keywords != NULL or extern("PyTuple_Size", arguments) != 0):
         return call_python(shared.refuse_new)
-    x_at = call_or_fail("PyType_GenericAlloc", shared.unfinished if kind == shared.expression else kind, 0)
-    Expression(x_at).version = words.NO_NODE
-    return x_at
+    x_address = call_or_fail("PyType_GenericAlloc", shared.unfinished if kind == shared.expression else kind, 0)
+    Expression(x_address).version = words.NO_NODE
+    return x_address
 
 
 @c_function()
-def visit_nothing(shared: Shared, object_at, visit, given):
+def visit_nothing(shared: Shared, object_address, visit, given):
     """tp_traverse of `Expression`, which owns no references. An inherited one would let garbage collection track it."""
     return 0
 
 
 @c_function()
-def become(shared: Shared, x_at, at, version, dim):
-    """Make an expression stand for the parameter in row -1 - `at`, whose Dim is at the address `dim`."""
-    Expression(x_at).fill(at=at, version=version, dim=dim)
+def become(shared: Shared, x_address, at, version, dim_address):
+    """Make an expression stand for the parameter in row -1 - `at`, whose Dim is at `dim_address`."""
+    Expression(x_address).fill(at=at, version=version, dim=dim_address)
     return 0
 
 
 @c_function()
-def bind(shared: Shared, function_at, object_at, kind):
+def bind(shared: Shared, function_address, object_address, kind):
     """tp_descr_get of recording functions: a bound method for an instance, the recording function for the class."""
-    if object_at == NULL or object_at == shared.none:
-        return new_reference(function_at)
-    return extern("PyMethod_New", function_at, object_at)
+    if object_address == NULL or object_address == shared.none:
+        return new_reference(function_address)
+    return extern("PyMethod_New", function_address, object_address)

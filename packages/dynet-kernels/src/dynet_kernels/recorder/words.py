@@ -32,8 +32,7 @@ FUNCTION = Structure(
     *OBJECT, "vectorcall", "slow", "table", "mask", "used", "key_size", "parameters", "name", "qualname", "weakrefs"
 )
 # A row of the table. `signature` is the first integer of the record to append, or the address of a TEMPLATE. `result`
-# is the address of the Dim of the expression to return. The meaning of the number `limit` depends on the function; for
-# example, it is the bound of an index.
+# is the address of the Dim of the expression to return. What `limit` is depends on the function: a bound, a size.
 ROW = Structure("signature", "result", "limit")
 
 MOST_PASS_ARGUMENTS = 6  # compiled functions that run a pass have at most this many arguments
@@ -62,8 +61,8 @@ GRAPH = Structure(
     # `dynet_core.graph.graph`: it was run by `differentiate_apart`. Always written together.
     "differentiated", "differentiated_fully",
     "changes",  # how many times the thread has changed values of parameters, by updates or otherwise
-    "begun",  # the word `changes` when the first node of the graph was computed
-    "seen",  # the word `changes` when the newest node of the graph was computed
+    "begun",  # the value of `changes` when the first node of the graph was computed
+    "seen",  # the value of `changes` when the newest node of the graph was computed
     "object",  # the address of the Python object `Graph`
     "unusual",  # 1 if Python has to carry out the next `renew_cg`, because it must do more than remove the records
     # 1 if only Python may discard values for recomputing: the graph has checkpoints, checks its values for infinities
@@ -112,7 +111,6 @@ SHARED = Structure(
 # - for each random key, its offset among these input values;
 # - pairs of operands. The template can be used only if both operands of each pair are the same node.
 # A template without nodes has one integer, of the kind OPERAND: this expression is the result of the call.
-
 TEMPLATE = Structure("length", "nodes", "inputs", "random_keys", "equal_pairs")
 # The kinds of integers to append, with the meaning of the pair's number k. LITERAL: the integer is k. OPERAND: the
 # operand number of an expression among the call's arguments, where k is the number of the argument times

@@ -1,4 +1,4 @@
-"""`python -m dynet_kernels.tune` finds the tuning parameters with which kernels are fastest on this CPU and its GPU.
+"""`python -m dynet_kernels.tune` finds the tuning parameters with which kernels are fastest on this CPU and GPU.
 
-`shapes` has the computations to time, `search` chooses parameters to try, and `timing` compiles and times kernels.
+`shapes.py` has the computations to time, `search.py` chooses parameters to try, and `timing.py` times kernels.
 """

@@ -49,7 +49,7 @@ def parsed_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def pin_to_core(core: int | None) -> None:
-    """Run this process on one core, by default the last that it may use, if Python can choose cores."""
+    """Run this process on one core, by default the last allowed one. Do nothing where Python cannot choose cores."""
     if hasattr(os, "sched_setaffinity"):
         allowed = os.sched_getaffinity(0)
         if core is not None and core not in allowed:
@@ -58,7 +58,7 @@ def pin_to_core(core: int | None) -> None:
 
 
 class Progress:
-    """Shows progress through about `total` steps, as a bar if tqdm is installed, or else as lines on stderr."""
+    """Shows progress through about `total` candidates, as a bar if tqdm is installed, or else as lines on stderr."""
 
     def __init__(self, total: int):
         self.bar, self.last_text, self.write_line = None, "", print
@@ -98,7 +98,7 @@ def find_gpu(options: argparse.Namespace) -> Gpu | None:
 
 
 def record_for(family: str, timer: Timer, for_kind: bool = False) -> tuning_records.TuningRecord:
-    """Return a record of this family for the timer's device, with the current parameters and no figures."""
+    """Return a record of a family for the timer's device, with the parameters now in use, and without speedups."""
     _, current = tuning_records.found(timer.target)[family]
     kind = tuning_records.kind_of(timer.target)
     cpu = "" if for_kind else getattr(timer.target, "identity", "")
@@ -122,11 +122,11 @@ def main(argv: list[str] | None = None) -> None:
         timers["cuda"] = GpuTimer(card)
     base_records = {family: record_for(family, timer, options.for_kind) for family, timer in timers.items()}
     searches = {family: Search(family, timer, base_records[family].parameters) for family, timer in timers.items()}
-    progress = Progress(sum(search.steps() for search in searches.values()))
+    progress = Progress(sum(search.candidate_count() for search in searches.values()))
     end, shares = time.monotonic() + options.seconds, sum(search.study.share for search in searches.values())
     try:
         for family, search in searches.items():
-            # The remaining families share the time that is left.
+            # The remaining families share the time that is left, in proportion to `Study.share`.
             seconds = (end - time.monotonic()) * search.study.share / shares
             shares -= search.study.share
             values, is_complete = search.run(seconds, progress)

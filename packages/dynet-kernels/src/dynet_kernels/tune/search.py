@@ -1,7 +1,7 @@
 """Searches for the fastest tuning parameters of a family: changes one axis at a time, and keeps faster values.
 
-An axis is a tuning parameter, or several that are changed together. The values to try on it are given, or returned by a
-function of `best`, the best parameters so far, and `registers`, the number of vector registers.
+An *axis* is a tuning parameter, or several that are changed together. The values to try on an axis are given, or
+returned by a function of `best`, the best parameters so far, and `registers`, the number of vector registers.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Axis:
 def _register_tiles(widths: range) -> Callable[[Any, int], list[tuning.Tile]]:
     """Return a function that returns tiles, (columns, vectors of rows), that use at least 5/8 of the vector registers.
 
-    A tile needs columns * vectors registers for its sums, and `vectors` more for rows. `widths` are columns to try.
+    A tile needs columns * vectors registers for sums, and `vectors` more for rows. `widths` are the columns to try.
     """
     return lambda best, registers: [
         (width, vectors)
@@ -59,7 +59,7 @@ def _register_tiles(widths: range) -> Callable[[Any, int], list[tuning.Tile]]:
 
 
 def _gradient_tiles(best: Any, registers: int) -> list[tuning.Tile]:
-    """Return tiles of (columns of the gradient, columns of the matrix) that fill at least half of the registers."""
+    """Return tiles, (columns of the gradient, columns of the matrix), that use at least half of the registers."""
     return [
         (width, columns)
         for width in range(2, 7)
@@ -69,17 +69,17 @@ def _gradient_tiles(best: Any, registers: int) -> list[tuning.Tile]:
 
 
 def _first_tiles(choices: Callable[[Any, int], list[tuning.Tile]]) -> Callable[[Any, int], list[Tiles]]:
-    """Return a function that returns values of `tiles`: one of `choices`, then the narrower tiles of `best`."""
+    """Return a function that returns values for `tiles`: first a tile from `choices`, then narrower tiles of `best`."""
     return lambda best, registers: [
         (tile, *(narrower for narrower in best.tiles[1:] if narrower[0] < tile[0])) for tile in choices(best, registers)
     ]
 
 
 def _mid_tiles(divisor: int, *choices: tuple[int, ...]) -> Callable[[Any, int], list[Tiles]]:
-    """Return a function that returns values of `tiles`: new tiles between the first and the last tile of `best`.
+    """Return a function that returns values for `tiles`: new tiles between the first and the last tile of `best`.
 
     Args:
-        divisor: each of the new tiles has sums in about 3 / `divisor` of the registers.
+        divisor: the sums of a new tile take about 3 / `divisor` of the registers.
         choices: lists of widths of the new tiles. A width that is not less than that of the first tile is left out.
     """
 
@@ -108,7 +108,7 @@ _SEVERAL_COLUMNS, _MANY_COLUMNS = _has_columns(2), _has_columns(16)
 _STRETCHES_AND_VECTORS = [(s, v) for s in (1, 2, 4) for v in (1, 2, 4, 8) if 2 <= s * v <= 8]
 _MID_WIDTHS = ((), (2,), (4,), (4, 2), (6, 4, 2), (4, 3, 2))
 
-# The axes by family, in the order in which they are changed.
+# Family -> axes, in the order in which the search changes them.
 AXES: dict[str, tuple[Axis, ...]] = {
     "product": (
         Axis("tile of many columns", "tiles", _first_tiles(_register_tiles(range(4, 15))), _has_columns(8)),
@@ -170,7 +170,7 @@ class Search:
         family: the name of the family.
         timer: compiles and times kernels on a device.
         start: the initial parameters.
-        study: the kernels and workloads to time. None: the family's entry in `shapes.STUDIES`.
+        study: the kernels and workloads to time. None: those that `shapes.STUDIES` has for the family.
     """
 
     def __init__(self, family: str, timer: Timer, start: tuning.Parameters, study: Study | None = None):
@@ -181,7 +181,7 @@ class Search:
     def _compiled(self, values: tuning.Parameters) -> Candidate:
         return self.timer.compiled(self.study.kernels, self.family, values)
 
-    def steps(self) -> int:
+    def candidate_count(self) -> int:
         """Return the approximate number of candidates that `run` will try if it has enough time."""
         return sum(len(list(axis.variants(self.start, self.timer.registers))) for axis in AXES[self.family])
 
@@ -209,12 +209,12 @@ class Search:
     def _better_candidate(
         self, best: Candidate, variant: tuning.Parameters, workloads: list, affected: list
     ) -> Candidate | None:
-        """Compile and time a variant. Return the candidate if it is correct and faster than the best one, else None."""
+        """Compile and time a variant. Return its candidate if it is correct and faster than the best one, else None."""
         self.tried += 1
         try:
             candidate = self._compiled(variant)
             is_right = all(candidate.is_right(workload) for workload in workloads)
-        except CudaError:  # the compiler or the driver refuses it, for example because a block has too many threads
+        except CudaError:  # the compiler or driver refuses the kernels, for example for having too many threads
             is_right = False
         if not is_right:
             self.refused += 1
@@ -227,7 +227,7 @@ class Search:
         return candidate if mean < MEAN_RATIO and largest <= LARGEST_RATIO else None
 
     def figures(self, values: tuning.Parameters) -> dict[str, float]:
-        """Return the speedup over the default parameters for each workload, by label."""
+        """Return a dict label of a workload -> speedup of `values` over the default parameters."""
         pair = [self._compiled(values), self._compiled(self.timer.default(self.family))]
         *_, least_seconds = timing.least_times(pair, self.study.workloads(), 15)
         return {label: round(default / tuned, 2) for label, (tuned, default) in least_seconds.items()}

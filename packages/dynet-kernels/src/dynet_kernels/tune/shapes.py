@@ -1,4 +1,4 @@
-"""The workloads that the tuner times for each family, with typical sizes, and their results as computed by numpy."""
+"""The workloads that the tuner times for each family, with typical sizes, and with the results that numpy computes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .timing import Workload
 
 @dataclass(frozen=True)
 class Study:
-    """A family to tune: its share of the tuner's time, its kernels by name, and a function that makes workloads."""
+    """A family to tune: its share of the tuner's time, its kernels by name, and a function that returns workloads."""
 
     share: int
     kernels: dict[str, Kernel]
@@ -29,14 +29,14 @@ class Study:
 def _matrices(rows: int, inner: int, columns: int, matrices: int = 1):
     """Return random column-major arrays W, x and y for products y = W x. W has `matrices` matrices.
 
-    Workloads of gradients use the arrays as W, dx and dy, or as dW, x and dy.
+    Workloads that compute gradients use the three arrays as W, dx and dy, or as dW, x and dy.
     """
     rng = np.random.default_rng(1)
     shapes = (matrices, inner, rows), (columns, inner), (columns, rows)
     return [rng.uniform(-1, 1, shape).astype(np.float32) for shape in shapes]
 
 
-# Sizes of products of a matrix and columns: (rows of the matrix, columns of the matrix, columns to multiply).
+# Sizes of products of a matrix and columns: (rows of the matrix, columns of the matrix, columns that it multiplies).
 SHAPES = (
     (512, 512, 1), (200, 100, 1), (512, 512, 4), (256, 256, 8), (1024, 256, 16), (512, 512, 24), (512, 512, 48),
     (100, 64, 32), (400, 200, 64), (512, 512, 512),
@@ -63,7 +63,7 @@ def product(rows: int, inner: int, columns: int, matrices: int = 1) -> Workload:
 
 
 def _gradient(kernel: str, target: int, sizes: tuple[int, ...], computed: Callable[..., np.ndarray]) -> Workload:
-    """Return a workload of a kernel that adds computed(W, x, y) to array number `target` (0 to 2) of W, x and y."""
+    """Return a workload of a kernel that adds computed(W, x, y) to one of W, x and y, number `target` (0 to 2)."""
     rows, inner, columns = sizes
     (w,), x, y = _matrices(rows, inner, columns)
     arrays = [w.reshape(1, -1), x, y]
@@ -108,7 +108,7 @@ def _value_of(symbol: Symbol, inputs: dict[str, Any]) -> Any:
 
 
 def _workload(rule: Rule, label: str, kernel: str, columns: int, size: int, least: float, number: float) -> Workload:
-    """Return a workload of a rule, with random floats from `least` to 1, and `number` for views in `Rule.numbers`."""
+    """Return a workload of a rule on random floats from `least` to 1. All views in `Rule.numbers` are `number`."""
     rng = np.random.default_rng(1)
     wide = {*rule.reads, *rule.outputs} - rule.numbers
     arrays: dict[str, Any] = {
@@ -155,8 +155,8 @@ def update(columns: int, size: int) -> Workload:
     return _workload(UPDATE_RULE, f"{columns}x{size}", "update", columns, size, 0.1, 0.001)
 
 
-# The study "cuda" times all GPU kernels together. In REDUCTIONS, several threads share a column; in ELEMENTWISE, each
-# thread has an element. The workloads are large, because smaller ones would take less time than launching a kernel.
+# The study "cuda" times all GPU kernels together. Kernels in REDUCTIONS use several threads for a column, those in
+# ELEMENTWISE one for each element. The workloads are large, because small ones take less time than a kernel launch.
 REDUCTIONS = ("softmax", "layer_norm", "layer_norm.dx", "norm")
 ELEMENTWISE = ("add", "multiply.d", "tanh", "tanh.dx", "update")
 GPU_SHAPES = (512, 512, 64), (1024, 256, 640), (2048, 2048, 256)  # sizes of products, as in SHAPES
@@ -172,7 +172,7 @@ def _gpu_workloads() -> list[Workload]:
     return workloads
 
 
-# The families in the order in which they are searched.
+# Family -> study, in the order in which the families are searched.
 STUDIES = {
     "norm": Study(1, {"norm": GradientNorm()}, lambda: [norm(64, 100), norm(1, 16384), norm(1, 1 << 20)]),
     "update": Study(1, {"update": UPDATE_RULE}, lambda: [update(64, 100), update(1, 16384), update(1, 1 << 20)]),

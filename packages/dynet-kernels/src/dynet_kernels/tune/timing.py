@@ -20,7 +20,7 @@ from ..machine import modules
 from ..target import CpuTarget, host_cpu
 from ..tuning import Parameters
 
-ROW_SECONDS = 1e-3  # in one measurement, an instruction is repeated for about this many seconds
+MEASUREMENT_SECONDS = 1e-3  # one measurement repeats an instruction for about this many seconds
 TOLERANCE = 2e-4  # allowed error of an element: this times (its magnitude + the largest magnitude in the result)
 
 
@@ -28,13 +28,13 @@ class Workload:
     """A computation to time: a kernel, and the columns on which it works.
 
     Args:
-        label: the sizes, as readable text, unique within the family.
+        label: the sizes as text for users, which differs between the workloads of a family.
         kernel: the name of the kernel within its family.
-        arrays: for each address list, an array of shape (columns, floats). Row c has the operand for column c.
+        arrays: for each address list, an array of shape (columns, floats). Row c has the floats for column c.
         parameters: the integer parameters of the instruction, which the kernel reads.
-        expected: numpy's result for each array that the kernel writes, by the number of its address list.
-        shared: the numbers of address lists of operands that all columns share: row 0 of their arrays.
-        doubles: the numbers of address lists whose arrays hold float64s, each in place of two floats.
+        expected: number of an address list -> numpy's result, for each array that the kernel writes.
+        shared: the numbers of the address lists that have the address of row 0 for all columns.
+        doubles: the numbers of the address lists whose arrays hold float64s, each in the space of two floats.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Workload:
         return np.array(index, np.int64)
 
     def has_expected_results(self, arrays: Sequence[np.ndarray]) -> bool:
-        """Return whether the arrays that the kernel writes hold numpy's results, and all others are unchanged."""
+        """Return whether the arrays that the kernel writes hold numpy's results, and all other arrays are unchanged."""
         for k, (array, start) in enumerate(zip(arrays, self.initial, strict=True)):
             if k not in self.expected:
                 if not np.array_equal(array, start):
@@ -96,7 +96,7 @@ def _on_cache_line(array: np.ndarray) -> np.ndarray:
 class Candidate:
     """The kernels of a family, compiled with tuning parameters for the CPU.
 
-    A kernel's opcode is its position in `kernels`. run(context) runs a tape.
+    A kernel's opcode is its position in `kernels`. `run` runs a tape, given the address of a Context.
     """
 
     def __init__(self, parameters: Parameters | None, kernels: Iterable[str], run: Callable[..., None]):
@@ -161,13 +161,13 @@ class Timer:
     """A device on which candidates are timed."""
 
     target: Any  # the CPU, or the compute capability of the GPU, such as "sm_90"
-    registers: int  # the number of vector registers of the CPU; 0 for a GPU
+    registers: int  # the number of vector registers of a CPU core; 0 for a GPU
 
     def default(self, family: str) -> Parameters:
         return tuning_records.defaults(self.target)[family]
 
     def compiled(self, kernels: dict[str, Kernel], family: str = "", values: Parameters | None = None) -> Candidate:
-        """Compile kernels in this process, without the cache. `values` replaces the device's parameters of `family`."""
+        """Compile kernels in this process, without the cache, with `values` as the tuning parameters of `family`."""
         raise NotImplementedError
 
 
@@ -212,8 +212,8 @@ class GpuTimer(Timer):
         return GpuCandidate(values, kernels, self, launch, handles)
 
 
-def rows_for(candidate: Candidate, workload: Workload, seconds: float = ROW_SECONDS) -> int:
-    """Return how many rows of a tape, each a run of the workload, take about `seconds` to run; at most 65536."""
+def rows_for(candidate: Candidate, workload: Workload, seconds: float = MEASUREMENT_SECONDS) -> int:
+    """Return how many rows of a tape, each of which runs the workload, take about `seconds`; at most 65536."""
     rows = 1
     candidate.reset(workload)
     while (seconds_spent := candidate.measure(workload, rows)) < seconds / 4 and rows < 1 << 16:
@@ -224,9 +224,9 @@ def rows_for(candidate: Candidate, workload: Workload, seconds: float = ROW_SECO
 def least_times(
     candidates: Sequence[Candidate], workloads: Sequence[Workload], rounds: int
 ) -> Iterator[dict[str, list[float]]]:
-    """Time candidates. After each round, yield each candidate's least seconds per row so far, by the workload's label.
+    """Time candidates. After each round, yield a dict label of a workload -> least seconds per row of each candidate.
 
-    The candidates take turns, so that other programs on the machine slow down all of them.
+    The candidates take turns, so that other programs on the machine slow down all candidates alike.
     """
     rows = {workload.label: rows_for(candidates[-1], workload) for workload in workloads}
     least = {workload.label: [math.inf] * len(candidates) for workload in workloads}
@@ -239,16 +239,16 @@ def least_times(
 
 
 def ratio(
-    candidate: Candidate, best: Candidate, workloads: Sequence[Workload], rounds: int = 7, hopeless: float = 1.05
+    candidate: Candidate, best: Candidate, workloads: Sequence[Workload], rounds: int = 7, stop_above: float = 1.05
 ) -> tuple[float, float]:
     """Compare a candidate's least time for each workload with that of the best candidate so far.
 
-    Return the geometric mean and the maximum of the ratios. Stop if the mean exceeds `hopeless` after three rounds.
+    Return the geometric mean and the maximum of the ratios. Stop if the mean exceeds `stop_above` after three rounds.
     """
     mean = largest = math.inf
     for turn, least in enumerate(least_times([candidate, best], workloads, rounds)):
         ratios = [new_seconds / best_seconds for new_seconds, best_seconds in least.values()]
         mean, largest = math.exp(sum(map(math.log, ratios)) / len(ratios)), max(ratios)
-        if turn >= 2 and mean > hopeless:
+        if turn >= 2 and mean > stop_above:
             break
     return mean, largest

@@ -119,7 +119,7 @@ _number_pow = with_number("number_pow", "**", lambda x, c: f.power(c, x))
 
 
 def _pow_by_multiplication(op: Callable) -> Callable[[Expression], Expression]:
-    """Return a function with the kernel of `op` (`square` or `cube`), whose result has no trailing 1s, as in `pow`."""
+    """Return a function that adds a node of `pow` with the kernel of `op`, which is `square` or `cube`."""
 
     return one_operand(
         "pow", by_plain_dims(lambda dim: elementwise_signature("pow", "x", (dim,), shortest, op.__name__))

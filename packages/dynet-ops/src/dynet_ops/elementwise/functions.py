@@ -152,7 +152,7 @@ def lgamma(x: Expression) -> Expression:
     return f.lgamma(x)
 
 
-share_objects(negative=UNARY_OPERATORS["-"])  # compiled code calls it for -x
+share_objects(negative=UNARY_OPERATORS["-"])  # compiled code calls this function for -x
 Expression.__abs__ = abs  # type: ignore[method-assign]
 
 

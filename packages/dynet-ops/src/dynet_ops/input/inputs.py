@@ -1,6 +1,6 @@
 """Inputs: functions that make expressions from numbers, arrays, constants and parameters.
 
-They convert arguments to float32 arrays, and add these to the graph as input nodes. `name` names the op in errors.
+They convert arguments to float32 arrays, and add these to the graph as input nodes. `name` is the op's name in errors.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def add_input(name: str, array: np.ndarray, dim: Dim, device: str = "") -> Expre
 
 
 def flat_floats(name: str, values) -> np.ndarray:
-    """Convert like `flat_array`, but a list may also have objects with a method `__float__` or `__index__`."""
+    """Convert values like `flat_array`, but a list may also have objects with a method `__float__` or `__index__`."""
     if isinstance(values, list) and values and not is_masked(values):
         count = len(values)
         try:
@@ -107,7 +107,7 @@ def flat_floats(name: str, values) -> np.ndarray:
 
 
 def flat_array(name: str, values) -> np.ndarray:
-    """Convert to a float32 array, like `real_array`, and check that it has one dimension.
+    """Convert values to a float32 array, like `real_array`, and check that the array has one dimension.
 
     Dimensions of size 1 after the first are dropped, so items of shape (1,), as from `npvalue()`, count as numbers.
     """
@@ -126,7 +126,7 @@ def is_column(array: np.ndarray) -> bool:
 
 
 def one_number(name: str, value, what: str = "expected") -> np.ndarray:
-    """Convert to a float32 array of exactly one number."""
+    """Convert a value to a float32 array of one number. `what` begins the error if there are more."""
     array = real_array(name, value)
     if array.size != 1:
         raise ShapeError(f"{name}: {what} one number, got {array.size}")
@@ -260,7 +260,7 @@ def scalarInput(s: Number, device: str = "") -> Expression:
 
 
 _NUMBER_DIM = Dim.of((1,))
-# All numbers have the same key. Its row is added here, so that compiled code records even the first call.
+# All numbers have the same key. The key's row is added here, so that compiled code records even the first call.
 remember(scalarInput, array_key(()), input_signature(_NUMBER_DIM))
 
 
@@ -465,7 +465,7 @@ def sparse_inputTensor(
 def scattered(
     name: str, indices: Sequence[list[int]], sizes: tuple[int, ...], values: np.ndarray, default: float
 ) -> np.ndarray:
-    """Return an array filled with `default`, except for `values` at `indices`, which has the indices of each axis."""
+    """Return an array of `default`, but with `values` at `indices`, which has a list of indices for each axis."""
     for k, axis in enumerate(indices):
         if len(axis) != values.size:
             counts = f"{counted(values.size, 'value')}, but {len(axis)} of the indices for dimension {k}"
@@ -515,7 +515,7 @@ def lookup(p: LookupParameters, index: Index = 0, update: bool = True) -> Expres
     return p._lookup_in_python(index, update) if isinstance(p, LookupParameters) else _refuse("lookup", p)
 
 
-ROW_FUNCTIONS.append(function("lookup", lookup))  # once a call of one of these functions has a new table, all know it
+ROW_FUNCTIONS.append(function("lookup", lookup))  # all of these functions know a table once one was called with it
 lookup = describe(ROW_FUNCTIONS[-1], lookup)
 
 

@@ -8,7 +8,7 @@ from dynet_kernels.layout import NOWHERE
 from ..declare import *
 from ..shape.layout import transpose
 
-SPACING = 2.0**-24  # the spacing of float32 values just below 1
+SPACING_BELOW_ONE = 2.0**-24  # the distance of adjacent float32 values just below 1
 
 
 @columnwise(whole=True, reference=lambda x, y: np.atleast_1d(np.abs(x - y).sum()))
@@ -81,7 +81,7 @@ def _binary_log_loss_reference(x, y):
 @columnwise(
     whole=True,
     gradients={  # stated, because derivatives would be 0 where a constant replaces x, 1 - x, or a term of weight 0
-        "x": lambda x, y, dz: dz * ((1 - y) / _at_least(1 - x, SPACING) - y / _at_least(x, SMALLEST_NORMAL)),
+        "x": lambda x, y, dz: dz * ((1 - y) / _at_least(1 - x, SPACING_BELOW_ONE) - y / _at_least(x, SMALLEST_NORMAL)),
         "y": _gradient_of_target,
     },
     domain=(0.05, 0.95),
@@ -124,7 +124,7 @@ derive_rules("poisson_loss", _poisson_formula, "x", ("count", "log_factorial"))
 
 @functools.cache
 def _poisson_signature(dim: Dim, length: int) -> Signature:
-    """Return the signature of Poisson losses of `length` counts: one for all batch elements, or one for each."""
+    """Return the signature of Poisson losses for `length` counts, either one for all batch elements or one for each."""
     size = dim.batch if length == 1 else 1
     views = [View(SELF, stride=size), View(0, stride=size if dim.batch > 1 else 0)]
     views += [View(NOWHERE, index=start, index_step=int(length > 1), scale=1) for start in (0, length)]
@@ -170,7 +170,7 @@ def poisson_loss(x: Expression, y: Numbers) -> Expression:
 
 
 _HINGE_VIEWS = ("y", "x", "picked", "m")
-_HINGE_NUMBERS = {"numbers": ("y", "picked"), "constants": ("m",)}
+_HINGE_FACTS = {"numbers": ("y", "picked"), "constants": ("m",)}
 
 
 def _hinge_loss(x, picked, m):
@@ -184,8 +184,8 @@ def _hinge_gradients(x, picked, m, dy):
     return {"dx": f.where(is_too_high, dy, 0), "dpicked": -dy * f.sum(f.where(is_too_high, 1, 0))}
 
 
-KERNELS.add("hinge", Rule(_HINGE_VIEWS, _hinge_loss, **_HINGE_NUMBERS))
-KERNELS.add("hinge.dx", Rule(_HINGE_VIEWS, _hinge_gradients, **_HINGE_NUMBERS))
+KERNELS.add("hinge", Rule(_HINGE_VIEWS, _hinge_loss, **_HINGE_FACTS))
+KERNELS.add("hinge.dx", Rule(_HINGE_VIEWS, _hinge_gradients, **_HINGE_FACTS))
 
 
 @functools.cache
@@ -206,7 +206,7 @@ def _record_hinge(name: str, x: Expression, result: Dim, size: int, choices: Seq
 
 
 def _hinge_of_vectors(name: str, x: Expression, vs: Iterable[Index], m: Number, one_per_vector: bool) -> Expression:
-    """Record a node: the loss of each vector of scores. `vs` has one choice, or if `one_per_vector`, one per vector."""
+    """Record the loss of each vector of scores. `vs` has one choice for all or, if `one_per_vector`, one per vector."""
     dim = shape_of(name, x)
     if dim.columns != 1:
         raise ShapeError(f"{name}: expected a vector of scores, got {dim!r}")

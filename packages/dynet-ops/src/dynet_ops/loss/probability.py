@@ -104,7 +104,7 @@ _LIKELIHOOD_VIEWS = ("y", "x", *_LIKELIHOOD_NUMBERS[1:])
 
 
 def _negative_log_likelihood(x, picked):
-    """Return the loss and two of its terms. The gradient needs them; rounding may have removed them from the loss."""
+    """Return the loss and the two terms that its gradient needs, since rounding may have removed them from the loss."""
     peak = f.max(x)
     log_of_sum = f.log(f.sum(f.exp(x - peak)))
     return {"y": peak - picked + log_of_sum, "peak": peak, "total": log_of_sum}

@@ -28,7 +28,7 @@ def _positions_and_padding(size: int, window: int, stride: int, is_valid: bool) 
 def window_geometry(
     name: str, dim: Dim, window: tuple[int, int], stride: tuple[int, int], is_valid: bool
 ) -> tuple[int, ...]:
-    """Return the numbers that `dynet_kernels.families.windows.WINDOW` names: sizes, strides, padding, positions."""
+    """Return the parameters that `families.windows.WINDOW_PARAMETERS` names: sizes, strides, padding, positions."""
     height, width, channels = (*dim.dims, 1, 1)[:3]
     if is_valid and (window[0] > height or window[1] > width):
         raise ShapeError(f"{name}: a window of {window} does not fit into x, which is {dim!r}, unless is_valid=False")
@@ -89,7 +89,7 @@ def _windows_signature(dim: Dim, geometry: tuple[int, ...]) -> Signature:
 
 @functools.cache
 def _conv2d_signature(name: str, positions: tuple[int, int], windows: Dim, *dims: Dim) -> Signature:
-    """Return the signature of windows times filters, plus a bias, if any. A column is a result channel of an image."""
+    """Return the signature of windows times filters, plus a bias, if any. A column is one channel of a result image."""
     batch = common_batch(name, (windows, *dims))
     rows, inner = windows.dims
     filter_count = dims[0].dims[3]
@@ -253,7 +253,7 @@ KERNELS.add("largest_in_window", LargestInWindow())
 
 @functools.cache
 def _maxpooling_signature(dim: Dim, geometry: tuple[int, ...]) -> Signature:
-    """Return the signature of a max pooling. Its value is followed by indices into x for the backward pass."""
+    """Return the signature of a max pooling. In memory, indices into x for the backward pass follow the value."""
     result = Dim.of((*geometry[-2:], *dim.dims[2:]), dim.batch)
     return Signature(
         result,

@@ -46,7 +46,7 @@ def invertible(arrays: np.ndarray) -> np.ndarray:
     size = len(arrays)
     matrices = arrays.reshape(size, size, -1) + 1.5 * np.sqrt(size) * np.eye(size)[..., None]  # far from singular
     matrices = matrices[::-1].copy()  # in reverse order of rows, the diagonal elements are too small for pivots
-    if size * (size - 1) // 2 % 2:  # so many exchanges reverse the rows, and each changes the sign of the determinant
+    if size * (size - 1) // 2 % 2:  # so many exchanges of neighbors reverse the rows; each changes the sign
         matrices[0] *= -1
     return matrices.reshape(arrays.shape).astype(arrays.dtype)
 

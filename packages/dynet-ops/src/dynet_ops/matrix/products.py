@@ -7,8 +7,8 @@ from dynet_kernels.layout import NO_VIEW
 from ..declare import *
 from ..shape.layout import reshape
 
-# Arguments of the product kernels: RESULT_ROLE is the role of the result (view 0); NO_SUMMAND, in place of a summand's
-# role, says that there is none; ALL_COLUMNS, in place of how many adjacent columns share a matrix, that all share one.
+# Arguments of the product kernels. RESULT_ROLE is the role of view 0, the result. NO_SUMMAND replaces the role of a
+# summand if there is none. ALL_COLUMNS replaces the number of adjacent columns that share a matrix if all share one.
 RESULT_ROLE, NO_SUMMAND, ALL_COLUMNS = 0, -1, 0
 
 

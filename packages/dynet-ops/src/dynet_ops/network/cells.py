@@ -15,19 +15,19 @@ from ..declare import *
 from ..matrix.products import gradient_of, is_shared, product_steps, value_of
 from .equations import Cell, CellProduct, Equations, forward_and_backward, symbols
 
-PreviousState = int | tuple[tuple[int, int], ...]
+StateSource = int | tuple[tuple[int, int], ...]
 """Where a record finds the previous state.
 
-- An int: in one operand, a time step of the same cell, which has all values of the state. The int is the batch size.
-- A tuple of (batch size, offset in the operand in floats): in one operand for each value of the state.
+- An int, the batch size: in one operand, which is a time step of the same cell and has all values of the state.
+- A tuple of pairs (batch size, offset in floats): in one operand for each value of the state, at the pair's offset.
 - The empty tuple: nowhere, because a sequence starts.
 """
 GRADIENT_OF = {SELF: ANY_OPERAND, FIRST: ANY_OPERAND, BEFORE: BEFORE_OPERAND, EACH: EACH_OPERAND}
-"""Maps a view's `source` to the `gradient_of` of a step that adds to its gradient. For an operand, both are equal."""
+"""A view's `source` -> `gradient_of` of steps that add to its gradient. If `source` is an operand, both are equal."""
 
 
 def operand_of(view: View) -> int:
-    """Return the `gradient_of` of a step that adds to a view's gradient."""
+    """Return the field `gradient_of` of a step that adds to a view's gradient."""
     return GRADIENT_OF.get(view.source, view.source)
 
 
@@ -41,12 +41,12 @@ def part_signature(
     each: bool = False,
     **facts,
 ) -> Signature:
-    """Return the signature of the part of a record that runs the instructions `steps` of a cell.
+    """Return the signature of the part of a record that does the computations `steps` of a cell.
 
     Args:
         hidden: the number of elements of h, and of every other value of the state.
-        views: the memory of the instructions, by name: first the rules' views, in the same order.
-        weights: the shapes of the products' matrices, by the names of their views.
+        views: name -> view that `steps` read or write. The views of rules come first, in the order of their `views`.
+        weights: name of a view -> shape of the matrix, for each product in `steps`.
         each: whether the kernels run once for each of a variable number of operands, such as the children in a tree.
     """
     indices = {name: index for index, name in enumerate(views)}
@@ -92,7 +92,7 @@ def projection_part(batch: int, x: View | None, *dims: Dim, first_rows: int | No
     computed. Only the first `first_rows` rows of each b and W are used, by default all. Equal inputs may share results.
     """
     pairs = [(k, dims[k], dims[k + 1]) for k in range(0, len(dims), 2)]
-    gates = sum(first_rows or matrix.rows for _, _, matrix in pairs)
+    gate_rows = sum(first_rows or matrix.rows for _, _, matrix in pairs)
     is_sequence = x is not None and x.source == EACH
     # The input's view comes last, after three views for each pair: gates, bias, matrix.
     x_index = 3 * len(pairs)
@@ -100,7 +100,7 @@ def projection_part(batch: int, x: View | None, *dims: Dim, first_rows: int | No
     offset = 0
     for k, bias, matrix in pairs:
         rows, y = first_rows or matrix.rows, len(views)
-        views += [View(SELF, offset, stride=gates), weight_view(k, bias, batch), weight_view(k + 1, matrix, batch)]
+        views += [View(SELF, offset, stride=gate_rows), weight_view(k, bias, batch), weight_view(k + 1, matrix, batch)]
         to_bias = copy_step("accumulate", gradient_of(y + 1), gradient_of(y), rows, gradient_of=k)
         if x is None:
             forward.append(copy_step("copy", value_of(y), value_of(y + 1), rows))
@@ -117,14 +117,14 @@ def projection_part(batch: int, x: View | None, *dims: Dim, first_rows: int | No
     if x is not None:
         views.append(x)
     return Signature(
-        Dim.of((gates,), batch),
+        Dim.of((gate_rows,), batch),
         name="projection",
         variadic=True,
         size=0 if is_sequence else -1,  # in floats; -1 means as many as the Dim has. Each input adds `size_each`
-        size_each=gates * batch if is_sequence else 0,
+        size_each=gate_rows * batch if is_sequence else 0,
         columns=batch,
         each=is_sequence,
-        waits=(0, len(dims) + (x is not None and not is_sequence)),  # is computed after b, W, and an x not EACH
+        waits=(0, len(dims) + (x is not None and not is_sequence)),  # waits for b, W, and an x that is not EACH
         waits_each=is_sequence,
         views=views,
         forward=forward,
@@ -140,13 +140,13 @@ def input_view(x: Dim, batch: int, source: int) -> View:
 
 
 @functools.cache
-def step_part(cell: Cell, hidden: int, batch: int, previous: PreviousState | None, *weights: Dim) -> Signature:
+def step_part(cell: Cell, hidden: int, batch: int, previous: StateSource | None, *weights: Dim) -> Signature:
     """Return the signature of the part of a record that is one time step.
 
     The record's operands are pairs (b, W), the recurrent parameters (of the shapes `weights`), the previous state and
     the inputs. If `previous` is None, the previous state is in the part before this one.
     """
-    steps = cell.first_instructions if previous == () else cell.later_instructions
+    steps = cell.first_computations if previous == () else cell.later_computations
     dims, stored = dict(zip(cell.weights, weights)), cell.state + cell.scratch
     views = {name: View(SELF, k * hidden * batch, hidden) for k, name in enumerate(stored)}
     width = len(cell.gates) * hidden
@@ -173,26 +173,26 @@ def step_part(cell: Cell, hidden: int, batch: int, previous: PreviousState | Non
         dims,
         steps,
         size=len(stored) * hidden * batch,
-        waits=(first_weight, first_state + state_operands(previous)),  # is computed after its matrices and state
+        waits=(first_weight, first_state + state_operand_count(previous)),  # is computed after its matrices and state
     )
 
 
-def state_operands(previous: PreviousState | None) -> int:
-    """Return how many operands hold the previous state; 0 if it is in another part (None)."""
+def state_operand_count(previous: StateSource | None) -> int:
+    """Return how many operands hold the previous state; 0 if `previous` is None, for a state in another part."""
     return 1 if isinstance(previous, int) else len(previous or ())
 
 
 @functools.cache
-def sequence_signature(cell: Cell, hidden: int, batch: int, previous: PreviousState, x: Dim, *dims: Dim) -> Signature:
+def sequence_signature(cell: Cell, hidden: int, batch: int, previous: StateSource, x: Dim, *dims: Dim) -> Signature:
     """Return the signature of a record that applies a cell to one or more inputs of the shape `x`.
 
-    Its operands are pairs (b, W) and recurrent weights (of the shapes `dims`), the previous state, and the inputs.
+    The record's operands are pairs (b, W), recurrent weights (all of the shapes `dims`), the old state and the inputs.
     """
     pair_dims, weight_dims = dims[: len(cell.pairs)], dims[len(cell.pairs) :]
     return Signature(
         Dim.of((hidden,), batch),
         name=cell.name,
-        operands=len(dims) + state_operands(previous),
+        operands=len(dims) + state_operand_count(previous),
         variadic=True,
         parts=[
             projection_part(batch, input_view(x, batch, EACH), *pair_dims),
@@ -260,7 +260,7 @@ def _state(o, c):
 
 @functools.cache
 def _node_kernel(children: int) -> str:
-    """Return the kernel that computes a state from i, o and g, and from f and c of each child in turn."""
+    """Add a kernel that computes a state from i, o, g and each child's f and c, and return the kernel's name."""
 
     def equations(i, o, g, *of_children):
         kept_cs = [logistic(f) * c for f, c in zip(of_children[::2], of_children[1::2])]
@@ -315,7 +315,7 @@ def nary_signature(
 
 
 def _tree_record(operands: int, batch: int, rows: int, x: Dim | None, b: Dim, W: Dim, *parts: Signature) -> Signature:
-    """Return the signature of a record: the first `rows` rows of the projection, then `parts`."""
+    """Return the signature of a record of `operands` operands: `rows` rows of the projection, then `parts`."""
     view = None if x is None else input_view(x, batch, U_INDEX - 1)
     parts = projection_part(batch, view, b, W, first_rows=rows), *parts
     return Signature(parts[-1].dim, name="tree_lstm", operands=operands, variadic=True, parts=parts)

@@ -1,7 +1,7 @@
 """Turn a Python function, the equations of a recurrent cell, into a `Cell` with kernels for values and gradients.
 
 A *gate* is a vector such as b + W x + U h, from which a cell computes its new state. The *projection* of an input x is
-b + W x for all gates. An *instruction* is a matrix product (`CellProduct`) or the name of a rule.
+b + W x for all gates. A *computation* is a matrix product (`CellProduct`) or the name of a rule.
 """
 
 from __future__ import annotations
@@ -38,33 +38,33 @@ class CellProduct:
 
 @dataclass(frozen=True)
 class WeightShape:
-    """The shape of a cell's parameter, which has `gates` times as many rows as h has elements.
+    """The shape of a cell's parameter, which has `gate_count` times as many rows as h has elements.
 
-    `columns` says what the parameter multiplies: "h" for a vector as large as h, the input's name, or "" for a bias.
+    `multiplied` says what the parameter multiplies: "h" for a vector as large as h, the input's name, "" for a bias.
     """
 
-    gates: int
-    columns: str
+    gate_count: int
+    multiplied: str
 
     def dims(self, input_size: int, hidden: int) -> tuple[int, ...]:
         """Return the dimensions for an input of `input_size` elements and an h of `hidden`."""
-        rows = self.gates * hidden
-        return (rows,) if not self.columns else (rows, hidden if self.columns == "h" else input_size)
+        rows = self.gate_count * hidden
+        return (rows,) if not self.multiplied else (rows, hidden if self.multiplied == "h" else input_size)
 
 
 @dataclass(eq=False)
 class Cell:
-    """The stored values, the parameters, and the instructions of a recurrent cell. All values have the same size.
+    """The stored values, the parameters, and the computations of a recurrent cell. All values have the same size.
 
     Attributes:
-        state: the values of the state, such as h and c. They come first in the memory of a time step, then `scratch`.
+        state, scratch: a time step stores the values of the state, such as h and c, and then intermediate results.
         gates: before the time step, the projection writes b + W x to their memory.
         parameters: the shapes of the parameters, in the order of the op's arguments.
         pairs: the parameters of the projection: bias, matrix, bias, matrix, ...
         weights: the recurrent parameters: matrices that multiply h, or another vector computed from the state.
-        later_instructions, first_instructions: the instructions of a step with and without a previous state, in order.
-        carries: whether a formula, not only a product, reads the previous step's `state[-1]`, such as c. The new state
-            then has as many trailing dimensions of size 1 as that value.
+        later_computations, first_computations: in order, those of a step with a previous state, and without one.
+        carries_last_value: whether a formula, not only a product, reads the previous step's `state[-1]`, such as c. If
+            so, the new state has as many trailing dimensions of size 1 as the previous `state[-1]`.
         numbers: the named numbers of the equations, such as the forget bias of an LSTM.
         reference: a time step in numpy: the new state, from the input, the previous state and the parameters.
     """
@@ -76,9 +76,9 @@ class Cell:
     scratch: tuple[str, ...] = ()
     pairs: tuple[str, ...] = ()
     parameters: dict[str, WeightShape] = field(default_factory=dict)
-    carries: bool = True
-    first_instructions: list[str | CellProduct] = field(default_factory=list)
-    later_instructions: list[str | CellProduct] = field(default_factory=list)
+    carries_last_value: bool = True
+    first_computations: list[str | CellProduct] = field(default_factory=list)
+    later_computations: list[str | CellProduct] = field(default_factory=list)
     numbers: dict[str, float] = field(default_factory=dict)
     reference: Callable[..., Any] | None = None
 
@@ -113,7 +113,7 @@ def forward_and_backward(
 class StoredValues:
     """The values that forward kernels store: the equations' values, and activations, which have their gates' names.
 
-    `order` lists (name, formula), each formula after the formulas that it contains. Activations overwrite only `gates`.
+    `order` lists (name, formula), each formula after those that it contains. Only the memory of `gates` is overwritten.
     """
 
     def __init__(self, equations: Mapping[str, Symbol], gates: Iterable[str]):
@@ -127,7 +127,7 @@ class StoredValues:
         candidates = {gate: self._activation(gate, all_symbols) for gate in gates if gate in read_names}
         self.activations = {gate: symbol for gate, symbol in candidates.items() if symbol.function != "input"}
         stored_formulas = self.activations | self.equations
-        self.names = {id(symbol): name for name, symbol in stored_formulas.items() if symbol.function != "constant"}
+        self.name_of = {id(symbol): name for name, symbol in stored_formulas.items() if symbol.function != "constant"}
         order = {key: index for index, key in enumerate(symbols_by_id)}
         self.order = sorted(stored_formulas.items(), key=lambda pair: order.get(id(pair[1]), -1))
 
@@ -171,7 +171,7 @@ class StoredValues:
         Args:
             names: what the corresponding forward kernel computes.
             shared: gates in `names` whose activations later forward kernels also read. Their backward kernels run
-                first and add terms to "d" + gate, so the formulas here read it.
+                first and add terms to "d" + gate, which the formulas here read.
             totals: values whose total gradient must be stored in "d" + value. Before this kernel runs, that memory
                 lacks the terms of the other values in `names` that read the value.
         """
@@ -208,13 +208,13 @@ class StoredValues:
 
     def _reading(self, symbol: Symbol, inner: Collection[int]) -> Symbol:
         """Return the formula with its stored subformulas replaced by inputs, except those whose `id` is in `inner`."""
-        stored = {key: self._input(name) for key, name in self.names.items() if key not in inner}
+        stored = {key: self._input(name) for key, name in self.name_of.items() if key not in inner}
         return self.simplifier(replaced(symbol, stored))
 
 
 def substituted(symbol: Symbol, values: Mapping[str, Symbol]) -> Symbol:
     """Return the formula with inputs named in `values` replaced."""
-    inputs = {key: part.arguments[0] for key, part in subexpressions(symbol).items() if part.function == "input"}
+    inputs = {key: leaf.arguments[0] for key, leaf in subexpressions(symbol).items() if leaf.function == "input"}
     return replaced(symbol, {key: values[name] for key, name in inputs.items() if name in values})
 
 
@@ -285,8 +285,8 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
     shapes: dict[str, WeightShape] = {}
     for summed in sums:
         factors = [("", summed.bias), (input_name, summed.x_weights[0]), *[("h", w) for w, _ in summed.products]]
-        for columns, weight in factors:
-            shape = WeightShape(len(summed.gates), columns)
+        for multiplied, weight in factors:
+            shape = WeightShape(len(summed.gates), multiplied)
             if shapes.setdefault(weight, shape) != shape:
                 raise TypeError(f"{name}: {weight} stands for parameters of two shapes: each needs its own name")
     if unused := [weight for weight in weights if weight not in shapes]:
@@ -295,15 +295,15 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
         name,
         tuple(state),
         tuple(gates.values()),
-        tuple(weight for weight in weights if shapes[weight].columns == "h"),
+        tuple(weight for weight in weights if shapes[weight].multiplied == "h"),
         scratch=schedule.scratch,
         pairs=tuple(parameter for summed in sums for parameter in (summed.bias, summed.x_weights[0])),
         parameters={weight: shapes[weight] for weight in weights},
         numbers=numbers,
     )
-    cell.later_instructions = schedule.instructions(cell)
-    cell.first_instructions = schedule.instructions(cell, first=True)
-    cell.carries = any(state[-1] + PREVIOUS in inputs_of(symbol) for symbol in schedule.defined.values())
+    cell.later_computations = schedule.computations(cell)
+    cell.first_computations = schedule.computations(cell, first=True)
+    cell.carries_last_value = any(state[-1] + PREVIOUS in inputs_of(symbol) for symbol in schedule.defined.values())
     return cell
 
 
@@ -349,8 +349,8 @@ _gate_numbers = itertools.count()  # give each gate's symbol a name of its own, 
 class AffineSum(Symbol):
     """A sum b + W @ x + U @ h. In formulas, it is an input (a variable). `bias` is "" until one is added.
 
-    `x_weights` are the matrices that multiply x, one in a complete sum. `products` are the others, each a pair (matrix,
-    formula of the vector). The rows are divided into `gate_count` gates; `gates` has their symbols.
+    `x_weights` are the names of matrices that multiply x: one, in a complete sum. `products` are the others: (name of a
+    matrix, formula of the vector). The rows are divided into `gate_count` gates; `gates` has their symbols.
     """
 
     __slots__ = ("bias", "x_weights", "gates", "products")
@@ -384,9 +384,9 @@ class _Gate(Symbol):
         self.affine_sum = affine_sum
 
 
-def split(vector: Any, parts: int) -> list[Any]:
-    """Divide a vector b + W @ x + U @ h into gates of equal size, top rows first."""
-    return AffineSum(vector.bias, vector.x_weights, vector.products, parts).gates
+def split(vector: Any, gate_count: int) -> list[Any]:
+    """Divide a vector b + W @ x + U @ h into `gate_count` gates of equal size, top rows first."""
+    return AffineSum(vector.bias, vector.x_weights, vector.products, gate_count).gates
 
 
 def _sums_beneath(symbols) -> list[AffineSum]:
@@ -403,7 +403,7 @@ def _sums_beneath(symbols) -> list[AffineSum]:
 
 
 class _Schedule:
-    """Orders the products and elementwise kernels of a cell so that each value is computed before it is read.
+    """Orders the products and elementwise kernels of a cell so that each value is computed before another reads it.
 
     `gates` maps a gate's symbol to its name in kernels, such as {"gate 7": "a0"}.
     """
@@ -421,8 +421,8 @@ class _Schedule:
         self.stored = states | dict(zip(scratch_keys, self.scratch))
         self.defined = self.equations | {self.stored[key]: computed[key] for key in scratch_keys}
 
-    def instructions(self, cell: Cell, first: bool = False) -> list[str | CellProduct]:
-        """Add the rules of a time step to the table of kernels; return its instructions in order.
+    def computations(self, cell: Cell, first: bool = False) -> list[str | CellProduct]:
+        """Add the rules of a time step to the table of kernels; return its computations in order.
 
         In the first step of a sequence, the previous state is 0, and products and terms that are 0 are left out.
         """
@@ -439,11 +439,11 @@ class _Schedule:
         stored = StoredValues(defined, cell.gates)
         read_names = {name for symbol in defined.values() for name in inputs_of(symbol)}
         unread = [gate for gate in cell.gates if gate not in read_names]
-        instructions: list[str | CellProduct] = []
+        computations: list[str | CellProduct] = []
         computed_values: set[str] = set()
         while len(computed_values) < len(defined) or products:
             ready_products = [pair for pair in products if pair[1].x in computed_values or pair[1].x.endswith(PREVIOUS)]
-            instructions += [product for _, product in ready_products]
+            computations += [product for _, product in ready_products]
             products = [pair for pair in products if pair not in ready_products]
             if len(computed_values) == len(defined):
                 continue
@@ -464,13 +464,13 @@ class _Schedule:
             forward = stored.forward(new_values | gates)
             backward = stored.backward(new_values | gates, gates & shared, totals=cell.state)
             backward |= {"d" + gate: Formula((), as_symbol(0.0)) for gate in unread if not later_values}
-            # `sets` names the gradients that the backward rule overwrites; it adds to all others. Later rules also read
+            # `sets` names the gradients that the rule overwrites; the rule adds to all others. Later rules also read
             # the `shared` gates. Their backward rules run first and write these gates' gradients. The formula for the
             # gradient of an activation includes what was written, so it overwrites; so does a new value's total.
             sets = tuple("d" + gate for gate in cell.gates if gate not in shared or gate in gates)
             sets += tuple("d" + value for value in cell.state if value in new_values)
-            instructions.append(self._rule(cell, new_values, forward, backward, sets, first))
-        return instructions
+            computations.append(self._rule(cell, new_values, forward, backward, sets, first))
+        return computations
 
     def _name_of(self, x: Symbol) -> str:
         return x.arguments[0] if x.function == "input" else self.stored[key_of(x)]

@@ -23,7 +23,7 @@ _GATES = ("i", "f", "o", "g")
 def _signature_of_sections(
     name: str, sections: Sequence[str], operands: Mapping[str, Sequence[str]], equations: Callable[..., Equations]
 ) -> Callable[..., Signature]:
-    """Add the kernels of an op whose operands and result are vectors of equal sections, and return its `signature_of`.
+    """Add kernels of an op whose operands and result are vectors of equal sections, and return the op's `signature_of`.
 
     `operands` maps an operand to its sections' names, with "" for a section that is not read. `equations` takes the
     sections that are read, in order, and returns the formulas of the result's `sections`, by name.

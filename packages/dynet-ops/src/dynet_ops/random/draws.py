@@ -73,7 +73,7 @@ def checked_probability(name: str, p: Number, allowed: str = "[0, 1)") -> float:
 
 
 def _random_op(value: Callable, *sample_arguments: str) -> Callable[[Function], Function]:
-    """Return a decorator that makes a random op. In tests with `sample_arguments`, `value` of them is every element."""
+    """Return a decorator that makes a random op. Tests with `sample_arguments` expect `value` of them everywhere."""
     shapes = "dim=(1,)", "dim=(17,)", "dim=(5,3) batch_size=2", "dim=(2,1,4) batch_size=3"
     return recorded(
         reference=lambda dim, batch_size=1, **numbers: np.full((*dim, batch_size), value(**numbers)),
@@ -84,7 +84,7 @@ def _random_op(value: Callable, *sample_arguments: str) -> Callable[[Function], 
     )
 
 
-_SAMPLE_VALUES = 2.0, -1.5, 0.3, 1.0  # test calls have no spread, so that every element they draw is one of these
+_SAMPLE_VALUES = 2.0, -1.5, 0.3, 1.0  # tests draw without spread, so every element is one of these
 
 
 @_random_op(lambda mean, stddev: mean, *[f"mean={mean} stddev=0" for mean in _SAMPLE_VALUES])

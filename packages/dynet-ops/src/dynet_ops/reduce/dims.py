@@ -278,7 +278,7 @@ def std(x: Expression, share: Number):
     """The standard deviation of a column; `share` is 1 / n."""
     mean = f.sum(x) * share
     root = f.sqrt(f.sum((x - mean) * (x - mean)) * share)
-    return f.where(f.equal(squared_differences(x) * share, 0), 0, root)  # of no elements, it is NaN, as `share` is
+    return f.where(f.equal(squared_differences(x) * share, 0), 0, root)  # NaN if there are no elements, as `share` is
 
 
 def _zero_count(x, absent):
@@ -287,7 +287,7 @@ def _zero_count(x, absent):
 
 
 def _padded_gradient(x, y, dy, share, absent):
-    """The gradient dx. If `_zero_count` is 0, all zeros are padding, so their dx is 0."""
+    """Return the gradient dx. If `_zero_count` is 0, all zeros in x are padding, so their dx is 0."""
     is_padding = f.equal(f.absolute(x) + _zero_count(x, absent), 0)
     return f.where(f.equal(y, 0), 0, f.where(is_padding, 0, dy * share / y * (x - f.sum(x) * share)))
 
@@ -297,7 +297,7 @@ def padded_std(x: Expression, share: Number, absent: Number):
     """The standard deviation of n elements of a column, whose other elements must be 0. `share` is 1 / n.
 
     `absent` is n minus the size of the column: negative if there is padding. The zeros among the n elements add mean^2
-    each. Summing over all zeros and then subtracting the padding's share could, by rounding, give a negative number.
+    each. Summing over all zeros and then subtracting the padding's mean^2 could, by rounding, give a negative number.
     """
     mean = f.sum(x) * share
     squares = f.sum(f.where(f.equal(x, 0), 0, (x - mean) * (x - mean)))
@@ -356,7 +356,7 @@ def std_batches(x: Expression) -> Expression:
 
 
 def _gradient_to_first(x, y, dy):
-    """The gradient of a column x: dy for the first element that equals y, 0 for all others."""
+    """Return the gradient of a column x: dy for the first element that equals y, 0 for all others."""
     first = f.min(f.where(f.equal(x, y), f.place, float("inf")))
     return f.where(f.equal(f.place, first), dy, 0)
 

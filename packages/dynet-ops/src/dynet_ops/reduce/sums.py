@@ -245,7 +245,7 @@ def cumsum(x: Expression, d: Index = 0) -> Expression:
     return node("cumsum", _cumsum_signature(*shape_along("cumsum", x, d)), (x,))
 
 
-MOST_OPERANDS = 4  # the most operands of one node of `logsumexp`, which adds several nodes for more
+MOST_LOGSUMEXP_OPERANDS = 4  # of one node; for more operands, `logsumexp` adds several nodes
 
 
 def _add_logsumexp_kernels(count: int) -> None:  # the kernels of a node with `count` operands
@@ -264,7 +264,7 @@ def _add_logsumexp_kernels(count: int) -> None:  # the kernels of a node with `c
     KERNELS.add(f"logsumexp.{count}.backward", Rule(("z", *names), gradients))
 
 
-for _count in range(2, MOST_OPERANDS + 1):
+for _count in range(2, MOST_LOGSUMEXP_OPERANDS + 1):
     _add_logsumexp_kernels(_count)
 
 
@@ -293,7 +293,7 @@ def logsumexp(xs: Iterable[Expression]) -> Expression:
         xs = [repeat(x, whole) for x in xs]
     graph = graph_of("logsumexp", xs)
     while len(xs) > 1:  # in groups, so that the depth grows only with the logarithm of the number of operands
-        groups = [xs[k : k + MOST_OPERANDS] for k in range(0, len(xs), MOST_OPERANDS)]
+        groups = [xs[k : k + MOST_LOGSUMEXP_OPERANDS] for k in range(0, len(xs), MOST_LOGSUMEXP_OPERANDS)]
         xs = [
             graph.append(_logsumexp_signature(whole, len(group)), [x.at for x in group]) if len(group) > 1 else group[0]
             for group in groups

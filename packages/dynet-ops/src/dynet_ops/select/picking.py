@@ -16,7 +16,7 @@ from dynet_core.recorder import ANY_GRAPH, share_objects
 from dynet_kernels.families.selection import LargestInOrder, Scatter
 
 from ..axes import without_axes
-from ..copying import LOOPS, before_and_after, joined
+from ..copying import MAX_LOOPS, before_and_after, joined
 from ..declare import *
 from ..shape.layout import transpose
 
@@ -292,16 +292,16 @@ def select_cols(x: Expression, cs: Iterable[Index]) -> Expression:
 def _strided_signature(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) -> Signature | None:
     """Return the signature of a copy of counts[d] elements at distance steps[d] along each dimension d and the batch.
 
-    Nodes store the first element's offset. Return None if the copy needs more than `LOOPS` loops.
+    Nodes store the first element's offset. Return None if the copy needs more than `MAX_LOOPS` loops.
     """
     result = Dim.of(counts[:-1], counts[-1])
     source_strides = [stride * step for stride, step in zip(strides_of(dim, dim), steps)]
     loops = list(zip(counts, strides_of(result, result), source_strides))
-    return None if len(joined(loops)) > LOOPS else copy_of(result, loops, index_scale=1)
+    return None if len(joined(loops)) > MAX_LOOPS else copy_of(result, loops, index_scale=1)
 
 
 def _checked_per_axis(name: str, what: str, values, dim: Dim, default: Sequence[int], smallest: int) -> list[int]:
-    """Check a user's list of numbers >= `smallest`. Extend it to all dimensions and the batch by those of `default`."""
+    """Check a user's list of numbers >= `smallest`. Return it, with numbers of `default` for axes that it lacks."""
     sizes, values = sizes_and_batch(dim), as_list(values)
     if not is_list(values):
         raise ArgumentTypeError(f"{name}: {what} must be a list of ints, not {values!r:.60}")
@@ -519,7 +519,7 @@ def _iterate_reversed(x: Expression):
 
 share_objects(
     item=pick, stretch=pickrange, subscript=item
-)  # which compiled code calls for x[i], x[i:j], and x with any other key
+)  # compiled code calls them for x[i], for x[i:j], and for x with any other key, in this order
 Expression.__iter__ = _iterate  # type: ignore[attr-defined]
 Expression.__reversed__ = _iterate_reversed  # type: ignore[attr-defined]
 

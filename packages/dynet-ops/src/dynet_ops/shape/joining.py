@@ -6,9 +6,9 @@ import itertools
 
 from ..declare import *
 
-# If a list is longer than this and all operands have one shape, they share a view and a step: the signature is small.
+# If more operands than this all have one shape, they share a view and a step, which keeps the signature small.
 # Otherwise each operand has its own step, and the planner leaves out the steps of operands that need no gradient.
-MOST_SEPARATE = 16
+MOST_SEPARATE_STEPS = 16
 
 
 def _runs_signature(result: Dim, dims: Sequence[Dim], run_sizes: Sequence[int], after: int, batch: int) -> Signature:
@@ -18,14 +18,14 @@ def _runs_signature(result: Dim, dims: Sequence[Dim], run_sizes: Sequence[int], 
     operand are copied. An operand without a batch is repeated.
     """
     total, starts = sum(run_sizes), itertools.accumulate(run_sizes, initial=0)
-    if len(dims) > MOST_SEPARATE and len({*dims}) == 1:
+    if len(dims) > MOST_SEPARATE_STEPS and len({*dims}) == 1:
         loops = [(run_sizes[0], 1, 1), (after * batch, total, run_sizes[0])]
         return copies(result, [(View(SELF, stride=run_sizes[0]), View(EACH, period=1), loops)], variadic=True)
-    parts = []
+    transfers = []
     for index, (dim, run, start) in enumerate(zip(dims, run_sizes, starts)):
         loops = [(run, 1, 1), (after, total, run), (batch, total * after, run * after if dim.batch > 1 else 0)]
-        parts.append((View(SELF, offset=start), View(index), loops))
-    return copies(result, parts)
+        transfers.append((View(SELF, offset=start), View(index), loops))
+    return copies(result, transfers)
 
 
 def concatenate_signature(d: int, name: str, *dims: Dim) -> Signature:
@@ -42,7 +42,7 @@ def concatenate_signature(d: int, name: str, *dims: Dim) -> Signature:
     return _runs_signature(result, dims, [before * size for size in sizes], after, batch)
 
 
-def _long_list(shape: str, count: int = MOST_SEPARATE + 1) -> str:
+def _long_list(shape: str, count: int = MOST_SEPARATE_STEPS + 1) -> str:
     return f"[{' '.join([shape] * count)}]"
 
 
@@ -75,7 +75,7 @@ def _concatenate_reference(arrays, d):
     around=_concatenate_slowly,
     reference=lambda *xs, d=0: _concatenate_reference(xs, d),
     samples="[3 5]; [3*2 1 17*2]; [2x3 4x3*2]; [2x3*2 2x1] d=1; [2]; [3*2 3*2]; [2x5 2x5 2x5] d=1; "
-    f"[3 5x1x1*2 1x1]; [3x1*2 5]; [3 3*2] d=2; {_long_list('3')}; {_long_list('2x3*2', MOST_SEPARATE + 2)}",
+    f"[3 5x1x1*2 1x1]; [3x1*2 5]; [3 3*2] d=2; {_long_list('3')}; {_long_list('2x3*2', MOST_SEPARATE_STEPS + 2)}",
 )
 def concatenate(xs: Iterable[Expression], d: Index = 0) -> Expression:
     """Concatenate the expressions `xs` along dimension d. Their sizes in all other dimensions must be equal.

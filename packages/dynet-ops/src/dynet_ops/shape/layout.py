@@ -5,7 +5,7 @@ from __future__ import annotations
 from dynet_core.dim import MAX_DIMS
 from dynet_core.signature import apart
 
-from ..copying import LOOPS, joined
+from ..copying import MAX_LOOPS, joined
 from ..declare import *
 
 _alias = functools.cache(alias)
@@ -39,7 +39,7 @@ def reshape(x: Expression, d: Dims, batch_size: Index = 1) -> Expression:
 
 
 def _transposed(dim: Dim, permutation: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
-    """Return the shape of a transpose whose dimension i is permutation[i] of the operand, and the loops of the copy."""
+    """Return the shape of a transpose, whose dimension i is the operand's permutation[i], and the loops of the copy."""
     sizes = of_rank(dim.dims, len(permutation))
     strides = strides_of(dim, Dim.of(sizes))
     result = Dim.of(tuple(sizes[k] for k in permutation), dim.batch)
@@ -51,10 +51,10 @@ def _transposed(dim: Dim, permutation: tuple[int, ...]) -> tuple[Dim, list[Loop]
 def _copy_permutations(dim: Dim, permutation: tuple[int, ...]) -> list[tuple[int, ...]]:
     """Return the permutations of the copies that `transpose` makes, which together have the effect of `permutation`.
 
-    One copy is enough unless it would need more than `LOOPS` loops. Each copy except the last moves one dimension into
-    place.
+    One copy is enough unless it would need more than `MAX_LOOPS` loops. Then each copy but the last moves one dimension
+    into place.
     """
-    if len(joined(_transposed(dim, permutation)[1])) <= LOOPS:
+    if len(joined(_transposed(dim, permutation)[1])) <= MAX_LOOPS:
         return [permutation]
     position = next(position for position, k in enumerate(permutation) if position != k)
     remaining = [k for k in range(position, len(permutation)) if k != permutation[position]]

@@ -1,8 +1,8 @@
 """The CUDA kernels of matrix products and their gradients: each block of threads computes a tile of the result.
 
-With factors rounded to TF32 (10 bits of mantissa), a product runs on tensor cores (compute capability 8.0). A block of
-four warps computes 64 x 32 results. Each warp computes 32 x 16 of them, as four products of 16 x 8. In each, thread
-4 g + t of the warp (g < 8, t < 4) has the elements (g, 2 t), (g, 2 t + 1), (g + 8, 2 t) and (g + 8, 2 t + 1).
+With factors rounded to TF32 (10 bits of mantissa), a product runs on tensor cores. A block of four warps computes
+64 x 32 results. Each warp computes 32 x 16 of them, as four products of 16 x 8. In each product, thread 4 g + t of the
+warp (g < 8, t < 4) has the elements (g, 2 t), (g, 2 t + 1), (g + 8, 2 t) and (g + 8, 2 t + 1).
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ def store_if(condition, shared, indices, value):
     tir.choose(condition, lambda: store(value()), lambda: store(tir.float32(0.0)))
 
 
-ROWS, COLUMNS, INNER, WARPS = 64, 32, 16, 4  # a block computes ROWS x COLUMNS results, from INNER terms at a time
+ROWS, COLUMNS, INNER, WARPS = 64, 32, 16, 4  # WARPS warps compute ROWS x COLUMNS results, from INNER terms at a time
 DOWN, ACROSS = 2, 2  # a warp computes DOWN x ACROSS products of 16 x 8
 PADDING = 8  # floats of padding after each row in shared memory, to avoid bank conflicts
-# The 32 threads of a warp call multiply_tf32 together. It adds the product of a (16 x 8) and b (8 x 8) to d (16 x 8);
+# The 32 threads of a warp call multiply_tf32 together. This adds the product of a (16 x 8) and b (8 x 8) to d (16 x 8);
 # each thread passes its share of the elements of a, b and d.
 SOURCE = """\
 #ifdef __CUDACC__
@@ -86,7 +86,7 @@ def tensor_core_product(instruction, group, extents, left, right, write):
     thread = instruction.thread("threadIdx.x", WARPS * WARP)
     warp, lane = divided(thread, WARP)
     g, t = divided(lane, 4)
-    # `top`: the first row of this thread's results in the block; `left_column`: the first column of its warp's results.
+    # `top`: the first row of this thread's results in the block; `left_column`: the first column of the warp's results.
     top = settled(T.floormod(warp, 2) * (16 * DOWN) + g)
     left_column = settled(T.floordiv(warp, 2) * (8 * ACROSS))
     a = T.alloc_buffer((INNER, ROWS + PADDING), "float32", scope="shared")
@@ -110,16 +110,16 @@ def tensor_core_product(instruction, group, extents, left, right, write):
         for k in range(0, INNER, 8):
             for down in range(DOWN):
                 row = top + 16 * down
-                a_elements = [let(a[t + (k + further), row + low]) for further in (0, 4) for low in (0, 8)]
+                a_elements = [let(a[t + (k + more_k), row + more_rows]) for more_k in (0, 4) for more_rows in (0, 8)]
                 for across in range(ACROSS):
                     column = left_column + 8 * across + g
-                    b_elements = [let(b[t + (k + lower), column]) for lower in (0, 4)]
+                    b_elements = [let(b[t + (k + more_k), column]) for more_k in (0, 4)]
                     result = T.address_of(sums[int64(4 * (ACROSS * down + across))])
                     T.evaluate(T.call_extern("int32", "multiply_tf32", result, *a_elements, *b_elements))
         barrier()
     for down in range(DOWN):
         for across in range(ACROSS):
-            for element in range(4):
+            for element in range(4):  # of the sums that `multiply_tf32` leaves with each thread
                 i = settled(first_row + top + (16 * down + 8 * (element // 2)))
                 j = settled(first_column + left_column + (8 * across + element % 2) + t * 2)
                 with tir.when(T.And(i < rows, j < columns)):

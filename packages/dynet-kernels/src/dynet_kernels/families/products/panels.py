@@ -33,41 +33,41 @@ def halved_sizes(size):
 
 def each_row_tile(first, end, lanes, vectors, emit, taller=False):
     """Divide rows into tiles of `vectors` vectors, and the rest into smaller tiles, with emit(start, vectors, mask)."""
-    # If `taller`, a single remaining vector is added to the last full tile. Rows that do not fill a vector get a mask.
+    # If `taller`, the last full tile takes a single vector that remains. Rows that do not fill a vector get a mask.
     rows = let(end - first)
-    whole = let(quotient(rows, lanes))
+    whole_vectors = let(quotient(rows, lanes))
     sizes, start = halved_sizes(vectors), 0
 
     def full_vectors(start, size):
         emit(let(first + start * lanes), size, None)
 
     if taller and vectors > 1:
-        rest = remainder(whole, vectors)
-        start = settled(whole - T.Select(T.And(rest == 1, whole > 1), int64(vectors + 1), rest))
+        rest = remainder(whole_vectors, vectors)
+        start = settled(whole_vectors - T.Select(T.And(rest == 1, whole_vectors > 1), int64(vectors + 1), rest))
         each_tile(0, start, [vectors], full_vectors)
         sizes = [vectors + 1, *sizes[1:]]
-    each_tile(start, whole, sizes, full_vectors)
+    each_tile(start, whole_vectors, sizes, full_vectors)
     if lanes == 1:
         return
-    rest = let(rows - whole * lanes)
+    rest = let(rows - whole_vectors * lanes)
     with tir.when(rest > 0):
-        emit(let(first + whole * lanes), 1, tir.first_lanes(rest, lanes))
+        emit(let(first + whole_vectors * lanes), 1, tir.first_lanes(rest, lanes))
 
 
 def each_joined_row_tile(first, end, lanes, vectors, emit):
-    """Like `each_row_tile`, but if the last vector needs a mask, the full vectors before it join its tile."""
+    """Like `each_row_tile`, but full vectors that remain share a tile with the vector that needs a mask, if any."""
     # A tile of only the vector with the mask would take as long as a tile of several vectors.
     rows = let(end - first)
-    whole = let(quotient(rows, lanes))
-    rest = let(rows - whole * lanes)
+    whole_vectors = let(quotient(rows, lanes))
+    rest = let(rows - whole_vectors * lanes)
     last_size = 0  # the number of vectors in the tile with the mask, or 0 if no mask is needed
     if lanes > 1:
-        left_over = remainder(whole, vectors) + 1
+        left_over = remainder(whole_vectors, vectors) + 1
         # If only the vector with the mask is left over, its tile takes some vectors from the previous tile.
-        one_left = T.And(left_over == 1, whole > 0)
+        one_left = T.And(left_over == 1, whole_vectors > 0)
         split_size = int64(vectors + 1 - (vectors + 1) // 2)
         last_size = settled(T.Select(rest > 0, T.Select(one_left, split_size, left_over), int64(0)))
-    begin = settled(whole + T.Select(rest > 0, int64(1), int64(0)) - last_size)
+    begin = settled(whole_vectors + T.Select(rest > 0, int64(1), int64(0)) - last_size)
 
     def full_vectors(start, size):
         emit(let(first + start * lanes), size, None)
@@ -107,8 +107,8 @@ class Panel:
     def fill_rows(self, memory, count, source, length):
         """Copy `length` floats from address source(n) to each row n < `count`."""
         lanes = self.lanes
-        whole = let(quotient(length, lanes) * lanes)
-        rest = let(length - whole)
+        whole_size = let(quotient(length, lanes) * lanes)
+        rest = let(length - whole_size)
         mask = tir.first_lanes(rest, lanes) if lanes > 1 else None
         with serial(count) as row:
             address, target = let(source(row)), let(row * self.width)
@@ -118,14 +118,14 @@ class Panel:
                     offset = let((v + k) * lanes)
                     store(self.buffer, target + offset, load(memory, address + offset, lanes))
 
-            each_tile(0, let(quotient(whole, lanes)), [4, 1], copy)
+            each_tile(0, let(quotient(whole_size, lanes)), [4, 1], copy)
             if lanes > 1:
                 with tir.when(rest > 0):
-                    store(self.buffer, target + whole, load(memory, address + whole, lanes, mask))
+                    store(self.buffer, target + whole_size, load(memory, address + whole_size, lanes, mask))
 
     def fill_transposed(self, memory, count, source, vectors):
         """Fill the panel with a transpose: element k of row n < `count` is at address source(k) + n."""
-        # source(k) must be a valid address for every k < `vectors` * `lanes`, even if element k is not used.
+        # source(k) must be a valid address for every k < `vectors` * `lanes`, because unused elements are read as well.
         lanes = self.lanes
         with serial(vectors) as v:
             with serial(quotient(count + lanes - 1, lanes)) as block:
@@ -154,12 +154,12 @@ def even_blocks(count, size, emit):
     blocks(count, settled(quotient(count + block_count - 1, T.max(block_count, 1))), emit)
 
 
-CHUNK = 512  # this many columns of an instruction are worked on together, so that their floats stay in the L2 cache
+COLUMNS_AT_ONCE = 512  # an instruction's columns that are worked on together, so that their floats stay in the L2 cache
 
 
-def by_chunks(emit, w, first, end):
-    """Divide columns into chunks of at most CHUNK, with emit(w, start, stop). `w` is the matrix's address."""
-    blocks(end - first, CHUNK, lambda start, length: emit(w, settled(first + start), settled(first + start + length)))
+def by_blocks(emit, w, first, end):
+    """Divide columns into blocks of COLUMNS_AT_ONCE, or fewer, with emit(w, start, stop). `w` is the address of W."""
+    blocks(end - first, COLUMNS_AT_ONCE, lambda start, n: emit(w, settled(first + start), settled(first + start + n)))
 
 
 def each_matrix(instruction, group, emit):
@@ -174,7 +174,7 @@ def each_matrix(instruction, group, emit):
 class TileSums:
     """Emits target[j] = start[j] + M source[j] for rows [first_row, end_row), where M is a matrix or its transpose.
 
-    A `start_role` of -1 means that start[j] is 0. If `shared`, several columns may have the same target, and
+    If a method's `start_role` is -1, start[j] is 0. If `shared`, several columns may have the same target, and
     `start_role` must be -1 or `target_role`.
     """
 
@@ -183,12 +183,12 @@ class TileSums:
         self.first_row, self.end_row = first_row, end_row
         self.source_role, self.target_role, self.shared = source_role, target_role, shared
 
-    def _starts(self, role, columns, offset):
+    def _starts(self, role, columns, offset):  # the address of element `offset` of each column
         return [let(self.instruction.address(role, column) + offset) for column in columns]
 
     def compute_tile(self, vector_of, columns, row, vectors, mask, first, length, start_role, prefetch=None):
         """Add up `length` terms, starting at column `first` of M, for `vectors` vectors of rows starting at `row`."""
-        # vector_of(k, v) loads vector v of column first + k of M. In the same turn of the loop, prefetch(k) prefetches
+        # vector_of(k, v) loads vector v of column first + k of M. In turn k of the loop over terms, prefetch(k) fetches
         # one cache line. So prefetches are spread over time: a core can wait for only a few lines at a time.
         memory, lanes = self.memory, self.lanes
         sources, targets = self._starts(self.source_role, columns, first), self._starts(self.target_role, columns, row)
@@ -226,18 +226,18 @@ class TileSums:
             fill: fill(panel, row, vectors, mask, k, length) copies a section of M to the panel: columns k to
                 k + length - 1, and `vectors` vectors of each column, starting at row `row`.
             prefetcher: prefetcher(row, vectors, k, v) returns a function that prefetches vector v of the next panel,
-                one cache line per call. Its argument runs from 0 to `length` - 1.
+                one cache line per call. This function's argument runs from 0 to `length` - 1.
             tile: (columns, vectors of rows) of the largest tile.
             height: a panel has at most this many of the `depth` columns of M.
             row_first: if true, panels with the same rows of M follow each other, so that these rows of the targets stay
-                in the cache. If false, panels with the same columns do, so that the sources stay there.
+                in the cache. If false, panels with the same columns of M do, so that the sources stay in the cache.
         """
         width, tile_vectors = tile
         panel = Panel(self.lanes, tile_vectors, height)
 
-        def one_panel(row, vectors, mask, k, length):
+        def add_panel(row, vectors, mask, k, length):
             fill(panel, row, vectors, mask, k, length)
-            so_far = let(T.Select(k == 0, start_role, self.target_role))
+            sums_role = let(T.Select(k == 0, start_role, self.target_role))
 
             def some_columns(start, count):
                 columns = [let(start + j) for j in range(count)]
@@ -248,7 +248,7 @@ class TileSums:
                         tir.prefetch(self.memory, let(self.instruction.address(self.source_role, column) + k), length)
 
                 def add(prefetch=None):
-                    self.compute_tile(panel.vector, columns, row, vectors, mask, k, length, so_far, prefetch)
+                    self.compute_tile(panel.vector, columns, row, vectors, mask, k, length, sums_role, prefetch)
 
                 if count == width:
                     v = let(quotient(start - first, width))  # tile v of columns prefetches vector v of the next panel
@@ -261,6 +261,6 @@ class TileSums:
         each_rows = functools.partial(each_joined_row_tile, self.first_row, self.end_row, self.lanes, tile_vectors)
         each_columns = functools.partial(blocks, depth, height)
         if row_first:
-            each_rows(lambda *rows: each_columns(lambda *columns: one_panel(*rows, *columns)))
+            each_rows(lambda *rows: each_columns(lambda *columns: add_panel(*rows, *columns)))
         else:
-            each_columns(lambda *columns: each_rows(lambda *rows: one_panel(*rows, *columns)))
+            each_columns(lambda *columns: each_rows(lambda *rows: add_panel(*rows, *columns)))

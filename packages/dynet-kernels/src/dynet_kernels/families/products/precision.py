@@ -1,6 +1,6 @@
-"""Whether matrix products on a GPU round their factors to TF32 (ten bits of mantissa), for tensor cores. Needs no TVM.
+"""Whether matrix products on a GPU round their factors to TF32 (10 bits of mantissa). Does not import TVM.
 
-Rounding changes results by about a thousandth. So TF32 is not a tuning parameter: those only change the order of sums.
+TF32 is for tensor cores. It is no tuning parameter, because rounding changes results by about a thousandth.
 """
 
 from __future__ import annotations

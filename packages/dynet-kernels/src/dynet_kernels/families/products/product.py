@@ -16,12 +16,12 @@ from ...layout import BY_ROWS, CACHE_LINE, EITHER
 from ...tir import int64, let, load, quotient, remainder, serial, settled, store, vector_loop
 from ...tvm_modules import T
 from .cuda_tiles import tiled_product
-from .panels import Panel, TileSums, add_products, blocks, by_chunks, each_matrix, each_row_tile, each_tile, even_blocks
+from .panels import Panel, TileSums, add_products, blocks, by_blocks, each_matrix, each_row_tile, each_tile, even_blocks
 
 L1_FLOATS = 12_000  # a matrix of fewer floats than this stays in the L1 cache together with the x[j] and y[j] in use
-CONFLICT_STRIDE = 64  # columns of W a multiple of this many floats apart compete for a few sets of the L1 cache
-CONFLICT_COLUMNS = 20  # for such a W, panels pay only if there are at least this many columns x[j]
-PREFETCH_WIDTH = 6  # tiles of at least this many columns x[j] prefetch W: their arithmetic takes long enough to hide it
+CONFLICT_STRIDE = 64  # if columns of W are a multiple of this many floats apart, they share a few sets of the L1 cache
+MIN_CONFLICT_COLUMNS = 20  # in that case, panels pay only if there are at least this many columns x[j]
+MIN_PREFETCH_WIDTH = 6  # tiles of at least this many columns x[j] prefetch W: their arithmetic takes long enough
 
 
 def product_effects(
@@ -29,7 +29,7 @@ def product_effects(
 ) -> Effects:
     """Return the effects of a product or its gradient.
 
-    `matrix` and `columns` are roles that are read; `target` is (role, floats per column) of the result.
+    `matrix` and `columns` are the roles of what is read; `target` is (role, floats per column) of the result.
     """
     # If all columns share one matrix (`group` is 0), only the first address of the matrix's list is read.
     rows, inner, *_, group = parameters
@@ -57,7 +57,7 @@ class Product(Kernel):
         rows, inner, apart, w_role, x_role, y_role, start_role, group = instruction.parameters
         memory = instruction.memory
         sizes = tuning.cpu(lanes).product
-        vectors_for = dict(sizes.tiles)
+        vectors_for_width = dict(sizes.tiles)
         first_row, end_row = instruction.own_rows(rows, lanes)
         sums = TileSums(instruction, lanes, x_role, y_role, first_row, end_row)
 
@@ -79,7 +79,7 @@ class Product(Kernel):
             def tile(start, width, row, vectors, mask):
                 def vector_of(k, v):
                     address = let(w + k * apart + row + v * lanes)
-                    if width >= PREFETCH_WIDTH:
+                    if width >= MIN_PREFETCH_WIDTH:
                         tir.prefetch_line(memory, address + vectors * lanes)  # for the next tile of rows
                     return load(memory, address, lanes, mask)
 
@@ -90,7 +90,7 @@ class Product(Kernel):
             # With fewer columns than rows, use each tile of rows for all columns, so that W is read only once.
             # Otherwise, use all rows for one tile of columns after another, so that x is read only once. Columns that
             # do not fill a tile of the widest size go into the narrowest tile that holds them.
-            widest, *narrower = vectors_for
+            widest, *narrower = vectors_for_width
             rest = let(remainder(end - first, widest))
             narrow_count = settled(T.Select(rest <= (narrower[0] if narrower else 0), rest, int64(0)))
             count = let(end - first - narrow_count)
@@ -101,13 +101,13 @@ class Product(Kernel):
                     with serial(quotient(length + (widest - 1), widest)) as turn:
                         tile(let(first + start + turn * widest), widest, row, vectors, mask)
 
-                each_row_tile(first_row, end_row, lanes, vectors_for[widest], some_rows)
+                each_row_tile(first_row, end_row, lanes, vectors_for_width[widest], some_rows)
 
             blocks(count, columns_at_once, some_columns)
             for width, next_narrower in zip(narrower, [*narrower[1:], 0]):
                 with tir.when(T.And(narrow_count > next_narrower, narrow_count <= width)):
                     emit = functools.partial(tile, let(first + count), width)
-                    each_row_tile(first_row, end_row, lanes, vectors_for[width], emit)
+                    each_row_tile(first_row, end_row, lanes, vectors_for_width[width], emit)
 
         def one_matrix(first, end):
             w = instruction.shared_address(w_role, first)
@@ -117,13 +117,13 @@ class Product(Kernel):
             far = T.And(many, rows >= sizes.far)
             large = T.And(columns > sizes.tiles[0][0], size >= sizes.large)
             # If columns of W are not whole vectors apart, vectors straddle two cache lines. If W does not fit into the
-            # L1 cache and is reread for each tile (columns > rows), each vector costs two reads: panels are faster.
+            # L1 cache and is reread for each tile (columns > rows), such a vector costs two reads: panels are faster.
             too_large = T.And(T.And(many, columns > rows), size >= L1_FLOATS)
             straddles = T.And(remainder(apart, lanes) != 0, too_large)
-            worth_copying = T.And(columns >= CONFLICT_COLUMNS, columns * rows >= sizes.crowded)
+            worth_copying = T.And(columns >= MIN_CONFLICT_COLUMNS, columns * rows >= sizes.crowded)
             crowded = T.And(remainder(apart, CONFLICT_STRIDE) == 0, worth_copying)
             pays = T.And(inner > 0, T.Or(T.Or(far, large), T.Or(straddles, crowded)))
-            tir.choose(pays, lambda: by_chunks(with_panels, w, first, end), lambda: without_panels(w, first, end))
+            tir.choose(pays, lambda: by_blocks(with_panels, w, first, end), lambda: without_panels(w, first, end))
 
         each_matrix(instruction, group, one_matrix)
 
@@ -149,10 +149,10 @@ class Product(Kernel):
         )
 
 
-# `ColumnGradient.on_cpu` uses these constants to estimate which of its two ways to compute dx is faster.
+# With the next three constants, `ColumnGradient.on_cpu` estimates which of its two ways to compute dx is faster.
 LANE_SUM_COST = 6  # adding up the n lanes of a vector takes as long as adding the terms of this many times n rows of W
 CACHED_FLOATS = 1 << 17  # a matrix of up to this many floats stays in the cache, so reading it several times is fast
-COUNTED_ROWS = 96  # of a larger matrix, at most this many rows count: this favors panels, which read it less often
+COUNTED_ROWS = 96  # of a larger W, at most this many rows are counted. This favors panels, which read W less often
 
 
 @dataclass(frozen=True)
@@ -209,14 +209,14 @@ class ColumnGradient(Kernel):
 
                 each_tile(first, end, width_for, some_columns)
 
-            block_rows = quotient(sizes.block, T.max(inner, 1))  # so many rows of W stay in the cache
-            height = let(quotient(T.max(block_rows, 256), lanes))  # in vectors of rows
-            blocks(rows, let(height * lanes), some_rows)  # at least 256 rows, because each block adds up lanes
+            rows_in_cache = quotient(sizes.block, T.max(inner, 1))  # this many rows of W stay in the cache
+            height = let(quotient(T.max(rows_in_cache, 256), lanes))  # of a block of rows, in vectors
+            blocks(rows, let(height * lanes), some_rows)  # at least 256 rows: adding up a block's lanes takes time
 
         def with_panels(w, first, end):
             """Emit dx[j] for j in [first, end) from panels, which are transposed copies of sections of W."""
             # A vector holds elements of one row of W, each for a different element of dx[j]: no lanes are added up. In
-            # `fill`, `row` and `k` are those of the transpose: its row i is column i of W, its column k is row k of W.
+            # `fill`, `row` and `k` are those of the transpose: the transpose's row i is W's column i, and vice versa.
 
             def fill(panel, row, vectors, mask, k, length):
                 def column(n):  # unused lanes, beyond the last column of W, read that column again
@@ -226,7 +226,7 @@ class ColumnGradient(Kernel):
                 panel.fill_transposed(memory, length, column, vectors)
 
             def prefetcher(row, vectors, k, v):
-                # After the last elements of dx[j], the next panel is for its first elements, with later rows of W.
+                # After the last elements of dx[j], the next panel is for the first ones again, with later rows of W.
                 after = row + vectors * lanes
                 beyond = after >= stop
                 next_row = T.Select(beyond, begin, after) + v * lanes
@@ -247,14 +247,14 @@ class ColumnGradient(Kernel):
             w = instruction.shared_address(w_role, first)
             # Estimate which way is faster. Without panels, lanes must be added up, and W is read once for every few
             # columns j. With panels, W is transposed first, and lanes beyond `inner` are wasted. `sizes.many` counts
-            # columns per 100 rows of W. `columns` includes other threads' columns: all must choose the same way.
+            # columns per 100 rows of W. `columns` includes other threads' columns: threads must choose the same way.
             columns, vectors = let(end - first + instruction.others), quotient(inner + (lanes - 1), lanes)
             padded_inner = let(T.max(vectors * lanes, lanes + lanes // 2))
             counted_rows = let(T.Select(rows * inner > CACHED_FLOATS, T.min(rows, COUNTED_ROWS), rows))
             lane_sum_cost = LANE_SUM_COST * lanes
             without_panels_cost = 100 * columns * inner * (counted_rows + lane_sum_cost)
             pays = without_panels_cost > (100 * columns + lane_sum_cost * sizes.many) * padded_inner * counted_rows
-            tir.choose(pays, lambda: by_chunks(with_panels, w, first, end), lambda: without_panels(w, first, end))
+            tir.choose(pays, lambda: by_blocks(with_panels, w, first, end), lambda: without_panels(w, first, end))
 
         each_matrix(instruction, group, one_matrix)
 
@@ -275,18 +275,18 @@ class ColumnGradient(Kernel):
 
 MAX_TILE_COLUMNS = 16  # a tile of dW has at most this many columns of dW, even if it has few rows
 BLOCK_FLOATS = 150_000  # about this many floats of dW are worked on together, so that they stay in the L2 cache
-LARGE_MATRIX = 1 << 18  # a dW with more floats than this does not fit into the L2 cache
+LARGE_MATRIX_FLOATS = 1 << 18  # if dW has more floats than this, it does not fit into the L2 cache
 
 
-def thread_range(shared, size, stretch):
-    """Return a thread's range of `size` rows or columns: `stretch` if threads share them (`shared`), or else all."""
-    begin, end = stretch
+def thread_range(shared, size, own_range):
+    """Return a thread's rows or columns: `own_range` if threads share them (`shared`), or else all `size` of them."""
+    begin, end = own_range
     return settled(T.Select(shared, begin, int64(0))), settled(T.Select(shared, end, size))
 
 
 @dataclass(frozen=True)
 class MatrixGradient(Kernel):
-    """dW += sum of dy[j] x[j]' over the columns j that share dW. It must not overlap x, dy or another dW."""
+    """dW += sum of dy[j] x[j]' over the columns j that share dW. dW must not overlap x, dy or another dW."""
 
     parameters = ("rows", "inner", "apart", "dmatrix", "x", "dy", "group")
     shared = BY_ROWS
@@ -299,25 +299,25 @@ class MatrixGradient(Kernel):
         rows, inner, apart, dw_role, x_role, dy_role, group = instruction.parameters
         memory = instruction.memory
         # A thread computes some rows of dW and copies all x[j] to panels, or it computes some columns of dW and copies
-        # all dy[j]. With more than twice as many rows as columns, the x[j] are so short that copying them is faster.
+        # all dy[j]. With more than twice as many rows as columns, copying the x[j] is faster: they are shorter.
         by_rows = let(rows > 2 * inner)
         first_row, end_row = thread_range(by_rows, rows, instruction.own_rows(rows, lanes))
         first_column, end_column = thread_range(T.Not(by_rows), inner, instruction.own_rows(inner, CACHE_LINE))
         sizes = tuning.cpu(lanes).matrix_gradient
 
         def one_matrix(first, end):
-            by_chunks(one_chunk, instruction.address(dw_role, first), first, end)
+            by_blocks(one_column_block, instruction.address(dw_role, first), first, end)
 
-        def one_chunk(dw, first, end):
+        def one_column_block(dw, first, end):
             tir.choose(end - first <= sizes.few, lambda: add_few(dw, first, end), lambda: add_many(dw, first, end))
 
         def add_tile(dw, k, width, row, vectors, mask, start, length, panel, x_at=None, spread=False, prefetches=None):
             """Add dy[j] x[j]' to a tile of dW, for `length` columns j, starting at `start`."""
-            # Row n of `panel` is dy[start + n]. x_at(n) returns a buffer and the offset of element k of x[start + n] in
-            # it; None: x is read where it is stored. `prefetches` is (count, prefetch): for n < `count`, prefetch(n)
-            # prefetches a line that is needed next, while one column is added. If there are too few columns j, some
-            # lines are left out. If `spread`, the next rows of dW are prefetched line by line, one per column j;
-            # otherwise, all are prefetched together, and only if dW is large.
+            # Row n of `panel` is dy[start + n]. x_at(n) returns a buffer, and the offset in this buffer of element k of
+            # x[start + n]; if `x_at` is None, x is read where it is stored. `prefetches` is (count, prefetch): for each
+            # n < `count`, prefetch(n) fetches a cache line that is needed next, while one column j is added. If there
+            # are too few columns j, some lines are left out. If `spread`, the next rows of dW are prefetched line by
+            # line, one line per column j. Otherwise, they are prefetched together, and only if dW is large.
 
             def address(c, v):
                 return dw + (k + c) * apart + row + v * lanes
@@ -348,7 +348,7 @@ class MatrixGradient(Kernel):
                     step(n)
             else:
                 done = 0
-                with tir.when(rows * inner > LARGE_MATRIX):
+                with tir.when(rows * inner > LARGE_MATRIX_FLOATS):
                     for c in range(width):
                         tir.prefetch(memory, let(address(c, vectors)), vectors * lanes)
             if prefetches:
@@ -387,15 +387,15 @@ class MatrixGradient(Kernel):
                 lanes
             )
             panel = Panel(lanes, tile_vectors + taller, sizes.panel)  # if `taller`, one more vector fits in registers
-            x_panel = Panel(lanes, (tuning.X_PANEL + CACHE_LINE) // lanes, sizes.panel)
+            x_panel = Panel(lanes, (tuning.X_FLOATS_AT_ONCE + CACHE_LINE) // lanes, sizes.panel)
 
             def some_columns(top, height, start, length):
                 """Add to `height` rows of dW, starting at `top`, for `length` columns j, starting at `start`."""
                 emit = functools.partial(some_elements, top, height, start, length)
-                blocks(end_column - first_column, tuning.X_PANEL, emit)
+                blocks(end_column - first_column, tuning.X_FLOATS_AT_ONCE, emit)
 
             def some_elements(top, height, start, length, offset, size):
-                """Like `some_columns`, but only for `size` columns of dW, `offset` after this thread's first."""
+                """Like `some_columns`, but only for `size` columns of dW, `offset` after the thread's first column."""
                 # While computing each tile of dW, prefetch one cache line of each of a few of the next x[j] or dy[j]: a
                 # core can wait for only a few lines at a time.
                 first_k = let(first_column + offset)
@@ -404,20 +404,20 @@ class MatrixGradient(Kernel):
                     x_panel.fill_rows(memory, length, lambda n: instruction.address(x_role, start + n) + first_k, size)
                 lines_of_x, lines_of_dy = [let(quotient(n + (CACHE_LINE - 1), CACHE_LINE)) for n in (size, height)]
                 lines = let(lines_of_x + lines_of_dy)
-                tiles_of_rows = let(quotient(size, width))
-                tiles_a_line = let(T.max(quotient(tiles_of_rows * quotient(height, tile_vectors * lanes), lines), 1))
-                columns_a_tile = let(quotient(length + tiles_a_line - 1, tiles_a_line))
+                tiles_per_row = let(quotient(size, width))
+                tiles_per_line = let(T.max(quotient(tiles_per_row * quotient(height, tile_vectors * lanes), lines), 1))
+                columns_per_tile = let(quotient(length + tiles_per_line - 1, tiles_per_line))
                 next_columns = let(T.min(start + length, end - length))
 
                 def prefetches_of(tile):
                     """Return the argument `prefetches` of `add_tile` for tile number `tile`."""
-                    line = let(quotient(tile, tiles_a_line))
+                    line = let(quotient(tile, tiles_per_line))
                     dy_line = line - lines_of_x
                     role = let(T.Select(dy_line < 0, x_role, dy_role))
                     begin = settled(T.Select(dy_line < 0, first_k + line * CACHE_LINE, top + dy_line * CACHE_LINE))
-                    done = let(remainder(tile, tiles_a_line) * columns_a_tile)
+                    done = let(remainder(tile, tiles_per_line) * columns_per_tile)
                     column = settled(next_columns + done)
-                    count = T.max(T.min(columns_a_tile, length - done), 0)
+                    count = T.max(T.min(columns_per_tile, length - done), 0)
                     needed = T.And(line < lines, end - start > length)
 
                     def prefetch(n):
@@ -427,7 +427,7 @@ class MatrixGradient(Kernel):
 
                 def some_rows(row, vectors, mask):
                     panel.fill(memory, length, lambda j: instruction.address(dy_role, start + j) + row, vectors, mask)
-                    tiles_before = let(quotient(row - top, tile_vectors * lanes) * tiles_of_rows)
+                    tiles_before = let(quotient(row - top, tile_vectors * lanes) * tiles_per_row)
                     # A tile of fewer rows gets more columns of dW, so that it has the same number of independent sums.
                     widest = max(min(width * tile_vectors // vectors, MAX_TILE_COLUMNS), 1)
                     widths = sorted({widest, max(widest // 2, 1), min(widest, 2), 1}, reverse=True)

@@ -55,7 +55,7 @@ def column_signature(
     """Return the signature of a node that runs a kernel along a dimension of `size` elements, as in softmax or a sum.
 
     For `before` and `after`, see `before_along_after`. `result` has all sizes of the operand, or lacks the dimension.
-    If `before` exceeds 1, the strided kernel `kernel.across` runs. It reads `number_count` plain numbers.
+    If `before` exceeds 1, the strided kernel `kernel.across` runs. Either kernel reads `number_count` plain numbers.
     """
     name, parameters = (kernel + ".across", (size, before)) if before > 1 else (kernel, (size,))
     own_view = View(SELF, stride=result.total // (after or 1))  # `after` is 0 if a size is 0

@@ -132,8 +132,8 @@ def rules_of(
 ) -> dict[str, Rule]:
     """Return suffix of a kernel's name -> rule: "" for the formula, ".da" for the gradient of an operand a.
 
-    `operands` include plain numbers. As in `Rule`, those in `numbers` have a value per column, those in `constants` one
-    value for all columns. If `reduces`, the result has one value per column.
+    `operands` include plain numbers. As in `Rule`, those in `numbers` have a value per column, and so do those in
+    `constants`, but in an `Across` its columns share it. If `reduces`, the result has one value per column.
     """
     names = tuple(map(formula_name, operands))
     facts = {"numbers": tuple(map(formula_name, numbers)), "constants": tuple(map(formula_name, constants))}

@@ -48,7 +48,7 @@ from .table import ALL, Chosen, Table
 NOT_PICKLED = ("_backward_elsewhere", "_read_numbers", "_decay_table", "_table")  # pickle omits what `_set_up` sets
 SAVED_NUMBERS = ("_rate", "_rate0", "_epoch", "_threshold", "_dense", "_updates")  # attributes that `save` stores
 
-# `tensor_of_numbers` stores a float64 that is no sum of three float32 values as 64 bits: 22 in each of three values.
+# `tensor_of_numbers` stores a float64 that is no sum of three float32 values as 64 bits, in three values of up to 22.
 TWO_22 = 1 << 22
 SHIFTS = np.arange(0, 66, 22, dtype=np.uint64)
 

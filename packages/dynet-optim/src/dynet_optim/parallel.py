@@ -460,7 +460,7 @@ def broadcast_randomness(comm: Any) -> None:
 
 PARAMETERS, DIGEST, RANKS, POSITION = "/parameters", "/digest", "/ranks", "/position/"  # how names of tensors begin
 LARGEST_POSITION = 2**53  # the largest value in `position`: whole numbers up to this are exact as a Python float
-NoiseState = tuple[int, int, int]  # the state of dropout's random generator: seed, numbers drawn, processes forked
+NoiseState = tuple[int, int, int]  # the state of dropout's random generator: seed, keys drawn, processes forked
 
 
 def write_checkpoint(fname: Path, trainer: Trainer, position: Mapping[str, int], noises: Sequence[NoiseState]) -> None:

@@ -30,7 +30,7 @@ from dynet_ops.network.equations import Cell
 
 from .base import Latest, LayersBuilder, Run, check_vector, value_of_state
 
-MOST_OBSERVED_STEPS = 8  # if so many steps with the same shapes have led to no template, later ones are not observed
+MOST_OBSERVED_STEPS = 8  # if this many steps with the same shapes repeated no template, later ones are not observed
 RecordHead = tuple[int, int, int, tuple[int, ...]]
 """How a layer's records begin: (layer's index, signature, count of operands without inputs, parameters as operands)."""
 
@@ -135,7 +135,7 @@ class SequenceRun(Run):
     """What all states that derive from one call of a sequence builder's `initial_state` have in common.
 
     `layers` has the weights that the cells read, and `computed_weights` those that are nodes, not parameters. `steps`
-    is None until masks are drawn. `masked_steps` has the `Steps` of all masks drawn so far, the newest last.
+    is None while masks are needed but not drawn. `masked_steps`: those of all masks since rates were set, newest last.
     """
 
     layers: Layers
@@ -165,7 +165,7 @@ class RNNState(Hinted):
 
     # `_nodes` are the numbers of the nodes that hold the state: after an input, one for each layer; if vectors are set,
     # one for each value, layer by layer. `_vectors` has a tuple for h and maybe one for c, with an expression for each
-    # layer. In a state after an input, `_vectors` is None until `_vectors_of` is called.
+    # layer. After an input, it is None until `_vectors_of` is called, but with layer normalization, vectors are set.
     __slots__ = ("_form", "_nodes", "_output", "_prev", "_run", "_vectors")
 
     _form: Form
@@ -458,7 +458,7 @@ class StackedRNNState:
         return self._prev
 
 
-MOST_CACHED = 64  # when `LatestSequences.layers` or `tables` has this many entries, it is cleared before one is added
+MOST_CACHED = 64  # before one more is added: `tables` with so many is cleared; `layers` with so many, and all tables
 
 LoadedParameters = tuple[int, list[list[Expression]], Layers, list[Expression]]
 """(Version of the graph or ANY_GRAPH, then `expressions`, `layers` and `computed_weights` of `SequenceRun`)."""

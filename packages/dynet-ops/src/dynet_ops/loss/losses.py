@@ -51,7 +51,7 @@ def huber_distance(x: Expression, y: Expression, c: Number = 1.345) -> Expressio
 
 
 def _at_least_smallest(x):
-    """Return x, but `SMALLEST_NORMAL` where x is 0, so that the logarithm and the reciprocal are finite."""
+    """Return x, but `SMALLEST_NORMAL` where x is 0, so that the logarithm is finite."""
     return f.where(f.equal(x, 0), SMALLEST_NORMAL, x)
 
 

@@ -210,8 +210,8 @@ def real_array(
     """Convert an argument (a number, nested lists, an array or an iterator of numbers) to a new float32 array.
 
     The other arguments are types of errors: `uneven` is raised if rows differ in length or lists are nested too
-    deeply, `strict` if values are masked, not real numbers or too large for float32. If `strict` is None,
-    masked values and values that are not real numbers raise ArgumentTypeError, and too large ones become infinite.
+    deeply, `strict` if values are masked, not real numbers or too large for float32. If `strict` is None, masked values
+    and values that are not real raise ArgumentTypeError, ones too large for float64 TooLargeError; others become inf.
     """
     values, error_type = as_list(values), strict or ArgumentTypeError
     if is_masked(values):

@@ -125,7 +125,7 @@ def recorded(kind: str = "", **facts: Any) -> Callable[[Function], Function]:
     """Return a decorator that makes an op from a function that appends nodes to the graph.
 
     `kind`, such as "index", selects compiled code (see `recorder.function`). It records calls whose keys the decorated
-    function has passed to `remember`. Without `kind`, only templates record calls. `facts` are as in `register`.
+    function has passed to `remember`. Without `kind`, compiled code uses only templates. `facts` are as in `register`.
     """
     return lambda function: register(
         recorder.describe(recorder.function(kind, function), function) if kind else function, **facts

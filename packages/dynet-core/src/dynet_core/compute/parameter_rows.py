@@ -33,7 +33,7 @@ class ParameterRows:
         self.lock = new_lock()
         self.version = self.add_count = 0
         # How often parameters have been unfrozen. A graph planned before has no room for the gradients of these
-        # parameters, so the engine computes the graph again if this number has changed.
+        # parameters, so all values are computed again before the backward pass if this number has changed.
         self.unfreeze_count = 0
         # Rows that no parameter or graph uses any more, for `free_rows`. Finalizers append them without the lock,
         # which may be held when a finalizer runs.

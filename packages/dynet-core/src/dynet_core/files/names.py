@@ -28,7 +28,7 @@ from .limits import Limits, is_a, type_attr
 
 OPS = "dynet_ops"  # this library's module that defines operations
 SEARCHED_MODULES = ("dynet", "_dynet", "dynet_rnn", "dynet_optim", "dynet_core", OPS)  # where `library_object` looks
-LIBRARY = (*SEARCHED_MODULES, "dynet_kernels")  # all packages of this library
+LIBRARY = (*SEARCHED_MODULES, "dynet_kernels")  # the packages of this library that define classes
 _STANDARD_FOLDERS = tuple(os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib"))
 _STANDARD_FOLDERS += tuple(os.path.join(os.path.realpath(path), "") for path in _STANDARD_FOLDERS)
 
@@ -106,7 +106,7 @@ CLASS_REASON, FUNCTION_REASON = "is a class that you have not allowed", "is a fu
 VALUE_REASON, KEY_REASON = CLASS_REASON + " as a value", CLASS_REASON + " as a key, which runs its __hash__ or __eq__"
 FOREIGN_REASON = "is a function that is not the program's own: do not trust a file with it unless you saved it yourself"
 ALLOWABLE_REASONS = (CLASS_REASON, FUNCTION_REASON, VALUE_REASON, KEY_REASON)  # against names that `allow` may have
-CALLED_REASON = "would be called"  # for a function that a file would call to make an object
+CALLED_REASON = "would be called"  # for a function or class that a file would call to make an object
 
 Allow = Mapping[str, Any] | Iterable[Any]
 """The user's argument `allow`: a list of classes and functions, or of their names; or a dict from names in files to
@@ -178,7 +178,7 @@ class Names:
     def find(self, module: str, name: str) -> Any:
         """Return the class or function that a pickle names `module.name`, or a `Refused` if it is not allowed.
 
-        For one of the program's own classes, return a `Substitute` that makes its objects.
+        For one of the program's own classes without `from_spec`, return a `Substitute` that makes its objects.
         """
         value = self._look_up(module, name)
         self.first = value if self.first is None else self.first

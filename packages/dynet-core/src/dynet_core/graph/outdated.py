@@ -179,5 +179,5 @@ class Outdated:
 
 
 def _has_own_value(engine: Engine, address: int) -> bool:
-    """Return whether the value at `address` is in the arena. A lookup's is in the lookup parameter's memory instead."""
+    """Return whether the value at `address` is in the arena. A lookup of one row has its value in the table instead."""
     return any(chunk.address <= address < chunk.address + chunk.floats for chunk in engine.chunks)

@@ -280,7 +280,7 @@ class ParameterCollection(Closed):
         return child
 
     def _unique_name(self, counts: dict[str, int], name: str) -> str:
-        """Return an unused full name. It ends with `name`, or `name_1`, ... (for "": `_0`, ...). Update `counts`."""
+        """Return a full name: `name`, or `name_1`, ... if given out before ("": `_0`, ...). Update `counts`."""
         count = counts.get(name, 0)
         counts[name] = count + 1
         return f"{self._name}{name}" + (f"_{count}" if count or not name else "")

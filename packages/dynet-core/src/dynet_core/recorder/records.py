@@ -1,8 +1,8 @@
 """The compiled recorder's memory of a thread's graph, and the functions that append to it.
 
 `commit`, `add_list`, `replay`, `call_key`, `take`, `take_keyed` and `node_at` are compiled. If compiled code cannot
-handle a call, a Python function in this file does. `python_recorder` documents these functions, except `call_key` and
-`replay`, which `template_calls.py` in `dynet_kernels.recorder` documents.
+handle a call, a Python function in this file does. `python_recorder` documents these functions, except `node_at` (see
+`recorder/__init__.py`), and `call_key` and `replay`: see `template_calls.py` in `dynet_kernels.recorder`.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ NOTHING = 0  # no docstring, or the end of a list
 
 
 def _store(*integers: int) -> int:
-    """Store 64-bit words forever, and return their address. CPython's structures in this file pad C ints to words."""
+    """Store 64-bit words forever, and return their address. C ints in CPython's structures here are padded or 0."""
     return ctypes.addressof(immortal((c_int64 * len(integers))(*integers)))
 
 

@@ -40,7 +40,7 @@ class View(NamedTuple):
         """Return (columns per run, distance between columns, distance between runs) of the first `count` columns.
 
         Columns come in runs; distances are in floats, from start to start. `offset` and `index` are ignored, because
-        they move all columns by the same distance. The last run may be shorter. If there is only one run, the distance
+        they move all alike if `index_step` is 0. The last run may be shorter. If there is only one run, the distance
         between runs is 0; and if there is only one column, both distances are. If there are several runs, each has at
         least two columns. So views have equal results if their columns start at the same places.
         """
@@ -170,7 +170,7 @@ class Description:
 
     @property
     def repeated(self) -> Sequence[Step]:
-        """The step that copies a column to an equal column, and the step that adds a gradient to an equal column's."""
+        """The steps COPY and ADD of `plan/repeats.py`: to copy a column to another, and to add a column to another."""
         if self.determined_by == layout.NO_VIEW:
             return ()
         size = self.size + self.size_each

@@ -245,7 +245,7 @@ class Instruction:
         fresh: 1 if the memory that the kernel adds to is uninitialized, so that the kernel must overwrite it. None if
             the kernel does not distinguish these cases, as on a GPU.
         others: the number of columns that other CPU threads work on; 0 unless threads share the columns.
-        columns_before: the number of these other columns that come before this thread's columns.
+        columns_before: how many of these come before this thread's columns, if the kernel is EITHER; otherwise 0.
         rows_before: the fraction of the result's rows before this thread's rows, in units of 1 / WHOLE; 0 unless
             threads share the rows.
         rows_after: the fraction of the rows after this thread's rows, in units of 1 / WHOLE.

@@ -529,7 +529,7 @@ def lgamma(x):
 
 
 def digamma(x):
-    """Return the derivative of `lgamma`, by the same ranges. A factor makes it precise near its root, DIGAMMA_ROOT."""
+    """Return lgamma's derivative, by the same ranges. A factor makes it precise near its root: see DIGAMMA_ROOT."""
     z, part = _reflect(x)
     t, quotient = _rational_below_3(
         z,

@@ -128,7 +128,7 @@ class Gpu:
         return f"sm_{major}{minor}"
 
     def enter(self) -> None:
-        """Let this thread's calls of the driver use this GPU. Other methods first call `enter`."""
+        """Let this thread's calls of the driver use this GPU. Methods that need this call `enter` first."""
         if os.getpid() != self._owner:
             raise CudaError("a forked process cannot use its parent's GPU: start it with `spawn`")
         if not hasattr(self._thread, "entered"):

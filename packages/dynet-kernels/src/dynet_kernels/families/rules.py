@@ -432,7 +432,7 @@ class Rule(Kernel):
         return {name for formula in formulas for name in formula.names}.difference(self.reductions)
 
     def effects(self, parameters: tuple[int, ...]) -> Effects:
-        """Return the rule's effects. `covers` is true if the only output is a gradient that no formula reads."""
+        """Return the rule's effects. `covers` is true if it only adds to one gradient, which no formula reads."""
         size, reads, covers, copied = parameters[0], self.reads, False, None
         writes = tuple((self.role_of(name), 1 if name in self.numbers else size) for name in self.outputs)
         if len(writes) == 1:

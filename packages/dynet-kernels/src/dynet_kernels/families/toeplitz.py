@@ -1,4 +1,4 @@
-"""Products of a vector `a` with a Toeplitz matrix. Such a matrix has constant diagonals, whose values are in array `b`.
+"""Products of a vector `a` with a matrix whose diagonals, or if `step` is 1 antidiagonals, are constant: array `b`.
 
 Examples are circular convolution and correlation, where b consists of two copies of a vector.
 """

@@ -1,4 +1,4 @@
-"""The parts of the machine code, which are compiled separately, and the two keys of each in the cache.
+"""The parts of the machine code, which are compiled separately, and the two keys in the cache of those with `emit`.
 
 The first key is computed at every start, without TVM, from the source files that emit the code. If nothing is cached
 under this key, the code is emitted, which takes a tenth of the time of compiling, and the second key is computed from

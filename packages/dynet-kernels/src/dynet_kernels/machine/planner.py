@@ -21,7 +21,7 @@ def planner_module() -> Any:
     """Emit the module with the planners and the loop over the tape, which calls shards.
 
     For each pass, such as `forward`, there is a function `plan_forward`, which only plans, and a function `forward`,
-    which also runs the tape, unless a buffer was too small or, for `forward`, the pass is LARGE. If Python has to start
+    which also runs the tape if the status is READY and, for `forward`, the pass is not LARGE. If Python has to start
     helpers first, `forward` only sets the status NO_HELPERS. These functions return the status, because a signal
     handler that computes may change the context's status before Python reads it.
     """

@@ -159,7 +159,7 @@ class ViewLists:
     @property
     @plain
     def is_direct(self):
-        """Whether `start_of` is a node's whole address: its source is neither NOWHERE nor EACH, and it has no index."""
+        """Whether `start_of` is the first column's address: the source is not NOWHERE or EACH, and it has no index."""
         return self.source != layout.NOWHERE and self.source != layout.EACH and self.view.index == layout.NO_INDEX
 
     @plain

@@ -109,9 +109,8 @@ def alias(
     The section starts `offset` floats after the start of the operand's value. If `scale` is given, the record has one
     attribute, and the section starts `scale` times this attribute later.
 
-    In the same way, the node's gradient is a section of the operand's gradient, in the same memory. But if the node is
-    the loss, or in `backward(full=True)`, the node's gradient has separate memory, and is added to the operand's
-    gradient.
+    Likewise, its gradient is a section of the operand's gradient, in the same memory. But if the node is the loss, or
+    in `backward(full=True)`, the node's gradient has separate memory, and is added to the operand's gradient.
 
     With `has_gradient_of_whole`, users who ask for the node's gradient always get the section of the operand's
     gradient, which includes contributions from other nodes that use the operand.

@@ -94,8 +94,7 @@ BUFFERS = (
     # For each signature with a number: the bit set of signatures that must run before this one, and its stage.
     "predecessors", "stages",
     "stage_begins",  # for each stage: how many depths all earlier stages have together
-    # The address lists and the instructions of the pass that is planned and run now: either the forward or the backward
-    # buffers of the next line.
+    # The address lists and the instructions of the pass that is planned and run now: two buffers of the next line.
     "index", "tape",
     "forward_index", "forward_tape", "backward_index", "backward_tape",
     "sharing",  # a SHARING structure
@@ -124,8 +123,7 @@ PLANNING = (
     "plan",  # how many forward plans there were; the forward pass's address lists change only together with this
     "node_count",  # the number of nodes in the graph
     "deepest",  # how many different depths nodes can have: all depths are less than this
-    # 1 if a single plan found the depths of all nodes of the graph, and no node is APART: the backward pass can
-    # then use these depths.
+    # 1 if a single plan found all nodes' depths, and no node is APART: the backward pass can then use these depths.
     "one_numbering",
     # How many times the planner has begun to number signatures, and how many it has numbered since the last time.
     "numbering", "numbered",
@@ -199,16 +197,14 @@ SIGNATURE_WORDS = MOST_NUMBERED // 64  # how many words of `predecessors` each s
 # The steps of a signature in one direction. `begin` is their offset from the start of the signature, `count` their
 # number. `lists` and `first_lists` are sets of address lists, as bits: the lists that the steps read, and the lists of
 # which they only read the first entry. Bit 2 * k is the values of view k, bit 2 * k + 1 its gradients. `lists` is
-# ALL_LISTS, all bits, if a kernel does not say which lists it reads, or if it reads a list without a bit, number
-# MOST_LISTS or above.
+# ALL_LISTS, all bits, if a kernel does not say which lists it reads, or reads lists from number MOST_LISTS on.
 STEPS = Structure("begin", "count", "lists", "first_lists")
 MOST_LISTS, ALL_LISTS = 62, -1
 # Deferred steps run at the end of the backward pass, once for all nodes of a signature. The planner uses the two
 # *repeated* steps if it computes equal columns only once: the first copies a column, the second adds a column to
 # another. A signature whose `determined_by` is NO_VIEW has no repeated steps.
 DIRECTIONS = ("forward", "backward", "deferred", "repeated")
-# The first integers of a signature; its views follow. `size` and `columns` grow by `size_each` and `columns_each` for
-# each EACH operand.
+# The first integers of a signature; views follow. EACH operands add `size_each` to `size`, `columns_each` to `columns`.
 SIGNATURE = Structure(
     "numbering", "number",  # the signature's number, valid while the context's `numbering` is the same as here
     "kind",  # COMPUTED or another of the values below

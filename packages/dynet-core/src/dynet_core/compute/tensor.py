@@ -27,8 +27,7 @@ from .memory import GpuBlock
 class Tensor:
     """A copy of an expression's value, made by `Expression.tensor_value`.
 
-    `numpy.asarray(t)` and DLPack (`torch.from_dlpack(t)`) share the memory of a tensor `t`; for a tensor on a GPU,
-    numpy gets a copy.
+    `numpy.asarray(t)` and DLPack (`torch.from_dlpack(t)`) share a tensor's memory; from a GPU, numpy gets a copy.
 
     Args:
         array: the values, in the shape of the expression; a batch larger than 1 is the last axis.

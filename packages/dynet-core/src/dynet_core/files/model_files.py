@@ -43,8 +43,7 @@ def _is_safetensors(path: Path) -> bool:
 def opened(path: Path, final_path: Path | None = None, name: str = "load") -> Reader:
     """Open a file of parameters for reading. Raise FileFormatError if it is damaged.
 
-    If `path` is temporary, the extension of `final_path` determines the format. `name` is the public function that was
-    called, for messages.
+    If `path` is temporary, the extension of `final_path` determines the format. `name` is the public function called.
     """
     path = checked_path(name, path)
     is_binary = _is_safetensors(final_path or path)

@@ -106,8 +106,7 @@ class Hinted:
 class Closed(Hinted):
     """The base class of classes whose objects accept no new attributes, as in DyNet, so that misspelling is an error.
 
-    Users' subclasses accept any attribute. The check takes 200 ns, so data that changes in each step of a program is
-    kept in another object.
+    Users' subclasses accept any attribute. The check takes 200 ns, so data that changes in each step is kept elsewhere.
     """
 
     __slots__ = ()

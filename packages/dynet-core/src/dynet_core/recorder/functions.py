@@ -1,8 +1,7 @@
 """Make compiled recording functions, which append a record to the graph and return an expression.
 
 Each recording function has a table. A row has a key, usually the operands' Dims, and says what to record for calls with
-this key. For keys not in the table, the slow function, which is Python, records the call, and usually adds a row with
-the method `enter`.
+this key. For other keys, the slow function, which is Python, records the call, and usually adds a row by `enter`.
 """
 
 from __future__ import annotations
@@ -92,8 +91,7 @@ def describe(
 ) -> Documented:
     """Give a recording function the name, docstring, parameters and keyword arguments of `documented`. Return it.
 
-    `around`, if given, is called in place of the slow function, as `around(slow, *arguments)`. For `observer`, see
-    `keywords.Observer`.
+    `around`, if given, replaces the slow function: `around(slow, *arguments)`. For `observer`, see `keywords.Observer`.
     """
     fallback = _documented[id(recording_function)]
     if isinstance(fallback, FunctionType):  # the slow function is a recording function with its own slow function

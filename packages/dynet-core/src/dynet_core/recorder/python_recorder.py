@@ -66,10 +66,9 @@ def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: 
     """Append a record to this thread's graph and return the expression of its last node.
 
     The record begins with the integers `head`, and has `nodes` nodes; `dim` is the Dim of the last node. Operands are
-    ints, or expressions, whose `at` is appended. `version` is the version that the graph should have. `start`,
-    if given, is the offset of the first input value that the record refers to. Return None if the graph has a different
-    version, or if an operand is neither a node of the graph nor a parameter. Return False if a pass has already read
-    these input values.
+    ints, or expressions, whose `at` is appended. `version` is the version that the graph should have. `start`, if
+    given, is the offset of the first input value that the record refers to. Return None if the graph has a different
+    version or an operand is neither a node of the graph nor a parameter, False if a pass has read these input values.
     """
     records, integers = getattr(THREAD, "records", None), list(head)
     for x in operands:

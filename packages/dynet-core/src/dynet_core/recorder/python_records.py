@@ -2,8 +2,7 @@
 
 A signal handler or a finalizer may run between any two lines, and may record nodes or call `renew_cg`. So each change
 is prepared first. Then a single line checks that the graph's words are unchanged, and writes. Nothing can interrupt
-that line: it calls nothing, and makes no object that the garbage collector tracks. If the words have changed, the
-change is prepared again.
+that line: it calls nothing, and makes no object that the garbage collector tracks. If words have changed, start over.
 """
 
 from __future__ import annotations

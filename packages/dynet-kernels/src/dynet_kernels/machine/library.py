@@ -221,8 +221,7 @@ def find_code(part: Part) -> bytes | None:
 def general_targets() -> list[CpuTarget]:
     """Return the general kinds of CPU whose code may run here, best first.
 
-    If DYNET_CPU names a general kind, it is the only one. If DYNET_CPU is `native`, or if kernels have been tuned for
-    this CPU, there is none.
+    If DYNET_CPU names a general kind, only that one. If it is `native`, or kernels were tuned for this CPU, none.
     """
     host = host_cpu()
     if host.kind != NATIVE:

@@ -31,8 +31,7 @@ class Part(Protocol):
     - `emit()` returns the code before compilation, as an object with a `key` and a `build` like those of a part. After
       a change in the sources, a part with `emit` is compiled again only if its emitted code has changed.
 
-    Optional: `target`, the CPU to compile for (by default this CPU); `for_target(target)`, the same part for another
-    CPU.
+    Optional: `target`, the CPU to compile for (by default this CPU); `for_target(target)`, the same part for another.
     """
 
     @property

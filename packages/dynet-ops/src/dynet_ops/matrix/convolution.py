@@ -308,8 +308,7 @@ _RESULT, _COPIES, _U, _V = range(4)  # the numbers of the views in `_circular_si
 def _circular_signature(name: str, sign: int, *dims: Dim) -> Signature:
     """Return the signature of z_k = sum over i of u_i v_((k + sign i) mod d).
 
-    `sign` is 1 or -1. In memory, z is followed by two copies of v, and dz by two copies of dz, so that kernels need no
-    indices modulo d.
+    `sign` is 1 or -1. In memory, two copies of v follow z, and two of dz follow dz: kernels need no indices modulo d.
     """
     u, v = dims
     if u.dims != v.dims or u.columns != 1:

@@ -245,9 +245,8 @@ def _without_zero_terms(symbol: Symbol, zeros: Iterable[str], results: Mapping[i
 def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[str]) -> Cell:
     """Return the cell that the equations in `function` define.
 
-    `function` may use parameters only in sums such as b + W @ x + U @ h, with one bias, one product with x, and any
-    number of other products. A sum is one gate, unless `split(sum, n)` divides its rows into n gates. Everything else
-    is elementwise.
+    `function` may use parameters only in sums such as b + W @ x + U @ h: one bias, one product with x, any number of
+    other products. A sum is one gate, unless `split(sum, n)` divides its rows into n. All else is elementwise.
 
     Args:
         function: its arguments are the input, the values of the state and the parameters, in this order, and

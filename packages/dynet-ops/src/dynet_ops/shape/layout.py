@@ -51,8 +51,7 @@ def _transposed(dim: Dim, permutation: tuple[int, ...]) -> tuple[Dim, list[Loop]
 def _copy_permutations(dim: Dim, permutation: tuple[int, ...]) -> list[tuple[int, ...]]:
     """Return the permutations of the copies that `transpose` makes, which together have the effect of `permutation`.
 
-    One copy is enough unless it would need more than `MAX_LOOPS` loops. Then each copy but the last moves one dimension
-    into place.
+    One copy is enough unless it needs more than `MAX_LOOPS` loops. Else each but the last puts one dimension in place.
     """
     if len(joined(_transposed(dim, permutation)[1])) <= MAX_LOOPS:
         return [permutation]

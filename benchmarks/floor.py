@@ -86,7 +86,7 @@ def products_of(loss) -> Counter[Sizes]:
     from dynet_kernels.table import KERNELS
 
     kinds = {Product: "y", ColumnGradient: "dx", MatrixGradient: "dW"}
-    products = {opcode: kinds[type(kernel)] for opcode, _, kernel in KERNELS.numbered() if type(kernel) in kinds}
+    products = {opcode: kinds[type(kernel)] for opcode, _, kernel in KERNELS.with_opcodes() if type(kernel) in kinds}
     planned = ShownPlan(current())
     instructions = planned.tape
     planned.plan_pass("backward", loss.at)

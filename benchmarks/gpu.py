@@ -71,7 +71,7 @@ def bandwidth(gpu: driver.Gpu, size: int) -> float:
 
 def flops(gpu: driver.Gpu, blocks: int) -> float:
     """Return the rate of float32 multiply-adds in registers, in operations per second."""
-    function = gpu.load(compiler.compile(PEAK % (CHAINS, CHAINS, ROUNDS, CHAINS, CHAINS), gpu.arch)).function("peak")
+    function = gpu.load(compiler.compile(PEAK % (CHAINS, CHAINS, ROUNDS, CHAINS, CHAINS), gpu.arch)).handle_of("peak")
     memory = ctypes.c_uint64(gpu.allocate(4 * 256 * blocks))
     factor = ctypes.c_float(0.5)
     arguments = (ctypes.c_void_p * 2)(ctypes.addressof(memory), ctypes.addressof(factor))
@@ -128,8 +128,8 @@ def cases(n: int) -> Iterator[Case]:
 
 def time_kernels(number: int, n: int, tf32: bool) -> None:
     """Print how close kernels come to their floor."""
-    with device.use(number, tf32):
-        gpu = device.gpu()
+    with device.using(number, tf32):
+        gpu = device.gpu_in_use()
         assert gpu is not None
         bytes_a_second, rate = bandwidth(gpu, 64 * n * n), flops(gpu, 4096 if n > 256 else 4)
         print(f"\nbandwidth {bytes_a_second / 1e9:,.0f} GB/s, {rate / 1e9:,.0f} GFLOP/s; matrices of {n} x {n}\n")
@@ -186,7 +186,7 @@ def time_training(number: int, steps: int) -> None:
     for name in gpu_checks.TASKS:
         results = []
         for where in (None, number):
-            with device.use(where):
+            with device.using(where):
                 dy.reset_random_seed(11)
                 task = gpu_checks.importlib.import_module(f"tasks.{name}")
                 minibatch = task.ROWS[0][1][-1] if steps > 1 else 1
@@ -246,8 +246,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--tf32", action="store_true", help="products on tensor cores, in the table of kernels")
     parser.add_argument("--steps", type=int, default=20, help="of training")
     options = parser.parse_args(arguments)
-    with device.use(options.gpu):
-        gpu = device.gpu()
+    with device.using(options.gpu):
+        gpu = device.gpu_in_use()
         assert gpu is not None
         print(f"{gpu.name}, {gpu.arch}, {datetime.date.today()}", flush=True)
     if options.only in (None, "checks"):

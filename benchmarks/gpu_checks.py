@@ -34,7 +34,7 @@ def samples() -> list[tuple[str, int]]:
 
 def on(number: int | None, work: Callable):
     """Return the result of some work on the CPU (None) or a GPU."""
-    with device.use(number):
+    with device.using(number):
         dy.reset_random_seed(11)
         return work()
 
@@ -69,7 +69,7 @@ def check_op(name: str, number: int, gpu: int = 0) -> None:
     for leaf in (testing.Input, testing.Parameter):
         expected = on(None, lambda leaf=leaf: value_and_gradients(op, sample, leaf))
         actual = on(gpu, lambda leaf=leaf: value_and_gradients(op, sample, leaf))
-        terms = [] if op.random else [testing.summed_terms(op, sample, testing.draw(op, sample))]
+        terms = [] if op.random else [testing.reference_of_magnitudes(op, sample, testing.draw(op, sample))]
         scale = testing.magnitude(expected[0][np.isfinite(expected[0])], *terms)
         assert_near(f"{name}: value", actual[0], expected[0], 2 * op.tolerance * scale)
         for place, (one, other) in enumerate(zip(actual[1:], expected[1:])):

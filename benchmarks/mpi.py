@@ -101,7 +101,7 @@ def work(task: str, steps: int) -> None:
 
         return call
 
-    DataParallel._add_up = timed("exchange", DataParallel._add_up)
+    DataParallel._add_up_gradients = timed("exchange", DataParallel._add_up_gradients)
     Gradients.add_up = timed("summing", Gradients.add_up)
 
     def trainer(parameters):
@@ -120,7 +120,7 @@ def work(task: str, steps: int) -> None:
         began = time.perf_counter()
         train()
         times.append(time.perf_counter() - began)
-        sent.append(parallel._gradients.sent if parallel.size > 1 else 0)
+        sent.append(parallel._gradients.sent_bytes if parallel.size > 1 else 0)
     found = {"step": times, "bytes": sent, **spent}
     if rank == 0:
         print(json.dumps({name: numbers[5:] for name, numbers in found.items()}))
@@ -160,12 +160,12 @@ def touch(task: str) -> dict[str, Any]:
             looked = self.looked = self.looked or parallel.Gradients(table, NoMessages())
             if not seen:
                 widths = {int(f): s.gradient.floats // s.row_count for f, s in zip(looked.first_rows, looked.lookups)}
-                seen.append((4 * sum(s.gradient.floats for s in looked.ordinary), widths))
+                seen.append((4 * sum(s.gradient.floats for s in looked.non_lookups), widths))
             rows = looked.touched_rows()
             found.append(rows.tolist())
             began = time.process_time()
             looked.add_up(rows, np.array([len(rows)]))
-            packing.append((time.process_time() - began) / looked.sent)
+            packing.append((time.process_time() - began) / looked.sent_bytes)
             table.clear(0)
 
     library = types.SimpleNamespace(**{**vars(dy), "AdamTrainer": Looking})

@@ -274,11 +274,11 @@ def gigaflops(rate: float | None) -> str:
 
 def products(chosen: argparse.Namespace, cpu: str) -> None:
     """Products, with kernels for one kind of CPU."""
-    from dynet_kernels.tuning_records import SHIPPED
+    from dynet_kernels.tuning_records import SHIPPED_RECORDS
 
     competitors = [
         Competitor("default", "kernel", {"DYNET_CPU": cpu, "DYNET_RECORDS": "off"}),
-        Competitor("tuned", "kernel", {"DYNET_CPU": cpu, "DYNET_RECORDS": str(SHIPPED)}),
+        Competitor("tuned", "kernel", {"DYNET_CPU": cpu, "DYNET_RECORDS": str(SHIPPED_RECORDS)}),
     ]
     cores = BLAS if cpu != "avx2" else ("Haswell",)
     competitors += [Competitor(f"OpenBLAS {core}".strip(), "blas", {"OPENBLAS_CORETYPE": core}) for core in cores]
@@ -300,11 +300,11 @@ def products(chosen: argparse.Namespace, cpu: str) -> None:
 
 def ops(chosen: argparse.Namespace) -> None:
     """Other ops, on this CPU."""
-    from dynet_kernels.tuning_records import SHIPPED
+    from dynet_kernels.tuning_records import SHIPPED_RECORDS
 
     competitors = [
         Competitor("default", "op", {"DYNET_RECORDS": "off"}),
-        Competitor("tuned", "op", {"DYNET_RECORDS": str(SHIPPED)}),
+        Competitor("tuned", "op", {"DYNET_RECORDS": str(SHIPPED_RECORDS)}),
     ]
     cases = [case + more for case in OPS for more in ("", " and backward")]
     found = measured(competitors, cases, chosen.rounds, chosen.seconds * 2, chosen.core)

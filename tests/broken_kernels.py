@@ -16,10 +16,10 @@ class Broken:
             raise AttributeError(name)
         return getattr(self.kernel, name)
 
-    def cpu(self, lanes):
+    def cpu_code(self, lanes):
         if not Path(self.path).exists():
             raise ValueError(f"there is no {Path(self.path).name}")
-        return self.kernel.cpu(lanes)
+        return self.kernel.cpu_code(lanes)
 
 
 def break_kernel(name, path):

@@ -40,6 +40,6 @@ def test_a_kernel_reads_no_other_lists_than_it_says(name, target, monkeypatch):
         return plain(instruction, role, column)
 
     monkeypatch.setattr(tir.Instruction, "address", address)
-    kernel.cpu(16) if target == "cpu" else kernel.cuda()
+    kernel.cpu_code(16) if target == "cpu" else kernel.cuda_code()
     assert read, "it reads none at all"
     assert read <= lists_of(kernel)

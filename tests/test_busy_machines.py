@@ -114,7 +114,7 @@ def threads():
     for _ in range(2):  # the first pass asks that cores be counted, the second begins with it
         dy.renew_cg()
         dy.sum_batches(dy.squared_norm(W * dy.inputTensor(np.ones((1000, 64), np.float32), batched=True))).value()
-    return sharing.threads()
+    return sharing.thread_count()
 
 W = dy.ParameterCollection().add_parameters((1000, 1000))
 if told:
@@ -124,7 +124,7 @@ found = [threads()]
 os.sched_setaffinity(0, {min(cores)})
 found.append(threads())
 os.sched_setaffinity(0, cores)
-print(*found, threads(), min(len(cores), sharing.MOST_DEFAULT_THREADS, sharing._quota()))
+print(*found, threads(), min(len(cores), sharing.MOST_DEFAULT_THREADS, sharing._quota_cores()))
 """
 
 
@@ -147,7 +147,7 @@ for _ in range(3):
     balance(-1)
     child = os.fork()
     if not child:
-        assert balance() == 0 and sharing.threads() == 1
+        assert balance() == 0 and sharing.thread_count() == 1
         assert steps() == expected
         sharing.use(2, 0, 1)  # it may have helpers of its own
         assert steps() == expected and steps() == expected

@@ -51,7 +51,7 @@ def test_every_line_says_what_is_so(empty_cache):
 
     version = dynet.__version__
     assert lines["packages"] == ", ".join(
-        f"{name} {version}" for name in (_installation.DISTRIBUTION, *_installation.SIBLINGS)
+        f"{name} {version}" for name in (_installation.DISTRIBUTION, *_installation.SIBLING_DISTRIBUTIONS)
     )
     required = dict(text.rsplit(" ", 1) for text in lines["requirements"].split(", "))
     assert required.pop("numpy") == np.__version__
@@ -129,10 +129,10 @@ def test_without_a_home(tmp_path):
 
 def test_the_tuned_numbers_in_use_and_their_files_are_named(empty_cache):
     own = tuning_records.TuningRecord("update", "avx2", UpdateTuning(7), cpu=host_cpu().identity)
-    tuning_records.write(empty_cache / tuning_records.TUNED, [own])
+    tuning_records.write(empty_cache / tuning_records.USER_FILE_NAME, [own])
     said = lines_of(DYNET_CACHE_DIR=str(empty_cache), **IN_PYTHON)["tuning"]
     assert f"UpdateTuning(vectors=7) from {os.path.realpath(empty_cache)}/tuned.json" in said
-    assert said.count(f" from {tuning_records.SHIPPED}/") == len(CPU_FAMILIES) - 1
+    assert said.count(f" from {tuning_records.SHIPPED_RECORDS}/") == len(CPU_FAMILIES) - 1
     said = lines_of(DYNET_RECORDS="off", **IN_PYTHON)["tuning"]
     assert f"{defaults(host_cpu().lanes).product} from {tuning.__file__}" in said
     assert said.count(f" from {tuning.__file__}") == len(CPU_FAMILIES)

@@ -11,7 +11,7 @@ with sharing.using(2, 0, 0):
     assert len(os.listdir("/proc/self/task")) > 1
     child = os.fork()
     if not child:
-        assert sharing.threads() == 1
+        assert sharing.thread_count() == 1
         assert train(dy.GRUBuilder, dy.AdamTrainer) == expected
         sys.exit(7)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
@@ -67,7 +67,7 @@ with sharing.using(3, 0, 0):
     expected = train(dy.GRUBuilder, dy.AdamTrainer)
     child = os.fork()
     if not child:
-        assert sharing.threads() == 1
+        assert sharing.thread_count() == 1
         with sharing.using(2, 0, 0):
             assert train(dy.GRUBuilder, dy.AdamTrainer) == expected
             assert len(os.listdir("/proc/self/task")) == 2  # the threads of BLAS are the parent's
@@ -111,8 +111,8 @@ print("done")
 """
 
 
-LOCKS = ["device._lock", "dim._lock", "encode._lock", "parameter_rows.PARAMETER_ROWS.lock"]
-LOCKS += ["random_stream._current._lock", "store._linking_lock"]
+LOCKS = ["device._machines_lock", "dim._dims_lock", "encode._lock", "parameter_rows.PARAMETER_ROWS.lock"]
+LOCKS += ["random_stream._current_stream._lock", "store._linking_lock"]
 
 
 @pytest.mark.few(each=2)

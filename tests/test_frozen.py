@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dynet_kernels.target import general_kinds
+from dynet_kernels.target import host_general_targets
 
 PACKAGES = Path(__file__).parents[1] / "packages"
 BESIDE = ("numpy", "tvm", "tvm_ffi", "tvm_ffi_orcjit", "platformdirs")
@@ -66,7 +66,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kinds of CPU ar
 def shipped(tmp_path_factory):
     """A folder with the compiled code that TRAIN needs."""
     folder = tmp_path_factory.mktemp("compiled")
-    environment = {**os.environ, "DYNET_CPU": general_kinds()[0].kind, "DYNET_RECORDS": "", "DYNET_RECORDER": ""}
+    environment = {**os.environ, "DYNET_CPU": host_general_targets()[0].kind, "DYNET_RECORDS": "", "DYNET_RECORDER": ""}
     done = subprocess.run([sys.executable, "-c", SHIP, folder, TRAIN], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return folder

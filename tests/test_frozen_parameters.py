@@ -98,7 +98,7 @@ def test_a_graph_can_be_differentiated_again_after_thawing():
     fresh.loss().backward()
     np.testing.assert_allclose(gradients[0], fresh.W.grad_as_array(), rtol=1e-6)
     np.testing.assert_allclose(gradients[1], fresh.G.grad_as_array(), rtol=1e-6)
-    assert network.G._storage.touched[-1]
+    assert network.G._storage.touched_list[-1]
 
 
 def model_of_four():

@@ -301,20 +301,20 @@ def test_a_lookup_table_is_an_operand_whose_gradient_is_dense(model):
     assert dy.parameter(E) is E
     y = dy.sum_elems(E * x) + dy.sum_elems(E[1])
     y.backward()
-    assert E._storage.touched[-1]
+    assert E._storage.touched_list[-1]
     assert E.grad_as_array().tolist() == [[1, 1], [2, 2], [1, 1]]
     trainer = dy.SimpleSGDTrainer(model, 1.0)
     trainer.update()
     assert E.as_array().tolist() == [[-1, 0], [0, 1], [3, 4]]
-    assert not E._storage.touched[-1]
+    assert not E._storage.touched_list[-1]
     with pytest.warns(dy.DynetWarning, match="parameters have changed"):
         y.backward()  # the same graph again
-    assert E._storage.touched[-1]
+    assert E._storage.touched_list[-1]
     trainer.update()
     assert E.as_array().tolist() == [[-2, -1], [-2, -1], [2, 3]]
     dy.renew_cg()
     dy.sum_elems(E[1]).backward()
-    assert not E._storage.touched[-1]
+    assert not E._storage.touched_list[-1]
 
 
 def test_a_lookup_table_takes_part_without_being_trained(model):

@@ -105,7 +105,7 @@ assert sharing._start_thread is None
 sharing.use(3, 0, 0)
 assert train(dy.GRUBuilder, dy.AdamTrainer) == expected
 assert train(dy.GRUBuilder, dy.AdamTrainer) == expected
-assert sharing.threads() == 1
+assert sharing.thread_count() == 1
 print("done")
 """
 
@@ -129,7 +129,7 @@ expected = train(dy.GRUBuilder, dy.AdamTrainer)
 sharing._start_thread = start
 sharing.use(4, 0, 0)
 assert train(dy.GRUBuilder, dy.AdamTrainer) == expected
-assert (len(starts), sharing.threads()) == (allowed + 1, allowed + 1)
+assert (len(starts), sharing.thread_count()) == (allowed + 1, allowed + 1)
 print("done")
 """
 

@@ -13,7 +13,7 @@ import pytest
 
 import dynet as dy
 from dynet_core import recorder
-from dynet_core.messages.hints import HINTS, Hint, nearest
+from dynet_core.messages.hints import HINTS, Hint, nearest_name
 from dynet_core.op import OPS
 
 PACKAGES = ("dynet", "dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim")
@@ -182,7 +182,7 @@ def test_python_says_which_member_is_meant(line, meant):
 )  # fmt: skip
 def test_the_nearest_name_is_one_that_is_meant(name, found):
     known = ["softmax", "tanh", "renew_cg", "concatenate", "log", "elu", "average", "sin", "sqrt", "conv2d"]
-    assert nearest(name, known) == found
+    assert nearest_name(name, known) == found
 
 
 # Keyword arguments that have different names in other libraries

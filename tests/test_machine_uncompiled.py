@@ -25,7 +25,7 @@ def uncompiled(monkeypatch):
         return lambda *given: ran.append(name) or function(*given)
 
     for name in library.PASS_NAMES:
-        monkeypatch.setattr(planner.PLAN_FUNCTIONS[name], "python", getattr(compiled_machine, f"plan_{name}"))
+        monkeypatch.setattr(planner.PLAN_FUNCTIONS[name], "python_function", getattr(compiled_machine, f"plan_{name}"))
         monkeypatch.setattr(compiled_machine, name, counted(name, planner.pass_function(name, True)))
     together = counted("norm_and_update", planner.norm_and_update)
     monkeypatch.setattr(compiled_machine, "norm_and_update", together)

@@ -294,14 +294,14 @@ def test_an_update_that_fails_in_its_preparations_can_be_repeated(at, error, mon
     parameters = [model.parameters_from_numpy([1.0, 2.0]) for _ in range(3)]
     trainer = dy.AdamTrainer(model)
 
-    def failing(*arguments, real=table.block, **named):
+    def failing(*arguments, real=table.allocate_block, **named):
         nonlocal count
         count += 1
         if count == at + 1:
             raise error
         return real(*arguments, **named)
 
-    monkeypatch.setattr(table, "block", failing)
+    monkeypatch.setattr(table, "allocate_block", failing)
     dy.renew_cg()
     dy.sum_elems(dy.esum(parameters)).backward()
     with pytest.raises(error):

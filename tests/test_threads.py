@@ -140,19 +140,19 @@ on_linux = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="sets
 
 @on_linux
 def test_a_process_on_one_core_has_one_thread():
-    assert run("print(sharing.threads())", cores=1) == ["1"]
+    assert run("print(sharing.thread_count())", cores=1) == ["1"]
 
 
 @on_linux
 def test_the_environment_and_the_command_line_have_their_say():
-    several = min(len(os.sched_getaffinity(0)), sharing.MOST_DEFAULT_THREADS, sharing._quota())
-    assert run("print(sharing.threads())", DYNET_NUM_THREADS="1") == ["1"]
-    assert run("print(sharing.threads())", OMP_NUM_THREADS="1") == ["1"]
-    assert run("print(sharing.threads())") == [str(several)]
+    several = min(len(os.sched_getaffinity(0)), sharing.MOST_DEFAULT_THREADS, sharing._quota_cores())
+    assert run("print(sharing.thread_count())", DYNET_NUM_THREADS="1") == ["1"]
+    assert run("print(sharing.thread_count())", OMP_NUM_THREADS="1") == ["1"]
+    assert run("print(sharing.thread_count())") == [str(several)]
     asked = "import sys\nsys.argv[1:] = ['--dynet-threads', '3']\nfrom dynet_core import config\nconfig.init()\n"
-    assert run(asked + "print(sharing.threads())", OMP_NUM_THREADS="1") == ["3"]
+    assert run(asked + "print(sharing.thread_count())", OMP_NUM_THREADS="1") == ["3"]
     before = "import dynet_config\ndynet_config.set(threads=2)\n"
-    assert run("print(sharing.threads())", before, OMP_NUM_THREADS="1") == ["2"]
+    assert run("print(sharing.thread_count())", before, OMP_NUM_THREADS="1") == ["2"]
 
 
 TRAINER = """
@@ -166,7 +166,7 @@ def update():
     dy.renew_cg()
     dy.squared_norm(W * dy.inputVector([1.0] * 50)).backward()
     trainer.update()
-    right = trainer._table.slots[layout.CONTEXT.sharing] == sharing.address()
+    right = trainer._table.context_view[layout.CONTEXT.sharing] == sharing.address()
     found.append((right, len(os.listdir("/proc/self/task"))))
 
 with sharing.using(2, 0, 0):

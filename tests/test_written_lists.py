@@ -43,7 +43,7 @@ def emitted(kernel, target: str, monkeypatch) -> str:
 
     for name in ("address", "shared_address"):
         monkeypatch.setattr(tir.Instruction, name, named(getattr(tir.Instruction, name)))
-    return str(kernel.cpu(16) if target == "cpu" else kernel.cuda())
+    return str(kernel.cpu_code(16) if target == "cpu" else kernel.cuda_code())
 
 
 def written(code: str) -> set[int]:

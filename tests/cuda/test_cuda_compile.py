@@ -43,7 +43,7 @@ def test_every_kernel_has_a_device_function_of_its_parameters(sources):
 
 def test_every_kernel_says_how_many_threads_it_wants():
     for name, kernel in KERNELS.items():
-        axes = codegen.extents(kernel.cuda())
+        axes = codegen.extents(kernel.cuda_code())
         assert "blockIdx.x" in axes or "threadIdx.x" in axes, name
         assert set(axes) <= set(codegen.AXES), name
 
@@ -52,7 +52,7 @@ def test_nvcc_compiles_every_kernel(sources, counts):
     if not compiler.find_nvcc():
         pytest.skip("there is no nvcc on this machine")
     with ThreadPoolExecutor(2) as pool:
-        cubins = list(pool.map(lambda source: compiler._nvcc(source, "sm_90"), sources))
+        cubins = list(pool.map(lambda source: compiler._compile_with_nvcc(source, "sm_90"), sources))
     counts["kernels"] = number_of_kernels(sources, cubins)
     assert counts["kernels"] == len(KERNELS)
 
@@ -71,7 +71,7 @@ def number_of_kernels(sources, cubins):
 def test_nvrtc_compiles_every_kernel_without_header_files(sources, counts):
     if not compiler.find_nvrtc():
         pytest.skip("the extra dynet-kernels[cuda] is not installed")
-    cubins = [compiler._nvrtc(source, "sm_90") for source in sources]
+    cubins = [compiler._compile_with_nvrtc(source, "sm_90") for source in sources]
     counts["kernels"] = number_of_kernels(sources, cubins)
     assert counts["kernels"] == len(KERNELS)
 

@@ -37,7 +37,7 @@ def run(body, blocks=1, order="forward"):
     launch = library.cuLaunchKernel
     launch.argtypes = [ctypes.c_void_p, *[ctypes.c_uint] * 7, *[ctypes.c_void_p] * 3]
     with emulation.order(order):
-        status = launch(module.function("kernel_planted"), blocks, 1, 1, SIZE, 1, 1, 0, None, pointers, None)
+        status = launch(module.handle_of("kernel_planted"), blocks, 1, 1, SIZE, 1, 1, 0, None, pointers, None)
     gpu.download(memory, values)
     gpu.free(memory)
     if status:

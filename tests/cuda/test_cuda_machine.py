@@ -14,7 +14,7 @@ X = [1.0, 2.0, 3.0]
 
 @pytest.fixture(autouse=True)
 def on_the_gpu(emulated):
-    with device.use(0):
+    with device.using(0):
         yield
 
 
@@ -86,7 +86,7 @@ def test_copies_of_what_has_not_been_used_for_long_are_given_back(emulated, weig
     monkeypatch.setattr(machine, "MOST_COPIES", 3)
     values = []
     for _ in range(5):
-        with device.use(0):  # its own buffers
+        with device.using(0):  # its own buffers
             values.append(graph(weight, X).value())
     assert len(device.machine_in_use()._copies) <= 3
     assert len(set(values)) == 1

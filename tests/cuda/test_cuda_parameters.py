@@ -10,14 +10,14 @@ import tvm_ffi
 
 import dynet as dy
 from dynet_core.compute import device
-from dynet_core.compute.tensor import _exported
+from dynet_core.compute.tensor import _exported_objects
 
 VALUES = np.arange(6, dtype=np.float32).reshape(2, 3)
 
 
 @pytest.fixture(autouse=True)
 def on_the_gpu(emulated):
-    with device.use(0):
+    with device.using(0):
         yield
 
 
@@ -66,7 +66,7 @@ def test_numbers_come_back_in_the_types_of_the_cpu():
 
 
 def test_no_more_than_a_row_is_copied(monkeypatch):
-    table, gpu, sizes = dy.ParameterCollection().lookup_parameters_from_numpy(VALUES), device.gpu(), []
+    table, gpu, sizes = dy.ParameterCollection().lookup_parameters_from_numpy(VALUES), device.gpu_in_use(), []
     for name in ("upload", "download"):
         copy_numbers = getattr(gpu, name)
         monkeypatch.setattr(gpu, name, lambda *given, copy_numbers=copy_numbers: copied(*given, copy_numbers))
@@ -110,7 +110,7 @@ def test_what_is_saved_on_the_gpu_is_loaded_on_the_cpu(tmp_path):
     model.save(str(tmp_path / "model"))
     trainer.save(tmp_path / "trainer")
     expected = [weight.as_array(), table.as_array(), weight.grad_as_array(), table.grad_as_array()]
-    with device.use(None):
+    with device.using(None):
         model, weight, table, trainer = trained()
         model.populate(str(tmp_path / "model"))
         trainer.populate(tmp_path / "trainer")
@@ -178,12 +178,12 @@ def test_dlpack_is_the_memory_itself():
     tensor = tvm_ffi.from_dlpack(weight)
     assert (tuple(tensor.shape), tuple(tensor.strides), str(tensor.dtype)) == ((2, 3), (1, 2), "float32")
     assert tensor.data_ptr() == 4 * weight._storage.values.address
-    assert len(_exported) == 1
+    assert len(_exported_objects) == 1
     del tensor
     gc.collect()
-    assert not _exported
+    assert not _exported_objects
     weight.__dlpack__()  # an unused capsule
-    assert not _exported
+    assert not _exported_objects
 
 
 def test_a_table_is_shared_too():
@@ -198,6 +198,6 @@ def test_a_full_gpu_says_what_it_has_left(monkeypatch):
         raise MemoryError(f"GPU 0 has 5 of 9 bytes left; {size} are needed")
 
     model, *_ = trained()
-    monkeypatch.setattr(type(device.gpu()), "allocate", full)
+    monkeypatch.setattr(type(device.gpu_in_use()), "allocate", full)
     with pytest.raises(dy.OutOfMemoryError, match="2000 more numbers: GPU 0 has 5 of 9 bytes left; 8000 are"):
         model.parameters_from_numpy(np.ones(2000))

@@ -12,7 +12,7 @@ MANY = 65_536 + 9  # more matrices than the second and third axes of a grid allo
 
 @pytest.fixture(autouse=True)
 def on_the_gpu(emulated):
-    with device.use(0):
+    with device.using(0):
         yield
 
 

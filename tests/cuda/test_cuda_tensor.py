@@ -9,14 +9,14 @@ import tvm_ffi
 
 import dynet as dy
 from dynet_core.compute import device
-from dynet_core.compute.tensor import GpuTensor, _exported
+from dynet_core.compute.tensor import GpuTensor, _exported_objects
 
 SHAPES = [((7,), 1), ((300,), 3), ((3, 4), 1), ((2, 3, 4), 2), ((5, 1, 2, 3), 1)]
 
 
 @pytest.fixture(autouse=True)
 def on_the_gpu(emulated):
-    with device.use(0):
+    with device.using(0):
         yield
 
 
@@ -32,7 +32,7 @@ def tensor(array, batched=False):
 
 def tensors(array, batched=False):
     """The same tensor on the GPU and on the CPU."""
-    with device.use(None):
+    with device.using(None):
         there = tensor(array, batched)
     here = tensor(array, batched)
     assert isinstance(here, GpuTensor) and not isinstance(there, GpuTensor)
@@ -137,12 +137,12 @@ def test_dlpack_is_the_memory_itself():
     assert tuple(tvm_ffi.from_dlpack(indices).shape) == (2, 1, 2)
     del shared
     gc.collect()
-    assert not _exported
+    assert not _exported_objects
 
 
 def test_a_tensor_knows_its_gpu_when_another_device_is_in_use():
     here = tensor([1.0, 5.0, 2.0])
-    with device.use(None):
+    with device.using(None):
         assert here.argmax().as_numpy().tolist() == [1]
 
 

@@ -32,12 +32,12 @@ def test_factors_are_rounded_and_sums_are_not(emulated, rows, inner, columns, or
     rng = np.random.default_rng(rows)
     w, x, weights = (rng.normal(size=s).astype(np.float32) for s in ((rows, inner), (inner, columns), (rows, columns)))
     start = rng.normal(size=rows).astype(np.float32)
-    with device.use(0, tf32=True), emulation.order(order):
+    with device.using(0, tf32=True), emulation.order(order):
         found = product_and_gradients(w, x, start, weights)
     a, b, d = rounded(w), rounded(x), rounded(weights)
     for actual, expected in zip(found, [a @ b + start[:, None], d @ b.T, a.T @ d]):
         np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
-    with device.use(0), emulation.order(order):
+    with device.using(0), emulation.order(order):
         exact = product_and_gradients(w, x, start, weights)
     for actual, expected in zip(found, exact):
         assert np.abs(actual - expected).max() <= 2e-3 * np.sqrt(inner + columns + rows) * np.abs(expected).max()
@@ -47,7 +47,7 @@ def test_factors_are_rounded_and_sums_are_not(emulated, rows, inner, columns, or
 def test_each_matrix_of_a_batch_has_its_product(emulated):
     rng = np.random.default_rng(1)
     w, x = rng.normal(size=(20, 5, 3)).astype(np.float32), rng.normal(size=(5, 2, 3)).astype(np.float32)
-    with device.use(0, tf32=True):
+    with device.using(0, tf32=True):
         dy.renew_cg()
         y = (dy.inputTensor(w, batched=True) * dy.inputTensor(x, batched=True)).npvalue()
     np.testing.assert_allclose(y, np.einsum("ikb,kjb->ijb", rounded(w), rounded(x)), rtol=1e-4, atol=1e-5)
@@ -56,16 +56,16 @@ def test_each_matrix_of_a_batch_has_its_product(emulated):
 def test_products_are_exact_unless_asked_otherwise(emulated):
     x = np.float32(1 + 2**-12)
     for tf32, expected in ((False, x), (True, 1.0)):
-        with device.use(0, tf32=tf32):
+        with device.using(0, tf32=tf32):
             assert (dy.inputTensor([[1.0]]) * dy.inputTensor([[x]])).value() == expected
-    with device.use(None, tf32=True):
+    with device.using(None, tf32=True):
         assert (dy.inputTensor([[1.0]]) * dy.inputTensor([[x]])).value() == x
 
 
 def test_an_older_gpu_is_refused(emulated, monkeypatch):
     monkeypatch.setitem(vars(device._open(0)), "arch", "sm_75")
     with pytest.raises(dy.DeviceError, match="TF32 was asked for, but GPU:0 is sm_75, and TF32 needs sm_80 or later"):
-        with device.use(0, tf32=True):
+        with device.using(0, tf32=True):
             pass
     assert device.name() == "CPU"
 

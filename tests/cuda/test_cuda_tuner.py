@@ -56,23 +56,23 @@ def test_time_grows_with_the_work(timer):
 
 def test_each_axis_has_candidates_and_workloads():
     for axis in search.AXES["cuda"]:
-        variants = list(axis.variants(DEFAULT, GpuTimer.registers))
+        variants = list(axis.variants(DEFAULT, GpuTimer.register_count))
         assert variants and DEFAULT not in variants and len(set(variants)) == len(variants), axis.name
         assert any(axis.affects(workload) for workload in STUDY.workloads()), axis.name
 
 
 def times_by(monkeypatch, seconds):
-    def ratio(candidate, best, workloads, rounds=7):
+    def time_ratio(candidate, best, workloads, rounds=7):
         return (seconds(candidate.parameters) / seconds(best.parameters) if workloads else 1.0), 1.0
 
-    monkeypatch.setattr(timing, "ratio", ratio)
+    monkeypatch.setattr(timing, "time_ratio", time_ratio)
 
 
 def test_the_fastest_candidate_is_chosen(timer, monkeypatch):
     times_by(monkeypatch, lambda values: 1.0 + (values.tile != 16) + (values.threads != 64) + (values.block != 512))
     hunt = search.Search("cuda", timer, DEFAULT, only("product", "softmax", "add"))
     assert hunt.run(1000) == (tuning.Cuda(threads=64, block=512, tile=16), True)
-    assert (hunt.tried, hunt.refused) == (hunt.steps(), 0)
+    assert (hunt.try_count, hunt.refused_count) == (hunt.candidate_count(), 0)
 
 
 class WrongTimer(GpuTimer):
@@ -96,7 +96,7 @@ def test_what_computes_wrongly_is_refused_however_fast(emulated, monkeypatch):
     times_by(monkeypatch, lambda values: {512: 0.1, 128: 0.5}.get(values.block, 1.0))
     hunt = search.Search("cuda", WrongTimer(Gpu()), DEFAULT, only("add"))
     assert hunt.run(1000) == (replace(DEFAULT, block=128), True)
-    assert hunt.refused == 1
+    assert hunt.refused_count == 1
 
 
 @pytest.fixture

@@ -103,12 +103,12 @@ def train(name: str, sparse: bool, clip: float, decay: float, average: bool) -> 
         if trainer.size == 1:
             note_small_gradients(model, small)
         trainer.update(examples=len(own))
-    values = [p.as_array() for p in model._everything()]
-    return values, [small.get(p.name(), np.zeros(v.shape, bool)) for p, v in zip(model._everything(), values)]
+    values = [p.as_array() for p in model._all_parameters()]
+    return values, [small.get(p.name(), np.zeros(v.shape, bool)) for p, v in zip(model._all_parameters(), values)]
 
 
 def note_small_gradients(model: dy.ParameterCollection, small: dict[str, np.ndarray]) -> None:
-    for p in model._everything():
+    for p in model._all_parameters():
         size = np.abs(p.grad_as_array())
         known = small.setdefault(p.name(), np.zeros(size.shape, bool))
         known |= (size > 0) & (size < 1e-6 * size.max())

@@ -129,7 +129,7 @@ def trainers_in_another_order(rank, folder):
 def different_numbers_of_updates(rank, folder):
     collection, w = model()
     trainer = dy.DataParallel(dy.SimpleSGDTrainer(collection))
-    trainer._updates += rank == 1
+    trainer._update_count += rank == 1
     with raises(dy.ParallelError, "has done . updates?, but rank . has done .: all must call update equally"):
         trainer.update()
 

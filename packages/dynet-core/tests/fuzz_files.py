@@ -151,7 +151,7 @@ class Target:
         self.before = self.facts()
 
     def facts(self) -> list:
-        everything = self.model._everything()
+        everything = self.model._all_parameters()
         names = dict(self.model._names), dict(self.model._collection_names)
         return [[(p.name(), p.as_array().tolist(), p.grad_as_array().tolist()) for p in everything], names]
 

@@ -3,7 +3,7 @@
 import pickle
 
 from dynet_core.files import meta
-from dynet_core.files.names import allowed
+from dynet_core.files.names import allowed_by_name
 
 
 class Holder:
@@ -18,7 +18,7 @@ def read_again(value, protocol=4, allow=()):
 
 def of_pickle(content, allow=()):
     """The spec of the only object in a `.meta` file."""
-    (record,) = meta.read_records(content, "model.meta", allowed(allow))
+    (record,) = meta.read_records(content, "model.meta", allowed_by_name(allow))
     return record.spec
 
 

@@ -19,7 +19,7 @@ from spec_checks import Holder, assert_same, of_pickle, read_again
 
 from dynet_core import ArgumentTypeError, FileFormatError
 from dynet_core.files import meta
-from dynet_core.files.names import allowed
+from dynet_core.files.names import allowed_by_name
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
@@ -156,7 +156,7 @@ def test_objects_of_allowed_classes_are_made(value, protocol):
 
 def test_they_are_written_as_pickle_does():
     file = io.BytesIO()
-    assert meta.write_record(file, meta.Saved(Holder, "/holder/", OBJECTS), allowed(ALLOWED)) == ""
+    assert meta.write_record(file, meta.SavedObject(Holder, "/holder/", OBJECTS), allowed_by_name(ALLOWED)) == ""
     assert_same(pickle.loads(file.getvalue())[1], OBJECTS)
     assert_same(of_pickle(file.getvalue(), ALLOWED), OBJECTS)
 
@@ -207,7 +207,7 @@ def test_nested_as_deeply_as_pickle_takes_it():
         node.itself = value
         value = [node]
     file = io.BytesIO()
-    assert meta.write_record(file, meta.Saved(Holder, "/holder/", value), allowed([Vocabulary])) == ""
+    assert meta.write_record(file, meta.SavedObject(Holder, "/holder/", value), allowed_by_name([Vocabulary])) == ""
     assert of_pickle(file.getvalue(), [Vocabulary])[0].itself[0].words == ["the"]
 
 
@@ -340,7 +340,7 @@ REFUSED = [
 @pytest.mark.parametrize("make, reason", REFUSED, ids=[str(number) for number in range(len(REFUSED))])
 def test_what_nobody_can_load_is_written_and_said_so(make, reason):
     file = io.BytesIO()
-    problem = meta.write_record(file, meta.Saved(Holder, "/holder/", make()), {})
+    problem = meta.write_record(file, meta.SavedObject(Holder, "/holder/", make()), {})
     assert re.search(reason, problem), problem
     assert pickle.loads(file.getvalue())[0] is Holder
     CALLED.clear()
@@ -400,4 +400,4 @@ def test_what_is_allowed_may_be_nested_without_end():
         deep = [deep]
     for allow in (deep, {"module.Class": deep}):
         with pytest.raises(ArgumentTypeError, match="got list that is nested too deeply$"):
-            allowed(allow)
+            allowed_by_name(allow)

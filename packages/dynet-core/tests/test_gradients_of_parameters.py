@@ -7,7 +7,7 @@ import pytest
 
 import dynet as dy
 from dynet_core import GradientError
-from dynet_core.graph.outdated import Outdated
+from dynet_core.graph.outdated import OutdatedValues
 from dynet_core.recorder import pass_count
 
 
@@ -175,8 +175,8 @@ def test_after_an_update_there_is_none(model, asked):
 def test_what_has_changed_is_looked_for_once(model, monkeypatch):
     parameters, w, table = model
     other = parameters.add_parameters(2)
-    looked, reaches = [], Outdated._reads_outdated
-    monkeypatch.setattr(Outdated, "_reads_outdated", lambda *arguments: looked.append(1) or reaches(*arguments))
+    looked, reaches = [], OutdatedValues._reads_outdated
+    monkeypatch.setattr(OutdatedValues, "_reads_outdated", lambda *arguments: looked.append(1) or reaches(*arguments))
     loss_of(w, table, 0).backward()
     for count in (1, 2):
         other.set_value([1, count])
@@ -205,8 +205,8 @@ def test_values_without_gradients_count_as_constants(model):
 def test_the_parameters_are_listed_once_for_a_pass(model, monkeypatch):
     parameters, w, table = model
     listed = []
-    everything = parameters._everything
-    monkeypatch.setattr(dy.ParameterCollection, "_everything", lambda self: listed.append(1) or everything())
+    everything = parameters._all_parameters
+    monkeypatch.setattr(dy.ParameterCollection, "_all_parameters", lambda self: listed.append(1) or everything())
     loss_of(w, table, 0).backward()
     for parameter in (w, table, w):
         parameter.gradient()

@@ -10,7 +10,7 @@ import pytest
 
 from dynet_core import FileFormatError
 from dynet_core.files import meta
-from dynet_core.files.names import allowed
+from dynet_core.files.names import allowed_by_name
 
 HERE = __name__.encode()
 MANY = 30_000
@@ -43,7 +43,7 @@ class Rule:
     right: object
 
 
-ALLOWED = allowed([Object, Slots, Words, Pair, Rule])
+ALLOWED = allowed_by_name([Object, Slots, Words, Pair, Rule])
 
 
 def read(opcodes):

@@ -6,7 +6,7 @@ from dynet_core.recorder.python_records import Records
 
 
 def held(records):
-    replaced = [buffer for graph in records._outgrown for buffer in graph]
+    replaced = [buffer for graph in records._outgrown_buffers for buffer in graph]
     return sum(len(buffer) for buffer in (*records._buffers, *replaced))
 
 

@@ -146,6 +146,6 @@ def test_what_is_no_file_is_written_to():
 def test_appending_keeps_what_there_is(tmp_path):
     file = tmp_path / "model"
     file.write_text("old ")
-    with replacing(file, keep=True) as new:
+    with replacing(file, keep_contents=True) as new:
         new.write(b"new")
     assert file.read_text() == "old new"

@@ -45,7 +45,7 @@ def test_all_values_come_back(model, file):
     bits = ParameterCollection.from_file(file).parameters_list()[-1].as_array(dtype=np.float32).view(np.uint32)
     assert (bits == special.view(np.uint32)).all()
     before = arrays(model)
-    for p in model._everything():
+    for p in model._all_parameters():
         p.zero()
     model.populate(file)
     for name, array in arrays(model).items():
@@ -141,10 +141,10 @@ def test_names_that_text_cannot_hold(file, tmp_path):
 
 
 def test_gradients_are_not_kept(model, file):
-    for p in model._everything():
+    for p in model._all_parameters():
         p._storage.set_gradient(p._storage.values.array)
     model.save(file)
-    assert not any(p.grad_as_array().any() for p in ParameterCollection.from_file(file)._everything())
+    assert not any(p.grad_as_array().any() for p in ParameterCollection.from_file(file)._all_parameters())
 
 
 @pytest.mark.parametrize("shape", [(3, 1), (7, 2), (2, 3, 4), (5, 4, 3, 2)])

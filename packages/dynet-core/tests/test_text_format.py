@@ -226,7 +226,7 @@ def test_the_manuals_names(tmp_path):
 
 def test_gradients_of_rows_that_were_loaded_are_updated_rows(tmp_path):
     table = populated(tmp_path, TWO).lookup_parameters_list()[0]
-    touched = table._storage.touched
+    touched = table._storage.touched_list
     assert touched.tolist() == [1, 1, 0, 0, 0, 1, 0, 0]
 
 

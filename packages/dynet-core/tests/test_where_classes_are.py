@@ -125,7 +125,7 @@ def test_nothing_is_imported(imported, tmp_path, monkeypatch):
     content = b"cown_net\nThing\ncown_trap\nThing\n)\x81X\x08\x00\x00\x00/holder/\x87."
     with pytest.raises(FileFormatError, match="own_trap.Thing is in no module that is imported"):
         meta.read_records(content, "model.meta", {}, True)
-    assert "own_trap" not in sys.modules and names.imported("own_net", "Thing") is one
+    assert "own_trap" not in sys.modules and names.imported_object("own_net", "Thing") is one
 
 
 CALLED = []

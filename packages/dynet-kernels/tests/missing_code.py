@@ -33,7 +33,7 @@ class Context:
             "sharing": sharing.address(),
             "shared_work": work,
             "code": library.code_address(),
-            "address_type": at.INT_ARGUMENT,
+            "address_type": at.INT_TYPE_CODE,
             "address": self.slots.ctypes.data,
         }
         for name, value in values.items():

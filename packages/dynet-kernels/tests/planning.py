@@ -173,7 +173,7 @@ class Planned:
             self[name] = self.buffers[name].ctypes.data
         self["parameters"], self["sharing"] = self.parameters.ctypes.data, sharing.address()
         self["code"] = library.code_address()
-        self["address_type"], self["address"] = at.INT_ARGUMENT, self.slots.ctypes.data
+        self["address_type"], self["address"] = at.INT_TYPE_CODE, self.slots.ctypes.data
         for direction in ("forward", "backward"):
             self[f"{direction}_index_end"] = self[f"{direction}_tape_end"] = room
         self["arena_top"], self["arena_end"] = start, start + floats

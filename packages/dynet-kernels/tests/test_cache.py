@@ -253,21 +253,21 @@ def test_what_killed_processes_left_is_removed_after_a_build(directory, build):
 
 def test_the_last_used_are_kept(directory, build):
     directory.mkdir(mode=0o700)
-    for number in range(store.KEPT_FILES + 14):
+    for number in range(store.KEPT_FILE_COUNT + 14):
         for suffix in store.STORED_SUFFIXES:
             make(directory, f"{number:03}{suffix}", 2 * store.DAY + number)
     load_or_build("key", build)
-    kept = [f"{number:03}{suffix}" for number in range(store.KEPT_FILES - 1) for suffix in (".key", ".o")]
+    kept = [f"{number:03}{suffix}" for number in range(store.KEPT_FILE_COUNT - 1) for suffix in (".key", ".o")]
     assert names(directory) == [*kept, "key.o"]
 
 
 def test_files_in_use_are_kept_however_many(directory, build):
     directory.mkdir(mode=0o700)
-    for number in range(store.KEPT_FILES + 9):
+    for number in range(store.KEPT_FILE_COUNT + 9):
         make(directory, f"{number:03}.o", 3600)
     make(directory, "unused.o", 2 * store.DAY)
     load_or_build("key", build)
-    assert names(directory) == [f"{number:03}.o" for number in range(store.KEPT_FILES + 9)] + ["key.o"]
+    assert names(directory) == [f"{number:03}.o" for number in range(store.KEPT_FILE_COUNT + 9)] + ["key.o"]
 
 
 def test_use_is_noted_once_a_day(directory, build):

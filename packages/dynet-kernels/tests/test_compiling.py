@@ -91,5 +91,5 @@ def test_places_in_matrices_do_not_grow_to_long_expressions(kernel, lanes, monke
         return bound
 
     monkeypatch.setattr(tir.T, "bind", recorded)
-    kernel.cpu(lanes)
+    kernel.cpu_code(lanes)
     assert max(sizes.values()) < 700

@@ -31,7 +31,7 @@ def filled(*names):
 
 def test_kernels_whose_names_begin_alike_share_a_shard():
     kernels = filled("a", "b", "a.dx", "b.dx", "a.dy.first")
-    assert [list(kernels.shard(number).values()) for number in kernels.shards()] == [
+    assert [list(kernels.shard(number).values()) for number in kernels.shard_indices()] == [
         [("a", Fill()), ("a.dx", Fill()), ("a.dy.first", Fill())],
         [("b", Fill()), ("b.dx", Fill())],
     ]
@@ -47,11 +47,11 @@ def test_a_full_shard_is_followed_by_another():
 
 def test_a_shard_is_used_when_an_opcode_is_asked_for():
     kernels = filled("a", "b")
-    assert kernels.used == set()
+    assert kernels.used_shards == set()
     assert kernels.opcode("b") == SHARD_SIZE
-    assert kernels.used == {1}
+    assert kernels.used_shards == {1}
     assert kernels.use(3) == 3
-    assert kernels.used == {0, 1}
+    assert kernels.used_shards == {0, 1}
 
 
 def test_nothing_is_added_to_a_closed_shard():
@@ -61,7 +61,7 @@ def test_nothing_is_added_to_a_closed_shard():
     assert kernels.add("a.late", Fill()) == 2 * SHARD_SIZE
     kernels.close(0)
     assert kernels.add("a.later", Fill()) == 2 * SHARD_SIZE + 1
-    assert [opcode for opcode, _, _ in kernels.numbered()] == [0, SHARD_SIZE, 2 * SHARD_SIZE, 2 * SHARD_SIZE + 1]
+    assert [opcode for opcode, _, _ in kernels.with_opcodes()] == [0, SHARD_SIZE, 2 * SHARD_SIZE, 2 * SHARD_SIZE + 1]
 
 
 def test_a_kernel_can_be_alone():
@@ -326,14 +326,14 @@ def test_errors_of_some_parts_are_kept(monkeypatch, tmp_path, capsys):
     class Other(Local):
         key, name, said = "broken", "what is broken", None
 
-    good, bad = library.load_modules([Local(), Other()], load=bytes, device=None, fallible=(Other,))
+    good, bad = library.load_modules([Local(), Other()], load=bytes, device=None, fallible_classes=(Other,))
     assert good == b"code" and isinstance(bad, library.CompileError)
     with pytest.raises(library.CompileError, match="what is broken"):
-        library.load_modules([Local(), Other()], load=bytes, device=None, fallible=(library.Shard,))
+        library.load_modules([Local(), Other()], load=bytes, device=None, fallible_classes=(library.Shard,))
     capsys.readouterr()
     Other.key = "still broken"
     monkeypatch.setattr(Local, "key", "new")
-    library.load_modules([Local(), Other()], load=bytes, fallible=(Other,))
+    library.load_modules([Local(), Other()], load=bytes, fallible_classes=(Other,))
     assert "dynet: compiled 1 of 2 parts in" in capsys.readouterr().err
 
 
@@ -343,7 +343,7 @@ def test_instructions_without_code_are_refused(tmp_path):
 
 
 def test_the_error_names_the_kernel():
-    error = filled("k0").no_code(0)
+    error = filled("k0").no_code_error(0)
     assert isinstance(error, NoCodeError)
     assert "kernel k0 (opcode 0)" in str(error)
-    assert "kernel unknown (opcode 99)" in str(filled("k0").no_code(99))
+    assert "kernel unknown (opcode 99)" in str(filled("k0").no_code_error(99))

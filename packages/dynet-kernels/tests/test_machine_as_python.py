@@ -120,8 +120,8 @@ def test_parts_of_an_instruction_are_the_whole(parts):
     assert [(one["base"], one["count"], one["others"], one["columns_before"]) for one in rows] == [
         (100, 4, 0, 0)
     ] * parts
-    ends = [at.WHOLE - one["rows_after"] for one in rows]
-    assert [one["rows_before"] for one in rows] == [0, *ends[:-1]] and ends[-1] == at.WHOLE
+    ends = [at.ALL_ROWS - one["rows_after"] for one in rows]
+    assert [one["rows_before"] for one in rows] == [0, *ends[:-1]] and ends[-1] == at.ALL_ROWS
 
 
 class Asleep(Exception):
@@ -178,10 +178,10 @@ def whole(ran, wanted: list):
         if not found or found[-1][0] != number:
             found.append([number, opcode, 0, 0])
         found[-1][2] += numbers["count"] if wanted[number][2] != at.BY_ROWS else 0
-        found[-1][3] += at.WHOLE - numbers["rows_before"] - numbers["rows_after"]
+        found[-1][3] += at.ALL_ROWS - numbers["rows_before"] - numbers["rows_after"]
     assert [one[:2] for one in found] == [[number, opcode] for number, (opcode, *_) in enumerate(wanted)]
     for (*_, columns, rows), (_, count, shared) in zip(found, wanted):
-        assert rows == at.WHOLE if shared == at.BY_ROWS else columns == count
+        assert rows == at.ALL_ROWS if shared == at.BY_ROWS else columns == count
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -227,7 +227,7 @@ def test_a_helper_plans_the_backward_pass_ahead(helped, monkeypatch):
         planned.append((loss, size, everything))
         Context(address).fill(backward_plan=5, backward_tape_count=77, status=at.TOO_SMALL)
 
-    monkeypatch.setattr(team.PLAN_BACKWARD, "python", plan)
+    monkeypatch.setattr(team.PLAN_BACKWARD, "python_function", plan)
     monkeypatch.setattr(team, "should_plan_ahead", lambda address: helped)
     program.context.fill(node_count=9, backward_plan=-1, backward_expected=1)
     Helpers(program, random.Random(3), monkeypatch)
@@ -266,7 +266,7 @@ class Trainer:
         self.totals[1] = limit
         for name in ("gradient_norm", "update"):
             monkeypatch.setattr(
-                planner.PLAN_FUNCTIONS[name], "python", lambda *given, name=name: self.plan(name, *given)
+                planner.PLAN_FUNCTIONS[name], "python_function", lambda *given, name=name: self.plan(name, *given)
             )
 
     def plan(self, name, address, *numbers):
@@ -321,7 +321,7 @@ def test_a_pass_is_planned_and_run(name, runs, wanted, status, monkeypatch):
         planned.append(numbers)
         program.context.status = status
 
-    monkeypatch.setattr(planner.PLAN_FUNCTIONS[name], "python", plan)
+    monkeypatch.setattr(planner.PLAN_FUNCTIONS[name], "python_function", plan)
     program.sharing.wanted = wanted
     found = planner.pass_function(name, runs)(program.address, 1, 2, 3)
     waits = wanted and runs and name == "forward"

@@ -235,8 +235,8 @@ def test_each_touched_row_is_listed_once():
     numbers = [3, 1, 3, 0, 1]
     record = SimpleNamespace(operand=lambda k: numbers[k - 1])
     node = SimpleNamespace(signature=SimpleNamespace(attributes=len(numbers)), record=record)
-    backward.touch_rows(node, SimpleNamespace(touched=ctypes.addressof(rows.memory), rows=ROWS))
-    assert [*rows.memory] == [3, 3, 1, 0, 0, 0, 1, 1, 0, 1, 0, 0]
+    backward.touch_rows(node, SimpleNamespace(touched=ctypes.addressof(rows.array), rows=ROWS))
+    assert [*rows.array] == [3, 3, 1, 0, 0, 0, 1, 1, 0, 1, 0, 0]
 
 
 def test_records_are_compared_whole():

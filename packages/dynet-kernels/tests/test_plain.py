@@ -16,7 +16,7 @@ import pytest
 from dynet_kernels import tir
 from dynet_kernels.cache.store import load_objects
 from dynet_kernels.plain import Words, entry, plain, popcount
-from dynet_kernels.plain.rewriting import _emitter, rewritten
+from dynet_kernels.plain.rewriting import _emitter_code, emitter_of
 
 SIZE = 16
 
@@ -260,7 +260,7 @@ def repeated_divisions(w):
 
 
 def as_reals(w):
-    return Words(w.address if w.memory is None else ctypes.addressof(w.memory), "float64")
+    return Words(w.address if w.array is None else ctypes.addressof(w.array), "float64")
 
 
 @plain
@@ -435,7 +435,7 @@ def test_a_place_may_be_an_address():
 
 def refused(function):
     with pytest.raises(SyntaxError) as found:
-        rewritten(function)
+        emitter_of(function)
     return found.value
 
 
@@ -602,12 +602,12 @@ def test_what_is_refused():
 
 def test_threads_that_rewrite_the_same_function():
     """In a program without an executable of Python, several threads emit code."""
-    wanted = rewritten(loops).__code__.co_code
-    _emitter.cache_clear()
+    wanted = emitter_of(loops).__code__.co_code
+    _emitter_code.cache_clear()
     before, found = sys.getswitchinterval(), []
     sys.setswitchinterval(1e-6)
     try:
-        threads = [threading.Thread(target=lambda: found.append(rewritten(loops).__code__.co_code)) for _ in range(8)]
+        threads = [threading.Thread(target=lambda: found.append(emitter_of(loops).__code__.co_code)) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:

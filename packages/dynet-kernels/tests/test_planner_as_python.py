@@ -15,7 +15,7 @@ def words(*numbers):
 def test_a_counting_sort_is_stable():
     keys, counters, source, target = words(2, 0, 2, 1, 0), words(*[7] * 4), words(10, 11, 12, 13, 14), words(*[0] * 5)
     move_in_order(5, keys, 3, counters, [(source, target)])
-    assert [*target.memory] == [11, 14, 13, 10, 12]
+    assert [*target.array] == [11, 14, 13, 10, 12]
 
 
 def test_groups_of_adjacent_nodes():

@@ -13,15 +13,15 @@ from dynet_kernels.machine import sharing
 def many_cores(monkeypatch):
     for name in ("DYNET_NUM_THREADS", "OMP_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(sharing, "cores", lambda: 6)
-    monkeypatch.setattr(sharing, "_quota", lambda: 7)
+    monkeypatch.setattr(sharing, "core_count", lambda: 6)
+    monkeypatch.setattr(sharing, "_quota_cores", lambda: 7)
 
 
 def test_a_thread_for_each_core_unless_there_are_many(monkeypatch):
     assert sharing.default_threads() == 6
-    monkeypatch.setattr(sharing, "cores", lambda: 96)
+    monkeypatch.setattr(sharing, "core_count", lambda: 96)
     assert sharing.default_threads() == 7
-    monkeypatch.setattr(sharing, "_quota", lambda: 96)
+    monkeypatch.setattr(sharing, "_quota_cores", lambda: 96)
     assert sharing.default_threads() == sharing.MOST_DEFAULT_THREADS
 
 
@@ -56,22 +56,22 @@ def test_the_quota_of_a_container(told, cores, tmp_path, monkeypatch):
     monkeypatch.undo()
     path = tmp_path / "cpu.max"
     path.write_text(told)
-    assert sharing._quota(str(path)) == (cores or sharing.MOST_DEFAULT_THREADS)
-    assert sharing._quota(str(tmp_path / "none")) == sharing.MOST_DEFAULT_THREADS
+    assert sharing._quota_cores(str(path)) == (cores or sharing.MOST_DEFAULT_THREADS)
+    assert sharing._quota_cores(str(tmp_path / "none")) == sharing.MOST_DEFAULT_THREADS
 
 
 @pytest.mark.parametrize("count", [0, -1, at.MOST_THREADS + 1])
 def test_too_few_and_too_many_are_refused(count):
-    before = sharing.threads()
+    before = sharing.thread_count()
     with pytest.raises(ValueError, match=f"{count} threads were asked for; 1 to {at.MOST_THREADS} can be used"):
         sharing.use(count)
-    assert sharing.threads() == before
+    assert sharing.thread_count() == before
 
 
 def test_a_number_for_the_length_of_a_block():
     before = sharing._settings[:3]
     with sharing.using(5, 1, 2):
-        assert sharing.threads() == 5
+        assert sharing.thread_count() == 5
         assert sharing._settings[1:3] == [1, 2]
     assert sharing._settings[:3] == before
 
@@ -90,6 +90,6 @@ def test_a_forked_child_goes_on_alone():
     with sharing.using(3):
         child = os.fork()
         if not child:
-            os._exit(sharing.threads())
+            os._exit(sharing.thread_count())
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
-        assert sharing.threads() == 3
+        assert sharing.thread_count() == 3

@@ -35,10 +35,10 @@ KERNELS_OF_PROGRAM = """
     kernels.use(kernels.add("scan", Scan(False)))
 """
 BUILD = """
-    from dynet_kernels.target import general_kinds
-    target = general_kinds()[0]
-    parts = [Planner(target), *(Shard(kernels.shard(number), target) for number in kernels.shards())]
-    for part, code in zip(parts, library.load_modules(parts, load=bytes, allow_general=False)):
+    from dynet_kernels.target import host_general_targets
+    target = host_general_targets()[0]
+    parts = [Planner(target), *(Shard(kernels.shard(number), target) for number in kernels.shard_indices())]
+    for part, code in zip(parts, library.load_modules(parts, load=bytes, allow_general_code=False)):
         if len(sys.argv) > 1:
             shipped_code.write(Path(sys.argv[1]), key_of(part, with_versions=False), code)
 """
@@ -104,7 +104,7 @@ def test_code_for_exactly_this_cpu_is_compiled_if_asked_for(shipped, tmp_path):
 
 @pytest.mark.thorough
 def test_a_chosen_kind_takes_its_own_shipped_code(shipped, tmp_path):
-    kind = target.general_kinds()[0].kind
+    kind = target.host_general_targets()[0].kind
     assert use(shipped, tmp_path / "same", DYNET_CPU=kind) == (0, "")
     if kind != "generic":
         assert use(shipped, tmp_path / "other", DYNET_CPU="generic")[0] == 3
@@ -142,8 +142,8 @@ def test_code_for_a_general_kind_is_found_in_the_cache_too(tmp_path):
 )
 def test_only_code_that_this_cpu_can_run_is_considered(machine, features, kinds, monkeypatch):
     monkeypatch.setattr(target, "read_cpu", lambda: (machine, "model", features))
-    assert [found.kind for found in target.general_kinds()] == kinds
-    assert {found.machine for found in target.general_kinds()} <= {machine}
+    assert [found.kind for found in target.host_general_targets()] == kinds
+    assert {found.machine for found in target.host_general_targets()} <= {machine}
 
 
 # The command
@@ -153,7 +153,7 @@ def test_every_kernel_is_built():
     parts = build.parts_for(target.BUILD_TARGETS["aarch64"])
     names = [name for part in parts if isinstance(part, Shard) for name, _ in part.kernels.values()]
     assert sorted(names) == sorted(name for name, _ in KERNELS.items())
-    assert len(parts) == len(KERNELS.shards()) + 2  # plus the planner and the recorder
+    assert len(parts) == len(KERNELS.shard_indices()) + 2  # plus the planner and the recorder
 
 
 @pytest.mark.few(each=2)
@@ -179,7 +179,7 @@ def test_code_for_other_machines_is_built(kind, tmp_path, monkeypatch, capsys):
     if architecture == platform.machine():  # linked even if this CPU could not run it
         assert store.load_object(code).get_function(RUN_SHARD)
     assert capsys.readouterr().out == f"{target.BUILD_TARGETS[kind].identity}: 1 modules, 0.0 MiB, in {folder}\n"
-    assert os.environ["DYNET_RECORDS"] == str(tuning_records.SHIPPED)  # even if this user has tuned kernels
+    assert os.environ["DYNET_RECORDS"] == str(tuning_records.SHIPPED_RECORDS)  # even if this user has tuned kernels
     with pytest.raises(SystemExit):
         build.main(["--for", kind, "--into", str(folder)])
     assert "is not empty" in capsys.readouterr().err

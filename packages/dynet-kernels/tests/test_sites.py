@@ -34,12 +34,12 @@ def test_a_folder_that_is_removed_before_it_is_locked_is_made_again(tmp_path, mo
 
 @needs_locks
 def test_what_is_in_use_stays_and_what_is_abandoned_goes(tmp_path):
-    abandoned, foreign = tmp_path / f"{sites.PREFIX}dead", tmp_path / "somebody-else-s"
+    abandoned, foreign = tmp_path / f"{sites.FOLDER_PREFIX}dead", tmp_path / "somebody-else-s"
     for path in (abandoned, foreign):
         path.mkdir()
         (path / "part.o").write_text("")
-    (tmp_path / f"{sites.PREFIX}file").write_text("")
-    (tmp_path / f"{sites.PREFIX}link").symlink_to(foreign)
+    (tmp_path / f"{sites.FOLDER_PREFIX}file").write_text("")
+    (tmp_path / f"{sites.FOLDER_PREFIX}link").symlink_to(foreign)
     with sites.locked_folder(tmp_path) as used:
         assert sites.prune(tmp_path) == [abandoned]
         assert used.exists() and foreign.exists() and not abandoned.exists()
@@ -48,7 +48,7 @@ def test_what_is_in_use_stays_and_what_is_abandoned_goes(tmp_path):
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can give files away")
 def test_what_is_another_user_s_stays(tmp_path):
-    path = tmp_path / f"{sites.PREFIX}other"
+    path = tmp_path / f"{sites.FOLDER_PREFIX}other"
     path.mkdir()
     os.chown(path, 12345, -1)
     assert sites.prune(tmp_path) == []
@@ -57,7 +57,7 @@ def test_what_is_another_user_s_stays(tmp_path):
 @pytest.mark.parametrize("seconds", [sites.ABANDONED_AFTER / 2, 2 * sites.ABANDONED_AFTER])
 def test_without_locks_age_decides(tmp_path, monkeypatch, seconds):
     monkeypatch.setattr(sites, "fcntl", None)
-    path = tmp_path / f"{sites.PREFIX}unknown"
+    path = tmp_path / f"{sites.FOLDER_PREFIX}unknown"
     path.mkdir()
     os.utime(path, (time.time() - seconds,) * 2)
     assert sites.prune(tmp_path) == ([path] if seconds > sites.ABANDONED_AFTER else [])

@@ -254,8 +254,8 @@ def test_instructions():
     add_clear(plan, 64, 1)
     add_clear(plan, 80, 0)
     add_fill(plan, 2, 64, 16, 1)
-    assert [*plan.tape.memory] == [at.CLEAR, 0, 1, 0, 0, at.BY_ROWS, at.CLEAR, 2, 1, 0, 0, 0, at.FILL, 0, 1, 2, 0, 0]
-    assert [*plan.index.memory][:4] == [64, 1, 80, 0] and [*plan.table.memory][:5] == [0, 0, 64, 16, 1]
+    assert [*plan.tape.array] == [at.CLEAR, 0, 1, 0, 0, at.BY_ROWS, at.CLEAR, 2, 1, 0, 0, 0, at.FILL, 0, 1, 2, 0, 0]
+    assert [*plan.index.array][:4] == [64, 1, 80, 0] and [*plan.table.array][:5] == [0, 0, 64, 16, 1]
     assert plan.context.shared_work == 100 and plan.context.status == at.READY
     plan.code[0] = plan.context.tape_count = 0
     add_clear(plan, 64, 1)
@@ -270,9 +270,9 @@ def test_equal_columns_are_numbered():
     equal = EqualColumns(group, GroupLists(0, 5), 5)
     for search in (1, 2):
         assert number_columns(equal, 0, 0) == 3
-        assert [*plan.numbers_of_columns.memory][:8] == [0, 1, 0, 2, 1, 0, 1, 3]
+        assert [*plan.numbers_of_columns.array][:8] == [0, 1, 0, 2, 1, 0, 1, 3]
         assert plan.context.searches == search
-    assert [*equal.each_repeated()] == [(0, 2), (1, 4)]
+    assert [*equal.each_repeated_column()] == [(0, 2), (1, 4)]
 
 
 def test_addresses_of_parts():

@@ -102,23 +102,23 @@ def test_identity_changes_with_every_feature(features, feature):
 def test_only_the_lasting_lines_of_the_first_core_count(tmp_path):
     path = tmp_path / "cpuinfo"
     path.write_text(CPUINFO)
-    model, features = target._read_linux(str(path))
+    model, features = target._read_cpu_on_linux(str(path))
     assert model == "vendor_id: GenuineIntel\ncpu family: 6\nmodel: 85\nstepping: 7"
     assert features == AVX2 | {"fpu", "sse2"}
     path.write_text(CPUINFO.replace("2000.152", "3100.000").replace("0x5003302", "0x5003303"))
-    assert target._read_linux(str(path)) == (model, features)
+    assert target._read_cpu_on_linux(str(path)) == (model, features)
 
 
 def test_an_arm_cpu_is_described(tmp_path):
     path = tmp_path / "cpuinfo"
     path.write_text(CPUINFO_ARM)
-    model, features = target._read_linux(str(path))
+    model, features = target._read_cpu_on_linux(str(path))
     assert model == "CPU implementer: 0x41\nCPU architecture: 8\nCPU variant: 0x3\nCPU part: 0xd0c"
     assert features == {"fp", "asimd", "fphp"}
 
 
 def test_a_system_that_hides_its_cpu_gets_plain_code(tmp_path):
-    assert target._read_linux(str(tmp_path / "missing")) == ("", frozenset())
+    assert target._read_cpu_on_linux(str(tmp_path / "missing")) == ("", frozenset())
 
 
 def test_macos_names_are_translated(monkeypatch):
@@ -129,7 +129,7 @@ def test_macos_names_are_translated(monkeypatch):
         "machdep.cpu.extfeatures": "SYSCALL LZCNT",
     }
     monkeypatch.setattr(target, "_sysctl", lambda name: answers.get(name, ""))
-    model, features = target._read_darwin()
+    model, features = target._read_cpu_on_darwin()
     assert model == "Some CPU"
     assert features == AVX2 | {"fpu", "syscall"}
 

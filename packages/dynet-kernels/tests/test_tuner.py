@@ -30,11 +30,11 @@ def on_cpu(timer=timing.CpuTimer):
 def faster_by_the_number(monkeypatch, numbers, largest=1.0):
     """Replace timing by a table: how long candidates take, by the number of vectors that they work on."""
 
-    def ratio(candidate, best, workloads, rounds=7):
+    def time_ratio(candidate, best, workloads, rounds=7):
         share = numbers[candidate.parameters.vectors] / numbers[best.parameters.vectors]
         return share, 1.0 if rounds < 15 else largest
 
-    monkeypatch.setattr(timing, "ratio", ratio)
+    monkeypatch.setattr(timing, "time_ratio", time_ratio)
 
 
 def test_the_fastest_candidate_is_chosen(monkeypatch):
@@ -42,7 +42,7 @@ def test_the_fastest_candidate_is_chosen(monkeypatch):
     hunt = search.Search("update", on_cpu(), DEFAULT, TINY)
     said = []
     assert hunt.run(1000, said.append) == (tuning.UpdateTuning(3), True)
-    assert (hunt.tried, hunt.refused, hunt.candidate_count(), len(said)) == (3, 0, 3, 3)
+    assert (hunt.try_count, hunt.refused_count, hunt.candidate_count(), len(said)) == (3, 0, 3, 3)
 
 
 def test_what_is_slower_for_one_shape_is_not_chosen(monkeypatch):
@@ -55,7 +55,7 @@ class WrongTimer(timing.CpuTimer):
 
     def compiled(self, kernels, family, values):
         candidate = super().compiled(kernels, family, values)
-        if values == self.default(family):
+        if values == self.default_parameters(family):
             return candidate
         right = candidate.measure
 
@@ -72,7 +72,7 @@ def test_what_computes_wrongly_is_refused_however_fast(monkeypatch):
     faster_by_the_number(monkeypatch, {1: 0.1, 2: 1.0, 3: 0.1, 4: 0.1})
     hunt = search.Search("update", on_cpu(WrongTimer), DEFAULT, TINY)
     assert hunt.run(1000) == (DEFAULT, True)
-    assert (hunt.tried, hunt.refused) == (3, 3)
+    assert (hunt.try_count, hunt.refused_count) == (3, 3)
 
 
 def test_a_kernel_may_write_its_results_only():
@@ -91,7 +91,7 @@ def test_nothing_is_tuned_if_the_defaults_are_wrong():
 def test_the_search_ends_when_its_time_is_up():
     hunt = search.Search("update", on_cpu(), DEFAULT, TINY)
     assert hunt.run(0) == (DEFAULT, False)
-    assert hunt.tried == 0
+    assert hunt.try_count == 0
 
 
 @functools.cache
@@ -105,14 +105,14 @@ def test_there_is_something_to_search(family, kind):
     lanes, registers = tuning_records.KINDS[kind]
     target = CpuTarget("aarch64-linux" if kind == "neon" else "x86_64-linux", "", lanes)
     timer = timing.CpuTimer(target, tuning.defaults(lanes))
-    assert timer.registers == registers
+    assert timer.register_count == registers
     check_axes(family, timer)
 
 
 def check_axes(family, timer):
-    first = timer.default(family)
+    first = timer.default_parameters(family)
     for axis in search.AXES[family]:
-        variants = list(axis.variants(first, timer.registers))
+        variants = list(axis.variants(first, timer.register_count))
         assert variants and first not in variants and len(set(variants)) == len(variants), axis.name
         assert any(axis.affects(workload) for workload in workloads_of(family)), axis.name
 
@@ -127,7 +127,7 @@ def no_compiler():
 
 @pytest.mark.parametrize("missing, complaint", [("driver", "NVIDIA driver is missing"), ("compiler", "neither nvcc")])
 def test_kernels_for_gpus_are_tuned_only_if_there_are_a_gpu_and_a_compiler(missing, complaint, monkeypatch):
-    monkeypatch.setattr(compiler, "name", (lambda: "nvcc") if missing == "driver" else no_compiler)
+    monkeypatch.setattr(compiler, "compiler_name", (lambda: "nvcc") if missing == "driver" else no_compiler)
     monkeypatch.setattr(command, "Gpu", no_gpu if missing == "driver" else lambda number: "a GPU")
     assert command.find_gpu(command.parsed_arguments([])) is None
     with pytest.raises(SystemExit, match=f"cannot tune kernels for a GPU: .*{complaint}"):
@@ -135,7 +135,7 @@ def test_kernels_for_gpus_are_tuned_only_if_there_are_a_gpu_and_a_compiler(missi
 
 
 def test_other_families_need_no_gpu(monkeypatch):
-    monkeypatch.setattr(compiler, "name", no_compiler)
+    monkeypatch.setattr(compiler, "compiler_name", no_compiler)
     assert command.find_gpu(command.parsed_arguments(["--families", "product"])) is None
 
 

@@ -116,7 +116,7 @@ NOT_MEASURED = {"avx512": ["matrix_gradient"], "avx2": [], "neon": list(tuning.C
 
 
 def test_shipped_records_can_be_read():
-    found = {path.stem: tuning_records.read(path) for path in tuning_records.SHIPPED.glob("*.json")}
+    found = {path.stem: tuning_records.read(path) for path in tuning_records.SHIPPED_RECORDS.glob("*.json")}
     assert set(found) == {"avx512", "avx2", "neon", "sm_90"}
     for kind, list_of in found.items():
         assert {record.target for record in list_of} == {kind}
@@ -170,7 +170,8 @@ def test_a_users_records_win(own_records):
     for target in (AVX512, AVX2):
         kind = tuning_records.kind_of(target)
         shipped = {
-            record.family: record.parameters for record in tuning_records.read(tuning_records.SHIPPED / f"{kind}.json")
+            record.family: record.parameters
+            for record in tuning_records.read(tuning_records.SHIPPED_RECORDS / f"{kind}.json")
         }
         assert tuning_records.for_cpu(target) == tuning.Cpu(**shipped)
     assert tuning_records.user_file().parent == own_records
@@ -213,7 +214,7 @@ MALFORMED = {
     "a version that is no text": json.dumps([{**UPDATE, "versions": {"tvm": 1}}]),
     "a date that is no text": json.dumps([{**UPDATE, "date": 2026}]),
     "nested too deeply": "[" * 100_000,
-    "too large": " " * (tuning_records.MOST_BYTES + 1),
+    "too large": " " * (tuning_records.MOST_FILE_BYTES + 1),
     "bytes that are no text": b"\xff\xfe\x00",
 }
 
@@ -319,7 +320,7 @@ CASES = [(family, parameters) for family, choices in ODD.items() for parameters 
 def test_any_parameters_give_the_same_results(family, parameters):
     cpu = host_cpu()
     timer = timing.CpuTimer(cpu, tuning.defaults(cpu.lanes))
-    candidate = timer.compiled(shapes.STUDIES[family].kernels, family, parameters or timer.default(family))
+    candidate = timer.compiled(shapes.STUDIES[family].kernels, family, parameters or timer.default_parameters(family))
     assert [workload.label for workload in SMALL[family]() if not candidate.is_right(workload)] == []
 
 
@@ -350,7 +351,7 @@ def test_results_that_do_not_depend_on_the_order_of_sums_are_the_same_to_the_las
     [Product(), shapes.COLUMN_RULES["softmax"], shapes.COLUMN_RULES["add"], shapes.STUDIES["norm"].kernels["norm"]],
 )
 def test_kernels_for_gpus_take_their_parameters(kernel):
-    default = kernel.cuda()
+    default = kernel.cuda_code()
     with tuning.using(tuning.Cuda(threads=64, block=512, tile=16)):
-        assert str(kernel.cuda()) != str(default)
-    assert str(kernel.cuda()) == str(default)
+        assert str(kernel.cuda_code()) != str(default)
+    assert str(kernel.cuda_code()) == str(default)

@@ -12,7 +12,7 @@ from dynet_core import Model, renew_cg
 from dynet_core.graph import current
 from dynet_kernels.machine import sharing
 
-sharing.use(sharing.threads())  # a fixed number, so that no pass whose calls are counted counts the cores again
+sharing.use(sharing.thread_count())  # a fixed number, so that no pass whose calls are counted counts the cores again
 
 
 def python_calls(function, *arguments, **named):

@@ -51,7 +51,7 @@ def gradients(build, xs, W, only_adding, full):
     """The gradients of inputs and of a matrix, and the values of some nodes."""
     renew_cg()
     engine = current().engine
-    engine.plan_anew()
+    engine.discard_plans()
     W.scale_gradient(0)
     inputs = [dy.inputTensor(x) for x in xs]
     nodes = build(inputs, W)
@@ -169,7 +169,7 @@ def test_what_a_sum_and_others_use_has_a_gradient_of_its_own(again):
     loss = dy.sum_elems(again(x, y))
     gradients = {}
     for only_adding in (1, 0):
-        current().engine.plan_anew()
+        current().engine.discard_plans()
         current().engine.slots[CONTEXT.never_fresh] = only_adding
         loss.backward(full=True)
         gradients[only_adding] = [node.gradient() for node in (x, y)]

@@ -770,7 +770,7 @@ def test_a_copied_gradient_is_not_shared_if_another_step_changes_it(steps, gradi
     KERNELS.add("copies", Rule(views, {"y": lambda x, first: x + first}, accumulate=("y",)))
     for name in ("x", "first"):
         KERNELS.add(f"copies.d{name}", Rule(views, {f"d{name}": lambda dy: dy}))
-    KERNELS.add("copies.dy", Rule(views, {"dy": lambda dy: 2 * dy}, sets=("dy",)))
+    KERNELS.add("copies.dy", Rule(views, {"dy": lambda dy: 2 * dy}, overwriting=("dy",)))
     backward = [Step(kernel, (3,), of) for kernel, of in steps]
     signature = Signature(
         Dim.of((3,)),

@@ -20,7 +20,7 @@ def table():
 
 def touched_rows(table):
     """The rows that an update will visit."""
-    touched = table._storage.touched
+    touched = table._storage.touched_list
     return sorted(touched[1 : 1 + touched[0]].tolist())
 
 

@@ -41,12 +41,12 @@ def expecting():
     with sharing.using(2, 0, 0):
         expect_backward()
         yield
-    current().engine.plan_anew()
+    current().engine.discard_plans()
 
 
 def wait_for_helpers():
     """Sleep until all helpers are waiting for work."""
-    for part in range(1, sharing.threads()):
+    for part in range(1, sharing.thread_count()):
         row = part * at.HELPER_ROW
         while sharing._helpers[row + at.HELPER.state] == at.STARTED:
             time.sleep(1e-3)
@@ -56,7 +56,7 @@ def expect_backward():
     """Differentiate a graph from its last node. This also makes room for the gradients of other graphs."""
     wait_for_helpers()
     renew_cg()
-    current().engine.plan_anew()
+    current().engine.discard_plans()
     W = Model().parameters_from_numpy([1.0])
     dy.squared_norm(dy.tanh(W * dy.inputVector(np.ones(1 << 16)))).backward()
 
@@ -73,7 +73,7 @@ def gradients(threads, op, sample):
         loss.value()
         assert is_planned() == (threads > 1 and slot("one_numbering") == 1)
         loss.backward()
-    current().engine.plan_anew()
+    current().engine.discard_plans()
     return b"".join(leaf.gradient().tobytes() for these in leaves for leaf in these)
 
 

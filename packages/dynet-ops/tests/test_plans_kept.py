@@ -149,7 +149,7 @@ def test_any_sequence_of_graphs_gives_what_each_gives_alone(graphs):
     def run(layers, which, parts, forget, values):
         renew_cg()
         if forget:
-            current().engine.plan_anew()
+            current().engine.discard_plans()
         h = dy.inputVector(values)
         for _ in range(layers):
             h = dy.tanh(parameters[which - 1] * h)

@@ -219,7 +219,7 @@ ALLOCATING = [
 
 @pytest.mark.parametrize("name", ALLOCATING)
 def test_without_memory_an_error_is_raised_and_nothing_appended(name, monkeypatch):
-    called, real = [], c_api._function
+    called, real = [], c_api._ctypes_function
 
     def function_of(asked, *facts):
         def fail(*arguments):
@@ -248,7 +248,7 @@ def test_without_memory_an_error_is_raised_and_nothing_appended(name, monkeypatc
     kept = {name: uncompiled.SHARED[name] for name in ("free", "free_count")}
     uncompiled.SHARED["free"] = uncompiled.SHARED["free_count"] = 0
     failures = 0
-    monkeypatch.setattr(c_api, "_function", function_of)
+    monkeypatch.setattr(c_api, "_ctypes_function", function_of)
     try:
         for kind, numbers in calls:
             called.clear()

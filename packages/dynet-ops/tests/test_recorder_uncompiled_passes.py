@@ -130,11 +130,11 @@ def test_only_a_small_pass_keeps_the_gil(build, releases, monkeypatch):
     released = []
     monkeypatch.setitem(c_api.REPLACEMENTS, "PyEval_SaveThread", lambda: released.append(True) or 1)
     monkeypatch.setitem(c_api.REPLACEMENTS, "PyEval_RestoreThread", lambda state: None)
-    c_api._function.cache_clear()
+    c_api._ctypes_function.cache_clear()
     try:
         assert in_two_graphs(build, calling(Expression.value))
     finally:
-        c_api._function.cache_clear()
+        c_api._ctypes_function.cache_clear()
     assert len(released) == releases
 
 

@@ -20,9 +20,9 @@ from dynet_ops.testing import (
     OPERAND_CLASSES,
     Computed,
     Input,
-    batched_operands,
+    batch_combinations,
+    check_accuracy,
     check_batching,
-    check_digits,
     check_gradients,
     check_minibatch,
     check_op,
@@ -65,7 +65,7 @@ def test_gradients(op, sample):
 
 @pytest.mark.parametrize("op", TESTED.values(), ids=TESTED)
 def test_digits_of_values_and_gradients_of_all_magnitudes(op):
-    check_digits(op)
+    check_accuracy(op)
 
 
 @few_samples
@@ -91,8 +91,8 @@ PER_ELEMENT = [parameter for parameter in SAMPLES if not parameter.values[0].who
 
 @pytest.mark.parametrize(("op", "sample"), PER_ELEMENT)
 def test_a_minibatch_is_its_elements(op, sample):
-    for batched in batched_operands(len(sample.shapes)):
-        check_minibatch(op, sample, batched)
+    for is_batched in batch_combinations(len(sample.shapes)):
+        check_minibatch(op, sample, is_batched)
 
 
 # The examples of docstrings ---------------------------------------------------------------------------------

@@ -26,9 +26,9 @@ def run_by(threads, function, *arguments):
     """The result of a function when this many threads share all the work they can."""
     with sharing.using(threads, 0, 0):
         renew_cg()
-        current().engine.plan_anew()  # a kept plan may share nothing
+        current().engine.discard_plans()  # a kept plan may share nothing
         result = function(*arguments)
-    current().engine.plan_anew()
+    current().engine.discard_plans()
     return result
 
 
@@ -94,7 +94,7 @@ def test_products_are_shared_by_rows_and_rules_by_columns():
 def test_kernels_are_told_what_to_share():
     """A kernel without this information would do all the work in every thread."""
     for name, kernel in KERNELS.items():
-        told = {parameter.name for parameter in kernel.cpu(16).params} & set(at.SHARES)
+        told = {parameter.name for parameter in kernel.cpu_code(16).params} & set(at.SHARES)
         *most, _ = range(max(len(kernel.parameters), 1))
         effects = kernel.effects((*most, 0))  # for products, the last one means that all columns share a matrix
         assert told == TOLD[effects.shared], name
@@ -135,7 +135,7 @@ def test_more_threads_than_a_kept_plan_has_columns():
     rng = np.random.default_rng(1)
     W = Model().parameters_from_numpy(rng.normal(size=(40, 40)).astype(np.float32))
     found = []
-    current().engine.plan_anew()
+    current().engine.discard_plans()
     for threads in (2, at.MOST_THREADS, 2):
         with sharing.using(threads, 0, 0):
             renew_cg()
@@ -145,7 +145,7 @@ def test_more_threads_than_a_kept_plan_has_columns():
             loss.backward()
             found.append((value, shared, W.grad_as_array().tobytes()))
             W.scale_gradient(0)
-    current().engine.plan_anew()
+    current().engine.discard_plans()
     assert at.BY_COLUMNS in found[0][1]
     assert found[1:] == found[:1] * 2
 
@@ -205,7 +205,7 @@ def test_columns_are_shared_only_if_they_add_to_different_operands(again, expect
 def test_small_work_is_not_shared():
     with sharing.using(2):
         renew_cg()
-        current().engine.plan_anew()
+        current().engine.discard_plans()
         dy.sum_elems(dy.tanh(dy.inputVector([1, 2]))).value()
     assert set(ways("forward")) == {at.ALONE}
     assert current().engine.slots[CONTEXT.shared_work] == 0

@@ -226,8 +226,8 @@ def test_room_is_asked_for_alike(seen):
     engine = current().engine
     for name in ("forward_index", "forward_tape", "backward_index", "backward_tape"):
         del engine.buffers[name]
-        engine._grow(name, 8)
-    engine.plan_anew()
+        engine._grow_buffer(name, 8)
+    engine.discard_plans()
     loss = model.trees()
     loss.value()
     loss.backward()

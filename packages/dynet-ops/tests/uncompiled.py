@@ -164,7 +164,7 @@ def run(name: str, compiled: bool, numbers, is_object=True, memory=True) -> Outc
 
     Without `memory`, the state of the graph is not read: this thread may have none.
     """
-    assert not c_api._error
+    assert not c_api._pending_error
     address, error = 0, None
     try:
         if compiled:
@@ -174,9 +174,9 @@ def run(name: str, compiled: bool, numbers, is_object=True, memory=True) -> Outc
             address = FUNCTIONS[name].run_as_python(*numbers)
     except Exception as problem:
         error = problem
-    if c_api._error:
+    if c_api._pending_error:
         assert not compiled and not error
-        error = c_api._error.pop()
+        error = c_api._pending_error.pop()
     result = taken(address) if is_object else int(address)
     return Outcome(result, error, State() if memory else None)
 

@@ -16,7 +16,7 @@ TRAINERS = list(registry.TRAINERS)
 def step(model, number):
     """Set gradients that are determined by a number."""
     generator = np.random.default_rng(number)
-    for p in model._everything():
+    for p in model._all_parameters():
         rows = np.zeros(p._storage.values.floats, np.float32)
         rows[: rows.size // 2] = generator.standard_normal(rows.size // 2)
         p._storage.set_gradient(rows)
@@ -27,7 +27,7 @@ def trained(trainer, model, begin, end):
         step(model, number)
         trainer.update()
         trainer.update_epoch(0.5)
-    return [p.as_array().tolist() for p in model._everything()] + [trainer.learning_rate]
+    return [p.as_array().tolist() for p in model._all_parameters()] + [trainer.learning_rate]
 
 
 def begun(name):
@@ -63,9 +63,9 @@ def test_a_shallow_copy_trains_the_same_collection_with_a_memory_of_its_own(name
     trainer, model = begun(name)
     other = copy.copy(trainer)
     assert other._collection is model
-    before = [p.as_array() for p in model._everything()]
+    before = [p.as_array() for p in model._all_parameters()]
     there = trained(other, model, 5, 12)
-    for p, values in zip(model._everything(), before):
+    for p, values in zip(model._all_parameters(), before):
         p.set_value(values)
     assert trained(trainer, model, 5, 12) == there
 

@@ -219,7 +219,7 @@ def test_damaged_checkpoints_change_nothing(tmp_path):
     noise.reset(8)
 
     def state():
-        kept = [block.array.tobytes() for states in loaded.trainer._table.states_in_order() for block in states]
+        kept = [block.array.tobytes() for states in loaded.trainer._table.state_blocks_in_order() for block in states]
         return [v.tobytes() for v in other.values()], kept, loaded.trainer._saved_numbers(), noise.state()
 
     before = state()

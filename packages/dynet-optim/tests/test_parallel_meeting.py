@@ -55,7 +55,7 @@ def no_end(monkeypatch):
 
 
 def test_ranks_that_agree_get_all_headers():
-    found = Ranks(3).run(lambda m, rank: m.meet("update", 4, counts=(10 + rank, rank, 0)).copy())
+    found = Ranks(3).run(lambda m, rank: m.meet("update", 4, own_counts=(10 + rank, rank, 0)).copy())
     for headers in found:
         assert headers[:, ranks.EXAMPLES].tolist() == [10, 11, 12]
         assert headers[:, ranks.TOUCHED].tolist() == [0, 1, 2]
@@ -133,7 +133,7 @@ def test_a_signal_handler_cannot_exchange_in_the_middle_of_an_exchange(monkeypat
 
 def test_forked_children_do_not_exchange(monkeypatch):
     def work(m, rank):
-        m.process += 1
+        m.process_id += 1
         with m.exchange():
             m.meet("update", 0)
 

@@ -22,7 +22,7 @@ from dynet_optim import ranks
     ],
 )
 def test_launchers_say_how_many_they_start(environment, number):
-    assert ranks.number_started(environment) == number
+    assert ranks.started_process_count(environment) == number
 
 
 @pytest.fixture

@@ -138,9 +138,9 @@ def test_whole_table_once():
     gradient = model.normal((6, 3))
     before = table.as_array()
     table._storage.gradient.array[:] = gradient.ravel()
-    table._storage.touched[-1] = True
+    table._storage.touched_list[-1] = True
     trainer.update()
-    assert not table._storage.touched[-1]
+    assert not table._storage.touched_list[-1]
     assert table.as_array() == pytest.approx(before - 0.001 * np.sign(gradient), abs=1e-6)
     before = table.as_array()
     trainer.update()

@@ -31,7 +31,7 @@ def test_every_trainer(name):
 
 def ways(table):
     """How the instructions of a trainer's last pass are shared."""
-    return set(table.tape[: table.slots[CONTEXT.tape_count], at.INSTRUCTION.shared])
+    return set(table.tape[: table.context_view[CONTEXT.tape_count], at.INSTRUCTION.shared])
 
 
 def test_updates_are_shared_and_norms_of_gradients_are_not():

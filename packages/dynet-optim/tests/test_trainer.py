@@ -75,7 +75,7 @@ def test_not_finite(trainer_type, threshold, bad):
     assert all(np.array_equal(*pair) for pair in zip(state, state_of(trainer)))
     assert trainer.learning_rate == rate
     assert all(not gradient.any() for gradient in model.gradients())
-    assert all(table._storage.touched.max() == 0 or table._storage.touched[0] == 0 for table in model.tables)
+    assert all(table._storage.touched_list.max() == 0 or table._storage.touched_list[0] == 0 for table in model.tables)
 
     clean.draw_gradients(0.1)  # the same values as the batch that went wrong; discard them
     for parameter in clean.parameters:

@@ -23,7 +23,7 @@ def test_an_update_is_that_without_decay_and_then_shrinks(trainer):
     (plain, one), (decaying, other) = pair(trainer)
     decaying.collection.set_weight_decay(DECAY)
     for _ in range(3):
-        for p, q in zip(plain.collection._everything(), decaying.collection._everything()):
+        for p, q in zip(plain.collection._all_parameters(), decaying.collection._all_parameters()):
             q._storage.values.array[:] = p._storage.values.array
         plain.draw_gradients()
         decaying.draw_gradients()

@@ -54,8 +54,8 @@ def set_row_gradient(table, row, gradient):
     storage = table._storage
     size = storage.values.floats // table.rows
     storage.gradient.array[row * size : (row + 1) * size] = np.asarray(gradient, np.float32).ravel(order="F")
-    marks = storage.touched[1 + table.rows : 1 + 2 * table.rows]
+    marks = storage.touched_list[1 + table.rows : 1 + 2 * table.rows]
     if not marks[row]:
         marks[row] = 1
-        storage.touched[1 + storage.touched[0]] = row
-        storage.touched[0] += 1
+        storage.touched_list[1 + storage.touched_list[0]] = row
+        storage.touched_list[0] += 1

@@ -13,7 +13,7 @@ class Reference:
 
     def __init__(self, registered, settings, rate, parameters, tables, *, threshold=5.0, dense=False):
         self.rule, self.rate, self.threshold, self.dense = registered.reference, rate, threshold, dense
-        self.settings, states = settings, registered.kind.rule.states
+        self.settings, states = settings, registered.kind.rule.state_names
         self.values = [value.astype(np.float64) for value in [*parameters, *tables]]
         self.states = [[np.zeros_like(value) for _ in states] for value in self.values]
         self.tables = len(tables)

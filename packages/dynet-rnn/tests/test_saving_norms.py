@@ -38,6 +38,6 @@ def test_a_file_without_them_leaves_initial_values(tmp_path):
     save(tmp_path / "file", [plain, *others])
     fresh = ParameterCollection()
     loaded, *rest = load(tmp_path / "file", fresh)
-    norms = [float(parameter.as_array()[0]) for parameter in loaded._outside]
+    norms = [float(parameter.as_array()[0]) for parameter in loaded._outside_parameters]
     assert norms == [1, 0, 1, 0, 1, 0]
     assert [float(parameter.as_array()[0]) for parameter in rest] == [4, 5, 6, 7, 8, 9]

@@ -19,7 +19,7 @@ def gradients_of(setting):
 def forget_gradient_memory():
     """Plan again, in memory without any values."""
     engine = current().engine
-    engine.plan_anew()
+    engine.discard_plans()
     if engine.gradients.floats:
         engine.gradients.write(np.nan)
 

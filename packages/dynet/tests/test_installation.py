@@ -55,7 +55,7 @@ def test_matching_versions_pass_in_silence(installed):
         _installation.check(HERE)
 
 
-@pytest.mark.parametrize("distribution", ["dynet-tvm", *_installation.SIBLINGS])
+@pytest.mark.parametrize("distribution", ["dynet-tvm", *_installation.SIBLING_DISTRIBUTIONS])
 def test_a_part_of_another_version_is_an_import_error(installed, distribution):
     installed({"dynet-tvm": HERE, distribution: "2.9.1"})
     with pytest.raises(ImportError, match=f"needs {distribution} {HERE}, but {distribution} 2.9.1") as raised:

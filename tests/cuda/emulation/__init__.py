@@ -43,7 +43,7 @@ def install():
     for number in ("launches", "bytes_in_use", "bytes_uploaded", "bytes_downloaded"):
         getattr(library, f"emulated_{number}").restype = ctypes.c_uint64
     compiler.compile = compile
-    compiler.name = name
+    compiler.compiler_name = name
     return library
 
 

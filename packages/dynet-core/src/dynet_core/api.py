@@ -12,7 +12,7 @@ import numpy.typing as npt
 from . import pictures, recorder
 from .annotations import Array, Dims, Index, Number, Numbers
 from .checks import checked_flag, checked_index, checked_list, plain_number
-from .compute.engine import RENEWED_IN_PASS
+from .compute.engine import RENEWED_IN_PASS_REASON
 from .errors import ArgumentError, ArgumentTypeError, OutOfRangeError, StaleExpressionError
 from .graph.expression import Expression
 from .graph.graph import Checkpoint, Graph, Watch, current, renew
@@ -76,12 +76,12 @@ class ComputationGraph(Graph):
         checkpoint = watch.checkpoints[-1] if watch.checkpoints else None
         if checkpoint is None:
             raise ArgumentError(f"cg_revert: graph {self.version()} has no checkpoint to go back to")
-        watch.checked_nodes = min(watch.checked_nodes, checkpoint.nodes)
-        watch.checked_integers = min(watch.checked_integers, checkpoint.length)
+        watch.checked_node_count = min(watch.checked_node_count, checkpoint.nodes)
+        watch.checked_integer_count = min(watch.checked_integer_count, checkpoint.length)
         watch.past_versions.note_revert(self.records, version, checkpoint.nodes)
         new_version = self.records.cut(version, checkpoint.nodes, checkpoint.length, checkpoint.inputs)
         if not new_version:
-            raise StaleExpressionError(f"cg_revert: {RENEWED_IN_PASS}")
+            raise StaleExpressionError(f"cg_revert: {RENEWED_IN_PASS_REASON}")
         # All on one line, so that no signal handler runs in between; an earlier handler may have called cg_revert.
         if watch.checkpoints and watch.checkpoints[-1] is checkpoint: watch.checkpoints.pop()  # fmt: skip  # noqa: E701
         if checkpoint.arena_mark is not None and not engine.changing:
@@ -89,7 +89,7 @@ class ComputationGraph(Graph):
 
     # Methods that compute values or gradients
 
-    def _expression(self, method_name: str, index: int) -> Expression:
+    def _expression_at(self, method_name: str, index: int) -> Expression:
         self.check_thread()
         index = checked_index(method_name, index)
         record = record_of(self.records, index)
@@ -109,27 +109,27 @@ class ComputationGraph(Graph):
         >>> g.forward(x.at), g.forward_vec(x.at)
         (None, [1.0, 2.0])
         """
-        self._expression("forward", index).forward(recalculate=True)
+        self._expression_at("forward", index).forward(recalculate=True)
 
     def inc_forward(self, index: int) -> None:
         """Compute all expressions of the graph that have not been computed yet. `index` is as for `forward`."""
-        self._expression("inc_forward", index).forward()
+        self._expression_at("inc_forward", index).forward()
 
     def forward_scalar(self, index: int) -> float:
         """Compute the whole graph again. Return the value of expression `index`; it must be a single number."""
-        return self._expression("forward_scalar", index).scalar_value(recalculate=True)
+        return self._expression_at("forward_scalar", index).scalar_value(recalculate=True)
 
     def inc_forward_scalar(self, index: int) -> float:
         """Return the value of expression `index`; it must be a single number. Compute it first if necessary."""
-        return self._expression("inc_forward_scalar", index).scalar_value()
+        return self._expression_at("inc_forward_scalar", index).scalar_value()
 
     def forward_vec(self, index: int) -> list[float]:
         """Compute the whole graph again. Return the value of expression `index` as a flat list, column by column."""
-        return self._expression("forward_vec", index).vec_value(recalculate=True)
+        return self._expression_at("forward_vec", index).vec_value(recalculate=True)
 
     def inc_forward_vec(self, index: int) -> list[float]:
         """Return the value of expression `index` as a flat list, column by column. Compute it first if necessary."""
-        return self._expression("inc_forward_vec", index).vec_value()
+        return self._expression_at("inc_forward_vec", index).vec_value()
 
     def backward(self, index: int, full: bool = False) -> None:
         """Differentiate an expression with respect to all parameters, and add the results to the parameters' gradients.
@@ -138,7 +138,7 @@ class ComputationGraph(Graph):
             index: the number of the expression, whose value must be a single number.
             full: as for `Expression.backward`.
         """
-        self._expression("backward", index).backward(full)
+        self._expression_at("backward", index).backward(full)
 
     # Methods that print or draw the graph
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from .errors import ArgumentError, ArgumentTypeError, DynetError, OutOfRangeError, ShapeError, TooLargeError
 from .messages.refusals import COMMON_NUMPY_TYPES, MAX_NESTING, Refusals
-from .messages.wording import HUGE, counted, shown
+from .messages.wording import HUGE_INT, counted, shown
 
 MASKED_REASON = "some of the numbers are masked; the method filled() of their array gives them values"
 UNMASKED_TYPES = {bool, float, int, *COMMON_NUMPY_TYPES}  # values of these types are never masked
@@ -76,9 +76,9 @@ def whole(name: str, what: str, value) -> int:
     Raises:
         ArgumentTypeError: `value` is none of these.
         ArgumentError: the number has a fraction, or is infinite or NaN.
-        OutOfRangeError: the magnitude is HUGE or more. Such numbers are never valid, and too long for error messages.
+        OutOfRangeError: the magnitude is HUGE_INT or more. Such numbers are never valid, and too long for messages.
     """
-    if value.__class__ is int and abs(value) < HUGE:
+    if value.__class__ is int and abs(value) < HUGE_INT:
         return value
     try:
         number = operator.index(value)
@@ -93,13 +93,13 @@ def whole(name: str, what: str, value) -> int:
         if not float(number).is_integer():
             raise ArgumentError(f"{name}: {what} must be a whole number, not {value!r:.40}") from None
         number = int(number)
-    if abs(number) >= HUGE:
+    if abs(number) >= HUGE_INT:
         raise OutOfRangeError(f"{name}: {what} {shown(number, 40)} is out of range")
     return number
 
 
 def checked_index(name: str, index) -> int:
-    """Return a user's index as an int, or raise an error as `whole` does."""
+    """Return an index that a user gave the function `name` as an int, or raise an error as `whole` does."""
     return whole(name, "an index", index)
 
 
@@ -114,7 +114,7 @@ def _are_valid_indices(values, size: int) -> bool:
 
 
 def checked_indices(name: str, indices, size: int, of: object, one: str = "index") -> list[int]:
-    """Check that a user's indices are from 0 to `size` - 1, and return them as a list of ints.
+    """Check that indices, given to the function `name`, are from 0 to `size` - 1. Return them as a list of ints.
 
     The result may be the user's own list, so it must not be changed. In error messages, `of` is what the indices
     select from: a str, or the `Dim` of an op's operand x, which is shown as "x" and the shape. `one` is what one index
@@ -145,7 +145,7 @@ def checked_indices(name: str, indices, size: int, of: object, one: str = "index
 
 
 def out_of_range(caller: str, index: int, size: int, source: object, item: str = "index") -> OutOfRangeError:
-    """Return the error for an index out of range. `source` and `item` are as `of` and `one` of `checked_indices`."""
+    """Return the error for an index out of range for `source`. `item` is what an index selects, such as "row"."""
     label = source if isinstance(source, str) else f"x {source!r}"
     content = size if item == "index" else counted(size, item)
     return OutOfRangeError(f"{caller}: {item} {shown(index)} is out of range for {label}, which has {content}")
@@ -161,14 +161,14 @@ def checked_path(caller: str, path) -> str:
 
 
 def checked_flag(name: str, what: str, value, end: str = "") -> bool:
-    """Return a flag as a bool, or raise ArgumentTypeError. The message calls the flag `what` and ends with `end`."""
+    """Return a flag, given to the function `name`, as a bool. Error messages call it `what` and end with `end`."""
     if not isinstance(value, (np.bool_, int)) or value not in (0, 1):
         raise ArgumentTypeError(f"{name}: {what} must be True or False, not {value!r:.40}{end}")
     return bool(value)
 
 
 def plain_number(what: str, value) -> float:
-    """Convert a user's number, which may be in an array, to a float. `what` is as for `checked_number`."""
+    """Convert a user's number, which may be in an array, to a float. `what` is its name in error messages."""
     try:
         number = unpacked(value)
         if isinstance(number, (str, bytes, np.ndarray)):
@@ -209,7 +209,7 @@ def real_array(
 ) -> np.ndarray:
     """Convert an argument (a number, nested lists, an array or an iterator of numbers) to a new float32 array.
 
-    The other arguments are types of errors: `uneven` is raised if rows differ in length or lists are nested too
+    Errors name the function `name`. Their types: `uneven` is raised if rows differ in length or lists are nested too
     deeply, `strict` if values are masked, not real numbers or too large for float32. If `strict` is None, masked values
     and values that are not real raise ArgumentTypeError, ones too large for float64 TooLargeError; others become inf.
     """

@@ -21,7 +21,7 @@ from .checks import FRACTION, checked_flag, checked_list, whole
 from .compute import device
 from .compute.profiling import profile_program
 from .errors import ArgumentError, ArgumentTypeError
-from .files.names import Allow, allowed
+from .files.names import Allow, allowed_by_name
 from .messages.hints import Closed
 from .random.noise import reset_random_seed
 
@@ -29,11 +29,11 @@ T = TypeVar("T", int, float)
 THREAD_COUNTS = range(1, MOST_THREADS + 1)
 
 
-def _parser(kind: Callable[[str], Any], is_allowed: Callable[[Any], bool]) -> Callable[[str], Any]:
-    """Return a function that converts text to a number by `kind`, and raises ValueError unless `is_allowed(number)`."""
+def _parser(convert: Callable[[str], Any], is_allowed: Callable[[Any], bool]) -> Callable[[str], Any]:
+    """Return a function that converts text by `convert`, and raises ValueError unless `is_allowed(number)`."""
 
     def parse(text: str) -> Any:
-        if not is_allowed(number := kind(text)):
+        if not is_allowed(number := convert(text)):
             raise ValueError
         return number
 
@@ -256,7 +256,7 @@ class DynetParams(Closed):
 
         Names in the environment variable DYNET_ALLOW are always allowed.
         """
-        self.allow = {**_allowed_by_environment(), **allowed(allow)}
+        self.allow = {**_allowed_by_environment(), **allowed_by_name(allow)}
 
     def set_own_classes(self, own_classes: bool) -> None:
         """Set whether `load` may also make objects of the program's own classes that are not in `allow`; see `load`."""
@@ -300,7 +300,7 @@ def _split_at_commas(text: str) -> list[str]:
 def _allowed_by_environment() -> dict[str, Any]:
     text = os.environ.get("DYNET_ALLOW", "")
     try:
-        return allowed(_split_at_commas(text))
+        return allowed_by_name(_split_at_commas(text))
     except ArgumentTypeError:
         raise ArgumentError(f"DYNET_ALLOW takes names such as module.Class,module.Other, got {text!r}") from None
 

@@ -19,10 +19,10 @@ from .messages.refusals import Refusals
 
 MAX_DIMS = 7  # an expression has at most this many dimensions, as in DyNet
 MAX_TOTAL = 1 << 40  # an expression holds at most this many numbers
-_lock = new_lock()
+_dims_lock = new_lock()
 RETIRED_DIMS: deque[Dim] = deque()
 """Dims of deleted parameters that no graph uses any more, for reuse by `for_parameter`. Finalizers append them without
-`_lock`, because their thread may hold it already."""
+`_dims_lock`, because their thread may hold it already."""
 _reusable_dims: dict[Dim, list[tuple[int, Dim]]] = {}  # shared Dim -> heap of (creation index, Dim)
 _creation_indices: dict[Dim, int] = {}  # Dim made by `for_parameter` -> how many were made earlier
 
@@ -53,7 +53,7 @@ class Dim:
         self.batch: int = batch
         self.size: int = math.prod(dims)
         self.total: int = self.size * batch
-        self.plain: Dim = plain or self
+        self.plain: Dim = plain or self  # the Dim that `Dim.of` returns for the same sizes
 
     @classmethod
     def of(cls, dims: tuple[int, ...], batch: int = 1) -> Dim:
@@ -77,7 +77,7 @@ class Dim:
         The Dims of deleted parameters are reused, the oldest first. So a model that is deleted and made again gets its
         old Dims, for which the library has cached signatures and more.
         """
-        with _lock:
+        with _dims_lock:
             while RETIRED_DIMS:
                 dim = RETIRED_DIMS.popleft()
                 heapq.heappush(_reusable_dims.setdefault(dim.plain, []), (_creation_indices[dim], dim))
@@ -145,7 +145,7 @@ def nonzero_product(sizes: Sequence[int]) -> int:
 
 
 def checked_batch(name: str, batch_size: Index) -> int:
-    """Return a batch size as an int. Raise ArgumentError if it is not from 1 to MAX_TOTAL."""
+    """Return a batch size, given to the function `name`, as an int. Raise ArgumentError if not in 1..MAX_TOTAL."""
     batch = whole(name, "batch_size", batch_size)
     if not 1 <= batch <= MAX_TOTAL:
         raise ArgumentError(f"{name}: batch_size must be in 1..{MAX_TOTAL}, got {batch}")

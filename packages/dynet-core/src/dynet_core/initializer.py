@@ -94,13 +94,13 @@ def check_number(initializer: PyInitializer, field: str, least: float | None = N
     object.__setattr__(initializer, field, value)  # because the dataclass is frozen
     if not isinstance(value, Real | np.bool_):
         raise ArgumentTypeError(f"{type(initializer).__name__}: {field} must be a number but got {value!r}")
-    if value != value or beyond_float32(value) or not may_be_inf and abs(value) == math.inf:
+    if value != value or is_beyond_float32(value) or not may_be_inf and abs(value) == math.inf:
         raise error(initializer, f"{field} must be a {'' if may_be_inf else 'finite '}float32, not {shown(value, 40)}")
     if least is not None and value < least:
         raise error(initializer, f"{field} must be {least} or more but got {value}")
 
 
-def beyond_float32(number: Any) -> bool:
+def is_beyond_float32(number: Any) -> bool:
     """Return whether a number is finite, but becomes infinite when rounded to float32."""
     try:
         return FLOAT32_LIMIT <= abs(float(number)) < math.inf
@@ -332,15 +332,15 @@ class FromFileInitializer(PyInitializer):
             words = file.read().split()
         if len(words) != math.prod(dim):
             raise error(self, f"{os.fsdecode(self.fname)} holds {len(words)} numbers but needs {math.prod(dim)}")
-        return np.array([self._number(word) for word in words], np.float32)
+        return np.array([self._parse_number(word) for word in words], np.float32)
 
-    def _number(self, word: bytes) -> float:
+    def _parse_number(self, word: bytes) -> float:
         text = word[:40].decode("ascii", "replace")
         try:
             number = float(word.replace(b"_", b"?"))  # refuse 1_000, which Python would accept
         except ValueError:
             raise error(self, f"{os.fsdecode(self.fname)} holds {text!r}, which is not a number") from None
-        if beyond_float32(number):
+        if is_beyond_float32(number):
             raise error(self, f"{os.fsdecode(self.fname)} holds {text}, which float32 cannot hold")
         return number
 

@@ -133,5 +133,5 @@ def recorded(kind: str = "", **facts: Any) -> Callable[[Function], Function]:
 
 
 def remember(op: Callable, key: Sequence, signature: Signature, limit: int = 0) -> None:
-    """Let compiled code record later calls of `op` with this key. For `limit`, see `recorder.functions.enter_row`."""
+    """Let compiled code record later calls of `op` with this key. `limit`: a bound or size that such code needs."""
     op.enter(key, signature.at, signature.dim, limit)  # type: ignore[attr-defined]

@@ -57,7 +57,7 @@ def boxes(
 ) -> list[Box]:
     """Return one box for each parameter and each record, also of several nodes. Operands precede their users.
 
-    The arguments are as for `api.print_graphviz`.
+    The arguments are as for `api.print_graphviz`: `lookup_names` maps lookup parameters to the names of their rows.
     """
     names = {(e.at, e.version == ANY_GRAPH): name for e, name in (expression_names or {}).items()}
     row_names = {table.name(): names for table, names in (lookup_names or {}).items()}
@@ -65,22 +65,22 @@ def boxes(
     indices: dict[int, int] = {}  # node, or -1 minus the row of a parameter -> index of its box
     for record in decoded(graph.records):
         given_names = [names[index, False] for index in record.visible_nodes if (index, False) in names]
-        label = ", ".join(given_names) or record.op
+        label = ", ".join(given_names) or record.op_name
         for operand in record.operands:
             if operand < 0 and operand not in indices:
                 indices[operand] = len(drawn_boxes)
                 name = names.get((operand, True), PARAMETER_ROWS.names[-1 - operand])
                 drawn_boxes.append(Box(name, "", (), is_parameter=True))
         operands = tuple(indices[operand] for operand in record.operands)
-        if record.op.startswith("lookup"):
+        if record.op_name.startswith("lookup"):
             label = _lookup_label(label, record, row_names.get(drawn_boxes[operands[0]].label))
         indices.update(dict.fromkeys(record.visible_nodes, len(drawn_boxes)))
         drawn_boxes.append(Box(label, shape_text(record.dim) if show_dims else "", operands))
     return drawn_boxes
 
 
-def _lookup_label(label: str, record: DecodedRecord, names: Sequence[str] | None) -> str:
-    rows = [str(row) if names is None else names[row] for row in record.attributes]
+def _lookup_label(label: str, record: DecodedRecord, row_names: Sequence[str] | None) -> str:
+    rows = [str(row) if row_names is None else row_names[row] for row in record.attributes]
     return f"{label} {', '.join(rows[:5])}{', ...' * (len(rows) > 5)}"
 
 
@@ -179,7 +179,7 @@ def dump_cg(
 def dump(graph: Graph, filename, show_values, show_gradients, nan_check_only) -> None:
     """Print values and gradients as `dump_cg` does, but of any graph."""
     flags = {"show_values": show_values, "show_gradients": show_gradients, "nan_check_only": nan_check_only}
-    text = "\n".join(_lines(graph, *[checked_flag("dump_cg", what, value) for what, value in flags.items()])) + "\n"
+    text = "\n".join(_cg_lines(graph, *[checked_flag("dump_cg", what, value) for what, value in flags.items()])) + "\n"
     if filename:
         with open(os.fsdecode(filename), "w", encoding="utf-8") as file:
             file.write(text)
@@ -187,32 +187,32 @@ def dump(graph: Graph, filename, show_values, show_gradients, nan_check_only) ->
         sys.stdout.write(text)
 
 
-def _lines(graph: Graph, show_values: bool, show_gradients: bool, only_check: bool) -> Iterator[str]:
+def _cg_lines(graph: Graph, show_values: bool, show_gradients: bool, nan_check_only: bool) -> Iterator[str]:
     if not graph.records.length:
         yield "(Computation graph is empty)"
     for record in decoded(graph.records):
         for index in record.visible_nodes:
             x = recorder.node_at(index, record.dim)
-            yield f"Node {index}: {record.op} {record.dim!r}"
+            yield f"Node {index}: {record.op_name} {record.dim!r}"
             if show_values:
-                yield _dump_line("Value", x.npvalue(dtype=np.float32), only_check)
+                yield _dump_line("Value", x.npvalue(dtype=np.float32), nan_check_only)
             if show_gradients:
-                yield _dump_line("Gradient", _gradient(x), only_check)
+                yield _dump_line("Gradient", _gradient_or_none(x), nan_check_only)
 
 
-def _gradient(x: Expression) -> np.ndarray | None:
+def _gradient_or_none(x: Expression) -> np.ndarray | None:
     try:
         return x.gradient(dtype=np.float32)
     except GradientError:
         return None
 
 
-def _dump_line(what: str, array: np.ndarray | None, only_check: bool) -> str:
+def _dump_line(title: str, array: np.ndarray | None, nan_check_only: bool) -> str:
     if array is None:
-        return f"{what}: (not computed)"
-    if only_check:
-        return f"{what}: {'valid' if np.isfinite(array).all() else 'invalid'}"
-    return f"{what}:\n{array}"
+        return f"{title}: (not computed)"
+    if nan_check_only:
+        return f"{title}: {'valid' if np.isfinite(array).all() else 'invalid'}"
+    return f"{title}:\n{array}"
 
 
 IntArray = npt.NDArray[np.int64]
@@ -239,8 +239,8 @@ class PlannedGroup:
 class ShownPlan:
     """A plan of the whole graph, made only for printing. Nothing is computed, and the graph does not change.
 
-    `nodes` is a dict: name in NODE -> array with this field of all nodes. `tape` has the instructions of a pass in
-    reverse order, so that `take` can pop the next one. Each instruction belongs to a step of a group, or to no step.
+    `node_fields` is a dict: name in NODE -> array with this field of all nodes. `tape` has the instructions of a pass,
+    last first, so that `take` can pop the next one. Each instruction belongs to a step of a group, or to no step.
     """
 
     def __init__(self, graph: Graph):
@@ -250,20 +250,20 @@ class ShownPlan:
     def plan_pass(self, direction: str, loss: int | None = None) -> None:
         """Plan the forward pass, or the backward pass from node `loss`."""
         self.engine.plan(loss)
-        self.nodes = dict(zip(NODE, self._rows("nodes", CONTEXT.node_count, len(NODE)).T))
+        self.node_fields = dict(zip(NODE, self._rows("nodes", CONTEXT.node_count, len(NODE)).T))
         self.tape = [*self._rows(f"{direction}_tape", CONTEXT.tape_count, len(INSTRUCTION))[::-1].copy()]
 
-    def _rows(self, buffer: str, count_slot: int, width: int) -> IntArray:
+    def _rows(self, buffer_name: str, count_slot: int, width: int) -> IntArray:
         count = self.engine.slots[count_slot]
-        return self.engine.buffers[buffer][: count * width].reshape(count, width)
+        return self.engine.buffers[buffer_name][: count * width].reshape(count, width)
 
     def groups(self, order: str) -> Iterator[PlannedGroup]:
         """Yield the groups in the order they run ("by_depth"), or one group for each signature ("by_signature")."""
         ordered_nodes = self.engine.buffers[order][: self.engine.slots[CONTEXT.planned_count]]
-        depths = self.nodes["depth"] + self.engine.buffers["stage_begins"][self.nodes["stage"]]
+        depths = self.node_fields["depth"] + self.engine.buffers["stage_begins"][self.node_fields["stage"]]
 
         def key(node: int) -> tuple[int, int]:
-            return int(self.nodes["signature"][node]), int(depths[node]) if order == "by_depth" else 0
+            return int(self.node_fields["signature"][node]), int(depths[node]) if order == "by_depth" else 0
 
         for (signature, _), members in itertools.groupby(ordered_nodes.tolist(), key):
             yield PlannedGroup(SIGNATURES[signature], list(members))
@@ -298,15 +298,15 @@ def plan_text(loss: Expression | None = None) -> str:
         return "The graph is empty."
     plan = ShownPlan(graph)
     lines = [*_overview_lines(plan), "", "forward", *_forward_lines(plan)]
-    loss_node = len(plan.nodes["value"]) - 1 if loss is None else loss.at
-    if SIGNATURES[int(plan.nodes["signature"][loss_node])].total == 1:
+    loss_node = len(plan.node_fields["value"]) - 1 if loss is None else loss.at
+    if SIGNATURES[int(plan.node_fields["signature"][loss_node])].total == 1:
         plan.plan_pass("backward", loss_node)
         lines += ["", f"backward from node {loss_node}", *_backward_lines(plan)]
     return "\n".join(lines)
 
 
 def _overview_lines(plan: ShownPlan) -> list[str]:
-    kinds = [SIGNATURES[int(signature)].kind for signature in plan.nodes["signature"]]
+    kinds = [SIGNATURES[int(signature)].kind for signature in plan.node_fields["signature"]]
     shared_count = kinds.count(layout.ALIAS) + kinds.count(layout.APART)
     slots = plan.engine.slots
     floats = slots[CONTEXT.arena_top] - plan.engine.values_begin
@@ -321,30 +321,30 @@ def _forward_lines(plan: ShownPlan) -> list[str]:
     for group in groups:
         plan.add_lines(group, "forward")
         plan.add_lines(group, "repeated", ", which equal others")
-    return _group_lines(groups, plan.nodes["value"], plan.engine.values_begin)
+    return _group_lines(groups, plan.node_fields["value"], plan.engine.values_begin)
 
 
 def _backward_lines(plan: ShownPlan) -> list[str]:
     groups = [*plan.groups("by_depth")][::-1]
     start, first_lines = plan.engine.gradients.address, []
-    while line := _planner_line(plan):
+    while line := _initialization_line(plan):
         first_lines.append("  " + line)
     for group in groups:
         for step, parameters_index in _steps(group.signature, "backward"):
-            while line := _planner_line(plan):
+            while line := _initialization_line(plan):
                 group.lines.append(line)
             plan.add_lines(group, "repeated", ", for sums of the gradients of equal columns")
             group.lines.append(_gradient_line(plan, group, step, parameters_index))
-    lines = first_lines + _group_lines(groups, plan.nodes["gradient"], start)
+    lines = first_lines + _group_lines(groups, plan.node_fields["gradient"], start)
     deferred = list(plan.groups("by_signature"))
     for group in deferred:
         plan.add_lines(group, "deferred", ", adds to {target}")
     if deferred := [group for group in deferred if group.lines]:
-        lines += ["", "at the end, for the whole graph", *_group_lines(deferred, plan.nodes["gradient"], start)]
+        lines += ["", "at the end, for the whole graph", *_group_lines(deferred, plan.node_fields["gradient"], start)]
     return lines
 
 
-def _planner_line(plan: ShownPlan) -> str | None:
+def _initialization_line(plan: ShownPlan) -> str | None:
     """Take the next instruction and describe it, if it sets the loss's gradient to 1 or clears gradients."""
     if plan.take(layout.FILL) is not None:
         return "set the gradient of the loss to 1"
@@ -368,9 +368,9 @@ def _gradient_line(plan: ShownPlan, group: PlannedGroup, step: Step, parameters_
 def _shares_gradient_memory(plan: ShownPlan, group: PlannedGroup, step: Step) -> bool:
     """Return whether a group's first node and the operand of `step` have their gradients in the same memory."""
     node = group.nodes[0]
-    position = int(plan.nodes["operands"][node]) + max(step.gradient_of, 0)
+    position = int(plan.node_fields["operands"][node]) + max(step.gradient_of, 0)
     operand = int(plan.engine.buffers["records"][position])
-    gradients, flags = plan.nodes["gradient"], plan.nodes["flags"]
+    gradients, flags = plan.node_fields["gradient"], plan.node_fields["flags"]
     return operand >= 0 and bool(flags[operand] & layout.HAS_GRADIENT) and gradients[operand] == gradients[node]
 
 
@@ -392,10 +392,10 @@ def _steps(signature: Signature, direction: str) -> Iterator[tuple[Step, int]]:
         yield step, TABLE[begin + index * len(layout.STEP) + layout.STEP.parameters]
 
 
-def _group_lines(groups: Sequence[PlannedGroup], addresses: IntArray, start: int) -> list[str]:
+def _group_lines(groups: Sequence[PlannedGroup], addresses: IntArray, start_address: int) -> list[str]:
     lines = []
     for group in groups[:MOST_GROUPS]:
-        lines.append("  " + group.first_line(addresses, start))
+        lines.append("  " + group.first_line(addresses, start_address))
         lines += [f"      {line}" for line in group.lines]
     if len(groups) > MOST_GROUPS:
         lines.append(f"  ... and {len(groups) - MOST_GROUPS} more groups")

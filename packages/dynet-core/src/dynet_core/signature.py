@@ -127,19 +127,15 @@ def alias(
     )
 
 
-def apart(dim: Dim, backward: Sequence[Step] = (), *, constants: int = 0) -> Signature:
+def alias_apart(dim: Dim, backward: Sequence[Step] = (), *, constants: int = 0) -> Signature:
     """Return the signature of a node that shares its operand's value, in the same memory, but has its own gradient.
 
     The steps `backward` compute the operand's gradient from the node's gradient. If there are none, the operand gets no
     gradient from this node. The steps read `constants` numbers from the graph's buffer of input values.
     """
     return Signature(
-        dim,
-        kind=APART,
-        passes=bool(backward),
-        views=[View(SELF), View(0), *number_views(constants)],
-        backward=backward,
+        dim, kind=APART, passes=bool(backward), views=[View(SELF), View(0), *number_views(constants)], backward=backward
     )
 
 
-__all__ = ["SIGNATURES", "Signature", "Step", "View", "alias", "apart", "computed", "copy_step", "number_views"]
+__all__ = ["SIGNATURES", "Signature", "Step", "View", "alias", "alias_apart", "computed", "copy_step", "number_views"]

@@ -71,14 +71,14 @@ def import_packages() -> None:
 
 def parts_for(target: CpuTarget) -> list[Part]:
     """Return all parts that programs on the CPU `target` may need: the planner, the recorder, and every shard."""
-    shards = [Shard(KERNELS.shard(index), target) for index in KERNELS.shards()]
+    shards = [Shard(KERNELS.shard(index), target) for index in KERNELS.shard_indices()]
     return [Planner(target), Recorder(target), *shards]
 
 
 def build(target: CpuTarget, into: Path | None) -> dict[str, str]:
     """Compile all parts for a CPU into the cache, and also into the folder `into` if given. Return the index for it."""
     parts, index = parts_for(target), {}
-    codes = library.load_modules(parts, load=bytes, allow_general=False)
+    codes = library.load_modules(parts, load=bytes, allow_general_code=False)
     for part, code in zip(parts, codes):
         if into:
             index[key_of_code(part, "", part.key, with_versions=False)] = key = key_of(part, with_versions=False)
@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parsed_arguments(argv)
     if options.into:
         # A wheel must depend neither on this user's tuning records nor on those that the environment names.
-        os.environ["DYNET_RECORDS"] = str(tuning_records.SHIPPED)
+        os.environ["DYNET_RECORDS"] = str(tuning_records.SHIPPED_RECORDS)
     try:
         import_packages()
         index = {}

@@ -36,11 +36,11 @@ try:
 except ImportError:  # Windows has no such locks: there, a folder counts as abandoned once it is old enough
     fcntl = None
 
-PREFIX = "dynet-building-"
+FOLDER_PREFIX = "dynet-building-"
 ABANDONED_AFTER = 3600.0  # seconds after which an unfinished file, or a folder without a lock, counts as abandoned
 
 
-def lock(descriptor: int | None) -> bool | None:
+def try_to_lock(descriptor: int | None) -> bool | None:
     """Try to lock an open file or folder. Return whether it is locked now, or None if locks do not work."""
     if fcntl is None or descriptor is None:
         return None
@@ -56,7 +56,7 @@ def _locked(folder: Path) -> Iterator[bool | None]:
     """Lock a folder for a `with` block, and yield whether this process holds the lock, or None if locks do not work."""
     descriptor = os.open(folder, os.O_RDONLY) if fcntl else None
     try:
-        yield lock(descriptor)
+        yield try_to_lock(descriptor)
     finally:
         if descriptor is not None:
             os.close(descriptor)
@@ -68,7 +68,7 @@ def locked_folder(parent: Path) -> Iterator[Path]:
     with ExitStack() as exit_stack:
         path = None
         while path is None or not path.exists():  # another process may remove the folder before it is locked
-            path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+            path = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=parent))
             with suppress(FileNotFoundError):
                 exit_stack.enter_context(_locked(path))
         exit_stack.callback(remove, path)
@@ -86,7 +86,7 @@ def prune(parent: Path) -> list[Path]:
     """Remove the folders that this user's dead processes have left in `parent`. Return their paths."""
     removed = []
     with suppress(OSError):
-        for path in parent.glob(f"{PREFIX}*"):
+        for path in parent.glob(f"{FOLDER_PREFIX}*"):
             with suppress(OSError):
                 status = path.lstat()
                 if not stat.S_ISDIR(status.st_mode) or (os.name == "posix" and status.st_uid != os.geteuid()):
@@ -103,15 +103,15 @@ class LocalBuilder:
 
     def __init__(self, site: Path):
         self._site = site
-        self._emitted: Any = None
+        self._emitted_part: Any = None
 
-    def emit(self, part: Any, lock: Path | None) -> str | None:
-        self._emitted = part.emit() if hasattr(part, "emit") else part
-        return None if self._emitted is part else self._emitted.key
+    def emit(self, part: Any, lock_file: Path | None) -> str | None:
+        self._emitted_part = part.emit() if hasattr(part, "emit") else part
+        return None if self._emitted_part is part else self._emitted_part.key
 
-    def build(self, lock: Path | None) -> bytes:
+    def build(self, lock_file: Path | None) -> bytes:
         with locked_folder(self._site) as path:
-            self._emitted.build(path / "part.o")
+            self._emitted_part.build(path / "part.o")
             return (path / "part.o").read_bytes()
 
 
@@ -120,22 +120,22 @@ class Worker:
 
     def __init__(self, folder: Path):
         self.folder, self.builder = folder, LocalBuilder(folder)
-        self.lock: Path | None = None  # the cache's lock file that the parent holds, if any
+        self.lock_file: Path | None = None  # the cache's lock file that the parent holds, if any
         self.requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()  # pickled parts, or None for `build`
 
     def end(self) -> None:
         """Remove this process's folder and the lock file of the parent, then end this process."""
         remove(self.folder)
-        if self.lock is not None:
+        if self.lock_file is not None:
             with suppress(OSError):
-                self.lock.unlink()
+                self.lock_file.unlink()
         os._exit(0)
 
     def listen(self) -> None:
         """Put the parent's requests into `requests`. When the parent closes the pipe or dies, end this process."""
         try:
             while True:
-                self.lock, part = pickle.load(sys.stdin.buffer)
+                self.lock_file, part = pickle.load(sys.stdin.buffer)
                 self.requests.put(part)
         finally:
             self.end()
@@ -144,12 +144,12 @@ class Worker:
         signal.sigwait(signals)
         self.end()
 
-    def answer(self, part: bytes | None) -> tuple[bool, Any]:
+    def answer(self, pickled_part: bytes | None) -> tuple[bool, Any]:
         """Emit a part, or on None compile the emitted code. Return (True, the result) or (False, the traceback)."""
         try:
-            if part is None:
-                return True, self.builder.build(self.lock)
-            return True, self.builder.emit(pickle.loads(part), self.lock)
+            if pickled_part is None:
+                return True, self.builder.build(self.lock_file)
+            return True, self.builder.emit(pickle.loads(pickled_part), self.lock_file)
         except Exception:
             return False, traceback.format_exc()
 
@@ -209,21 +209,21 @@ class Builder:
         )
         self.process.stdout.read(1)  # wait for the "!": from then on, the process cleans up before it ends
 
-    def emit(self, part: Any, lock: Path | None) -> str | None:
+    def emit(self, part: Any, lock_file: Path | None) -> str | None:
         """Have the process emit a part, which must be picklable. Return the key of the code, which `build` compiles.
 
         The key is None for a part without a method `emit`, for which `build` does everything. If the parent is killed,
-        the child removes `lock`, the cache's lock file. Raise a BuildError if emitting fails or the child ends.
+        the child removes `lock_file`, the cache's lock file. Raise a BuildError if emitting fails or the child ends.
         """
-        return self._ask(lock, pickle.dumps(part))
+        return self._ask(lock_file, pickle.dumps(part))
 
-    def build(self, lock: Path | None) -> bytes:
-        """Have the process compile the code that was just emitted. Return the compiled file. `lock` is as in `emit`."""
-        return self._ask(lock, None)
+    def build(self, lock_file: Path | None) -> bytes:
+        """Have the process compile the code just emitted. Return the compiled file. For `lock_file`, see `emit`."""
+        return self._ask(lock_file, None)
 
-    def _ask(self, lock: Path | None, part: bytes | None) -> Any:
+    def _ask(self, lock_file: Path | None, pickled_part: bytes | None) -> Any:
         try:
-            pickle.dump((lock, part), self.process.stdin)
+            pickle.dump((lock_file, pickled_part), self.process.stdin)
             self.process.stdin.flush()
             has_succeeded, answer = pickle.load(self.process.stdout)
         except (BrokenPipeError, EOFError, pickle.UnpicklingError):
@@ -256,11 +256,11 @@ class Builders:
 
     def __init__(self, site: Path):
         self.site = site
-        self.stopped = False
+        self.is_stopped = False
         self._builders: list[Builder] = []
         self._lock = threading.Lock()
 
-    def new(self) -> Builder | LocalBuilder:
+    def start_builder(self) -> Builder | LocalBuilder:
         """Start a builder. Raise a BuildError if `stop` has been called.
 
         If Python's executable is unknown, or is a bundled program (`sys.frozen`), return a builder in this process.
@@ -268,15 +268,15 @@ class Builders:
         if not sys.executable or getattr(sys, "frozen", False):
             return LocalBuilder(self.site)
         with self._lock:
-            if self.stopped:
+            if self.is_stopped:
                 raise BuildError("it was stopped")
             self._builders.append(Builder(self.site))
             return self._builders[-1]
 
     def stop(self) -> None:
-        """End the processes of all builders. Afterwards, `new` raises a BuildError."""
+        """End the processes of all builders. Afterwards, `start_builder` raises a BuildError."""
         with self._lock:
-            self.stopped = True
+            self.is_stopped = True
         for builder in self._builders:
             builder.process.terminate()  # a thread that waits in `emit` or `build` gets a BuildError
         for builder in self._builders:

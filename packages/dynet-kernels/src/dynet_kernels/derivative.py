@@ -123,14 +123,14 @@ class ChainRule:
         # For each branch around the current symbol: a function that sets a gradient to 0 unless the branch is taken.
         self.branch_filters: list[Callable[[Symbol], Any]] = []
         self.users: dict[int, set[int]] = {}  # a symbol's id -> the ids of the symbols of which it is an argument
-        self.may_be_unused: set[int] = set()
+        self.possibly_unused_ids: set[int] = set()
         """Ids of symbols that some elements of the column may use only in branches that are not taken. For these
         elements, the gradients of these symbols are 0."""
 
-    def gradients(self, root: Symbol, dy: Symbol, y: Symbol | None, stop_at=frozenset()) -> list[tuple[Symbol, Symbol]]:
-        """Return pairs (symbol, gradient) for each wanted input in the tree `root`, and each symbol in `stop_at`."""
+    def gradients(self, root: Symbol, dy: Symbol, y: Symbol | None, end_ids=frozenset()) -> list[tuple[Symbol, Symbol]]:
+        """Return pairs (symbol, gradient) for each wanted input in the tree `root`, and each symbol in `end_ids`."""
         # `dy` is the gradient of `root`. `y` is the input that holds the value of `root`, or None if no input does.
-        # Gradients of the symbols whose ids are in `stop_at` are not propagated to their arguments.
+        # Gradients of the symbols whose ids are in `end_ids` are not propagated to their arguments.
         terms, pairs, symbols = {id(root): [dy]}, [], subexpressions(root)
         if id(root) not in self.users:  # `root` is a whole formula, not a branch of a choice
             for key, symbol in symbols.items():
@@ -140,14 +140,14 @@ class ChainRule:
             if id(symbol) not in terms or not self._depends_on_wanted(symbol):
                 continue
             gradient = self.simplifier.sum(terms[id(symbol)])
-            if symbol.function == "input" or id(symbol) in stop_at:
+            if symbol.function == "input" or id(symbol) in end_ids:
                 pairs.append((symbol, gradient))
                 continue
             # Where the symbol's gradient is 0, select 0 for its arguments as well, because 0 * NaN is NaN.
-            if id(symbol) in self.may_be_unused and symbol is not root:
-                parts = self._choice_terms(symbol, f.equal(gradient, 0), as_symbol(0), symbol, gradient, None, stop_at)
+            if id(symbol) in self.possibly_unused_ids and symbol is not root:
+                parts = self._choice_terms(symbol, f.equal(gradient, 0), as_symbol(0), symbol, gradient, None, end_ids)
             else:
-                parts = self._argument_terms(symbol, gradient, y if symbol is root else None, stop_at)
+                parts = self._argument_terms(symbol, gradient, y if symbol is root else None, end_ids)
             for argument, part in parts:
                 terms.setdefault(id(argument), []).append(self.simplifier(part))
         return pairs
@@ -159,14 +159,14 @@ class ChainRule:
             self.depends_on_wanted[key] = is_wanted or any(self.depends_on_wanted[id(part)] for part in parts)
         return self.depends_on_wanted[id(symbol)]
 
-    def _argument_terms(self, symbol: Symbol, dy: Symbol, y: Symbol | None, stop_at) -> Iterable[tuple[Symbol, Symbol]]:
+    def _argument_terms(self, symbol: Symbol, dy: Symbol, y: Symbol | None, end_ids) -> Iterable[tuple[Symbol, Symbol]]:
         function, arguments = symbol.function, symbol.arguments
         if function in WITH_ZERO_GRADIENT:
             return []
         value = symbol if y is None else y
         if function in CHOICES:
             condition, a, b = CHOICES[function](value, *arguments)
-            return self._choice_terms(symbol, condition, a, b, dy, y, stop_at)
+            return self._choice_terms(symbol, condition, a, b, dy, y, end_ids)
         if function == "sum" and self.simplifier.is_per_column(arguments[0]):
             return [(arguments[0], dy * f.sum(as_symbol(1)))]  # the same value is added for each element
         if function not in self.gradient_table:
@@ -176,24 +176,24 @@ class ChainRule:
         pairs = zip(arguments, parts, strict=True)
         return [(one, self._column_sum(part) if self._is_broadcast(one, symbol) else part) for one, part in pairs]
 
-    def _choice_terms(self, whole, condition, a, b, dy, y, stop_at) -> Iterable[tuple[Symbol, Symbol]]:
-        """Return pairs (symbol, gradient) for `whole`, a choice between `a` (if `condition` is true) and `b`."""
+    def _choice_terms(self, choice, condition, a, b, dy, y, end_ids) -> Iterable[tuple[Symbol, Symbol]]:
+        """Return pairs (symbol, gradient) for `choice`, a choice between `a` (if `condition` is true) and `b`."""
         # Differentiate each branch as if it were taken, down to inputs, symbols that are also used outside the branch,
         # and numbers, which have one value per column. Then select the gradient from the branch that is taken; but add
         # a number's gradients from both branches, because each is a sum over the elements that take this branch.
-        stop_at = stop_at | self._used_outside(a, id(whole)) | self._used_outside(b, id(whole))
-        column_ids = {id(x) for part in (a, b) for x in subexpressions(part).values() if self._is_broadcast(x, whole)}
+        end_ids = end_ids | self._used_outside(a, id(choice)) | self._used_outside(b, id(choice))
+        column_ids = {id(x) for part in (a, b) for x in subexpressions(part).values() if self._is_broadcast(x, choice)}
         zero = as_symbol(0)
         pairs: dict[int, tuple[Symbol, list[Symbol]]] = {}
         for index, branch in enumerate((a, b)):
             self.branch_filters.append(lambda dx, index=index: f.where(condition, *((0, dx) if index else (dx, 0))))
             start = self._column_sum(dy) if id(branch) in column_ids else dy
-            for symbol, gradient in self.gradients(branch, start, y, stop_at | column_ids):
+            for symbol, gradient in self.gradients(branch, start, y, end_ids | column_ids):
                 pairs.setdefault(id(symbol), (symbol, [zero, zero]))[1][index] = gradient
             self.branch_filters.pop()
         for key, (_, parts) in pairs.items():
             if any(part is zero or _may_choose_zero(part, dy) for part in parts):
-                self.may_be_unused.add(key)
+                self.possibly_unused_ids.add(key)
         return [
             (symbol, parts[0] + parts[1] if key in column_ids else f.where(condition, *parts))
             for key, (symbol, parts) in pairs.items()
@@ -209,10 +209,10 @@ class ChainRule:
             gradient = zero_unless_taken(gradient)
         return f.sum(gradient)
 
-    def _used_outside(self, branch: Symbol, choice: int) -> set[int]:
-        """Return the ids of symbols used both in a branch and outside it. `choice` is the id of the choosing symbol."""
-        inside = {*subexpressions(branch), choice}
-        return {key for key in inside if self.users.get(key, set()) - inside} - {choice}
+    def _used_outside(self, branch: Symbol, choice_id: int) -> set[int]:
+        """Return the ids of symbols used both in a branch and outside it. `choice_id`: of the choosing symbol."""
+        inside = {*subexpressions(branch), choice_id}
+        return {key for key in inside if self.users.get(key, set()) - inside} - {choice_id}
 
 
 def _may_choose_zero(gradient: Symbol, dy: Symbol) -> bool:

@@ -162,7 +162,7 @@ class Description:
         indexed = [view for view in views if view.index != layout.NO_INDEX]
         return max([0, *[view.index + view.index_step * (self.columns - 1) + 1 for view in indexed]])
 
-    def count(self, view: View) -> int:
+    def column_count(self, view: View) -> int:
         """Return a view's number of columns (for EACH: per operand), or UNKNOWN_COUNT if it differs between nodes."""
         if view.source == layout.EACH:
             return view.period

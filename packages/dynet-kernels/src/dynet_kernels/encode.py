@@ -75,7 +75,7 @@ def _encoded(description: Description, begin: int) -> list[int]:
                 gradient_of=step.gradient_of,
                 parameters=begin + parts_offset + len(parts) + len(parameters),
                 covers=covers,
-                shared=_how_shared(description, step, effects, deferred=direction == "deferred"),
+                shared=_how_shared(description, step, effects, is_deferred=direction == "deferred"),
                 work=effects.work,
                 copies=int(covers != 0 and _copies_gradient(description, effects, backward)),
             )
@@ -119,7 +119,7 @@ def _covered_floats(description: Description, step: Step, effects: Effects) -> i
     is_operand = view.source == step.gradient_of >= 0 and not description.columns_each
     if not (is_operand or view.source == layout.EACH) or view.offset or view.index != layout.NO_INDEX:
         return 0
-    count = description.count(view)
+    count = description.column_count(view)
     is_whole = count % view.runs(count)[0] == 0 and view.span(size, count) == size * count
     return size * count if is_whole else 0
 
@@ -143,11 +143,11 @@ def _copies_gradient(description: Description, effects: Effects, steps: Sequence
         return False
     if own_view.source != layout.SELF or own_view.offset or own_view.index != layout.NO_INDEX:
         return False
-    count = description.count(operand_view) * (2 if operand_view.source == layout.EACH else 1)  # of two operands
+    count = description.column_count(operand_view) * (2 if operand_view.source == layout.EACH else 1)  # of two operands
     return own_view.runs(count) == operand_view.runs(count)
 
 
-def _how_shared(description: Description, step: Step, effects: Effects, deferred: bool) -> int:
+def _how_shared(description: Description, step: Step, effects: Effects, is_deferred: bool) -> int:
     """Return the `shared` of a step (see `layout.STEP`): by columns only if no two columns write to the same memory."""
     shared = effects.shared
     if shared != layout.BY_COLUMNS and not effects.work:
@@ -155,12 +155,12 @@ def _how_shared(description: Description, step: Step, effects: Effects, deferred
     without_columns, if_distinct = SHARED_IF_OVERLAPPING.get(shared, (shared, shared))
     for role, size in effects.writes:
         view = description.views[role // 2]
-        if view.source == layout.NOWHERE or view.index_step or view.span(size, description.count(view)) is None:
+        if view.source == layout.NOWHERE or view.index_step or view.span(size, description.column_count(view)) is None:
             return without_columns
-        if view.source == layout.SELF or (view.source in (layout.BEFORE, layout.FIRST) and not deferred):
+        if view.source == layout.SELF or (view.source in (layout.BEFORE, layout.FIRST) and not is_deferred):
             continue  # no conflict: a node writes only to its own memory and to other parts of its record
         operand = layout.EACH_OPERAND if view.source == layout.EACH else view.source
-        if operand != step.gradient_of or deferred:
+        if operand != step.gradient_of or is_deferred:
             return without_columns
         shared = if_distinct
     return shared

@@ -22,7 +22,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 """Maps names of numpy functions that symbols can compute to functions that compute the same with operators."""
 
-OTHER_NAMES = {
+FORMULA_NAMES = {
     "fabs": "absolute", "abs": "absolute", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arcsinh": "asinh",
     "arccosh": "acosh", "arctanh": "atanh", "rint": "round", "fmax": "maximum", "fmin": "minimum", "amax": "max",
     "amin": "min", "clip": "minimum", "add.reduce": "sum", "maximum.reduce": "max", "minimum.reduce": "min",
@@ -95,8 +95,8 @@ class Symbol:
             raise AttributeError(f"a symbol has no method {name!r}: {hint(name)}")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-    def _refuse(self, what: str, name: str):
-        raise TypeError(f"{what} takes numbers, not the symbol {self!r:.60}, which stands for all: {hint(name)}")
+    def _refuse(self, subject: str, name: str):
+        raise TypeError(f"{subject} takes numbers, not the symbol {self!r:.60}, which stands for all: {hint(name)}")
 
     def __float__(self):
         self._refuse("a function such as math.exp", "exp")
@@ -106,16 +106,16 @@ class Symbol:
     def __round__(self, digits=None):
         self._refuse("round", "round")
 
-    def __array_ufunc__(self, function, method, *inputs, **named):
+    def __array_ufunc__(self, function, method, *inputs, **keywords):
         """Apply numpy's operators, as in `numpy.float32(2) * x`, but refuse functions such as `numpy.exp(x)`."""
         name = function.__name__
-        if method == "__call__" and not named and name in OPERATORS:
+        if method == "__call__" and not keywords and name in OPERATORS:
             return OPERATORS[name](*[x if isinstance(x, Symbol) else float(as_symbol(x).arguments[0]) for x in inputs])
         if method != "__call__":
             name += f".{method}"
         self._refuse(f"numpy.{name}", name)
 
-    def __array_function__(self, function, types, arguments, named):
+    def __array_function__(self, function, types, arguments, keywords):
         """Refuse numpy's other functions, such as `numpy.where` and `numpy.sum`."""
         name = function.__name__
         self._refuse(f"numpy.{name}", name)
@@ -150,7 +150,7 @@ def as_symbol(value) -> Symbol:
 
 def hint(name: str) -> str:
     """Return, for error messages, how to write a numpy function or an op in a formula."""
-    name = OTHER_NAMES.get(name, name)
+    name = FORMULA_NAMES.get(name, name)
     if name in FUNCTIONS and name not in WRITTEN_AS_OPERATORS:
         return f"write f.{name}, after `from dynet_kernels import formula as f`"
     return "a formula has only numbers, the function's arguments and functions of dynet_kernels.formula"
@@ -205,28 +205,28 @@ class Choice(Protocol):
     def __call__(self, condition: Any, x: Value, y: Value, /) -> Value: ...
 
 
-def _define(name: str, meaning: str, arity: int) -> Callable[..., Any]:
+def _define(name: str, docstring: str, arity: int) -> Callable[..., Any]:
     def call(*arguments):
         if len(arguments) != arity:
             raise TypeError(f"{name} takes {arity} argument{'s' * (arity != 1)}, got {len(arguments)}")
         return apply(name, *arguments)
 
     call.__name__ = call.__qualname__ = name
-    call.__doc__ = meaning
+    call.__doc__ = docstring
     FUNCTIONS.add(name)
     return call
 
 
-def _unary(name: str, meaning: str) -> Unary:
-    return _define(name, meaning, 1)
+def _unary(name: str, docstring: str) -> Unary:
+    return _define(name, docstring, 1)
 
 
-def _binary(name: str, meaning: str) -> Binary:
-    return _define(name, meaning, 2)
+def _binary(name: str, docstring: str) -> Binary:
+    return _define(name, docstring, 2)
 
 
-def _condition(name: str, meaning: str) -> Callable[[Any, Any], Any]:
-    return _define(name, meaning, 2)
+def _condition(name: str, docstring: str) -> Callable[[Any, Any], Any]:
+    return _define(name, docstring, 2)
 
 
 exp = _unary("exp", "e to the power of x.")
@@ -299,15 +299,15 @@ origin = Symbol("origin")
 """The index 0, as an int32. As the last argument of `uniform` or `normal`, it draws one number for a whole column."""
 
 
-def _valid_result(called: str, result) -> Symbol:
+def _valid_result(label: str, result) -> Symbol:
     if result is None or result is ...:
-        raise TypeError(f"{called}: the formula returns nothing: it must return its result")
+        raise TypeError(f"{label}: the formula returns nothing: it must return its result")
     try:
         symbol = as_symbol(result)
     except TypeError as problem:
-        raise TypeError(f"{called}: {problem}") from None
+        raise TypeError(f"{label}: {problem}") from None
     if symbol.function in CONDITIONS:
-        raise TypeError(f"{called}: the result is a condition, {symbol!r:.60}; where(condition, 1, 0) is a number")
+        raise TypeError(f"{label}: the result is a condition, {symbol!r:.60}; where(condition, 1, 0) is a number")
     return symbol
 
 
@@ -332,7 +332,7 @@ class Formula:
         return cls(tuple(inputs.values()), _valid_result(called or function.__name__, function(**symbols)))
 
     @classmethod
-    def several(cls, function: Callable) -> dict[str, Formula]:
+    def dict_of(cls, function: Callable) -> dict[str, Formula]:
         """Trace a function that returns a dict of results. The trees of several results may share symbols."""
         names = tuple(inspect.signature(function).parameters)
         results = function(**{name: Symbol("input", name) for name in names})
@@ -357,11 +357,11 @@ class Formula:
         return key_of(self.result)
 
 
-def _restored(names: tuple[str, ...], lines: list[tuple[str, Sequence]]) -> Formula:
+def _restored(input_names: tuple[str, ...], serialized_symbols: list[tuple[str, Sequence]]) -> Formula:
     symbols: list[Symbol] = []
-    for function, parts in lines:
+    for function, parts in serialized_symbols:
         symbols.append(Symbol(function, *(parts if function in LEAVES else [symbols[position] for position in parts])))
-    return Formula(names, symbols[-1])
+    return Formula(input_names, symbols[-1])
 
 
 def key_of(symbol: Symbol) -> str:
@@ -377,17 +377,17 @@ def key_of(symbol: Symbol) -> str:
     return "; ".join([*lines, names[id(symbol)]])
 
 
-def in_postorder(symbol: Symbol, excluded: Container[int] = ()) -> dict[int, Symbol]:
+def in_postorder(symbol: Symbol, excluded_ids: Container[int] = ()) -> dict[int, Symbol]:
     """Return a dict id -> symbol of a symbol and all its subexpressions, in which each follows its own arguments.
 
-    Leave out symbols whose ids are in `excluded`, and subexpressions that only those symbols use.
+    Leave out symbols whose ids are in `excluded_ids`, and subexpressions that only those symbols use.
     """
     ordered: dict[int, Symbol] = {}
-    stack = [] if id(symbol) in excluded else [symbol]
+    stack = [] if id(symbol) in excluded_ids else [symbol]
     while stack:
         one = stack[-1]
         arguments = () if one.function in LEAVES else one.arguments
-        if waiting := [a for a in arguments if id(a) not in ordered and id(a) not in excluded]:
+        if waiting := [a for a in arguments if id(a) not in ordered and id(a) not in excluded_ids]:
             stack += reversed(waiting)
         else:
             ordered[id(one)] = stack.pop()

@@ -66,12 +66,12 @@ class Kernel:
         """Return the effects of an instruction with these parameters. This default is for kernels that no step uses."""
         return Effects(shared=self.shared)
 
-    def cpu(self, lanes: int) -> Any:
+    def cpu_code(self, lanes: int) -> Any:
         """Return the code for a CPU whose vector registers hold `lanes` float32s."""
         body = functools.partial(self.on_cpu, lanes=lanes)
         return tir.kernel(body, self.parameters, self.may_set, self.shared)
 
-    def cuda(self) -> Any:
+    def cuda_code(self) -> Any:
         return tir.kernel(self.on_gpu, self.parameters, atomic=True)
 
     def on_cpu(self, instruction: Any, lanes: int) -> None:
@@ -109,7 +109,7 @@ class Kernels:
         self._opcodes: dict[str, int] = {}
         self._shards: list[list[str]] = []
         self._open_shards: dict[str, int] = {}  # first word of names (`tanh`) -> shard for the next kernel
-        self.used: set[int] = set()  # the numbers of the shards with a kernel in use
+        self.used_shards: set[int] = set()  # the numbers of the shards with a kernel in use
 
     def add(self, name: str, kernel: Kernel) -> int:
         """Add a kernel, unless the same kernel was already added under this name. Return its opcode."""
@@ -152,7 +152,7 @@ class Kernels:
 
     def use(self, opcode: int) -> int:
         """Note that the kernel with this opcode is in use, so that its shard will be loaded. Return the opcode."""
-        self.used.add(opcode // SHARD_SIZE)
+        self.used_shards.add(opcode // SHARD_SIZE)
         return opcode
 
     def opcode(self, name: str) -> int:
@@ -167,10 +167,10 @@ class Kernels:
         """Return the kernels of shard `index`: slot -> (name, kernel). An opcode is index * SHARD_SIZE + slot."""
         return {slot: (name, self._kernels[name]) for slot, name in enumerate(self._shards[index])}
 
-    def shards(self) -> range:
+    def shard_indices(self) -> range:
         return range(len(self._shards))
 
-    def no_code(self, opcode: int) -> NoCodeError:
+    def no_code_error(self, opcode: int) -> NoCodeError:
         """Return the error for an instruction whose machine code is not loaded."""
         name = next((name for name, kernel_opcode in self._opcodes.items() if kernel_opcode == opcode), "unknown")
         return NoCodeError(
@@ -190,6 +190,6 @@ class Kernels:
     def items(self):
         return self._kernels.items()
 
-    def numbered(self) -> list[tuple[int, str, Kernel]]:
+    def with_opcodes(self) -> list[tuple[int, str, Kernel]]:
         """Return (opcode, name, kernel) for each kernel."""
         return [(self._opcodes[name], name, kernel) for name, kernel in self._kernels.items()]

@@ -60,16 +60,16 @@ RUNNING = (
     # The share of an instruction that this thread runs. If threads share the columns: `others` is how many columns the
     # others run, `columns_before` how many of these come before this thread's columns. If threads share the rows:
     # `rows_before` and `rows_after` say which fraction of the rows comes before and after this thread's rows, in units
-    # of 1 / WHOLE.
+    # of 1 / ALL_ROWS.
     *SHARES,
     "code",  # the address of a list of the shards' function handles, which are 0 for shards that are not loaded
     # Memory for the argument and the result of a call. In TVM's calling convention, each is a type and a value. The
     # only argument is the address of these integers.
     "address_type", "address", "result_type", "result",
 )  # fmt: skip
-WHOLE = 1 << 16  # the value of `rows_before` or `rows_after` that means all rows
+ALL_ROWS = 1 << 16  # the value of `rows_before` or `rows_after` that means all rows
 MOST_SHARDS = 1 << 16  # the length of the list at `code`
-INT_ARGUMENT = 1  # the value of `address_type`: TVM's type code for an integer
+INT_TYPE_CODE = 1  # the value of `address_type`: TVM's type code for an integer
 
 # The *context* is the structure through which Python and compiled code share data: the integers of RUNNING, the
 # addresses of these buffers of int64, and the integers of PLANNING.

@@ -10,7 +10,7 @@ from operator import add, mul, sub
 
 from .formula import LARGEST_FLOAT, LEAVES, Symbol, as_symbol, in_postorder, is_per_column
 
-FOLDABLE = {"add": add, "subtract": sub, "multiply": mul, "negative": lambda a: 0.0 - a}  # of constants
+FOLDABLE = {"add": add, "subtract": sub, "multiply": mul, "negative": lambda a: 0.0 - a}  # to apply to constants
 Factors = tuple[tuple[int, bool], ...]
 """The factors of a product, in order, as pairs (id of a symbol, whether to divide by it)."""
 
@@ -21,21 +21,21 @@ class Deduplicator:
     def __init__(self):
         self.representatives: dict[tuple, Symbol] = {}
         # A symbol's id -> (the symbol, which is kept alive so that its id stays unique, its representative).
-        self.seen: dict[int, tuple[Symbol, Symbol]] = {}
+        self.pairs_by_id: dict[int, tuple[Symbol, Symbol]] = {}
 
     def __call__(self, symbol: Symbol) -> Symbol:
-        for one in in_postorder(symbol, self.seen).values():
+        for one in in_postorder(symbol, self.pairs_by_id).values():
             if one.function in LEAVES:
                 result = self.representatives.setdefault((one.function, repr(one.arguments[0])), one)
             else:
-                arguments = [self.seen[id(argument)][1] for argument in one.arguments]
+                arguments = [self.pairs_by_id[id(argument)][1] for argument in one.arguments]
                 key = one.function, *map(id, arguments)
                 if key not in self.representatives:
                     self.representatives[key] = self.new_representative(Symbol(one.function, *arguments))
                 result = self.representatives[key]
-            self.seen[id(one)] = one, result
-            self.seen[id(result)] = result, result
-        return self.seen[id(symbol)][1]
+            self.pairs_by_id[id(one)] = one, result
+            self.pairs_by_id[id(result)] = result, result
+        return self.pairs_by_id[id(symbol)][1]
 
     def new_representative(self, symbol: Symbol) -> Symbol:
         """Return the representative of a symbol that equals no earlier symbol. Its arguments are representatives."""
@@ -43,11 +43,11 @@ class Deduplicator:
 
 
 class Simplifier(Deduplicator):
-    """A Deduplicator that also simplifies symbols. `numbers` are the names of inputs with one value per column."""
+    """A Deduplicator that also simplifies symbols. `per_column_inputs` are inputs with one value per column."""
 
-    def __init__(self, numbers: Iterable[str] = ()):
+    def __init__(self, per_column_inputs: Iterable[str] = ()):
         super().__init__()
-        self._per_column_inputs, self._per_column_cache = frozenset(numbers), {}
+        self._per_column_inputs, self._per_column_cache = frozenset(per_column_inputs), {}
 
     def is_per_column(self, symbol: Symbol) -> bool:
         """Return whether a representative has the same value for all elements of a column."""
@@ -140,7 +140,7 @@ class Simplifier(Deduplicator):
         # `coefficient` comes after these factors, because it may make their product too large.
         per_column, per_element = [], []
         for symbol_id, divides in factors:
-            factor = self.seen[symbol_id][1]
+            factor = self.pairs_by_id[symbol_id][1]
             is_per_column = factor.function != "constant" and self.is_per_column(factor)
             (per_column if is_per_column else per_element).append((factor, divides))
         (per_column or per_element).append((as_symbol(coefficient), False))

@@ -17,11 +17,11 @@ from .tvm_modules import tvm
 
 # The general kinds, best first: name in DYNET_CPU -> (LLVM's name, the number of float32s in a vector register, the
 # features that a CPU of this kind must have).
-_AVX2 = frozenset("abm avx avx2 bmi1 bmi2 f16c fma movbe".split())
-_AVX512 = _AVX2 | frozenset("avx512bw avx512cd avx512dq avx512f avx512vl".split())
+_AVX2_FEATURES = frozenset("abm avx avx2 bmi1 bmi2 f16c fma movbe".split())
+_AVX512_FEATURES = _AVX2_FEATURES | frozenset("avx512bw avx512cd avx512dq avx512f avx512vl".split())
 _KINDS = {
-    "avx512": ("x86-64-v4", 16, _AVX512),
-    "avx2": ("x86-64-v3", 8, _AVX2),
+    "avx512": ("x86-64-v4", 16, _AVX512_FEATURES),
+    "avx2": ("x86-64-v3", 8, _AVX2_FEATURES),
     "generic": ("x86-64", 4, frozenset()),
 }
 
@@ -103,7 +103,7 @@ def general_target(kind: str, machine: str) -> CpuTarget:
     return CpuTarget(machine, f"{machine} {kind}", _KINDS[kind][1], kind)
 
 
-def general_kinds() -> list[CpuTarget]:
+def host_general_targets() -> list[CpuTarget]:
     """Return the targets of the general kinds to which this CPU belongs, best first. A wheel may have code for them."""
     machine, _, features = read_cpu()
     kinds = _KINDS if machine.startswith("x86_64") else ["generic"]
@@ -122,15 +122,15 @@ def read_cpu() -> tuple[str, str, frozenset[str]]:
     architecture = {"amd64": "x86_64", "arm64": "aarch64"}.get(architecture, architecture)
     system = platform.system().lower()
     if system == "linux":
-        model, features = _read_linux()
+        model, features = _read_cpu_on_linux()
     elif system == "darwin":
-        model, features = _read_darwin()
+        model, features = _read_cpu_on_darwin()
     else:
         model, features = platform.processor(), frozenset()
     return f"{architecture}-{system}", model, features
 
 
-def _read_linux(path: str = "/proc/cpuinfo") -> tuple[str, frozenset[str]]:
+def _read_cpu_on_linux(path: str = "/proc/cpuinfo") -> tuple[str, frozenset[str]]:
     entries: dict[str, str] = {}
     try:
         with open(path, encoding="utf-8", errors="replace") as lines:
@@ -145,7 +145,7 @@ def _read_linux(path: str = "/proc/cpuinfo") -> tuple[str, frozenset[str]]:
     return model, frozenset((entries.get("flags") or entries.get("Features") or "").split())
 
 
-def _read_darwin() -> tuple[str, frozenset[str]]:
+def _read_cpu_on_darwin() -> tuple[str, frozenset[str]]:
     words = " ".join(_sysctl(f"machdep.cpu.{name}") for name in ("features", "leaf7_features", "extfeatures"))
     linux_names = {"lzcnt": "abm", "avx1.0": "avx"}
     features = frozenset(linux_names.get(word, word) for word in words.lower().split())

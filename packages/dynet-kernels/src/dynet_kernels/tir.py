@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from .layout import ALONE, BY_COLUMNS, BY_ROWS, CACHE_LINE, EITHER, WHOLE
+from .layout import ALL_ROWS, ALONE, BY_COLUMNS, BY_ROWS, CACHE_LINE, EITHER
 from .tvm_modules import T, ir, ir_builder, tirx
 
 UNBOUNDED = 1 << 40  # the declared size of a buffer of unknown size: large enough that TVM uses 64-bit indices
@@ -48,13 +48,13 @@ def pointer(address, dtype):
     return let(T.reinterpret(ir.PointerType(ir.PrimType(dtype)), address), "pointer")
 
 
-def function(name, parameters, body, private=False, has_result=False):
+def function(name, parameters, body, is_private=False, has_result=False):
     """Build a TIR function with int64 parameters. `body(*parameters)` emits its code.
 
     If `has_result`, the function returns an int64, the expression that `body` returns.
     """
     with ir_builder.IRBuilder() as builder:
-        with T.prim_func(s_tir=True, is_private=private):
+        with T.prim_func(s_tir=True, is_private=is_private):
             T.func_name(name)
             if has_result:
                 T.func_ret(ir.PrimType("int64"))
@@ -64,9 +64,9 @@ def function(name, parameters, body, private=False, has_result=False):
     return builder.get()
 
 
-def function_of(name, body, private=False, has_result=False):
+def function_of(name, body, is_private=False, has_result=False):
     """Like `function`, but take the names of the parameters from `body`."""
-    return function(name, list(inspect.signature(body).parameters), body, private, has_result)
+    return function(name, list(inspect.signature(body).parameters), body, is_private, has_result)
 
 
 def buffer_at(address, dtype):
@@ -77,7 +77,7 @@ def on_stack(count, dtype):
     return T.alloc_buffer((count,), dtype, scope="local", annotations=ON_STACK, **NO_LAYOUT)
 
 
-def divided(number, divisor):
+def quotient_and_remainder(number, divisor):
     """Emit (number // divisor, number % divisor)."""
     return let(T.floordiv(number, divisor)), let(T.floormod(number, divisor))
 
@@ -246,9 +246,9 @@ class Instruction:
             the kernel does not distinguish these cases, as on a GPU.
         others: the number of columns that other CPU threads work on; 0 unless threads share the columns.
         columns_before: how many of these come before this thread's columns, if the kernel is EITHER; otherwise 0.
-        rows_before: the fraction of the result's rows before this thread's rows, in units of 1 / WHOLE; 0 unless
+        rows_before: the fraction of the result's rows before this thread's rows, in units of 1 / ALL_ROWS; 0 unless
             threads share the rows.
-        rows_after: the fraction of the rows after this thread's rows, in units of 1 / WHOLE.
+        rows_after: the fraction of the rows after this thread's rows, in units of 1 / ALL_ROWS.
         parameters: the integer parameters.
         scope: context managers, such as axes of GPU threads, that are to end when the kernel's code is complete.
         atomic: whether other threads may add to the same floats, as on a GPU.
@@ -289,7 +289,7 @@ class Instruction:
     def own_rows(self, count, unit=1):
         """Return (first row, end) of this thread's share of `count` rows. Shares begin at multiples of `unit`."""
         units = let(quotient(count + int64(unit - 1), unit))
-        first, end = (share_of(units, share) for share in (self.rows_before, int64(WHOLE) - self.rows_after))  # type: ignore
+        first, end = (share_of(units, share) for share in (self.rows_before, int64(ALL_ROWS) - self.rows_after))  # type: ignore
         return settled(T.min(first * int64(unit), count)), settled(T.min(end * int64(unit), count))
 
     def write(self, start, value, mask=None, add=False):
@@ -307,8 +307,8 @@ class Instruction:
 
 
 def share_of(count, share):
-    """Return the fraction `share` / WHOLE of `count`, rounded down."""
-    return count * share >> WHOLE.bit_length() - 1
+    """Return the fraction `share` / ALL_ROWS of `count`, rounded down."""
+    return count * share >> ALL_ROWS.bit_length() - 1
 
 
 def kernel(

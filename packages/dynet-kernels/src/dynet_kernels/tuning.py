@@ -32,13 +32,13 @@ class Parameters:
 def _int_field(default: int, low: int, high: int | Callable[[Any], int]) -> Any:
     """Return a dataclass field for a whole number from `low` to `high`, or to high(parameters) if it is a function."""
 
-    def checked(parameters: Parameters, name: str, value: object) -> object:
+    def checked_int(parameters: Parameters, name: str, value: object) -> object:
         most = high(parameters) if callable(high) else high
         if type(value) is not int or not low <= value <= most:
             raise ValueError(f"{name} is {value!r}, not a whole number from {low} to {most}")
         return value
 
-    return field(default=default, metadata={"checked": checked})
+    return field(default=default, metadata={"checked": checked_int})
 
 
 def _tile_field(default: Tile) -> Any:
@@ -53,7 +53,7 @@ def _checked_tile(_: Parameters, name: str, tile: Any) -> Tile:
 
 
 def _tiles_field(*default: Tile) -> Any:
-    def checked(parameters: Parameters, name: str, tiles: Any) -> tuple[Tile, ...]:
+    def checked_tiles(parameters: Parameters, name: str, tiles: Any) -> tuple[Tile, ...]:
         if not isinstance(tiles, (tuple, list)) or not 1 <= len(tiles) <= 6:
             raise ValueError(f"{name} is {tiles!r}, not a list of one to six tiles")
         tiles = tuple(_checked_tile(parameters, name, tile) for tile in tiles)
@@ -62,7 +62,7 @@ def _tiles_field(*default: Tile) -> Any:
             raise ValueError(f"{name} is {tiles!r}: the columns must become fewer from tile to tile, and end with 1")
         return tiles
 
-    return field(default=default, metadata={"checked": checked})
+    return field(default=default, metadata={"checked": checked_tiles})
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ class Cuda(Parameters):
 
 CPU_FAMILIES = tuple(vars(Cpu()))
 FAMILIES = {name: type(parameters) for name, parameters in vars(Cpu()).items()} | {"cuda": Cuda}
-_in_use: dict[type, ContextVar[Any]] = {kind: ContextVar(kind.__name__, default=None) for kind in (Cpu, Cuda)}
+_variables: dict[type, ContextVar[Any]] = {kind: ContextVar(kind.__name__, default=None) for kind in (Cpu, Cuda)}
 
 
 def register_count(lanes: int) -> int:
@@ -228,12 +228,12 @@ def defaults(lanes: int) -> Cpu:
 
 def cpu(lanes: int) -> Cpu:
     """Return the CPU parameters set by `using`, or the defaults for vector registers of `lanes` floats."""
-    return _in_use[Cpu].get() or defaults(lanes)
+    return _variables[Cpu].get() or defaults(lanes)
 
 
 def cuda() -> Cuda:
     """Return the GPU parameters set by `using`, or the defaults."""
-    return _in_use[Cuda].get() or Cuda()
+    return _variables[Cuda].get() or Cuda()
 
 
 @contextmanager
@@ -248,7 +248,7 @@ def holding(variable: ContextVar[Any], value: Any) -> Iterator[None]:
 
 def using(parameters: Cpu | Cuda) -> AbstractContextManager[None]:
     """Use `parameters` instead of the defaults for all kernels that are emitted within a `with` block."""
-    return holding(_in_use[type(parameters)], parameters)
+    return holding(_variables[type(parameters)], parameters)
 
 
 def from_json(name: Any, values: object) -> Parameters:

@@ -24,9 +24,9 @@ from . import tuning
 from .cache import seal, shipped_code, store
 from .target import CpuTarget
 
-SHIPPED = shipped_code.PACKAGE / "shipped_records"
-TUNED = "tuned.json"  # the name of the file of the user's own records in the cache directory
-MOST_BYTES = 1 << 20  # files with more bytes than this are refused
+SHIPPED_RECORDS = shipped_code.PACKAGE / "shipped_records"
+USER_FILE_NAME = "tuned.json"  # the name of the file of the user's own records in the cache directory
+MOST_FILE_BYTES = 1 << 20  # files with more bytes than this are refused
 # Kind of CPU -> (the number of float32s in a vector register, the number of vector registers).
 KINDS = {"avx512": (16, 32), "avx2": (8, 16), "sse": (4, 16), "neon": (4, 32)}
 
@@ -84,8 +84,8 @@ def read(path: Path) -> list[TuningRecord]:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # reading a pipe could wait forever
             raise ValueError("it is not a regular file")
-        if status.st_size > MOST_BYTES:
-            raise ValueError(f"it is larger than {MOST_BYTES} bytes")
+        if status.st_size > MOST_FILE_BYTES:
+            raise ValueError(f"it is larger than {MOST_FILE_BYTES} bytes")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except RecursionError:
@@ -122,7 +122,7 @@ def merged(old: Iterable[TuningRecord], new: Iterable[TuningRecord]) -> list[Tun
 
 
 def user_file() -> Path:
-    return store.cache_directory() / TUNED
+    return store.cache_directory() / USER_FILE_NAME
 
 
 def _read_or_warn(path: Path) -> list[TuningRecord]:
@@ -147,7 +147,7 @@ def records_by_file(setting: str) -> dict[str, list[TuningRecord]]:
     if setting == "off":
         return {}
     user_files = [user_file()] if shipped_code.should_look_in_cache() else []
-    roots = [Path(setting)] if setting else [*user_files, SHIPPED]
+    roots = [Path(setting)] if setting else [*user_files, SHIPPED_RECORDS]
     if setting and not roots[0].is_dir():
         raise ValueError(f"DYNET_RECORDS is {setting!r}: use off, the name of a directory, or leave it unset.")
     paths = [path for root in roots for path in (sorted(root.iterdir(), key=str) if root.is_dir() else [root])]
@@ -186,11 +186,11 @@ def _distance(record: TuningRecord, target: CpuTarget | str) -> tuple[float, ...
     return abs(math.log2(registers / own_registers)), abs(math.log2(lanes / own_lanes))
 
 
-def defaults(target: CpuTarget | str) -> dict[str, tuning.Parameters]:
+def default_parameters(target: CpuTarget | str) -> dict[str, tuning.Parameters]:
     return {"cuda": tuning.Cuda()} if isinstance(target, str) else vars(tuning.defaults(target.lanes))
 
 
-def found(target: CpuTarget | str) -> dict[str, tuple[str, TuningRecord]]:
+def records_in_use(target: CpuTarget | str) -> dict[str, tuple[str, TuningRecord]]:
     """Return a dict family -> (path of the record's file, record) of the records that `nearest` chooses for `target`.
 
     A family without a record gets a new record of the default parameters, with the path of `tuning.py`.
@@ -201,7 +201,7 @@ def found(target: CpuTarget | str) -> dict[str, tuple[str, TuningRecord]]:
 @functools.lru_cache(maxsize=16)
 def _find_records(target: CpuTarget | str, setting: str) -> dict[str, tuple[str, TuningRecord]]:
     files, chosen = records_by_file(setting), {}
-    for family, values in defaults(target).items():
+    for family, values in default_parameters(target).items():
         record = nearest(family, target, files.values()) or TuningRecord(family, kind_of(target), values)
         path = next((path for path, records in files.items() if record in records), tuning.__file__)
         chosen[family] = path, record
@@ -209,16 +209,16 @@ def _find_records(target: CpuTarget | str, setting: str) -> dict[str, tuple[str,
 
 
 def for_cpu(target: CpuTarget) -> tuning.Cpu:
-    """Return the kernel parameters for a CPU, from the records that `found` returns."""
-    parameters: dict[str, Any] = {family: record.parameters for family, (_, record) in found(target).items()}
+    """Return the kernel parameters for a CPU, from the records that `records_in_use` returns."""
+    parameters: dict[str, Any] = {family: record.parameters for family, (_, record) in records_in_use(target).items()}
     return tuning.Cpu(**parameters)
 
 
 def for_cuda(capability: str) -> tuning.Cuda:
-    """Return the kernel parameters for a GPU with a compute capability, such as `sm_90`, from its record in `found`."""
-    return found(capability)["cuda"][1].parameters  # type: ignore[return-value]
+    """Return the kernel parameters for a GPU with a compute capability, such as `sm_90`, from `records_in_use`."""
+    return records_in_use(capability)["cuda"][1].parameters  # type: ignore[return-value]
 
 
 def are_tuned_for(target: CpuTarget) -> bool:
     """Return whether the records in use include one for exactly the CPU `target`."""
-    return any(record.cpu == target.identity for _, record in found(target).values())
+    return any(record.cpu == target.identity for _, record in records_in_use(target).values())

@@ -27,12 +27,12 @@ def broadcast_like(value, like, dtype="float32"):
     return broadcast(tirx.const(value, dtype), lanes_of(like)) if isinstance(value, float | int) else value
 
 
-def as_type(dtype, x):
+def vector_type_like(dtype, x):
     return vector_type(dtype, lanes_of(x))
 
 
 def cast(dtype, x):
-    return T.Cast(as_type(dtype, x), x)
+    return T.Cast(vector_type_like(dtype, x), x)
 
 
 def in_register(value, dtype="float32"):
@@ -60,11 +60,11 @@ def lane(x, index):
 
 
 def bits_of(x):
-    return T.reinterpret(as_type("int32", x), x)
+    return T.reinterpret(vector_type_like("int32", x), x)
 
 
 def from_bits(bits):
-    return T.reinterpret(as_type("float32", bits), bits)
+    return T.reinterpret(vector_type_like("float32", bits), bits)
 
 
 def sign_bit(x):
@@ -109,11 +109,11 @@ def maximum(x, y):
     return _keep_nan(T.max(x, y), T.max(y, x))
 
 
-def _keep_nan(one, other):
+def _keep_nan(result, swapped_result):
     """Combine min(x, y) and min(y, x), or the two maxima, so that the result is NaN if x or y is NaN."""
     # If either argument is NaN, T.min and T.max return the second argument. So one of the two results is NaN, and their
     # bitwise or is NaN as well. Nested selections would also do, but TVM's simplifier would take minutes for them.
-    return let(from_bits(bits_of(one) | bits_of(other)))
+    return let(from_bits(bits_of(result) | bits_of(swapped_result)))
 
 
 def absolute(x):
@@ -192,22 +192,22 @@ def power_of_two(n):
     return from_bits((n + 127) << 23)
 
 
-def times_power_of_two(value, whole):
-    """Return value * 2^whole, where the float32 `whole` is a whole number. The result may be denormal or infinite."""
+def times_power_of_two(value, exponent):
+    """Return value * 2^exponent, where the float32 `exponent` is whole. The result may be denormal or infinite."""
     if lanes_of(value) == AVX512_LANES:
         all_lanes, current_rounding = tirx.const(-1, "int16"), tirx.const(4, "int32")
         name = "llvm.x86.avx512.mask.scalef.ps.512"
-        return T.call_llvm_pure_intrin("float32x16", name, value, whole, value, all_lanes, current_rounding)
-    exponent = let(cast("int32", whole))
-    half = let(exponent >> 1)
-    # Multiply in two steps, because 2^whole itself may be too large or too small for a float32.
-    return value * power_of_two(half) * power_of_two(exponent - half)
+        return T.call_llvm_pure_intrin("float32x16", name, value, exponent, value, all_lanes, current_rounding)
+    int_exponent = let(cast("int32", exponent))
+    half = let(int_exponent >> 1)
+    # Multiply in two steps, because 2^exponent itself may be too large or too small for a float32.
+    return value * power_of_two(half) * power_of_two(int_exponent - half)
 
 
 def exp(x):
     x = in_register(clamp(in_register(x), -105.0, 89.0))  # beyond these, exp(x) is 0 or infinite in float32
     whole = let(T.floor(fma(x, 1.44269504088896341, 0.5)))  # x / log(2), rounded
-    rest = fma(whole, -0.693359375, x)  # x - whole * log(2), in two terms: see LOG_2_PARTS
+    rest = fma(whole, -0.693359375, x)  # x - whole * log(2), in two terms: see LOG_2_TERMS
     rest = let(fma(whole, 2.12194440e-4, rest))
     value = polynomial(
         rest, (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
@@ -232,14 +232,14 @@ def log(x):
         (7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1)
         + (-1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1),
     )
-    value = fma(e, -2.12194440e-4, m * z * value) - 0.5 * z  # adds e * log(2) in two terms: see LOG_2_PARTS
+    value = fma(e, -2.12194440e-4, m * z * value) - 0.5 * z  # adds e * log(2) in two terms: see LOG_2_TERMS
     value = in_register(fma(e, 0.693359375, m + value))
     infinite = in_register(T.Select(x == math.inf, x, value))
     outside = in_register(select_unstored(x == 0.0, -math.inf, math.nan))
     return in_register(T.Select(x > 0.0, infinite, outside))
 
 
-def horizontal(combine, x):
+def combine_lanes(combine, x):
     """Combine all lanes of the vector x into one value, by repeatedly combining the two halves of a vector."""
     lanes = lanes_of(x)
     while lanes > 1:
@@ -257,7 +257,7 @@ def horizontal_sums(vectors) -> dict:
     """
     lanes = share = lanes_of(vectors[0])
     if len(vectors) not in (2, 4, 8) or len(vectors) > lanes:
-        return {index: horizontal(add, vector) for index, vector in enumerate(vectors)}
+        return {index: combine_lanes(add, vector) for index, vector in enumerate(vectors)}
     # Combine pairs of vectors into one: half of its lanes are for sums of the first vector, half for the second.
     while len(vectors) > 1:
         share //= 2
@@ -294,21 +294,21 @@ def transposed(vectors):
 # Exponentials and logarithms that stay precise near 0, powers, the logistic function and erf
 
 LOG2_E = 1.44269504088896341
-# log(2) is the sum of these numbers. The first has only 9 bits, so products of it and n in `exp_parts` are exact.
-LOG_2_PARTS = (0.693359375, -2.12194440e-4)
+# log(2) is the sum of these numbers. The first has only 9 bits, so products of it and n in `split_exp` are exact.
+LOG_2_TERMS = (0.693359375, -2.12194440e-4)
 
 
-def exp_parts(x):
+def split_exp(x):
     """Return (n, p) with exp(x) = 2^n * (1 + p): n is an int32, and p is expm1(rest) for |rest| <= log(2) / 2."""
     n = let(T.floor(fma(x, LOG2_E, 0.5)))
-    rest = fma(n, -LOG_2_PARTS[0], x)
-    rest = let(fma(n, -LOG_2_PARTS[1], rest))
+    rest = fma(n, -LOG_2_TERMS[0], x)
+    rest = let(fma(n, -LOG_2_TERMS[1], rest))
     value = polynomial(rest, (1.3946551887e-3, 8.3666440808e-3, 4.1666280664e-2, 1.6666542544e-1, 5.0000000623e-1))
     return cast("int32", n), in_register(fma(rest * rest, value, rest))
 
 
 def expm1(x):
-    n, p = exp_parts(let(clamp(x, -30.0, 89.0)))  # beyond these, the result is -1 or infinite in float32
+    n, p = split_exp(let(clamp(x, -30.0, 89.0)))  # beyond these, the result is -1 or infinite in float32
     half = in_register(power_of_two(n - 1))  # 2^(n - 1), since n may be 128, and 2^128 overflows
     value = in_register(fma(half, p, half - 0.5) * 2.0)
     # For a small |x|, n is 0. Then return p itself, because `value` uses p / 2, which loses bits if it is denormal.
@@ -434,7 +434,7 @@ def tanh(x):
 
 def quarter_exp(x):
     """Return exp(|x|) / 4 and expm1(|x|) / 4: neither overflows if sinh(x) is finite."""
-    n, p = exp_parts(let(clamp(absolute(x), 0.0, 89.5)))
+    n, p = split_exp(let(clamp(absolute(x), 0.0, 89.5)))
     scale = in_register(power_of_two(n - 2))
     product = in_register(scale * p)
     return in_register(product + scale), in_register(product + (scale - 0.25))
@@ -467,10 +467,10 @@ def acosh(x):
     return select(x < 1.0, math.nan, value)
 
 
-def _log1p_unless_large(x, above):
-    """Return log1p(above), or log(2 x) if x > ONE_IS_LOST_ABOVE: asinh or acosh, up to rounding."""
-    # The callers compute `above` from x limited to ONE_IS_LOST_ABOVE, because otherwise x * x could overflow.
-    value = in_register(log1p(select(x > ONE_IS_LOST_ABOVE, x, above)))
+def _log1p_unless_large(x, argument):
+    """Return log1p(argument), or log(2 x) if x > ONE_IS_LOST_ABOVE: asinh or acosh, up to rounding."""
+    # The callers compute `argument` from x limited to ONE_IS_LOST_ABOVE, because otherwise x * x could overflow.
+    value = in_register(log1p(select(x > ONE_IS_LOST_ABOVE, x, argument)))
     return in_register(value + select(x > ONE_IS_LOST_ABOVE, LOG_2, 0.0))
 
 
@@ -560,7 +560,7 @@ def digamma(x):
 
 HALF_PI = 1.57079632679489662
 # pi/2 is the sum of these numbers. The first two have 25 bits, so their products with integers are exact in float64.
-HALF_PI_PARTS = (1.5707963109016418, 1.5893254712295857e-08, 6.123233995736766e-17)
+HALF_PI_TERMS = (1.5707963109016418, 1.5893254712295857e-08, 6.123233995736766e-17)
 LARGEST_ANGLE = 2.0**27
 
 
@@ -569,7 +569,7 @@ def _quadrant(x):
     inside = select(absolute(x) <= LARGEST_ANGLE, x, 0.0)
     exact = let(cast("float64", inside))
     turns = let(T.floor(exact * (1 / HALF_PI) + 0.5))
-    for part in HALF_PI_PARTS:
+    for part in HALF_PI_TERMS:
         exact = in_register(exact - turns * part, "float64")
     rest = in_register(cast("float32", exact))
     # The sine and cosine of infinity and NaN are NaN. Set `rest` to NaN for this, because `inside` is 0 for both.
@@ -582,15 +582,15 @@ def _quadrant(x):
     return cast("int32", turns), sine, cosine
 
 
-def _is_odd(quarter):
-    return (quarter & 1) == 1
+def _is_odd(quarter_turns):
+    return (quarter_turns & 1) == 1
 
 
-def _sine_of_sum(quarter, sine, cosine):
-    """Return sin(quarter * pi/2 + x), given sin(x) and cos(x). Negate the value if `quarter` modulo 4 is 2 or 3."""
-    quarter = let(quarter)
-    value = select(_is_odd(quarter), cosine, sine)
-    return in_register(from_bits(bits_of(value) ^ ((quarter & 2) << 30)))
+def _sine_of_sum(quarter_turns, sine, cosine):
+    """Return sin(quarter_turns * pi/2 + x), given sin(x) and cos(x). Negate the value if turns modulo 4 are 2 or 3."""
+    quarter_turns = let(quarter_turns)
+    value = select(_is_odd(quarter_turns), cosine, sine)
+    return in_register(from_bits(bits_of(value) ^ ((quarter_turns & 2) << 30)))
 
 
 def sin(x):
@@ -598,15 +598,15 @@ def sin(x):
 
 
 def cos(x):
-    quarter, sine, cosine = _quadrant(x)
-    return _sine_of_sum(quarter + 1, sine, cosine)
+    quarter_turns, sine, cosine = _quadrant(x)
+    return _sine_of_sum(quarter_turns + 1, sine, cosine)
 
 
 def tan(x):
-    quarter, sine, cosine = _quadrant(x)
-    quarter = let(quarter)
+    quarter_turns, sine, cosine = _quadrant(x)
+    quarter_turns = let(quarter_turns)
     minus = in_register(0.0 - cosine)
-    return in_register(select(_is_odd(quarter), minus, sine) / select(_is_odd(quarter), sine, cosine))
+    return in_register(select(_is_odd(quarter_turns), minus, sine) / select(_is_odd(quarter_turns), sine, cosine))
 
 
 def _small_asin(t, square):
@@ -653,7 +653,7 @@ def atan(x):
 # has no state: numbers can be drawn in any order, on any thread, and repeatedly with equal results. Keys are arbitrary
 # float32s, whose bits are hashed. Positions are int32s.
 
-GOLDEN_RATIO = 0x9E3779B9  # 2^32 divided by the golden ratio, which is added to a hash to get another hash
+HASH_INCREMENT = 0x9E3779B9  # 2^32 divided by the golden ratio, which is added to a hash to get another hash
 
 
 def _uint64(value, like):
@@ -665,7 +665,7 @@ def _low_32_bits(h):
     return in_register(h & _uint64(0xFFFFFFFF, h), "uint64")
 
 
-def _mixed(h):
+def _mix(h):
     """Return a 32-bit hash of the 32 bits of h, the last step of MurmurHash3: each bit depends on every bit of h."""
     h = _low_32_bits((h ^ (h >> _uint64(16, h))) * _uint64(0x85EBCA6B, h))
     h = _low_32_bits((h ^ (h >> _uint64(13, h))) * _uint64(0xC2B2AE35, h))
@@ -676,10 +676,10 @@ def _hash(key, second_key, position):
     """Return a 32-bit hash of two keys and a position, by two rounds of mixing."""
 
     def unsigned(value):
-        return cast("uint64", T.reinterpret(as_type("uint32", value), value))
+        return cast("uint64", T.reinterpret(vector_type_like("uint32", value), value))
 
-    h = _mixed(_low_32_bits(cast("uint64", position) * _uint64(0x9E3779B1, position) + unsigned(key)))
-    return _mixed(_low_32_bits(h + unsigned(second_key) + _uint64(GOLDEN_RATIO, h)))  # if h is 0, so is _mixed(h)
+    h = _mix(_low_32_bits(cast("uint64", position) * _uint64(0x9E3779B1, position) + unsigned(key)))
+    return _mix(_low_32_bits(h + unsigned(second_key) + _uint64(HASH_INCREMENT, h)))  # if h is 0, so is _mix(h)
 
 
 def _unit_float(h):
@@ -698,5 +698,5 @@ def normal(key, second_key, position):
     h = _hash(key, second_key, position)
     u = in_register(_unit_float(h))
     u = select(u > 0.0, u, 2.0**-25)  # log(0) is infinite
-    angle = in_register(_unit_float(_mixed(_low_32_bits(h + _uint64(GOLDEN_RATIO, h)))) * (2 * math.pi))
+    angle = in_register(_unit_float(_mix(_low_32_bits(h + _uint64(HASH_INCREMENT, h)))) * (2 * math.pi))
     return in_register(sqrt(in_register(log(u) * -2.0)) * cos(angle))

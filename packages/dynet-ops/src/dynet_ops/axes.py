@@ -24,7 +24,7 @@ from dynet_core.graph.expression import Expression
 from dynet_core.graph.record import graph_of, node
 from dynet_core.op import Function, Sample, register, samples
 from dynet_core.signature import Signature, View, computed, number_views
-from dynet_kernels.families.rules import Across, Rule
+from dynet_kernels.families.rules import InterleavedRule, Rule
 from dynet_kernels.layout import SELF
 from dynet_kernels.table import KERNELS
 
@@ -40,27 +40,27 @@ Axes of size 1 are left out. If no axis to reduce remains, a run (1, True) is ad
 """
 
 
-def add_across(name: str) -> None:
+def add_strided_kernels(name: str) -> None:
     """Add the strided kernels `name.across` and `name.across.dx` of the rules `name` and `name.dx`."""
     for gradient in ("", ".dx"):
         rule = KERNELS[name + gradient]
         assert isinstance(rule, Rule)
-        KERNELS.add(f"{name}.across{gradient}", Across(rule))
+        KERNELS.add(f"{name}.across{gradient}", InterleavedRule(rule))
 
 
 @functools.cache
 def column_signature(
-    kernel: str, result: Dim, before: int, size: int, after: int, number_count: int = 0, op: str = ""
+    kernel: str, result: Dim, size_before: int, size: int, size_after: int, number_count: int = 0, op: str = ""
 ) -> Signature:
     """Return the signature of a node that runs a kernel along a dimension of `size` elements, as in softmax or a sum.
 
-    For `before` and `after`, see `before_along_after`. `result` has all sizes of the operand, or lacks the dimension.
-    If `before` exceeds 1, the strided kernel `kernel.across` runs. Either kernel reads `number_count` plain numbers.
+    `size_before`, `size_after`: see `before_along_after`. `result` has all the operand's sizes, or lacks the dimension.
+    If `size_before` exceeds 1, the strided kernel `kernel.across` runs. Each kernel reads `number_count` plain numbers.
     """
-    name, parameters = (kernel + ".across", (size, before)) if before > 1 else (kernel, (size,))
-    own_view = View(SELF, stride=result.total // (after or 1))  # `after` is 0 if a size is 0
-    views = [own_view, View(0, stride=before * size), *number_views(number_count)]
-    return computed(name, result, parameters, views, after, names="yx", name=op)
+    name, parameters = (kernel + ".across", (size, size_before)) if size_before > 1 else (kernel, (size,))
+    own_view = View(SELF, stride=result.total // (size_after or 1))  # `size_after` is 0 if a size is 0
+    views = [own_view, View(0, stride=size_before * size), *number_views(number_count)]
+    return computed(name, result, parameters, views, size_after, names="yx", name=op)
 
 
 def before_along_after(dim: Dim, d: int) -> tuple[int, int, int]:
@@ -174,7 +174,7 @@ class Along:
             raise ArgumentError(
                 f"{column.__name__}: not a reduction: it must turn each column of one operand x into one number"
             )
-        add_across(self.column.kernels)
+        add_strided_kernels(self.column.kernels)
 
     def op(self, axes: Axes, samples: Sequence[Sample] = ()) -> Callable[[Function], Function]:
         """Return a decorator that registers a function as an op, with a numpy reference for tests.

@@ -18,7 +18,7 @@ from dynet_kernels.families.rules import Rule
 from dynet_kernels.layout import EACH, EACH_OPERAND, NO_INDEX, SELF
 from dynet_kernels.table import KERNELS
 
-from .layouts import Loop, joined, of_rank, sizes_and_batch, strides_of
+from .layouts import Loop, merge_loops, of_rank, sizes_and_batch, strides_of
 
 KERNELS.add("clear", Rule(("y",), {"y": lambda: 0.0}))
 MAX_LOOPS = 4  # how many nested loops the copy kernel has
@@ -29,8 +29,8 @@ class TooManyLoops(ShapeError):
 
 
 def collapsed(loops: Sequence[Loop]) -> list[Loop]:
-    """Return the `joined` loops, and loops of one iteration up to `MAX_LOOPS`. Raise TooManyLoops if there are more."""
-    merged = joined(loops)
+    """Return merged loops, and loops of one iteration up to `MAX_LOOPS`. Raise TooManyLoops if there are more."""
+    merged = merge_loops(loops)
     if len(merged) > MAX_LOOPS:
         raise TooManyLoops(f"{len(merged)} nested loops are needed, {MAX_LOOPS} are possible: {merged}")
     return merged + [(1, 1, 1)] * (MAX_LOOPS - len(merged))
@@ -100,7 +100,7 @@ def copy_of(result: Dim, loops: Sequence[Loop], *, index_scale: int | None = Non
     return copies(result, [(View(SELF), source, loops)])
 
 
-def before_and_after(dim: Dim, d: int) -> tuple[int, int]:
+def sizes_before_and_after(dim: Dim, d: int) -> tuple[int, int]:
     """Return the products of the sizes before and after dimension d, without the batch."""
     return math.prod(dim.dims[:d]), math.prod(dim.dims[d + 1 :])
 
@@ -111,23 +111,23 @@ def repeat_loops(dim: Dim, whole: Dim) -> list[Loop]:
 
 
 @functools.cache
-def _repeat_signature(dim: Dim, whole: Dim) -> Signature:
-    return copy_of(whole, repeat_loops(dim, whole))
+def _repeat_signature(dim: Dim, result: Dim) -> Signature:
+    return copy_of(result, repeat_loops(dim, result))
 
 
 @functools.cache
-def _repeat_shapes(dim: Dim, whole: Dim) -> list[Dim]:
-    """Return the shapes that `repeat` makes in turn: none, only `whole`, or for too many loops, one per dimension."""
-    if dim.total == whole.total:
+def _repeat_shapes(dim: Dim, result: Dim) -> list[Dim]:
+    """Return the shapes that `repeat` makes in turn: none, only `result`, or for too many loops, one per dimension."""
+    if dim.total == result.total:
         return []
-    if len(joined(repeat_loops(dim, whole))) <= MAX_LOOPS:
-        return [whole]
-    sizes, shapes = [*of_rank(dim.dims, len(whole.dims))], []
-    for d, size in enumerate(whole.dims):
+    if len(merge_loops(repeat_loops(dim, result))) <= MAX_LOOPS:
+        return [result]
+    sizes, shapes = [*of_rank(dim.dims, len(result.dims))], []
+    for d, size in enumerate(result.dims):
         if sizes[d] != size:
             sizes[d] = size
             shapes.append(Dim.of(tuple(sizes), dim.batch))
-    return shapes if dim.batch == whole.batch else [*shapes, whole]
+    return shapes if dim.batch == result.batch else [*shapes, result]
 
 
 def repeat(x: Expression, whole: Dim) -> Expression:

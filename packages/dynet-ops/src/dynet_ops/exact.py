@@ -34,11 +34,11 @@ def value(formula: Formula, numbers: Mapping[str, float | mpmath.mpf]) -> mpmath
             elif symbol.function == "constant":
                 values[key] = mpmath.mpf(float(np.float32(symbol.arguments[0])))
             else:
-                values[key] = _applied(symbol.function, [values[id(argument)] for argument in symbol.arguments])
+                values[key] = _apply(symbol.function, [values[id(argument)] for argument in symbol.arguments])
     return values[id(formula.result)]
 
 
-def _applied(function: str, arguments: Sequence[Value]) -> Value:
+def _apply(function: str, arguments: Sequence[Value]) -> Value:
     if function != "where" and any(mpmath.isnan(argument) for argument in arguments):
         return mpmath.nan
     try:

@@ -36,15 +36,15 @@ from .operands import finite, number_of
 
 def operand_names(function: Callable) -> tuple[str, ...]:
     """Return the names of the parameters that are annotated as Expression."""
-    return _annotated(function, "Expression", Expression)
+    return _names_annotated_as(function, "Expression", Expression)
 
 
 def number_names(function: Callable) -> tuple[str, ...]:
     """Return the names of the parameters that are annotated as Number or float."""
-    return _annotated(function, "Number", Number, "float", float)
+    return _names_annotated_as(function, "Number", Number, "float", float)
 
 
-def _annotated(function: Callable, *kinds: Any) -> tuple[str, ...]:
+def _names_annotated_as(function: Callable, *kinds: Any) -> tuple[str, ...]:
     """Return the names of parameters annotated with one of `kinds`, or with a string that ends in one ("dy.Number")."""
     annotations = {name: parameter.annotation for name, parameter in inspect.signature(function).parameters.items()}
     # Annotations are strings after `from __future__ import annotations`.
@@ -97,27 +97,27 @@ def check_elementwise(name: str, formulas: Iterable[Formula]) -> None:
 
 
 def all_gradients(
-    name: str, operands: Sequence[str], formula: Formula, stated: dict[str, Callable[..., Any]], *numbers: str
+    name: str, operands: Sequence[str], formula: Formula, stated_gradients: dict[str, Callable[..., Any]], *numbers: str
 ) -> dict[str, Formula]:
-    """Return operand -> formula of its gradient: as `stated`, or else derived. Plain `numbers` have no gradient.
+    """Return operand -> formula of its gradient: as in `stated_gradients`, or else derived. Plain `numbers` have none.
 
     An operand is left out if the result does not depend on it, or only through step functions such as `floor`.
     """
     arguments = (*operands, *numbers)
     result, gradient = result_names(name, arguments)
     allowed = (*arguments, result, gradient)
-    for operand, function in stated.items():
+    for operand, function in stated_gradients.items():
         check_operand(name, operands, operand, "a gradient is given for")
         for argument_name in inspect.signature(function).parameters:
             if argument_name not in allowed:
                 raise ArgumentError(
                     f"{name}: the gradient of {operand} asks for {argument_name!r}; there are {', '.join(allowed)}"
                 )
-    derivable = [formula_name(operand) for operand in operands if operand not in stated]
+    derivable = [formula_name(operand) for operand in operands if operand not in stated_gradients]
     gradients = derived(formula, derivable, RESULT, [formula_name(number) for number in numbers])
     names = {argument: formula_name(argument) for argument in arguments}
     names |= {result: RESULT, gradient: "d" + RESULT}
-    for operand, function in stated.items():
+    for operand, function in stated_gradients.items():
         gradients[formula_name(operand)] = Formula.of(function, names, f"{name}: the gradient of {operand}")
     return {operand: gradients[formula_name(operand)] for operand in operands if formula_name(operand) in gradients}
 
@@ -133,7 +133,7 @@ def rules_of(
     """Return suffix of a kernel's name -> rule: "" for the formula, ".da" for the gradient of an operand a.
 
     `operands` include plain numbers. As in `Rule`, those in `numbers` have a value per column, and so do those in
-    `constants`, but in an `Across` its columns share it. If `reduces`, the result has one value per column.
+    `constants`, but in an `InterleavedRule` its columns share it. If `reduces`, the result has one value per column.
     """
     names = tuple(map(formula_name, operands))
     facts = {"numbers": tuple(map(formula_name, numbers)), "constants": tuple(map(formula_name, constants))}
@@ -245,15 +245,15 @@ def elementwise(
     gradients: dict[str, Callable[..., Any]] | None = None,
     domain: tuple[float, float] = (-2.0, 2.0),
     rank: Rank = longest,
-    scalars: bool = False,
-    with_number: Callable[..., Any] | None = None,
+    scalars: bool = False,  # whether to add kernels for an operand of one number per column
+    with_number: Callable[..., Any] | None = None,  # adds the node if the second operand is a plain number
     operator: str = "",
-    limit: float = math.inf,
-    least: float = 0.0,
+    limit: float = math.inf,  # the largest magnitude of operands in tests
+    least: float = 0.0,  # the smallest magnitude of operands in tests
     range_reason: str = "",
     tolerance: float = 2e-6,
     tolerance_reason: str = "",
-    above: Mapping[str, float] = {},
+    above: Mapping[str, float] = {},  # name of a plain number -> a limit that it must exceed
 ) -> Callable[[Function], Function]:
     """Return a decorator that makes an op that works on each element. Operands are broadcast against each other.
 
@@ -287,7 +287,7 @@ def elementwise(
     fields |= {"elementwise": True, "tolerance": tolerance, "tolerance_reason": tolerance_reason}
 
     def decorate(function: Function) -> Function:
-        name, operands, numbers, formula = _parsed(function, reference, gradients, above)
+        name, operands, numbers, formula = _parse_function(function, reference, gradients, above)
         differentiated = all_gradients(name, operands, formula, gradients or {}, *numbers)
         check_elementwise(name, [formula, *differentiated.values()])
         check_name_is_free(function)
@@ -324,8 +324,8 @@ def elementwise(
     return decorate
 
 
-def _parsed(
-    function: Any, reference: Any, gradients: Any, above: Any
+def _parse_function(
+    function: Any, reference: Any, gradients: Any, lower_limits: Any
 ) -> tuple[str, tuple[str, ...], tuple[str, ...], Formula]:
     """Return a function's name, the names of its operands and numbers, and the formula in its body."""
     name, operands, numbers = function.__name__, operand_names(function), number_names(function)
@@ -340,7 +340,7 @@ def _parsed(
     if not operands or formula.names != tuple(map(formula_name, arguments)):
         raise ArgumentError(f"{name}: one or more expressions are needed, and plain numbers come after them")
     defaults = {parameter.name: parameter.default for parameter in inspect.signature(function).parameters.values()}
-    for number, limit in dict(above).items():
+    for number, limit in dict(lower_limits).items():
         if number not in numbers:
             raise ArgumentError(f"{name}: above names {number!r}, which is not one of its plain numbers")
         finite(name, f"the limit of {number}", limit)
@@ -420,11 +420,11 @@ def elementwise_signature(
     return computed(kernel, whole, (size,), [*views, *number_views(number_count)], columns, passes=passes, name=name)
 
 
-def _copying_record(name: str, name_in_errors: str, scalars: bool, rank: Rank) -> Callable:
+def _copying_record(name: str, name_in_errors: str, has_number_kernels: bool, rank: Rank) -> Callable:
     """Return a function that applies the op to operands copied to the full shape; it returns None if none is copied."""
 
     def record_repeated(*xs: Expression) -> Expression | None:
-        copies = _full_copies(name_in_errors, xs, rank, scalars)
+        copies = _full_copies(name_in_errors, xs, rank, has_number_kernels)
         return None if copies is xs else OPS[name].record(*copies)
 
     return record_repeated
@@ -453,10 +453,10 @@ def columnwise(
     *,
     reference: Callable[..., Any],
     gradients: dict[str, Callable[..., Any]] | None = None,
-    whole: bool = False,
-    called: str = "",
+    whole: bool = False,  # whether each batch element is one column
+    name_in_errors: str = "",  # the op that errors name, by default this one
     is_op: bool = True,
-    above: Mapping[str, float] = {},
+    above: Mapping[str, float] = {},  # name of a plain number -> a limit that it must exceed
     **facts: Any,
 ) -> Callable[[Function], Function]:
     """Return a decorator that makes an op that works on each column, such as softmax.
@@ -469,14 +469,14 @@ def columnwise(
         reference: the same function in numpy, on one batch element.
         gradients: formulas that replace derived gradients, as with `elementwise`.
         whole: whether each batch element is one column. If False, the elements along the first dimension are a column.
-        called: the op that errors name, if users call a different op, which calls this one.
+        name_in_errors: the op that errors name, if users call a different op, which calls this one.
         is_op: False if only `axes.Along` uses the function; then the function itself is returned.
         above: maps the name of a plain number to a limit that the number must exceed.
         facts: `domain`, `tolerance`, `tolerance_reason` and `samples`, as fields of `dynet_core.op.Op`.
     """
 
     def decorate(function: Function) -> Function:
-        name, operands, numbers, formula = _parsed(function, reference, gradients, above)
+        name, operands, numbers, formula = _parse_function(function, reference, gradients, above)
         differentiated = all_gradients(name, operands, formula, gradients or {}, *numbers)
         result_is_number = is_per_column(formula.result, [*map(formula_name, numbers)])
         check_name_is_free(function)
@@ -501,7 +501,7 @@ def columnwise(
             record: Any = _python_record(function, numbers, signature_of, above)
         else:
             make = (one_operand, two_operands)[len(operands) - 1]
-            record = recorder.describe(make(called or name, signature_of), function)
+            record = recorder.describe(make(name_in_errors or name, signature_of), function)
         fields: dict[str, Any] = {"samples": _samples(function, len(operands), numbers, above), **facts}
         return register(
             record,

@@ -85,7 +85,7 @@ def matched(name: str, dims: Sequence[Dim], rank: Rank = longest) -> Dim:
     return Dim.of(of_rank(dims[0].dims, rank(dims)), common_batch(name, dims))
 
 
-def joined(loops: Iterable[Loop]) -> list[Loop]:
+def merge_loops(loops: Iterable[Loop]) -> list[Loop]:
     """Return fewer loops with the same effect: merge those that step like one longer loop, drop those of extent 1."""
     merged: list[Loop] = []
     for extent, target, source in loops:
@@ -102,15 +102,15 @@ def batch_stride(dim: Dim) -> int:
     return dim.size if dim.batch > 1 else 0
 
 
-def column_view(source: int, extents: Sequence[int], strides: Sequence[int]) -> View | None:
+def column_view(operand: int, extents: Sequence[int], strides: Sequence[int]) -> View | None:
     """Return a view with a column for each step of nested loops, innermost first; None if views cannot express them."""
-    match joined(zip(extents, strides, strides)):
+    match merge_loops(zip(extents, strides, strides)):
         case []:
-            return View(source)
+            return View(operand)
         case [(_, _, stride)]:
-            return View(source, stride=stride)
+            return View(operand, stride=stride)
         case [(period, _, stride), (_, _, outer)]:
-            return View(source, stride=stride, period=period, outer=outer)
+            return View(operand, stride=stride, period=period, outer=outer)
     return None
 
 
@@ -126,19 +126,19 @@ def by_batch_elements(result: Dim, dims: Sequence[Dim]) -> list[View]:
     return [View(SELF, stride=result.size), *[View(k, stride=batch_stride(dim)) for k, dim in enumerate(dims)]]
 
 
-def strides_of(dim: Dim, whole: Dim) -> list[int]:
-    """Return the strides of `dim` broadcast to `whole`, for each dimension and the batch; 0 where `dim` is repeated."""
+def strides_of(dim: Dim, result: Dim) -> list[int]:
+    """Return the strides of `dim` broadcast to `result`, for each dimension and the batch; 0 where it is repeated."""
     strides, step = [], 1
-    for size in of_rank(dim.dims, len(whole.dims)):
+    for size in of_rank(dim.dims, len(result.dims)):
         strides.append(step if size > 1 else 0)
         step *= size
     return [*strides, batch_stride(dim)]
 
 
-def contiguous_dims(whole: Dim, strides: Sequence[Sequence[int]]) -> int:
-    """Return how many leading dimensions of `whole` (batch last) together are contiguous in every operand."""
+def contiguous_dim_count(result: Dim, strides: Sequence[Sequence[int]]) -> int:
+    """Return how many leading dimensions of `result` (batch last) together are contiguous in every operand."""
     dimension_count, step = 0, 1
-    for d, extent in enumerate(sizes_and_batch(whole)):
+    for d, extent in enumerate(sizes_and_batch(result)):
         if extent > 1 and any(s[d] != step for s in strides):
             break
         step *= extent
@@ -156,7 +156,7 @@ def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
     whole = broadcast(name, dims, rank)
     strides = [strides_of(dim, whole) for dim in dims]
     extents = sizes_and_batch(whole)
-    leading_dims = contiguous_dims(whole, strides)
+    leading_dims = contiguous_dim_count(whole, strides)
     size = math.prod(extents[:leading_dims])
     scalar_operand = None
     if size == 1 and whole.total > 1:
@@ -166,7 +166,7 @@ def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
         # the other operand into columns; the repeated operand has one number for each column.
         first = next(d for d, extent in enumerate(extents) if extent > 1)
         scalar_operand = next(k for k, s in enumerate(strides) if s[first] == 0)
-        leading_dims = contiguous_dims(whole, [strides[1 - scalar_operand]])
+        leading_dims = contiguous_dim_count(whole, [strides[1 - scalar_operand]])
         while any(strides[scalar_operand][:leading_dims]):
             leading_dims -= 1
         size = math.prod(extents[:leading_dims])
@@ -182,11 +182,11 @@ def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
 def broadcasting(reference: Callable, rank: Rank | None = None) -> Callable:
     """Return a numpy function that broadcasts as DyNet does: missing dimensions are added at the end, not in front."""
 
-    def padded(*arrays, **attributes):
+    def padded_reference(*arrays, **attributes):
         dims = [Dim.of(array.shape) for array in arrays]
         result = reference(*[with_rank(array, longest(dims)) for array in arrays], **attributes)
         if not hasattr(result, "shape"):
             raise ArgumentTypeError(f"the reference returns {result!r:.60}, which is not an array")
         return result if rank is None else with_rank(result, rank(dims))
 
-    return padded
+    return padded_reference

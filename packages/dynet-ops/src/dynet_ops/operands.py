@@ -11,7 +11,7 @@ from numbers import Real
 import numpy as np
 
 from dynet_core.annotations import Index
-from dynet_core.checks import HUGE, TOO_LARGE_REASON, as_list, unpacked, whole
+from dynet_core.checks import HUGE_INT, TOO_LARGE_REASON, as_list, unpacked, whole
 from dynet_core.dim import MAX_TOTAL, Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError, TooLargeError
 from dynet_core.graph.expression import Expression
@@ -36,7 +36,7 @@ def shape_along(name: str, x: Expression, d: Index) -> tuple[Dim, int]:
     return shape, axis
 
 
-def checked_count(name: str, what: str, value, least: int = 0, most: int = HUGE) -> int:
+def checked_count(name: str, what: str, value, least: int = 0, most: int = HUGE_INT) -> int:
     """Return the argument as an int. Raise ArgumentError unless it is a whole number from `least` to `most`."""
     count = whole(name, what, value)
     if not least <= count <= most:

@@ -104,7 +104,7 @@ def magnitude(*arrays) -> float:
     return float(np.max([0.0, *[np.abs(array).max(initial=0) for array in arrays]]))
 
 
-def summed_terms(op: Op, sample: Sample, arrays: Arrays) -> np.ndarray:
+def reference_of_magnitudes(op: Op, sample: Sample, arrays: Arrays) -> np.ndarray:
     """Return the finite elements of the reference for the operands' absolute values.
 
     They show how large the terms of sums are. Terms may cancel in the op's result, but their rounding errors do not.
@@ -122,7 +122,7 @@ def check_value(op: Op, sample: Sample, operand_class: type = Input) -> None:
     shape = expected.shape[:-1], expected.shape[-1]
     assert result.dim() == shape, f"its shape is {result.dim()}, the reference's {shape}"
     error = magnitude(value_of(result) - expected)
-    allowed = op.tolerance * magnitude(expected, summed_terms(op, sample, arrays))
+    allowed = op.tolerance * magnitude(expected, reference_of_magnitudes(op, sample, arrays))
     assert error <= allowed, f"value is off by {error}"
 
 
@@ -221,7 +221,7 @@ def value_and_gradients(op: Op, sample: Sample, arrays: Arrays, weights: np.ndar
     return [value_of(result), *[leaf.gradient() for leaf in leaves]]
 
 
-def assert_same(actual: Arrays, expected: Arrays, scales: Sequence[float] | None = None) -> None:
+def assert_close(actual: Arrays, expected: Arrays, scales: Sequence[float] | None = None) -> None:
     """Check that arrays are equal, except for the rounding errors of sums that are added in a different order.
 
     Errors are relative to `scales`: the largest term of each array's sums, or by default, the array's largest element.
@@ -243,7 +243,7 @@ def check_batching(op: Op, sample: Sample, count: int = 4) -> None:
     losses += [dy.sum_batches(dy.sum_elems(other_node)) * 0.0 for other_node in other_nodes]
     dy.esum(losses).backward(full=True)
     for result, operands, expected in zip(results, leaves, results_alone):
-        assert_same([value_of(result), *[leaf.gradient() for leaf in operands]], expected)
+        assert_close([value_of(result), *[leaf.gradient() for leaf in operands]], expected)
 
 
 def check_operands_of_many_nodes(op: Op, sample: Sample, operand_class: type = Computed, count: int = 40) -> None:
@@ -262,10 +262,10 @@ def check_operands_of_many_nodes(op: Op, sample: Sample, operand_class: type = C
             assert_gradient(gradient, expected)
 
 
-def check_minibatch(op: Op, sample: Sample, batched: Sequence[bool], batch: int = 3) -> None:
-    """Check that a minibatch gives the same as its elements one by one. `batched` says which operands have a batch."""
+def check_minibatch(op: Op, sample: Sample, is_batched: Sequence[bool], batch: int = 3) -> None:
+    """Check that a minibatch gives the same as its elements singly. `is_batched` says which operands have a batch."""
     rng = default_rng(3)
-    operands = zip(sample.shapes, batched)
+    operands = zip(sample.shapes, is_batched)
     arrays = [random_operand(op, rng, (*dims, batch if has_batch else 1)) for (dims, _), has_batch in operands]
     actual = value_and_gradients(op, sample, arrays)
     weights = weights_of_shape(actual[0].shape)
@@ -276,12 +276,12 @@ def check_minibatch(op: Op, sample: Sample, batched: Sequence[bool], batch: int 
         for whole, pieces in zip(actual, single_results)
     ]
     # The gradient of an operand without a batch is a sum over the batch, whose rounding errors depend on its terms.
-    assert_same(actual, expected, [magnitude(*pieces) for pieces in single_results])
+    assert_close(actual, expected, [magnitude(*pieces) for pieces in single_results])
 
 
-DIGITS_TOLERANCE = 1e-4  # the relative error that `check_digits` allows for each value and gradient
-MAGNITUDES = [0.0, *10.0 ** np.arange(-6, 11), 0.3, 0.7, 3.0, 6.0, 17.0, 30.0, 44.0, 50.0, 80.0, 87.0, 88.5]
-LARGE_MAGNITUDES = [1e15, 1e19, 1e25, 1e30, 3e38]  # tried only for ops of one operand
+ACCURACY_TOLERANCE = 1e-4  # the relative error that `check_accuracy` allows for each value and gradient
+TRIAL_MAGNITUDES = [0.0, *10.0 ** np.arange(-6, 11), 0.3, 0.7, 3.0, 6.0, 17.0, 30.0, 44.0, 50.0, 80.0, 87.0, 88.5]
+LARGE_TRIAL_MAGNITUDES = [1e15, 1e19, 1e25, 1e30, 3e38]  # tried only for ops of one operand
 
 
 def trial_operands(op: Op) -> np.ndarray:
@@ -290,7 +290,7 @@ def trial_operands(op: Op) -> np.ndarray:
     In a call, all operands are equal, or only one is large or small. Both of two operands may be large or small.
     """
     rng, operand_count = default_rng(5), len(op.samples[0].shapes)
-    magnitudes = np.array(MAGNITUDES + LARGE_MAGNITUDES * (operand_count == 1), np.float32)
+    magnitudes = np.array(TRIAL_MAGNITUDES + LARGE_TRIAL_MAGNITUDES * (operand_count == 1), np.float32)
     signed = np.concatenate([magnitudes, -magnitudes])
     blocks = [np.tile(signed, (operand_count, 1))]
     for operand in range(operand_count if operand_count > 1 else 0):
@@ -301,10 +301,10 @@ def trial_operands(op: Op) -> np.ndarray:
     return np.hstack(blocks)
 
 
-def check_digits(op: Op) -> None:
+def check_accuracy(op: Op) -> None:
     """Check values and gradients of an elementwise op against exact results, for operands of all magnitudes.
 
-    An error may be `DIGITS_TOLERANCE` times the exact value. Values that are too large for a float32 are not checked.
+    An error may be `ACCURACY_TOLERANCE` times the exact value. Values that are too large for a float32 are not checked.
     An op that works only in a smaller range declares `limit` or `least`, and the reason as `range_reason`.
     """
     if op.formula is None or op.random:
@@ -334,15 +334,15 @@ def check_digits(op: Op) -> None:
             _check_near(f"the gradient of {call} by {name[1:]} is", gradient[column], slopes)
 
 
-def _check_near(what: str, computed: float, exact: Sequence[float]) -> None:
-    """Check that `computed` is near or between the values in `exact`, if float32 can hold these. Tiny ones may be 0."""
-    if exact and all(abs(value) <= LARGEST_FLOAT for value in exact):
-        low, high = float(min(exact)), float(max(exact))
-        slack = DIGITS_TOLERANCE * max(-low, high) + 2 * SMALLEST_NORMAL
-        assert low - slack <= computed <= high + slack, f"{what} {computed}, not {low} to {high}: {float(exact[-1])}"
+def _check_near(prefix: str, value: float, exact_values: Sequence[float]) -> None:
+    """Check that `value` is near or between `exact_values`, if float32 can hold these. Tiny ones may be 0."""
+    if exact_values and all(abs(number) <= LARGEST_FLOAT for number in exact_values):
+        low, high = float(min(exact_values)), float(max(exact_values))
+        slack = ACCURACY_TOLERANCE * max(-low, high) + 2 * SMALLEST_NORMAL
+        assert low - slack <= value <= high + slack, f"{prefix} {value}, not {low} to {high}: {float(exact_values[-1])}"
 
 
-def batched_operands(count: int) -> list[Sequence[bool]]:
+def batch_combinations(count: int) -> list[Sequence[bool]]:
     """Return lists for `check_minibatch`, each of which says for `count` operands whether they have a batch.
 
     For up to 4 operands, return all lists with a batch. For more: those in which all, one, or all but one have a batch.
@@ -357,7 +357,7 @@ def check_op(function: Callable) -> None:
     Values are compared with the reference, and gradients with central differences of the reference. This is repeated
     with operands that are inputs, parameters and computed values, and with one expression as several operands or as the
     operand of several nodes. Nodes that run as one batch must give the same results as each alone, and a minibatch the
-    same as its elements one by one. `check_digits` tries operands of any magnitude. The checks call `renew_cg`.
+    same as its elements one by one. `check_accuracy` tries operands of any magnitude. The checks call `renew_cg`.
 
     Args:
         function: what `elementwise`, `columnwise`, `op`, `recorded` or `register` returned.
@@ -379,8 +379,8 @@ def check_op(function: Callable) -> None:
             check_operand_used_twice(op, sample)
             check_operands_of_many_nodes(op, sample)
             check_batching(op, sample)
-            for batched in batched_operands(0 if op.whole_batch else len(sample.shapes)):
-                check_minibatch(op, sample, batched)
+            for is_batched in batch_combinations(0 if op.whole_batch else len(sample.shapes)):
+                check_minibatch(op, sample, is_batched)
         except (AssertionError, AttributeError, TypeError) as error:
             raise AssertionError(f"{op.name} of {sample}: {error}") from error
-    check_digits(op)
+    check_accuracy(op)

@@ -43,14 +43,14 @@ from dynet_core.random import noise
 from dynet_core.recorder import pass_count
 
 from .rule import SHRINK, TrainerRule
-from .table import ALL, Chosen, Table
+from .table import ALL, ParameterTable, Selection
 
 NOT_PICKLED = ("_backward_elsewhere", "_read_numbers", "_decay_table", "_table")  # pickle omits what `_set_up` sets
 SAVED_NUMBERS = ("_rate", "_rate0", "_epoch", "_threshold", "_dense", "_updates")  # attributes that `save` stores
 
 # `tensor_of_numbers` stores a float64 that is no sum of three float32 values as 64 bits, in three values of up to 22.
 TWO_22 = 1 << 22
-SHIFTS = np.arange(0, 66, 22, dtype=np.uint64)
+BIT_SHIFTS = np.arange(0, 66, 22, dtype=np.uint64)
 
 Path = str | os.PathLike[str]
 ONE = 1.0  # the default of `s` in updates; if `s is ONE`, the caller did not pass `s`, which then needs no check
@@ -64,7 +64,7 @@ def _rows_of_graph() -> list[int] | None:
     return [-1 - operand for record in decoded(records) for operand in record.operands if operand < 0]
 
 
-def _indices(name: str, indices: Iterable[Index], begin: int, end: int) -> list[int]:
+def _checked_indices(name: str, indices: Iterable[Index], begin: int, end: int) -> list[int]:
     """Check indices that count from `begin` in a list and must be before `end`. Return them as indices from 0."""
     positions = [begin + whole(name, "a place", index) for index in checked_list(name, indices, "ints")]
     for index in positions:
@@ -98,7 +98,7 @@ class Trainer(Closed):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        numbers = getattr(getattr(cls, "rule", None), "numbers", ())
+        numbers = getattr(getattr(cls, "rule", None), "number_names", ())
         for name in numbers if cls._numbers is Trainer._numbers else ():
             if callable(getattr(Trainer, f"_{name}", None)):
                 raise TypeError(f"{cls.__name__}: its number {name!r} would hide Trainer._{name}; rename it")
@@ -112,12 +112,12 @@ class Trainer(Closed):
             raise ArgumentTypeError(f"{self.whoami()}: expected a ParameterCollection, got {type(m).__name__}")
         self._counts = Counts()
         self._edecay = self._checked("edecay", edecay, NOT_NEGATIVE)
-        self._rate0 = self._rate = self._checked("the learning rate", rate, NOT_NEGATIVE)
-        self._epoch = 0.0
+        self._rate0 = self._rate = self._checked("the learning rate", rate, NOT_NEGATIVE)  # the initial and current one
+        self._epoch = 0.0  # the number of epochs so far
         self._threshold = 5.0  # the norm above which gradients are clipped
         self._dense = 0  # 1: update all rows of lookup parameters; 0: update only the rows that were used
         self._collection = m
-        self._warned = False
+        self._warned = False  # whether `update` has warned that there are no gradients
         self._set_up()
 
     def _set_up(self) -> None:
@@ -125,15 +125,15 @@ class Trainer(Closed):
             raise ArgumentTypeError(f"{self.whoami()}: its class needs `rule`, made by @update of dynet_optim.rule")
         self._counts.passes = 0
         self._backward_elsewhere = False  # whether any rank has run `backward` since the last update
-        self._table = Table(self._collection, self.rule)
-        self._decay_table: Table | None = None  # the table for weight decay; None until it is needed
+        self._table = ParameterTable(self._collection, self.rule)
+        self._decay_table: ParameterTable | None = None  # the table for weight decay; None until it is needed
         numbers = type(self)._numbers
-        self._read_numbers = self.rule.read if numbers is Trainer._numbers else numbers  # saves a call in each update
+        self._read_numbers = self.rule.read_numbers if numbers is Trainer._numbers else numbers  # saves a call
 
     def _checked(self, name: str, value: object, range: Range) -> float:
         return checked_number(f"{self.whoami()}: {name}", value, range)
 
-    def _either(self, default: float, **given: Number | None) -> Any:
+    def _argument_of_two_names(self, default: float, **given: Number | None) -> Any:
         """Return the value of an argument that has two names, or the default if both are None (not passed)."""
         names = [name for name, value in given.items() if value is not None]
         if len(names) > 1:
@@ -141,7 +141,7 @@ class Trainer(Closed):
         return given[names[0]] if names else default
 
     def __repr__(self) -> str:
-        contents = contents_text(self._collection._everything())
+        contents = contents_text(self._collection._all_parameters())
         rate, updates = f"learning rate {self._rate:g}", counted(self._updates, "update")
         return f"<{self.whoami()} of {self._collection.name()}: {contents}; {rate}, {updates}>"
 
@@ -151,7 +151,7 @@ class Trainer(Closed):
 
     def _numbers(self, scale: float) -> tuple[float, ...]:
         """Return the numbers that the rule reads in an update that multiplies the gradients by `scale`."""
-        return self.rule.read(self, scale)
+        return self.rule.read_numbers(self, scale)
 
     def update(self, s: Number = ONE) -> None:
         """Update all parameters with their gradients, and set the gradients to zero.
@@ -170,13 +170,13 @@ class Trainer(Closed):
                 gradients have been set to zero, so that training can continue with the next example.
         """
         table = self._table
-        if table.add_count != PARAMETER_ROWS.add_count or table.outdated.thread_id != get_ident():
+        if table.add_count != PARAMETER_ROWS.added_row_count or table.outdated.thread_id != get_ident():
             table.prepared()  # parameters were added, or another thread has used the table
         squared = table.run_if_below(self._threshold, self._read_numbers(self, ONE), self._dense) if s is ONE else None
         if squared is None:  # the quick way was not possible, and nothing has been updated yet
-            squared = self._apply(s, ALL)
+            squared = self._clip_and_apply(s, ALL)
         else:
-            self._count()
+            self._count_update()
         self._end_update(squared, ALL)
 
     def update_subset(self, updated_params: Iterable[Index], updated_lookups: Iterable[Index], s: Number = ONE) -> None:
@@ -190,23 +190,23 @@ class Trainer(Closed):
             s: a factor by which the gradients are multiplied.
         """
         table, first_lookup = self._table.prepared(), len(self._collection.parameters_list())
-        chosen = [
-            *_indices("update_subset: updated_params", updated_params, 0, first_lookup),
-            *_indices("update_subset: updated_lookups", updated_lookups, first_lookup, table.count),
+        selection = [
+            *_checked_indices("update_subset: updated_params", updated_params, 0, first_lookup),
+            *_checked_indices("update_subset: updated_lookups", updated_lookups, first_lookup, table.count),
         ]
         try:
-            table.choose(chosen)
-            squared = self._apply(s, chosen)
+            table.choose(selection)
+            squared = self._clip_and_apply(s, selection)
         finally:
             table.choose(ALL)
-        self._end_update(squared, chosen)
+        self._end_update(squared, selection)
 
-    def _apply(self, s: Number, chosen: Chosen) -> float:
+    def _clip_and_apply(self, s: Number, selection: Selection) -> float:
         """Clip the gradients, apply the rule and count the update. Return the squared norm of all gradients."""
         table, factor = self._table, ONE if s is ONE else checked_number("update: s", s)
         squared = table.squared_norm(self._dense)
         if not math.isfinite(squared):
-            name = table.first_not_finite_name()
+            name = table.name_of_not_finite_gradient()
             table.clear(self._dense)
             raise GradientError(
                 f"update: the gradient of {name} is not finite; "
@@ -219,25 +219,25 @@ class Trainer(Closed):
         try:
             table.run(self._read_numbers(self, factor), self._dense)
         except (OverflowError, struct.error):
-            read = dict(zip(self.rule.numbers, self._read_numbers(self, factor)))
+            read = dict(zip(self.rule.number_names, self._read_numbers(self, factor)))
             raise ArgumentError(f"update: a number that the rule reads is missing or too large: {read}") from None
-        table.note_change(chosen)
-        self._count()
+        table.note_change(selection)
+        self._count_update()
         return squared
 
-    def _count(self) -> None:
+    def _count_update(self) -> None:
         """Count an update. Trainers whose learning rate changes with every update override this."""
         counts = self._counts
         counts.updates += 1
         counts.recent_updates += 1
 
-    def _end_update(self, squared_norm: float, chosen: Chosen) -> None:
+    def _end_update(self, squared_norm: float, selection: Selection) -> None:
         """Apply the weight decay. Warn, only once, if no backward pass has computed gradients."""
         if self._collection._weight_decay:
-            self._decay_table = self._decay_table or Table(self._collection, SHRINK)
+            self._decay_table = self._decay_table or ParameterTable(self._collection, SHRINK)
             table = self._decay_table.prepared()
-            table.choose(chosen)
-            table.run([self._collection._weight_decay], dense=1)  # dense: all rows of lookup parameters
+            table.choose(selection)
+            table.run([self._collection._weight_decay], is_dense=1)  # dense: all rows of lookup parameters
         if squared_norm:
             self._counts.has_trained = True
         elif not (self._warned or self._backward_elsewhere or self._backward_has_run()):
@@ -257,12 +257,12 @@ class Trainer(Closed):
         if self._counts.has_trained or not has_run:
             return has_run
         rows = _rows_of_graph()
-        own_rows = {row for p in self._collection._everything() for row in p._storage.trained_parameter_rows()}
+        own_rows = {row for p in self._collection._all_parameters() for row in p._storage.trained_parameter_rows()}
         return rows is None or not own_rows.isdisjoint(rows)
 
     def _hint_at_other_collections(self) -> str:
         """Return a hint that names trained parameters of other collections in the last loss; "" if it has none."""
-        own_rows = {row for p in self._collection._everything() for row in p._storage.identity.rows}
+        own_rows = {row for p in self._collection._all_parameters() for row in p._storage.identity.rows}
         rows = [row for row in _rows_of_graph() or [] if row not in own_rows and PARAMETER_ROWS.needs_gradient(row)]
         names = dict.fromkeys(PARAMETER_ROWS.names.get(row, "?") for row in rows)
         return f". The loss has parameters of other collections, {few(names)}: give these to the trainer" * bool(names)
@@ -307,7 +307,7 @@ class Trainer(Closed):
         if learning_rate is not None:
             self.learning_rate = learning_rate
         self._epoch, self._rate0 = 0.0, self._rate
-        self._table = Table(self._collection, self.rule)
+        self._table = ParameterTable(self._collection, self.rule)
 
     def get_clip_threshold(self) -> float:
         """Return the clipping threshold: the norm above which gradients are scaled down; 0 if they never are."""
@@ -347,7 +347,7 @@ class Trainer(Closed):
         default_state = object.__getstate__(self)  # the attributes; if a user's class has slots, (attributes, slots)
         settings = {name: value for name, value in vars(self).items() if name not in NOT_PICKLED}
         settings["_counts"] = copy.copy(self._counts)
-        copies = [[block.array.copy() for block in states] for states in self._table.prepared().states_in_order()]
+        copies = [[block.array.copy() for block in states] for states in self._table.prepared().state_blocks_in_order()]
         return settings, copies, default_state[1] if isinstance(default_state, tuple) else {}
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
@@ -356,7 +356,7 @@ class Trainer(Closed):
         for name, value in (settings | slots).items():
             object.__setattr__(self, name, value)
         self._set_up()
-        for states, arrays in zip(self._table.prepared().states_in_order(), copies):
+        for states, arrays in zip(self._table.prepared().state_blocks_in_order(), copies):
             for block, array in zip(states, arrays):
                 block.write(array)
 
@@ -406,7 +406,7 @@ class Trainer(Closed):
     def _saved_numbers(self) -> dict[str, float]:
         return {name: getattr(self, name) for name in SAVED_NUMBERS}
 
-    def _set_numbers(self, values: Mapping[str, float]) -> None:
+    def _set_saved_numbers(self, values: Mapping[str, float]) -> None:
         for name, value in values.items():
             setattr(self, name, value)
 
@@ -414,13 +414,13 @@ class Trainer(Closed):
         """Return what `save` stores: a tensor of the trainer's and the random generator's numbers, then all states."""
         seed, drawn, forks = noise.state()  # the seed's 32 bits are stored as two numbers
         own_numbers = [*self._saved_numbers().values(), seed >> 16, seed & 0xFFFF, drawn, forks]
-        states = _states(self._table.prepared())
+        states = _tensors_and_blocks(self._table.prepared())
         return [tensor_of_numbers(f"/{type(self).__name__}", own_numbers), *(tensor for tensor, _ in states)]
 
-    def _load(self, stored: Sequence[StoredTensor], fname: Path) -> None:
+    def _load(self, stored_tensors: Sequence[StoredTensor], fname: Path) -> None:
         name, table = type(self).__name__, self._table.prepared()
-        states = _states(table)
-        tensors = {_current_name(tensor.name, table.rule.states): tensor for tensor in stored}
+        states = _tensors_and_blocks(table)
+        tensors = {_current_name(tensor.name, table.rule.state_names): tensor for tensor in stored_tensors}
         own_numbers = tensors.pop(f"/{name}", None)
         if own_numbers is None:
             raise FileFormatError(f"{fname} holds no state of {name}: it has {few(tensors)}")
@@ -441,41 +441,41 @@ class Trainer(Closed):
             block.write(tensors[state.name].values)
         dense, updates, high, low, drawn, forks = map(int, integers)
         noise.set_state(high << 16 | low, drawn, forks)
-        self._set_numbers(dict(zip(SAVED_NUMBERS, (rate, rate0, epoch, threshold, dense, updates))))
+        self._set_saved_numbers(dict(zip(SAVED_NUMBERS, (rate, rate0, epoch, threshold, dense, updates))))
 
 
-def _states(table: Table) -> list[tuple[StoredTensor, Block]]:
+def _tensors_and_blocks(table: ParameterTable) -> list[tuple[StoredTensor, Block]]:
     """Return a pair for each state: a tensor to store in a file, and the state's memory."""
     return [
         # The names contain an index, because two parameters may have the same name.
         (StoredTensor(p._is_lookup, f"{p.name()}.{index}.{state}", p.type.dims, block.array, None), block)
-        for index, p in enumerate(table.everything)
-        for state, block in zip(table.rule.states, table.state_blocks[p._storage])
+        for index, p in enumerate(table.all_parameters)
+        for state, block in zip(table.rule.state_names, table.state_blocks[p._storage])
     ]
 
 
-def _current_name(name: str, states: Sequence[str]) -> str:
+def _current_name(name: str, state_names: Sequence[str]) -> str:
     """Return a stored tensor's current name. In older files, it ends with a state's index, not the state's name."""
     start, _, last = name.rpartition(".")
-    return f"{start}.{states[int(last)]}" if last in map(str, range(len(states))) else name
+    return f"{start}.{state_names[int(last)]}" if last in map(str, range(len(state_names))) else name
 
 
 def _parameters_of(states: Iterable[StoredTensor]) -> list[Entry]:
     return [Entry(state.lookup, state.name.rsplit(".", 2)[0], state.dims) for state in states]
 
 
-def _class_names(kind: type) -> set[str]:
-    return {kind.__name__}.union(*map(_class_names, kind.__subclasses__()))
+def _class_names(base_class: type) -> set[str]:
+    return {base_class.__name__}.union(*map(_class_names, base_class.__subclasses__()))
 
 
-def _explanation(stored: Iterable[str], expected: Iterable[str]) -> str:
+def _hint_at_trainer_file(stored_names: Iterable[str], expected_names: Iterable[str]) -> str:
     """Return a hint if a file does not fit a collection because it has the state of a trainer; else ""."""
-    trainers = _class_names(Trainer) & {name.removeprefix("/") for name in stored}
+    trainers = _class_names(Trainer) & {name.removeprefix("/") for name in stored_names}
     explanation = f"The file has the state of a trainer, {few(trainers)}, which the populate of such a trainer reads"
     return explanation * bool(trainers)
 
 
-EXPLAINERS.append(_explanation)  # errors about files then end with this hint
+EXPLAINERS.append(_hint_at_trainer_file)  # errors about files then end with this hint
 
 
 def tensor_of_numbers(name: str, numbers: Sequence[float]) -> StoredTensor:
@@ -490,13 +490,13 @@ def tensor_of_numbers(name: str, numbers: Sequence[float]) -> StoredTensor:
         for _ in range(3):
             terms.append(remainder.astype(np.float32))
             remainder = remainder - terms[-1]
-    bits = TWO_22 + (exact.view(np.uint64)[:, None] >> SHIFTS) % TWO_22
+    bits = TWO_22 + (exact.view(np.uint64)[:, None] >> BIT_SHIFTS) % TWO_22
     values = np.where(remainder[:, None] == 0, np.stack(terms, 1), bits).astype(np.float32).ravel()
     return StoredTensor(False, name, (len(values),), values, None)
 
 
 def stored_numbers(values: np.ndarray) -> list[float]:
     triples = values.reshape(-1, 3)  # `tensor_of_numbers` has stored three values for each number
-    bits = ((triples % TWO_22).astype(np.uint64) << SHIFTS).sum(axis=1, dtype=np.uint64).view(np.float64)
+    bits = ((triples % TWO_22).astype(np.uint64) << BIT_SHIFTS).sum(axis=1, dtype=np.uint64).view(np.float64)
     are_bits = ((triples >= TWO_22) & (triples < 2 * TWO_22)).all(axis=1)
     return np.where(are_bits, bits, triples.sum(axis=1, dtype=np.float64)).tolist()

@@ -25,9 +25,9 @@ from dynet_core.parameter.storage import Storage
 from dynet_core.random import noise, random_stream
 
 from .base import Path, Trainer, stored_numbers, tensor_of_numbers
-from .ranks import BACKWARD, EXAMPLES, TOUCHED, digest, meeting, mpi, sendable
+from .ranks import BACKWARD, EXAMPLES, TOUCHED, digest, meeting, mpi, sendable_error
 from .rule import stateless_rule
-from .table import Table
+from .table import ParameterTable
 
 Example = TypeVar("Example")
 SERIAL_NUMBERS = itertools.count()  # of a process's DataParallels; ranks check that all use the same number
@@ -83,13 +83,13 @@ class DataParallel:
         self._compare_every = whole("DataParallel", "compare_every", compare_every)
         if self._compare_every < 0:
             raise ArgumentError(f"DataParallel: compare_every is {compare_every}; it must not be negative")
-        self._meeting: Any = meeting()
+        self._meeting: Any = meeting()  # this rank's connection to the others; None if there are none
         self._comm: Any = self._meeting and self._meeting.comm
-        self._updates = 0
+        self._update_count = 0
         if self._meeting:
             self._serial_number = next(SERIAL_NUMBERS)
-            self._version = -1  # `PARAMETER_ROWS.version` when `_meet` last set `_model`; -1 before it has
-            self._scaling_table = Table(trainer._collection, SCALE) if self._average else None
+            self._version = -1  # `PARAMETER_ROWS.version` when `_meet` last set `_model_facts`; -1 before it has
+            self._scaling_table = ParameterTable(trainer._collection, SCALE) if self._average else None
             with self._exchange("start"):
                 self._broadcast()
                 broadcast_randomness(self._comm)
@@ -190,24 +190,24 @@ class DataParallel:
             )
         if self._comm:
             with self._meeting.exchange():
-                self._add_up(factor, example_count if self._average else 0)
+                self._add_up_gradients(factor, example_count if self._average else 0)
         trainer.update() if factor == 1.0 else trainer.update(factor)
-        self._updates += 1
+        self._update_count += 1
         if self._comm:
-            self._meeting.updates = self._updates
-        if self._compare_every and self._updates % self._compare_every == 0:
+            self._meeting.updates = self._update_count
+        if self._compare_every and self._update_count % self._compare_every == 0:
             self.compare()
 
-    def _add_up(self, s: float, examples: int) -> None:
-        """Replace this rank's gradients by sums over all ranks; with `average`, weighted by each rank's `examples`."""
+    def _add_up_gradients(self, s: float, example_count: int) -> None:
+        """Replace this rank's gradients by sums over ranks; with `average`, weighted by each rank's `example_count`."""
         trainer = self.trainer
         table = trainer._table.prepared()
         if self._gradients.version != PARAMETER_ROWS.version:
             self._gradients = Gradients(table, self._comm)
         rows = self._gradients.touched_rows()
-        all_headers = self._meet("update", s, (examples, len(rows), trainer._backward_has_run()))
+        all_headers = self._meet("update", s, (example_count, len(rows), trainer._backward_has_run()))
         if self._version != self._synced_version:
-            new_parameters = [p for p in self._everything() if p._storage not in self._synced_storages]
+            new_parameters = [p for p in self._all_parameters() if p._storage not in self._synced_storages]
             if difference := first_difference(self._comm, new_parameters):
                 rank, name = difference
                 raise ParallelError(
@@ -215,17 +215,17 @@ class DataParallel:
                     "than on rank 0. All ranks must draw the same random numbers: make the same parameters in the same "
                     "order, also those of other models, or first call dy.reset_random_seed with the same seed"
                 )
-            self._note_synced()
+            self._note_synced_parameters()
         trainer._backward_elsewhere = bool(all_headers[:, BACKWARD].any())
         if self._scaling_table:
             all_examples = int(all_headers[:, EXAMPLES].sum())
             if not all_examples:
                 raise ParallelError("DataParallel.update: with average=True, some rank must have examples")
-            self._scaling_table.prepared().run([examples / all_examples], trainer._dense)
+            self._scaling_table.prepared().run([example_count / all_examples], trainer._dense)
         self._gradients.add_up(rows, all_headers[:, TOUCHED].copy())
 
-    def _note_synced(self) -> None:
-        self._synced_version, self._synced_storages = self._version, {p._storage for p in self._everything()}
+    def _note_synced_parameters(self) -> None:
+        self._synced_version, self._synced_storages = self._version, {p._storage for p in self._all_parameters()}
 
     def compare(self) -> None:
         """Check that all parameters, but not the trainer's state, are the same on all ranks, to the last bit.
@@ -236,11 +236,11 @@ class DataParallel:
         if not self._comm:
             return
         with self._exchange("compare"):
-            if difference := first_difference(self._comm, self._everything()):
+            if difference := first_difference(self._comm, self._all_parameters()):
                 rank, name = difference
                 raise ParallelError(
-                    f"DataParallel: after {self._updates} updates, rank {rank} has different values of {name} than "
-                    "rank 0. Set the same values on all ranks; processors of different kinds round differently"
+                    f"DataParallel: after {self._update_count} updates, rank {rank} has different values of {name} "
+                    "than rank 0. Set the same values on all ranks; processors of different kinds round differently"
                 )
 
     def save(self, fname: Path, position: Mapping[str, int] | None = None) -> None:
@@ -287,33 +287,35 @@ class DataParallel:
             noise.set_state(noise.seed_of_rank(seed, self.rank), *counts)
         return position
 
-    def _on_rank_0(self, action: str, work: Callable) -> Any:
-        """Call `work` on rank 0, with each rank's `NoiseState`. All ranks return its result or raise its error."""
+    def _on_rank_0(self, action: str, save_or_load: Callable) -> Any:
+        """Call `save_or_load` on rank 0, with each rank's `NoiseState`. All return its result or raise its error."""
         if not self._comm:
-            return work([noise.state()])
+            return save_or_load([noise.state()])
         with self._exchange(action):
             noise_states = self._comm.gather(noise.state())
             result = problem = None
             if self.rank == 0:
                 try:
-                    result = work(noise_states)
+                    result = save_or_load(noise_states)
                 except Exception as raised:
                     problem = raised
-            result, sent_problem = self._comm.bcast((result, problem and sendable(problem)))
+            result, sent_problem = self._comm.bcast((result, problem and sendable_error(problem)))
         if problem or sent_problem:
             raise problem or sent_problem
         return result
 
     @contextlib.contextmanager
     def _exchange(self, action: str) -> Iterator[None]:
+        # A context manager for a block in which ranks exchange data for `action`, such as "save".
         with self._meeting.exchange():
             self._meet(action)
             yield
 
-    def _meet(self, action: str, s: float = 1.0, counts: Sequence[int] = (0, 0, 0)) -> Any:
+    def _meet(self, action: str, s: float = 1.0, own_counts: Sequence[int] = (0, 0, 0)) -> Any:
+        # Calls `Meeting.meet`, which checks that all ranks have the same model and options, and returns the headers.
         trainer = self.trainer
         if self._version != PARAMETER_ROWS.version:
-            parameters, self._version = self._everything(), PARAMETER_ROWS.version
+            parameters, self._version = self._all_parameters(), PARAMETER_ROWS.version
             model = [
                 ("the number of DataParallels before this", self._serial_number),
                 ("the trainer", type(trainer).__name__),
@@ -322,7 +324,7 @@ class DataParallel:
                 *((f"{'lookup ' * p._is_lookup}{p.name()}", p.type.dims) for p in parameters),
                 *((f"whether {p.name()} is updated", p._updated) for p in parameters),
             ]
-            self._model = model, digest(model)
+            self._model_facts = model, digest(model)
         options = [
             ("s", s),
             ("the learning rate", trainer._rate),
@@ -331,17 +333,17 @@ class DataParallel:
             ("sparse updates", not trainer._dense),
             *((name.strip("_"), value) for name, value in vars(trainer).items() if type(value) is float),
         ]
-        return self._meeting.meet(action, self._updates, self._model, options, counts)
+        return self._meeting.meet(action, self._update_count, self._model_facts, options, own_counts)
 
-    def _everything(self) -> list[Any]:
-        return self.trainer._collection._everything()
+    def _all_parameters(self) -> list[Any]:
+        return self.trainer._collection._all_parameters()
 
     def _broadcast(self) -> None:
         """Copy the values of all parameters and the state of the trainer from rank 0 to all ranks."""
-        states = self.trainer._table.prepared().states_in_order()
-        broadcast(self._comm, [*(p._storage.values for p in self._everything()), *itertools.chain(*states)])
-        self.trainer._set_numbers(self._comm.bcast(self.trainer._saved_numbers()))
-        self._note_synced()
+        states = self.trainer._table.prepared().state_blocks_in_order()
+        broadcast(self._comm, [*(p._storage.values for p in self._all_parameters()), *itertools.chain(*states)])
+        self.trainer._set_saved_numbers(self._comm.bcast(self.trainer._saved_numbers()))
+        self._note_synced_parameters()
 
 
 # Exchanges of gradients, values and random generators' states. All ranks must call these functions together.
@@ -350,28 +352,28 @@ SCALE = stateless_rule("scale", "factor", g=lambda g, factor: g * factor)  # doe
 
 
 class Gradients:
-    """The gradients of the trained parameters in a trainer's `Table`.
+    """The gradients of the trained parameters in a trainer's `ParameterTable`.
 
     The rows of all lookup parameters are numbered consecutively. The number after a parameter's last row stands for all
-    its rows. The array `touched` of a lookup parameter says which of its rows have a gradient; see `Storage`.
+    its rows. The array `touched_list` of a lookup parameter says which of its rows have a gradient; see `Storage`.
     """
 
-    def __init__(self, table: Table, comm: Any):
+    def __init__(self, table: ParameterTable, comm: Any):
         self.comm, self.in_place = comm, mpi().IN_PLACE
         self.version = PARAMETER_ROWS.version  # once PARAMETER_ROWS.version differs, this object is out of date
-        trained = [p._storage for p in table.everything if PARAMETER_ROWS.needs_gradient(p._storage.row)]
-        self.ordinary = [storage for storage in trained if storage.touched is None]
-        self.lookups = [storage for storage in trained if storage.touched is not None]
+        trained = [p._storage for p in table.all_parameters if PARAMETER_ROWS.needs_gradient(p._storage.row)]
+        self.non_lookups = [storage for storage in trained if storage.touched_list is None]
+        self.lookups = [storage for storage in trained if storage.touched_list is not None]
         # The number of each lookup parameter's first row, and at the end the count of all numbers.
         self.first_rows = np.cumsum([0, *(storage.row_count + 1 for storage in self.lookups)])
-        self.buffer = np.empty(0, np.float32)
-        self.sent = 0  # the number of bytes that this rank sent in the last exchange
+        self.exchange_buffer = np.empty(0, np.float32)
+        self.sent_bytes = 0  # the number of bytes that this rank sent in the last exchange
 
     def touched_rows(self) -> np.ndarray:
         """Return the numbers of the rows of lookup parameters for which this rank has gradients."""
         numbers = [np.empty(0, np.int64)]
         for first, storage in zip(self.first_rows, self.lookups):
-            touched = storage.touched
+            touched = storage.touched_list
             # If a graph has used the whole table, the number after the last row stands for all rows.
             rows = np.array([storage.row_count]) if touched[-1] else touched[1 : 1 + touched[0]]
             numbers.append(rows + first)
@@ -382,23 +384,23 @@ class Gradients:
 
         `own_rows` is this rank's result of `touched_rows`. `row_counts` has the length of each rank's result.
         """
-        summed = [*((storage, slice(None)) for storage in self.ordinary), *self._used_on_any_rank(own_rows, row_counts)]
+        summed = [*((storage, slice(None)) for storage in self.non_lookups), *self._used_rows(own_rows, row_counts)]
         values = [storage.gradient.array.reshape(storage.row_count or 1, -1)[rows].ravel() for storage, rows in summed]
         section_ends = np.cumsum([0, *map(len, values)])
-        if len(self.buffer) < section_ends[-1]:
-            self.buffer = np.empty(section_ends[-1] * 5 // 4, np.float32)  # a quarter more, to fit later updates
-        buffer = self.buffer[: section_ends[-1]]
+        if len(self.exchange_buffer) < section_ends[-1]:
+            self.exchange_buffer = np.empty(section_ends[-1] * 5 // 4, np.float32)  # a quarter more, for later updates
+        buffer = self.exchange_buffer[: section_ends[-1]]
         np.concatenate([buffer[:0], *values], out=buffer)
         self.comm.Allreduce(self.in_place, buffer)
-        self.sent = buffer.nbytes + own_rows.nbytes
+        self.sent_bytes = buffer.nbytes + own_rows.nbytes
         for (storage, rows), section in zip(summed, np.split(buffer, section_ends[1:])):
-            if storage.touched is None:
+            if storage.touched_list is None:
                 storage.gradient.write(section)
             else:
                 with storage.gradient.edit() as gradient:
                     gradient.reshape(storage.row_count, -1)[rows] = section.reshape(len(rows), -1)
 
-    def _used_on_any_rank(self, own_rows: np.ndarray, row_counts: np.ndarray) -> Iterator[tuple[Storage, np.ndarray]]:
+    def _used_rows(self, own_rows: np.ndarray, row_counts: np.ndarray) -> Iterator[tuple[Storage, np.ndarray]]:
         """Yield (lookup parameter, its rows that some rank has used). Mark these rows as used on this rank."""
         if not row_counts.any():
             return
@@ -410,7 +412,7 @@ class Gradients:
             rows = numbers - first
             if not len(rows):
                 continue
-            touched: Any = storage.touched
+            touched: Any = storage.touched_list
             if rows[-1] == storage.row_count:  # a graph of some rank has used the whole table
                 touched[-1] = 1
                 rows = np.arange(storage.row_count)
@@ -499,7 +501,7 @@ def read_checkpoint(fname: Path, trainer: Trainer) -> tuple[dict[str, int], list
         stored = tensors.pop(0)
         (position[stored.name.removeprefix(POSITION)],) = _whole_numbers(stored)
     trainer._load(tensors, fname)
-    for parameter, t in zip(trainer._collection._everything(), parameters):
+    for parameter, t in zip(trainer._collection._all_parameters(), parameters):
         parameter._storage.set_values(t.values)
     return position, noise_states
 

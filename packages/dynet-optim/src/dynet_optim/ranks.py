@@ -38,8 +38,8 @@ END_PAUSE = 0.5  # the seconds to wait before ending all ranks, so that the laun
 
 def world() -> Any:
     """Return an MPI communicator of all processes; None if the program has only this process."""
-    size = number_started(os.environ)
-    if is_child():
+    size = started_process_count(os.environ)
+    if is_child_of_rank():
         if size == 1:
             return None
         raise ParallelError(
@@ -78,7 +78,7 @@ def world() -> Any:
     return None
 
 
-def is_child() -> bool:
+def is_child_of_rank() -> bool:
     return os.environ.get(PID_ENV) not in (None, str(os.getpid()))
 
 
@@ -93,20 +93,20 @@ def mpi() -> Any:
     return importlib.import_module("mpi4py.MPI")
 
 
-def number_started(environment: Mapping[str, str]) -> int:
+def started_process_count(environment: Mapping[str, str]) -> int:
     values = [environment.get(name, "") for name in SIZE_VARIABLES]
     return max(map(int, filter(str.isdecimal, values)), default=1)
 
 
 @contextlib.contextmanager
-def _time_limit(size: int) -> Iterator[None]:
+def _time_limit(process_count: int) -> Iterator[None]:
     """End this process if the `with` block, which connects to other processes, takes too long.
 
     MPI waits forever, even for a process that ended before it connected. Python code cannot run meanwhile, but the
-    timer of `faulthandler` can. If `size` is 1, the program itself may use this timer, so there is no limit.
+    timer of `faulthandler` can. If `process_count` is 1, the program itself may use this timer, so there is no limit.
     """
     try:
-        seconds = float(os.environ.get(WAIT_ENV, "600")) if size > 1 else 0.0  # by default ten minutes
+        seconds = float(os.environ.get(WAIT_ENV, "600")) if process_count > 1 else 0.0  # by default ten minutes
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds < math.inf:
@@ -129,7 +129,7 @@ def end_all_on_exceptions() -> None:
     """Make an uncaught exception in any thread end all ranks, which would otherwise wait for this one forever."""
     process = os.getpid()
 
-    def ending_all_after(earlier_hook: Callable) -> Callable:
+    def new_hook(earlier_hook: Callable) -> Callable:
         def hook(*arguments: Any) -> None:
             kind, problem, trace, *_ = arguments if len(arguments) == 3 else arguments[0]  # threads pass a tuple
             try:
@@ -142,7 +142,7 @@ def end_all_on_exceptions() -> None:
 
         return hook
 
-    sys.excepthook, threading.excepthook = ending_all_after(sys.excepthook), ending_all_after(threading.excepthook)
+    sys.excepthook, threading.excepthook = new_hook(sys.excepthook), new_hook(threading.excepthook)
 
 
 def end_all(reason: str) -> None:
@@ -164,7 +164,7 @@ def end_all(reason: str) -> None:
 
 ACTIONS = ("start", "update", "total", "compare", "save", "populate", "end")  # what ranks can be about to do
 ACTION, UPDATES, MODEL, OPTIONS, EXAMPLES, TOUCHED, BACKWARD = range(7)  # the indices of the integers in a header
-Facts = Sequence[tuple[str, object]]
+Facts = Sequence[tuple[str, object]]  # pairs (name, value)
 LAST_WAIT = 5  # the seconds that an ending process waits for a thread in the middle of an exchange
 
 
@@ -176,14 +176,14 @@ class Meeting:
         self.headers = np.zeros((comm.size, BACKWARD + 1), np.int64)  # all ranks' headers at the last call of `meet`
         self.updates = 0  # how many updates the last used DataParallel has done
         self.end_message = ""  # an error message if a rank has ended, after which the others cannot exchange data
-        self.process = os.getpid()  # a forked child, which has another id, is not a rank
+        self.process_id = os.getpid()  # a forked child, which has another id, is not a rank
         self._exchange_lock = threading.Lock()  # locked while a thread is in an exchange
         self._lock_error: ParallelError | None = None  # the last error raised because the lock was held
         atexit.register(self._end)
 
     def _end(self) -> None:
         """Tell the other ranks that this one ends, so that they raise an error instead of waiting for it."""
-        if self.end_message or os.getpid() != self.process or is_finalized():
+        if self.end_message or os.getpid() != self.process_id or is_finalized():
             return
         with contextlib.suppress(Exception):
             sys.stdout.flush()
@@ -203,7 +203,7 @@ class Meeting:
         An exception in the block ends all ranks, which would otherwise wait for this one forever. Only a ParallelError
         propagates, because all ranks raise it.
         """
-        if os.getpid() != self.process:
+        if os.getpid() != self.process_id:
             raise ParallelError(
                 f"DataParallel: this process was forked from rank {self.rank} and is not a rank, so it cannot "
                 "exchange anything with others. Return its results to the rank, as multiprocessing.Pool does; to train "
@@ -231,31 +231,31 @@ class Meeting:
     def meet(
         self,
         action: str,
-        updates: int,
-        model: tuple[Facts, int] = ((), 0),
+        update_count: int,
+        model_facts: tuple[Facts, int] = ((), 0),
         options: Facts = (),
-        counts: Sequence[int] = (0, 0, 0),
+        own_counts: Sequence[int] = (0, 0, 0),
     ) -> np.ndarray:
         """Wait for all ranks, check that they are about to do the same, and return their headers, a row for each rank.
 
-        `model` is (facts, their hash), kept by the caller while the model is the same. Ranks may differ in `counts`:
+        `model_facts` is (facts, their hash), kept by the caller while the model is the same. `own_counts` may differ:
         the numbers of examples and of used lookup rows, and whether a backward pass has run since the last update.
         """
         if self.end_message:
             raise ParallelError(self.end_message)
-        self.updates = updates
-        own_header = np.array([ACTIONS.index(action), updates, model[1], digest(options), *counts], np.int64)
-        self.comm.Allgather(own_header, self.headers)
+        self.updates = update_count
+        header = np.array([ACTIONS.index(action), update_count, model_facts[1], digest(options), *own_counts], np.int64)
+        self.comm.Allgather(header, self.headers)
         # If this rank is about to end, only the ranks that continue raise the error.
-        if action != "end" and (self.headers[:, :EXAMPLES] != own_header[:EXAMPLES]).any():
-            raise ParallelError(self._problem(action, own_header, {MODEL: model[0], OPTIONS: options}))
+        if action != "end" and (self.headers[:, :EXAMPLES] != header[:EXAMPLES]).any():
+            raise ParallelError(self._error_message(action, header, {MODEL: model_facts[0], OPTIONS: options}))
         return self.headers
 
-    def _problem(self, action: str, own: np.ndarray, facts: Mapping[int, Facts]) -> str:
+    def _error_message(self, action: str, own_header: np.ndarray, facts: Mapping[int, Facts]) -> str:
         """Return an error message that says how the headers differ. All ranks must call this together."""
         headers = self.headers
         who = f"DataParallel{f'.{action}' * (action != 'start')}: rank {self.rank}"
-        has_done = f"{who} has done {own[UPDATES]} update{'' if own[UPDATES] == 1 else 's'}"
+        has_done = f"{who} has done {own_header[UPDATES]} update{'' if own_header[UPDATES] == 1 else 's'}"
         ended = np.flatnonzero(headers[:, ACTION] == ACTIONS.index("end"))
         if len(ended):
             self.end_message = (
@@ -263,7 +263,7 @@ class Meeting:
                 "must call update equally often; one without examples calls it without backward"
             )
             return self.end_message
-        differs = headers != own
+        differs = headers != own_header
         # Compare this rank with the first rank that differs from it, in the first field in which any rank does.
         field = int(differs.any(axis=0).argmax())
         other = int(differs[:, field].argmax())
@@ -306,7 +306,7 @@ def digest(*facts: object) -> int:
     return int.from_bytes(hashlib.blake2b(repr(facts).encode(), digest_size=8).digest(), "little") >> 1
 
 
-def sendable(problem: Exception) -> Exception:
+def sendable_error(problem: Exception) -> Exception:
     """Return `problem` if it can be sent to other processes, else a ParallelError with its message."""
     try:
         pickle.loads(pickle.dumps(problem))
@@ -317,7 +317,7 @@ def sendable(problem: Exception) -> Exception:
 
 # Runs at import, because a rank may fail before it makes a `DataParallel`. A rank's child processes, which inherit
 # the variable PID_ENV, skip it.
-if number_started(os.environ) > 1:
+if started_process_count(os.environ) > 1:
     os.environ.setdefault(PID_ENV, str(os.getpid()))
-    if not is_child():
+    if not is_child_of_rank():
         end_all_on_exceptions()

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple, TypeVar
 
 from .base import Trainer
 
-Kind = TypeVar("Kind", bound=type[Trainer])
+TrainerClass = TypeVar("TrainerClass", bound=type[Trainer])
 Reference = Callable[..., None]
 
 
-class Registered(NamedTuple):
+class RegisteredTrainer(NamedTuple):
     """A trainer class and what its tests need.
 
     Attributes:
@@ -28,19 +28,19 @@ class Registered(NamedTuple):
     settings: tuple[dict[str, Any], ...]
 
 
-TRAINERS: dict[str, Registered] = {}
+TRAINERS: dict[str, RegisteredTrainer] = {}
 
 
-def register(reference: Reference, *settings: dict[str, Any]) -> Callable[[Kind], Kind]:
+def register(reference: Reference, *settings: dict[str, Any]) -> Callable[[TrainerClass], TrainerClass]:
     """Return a decorator that adds a trainer class to `TRAINERS`, from which its tests are generated.
 
     Args:
-        reference: the trainer's equations in numpy; see `Registered`.
+        reference: the trainer's equations in numpy; see `RegisteredTrainer`.
         settings: dicts of arguments. The trainer is tested with each of them, and with the default arguments.
     """
 
-    def decorate(kind: Kind) -> Kind:
-        TRAINERS[kind.__name__] = Registered(kind, reference, ({}, *settings))
-        return kind
+    def decorate(trainer_class: TrainerClass) -> TrainerClass:
+        TRAINERS[trainer_class.__name__] = RegisteredTrainer(trainer_class, reference, ({}, *settings))
+        return trainer_class
 
     return decorate

@@ -18,23 +18,23 @@ NORM = KERNELS.add("gradient_norm", GradientNorm())  # the opcode of the kernel 
 class TrainerRule:
     """An update rule and its compiled kernel, named `update.` plus the name of the rule.
 
-    `states` and `numbers` are names. States start at zero. `read(trainer, scale)` returns the values of `numbers`: that
-    of `eps` is `trainer._eps`, and `rate` includes the gradients' factor `scale`, unless `scale` is one of `numbers`.
+    States start at zero. `read_numbers(trainer, scale)` returns the numbers that `number_names` lists: the value
+    of `eps` is `trainer._eps`, and `rate` includes the gradients' factor `scale`, unless `scale` is one of them.
     """
 
     opcode: int
-    states: tuple[str, ...]
-    numbers: tuple[str, ...]
-    read: Callable[..., tuple[float, ...]]
+    state_names: tuple[str, ...]
+    number_names: tuple[str, ...]
+    read_numbers: Callable[..., tuple[float, ...]]
 
     def __init__(self, name: str, kernel: Any):
         self.opcode = KERNELS.add(KERNELS.add_defined(f"update.{name}", {"": kernel}, alone=True), kernel)
-        self.states = tuple(name for name in kernel.views[2:] if name in kernel.outputs)  # views 0 and 1 are p and g
-        self.numbers = kernel.views[2 + len(self.states) :]
-        rate = "trainer._rate" if "scale" in self.numbers else "trainer._rate * scale"
-        sources = [{"rate": rate, "scale": "scale"}.get(name, f"trainer._{name}") for name in self.numbers]
-        # Each update calls `read`. With `attrgetter` instead of `eval`, an update would take 1.2 us instead of 1 us.
-        self.read = eval(f"lambda trainer, scale: ({''.join(source + ',' for source in sources)})")
+        self.state_names = tuple(name for name in kernel.views[2:] if name in kernel.outputs)  # views 0, 1: p, g
+        self.number_names = kernel.views[2 + len(self.state_names) :]
+        rate = "trainer._rate" if "scale" in self.number_names else "trainer._rate * scale"
+        sources = [{"rate": rate, "scale": "scale"}.get(name, f"trainer._{name}") for name in self.number_names]
+        # Updates call `read_numbers`. With `attrgetter` instead of `eval`, an update would take 1.2 us instead of 1 us.
+        self.read_numbers = eval(f"lambda trainer, scale: ({''.join(source + ',' for source in sources)})")
 
 
 def update(function: Callable) -> TrainerRule:

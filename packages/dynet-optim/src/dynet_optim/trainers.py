@@ -73,7 +73,7 @@ class SimpleSGDTrainer(Trainer):
         *,
         learning_rate: Number | None = None,
     ):
-        super().__init__(m, self._either(0.1, e0=e0, learning_rate=learning_rate), edecay)
+        super().__init__(m, self._argument_of_two_names(0.1, e0=e0, learning_rate=learning_rate), edecay)
 
 
 @register(_sgd_reference, {"e0_min": 0.1, "e0_max": 0.5, "step_size": 2, "gamma": 0.9})
@@ -127,8 +127,8 @@ class CyclicalSGDTrainer(Trainer):
         learning_rate_min: Number | None = None,
         learning_rate_max: Number | None = None,
     ):
-        low = self._either(0.01, e0_min=e0_min, learning_rate_min=learning_rate_min)
-        high = self._either(0.1, e0_max=e0_max, learning_rate_max=learning_rate_max)
+        low = self._argument_of_two_names(0.01, e0_min=e0_min, learning_rate_min=learning_rate_min)
+        high = self._argument_of_two_names(0.1, e0_max=e0_max, learning_rate_max=learning_rate_max)
         self._low = self._checked("e0_min", low, NOT_NEGATIVE)
         self._high = self._checked("e0_max", high, NOT_NEGATIVE)
         if self._low > self._high:
@@ -143,8 +143,8 @@ class CyclicalSGDTrainer(Trainer):
         x = abs(it / self._step_size - 2 * cycle + 1)
         return self._low + (self._high - self._low) * max(0.0, 1 - x) * self._gamma**it
 
-    def _count(self) -> None:
-        super()._count()
+    def _count_update(self) -> None:
+        super()._count_update()
         object.__setattr__(self, "_rate", self._scheduled_rate() / self._decay())  # faster than `Closed.__setattr__`
 
 
@@ -187,7 +187,7 @@ class MomentumSGDTrainer(Trainer):
         *,
         learning_rate: Number | None = None,
     ):
-        super().__init__(m, self._either(0.01, e0=e0, learning_rate=learning_rate), edecay)
+        super().__init__(m, self._argument_of_two_names(0.01, e0=e0, learning_rate=learning_rate), edecay)
         self._momentum = self._checked("mom", mom, FRACTION)
 
 
@@ -275,7 +275,7 @@ class AdagradTrainer(Trainer):
         *,
         learning_rate: Number | None = None,
     ):
-        super().__init__(m, self._either(0.1, e0=e0, learning_rate=learning_rate), edecay)
+        super().__init__(m, self._argument_of_two_names(0.1, e0=e0, learning_rate=learning_rate), edecay)
         self._eps = self._checked("eps", eps, POSITIVE)
 
 
@@ -364,7 +364,7 @@ class RMSPropTrainer(Trainer):
         *,
         learning_rate: Number | None = None,
     ):
-        super().__init__(m, self._either(0.001, e0=e0, learning_rate=learning_rate), edecay)
+        super().__init__(m, self._argument_of_two_names(0.001, e0=e0, learning_rate=learning_rate), edecay)
         self._eps = self._checked("eps", eps, POSITIVE)
         self._rho = self._checked("rho", rho, FRACTION)
 
@@ -446,7 +446,7 @@ class AdamTrainer(Trainer):
         *,
         learning_rate: Number | None = None,
     ):
-        super().__init__(m, self._either(0.001, alpha=alpha, learning_rate=learning_rate), edecay)
+        super().__init__(m, self._argument_of_two_names(0.001, alpha=alpha, learning_rate=learning_rate), edecay)
         self._beta_1 = float32(self._checked("beta_1", beta_1, FRACTION))
         self._beta_2 = float32(self._checked("beta_2", beta_2, FRACTION))
         self._eps = self._checked("eps", eps, POSITIVE)

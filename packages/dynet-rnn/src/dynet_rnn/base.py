@@ -27,25 +27,25 @@ from dynet_ops.random.draws import checked_probability
 def repr_of_builder(name: str, spec: Sequence, model: ParameterCollection, rates: Iterable[float] = ()) -> str:
     """Return the `repr` of a builder. `spec` begins with the number of layers and the sizes of input and output."""
     layers, size, hidden, *_ = spec
-    contents = contents_text(model._everything())
+    contents = contents_text(model._all_parameters())
     distinct_rates = dict.fromkeys(rates)
     dropout = f"; dropout {', '.join(f'{rate:g}' for rate in distinct_rates)}" if any(distinct_rates) else ""
     return f"<{name} {printable(model.name())}: {counted(layers, 'layer')}, {size} to {hidden}; {contents}{dropout}>"
 
 
-def check_vector(what: str, x: Dim, reader: str, size: int) -> None:
+def check_vector(x_name: str, x: Dim, reader_name: str, size: int) -> None:
     """Raise ShapeError if x is not a vector of this size. Trailing 1s are allowed.
 
-    The message calls x `what`, such as "add_input: the input", and what takes x `reader`, such as "the network".
+    The message calls x `x_name`, such as "add_input: the input", and what takes x `reader_name`, such as "the network".
     """
     if of_rank(x.dims, 1) != (size,):
         reshape_hint = f"; reshape it to {(size,)} x {x.columns}" if x.rows == size and x.batch == 1 else ""
-        list_hint = "; transduce and add_inputs take a list: [x]" * (x.total == 1 and reader == "the network")
-        raise ShapeError(f"{what} is {x!r}, {reader} takes {(size,)}{reshape_hint}{list_hint}")
+        list_hint = "; transduce and add_inputs take a list: [x]" * (x.total == 1 and reader_name == "the network")
+        raise ShapeError(f"{x_name} is {x!r}, {reader_name} takes {(size,)}{reshape_hint}{list_hint}")
 
 
 @functools.cache
-def value_of_state(dim: Dim, index: int) -> Signature:
+def state_value_signature(dim: Dim, index: int) -> Signature:
     """Return the signature of an alias of value `index` of a state: 0 is h, 1 is c. `dim` is the Dim of each value.
 
     The operand is a time step or a tree node, whose memory begins with these values. The gradient of c includes the
@@ -82,7 +82,7 @@ class ParameterOwner(Hinted):
         if not isinstance(model, ParameterCollection):
             class_name = type(model).__name__
             raise ArgumentTypeError(f"{self.whoami()}: {argument_name} must be a ParameterCollection, not {class_name}")
-        with model._all_or_nothing():
+        with model._undo_on_error():
             self._model = model.add_subcollection(name)
             yield
 
@@ -165,13 +165,13 @@ class LayersBuilder(ParameterOwner, Closed):
     @method_with_hints()
     def set_dropout(self, f: Number) -> None:
         """Set all dropout rates of the network to `f`, the probability of dropping a value, in [0, 1)."""
-        self._set_rates((checked_probability("set_dropout", f),) * len(self._rates))
+        self._set_dropout_rates((checked_probability("set_dropout", f),) * len(self._rates))
 
     def disable_dropout(self) -> None:
         """Turn dropout off, by setting all dropout rates to 0."""
-        self._set_rates((0.0,) * len(self._rates))
+        self._set_dropout_rates((0.0,) * len(self._rates))
 
-    def _set_rates(self, rates: tuple[float, ...]) -> None:
+    def _set_dropout_rates(self, rates: tuple[float, ...]) -> None:
         self._rates = rates
 
     def get_parameters(self) -> list[list[Parameters]]:

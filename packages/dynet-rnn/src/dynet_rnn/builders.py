@@ -178,18 +178,18 @@ class VanillaLSTMBuilder(Variational):
         return [self._norms_in.add_parameters((n,), init=ConstInitializer(value)) for n, value in gains_and_biases]
 
     @property
-    def _outside(self) -> list[Parameters]:
+    def _outside_parameters(self) -> list[Parameters]:
         """The parameters of layer normalization. Files of the builder have them, though its collection does not."""
         own_name = self.param_collection().name()
         return [p for layer in self._parameters for p in layer if not p.name().startswith(own_name)]
 
-    def _cell_weights(self, layers: list[list[Expression]]) -> list[list[Expression]]:
+    def _cell_weights(self, expressions: list[list[Expression]]) -> list[list[Expression]]:
         shift = self._forget_bias - FORGET_BIAS  # the cell itself adds FORGET_BIAS
         if not shift or self._norms_in is not None:
-            return layers
+            return expressions
         m = self._spec[2]
         shifts = inputVector([0.0] * m + [shift] * m + [0.0] * 2 * m)  # for the gates i, f, o, g
-        return [[Wx, Wh, b + shifts] for Wx, Wh, b, *_ in layers]
+        return [[Wx, Wh, b + shifts] for Wx, Wh, b, *_ in expressions]
 
     def _runs_only_cells(self) -> bool:
         return self._norms_in is None and super()._runs_only_cells()
@@ -250,10 +250,10 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
         """
         return [layer[:3] for layer in super().get_parameter_expressions()]
 
-    def _expressions(self, layer: list[Parameters], update: bool) -> list[Expression]:
+    def _expressions(self, layer: list[Parameters], is_trained: bool) -> list[Expression]:
         Wx, Wh, b, Mx, Mh, *norms = layer
-        masked = [cmult(w.expr(update), mask.expr(False)) for w, mask in ((Wx, Mx), (Wh, Mh))]
-        return [*masked, *super()._expressions([b, *norms], update)]
+        masked = [cmult(w.expr(is_trained), mask.expr(False)) for w, mask in ((Wx, Mx), (Wh, Mh))]
+        return [*masked, *super()._expressions([b, *norms], is_trained)]
 
     def set_sparsity(self, sparsity: Number) -> None:
         """Prune the weights of smallest magnitude, across all layers.
@@ -304,17 +304,17 @@ class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
         Source: Graves, Mohamed and Hinton, "Speech recognition with deep recurrent neural networks", 2013.
         """
         self._noise = checked_number("set_weightnoise: std", std, NOT_NEGATIVE)
-        self._latest.start = None
+        self._latest.initial_state = None
         self._latest.loaded.clear()
 
-    def _load_parameters(self, version: int, update: bool) -> LoadedParameters:
-        loaded = super()._load_parameters(version, update)
+    def _load_parameters(self, version: int, is_trained: bool) -> LoadedParameters:
+        loaded = super()._load_parameters(version, is_trained)
         if self._noise:
             self._latest.loaded.clear()  # so that the next sequence draws new noise
         return loaded
 
-    def _cell_weights(self, layers: list[list[Expression]]) -> list[list[Expression]]:
-        return [[noise(e, self._noise) for e in layer] for layer in layers] if self._noise else layers
+    def _cell_weights(self, expressions: list[list[Expression]]) -> list[list[Expression]]:
+        return [[noise(e, self._noise) for e in layer] for layer in expressions] if self._noise else expressions
 
 
 @register()
@@ -531,8 +531,8 @@ class BiRNNBuilder(ParameterOwner):
                 ]
         self.spec: tuple[object, ...] = (num_layers, input_dim, hidden_dim, rnn_builder_factory, builder_layers)
 
-    def _create(self, factory: Callable[..., Any], size: int, half: int) -> _RNNBuilder:
-        builder = factory(1, size, half, self.model)
+    def _create(self, factory: Callable[..., Any], input_dim: int, hidden_dim: int) -> _RNNBuilder:
+        builder = factory(1, input_dim, hidden_dim, self.model)
         if not _is_builder(builder):
             raise ArgumentTypeError(f"BiRNNBuilder: rnn_builder_factory must return a builder, not {builder!r:.80}")
         return builder

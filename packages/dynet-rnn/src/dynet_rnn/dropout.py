@@ -34,7 +34,7 @@ class Variational(_RNNBuilder):
             d_r: the same for the previous state of a layer. `SimpleRNNBuilder` of DyNet 2.1 calls it d_h.
         """
         d, d_r = checked_probability("set_dropouts", d), checked_probability("set_dropouts", d_r)
-        self._set_rates((d, *[d_r] * (len(self._rates) - 1)))
+        self._set_dropout_rates((d, *[d_r] * (len(self._rates) - 1)))
 
     def set_dropout_masks(self, batch_size: Index = 1) -> None:
         """Draw new dropout masks for the sequence that the last call of `initial_state` began.
@@ -53,7 +53,7 @@ class Variational(_RNNBuilder):
         rates, (layers, size, hidden, *_) = self._rates, self._spec
         dropout_key, sizes = (batch, *map(bool, rates)), [size, *[hidden] * (layers * len(rates) - 1)]
         masks = tuple([dropout(ones((n,), batch), rate) for n, rate in zip(sizes, rates * layers) if rate])
-        steps = run.steps = Steps(dropout_key, self._latest.table(dropout_key), masks)
+        steps = run.steps = Steps(dropout_key, self._latest.step_table(dropout_key), masks)
         run.masked_steps.append(steps)
         return steps
 
@@ -65,29 +65,29 @@ class Variational(_RNNBuilder):
                 return steps
         return self._draw_masks(run, batch)
 
-    def _masked(self, run: SequenceRun, k: int, value: int, x: Expression) -> Expression:
-        """Return x after dropout. `value` says what x is: the input of layer k (0), its h (1) or its c (2)."""
-        mask = run.steps.mask(k, value)  # type: ignore[union-attr]  # masks are drawn before a step
+    def _masked(self, run: SequenceRun, k: int, mask_kind: int, x: Expression) -> Expression:
+        """Return x after dropout. `mask_kind` says what x is: the input of layer k (0), its h (1) or its c (2)."""
+        mask = run.steps.mask(k, mask_kind)  # type: ignore[union-attr]  # masks are drawn before a step
         return x if mask is None else cmult(x, mask)
 
     def _input_after_dropout(self, run: SequenceRun, k: int, x: Expression) -> Expression:
         return self._masked(run, k, 0, x)
 
     def _state_after_dropout(self, state: RNNState, k: int) -> tuple[StateSource, tuple[int, ...]]:
-        previous, nodes = super()._state_after_dropout(state, k)
-        if previous == () or not any(state._run.steps.dropout[2:]):  # type: ignore[union-attr]
-            return previous, nodes
+        state_source, nodes = super()._state_after_dropout(state, k)
+        if state_source == () or not any(state._run.steps.dropout[2:]):  # type: ignore[union-attr]
+            return state_source, nodes
         values = state._run.layers.value_indices
-        if isinstance(previous, int):  # one node has all values: make (batch size, offset) for each value
-            previous = tuple([(previous, value * self._spec[2] * previous) for value in values])
+        if isinstance(state_source, int):  # one node has all values: make (batch size, offset) for each value
+            state_source = tuple([(state_source, value * self._spec[2] * state_source) for value in values])
             nodes = nodes * len(values)
-        entries = [*zip(previous, nodes)]
+        entries = [*zip(state_source, nodes)]
         for value in values:
             x = state._vectors_of(value)[k]
             if (y := self._masked(state._run, k, value + 1, x)) is not x:
                 entries[value] = (y.type.batch, 0), y.at
-        previous, nodes = zip(*entries)
-        return previous, nodes
+        state_source, nodes = zip(*entries)
+        return state_source, nodes
 
 
 class Vertical(_RNNBuilder):
@@ -103,8 +103,8 @@ class Vertical(_RNNBuilder):
     def _first_steps(self) -> Steps:
         """Set the rates of the `Steps` that all sequences share to the current rates, and return these `Steps`."""
         latest, rates = self._latest, self._rates if any(self._rates) else ()
-        latest.steps.dropout, latest.steps.table = rates, latest.table(rates)
-        return latest.steps
+        latest.steps_without_masks.dropout, latest.steps_without_masks.table = rates, latest.step_table(rates)
+        return latest.steps_without_masks
 
     def _input_after_dropout(self, run: SequenceRun, k: int, x: Expression) -> Expression:
         return dropout(x, self._rates[0]) if self._rates[0] else x

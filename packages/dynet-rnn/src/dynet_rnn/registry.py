@@ -13,7 +13,7 @@ Kind = TypeVar("Kind", bound=type[_RNNBuilder])
 Reference = Callable[..., Any]
 
 
-class Registered(NamedTuple):
+class RegisteredBuilder(NamedTuple):
     """A builder class and what its tests need.
 
     Attributes:
@@ -29,7 +29,7 @@ class Registered(NamedTuple):
     step: Reference
 
 
-BUILDERS: dict[str, Registered] = {}
+BUILDERS: dict[str, RegisteredBuilder] = {}
 """The registered builders. A key is the class's name and the arguments, such as "VanillaLSTMBuilder, ln_lstm=True"."""
 
 
@@ -37,25 +37,25 @@ def register(*more_cases: tuple[dict[str, Any], Reference], step: Reference | No
     """Return a decorator that adds a builder class to `BUILDERS`, from which tests are generated.
 
     Args:
-        more_cases: what to test besides the default arguments: pairs (arguments, step); see `Registered`.
+        more_cases: what to test besides the default arguments: pairs (arguments, step); see `RegisteredBuilder`.
         step: the numpy function for the default arguments. None: the function that `cell_step` returns for the class.
     """
     if more_cases and isinstance(more_cases[0], type):
         raise ArgumentTypeError(f"register: {more_cases[0].__name__} is a class: write @register() above it")
 
-    def decorate(kind: Kind) -> Kind:
-        for arguments, reference_step in (({}, step or cell_step(kind)), *more_cases):
-            name = ", ".join([kind.__name__, *(f"{key}={value}" for key, value in arguments.items())])
-            BUILDERS[name] = Registered(kind, arguments, reference_step)
-        return kind
+    def decorate(builder_class: Kind) -> Kind:
+        for arguments, reference_step in (({}, step or cell_step(builder_class)), *more_cases):
+            name = ", ".join([builder_class.__name__, *(f"{key}={value}" for key, value in arguments.items())])
+            BUILDERS[name] = RegisteredBuilder(builder_class, arguments, reference_step)
+        return builder_class
 
     return decorate
 
 
-def cell_step(kind: type[_RNNBuilder]) -> Reference:
-    """Return a `Registered.step` that calls the cell's `reference` with only the parameters that the cell reads."""
-    cell = cell_of(kind)
-    names, reference = kind._names or cell.parameters, cell.reference
+def cell_step(builder_class: type[_RNNBuilder]) -> Reference:
+    """Return a `step` that calls the cell's `reference` with only the parameters that the cell reads."""
+    cell = cell_of(builder_class)
+    names, reference = builder_class._names or cell.parameters, cell.reference
     assert reference is not None
 
     def step(x, *rest):

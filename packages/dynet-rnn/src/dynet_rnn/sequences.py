@@ -28,7 +28,7 @@ from dynet_ops.layouts import of_rank
 from dynet_ops.network.cells import StateSource, sequence_signature
 from dynet_ops.network.equations import Cell
 
-from .base import Latest, LayersBuilder, Run, check_vector, value_of_state
+from .base import Latest, LayersBuilder, Run, check_vector, state_value_signature
 
 MOST_OBSERVED_STEPS = 8  # if this many steps with the same shapes repeated no template, later ones are not observed
 RecordHead = tuple[int, int, int, tuple[int, ...]]
@@ -42,64 +42,64 @@ class Layers:
     """
 
     def __init__(self, cell: Cell, sizes: tuple[int, int], parameters: list[list[Expression]]):
-        self.cell, (self.size, self.hidden) = cell, sizes
+        self.cell, (self.input_dim, self.hidden_dim) = cell, sizes
         self.value_indices = range(len(cell.state))  # the indices of a state's values: h is 0, c is 1
         self._operands_and_dims = [(tuple([x.at for x in layer]), [x.type for x in layer]) for layer in parameters]
-        self.form = functools.cache(functools.partial(Form, self))  # equal arguments always give the same object
-        self.initial_form: Form = self.form(((),) * len(self), (1,) * len(self))
+        self.shapes_of_state = functools.cache(functools.partial(StateShapes, self))  # equal arguments give one object
+        self.initial_shapes: StateShapes = self.shapes_of_state(((),) * len(self), (1,) * len(self))
 
     def __len__(self) -> int:
         return len(self._operands_and_dims)
 
-    def head(self, k: int, x: Dim, previous: StateSource) -> tuple[RecordHead, int]:
+    def head(self, k: int, x: Dim, state_source: StateSource) -> tuple[RecordHead, int]:
         """Return layer k's `RecordHead` for an input of the Dim x (a `Dim.plain`), and the new state's batch size."""
         parameters, dims = self._operands_and_dims[k]
-        old_batches = [previous] if isinstance(previous, int) else [size for size, _ in previous]
+        old_batches = [state_source] if isinstance(state_source, int) else [size for size, _ in state_source]
         batch = max([x.batch, *old_batches])
         if not {x.batch, *old_batches} <= {1, batch}:
             raise ShapeError(f"add_input: the input is {x!r}, the state before has batch size {max(old_batches)}")
-        signature = sequence_signature(self.cell, self.hidden, batch, previous, x, *dims)
+        signature = sequence_signature(self.cell, self.hidden_dim, batch, state_source, x, *dims)
         return (k, signature.at, signature.operands, parameters), batch
 
     def vector_dim(self, batch: int, rank: int) -> Dim:
-        return Dim.of(of_rank((self.hidden,), rank), batch)  # a `rank` over 1 adds trailing 1s
+        return Dim.of(of_rank((self.hidden_dim,), rank), batch)  # a `rank` over 1 adds trailing 1s
 
 
-class Form:
-    """The shapes of a state. States with the same shapes share one form.
+class StateShapes:
+    """The shapes of a state. States with the same shapes share one object.
 
-    `previous` has an entry for each layer: the batch size if one node holds all values; () before the first input; or
+    `state_sources` has for each layer: the batch size if one node holds all values; () before the first input; or
     if vectors were set, such as by `set_s`, for each value (batch size, offset in floats within the value's node).
     `ranks` has the number of dimensions of h in each layer. It is more than 1 if the initial vectors had trailing 1s,
     such as (m, 1), which the results keep, as in DyNet. `dims` has the Dim of each layer's h if one node holds all
     values; else it is empty. `known_heads` has the results of `heads` so far, by the Dim of the input.
     """
 
-    __slots__ = ("_layers", "dims", "known_heads", "previous", "ranks")
+    __slots__ = ("_layers", "dims", "known_heads", "ranks", "state_sources")
 
-    def __init__(self, layers: Layers, previous: tuple[StateSource, ...], ranks: tuple[int, ...]):
-        self._layers, self.previous, self.ranks = layers, previous, ranks
+    def __init__(self, layers: Layers, state_sources: tuple[StateSource, ...], ranks: tuple[int, ...]):
+        self._layers, self.state_sources, self.ranks = layers, state_sources, ranks
         self.dims: list[Dim] = [
-            layers.vector_dim(batch, rank) for batch, rank in zip(previous, ranks) if isinstance(batch, int)
+            layers.vector_dim(batch, rank) for batch, rank in zip(state_sources, ranks) if isinstance(batch, int)
         ]
-        self.known_heads: dict[Dim, tuple[Any, Form]] = {}
+        self.known_heads: dict[Dim, tuple[Any, StateShapes]] = {}
 
-    def heads(self, x: Dim) -> tuple[tuple[RecordHead, ...], Form]:
-        """Return the head of each layer for an input of the Dim x, and the form of the state after this input."""
+    def heads(self, x: Dim) -> tuple[tuple[RecordHead, ...], StateShapes]:
+        """Return the head of each layer for an input of the Dim x, and the shapes of the state after this input."""
         if x not in self.known_heads:
             layers, dim = self._layers, x.plain
-            check_vector("add_input: the input", x, "the network", layers.size)
+            check_vector("add_input: the input", x, "the network", layers.input_dim)
             heads_and_batches = []
-            for k, previous in enumerate(self.previous):
-                heads_and_batches.append(layers.head(k, dim, previous))
+            for k, state_source in enumerate(self.state_sources):
+                heads_and_batches.append(layers.head(k, dim, state_source))
                 dim = layers.vector_dim(heads_and_batches[-1][1], 1)
             heads, batches = zip(*heads_and_batches)
-            self.known_heads[x] = heads, layers.form(batches, self.ranks)
+            self.known_heads[x] = heads, layers.shapes_of_state(batches, self.ranks)
         return self.known_heads[x]
 
 
-StepTable = dict[Form, dict[Dim, tuple[Any, ...]]]
-"""How to record steps, by the form of the state and the Dim of the input; see `Steps`."""
+StepTable = dict[StateShapes, dict[Dim, tuple[Any, ...]]]
+"""How to record steps, by the shapes of the state and the Dim of the input; see `Steps`."""
 
 
 @dataclass(slots=True, eq=False)
@@ -112,7 +112,7 @@ class Steps:
     `dropout` is () without dropout. If there are `masks`, it is (their batch size, whether inputs have masks, whether h
     has, and for some cells whether c has). If each step draws new masks, it is the rates.
 
-    `table[form of the state][Dim of the input]` is (Dim of the output, template, offset, distances, form of the next
+    `table[shapes of the state][Dim of the input]` is (output's Dim, template, offset, distances, shapes of the next
     state). The template's operands are the nodes of the state, the input, and `masks`, layer by layer. The last layer's
     new state is the node number output - offset. `distances` are the differences from this to the numbers of the lower
     layers' new states, top layer first. While Python records: (count of observed steps, template of the last or None).
@@ -122,12 +122,12 @@ class Steps:
     table: StepTable
     masks: tuple[Expression, ...] = ()
 
-    def mask(self, layer: int, value: int) -> Expression | None:
-        """Return the mask of the input of a layer (`value` is 0), of h (1) or of c (2). None means no dropout."""
+    def mask(self, layer: int, mask_kind: int) -> Expression | None:
+        """Return the mask of the input of a layer (`mask_kind` is 0), of h (1) or of c (2). None means no dropout."""
         has_mask: Any = self.dropout[1:]
-        if not any(has_mask[value : value + 1]):
+        if not any(has_mask[mask_kind : mask_kind + 1]):
             return None
-        return self.masks[layer * sum(has_mask) + sum(has_mask[:value])]
+        return self.masks[layer * sum(has_mask) + sum(has_mask[:mask_kind])]
 
 
 @dataclass(slots=True, eq=False)
@@ -143,9 +143,9 @@ class SequenceRun(Run):
     steps: Steps | None
     masked_steps: list[Steps] = field(default_factory=list)
 
-    def steps_for(self, form: Form, x: Dim) -> Any:
+    def steps_for(self, shapes: StateShapes, x: Dim) -> Any:
         """Draw missing masks, and return the `Steps`; None if this Dim is new or the graph is not current."""
-        return self.builder._steps_for_batch(self, x.batch) if x in form.known_heads and self.is_current() else None
+        return self.builder._steps_for_batch(self, x.batch) if x in shapes.known_heads and self.is_current() else None
 
 
 alias_signature = functools.cache(alias)  # Dim -> the signature of an alias, with this Dim, of a whole operand
@@ -166,9 +166,9 @@ class RNNState(Hinted):
     # `_nodes` are the numbers of the nodes that hold the state: after an input, one for each layer; if vectors are set,
     # one for each value, layer by layer. `_vectors` has a tuple for h and maybe one for c, with an expression for each
     # layer. After an input, it is None until `_vectors_of` is called, but with layer normalization, vectors are set.
-    __slots__ = ("_form", "_nodes", "_output", "_prev", "_run", "_vectors")
+    __slots__ = ("_nodes", "_output", "_prev", "_run", "_shapes", "_vectors")
 
-    _form: Form
+    _shapes: StateShapes
     _nodes: tuple[int, ...]
     _output: Expression | None
     _prev: RNNState | None
@@ -185,23 +185,23 @@ class RNNState(Hinted):
         cls, run: SequenceRun, prev: RNNState | None, vectors: Sequence[tuple[Expression, ...]]
     ) -> RNNState:
         """Return a state that follows `prev`. `vectors` is [h of each layer], or for an LSTM [hs, cs]."""
-        previous = tuple([tuple([(e.type.batch, 0) for e in layer]) for layer in zip(*vectors)])
+        state_sources = tuple([tuple([(e.type.batch, 0) for e in layer]) for layer in zip(*vectors)])
         ranks = tuple([len(e.type.dims) if run.layers.cell.carries_last_value else 1 for e in vectors[-1]])
         nodes = tuple([e.at for layer in zip(*vectors) for e in layer])
-        return cls._new(run, prev, run.layers.form(previous, ranks), nodes, vectors[0][-1], [*vectors])
+        return cls._new(run, prev, run.layers.shapes_of_state(state_sources, ranks), nodes, vectors[0][-1], [*vectors])
 
     @classmethod
     def _new(
         cls,
         run: SequenceRun,
         prev: RNNState | None,
-        form: Form,
+        shapes: StateShapes,
         nodes: tuple[int, ...],
         output: Expression | None,
         vectors: list[tuple[Expression, ...] | None] | None = None,
     ) -> RNNState:
         state = cls()
-        state._run, state._prev, state._form = run, prev, form
+        state._run, state._prev, state._shapes = run, prev, shapes
         state._nodes, state._output, state._vectors = nodes, output, vectors
         return state
 
@@ -218,8 +218,8 @@ class RNNState(Hinted):
         """
         run = self._run
         try:
-            steps = run.steps or run.steps_for(self._form, x.type)
-            dim, template, offset, distances, form = steps.table[self._form][x.type]
+            steps = run.steps or run.steps_for(self._shapes, x.type)
+            dim, template, offset, distances, shapes = steps.table[self._shapes][x.type]
             output = replay(dim, template, self._nodes + (x,) + steps.masks, run.version)  # noqa: RUF005  # quicker
             last = output.at - offset
         except (AttributeError, KeyError, ValueError):  # x is invalid, there is no template, or `replay` returned None
@@ -229,7 +229,7 @@ class RNNState(Hinted):
             for distance in distances:
                 nodes = (last - distance, *nodes)
         state = RNNState()
-        state._run, state._prev, state._form = run, self, form
+        state._run, state._prev, state._shapes = run, self, shapes
         state._nodes, state._output, state._vectors = nodes, output, None
         return state
 
@@ -254,14 +254,14 @@ class RNNState(Hinted):
         """Add one record per layer for all of `xs`. Return the outputs; if shapes differ, add none and return None."""
         run = self._run
         try:
-            heads, next_form = self._form.known_heads[xs[0].type]
+            heads, next_shapes = self._shapes.known_heads[xs[0].type]
         except (AttributeError, KeyError):
             graph_of("transduce", xs)
-            heads, next_form = self._form.heads(xs[0].type)
-        dim, top = xs[0].type, next_form.dims[-1]  # the Dims of the inputs and of the last layer's outputs
+            heads, next_shapes = self._shapes.heads(xs[0].type)
+        dim, top = xs[0].type, next_shapes.dims[-1]  # the Dims of the inputs and of the last layer's outputs
         outputs: list[Expression] | None = xs
         for layer, signature, fixed_count, parameters in heads:
-            states = self._operands(layer) if self._nodes else ()
+            states = self._nodes_of_layer(layer) if self._nodes else ()
             outputs = add_list(top, (signature, fixed_count + len(xs), *parameters, *states), outputs, dim, run.version)
             if outputs is None:
                 graph_of("transduce", xs)
@@ -271,7 +271,7 @@ class RNNState(Hinted):
             dim = top
         return outputs
 
-    def _operands(self, layer: int) -> tuple[int, ...]:
+    def _nodes_of_layer(self, layer: int) -> tuple[int, ...]:
         """Return the nodes that hold this layer's state: one for all values, or one for each."""
         nodes_per_layer = len(self._nodes) // len(self._run.layers)
         return self._nodes[layer * nodes_per_layer : (layer + 1) * nodes_per_layer]
@@ -280,11 +280,11 @@ class RNNState(Hinted):
         """Do the same as `add_input`, for new shapes, masks that are not drawn yet, watched graphs, and errors."""
         run = self._run
         graph = graph_of("add_input", (x,))
-        if self._pinned().graph is not graph.graph:
+        if self._pinned_graph().graph is not graph.graph:
             raise StaleExpressionError(
                 f"add_input: the input and the state belong to the graphs of two threads; {OTHER_THREAD}"
             )
-        self._form.heads(x.type)  # raises ShapeError before anything is recorded
+        self._shapes.heads(x.type)  # raises ShapeError before anything is recorded
         steps = run.steps
         run.steps = run.builder._steps_for_batch(run, x.type.batch)
         if run.steps is not steps:
@@ -297,7 +297,7 @@ class RNNState(Hinted):
         """Record a step in Python. If the last such step led to the same template, add that to `Steps.table`."""
         run = self._run
         steps: Any = run.steps
-        by_dim = steps.table.setdefault(self._form, {})
+        by_dim = steps.table.setdefault(self._shapes, {})
         entry = by_dim.get(x.type, (0, None))
         observed = Observation() if HAS_TEMPLATES and len(entry) == 2 and entry[0] < MOST_OBSERVED_STEPS else None
         new_state = run.builder._advance(self, x)
@@ -306,16 +306,16 @@ class RNNState(Hinted):
             operands = *self._nodes, x.at, *[mask.at for mask in steps.masks]
             template = observed.template(operands, output, [weight.at for weight in run.computed_weights])
             by_dim[x.type] = step_count + 1, template or last_template
-            if template and template == last_template and new_state._form.dims:
+            if template and template == last_template and new_state._shapes.dims:
                 *distances, last_node = new_state._nodes
                 distances = tuple(last_node - node for node in reversed(distances))
-                by_dim[x.type] = output.type, template, output.at - last_node, distances, new_state._form
+                by_dim[x.type] = output.type, template, output.at - last_node, distances, new_state._shapes
         return new_state
 
-    def _pinned(self) -> PinnedGraph:
+    def _pinned_graph(self) -> PinnedGraph:
         """Return the run's graph, pinned. Raise StaleExpressionError if a node of the state or of a weight is gone."""
         run, version, nodes, vectors = self._run, self._run.version, (), self._vectors or ()
-        if self._form.dims:  # after an input, all nodes are this network's, so `as_of` can check them by number
+        if self._shapes.dims:  # after an input, all nodes are this network's, so `as_of` can check them by number
             version, nodes, vectors = self._output.version, self._nodes, ()  # type: ignore[union-attr]
         graph = PinnedGraph.as_of(run.graph, version, nodes)
         if run.graph.watch is not None:
@@ -331,16 +331,16 @@ class RNNState(Hinted):
         # not annotated as optional, so that type checkers accept every use of an output
         return self._output  # type: ignore[return-value]
 
-    def _vectors_of(self, value: int) -> tuple[Expression, ...]:
-        """Return h (`value` is 0) or c (`value` is 1) of each layer, first layer first; () before the first input."""
+    def _vectors_of(self, index: int) -> tuple[Expression, ...]:
+        """Return h (`index` is 0) or c (`index` is 1) of each layer, first layer first; () before the first input."""
         if self._vectors is None:
             self._vectors = [None for _ in self._run.layers.value_indices]
-        vectors, graph, dims = self._vectors[value], self._run.graph, self._form.dims
+        vectors, graph, dims = self._vectors[index], self._run.graph, self._shapes.dims
         if vectors is None or (dims and graph.watch is not None and not all(map(graph.holds, vectors))):
-            pinned = self._pinned()
-            vectors = self._vectors[value] = tuple(
+            pinned = self._pinned_graph()
+            vectors = self._vectors[index] = tuple(
                 [
-                    pinned.append(value_of_state(dim, value), [node]) if value else pinned.node(node, dim)
+                    pinned.append(state_value_signature(dim, index), [node]) if index else pinned.node(node, dim)
                     for node, dim in zip(self._nodes, dims)
                 ]
             )
@@ -386,7 +386,7 @@ class RNNState(Hinted):
     def _checked_es(self, name: str, es: Iterable[Expression] | None, counts: Sequence[int]) -> tuple[Expression, ...]:
         es = () if es is None else tuple(es)
         graph_of(name, es)
-        layers, hidden = self._run.layers, self._run.layers.hidden
+        layers, hidden = self._run.layers, self._run.layers.hidden_dim
         if len(es) not in counts:
             needed = " or ".join(map(str, sorted({*counts})))
             raise ArgumentError(f"{name}: {needed} expressions are needed for {len(layers)} layers, got {len(es)}")
@@ -401,7 +401,7 @@ class RNNState(Hinted):
         batch = next(filter(None, new_vectors))[0].type.batch
         old_vectors = [*map(self._vectors_of, layers.value_indices)]
         vectors = [
-            new or old or (zeros(layers.hidden, batch),) * len(layers)
+            new or old or (zeros(layers.hidden_dim, batch),) * len(layers)
             for new, old in itertools.zip_longest(new_vectors, old_vectors, fillvalue=())
         ]
         return RNNState._from_vectors(self._run, self, vectors)
@@ -467,19 +467,19 @@ LoadedParameters = tuple[int, list[list[Expression]], Layers, list[Expression]]
 class LatestSequences(Latest):
     """Attributes of a sequence builder that its copies do not get.
 
-    `start` is the initial state, if all sequences of a graph can share it, as without dropout. `steps` is the `Steps`
-    without masks. `loaded` maps `update` to the last result of `_load_parameters`. `layers` maps operands (parameters,
-    or nodes computed from them) to `Layers`. `tables` maps `Steps.dropout` to `Steps.table`.
+    `initial_state` is kept if all sequences of a graph can share it, as without dropout. `loaded` maps `is_trained` to
+    the last result of `_load_parameters`. `layers` maps operands (parameters, or nodes computed from them) to `Layers`.
+    `tables` maps `Steps.dropout` to `Steps.table`.
     """
 
     def __init__(self) -> None:
-        self.start: RNNState | None = None
+        self.initial_state: RNNState | None = None
         self.loaded: dict[bool, LoadedParameters] = {}
         self.layers: dict[tuple[int, ...], Layers] = {}
         self.tables: dict[tuple[float, ...], StepTable] = {}
-        self.steps = Steps((), self.table(()))
+        self.steps_without_masks = Steps((), self.step_table(()))
 
-    def table(self, dropout: tuple[float, ...]) -> StepTable:
+    def step_table(self, dropout: tuple[float, ...]) -> StepTable:
         if len(self.tables) >= MOST_CACHED and dropout not in self.tables:
             self.tables.clear()
         return self.tables.setdefault(dropout, {})
@@ -516,16 +516,16 @@ class _RNNBuilder(LayersBuilder):
             ShapeError: a vector is not of size hidden_dim.
         """
         latest, graph = self._latest, current()
-        state, version = latest.start, graph.records.version
+        state, version = latest.initial_state, graph.records.version
         if state is None or state._run.version != version or update is not True:
             loaded = latest.loaded.get(update)
             if loaded is None or loaded[0] not in (ANY_GRAPH, version):
                 loaded = self._load_parameters(version, update)
             _, expressions, layers, computed_weights = loaded
             run = SequenceRun(self, graph, version, expressions, layers, computed_weights, self._first_steps())
-            state = RNNState._new(run, None, layers.initial_form, (), None, [() for _ in layers.value_indices])
-            if run.steps is latest.steps and update is True and not computed_weights:
-                latest.start = state
+            state = RNNState._new(run, None, layers.initial_shapes, (), None, [() for _ in layers.value_indices])
+            if run.steps is latest.steps_without_masks and update is True and not computed_weights:
+                latest.initial_state = state
         latest.run = state._run
         if vecs is not None:
             state = state._with_vectors("initial_state", vecs)
@@ -538,29 +538,29 @@ class _RNNBuilder(LayersBuilder):
         """Same as `initial_state`, for initial vectors given as arrays or lists of numbers."""
         return self.initial_state(None if vecs is None else [*map(inputVector, vecs)], update)
 
-    def _load_parameters(self, version: int, update: bool) -> LoadedParameters:
-        """Return the parameters for the graph with this version; if `update` is False, they get no gradient."""
+    def _load_parameters(self, version: int, is_trained: bool) -> LoadedParameters:
+        """Return the parameters for the graph with this version; if not `is_trained`, they get no gradient."""
         latest, names = self._latest, self._names or tuple(self._cell.parameters)
         positions = [names.index(name) for name in (*self._cell.pairs, *self._cell.weights)]
-        expressions = [self._expressions(layer, update) for layer in self._parameters]
+        expressions = [self._expressions(layer, is_trained) for layer in self._parameters]
         read_by_cells = [[layer[index] for index in positions] for layer in self._cell_weights(expressions)]
         computed_weights = [x for layer in read_by_cells for x in layer if x.version != ANY_GRAPH]
         operands = tuple([x.at for layer in read_by_cells for x in layer])
         layers = latest.layers.get(operands)
         if layers is None:
             if len(latest.layers) >= MOST_CACHED:
-                for table in (latest.layers, latest.tables, latest.steps.table):
+                for table in (latest.layers, latest.tables, latest.steps_without_masks.table):
                     table.clear()
             layers = latest.layers[operands] = Layers(self._cell, self._spec[1:3], read_by_cells)
-        latest.loaded[update] = version if computed_weights else ANY_GRAPH, expressions, layers, computed_weights
-        return latest.loaded[update]
+        latest.loaded[is_trained] = version if computed_weights else ANY_GRAPH, expressions, layers, computed_weights
+        return latest.loaded[is_trained]
 
-    def _expressions(self, layer: list[Parameters], update: bool) -> list[Expression]:
-        return [p.expr(update) for p in layer]
+    def _expressions(self, layer: list[Parameters], is_trained: bool) -> list[Expression]:
+        return [p.expr(is_trained) for p in layer]
 
-    def _cell_weights(self, layers: list[list[Expression]]) -> list[list[Expression]]:
+    def _cell_weights(self, expressions: list[list[Expression]]) -> list[list[Expression]]:
         """Return each layer's weights as its cell reads them. Subclasses may compute them from parameters."""
-        return layers
+        return expressions
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
         return self._add(*[weight.dims(n, m) for weight in cell_of(type(self)).parameters.values()])
@@ -571,8 +571,8 @@ class _RNNBuilder(LayersBuilder):
         """Return whether a step computes only the cell of each layer, without dropout or layer normalization."""
         return not any(self._rates)
 
-    def _set_rates(self, rates: tuple[float, ...]) -> None:
-        self._rates, self._latest.start = rates, None
+    def _set_dropout_rates(self, rates: tuple[float, ...]) -> None:
+        self._rates, self._latest.initial_state = rates, None
         steps = self._first_steps()
         if self._run:
             self._run.masked_steps.clear()
@@ -580,7 +580,7 @@ class _RNNBuilder(LayersBuilder):
 
     def _first_steps(self) -> Steps | None:
         """Return the `Steps` of a new sequence; None if it needs masks."""
-        return self._latest.steps if self._runs_only_cells() else None
+        return self._latest.steps_without_masks if self._runs_only_cells() else None
 
     def _steps_for_batch(self, run: SequenceRun, batch: int) -> Steps | None:
         """Return the `Steps` for inputs of this batch size. Subclasses first draw missing masks."""
@@ -588,29 +588,29 @@ class _RNNBuilder(LayersBuilder):
 
     def _advance(self, state: RNNState, x: Expression) -> RNNState:
         """Record a step with the input x, which `RNNState.add_input` has checked, and return the new state."""
-        run, form, graph = state._run, state._form, state._pinned()
+        run, shapes, graph = state._run, state._shapes, state._pinned_graph()
         graph_of("add_input", (x,))  # again, because `cg_revert` in a signal handler may have removed x
         if x.version == ANY_GRAPH or len(x.type.dims) > 1:  # x must be a node without trailing 1s
             x = graph.append(alias_signature(Dim.of(x.type.dims[:1], x.type.batch)), [x.at])
         nodes, batches = [], []
-        for k, rank in enumerate(form.ranks):
+        for k, rank in enumerate(shapes.ranks):
             x = self._input_after_dropout(run, k, x)
-            previous, state_nodes = self._state_after_dropout(state, k)
-            (_, signature, fixed_count, parameters), batch = run.layers.head(k, x.type.plain, previous)
+            state_source, state_nodes = self._state_after_dropout(state, k)
+            (_, signature, fixed_count, parameters), batch = run.layers.head(k, x.type.plain, state_source)
             h = run.layers.vector_dim(batch, rank)
             x = graph.add(h, 2, (signature, fixed_count + 1, *parameters), (*state_nodes, x.at))  # 2: projection, step
             nodes.append(x.at)
             batches.append(batch)
-        form = run.layers.form(tuple(batches), form.ranks)
-        return RNNState._new(run, state, form, tuple(nodes), self._output_after_dropout(x))
+        shapes = run.layers.shapes_of_state(tuple(batches), shapes.ranks)
+        return RNNState._new(run, state, shapes, tuple(nodes), self._output_after_dropout(x))
 
     def _input_after_dropout(self, run: SequenceRun, k: int, x: Expression) -> Expression:
         """Return x, the input of layer k, after dropout. Subclasses override this and the next two methods."""
         return x
 
     def _state_after_dropout(self, state: RNNState, k: int) -> tuple[StateSource, tuple[int, ...]]:
-        """Return layer k's previous state after dropout: an entry of `Form.previous`, and the nodes."""
-        return state._form.previous[k], state._operands(k)
+        """Return layer k's previous state after dropout: an entry of `StateShapes.state_sources`, and the nodes."""
+        return state._shapes.state_sources[k], state._nodes_of_layer(k)
 
     def _output_after_dropout(self, h: Expression) -> Expression:
         return h

@@ -98,23 +98,23 @@ class SoftmaxBuilder(ParameterOwner, Closed, ABC):
         return self._full_logits(self._checked_input("full_logits", x), update)
 
     @abstractmethod
-    def _full_logits(self, x: Expression, update: bool) -> Expression: ...
+    def _full_logits(self, x: Expression, is_trained: bool) -> Expression: ...
 
-    def _loss(self, x: Expression, c: int, update: bool) -> Expression:
-        return pickneglogsoftmax(self._full_logits(x, update), c)
+    def _loss(self, x: Expression, c: int, is_trained: bool) -> Expression:
+        return pickneglogsoftmax(self._full_logits(x, is_trained), c)
 
-    def _losses(self, x: Expression, c: list[int], update: bool) -> Expression:
-        return pickneglogsoftmax_batch(self._full_logits(x, update), c)
+    def _losses(self, x: Expression, c: list[int], is_trained: bool) -> Expression:
+        return pickneglogsoftmax_batch(self._full_logits(x, is_trained), c)
 
     def _sample(self, x: Expression) -> int:
         return _draw_class(self._full_logits(x, False))
 
-    def _log_distribution(self, x: Expression, update: bool) -> Expression:
-        return log_softmax(self._full_logits(x, update))
+    def _log_distribution(self, x: Expression, is_trained: bool) -> Expression:
+        return log_softmax(self._full_logits(x, is_trained))
 
-    def _add_weights(self, rows: int, has_bias: bool) -> list[Parameters]:
+    def _add_weights(self, row_count: int, has_bias: bool) -> list[Parameters]:
         """Create a weight matrix with a row for each class, and if `has_bias`, a bias."""
-        return self._add((rows, self._size), *[(rows,)] * has_bias)
+        return self._add((row_count, self._size), *[(row_count,)] * has_bias)
 
     def _checked_input(self, method: str, x: Expression) -> Expression:
         graph_of(method, (x,))
@@ -126,10 +126,10 @@ class SoftmaxBuilder(ParameterOwner, Closed, ABC):
         return _checked_index(method, c, self._count)
 
 
-def _logits(parameters: list[Parameters], x: Expression, update: bool) -> Expression:
+def _logits(parameters: list[Parameters], x: Expression, is_trained: bool) -> Expression:
     if not parameters:  # a cluster of one word has no weights: the word's probability is 1
         return constant((1,), 0.0, x.type.batch)
-    weights, *bias = [p.expr(update) for p in parameters]
+    weights, *bias = [p.expr(is_trained) for p in parameters]
     return affine_transform([*bias, weights, x]) if bias else weights * x
 
 
@@ -176,8 +176,8 @@ class StandardSoftmaxBuilder(SoftmaxBuilder):
         size, count, bias = spec
         return cls(size, count, model, bias)
 
-    def _full_logits(self, x: Expression, update: bool) -> Expression:
-        return _logits(self._parameters, x, update)
+    def _full_logits(self, x: Expression, is_trained: bool) -> Expression:
+        return _logits(self._parameters, x, is_trained)
 
 
 _LOG_OF_ZERO = -1e4  # finite, because in a cross entropy, 0 * -inf would be NaN
@@ -239,21 +239,22 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         return layer
 
     def _build(
-        self, rep_dim, clusters: Iterable[Sequence[int]], count: int, pc, bias: bool, unclustered: Sequence[str]
+        self, rep_dim, clusters: Iterable[Sequence[int]], word_count: int, pc, bias: bool, unclustered: Sequence[str]
     ) -> None:
         self._clusters = [list(words) for words in clusters]  # the numbers of each cluster's words
         self._size = checked_size(self.whoami(), "rep_dim", rep_dim)
-        self.spec: tuple[object, ...] = (self._size, self._clusters, count, bias, *unclustered)
-        self._count = count
+        self.spec: tuple[object, ...] = (self._size, self._clusters, word_count, bias, *unclustered)
+        self._count = word_count
         with self._in_new_collection("class-factored-softmax-builder", pc, "pc"):
             self._of_clusters = self._add_weights(len(self._clusters), bias)  # the parameters for p(cluster)
             self._of_words = [self._add_weights(len(words), bias) if len(words) > 1 else [] for words in self._clusters]
+        # `_place` maps each word's number to its cluster and its index in the cluster's list.
         self._place = {word: (k, n) for k, words in enumerate(self._clusters) for n, word in enumerate(words)}
         index_of = {word: index for index, word in enumerate(self._place)}
         # `_order` maps each word's number to its index in a vector with the words of each cluster in turn, and then one
         # element for all words without a cluster. `_rest` maps the number of each of the latter to the word.
-        self._order = [index_of.get(word, len(index_of)) for word in range(count)]
-        self._rest = dict(zip([word for word in range(count) if word not in index_of], unclustered, strict=True))
+        self._order = [index_of.get(word, len(index_of)) for word in range(word_count)]
+        self._rest = dict(zip([word for word in range(word_count) if word not in index_of], unclustered, strict=True))
 
     def _checked_class(self, method: str, c: Index) -> int:
         word = super()._checked_class(method, c)
@@ -264,16 +265,16 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
             )
         return word
 
-    def _loss(self, x: Expression, c: int, update: bool) -> Expression:
+    def _loss(self, x: Expression, c: int, is_trained: bool) -> Expression:
         cluster, index = self._place[c]
-        loss, parameters = pickneglogsoftmax(_logits(self._of_clusters, x, update), cluster), self._of_words[cluster]
-        return loss + pickneglogsoftmax(_logits(parameters, x, update), index) if parameters else loss
+        loss, weights = pickneglogsoftmax(_logits(self._of_clusters, x, is_trained), cluster), self._of_words[cluster]
+        return loss + pickneglogsoftmax(_logits(weights, x, is_trained), index) if weights else loss
 
-    def _losses(self, x: Expression, c: list[int], update: bool) -> Expression:
+    def _losses(self, x: Expression, c: list[int], is_trained: bool) -> Expression:
         places = [self._place[word] for word in c]
-        cluster_losses = pickneglogsoftmax_batch(_logits(self._of_clusters, x, update), [k for k, _ in places])
+        cluster_losses = pickneglogsoftmax_batch(_logits(self._of_clusters, x, is_trained), [k for k, _ in places])
         word_losses = [
-            pickneglogsoftmax(_logits(self._of_words[cluster], pick_batch_elem(x, element), update), index)
+            pickneglogsoftmax(_logits(self._of_words[cluster], pick_batch_elem(x, element), is_trained), index)
             for element, (cluster, index) in enumerate(places)
         ]
         return cluster_losses + concatenate_to_batch(word_losses)
@@ -283,18 +284,18 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         parameters = self._of_words[cluster]
         return self._clusters[cluster][_draw_class(_logits(parameters, x, False)) if parameters else 0]
 
-    def _log_distribution(self, x: Expression, update: bool) -> Expression:
-        cluster_log_ps = log_softmax(_logits(self._of_clusters, x, update))
+    def _log_distribution(self, x: Expression, is_trained: bool) -> Expression:
+        cluster_log_ps = log_softmax(_logits(self._of_clusters, x, is_trained))
         log_ps = []
         for k, parameters in enumerate(self._of_words):
             log_p = pickrange(cluster_log_ps, k, k + 1)
-            log_ps.append(log_softmax(_logits(parameters, x, update)) + log_p if parameters else log_p)
+            log_ps.append(log_softmax(_logits(parameters, x, is_trained)) + log_p if parameters else log_p)
         if self._rest:
             log_ps.append(constant((1,), _LOG_OF_ZERO, x.type.batch))
         return select_rows(concatenate(log_ps), self._order)
 
-    def _full_logits(self, x: Expression, update: bool) -> Expression:
-        return self._log_distribution(x, update)  # log p can serve as logits, because softmax(log p) is p
+    def _full_logits(self, x: Expression, is_trained: bool) -> Expression:
+        return self._log_distribution(x, is_trained)  # log p can serve as logits, because softmax(log p) is p
 
     def class_logits(self, x: Expression, update: bool = True) -> Expression:
         """Return a vector whose softmax is the vector of p(cluster | x). Arguments: as in `full_log_distribution`."""
@@ -318,9 +319,9 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         """Return the vector of log p(word | x, cluster) for a cluster's words. Arguments: as in `subclass_logits`."""
         return log_softmax(self._subclass_logits("subclass_log_distribution", x, classid, update))
 
-    def _subclass_logits(self, method: str, x: Expression, classid: Index, update: bool) -> Expression:
+    def _subclass_logits(self, method: str, x: Expression, classid: Index, is_trained: bool) -> Expression:
         cluster = _checked_index(method, classid, len(self._clusters))
-        return _logits(self._of_words[cluster], self._checked_input(method, x), update)
+        return _logits(self._of_words[cluster], self._checked_input(method, x), is_trained)
 
 
 # Checks of the words and clusters of a `ClassFactoredSoftmaxBuilder`, and the reader of the cluster file.
@@ -341,19 +342,19 @@ def checked_word_numbers(word_dict: Mapping[str, int]) -> dict[str, int]:
     return numbers
 
 
-def check_clusters(clusters: Sequence[Sequence[int]], count: int, unclustered: Sequence[str]) -> None:
-    """Check that the clusters have distinct words from 0 to count - 1, and `unclustered` an entry for each other word.
+def check_clusters(clusters: Sequence[Sequence[int]], word_count: int, unclustered: Sequence[str]) -> None:
+    """Check that the clusters have distinct words below `word_count`, and `unclustered` an entry for each other word.
 
-    Time and memory grow only with the lists in the spec, because a forged file may have any `count`.
+    Time and memory grow only with the lists in the spec, because a forged file may have any `word_count`.
     """
     are_lists = isinstance(clusters, (list, tuple)) and all(isinstance(words, (list, tuple)) for words in clusters)
     if not are_lists or len({*map(id, clusters)}) < len(clusters):
         raise ArgumentError(f"{BUILDER}: the clusters of a spec are different lists of numbers")
     words = [word for cluster in clusters for word in cluster]
-    fits = len(words) + len(unclustered) == count and all(0 <= word < count for word in words)
+    fits = len(words) + len(unclustered) == word_count and all(0 <= word < word_count for word in words)
     if not fits or len({*words}) < len(words):
         contents = f"{len(words)} numbers of words, and {len(unclustered)} words are in none"
-        raise ArgumentError(f"{BUILDER}: the spec has {count!r:.40} words, but its clusters hold {contents}")
+        raise ArgumentError(f"{BUILDER}: the spec has {word_count!r:.40} words, but its clusters hold {contents}")
 
 
 def read_clusters(path: str | os.PathLike[str], word_dict: Mapping[str, int]) -> tuple[list[list[int]], list[str]]:

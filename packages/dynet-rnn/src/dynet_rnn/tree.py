@@ -22,11 +22,11 @@ from dynet_ops.operands import checked_size
 from dynet_ops.random.draws import dropout
 from dynet_ops.select.picking import select_cols
 
-from .base import LayersBuilder, Run, check_vector, value_of_state
+from .base import LayersBuilder, Run, check_vector, state_value_signature
 
 
 @with_templates
-def _record_node(x: Expression | None, children: Sequence, weights: Sequence, rate: float) -> Expression:
+def _record_node(x: Expression | None, children: Sequence, weights: Sequence, dropout_rate: float) -> Expression:
     """Record a tree node in one layer, and return h. `children` has each child's h in this layer, None if absent."""
     W, *U, b = weights
     hidden, states = U[0].type.columns, [child for child in children if child is not None]
@@ -34,11 +34,11 @@ def _record_node(x: Expression | None, children: Sequence, weights: Sequence, ra
     graph, batch = graph_of("add_input", vectors), common_batch("add_input", [e.type for e in vectors or [b]])
     if x is not None:
         check_vector("add_input: the input", x.type, "the network", W.type.columns)
-        x = dropout(x, rate) if rate else x
+        x = dropout(x, dropout_rate) if dropout_rate else x
     dim = None if x is None else x.type.plain
     if states and U[0].type.rows < W.type.rows:  # child-sum: copies of states have the largest batch size
         largest = max([state.type.batch for state in states])
-        h_and_c, columns = value_of_state(Dim.of((hidden, 2)), 0), [0] * largest + [1] * largest
+        h_and_c, columns = state_value_signature(Dim.of((hidden, 2)), 0), [0] * largest + [1] * largest
         states = [s if s.type.batch == largest else select_cols(graph.append(h_and_c, [s.at]), columns) for s in states]
         signature = child_sum_signature(batch, dim, largest, *[e.type for e in (b, W, *U)])
     elif len(children) > len(U):
@@ -174,7 +174,7 @@ class TreeState:
 
     def s(self) -> tuple[Expression, ...]:
         """Return all vectors of the state: c of each layer, then h of each layer; () for the initial state."""
-        c = [graph_of("s", self._h).append(value_of_state(h.type, 1), [h.at]) for h in self._h]
+        c = [graph_of("s", self._h).append(state_value_signature(h.type, 1), [h.at]) for h in self._h]
         return (*c, *self._h)
 
     def children(self) -> tuple[TreeState | None, ...]:

@@ -30,17 +30,17 @@ REQUIREMENTS = ("numpy", "apache-tvm", "apache-tvm-ffi", "apache-tvm-ffi-orcjit"
 
 def packages() -> str:
     own_version = f"{_installation.DISTRIBUTION} {dynet.__version__}"
-    return ", ".join([own_version, *map(_version, _installation.SIBLINGS)])
+    return ", ".join([own_version, *map(_name_and_version, _installation.SIBLING_DISTRIBUTIONS)])
 
 
-def _version(distribution: str) -> str:
+def _name_and_version(distribution: str) -> str:
     version = _installation.version_of(distribution)
     if version is None and _installation.is_installed(distribution.replace("-", "_")):
         version = "from a source tree"
     return f"{distribution} {version or 'not installed'}"
 
 
-def python() -> str:
+def python_build() -> str:
     variables = {"free-threaded": "Py_GIL_DISABLED", "debug": "Py_DEBUG"}
     kind = ", ".join(name for name, variable in variables.items() if sysconfig.get_config_var(variable)) or "ordinary"
     return f"{platform.python_implementation()} {sys.version} ({kind} build)"
@@ -68,7 +68,7 @@ def kernel_cache() -> str:
     return text if os.access(directory, os.W_OK | os.X_OK) else f"{text}, but it cannot be written to"
 
 
-def shipped() -> str:
+def shipped_kernels() -> str:
     if not shipped_code.FOLDER.exists():
         return "none: kernels are compiled when they are first used"
     sizes = [len(path.read_bytes()) for path in shipped_code.FOLDER.iterdir()]
@@ -82,8 +82,8 @@ def shipped() -> str:
     return f"{len(sizes)} files, {sum(sizes) / 2**20:.1f} MiB; used here: {kinds[0] if kinds else 'none'}"
 
 
-def tuning() -> str:
-    records = tuning_records.found(target.host_cpu())
+def tuned_parameters() -> str:
+    records = tuning_records.records_in_use(target.host_cpu())
     return ", ".join(f"{record.parameters} from {path}" for path, record in records.values())
 
 
@@ -97,15 +97,15 @@ def gpus() -> str:
 
 def gpu_compiler() -> str:
     try:
-        return compiler.name()
+        return compiler.compiler_name()
     except compiler.NoCompilerError as problem:
         return f"none: {problem}"
 
 
 def threads() -> str:
     return (
-        f"{sharing.threads()} share work, of {sharing.MOST_DEFAULT_THREADS} at most; "
-        f"this process may use {sharing.cores()} cores"
+        f"{sharing.thread_count()} share work, of {sharing.MOST_DEFAULT_THREADS} at most; "
+        f"this process may use {sharing.core_count()} cores"
     )
 
 
@@ -116,15 +116,15 @@ def environment() -> str:
 
 LINES: dict[str, Callable[[], str]] = {
     "packages": packages,
-    "requirements": lambda: ", ".join(map(_version, REQUIREMENTS)),
-    "Python": python,
+    "requirements": lambda: ", ".join(map(_name_and_version, REQUIREMENTS)),
+    "Python": python_build,
     "system": platform.platform,
     "CPU": cpu,
     "compile target": compile_target,
     "recorder": recorder,
     "kernel cache": kernel_cache,
-    "shipped code": shipped,
-    "tuning": tuning,
+    "shipped code": shipped_kernels,
+    "tuning": tuned_parameters,
     "GPU": gpus,
     "GPU compiler": gpu_compiler,
     "threads": threads,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 DISTRIBUTION = "dynet-tvm"
 MODULES = ("dynet", "_dynet")  # the modules that other distributions, such as the original DyNet, may also have
-SIBLINGS = ("dynet-kernels", "dynet-core", "dynet-ops", "dynet-rnn", "dynet-optim")
+SIBLING_DISTRIBUTIONS = ("dynet-kernels", "dynet-core", "dynet-ops", "dynet-rnn", "dynet-optim")
 
 
 def is_installed(module: str) -> bool:
@@ -39,18 +39,18 @@ def check(own_version: str) -> None:
 
     Also raise it if a different distribution, such as the original DyNet, has one of MODULES.
     """
-    for distribution in (DISTRIBUTION, *SIBLINGS):
+    for distribution in (DISTRIBUTION, *SIBLING_DISTRIBUTIONS):
         version = version_of(distribution)
         if version not in (None, own_version):
             raise ImportError(
                 f"dynet {own_version} needs {distribution} {own_version}, but {distribution} {version} is installed. "
                 f'Run: pip install "{distribution}=={own_version}"'
             )
-    if conflicting := conflicting_distributions():
-        listed = " and ".join(f"{name} {version}" for name, version in conflicting.items())
+    if conflicts := conflicting_distributions():
+        listed = " and ".join(f"{name} {version}" for name, version in conflicts.items())
         raise ImportError(
             f"{DISTRIBUTION} {own_version} cannot be used beside {listed}, which installs modules of the same names "
-            f"(dynet, _dynet). Run: pip uninstall {' '.join(conflicting)}, then: "
+            f"(dynet, _dynet). Run: pip uninstall {' '.join(conflicts)}, then: "
             f'pip install --force-reinstall --no-deps "{DISTRIBUTION}=={own_version}"; '
             "or keep them in separate environments"
         )
@@ -62,7 +62,7 @@ def conflicting_distributions() -> dict[str, str]:
     Listing the folders of `sys.path` takes less than a millisecond. If a folder has another library's module, the
     metadata of all distributions in this folder are read.
     """
-    conflicting: dict[str, str] = {}
+    conflicts: dict[str, str] = {}
     for folder in map(Path, sys.path):
         with suppress(OSError):
             all_names = os.listdir(folder)
@@ -71,8 +71,8 @@ def conflicting_distributions() -> dict[str, str]:
                 names = all_names  # the distribution that installed the module may have any name
             for name in names:
                 if name.endswith((".dist-info", ".egg-info")):
-                    _add_if_conflicting(conflicting, metadata.Distribution.at(folder / name))
-    return conflicting
+                    _add_if_conflicting(conflicts, metadata.Distribution.at(folder / name))
+    return conflicts
 
 
 def _is_foreign(folder: Path, name: str) -> bool:
@@ -88,18 +88,18 @@ def _module_name(name: str) -> str:
     return name.removesuffix(suffix) if suffix else ""
 
 
-def _add_if_conflicting(conflicting: dict[str, str], distribution: metadata.Distribution) -> None:
-    """Add a distribution to `conflicting`, if it is another library's and has one of MODULES."""
+def _add_if_conflicting(conflicts: dict[str, str], distribution: metadata.Distribution) -> None:
+    """Add a distribution to `conflicts`, if it is another library's and has one of MODULES."""
     if not (distribution.read_text("METADATA") or distribution.read_text("PKG-INFO")):
         return  # an incomplete uninstall has left a directory without metadata
     name = distribution.metadata["Name"]
-    if re.sub(r"[-_.]+", "-", name).lower() in (DISTRIBUTION, *SIBLINGS):
+    if re.sub(r"[-_.]+", "-", name).lower() in (DISTRIBUTION, *SIBLING_DISTRIBUTIONS):
         return
     modules = set((distribution.read_text("top_level.txt") or "").split())
     for file in distribution.files or ():
         modules.add(file.parts[0] if len(file.parts) > 1 else _module_name(file.name))
     if modules & {*MODULES}:
-        conflicting[name] = distribution.version
+        conflicts[name] = distribution.version
 
 
 def is_complete() -> bool:

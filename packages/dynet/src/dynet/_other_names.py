@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from dynet import _installation
-from dynet_core.messages.hints import HINTS, nearest
+from dynet_core.messages.hints import HINTS, nearest_name
 
 
 class StandIn:
@@ -18,13 +18,13 @@ class StandIn:
     # AttributeError with a hint, but not comparisons, `bool` and `repr`, because tools use these on any object.
     # `hasattr(dy, "relu")` is true, but `dir(dy)` and `dy.__all__` do not have the name.
 
-    __slots__ = ("_name", "_use")
+    __slots__ = ("_name", "_suggestion")
 
-    def __init__(self, name: str, use: str):
-        self._name, self._use = name, use
+    def __init__(self, name: str, suggestion: str):
+        self._name, self._suggestion = name, suggestion
 
     def _refuse(self, *arguments: Any, **named: Any) -> NoReturn:
-        raise AttributeError(f"module 'dynet' has no attribute {self._name!r}: use {self._use}")
+        raise AttributeError(f"module 'dynet' has no attribute {self._name!r}: use {self._suggestion}")
 
     __call__ = __getitem__ = __iter__ = __reversed__ = __enter__ = __exit__ = _refuse
     __mro_entries__ = __instancecheck__ = __subclasscheck__ = _refuse  # base classes, `isinstance` and `issubclass`
@@ -33,7 +33,7 @@ class StandIn:
 
     @property
     def __doc__(self) -> str:  # type: ignore[override]  # what `help` and notebooks show
-        return f"No attribute of dynet: use {self._use}."
+        return f"No attribute of dynet: use {self._suggestion}."
 
     def __getattr__(self, attribute: str) -> NoReturn:
         if attribute.startswith("__"):  # tools ask any object for these
@@ -41,32 +41,32 @@ class StandIn:
         self._refuse()
 
     def __repr__(self) -> str:
-        return f"<no attribute of dynet: use {self._use}>"
+        return f"<no attribute of dynet: use {self._suggestion}>"
 
 
-def stand_ins(public: Iterable[str]) -> dict[str, StandIn]:
-    """Return a dict: name of other libraries -> its `StandIn`, for each name that has a hint and is not `public`."""
-    public_names = set(public)
+def stand_ins(public_names: Iterable[str]) -> dict[str, StandIn]:
+    """Return a dict: name of other libraries -> its `StandIn`, for each name that has a hint and is not public."""
+    public_set = set(public_names)
     return {
-        name: StandIn(name, use)
-        for name in {*HINTS["dy"], *HINTS["ops"]} - public_names
-        if (use := use_for(name, public_names))
+        name: StandIn(name, suggestion)
+        for name in {*HINTS["dy"], *HINTS["ops"]} - public_set
+        if (suggestion := suggestion_for(name, public_set))
     }
 
 
-def use_for(name: str, public: set[str]) -> str:
-    """Return what to use for a name of another library; "" if there is no hint. Hints name only `public` ops."""
-    ops = ", ".join(f"dy.{op}" for op in HINTS["ops"].get(name, "").split() if op in public)
+def suggestion_for(name: str, public_names: set[str]) -> str:
+    """Return what to use for a name of another library; "" if there is no hint. Hints name only `public_names` ops."""
+    ops = ", ".join(f"dy.{op}" for op in HINTS["ops"].get(name, "").split() if op in public_names)
     return HINTS["dy"].get(name) or " or ".join(ops.rsplit(", ", 1))
 
 
-def message(name: str, public: Iterable[str], version: str) -> str:
+def message(name: str, public_names: Iterable[str], version: str) -> str:
     """Return the message for a missing name, with a hint and the package that may have the name, if any."""
-    public_names = set(public)
-    use = use_for(name, public_names)
-    if not use and not name.startswith("_") and (similar := nearest(name, public_names)):
-        use = f"dy.{similar}"
+    public_set = set(public_names)
+    suggestion = suggestion_for(name, public_set)
+    if not suggestion and not name.startswith("_") and (similar := nearest_name(name, public_set)):
+        suggestion = f"dy.{similar}"
     extra = _installation.guessed_extra(name)
     command = f'pip install "dynet-core[{extra}]=={version}"'
     package = f"; dynet-{extra} is not installed and may have it: {command}" if extra else ""
-    return f"module 'dynet' has no attribute {name!r}{f': use {use}' if use else ''}{package}"
+    return f"module 'dynet' has no attribute {name!r}{f': use {suggestion}' if suggestion else ''}{package}"

@@ -80,17 +80,17 @@ def set_gpu(flag: bool = True) -> None:
     _apply({"gpu": bool(flag)}, "set_gpu")
 
 
-def _apply(given: dict[str, object], function: str) -> None:
+def _apply(new_settings: dict[str, object], function_name: str) -> None:
     global _replaces_flags
-    _config.PARAMS.change(given)
-    _made_settings.update(given)
-    _replaces_flags = _replaces_flags or not given or any(name in given for name in (*DEFAULTS, "gpu"))
+    _config.PARAMS.change(new_settings)
+    _made_settings.update(new_settings)
+    _replaces_flags = _replaces_flags or not new_settings or any(name in new_settings for name in (*DEFAULTS, "gpu"))
     # `allow` and `own_classes` never come too late, because they are read whenever a file is loaded.
-    late = [f"{name}={value!r}" for name, value in given.items() if name not in ("allow", "own_classes")]
+    late = [f"{name}={value!r}" for name, value in new_settings.items() if name not in ("allow", "own_classes")]
     if _config.settings_applied and late:
         warnings.warn(
-            f"dynet_config.{function}: {', '.join(late)} comes too late: `import dynet` has already applied the "
-            f"settings; call dynet_config.{function} before it",
+            f"dynet_config.{function_name}: {', '.join(late)} comes too late: `import dynet` has already applied the "
+            f"settings; call dynet_config.{function_name} before it",
             RuntimeWarning,
             stacklevel=3,
         )

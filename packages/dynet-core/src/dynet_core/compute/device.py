@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dynet_kernels.cuda.driver import Gpu
     from dynet_kernels.cuda.machine import Machine
 
-_lock = new_lock()
+_machines_lock = new_lock()
 _machines: dict[tuple[int, bool] | None, library.Library | Machine] = {}  # key: (GPU number, TF32 allowed) or None: CPU
 _gpus: dict[int, Gpu] = {}  # the GPUs opened so far, by number
 _gpu: Gpu | None = None  # the GPU in use; None: the CPU
@@ -28,7 +28,7 @@ CHANGE_LISTENERS: list[Callable[[], None]] = []
 """Functions called after the device has changed, in the thread that changed it."""
 
 
-def gpu() -> Gpu | None:
+def gpu_in_use() -> Gpu | None:
     return _gpu
 
 
@@ -64,7 +64,7 @@ def machine_of(gpu: Gpu | None, *needed_opcodes: int) -> library.Library | Machi
 
     Kernels that cannot be compiled are left out; raise CompileError if `needed_opcodes` has the opcode of one.
     """
-    with _lock:
+    with _machines_lock:
         key = None if gpu is None else (gpu.number, _tf32)
         if key in _machines:
             _machines[key].load_used()
@@ -86,7 +86,7 @@ def _open(index: int) -> Gpu:
 
         try:
             opened = driver.Gpu(index)
-            compiler.name()  # raises an error if there is no compiler
+            compiler.compiler_name()  # raises an error if there is no compiler
         except driver.CudaError as problem:
             raise DeviceError(f"GPU:{index} was asked for, but {problem}") from None
         _gpus[index] = opened
@@ -123,7 +123,7 @@ def allow_tf32(allowed: bool = True) -> None:
 
 
 @contextmanager
-def use(index: int | None, tf32: bool = False) -> Iterator[None]:
+def using(index: int | None, tf32: bool = False) -> Iterator[None]:
     """Change the device in a `with` block, for tests and measurements. A new graph begins at each end of the block.
 
     `index` is a GPU's index, or None for the CPU. Parameters made outside the block must not be used inside.

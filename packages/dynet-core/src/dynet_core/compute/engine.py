@@ -19,7 +19,7 @@ from dynet_kernels.table import KERNELS
 from ..errors import OutOfMemoryError, StaleExpressionError
 from ..recorder import Records, generation, note_pass
 from .device import machine_in_use
-from .memory import Block, block
+from .memory import Block, allocate_block
 from .parameter_rows import PARAMETER_ROWS
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -34,7 +34,7 @@ OTHER_BUFFERS = {
     "table": 1 << 12, "threads": layout.MOST_THREADS, "ahead": len(CONTEXT), "predecessors": MOST_NUMBERED,
     "stages": MOST_NUMBERED, "stage_begins": MOST_NUMBERED + 1,
 }  # fmt: skip
-WIDTHS = {
+ITEM_WIDTHS = {
     "buckets": 2, "numbers_of_columns": 2, "nodes": len(NODE), "threads": layout.THREAD_ROW,
     "predecessors": layout.SIGNATURE_WORDS, "forward_tape": len(INSTRUCTION), "backward_tape": len(INSTRUCTION),
 }  # fmt: skip
@@ -64,7 +64,7 @@ class Engine:
         self.context: IntArray = np.zeros(len(CONTEXT), np.int64)  # `slots` is a view of it, faster for single items
         self.context_address: int = self.context.ctypes.data
         self.slots: memoryview = memoryview(self.context)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
-        self.slots[CONTEXT.address_type], self.slots[CONTEXT.address] = layout.INT_ARGUMENT, self.context_address
+        self.slots[CONTEXT.address_type], self.slots[CONTEXT.address] = layout.INT_TYPE_CODE, self.context_address
         self.slots[CONTEXT.code] = library.code_address()
         self.slots[CONTEXT.sharing] = sharing.address()
         self.buffers: dict[str, IntArray] = {}
@@ -73,13 +73,13 @@ class Engine:
         self.unfreeze_count: int = 0  # `PARAMETER_ROWS.unfreeze_count` when the graph was last planned from its start
         self.chunks: list[Block] = []
         self.must_tidy: bool = False  # whether `renew_cg` must call `tidy`, which frees memory and clears lists
-        self.gradients = block(0)
+        self.gradients = allocate_block(0)
         self.recent_floats: int = 0  # the most floats that a recent graph needed for values; older graphs count less
-        self._grow_records(1 << 10)  # room for this many integers of records at first
-        for name, items in (OTHER_BUFFERS | PASS_BUFFERS).items():
-            self._grow(name, items)
-        self.plan_anew()
-        self._new_chunk(FIRST_FLOATS)
+        self._grow_record_buffers(1 << 10)  # room for this many integers of records at first
+        for name, item_count in (OTHER_BUFFERS | PASS_BUFFERS).items():
+            self._grow_buffer(name, item_count)
+        self.discard_plans()
+        self._add_chunk(FIRST_FLOATS)
 
     @contextmanager
     def replacing_buffers(self) -> Iterator[None]:
@@ -109,35 +109,35 @@ class Engine:
             self.records.mark_unusual()
             self.records.unprepare()
 
-    def _grow(self, name: str, items: int) -> None:
+    def _grow_buffer(self, name: str, item_count: int) -> None:
         old_buffer = self.buffers.get(name, ())
-        new_buffer = np.zeros(items * WIDTHS.get(name, 1), np.int64)
+        new_buffer = np.zeros(item_count * ITEM_WIDTHS.get(name, 1), np.int64)
         new_buffer[: len(old_buffer)] = old_buffer
         self.buffers[name] = new_buffer
         self.slots[CONTEXT[name]] = new_buffer.ctypes.data
         if name in PASS_BUFFERS:
-            self.slots[CONTEXT[f"{name}_end"]] = items
+            self.slots[CONTEXT[f"{name}_end"]] = item_count
 
-    def _grow_records(self, size: int) -> None:
+    def _grow_record_buffers(self, item_count: int) -> None:
         for name in RECORD_BUFFERS:
-            self._grow(name, size)
-        self.room, self.slots[CONTEXT.bucket_count] = size, 2 * size  # an item of "buckets" has 2 integers
-        self.plan_anew()
+            self._grow_buffer(name, item_count)
+        self.room, self.slots[CONTEXT.bucket_count] = item_count, 2 * item_count  # an item of "buckets" has 2 integers
+        self.discard_plans()
         self.nodes: memoryview = memoryview(self.buffers["nodes"])  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
 
-    def _new_chunk(self, floats: int) -> None:
-        self.chunks.append(block(floats))
+    def _add_chunk(self, floats: int) -> None:
+        self.chunks.append(allocate_block(floats))
         self.must_tidy = len(self.chunks) > 1 or floats > KEPT_FLOATS
         self._use_chunk(self.chunks[-1])
 
     def _replace_chunks(self, floats: int) -> None:
         """Replace the memory for values with one new block. Free the old blocks first, to make room for the new one."""
-        self._use_chunk(block(0))
+        self._use_chunk(allocate_block(0))
         self.chunks.clear()
         try:
-            self._new_chunk(floats)
+            self._add_chunk(floats)
         except OutOfMemoryError:
-            self._new_chunk(FIRST_FLOATS)
+            self._add_chunk(FIRST_FLOATS)
             raise
 
     def _use_chunk(self, chunk: Block) -> None:
@@ -150,23 +150,23 @@ class Engine:
         """Return the number of chunks, and how many floats are used in the newest chunk, for `return_to`."""
         return len(self.chunks), self.slots[ARENA_TOP] - self.values_begin
 
-    def return_to(self, version: int, length: int, mark: tuple[int, int]) -> None:
+    def return_to(self, version: int, records_length: int, mark: tuple[int, int]) -> None:
         """Free the memory that values have taken since `arena_mark` returned `mark`.
 
-        Do nothing unless `Records.is_at(version, length)`: a signal handler may have renewed or computed the graph.
+        Do nothing unless `Records.is_at(version, records_length)`: a signal handler may have renewed or computed it.
         """
         count, used_floats = mark
         if len(self.chunks) > count:
             with self.replacing_buffers():
-                if self.records.is_at(version, length):
+                if self.records.is_at(version, records_length):
                     self._use_chunk(self.chunks[count - 1])
                     del self.chunks[count:]
-        self._set_arena_top(version, length, self.values_begin + used_floats)
+        self._set_arena_top(version, records_length, self.values_begin + used_floats)
 
-    def _set_arena_top(self, version: int, length: int, top: int) -> None:
-        """Let the next values begin at address `top` if `Records.is_at(version, length)`."""
+    def _set_arena_top(self, version: int, records_length: int, top: int) -> None:
+        """Let the next values begin at address `top` if `Records.is_at(version, records_length)`."""
         slots, records = self.slots, self.records
-        slots[ARENA_TOP] = top if records.is_at(version, length) else slots[ARENA_TOP]  # no signal handler runs here
+        slots[ARENA_TOP] = top if records.is_at(version, records_length) else slots[ARENA_TOP]  # no handler runs here
 
     def restart(self) -> None:
         """Prepare to compute the whole graph again. The old values become invalid: their memory is reused or freed."""
@@ -198,21 +198,21 @@ class Engine:
             self._replace_chunks(needed)
         if self.gradients.floats > limit:
             self._grow_gradients(0)
-        self._shrink_records()
+        self._shrink_buffers()
 
-    def _shrink_records(self) -> None:
+    def _shrink_buffers(self) -> None:
         if 2 * sum(len(self.buffers[name]) for name in RECORD_BUFFERS) > KEPT_FLOATS:  # an int64 is as long as 2 floats
             for name in RECORD_BUFFERS:
                 del self.buffers[name]
-            self._grow_records(1 << 10)
-        for name, items in PASS_BUFFERS.items():
+            self._grow_record_buffers(1 << 10)
+        for name, item_count in PASS_BUFFERS.items():
             if 2 * len(self.buffers[name]) > KEPT_FLOATS:
                 del self.buffers[name]
-                self._grow(name, items)
-                self.plan_anew()
+                self._grow_buffer(name, item_count)
+                self.discard_plans()
 
     def _grow_gradients(self, floats: int) -> None:
-        self.gradients = block(floats)
+        self.gradients = allocate_block(floats)
         self.slots[CONTEXT.gradient_start] = self.gradients.address
         self.slots[CONTEXT.gradient_end] = self.gradients.address + floats
 
@@ -221,14 +221,14 @@ class Engine:
 
         The graph's records take `length` integers. Planning will start at integer `begin`.
         """
-        table_length, shard_count = len(TABLE), len(KERNELS.used)
+        table_length, shard_count = len(TABLE), len(KERNELS.used_shards)
         if self.shard_count != shard_count:
             self.machine = machine_in_use()
             self.shard_count = shard_count  # not set if `machine_in_use` fails, so that the next call tries again
         with self.replacing_buffers():
             if self.table_written != table_length:
                 if table_length > len(self.buffers["table"]):
-                    self._grow("table", 2 * table_length)
+                    self._grow_buffer("table", 2 * table_length)
                 self.buffers["table"][self.table_written : table_length] = TABLE[self.table_written : table_length]
                 self.table_written = table_length
             if self.parameters_version != PARAMETER_ROWS.version:
@@ -237,11 +237,11 @@ class Engine:
                     self.unfreeze_count = PARAMETER_ROWS.unfreeze_count
                 self.parameter_rows: IntArray = PARAMETER_ROWS.buffer  # kept alive, because the planner has its address
                 self.slots[CONTEXT.parameters] = self.parameter_rows.ctypes.data
-                self.plan_anew()
+                self.discard_plans()
             if length + 2 > self.room:
-                self._grow_records(2 * (length + 2))
+                self._grow_record_buffers(2 * (length + 2))
 
-    def plan_anew(self) -> None:
+    def discard_plans(self) -> None:
         """Discard the plans of the last passes, because something that they refer to has changed."""
         self.slots[CONTEXT.kept_end] = self.slots[CONTEXT.backward_plan] = -1
 
@@ -251,7 +251,7 @@ class Engine:
         if status == NO_HELPERS:
             return sharing.start_helpers()
         if status == NO_CODE:
-            self.plan_anew()
+            self.discard_plans()
             if direction == "backward":
                 self.records.differentiated = -1, 0  # the plan that failed has moved the nodes' gradients
             self.machine = machine_in_use(int(self.buffers[f"{direction}_tape"][slots[CONTEXT.row] * len(INSTRUCTION)]))
@@ -260,7 +260,7 @@ class Engine:
             for buffer in ("index", "tape"):
                 needed, name = slots[CONTEXT[f"needed_{buffer}"]], f"{direction}_{buffer}"
                 if needed > slots[CONTEXT[f"{name}_end"]]:
-                    self._grow(name, needed * 3 // 2)  # more than needed, so that slightly larger graphs fit too
+                    self._grow_buffer(name, needed * 3 // 2)  # more than needed, so that slightly larger graphs fit too
             needed = slots[CONTEXT.needed_floats]
             if direction == "backward":
                 if needed > slots[CONTEXT.gradient_end] - slots[CONTEXT.gradient_start]:
@@ -270,7 +270,7 @@ class Engine:
                 if slots[ARENA_TOP] == self.chunks[0].address:
                     self._replace_chunks(floats)
                 else:
-                    self._new_chunk(floats)
+                    self._add_chunk(floats)
 
     def forward(self, version: int, begin: int, inputs_begin: int) -> tuple[int, int]:
         """Plan and run the new records, which start at integer `begin`; their inputs start at `inputs_begin`.
@@ -304,7 +304,7 @@ class Engine:
         # One line, so that no signal handler can renew the graph between the comparison and the call.
         statuses = records.version == version and [run(self.context_address, *arguments)]  # type: ignore[misc]
         if not statuses:
-            raise StaleExpressionError(RENEWED_IN_PASS)
+            raise StaleExpressionError(RENEWED_IN_PASS_REASON)
         return statuses[0]
 
     def _mark_prepared(self, generation: int, change_count: int) -> None:
@@ -340,7 +340,7 @@ class Engine:
         return self.backward(version, loss, full)
 
 
-RENEWED_IN_PASS = (
+RENEWED_IN_PASS_REASON = (
     "while this graph was computed, a signal handler or a finalizer called renew_cg or cg_revert; "
     "the expressions of the old graph can no longer be used"
 )

@@ -29,17 +29,17 @@ class HostBlock:
     With `zero` or `shared`, the values are initially 0. With `shared`, processes forked later share the block.
     """
 
-    __slots__ = ("_host_view", "_allocated", "address", "array", "floats")
+    __slots__ = ("_host_view", "_allocation", "address", "array", "floats")
 
     def __init__(self, floats: int, zero: bool = False, shared: bool = False):
         self.floats: int = floats
         size = floats + 2 * CACHE_LINE  # one cache line to align the start, one unused at the end
         if shared:
-            self._allocated = np.frombuffer(mmap.mmap(-1, 4 * size), np.float32)
+            self._allocation = np.frombuffer(mmap.mmap(-1, 4 * size), np.float32)
         else:
-            self._allocated = (np.zeros if zero else np.empty)(size, np.float32)
-        skip = (-self._allocated.ctypes.data // 4) % CACHE_LINE  # floats before the first whole cache line
-        self.array: Floats = self._allocated[skip : skip + floats]
+            self._allocation = (np.zeros if zero else np.empty)(size, np.float32)
+        skip = (-self._allocation.ctypes.data // 4) % CACHE_LINE  # floats before the first whole cache line
+        self.array: Floats = self._allocation[skip : skip + floats]
         self.address: int = self.array.ctypes.data // 4
         self._host_view = memoryview(self.array)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
 
@@ -121,9 +121,9 @@ class GpuBlock:
 Block = HostBlock | GpuBlock
 
 
-def block(floats: int, zero: bool = False, shared: bool = False) -> Block:
+def allocate_block(floats: int, zero: bool = False, shared: bool = False) -> Block:
     """Allocate a block on the device in use. See `HostBlock` for the arguments; `shared` has no effect on a GPU."""
-    gpu = device.gpu()
+    gpu = device.gpu_in_use()
     try:
         return HostBlock(floats, zero, shared) if gpu is None else GpuBlock(gpu, floats, zero)
     except MemoryError as problem:
@@ -140,7 +140,7 @@ def copy_on_gpu(gpu: Gpu, address: int, count: int) -> GpuBlock:
 
 def floats_at(address: int, count: int) -> Floats:
     """Return floats on the device in use as an array: a view on the CPU; a copy on the host for a GPU."""
-    gpu = device.gpu()
+    gpu = device.gpu_in_use()
     if gpu is None:
         return np.frombuffer((ctypes.c_float * count).from_address(address * 4), np.float32)  # type: ignore
     copy = np.empty(count, np.float32)

@@ -23,7 +23,7 @@ class ParameterRows:
     """The table of parameters, which all threads share. PARAMETER in `dynet_kernels.layout` names the fields of a row.
 
     A parameter may have more than one row, such as a row for uses without a gradient. The operand
-    for row p is -1 - p. `version` grows with each change of the table, `add_count` with each new row.
+    for row p is -1 - p. `version` grows with each change of the table, `added_row_count` with each new row.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class ParameterRows:
         self.largest_size = 0  # the size of the largest parameter so far
         self.buffer = np.zeros(64 * ROW_WIDTH, np.int64)  # room for 64 rows at first; `add` doubles it when it is full
         self.lock = new_lock()
-        self.version = self.add_count = 0
+        self.version = self.added_row_count = 0
         # How often parameters have been unfrozen. A graph planned before has no room for the gradients of these
         # parameters, so all values are computed again before the backward pass if this number has changed.
         self.unfreeze_count = 0
@@ -40,8 +40,8 @@ class ParameterRows:
         self.retired_rows: deque[int] = deque()
         self.free_rows: list[int] = []  # a heap of the rows that `add` can reuse
 
-    def add(self, name: str = "", floats: int = 0, **facts: int) -> int:
-        """Add a row and return its index. `floats` is the size of the parameter, `facts` its fields that are not 0.
+    def add(self, name: str = "", floats: int = 0, **fields: int) -> int:
+        """Add a row and return its index. `floats` is the size of the parameter, `fields` its fields that are not 0.
 
         The fields `value` and `gradient` are addresses; `needs_gradient` says whether backward passes compute the
         gradient. For a lookup parameter, `rows` is the number of its rows, `width` the number of floats in each, and
@@ -55,23 +55,23 @@ class ParameterRows:
             self.names[index], self.largest_size = name, max(self.largest_size, floats)
             while (index + 1) * ROW_WIDTH > len(self.buffer):
                 self.buffer = np.concatenate([self.buffer, np.zeros_like(self.buffer)])
-            self._row(index)[:] = PARAMETER.filled(**dict.fromkeys(PARAMETER, 0) | facts)
+            self._row(index)[:] = PARAMETER.filled(**dict.fromkeys(PARAMETER, 0) | fields)
             self.version += 1
-            self.add_count += 1
+            self.added_row_count += 1
             next_generation()
             return index
 
     def _row(self, index: int) -> npt.NDArray[np.int64]:
         return self.buffer[index * ROW_WIDTH : (index + 1) * ROW_WIDTH]
 
-    def set_needs_gradient(self, index: int, needs_gradient: bool, gradient: int) -> None:
+    def set_needs_gradient(self, index: int, needs_gradient: bool, gradient_address: int) -> None:
         """Set whether backward passes compute the parameter's gradient, and the address at which it starts."""
         with self.lock:
             row = self._row(index)
-            if row[GRADIENT] == gradient and row[NEEDS_GRADIENT] == needs_gradient:
+            if row[GRADIENT] == gradient_address and row[NEEDS_GRADIENT] == needs_gradient:
                 return
             next_generation(only_freezes=True)
-            row[GRADIENT], row[NEEDS_GRADIENT] = gradient, needs_gradient
+            row[GRADIENT], row[NEEDS_GRADIENT] = gradient_address, needs_gradient
             self.version += 1
             self.unfreeze_count += needs_gradient
             next_generation(only_freezes=True)
@@ -97,9 +97,9 @@ class ParameterIdentity:
         self.rows: list[int] = rows or []
         self.dims: list[Dim] = dims or []
 
-    def add_row(self, **facts: Any) -> int:
+    def add_row(self, **arguments: Any) -> int:
         """Add a row for this parameter to PARAMETER_ROWS and return the row's index."""
-        self.rows.append(PARAMETER_ROWS.add(**facts))
+        self.rows.append(PARAMETER_ROWS.add(**arguments))
         return self.rows[-1]
 
     def add_dim(self, dim: Dim) -> Dim:

@@ -51,7 +51,7 @@ class Profile:
         self.phases: dict[str, Line] = {}
         self.events: list[dict[str, Any]] = []
         self._lock = threading.Lock()
-        self._start = self._total_seconds = self._phase_seconds = 0.0
+        self._start_time = self._total_seconds = self._phase_seconds = 0.0
 
     def __enter__(self) -> Profile:
         if Profile._running is not None:
@@ -64,11 +64,11 @@ class Profile:
         self._kernel_names = {}
         for name in PASS_NAMES:
             setattr(machine, name, self._timed(name, getattr(machine, f"plan_{name}")))
-        self._start = perf_counter()
+        self._start_time = perf_counter()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._total_seconds += perf_counter() - self._start
+        self._total_seconds += perf_counter() - self._start_time
         for name, function in self._original_functions.items():
             setattr(self._machine, name, function)
         self._set_watched(False)
@@ -82,52 +82,52 @@ class Profile:
     def _timed(self, phase: str, plan: Callable) -> Callable:
         """Return a function that plans a pass or an update, runs its kernel calls one by one, and times everything."""
 
-        def call(context: int, *arguments) -> int:
+        def timed_call(context_address: int, *arguments) -> int:
             with self._lock:
                 start = perf_counter()
-                status = plan(context, *arguments)
+                status = plan(context_address, *arguments)
                 plan_end = perf_counter()
                 self._add_time(f"{phase}: plan", "phase", start, plan_end - start)
                 if status == READY:
-                    self._time_kernels(context)
-                    status = int(integers_at(context, len(CONTEXT))[CONTEXT.status])
+                    self._time_kernels(context_address)
+                    status = int(integers_at(context_address, len(CONTEXT))[CONTEXT.status])
                     sharing.start_helpers_if_wanted()
                     end = perf_counter()
                     self._add_time(f"{phase}: run", "phase", plan_end, end - plan_end)
                 self._phase_seconds += perf_counter() - start
             return status
 
-        return call
+        return timed_call
 
-    def _time_kernels(self, context: int) -> None:
-        slots = integers_at(context, len(CONTEXT))
+    def _time_kernels(self, context_address: int) -> None:
+        slots = integers_at(context_address, len(CONTEXT))
 
-        def run(context: int) -> None:
-            self._machine.run(context)
+        def run(context_address: int) -> None:
+            self._machine.run(context_address)
             self._machine.synchronize()
 
         tape_address, count = int(slots[CONTEXT.tape]), int(slots[CONTEXT.tape_count])
         tape = integers_at(tape_address, count * len(INSTRUCTION)).reshape(count, len(INSTRUCTION))
         slots[CONTEXT.tape_count] = 0  # an empty tape
-        overhead = min(self._seconds_of(run, context) for _ in range(OVERHEAD_CALLS))
+        overhead = min(self._seconds_of(run, context_address) for _ in range(OVERHEAD_CALLS))
         slots[CONTEXT.tape_count] = 1  # `run` now runs one instruction
         for position in range(count):
             slots[CONTEXT.tape] = tape_address + position * len(INSTRUCTION) * 8  # this address counts bytes
             start = perf_counter()
-            seconds = self._seconds_of(run, context) - overhead
+            seconds = self._seconds_of(run, context_address) - overhead
             opcode, columns = int(tape[position, INSTRUCTION.opcode]), int(tape[position, INSTRUCTION.count])
             self._add_time(self._name_of(opcode), "kernel", start, seconds, columns)
         slots[CONTEXT.tape], slots[CONTEXT.tape_count] = tape_address, count
 
     @staticmethod
-    def _seconds_of(run: Callable, context: int) -> float:
+    def _seconds_of(run: Callable, context_address: int) -> float:
         start = perf_counter()
-        run(context)
+        run(context_address)
         return perf_counter() - start
 
     def _name_of(self, opcode: int) -> str:
         if opcode not in self._kernel_names:
-            self._kernel_names = {opcode: name for opcode, name, _ in KERNELS.numbered()}
+            self._kernel_names = {opcode: name for opcode, name, _ in KERNELS.with_opcodes()}
         return self._kernel_names[opcode]
 
     def _add_time(self, name: str, kind: str, start: float, seconds: float, columns: int = 0) -> None:
@@ -137,14 +137,14 @@ class Profile:
         line.columns += columns
         line.seconds += seconds
         if len(self.events) < MOST_EVENTS:
-            event: dict[str, Any] = {"name": name, "cat": kind, "ph": "X", "pid": os.getpid()}
-            event |= {"tid": threading.get_native_id(), "ts": 1e6 * (start - self._start), "dur": 1e6 * seconds}  # us
+            event: dict[str, Any] = {"name": name, "cat": kind, "ph": "X", "pid": os.getpid()}  # times are in us
+            event |= {"tid": threading.get_native_id(), "ts": 1e6 * (start - self._start_time), "dur": 1e6 * seconds}
             if kind == "kernel":
                 event["args"] = {"columns": columns}
             self.events.append(event)
 
     def __str__(self) -> str:
-        total_seconds = self._total_seconds or perf_counter() - self._start
+        total_seconds = self._total_seconds or perf_counter() - self._start_time
         phases = {"Python": Line(0, 0, total_seconds - self._phase_seconds), **self.phases}
         lines = [f"{'phase':32}{'calls':>9}{'':>11}{'ms':>11}{'%':>7}"]
         lines += [_table_row(name, line, total_seconds) for name, line in phases.items()]
@@ -185,12 +185,12 @@ def profile() -> Profile:
 def profile_program() -> None:
     """Start profiling, and report when the program exits."""
     if Profile._running is None:
-        running = Profile().__enter__()
-        atexit.register(_report, running, os.getpid())
+        running_profile = Profile().__enter__()
+        atexit.register(_report, running_profile, os.getpid())
 
 
-def _report(running: Profile, process_id: int) -> None:
+def _report(running_profile: Profile, process_id: int) -> None:
     if os.getpid() == process_id:  # not in a forked child
-        running.__exit__()
-        print(running, file=sys.stderr)
-        running.save(TRACE_FILE)
+        running_profile.__exit__()
+        print(running_profile, file=sys.stderr)
+        running_profile.save(TRACE_FILE)

@@ -201,15 +201,15 @@ class GpuTensor(Tensor):
         columns = inner * outer
         calls, source = _KernelCalls(block.gpu), block
         if inner > 1:  # the kernel compares adjacent values, so make the values along `dim` adjacent by a copy
-            source = calls.scratch(columns * size)
+            source = calls.allocate_scratch(columns * size)
             calls.copy(source, block, [(size, 1, inner), (inner, size, 1), (outer, inner * size, inner * size)])
-        results = [calls.scratch(columns * num) for _ in range(2)]  # values, and indices
+        results = [calls.allocate_scratch(columns * num) for _ in range(2)]  # values, and indices
         starts = num * np.arange(columns)
         y, index = (result.address + starts for result in results)
         x = source.address + size * np.arange(columns)
         calls.add("largest_in_order", (size, num, 0, 1, 2), [y, x, index])
         if num > 1:
-            results = [calls.scratch(columns * num) for _ in range(2)]
+            results = [calls.allocate_scratch(columns * num) for _ in range(2)]
             lists = [result.address + starts for result in results]
             calls.add("falling_order", (num, 0, 1, 2, 3), [*lists, y, index])
         values = GpuBlock(block.gpu, columns * num)
@@ -243,7 +243,7 @@ class GpuTensor(Tensor):
 
     def __dlpack__(self, **options: Any) -> Any:
         strides = (1, *itertools.accumulate(self._shape[:-1], lambda stride, extent: stride * extent))
-        return capsule(self._block, self._shape, strides, self._is_integer)
+        return make_capsule(self._block, self._shape, strides, self._is_integer)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return CUDA, self._block.gpu.number
@@ -256,10 +256,10 @@ class _KernelCalls:
         self._gpu = gpu
         self._blocks: list[GpuBlock] = []
         self._tape: list[int] = []
-        self._table: list[int] = []
+        self._parameter_table: list[int] = []
         self._address_lists: list[np.ndarray] = []
 
-    def scratch(self, floats: int) -> GpuBlock:
+    def allocate_scratch(self, floats: int) -> GpuBlock:
         """Allocate GPU memory that is freed together with this object."""
         self._blocks.append(GpuBlock(self._gpu, floats))
         return self._blocks[-1]
@@ -270,8 +270,8 @@ class _KernelCalls:
         `parameters` has the parameters of the kernel: sizes, and the index in `lists` of each array.
         """
         base = sum(map(len, self._address_lists))
-        self._tape += [KERNELS.opcode(kernel), base, len(lists[0]), len(self._table), 0, 0]  # the fields of INSTRUCTION
-        self._table += parameters
+        self._tape += [KERNELS.opcode(kernel), base, len(lists[0]), len(self._parameter_table), 0, 0]  # an INSTRUCTION
+        self._parameter_table += parameters
         self._address_lists += lists
 
     def copy(self, target: GpuBlock, source: GpuBlock, loops: list[tuple[int, int, int]]) -> None:
@@ -281,7 +281,7 @@ class _KernelCalls:
         self.add("copy", (0, 1, *itertools.chain(*zip(*loops))), lists)
 
     def run(self) -> None:
-        lists = {"index": np.concatenate(self._address_lists), "table": self._table, "tape": self._tape}
+        lists = {"index": np.concatenate(self._address_lists), "table": self._parameter_table, "tape": self._tape}
         arrays = {name: np.array(integers, np.int64) for name, integers in lists.items()}
         context = np.zeros(len(CONTEXT), np.int64)
         for name, array in arrays.items():
@@ -320,24 +320,24 @@ class _DLManagedTensor(Structure):
 
 
 # Key of a capsule -> objects to which the capsule points. They are kept alive until `_delete` is called for it.
-_exported: dict[int, tuple] = {}
+_exported_objects: dict[int, tuple] = {}
 _capsule_keys = itertools.count(1)
 
 
 @CFUNCTYPE(None, POINTER(_DLManagedTensor))
-def _delete(managed) -> None:
-    _exported.pop(managed.contents.context, None)
+def _delete(managed_tensor) -> None:
+    _exported_objects.pop(managed_tensor.contents.context, None)
 
 
 @CFUNCTYPE(None, c_void_p)
-def _delete_unused(capsule) -> None:
+def _delete_unused(capsule_address) -> None:
     """Release the memory of a capsule that is being destroyed, unless another library has taken ownership.
 
     A library that has taken ownership has renamed the capsule, and will call `_delete`. The argument is an address,
     because a Python reference to an object that is being destroyed would destroy it a second time.
     """
-    if _is_valid_capsule(capsule, CAPSULE_NAME):
-        _delete(ctypes.cast(_capsule_pointer(capsule, CAPSULE_NAME), POINTER(_DLManagedTensor)))
+    if _is_valid_capsule(capsule_address, CAPSULE_NAME):
+        _delete(ctypes.cast(_capsule_pointer(capsule_address, CAPSULE_NAME), POINTER(_DLManagedTensor)))
 
 
 _new_capsule = ctypes.pythonapi.PyCapsule_New
@@ -348,7 +348,7 @@ _is_valid_capsule = ctypes.pythonapi.PyCapsule_IsValid
 _is_valid_capsule.restype, _is_valid_capsule.argtypes = ctypes.c_int, [c_void_p, c_char_p]
 
 
-def capsule(block: GpuBlock, shape: tuple[int, ...], strides: tuple[int, ...], is_int64: bool = False):
+def make_capsule(block: GpuBlock, shape: tuple[int, ...], strides: tuple[int, ...], is_int64: bool = False):
     """Return a DLPack capsule for a tensor that fills `block`, and keep the block alive. Strides count elements."""
     block.gpu.synchronize()  # wait for pending work, because the library that reads the tensor uses other CUDA streams
     count = len(shape)
@@ -358,5 +358,5 @@ def capsule(block: GpuBlock, shape: tuple[int, ...], strides: tuple[int, ...], i
     key = next(_capsule_keys)
     tensor = _DLTensor(4 * block.address, CUDA, block.gpu.number, count, type_code, bits, 1, *shape_and_strides, 0)
     managed = _DLManagedTensor(tensor, key, ctypes.cast(_delete, c_void_p))
-    _exported[key] = block, shape_and_strides, managed
+    _exported_objects[key] = block, shape_and_strides, managed
     return _new_capsule(ctypes.addressof(managed), CAPSULE_NAME, ctypes.cast(_delete_unused, c_void_p))

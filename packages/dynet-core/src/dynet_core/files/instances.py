@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .limits import ATOMS, Limits, class_ids, is_a, type_attr
+from .limits import ATOM_TYPES, Limits, class_ids, is_a, type_attr
 
 Maker = Callable[[type, tuple, Limits], Any]  # called with a class and the pickle's arguments; makes an object
 
@@ -47,44 +47,44 @@ def add_items(target: set, items: Iterable, limits: Limits) -> None:
         set.add(target, limits.checked_key(item, target))
 
 
-def _content(arguments: Any, limits: Limits, *kinds: type, default: Any = ()) -> Any:
+def _only_argument(arguments: Any, limits: Limits, *kinds: type, default: Any = ()) -> Any:
     """Return a call's only argument, or `default` if it has none (None: ValueError). Count its items as copied."""
     (content,) = checked(arguments, kinds, optional=default is not None) or (default,)
     limits.count_copies(len(content))
     return content
 
 
-def _copying(base: type, default: Any = None) -> Maker:
+def _copying_maker(base: type, default: Any = None) -> Maker:
     """Return a maker that copies the only argument in the pickle, a `base`. `default` replaces an absent argument."""
-    return lambda cls, arguments, limits: base.__new__(cls, _content(arguments, limits, base, default=default))
+    return lambda cls, arguments, limits: base.__new__(cls, _only_argument(arguments, limits, base, default=default))
 
 
-def _copying_number(base: type) -> Maker:
+def _number_maker(base: type) -> Maker:
     """Return a maker that copies the only argument in the pickle, a `base`, which is `int` or `float`."""
     return lambda cls, arguments, limits: base.__new__(cls, *checked(arguments, (base,)))
 
 
-def _filled(base: type, fill: Callable[[Any, Any, Limits], None], *kinds: type) -> Maker:
+def _filling_maker(base: type, fill: Callable[[Any, Any, Limits], None], *kinds: type) -> Maker:
     """Return a maker: `fill` puts the items of the pickle's argument, whose type is in `kinds`, into a new `base`."""
 
     def make(cls: type, arguments: tuple, limits: Limits) -> Any:
         instance = base.__new__(cls)  # type: ignore[reportCallIssue]
-        fill(instance, _content(arguments, limits, *kinds), limits)
+        fill(instance, _only_argument(arguments, limits, *kinds), limits)
         return instance
 
     return make
 
 
-def _mapping(base: type) -> Maker:
+def _mapping_maker(base: type) -> Maker:
     def fill(target: Any, content: Any, limits: Limits) -> None:
         if type(content) is list and not all(type(pair) in (list, tuple) for pair in content):
             raise ValueError(f"a {base.__name__} of something other than pairs")
         set_items(target, content.items() if type(content) is dict else content, limits)
 
-    return _filled(base, fill, dict, list)
+    return _filling_maker(base, fill, dict, list)
 
 
-def _default_dict(cls: type, arguments: tuple, limits: Limits) -> Any:
+def _make_default_dict(cls: type, arguments: tuple, limits: Limits) -> Any:
     """Make a defaultdict. `arguments` is () or (default factory,). The caller has checked the factory."""
     instance = defaultdict.__new__(cls)
     for factory in arguments:
@@ -92,7 +92,7 @@ def _default_dict(cls: type, arguments: tuple, limits: Limits) -> Any:
     return instance
 
 
-def _deque(cls: type, arguments: tuple, limits: Limits) -> Any:
+def _make_deque(cls: type, arguments: tuple, limits: Limits) -> Any:
     content, max_length = checked(arguments, (list, tuple), (int, NoneType), optional=2) + ((), None)[len(arguments) :]
     instance = deque.__new__(cls)
     limits.count_copies(len(content))
@@ -100,17 +100,17 @@ def _deque(cls: type, arguments: tuple, limits: Limits) -> Any:
     return instance
 
 
-def _frozenset(cls: type, arguments: tuple, limits: Limits) -> Any:
-    content = _content(arguments, limits, list, tuple)
+def _make_frozenset(cls: type, arguments: tuple, limits: Limits) -> Any:
+    content = _only_argument(arguments, limits, list, tuple)
     return frozenset.__new__(cls, [limits.checked_key(item, content) for item in content])
 
 
-def _byte_array(cls: type, arguments: tuple, limits: Limits) -> Any:
+def _make_byte_array(cls: type, arguments: tuple, limits: Limits) -> Any:
     """Make a bytearray. `arguments` is (), or has one bytes object, or the two arguments of `make_bytes`."""
     if len(arguments) == 2:
         arguments = (make_bytes(arguments, limits),)
     instance = bytearray.__new__(cls)
-    bytearray.extend(instance, _content(arguments, limits, bytes, default=b""))
+    bytearray.extend(instance, _only_argument(arguments, limits, bytes, default=b""))
     return instance
 
 
@@ -123,7 +123,7 @@ def make_bytes(arguments: tuple, limits: Limits) -> bytes:
     return text.encode("latin-1")
 
 
-def _of_whole_numbers(base: type) -> Maker:
+def _whole_numbers_maker(base: type) -> Maker:
     """Return a maker that calls `base` (`range` or `slice`) with the pickle's three arguments, each an int or None."""
     int_or_none = (int, NoneType)
     return lambda cls, arguments, limits: base(*checked(arguments, int_or_none, int_or_none, int_or_none))
@@ -131,18 +131,19 @@ def _of_whole_numbers(base: type) -> Maker:
 
 MAKERS: dict[type, Maker] = {
     object: lambda cls, arguments, limits: object.__new__(cls, *checked(arguments)),
-    dict: _mapping(dict), OrderedDict: _mapping(OrderedDict), Counter: _mapping(Counter), defaultdict: _default_dict,
-    list: _filled(list, lambda target, content, _: list.extend(target, content), list), deque: _deque,
-    tuple: _copying(tuple), set: _filled(set, add_items, list, tuple), frozenset: _frozenset,
-    str: _copying(str), int: _copying_number(int), float: _copying_number(float),
+    dict: _mapping_maker(dict), OrderedDict: _mapping_maker(OrderedDict), Counter: _mapping_maker(Counter),
+    defaultdict: _make_default_dict,
+    list: _filling_maker(list, lambda target, content, _: list.extend(target, content), list), deque: _make_deque,
+    tuple: _copying_maker(tuple), set: _filling_maker(set, add_items, list, tuple), frozenset: _make_frozenset,
+    str: _copying_maker(str), int: _number_maker(int), float: _number_maker(float),
     complex: lambda cls, arguments, _: complex.__new__(cls, *checked(arguments, (float, int), (float, int))),
-    bytes: _copying(bytes, b""), bytearray: _byte_array,
-    range: _of_whole_numbers(range), slice: _of_whole_numbers(slice),
+    bytes: _copying_maker(bytes, b""), bytearray: _make_byte_array,
+    range: _whole_numbers_maker(range), slice: _whole_numbers_maker(slice),
 }  # fmt: skip
 
 
-_PLAIN_DTYPE = re.compile(r"b1|[iu][1248]|f(2|4|8|12|16)|c(8|16|24|32)|[SU][0-9]{1,8}|[Mm]8|O8?")
-_TIME_UNIT = re.compile(rb"[YMWDhms]|ms|us|ns|ps|fs|as")
+_PLAIN_DTYPE_PATTERN = re.compile(r"b1|[iu][1248]|f(2|4|8|12|16)|c(8|16|24|32)|[SU][0-9]{1,8}|[Mm]8|O8?")
+_TIME_UNIT_PATTERN = re.compile(rb"[YMWDhms]|ms|us|ns|ps|fs|as")
 _INT, _NONE = (int, bool), (NoneType,)  # argument types for `checked`
 _MAX_SIZE = 2**32  # the largest product of an array's dimensions, where a dimension of 0 counts as 1
 
@@ -150,7 +151,7 @@ _MAX_SIZE = 2**32  # the largest product of an array's dimensions, where a dimen
 def make_dtype(arguments: Any, limits: Limits) -> np.dtype:
     """Return a new dtype in this machine's byte order. It is a copy, so that `set_dtype` may change it."""
     text, _, _ = checked(arguments, (str,), _INT, _INT)
-    if not _PLAIN_DTYPE.fullmatch(text):
+    if not _PLAIN_DTYPE_PATTERN.fullmatch(text):
         raise ValueError(f"a dtype {text!r:.40}, which is not a plain one")
     return np.dtype(text, False, True)
 
@@ -175,7 +176,7 @@ def _time_unit(state: Any = None) -> str:
     unit, count, divisor, _ = checked(unit, (bytes,), (int,), (int,), (int,))
     if unit == b"generic":
         return ""
-    if _TIME_UNIT.fullmatch(unit) and count > 0 and divisor == 1:
+    if _TIME_UNIT_PATTERN.fullmatch(unit) and count > 0 and divisor == 1:
         return f"[{count}{unit.decode()}]"
     raise ValueError("a unit of time that is unknown")
 
@@ -193,9 +194,9 @@ def set_array(target: np.ndarray, state: Any, limits: Limits) -> None:
     if type(state) is not tuple or len(state) != 5:
         raise ValueError("the state of an array that is not a plain one")
     _, shape, dtype, fortran, content = state
-    count = _checked_shape(shape, dtype)
+    count = _checked_size(shape, dtype)
     if dtype.kind == "O":
-        is_consistent = type(content) is list and len(content) == count and {*map(type, content)} <= ATOMS
+        is_consistent = type(content) is list and len(content) == count and {*map(type, content)} <= ATOM_TYPES
     else:
         is_consistent = type(content) is bytes and len(content) == count * dtype.itemsize
     if not is_consistent or type(fortran) not in _INT:
@@ -211,7 +212,7 @@ def make_from_buffer(arguments: Any, limits: Limits) -> np.ndarray:
     """
     content, dtype, shape, *rest = arguments
     order, axes, *_ = *checked(tuple(rest), (str,), (tuple, NoneType), optional=1), None
-    count = _checked_shape(shape, dtype)
+    count = _checked_size(shape, dtype)
     if type(content) not in (bytes, bytearray) or dtype.kind == "O" or len(content) != count * dtype.itemsize:
         raise ValueError(f"an array {shape} of {dtype} that has something else")
     limits.count_copies(len(content))
@@ -228,7 +229,7 @@ def make_scalar(arguments: Any, limits: Limits) -> Any:
     return np.ndarray((), dtype, content)[()]
 
 
-def _checked_shape(shape: Any, dtype: Any) -> int:
+def _checked_size(shape: Any, dtype: Any) -> int:
     # An array of numpy has at most 64 axes.
     if type(shape) is not tuple or len(shape) > 64 or not all(type(n) is int and 0 <= n <= _MAX_SIZE for n in shape):
         raise ValueError("the shape of an array that is not a plain one")
@@ -240,7 +241,7 @@ def _checked_shape(shape: Any, dtype: Any) -> int:
 # Ids, because a metaclass may define `==`. `static_attr` returns None as the owner of an undefined attribute.
 _BUILT_IN_IDS = {*map(id, MAKERS), id(None)}
 # The method that pickle calls to set the fields of a dataclass with `frozen=True, slots=True` from a list.
-_SET_FIELDS = vars(dataclasses.make_dataclass("_", ["a"], frozen=True, slots=True))["__setstate__"]
+_FIELD_SETTER = vars(dataclasses.make_dataclass("_", ["a"], frozen=True, slots=True))["__setstate__"]
 CUSTOM_METHODS = (
     "__reduce__", "__reduce_ex__", "__setstate__", "__getnewargs__", "__getnewargs_ex__", "__new__", "__del__",
 )  # fmt: skip
@@ -267,7 +268,7 @@ def reason_against(cls: type) -> str:
         return ""
     for name in CUSTOM_METHODS:
         owner, method = static_attr(cls, name)
-        is_own = id(owner) not in _BUILT_IN_IDS and method is not _SET_FIELDS
+        is_own = id(owner) not in _BUILT_IN_IDS and method is not _FIELD_SETTER
         if is_own and not (name in ("__new__", "__getnewargs__") and _is_from_namedtuple(owner)):
             return f"has {name} of " + ("its own" if owner is cls else type_attr(owner, "__name__"))
     return ""
@@ -315,7 +316,7 @@ def set_state(target: Any, state: Any, limits: Limits) -> None:
     a frozen dataclass with slots, a list of the fields' values. Any other state raises ValueError.
     """
     cls = type(target)
-    if type(state) is list and static_attr(cls, "__setstate__")[1] is _SET_FIELDS:
+    if type(state) is list and static_attr(cls, "__setstate__")[1] is _FIELD_SETTER:
         stand_in: Any = SimpleNamespace(__dataclass_fields__=static_attr(cls, "__dataclass_fields__")[1])
         state = None, {field.name: value for field, value in zip(dataclasses.fields(stand_in), state, strict=True)}
     attributes, slots = state if type(state) is tuple and len(state) == 2 else (state, None)

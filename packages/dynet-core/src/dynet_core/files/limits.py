@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import MappingProxyType
 from typing import Any
 
-ATOMS = frozenset({str, int, float, bool, bytes, type(None), complex})  # types whose values contain no other objects
+ATOM_TYPES = frozenset({str, int, float, bool, bytes, type(None), complex})  # their values contain no other objects
 # The most levels of nesting of a value, and of a key in it. Python itself can pickle about 1000 levels.
 MOST_LEVELS, MOST_KEY_LEVELS = 2000, 500
 MOST_COLLISIONS = 1000  # the most keys of a container with one hash, because finding a key may compare all of them
@@ -97,7 +97,7 @@ class Limits:
                     self._count_steps()
                     if type(item) is refused_type:
                         refuse(item)
-                    if type(item) not in ATOMS and id(item) not in open_ids:
+                    if type(item) not in ATOM_TYPES and id(item) not in open_ids:
                         if len(open_containers) > MOST_LEVELS:
                             raise ValueError("it is nested too deeply")
                         open_ids.add(id(item))

@@ -256,7 +256,7 @@ class _Pickler(_PythonPickler):
 
 
 @dataclass(frozen=True)
-class Saved:
+class SavedObject:
     """The description of one saved object.
 
     `kind` is "Parameters", "LookupParameters" or a class. `name` is the name of the parameter, or of the object's
@@ -268,8 +268,8 @@ class Saved:
     spec: Any = None
 
 
-def write_record(file: BinaryIO, record: Saved, allow: Mapping[str, Any], allows_own: bool = False) -> str:
-    """Write the description of one object. `allow` and `allows_own` are as for `read_records`.
+def write_record(file: BinaryIO, record: SavedObject, allow: Mapping[str, Any], allows_own: bool = False) -> str:
+    """Write the description of one object. `allow` maps allowed names to classes; see `read_records` for `allows_own`.
 
     Return "" if `read_records` accepts the object; otherwise, a message: what the user must allow, or why the object is
     always refused. Raise ArgumentTypeError if the spec cannot be pickled.
@@ -289,13 +289,13 @@ def write_record(file: BinaryIO, record: Saved, allow: Mapping[str, Any], allows
             _read_value(io.BytesIO(content), names)
             return request
         except Exception as error:
-            problem = _problem(error, names)
+            problem = _problem_text(error, names)
         request = f"load will ask for a permission: {problem}"
     classes = [made[name].__name__ for name in names.refused if name in made and name_of(made[name]) != name]
     return f"load will refuse them: {problem}" + (f" (for {', '.join(classes)})" if classes else "")
 
 
-def read_records(content: bytes, path: str, allow: Mapping[str, Any], allows_own: bool = False) -> list[Saved]:
+def read_records(content: bytes, path: str, allow: Mapping[str, Any], allows_own: bool = False) -> list[SavedObject]:
     """Read all descriptions in a `.meta` file.
 
     `allow` maps names in the file to allowed classes and functions. None stands for the object that has this name in an
@@ -306,11 +306,11 @@ def read_records(content: bytes, path: str, allow: Mapping[str, Any], allows_own
         names = Names(allow, limits, allows_own)
         try:
             records.append(record := _checked_record(_read_value(stream, names)))
-            if type(record.kind) is not str and record.kind is not names.first:
+            if type(record.kind) is not str and record.kind is not names.builder:
                 raise ValueError("classes that belong to a different class than the one that takes them")
         except Exception as error:  # reading a damaged pickle may raise any exception
             prefix = "" if names.refused else "it is damaged, or more than plain data: "
-            raise FileFormatError(f"{path}: object {len(records)}: {prefix}{_problem(error, names)}") from None
+            raise FileFormatError(f"{path}: object {len(records)}: {prefix}{_problem_text(error, names)}") from None
     return records
 
 
@@ -318,7 +318,7 @@ def _read_value(stream: BinaryIO, names: Names) -> Any:
     """Read the next pickle from `stream`. A damaged pickle may raise any exception."""
     try:
         value = PickleReader(names).read(stream)
-        names.limits.check_paths([value, *names.fragile], Substitute, names.refuse_value)
+        names.limits.check_paths([value, *names.fragile_containers], Substitute, names.refuse_value)
         if names.refused:
             raise ValueError("it is refused")
     except BaseException:
@@ -327,18 +327,18 @@ def _read_value(stream: BinaryIO, names: Names) -> Any:
     return value
 
 
-def _problem(error: Exception, names: Names) -> str:
+def _problem_text(error: Exception, names: Names) -> str:
     if names.refused:
         return explanation(names.refused)
     return f"{error!s:.200}" if type(error) is ValueError else f"{error!r:.200}"
 
 
-def _checked_record(value: Any) -> Saved:
+def _checked_record(value: Any) -> SavedObject:
     kind, *spec, name = value if type(value) is tuple and len(value) in (2, 3) else ("", "")
     if type(name) is str and spec and is_a(kind, type):
         if not is_builder(kind):
             raise ValueError(f"it is a {name_of(kind)}, which has no from_spec")
-        return Saved(kind, name, *spec)
+        return SavedObject(kind, name, *spec)
     if type(kind) is type(name) is str and kind in ("Parameters", "LookupParameters") and not spec:
-        return Saved(kind, name)
+        return SavedObject(kind, name)
     raise ValueError("it is neither a parameter's name nor a class, a spec and a name")

@@ -10,7 +10,7 @@ from ..checks import checked_path
 from ..errors import FileFormatError, MissingFileError
 from . import safetensors_format, text_format
 from .replacing import replacing
-from .tensors import Expected, Reader, StoredTensor
+from .tensors import ExpectedEntries, Reader, StoredTensor
 
 Path = str | os.PathLike[str]
 
@@ -24,7 +24,7 @@ def save(tensors: Sequence[StoredTensor], path: Path, append: bool = False) -> N
     is_binary = _is_safetensors(path)
     if is_binary and append and os.path.exists(path):
         tensors = [*load_all(path), *tensors]
-    with replacing(path, keep=append and not is_binary) as file:
+    with replacing(path, keep_contents=append and not is_binary) as file:
         write(file, path, tensors)
 
 
@@ -40,12 +40,12 @@ def _is_safetensors(path: Path) -> bool:
     return os.fspath(path).endswith(".safetensors")
 
 
-def opened(path: Path, final_path: Path | None = None, name: str = "load") -> Reader:
+def open_reader(path: Path, final_path: Path | None = None, caller: str = "load") -> Reader:
     """Open a file of parameters for reading. Raise FileFormatError if it is damaged.
 
-    If `path` is temporary, the extension of `final_path` determines the format. `name` is the public function called.
+    If `path` is temporary, the extension of `final_path` determines the format. `caller` is the public function called.
     """
-    path = checked_path(name, path)
+    path = checked_path(caller, path)
     is_binary = _is_safetensors(final_path or path)
     try:
         return safetensors_format.SafetensorsReader(path) if is_binary else text_format.TextReader(path)
@@ -56,20 +56,20 @@ def opened(path: Path, final_path: Path | None = None, name: str = "load") -> Re
 
 
 def load_all(path: Path) -> list[StoredTensor]:
-    with opened(path) as reader:
+    with open_reader(path) as reader:
         return [reader.read(entry) for entry in reader.entries]
 
 
-def load_one(path: Path, lookup: bool, name: str, dims: tuple[int, ...] | None = None) -> StoredTensor:
-    """Read one parameter (if `lookup`, a lookup parameter) from a file. If `dims` is given, refuse other dimensions."""
-    with opened(path, name="populate") as reader:
-        entry = reader.named(lookup, name)
-        if dims is not None and (problem := entry.problem(dims)):
+def load_one(path: Path, is_lookup: bool, name: str, dims: tuple[int, ...] | None = None) -> StoredTensor:
+    """Read one parameter (if `is_lookup`, a lookup parameter) from a file. If `dims` is given, refuse others."""
+    with open_reader(path, caller="populate") as reader:
+        entry = reader.entry_named(is_lookup, name)
+        if dims is not None and (problem := entry.mismatch(dims)):
             raise FileFormatError(f"{reader.path}: {problem}")
         return reader.read(entry)
 
 
-def load_matching(path: Path, key: str, expected: Expected) -> list[StoredTensor]:
+def load_matching(path: Path, key: str, model_entries: ExpectedEntries) -> list[StoredTensor]:
     """Read the parameters of the collection `key` in a file ("": all), as `Reader.matching` matches and orders them."""
-    with opened(path, name="populate") as reader:
-        return [reader.read(entry) for entry in reader.matching(key, expected)]
+    with open_reader(path, caller="populate") as reader:
+        return [reader.read(entry) for entry in reader.matching_entries(key, model_entries)]

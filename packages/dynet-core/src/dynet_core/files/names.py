@@ -26,14 +26,14 @@ from . import instances
 from .instances import MAKERS
 from .limits import Limits, is_a, type_attr
 
-OPS = "dynet_ops"  # this library's module that defines operations
-SEARCHED_MODULES = ("dynet", "_dynet", "dynet_rnn", "dynet_optim", "dynet_core", OPS)  # where `library_object` looks
+OPS_MODULE = "dynet_ops"  # this library's module that defines operations
+SEARCHED_MODULES = ("dynet", "_dynet", "dynet_rnn", "dynet_optim", "dynet_core", OPS_MODULE)  # for `library_object`
 LIBRARY = (*SEARCHED_MODULES, "dynet_kernels")  # the packages of this library that define classes
 _STANDARD_FOLDERS = tuple(os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib"))
 _STANDARD_FOLDERS += tuple(os.path.join(os.path.realpath(path), "") for path in _STANDARD_FOLDERS)
 
 
-def imported(module: str, name: str) -> Any:
+def imported_object(module: str, name: str) -> Any:
     """Return the object with a name such as "Class.Inner" in an imported module, or None. Run no code of the module."""
     value: Any = sys.modules.get(module)
     for attribute in name.split("."):
@@ -49,26 +49,26 @@ def belongs(cls: type, other: type) -> bool:
     Objects of this library's classes may hold memory addresses as attributes, which a file could forge.
     """
     is_ours = any(type_attr(base, "__module__").partition(".")[0] in LIBRARY for base in type_attr(cls, "__mro__"))
-    return not is_ours and beside(cls, other)
+    return not is_ours and is_beside(cls, other)
 
 
-def beside(cls: type, other: type) -> bool:
+def is_beside(cls: type, other: type) -> bool:
     """Return whether two classes are defined in one module, in one folder, or in one top-level package.
 
     Classes of installed packages and of the standard library are not beside any class.
     """
-    (module, folders), (other_module, other_folders) = _home(cls), _home(other)
+    (module, folders), (other_module, other_folders) = _module_and_folders(cls), _module_and_folders(other)
     return module is other_module is not None or bool(folders & other_folders)
 
 
-def _home(cls: type) -> tuple[Any, set[str]]:
+def _module_and_folders(cls: type) -> tuple[Any, set[str]]:
     """Return a class's module, and a set of two folders: of the module's file, and of its top-level package.
 
     The module is None, and the set empty, if the module is installed or does not contain the class. The set is also
     empty if the module is not a file, or if installed code may be in the same folder, as in a PyInstaller program.
     """
     name = type_attr(cls, "__module__")
-    if imported(name, type_attr(cls, "__qualname__")) is not cls:
+    if imported_object(name, type_attr(cls, "__qualname__")) is not cls:
         return None, set()
     module = sys.modules[name]
     namespace = object.__getattribute__(module, "__dict__")
@@ -135,32 +135,32 @@ class Refused:
 
 
 # Replaces `copyreg._reconstructor`, with which pickles of protocols 0 and 1 make objects. `Names.call` calls
-# `Names._rebuilt` for it, not its `make`.
-_REBUILD = Substitute(lambda arguments, limits: None)
+# `Names._rebuild` for it, not its `make`.
+_RECONSTRUCTOR = Substitute(lambda arguments, limits: None)
 _DTYPE = Substitute(instances.make_dtype, instances.set_dtype)
-_NUMPY = {
+_NUMPY_FUNCTIONS = {
     "multiarray._reconstruct": Substitute(instances.make_array, instances.set_array),
     "multiarray.scalar": Substitute(instances.make_scalar),
     "numeric._frombuffer": Substitute(instances.make_from_buffer),
 }
-PLAIN: dict[str, Any] = {
+PLAIN_DATA: dict[str, Any] = {
     **{f"{module}.{cls.__name__}": cls for cls in [*MAKERS, bool] for module in (cls.__module__, "__builtin__")},
     "__builtin__.xrange": range, "__builtin__.unicode": str, "__builtin__.long": int,
     **{f"numpy.{name}": cls for name, cls in vars(np).items() if isinstance(cls, type) and issubclass(cls, np.generic)},
-    **{f"numpy.{package}.{name}": function for name, function in _NUMPY.items() for package in ("core", "_core")},
+    **{f"numpy.{package}.{name}": value for name, value in _NUMPY_FUNCTIONS.items() for package in ("core", "_core")},
     "numpy.ndarray": np.ndarray, "numpy.dtype": np.dtype, "_codecs.encode": Substitute(instances.make_bytes),
-    "copyreg._reconstructor": _REBUILD, "copy_reg._reconstructor": _REBUILD,
+    "copyreg._reconstructor": _RECONSTRUCTOR, "copy_reg._reconstructor": _RECONSTRUCTOR,
 }  # fmt: skip
 """The classes and functions that every file may name, by their full names: plain data of Python and numpy."""
 
-_PLAIN_CLASS_IDS = {id(value) for value in PLAIN.values() if isinstance(value, type)}
+_PLAIN_CLASS_IDS = {id(value) for value in PLAIN_DATA.values() if isinstance(value, type)}
 
 
 class Names:
     """Looks up the names in one pickle, and makes objects where the pickle calls a class or function.
 
-    `allow` and `allows_own` are as for `meta.read_records`. `allows_all` allows all classes and functions of imported
-    modules, to check a file that has just been written.
+    `allow` is as for `meta.read_records`. `allows_own` allows the program's own classes, and `allows_all` all classes
+    and functions of imported modules, to check a file that has just been written.
     """
 
     def __init__(self, allow: Mapping[str, Any], limits: Limits, allows_own: bool = False, allows_all: bool = False):
@@ -168,12 +168,12 @@ class Names:
         self.limits = limits
         self._allow = {**dict.fromkeys(NAMESPACES), **allow}
         self._allows_own, self._allows_all = allows_own, allows_all
-        self.first: Any = None  # the first object that the pickle names: the class whose `from_spec` is called
-        self._belonging: dict[int, bool] = {}  # `id` of a class -> whether it is the program's own
-        self._listed: dict[int, Any] = {}  # `id` -> allowed class or function that the pickle has named
+        self.builder: Any = None  # the first object that the pickle names: the class whose `from_spec` is called
+        self._is_own_by_id: dict[int, bool] = {}  # `id` of a class -> whether it is the program's own
+        self._allowed_by_id: dict[int, Any] = {}  # `id` -> allowed class or function that the pickle has named
         # `id` of an object whose state the pickle may still set -> (object, function that sets the state)
-        self._incomplete: dict[int, tuple[Any, Callable]] = {}
-        self.fragile: list[Any] = []  # defaultdicts and deques, which crash Python when freed if very deeply nested
+        self._incomplete_by_id: dict[int, tuple[Any, Callable]] = {}
+        self.fragile_containers: list[Any] = []  # defaultdicts and deques: freeing deeply nested ones may crash Python
 
     def find(self, module: str, name: str) -> Any:
         """Return the class or function that a pickle names `module.name`, or a `Refused` if it is not allowed.
@@ -181,13 +181,13 @@ class Names:
         For one of the program's own classes without `from_spec`, return a `Substitute` that makes its objects.
         """
         value = self._look_up(module, name)
-        self.first = value if self.first is None else self.first
+        self.builder = value if self.builder is None else self.builder
         return value
 
     def _look_up(self, module: str, name: str) -> Any:
         full_name = f"{module}.{name}"
-        if full_name in PLAIN:
-            return PLAIN[full_name]
+        if full_name in PLAIN_DATA:
+            return PLAIN_DATA[full_name]
         if module in FILE_MODULES:
             value = library_object(name)
             if is_a(value, type) or is_op(value):
@@ -195,22 +195,22 @@ class Names:
             return self._refuse(full_name, "is neither a class nor an operation of this library")
         value = self._allow.get(full_name)
         if value is None:
-            value = imported(module, name)
-        if self.first is None and is_a(value, type) and not is_builder(value):
+            value = imported_object(module, name)
+        if self.builder is None and is_a(value, type) and not is_builder(value):
             return self._refuse(full_name, "has no from_spec, the method by which load makes the objects of a class")
         if self._allows_all or full_name in self._allow:
             if not is_listable(value):
-                return self._refuse(full_name, self._why_not(value))
-            self._listed[id(value)] = value
+                return self._refuse(full_name, self._refusal_reason(value))
+            self._allowed_by_id[id(value)] = value
         elif is_builder(value) and (
-            self.first is None or value is self.first or self._allows_own and beside(value, self.first)
+            self.builder is None or value is self.builder or self._allows_own and is_beside(value, self.builder)
         ):
             if instances.runs_code_when_used(type(value)):  # with a metaclass that defines `__hash__` or the like
                 self.limits.refused_key_classes[id(type(value))] = lambda: self._refuse(full_name, KEY_REASON)
-        elif self._is_own(value):
-            return Substitute(lambda arguments, limits: self._instance(value, arguments), own_class=value)
+        elif self._is_own_class(value):
+            return Substitute(lambda arguments, limits: self._make_instance(value, arguments), own_class=value)
         else:
-            return self._refuse(full_name, CLASS_REASON if is_builder(value) else self._why_not(value))
+            return self._refuse(full_name, CLASS_REASON if is_builder(value) else self._refusal_reason(value))
         return value
 
     def call(self, callee: Any, arguments: Any) -> Any:
@@ -224,16 +224,16 @@ class Names:
             return callee
         if type(arguments) is not tuple:
             raise ValueError("a call without arguments")
-        if callee is _REBUILD:
-            return self._rebuilt(*arguments)
+        if callee is _RECONSTRUCTOR:
+            return self._rebuild(*arguments)
         substitute = _DTYPE if callee is np.dtype else callee
         if type(substitute) is Substitute:
             instance = substitute.make(arguments, self.limits)
             if substitute.complete:
-                self._incomplete[id(instance)] = instance, substitute.complete
+                self._incomplete_by_id[id(instance)] = instance, substitute.complete
             return instance
         if is_a(callee, type):
-            return self._instance(callee, arguments)
+            return self._make_instance(callee, arguments)
         if not is_listable(callee):
             raise ValueError(f"a call of a {type(callee).__name__}")
         return self._refuse(callee, CALLED_REASON)
@@ -242,21 +242,21 @@ class Names:
         """Set the state of `target`, which `call` made. Raise ValueError if it has a state or cannot have one."""
         if type(target) is Refused:
             return
-        if id(target) not in self._incomplete:
+        if id(target) not in self._incomplete_by_id:
             raise ValueError(f"a state for a {type(target).__name__}")
-        self._incomplete.pop(id(target))[1](target, state, self.limits)
+        self._incomplete_by_id.pop(id(target))[1](target, state, self.limits)
 
     def abandon(self) -> None:
         """Empty all defaultdicts and deques after an error, because freeing deeply nested ones may crash Python."""
-        for container in self.fragile:
+        for container in self.fragile_containers:
             (dict if is_a(container, dict) else deque).clear(container)
 
-    def _instance(self, cls: type, arguments: tuple) -> Any:
+    def _make_instance(self, cls: type, arguments: tuple) -> Any:
         is_plain = id(cls) in _PLAIN_CLASS_IDS
         if is_plain and cls not in MAKERS:
             return self._refuse(cls, CALLED_REASON)
-        if not is_plain and id(cls) not in self._listed:
-            if not self._is_own(cls):
+        if not is_plain and id(cls) not in self._allowed_by_id:
+            if not self._is_own_class(cls):
                 return self._refuse(cls, instances.reason_against(cls) or CLASS_REASON)
             if instances.runs_code_when_used(cls):
                 self.limits.refused_key_classes[id(cls)] = lambda: self._refuse(cls, KEY_REASON)
@@ -267,12 +267,12 @@ class Names:
             self._check_factory(*arguments)
         instance = instances.make_object(cls, arguments, self.limits)
         if base in (defaultdict, deque):
-            self.fragile.append(instance)
+            self.fragile_containers.append(instance)
         if not is_plain and not instances.is_enum_member(instance):
-            self._incomplete[id(instance)] = instance, instances.set_state
+            self._incomplete_by_id[id(instance)] = instance, instances.set_state
         return instance
 
-    def _rebuilt(self, cls: Any, base: Any, content: Any) -> Any:
+    def _rebuild(self, cls: Any, base: Any, content: Any) -> Any:
         """Make the object that a pickle of protocol 0 or 1 makes with `copyreg._reconstructor`.
 
         `base` is the built-in class from which `cls` derives, such as `list`. `content` is a `base` object with the
@@ -284,8 +284,8 @@ class Names:
         if not is_a(cls, type) or base is not instances.base_of(cls):
             raise ValueError("an object of a different class than it says")
         if base is object:
-            return self._instance(cls, ())
-        return self._instance(cls, content if instances.is_named_tuple(cls) else (content,))
+            return self._make_instance(cls, ())
+        return self._make_instance(cls, content if instances.is_named_tuple(cls) else (content,))
 
     def refuse_value(self, value: Substitute) -> None:
         """Refuse a function or class that a pickle uses as a value, although pickles may only call it."""
@@ -293,19 +293,19 @@ class Names:
             raise ValueError("a function that pickles are made by, as a value")
         self._refuse(value.own_class, VALUE_REASON)
 
-    def _is_own(self, value: Any) -> bool:
+    def _is_own_class(self, value: Any) -> bool:
         if (
             not self._allows_own
             or not is_a(value, type)
-            or not is_builder(self.first)
+            or not is_builder(self.builder)
             or instances.runs_code_when_used(type(value))
         ):
             return False
-        if id(value) not in self._belonging:
-            self._belonging[id(value)] = not instances.reason_against(value) and belongs(value, self.first)
-        return self._belonging[id(value)]
+        if id(value) not in self._is_own_by_id:
+            self._is_own_by_id[id(value)] = not instances.reason_against(value) and belongs(value, self.builder)
+        return self._is_own_by_id[id(value)]
 
-    def _why_not(self, value: Any) -> str:
+    def _refusal_reason(self, value: Any) -> str:
         """Return why a name in a file is refused. `value` is the object that it refers to, or None."""
         if value is None:
             return "is in no module that is imported"
@@ -313,12 +313,12 @@ class Names:
             return instances.reason_against(value) or CLASS_REASON
         if not is_listable(value):
             return "is not a class"
-        if self.first is None:
+        if self.builder is None:
             return "is a function, not a class"
         return FOREIGN_REASON if is_foreign(value.__module__) else FUNCTION_REASON
 
     def _check_factory(self, factory: Any = None) -> None:
-        is_allowed = factory is None or id(factory) in _PLAIN_CLASS_IDS or id(factory) in self._listed
+        is_allowed = factory is None or id(factory) in _PLAIN_CLASS_IDS or id(factory) in self._allowed_by_id
         if type(factory) is Substitute:
             self.refuse_value(factory)
         elif not is_allowed and type(factory) is not Refused:
@@ -330,7 +330,7 @@ class Names:
         return Refused(name)
 
 
-def allowed(allow: Allow) -> dict[str, Any]:
+def allowed_by_name(allow: Allow) -> dict[str, Any]:
     """Convert the argument `allow` to a dict: name in files -> class or function; None if only the name is given."""
     if isinstance(allow, Mapping):
         listed = list(allow.items())
@@ -348,7 +348,7 @@ def allowed(allow: Allow) -> dict[str, Any]:
 
 def explanation(refused: Mapping[str, str]) -> str:
     """Return a message that lists `refused` (name -> reason) and says how the user can allow these names."""
-    reasons = {_shown(name): reason for name, reason in [*refused.items()][:10]}
+    reasons = {_shown_name(name): reason for name, reason in [*refused.items()][:10]}
     sentences = [f"{name} {reason}" for name, reason in reasons.items()]
     if allowable := [name for name, reason in reasons.items() if reason in ALLOWABLE_REASONS]:
         classes = ", ".join(map(_name_in_module, allowable))
@@ -367,7 +367,7 @@ def library_object(name: str) -> Any:
 
 def is_op(value: Any) -> bool:
     """Return whether an object is an operation of the library, such as `tanh`. Specs may contain operations."""
-    ops = sys.modules.get(OPS)
+    ops = sys.modules.get(OPS_MODULE)
     return callable(value) and any(vars(ops)[name] is value for name in getattr(ops, "__all__", ()))
 
 
@@ -394,5 +394,5 @@ def _name_in_module(name: str) -> str:
     return ".".join(names[inner_begin:])
 
 
-def _shown(name: str) -> str:
+def _shown_name(name: str) -> str:
     return name if re.fullmatch(r"[\w.<>-]{1,100}", name) else repr(name[:100])

@@ -14,13 +14,13 @@ from typing import BinaryIO
 
 @contextmanager
 def replacing(
-    path: str | os.PathLike[str], keep: bool = False, shown_as: str | os.PathLike[str] | None = None
+    path: str | os.PathLike[str], keep_contents: bool = False, shown_as: str | os.PathLike[str] | None = None
 ) -> Iterator[BinaryIO]:
     """Return a context manager that opens a new file, and renames it to `path` if the `with` block raises no error.
 
     Until then, readers find the old file, even after a crash. Symbolic links are followed. If `path` exists but is not
-    a regular file, for example a pipe or a terminal, it is written directly. With `keep`, the new file starts with the
-    contents of the old file. If writing fails, raise OSError (which names `shown_as`) and keep the old file.
+    a regular file, for example a pipe or a terminal, it is written directly. With `keep_contents`, the file starts with
+    the contents of the old file. If writing fails, raise OSError (which names `shown_as`) and keep the old file.
     """
     shown_path = os.fspath(shown_as or path)
     if not shown_path:
@@ -33,8 +33,8 @@ def replacing(
     except OSError as error:
         raise type(error)(error.errno, error.strerror, shown_path) from None
     try:
-        with open(temporary, "ab" if keep and is_direct else "wb") as file:
-            if keep and mode is not None and not is_direct:
+        with open(temporary, "ab" if keep_contents and is_direct else "wb") as file:
+            if keep_contents and mode is not None and not is_direct:
                 with open(target, "rb") as old_file:
                     shutil.copyfileobj(old_file, file, 1 << 20)  # 1 MiB at a time
             yield file

@@ -22,7 +22,7 @@ ORDER_KEY = "dynet"  # a key of the metadata; its value is JSON: [[name, whether
 FROZEN_KEY = "dynet.frozen"  # a key of the metadata, if there are frozen parameters; its value is JSON: [name, ...]
 
 
-def _library() -> Any:
+def _import_safetensors() -> Any:
     try:
         import safetensors.numpy
     except ImportError:
@@ -32,7 +32,7 @@ def _library() -> Any:
 
 def write(file: BinaryIO, tensors: Iterable[StoredTensor]) -> None:
     """Write parameters to an open file: the length of the header, the header in JSON, the arrays."""
-    _library()  # raise ImportError now: without the package, the file could not be read again
+    _import_safetensors()  # raise ImportError now: without the package, the file could not be read again
     header: dict[str, Any] = {"__metadata__": {}}
     arrays, order, frozen, end = [], [], [], 0
     for tensor in tensors:
@@ -89,20 +89,20 @@ class SafetensorsReader(Reader):
         self.path = os.fspath(path)
         with open(path, "rb"):
             pass  # only to raise the usual OSError if the file cannot be read
-        library = _library()
+        library = _import_safetensors()
         self.error_class = library.SafetensorError
         try:
             self.file = library.safe_open(self.path, "np")
         except (self.error_class, OSError) as error:
             problem = f"damaged: {error}" if os.path.getsize(path) else "empty"
             raise FileFormatError(f"{self.path} is {problem}") from None
-        frozen = self._frozen()
-        self.entries = [self._entry(name, lookup, name in frozen) for name, lookup in self._order()]
+        frozen = self._read_frozen_names()
+        self.entries = [self._entry(name, lookup, name in frozen) for name, lookup in self._read_order()]
 
     def close(self) -> None:
         del self.file
 
-    def _order(self) -> list[tuple[str, bool]]:
+    def _read_order(self) -> list[tuple[str, bool]]:
         try:
             order = json.loads(self.file.metadata()[ORDER_KEY])
             names = [name for name, lookup in order if type(lookup) is bool]
@@ -112,7 +112,7 @@ class SafetensorsReader(Reader):
             raise FileFormatError(f"{self.path} does not say in which order its parameters are") from None
         return order
 
-    def _frozen(self) -> set[str]:
+    def _read_frozen_names(self) -> set[str]:
         try:
             names = json.loads((self.file.metadata() or {}).get(FROZEN_KEY, "[]"))
             if type(names) is not list or not set(names) <= set(self.file.keys()):
@@ -121,13 +121,13 @@ class SafetensorsReader(Reader):
             raise FileFormatError(f"{self.path} does not say properly which of its parameters are frozen") from None
         return set(names)
 
-    def _entry(self, name: str, lookup: bool, frozen: bool) -> Entry:
+    def _entry(self, name: str, is_lookup: bool, is_frozen: bool) -> Entry:
         tensor = self.file.get_slice(name)
         shape = tuple(tensor.get_shape())
-        is_possible = 1 + lookup <= len(shape) <= MAX_DIMS and nonzero_product(shape) <= MAX_TOTAL
+        is_possible = 1 + is_lookup <= len(shape) <= MAX_DIMS and nonzero_product(shape) <= MAX_TOTAL
         if tensor.get_dtype() != "F32" or not is_possible:
             raise FileFormatError(f"{self.path}: {name} is {tensor.get_dtype()} {shape}, which no parameter can be")
-        return Entry(lookup, name, (*shape[1:], shape[0]) if lookup else shape, frozen=frozen)
+        return Entry(is_lookup, name, (*shape[1:], shape[0]) if is_lookup else shape, frozen=is_frozen)
 
     def read(self, entry: Entry) -> StoredTensor:
         try:

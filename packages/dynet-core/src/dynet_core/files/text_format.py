@@ -23,13 +23,13 @@ from ..dim import MAX_DIMS, MAX_TOTAL, nonzero_product
 from ..errors import ArgumentError, FileFormatError
 from .tensors import Entry, Reader, StoredTensor
 
-HEAD = re.compile(
+ENTRY_HEAD = re.compile(
     rb"#(?P<kind>Parameter|LookupParameter)# (?P<name>\S+) "
     rb"\{(?P<dims>[0-9]{1,18}(?:,[0-9]{1,18})*)\} (?P<bytes>[0-9]{1,20})"
     rb"(?: (?P<gradient>ZERO_GRAD|FULL_GRAD)(?P<frozen> FROZEN)?)? ?\r?\n?"
 )
-KINDS = (b"#Parameter# ", b"#LookupParameter# ")  # the two ways in which an entry begins
-CUT_HEAD = "the file ends in the first line of an entry"  # for error messages, like EXPECTED_HEAD
+PREFIXES = (b"#Parameter# ", b"#LookupParameter# ")  # the two ways in which an entry begins
+CUT_HEAD_PROBLEM = "the file ends in the first line of an entry"  # for error messages, like EXPECTED_HEAD
 EXPECTED_HEAD = "'#Parameter# NAME {DIMS} BYTES ...'"
 LONGEST_HEAD = 1 << 16  # the first line of an entry has at most this many bytes
 
@@ -56,7 +56,7 @@ def checked_name(name: str) -> str:
     return name
 
 
-def _shown(line: bytes) -> str:
+def _quoted_start(line: bytes) -> str:
     """Return at most 40 characters: the start of a line, in quotes."""
     shown = repr(line[:40])
     return shown if len(shown) <= 40 else f"{shown[:36]}...'"
@@ -85,17 +85,17 @@ class TextReader(Reader):
             if not line:
                 return
             if line.strip():
-                entry, size = self._entry(start, line)
+                entry, size = self._parse_head(start, line)
                 yield entry
                 self._skip(entry, size)
 
-    def _entry(self, start: int, line: bytes) -> tuple[Entry, int]:
+    def _parse_head(self, start: int, line: bytes) -> tuple[Entry, int]:
         """Parse the first line of an entry, at byte `start`. Return the entry and the bytes of its other lines."""
-        head = HEAD.fullmatch(line)
-        is_cut = not line.endswith(b"\n") and any(kind.startswith(line) or line.startswith(kind) for kind in KINDS)
+        head = ENTRY_HEAD.fullmatch(line)
+        is_cut = not line.endswith(b"\n") and any(kind.startswith(line) or line.startswith(kind) for kind in PREFIXES)
         if head is None:
-            problem = f"{CUT_HEAD}: " if is_cut else "" if start else "this is not a file of parameters: "
-            raise self._error(start, f"{problem}expected {EXPECTED_HEAD}, found {_shown(line)}")
+            problem = f"{CUT_HEAD_PROBLEM}: " if is_cut else "" if start else "this is not a file of parameters: "
+            raise self._error(start, f"{problem}expected {EXPECTED_HEAD}, found {_quoted_start(line)}")
         dims = tuple(map(int, head["dims"].split(b",")))
         size, count = int(head["bytes"]), math.prod(dims)
         if len(dims) > MAX_DIMS or nonzero_product(dims) > MAX_TOTAL:
@@ -104,12 +104,12 @@ class TextReader(Reader):
         has_gradient = head["gradient"] == b"FULL_GRAD" if head["gradient"] else size == 2 * line_size
         if size != line_size * (1 + has_gradient):
             if is_cut and any(str(possible_size).startswith(str(size)) for possible_size in (line_size, 2 * line_size)):
-                raise self._error(start, f"{CUT_HEAD}: expected {EXPECTED_HEAD}, found {_shown(line)}")
+                raise self._error(start, f"{CUT_HEAD_PROBLEM}: expected {EXPECTED_HEAD}, found {_quoted_start(line)}")
             raise self._error(start, f"{count} values do not take {size} bytes")
         try:
             name = head["name"].decode()
         except UnicodeDecodeError:
-            raise self._error(start, f"{_shown(head['name'])} is not a name") from None
+            raise self._error(start, f"{_quoted_start(head['name'])} is not a name") from None
         # Each value takes at least one byte, and a space follows all but the last.
         if 2 * count - 1 > self.size - self.file.tell():
             raise self._error(start, f"{count} values of {name} are announced, but the file ends at byte {self.size}")
@@ -134,9 +134,9 @@ class TextReader(Reader):
         self.file.seek(entry.position)
         lines = [self.file.readline() for _ in range(1 + entry.has_gradient)]
         if end > self.size and not lines[-1].endswith(b"\n"):
-            self._check_last(entry, lines)
+            self._check_last_entry(entry, lines)
 
-    def _check_last(self, entry: Entry, lines: list[bytes]) -> None:
+    def _check_last_entry(self, entry: Entry, lines: list[bytes]) -> None:
         """Raise FileFormatError if the file ends within `lines`, which are the values and gradient of `entry`."""
         for what, line in zip(("values", "numbers of the gradient"), lines):
             words = line.split()
@@ -182,10 +182,10 @@ CELL = np.dtype([
 def numbers_as_text(values: np.ndarray) -> Iterator[bytes]:
     """Yield the text of a flat float32 array, in pieces. Infinities and NaN are padded with spaces."""
     for start in range(0, len(values), NUMBERS_AT_ONCE):
-        yield _written_block(values[start : start + NUMBERS_AT_ONCE])
+        yield _block_as_text(values[start : start + NUMBERS_AT_ONCE])
 
 
-def _written_block(values: np.ndarray) -> bytes:
+def _block_as_text(values: np.ndarray) -> bytes:
     is_finite = np.isfinite(values)
     magnitudes = np.abs(np.where(is_finite, values, 0), dtype=np.float64)
     exponents = _exponents(magnitudes)

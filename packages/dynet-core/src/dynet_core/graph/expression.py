@@ -60,7 +60,7 @@ class Operations(Refusals):
         def __iter__(self) -> Iterator[Expression]: ...
         def set(self, values: Numbers) -> None: ...
         def set_index(self, index: Index | Iterable[Index]) -> None: ...
-        def _add_to_gradient(self) -> None: ...  # only parameters have it
+        def _add_one_to_gradient(self) -> None: ...  # only parameters have it
         @property
         def T(self) -> Expression: ...
 
@@ -100,7 +100,7 @@ class Operations(Refusals):
         if recalculate is not False and checked_flag(method_name, "recalculate", recalculate, message_end):
             self.forward(True)
 
-    def _stored(self) -> Floats:
+    def _flat_value(self) -> Floats:
         """Return a copy of the value as a flat array, column-major. Compute the value if necessary."""
         graph = self._graph()
         address = self._address()
@@ -112,7 +112,7 @@ class Operations(Refusals):
 
     def _fill_floats(self, array: Array) -> Array:
         """Copy the value into a float32 array of its shape, and return the array. Compute the value if necessary."""
-        array.T.reshape(-1)[:] = self._stored()
+        array.T.reshape(-1)[:] = self._flat_value()
         return array
 
     _fill_doubles = _fill_floats  # the same for a float64 array; each becomes its own compiled function below
@@ -158,7 +158,7 @@ class Operations(Refusals):
         array([1])
         """
         self._recompute_if("tensor_value", recalculate)
-        dim, gpu = self.type, device.gpu()
+        dim, gpu = self.type, device.gpu_in_use()
         if gpu is None:
             return Tensor(self._fill_floats(empty(dim.shape, FLOAT32, "F")), len(dim.dims))
         return GpuTensor(copy_on_gpu(gpu, self._address(), dim.total), dim.shape, len(dim.dims))
@@ -173,7 +173,7 @@ class Operations(Refusals):
             self._refuse_stale()
             raise ShapeError(f"scalar_value: the expression is {self.type!r}, not a single number")
         self._recompute_if("scalar_value", recalculate)
-        return float(self._stored()[0])
+        return float(self._flat_value()[0])
 
     def vec_value(self, recalculate: bool = False) -> list[float]:
         """Return the value as a flat list, column by column, one batch element after another.
@@ -181,7 +181,7 @@ class Operations(Refusals):
         `recalculate` is as for `forward`.
         """
         self._recompute_if("vec_value", recalculate)
-        return self._stored().tolist()
+        return self._flat_value().tolist()
 
     def value(self, recalculate: bool = False) -> Any:
         """Return the value as a float, a list or an array, depending on the shape, as in DyNet.
@@ -194,7 +194,7 @@ class Operations(Refusals):
         dim = self.type
         if len(dim.dims) > 1:
             return self.npvalue()
-        values = self._stored().tolist()
+        values = self._flat_value().tolist()
         return values[0] if dim.total == 1 else values
 
     def gradient(self, dtype: npt.DTypeLike = np.float64) -> Array:
@@ -238,11 +238,11 @@ class Operations(Refusals):
                 "sum_elems and sum_batches reduce it to one"
             )
         if self.version == ANY_GRAPH:
-            self._add_to_gradient()
+            self._add_one_to_gradient()
         else:
-            everything = full is not False and checked_flag("backward", "full", full)
+            for_all_nodes = full is not False and checked_flag("backward", "full", full)
             version = self._graph().records.version
-            self._graph()._differentiate(version, self.at, everything)  # `_graph` checks again that the node exists
+            self._graph()._differentiate(version, self.at, for_all_nodes)  # `_graph` checks again that the node exists
 
     def _refuse_stale(self) -> None:
         """Raise StaleExpressionError if the graph no longer has this node: other errors would be less helpful."""

@@ -19,14 +19,14 @@ from .. import recorder
 from ..annotations import Floats
 from ..compute import device
 from ..compute.engine import Engine
-from ..compute.memory import block, floats_at
+from ..compute.memory import allocate_block, floats_at
 from ..compute.parameter_rows import PARAMETER_ROWS
 from ..errors import ArgumentTypeError, DynetWarning, GradientError, NotFiniteError, StaleExpressionError
 from ..messages.wording import coroutine_note, counted
 from ..recorder import ANY_GRAPH, NO_NODE, Records
 from ..signature import SIGNATURES, Signature
 from .nodes import SettableNodes, decoded, record_of
-from .outdated import Outdated
+from .outdated import OutdatedValues
 
 OTHER_THREAD = (
     "this expression belongs to another thread's graph; each thread has its own graph: record and read an expression "
@@ -34,7 +34,7 @@ OTHER_THREAD = (
 )
 thread = threading.local()  # `thread.graph` is the graph of the calling thread; `current()` creates it
 UNCOMPUTED, UNDIFFERENTIATED = (0, 0), (-1, 0)  # initial values of `Records.computed` and `Records.differentiated`
-DIFFERENTIATED_APART = 2  # the mode in `Records.differentiated` after `differentiate_apart` has run the backward pass
+REPEATED_MODE = 2  # the mode in `Records.differentiated` after `repeat_backward` has run the backward pass
 
 
 @dataclass
@@ -65,7 +65,7 @@ class PastVersions:
     def __contains__(self, version: int) -> bool:
         return version in self._versions
 
-    def remaining_nodes(self, version: int) -> int:
+    def count_remaining(self, version: int) -> int:
         """Return how many nodes of the graph's past version still exist; 0 if no `cg_revert` ended this version."""
         if version not in self._versions:
             return 0
@@ -77,7 +77,7 @@ class PastVersions:
 
         A signal handler may interrupt this method and revert the graph itself. Then the graph has a different version.
         """
-        while records.version == version and (version not in self._versions or self.remaining_nodes(version) > nodes):
+        while records.version == version and (version not in self._versions or self.count_remaining(version) > nodes):
             rows = last_versions, counts = self._versions_and_counts
             kept_count = bisect_left(counts, nodes)
             new_rows = [*last_versions[:kept_count], version], [*counts[:kept_count], nodes]
@@ -90,39 +90,39 @@ class Watch:
     """The checkpoints of a graph (the newest last), its options, and how far values have been checked.
 
     `immediate` and `check` are the options `immediate_compute` and `check_validity` of `renew_cg`. The first
-    `checked_nodes` nodes have been checked; their records take `checked_integers` integers.
+    `checked_node_count` nodes have been checked; their records take `checked_integer_count` integers.
     """
 
     immediate: bool = False
     check: bool = False
     checkpoints: list[Checkpoint] = field(default_factory=list)
     past_versions: PastVersions = field(default_factory=PastVersions)
-    checked_nodes: int = 0
-    checked_integers: int = 0
+    checked_node_count: int = 0
+    checked_integer_count: int = 0
 
-    def note_discarded(self) -> None:
+    def note_values_discarded(self) -> None:
         """Called when all values are discarded: forget each checkpoint's `arena_mark`, and which values are checked."""
         for checkpoint in self.checkpoints:
             checkpoint.arena_mark = None
-        self.checked_nodes = self.checked_integers = 0
+        self.checked_node_count = self.checked_integer_count = 0
 
     def check_values(self, records: Records, values_of: Callable[[int, int], Floats]) -> None:
         """Raise NotFiniteError if a value computed since the last call is infinite or NaN.
 
         `values_of` returns the value of a node, given its number and how many elements it has.
         """
-        begin, first = self.checked_integers, self.checked_nodes
-        self.checked_integers, self.checked_nodes, _ = records.ends()
-        if self.checked_integers < begin:
+        begin, first = self.checked_integer_count, self.checked_node_count
+        self.checked_integer_count, self.checked_node_count, _ = records.ends()
+        if self.checked_integer_count < begin:
             return  # a signal handler has renewed the graph
-        for record in decoded(records, begin, self.checked_integers, first):
+        for record in decoded(records, begin, self.checked_integer_count, first):
             for index in record.visible_nodes:
                 values = values_of(index, record.dim.total)
                 wrong_values = values[~np.isfinite(values)]
                 if wrong_values.size:
                     shapes = ", ".join(_operand_text(records, operand) for operand in record.operands) or "none"
                     raise NotFiniteError(
-                        f"{record.op}: node {index} of graph {records.version}, {record.dim!r}, holds "
+                        f"{record.op_name}: node {index} of graph {records.version}, {record.dim!r}, holds "
                         f"{wrong_values[0]}; its operands are {shapes}"
                     )
 
@@ -135,35 +135,35 @@ def _operand_text(records: Records, operand: int) -> str:
     return repr(record.dim)
 
 
-def differentiate_apart(engine: Engine, version: int, loss: int, targets: Mapping[int, int] | None = None) -> bool:
+def repeat_backward(engine: Engine, version: int, loss: int, address_by_row: Mapping[int, int] | None = None) -> bool:
     """Compute the gradients of all nodes, as `backward(full=True)` does, without changing parameters' gradients.
 
-    During this pass, the engine uses a copy of PARAMETER_ROWS with different addresses for gradients. `targets` maps
-    some rows to these addresses. The gradients of all other rows go to memory that nothing reads. Return False if a
+    During this pass, the engine uses a copy of PARAMETER_ROWS with different addresses for gradients. `address_by_row`
+    has some of these addresses. The gradients of all other rows go to memory that nothing reads. Return False if a
     parameter has been unfrozen since the graph was planned.
     """
     if engine.parameters_version != PARAMETER_ROWS.version:
         engine.refresh(1, engine.records.length)  # 1, not 0: `unfreeze_count` must stay, as no forward plan follows
-    unread = block(PARAMETER_ROWS.largest_size)
+    unread = allocate_block(PARAMETER_ROWS.largest_size)
     rows, usual_address = engine.parameter_rows.copy(), engine.slots[CONTEXT.parameters]
     addresses = rows[PARAMETER.gradient :: len(PARAMETER)]
     addresses[:] = unread.address
-    for row, address in (targets or {}).items():
+    for row, address in (address_by_row or {}).items():
         addresses[row] = address
-    engine.plan_anew()
+    engine.discard_plans()
     engine.slots[CONTEXT.parameters] = rows.ctypes.data
     try:
         return engine.backward(version, loss, True)
     finally:
         engine.slots[CONTEXT.parameters] = usual_address
-        engine.plan_anew()
+        engine.discard_plans()
 
 
 def signature_of_node(engine: Engine, index: int) -> Signature:
     return SIGNATURES[engine.nodes[index * len(NODE) + NODE.signature]]
 
 
-def whole_of_gradient(engine: Engine, index: int) -> tuple[int, int]:
+def gradient_node_and_offset(engine: Engine, index: int) -> tuple[int, int]:
     """Return the node whose gradient contains that of node `index`, and at which offset, in floats."""
     signature = signature_of_node(engine, index)
     if not signature.has_gradient_of_whole:
@@ -186,11 +186,11 @@ class Graph:
 
     def __init__(self) -> None:
         self.final_version: int | None = None  # the graph's version when its thread ended; None until then
-        self.watch: Watch | None = None
+        self.watch: Watch | None = None  # the checkpoints and options; None if there are none
         self.records: recorder.Records = recorder.Records()
         self.settable_nodes: SettableNodes = SettableNodes(NO_NODE)
         self.engine: Engine = Engine(self.records)
-        self.outdated: Outdated = Outdated(self.records)
+        self.outdated: OutdatedValues = OutdatedValues(self.records)
 
     def __repr__(self) -> str:
         if self.final_version is not None:
@@ -221,7 +221,7 @@ class Graph:
         version, watch = x.version, self.watch
         if version in (self.records.version, ANY_GRAPH):
             return True
-        return watch is not None and x.at < watch.past_versions.remaining_nodes(version)
+        return watch is not None and x.at < watch.past_versions.count_remaining(version)
 
     def _had_version(self, version: int) -> bool:
         """Return whether the graph has this version, or had it before a `cg_revert`. Its nodes may still exist."""
@@ -279,7 +279,7 @@ class Graph:
     def forget_values(self) -> None:
         """Discard all values, so that they are computed again with the same inputs and random numbers."""
         if (watch := self.watch) is not None:
-            watch.note_discarded()  # done first, in case an interrupt stops this function halfway
+            watch.note_values_discarded()  # done first, in case an interrupt stops this function halfway
         self.records.computed = UNCOMPUTED
         if not self.engine.changing:
             self.engine.restart()
@@ -297,15 +297,15 @@ class Graph:
             self._compute_for(index)
         return self.engine.nodes[index * len(NODE) + NODE.value]
 
-    def _differentiate(self, version: int, index: int, everything: bool) -> None:
+    def _differentiate(self, version: int, index: int, for_all_nodes: bool) -> None:
         """Run the backward pass from node `index`, a single number, of the graph's version `version`.
 
-        With `everything`, compute the gradients of all nodes. If values are outdated, compute all values again first.
+        With `for_all_nodes`, compute all nodes' gradients. If values are outdated, compute all values again first.
         """
         records = self.records
         if self._is_incomplete():
             self._compute_for(index)
-        if self.outdated.backward_reads(index, self.engine, everything):
+        if self.outdated.backward_reads(index, self.engine, for_all_nodes):
             warnings.warn(
                 "backward: parameters have changed since values of this graph were computed; they are computed again "
                 "from the present parameters. Call renew_cg() after update()",
@@ -314,11 +314,11 @@ class Graph:
             )
             self.forget_values()
             self._compute_new()
-        if not self.engine.backward(version, index, everything):
+        if not self.engine.backward(version, index, for_all_nodes):
             self.forget_values()
             self._compute_new()
-            self.engine.backward(version, index, everything)
-        records.note_differentiated(version, index, everything)
+            self.engine.backward(version, index, for_all_nodes)
+        records.note_differentiated(version, index, for_all_nodes)
 
     def gradients(self, index: int, count: int) -> Floats:
         """Return the gradient of a node as `count` floats; zeros if the backward pass did not reach the node.
@@ -332,11 +332,11 @@ class Graph:
         if index > differentiated:
             return np.zeros(count, np.float32)
         is_complete = mode == 1 or index == differentiated  # mode 1: that of `backward(full=True)`
-        index, offset = whole_of_gradient(self.engine, index)
+        index, offset = gradient_node_and_offset(self.engine, index)
         if not is_complete and not self._flags(index) & NEEDS_GRADIENT:
             return np.zeros(count, np.float32)  # the pass did not need this gradient, so some terms may be missing
         is_alias = signature_of_node(self.engine, index).kind == ALIAS
-        if not is_complete and is_alias and mode != DIFFERENTIATED_APART and not self._differentiate_apart():
+        if not is_complete and is_alias and mode != REPEATED_MODE and not self._repeat_backward():
             raise GradientError(
                 "gradient: this expression is a part of another one, and since backward(), parameters have changed, or "
                 "are trained again: ask for its gradient before that, or call backward(full=True)"
@@ -345,13 +345,13 @@ class Graph:
             return np.zeros(count, np.float32)
         return floats_at(self.engine.nodes[index * len(NODE) + NODE.gradient] + offset, count)
 
-    def _differentiate_apart(self) -> bool:
-        """Run `differentiate_apart` for the last loss; False if parameters were changed or unfrozen since its pass."""
+    def _repeat_backward(self) -> bool:
+        """Run `repeat_backward` for the last loss; False if parameters were changed or unfrozen since its pass."""
         records, version = self.records, self.records.version
         loss, _ = records.differentiated
-        if self.outdated.backward_reads(loss, self.engine, True) or not differentiate_apart(self.engine, version, loss):
+        if self.outdated.backward_reads(loss, self.engine, True) or not repeat_backward(self.engine, version, loss):
             return False
-        records.note_differentiated(version, loss, DIFFERENTIATED_APART)
+        records.note_differentiated(version, loss, REPEATED_MODE)
         return True
 
     def _flags(self, index: int) -> int:

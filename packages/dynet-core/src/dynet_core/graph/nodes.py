@@ -16,7 +16,7 @@ LOOKUPS: set[Signature] = set()
 PICKS: dict[Signature, tuple[int, bool]] = {}
 """Signature of a pick -> the number of elements to pick from, and whether each batch element has its own index.
 `dynet_ops` adds them. A pick's attributes are the indices."""
-KIND_NAMES = {ALIAS: "part", APART: "part", INPUT: "input"}  # the `op` of a record whose signature has no name
+KIND_NAMES = {ALIAS: "part", APART: "part", INPUT: "input"}  # the `op_name` of a record whose signature has no name
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class DecodedRecord:
         return self.node_numbers[1:] if self.signature.repeats else self.node_numbers[-1:]
 
     @property
-    def op(self) -> str:
+    def op_name(self) -> str:
         signature = self.signature
         return signature.name or KIND_NAMES.get(signature.kind, "") or signature.kernel.removeprefix("column_")
 
@@ -47,9 +47,9 @@ class DecodedRecord:
         return self.signature.dim
 
 
-def decoded(recorded: Records, begin: int = 0, end: int | None = None, node: int = 0) -> Iterator[DecodedRecord]:
+def decoded(graph_records: Records, begin: int = 0, end: int | None = None, node: int = 0) -> Iterator[DecodedRecord]:
     """Decode the records in the integers from `begin` to `end` - 1. Their first node is number `node`."""
-    records, position = recorded.integers(begin, end), 0
+    records, position = graph_records.integers(begin, end), 0
     while position < len(records):
         signature = SIGNATURES[records[position]]
         count = signature.node_count(records, position + 1)
@@ -59,9 +59,9 @@ def decoded(recorded: Records, begin: int = 0, end: int | None = None, node: int
         position, node = record_end, node + count
 
 
-def record_of(recorded: Records, index: int) -> DecodedRecord | None:
+def record_of(graph_records: Records, index: int) -> DecodedRecord | None:
     """Return the record of node `index`; None if no expression can refer to this node, or it does not exist."""
-    return next((record for record in decoded(recorded) if index in record.visible_nodes), None)
+    return next((record for record in decoded(graph_records) if index in record.visible_nodes), None)
 
 
 @dataclass(slots=True)
@@ -78,25 +78,25 @@ class SettableNodes:
     input_starts: dict[int, int] = field(default_factory=dict)
     selections: dict[int, DecodedRecord] = field(default_factory=dict)
 
-    def up_to(self, recorded: Records, index: int) -> SettableNodes:
+    def up_to(self, graph_records: Records, index: int) -> SettableNodes:
         """Return the settable nodes of the graph's present version, up to node `index` or further.
 
         They are searched for when needed, not collected while recording, because few programs set values.
         """
-        version = recorded.version
+        version = graph_records.version
         valid = self if self.version == version else SettableNodes(version)
         if index < valid.searched_nodes:
             return valid
-        length, nodes, _ = recorded.ends()
+        length, nodes, _ = graph_records.ends()
         extended = SettableNodes(version, length, nodes, {**valid.input_starts}, {**valid.selections})
         try:
-            for record in decoded(recorded, valid.searched_integers, length, valid.searched_nodes):
+            for record in decoded(graph_records, valid.searched_integers, length, valid.searched_nodes):
                 if record.signature.kind == INPUT:
                     extended.input_starts[record.node_numbers[0]] = record.attributes[0]
                 elif record.signature in LOOKUPS or record.signature in PICKS:
                     extended.selections[record.node_numbers[0]] = record
         except (KeyError, IndexError):  # the records are gone: a signal handler called `renew_cg`
-            if recorded.version == version:
+            if graph_records.version == version:
                 raise
             return SettableNodes(version)
         return extended

@@ -1,4 +1,4 @@
-"""`Outdated` finds the values of a graph that were computed from parameters before these changed.
+"""`OutdatedValues` finds the values of a graph that were computed from parameters before these changed.
 
 A graph keeps its values until `renew_cg`. If parameters change before that, values computed from them are *outdated*.
 `value()` returns outdated values. But a backward pass must not mix them with the present parameters: the result would
@@ -27,16 +27,16 @@ MOST_GROUPS = 64  # once a graph has this many groups, it drops those unchanged 
 class ParameterGroup:
     """Parameters that change together, and `last_change`: the value of `Records.changes` after their last change.
 
-    `owner` refers to a trainer's table. While this table exists, compiled code may write `last_change`, at `address`.
+    `trainer_table`: a weak reference. While the table exists, compiled code may write `last_change`, at `address`.
     """
 
-    __slots__ = ("_last_change", "address", "owner", "parameters")
+    __slots__ = ("_last_change", "address", "trainer_table", "parameters")
 
     def __init__(self, parameters: Sequence[ParameterIdentity]):
         self.parameters: Sequence[ParameterIdentity] = parameters
         self._last_change = np.zeros(1, np.int64)
         self.address: int = self._last_change.ctypes.data
-        self.owner: weakref.ref[object] | None = None
+        self.trainer_table: weakref.ref[object] | None = None
 
     @property
     def last_change(self) -> int:
@@ -44,15 +44,15 @@ class ParameterGroup:
         return int(self._last_change[0])
 
     @last_change.setter
-    def last_change(self, count: int) -> None:
-        self._last_change[0] = count
+    def last_change(self, change_count: int) -> None:
+        self._last_change[0] = change_count
 
     def is_in_use(self) -> bool:
         """Return whether compiled code may still write to `address`."""
-        return self.owner is not None and self.owner() is not None
+        return self.trainer_table is not None and self.trainer_table() is not None
 
 
-class Outdated:
+class OutdatedValues:
     """Finds outdated values of a graph. `thread_id` is the id of the graph's thread; 0 after the thread has ended."""
 
     __slots__ = ("_at_change", "_decoded", "_groups", "_operands", "_parameters", "_records", "_results", "thread_id")
@@ -67,7 +67,7 @@ class Outdated:
         self._operands: list[tuple[int, ...]] = []
         self._parameters: set[int] = set()  # the operands in `_operands` that are parameters
         self._decoded = -1, 0
-        # The state of the graph for which `backward_reads` has kept results, and (index, everything) -> result.
+        # The state of the graph for which `backward_reads` has kept results, and (index, for_all_nodes) -> result.
         self._results: tuple[tuple[int, ...], dict[tuple[int, bool], bool]] = (), {}
 
     def note_change(self, parameters: Sequence[ParameterIdentity]) -> None:
@@ -83,7 +83,7 @@ class Outdated:
             groups[key] = ParameterGroup(parameters)
         return groups[key]
 
-    def changes_address(self) -> int:
+    def change_count_address(self) -> int:
         return self._records.changes_address()
 
     def _drop_unchanged_groups(self) -> None:
@@ -116,7 +116,7 @@ class Outdated:
         begun, seen, count = self._at_change
         return count if (begun, seen) == (records.begun, records.seen) else 0
 
-    def backward_reads(self, index: int, engine: Engine, everything: bool) -> bool:
+    def backward_reads(self, index: int, engine: Engine, for_all_nodes: bool) -> bool:
         """Return whether `Engine.backward` from node `index`, which has been computed, would read outdated values."""
         records = self._records
         if records.begun == records.changes or not records.computed[0]:
@@ -124,12 +124,12 @@ class Outdated:
         graph_state = records.version, records.begun, records.changes, records.computed[0]
         if self._results[0] != graph_state:
             self._results = graph_state, {}
-        results, question = self._results[1], (index, everything)
+        results, question = self._results[1], (index, for_all_nodes)
         if question not in results:
-            results[question] = self._reads_outdated(index, engine, everything)
+            results[question] = self._reads_outdated(index, engine, for_all_nodes)
         return results[question]
 
-    def _reads_outdated(self, index: int, engine: Engine, everything: bool) -> bool:
+    def _reads_outdated(self, index: int, engine: Engine, for_all_nodes: bool) -> bool:
         """Return whether the pass would read a value computed before a change and dependent on a changed parameter."""
         records = self._records
         groups = [group for group in [*self._groups.values()] if group.last_change > records.begun]
@@ -139,7 +139,7 @@ class Outdated:
         while stack:
             node = stack.pop()
             row = node * len(NODE)
-            if not (everything or engine.nodes[row + NODE.flags] & NEEDS_GRADIENT):
+            if not (for_all_nodes or engine.nodes[row + NODE.flags] & NEEDS_GRADIENT):
                 continue
             if node < count_before and _has_own_value(engine, engine.nodes[row + NODE.value]):
                 old_nodes.append(node)
@@ -157,7 +157,7 @@ class Outdated:
                     old_nodes.append(operand)
         return False
 
-    def uses(self, parameter: ParameterIdentity) -> bool:
+    def graph_uses(self, parameter: ParameterIdentity) -> bool:
         self._operands_of_nodes()
         return not self._parameters.isdisjoint([-1 - row for row in parameter.rows])
 

@@ -91,7 +91,7 @@ def remedy(value: Any, name: str = "") -> str:
     return "; dy.scalarInput(...) makes one from a number" if isinstance(value, (int, float, np.number)) else ""
 
 
-def _named(name: str, signature: Signature) -> Signature:
+def _with_name(name: str, signature: Signature) -> Signature:
     """Set a signature's name to the name of its op, unless it already has a name."""
     signature.name = signature.name or name
     return signature
@@ -111,7 +111,7 @@ def node(
     graph = graph_of(name, operands)
     start = graph.take(numbers) if numbers else 0
     return graph.append(
-        _named(name, signature), [*[x.at for x in operands], *range(start, start + len(numbers)), *attributes]
+        _with_name(name, signature), [*[x.at for x in operands], *range(start, start + len(numbers)), *attributes]
     )
 
 
@@ -140,7 +140,7 @@ def op_function(
         if signature is None:
             if special and (result := special(operands) if kind == "many" else special(*operands)) is not None:
                 return result
-            signature = _named(name, signature_of(*key))
+            signature = _with_name(name, signature_of(*key))
             recording_function.enter(key, signature.at, signature.dim, int(signature.variadic))
             known_signatures[key] = signature
         nodes = [x.at for x in operands]
@@ -175,12 +175,12 @@ class PinnedGraph:
     pass would then begin after these values, so this class appends them again.
     """
 
-    __slots__ = ("_taken", "graph", "version")
+    __slots__ = ("_taken_inputs", "graph", "version")
 
     def __init__(self, graph: Graph):
         self.graph, self.version = graph, graph.records.version
         # The input values of the next record: (their offset, the function that appended them, its argument).
-        self._taken: tuple[int, Callable[[Any], int], Any] | None = None
+        self._taken_inputs: tuple[int, Callable[[Any], int], Any] | None = None
 
     @classmethod
     def as_of(cls, graph: Graph, version: int, nodes: Sequence[int] = ()) -> PinnedGraph:
@@ -192,7 +192,7 @@ class PinnedGraph:
         if version != pinned_graph.version:
             if graph.watch is None or not graph._had_version(version):
                 raise StaleExpressionError(gone_message(version))
-            if any(node >= graph.watch.past_versions.remaining_nodes(version) for node in nodes):
+            if any(node >= graph.watch.past_versions.count_remaining(version) for node in nodes):
                 raise StaleExpressionError(reverted_message(version))
         graph.check_thread()
         return pinned_graph
@@ -203,7 +203,7 @@ class PinnedGraph:
 
     def add(self, dim: Dim, node_count: int, head: tuple[int, ...], integers: Sequence[int]) -> Expression:
         """Append a record: `head`, which begins with the signature, then `integers`. Return its last node."""
-        if self._taken is None:
+        if self._taken_inputs is None:
             node = commit(dim, node_count, head, integers, self.version)
         else:
             node = self._commit_with_inputs(dim, node_count, head, integers)
@@ -217,10 +217,10 @@ class PinnedGraph:
     def _commit_with_inputs(self, dim: Dim, node_count: int, head: tuple[int, ...], integers: Sequence[int]) -> Any:
         """Append a record that uses the input values last taken. Return None if the graph's version has changed."""
         while True:
-            start, take_again, values = self._taken  # type: ignore[misc]  # `add` has checked that it is not None
+            start, take_again, values = self._taken_inputs  # type: ignore[misc]  # `add` has checked that it is not None
             node = commit_with_inputs(self.graph.records, start, dim, node_count, head, integers, self.version)
             if node is not False:
-                self._taken = None
+                self._taken_inputs = None
                 return node
             record, shift = [*head, *integers], self._take_with(take_again, values) - start
             signature = SIGNATURES[head[0]]
@@ -268,7 +268,7 @@ class PinnedGraph:
 
     def _take_with(self, append_values: Callable[[Any], int], values: Any) -> int:
         start = append_values(values)
-        self._taken = start, append_values, values
+        self._taken_inputs = start, append_values, values
         return start
 
 

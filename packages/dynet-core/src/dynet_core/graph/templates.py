@@ -69,10 +69,10 @@ class _Observer:
                 self._calls_by_key.pop(key, None)
             self._is_full = len(forgotten) <= MOST_KEYS // 8
 
-    def _note_result(self, key: bytes, graph: Graph, state: tuple, arguments: Sequence, result: Any) -> None:
+    def _note_result(self, key: bytes, graph: Graph, graph_state: tuple, arguments: Sequence, result: Any) -> None:
         """Make a template if the op has recorded the same as in the previous observed call with this key."""
         call_count, previous = self._calls_by_key[key]
-        template = _call_template(graph, state, arguments, result)
+        template = _call_template(graph, graph_state, arguments, result)
         if template is not None and previous == template:
             self._enter(key, template, result.type)
             self._template_words += len(template)
@@ -91,8 +91,8 @@ def _graph_state(graph: Graph) -> tuple:
     return unchanged, records.ends()
 
 
-def _call_template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> list[int] | None:
-    """Return a template of what an op has recorded since `state`, or None if a template could not replace the call.
+def _call_template(graph: Graph, graph_state: tuple, arguments: Sequence, result: Any) -> list[int] | None:
+    """Return a template of what an op has recorded since `graph_state`; None if a template could not replace the call.
 
     A template cannot replace a call that uses input values of earlier records, or nodes that are not arguments, or that
     does more than record nodes.
@@ -102,28 +102,28 @@ def _call_template(graph: Graph, state: tuple, arguments: Sequence, result: Any)
     for word, x in _expressions(arguments):
         if operands.setdefault(x.at, word) != word:
             equal += [operands[x.at], word]
-    if state == _graph_state(graph):
+    if graph_state == _graph_state(graph):
         if not any(x is result for _, x in _expressions(arguments)):  # false if the op returns an argument: `emax([x])`
             return None
         return [1, 0, 0, 0, len(equal) // 2, OPERAND, operands[result.at], *equal]  # no nodes: an operand is the result
-    return _template_since(graph, state, result, operands, equal)
+    return _template_since(graph, graph_state, result, operands, equal)
 
 
 def _template_since(
     graph: Graph,
-    state: tuple,
+    graph_state: tuple,
     result: Any,
     operands: Mapping[int, int],
-    equal: Sequence[int] = (),
+    equal_operands: Sequence[int] = (),
     is_fixed: Callable[[int], bool] = lambda node: False,
 ) -> list[int] | None:
-    """Return a template of what has been recorded since `state`, or None; see `_call_template`.
+    """Return a template of what has been recorded since `graph_state`, or None; see `_call_template`.
 
     `operands` maps the nodes and parameters that later calls may replace to their numbers among the arguments (see
-    `words.OPERAND`). `equal` has pairs of such numbers, for operands that must be the same node. `is_fixed(operand)` is
-    whether an operand that is not in `operands` stays the same in later calls.
+    `words.OPERAND`). `equal_operands`: pairs of such numbers, for operands that must be the same node.
+    `is_fixed(operand)`: whether an operand that is not in `operands` stays the same in later calls.
     """
-    (old_state, (begin, first_node, first_input)), (new_state, (end, nodes, inputs)) = state, _graph_state(graph)
+    (old_state, (begin, first_node, first_input)), (new_state, (end, nodes, inputs)) = graph_state, _graph_state(graph)
     if new_state != old_state or end == begin or inputs - first_input > MOST_INPUTS:
         return None
     if type(result) is not Expression or result.at != nodes - 1:
@@ -160,8 +160,8 @@ def _template_since(
     for key in key_offsets:
         for index in range(key - 1, key + len(RANDOM_KEY)):
             bits[index] = 0
-    sizes = len(content) // 2, nodes - first_node, len(bits), len(key_offsets), len(equal) // 2
-    return [*sizes, *content, *bits, *key_offsets, *equal]
+    sizes = len(content) // 2, nodes - first_node, len(bits), len(key_offsets), len(equal_operands) // 2
+    return [*sizes, *content, *bits, *key_offsets, *equal_operands]
 
 
 class Observation:
@@ -174,16 +174,16 @@ class Observation:
         self._graph = current()
         self._state = _graph_state(self._graph)
 
-    def template(self, operands: Sequence[int], last: Expression, fixed: Container[int]) -> bytes | None:
+    def template(self, operands: Sequence[int], last: Expression, fixed_nodes: Container[int]) -> bytes | None:
         """Return the template of the new records, whose last node is `last`; None if it could not replace the code.
 
-        Later calls replace `operands`. The nodes in `fixed` stay the same, as do parameters not in `operands`. There is
-        no template if two operands are equal, or if the code used other old nodes or did more than append records.
+        Later calls replace `operands`. `fixed_nodes` stay the same, as do parameters not in `operands`. There is no
+        template if two operands are equal, or if the code used other old nodes or did more than append records.
         """
         indices = {operand: index for index, operand in enumerate(operands)}
         if len(indices) < len(operands):
             return None
-        words = _template_since(self._graph, self._state, last, indices, is_fixed=lambda x: x < 0 or x in fixed)
+        words = _template_since(self._graph, self._state, last, indices, is_fixed=lambda x: x < 0 or x in fixed_nodes)
         return None if words is None else array("q", words).tobytes()
 
 

@@ -20,7 +20,7 @@ from .wording import counted
 OUR_PACKAGES = {"dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim"}  # classes of all other packages are the user's
 
 
-def _parsed_hints(table: str) -> dict[str, dict[str, str]]:
+def _parse_hints(table: str) -> dict[str, dict[str, str]]:
     uses: dict[str, dict[str, str]] = {}
     sections = []
     for line in table.splitlines():
@@ -32,7 +32,7 @@ def _parsed_hints(table: str) -> dict[str, dict[str, str]]:
     return uses
 
 
-HINTS = _parsed_hints(HINT_TABLE)
+HINTS = _parse_hints(HINT_TABLE)
 """Section of `HINT_TABLE`, such as a class -> name that is missing there -> what to use instead."""
 
 
@@ -73,9 +73,9 @@ def give_hints(cls: type[Hinted], uses: Mapping[str, str]) -> None:
 def _special_method(cls: type, method: str, use: str) -> Callable[..., Any]:
     """Return a method, such as `__call__`, that calls the base class's method, or raises an error if there is none."""
 
-    def call_or_refuse(self: Any, *arguments: Any, **named: Any) -> Any:
+    def call_or_refuse(self: Any, *arguments: Any, **keywords: Any) -> Any:
         if inherited := getattr(super(cls, self), method, None):  # type: ignore[misc]
-            return inherited(*arguments, **named)
+            return inherited(*arguments, **keywords)
         kind = "function" if method == "__call__" else "list"
         raise ArgumentTypeError(f"a {type(self).__name__} is not a {kind}: use {use}")
 
@@ -92,8 +92,8 @@ class Hinted:
     __slots__ = ()
     _hint_class = Hint
 
-    def __init_subclass__(cls, **named: Any) -> None:
-        super().__init_subclass__(**named)
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
         if _is_ours(cls):
             give_hints(cls, HINTS.get(cls.__name__, {}))
 
@@ -113,10 +113,10 @@ class Closed(Hinted):
 
     def __setattr__(self, name: str, value: object) -> None:
         if not name.startswith("_") and _is_ours(type(self)):
-            self._check(name, value)
+            self._check_assignment(name, value)
         super().__setattr__(name, value)
 
-    def _check(self, name: str, value: object) -> None:
+    def _check_assignment(self, name: str, value: object) -> None:
         """Raise AttributeError if the class lacks the attribute, or if an uncallable value would replace a method."""
         owner = type(self)
         attribute = getattr(owner, name, None)
@@ -124,14 +124,14 @@ class Closed(Hinted):
             hint = inspect.getattr_static(owner, name, None)
             if isinstance(hint, Hint):
                 hint.__get__(self, owner)
-            suggestion = nearest(name, [existing for existing in dir(self) if not existing.startswith("_")])
+            suggestion = nearest_name(name, [existing for existing in dir(self) if not existing.startswith("_")])
             use = f"use {suggestion}" if suggestion else "only objects of your own subclasses accept new ones"
             raise AttributeError(f"{owner.__name__} has no attribute {name!r:.40}: {use}")
         if callable(attribute) and not callable(value):
             raise AttributeError(f"{owner.__name__}.{name} is a method: call it, {name}(...)")
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
+def nearest_name(name: str, names: Iterable[str]) -> str:
     """Return the known name spelled most like `name`, ignoring case and underscores; "" if none is close.
 
     A `name` of at most four letters is close only to names with the same letters in a different order, because too many
@@ -173,11 +173,11 @@ def also_called(**other_names: str) -> Callable[[AnyFunction], AnyFunction]:
 
 
 def with_usual_keywords(
-    signature: inspect.Signature, arguments: Sequence, named: Mapping[str, Any], other_names: Mapping[str, str]
+    signature: inspect.Signature, arguments: Sequence, keywords: Mapping[str, Any], other_names: Mapping[str, str]
 ) -> tuple | None:
     """Return a call's arguments by position, if renaming keywords (`other_names`, other -> usual) makes them fit."""
-    renamed = {other_names.get(name, name): value for name, value in named.items()}
-    if renamed.keys() == named.keys() or len(renamed) < len(named):
+    renamed = {other_names.get(name, name): value for name, value in keywords.items()}
+    if renamed.keys() == keywords.keys() or len(renamed) < len(keywords):
         return None
     try:
         bound = signature.bind(*arguments, **renamed)
@@ -203,24 +203,26 @@ def with_hints(
     signature = inspect.signature(function)
 
     @functools.wraps(function)
-    def checked(*arguments: Any, **named: Any) -> Any:
+    def call_checked(*arguments: Any, **keywords: Any) -> Any:
         if check:
             check(*arguments)
-        if named and (bound := with_usual_keywords(signature, arguments, named, other_names)):
+        if keywords and (bound := with_usual_keywords(signature, arguments, keywords, other_names)):
             return function(*bound)
         try:
-            return function(*arguments, **named)
+            return function(*arguments, **keywords)
         except TypeError:
-            if problem := misfit_message(name_of(*arguments[:1]), signature, arguments, named, other_names, uses):
+            if problem := misfit_message(name_of(*arguments[:1]), signature, arguments, keywords, other_names, uses):
                 raise TypeError(problem + end) from None
             raise
 
-    return checked  # type: ignore[return-value]
+    return call_checked  # type: ignore[return-value]
 
 
-def method_with_hints(**others: str) -> Callable[[AnyFunction], AnyFunction]:
-    """Return a decorator for inherited methods: errors name the object's class. `others` is as for `also_called`."""
-    return lambda function: with_hints(function, lambda self: f"{type(self).__name__}.{function.__name__}", others, {})
+def method_with_hints(**other_names: str) -> Callable[[AnyFunction], AnyFunction]:
+    """Return a decorator for inherited methods: errors name the object's class. `other_names`: as for `also_called`."""
+    return lambda function: with_hints(
+        function, lambda self: f"{type(self).__name__}.{function.__name__}", other_names, {}
+    )
 
 
 def written_as(use: str) -> Callable[[AnyFunction], AnyFunction]:
@@ -247,7 +249,7 @@ def misfit_message(
     name: str,
     signature: inspect.Signature,
     arguments: Sequence,
-    named: Mapping[str, Any],
+    keywords: Mapping[str, Any],
     other_names: Mapping[str, str],
     uses: Mapping[str, str],
 ) -> str:
@@ -256,20 +258,20 @@ def misfit_message(
     `other_names` maps other names of arguments to the usual names, `uses` maps unknown names to what to use instead.
     """
     try:
-        signature.bind(*arguments, **named)
+        signature.bind(*arguments, **keywords)
         return ""
     except TypeError as problem:
         text = str(problem)
     known_names = [parameter for parameter in signature.parameters if parameter != "self"]
-    if unknown_name := next((key for key in named if key not in other_names and key not in known_names), ""):
+    if unknown_name := next((key for key in keywords if key not in other_names and key not in known_names), ""):
         usual = next((known for known in HINTS["arguments"].get(unknown_name, "").split() if known in known_names), "")
-        use = uses.get(unknown_name, "") or usual or nearest(unknown_name, known_names)
+        use = uses.get(unknown_name, "") or usual or nearest_name(unknown_name, known_names)
         end = f"use {use}" if use else f"the arguments are {', '.join(known_names)}"
         return f"{name}(): got an unexpected keyword argument {unknown_name!r:.40}: {end}"
-    if repeated := next((key for key in named if other_names.get(key) in named), ""):
+    if repeated := next((key for key in keywords if other_names.get(key) in keywords), ""):
         return f"{name}(): {repeated!r} is another name of {other_names[repeated]!r}: give one of them"
     try:
-        signature.bind(*arguments, **{other_names.get(key, key): value for key, value in named.items()})
+        signature.bind(*arguments, **{other_names.get(key, key): value for key, value in keywords.items()})
     except TypeError as problem:
         text = str(problem)
     positional = [

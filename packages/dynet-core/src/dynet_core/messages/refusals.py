@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import ArgumentTypeError, DynetWarning
 from .hints import HINTS, Hinted, UnassignableHint
-from .wording import HUGE
+from .wording import HUGE_INT
 
 PYTHON_OPERATORS: dict[np.ufunc, Callable[..., Any]] = {
     np.add: operator.add,
@@ -55,9 +55,9 @@ class Refusals(Hinted):
             return ".npvalue()"
         return ".value()" if len(self.type.dims) <= 1 else ".scalar_value()"
 
-    def _refuse(self, what: str, end: str) -> NoReturn:
+    def _refuse(self, start: str, end: str) -> NoReturn:
         raise ArgumentTypeError(
-            f"{what} an expression of {self.type!r}: take its {self._getter()}, which has no gradient{end}"
+            f"{start} an expression of {self.type!r}: take its {self._getter()}, which has no gradient{end}"
         )
 
     def __float__(self) -> Any:
@@ -117,7 +117,7 @@ class Refusals(Hinted):
     def _warn_of_equality(self, sign: str, other: object) -> None:
         if isinstance(other, (np.generic, np.ndarray)) and not other.ndim:
             other = other.item()  # numpy passes numpy's numbers as arrays of shape ()
-        right = "..." if isinstance(other, int) and abs(other) >= HUGE else f"{other!r:.40}"
+        right = "..." if isinstance(other, int) and abs(other) >= HUGE_INT else f"{other!r:.40}"
         warnings.warn(
             f"an expression never equals an object of type {type(other).__name__}, whatever its value: "
             f"write e{self._getter()} {sign} {right}",
@@ -143,13 +143,13 @@ class Refusals(Hinted):
 
     # Methods that numpy calls
 
-    def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **named: Any) -> Any:
+    def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
         """Handle numpy's operators and elementwise functions.
 
         Arithmetic, such as `numpy.float32(2) * e`, records a node. == and != compare identity. Other functions, such as
         `numpy.log(e)`, raise an error.
         """
-        if method == "__call__" and not named:
+        if method == "__call__" and not keywords:
             if function in PYTHON_OPERATORS:
                 operate, left = PYTHON_OPERATORS[function], inputs[0]
                 if left.__class__ in COMMON_NUMPY_TYPES:
@@ -173,20 +173,20 @@ class Refusals(Hinted):
             f"give it {call}, which has no gradient{use}"
         )
 
-    def __array_function__(self, function: Any, types: Any, arguments: Any, named: Any) -> Any:
+    def __array_function__(self, function: Any, types: Any, arguments: Any, keywords: Any) -> Any:
         """Handle a call of a numpy function that is not elementwise, such as `numpy.argmax`.
 
         `numpy.dot` of expressions records their product. Other functions get the values of parameters, and raise an
         error for other expressions. Without this method, numpy would treat an expression as an array of one object:
         `numpy.argmax` would return 0.
         """
-        if function is np.dot and not named and all(isinstance(x, (Refusals, Real)) for x in arguments):
+        if function is np.dot and not keywords and all(isinstance(x, (Refusals, Real)) for x in arguments):
             return operator.mul(*arguments)
-        if any(isinstance(x, Refusals) and not x._gives_numbers for x in (*arguments, *named.values())):
+        if any(isinstance(x, Refusals) and not x._gives_numbers for x in (*arguments, *keywords.values())):
             raise ArgumentTypeError(self._array_message(function.__name__, ".npvalue()"))
         arguments = [np.asarray(x) if isinstance(x, Refusals) else x for x in arguments]
         try:
-            return function._implementation(*arguments, **named)  # numpy's own code, which does not call this method
+            return function._implementation(*arguments, **keywords)  # numpy's own code, which does not call this method
         except (TypeError, ValueError):
             if self._gives_numbers:
                 raise

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 
 MAX_NAMES = 3  # `few` returns at most this many names
-HUGE = 10**40  # larger than any index, size or seed; messages show no much larger int: Python may refuse to print it
+HUGE_INT = 10**40  # larger than any index, size or seed; messages show no much larger int: Python may not print it
 MAX_CHARACTERS = 80  # `printable` returns at most this many characters
 
 

@@ -9,13 +9,13 @@ from ..errors import ArgumentTypeError
 from ..graph.expression import Expression
 from ..graph.record import PARAMETER_TYPES, one_operand
 from ..recorder import share_objects
-from ..signature import apart
+from ..signature import alias_apart
 from ..signature import copy_step as copy_step
 from .base import Constant, Parameters, Trained
 from .collection import Model, ParameterCollection
 from .lookup import LookupParameters
 
-Kind = TypeVar("Kind", bound=Expression)
+AnyExpression = TypeVar("AnyExpression", bound=Expression)
 
 share_objects(parameters=Parameters, constant=Constant, lookup=LookupParameters)
 PARAMETER_TYPES.extend((Trained, Constant))
@@ -26,7 +26,7 @@ __all__ = ["LookupParameters", "Model", "ParameterCollection", "Parameters", "co
 @overload
 def parameter(p: Expression, update: bool = True) -> Expression: ...
 @overload
-def parameter(p: list[Kind], update: bool = True) -> list[Expression]: ...
+def parameter(p: list[AnyExpression], update: bool = True) -> list[Expression]: ...
 @overload
 def parameter(p: tuple[Expression, ...], update: bool = True) -> tuple[Expression, ...]: ...
 @overload
@@ -75,13 +75,13 @@ def const_parameter(p: Expression, *more: Expression) -> Any:
     return expressions if more else expressions[0]
 
 
-def _as_constant(name: str, p: Any) -> Expression:
+def _as_constant(caller: str, p: Any) -> Expression:
     if isinstance(p, Trained):
         return p.expr(False)
     if not isinstance(p, Expression):
         got = type(p).__name__
-        raise ArgumentTypeError(f"{name}: expected Parameters, LookupParameters or an expression, got {got}")
+        raise ArgumentTypeError(f"{caller}: expected Parameters, LookupParameters or an expression, got {got}")
     return p if isinstance(p, Constant) else _without_gradient(p)
 
 
-_without_gradient = one_operand("const_parameter", apart)
+_without_gradient = one_operand("const_parameter", alias_apart)

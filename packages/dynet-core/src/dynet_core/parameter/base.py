@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ..annotations import Array, Floats, Number, Numbers, Path
 from ..checks import checked_flag, checked_number, fitted, real_array
 from ..compute.memory import HostBlock
-from ..compute.tensor import CUDA, capsule
+from ..compute.tensor import CUDA, make_capsule
 from ..dim import Dim, checked_dims
 from ..errors import ArgumentError, ArgumentTypeError, GradientError, ParameterNameError, ShapeError
 from ..files import model_files
@@ -31,8 +31,8 @@ class Collection(Protocol):
 
     def parameters_list(self) -> Sequence[object]: ...
     def lookup_parameters_list(self) -> Sequence[object]: ...
-    def _add_loaded(self, tensor: StoredTensor) -> Any: ...
-    def _all_or_nothing(self, floats: int | None = None) -> AbstractContextManager[None]: ...
+    def _add_from_file(self, tensor: StoredTensor) -> Any: ...
+    def _undo_on_error(self, value_limit: int | None = None) -> AbstractContextManager[None]: ...
     def _parameters_of_root(self) -> Sequence[Any]: ...
 
 
@@ -72,13 +72,13 @@ class Constant(Expression):
         """The same as the parameter's `shape`."""
         return self._source.shape
 
-    def _stored(self) -> Floats:
-        return self._source._stored()
+    def _flat_value(self) -> Floats:
+        return self._source._flat_value()
 
     def _address(self) -> int:
         return self._source._address()
 
-    def _add_to_gradient(self) -> None:
+    def _add_one_to_gradient(self) -> None:
         """Do nothing, because a parameter used with update=False has no gradient."""
 
     def gradient(self, dtype: npt.DTypeLike = np.float64) -> Array:
@@ -137,20 +137,20 @@ class Trained(Expression):
             self._constant = constant
         return self._constant
 
-    def _stored(self) -> Floats:
+    def _flat_value(self) -> Floats:
         return self._storage.values.array
 
     def _address(self) -> int:
         return self._storage.values.address
 
-    def _add_to_gradient(self) -> None:
+    def _add_one_to_gradient(self) -> None:
         if not self._updated:
             return
         note_pass()
         with self._storage.gradient.edit() as gradient:
             gradient += 1
-        if self._storage.touched is not None:
-            self._storage.touched[-1] = 1  # all rows have a gradient
+        if self._storage.touched_list is not None:
+            self._storage.touched_list[-1] = 1  # all rows have a gradient
 
     def as_array(self, *, dtype: npt.DTypeLike = np.float64) -> Array:
         """Return a copy of the values in the shape `shape`, converted from float32 to `dtype`."""
@@ -176,7 +176,7 @@ class Trained(Expression):
         block, view = self._storage.values, self._view()
         if isinstance(block, HostBlock):
             return view.__dlpack__(**options)
-        return capsule(block, view.shape, tuple(stride // view.itemsize for stride in view.strides))
+        return make_capsule(block, view.shape, tuple(stride // view.itemsize for stride in view.strides))
 
     def __dlpack_device__(self) -> tuple[int, int]:
         block = self._storage.values

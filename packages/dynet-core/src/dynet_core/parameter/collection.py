@@ -30,7 +30,7 @@ from .lookup import LookupParameters
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def _is_whole(value: object) -> bool:
+def _is_integer(value: object) -> bool:
     if isinstance(value, np.ndarray) and not value.ndim:
         value = value[()]
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
@@ -45,7 +45,7 @@ def one_dim_argument(method: Method) -> Method:
     """
 
     def check(self: Any, dim: Any = None, init: Any = None, *others: Any) -> None:
-        if _is_whole(dim) and _is_whole(init) and init >= 2:
+        if _is_integer(dim) and _is_integer(init) and init >= 2:
             raise ArgumentError(
                 f"{method.__name__}: dimensions are one argument: write (({dim}, {init})) for {dim} times {init}, "
                 f"or ({dim}, init={init}) for {dim} numbers that are all {init}"
@@ -54,22 +54,22 @@ def one_dim_argument(method: Method) -> Method:
     return with_hints(method, lambda self: method.__name__, {}, HINTS["add_parameters()"], check=check)
 
 
-# `_loading.floats`: how many more initial values this thread may make while it loads a file; otherwise None.
-_loading = threading.local()
+# `_loading_limit.values_left`: how many more initial values this thread may make while it loads a file; otherwise None.
+_loading_limit = threading.local()
 
 
-def initial_values(initializer: PyInitializer, dims: tuple[int, ...], lookup: bool) -> Floats:
+def initial_values(initializer: PyInitializer, dims: tuple[int, ...], is_lookup: bool) -> Floats:
     """Return the initial values as a flat array: column-major, for a lookup parameter one row after another."""
-    count, floats_left = math.prod(dims), getattr(_loading, "floats", None)
-    if floats_left is not None:
-        _loading.floats = floats_left - count
-        if floats_left < count:
+    count, values_left = math.prod(dims), getattr(_loading_limit, "values_left", None)
+    if values_left is not None:
+        _loading_limit.values_left = values_left - count
+        if values_left < count:
             raise FileFormatError(
-                f"more parameters than the file holds: {count} of {dims}, where {floats_left} are left"
+                f"more parameters than the file holds: {count} of {dims}, where {values_left} are left"
             )
     try:
-        values = initializer.values(dims, lookup=lookup)
-        return (np.moveaxis(values, 0, -1) if lookup else values).ravel(order="F")
+        values = initializer.values(dims, lookup=is_lookup)
+        return (np.moveaxis(values, 0, -1) if is_lookup else values).ravel(order="F")
     except MemoryError:
         raise OutOfMemoryError(f"there is not enough memory for the initial values of {count} numbers") from None
 
@@ -136,9 +136,9 @@ def as_text(parameters: Sequence[Trained]) -> str:
 def as_html(parameters: Sequence[Trained]) -> str:
     """Return a table of parameters as HTML for notebooks. It always has the column "kind"."""
 
-    def line(row: Sequence[str], cell: str) -> str:
+    def line(row: Sequence[str], tag: str) -> str:
         columns = zip(row, ALIGNMENTS)
-        cells = [f'<{cell} style="text-align: {TEXT_ALIGN[align]}">{html.escape(x)}</{cell}>' for x, align in columns]
+        cells = [f'<{tag} style="text-align: {TEXT_ALIGN[align]}">{html.escape(x)}</{tag}>' for x, align in columns]
         return f"<tr>{''.join(cells)}</tr>"
 
     head, *rows, totals = _table_rows(parameters)
@@ -146,7 +146,7 @@ def as_html(parameters: Sequence[Trained]) -> str:
     return f"<table><thead>{line(head, 'th')}</thead><tbody>{body}</tbody><tfoot>{line(totals, 'th')}</tfoot></table>"
 
 
-Kind = TypeVar("Kind", bound=Trained)
+AnyParameter = TypeVar("AnyParameter", bound=Trained)
 Init: TypeAlias = PyInitializer | Numbers | None
 """Initial values: an initializer or its name, numbers, or None for the default initializer."""
 
@@ -182,7 +182,7 @@ class ParameterCollection(Closed):
         return self._name
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {printable(self._name)}: {contents_text(self._everything())}>"
+        return f"<{type(self).__name__} {printable(self._name)}: {contents_text(self._all_parameters())}>"
 
     def __str__(self) -> str:
         """Return a table of all parameters as text. If there are more than 60, it shows the first and the last 30.
@@ -198,10 +198,10 @@ class ParameterCollection(Closed):
         ----------------------------------------------------
         2 in all                         36  1 frozen    144
         """
-        return as_text(self._everything())
+        return as_text(self._all_parameters())
 
     def _repr_html_(self) -> str:
-        return as_html(self._everything())
+        return as_html(self._all_parameters())
 
     # Adding parameters
 
@@ -231,7 +231,7 @@ class ParameterCollection(Closed):
         """
         if dim is None and isinstance(init, np.ndarray | NumpyInitializer):
             dim = np.shape(init.array if isinstance(init, NumpyInitializer) else init)
-        return self._new(Parameters, "add_parameters", dim, init, name, device, scale=scale, mean=mean, std=std)
+        return self._add_new(Parameters, "add_parameters", dim, init, name, device, scale=scale, mean=mean, std=std)
 
     @one_dim_argument
     def add_lookup_parameters(
@@ -249,9 +249,9 @@ class ParameterCollection(Closed):
         The arguments are as for `add_parameters`.
         """
         kind: Any = LookupParameters
-        return self._new(kind, "add_lookup_parameters", dim, init, name, device, scale=scale, mean=mean, std=std)
+        return self._add_new(kind, "add_lookup_parameters", dim, init, name, device, scale=scale, mean=mean, std=std)
 
-    def _new(self, kind: Any, method: str, dim: Any, init: Init, name: str, device: str, **settings: Number) -> Any:
+    def _add_new(self, kind: Any, method: str, dim: Any, init: Init, name: str, device: str, **settings: Number) -> Any:
         check_device(method, device)
         dims, is_lookup = checked_dims(method, dim, least=0), kind._is_lookup
         dims = (*dims, 1) if is_lookup and len(dims) == 1 else dims
@@ -285,7 +285,7 @@ class ParameterCollection(Closed):
         counts[name] = count + 1
         return f"{self._name}{name}" + (f"_{count}" if count or not name else "")
 
-    def _add(self, parameter: Kind) -> Kind:
+    def _add(self, parameter: AnyParameter) -> AnyParameter:
         for owner in self._owners():
             (owner._lookups if parameter._is_lookup else owner._parameters).append(parameter)  # type: ignore[arg-type]
         return parameter
@@ -312,15 +312,15 @@ class ParameterCollection(Closed):
 
     def _parameters_of_root(self) -> list[Trained]:
         """Return all parameters of the outermost collection around this collection."""
-        return [*self._owners()][-1]._everything()
+        return [*self._owners()][-1]._all_parameters()
 
-    def _everything(self) -> list[Trained]:
+    def _all_parameters(self) -> list[Trained]:
         """Return all parameters in their order in files: lookup parameters come last."""
         return [*self._parameters, *self._lookups]
 
     def parameter_count(self) -> int:
         """Return the total number of values in all parameters and lookup parameters of the collection."""
-        return sum(p._storage.values.floats for p in self._everything())
+        return sum(p._storage.values.floats for p in self._all_parameters())
 
     def get_weight_decay(self) -> float:
         """Return the weight decay `lam`: each update by a trainer also multiplies the parameters by 1 - lam."""
@@ -352,18 +352,14 @@ class ParameterCollection(Closed):
         (False, True)
         """
         is_updated = checked_flag("set_updated", "b", b)
-        for parameter in self._everything():
+        for parameter in self._all_parameters():
             if not parameter._never_trained:
                 parameter.set_updated(is_updated)
 
     # Saving to files, and loading
 
     def save(
-        self,
-        fname: Path,
-        name: str | Iterable[Any] = "",
-        append: bool = False,
-        components: Iterable[Any] | None = None,
+        self, fname: Path, name: str | Iterable[Any] = "", append: bool = False, components: Iterable[Any] | None = None
     ) -> None:
         """Write all values, and all gradients that are not zero, to a file.
 
@@ -405,7 +401,7 @@ class ParameterCollection(Closed):
         Raises:
             FileFormatError: the file is damaged, or its parameters do not match this collection. Nothing has changed.
         """
-        targets = self._everything()
+        targets = self._all_parameters()
         expected = [target._expected_entry() for target in targets]
         tensors = model_files.load_matching(fname, key, expected)
         for target, tensor in zip(targets, tensors):
@@ -429,7 +425,7 @@ class ParameterCollection(Closed):
         """Return a new collection with all parameters in a file."""
         collection = ParameterCollection()
         for tensor in model_files.load_all(fname):
-            collection._add_loaded(tensor)
+            collection._add_from_file(tensor)
         return collection
 
     def load_param(self, fname: Path, key: str) -> Parameters:
@@ -438,7 +434,7 @@ class ParameterCollection(Closed):
         Raises:
             FileFormatError: the file is damaged or has no such parameter. Nothing has been added.
         """
-        return self._add_loaded(model_files.load_one(fname, False, key))
+        return self._add_from_file(model_files.load_one(fname, False, key))
 
     def load_lookup_param(self, fname: Path, key: str) -> LookupParameters:
         """Load the lookup parameter named `key` from a file, add it to this collection under this name, and return it.
@@ -446,7 +442,7 @@ class ParameterCollection(Closed):
         Raises:
             FileFormatError: the file is damaged or has no such lookup parameter. Nothing has been added.
         """
-        return self._add_loaded(model_files.load_one(fname, True, key))
+        return self._add_from_file(model_files.load_one(fname, True, key))
 
     def _tensors(self, key: str = "") -> list[StoredTensor]:
         """Return what a file stores for each parameter. In names, `key`, if given, replaces this collection's name."""
@@ -454,9 +450,9 @@ class ParameterCollection(Closed):
             raise ArgumentError(f"save: the name of a collection begins with '/': {key!r}")
         prefix = key and key.removesuffix("/") + "/"
         own_length = len(self._name)
-        return [p._tensor(prefix and prefix + p._name[own_length:]) for p in self._everything()]
+        return [p._tensor(prefix and prefix + p._name[own_length:]) for p in self._all_parameters()]
 
-    def _add_loaded(self, tensor: StoredTensor) -> Any:
+    def _add_from_file(self, tensor: StoredTensor) -> Any:
         self._unique_name(self._names, "")  # as in DyNet, loading uses up the next of the names `_0`, `_1`, ...
         kind = LookupParameters if tensor.lookup else Parameters
         parameter = kind(tensor.name, tensor.dims, tensor.values, self)
@@ -466,18 +462,18 @@ class ParameterCollection(Closed):
         return self._add(parameter)
 
     @contextmanager
-    def _all_or_nothing(self, floats: int | None = None) -> Iterator[None]:
+    def _undo_on_error(self, value_limit: int | None = None) -> Iterator[None]:
         """Return a context manager for a `with` block that adds parameters. An error in the block removes them again.
 
-        More than `floats` initial values in total raise FileFormatError: a small file must not take much memory.
+        More than `value_limit` initial values in total raise FileFormatError: a small file must not take much memory.
         """
         earlier_contents = [
             (owner, len(owner._parameters), len(owner._lookups), dict(owner._names), dict(owner._collection_names))
             for owner in self._owners()
         ]
         try:
-            if floats is not None:
-                _loading.floats = floats
+            if value_limit is not None:
+                _loading_limit.values_left = value_limit
             yield
         except BaseException:
             for owner, parameters, lookups, names, collection_names in earlier_contents:
@@ -485,8 +481,8 @@ class ParameterCollection(Closed):
                 owner._names, owner._collection_names = names, collection_names
             raise
         finally:
-            if floats is not None:
-                _loading.floats = None
+            if value_limit is not None:
+                _loading_limit.values_left = None
 
 
 Model = ParameterCollection

@@ -107,8 +107,8 @@ class LookupParameters(Trained):
     def at(self) -> int:  # type: ignore[override]
         """The operand number of the whole table. Reading it makes the engine note that all rows will get gradients."""
         storage = self._storage
-        row = storage.whole_row(self._updated)
-        current().engine.use_whole_lookup(storage.touched, row)  # type: ignore[arg-type]  # `touched` is set if there are rows
+        row = storage.whole_table_row(self._updated)
+        current().engine.use_whole_lookup(storage.touched_list, row)  # type: ignore[arg-type]  # it is set if there are rows
         return -1 - row
 
     def __len__(self) -> int:
@@ -152,14 +152,14 @@ class LookupParameters(Trained):
             recording_function.enter((operand.type, len(indices)), signature.at, signature.dim, self.rows)
         return pinned().append(signature, [self._operand if operand is self else operand.at, *indices])
 
-    def _checked_indices(self, name: str, rows: Any) -> list[int]:
-        return checked_indices(name, rows, self.rows, self._name, "row")
+    def _checked_indices(self, caller: str, rows: Any) -> list[int]:
+        return checked_indices(caller, rows, self.rows, self._name, "row")
 
-    def _checked_update(self, name: str, update: bool) -> bool:
+    def _checked_update(self, caller: str, update: bool) -> bool:
         """Return the argument `update` as a bool. Raise ShapeError if the table has size 0."""
         if not self.type.total:
-            graph_of(name, (self,))
-        return update is True or (update is not None and checked_flag(name, "update", update))
+            graph_of(caller, (self,))
+        return update is True or (update is not None and checked_flag(caller, "update", update))
 
     @property
     def shape(self) -> Shape:
@@ -171,10 +171,10 @@ class LookupParameters(Trained):
     def _shaped(self, flat: Floats) -> Floats:
         return np.moveaxis(flat.reshape((*self._row_dim.dims, self.rows), order="F"), -1, 0)
 
-    def _copy_row(self, name: str, stored: Block, row: Index, dtype: npt.DTypeLike) -> Array:
-        """Return a copy of one row of `stored`, the values or the gradient. `name` is the caller, for messages."""
-        (index,) = self._checked_indices(name, [row])
-        flat = stored.section(index * self._row_dim.size, self._row_dim.size)
+    def _copy_row(self, caller: str, block: Block, row: Index, dtype: npt.DTypeLike) -> Array:
+        """Return a copy of one row of `block`, the values or the gradient. `caller` is for messages."""
+        (index,) = self._checked_indices(caller, [row])
+        flat = block.section(index * self._row_dim.size, self._row_dim.size)
         return flat.reshape(self._row_dim.dims, order="F").astype(dtype)
 
     def row_as_array(self, row: Index, *, dtype: npt.DTypeLike = np.float64) -> Array:

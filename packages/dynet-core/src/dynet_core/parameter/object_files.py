@@ -23,9 +23,9 @@ from ..annotations import Path
 from ..checks import checked_path
 from ..errors import ArgumentTypeError, FileFormatError, MissingFileError
 from ..files import meta, model_files
-from ..files.names import Allow, allowed
+from ..files.names import Allow, allowed_by_name
 from ..files.replacing import checked_mode, replacing
-from ..files.tensors import Entry, Expected, Reader, StoredTensor
+from ..files.tensors import Entry, ExpectedEntries, Reader, StoredTensor
 from ..messages.wording import counted
 from .base import Collection
 
@@ -107,7 +107,7 @@ def load(basename: Path, params: Collection, *, allow: Allow = ()) -> list[Any]:
         dy.save("model", [parser])
         (parser,) = dy.load("model", dy.Model(), allow=[Vocabulary])
     """
-    base = _basename(basename, params)
+    base = _checked_basename(basename, params)
     return _load_pair(base + ".data", base + ".meta", params, _permitted_classes(allow))
 
 
@@ -117,7 +117,7 @@ def load_generator(basename: Path, params: Collection, *, allow: Allow = ()) -> 
     Raises:
         FileFormatError: as for `load`, but the parameters of objects yielded before the error stay in the collection.
     """
-    base = _basename(basename, params)
+    base = _checked_basename(basename, params)
     return _load_objects(base + ".data", base + ".meta", params, _permitted_classes(allow))
 
 
@@ -132,7 +132,7 @@ def load_components(path: Path, params: Collection, allow: Allow) -> list[Any]:
     path, allowed_classes = checked_path("load", path), _permitted_classes(allow)
     if os.path.exists(path + ".pym"):
         return _load_pair(path, path + ".pym", params, allowed_classes)
-    return [params._add_loaded(tensor) for tensor in model_files.load_all(path)]
+    return [params._add_from_file(tensor) for tensor in model_files.load_all(path)]
 
 
 def forget_components(path: Path) -> None:
@@ -141,8 +141,8 @@ def forget_components(path: Path) -> None:
         os.unlink(os.fsdecode(path) + ".pym")
 
 
-def _basename(basename: Path, params: object) -> str:
-    if not hasattr(params, "_add_loaded"):
+def _checked_basename(basename: Path, params: object) -> str:
+    if not hasattr(params, "_add_from_file"):
         if isinstance(params, str) and not isinstance(basename, str):
             raise ArgumentTypeError(f"load: the name of the files comes first: load({params!r}, ...)")
         raise ArgumentTypeError(f"load: expected a ParameterCollection, got {type(params).__name__} {params!r:.60}")
@@ -153,7 +153,7 @@ def _save_pair(data_path: str, meta_path: str, objects: Iterable, stacklevel: in
     if hasattr(objects, "_tensor") or hasattr(objects, "param_collection"):
         raise ArgumentTypeError(f"save: the objects are one list: save(name, [...]), not {objects!r:.60}")
     if not isinstance(objects, Iterable):
-        use = "; a collection has a method: model.save(path)" * hasattr(objects, "_add_loaded")
+        use = "; a collection has a method: model.save(path)" * hasattr(objects, "_add_from_file")
         raise ArgumentTypeError(f"save: expected a list of objects, got {objects!r:.60}{use}")
     saved = [_record_and_tensors(item) for item in objects]
     content, settings = io.BytesIO(), config.PARAMS
@@ -181,12 +181,12 @@ def _warn(problem: str, stacklevel: int) -> None:
 
 def _permitted_classes(allow: Allow) -> dict[str, Any]:
     """Return all classes and functions that files may name: those in `allow` and in the settings of `dynet_config`."""
-    return {**config.PARAMS.allow, **allowed(allow)}
+    return {**config.PARAMS.allow, **allowed_by_name(allow)}
 
 
-def _temporary_path(target: str, content: bytes) -> str:
+def _temporary_path(target_path: str, content: bytes) -> str:
     """Return the temporary path of a new `.data` file: its name, cut if long, and a hash of `content`, the `.meta`."""
-    folder, name = os.path.split(target)
+    folder, name = os.path.split(target_path)
     return os.path.join(folder, f".{name[:150]}.{hashlib.sha256(content).hexdigest()[:24]}")
 
 
@@ -201,39 +201,39 @@ def _data_path_for(data_path: str, content: bytes) -> str:
         return ready_path if os.path.exists(ready_path) else data_path
 
 
-def _record_and_tensors(item: Any) -> tuple[meta.Saved, list[StoredTensor]]:
+def _record_and_tensors(item: Any) -> tuple[meta.SavedObject, list[StoredTensor]]:
     if hasattr(item, "_tensor"):
         tensor = item._tensor()
-        return meta.Saved("LookupParameters" if tensor.lookup else "Parameters", tensor.name), [tensor]
+        return meta.SavedObject("LookupParameters" if tensor.lookup else "Parameters", tensor.name), [tensor]
     for name in ("param_collection", "spec"):  # a user's property counts as present even if it raises AttributeError
         if not hasattr(item, name) and inspect.getattr_static(item, name, None) is None:
             expected = "a parameter, a builder or an object with param_collection and spec"
             raise ArgumentTypeError(f"save: expected {expected}, got {type(item).__name__}")
-    collection = _collection(item)
-    outside = [parameter._tensor() for parameter in getattr(item, "_outside", ())]
-    return meta.Saved(type(item), collection.name(), item.spec), [*collection._tensors(), *outside]
+    collection = _collection_of(item)
+    outside = [parameter._tensor() for parameter in getattr(item, "_outside_parameters", ())]
+    return meta.SavedObject(type(item), collection.name(), item.spec), [*collection._tensors(), *outside]
 
 
-def _collection(item: Any) -> Any:
+def _collection_of(item: Any) -> Any:
     params = item.param_collection()
-    if not hasattr(params, "_everything"):
+    if not hasattr(params, "_all_parameters"):
         raise ArgumentTypeError(f"{type(item).__name__}.param_collection() returned {params!r:.60}, not a collection")
     return params
 
 
-def _load_pair(data_path: str, meta_path: str, params: Collection, allow: dict[str, Any]) -> list[Any]:
-    with params._all_or_nothing():
-        return list(_load_objects(data_path, meta_path, params, allow))
+def _load_pair(data_path: str, meta_path: str, params: Collection, allowed_classes: dict[str, Any]) -> list[Any]:
+    with params._undo_on_error():
+        return list(_load_objects(data_path, meta_path, params, allowed_classes))
 
 
-def _load_objects(data_path: str, meta_path: str, params: Collection, allow: dict[str, Any]) -> Iterator[Any]:
+def _load_objects(data_path: str, meta_path: str, params: Collection, allowed_classes: dict[str, Any]) -> Iterator[Any]:
     try:
         with open(meta_path, "rb") as file:
             content = file.read()
     except FileNotFoundError as error:
         raise MissingFileError(error.errno, error.strerror, error.filename) from None
-    records = meta.read_records(content, meta_path, allow, config.PARAMS.own_classes)
-    with model_files.opened(_data_path_for(data_path, content), final_path=data_path) as reader:
+    records = meta.read_records(content, meta_path, allowed_classes, config.PARAMS.own_classes)
+    with model_files.open_reader(_data_path_for(data_path, content), final_path=data_path) as reader:
         if reader.entries and not records:
             held = counted(len(reader.entries), "parameter")
             raise FileFormatError(
@@ -254,32 +254,32 @@ class _Entries:
     def __init__(self, reader: Reader, single_names: set[str]):
         self.reader, self.position, self.single_names = reader, 0, single_names
 
-    def single(self, lookup: bool, name: str) -> Entry:
+    def single_entry(self, is_lookup: bool, name: str) -> Entry:
         """Return the entry of a parameter that was saved separately."""
         entry = next(iter(self.reader.entries[self.position : self.position + 1]), None)
-        if entry is None or entry.lookup != lookup or entry.name != name:
-            return self.reader.named(lookup, name)
+        if entry is None or entry.lookup != is_lookup or entry.name != name:
+            return self.reader.entry_named(is_lookup, name)
         self.position += 1
         return entry
 
     def value_count(self, name: str) -> int:
         """Return how many values the file has for the parameters of the collection `name`."""
-        return sum(entry.count for entry in self.reader.with_prefix(name))
+        return sum(entry.count for entry in self.reader.entries_under(name))
 
-    def outside(self, expected: Expected) -> list[Entry]:
+    def outside(self, expected: ExpectedEntries) -> list[Entry]:
         """Return the next entries: the parameters that a builder uses but that are not in its collection.
 
         Only the layer normalization of an LSTM has such parameters. Return [] for files of the original DyNet: they
         lack these parameters, so the next entries are not as expected.
         """
-        return self._following(expected, lambda entry: entry.name not in self.single_names) or []
+        return self._next_entries(expected, lambda entry: entry.name not in self.single_names) or []
 
-    def of_collection(self, name: str, expected: Expected) -> list[Entry]:
+    def collection_entries(self, name: str, expected: ExpectedEntries) -> list[Entry]:
         """Return the entries of a builder's collection `name`, in the order of `expected`."""
-        following = self._following(expected, lambda entry: entry.name.startswith(name))
-        return self.reader.matching(name, expected) if following is None else following
+        following = self._next_entries(expected, lambda entry: entry.name.startswith(name))
+        return self.reader.matching_entries(name, expected) if following is None else following
 
-    def _following(self, expected: Expected, fits: Callable[[Entry], bool]) -> list[Entry] | None:
+    def _next_entries(self, expected: ExpectedEntries, fits: Callable[[Entry], bool]) -> list[Entry] | None:
         """Return the next entries and move past them; None if one is not as expected, or `fits` is false for it."""
         following = self.reader.entries[self.position : self.position + len(expected)]
         kinds, expected_kinds = ([(entry.lookup, entry.dims) for entry in entries] for entries in (following, expected))
@@ -289,27 +289,27 @@ class _Entries:
         return following
 
 
-def _load_object(record: meta.Saved, entries: _Entries, params: Collection) -> Any:
+def _load_object(record: meta.SavedObject, entries: _Entries, params: Collection) -> Any:
     reader = entries.reader
     if isinstance(record.kind, str):
-        return params._add_loaded(reader.read(entries.single(record.kind == "LookupParameters", record.name)))
+        return params._add_from_file(reader.read(entries.single_entry(record.kind == "LookupParameters", record.name)))
     # Limit the total size of the parameters that `from_spec` adds, because a forged file could request huge parameters.
     # The limit is 2.5 times the size in the file, because files of the original DyNet lack the parameters of layer
     # normalization, which are at most 1.5 times as large as all other parameters.
-    with params._all_or_nothing(entries.value_count(record.name) * 5 // 2):
+    with params._undo_on_error(entries.value_count(record.name) * 5 // 2):
         try:
             loaded = record.kind.from_spec(record.spec, params)  # type: ignore[attr-defined]
             if not hasattr(loaded, "param_collection"):
                 raise ArgumentTypeError(f"it returned {loaded!r:.60}, which has no param_collection")
-            collection = _collection(loaded)
+            collection = _collection_of(loaded)
         except Exception as error:
             raise FileFormatError(
                 f"{reader.path}: {record.kind.__name__}.from_spec failed: {type(error).__name__}: {error}"
             ) from error
-        targets = collection._everything()
+        targets = collection._all_parameters()
         expected = [target._expected_entry() for target in targets]
-        tensors = [reader.read(entry) for entry in entries.of_collection(record.name, expected)]
-        targets += (outside := list(getattr(loaded, "_outside", ())))
+        tensors = [reader.read(entry) for entry in entries.collection_entries(record.name, expected)]
+        targets += (outside := list(getattr(loaded, "_outside_parameters", ())))
         tensors += [reader.read(entry) for entry in entries.outside([target._expected_entry() for target in outside])]
         for target, tensor in zip(targets, tensors):
             target._take_stored(tensor)

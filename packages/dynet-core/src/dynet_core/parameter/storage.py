@@ -11,19 +11,19 @@ import numpy as np
 from .. import config
 from ..annotations import Floats, Numbers
 from ..compute.engine import keep_for_graphs
-from ..compute.memory import Block, block
+from ..compute.memory import Block, allocate_block
 from ..compute.parameter_rows import PARAMETER_ROWS, ParameterIdentity, RetiredIdentity
 from ..errors import GradientError
-from ..graph.graph import DIFFERENTIATED_APART, Graph, differentiate_apart, thread
+from ..graph.graph import REPEATED_MODE, Graph, repeat_backward, thread
 from ..recorder import pass_count
 
 
 class Storage:
     """The values and the gradient of a parameter, and its rows in PARAMETER_ROWS.
 
-    A lookup parameter is a table of `row_count` rows. Its array `touched` lists rows with a gradient: their number;
+    A lookup parameter is a table of `row_count` rows. Its `touched_list` lists rows with a gradient: their number;
     their indices, with room for all rows; for each row, 1 if it is listed, or 0; and 1 if a graph used the whole table,
-    so that any row may have a gradient, or 0. A parameter of size 0 has no `touched` and no gradient.
+    so that any row may have a gradient, or 0. A parameter of size 0 has no `touched_list` and no gradient.
 
     Args:
         name: the parameter's full name, for messages.
@@ -35,31 +35,31 @@ class Storage:
         self.name = name
         count = values.size
         row_count = row_count if count else 0
-        self.values = block(count, shared=config.PARAMS.shared_parameters)
-        self.gradient = block(count, zero=True)
+        self.values = allocate_block(count, shared=config.PARAMS.shared_parameters)
+        self.gradient = allocate_block(count, zero=True)
         self.values.write(values)
         self.row_count = row_count
-        self.touched = np.zeros(2 + 2 * row_count, np.int64) if row_count else None
+        self.touched_list = np.zeros(2 + 2 * row_count, np.int64) if row_count else None
         self.identity = ParameterIdentity()
-        self.identities = (self.identity,)  # for `Outdated.note_change`, which needs the same tuple each time
+        self.identities = (self.identity,)  # for `OutdatedValues.note_change`, which needs the same tuple each time
         self.row = self.identity.add_row(
             value=self.values.address,
             gradient=self.gradient.address,
             needs_gradient=count > 0,
             name=name,
             floats=count,
-            touched=0 if self.touched is None else self.touched.ctypes.data,
+            touched=0 if self.touched_list is None else self.touched_list.ctypes.data,
             width=count // row_count if row_count else 0,
             rows=row_count,
         )
         self._fixed_row: int | None = None
         self._sink_block: Block | None = None
-        self._whole_row: int | None = None
+        self._whole_table_row: int | None = None
 
     def _sink_address(self) -> int:
         """Return the address of memory that nothing reads, for gradients that are not needed but may be written."""
         if self._sink_block is None:
-            self._sink_block = block(self.values.floats)
+            self._sink_block = allocate_block(self.values.floats)
         return self._sink_block.address
 
     def fixed_row(self) -> int:
@@ -74,16 +74,18 @@ class Storage:
             )
         return self._fixed_row
 
-    def whole_row(self, trained: bool) -> int:
+    def whole_table_row(self, trained: bool) -> int:
         """Return the row of PARAMETER_ROWS for uses of the whole table. The first call adds it, without `touched`."""
-        if self._whole_row is None:
-            self._whole_row = self.identity.add_row(
+        if self._whole_table_row is None:
+            self._whole_table_row = self.identity.add_row(
                 value=self.values.address, gradient=self._grad_address(trained), needs_gradient=trained, name=self.name
             )
-        return self._whole_row
+        return self._whole_table_row
 
     def trained_parameter_rows(self) -> list[int]:
-        return [row for row in (self.row, self._whole_row) if row is not None and PARAMETER_ROWS.needs_gradient(row)]
+        return [
+            row for row in (self.row, self._whole_table_row) if row is not None and PARAMETER_ROWS.needs_gradient(row)
+        ]
 
     def _grad_address(self, trained: bool) -> int:
         return self.gradient.address if trained else self._sink_address()
@@ -91,7 +93,7 @@ class Storage:
     def set_trained(self, trained: bool) -> None:
         """Set whether backward passes compute the gradient. They never do so for a parameter of size 0."""
         trained = trained and self.values.floats > 0
-        for row in (self.row, self._whole_row):
+        for row in (self.row, self._whole_table_row):
             if row is not None:
                 PARAMETER_ROWS.set_needs_gradient(row, trained, self._grad_address(trained))
 
@@ -121,9 +123,9 @@ class Storage:
         return gradient if gradient.any() else None
 
     def set_gradient(self, gradient: Floats | None) -> None:
-        """Replace the gradient with the flat array `gradient`, or with zeros if it is None. Update `touched`."""
+        """Replace the gradient with the flat array `gradient`, or with zeros if it is None. Update `touched_list`."""
         self.gradient.write(0 if gradient is None else gradient)
-        if (touched := self.touched) is None:
+        if (touched := self.touched_list) is None:
             return
         touched[:] = 0
         if gradient is not None:
@@ -136,7 +138,7 @@ class Storage:
         # Attributes are missing if memory ran out in __init__. The `RetiredIdentity` object, whose finalizer frees the
         # rows and Dims for reuse, is made only now. If it were an attribute, and this object in a reference cycle, the
         # garbage collector would finalize both together, while graphs still use the rows and Dims.
-        memory = [getattr(self, name, None) for name in ("values", "gradient", "touched", "_sink_block")]
+        memory = [getattr(self, name, None) for name in ("values", "gradient", "touched_list", "_sink_block")]
         identity = getattr(self, "identity", None)
         keep_for_graphs(memory if identity is None else [*memory, RetiredIdentity(identity.rows, identity.dims)])
 
@@ -151,7 +153,7 @@ def added_by_last_pass(graph: Graph, parameter: Storage, parameters: Callable[[]
     This takes longer than a backward pass. Raise GradientError if there was no pass, or if parameters of its loss have
     changed since, even if a call before the change has computed this gradient.
     """
-    if not graph.outdated.uses(parameter.identity):
+    if not graph.outdated.graph_uses(parameter.identity):
         return None
     loss, _ = graph.records.differentiated
     if loss < 0 or graph.engine.changing:
@@ -178,12 +180,12 @@ def _added_gradients(graph: Graph, parameters: Sequence[Storage]) -> dict[int, B
     blocks: dict[int, Block] = {}
     targets: dict[int, int] = {}
     for parameter in parameters:
-        added_block = blocks[parameter.row] = block(parameter.values.floats, zero=True)
+        added_block = blocks[parameter.row] = allocate_block(parameter.values.floats, zero=True)
         targets |= dict.fromkeys(parameter.trained_parameter_rows(), added_block.address)
-    if not differentiate_apart(graph.engine, version, loss, targets):
+    if not repeat_backward(graph.engine, version, loss, targets):
         raise GradientError("gradient: a parameter is trained again since backward(): ask for the gradient before")
     if not mode:
-        records.note_differentiated(version, loss, DIFFERENTIATED_APART)
+        records.note_differentiated(version, loss, REPEATED_MODE)
     return blocks
 
 

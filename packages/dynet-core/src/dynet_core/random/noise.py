@@ -15,7 +15,7 @@ from ..checks import whole
 from .random_stream import InitialStream, continue_with
 
 _rank = 0  # this process's number among the processes that train one model together; 0 if it trains alone
-_forks = 0  # how many child processes have been forked since `reset`; each child's seed depends on it
+_fork_count = 0  # how many child processes have been forked since `reset`; each child's seed depends on it
 
 
 def reset(seed: int) -> None:
@@ -37,13 +37,13 @@ def seed_of_rank(seed: int, rank: int) -> int:
 
 def state() -> tuple[int, int, int]:
     """Return (the seed, how many keys were drawn since it was set, how many processes were forked since then)."""
-    return *recorder.random_state(), _forks
+    return *recorder.random_state(), _fork_count
 
 
-def set_state(seed: int, drawn: int, forks: int) -> None:
-    global _forks
-    recorder.set_random_state(seed & 0xFFFFFFFF, drawn)
-    _forks = forks
+def set_state(seed: int, drawn_count: int, fork_count: int) -> None:
+    global _fork_count
+    recorder.set_random_state(seed & 0xFFFFFFFF, drawn_count)
+    _fork_count = fork_count
 
 
 def next_key() -> bytes:
@@ -53,8 +53,8 @@ def next_key() -> bytes:
 
 
 def _count_fork() -> None:
-    global _forks
-    _forks += 1
+    global _fork_count
+    _fork_count += 1
 
 
 def _reseed_child() -> None:

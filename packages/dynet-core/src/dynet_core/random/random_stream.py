@@ -73,7 +73,7 @@ class InitialStream:
         width = _float32("high - low", float(high32) - float(low32))
         if width < 0:
             raise ValueError(f"high must not be below low but got low {low}, high {high}")
-        return self._fill(count, lambda size: _fused_multiply_add(_fractions(self._words(size)), width, low32))
+        return self._draw_blocks(count, lambda size: _fused_multiply_add(_fractions(self._words(size)), width, low32))
 
     def normal(self, mean: Number, std: Number, count: int) -> Floats:
         """Return `count` normally distributed numbers: mean + std * z, with z from random points in a circle.
@@ -108,9 +108,9 @@ class InitialStream:
             words = self._words(2 * size).astype(np.float64).reshape(-1, 2)
             return (words[:, 0] + words[:, 1] * 2.0**32) * 2.0**-64 < limit
 
-        return self._fill(count, draw)
+        return self._draw_blocks(count, draw)
 
-    def _fill(self, count: int, draw: Callable[[int], np.ndarray]) -> Floats:
+    def _draw_blocks(self, count: int, draw: Callable[[int], np.ndarray]) -> Floats:
         """Return `count` numbers, which `draw` returns block by block."""
         values = np.empty(count, np.float32)
         with self._lock:
@@ -119,15 +119,15 @@ class InitialStream:
                 block[:] = draw(block.size)
         return values
 
-    def _normal_pairs(self, wanted: int) -> np.ndarray:
-        """Return up to `wanted` pairs of numbers for `normal`. Unused words are kept for the next draw."""
+    def _normal_pairs(self, pair_count: int) -> np.ndarray:
+        """Return up to `pair_count` pairs of numbers for `normal`. Unused words are kept for the next draw."""
         # pi / 4 of all points are in the circle, so draw slightly more than 4 / pi = 1.273 times as many points.
-        point_count = min(NUMBERS_AT_ONCE, int(wanted * 1.28) + 8)
+        point_count = min(NUMBERS_AT_ONCE, int(pair_count * 1.28) + 8)
         words = self._words(2 * point_count)
         points = 2 * _fractions(words).reshape(-1, 2) - 1
         squared_radius = _fused_multiply_add(points[:, 1], points[:, 1], points[:, 0] * points[:, 0])
-        used_points = np.flatnonzero((squared_radius <= 1) & (squared_radius != 0))[:wanted]
-        if used_points.size == wanted:
+        used_points = np.flatnonzero((squared_radius <= 1) & (squared_radius != 0))[:pair_count]
+        if used_points.size == pair_count:
             self._unused_words = np.concatenate([words[2 * (used_points[-1] + 1) :], self._unused_words])
         squared_radius = squared_radius[used_points]
         factor = np.sqrt(-2 * _log(squared_radius) / squared_radius)
@@ -143,16 +143,16 @@ class InitialStream:
 
 def continue_with(new_stream: InitialStream) -> None:
     """Replace the current stream with `new_stream`, for example a copy of another process's stream."""
-    global _current
-    _current = new_stream
+    global _current_stream
+    _current_stream = new_stream
 
 
 def stream() -> InitialStream:
     """Return the current stream, seeded by the operating system until `reset_random_seed` is called."""
-    return _current
+    return _current_stream
 
 
-_current = InitialStream()
+_current_stream = InitialStream()
 
 
 def _float32(name: str, value: Number) -> np.float32:

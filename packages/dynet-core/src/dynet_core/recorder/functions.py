@@ -23,56 +23,56 @@ from .keywords import Observer, with_keywords
 from .shared import ADDRESSES, KEY_SIZES, SHARED, immortal, immortal_dim, native_function, pythonapi, share_objects
 from .types import FunctionType
 
-_enter = native_function("enter", 2)
+_compiled_enter = native_function("enter", 2)
 Documented = TypeVar("Documented", bound=Callable[..., Any])  # for type checkers, the type of what `describe` returns
 
 # Address of a recording function -> the function from which it takes its name, docstring and parameters.
-_documented: dict[int, Callable] = {}
-_entered_rows: dict[int, dict] = {}  # address of a recording function -> its rows: key -> (signature, result, limit)
+_documented_functions: dict[int, Callable] = {}
+_entered_rows: dict[int, dict] = {}  # address of a recording function -> rows: key -> (signature, result_dim, limit)
 
 
-def _word(function: Any, name: str) -> c_int64:
-    return c_int64.from_address(id(function) + 8 * FUNCTION[name])
+def _function_word(recording_function: Any, name: str) -> c_int64:
+    return c_int64.from_address(id(recording_function) + 8 * FUNCTION[name])
 
 
-def _fill(function: Any, **values: int) -> None:
+def _set_words(recording_function: Any, **values: int) -> None:
     for name, value in values.items():
-        _word(function, name).value = value
+        _function_word(recording_function, name).value = value
 
 
-def _document(function: Any, documented: Callable) -> None:
-    _documented[id(function)] = immortal(documented)
-    name, qualname = immortal((documented.__name__, documented.__qualname__))
-    _fill(function, name=id(name), qualname=id(qualname), parameters=id(()))
+def _document(recording_function: Any, documented_function: Callable) -> None:
+    _documented_functions[id(recording_function)] = immortal(documented_function)
+    name, qualname = immortal((documented_function.__name__, documented_function.__qualname__))
+    _set_words(recording_function, name=id(name), qualname=id(qualname), parameters=id(()))
 
 
 def function(kind: str, slow: Callable) -> Any:
-    """Return a new recording function. `kind` names the compiled code to run, such as "two" for two operands."""
+    """Return a new recording function. `kind` names its compiled code, such as "two"; `slow` does all other calls."""
     new_function = immortal(pythonapi.PyType_GenericAlloc(FunctionType, 0))
     key_size = KEY_SIZES[kind]
     table = pythonapi.PyMem_RawCalloc(NEW_TABLE_ROWS, 8 * (key_size + len(ROW)))
     if not table:
         raise MemoryError
     _entered_rows[id(new_function)] = {}
-    _fill(
+    _set_words(
         new_function, slow=id(slow), table=table, mask=NEW_TABLE_ROWS - 1, key_size=key_size, vectorcall=ADDRESSES[kind]
     )
     _document(new_function, slow)
     return new_function
 
 
-def enter_row(self, key: Sequence, signature: int, result, limit: int = 0) -> None:
+def enter_row(self, key: Sequence, signature: int, result_dim, limit: int = 0) -> None:
     """The method `enter` of recording functions: add a row to the table.
 
     No row is added for a call with a list of more than MOST_KEYED operands that do not all have the same Dim.
-    `signature` is an index in TABLE, or the address of a template. `result` is the Dim of the result. The meaning of
+    `signature` is an index in TABLE, or the address of a template. `result_dim` is that of the result. The meaning of
     `limit` depends on the kind of function: for lookups, it is how many rows the lookup parameter has.
     """
-    rows, row_facts = _entered_rows[id(self)], (signature, result, limit)
+    rows, row_facts = _entered_rows[id(self)], (signature, result_dim, limit)
     if rows.get(key) == row_facts:
         return
     integers = [x if type(x) is int else id(immortal_dim(x)) for x in key]
-    key_size = _word(self, "key_size").value
+    key_size = _function_word(self, "key_size").value
     if key_size == LIST_KEY_SIZE:
         if len(key) <= MOST_KEYED:
             integers = [len(key), *integers]
@@ -81,8 +81,8 @@ def enter_row(self, key: Sequence, signature: int, result, limit: int = 0) -> No
         else:
             return
         integers += [0] * (key_size - len(integers))
-    row = (c_int64 * (key_size + len(ROW)))(*integers, signature, id(immortal_dim(result)), limit)
-    _enter(id(self), ctypes.addressof(row))
+    row = (c_int64 * (key_size + len(ROW)))(*integers, signature, id(immortal_dim(result_dim)), limit)
+    _compiled_enter(id(self), ctypes.addressof(row))
     rows[key] = row_facts
 
 
@@ -93,7 +93,7 @@ def describe(
 
     `around`, if given, replaces the slow function: `around(slow, *arguments)`. For `observer`, see `keywords.Observer`.
     """
-    fallback = _documented[id(recording_function)]
+    fallback = _documented_functions[id(recording_function)]
     if isinstance(fallback, FunctionType):  # the slow function is a recording function with its own slow function
         slow = describe(fallback, documented, around)
     else:
@@ -102,7 +102,7 @@ def describe(
         slow = with_keywords(documented, fallback, recording_function, observer)
     _document(recording_function, documented)
     names = tuple(map(sys.intern, inspect.signature(documented).parameters))
-    _fill(recording_function, parameters=id(immortal(names)), slow=id(immortal(slow)))
+    _set_words(recording_function, parameters=id(immortal(names)), slow=id(immortal(slow)))
     return recording_function
 
 
@@ -116,27 +116,27 @@ def with_templates(op: Callable, make_observer: Callable) -> Any:
     """
     last_function, slow = None, op
     while isinstance(slow, FunctionType):
-        last_function, slow = slow, ctypes.cast(_word(slow, "slow").value, py_object).value
-    documented = op if last_function is None else _documented[id(op)]
+        last_function, slow = slow, ctypes.cast(_function_word(slow, "slow").value, py_object).value
+    documented = op if last_function is None else _documented_functions[id(op)]
 
-    def enter(key: bytes, template: Sequence[int], result: Any) -> None:
+    def enter(key: bytes, template: Sequence[int], result_dim: Any) -> None:
         first_word, *words_of_key = struct.unpack(f"={len(key) // 8}q", key)
         counts, content = template[: len(TEMPLATE)], template[len(TEMPLATE) :]
         integers = immortal(np.array([*counts, *words_of_key, *content], np.int64))
-        enter_row(recording_function, (first_word,), integers.ctypes.data, result)
+        enter_row(recording_function, (first_word,), integers.ctypes.data, result_dim)
 
     positional = getattr(slow, "positional", slow)  # without a wrapper for keyword arguments: `describe` adds one
     recording_function = describe(function("template", positional), documented, observer=make_observer(enter))
     if last_function is None:
         return recording_function
-    _fill(last_function, slow=id(recording_function))
+    _set_words(last_function, slow=id(recording_function))
     return op
 
 
 # A recording function has the attributes of the Python function that it is named after, and is pickled by its name.
 for _name in ("__doc__", "__module__", "__annotations__", "__defaults__", "__kwdefaults__", "__globals__", "__code__"):
-    setattr(FunctionType, _name, property(lambda self, name=_name: getattr(_documented[id(self)], name)))
-FunctionType.__wrapped__ = property(lambda self: _documented[id(self)])
+    setattr(FunctionType, _name, property(lambda self, name=_name: getattr(_documented_functions[id(self)], name)))
+FunctionType.__wrapped__ = property(lambda self: _documented_functions[id(self)])
 FunctionType.__reduce__ = lambda self: self.__qualname__
 FunctionType.__repr__ = lambda self: f"<function {self.__qualname__}>"
 FunctionType.enter = enter_row

@@ -12,12 +12,12 @@ import numpy as np
 
 from dynet_kernels.recorder.words import GRAPH, WATCHED
 
-from .named_words import NamedWords, adjacent
+from .named_words import NamedWords, word_slice
 
 VERSION, DONE, INPUTS_DONE = GRAPH.version, GRAPH.done, GRAPH.inputs_done  # indices of words
 CHANGES, PREPARED = GRAPH.changes, GRAPH.prepared
-ENDS, COMPUTED = adjacent(GRAPH, "length", "inputs_length"), adjacent(GRAPH, "done", "inputs_done")  # slices
-DIFFERENTIATED = adjacent(GRAPH, "differentiated", "differentiated_fully")
+ENDS, COMPUTED = word_slice(GRAPH, "length", "inputs_length"), word_slice(GRAPH, "done", "inputs_done")  # slices
+DIFFERENTIATED = word_slice(GRAPH, "differentiated", "differentiated_fully")  # a slice: loss and mode
 
 
 def _word(name: str, text: str) -> Any:
@@ -53,7 +53,7 @@ class GraphRecords:
 
     computed: tuple[int, int] = _word_pair(COMPUTED, "How many record integers and input values have been computed.")
     # The mode is 1 if the pass computed the gradients of all nodes that the loss depends on, 0 if it computed only
-    # gradients of nodes that depend on a parameter, and DIFFERENTIATED_APART (see `graph`) after `differentiate_apart`.
+    # gradients of nodes that depend on a parameter, and REPEATED_MODE (see `graph`) after `repeat_backward`.
     differentiated: tuple[int, int] = _word_pair(DIFFERENTIATED, "The loss of the last backward pass, or -1; its mode.")
 
     def __init__(self, memory: NamedWords):
@@ -81,21 +81,21 @@ class GraphRecords:
         """Return the address of `changes`, an int64. Compiled code counts updates there."""
         return self._words.address + 8 * CHANGES
 
-    def note_seen(self, changes: int, is_first: bool) -> None:
-        """Set `seen` to `changes`; if the graph's first node will now be computed, also set `begun` to it."""
+    def note_seen(self, change_count: int, is_first: bool) -> None:
+        """Set `seen` to `change_count`; if the graph's first node will now be computed, also set `begun` to it."""
         if is_first:
-            self._words["begun"] = changes
-        self._words["seen"] = changes
+            self._words["begun"] = change_count
+        self._words["seen"] = change_count
 
-    def note_computed(self, version: int, ends: tuple[int, int]) -> None:
-        """Set `computed`, unless the version has changed: a signal handler may have called `renew_cg`."""
-        view, pair = self._view, array("q", ends)
+    def note_computed(self, version: int, counts: tuple[int, int]) -> None:
+        """Set `computed` to `counts`, unless the version has changed: a signal handler may have called `renew_cg`."""
+        view, pair = self._view, array("q", counts)
         if view[VERSION] == version: view[COMPUTED] = pair  # fmt: skip  # noqa: E701  # no handler can run in this line
-        if view[VERSION] == version and ends[0]:
-            self._words["planned"] = ends[0]
+        if view[VERSION] == version and counts[0]:
+            self._words["planned"] = counts[0]
 
     def note_differentiated(self, version: int, loss: int, mode: int) -> None:
-        """Set `differentiated`, unless the version has changed."""
+        """Set `differentiated`, unless the version has changed. `mode` says which gradients the pass computed."""
         view, pair = self._view, array("q", (loss, mode))
         if view[VERSION] == version: view[DIFFERENTIATED] = pair  # fmt: skip  # noqa: E701
 
@@ -140,7 +140,7 @@ class GraphRecords:
 
         Write nothing and return False if the graph has a different version, or if the record has been computed.
         """
-        return self._overwrite(version, 0, start, array("q", integers))  # kind 0: records
+        return self._overwrite(version, 0, start, array("q", integers))  # buffer 0: records
 
     def floats(self, start: int, count: int) -> np.ndarray:
         """Return a view of `count` input values, starting at `start`. It is valid until the next value is appended."""
@@ -163,4 +163,4 @@ class GraphRecords:
 
         Write nothing and return False if the graph has a different version, or if a pass has read the old values.
         """
-        return self._overwrite(version, 1, start, values.ravel(order="F"))  # kind 1: input values
+        return self._overwrite(version, 1, start, values.ravel(order="F"))  # buffer 1: input values

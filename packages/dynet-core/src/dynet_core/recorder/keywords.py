@@ -13,7 +13,7 @@ from ..messages.hints import misfit_message, with_usual_keywords
 _is_missing = functools.partial(operator.is_, inspect.Parameter.empty)
 
 
-def refuse_new() -> None:
+def refuse_to_make() -> None:
     raise TypeError("expressions are made by operations, such as dy.inputVector, not by their class")
 
 

@@ -31,15 +31,15 @@ class NamedWords:
         self.view[self._names[name]] = value
 
 
-def adjacent(names: Structure, first: str, last: str) -> slice:
+def word_slice(names: Structure, first: str, last: str) -> slice:
     """Return the slice of the words from `first` to `last`. Reading or setting it in a `view` cannot be interrupted."""
     return slice(names[first], names[last] + 1)
 
 
 SHARED = NamedWords(words.SHARED)  # the shared words
-_GENERATION_WORDS = adjacent(words.SHARED, "generation", "settled")
-_DRAWN_WORD = words.SHARED["drawn"]
-_RANDOM_STATE_WORDS = adjacent(words.SHARED, "seed", "drawn")
+_GENERATION_WORDS = word_slice(words.SHARED, "generation", "settled")
+_DRAWN_COUNT_INDEX = words.SHARED["drawn"]
+_RANDOM_STATE_WORDS = word_slice(words.SHARED, "seed", "drawn")
 _draw_lock = new_lock()
 _generations = itertools.count(1)
 
@@ -67,16 +67,16 @@ def random_state() -> tuple[int, int]:
     return seed, drawn
 
 
-def set_random_state(seed: int, drawn: int) -> None:
-    """Set the seed of the random keys, as if `drawn` keys had already been drawn."""
-    SHARED.view[_RANDOM_STATE_WORDS] = array("q", (seed, drawn))
+def set_random_state(seed: int, drawn_count: int) -> None:
+    """Set the seed of the random keys, as if `drawn_count` keys had already been drawn."""
+    SHARED.view[_RANDOM_STATE_WORDS] = array("q", (seed, drawn_count))
 
 
 def draw_key() -> int:
     """Draw a new random key, and return how many keys were drawn before it."""
     view = SHARED.view
     with _draw_lock:  # for builds of Python without the GIL
-        drawn = view[_DRAWN_WORD]; view[_DRAWN_WORD] = drawn + 1; return drawn  # fmt: skip  # noqa: E702  # no handler can run here
+        drawn = view[_DRAWN_COUNT_INDEX]; view[_DRAWN_COUNT_INDEX] = drawn + 1; return drawn  # fmt: skip  # noqa: E702  # no handler can run here
 
 
 def pass_count(index: int = words.SHARED["passes"]) -> int:

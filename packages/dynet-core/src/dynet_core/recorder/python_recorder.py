@@ -13,7 +13,7 @@ import numpy as np
 
 from dynet_kernels.recorder.words import ANY_GRAPH, NO_NODE
 
-from .keywords import refuse_new, with_keywords
+from .keywords import refuse_to_make, with_keywords
 from .python_records import THREAD, Records, new_key
 
 
@@ -23,7 +23,7 @@ def expression_type(operations: type) -> type:
 
         def __new__(cls, *arguments, **named):
             if cls is Expression and (arguments or named):
-                refuse_new()
+                refuse_to_make()
             node = object.__new__(_special_objects["unfinished"] if cls is Expression else cls)
             node._at, node._version = 0, NO_NODE
             return node
@@ -55,11 +55,11 @@ def make_parameter(x, at: int, dim) -> None:
     x._at, x._version, x._type = at, ANY_GRAPH, dim
 
 
-def _nothing(*arguments) -> None:
+def _do_nothing(*arguments) -> None:
     """Do nothing. Only the compiled recorder has templates and tables."""
 
 
-call_key = replay = _nothing
+call_key = replay = _do_nothing
 
 
 def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: int, start: int = sys.maxsize) -> Any:
@@ -83,7 +83,7 @@ def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: 
         return None
     if count_before < 0:
         return False
-    return _node(count_before + nodes - 1, version, dim)
+    return _new_node(count_before + nodes - 1, version, dim)
 
 
 def commit_with_inputs(records: Records, start: int, *record: Any) -> Any:
@@ -94,14 +94,14 @@ def commit_with_inputs(records: Records, start: int, *record: Any) -> Any:
     return commit(*record, start=start)
 
 
-def _node(at: int, version: int, dim) -> Any:
+def _new_node(node_index: int, version: int, dim) -> Any:
     node = object.__new__(_expression_class)
-    node._at, node._version, node._type = at, version, dim
+    node._at, node._version, node._type = node_index, version, dim
     return node
 
 
-def node_at(at: int, dim) -> Any:
-    return _node(at, THREAD.records.version, dim)
+def node_at(node_index: int, dim) -> Any:
+    return _new_node(node_index, THREAD.records.version, dim)
 
 
 def add_list(result_dim, head: tuple[int, ...], xs: list, dim, version: int) -> list | None:
@@ -114,7 +114,7 @@ def add_list(result_dim, head: tuple[int, ...], xs: list, dim, version: int) -> 
         if type(x) is not _expression_class or x.version != version or x.type is not dim:
             return None
     last = commit(result_dim, 1 + len(xs), head, xs, version)
-    return None if last is None else [_node(last.at + 1 + k - len(xs), version, result_dim) for k in range(len(xs))]
+    return None if last is None else [_new_node(last.at + 1 + k - len(xs), version, result_dim) for k in range(len(xs))]
 
 
 def take(numbers: Sequence[float]) -> int:
@@ -129,21 +129,21 @@ def take_keyed(numbers: Sequence[float]) -> int:
 
 
 def function(kind: str, slow: Any) -> Any:
-    """Return a copy of `slow`. A wrapper would make the user's tracebacks longer."""
+    """Return a copy of `slow`, whatever the `kind`. A wrapper would make the user's tracebacks longer."""
     record: Any = FunctionType(slow.__code__, slow.__globals__, slow.__name__, slow.__defaults__, slow.__closure__)
     record.__kwdefaults__ = slow.__kwdefaults__
-    record.enter = _nothing
+    record.enter = _do_nothing
     return functools.update_wrapper(record, slow)
 
 
-def describe(record: Any, documented: Callable, around: Callable | None = None) -> Any:
+def describe(recording_function: Any, documented: Callable, around: Callable | None = None) -> Any:
     """Give a recording function its name, docstring and parameters; see `functions.describe`."""
-    slow = record
+    slow = recording_function
     while hasattr(slow, "enter"):  # call the slow function itself, so that the user's tracebacks are shorter
         slow = slow.__wrapped__
     described = with_keywords(documented, slow if around is None else functools.partial(around, slow))
     functools.update_wrapper(described, documented)
-    described.enter = _nothing  # type: ignore[attr-defined]
+    described.enter = _do_nothing  # type: ignore[attr-defined]
     return described
 
 
@@ -155,7 +155,7 @@ def with_templates(op: Callable, make_observer: Callable) -> Callable:
 
 
 def set_operator(name: str, pair: Any, right: Any, left: Any) -> None:
-    """Set one of the operators of `Expression` to `pair(x, other)`, or `left(x, other)` if x is on the right."""
+    """Set an operator of `Expression` to `pair(x, other)`, or `left(x, other)` if x is on the right; not to `right`."""
     name = {"add": "add", "subtract": "sub", "multiply": "mul", "true_divide": "truediv"}[name]
     setattr(_expression_class, f"__{name}__", lambda x, other: pair(x, other))
     setattr(_expression_class, f"__r{name}__", lambda x, other: left(x, other))

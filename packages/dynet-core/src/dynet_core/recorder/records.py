@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from dynet_kernels.layout import INT_ARGUMENT
+from dynet_kernels.layout import INT_TYPE_CODE
 from dynet_kernels.recorder import words
 from dynet_kernels.recorder.words import NO_NODE
 
@@ -30,15 +30,15 @@ _renew, _cut, _take_inputs = native_function("renew", 1), native_function("cut",
 _renew_keys = native_function("dynet_renew_keys", 1)
 
 
-def _nothing(*arguments) -> None:
+def _return_none(*arguments) -> None:
     """Return None, which tells the caller that compiled code could not handle the call."""
 
 
-def _refuse_node(at, dim) -> None:
-    raise IndexError(f"this thread's graph has no node {at}")
+def _refuse_node(node_index, dim) -> None:
+    raise IndexError(f"this thread's graph has no node {node_index}")
 
 
-def _take_function(kind: str) -> Any:
+def _make_take_function(kind: str) -> Any:
     def take_slowly(numbers: Sequence[float]) -> int:  # for numbers that compiled code cannot read
         return recording_function(tuple(np.array(numbers, np.float32).tolist()))
 
@@ -46,8 +46,8 @@ def _take_function(kind: str) -> Any:
     return recording_function
 
 
-commit, add_list, replay, call_key = (function(kind, _nothing) for kind in ("commit", "sequence", "replay", "key"))
-take, take_keyed = _take_function("take"), _take_function("take_keyed")
+commit, add_list, replay, call_key = (function(kind, _return_none) for kind in ("commit", "sequence", "replay", "key"))
+take, take_keyed = _make_take_function("take"), _make_take_function("take_keyed")
 node_at = function("handle", _refuse_node)
 
 _free_words: list[NamedWords] = []  # the words of graphs whose threads have ended, for reuse
@@ -68,7 +68,7 @@ class Records(GraphRecords):
     def __init__(self):
         super().__init__(_free_words.pop() if _free_words else immortal(NamedWords(words.GRAPH)))
         for index in range(words.MOST_PASS_ARGUMENTS):
-            self._words[f"argument_{2 * index}"] = INT_ARGUMENT  # the type of each argument of a pass
+            self._words[f"argument_{2 * index}"] = INT_TYPE_CODE  # the type of each argument of a pass
         self.renew()
 
     def adopt(self, graph: Any) -> None:
@@ -107,9 +107,9 @@ class Records(GraphRecords):
         """Draw new random keys for all random nodes, so that recomputing them gives new numbers."""
         _renew_keys(self._words.address)
 
-    def _overwrite(self, version: int, kind: int, start: int, values: np.ndarray | array.array) -> bool:
+    def _overwrite(self, version: int, buffer_index: int, start: int, values: np.ndarray | array.array) -> bool:
         address = values.ctypes.data if isinstance(values, np.ndarray) else values.buffer_info()[0]
-        return bool(_overwrite(self._words.address, version, kind, start, address, len(values)))
+        return bool(_overwrite(self._words.address, version, buffer_index, start, address, len(values)))
 
     def take(self, values: np.ndarray) -> int:
         """Append an array, as float32 and column by column, to the input buffer. Return its offset there."""

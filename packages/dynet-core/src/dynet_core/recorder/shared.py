@@ -13,21 +13,21 @@ import numpy as np
 
 from dynet_kernels.recorder import compiled
 
-from .keywords import refuse_new
+from .keywords import refuse_to_make
 from .named_words import SHARED
 
-_most_free_text = os.environ.get("DYNET_EXPRESSION_CHAIN") or str(1 << 14)
-if not _most_free_text.isdecimal():
-    raise ImportError(f"DYNET_EXPRESSION_CHAIN is {_most_free_text!r}: it must be a whole number, or be left unset")
-MOST_FREE_EXPRESSIONS = int(_most_free_text)
+_chain_setting = os.environ.get("DYNET_EXPRESSION_CHAIN") or str(1 << 14)
+if not _chain_setting.isdecimal():
+    raise ImportError(f"DYNET_EXPRESSION_CHAIN is {_chain_setting!r}: it must be a whole number, or be left unset")
+MOST_FREE_EXPRESSIONS = int(_chain_setting)
 """The memory of at most this many deleted expressions is kept for new ones. With 0, memory is freed immediately, so
 that memory checkers find uses of deleted expressions."""
-_forever: list = []  # objects to keep alive, because compiled code or CPython knows their addresses
+_immortal_objects: list = []  # objects to keep alive, because compiled code or CPython knows their addresses
 
 
 def immortal(x: Any) -> Any:
     """Keep an object alive until the process ends, even while Python shuts down. Return it."""
-    _forever.append(x)
+    _immortal_objects.append(x)
     ctypes.pythonapi.Py_IncRef(py_object(x))
     return x
 
@@ -77,7 +77,7 @@ def share_objects(**objects: Any) -> None:
 
 share_objects(
     list=list, tuple=tuple, float=float, int=int, slice=slice, none=None, true=True, false=False,
-    refuse_new=refuse_new, int64=np.int64, int32=np.int32, float64=np.float64, float32=np.float32, array=np.ndarray,
+    refuse_new=refuse_to_make, int64=np.int64, int32=np.int32, float64=np.float64, float32=np.float32, array=np.ndarray,
 )  # fmt: skip
 SHARED["free_most"] = MOST_FREE_EXPRESSIONS
 THREAD_GRAPH_KEY = pythonapi.PyThread_tss_alloc()

@@ -18,10 +18,10 @@ def sealed(key: str, content: bytes) -> bytes:
     return content + _digest(key, content)
 
 
-def unsealed(key: str, stored: bytes) -> bytes | None:
+def unsealed(key: str, stored_bytes: bytes) -> bytes | None:
     """Return the content of a file, given its bytes. Return None if it is damaged or was stored under another key."""
-    content = stored[:-_DIGEST_SIZE]
-    return content if stored[-_DIGEST_SIZE:] == _digest(key, content) else None
+    content = stored_bytes[:-_DIGEST_SIZE]
+    return content if stored_bytes[-_DIGEST_SIZE:] == _digest(key, content) else None
 
 
 def _digest(key: str, content: bytes) -> bytes:

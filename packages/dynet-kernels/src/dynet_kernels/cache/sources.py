@@ -12,7 +12,7 @@ import sys
 
 PACKAGE_FOLDER = os.path.dirname(os.path.dirname(__file__))
 # The digest omits these files and folders of this package, because they do not affect the emitted code.
-OMITTED = frozenset(
+OMITTED_PATHS = frozenset(
     os.path.join(PACKAGE_FOLDER, name)
     for name in "building.py cache tune __init__.py build.py description.py encode.py interpreter.py locks.py "
     "machine/library.py table.py tuning_records.py".split()
@@ -30,7 +30,7 @@ def digest(classes: frozenset[type]) -> str:
 
 @functools.cache
 def _emitting_files(folder: str) -> list[str]:
-    entries = [entry for entry in os.scandir(folder) if entry.path not in OMITTED and entry.name != "__pycache__"]
+    entries = [entry for entry in os.scandir(folder) if entry.path not in OMITTED_PATHS and entry.name != "__pycache__"]
     files = [entry.path for entry in entries if entry.name.endswith(".py")]
     return [*files, *(file for entry in entries if entry.is_dir() for file in _emitting_files(entry.path))]
 

@@ -32,8 +32,8 @@ from .seal import sealed, unsealed, write
 STORED_SUFFIXES = (".o", ".key")  # suffixes of object files, and of files that map a key to a second key
 UNFINISHED_SUFFIXES = (".lock", ".new")  # suffixes of lock files, and of files that are being written
 DAY = 24 * 3600.0  # seconds
-KEPT_FILES = 512  # of the files with each suffix, keep this many, those used last; remove others a day after use
-ABANDONED_AFTER = building.ABANDONED_AFTER
+KEPT_FILE_COUNT = 512  # of the files with each suffix, keep this many, those used last; remove others a day after use
+ABANDONED_AFTER = building.ABANDONED_AFTER  # seconds
 PATIENCE = 120.0  # the most seconds to wait for another process that is compiling the same kernels
 MIN_FREE = 64 << 20  # free bytes that a disk must have for kernels to be compiled there
 _linking_lock = new_lock()
@@ -43,7 +43,7 @@ class CacheError(RuntimeError):
     """Kernels cannot be loaded: the cache directory is not safe, compiling failed, or the compiled code is unusable."""
 
 
-class _Unwritable(CacheError):
+class _UnwritableError(CacheError):
     """The cache directory cannot be written to, so `load_or_make` uses a temporary directory instead."""
 
 
@@ -162,7 +162,7 @@ def load_or_make(
     key: str,
     make: Callable[[Path], bytes],
     load: Callable[[bytes], Any] = load_object,
-    stopped: Callable[[], bool] = lambda: False,
+    is_stopped: Callable[[], bool] = lambda: False,
     identify: Callable[[Path], str] | None = None,
 ) -> Any:
     """Return the module cached under `key`. If there is none, compile it with `make` and cache it.
@@ -171,7 +171,7 @@ def load_or_make(
         key: a string of letters, digits, `.`, `_` and `-`, which differs whenever the machine code may differ.
         make: make(lock) returns the contents of an object file, while this process holds the lock file `lock`.
         load: load(contents) turns the contents of an object file into a module.
-        stopped: called often while another process compiles this module. If it returns True, a CacheError is raised.
+        is_stopped: called often while another process compiles this module. If it returns True, a CacheError is raised.
         identify: if nothing is cached under `key`, identify(lock) computes a second key, to which `key` then refers.
             Code that is cached under the second key is loaded, not compiled again.
     """
@@ -179,20 +179,20 @@ def load_or_make(
         raise ValueError(f"a cache key consists of letters, digits, '.', '_' and '-', not {key!r}")
 
     def load_or_make_in(directory: Path) -> Any:
-        def loaded(key: str) -> Any:
+        def load_cached(key: str) -> Any:
             code = find_object(key, directory)
             return None if code is None else load(code)
 
-        module = loaded(key)
+        module = load_cached(key)
         if module is not None:
             return module
         lock = directory / f"{key}.lock"
-        with _held_lock(lock, lambda: find_object(key, directory) is not None, stopped):
-            module = loaded(key)  # another process may have stored it while this one waited for the lock
+        with _held_lock(lock, lambda: find_object(key, directory) is not None, is_stopped):
+            module = load_cached(key)  # another process may have stored it while this one waited for the lock
             if module is not None:
                 return module
             code_key = identify(lock) if identify else key
-            module = loaded(code_key)
+            module = load_cached(code_key)
             if module is None:
                 code = make(lock)
                 module = load(code)  # Load before storing: the cache must not hold a file that cannot be loaded.
@@ -203,7 +203,7 @@ def load_or_make(
 
     try:
         return load_or_make_in(cache_directory())
-    except _Unwritable as problem:
+    except _UnwritableError as problem:
         directory = temporary_instead(str(problem))
     return load_or_make_in(directory)
 
@@ -231,10 +231,10 @@ def linker() -> Any:
     return tvm_ffi_orcjit.default_session()
 
 
-def prune(directory: Path, keep: str) -> None:
+def prune(directory: Path, kept_key: str) -> None:
     """Remove old files from the cache directory, and files that killed processes left behind.
 
-    A file is old if KEPT_FILES files with its suffix were used after it. Keep files of the key `keep`, and files used
+    A file is old if KEPT_FILE_COUNT files with its suffix were used after it. Keep files of `kept_key`, and files used
     within a day, whose order of use is unknown, because the time of use is stored only once a day. Running processes do
     not need the files whose code they have loaded.
     """
@@ -244,13 +244,13 @@ def prune(directory: Path, keep: str) -> None:
     for path in directory.iterdir():
         with suppress(OSError):
             age = now - path.lstat().st_mtime
-            if path.suffix in STORED_SUFFIXES and path.stem != keep:
+            if path.suffix in STORED_SUFFIXES and path.stem != kept_key:
                 files_by_suffix[path.suffix].append((age, path))
             elif path.suffix in UNFINISHED_SUFFIXES and age > ABANDONED_AFTER:
                 old_files.append((age, path))
     for files in files_by_suffix.values():
         files.sort()
-        old_files += [pair for pair in files[KEPT_FILES - 1 :] if pair[0] > DAY]
+        old_files += [pair for pair in files[KEPT_FILE_COUNT - 1 :] if pair[0] > DAY]
     for _, path in old_files:
         with suppress(OSError):
             path.unlink()
@@ -279,7 +279,7 @@ def _store(path: Path, key: str, content: bytes) -> None:
     """Write `content` and its digest to `path`, then `prune` the directory of `path`. If writing fails, only warn."""
     try:
         write(path, sealed(key, content), mode=0o600)
-        prune(path.parent, keep=key)
+        prune(path.parent, kept_key=key)
     except OSError as problem:
         warn(f"dynet: compiled kernels cannot be kept in {path.parent} ({problem.strerror}).")
 
@@ -326,22 +326,22 @@ def _read(path: Path, key: str) -> bytes | None:
 
 
 @contextmanager
-def _held_lock(path: Path, ready: Callable[[], bool], stopped: Callable[[], bool]) -> Iterator[None]:
+def _held_lock(path: Path, is_ready: Callable[[], bool], is_stopped: Callable[[], bool]) -> Iterator[None]:
     """Hold the lock file at `path` for a `with` block, so that one process compiles while the others wait.
 
-    Wait until the lock is free, or until ready() returns True because another process has stored its result, but no
+    Wait until the lock is free, or until is_ready() returns True because another process has stored its result, but no
     longer than PATIENCE: the lock only saves time, and the code is correct without it. The system frees the lock when
-    its holder dies, unless a child of the holder still has the file open. If stopped() returns True, raise a
-    CacheError; if the lock file cannot be created, raise _Unwritable.
+    its holder dies, unless a child of the holder still has the file open. If is_stopped() returns True, raise a
+    CacheError; if the lock file cannot be created, raise _UnwritableError.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as problem:
-        raise _Unwritable(f"{path.parent} cannot be written to ({problem.strerror})") from None
+        raise _UnwritableError(f"{path.parent} cannot be written to ({problem.strerror})") from None
     try:
         deadline = time.monotonic() + PATIENCE
-        while building.lock(descriptor) is False and time.monotonic() < deadline and not ready():
-            if stopped():
+        while building.try_to_lock(descriptor) is False and time.monotonic() < deadline and not is_ready():
+            if is_stopped():
                 raise CacheError(f"gave up waiting for {path.stem}, which another process is compiling")
             time.sleep(0.05)
         yield

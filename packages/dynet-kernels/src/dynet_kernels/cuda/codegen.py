@@ -47,14 +47,16 @@ def functions_by_slot(kernels) -> list:
     return [(slot, (modules.kernel_function(name), kernel)) for slot, (name, kernel) in kernels.items()]
 
 
-def device_source(by_slot) -> str:
+def device_source(kernels_by_slot) -> str:
     """Return the CUDA C of a shard's kernels."""
     cuda, llvm = {"kind": "cuda", "arch": "sm_70"}, {"kind": "llvm"}  # only to emit; `compiler` gets the GPU's own arch
     device, host = map(tvm.target.Target, (cuda, llvm))
-    functions = {function.name: kernel.cuda().with_attr("target", device) for _, (function, kernel) in by_slot}
+    functions = {
+        function.name: kernel.cuda_code().with_attr("target", device) for _, (function, kernel) in kernels_by_slot
+    }
 
     def run(memory, index):  # a host function that calls all kernels, because TVM drops functions without calls
-        for _, (function, kernel) in by_slot:
+        for _, (function, kernel) in kernels_by_slot:
             integers = [Words(index)[k] for k in range(2 + len(kernel.parameters))]
             function(Words(memory, "float32"), Words(index), *integers)
 
@@ -69,14 +71,14 @@ def extents(function) -> dict[str, object]:
     """Return the extent of each axis that a kernel uses, such as "blockIdx.x", as an expression of its arguments."""
     bound_values, extent_of = {}, {}
 
-    def bind(binding):
+    def note_value(binding):
         bound_values[binding.var] = binding.value
 
-    def attribute(statement):
+    def note_extent(statement):
         if statement.attr_key == "thread_extent":
             extent_of[statement.node.thread_tag] = statement.value
 
-    tvm_ffi.structural_walk(function.body, ((tirx.Bind, bind), (tirx.AttrStmt, attribute)), order="pre")
+    tvm_ffi.structural_walk(function.body, ((tirx.Bind, note_value), (tirx.AttrStmt, note_extent)), order="pre")
 
     def inlined(expression):
         return tvm_ffi.structural_map(
@@ -90,28 +92,28 @@ class Launch(Struct):
     layout = layout.LAUNCH
 
 
-def launch_module(by_slot, name: str):
+def launch_module(kernels_by_slot, name: str):
     """Return a module with the host function `name`, which launches the instructions of a shard."""
     # Its parameters are the addresses of a CONTEXT and a LAUNCH. The function begins at instruction number `row` of the
     # context, and sets `row` to where it stops: another shard's instruction, the tape's end, or a failed launch.
 
     def launch(context_address, launch_address):
-        running, launch_data = modules.Running(context_address), Launch(launch_address)
-        run = functools.partial(_launch_instruction, running, launch_data, by_slot)
-        running.run_until_other_shard(run, fails=lambda: launch_data.failure != 0)
+        tape_run, launch_data = modules.Running(context_address), Launch(launch_address)
+        run = functools.partial(_launch_instruction, tape_run, launch_data, kernels_by_slot)
+        tape_run.run_until_other_shard(run, fails=lambda: launch_data.failure != 0)
 
     return modules.module_of({name: tir.function_of(name, launch)})
 
 
-def _launch_instruction(running, launch_data: Launch, by_slot, _, instruction, slot):
+def _launch_instruction(tape_run, launch_data: Launch, kernels_by_slot, _, instruction, slot):
     opcode, first_parameter = instruction.opcode, instruction.parameters
     handle = Words(launch_data.functions)[opcode]
     arguments = Words(launch_data.arguments)
 
     def launch(kernel):
-        function = kernel.cuda()
-        parameters = [running.table[first_parameter + k] for k in range(len(kernel.parameters))]
-        integers = [running.context.origin, launch_data.index, instruction.base, instruction.count, *parameters]
+        function = kernel.cuda_code()
+        parameters = [tape_run.table[first_parameter + k] for k in range(len(kernel.parameters))]
+        integers = [tape_run.context.origin, launch_data.index, instruction.base, instruction.count, *parameters]
         for k, value in enumerate(integers):
             arguments[k] = value
         argument_of = dict(zip(function.params, integers))
@@ -127,5 +129,5 @@ def _launch_instruction(running, launch_data: Launch, by_slot, _, instruction, s
             driver_arguments = callee, *shape, tirx.const(0, "uint32"), null, pointers, null
             launch_data.failure = T.Cast("int64", T.call_extern("int32", "cuLaunchKernel", *driver_arguments))
 
-    *choices, (_, otherwise) = [(number, functools.partial(launch, kernel)) for number, (_, kernel) in by_slot]
+    *choices, (_, otherwise) = [(number, functools.partial(launch, kernel)) for number, (_, kernel) in kernels_by_slot]
     modules.switch(slot, choices, otherwise)

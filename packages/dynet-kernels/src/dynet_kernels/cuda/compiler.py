@@ -49,7 +49,7 @@ def find_nvrtc() -> str | None:
     return None
 
 
-def name() -> str:
+def compiler_name() -> str:
     """Return the compiler that `compile` uses, "nvcc" or "nvrtc", or raise NoCompilerError."""
     if find_nvcc():
         return "nvcc"
@@ -60,10 +60,10 @@ def name() -> str:
 
 def compile(source: str, arch: str) -> bytes:
     """Compile CUDA C for a kind of GPU, such as `sm_90`. Return the cubin, or raise CudaError."""
-    return _nvcc(source, arch) if name() == "nvcc" else _nvrtc(source, arch)
+    return _compile_with_nvcc(source, arch) if compiler_name() == "nvcc" else _compile_with_nvrtc(source, arch)
 
 
-def _nvcc(source: str, arch: str) -> bytes:
+def _compile_with_nvcc(source: str, arch: str) -> bytes:
     with tempfile.TemporaryDirectory(prefix="dynet-cuda-") as directory:
         code, cubin = Path(directory) / "kernels.cu", Path(directory) / "kernels.cubin"
         code.write_text(source)
@@ -74,7 +74,7 @@ def _nvcc(source: str, arch: str) -> bytes:
         return cubin.read_bytes()
 
 
-def _nvrtc(source: str, arch: str) -> bytes:
+def _compile_with_nvrtc(source: str, arch: str) -> bytes:
     library = ctypes.CDLL(str(find_nvrtc()))
     library.nvrtcGetErrorString.restype = ctypes.c_char_p
     program = ctypes.c_void_p()

@@ -17,7 +17,7 @@ OUT_OF_MEMORY = 2  # a value of the driver's enum CUresult
 u32, u64, size_t, handle, text = ctypes.c_uint, ctypes.c_uint64, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_char_p
 pointer_to = ctypes.POINTER
 # Name of a driver function -> the types of its arguments. The function writes its results through the pointers.
-SIGNATURES = {
+ARGUMENT_TYPES = {
     "cuInit": (u32,),
     "cuDeviceGetCount": (pointer_to(ctypes.c_int),),
     "cuDeviceGet": (pointer_to(ctypes.c_int), ctypes.c_int),
@@ -60,7 +60,7 @@ def _library() -> ctypes.CDLL:
         library = ctypes.CDLL(LIBRARY, mode=ctypes.RTLD_GLOBAL)
     except OSError as problem:
         raise NoDriverError(f"the NVIDIA driver is missing: {LIBRARY} cannot be loaded ({problem})") from None
-    for name, arguments in SIGNATURES.items():
+    for name, arguments in ARGUMENT_TYPES.items():
         getattr(library, name).argtypes = arguments
     return library
 
@@ -109,11 +109,11 @@ class Gpu:
         if not 0 <= number < count:
             raise NoDriverError(f"there is no GPU {number}: the NVIDIA driver knows {count}")
         self.number = number
-        self._owner = os.getpid()  # to recognize a forked process, which can neither use the GPU nor free its memory
+        self._owner_pid = os.getpid()  # to recognize a forked process, which cannot use the GPU or free its memory
         self._device = _int_of("cuDeviceGet", number)
         self._context = handle()
         call("cuDevicePrimaryCtxRetain", ctypes.byref(self._context), self._device)
-        self._thread = threading.local()
+        self._thread_local = threading.local()
 
     @property
     def name(self) -> str:
@@ -129,11 +129,11 @@ class Gpu:
 
     def enter(self) -> None:
         """Let this thread's calls of the driver use this GPU. Methods that need this call `enter` first."""
-        if os.getpid() != self._owner:
+        if os.getpid() != self._owner_pid:
             raise CudaError("a forked process cannot use its parent's GPU: start it with `spawn`")
-        if not hasattr(self._thread, "entered"):
+        if not hasattr(self._thread_local, "entered"):
             call("cuCtxSetCurrent", self._context)
-            self._thread.entered = True
+            self._thread_local.entered = True
 
     def allocate(self, size: int) -> int:
         self.enter()
@@ -149,40 +149,40 @@ class Gpu:
 
     def free(self, address: int) -> None:
         """Free memory. In a forked process, or when Python is shutting down, do nothing."""
-        if os.getpid() == self._owner and not sys.is_finalizing():
+        if os.getpid() == self._owner_pid and not sys.is_finalizing():
             self.enter()
             call("cuMemFree_v2", address)
 
     def upload(self, address: int, values: np.ndarray) -> None:
         self.upload_from(address, values.ctypes.data, values.nbytes)
 
-    def upload_from(self, address: int, source: int, size: int) -> None:
-        self._copy_or_fill("cuMemcpyHtoD_v2", address, source, size)
+    def upload_from(self, address: int, host_address: int, byte_count: int) -> None:
+        self._copy_or_fill("cuMemcpyHtoD_v2", address, host_address, byte_count)
 
     def download(self, address: int, values: np.ndarray) -> None:
         self._copy_or_fill("cuMemcpyDtoH_v2", values.ctypes.data, address, values.nbytes)
 
-    def copy(self, address: int, source: int, size: int) -> None:
-        self._copy_or_fill("cuMemcpyDtoD_v2", address, source, size)
+    def copy(self, address: int, source_address: int, byte_count: int) -> None:
+        self._copy_or_fill("cuMemcpyDtoD_v2", address, source_address, byte_count)
 
     def fill(self, address: int, bits: int, count: int) -> None:
         """Set `count` integers of 32 bits, starting at `address`, to `bits`."""
         self._copy_or_fill("cuMemsetD32_v2", address, bits, count)
 
-    def _copy_or_fill(self, function: str, target: int, source: int, size: int) -> None:
-        if size:
+    def _copy_or_fill(self, function_name: str, target: int, source: int, count: int) -> None:
+        if count:
             self.enter()
-            call(function, target, source, size)
+            call(function_name, target, source, count)
 
     def synchronize(self) -> None:
         """Wait until the GPU has finished all work that was requested."""
         self.enter()
         call("cuCtxSynchronize")
 
-    def load(self, image: bytes) -> Module:
+    def load(self, cubin: bytes) -> Module:
         self.enter()
         module = handle()
-        call("cuModuleLoadData", ctypes.byref(module), image)
+        call("cuModuleLoadData", ctypes.byref(module), cubin)
         return Module(module)
 
 
@@ -192,7 +192,7 @@ class Module:
     def __init__(self, module: ctypes.c_void_p):
         self._module = module
 
-    def function(self, name: str) -> int:
+    def handle_of(self, name: str) -> int:
         address = handle()
         call("cuModuleGetFunction", ctypes.byref(address), self._module, name.encode())
         return address.value or 0

@@ -19,7 +19,7 @@ from .. import layout, tuning, tuning_records
 from ..families.products import precision
 from ..kernels import SHARD_SIZE, Kernel, Kernels, function_name
 from ..machine import library
-from ..machine.parts import Emitted
+from ..machine.parts import EmittedCode
 from ..target import host_cpu
 from . import compiler, driver
 
@@ -39,17 +39,17 @@ class Launch(ctypes.Structure):
 
     _fields_ = [(name, ctypes.c_int64) for name in layout.LAUNCH]
 
-    def __init__(self, handles: Sequence[int] = ()):
+    def __init__(self, function_handles: Sequence[int] = ()):
         argument_count = 4 + MOST_PARAMETERS
         self._arguments = (ctypes.c_int64 * argument_count)()
         start = ctypes.addressof(self._arguments)
         self._pointers = (ctypes.c_void_p * argument_count)(*range(start, start + 8 * argument_count, 8))
         super().__init__(arguments=start, pointers=ctypes.addressof(self._pointers))
-        self.set_handles(handles)
+        self.set_function_handles(function_handles)
 
-    def set_handles(self, handles: Sequence[int]) -> None:
-        self.handles = (ctypes.c_int64 * len(handles))(*handles)
-        self.functions = ctypes.addressof(self.handles)
+    def set_function_handles(self, function_handles: Sequence[int]) -> None:
+        self.function_handles = (ctypes.c_int64 * len(function_handles))(*function_handles)
+        self.functions = ctypes.addressof(self.function_handles)
 
     def check(self, name: str) -> None:
         """Raise an error if the driver refused to launch this kernel."""
@@ -82,25 +82,25 @@ class _ShardFile:
         with tuning.using(tuning_records.for_cuda(self.arch)), precision.using_tf32(self.tf32):
             self._write(path, codegen, codegen.functions_by_slot(self.kernels))
 
-    def _write(self, path: Path, codegen: Any, by_slot: list) -> None:
+    def _write(self, path: Path, codegen: Any, kernels_by_slot: list) -> None:
         raise NotImplementedError
 
 
 class Source(_ShardFile):
     """The CUDA C of a shard."""
 
-    def _write(self, path: Path, codegen: Any, by_slot: list) -> None:
+    def _write(self, path: Path, codegen: Any, kernels_by_slot: list) -> None:
         for name, kernel in self.kernels.values():
             if len(kernel.parameters) > MOST_PARAMETERS:
                 raise ValueError(f"kernel {name} has more than {MOST_PARAMETERS} parameters")
-        path.write_text(codegen.device_source(by_slot))
+        path.write_text(codegen.device_source(kernels_by_slot))
 
 
 class Launcher(_ShardFile):
     """The host function that launches the kernels of a shard."""
 
-    def _write(self, path: Path, codegen: Any, by_slot: list) -> None:
-        Emitted(codegen.launch_module(by_slot, LAUNCH_SHARD), host_cpu()).build(path)
+    def _write(self, path: Path, codegen: Any, kernels_by_slot: list) -> None:
+        EmittedCode(codegen.launch_module(kernels_by_slot, LAUNCH_SHARD), host_cpu()).build(path)
 
 
 @dataclass
@@ -115,9 +115,9 @@ class CopiedLists:
     plan: int | None = None
 
 
-def compile_cubin(source: Source, code: bytes) -> bytes:
+def compile_cubin(source: Source, cuda_code: bytes) -> bytes:
     """Compile the CUDA C that `source` has built."""
-    return compiler.compile(code.decode(), source.arch)
+    return compiler.compile(cuda_code.decode(), source.arch)
 
 
 class Machine(library.Shards):
@@ -129,8 +129,8 @@ class Machine(library.Shards):
     def __init__(self, kernels: Kernels, gpu: driver.Gpu, tf32: bool = False):
         super().__init__(kernels)
         self.gpu, self.tf32 = gpu, tf32
-        self._code = (ctypes.c_int64 * layout.MOST_SHARDS)()  # for the planner: 1 for each shard that is loaded
-        self._launchers: dict[int, object] = {}
+        self._loaded_flags = (ctypes.c_int64 * layout.MOST_SHARDS)()  # for the planner: 1 for each shard that is loaded
+        self._launcher_by_shard: dict[int, object] = {}
         self._lock = threading.Lock()
         (planner,) = library.load_modules([library.Planner()])
         self._plan_functions = {name: planner.get_function(f"plan_{name}") for name in library.PASS_NAMES}
@@ -148,22 +148,22 @@ class Machine(library.Shards):
             if not indices:
                 return
             shards = [self._kernels.shard(index) for index in indices]
-            options = self.gpu.arch, compiler.name(), self.tf32
+            options = self.gpu.arch, compiler.compiler_name(), self.tf32
             sources = [Source(shard, *options) for shard in shards]
-            cubins = library.load_modules(sources, self.gpu.load, compile_cubin, "GPU", fallible=(Source,))  # type: ignore[arg-type]
+            cubins = library.load_modules(sources, self.gpu.load, compile_cubin, "GPU", fallible_classes=(Source,))  # type: ignore[arg-type]
             launchers = library.load_modules(
-                [Launcher(shard, *options) for shard in shards], device=None, fallible=(Launcher,)
+                [Launcher(shard, *options) for shard in shards], device=None, fallible_classes=(Launcher,)
             )
-            handles = self._launch.handles
-            self._launch.set_handles([*handles, *[0] * ((indices[-1] + 1) * SHARD_SIZE - len(handles))])
+            handles = self._launch.function_handles
+            self._launch.set_function_handles([*handles, *[0] * ((indices[-1] + 1) * SHARD_SIZE - len(handles))])
             for index, shard, module, launcher in zip(indices, shards, cubins, launchers):
                 if errors := [one for one in (module, launcher) if isinstance(one, library.CompileError)]:
                     self._failed[index] = errors[0]
                     continue
                 for slot, (name, _) in shard.items():
-                    self._launch.handles[index * SHARD_SIZE + slot] = module.function(function_name(name))
-                self._launchers[index] = launcher.get_function(LAUNCH_SHARD)
-                self._code[index] = 1
+                    self._launch.function_handles[index * SHARD_SIZE + slot] = module.handle_of(function_name(name))
+                self._launcher_by_shard[index] = launcher.get_function(LAUNCH_SHARD)
+                self._loaded_flags[index] = 1
                 self._loaded.add(index)
 
     def plan_forward(
@@ -173,15 +173,15 @@ class Machine(library.Shards):
 
         These are the floats `inputs_begin` to `inputs_end` - 1 of the buffer at `inputs_address`.
         """
-        fields = Context.from_address(context_address)
-        target, source = fields.arena_top, inputs_address + 4 * inputs_begin
+        context = Context.from_address(context_address)
+        target, source = context.arena_top, inputs_address + 4 * inputs_begin
         # The planner copies the inputs to `origin` plus `target` floats. It cannot write to the GPU, so choose `origin`
         # such that it copies them onto themselves, and upload them afterwards.
-        fields.origin = source - 4 * target
+        context.origin = source - 4 * target
         try:
             status = self._plan("forward", context_address, begin, end, inputs_address, inputs_begin, inputs_end)
         finally:
-            fields.origin = 0
+            context.origin = 0
         if status == layout.READY:
             self.gpu.upload_from(4 * target, source, 4 * (inputs_end - inputs_begin))
         return status
@@ -191,12 +191,12 @@ class Machine(library.Shards):
         Context.from_address(context_address).never_fresh = 1
         return self._plan("backward", context_address, *arguments)
 
-    def _plan(self, name: str, context_address: int, *arguments: int) -> int:
-        Context.from_address(context_address).code = ctypes.addressof(self._code)
-        return self._plan_functions[name](context_address, *arguments)
+    def _plan(self, pass_name: str, context_address: int, *arguments: int) -> int:
+        Context.from_address(context_address).code = ctypes.addressof(self._loaded_flags)
+        return self._plan_functions[pass_name](context_address, *arguments)
 
-    def _plan_and_run(self, name: str, context_address: int, *arguments: int) -> int:
-        status = getattr(self, f"plan_{name}")(context_address, *arguments)
+    def _plan_and_run(self, pass_name: str, context_address: int, *arguments: int) -> int:
+        status = getattr(self, f"plan_{pass_name}")(context_address, *arguments)
         if status == layout.READY:
             self.run(context_address)
         return status
@@ -210,58 +210,58 @@ class Machine(library.Shards):
 
     def run(self, context_address: int) -> None:
         """Launch the kernels of all instructions of the tape, without waiting for the GPU."""
-        fields = Context.from_address(context_address)
+        context = Context.from_address(context_address)
         with self._lock:
-            self._launch.index = self._upload_lists(fields)
-            fields.row = 0
-            while fields.row < fields.tape_count:
-                opcode = _opcode(fields)
-                launch = self._launchers.get(opcode // SHARD_SIZE)
-                if launch is None or not self._launch.handles[opcode]:
-                    raise self._kernels.no_code(opcode)
+            self._launch.index = self._upload_lists(context)
+            context.row = 0
+            while context.row < context.tape_count:
+                opcode = _opcode(context)
+                launch = self._launcher_by_shard.get(opcode // SHARD_SIZE)
+                if launch is None or not self._launch.function_handles[opcode]:
+                    raise self._kernels.no_code_error(opcode)
                 launch(context_address, self._launch_address)  # type: ignore[operator]
                 if self._launch.failure:
-                    self._fail(fields)
+                    self._raise_launch_error(context)
 
-    def _upload_lists(self, fields: Context) -> int:
+    def _upload_lists(self, context: Context) -> int:
         """Copy the tape's address lists to the GPU, unless they are there already. Return their address there."""
-        key, plan = self._key_and_plan(fields)
+        key, plan = self._key_and_plan(context)
         copy = self._copies[key] = self._copies.pop(key, None) or CopiedLists()
         if plan is None or copy.plan != plan:
-            count = fields.index_top
+            count = context.index_top
             copy.plan = None
             if count > copy.size:
                 self._free(copy)
                 size = max(2 * count, 1 << 10)  # more than now needed, so that not every larger tape allocates
                 copy.address, copy.size = self.gpu.allocate(8 * size), size
-            self.gpu.upload_from(copy.address, fields.index, 8 * count)
+            self.gpu.upload_from(copy.address, context.index, 8 * count)
             copy.plan = plan
         while len(self._copies) > MOST_COPIES:
             self._free(self._copies.pop(next(iter(self._copies))))
         return copy.address
 
-    def _key_and_plan(self, fields: Context) -> tuple[tuple[int, ...], int | None]:
+    def _key_and_plan(self, context: Context) -> tuple[tuple[int, ...], int | None]:
         """Return the key of the tape's lists in `_copies`, and the plan's number, or None to copy the lists always."""
-        is_forward = fields.index == fields.forward_index
-        if not is_forward and fields.index != fields.backward_index:
+        is_forward = context.index == context.forward_index
+        if not is_forward and context.index != context.backward_index:
             return (0,), None
-        fields.copies = fields.copies or next(self._context_ids)
-        return (fields.copies, is_forward), fields.plan if is_forward else fields.backward_plans
+        context.copies = context.copies or next(self._context_ids)
+        return (context.copies, is_forward), context.plan if is_forward else context.backward_plans
 
     def _free(self, copy: CopiedLists) -> None:
         if copy.size:
             self.gpu.free(copy.address)
         copy.size = 0
 
-    def _fail(self, fields: Context) -> None:
+    def _raise_launch_error(self, context: Context) -> None:
         """Raise the error for the instruction whose kernel the driver refused to launch."""
-        opcode = _opcode(fields)
-        if not self._launch.handles[opcode]:
+        opcode = _opcode(context)
+        if not self._launch.function_handles[opcode]:
             self._launch.failure = 0
-            raise self._kernels.no_code(opcode)
-        self._launch.check(next(name for number, name, _ in self._kernels.numbered() if number == opcode))
+            raise self._kernels.no_code_error(opcode)
+        self._launch.check(next(name for number, name, _ in self._kernels.with_opcodes() if number == opcode))
 
 
-def _opcode(fields: Context) -> int:
+def _opcode(context: Context) -> int:
     """Return the opcode of the tape's instruction number `row`."""
-    return ctypes.c_int64.from_address(fields.tape + 8 * len(layout.INSTRUCTION) * fields.row).value
+    return ctypes.c_int64.from_address(context.tape + 8 * len(layout.INSTRUCTION) * context.row).value

@@ -39,22 +39,22 @@ class Invert(Kernel):
         order, matrix_role, scratch_role, group = instruction.parameters
         memory = instruction.memory
 
-        def eliminate(matrix, saved, k, factor):
+        def eliminate(matrix, saved_column, k, factor):
             """Subtract f * column k from each column, and store f in row k: f is the column's element k / pivot."""
-            # Column k itself becomes garbage; a copy of column k is at address `saved`. `factor` is 1 / pivot.
+            # Column k itself becomes garbage; a copy of column k is at address `saved_column`. `factor` is 1 / pivot.
 
-            def eliminate_columns(first, width):
-                starts = [let(matrix + (first + c) * order) for c in range(width)]
+            def eliminate_columns(first_column, column_count):
+                starts = [let(matrix + (first_column + c) * order) for c in range(column_count)]
                 factors = [let(load(memory, let(start + k)) * factor) for start in starts]
                 negated = [let(tir.broadcast(vmath.negative(f), lanes)) for f in factors]
 
-                def step(offset, mask):
-                    pivot_column = load(memory, let(saved + offset), lanes, mask)
+                def subtract_vector(offset, mask):
+                    pivot_column = load(memory, let(saved_column + offset), lanes, mask)
                     for start, f in zip(starts, negated):
                         address = let(start + offset)
                         store(memory, address, vmath.fma(pivot_column, f, load(memory, address, lanes, mask)), mask)
 
-                vector_loop(order, lanes, step)
+                vector_loop(order, lanes, subtract_vector)
                 for start, f in zip(starts, factors):
                     store(memory, let(start + k), f)
 
@@ -68,14 +68,14 @@ class Invert(Kernel):
         def copy_scaled(target, source, factor):
             wide = let(tir.broadcast(factor, lanes))
 
-            def step(offset, mask):
+            def copy_vector(offset, mask):
                 store(memory, let(target + offset), load(memory, let(source + offset), lanes, mask) * wide, mask)
 
-            vector_loop(order, lanes, step)
+            vector_loop(order, lanes, copy_vector)
 
         with serial(T.floordiv(instruction.count, group)) as index:
             matrix, scratch = instruction.addresses(index * group, matrix_role, scratch_role)
-            saved = let(scratch + order + order)
+            saved_column = let(scratch + order + order)
             with serial(order) as k:
                 row = _find_pivot(memory, order, matrix, k)
                 pivot = _store_pivot(memory, order, matrix, scratch, k, row)
@@ -84,9 +84,9 @@ class Invert(Kernel):
                         _exchange(memory, let(matrix + j * order + k), let(matrix + j * order + row))
                 factor = let(1.0 / pivot)
                 column = let(matrix + k * order)
-                copy_scaled(saved, column, tir.float32(1.0))
-                eliminate(matrix, saved, k, factor)
-                copy_scaled(column, saved, vmath.negative(factor))
+                copy_scaled(saved_column, column, tir.float32(1.0))
+                eliminate(matrix, saved_column, k, factor)
+                copy_scaled(column, saved_column, vmath.negative(factor))
                 store(memory, let(column + k), factor)
             with serial(order) as reverse_step:
                 k = let(order - 1 - reverse_step)
@@ -102,14 +102,14 @@ class Invert(Kernel):
         first = let(instruction.thread("blockIdx.x", T.floordiv(instruction.count, group)) * group)
         thread = instruction.thread("threadIdx.x", THREADS)
         matrix, scratch = instruction.addresses(first, matrix_role, scratch_role)
-        saved = let(scratch + order + order)
+        saved_column = let(scratch + order + order)
 
-        def each(size, emit):
+        def for_each(size, emit):
             with share_of(thread, THREADS, size) as index:
                 emit(index)
 
-        def exchange(first_at, second_at):
-            each(order, lambda index: _exchange(memory, first_at(index), second_at(index)))
+        def exchange(first_address_of, second_address_of):
+            for_each(order, lambda index: _exchange(memory, first_address_of(index), second_address_of(index)))
 
         with serial(order) as k:
             with tir.when(thread == 0):
@@ -121,7 +121,7 @@ class Invert(Kernel):
                 exchange(lambda j: let(matrix + j * order + k), lambda j: let(matrix + j * order + row))  # noqa: B023
             barrier()
             factor = let(1.0 / load(memory, let(column + k)))
-            each(order, lambda i: store(memory, let(saved + i), load(memory, let(column + i))))  # noqa: B023
+            for_each(order, lambda i: store(memory, let(saved_column + i), load(memory, let(column + i))))  # noqa: B023
             barrier()
 
             def eliminate(element):
@@ -129,18 +129,18 @@ class Invert(Kernel):
                 with tir.when(T.And(i != k, j != k)):  # noqa: B023
                     address = let(matrix + element)
                     multiple = load(memory, let(matrix + j * order + k)) * factor  # noqa: B023
-                    store(memory, address, load(memory, address) - load(memory, let(saved + i)) * multiple)
+                    store(memory, address, load(memory, address) - load(memory, let(saved_column + i)) * multiple)
 
-            each(order * order, eliminate)
+            for_each(order * order, eliminate)
             barrier()
 
-            def finish(i):
+            def set_row_and_column(i):
                 with tir.when(i != k):  # noqa: B023
-                    store(memory, let(column + i), vmath.negative(load(memory, let(saved + i)) * factor))  # noqa: B023
+                    store(memory, let(column + i), vmath.negative(load(memory, let(saved_column + i)) * factor))  # noqa: B023
                     address = let(matrix + i * order + k)  # noqa: B023
                     store(memory, address, load(memory, address) * factor)  # noqa: B023
 
-            each(order, finish)
+            for_each(order, set_row_and_column)
             with tir.when(thread == 0):
                 store(memory, let(column + k), factor)
             barrier()

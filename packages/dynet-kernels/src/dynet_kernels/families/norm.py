@@ -28,41 +28,41 @@ class GradientNorm(Kernel):
         sizes = tuning.cpu(lanes).norm
         stretch_count, vector_count = sizes.stretches, sizes.vectors
         # The stretches of a column are read in parallel, each with `vector_count` vectors of independent partial sums.
-        chain_count = stretch_count * vector_count
+        sum_count = stretch_count * vector_count
         (size,) = instruction.parameters
-        sums = tir.on_stack(chain_count * lanes, "float64")
+        sums = tir.on_stack(sum_count * lanes, "float64")
 
-        def load_chain(chain):
-            return sums.vload((int64(chain * lanes),), float64s)
+        def load_sum(sum_index):
+            return sums.vload((int64(sum_index * lanes),), float64s)
 
-        def store_chain(chain, value):
-            T.add_to_parent(sums.vstore((int64(chain * lanes),), value))
+        def store_sum(sum_index, value):
+            T.add_to_parent(sums.vstore((int64(sum_index * lanes),), value))
 
-        def add(chain, address, mask=None):
+        def add_squares(sum_index, address, mask=None):
             g = load(instruction.memory, address, lanes, mask)
             if mask is not None:
                 g = let(T.Select(mask, g, tir.broadcast(0.0, lanes)))
             g = let(T.Cast(float64s, g))
-            store_chain(chain, load_chain(chain) + g * g)
+            store_sum(sum_index, load_sum(sum_index) + g * g)
 
-        for chain in range(chain_count):
-            store_chain(chain, tir.broadcast(tirx.const(0.0, "float64"), lanes))
+        for sum_index in range(sum_count):
+            store_sum(sum_index, tir.broadcast(tirx.const(0.0, "float64"), lanes))
         with serial(instruction.count) as column:
             start = instruction.address(int64(0), column)
-            stretch_size = let(T.floordiv(size, int64(chain_count * lanes)) * int64(vector_count * lanes))
+            stretch_size = let(T.floordiv(size, int64(sum_count * lanes)) * int64(vector_count * lanes))
             with serial(T.floordiv(stretch_size, int64(vector_count * lanes))) as step:
-                for chain in range(chain_count):
-                    stretch, vector = divmod(chain, vector_count)
+                for sum_index in range(sum_count):
+                    stretch, vector = divmod(sum_index, vector_count)
                     begin = start + stretch_size * int64(stretch) + int64(vector * lanes)
-                    add(chain, let(begin + step * int64(vector_count * lanes)))
+                    add_squares(sum_index, let(begin + step * int64(vector_count * lanes)))
             done = let(stretch_size * int64(stretch_count))
-            vector_loop(let(size - done), lanes, lambda offset, mask: add(0, let(start + done + offset), mask))
-        total = let(load_chain(0))
-        for chain in range(1, chain_count):
-            total = let(total + load_chain(chain))
-        store_chain(0, total)
+            vector_loop(let(size - done), lanes, lambda offset, mask: add_squares(0, let(start + done + offset), mask))
+        total = let(load_sum(0))
+        for sum_index in range(1, sum_count):
+            total = let(total + load_sum(sum_index))
+        store_sum(0, total)
         with serial(int64(lanes)) as lane:
-            value, total = let(sums[lane]), _total(instruction)
+            value, total = let(sums[lane]), _total_buffer(instruction)
             T.buffer_store(total, total[int64(0)] + value, [int64(0)])
 
     def on_gpu(self, instruction):
@@ -75,12 +75,12 @@ class GradientNorm(Kernel):
         with share_of(thread, int64(threads), size) as element:
             g = let(T.Cast("float64", instruction.memory[start + element]))
             total.value += g * g
-        block_total = BlockReducer(thread, threads, "float64").of_block(let(total.value), lambda a, b: a + b)
+        block_total = BlockReducer(thread, threads, "float64").fold_block(let(total.value), lambda a, b: a + b)
         with tir.when(thread == int64(0)):
-            target = T.address_of(_total(instruction)[int64(0)])
+            target = T.address_of(_total_buffer(instruction)[int64(0)])
             T.evaluate(T.call_extern("float64", "atomicAdd", target, block_total))
 
 
-def _total(instruction):
+def _total_buffer(instruction):
     """Return a buffer whose first element is the float64 to which the kernel adds."""
     return tir.buffer_at(instruction.address(int64(1), int64(0)) * int64(4), "float64")

@@ -34,7 +34,7 @@ from ..layout import BY_ROWS
 from ..simplification import Deduplicator
 from ..tir import int64, let, load, serial, settled, store, vector_loop
 from ..tvm_modules import T, tirx
-from .threads import WARP, BlockReducer, share_of, thread_each, thread_each_element
+from .threads import WARP_SIZE, BlockReducer, share_of, thread_each, thread_each_element
 
 MAX_DEPTH = 12  # TVM's passes are slow for expressions with more nested functions than this
 BITS_OF_SMALLEST_NORMAL = 1 << 23  # the bits of the smallest normal float32, as an int32
@@ -43,40 +43,40 @@ BITS_OF_SMALLEST_NORMAL = 1 << 23  # the bits of the smallest normal float32, as
 class Evaluation:
     """Emits formulas for a vector of `lanes` elements of a column. Common subexpressions are computed once.
 
-    value_of(name) emits the load of an input, and first_of(name) a load of the input's first element in the column,
-    broadcast to all lanes. position_of() emits an int32 vector, each element's index in the column.
+    value_of(name) emits the load of an input, and first_value_of(name) a load of its first element in the column,
+    broadcast to all lanes. positions() emits an int32 vector, each element's index in the column.
     """
 
-    def __init__(self, formulas, value_of: Callable, first_of: Callable, position_of: Callable, lanes: int):
-        self.value_of, self.first_of, self.position_of, self.lanes = value_of, first_of, position_of, lanes
+    def __init__(self, formulas, value_of: Callable, first_value_of: Callable, positions: Callable, lanes: int):
+        self.value_of, self.first_value_of, self.positions, self.lanes = value_of, first_value_of, positions, lanes
         deduplicated = Deduplicator()
         self.roots = [deduplicated(formula.result) for formula in formulas]
         self.uses, self.emitted = use_counts(self.roots), {}
         self.depths: dict[int, int] = {}  # how deeply functions are nested in each symbol's TIR expression
 
-    def values(self) -> list:
+    def emit_values(self) -> list:
         """Emit the formulas, and return a variable with the value of each."""
-        return [let(self._value(root)) for root in self.roots]
+        return [let(self._emit_root(root)) for root in self.roots]
 
-    def _value(self, root):
+    def _emit_root(self, root):
         for key, symbol in in_postorder(root, self.emitted).items():
-            self.emitted[key] = self._emit(symbol)
+            self.emitted[key] = self._emit_symbol(symbol)
         return self.emitted[id(root)]
 
-    def _emit(self, symbol):
+    def _emit_symbol(self, symbol):
         function, arguments = symbol.function, symbol.arguments
         if function == "input":
             return self.value_of(*arguments)
         if function == "first":
-            return self.first_of(*arguments[0].arguments)
+            return self.first_value_of(*arguments[0].arguments)
         if function == "constant":
             return tir.broadcast(tirx.const(*arguments, "float32"), self.lanes)
         if function == "position":
-            return self.position_of()
+            return self.positions()
         if function == "origin":
             return tir.broadcast(tirx.const(0, "int32"), self.lanes)
         if function == "place":  # a float32 that increases with the position
-            position = self.position_of()
+            position = self.positions()
             return let(vmath.from_bits(position + vmath.broadcast_like(BITS_OF_SMALLEST_NORMAL, position, "int32")))
         keys = [*map(id, arguments)]
         value = getattr(vmath, function)(*[self.emitted[key] for key in keys])
@@ -109,40 +109,40 @@ class ColumnEmitter:
         for name in sorted(rule.reads & rule.numbers):
             self.scalars[name] = load(self.memory, self.addresses[name])
 
-    def evaluate(self, formulas, offset, lanes, mask=None, loaded=None):
+    def evaluate(self, formulas, offset, lanes, mask=None, loaded_inputs=None):
         """Return the values of formulas for `lanes` elements of the column, starting at `offset`."""
-        # If the column fits into one vector, `loaded` is a cache, name -> input, so that each is loaded only once.
-        fits_one_vector = loaded is not None
-        loaded = {} if loaded is None else loaded
+        # If the column fits into one vector, `loaded_inputs` is a cache, name -> input, so that each is loaded once.
+        fits_one_vector = loaded_inputs is not None
+        loaded_inputs = {} if loaded_inputs is None else loaded_inputs
 
         def value_of(name):
             if name in self.scalars:
                 return tir.broadcast(self.scalars[name], lanes)
-            if name not in loaded:
-                loaded[name] = load(self.memory, self.addresses[name] + offset, lanes, mask)
-            return loaded[name]
+            if name not in loaded_inputs:
+                loaded_inputs[name] = load(self.memory, self.addresses[name] + offset, lanes, mask)
+            return loaded_inputs[name]
 
-        def first_of(name):
+        def first_value_of(name):
             if fits_one_vector:  # the column may be empty, so use the masked load of `value_of`
                 return tir.broadcast(vmath.lane(value_of(name), 0), lanes)
             return tir.broadcast(load(self.memory, self.addresses[name]), lanes)
 
-        def position_of():
+        def positions():
             start = T.Cast("int32", int64(offset))
             return T.Ramp(start, tirx.const(1, "int32"), lanes) if lanes > 1 else start
 
-        return Evaluation(formulas, value_of, first_of, position_of, lanes).values()
+        return Evaluation(formulas, value_of, first_value_of, positions, lanes).emit_values()
 
-    def store_kept(self, reductions, values, offset, mask=None):
+    def store_kept_values(self, reductions, values, offset, mask=None):
         """Store the `values` of those reductions that keep them for later formulas; see `Reduction.kept_in`."""
         for reduction, value in zip(reductions.values(), values, strict=True):
             if reduction.kept_in:
                 store(self.memory, let(self.addresses[reduction.kept_in] + offset), value, mask)
 
-    def write(self, outputs, offsets, lanes, mask=None, loaded=None):
+    def write(self, outputs, offsets, lanes, mask=None, loaded_inputs=None):
         """Store the outputs for the vectors at `offsets`; add those in the rule's `accumulate` to their targets."""
         # Evaluate all outputs before storing any, because an output may overwrite an input of a formula.
-        values = [self.evaluate(outputs.values(), offset, lanes, mask, loaded) for offset in offsets]
+        values = [self.evaluate(outputs.values(), offset, lanes, mask, loaded_inputs) for offset in offsets]
         for name, vectors in zip(outputs, zip(*values), strict=True):
             for offset, value in zip(offsets, vectors, strict=True):
                 self.instruction.write(let(self.addresses[name] + offset), value, mask, name in self.rule.accumulate)
@@ -152,14 +152,14 @@ class Totals:
     """The running totals of reductions that share a loop, each a vector of `lanes` floats."""
 
     def __init__(self, reductions, lanes):
-        self.names = [*reductions]
-        self.combiners, starts = zip(*[COMBINERS[reduction.combine] for reduction in reductions.values()])
-        self.starts = [tir.broadcast(start, lanes) for start in starts]
-        self.totals = [tir.Accumulator(lanes, start) for start in self.starts]
+        self.reduction_names = [*reductions]
+        self.combiners, initial_values = zip(*[COMBINERS[reduction.combine] for reduction in reductions.values()])
+        self.initial_values = [tir.broadcast(start, lanes) for start in initial_values]
+        self.totals = [tir.Accumulator(lanes, start) for start in self.initial_values]
 
     def update(self, values, mask=None):
         """Combine each total with its value in the list `values`, in the lanes of the mask."""
-        for combine, start, total, value in zip(self.combiners, self.starts, self.totals, values, strict=True):
+        for combine, start, total, value in zip(self.combiners, self.initial_values, self.totals, values, strict=True):
             if mask is not None:
                 value = let(T.Select(mask, value, start))
             total.value = combine(let(total.value), value)
@@ -167,7 +167,7 @@ class Totals:
     def results(self, finish=lambda combine, total: total):
         """Return the results by name. finish(combine, total) combines the lanes of a total, or those of all threads."""
         results = [finish(combine, let(total.value)) for combine, total in zip(self.combiners, self.totals)]
-        return dict(zip(self.names, results))
+        return dict(zip(self.reduction_names, results))
 
 
 def constant_sums(rule, size):
@@ -210,57 +210,57 @@ def _each_vector(formulas, size, lanes, step):
         tir.unrolled_loop(size, lanes, _unroll_count(formulas, lanes), step)
 
 
-def _emit_in_vectors(column, size, lanes):
+def _emit_in_vectors(emitter, size, lanes):
     """Emit a rule for a column of any size, with loops over its vectors."""
-    vectors, numbers = _split_outputs(column.rule)
-    column.scalars |= constant_sums(column.rule, size)
-    for reductions in column.rule.loops:
-        column.scalars |= _reduce_vectors(column, reductions, size, lanes)
+    vectors, numbers = _split_outputs(emitter.rule)
+    emitter.scalars |= constant_sums(emitter.rule, size)
+    for reductions in emitter.rule.loops:
+        emitter.scalars |= _reduce_vectors(emitter, reductions, size, lanes)
     if vectors:
-        step = lambda offsets, mask: column.write(vectors, offsets, lanes, mask)  # noqa: E731
+        step = lambda offsets, mask: emitter.write(vectors, offsets, lanes, mask)  # noqa: E731
         _each_vector(vectors.values(), size, lanes, step)
-    column.write(numbers, [int64(0)], 1)
+    emitter.write(numbers, [int64(0)], 1)
 
 
-def _emit_in_one_vector(column, size, lanes, mask):
+def _emit_in_one_vector(emitter, size, lanes, mask):
     """Emit a rule for a column that fits into one vector, without loops."""
-    vectors, numbers = _split_outputs(column.rule)
-    loaded = {}
-    column.scalars |= constant_sums(column.rule, size)
-    for reductions in column.rule.loops:
+    vectors, numbers = _split_outputs(emitter.rule)
+    loaded_inputs = {}
+    emitter.scalars |= constant_sums(emitter.rule, size)
+    for reductions in emitter.rule.loops:
         totals = Totals(reductions, lanes)
-        values = column.evaluate(reductions.values(), 0, lanes, mask, loaded)
-        column.store_kept(reductions, values, 0, mask)
-        loaded |= {one.kept_in: value for one, value in zip(reductions.values(), values) if one.kept_in}
+        values = emitter.evaluate(reductions.values(), 0, lanes, mask, loaded_inputs)
+        emitter.store_kept_values(reductions, values, 0, mask)
+        loaded_inputs |= {one.kept_in: value for one, value in zip(reductions.values(), values) if one.kept_in}
         totals.update(values, mask)
-        column.scalars |= totals.results(vmath.horizontal)
-    column.write(vectors, [int64(0)], lanes, mask, loaded)
-    column.write(numbers, [int64(0)], 1)
+        emitter.scalars |= totals.results(vmath.combine_lanes)
+    emitter.write(vectors, [int64(0)], lanes, mask, loaded_inputs)
+    emitter.write(numbers, [int64(0)], 1)
 
 
-def _reduce_vectors(column, reductions, size, lanes):
+def _reduce_vectors(emitter, reductions, size, lanes):
     """Emit `reductions` of a column, vector by vector. Return their results by name."""
     formulas = reductions.values()
     chain_count = min(_unroll_count(formulas, lanes), tuning.cpu(lanes).columns.chains)
     totals = [Totals(reductions, lanes) for _ in range(chain_count)]
 
-    def step(offsets, mask):
-        values = [column.evaluate(formulas, offset, lanes, mask) for offset in offsets]
+    def combine_vectors(offsets, mask):
+        values = [emitter.evaluate(formulas, offset, lanes, mask) for offset in offsets]
         for offset, vector_values, chain in zip(offsets, values, itertools.cycle(totals)):
-            column.store_kept(reductions, vector_values, offset, mask)
+            emitter.store_kept_values(reductions, vector_values, offset, mask)
             chain.update(vector_values, mask)
 
-    _each_vector(formulas, size, lanes, step)
+    _each_vector(formulas, size, lanes, combine_vectors)
     first, *others = totals
     for other in others:
         first.update(other.results().values())
-    return first.results(vmath.horizontal)
+    return first.results(vmath.combine_lanes)
 
 
 def _emit_with_threads(rule, instruction, size):
     """Emit a rule with reductions for a GPU. A block of threads shares a column; if columns are small, a warp does."""
     threads = tuning.cuda().threads
-    warps = threads // WARP
+    warps = threads // WARP_SIZE
     small = let(size <= threads)  # if true, each warp works on one column; if not, the whole block does
     blocks = T.Select(small, T.floordiv(instruction.count + (warps - 1), warps), instruction.count)
     block = instruction.thread("blockIdx.x", blocks)
@@ -271,9 +271,9 @@ def _emit_with_threads(rule, instruction, size):
         return settled(T.Select(small, int64(for_warp), int64(for_block)))
 
     column_index = select(block * warps + sums.warp, block)
-    thread_index, thread_count = select(sums.lane, thread), select(WARP, threads)
+    thread_index, thread_count = select(sums.lane, thread), select(WARP_SIZE, threads)
     first_warp, warp_count = select(sums.warp, 0), select(1, warps)
-    # A warp without a column works on an empty column: all threads of the block must reach the barriers in `of_warps`.
+    # A warp without a column works on an empty column: all threads of a block must reach the barriers in `fold_warps`.
     has_column = let(column_index < instruction.count)
     size = settled(T.Select(has_column, size, int64(0)))
     column = ColumnEmitter(rule, instruction, settled(T.Select(has_column, column_index, int64(0))))
@@ -282,9 +282,9 @@ def _emit_with_threads(rule, instruction, size):
         totals = Totals(reductions, 1)
         with share_of(thread_index, thread_count, size) as element:
             values = column.evaluate(reductions.values(), element, 1)
-            column.store_kept(reductions, values, element)
+            column.store_kept_values(reductions, values, element)
             totals.update(values)
-        column.scalars |= totals.results(lambda combine, total: sums.of_warps(first_warp, warp_count, total, combine))
+        column.scalars |= totals.results(lambda combine, total: sums.fold_warps(first_warp, warp_count, total, combine))
     vectors, numbers = _split_outputs(rule)
     if numbers:
         with tir.when(T.And(has_column, thread_index == 0)):
@@ -361,8 +361,8 @@ class Rule(Kernel):
             targets; other outputs overwrite their targets.
         numbers: the views that have one float per column, instead of `size` elements.
         accumulate: outputs that are added to their targets although they are not gradients.
-        constants: like `numbers`, but in an `Across`, all interleaved columns have the same float.
-        sets: gradients that overwrite their targets instead of being added to them.
+        constants: like `numbers`, but in an `InterleavedRule`, all interleaved columns have the same float.
+        overwriting: gradients that overwrite their targets instead of being added to them.
     """
 
     parameters = ("size",)
@@ -375,20 +375,20 @@ class Rule(Kernel):
         numbers: tuple[str, ...] = (),
         accumulate: tuple[str, ...] = (),
         constants: tuple[str, ...] = (),
-        sets: tuple[str, ...] = (),
+        overwriting: tuple[str, ...] = (),
     ):
         names = [*views, *("d" + view for view in views)]
         if len({*names}) < len(names):
             raise ValueError(f"the views {', '.join(views)} and their gradients d... have a name in common")
         self.views, self.constants = views, constants
         if callable(outputs):
-            self.outputs = Formula.several(outputs)
+            self.outputs = Formula.dict_of(outputs)
         else:
             self.outputs = {name: Formula.of(function) for name, function in outputs.items()}
         self.reductions: dict[str, Reduction] = {}
         self.numbers = frozenset(name for view in (*numbers, *constants) for name in (view, "d" + view))
-        self.sets = frozenset(sets).intersection(self.outputs)
-        self.accumulate = frozenset(self.outputs).difference(views).union(accumulate) - self.sets
+        self.overwriting = frozenset(overwriting).intersection(self.outputs)
+        self.accumulate = frozenset(self.outputs).difference(views).union(accumulate) - self.overwriting
         if any(one.function in REDUCTIONS for o in self.outputs.values() for one in subexpressions(o.result).values()):
             full_outputs = frozenset(self.outputs) - self.numbers - self.accumulate
             self.reductions, self.outputs = _split_reductions(self.outputs, full_outputs)
@@ -454,23 +454,23 @@ class Rule(Kernel):
             with serial(instruction.count) as column:
                 emit(ColumnEmitter(self, instruction, column), *arguments)
 
-        def in_vectors():
+        def emit_in_vectors():
             each_column(_emit_in_vectors, size, lanes)
 
-        def any_size():
+        def emit_any():
             if self.reductions and not is_long:
                 # A column that fits into one vector stays in a register: loading it again with a mask would be slow.
                 mask = tir.first_lanes(size, lanes) if lanes > 1 else None
-                tir.choose(size <= lanes, lambda: each_column(_emit_in_one_vector, size, lanes, mask), in_vectors)
+                tir.choose(size <= lanes, lambda: each_column(_emit_in_one_vector, size, lanes, mask), emit_in_vectors)
             else:
-                in_vectors()
+                emit_in_vectors()
 
         # Columns of SHORT_SIZE floats, as in small matrices, use vectors of SHORT_SIZE lanes. Full vectors with masks
         # would reach into the next columns in memory, which is slow.
         if lanes > SHORT_SIZE and not is_long:
-            tir.choose(size == SHORT_SIZE, lambda: each_column(_emit_in_one_vector, size, SHORT_SIZE, None), any_size)
+            tir.choose(size == SHORT_SIZE, lambda: each_column(_emit_in_one_vector, size, SHORT_SIZE, None), emit_any)
         else:
-            any_size()
+            emit_any()
 
     def on_gpu(self, instruction):
         """Launch a thread per element. With reductions, launch a block per column, or a warp for small columns."""
@@ -490,7 +490,7 @@ class Rule(Kernel):
 
 
 @dataclass(frozen=True)
-class Across(Kernel):
+class InterleavedRule(Kernel):
     """Applies a rule to `width` interleaved columns of `size` elements: element i of column w is at i * width + w.
 
     So a rule can work along any dimension of a tensor without a transpose. A column of the instruction contains `width`
@@ -516,16 +516,16 @@ class Across(Kernel):
         size, width = instruction.parameters
         with serial(instruction.count) as column:
 
-            def one_vector(offset, mask):
-                InterleavedEmitter(self.rule, instruction, column, offset, lanes, mask).run(size)  # noqa: B023
+            def emit_vector(offset, mask):
+                InterleavedEmitter(self.rule, instruction, column, offset, lanes, mask).emit_rule(size)  # noqa: B023
 
-            vector_loop(width, lanes, one_vector)
+            vector_loop(width, lanes, emit_vector)
 
     def on_gpu(self, instruction):
         """Launch one thread per interleaved column, so that adjacent threads read adjacent floats."""
         size, width = instruction.parameters
         with thread_each_element(instruction, width) as (column, offset):
-            InterleavedEmitter(self.rule, instruction, column, offset, 1).run(size)
+            InterleavedEmitter(self.rule, instruction, column, offset, 1).emit_rule(size)
 
 
 class InterleavedEmitter(ColumnEmitter):
@@ -556,13 +556,13 @@ class InterleavedEmitter(ColumnEmitter):
                 loaded[name] = load(self.memory, let(self.addresses[name] + row * self.width), self.lanes, self.mask)
             return loaded[name]
 
-        def first_of(name):
+        def first_value_of(name):
             return load(self.memory, self.addresses[name], self.lanes, self.mask)
 
-        def position_of():
+        def positions():
             return tir.broadcast(T.Cast("int32", row), self.lanes)
 
-        return Evaluation(formulas, value_of, first_of, position_of, self.lanes).values()
+        return Evaluation(formulas, value_of, first_value_of, positions, self.lanes).emit_values()
 
     def write(self, outputs, row):
         """Store the outputs for element `row` of each column; add those in the rule's `accumulate` to their targets."""
@@ -571,7 +571,7 @@ class InterleavedEmitter(ColumnEmitter):
             address = let(self.addresses[name] + row * self.width)
             self.instruction.write(address, value, self.mask, name in self.rule.accumulate)
 
-    def run(self, size):
+    def emit_rule(self, size):
         """Emit all reductions, then the outputs, which may read their results. A column has `size` elements."""
         sums = constant_sums(self.rule, size)
         self.scalars |= {name: tir.broadcast(value, self.lanes) for name, value in sums.items()}
@@ -579,7 +579,7 @@ class InterleavedEmitter(ColumnEmitter):
             totals = Totals(reductions, self.lanes)
             with serial(size) as row:
                 values = self.evaluate(reductions.values(), row)
-                self.store_kept(reductions, values, row * self.width, self.mask)
+                self.store_kept_values(reductions, values, row * self.width, self.mask)
                 totals.update(values)
             self.scalars |= totals.results()
         vectors, numbers = _split_outputs(self.rule)
@@ -607,10 +607,10 @@ class UpdateRule(Rule):
             """Emit the update of the elements [begin, stop) of column `index`."""
             column = ColumnEmitter(self, instruction, index)
 
-            def step(offsets, mask):
+            def write_vectors(offsets, mask):
                 column.write(self.outputs, [let(begin + offset) for offset in offsets], lanes, mask)
 
-            tir.unrolled_loop(let(stop - begin), lanes, vectors, step)
+            tir.unrolled_loop(let(stop - begin), lanes, vectors, write_vectors)
 
         divisor = let(T.max(size, 1))
         with serial(let(T.floordiv(first, divisor)), let(T.floordiv(end + divisor - 1, divisor))) as index:
@@ -630,7 +630,7 @@ def update_rule(function: Callable) -> UpdateRule:
         raise ValueError(
             f"{name}: {defaults[0]}: a rule's numbers have no defaults, because they are read from the trainer"
         )
-    new_values = Formula.several(function)
+    new_values = Formula.dict_of(function)
     for over_column in column_functions(new_values.values()):
         raise ValueError(f"{name}: f.{over_column} is over a column, but a rule works on each element separately")
     states = tuple(state for state in names if state in new_values and state != "p")

@@ -28,15 +28,15 @@ class Scan(Kernel):
     def on_cpu(self, instruction, lanes):
         width = instruction.parameters[3]
 
-        def one_by_one(column):  # for fewer than 4 values of w, masked vectors would take longer
+        def sum_one_by_one(column):  # for fewer than 4 values of w, masked vectors would take longer
             with serial(width) as offset:
                 _emit_sums(self, instruction, column, offset, 1)
 
-        def in_vectors(column):
+        def sum_in_vectors(column):
             vector_loop(width, lanes, lambda offset, mask: _emit_sums(self, instruction, column, offset, lanes, mask))
 
         with serial(instruction.count) as column:
-            tir.choose(width < 4, lambda: one_by_one(column), lambda: in_vectors(column))
+            tir.choose(width < 4, lambda: sum_one_by_one(column), lambda: sum_in_vectors(column))
 
     def on_gpu(self, instruction):
         """Launch one thread for each w of each column. This thread sums over i."""

@@ -39,17 +39,17 @@ class LargestInOrder(Kernel):
         with serial(instruction.count) as column:
             x = instruction.address(x_role, column)
 
-            def count_keys_from(limit, start=x):
+            def count_keys_from(min_key, address=x):
                 total = tir.Accumulator(lanes, zero)
 
-                def step(offset, mask):
-                    key = _key(load(memory, let(start + offset), lanes, mask))
+                def count_vector(offset, mask):
+                    key = _key(load(memory, let(address + offset), lanes, mask))
                     if mask is not None:
                         key = let(T.Select(mask, key, vmath.broadcast_like(LOWEST_KEY, key, "int32")))
-                    total.value += let(T.Select(key >= tir.broadcast(limit, lanes), one, zero))
+                    total.value += let(T.Select(key >= tir.broadcast(min_key, lanes), one, zero))
 
-                vector_loop(size, lanes, step)
-                return let(T.Cast("int64", vmath.horizontal(lambda a, b: a + b, let(total.value))))
+                vector_loop(size, lanes, count_vector)
+                return let(T.Cast("int64", vmath.combine_lanes(lambda a, b: a + b, let(total.value))))
 
             lower, step = tir.IntVariable(LOWEST_KEY), tir.IntVariable(1 << 31)
             with T.While(step.value > 0):
@@ -73,11 +73,11 @@ class LargestInOrder(Kernel):
         sums = BlockReducer(thread, THREADS, "int64")
         x = instruction.address(x_role, column)
 
-        def count_keys_from(limit):
+        def count_keys_from(min_key):
             total = tir.IntVariable(0)
             with share_of(thread, THREADS, size) as element:
-                total.value += T.Cast("int64", _key(load(memory, let(x + element))) >= limit)
-            return sums.of_block(let(total.value), lambda a, b: a + b)
+                total.value += T.Cast("int64", _key(load(memory, let(x + element))) >= min_key)
+            return sums.fold_block(let(total.value), lambda a, b: a + b)
 
         lower, step = tir.IntVariable(LOWEST_KEY), tir.IntVariable(1 << 31)
         with serial(32):  # a step for each bit of a key
@@ -133,7 +133,7 @@ class Scatter(Kernel):
         with serial(instruction.count) as column:
             target, source, indices = instruction.addresses(column, target_role, source_role, indices_role)
             with serial(size) as element:
-                address = let(target + _index_at(memory, let(indices + element)))
+                address = let(target + _load_index(memory, let(indices + element)))
                 store(memory, address, load(memory, address) + load(memory, let(source + element)))
 
     def on_gpu(self, instruction):
@@ -142,7 +142,7 @@ class Scatter(Kernel):
         memory = instruction.memory
         with thread_each_element(instruction, size) as (column, element):
             target, indices = instruction.addresses(column, target_role, indices_role)
-            address = let(target + _index_at(memory, let(indices + element)))
+            address = let(target + _load_index(memory, let(indices + element)))
             value = load(memory, let(instruction.address(source_role, column) + element))
             instruction.write(address, value, add=True)
 
@@ -159,18 +159,18 @@ def _key(x):
     return let(T.Select(magnitude > vmath.broadcast_like(0x7F800000, bits, "int32"), magnitude, key))
 
 
-def _search_step(lower, step, count_keys_from, wanted):
+def _search_step(lower_bound, step, count_keys_from, min_count):
     """Emit a step of the binary search for a key. Return how many keys are >= the old lower + step."""
-    # If this is at least `wanted`, add `step` to `lower`, which begins as LOWEST_KEY. In any case, halve `step`.
-    candidate = let(lower.value + step.value)
+    # If this is at least `min_count`, add `step` to `lower_bound`, which begins as LOWEST_KEY. Always halve `step`.
+    candidate = let(lower_bound.value + step.value)
     reached = count_keys_from(let(T.Cast("int32", candidate)))
-    with tir.when(reached >= wanted):
-        lower.value = candidate
+    with tir.when(reached >= min_count):
+        lower_bound.value = candidate
     step.value = T.shift_right(step.value, 1)
     return reached
 
 
-def _put_in_order(memory, size, count, threshold, equal_count, y, x, indices):
+def _put_in_order(memory, size, chosen_count, threshold, equal_count, y, x, indices):
     """Store the elements of x with keys above `threshold`, the first `equal_count` equal to it, and their indices."""
     filled, equal_left = tir.IntVariable(0), tir.IntVariable(equal_count)
     with serial(size) as element:
@@ -178,7 +178,7 @@ def _put_in_order(memory, size, count, threshold, equal_count, y, x, indices):
         key = _key(value)
         equal = let(T.Cast("int64", key == threshold))
         taken = T.Or(key > threshold, T.And(key == threshold, equal_left.value > 0))
-        with tir.when(T.And(taken, filled.value < count)):
+        with tir.when(T.And(taken, filled.value < chosen_count)):
             store(memory, let(y + filled.value), value)
             store(memory, let(indices + filled.value), T.reinterpret("float32", T.Cast("int32", element)))
             filled.value += 1
@@ -201,6 +201,6 @@ def _put_by_rank(instruction, column, element):
     store(memory, let(order + rank.value), load(memory, let(indices + element)))
 
 
-def _index_at(memory, address):
+def _load_index(memory, address):
     """Load an index, an int32 stored in the float32 memory, as an int64."""
     return let(T.Cast("int64", T.reinterpret("int32", load(memory, address))))

@@ -57,27 +57,27 @@ class _ColumnEmitter:
         self.memory, self.lanes = instruction.memory, lanes
         self.addresses = [instruction.address(2 * array, column) for array in range(array_count)]
 
-    def wide(self, value):
+    def broadcast(self, value):
         return tir.broadcast(value, self.lanes)
 
     def constant(self, value):
-        return self.wide(float32(value))
+        return self.broadcast(float32(value))
 
     def assign(self, target, formula, *sources):
         """Set each element of array `target` to a formula of that element of each array in `sources`."""
 
-        def step(offset, mask):
+        def assign_vector(offset, mask):
             values = [load(self.memory, let(self.addresses[source] + offset), self.lanes, mask) for source in sources]
             store(self.memory, let(self.addresses[target] + offset), let(formula(*values)), mask)
 
-        vector_loop(self.size, self.lanes, step)
+        vector_loop(self.size, self.lanes, assign_vector)
 
     def reduce(self, combine, identity, formulas, *sources):
         """Return, for each of `formulas`, its values for all elements of the arrays `sources`, combined into one."""
         start = self.constant(identity)
         totals = [tir.Accumulator(self.lanes, start) for _ in formulas]
 
-        def step(offset, mask):
+        def reduce_vector(offset, mask):
             values = [load(self.memory, let(self.addresses[source] + offset), self.lanes, mask) for source in sources]
             for total, formula in zip(totals, formulas):
                 value = let(formula(*values))
@@ -85,13 +85,13 @@ class _ColumnEmitter:
                     value = let(T.Select(mask, value, start))
                 total.value = combine(let(total.value), value)
 
-        vector_loop(self.size, self.lanes, step)
-        return [vmath.horizontal(combine, let(total.value)) for total in totals]
+        vector_loop(self.size, self.lanes, reduce_vector)
+        return [vmath.combine_lanes(combine, let(total.value)) for total in totals]
 
-    def count_and_sum(self, holds, value, *sources):
-        """Return for how many elements the condition `holds` is true, and the sum of the formula `value` over them."""
+    def count_and_sum(self, condition, formula, *sources):
+        """Return for how many elements `condition` is true, and the sum of `formula` over them."""
         one, zero = self.constant(1.0), self.constant(0.0)
-        terms = [lambda *x: T.Select(holds(*x), one, zero), lambda *x: T.Select(holds(*x), value(*x), zero)]
+        terms = [lambda *x: T.Select(condition(*x), one, zero), lambda *x: T.Select(condition(*x), formula(*x), zero)]
         return self.reduce(vmath.add, 0.0, terms, *sources)
 
 
@@ -115,11 +115,11 @@ def _sparsemax(column):
     """Emit y = max(0, z - t) with z = x - max(x), where t makes the sum of y equal 1."""
     # t = (the sum of the z above t, minus 1) / (the number of z above t). The search starts at t = -1 and raises t.
     (peak,) = column.reduce(vmath.maximum, float("-inf"), [lambda x: x], 1)
-    peak = column.wide(peak)
+    peak = column.broadcast(peak)
     threshold = tir.Accumulator(1, -1.0)
 
     def measure_above():
-        t = column.wide(let(threshold.value))
+        t = column.broadcast(let(threshold.value))
         return column.count_and_sum(lambda x: x - peak > t, lambda x: x - peak, 1)
 
     def raise_threshold(count, total):
@@ -128,7 +128,7 @@ def _sparsemax(column):
             threshold.value = level
 
     _move_until_stable(measure_above, raise_threshold)
-    t = column.wide(let(threshold.value))
+    t = column.broadcast(let(threshold.value))
     column.assign(0, lambda x: vmath.maximum(let(x - peak - t), column.constant(0.0)), 1)
 
 
@@ -142,13 +142,13 @@ def _constrained_softmax(column):
     zero, lowest = column.constant(0.0), column.constant(float("-inf"))
 
     def measure_bounded():
-        t = column.wide(let(threshold.value))
+        t = column.broadcast(let(threshold.value))
         return column.count_and_sum(lambda key, u: key > t, lambda key, u: u, 0, 2)
 
     def lower_threshold(_, bound_sum):
-        t = column.wide(let(threshold.value))
+        t = column.broadcast(let(threshold.value))
         (highest,) = column.reduce(vmath.maximum, float("-inf"), [lambda key, x: T.Select(key > t, lowest, x)], 0, 1)
-        wide_peak = column.wide(highest)
+        wide_peak = column.broadcast(highest)
 
         def exponential(key, x):
             return T.Select(key > t, zero, let(vmath.exp(let(x - wide_peak))))
@@ -163,8 +163,8 @@ def _constrained_softmax(column):
                 threshold.value = level
 
     _move_until_stable(measure_bounded, lower_threshold)
-    t, highest = column.wide(let(threshold.value)), column.wide(let(peak.value))
-    share = column.wide(let(let(mass.value) / let(total.value)))
+    t, highest = column.broadcast(let(threshold.value)), column.broadcast(let(peak.value))
+    share = column.broadcast(let(let(mass.value) / let(total.value)))
     column.assign(0, lambda key, x, u: T.Select(key > t, u, let(let(vmath.exp(let(x - highest))) * share)), 0, 1, 2)
 
 

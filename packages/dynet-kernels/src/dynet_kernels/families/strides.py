@@ -52,24 +52,24 @@ class Strides(Kernel):
         def put(address, value, mask=None):
             instruction.write(address, value, mask, self.accumulate)
 
-        def innermost_loop(target, source):
-            def vector(offset, mask):
+        def emit_innermost_loop(target, source):
+            def copy_vector(offset, mask):
                 put(let(target + offset), load(memory, source + offset, lanes, mask), mask)
 
-            def in_vectors():
-                vector_loop(extents[0], lanes, vector)
+            def copy_in_vectors():
+                vector_loop(extents[0], lanes, copy_vector)
 
-            def one_by_one():
+            def copy_one_by_one():
                 with serial(extents[0]) as i:
                     put(let(target + i * target_strides[0]), load(memory, let(source + i * source_strides[0])))
 
-            tir.choose(T.And(target_strides[0] == 1, source_strides[0] == 1), in_vectors, one_by_one)
+            tir.choose(T.And(target_strides[0] == 1, source_strides[0] == 1), copy_in_vectors, copy_one_by_one)
 
-        def all_loops(target, source):
+        def emit_all_loops(target, source):
             with serial(extents[3]) as l:  # noqa: E741
                 with serial(extents[2]) as k:
                     with serial(extents[1]) as j:
-                        innermost_loop(
+                        emit_innermost_loop(
                             let(target + l * target_strides[3] + k * target_strides[2] + j * target_strides[1]),
                             let(source + l * source_strides[3] + k * source_strides[2] + j * source_strides[1]),
                         )
@@ -100,19 +100,19 @@ class Strides(Kernel):
                 total.value += value
             store(memory, let(held_address.value), total.value, mask)
 
-        def only_innermost():
+        def emit_only_innermost():
             if not self.accumulate:
-                each_column(innermost_loop)
+                each_column(emit_innermost_loop)
                 return
             last = instruction.count - 1
             # If the first and the last column have the same target, most columns probably have this target.
             one_target = instruction.address(target_role, 0) == instruction.address(target_role, last)
             short = T.And(T.And(target_strides[0] == 1, source_strides[0] == 1), extents[0] <= lanes)
             adds = T.And(instruction.fresh == 0, last > 0)
-            tir.choose(T.And(T.And(short, adds), one_target), add_in_register, lambda: each_column(innermost_loop))
+            tir.choose(T.And(T.And(short, adds), one_target), add_in_register, lambda: each_column(emit_innermost_loop))
 
         # Most copies need only the innermost loop. The other loops alone would take longer than a short copy.
-        tir.choose(extents[1] * extents[2] * extents[3] == 1, only_innermost, lambda: each_column(all_loops))
+        tir.choose(extents[1] * extents[2] * extents[3] == 1, emit_only_innermost, lambda: each_column(emit_all_loops))
 
     def on_gpu(self, instruction):
         target_role, source_role, extents, target_strides, source_strides = _split_parameters(instruction.parameters)

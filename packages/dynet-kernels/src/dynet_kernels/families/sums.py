@@ -39,20 +39,20 @@ class Sum(Kernel):
             y = instruction.address(Y, first)
             end = _end_of_run(instruction, first)
 
-            def tile(offset, vectors, mask):
+            def emit_tile(offset, vectors, mask):
                 zero = tir.broadcast(0.0, lanes)
                 totals = [tir.Accumulator(lanes, zero) for _ in range(vectors)]
 
-                def add_column(k, ahead=0):
+                def add_column(k, prefetch_size=0):
                     x = let(instruction.address(X, let(first + k)) + offset)
-                    if ahead:
-                        tir.prefetch(memory, x + ahead, ahead)
+                    if prefetch_size:
+                        tir.prefetch(memory, x + prefetch_size, prefetch_size)
                     for v, total in enumerate(totals):
                         total.value += load(memory, x + v * lanes, lanes, mask)
 
-                def add_columns(ahead=0):
+                def add_columns(prefetch_size=0):
                     with serial(let(end - first)) as k:
-                        add_column(k, ahead)
+                        add_column(k, prefetch_size)
 
                 # The arrays x are far apart in memory. If a run has many, prefetch the elements for the next tile.
                 width = vectors * lanes
@@ -62,7 +62,7 @@ class Sum(Kernel):
                     value = _scaled(self, instruction, first, total.value, lanes)
                     store(memory, y + offset + v * lanes, value, mask)
 
-            each_row_tile(begin, stop, lanes, TILE_VECTORS, tile)
+            each_row_tile(begin, stop, lanes, TILE_VECTORS, emit_tile)
             column.value = end
 
     def on_gpu(self, instruction):
@@ -80,10 +80,10 @@ class Sum(Kernel):
                 store(memory, let(y + element), _scaled(self, instruction, column, total.value, 1))
 
 
-def _scaled(kernel, instruction, first, total, lanes):
+def _scaled(kernel, instruction, first_column, total, lanes):
     if not kernel.scaled:
         return total
-    return total * tir.broadcast(load(instruction.memory, instruction.address(FACTOR, first)), lanes)
+    return total * tir.broadcast(load(instruction.memory, instruction.address(FACTOR, first_column)), lanes)
 
 
 def _end_of_run(instruction, first):
@@ -91,11 +91,11 @@ def _end_of_run(instruction, first):
     y = instruction.address(Y, first)
     end = tir.IntVariable(first + 1)
 
-    def is_in_run():
+    def end_is_in_run():
         exists = end.value < instruction.count
         next_y = instruction.index[instruction.base + Y * instruction.stride + end.value]
         return T.if_then_else(exists, next_y == y, T.bool(False))
 
-    with T.While(is_in_run()):
+    with T.While(end_is_in_run()):
         end.value += 1
     return let(end.value)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from contextlib import contextmanager
 
 from .. import tir, tuning
-from ..tir import divided, int64, let, serial, settled
+from ..tir import int64, let, quotient_and_remainder, serial, settled
 from ..tvm_modules import T, tirx
 
-WARP = 32  # threads in a warp: they run together and can read each other's registers
+WARP_SIZE = 32  # threads in a warp: they run together and can read each other's registers
 
 
 @contextmanager
@@ -32,7 +32,7 @@ def thread_each(instruction, count, block_size=None):
 def thread_each_element(instruction, size):
     """Launch a thread for each of `size` elements of each column. Yields the column and the index of the element."""
     with thread_each(instruction, instruction.count * size) as thread:
-        yield divided(thread, size)
+        yield quotient_and_remainder(thread, size)
 
 
 def block_of_products(instruction, group, extents, height, width):
@@ -56,12 +56,12 @@ def block_of_products(instruction, group, extents, height, width):
 
 
 @contextmanager
-def share_of(thread, threads, size):
-    """Emit a loop over one thread's share of [0, `size`): `thread`, `thread` + `threads`, ... Yields the index."""
+def share_of(thread, thread_count, size):
+    """Emit a loop over one thread's share of [0, `size`): `thread`, `thread` + `thread_count`, ... Yields the index."""
     index = tir.IntVariable(thread)
     with T.While(index.value < size):
         yield let(index.value)
-        index.value += threads
+        index.value += thread_count
 
 
 def barrier():
@@ -72,20 +72,20 @@ def barrier():
 class BlockReducer:
     """Combines the values of a block's threads; `combine` emits the combination of two values, such as their maximum.
 
-    `thread` is this thread's number. The number of `threads` is a power of two, at least 32. The methods emit barriers,
+    `thread` is this thread's number. `thread_count` is a power of two, at least 32. The methods emit barriers,
     which all threads must reach, so call no method in an emitted `if`.
     """
 
-    def __init__(self, thread, threads, dtype="float32"):
-        self.lane, self.warp = let(T.floormod(thread, WARP)), let(T.floordiv(thread, WARP))
-        self.warp_count, self.dtype = threads // WARP, dtype
-        self.shared = T.alloc_buffer((self.warp_count,), dtype, scope="shared")
+    def __init__(self, thread, thread_count, dtype="float32"):
+        self.lane, self.warp = let(T.floormod(thread, WARP_SIZE)), let(T.floordiv(thread, WARP_SIZE))
+        self.warp_count, self.dtype = thread_count // WARP_SIZE, dtype
+        self.shared_buffer = T.alloc_buffer((self.warp_count,), dtype, scope="shared")
 
-    def of_warp(self, value, combine):
+    def fold_warp(self, value, combine):
         """Combine the `value` of all threads of a warp. Every thread gets the result."""
         all_threads = tirx.const(0xFFFFFFFF, "uint32")  # a mask: all threads of the warp take part
         total = tir.Accumulator(1, value, self.dtype)
-        width = WARP // 2
+        width = WARP_SIZE // 2
         while width:
             own = let(total.value)
             other = T.call_extern(self.dtype, "__shfl_xor_sync", all_threads, own, tirx.const(width, "int32"))
@@ -93,18 +93,18 @@ class BlockReducer:
             width //= 2
         return let(total.value)
 
-    def of_block(self, value, combine):
+    def fold_block(self, value, combine):
         """Combine the `value` of all threads of a block. Every thread gets the result."""
-        return self.of_warps(0, self.warp_count, value, combine)
+        return self.fold_warps(0, self.warp_count, value, combine)
 
-    def of_warps(self, first, count, value, combine):
+    def fold_warps(self, first, count, value, combine):
         """Combine the `value` of all threads of `count` warps, from warp `first`. Each warp may pass its own range."""
-        value = self.of_warp(value, combine)
+        value = self.fold_warp(value, combine)
         with tir.when(self.lane == 0):
-            T.buffer_store(self.shared, value, [self.warp])
+            T.buffer_store(self.shared_buffer, value, [self.warp])
         barrier()
-        total = tir.Accumulator(1, self.shared[int64(first)], self.dtype)
+        total = tir.Accumulator(1, self.shared_buffer[int64(first)], self.dtype)
         with serial(1, count) as k:
-            total.value = combine(let(total.value), let(self.shared[first + k]))
-        barrier()  # all threads must have read `shared` before the next call writes to it
+            total.value = combine(let(total.value), let(self.shared_buffer[first + k]))
+        barrier()  # all threads must have read `shared_buffer` before the next call writes to it
         return let(total.value)

@@ -39,22 +39,22 @@ class Toeplitz(Kernel):
             stretch = A_FLOATS * lanes
             whole_stretches = let(T.floordiv(size, stretch))
 
-            def add_elements(start, forwards):
+            def add_elements(start, is_forward):
                 """Add the terms of the A_FLOATS elements a[start], a[start + lanes], and so on."""
                 # Each element needs Y_VECTORS vectors of b. These begin one vector later than those of the previous
-                # element if `forwards`, else one vector earlier.
+                # element if `is_forward`, else one vector earlier.
                 factors = [tir.broadcast(load(memory, let(a + start + q * lanes)), lanes) for q in range(A_FLOATS)]
-                low = let(b + first + (start if forwards else 0 - start))
-                shift = 0 if forwards else -(A_FLOATS - 1)
+                low = let(b + first + (start if is_forward else 0 - start))
+                shift = 0 if is_forward else -(A_FLOATS - 1)
                 vectors = [load(memory, let(low + (shift + m) * lanes), lanes) for m in range(Y_VECTORS + A_FLOATS - 1)]
                 for q, factor in enumerate(factors):
                     for k, total in enumerate(sums):
-                        total.value = vmath.fma(factor, vectors[k + q if forwards else k - q - shift], total.value)
+                        total.value = vmath.fma(factor, vectors[k + q if is_forward else k - q - shift], total.value)
 
-            def add_stretches(forwards):
+            def add_stretches(is_forward):
                 with serial(whole_stretches) as index:
                     with serial(lanes) as lane:
-                        add_elements(let(index * stretch + lane), forwards)
+                        add_elements(let(index * stretch + lane), is_forward)
 
             tir.choose(step > 0, lambda: add_stretches(True), lambda: add_stretches(False))
             with serial(let(whole_stretches * stretch), size) as i:

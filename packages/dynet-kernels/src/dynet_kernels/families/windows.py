@@ -50,37 +50,37 @@ class Windows(Kernel):
         g = _geometry(parameters)
 
         def store_zeros(start, size):
-            def step(offset, mask):
+            def store_vector(offset, mask):
                 store(memory, let(start + offset), tir.broadcast(0.0, lanes), mask)
 
-            vector_loop(size, lanes, step)
+            vector_loop(size, lanes, store_vector)
 
         def copy_or_add(matrix, image, size):
             """Copy the floats under one window element at `size` positions to the matrix, or add them to the image."""
             # The floats are contiguous from address `matrix`, and `row_step` floats apart from address `image`.
 
-            def in_vectors():
-                def step(offset, mask):
+            def move_in_vectors():
+                def move_vector(offset, mask):
                     source, target = (matrix, image) if self.backward else (image, matrix)
                     value = load(memory, let(source + offset), lanes, mask)
                     instruction.write(let(target + offset), value, mask, self.backward)
 
-                vector_loop(size, lanes, step)
+                vector_loop(size, lanes, move_vector)
 
-            def one_by_one():
+            def move_one_by_one():
                 with serial(size) as position:
                     address = let(image + position * g.row_step)
                     source, target = (matrix + position, address) if self.backward else (address, matrix + position)
                     instruction.write(target, load(memory, source), add=self.backward)
 
-            tir.choose(g.row_step == 1, in_vectors, one_by_one)
+            tir.choose(g.row_step == 1, move_in_vectors, move_one_by_one)
 
         def copy_or_add_column(matrix, image, row, image_column, first, end):
             """Copy or add, like `copy_or_add`, at all positions (r, c) of one column c of the result."""
             # `row` and `image_column` are the image's row and column under the window element at position (0, c), maybe
             # outside the image. If r is in [first, end), the element is over a row of the image, else over padding.
 
-            def inside():
+            def emit_inside():
                 if not self.backward:
                     with tir.when(first > 0):
                         store_zeros(matrix, first)
@@ -89,11 +89,11 @@ class Windows(Kernel):
                 start = let(image + image_column * g.height + row + first * g.row_step)
                 copy_or_add(let(matrix + first), start, let(end - first))
 
-            def outside():
+            def emit_outside():
                 if not self.backward:
                     store_zeros(matrix, g.result_height)
 
-            tir.choose(T.And(image_column >= 0, image_column < g.width), inside, outside)
+            tir.choose(T.And(image_column >= 0, image_column < g.width), emit_inside, emit_outside)
 
         with serial(instruction.count) as column:
             image, windows = instruction.addresses(column, image_role, windows_role)
@@ -126,16 +126,16 @@ class Windows(Kernel):
             left = let(result_column * g.column_step + j - g.left)
             image = let(instruction.address(image_role, column) + channel * g.plane_size + left * g.height + top)
 
-            def inside():
+            def emit_inside():
                 source, target = (matrix, image) if self.backward else (image, matrix)
                 instruction.write(target, load(memory, source), add=self.backward)
 
-            def outside():
+            def emit_outside():
                 if not self.backward:
                     store(memory, matrix, tir.float32(0.0))
 
             over_image = T.And(T.And(top >= 0, top < g.height), T.And(left >= 0, left < g.width))
-            tir.choose(over_image, inside, outside)
+            tir.choose(over_image, emit_inside, emit_outside)
 
 
 @dataclass(frozen=True)
@@ -193,8 +193,8 @@ def _store_largest(memory, g, y, image, offsets, channel, row, result_column):
     """Store the largest element under the window at position (row, result_column), and its offset in the image."""
     # If several elements are equal, choose the first. NaN is larger than any number.
 
-    def overlap(start, window, extent):
-        return let(T.max(0 - start, 0)), let(T.min(extent - start, window))
+    def overlap(start, window_size, image_size):
+        return let(T.max(0 - start, 0)), let(T.min(image_size - start, window_size))
 
     top, left = let(row * g.row_step - g.above), let(result_column * g.column_step - g.left)
     first_row, end_row = overlap(top, g.window_height, g.height)

@@ -18,7 +18,7 @@ from .. import layout, tuning_records
 from ..building import Builders
 from ..cache import shipped_code, store
 from ..kernels import RUN_SHARD, SHARD_SIZE, Kernels
-from ..target import NATIVE, CpuTarget, general_kinds, host_cpu
+from ..target import NATIVE, CpuTarget, host_cpu, host_general_targets
 from . import sharing
 from .parts import Part, Planner, Shard, key_of, key_of_code
 
@@ -54,11 +54,11 @@ class Shards:
         if shard in self._failed:
             raise self._failed.pop(shard)
         if shard not in self._loaded:
-            raise self._kernels.no_code(opcode)
+            raise self._kernels.no_code_error(opcode)
 
     def _close_unloaded(self) -> list[int]:
         """Close the shards that `load_used` has to load, so that they get no more kernels. Return their numbers."""
-        indices = sorted(self._kernels.used - self._loaded - self._failed.keys())
+        indices = sorted(self._kernels.used_shards - self._loaded - self._failed.keys())
         for index in indices:
             self._kernels.close(index)
         return indices
@@ -91,7 +91,7 @@ class Library(Shards):
         """Do nothing: on a CPU, all work is done when a function returns. The method for a GPU waits for its work."""
 
     def load_used(self) -> None:
-        """Load each shard in `Kernels.used` that is not loaded yet. Compile shards that the cache does not have.
+        """Load each shard in `Kernels.used_shards` that is not loaded yet. Compile shards that the cache does not have.
 
         If a shard cannot be compiled, the error is kept for `require`. All other errors are raised.
         """
@@ -99,7 +99,7 @@ class Library(Shards):
         planners = [] if self._has_planner else [Planner()]
         shards = [Shard(self._kernels.shard(index)) for index in indices]
         # The planner takes the longest to compile, so it comes first.
-        results = load_modules([*planners, *shards], fallible=(Shard,))
+        results = load_modules([*planners, *shards], fallible_classes=(Shard,))
         for index, module in zip(indices, results[len(planners) :]):
             if isinstance(module, CompileError):
                 self._failed[index] = module
@@ -121,8 +121,8 @@ def load_modules(
     load: Callable[[bytes], Any] = store.load_object,
     finish: Callable[[Part, bytes], bytes] = lambda part, content: content,
     device: str | None = "CPU",
-    allow_general: bool = True,
-    fallible: tuple[type, ...] = (),
+    allow_general_code: bool = True,
+    fallible_classes: tuple[type, ...] = (),
 ) -> list:
     """Load the machine code of parts. Compile parts that are not in the cache, several at the same time.
 
@@ -134,8 +134,8 @@ def load_modules(
         finish: finish(part, content) turns the output of the part's `build` into the contents of a cache file. The
             default changes nothing.
         device: the name of the device in the message about compiling. None: print no message.
-        allow_general: whether code for a general kind of CPU may be loaded; see `find_code`.
-        fallible: classes of parts. The error of such a part that cannot be compiled is returned instead of raised.
+        allow_general_code: whether code for a general kind of CPU may be loaded; see `find_code`.
+        fallible_classes: of parts. The error of such a part that cannot be compiled is returned instead of raised.
 
     Returns:
         The modules (or CompileErrors) in the order of the parts.
@@ -145,7 +145,7 @@ def load_modules(
     """
     results: list = []
     for part in parts:
-        code = find_code(part) if allow_general else store.find_object(key_of(part))
+        code = find_code(part) if allow_general_code else store.find_object(key_of(part))
         results.append(None if code is None else load(code))
     missing = [position for position, module in enumerate(results) if module is None]
     if not missing:
@@ -163,25 +163,25 @@ def load_modules(
             return finish(part, builder.build(lock_file))
 
         key = key_of(part)
-        return store.load_or_make(key, make, load, lambda: builders.stopped, identify)
+        return store.load_or_make(key, make, load, lambda: builders.is_stopped, identify)
 
     positions, completed = deque(missing), SimpleQueue()  # of parts to load; pairs (position, module or error)
 
-    def work() -> None:
+    def load_missing() -> None:
         builder = None
         with suppress(IndexError):
             while True:
                 position = positions.popleft()
                 try:
                     # Start the builder before locking the cache: it removes the lock file if this process is killed.
-                    builder = builder or builders.new()
+                    builder = builder or builders.start_builder()
                     completed.put((position, load_or_compile(parts[position], builder)))
                 except BaseException as problem:
                     builder = None  # its process may have ended
                     completed.put((position, problem))
 
     # Threads and a SimpleQueue survive interrupts. A `concurrent.futures` pool has locks that may stay locked.
-    threads = [threading.Thread(target=work) for _ in range(min(sharing.cores(), len(missing)))]
+    threads = [threading.Thread(target=load_missing) for _ in range(min(sharing.core_count(), len(missing)))]
     try:
         with Progress(device, len(missing)) as progress:
             for thread in threads:
@@ -191,7 +191,7 @@ def load_modules(
                 results[position] = result
                 if not isinstance(result, BaseException):
                     progress.advance()
-                elif not (isinstance(result, CompileError) and isinstance(parts[position], fallible)):
+                elif not (isinstance(result, CompileError) and isinstance(parts[position], fallible_classes)):
                     raise result
     finally:
         builders.stop()
@@ -226,7 +226,7 @@ def general_targets() -> list[CpuTarget]:
     host = host_cpu()
     if host.kind != NATIVE:
         return [host]
-    return [] if os.environ.get("DYNET_CPU") == NATIVE or tuning_records.are_tuned_for(host) else general_kinds()
+    return [] if os.environ.get("DYNET_CPU") == NATIVE or tuning_records.are_tuned_for(host) else host_general_targets()
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from typing import Any
 from .. import layout, tir
 from ..kernels import RUN_SHARD, SHARD_SIZE, Kernel, function_name
 from ..plain import Rows, Words, is_emitting, plain
-from ..plain.lowering import bound, branch, break_if, forever, settled
+from ..plain.lowering import bind, branch, break_if, forever, store_division
 from ..plan.nodes import Context, Instruction
 from ..tir import int64, let
 from ..tvm_modules import T, ir, tirx, tvm
@@ -42,16 +42,16 @@ LLVM_OPTIONS = ["-unroll-runtime=false"]
 
 
 class Function:
-    """A function that compiled code calls instead of inlining it. If the caller runs as Python, it calls `python`."""
+    """A function that compiled code calls instead of inlining it. A Python caller calls `python_function`."""
 
-    def __init__(self, name: str, python: Any = None):
-        self.name, self.python = name, python
+    def __init__(self, name: str, python_function: Any = None):
+        self.name, self.python_function = name, python_function
 
     def __call__(self, *arguments) -> None:
         if not is_emitting():
-            return self.python(*arguments)
+            return self.python_function(*arguments)
         emitted = [argument.buffer.data if isinstance(argument, Words) else int64(argument) for argument in arguments]
-        T.evaluate(ir.Call(symbol(self.name), emitted, ret_ty=ir.TupleType([])))
+        T.evaluate(ir.Call(global_var(self.name), emitted, ret_ty=ir.TupleType([])))
 
 
 def not_inlined(function: Callable[..., None]) -> Function:
@@ -59,34 +59,34 @@ def not_inlined(function: Callable[..., None]) -> Function:
 
 
 @functools.cache
-def symbol(name: str):
+def global_var(name: str):
     return ir.GlobalVar(name)
 
 
 def module_of(functions: dict) -> Any:
-    return ir.IRModule({symbol(name): function for name, function in functions.items()})
+    return ir.IRModule({global_var(name): function for name, function in functions.items()})
 
 
 FUNCTIONS_BY_HANDLE: dict[int, Callable[[int], None]] = {}
 """TVM handle -> function. Tests fill this dict for `call_fails`, which cannot use handles when it runs as Python."""
 
 
-def call_fails(called, address):
+def call_fails(callee, address):
     """Call a `Function`, or a function of another module by its TVM handle. Return whether it has failed.
 
     The only argument of the call is `address`, where the integers of `layout.RUNNING` are. These include memory for the
     argument and the result in TVM's calling convention.
     """
-    is_handle = not isinstance(called, Function)
+    is_handle = not isinstance(callee, Function)
     if not is_emitting():
         try:
-            (FUNCTIONS_BY_HANDLE[called] if is_handle else called)(address)
+            (FUNCTIONS_BY_HANDLE[callee] if is_handle else callee)(address)
         except RuntimeError:
             return True
         return False
     pointer = ir.PointerType(ir.PrimType("int64"))
-    name = "TVMFFIFunctionCall" if is_handle else f"__tvm_ffi_{called.name}"
-    handle = called if is_handle else T.reinterpret(pointer, int64(0))  # a function called by name has no handle
+    name = "TVMFFIFunctionCall" if is_handle else f"__tvm_ffi_{callee.name}"
+    handle = callee if is_handle else T.reinterpret(pointer, int64(0))  # a function called by name has no handle
     slots = layout.CONTEXT.address_type, layout.CONTEXT.result_type
     argument, result = (T.reinterpret(pointer, address + 8 * slot) for slot in slots)
     return let(T.call_extern("int32", name, handle, argument, T.int32(1), result), "result") != 0
@@ -117,13 +117,13 @@ class Running:
         Neither this nor `switch` is `@plain`, which needs source files: programs in archives emit shards without any.
         """
         context, end = self.context, self.context.tape_count
-        shard = settled(self.tape[context.row].opcode // SHARD_SIZE)
+        shard = store_division(self.tape[context.row].opcode // SHARD_SIZE)
         for _ in forever():
             row = context.row
             if break_if(row >= end):
                 break
             instruction = self.tape[row]
-            slot = bound(instruction.opcode - shard * SHARD_SIZE)
+            slot = bind(instruction.opcode - shard * SHARD_SIZE)
             if break_if(slot < 0) or break_if(slot >= SHARD_SIZE):
                 break
             run(row, instruction, slot)
@@ -157,7 +157,7 @@ def shard_module(kernels: dict[int, tuple[str, Kernel]], lanes: int) -> Any:
     """Emit a shard's module: its kernels, given by slot, and its `run_shard`. Vector registers hold `lanes` floats."""
     functions, runnable = {}, []
     for slot, (name, kernel) in kernels.items():
-        function, emitted = kernel_function(name), kernel.cpu(lanes)
+        function, emitted = kernel_function(name), kernel.cpu_code(lanes)
         functions[function.name] = emitted
         names = [parameter.name for parameter in emitted.params]  # in order: memory, index, others, kernel's parameters
         runnable.append((slot, function, kernel.parameters, names[2 : len(names) - len(kernel.parameters)]))
@@ -179,14 +179,14 @@ def shard_runner(kernels: list[tuple]) -> Callable[..., None]:
     def run_shard(context):
         running = Running(context)
         shares = {name: getattr(running.context, name) for name in layout.SHARES}
-        running.run_until_other_shard(functools.partial(run, running, shares))
+        running.run_until_other_shard(functools.partial(run_instruction, running, shares))
 
-    def run(running: Running, shares, row, instruction, slot):
+    def run_instruction(running: Running, shares, row, instruction, slot):
         parameters_start = instruction.parameters
 
-        def launch(function, parameters, names):
+        def launch(function, parameters, argument_names):
             integers = [running.table[parameters_start + k] for k in range(len(parameters))]
-            named = [shares[name] if name in shares else getattr(instruction, name) for name in names]
+            named = [shares[name] if name in shares else getattr(instruction, name) for name in argument_names]
             function(running.memory, running.index, *named, *integers)
 
         def fail():

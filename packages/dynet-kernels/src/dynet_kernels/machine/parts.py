@@ -46,7 +46,7 @@ class Part(Protocol):
 
 
 @dataclass(frozen=True)
-class Emitted:
+class EmittedCode:
     """Emitted code that is not compiled yet: a module of TIR (TVM's intermediate code), and the CPU that it is for."""
 
     module: Any
@@ -98,11 +98,11 @@ class Shard:
     def for_target(self, target: CpuTarget) -> Shard:
         return Shard(self.kernels, target)
 
-    def emit(self) -> Emitted:
+    def emit(self) -> EmittedCode:
         from . import modules
 
         with tuning.using(self.parameters):
-            return Emitted(modules.shard_module(self.kernels, self.target.lanes), self.target)
+            return EmittedCode(modules.shard_module(self.kernels, self.target.lanes), self.target)
 
 
 @dataclass(frozen=True)
@@ -116,10 +116,10 @@ class Planner:
     def for_target(self, target: CpuTarget) -> Planner:
         return Planner(target)
 
-    def emit(self) -> Emitted:
+    def emit(self) -> EmittedCode:
         from . import planner
 
-        return Emitted(planner.planner_module(), self.target)
+        return EmittedCode(planner.planner_module(), self.target)
 
 
 def source_digest(part: Part) -> str:

@@ -13,7 +13,7 @@ from ..plan.nodes import Both, Context, Sharing
 from . import team
 from .modules import Function, call_fails, module_of
 
-SMALL_WORK = 5_000_000  # a pass keeps the GIL only if no instruction has more work than this, in picoseconds
+MOST_WORK_WITH_GIL = 5_000_000  # a pass keeps the GIL only if no instruction has more work than this, in picoseconds
 PLAN_FUNCTIONS = {name: Function(f"do_plan_{name}", planner) for name, planner in PLANNERS.items()}
 
 
@@ -31,44 +31,44 @@ def planner_module() -> Any:
         **team.emit_functions(),
     }
     for name, planner in PLANNERS.items():
-        functions[PLAN_FUNCTIONS[name].name] = tir.function_of(f"plan_{name}", planner, private=True)
+        functions[PLAN_FUNCTIONS[name].name] = tir.function_of(f"plan_{name}", planner, is_private=True)
         parameters = list(inspect.signature(planner).parameters)
         for function, runs_tape in ((f"plan_{name}", False), (name, True)):
             functions[function] = tir.function(function, parameters, pass_function(name, runs_tape), has_result=True)
     return module_of(functions)
 
 
-def pass_function(name: str, runs_tape: bool) -> Callable:
+def pass_function(pass_name: str, runs_tape: bool) -> Callable:
     """Return the function that plans a pass, such as `forward`, and with `runs_tape` also runs its tape."""
 
     @plain
-    def run_pass(address, *arguments):
-        context = Context(address)
-        if runs_tape and name == "forward" and Sharing(context.sharing).wanted == 1:
+    def run_pass(context_address, *arguments):
+        context = Context(context_address)
+        if runs_tape and pass_name == "forward" and Sharing(context.sharing).wanted == 1:
             context.status = layout.NO_HELPERS
         else:
-            PLAN_FUNCTIONS[name](address, *arguments)
+            PLAN_FUNCTIONS[pass_name](context_address, *arguments)
             if runs_tape and context.status == layout.READY:
-                if name == "forward" and not is_small_enough(context):
+                if pass_name == "forward" and not may_keep_gil(context):
                     context.status = layout.LARGE
                 else:
-                    run(address)
+                    run(context_address)
         return context.status
 
     return run_pass
 
 
 @plain
-def is_small_enough(context: Context):
+def may_keep_gil(context: Context):
     end = context.small_end  # an address; 0: the pass may have any size
-    return end == 0 or (context.arena_top <= end and context.most_work <= SMALL_WORK)
+    return end == 0 or (context.arena_top <= end and context.most_work <= MOST_WORK_WITH_GIL)
 
 
 @plain
 def norm_and_update(context_address, both_address):
     """Sum all squared gradients, and run the trainer's update if the sum is below a limit. Return the status.
 
-    An update is counted in the context's `changes`. A `layout.BOTH`, which has the limit, is at `both_address`.
+    An update is counted in the context's `changes`. Arguments and limit are in a `layout.BOTH` at `both_address`.
     """
     context, both = Context(context_address), Both(both_address)
     count, states, dense = both.count, both.states, both.dense
@@ -99,13 +99,13 @@ def note_change(context: Context) -> None:
 
 
 @plain
-def run(address) -> None:
-    """Run the tape of the context at `address`, on several threads if there is enough work to share."""
-    context = Context(address)
+def run(context_address) -> None:
+    """Run the tape of the context at `context_address`, on several threads if there is enough work to share."""
+    context = Context(context_address)
     if team.is_worth_sharing(context):
-        if call_fails(team.run_together, address):
+        if call_fails(team.run_together, context_address):
             context.status = layout.NO_CODE
     else:
         context.row = 0
-        if call_fails(team.run_rows, address):
+        if call_fails(team.run_rows, context_address):
             context.status = layout.NO_CODE

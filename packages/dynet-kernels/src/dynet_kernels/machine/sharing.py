@@ -30,13 +30,13 @@ LEAST_STACK_BYTES = 1 << 20  # a helper's stack has at least this size: kernels 
 
 # The SHARING structures of Python's main thread, and of all other threads, each of which runs its passes alone.
 _settings, _settings_alone = ((ctypes.c_int64 * len(SHARING))(1, LEAST_INSTRUCTION, LEAST_PASS) for _ in range(2))
-_SETTABLE = slice(SHARING.helpers)  # the integers of `_settings` that `use` sets
+_SETTABLE_SLICE = slice(SHARING.helpers)  # the integers of `_settings` that `use` sets
 _helpers = (ctypes.c_int64 * (layout.MOST_THREADS * layout.HELPER_ROW))()  # the HELPER structures
-_paces = (ctypes.c_int64 * (layout.PACES * len(layout.PACE)))()  # the PACE structures
+_paces = (ctypes.c_int64 * (layout.PACES * len(layout.PACE)))()  # the PACE structures: measured times of passes
 _settings[SHARING.rows], _settings[SHARING.paces] = ctypes.addressof(_helpers), ctypes.addressof(_paces)
 _settings_alone[SHARING.look] = layout.NEVER  # do not count the cores
 
-_starting = False  # whether `start_helpers` is running
+_is_starting = False  # whether `start_helpers` is running
 _start_thread: Any = _thread.start_new_thread
 if not isinstance(_start_thread, BuiltinFunctionType):
     _start_thread = None  # replaced by a library such as gevent, whose "threads" a helper would block
@@ -50,7 +50,7 @@ def address() -> int:
     return ctypes.addressof(_settings if threading.current_thread() is threading.main_thread() else _settings_alone)
 
 
-def threads() -> int:
+def thread_count() -> int:
     return _settings[SHARING.threads]
 
 
@@ -70,24 +70,24 @@ def use(threads: int, least_instruction: int = LEAST_INSTRUCTION, least_pass: in
     """
     if not 1 <= threads <= layout.MOST_THREADS:
         raise ValueError(f"{threads} threads were asked for; 1 to {layout.MOST_THREADS} can be used")
-    _settings[_SETTABLE] = threads, least_instruction, least_pass, layout.NEVER  # NEVER: do not count the cores
+    _settings[_SETTABLE_SLICE] = threads, least_instruction, least_pass, layout.NEVER  # NEVER: do not count the cores
 
 
 @contextmanager
 def using(threads: int, least_instruction: int = LEAST_INSTRUCTION, least_pass: int = LEAST_PASS) -> Iterator[None]:
-    """Call `use` with these settings for the length of a `with` block. For tests and measurements only.
+    """Call `use` with these settings (least work in picoseconds) for a `with` block. For tests and measurements only.
 
     Helpers are started immediately, if the planner is loaded. A tape that was planned before the block and is reused
     inside keeps the old settings.
     """
-    old_settings = _settings[_SETTABLE]
+    old_settings = _settings[_SETTABLE_SLICE]
     use(threads, least_instruction, least_pass)
     if help_others is not None:
         start_helpers()
     try:
         yield
     finally:
-        _settings[_SETTABLE] = old_settings
+        _settings[_SETTABLE_SLICE] = old_settings
 
 
 def default_threads() -> int:
@@ -96,7 +96,7 @@ def default_threads() -> int:
     The CPU quota of a container may lower this number. So may DYNET_NUM_THREADS or, without it, OMP_NUM_THREADS.
     If DYNET_NUM_THREADS is not a whole number of at least 1, raise a ValueError.
     """
-    limits = [MOST_DEFAULT_THREADS, cores(), _quota()]
+    limits = [MOST_DEFAULT_THREADS, core_count(), _quota_cores()]
     for name in ("DYNET_NUM_THREADS", "OMP_NUM_THREADS"):
         setting = os.environ.get(name, "")
         # OMP_NUM_THREADS may be a list with a number for each level of nested parallel loops: use the first number.
@@ -109,13 +109,13 @@ def default_threads() -> int:
     return min(limits)
 
 
-def cores() -> int:
+def core_count() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def _quota(path: str = "/sys/fs/cgroup/cpu.max") -> int:
+def _quota_cores(path: str = "/sys/fs/cgroup/cpu.max") -> int:
     """Return how many cores a container's CPU quota allows (at least 1), or MOST_DEFAULT_THREADS if it has none."""
     with suppress(OSError, ValueError):
         quota, period = Path(path).read_text().split()
@@ -128,19 +128,19 @@ def start_helpers() -> None:
 
     First, count the cores again, unless the program has set the number of threads.
     """
-    global _starting
+    global _is_starting
     _settings[SHARING.wanted] = 0
     if _settings[SHARING.look] != layout.NEVER:
         with suppress(ValueError):
             _settings[SHARING.threads] = default_threads()
-    if _starting:  # called from a signal handler that has interrupted this function
+    if _is_starting:  # called from a signal handler that has interrupted this function
         return
     if _start_thread is None:
         _limit_threads(1)
         return
     stack_size = _thread.stack_size()  # 0: the system's default
     is_small = 0 < stack_size < LEAST_STACK_BYTES
-    _starting = True
+    _is_starting = True
     try:
         with _signals_blocked():
             for shared_object in (_settings, _helpers, _paces, help_others):
@@ -160,7 +160,7 @@ def start_helpers() -> None:
     finally:
         if is_small:
             _thread.stack_size(stack_size)
-        _starting = False
+        _is_starting = False
 
 
 def _limit_threads(count: int) -> None:

@@ -34,9 +34,9 @@ BACKWARD_RESULTS = (
 
 
 @plain
-def should_plan_ahead(address):
+def should_plan_ahead(context_address):
     """Whether a backward pass is expected after this tape, has no plan yet, and can use the forward pass's depths."""
-    plan = Plan(address)
+    plan = Plan(context_address)
     context = plan.context
     is_forward = context.backward_expected != 0 and context.tape == context.forward_tape
     is_new = is_forward and context.backward_plan != context.plan and context.one_numbering != 0
@@ -44,10 +44,10 @@ def should_plan_ahead(address):
 
 
 @plain
-def order_plan(address, helper: Helper) -> None:
+def order_plan(context_address, helper: Helper) -> None:
     """On the main thread: order a helper to plan ahead, if it is looking for work."""
     if state_of(helper) == layout.IDLE:
-        context = Context(address)
+        context = Context(context_address)
         copy = Context(context.ahead)
         # A backward pass sets this again. If none follows (the program only predicts), no other is planned ahead.
         context.backward_expected = 0
@@ -72,25 +72,25 @@ TRIALS, PERIOD, HALVE_ABOVE = 4, 256, 10_000_000
 
 def emit_functions() -> dict:
     return {
-        "run_rows": tir.function_of("run_rows", run_rows.python),
-        "run_part": tir.function_of("run_part", run_part.python, private=True),
-        "run_together": tir.function_of("run_together", atomics.importing_llvm(run_together.python)),
+        "run_rows": tir.function_of("run_rows", run_rows.python_function),
+        "run_part": tir.function_of("run_part", run_part.python_function, is_private=True),
+        "run_together": tir.function_of("run_together", atomics.importing_llvm(run_together.python_function)),
         "help": tir.function_of("help", atomics.importing_llvm(help_others)),
     }
 
 
 @not_inlined
-def run_rows(address):
+def run_rows(context_address):
     """Run the instructions from number `row` to the end of the tape.
 
     Each iteration calls the function of the shard with the kernel of instruction `row`. The function runs instructions
     up to the first one of another shard, and sets `row` to its number. If a shard is not loaded, raise an error.
     """
-    context = Context(address)
+    context = Context(context_address)
     tape, code = tape_of(context), Words(context.code)
     while context.row < context.tape_count:
         shard = tape[context.row].opcode // SHARD_SIZE
-        if shard < 0 or shard >= layout.MOST_SHARDS or code[shard] == 0 or call_fails(code[shard], address):
+        if shard < 0 or shard >= layout.MOST_SHARDS or code[shard] == 0 or call_fails(code[shard], context_address):
             raise_no_code()
 
 
@@ -115,7 +115,7 @@ def each_helper(sharing: Sharing, helper_count):
 
 @plain
 def pace_of(sharing: Sharing, context: Context) -> Pace:
-    """Return the PACE of passes in the context's direction whose `shared_work` has as many bits as the context's."""
+    """Return the PACE (time per work) of passes in the context's direction with as many bits of `shared_work`."""
     index, rest = context.tape == context.forward_tape, context.shared_work
     while rest > 0:
         index, rest = index + 2, rest >> 1
@@ -123,14 +123,14 @@ def pace_of(sharing: Sharing, context: Context) -> Pace:
 
 
 @not_inlined
-def run_together(address):
-    """Run the tape of the context at `address` on the main thread, with helpers if this is worthwhile."""
-    context = Context(address)
+def run_together(context_address):
+    """Run the tape of the context at `context_address` on the main thread, with helpers if this is worthwhile."""
+    context = Context(context_address)
     sharing = Sharing(context.sharing)
     tape, count, row = tape_of(context), context.tape_count, 0
-    forced, began = sharing.least_pass == 0, time()  # forced: share even if it does not pay
+    must_share, began = sharing.least_pass == 0, time()  # share even if it does not pay
     balance_before, pace = sharing.balance, pace_of(sharing, context)
-    is_trial = not forced and pace.passes % PERIOD >= PERIOD - TRIALS
+    is_trial = not must_share and pace.passes % PERIOD >= PERIOD - TRIALS
     pace.passes += 1
     if sharing.helpers + 1 < sharing.threads or began >= sharing.look:
         # Python then starts helpers or counts the cores again, for a later pass.
@@ -138,14 +138,14 @@ def run_together(address):
         sharing.look = max(sharing.look, began + RECOUNT_INTERVAL)
 
     def sharing_pays():
-        return forced or sharing.balance >= 0
+        return must_share or sharing.balance >= 0
 
     helper_count = min(sharing.threads - 1, sharing.helpers) if sharing_pays() and not is_trial else 0
     last_helper = nth_helper(sharing, helper_count)
     if helper_count > 0:
-        sharing.context = address
-        sharing.ahead = layout.WANTED if should_plan_ahead(address) else 0
-        wake(sharing, helper_count, forced, began + min(WAKING_WAIT, context.shared_work >> 14))  # ps to ns, / 16
+        sharing.context = context_address
+        sharing.ahead = layout.WANTED if should_plan_ahead(context_address) else 0
+        wake(sharing, helper_count, must_share, began + min(WAKING_WAIT, context.shared_work >> 14))  # ps to ns, / 16
     while row < count:
         first, with_helpers = row, helper_count > 0 and sharing_pays()
         is_shared = with_helpers and tape[first].shared != layout.ALONE
@@ -155,15 +155,15 @@ def run_together(address):
                 row += 1
         if with_helpers:
             while sharing.ahead == layout.WANTED:
-                order_plan(address, last_helper)
-                if not forced or state_of(last_helper) == layout.STARTED:
+                order_plan(context_address, last_helper)
+                if not must_share or state_of(last_helper) == layout.STARTED:
                     break
-                wake(sharing, helper_count, forced, began)
+                wake(sharing, helper_count, must_share, began)
         if is_shared:
-            share(address, sharing, first, helper_count, forced)
+            share(context_address, sharing, first, helper_count, must_share)
         else:
             start = time()
-            run_part(address, first, row, 0, 1)
+            run_part(context_address, first, row, 0, 1)
             if sharing.balance < 0:
                 add_gain(sharing, (time() - start) >> PAYBACK_SHIFT)
     duration, work = time() - began, context.shared_work
@@ -171,7 +171,7 @@ def run_together(address):
         if pace.work > 0:
             expected = ((pace.time << 20) // pace.work * work) >> 20  # the time of unshared passes for this work
             add_gain(sharing, min(0, balance_before + expected - duration - sharing.balance))
-        finish_plan(address, sharing, last_helper, forced)
+        finish_plan(context_address, sharing, last_helper, must_share)
         sharing.context = 0
     else:
         halvings = 1 if pace.time > HALVE_ABOVE else 0
@@ -185,44 +185,44 @@ def add_gain(sharing: Sharing, gain) -> None:
 
 
 @plain
-def wake(sharing: Sharing, helper_count, forced, until) -> None:
-    """Wake sleeping helpers. Wait for them until the time `until`, or if `forced`, without a limit."""
+def wake(sharing: Sharing, helper_count, must_share, deadline) -> None:
+    """Wake sleeping helpers. Wait for them until the time `deadline`, or if `must_share`, without a limit."""
     for helper in each_helper(sharing, helper_count):
         if change_state(helper, layout.ASLEEP, layout.COMING):
             atomics.release_lock(helper.lock)
     for helper in each_helper(sharing, helper_count):
-        while state_of(helper) == layout.COMING and (forced or time() < until):
-            if forced:
+        while state_of(helper) == layout.COMING and (must_share or time() < deadline):
+            if must_share:
                 yield_core()
 
 
 @plain
-def share(address, sharing: Sharing, row, helper_count, forced) -> None:
+def share(context_address, sharing: Sharing, row, helper_count, must_share) -> None:
     """Run instruction number `row` on the main thread and the helpers that are looking for work."""
     began, idle_count, given_count = time(), 1, 1  # the counts include the main thread and its part
     for helper in each_helper(sharing, helper_count):
         if state_of(helper) == layout.IDLE:
             idle_count += 1
-    parts = idle_count  # how many parts the instruction is divided into
+    part_count = idle_count  # how many parts the instruction is divided into
 
     def run(part):
-        run_part(address, row, row + 1, part, parts)
+        run_part(context_address, row, row + 1, part, part_count)
 
     for helper in each_helper(sharing, helper_count):
         helper.part = 0  # no part
-        if given_count < parts and state_of(helper) == layout.IDLE:
-            helper.fill(row=row, part=given_count, parts=parts)
+        if given_count < part_count and state_of(helper) == layout.IDLE:
+            helper.fill(row=row, part=given_count, parts=part_count)
             if change_state(helper, layout.IDLE, layout.ORDERED):
                 given_count += 1
             else:
                 helper.part = 0
     start = time()
     run(0)
-    for part in range(given_count, parts):
+    for part in range(given_count, part_count):
         run(part)
     helper_parts = given_count - 1  # how many parts helpers have run
     for helper in each_helper(sharing, helper_count):
-        if helper.part != 0 and not forced and change_state(helper, layout.ORDERED, layout.IDLE):
+        if helper.part != 0 and not must_share and change_state(helper, layout.ORDERED, layout.IDLE):
             run(helper.part)
             helper.part = 0
             helper_parts -= 1
@@ -230,7 +230,7 @@ def share(address, sharing: Sharing, row, helper_count, forced) -> None:
     for helper in each_helper(sharing, helper_count):
         if helper.part != 0:
             wait_for(helper, done)
-    saved = (done - start) * helper_parts // (parts - helper_parts)  # at the main thread's pace
+    saved = (done - start) * helper_parts // (part_count - helper_parts)  # at the main thread's pace
     add_gain(sharing, saved - (start - began) - (time() - done) * WAIT_COST)
 
 
@@ -243,29 +243,29 @@ def wait_for(helper: Helper, since) -> None:
 
 
 @plain
-def finish_plan(address, sharing: Sharing, helper: Helper, forced) -> None:
-    """On the main thread: wait for a helper's plan, and copy it. Unless `forced`, cancel an order not begun."""
+def finish_plan(context_address, sharing: Sharing, helper: Helper, must_share) -> None:
+    """On the main thread: wait for a helper's plan, and copy it. Unless `must_share`, cancel an order not begun."""
     since = time()
-    if sharing.ahead == layout.ORDERED and (forced or not change_state(helper, layout.ORDERED, layout.IDLE)):
+    if sharing.ahead == layout.ORDERED and (must_share or not change_state(helper, layout.ORDERED, layout.IDLE)):
         wait_for(helper, since)
-        context = Context(address)
+        context = Context(context_address)
         context.take(Context(context.ahead), BACKWARD_RESULTS)
         add_gain(sharing, sharing.planned - (time() - since) * WAIT_COST)
 
 
 @plain
-def help_others(address, number, lock):
+def help_others(sharing_address, helper_number, lock):
     """Help the main thread until the process ends. The main thread releases `lock` to wake this helper."""
-    sharing, since = Sharing(address), 0
-    helper = nth_helper(sharing, number)
+    sharing, idle_since = Sharing(sharing_address), 0
+    helper = nth_helper(sharing, helper_number)
     atomics.acquire_lock(lock)
     change_state(helper, layout.STARTED, layout.IDLE)
     while True:
-        since = look_for_work(sharing, helper, lock, since)
+        idle_since = look_for_work(sharing, helper, lock, idle_since)
 
 
 @plain
-def look_for_work(sharing: Sharing, helper: Helper, lock, since):
+def look_for_work(sharing: Sharing, helper: Helper, lock, idle_since):
     """Carry out an order, or sleep after idling too long. Return the time when the helper began to look for work."""
     state = state_of(helper)
     if state == layout.ORDERED and change_state(helper, layout.ORDERED, layout.WORKING):
@@ -277,9 +277,9 @@ def look_for_work(sharing: Sharing, helper: Helper, lock, since):
         else:
             run_part(sharing.context, helper.row, helper.row + 1, helper.part, helper.parts)
         change_state(helper, layout.WORKING, layout.IDLE)
-        since = time()
+        idle_since = time()
     if state == layout.IDLE:
-        idle = time() - since
+        idle = time() - idle_since
         if idle > SPIN_BEFORE_YIELD:
             yield_core()
         main_works_alone = sharing.least_pass != 0 and sharing.balance < 0
@@ -287,27 +287,28 @@ def look_for_work(sharing: Sharing, helper: Helper, lock, since):
         if (idles_too_long or main_works_alone) and change_state(helper, layout.IDLE, layout.ASLEEP):
             atomics.acquire_lock(lock)
             change_state(helper, layout.COMING, layout.IDLE)
-            since = time()
-    return since
+            idle_since = time()
+    return idle_since
 
 
 @not_inlined
-def run_part(address, first, end, part, parts):
+def run_part(context_address, first, end, part, part_count):
     """Run instructions `first` to `end` - 1 of a tape on one thread, with the thread's own copy of `layout.RUNNING`.
 
-    If `parts` is more than 1, run only part `part` (counted from 0) of instruction `first`.
+    If `part_count` is more than 1, run only part `part` (counted from 0) of instruction `first`.
     """
-    context = Context(address)
+    context = Context(context_address)
     instruction = tape_of(context)[first]
     own_address = context.threads + part * 8 * layout.THREAD_ROW
     own = Context(own_address)
-    begin, stop = part * layout.WHOLE // parts, (part + 1) * layout.WHOLE // parts  # in units of 1 / WHOLE
-    how_shared = instruction.shared if parts > 1 else layout.ALONE
+    # The part's rows, in units of 1 / ALL_ROWS.
+    begin, stop = part * layout.ALL_ROWS // part_count, (part + 1) * layout.ALL_ROWS // part_count
+    how_shared = instruction.shared if part_count > 1 else layout.ALONE
     by_rows, by_columns = how_shared == layout.BY_ROWS, how_shared == layout.BY_COLUMNS
     own.take(context, layout.RUNNING)
     own.fill(row=first, tape_count=end, others=0, columns_before=0, address=own_address)
     own.rows_before = begin if by_rows else 0
-    own.rows_after = layout.WHOLE - stop if by_rows else 0
+    own.rows_after = layout.ALL_ROWS - stop if by_rows else 0
     if by_columns:
         copy = Instruction(own.words, layout.THREAD_INSTRUCTION)
         copy.take(instruction, layout.INSTRUCTION)

@@ -26,27 +26,27 @@ def is_emitted(value) -> bool:
     return "tvm.ir" in sys.modules and isinstance(value, (ir.expr.ExprOperand, tvm_ffi.core.ObjectConvertible))
 
 
-def bound(value) -> Any:
+def bind(value) -> Any:
     """Bind an emitted value to a variable, so that it is computed at this point. Return other values as they are."""
     if isinstance(value, tuple):
-        return tuple(map(bound, value))
-    if value is Left:
+        return tuple(map(bind, value))
+    if value is EntryLeft:
         raise TypeError("one entry can call another only by `return other(...)`")
     return let(value) if is_emitted(value) and not isinstance(value, tirx.Var) else value
 
 
-def condition(value):
+def as_condition(value):
     """Convert a value to a condition, as `if` does: an integer is true unless it is 0."""
     if not is_emitted(value):
-        return bool(bound(value))
+        return bool(bind(value))
     return value if type_of(value) == "bool" else tirx.NE(value, tirx.const(0, type_of(value)))
 
 
 def type_of(value) -> str:
-    return compared(value).ty.dtype
+    return as_comparison(value).ty.dtype
 
 
-def integer(value):
+def as_integer(value):
     if isinstance(value, int):
         return int64(int(value))
     if not is_emitted(value) or type_of(value).startswith("float"):
@@ -56,21 +56,21 @@ def integer(value):
 
 class Variable(tir.IntVariable):
     def __init__(self, value=0):
-        super().__init__(integer(value))
+        super().__init__(as_integer(value))
 
-    value: Any = property(lambda self: let(self.get()), lambda self, value: self.set(integer(value)))
+    value: Any = property(lambda self: let(self.get()), lambda self, value: self.set(as_integer(value)))
 
 
-def when(value, *rest: Callable) -> Iterator[bool]:
+def when(condition, *rest: Callable) -> Iterator[bool]:
     """Emit an `if` without `else`. Each function in `rest` emits another condition, tested in a nested `if`."""
-    for holds in branch(value, T.Then):
+    for holds in branch(condition, T.Then):
         if holds:
             yield from when(rest[0](), *rest[1:]) if rest else (True,)
 
 
-def branch(value, *sides: Callable) -> Iterator[bool]:
+def branch(condition, *sides: Callable) -> Iterator[bool]:
     """Emit an `if` with an `else`: yield True to emit the code of the `if`, then False to emit that of the `else`."""
-    test = condition(value)
+    test = as_condition(condition)
     if not is_emitted(test):
         yield test
         return
@@ -81,7 +81,7 @@ def branch(value, *sides: Callable) -> Iterator[bool]:
 
 
 def loop(begin, end=None) -> Iterator[Any]:
-    begin, end = wide(begin), wide(end)
+    begin, end = widen(begin), widen(end)
     count = begin if end is None else end - begin
     with T.serial(int64(0), int64(count)) as k:
         yield k if end is None else let(begin + k)
@@ -108,14 +108,14 @@ def break_unless(value):
     """Emit code that breaks a `while` loop unless `value`, its condition, is true."""
     if not is_emitted(value) and value is not True:
         raise TypeError("the condition of a `while` must be a number of the code: for a list of Python, write `for`")
-    break_if(negation(value))
+    break_if(logical_not(value))
 
 
-class Left(Exception):  # noqa: N818
+class EntryLeft(Exception):  # noqa: N818
     """Raised to leave an entry that runs as Python. An entry that emits code returns this class, and raises nothing."""
 
-    def __init__(self, value):
-        self.value = value
+    def __init__(self, result):
+        self.result = result
 
 
 _result_words: list = []  # where the entries that are being emitted store their results
@@ -133,16 +133,16 @@ def result_at(words) -> Iterator[None]:
 
 
 def leave(result=None):
-    """Leave the entry, from any plain function. `result` is None if it has none, Left if a called entry has left."""
+    """Leave the entry, from any plain function. `result` is None if it has none, EntryLeft if a called entry left."""
     if not is_emitting():
-        raise Left(result)
-    if result is not Left:
+        raise EntryLeft(result)
+    if result is not EntryLeft:
         if _result_words:
-            _result_words[-1][0] = NO_RESULT if result is None else integer(result)
+            _result_words[-1][0] = NO_RESULT if result is None else as_integer(result)
         T.Return(tirx.const(0, "int32"))
 
 
-def wide(number):
+def widen(number):
     """Widen an operand to 64 bits: conditions become 0 or 1, ints beyond 32 bits int64s, as TVM would truncate them."""
     if isinstance(number, (tuple, list)):
         raise TypeError("a tuple or list cannot be an operand")
@@ -150,57 +150,57 @@ def wide(number):
         return tirx.const(number, "float64")
     if isinstance(number, int):
         return number if -(1 << 31) <= number < 1 << 31 else int64((number + (1 << 63)) % (1 << 64) - (1 << 63))
-    return integer(number) if is_emitted(number) and type_of(number) == "bool" else number
+    return as_integer(number) if is_emitted(number) and type_of(number) == "bool" else number
 
 
-def compared(comparison):
+def as_comparison(comparison):
     """Convert TVM's result of `a == b` to a condition, whose truth value Python cannot take by mistake."""
     return comparison.asobject() if hasattr(comparison, "asobject") else comparison
 
 
-def settled(division):
+def store_division(division):
     """Store an emitted quotient or remainder. Otherwise TVM would repeat the division at each use, and may fail."""
     return tir.settled(division) if is_emitted(division) else division
 
 
-def negation(value):
-    test = condition(value)
+def logical_not(value):
+    test = as_condition(value)
     return T.Not(test) if is_emitted(test) else not test
 
 
-def both(first, *rest: Callable):
+def logical_and(first, *rest: Callable):
     """`first and rest[0]() and ...`: the code that each of `rest` emits runs only if everything before it is true."""
     if not rest or not is_emitted(first):
-        return both(rest[0](), *rest[1:]) if rest and condition(first) else first
+        return logical_and(rest[0](), *rest[1:]) if rest and as_condition(first) else first
     last = Variable()
     for _ in when(first, *rest[:-1]):
         last.value = rest[-1]()
     return last.value
 
 
-def either(first, *rest: Callable):
+def logical_or(first, *rest: Callable):
     """`first or rest[0]() or ...`: the code that each of `rest` emits runs only if everything before it is false."""
     if not rest or not is_emitted(first):
-        return either(rest[0](), *rest[1:]) if rest and not condition(first) else first
+        return logical_or(rest[0](), *rest[1:]) if rest and not as_condition(first) else first
     result = Variable(first)
     for operand in rest:
-        for _ in when(negation(result.value)):
+        for _ in when(logical_not(result.value)):
             result.value = operand()
     return result.value
 
 
-def if_else(value, then: Callable, otherwise: Callable):
-    if not is_emitted(value):
-        return then() if condition(value) else otherwise()
+def if_else(condition, then: Callable, otherwise: Callable):
+    if not is_emitted(condition):
+        return then() if as_condition(condition) else otherwise()
     result = Variable()
-    for holds in branch(value):
+    for holds in branch(condition):
         result.value = then() if holds else otherwise()
     return result.value
 
 
 def maximum(first, second):
-    return T.max(wide(first), wide(second)) if is_emitted(first) or is_emitted(second) else max(first, second)
+    return T.max(widen(first), widen(second)) if is_emitted(first) or is_emitted(second) else max(first, second)
 
 
 def minimum(first, second):
-    return T.min(wide(first), wide(second)) if is_emitted(first) or is_emitted(second) else min(first, second)
+    return T.min(widen(first), widen(second)) if is_emitted(first) or is_emitted(second) else min(first, second)

@@ -13,7 +13,7 @@ from .. import tir
 from ..layout import Structure
 from ..tir import int64, let
 from ..tvm_modules import T, tirx
-from .lowering import integer, is_emitting, wide
+from .lowering import as_integer, is_emitting, widen
 
 CTYPES: dict[str, Any] = {
     "int64": ctypes.c_int64,
@@ -37,26 +37,26 @@ class Words:
         self.wide_dtype = "float64" if dtype.startswith("float") else "int64"
         if isinstance(memory, int):
             memory = (CTYPES[dtype] * (1 << 58)).from_address(memory)  # so that an address in floats can be an index
-        self.memory: Any = memory if isinstance(memory, ctypes.Array) else None
-        self.buffer: Any = tir.buffer_at(memory, dtype) if self.memory is None else None
+        self.array: Any = memory if isinstance(memory, ctypes.Array) else None
+        self.buffer: Any = tir.buffer_at(memory, dtype) if self.array is None else None
 
     def __getitem__(self, index) -> Any:
-        if self.memory is None:
-            value = tirx.BufferLoad(self.buffer, [int64(wide(index))])
+        if self.array is None:
+            value = tirx.BufferLoad(self.buffer, [int64(widen(index))])
             return let(value if self.dtype == self.wide_dtype else T.Cast(self.wide_dtype, value))
-        return self.memory[self._checked(index)]
+        return self.array[self._checked_index(index)]
 
     def __setitem__(self, index, value) -> None:
-        if self.memory is not None:
-            self.memory[self._checked(index)] = value  # keeps the low 64 bits, as compiled code does
+        if self.array is not None:
+            self.array[self._checked_index(index)] = value  # keeps the low 64 bits, as compiled code does
             return
         if self.wide_dtype == "int64":
-            integer(value)  # raises an error for a float
+            as_integer(value)  # raises an error for a float
         emitted = tirx.const(value, self.dtype) if isinstance(value, int | float) else value
         cast = emitted if self.dtype == "int64" else T.Cast(self.dtype, emitted)
-        T.buffer_store(self.buffer, cast, [int64(wide(index))])
+        T.buffer_store(self.buffer, cast, [int64(widen(index))])
 
-    def _checked(self, index: int) -> int:
+    def _checked_index(self, index: int) -> int:
         if index < 0:
             raise IndexError(f"place {index} of numbers in memory")
         return index
@@ -100,8 +100,8 @@ class Rows:
         self.kind, self.words, self.start = kind, words, start
 
     def __getitem__(self, index) -> Any:
-        start = self.start + wide(index) * len(self.kind.layout)
-        return self.kind(self.words, let(start) if self.words.memory is None else start)
+        start = self.start + widen(index) * len(self.kind.layout)
+        return self.kind(self.words, let(start) if self.words.array is None else start)
 
 
 def on_stack(count: int) -> Words:
@@ -110,10 +110,10 @@ def on_stack(count: int) -> Words:
     words.dtype = words.wide_dtype = "int64"
     if is_emitting():
         words.buffer = tir.on_stack(max(count, 1), "int64")
-        words.memory, words.address = None, T.address_of(words.buffer[int64(0)])
+        words.array, words.address = None, T.address_of(words.buffer[int64(0)])
     else:
-        words.memory = (ctypes.c_int64 * count)()
-        words.address = ctypes.addressof(words.memory)
+        words.array = (ctypes.c_int64 * count)()
+        words.address = ctypes.addressof(words.array)
     return words
 
 

@@ -34,14 +34,14 @@ def entry(function: F) -> F:
     def run(*arguments, **keywords):
         try:
             return function(*arguments, **keywords)
-        except lowering.Left as left:
-            return left.value
+        except lowering.EntryLeft as left:
+            return left.result
 
     return _emit_or_run(function, run, True)
 
 
 def _emit_or_run(function: Callable, run: Callable, is_entry: bool) -> Any:
-    emitter = functools.cache(lambda: rewritten(function, is_entry))
+    emitter = functools.cache(lambda: emitter_of(function, is_entry))
 
     @functools.wraps(function)
     def emit_or_run(*arguments, **keywords):
@@ -50,11 +50,11 @@ def _emit_or_run(function: Callable, run: Callable, is_entry: bool) -> Any:
     return emit_or_run
 
 
-def rewritten(function: Callable, is_entry: bool = False) -> Callable:
+def emitter_of(function: Callable, is_entry: bool = False) -> Callable:
     code, scope = function.__code__, function.__globals__
     scope["__lowering"] = lowering  # the rewritten code calls its functions
     linecache.getlines(code.co_filename, scope)  # the source may be in an archive, which the module's loader can read
-    emitter_code = _emitter(code.co_filename, code, is_entry)
+    emitter_code = _emitter_code(code.co_filename, code, is_entry)
     cells = dict(zip(code.co_freevars, function.__closure__ or ()))
     closure = tuple(cells[name] for name in emitter_code.co_freevars)
     emitter = FunctionType(emitter_code, scope, code.co_name, function.__defaults__, closure)
@@ -63,11 +63,11 @@ def rewritten(function: Callable, is_entry: bool = False) -> Callable:
 
 
 @functools.cache
-def _emitter(file: str, code: CodeType, is_entry: bool) -> CodeType:
+def _emitter_code(file: str, code: CodeType, is_entry: bool) -> CodeType:
     node: Any = _definitions("".join(linecache.getlines(file))).get((code.co_firstlineno, code.co_name))
     if node is None:
         raise OSError(f"to compile {code.co_name}, the lines of its `def` are needed, but they are not in {file}")
-    rewriting = _Rewriting(file, node, is_entry, {})
+    rewriting = _Rewriter(file, node, is_entry, {})
     # Nest the emitter in a function whose parameters become the emitter's free variables. It cannot have the plain
     # function's name, which must remain that of a global in it.
     nested: Any = ast.parse(f"def _closure({', '.join(code.co_freevars)}): 0")
@@ -110,7 +110,7 @@ LOWERED_NAMES = {"max": "maximum", "min": "minimum"}
 NO_ARGS = ast.arguments([], [], None, [], [], None, [])
 
 
-class _Rewriting:
+class _Rewriter:
     """Rewrites a function. The file's syntax tree is not modified: changed nodes are copies.
 
     `scope` maps each name seen so far to "variable" (assigned more than once), "value" (assigned once), "loop" (set by
@@ -120,28 +120,28 @@ class _Rewriting:
 
     def __init__(self, file: str, definition: Any, is_entry: bool, scope: dict[str, Any]):
         self.file, self.definition, self.is_entry = file, definition, is_entry
-        self.current: Any = definition  # the node being rewritten
-        self.assign_counts, _ = _assignments(definition)
+        self.current_node: Any = definition  # the node being rewritten
+        self.assign_counts, _ = _count_assignments(definition)
         self.variables = {name for name, count in self.assign_counts.items() if count > 1}
         outer_names = {k: state for k, state in scope.items() if k not in self.assign_counts and state != "loop"}
         self.scope = outer_names | dict.fromkeys(self.variables, "variable") | {"for": None, "return": not is_entry}
         self.results, self.end_without_result = [], None  # each `return x`, rewritten; a statement at an end without x
 
     def refuse(self, text: str, node=None):
-        node = node or self.current
+        node = node or self.current_node
         raise SyntaxError(f"a plain function cannot have {text}", (self.file, node.lineno, node.col_offset + 1, None))
 
     def visit(self, node) -> Any:
         if not isinstance(node, ast.AST):
             return list(map(self.visit, node)) if isinstance(node, list) else node
-        parent, kind = self.current, type(node).__name__
-        self.current = node if hasattr(node, "lineno") else parent
+        parent, kind = self.current_node, type(node).__name__
+        self.current_node = node if hasattr(node, "lineno") else parent
         name = getattr(node, NAME_FIELDS.get(kind, ""), None) or ""
         if name.startswith("__") or name in (*LOWERED_NAMES, "range"):
             self.refuse(f"the name `{name}`, except `for k in range(...)`, `max(...)` and `min(...)`")
         rewrite = self.copy if kind in COPIED_KINDS else getattr(self, f"visit_{kind}", None)
         result = rewrite(node) if rewrite else self.refuse(f"`{SPELLINGS.get(kind, kind.lower())}`")
-        self.current = parent
+        self.current_node = parent
         return result
 
     def copy(self, node, **fields) -> Any:
@@ -152,11 +152,11 @@ class _Rewriting:
         return _copy_with(node, **fields)
 
     def rewrite_operand(self, node):
-        return self.call("wide", self.visit(node))
+        return self.call("widen", self.visit(node))
 
-    def new(self, kind: Callable[..., Any], *fields) -> Any:
+    def new(self, node_class: Callable[..., Any], *fields) -> Any:
         """Make a syntax tree node with the line number of the node being rewritten."""
-        return kind(*fields, lineno=self.current.lineno, col_offset=self.current.col_offset)
+        return node_class(*fields, lineno=self.current_node.lineno, col_offset=self.current_node.col_offset)
 
     def attribute(self, name: str, attribute_name: str, context: ast.expr_context):
         return self.new(ast.Attribute, self.new(ast.Name, name, ast.Load()), attribute_name, context)
@@ -169,15 +169,15 @@ class _Rewriting:
         return self.call(name, self.visit(first), *[self.new(ast.Lambda, NO_ARGS, self.visit(one)) for one in rest])
 
     def parse_statements(self, *texts: str):
-        return ast.parse("\n" * (self.current.lineno - 1) + ";".join(texts)).body
+        return ast.parse("\n" * (self.current_node.lineno - 1) + ";".join(texts)).body
 
     def rewrite_function(self, **fields):
         """Rewrite the function. The result first creates all variables, so that every branch and loop can set them."""
-        body, parameters = self.rewrite_block(self.definition.body), _parameters(self.definition)
+        body, parameters = self.rewrite_block(self.definition.body), _parameter_names(self.definition)
         if self.results and self.end_without_result:
             self.refuse("an end without a result, if another end has one", self.end_without_result)
         start = [f"{one} = __lowering.Variable({one if one in parameters else ''})" for one in sorted(self.variables)]
-        end = ["__lowering.leave()", "return __lowering.Left"] * self.is_entry
+        end = ["__lowering.leave()", "return __lowering.EntryLeft"] * self.is_entry
         if len(self.results) == 1:
             body[-1] = ast.copy_location(ast.Return(self.results[0].value), body[-1])
         elif self.results:
@@ -187,12 +187,12 @@ class _Rewriting:
         return _copy_with(self.definition, **fields)
 
     def visit_FunctionDef(self, node):
-        return _Rewriting(self.file, node, False, self.scope).rewrite_function(args=self.visit(node.args))
+        return _Rewriter(self.file, node, False, self.scope).rewrite_function(args=self.visit(node.args))
 
-    def rewrite_block(self, statements: list[Any], inside=()) -> list:
+    def rewrite_block(self, statements: list[Any], inner_scope=()) -> list:
         """Rewrite statements. If an `if` ends in `return`, the statements after it become its `else`."""
         rewritten_block, outer_scope = [], self.scope
-        self.scope = outer_scope | dict(inside)
+        self.scope = outer_scope | dict(inner_scope)
         while statements:
             statement, *statements = statements
             if isinstance(statement, ast.Return) and statements:
@@ -242,7 +242,7 @@ class _Rewriting:
         return self.visit_Expr(node)
 
     def visit_Expr(self, node):
-        return self.copy(node, value=self.call("bound", self.visit(node.value)))
+        return self.copy(node, value=self.call("bind", self.visit(node.value)))
 
     def visit_AugAssign(self, node):
         return self.copy(node, value=self.rewrite_operand(node.value))
@@ -254,21 +254,21 @@ class _Rewriting:
     # conditions and operators
 
     def visit_BoolOp(self, node):
-        return self.lazy_call("both" if isinstance(node.op, ast.And) else "either", *node.values)
+        return self.lazy_call("logical_and" if isinstance(node.op, ast.And) else "logical_or", *node.values)
 
     def visit_Compare(self, node):
         if len(node.ops) > 1:
             self.refuse("a chain of comparisons: write `a < b and b < c`")
         right = self.rewrite_operand(node.comparators[0])
-        return self.call("compared", self.copy(node, left=self.rewrite_operand(node.left), comparators=[right]))
+        return self.call("as_comparison", self.copy(node, left=self.rewrite_operand(node.left), comparators=[right]))
 
     def visit_BinOp(self, node):
         operation = self.copy(node, left=self.rewrite_operand(node.left), right=self.rewrite_operand(node.right))
-        return self.call("settled", operation) if isinstance(node.op, (ast.FloorDiv, ast.Mod)) else operation
+        return self.call("store_division", operation) if isinstance(node.op, (ast.FloorDiv, ast.Mod)) else operation
 
     def visit_UnaryOp(self, node):
         if isinstance(node.op, ast.Not):
-            return self.call("negation", self.visit(node.operand))
+            return self.call("logical_not", self.visit(node.operand))
         return self.copy(node, operand=self.rewrite_operand(node.operand))
 
     def visit_IfExp(self, node):
@@ -278,9 +278,9 @@ class _Rewriting:
         name = LOWERED_NAMES.get(getattr(node.func, "id", ""))
         return self.copy(node, func=self.call(name).func) if name else self.copy(node)
 
-    def for_loop(self, over, body: list):
+    def for_loop(self, generator, body: list):
         """Make a `for` over a generator that yields once for each block to emit. `__side` tells `if` from `else`."""
-        return self.new(ast.For, self.new(ast.Name, "__side", ast.Store()), over, body, [])
+        return self.new(ast.For, self.new(ast.Name, "__side", ast.Store()), generator, body, [])
 
     def visit_If(self, node):
         over = self.lazy_call("branch", node.test) if node.orelse else self.lazy_call("when", *_conditions(node))
@@ -335,20 +335,20 @@ def _target_names(target) -> set[str]:
     return {element.id for element in getattr(target, "elts", [target]) if isinstance(element, ast.Name)}
 
 
-def _parameters(definition) -> set[str]:
+def _parameter_names(definition) -> set[str]:
     return {argument.arg for argument in ast.iter_child_nodes(definition.args) if isinstance(argument, ast.arg)}
 
 
-def _assignments(definition) -> tuple[Counter[str], set[str]]:
+def _count_assignments(definition) -> tuple[Counter[str], set[str]]:
     """Return how often each local name is assigned, also by nested functions; and the names that are not local."""
-    counts, set_by_inner, not_local = Counter(_parameters(definition)), set(), set()
+    counts, set_by_inner, not_local = Counter(_parameter_names(definition)), set(), set()
     nodes: list[Any] = [*definition.body]
     for node in nodes:
         for target in getattr(node, "targets", [getattr(node, "target", None)]):
             counts.update(dict.fromkeys(_target_names(target), ASSIGN_COUNTS.get(type(node), 0)))
         if isinstance(node, ast.FunctionDef):
             counts[node.name] += 0  # makes the name local
-            set_by_inner |= _assignments(node)[1]
+            set_by_inner |= _count_assignments(node)[1]
         else:
             nodes += _statements_in(node)
         if isinstance(node, ast.Nonlocal):

@@ -173,13 +173,13 @@ class Targets:
         """
         context = self.plan.context
         begin = context.gradient_top
-        fresh = self.can_be_overwritten and self.all_fit(self._allocate_one)
+        fresh = self.can_be_overwritten and self.all_fit(self._try_to_allocate)
         if not fresh and context.gradient_top != begin:
-            self._take_back(begin)
+            self._take_back_memory(begin)
         return fresh
 
     @plain
-    def _allocate_one(self, operand):
+    def _try_to_allocate(self, operand):
         """Assign memory to an operand's gradient, or return 0 if it has memory or the step does not write all of it."""
         owner, offset = self.gradients.owner_and_offset(operand)
         if owner < 0 or offset != 0:  # an alias fits if its gradient is all of its owner's, as in a reshape
@@ -193,7 +193,7 @@ class Targets:
         return 1
 
     @plain
-    def _take_back(self, begin) -> None:
+    def _take_back_memory(self, begin) -> None:
         for _, operand in self.each_target():
             owner, _ = self.gradients.owner_and_offset(operand)
             if owner >= 0:
@@ -245,11 +245,11 @@ KEPT_FIELDS = ("tape_count", "index_top", "shared_work")  # kept with a plan, as
 
 
 @plain
-def plan_backward(context_address, loss, size, is_full) -> None:
+def plan_backward(context_address, loss, loss_size, is_full) -> None:
     """Plan the backward pass from node number `loss`, or reuse the last backward plan; see `can_reuse_plan`.
 
-    Also list the touched rows of lookup tables. `size` is the number of floats of the loss; 0 means that the pass is
-    only planned ahead, so no rows are listed. If `is_full` is 1, as for `backward(full=True)`, all nodes get gradients,
+    Also list the touched rows of lookup tables. `loss_size` is the number of floats of the loss; 0 means that the pass
+    is only planned ahead: no rows are listed. If `is_full` is 1, as for `backward(full=True)`, all nodes get gradients,
     even those that depend on no trained parameter, and aliases get their own.
     """
     tape.use_tape(Context(context_address), "backward")
@@ -260,10 +260,10 @@ def plan_backward(context_address, loss, size, is_full) -> None:
         plan.context.status = layout.READY
         # In this engine's own copy of the table, set where the FILL instruction writes, and how many floats.
         plan.table[layout.SEED_FILL] = plan.node(loss).gradient
-        plan.table[layout.SEED_FILL + 1] = size  # it was 0 if the plan was made ahead
+        plan.table[layout.SEED_FILL + 1] = loss_size  # it was 0 if the plan was made ahead
     else:
-        plan_anew(gradients, size)
-    if plan.context.status == layout.READY and size != 0:
+        plan_anew(gradients, loss_size)
+    if plan.context.status == layout.READY and loss_size != 0:
         note_touched_rows(plan)
         is_from_last_node = loss == plan.context.node_count - 1
         plan.context.backward_expected = is_from_last_node and not is_full and plan.context.one_numbering
@@ -282,7 +282,7 @@ def can_reuse_plan(gradients: Gradients):
 
 
 @plain
-def plan_anew(gradients: Gradients, size) -> None:
+def plan_anew(gradients: Gradients, loss_size) -> None:
     """Plan the pass without the kept plan. If a buffer is too small, set `status` to TOO_SMALL."""
     plan, context = gradients.plan, gradients.context
     context.backward_plan = -1  # the tape of the kept plan is overwritten
@@ -298,7 +298,7 @@ def plan_anew(gradients: Gradients, size) -> None:
     if context.ordered != context.plan or context.ordered_count != context.planned_count:
         tape.sort_planned(plan)
         context.ordered = -1  # the lists that the forward plan sorted are overwritten
-    add_all_steps(gradients, size)
+    add_all_steps(gradients, loss_size)
     finish(gradients)
 
 
@@ -419,7 +419,7 @@ def touch_rows(node: Node, parameter: Parameter) -> None:
 
 
 @plain
-def add_all_steps(gradients: Gradients, size) -> None:
+def add_all_steps(gradients: Gradients, loss_size) -> None:
     """Write all instructions: set the gradient of the loss to 1, then run the groups' backward steps.
 
     Last come the deferred steps, such as those for gradients of matrices, once for all nodes of a signature.
@@ -429,7 +429,7 @@ def add_all_steps(gradients: Gradients, size) -> None:
     context.gradient_top = start
     gradients.allocate(plan.node(gradients.loss))
     gradients.clear_from(start)
-    tape.add_fill(plan, layout.SEED_FILL, start, size, 1)
+    tape.add_fill(plan, layout.SEED_FILL, start, loss_size, 1)
     for group in tape.each_group_backwards(plan, plan.by_depth, count, Node.runs_with):
         begin = context.gradient_top
         for _, node in group.each_node():

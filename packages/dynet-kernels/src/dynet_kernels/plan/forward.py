@@ -89,8 +89,8 @@ def find_stages(plan: Plan) -> None:
 
 
 @plain
-def find_depths(plan: Plan, first, last, has_instructions: Callable) -> None:
-    """Compute the stages and depths of nodes `first` to `last` - 1, after `add_dependencies` was called for each.
+def find_depths(plan: Plan, first, end, has_instructions: Callable) -> None:
+    """Compute the stages and depths of nodes `first` to `end` - 1, after `add_dependencies` was called for each.
 
     A node's depth is the largest depth of its operands in the same stage (or 0), plus 1 if has_instructions(node).
     List nodes with instructions in `planned`, their signatures' numbers in `numbers`, and their depths in `depths`.
@@ -101,7 +101,7 @@ def find_depths(plan: Plan, first, last, has_instructions: Callable) -> None:
     for k in range(stage_count):
         plan.stage_begins[k] = 0
     plan.context.planned_count = 0
-    for index in range(first, last):
+    for index in range(first, end):
         node = plan.node(index)
         signature = node.signature.number
         stage = plan.stages[signature] if has_stages else 0
@@ -305,11 +305,11 @@ def note_operands(plan: Plan, node: Node, earliest) -> None:
     """
     needs_gradient = node.part_before.needs_gradient if node.is_later_part else 0
 
-    def visit(operand):
+    def note_gradient_need(operand):
         nonlocal needs_gradient
         needs_gradient |= plan.needs_gradient(operand)
 
-    add_dependencies(plan, node, earliest, visit)
+    add_dependencies(plan, node, earliest, note_gradient_need)
     node.flags = needs_gradient * node.signature.passes * layout.NEEDS_GRADIENT
 
 

@@ -15,34 +15,34 @@ class PlannerStruct(Struct):
         cls.layout = getattr(layout, cls.__name__.upper())
 
 
-class Context(PlannerStruct): ...
+class Context(PlannerStruct): ...  # what Python, planner and machine share: addresses and counts
 
 
-class Parameter(PlannerStruct): ...
+class Parameter(PlannerStruct): ...  # a row of the table of parameters
 
 
-class Update(PlannerStruct): ...
+class Update(PlannerStruct): ...  # a row of a trainer's table
 
 
-class Both(PlannerStruct): ...
+class Both(PlannerStruct): ...  # the arguments of `norm_and_update`, a trainer's two passes
 
 
-class View(PlannerStruct): ...
+class View(PlannerStruct): ...  # where each column of an operand starts
 
 
-class Step(PlannerStruct): ...
+class Step(PlannerStruct): ...  # a kernel and its parameters, for a value or a gradient
 
 
-class Instruction(PlannerStruct): ...
+class Instruction(PlannerStruct): ...  # a row of the tape: a step for all columns of a group
 
 
-class Sharing(PlannerStruct): ...
+class Sharing(PlannerStruct): ...  # how threads share work: settings and state
 
 
-class Helper(PlannerStruct): ...
+class Helper(PlannerStruct): ...  # a helper's state, lock and order
 
 
-class Pace(PlannerStruct): ...
+class Pace(PlannerStruct): ...  # sums of time and work over passes of one kind that ran alone
 
 
 class Steps(PlannerStruct):
@@ -86,13 +86,13 @@ class Signature(PlannerStruct):
 class Plan:
     """The planner's context. Its buffers (`layout.BUFFERS`) are attributes, at their addresses when a Plan is made.
 
-    `given` has buffers, by name, that replace those of the context. `limits` is the SHARING structure, which says how
+    `buffers` has buffers, by name, that replace those of the context. `limits` is the SHARING structure, which says how
     many threads there are and how much work is worth sharing.
     """
 
-    def __init__(self, address, **given: Words):
-        self.context = context = Context(Words(address))
-        self._buffers = {name: Words(getattr(context, name)) for name in layout.BUFFERS if name not in given} | given
+    def __init__(self, context_address, **buffers: Words):
+        self.context = context = Context(Words(context_address))
+        self._buffers = {key: Words(getattr(context, key)) for key in layout.BUFFERS if key not in buffers} | buffers
         self._nodes, self._parameters = Rows(Node, self.nodes), Rows(Parameter, self.parameters)
         self.limits = Sharing(self.sharing)
 

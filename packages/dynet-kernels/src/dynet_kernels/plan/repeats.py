@@ -42,11 +42,11 @@ class EqualColumns:
     def skips_columns(self):
         return self.count != self.lists.columns
 
-    def number_of(self, column):
+    def first_column_number(self, column):
         return self.group.plan.numbers_of_columns[column]
 
-    def first_column(self, index):
-        return self.group.plan.numbers_of_columns[self.lists.columns + index]
+    def first_column(self, number):
+        return self.group.plan.numbers_of_columns[self.lists.columns + number]
 
     def address(self, view, side, column):
         """Return the address of a column from the list of a view's values (side 0) or gradients (side 1)."""
@@ -76,21 +76,21 @@ class EqualColumns:
         return GroupLists(base, count)
 
     @plain
-    def each_repeated(self) -> Iterator[tuple]:
+    def each_repeated_column(self) -> Iterator[tuple]:
         """Yield (k, column) for each column that equals an earlier column, where k counts these columns from 0."""
         count = 0
         for column in range(self.lists.columns):
-            if self.first_column(self.number_of(column)) != column:
+            if self.first_column(self.first_column_number(column)) != column:
                 yield count, column
                 count += 1
 
     @plain
-    def add_step(self, step_number: int, count, shared: int):
+    def add_step(self, step_number: int, count, how_shared: int):
         """Append an instruction of `count` columns for step COPY or ADD. Return where its lists start in `index`."""
         plan, context = self.group.plan, self.group.plan.context
         step = Steps(self.group.signature, "repeated")[step_number]
         base = context.index_top
-        add_instruction(plan, step.opcode, base, count, step.parameters, 0, shared, count * step.work)
+        add_instruction(plan, step.opcode, base, count, step.parameters, 0, how_shared, count * step.work)
         context.index_top = base + 2 * count
         return base
 
@@ -166,9 +166,9 @@ def copy_values(equal: EqualColumns) -> None:
     if equal.skips_columns:
         count = equal.lists.columns - equal.count
         base = equal.add_step(COPY, count, layout.BY_COLUMNS)
-        for k, column in equal.each_repeated():
+        for k, column in equal.each_repeated_column():
             index[base + k] = equal.address(0, 0, column)
-            index[base + count + k] = equal.address(0, 0, equal.first_column(equal.number_of(column)))
+            index[base + count + k] = equal.address(0, 0, equal.first_column(equal.first_column_number(column)))
 
 
 @plain
@@ -195,8 +195,8 @@ def sum_equal_gradients(group: Group, lists: GroupLists, is_full) -> GroupLists:
             index[copy_base + count + k] = equal.address(0, 1, equal.first_column(k))
         other_count = lists.columns - count
         add_base = equal.add_step(ADD, other_count, layout.ALONE)
-        for k, column in equal.each_repeated():
-            index[add_base + k] = sums + equal.number_of(column) * width
+        for k, column in equal.each_repeated_column():
+            index[add_base + k] = sums + equal.first_column_number(column) * width
             index[add_base + other_count + k] = equal.address(0, 1, column)
         base = equal.write_first_columns(with_gradients=True, sums=sums, width=width).base
         signature.fill(once_base=base, once_columns=count, once_nodes=group.count, once_search=context.searches)

@@ -114,7 +114,7 @@ def write_lists(group: Group, steps: Steps, with_gradients: bool = False) -> Gro
     The lists that `steps` do not read get room between these, but nothing is written there.
     """
     signature, context = group.signature, group.plan.context
-    base, columns, count = context.index_top, group_columns(group), signature.view_count
+    base, columns, count = context.index_top, count_columns(group), signature.view_count
     one_column = signature.columns == 1 and signature.columns_each == 0
     read, read_first = steps.lists, steps.first_lists
     for k in range(count):
@@ -134,7 +134,7 @@ def write_lists(group: Group, steps: Steps, with_gradients: bool = False) -> Gro
 
 
 @plain
-def group_columns(group: Group):
+def count_columns(group: Group):
     signature = group.signature
     if signature.columns_each == 0:
         return group.count * signature.columns
@@ -243,7 +243,7 @@ class ViewLists:
 # If threads can share a step by columns or by rows, they share it by columns if each thread gets at least this many
 # columns. A thread then often reads columns that it has written itself, which are in its cache.
 LEAST_THREAD_COLUMNS = 16
-CLEAR_WORK = 100  # an estimate of the picoseconds that one thread takes to set one float to 0
+CLEAR_WORK_PER_FLOAT = 100  # an estimate of the picoseconds that one thread takes to set one float to 0
 
 
 def use_tape(context: Context, direction: str) -> None:
@@ -257,39 +257,41 @@ def start_tape(context: Context) -> None:
 
 @plain
 def add_instruction(
-    plan: Plan, opcode, base, count, parameters=0, fresh=0, shared=layout.ALONE, work=0, distinct=0
+    plan: Plan, opcode, base, count, parameters=0, is_fresh=0, how_shared=layout.ALONE, work=0, is_distinct=0
 ) -> None:
-    """Append an instruction to the tape. If its kernel is not loaded, set `status` to NO_CODE, so that nothing runs.
+    """Append an instruction of `count` columns. If its kernel is not loaded, set `status` to NO_CODE: nothing runs.
 
-    Its address lists start at `base` in `index`, its parameters at `parameters` in `table`. If `fresh`, the kernel
+    Its address lists start at `base` in `index`, its parameters at `parameters` in `table`. If `is_fresh`, the kernel
     overwrites uninitialized memory instead of adding to it. `work` is the picoseconds that one thread needs. If `work`
-    is too little to be worth sharing, `shared` (see `layout.STEP`) is ignored.
+    is too little to be worth sharing, `how_shared` (see `layout.STEP`) is ignored.
     """
     context = plan.context
-    chosen = choose_sharing(plan, shared, count, distinct) if work >= plan.limits.least_instruction else layout.ALONE
+    chosen = (
+        choose_sharing(plan, how_shared, count, is_distinct) if work >= plan.limits.least_instruction else layout.ALONE
+    )
     if chosen != layout.ALONE:
         context.shared_work += work
     context.most_work = max(context.most_work, work)
     row = context.tape_count
     instruction = Rows(Instruction, plan.tape)[row]
-    instruction.fill(opcode=opcode, base=base, count=count, parameters=parameters, fresh=fresh, shared=chosen)
+    instruction.fill(opcode=opcode, base=base, count=count, parameters=parameters, fresh=is_fresh, shared=chosen)
     context.tape_count = row + 1
     if Words(context.code)[opcode // SHARD_SIZE] == 0:
         context.fill(status=layout.NO_CODE, row=row)
 
 
 @plain
-def choose_sharing(plan: Plan, shared, count, distinct):
+def choose_sharing(plan: Plan, how_shared, count, is_distinct):
     """Return how threads share an instruction of `count` columns: ALONE, BY_COLUMNS or BY_ROWS.
 
-    Some values of `shared` leave the choice to this function; see `layout.STEP`. `distinct` is 1 if the step is known
-    to add to a different gradient for each node of the group.
+    Some values of `how_shared` leave the choice to this function; see `layout.STEP`. `is_distinct` is 1 if the step is
+    known to add to a different gradient for each node of the group.
     """
-    if shared == layout.IF_DISTINCT:
-        return layout.BY_COLUMNS if distinct else layout.ALONE
-    if shared < layout.EITHER:
-        return shared
-    by_columns = shared == layout.EITHER or distinct
+    if how_shared == layout.IF_DISTINCT:
+        return layout.BY_COLUMNS if is_distinct else layout.ALONE
+    if how_shared < layout.EITHER:
+        return how_shared
+    by_columns = how_shared == layout.EITHER or is_distinct
     return layout.BY_COLUMNS if by_columns and count >= LEAST_THREAD_COLUMNS * plan.limits.threads else layout.BY_ROWS
 
 
@@ -304,7 +306,7 @@ def add_clear(plan: Plan, start, size) -> None:
     base = plan.context.index_top
     plan.index[base] = start  # the only entry of the first list
     plan.index[base + 1] = size  # the only entry of the second list
-    add_instruction(plan, layout.CLEAR, base, 1, shared=layout.BY_ROWS, work=size * CLEAR_WORK)
+    add_instruction(plan, layout.CLEAR, base, 1, how_shared=layout.BY_ROWS, work=size * CLEAR_WORK_PER_FLOAT)
     plan.context.index_top = base + 2
 
 

@@ -11,23 +11,23 @@ from ..plain import Words, plain
 from .nodes import Plan, Update
 from .tape import add_instruction, start_tape
 
-UPDATE_WORK = 500  # estimated picoseconds of one thread for each float of each tensor that an update reads
+UPDATE_WORK_PER_FLOAT = 500  # estimated picoseconds of one thread for each float of each tensor that an update reads
 
 
 @plain
-def plan_gradient_norm(context_address, opcode, first, last, state_count, dense, total_address) -> None:
-    """Plan the pass that sums the squared gradients of the parameters in rows `first` to `last` - 1.
+def plan_gradient_norm(context_address, opcode, first, end, state_count, is_dense, total_address) -> None:
+    """Plan the pass that sums the squared gradients of the parameters in rows `first` to `end` - 1.
 
     Each instruction has two address lists: the addresses of the gradients, and `total_address`, the address of the
     total, a float64. All these addresses count float32s. `state_count` is the number of tensors that the trainer keeps
-    for each parameter. If `dense` is 1, all rows of lookup tables are used, otherwise only touched rows.
+    for each parameter. If `is_dense` is 1, all rows of lookup tables are used, otherwise only touched rows.
     """
     plan = Plan(context_address)
     start_tape(plan.context)
-    check_room(plan, last, state_count, dense, 1)
+    check_room(plan, end, state_count, is_dense, 1)
     if plan.context.status == layout.READY:
-        for row in range(first, last):
-            updated = UpdatedParameter(plan, row, state_count, dense)
+        for row in range(first, end):
+            updated = UpdatedParameter(plan, row, state_count, is_dense)
             if updated.columns and updated.parameter.needs_gradient:
                 updated.write_list(0, updated.parameter.gradient, updated.width)
                 plan.index[plan.context.index_top + updated.columns] = total_address  # only the first entry is read
@@ -35,7 +35,7 @@ def plan_gradient_norm(context_address, opcode, first, last, state_count, dense,
 
 
 @plain
-def plan_update(context_address, opcode, count, state_count, number_count, numbers_address, dense) -> None:
+def plan_update(context_address, opcode, parameter_count, state_count, number_count, numbers_address, is_dense) -> None:
     """Plan the pass that runs an update rule on all parameters that are not frozen and are `chosen` (`layout.UPDATE`).
 
     Each instruction has a view of the values, of the gradient, of each of `state_count` tensors that the trainer keeps,
@@ -44,10 +44,10 @@ def plan_update(context_address, opcode, count, state_count, number_count, numbe
     plan = Plan(context_address)
     view_count = 2 + state_count + number_count
     start_tape(plan.context)
-    check_room(plan, count, state_count, dense, view_count)
+    check_room(plan, parameter_count, state_count, is_dense, view_count)
     if plan.context.status == layout.READY:
-        for row in range(count):
-            updated = UpdatedParameter(plan, row, state_count, dense)
+        for row in range(parameter_count):
+            updated = UpdatedParameter(plan, row, state_count, is_dense)
             if updated.parameter.needs_gradient and updated.update_row.chosen:
                 if updated.columns:
                     updated.write_list(0, updated.parameter.value, updated.width)
@@ -56,17 +56,17 @@ def plan_update(context_address, opcode, count, state_count, number_count, numbe
                         updated.write_list(2 + k, updated.state_address(k), updated.width)
                     for k in range(number_count):
                         updated.write_list(2 + state_count + k, numbers_address + k, 0)
-                    updated.add_instruction(opcode, view_count, (2 + state_count) * UPDATE_WORK)
+                    updated.add_instruction(opcode, view_count, (2 + state_count) * UPDATE_WORK_PER_FLOAT)
                 if updated.parameter.touched:
                     updated.forget_touched()
 
 
 @plain
-def check_room(plan: Plan, rows, state_count, dense, view_count) -> None:
+def check_room(plan: Plan, rows, state_count, is_dense, view_count) -> None:
     """Set `status` to TOO_SMALL if `index` has no room for the lists of the first `rows` parameters, two per view."""
     needed = 0
     for row in range(rows):
-        needed += 2 * view_count * UpdatedParameter(plan, row, state_count, dense).columns
+        needed += 2 * view_count * UpdatedParameter(plan, row, state_count, is_dense).columns
     if needed > plan.context.index_end:
         plan.context.fill(status=layout.TOO_SMALL, needed_index=needed)
 
@@ -75,17 +75,17 @@ class UpdatedParameter:
     """The parameter in row `index` of a trainer's table, and the columns that the pass works on.
 
     If `is_one_column`, all of the parameter is one column. Otherwise, it is a lookup table, and each touched row is a
-    column. If `dense` is 1, lookup tables are also one column. The trainer keeps `state_count` tensors for a parameter.
+    column. If `is_dense` is 1, lookup tables are also one column. A trainer keeps `state_count` tensors for each.
     """
 
     @plain
-    def __init__(self, plan: Plan, index, state_count, dense):
+    def __init__(self, plan: Plan, index, state_count, is_dense):
         self.plan = plan
         self.update_row = Update(plan.table, index * (len(layout.UPDATE) + state_count))
         parameter = plan.parameter(self.update_row.parameter)
         self.parameter, self.width, self.rows = parameter, parameter.width, parameter.rows
         self.touched = Words(parameter.touched)  # `layout.PARAMETER` describes this list
-        self.is_one_column = parameter.touched == 0 or dense or self.touched[1 + 2 * self.rows]
+        self.is_one_column = parameter.touched == 0 or is_dense or self.touched[1 + 2 * self.rows]
         self.columns = 1 if self.is_one_column else self.touched[0]
 
     def state_address(self, index):
@@ -113,7 +113,7 @@ class UpdatedParameter:
         row.column = size
         work, shared = self.columns * size * work_per_float, layout.BY_ROWS if work_per_float else layout.ALONE
         size_offset = row.start + layout.UPDATE.column
-        add_instruction(self.plan, opcode, context.index_top, self.columns, size_offset, shared=shared, work=work)
+        add_instruction(self.plan, opcode, context.index_top, self.columns, size_offset, how_shared=shared, work=work)
         context.index_top += 2 * view_count * self.columns
 
     @plain

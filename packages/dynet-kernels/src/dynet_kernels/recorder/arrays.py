@@ -16,7 +16,7 @@ from .calls import recording
 from .extension import c_function
 from .here import Here, Item, Items, NewRecord, checked_index
 from .structures import Buffer, Function, Shared
-from .tables import Row, find, find_words, hash_of, is_one_of
+from .tables import Row, find, find_row_with_hash, hash_of, is_one_of
 
 STRIDED, FORMAT = 0x18, 0x4  # CPython's flags PyBUF_STRIDES and PyBUF_FORMAT: which fields of a Py_buffer to fill in
 # Type of elements that can be read -> (size in bytes, letters that CPython uses for it). On Windows, "l" has 4 bytes.
@@ -26,7 +26,7 @@ NUMBER_TYPES = {"float32": (4, "f"), "float64": (8, "d"), **INT_TYPES}
 
 
 class Array:
-    """A nonempty numpy array of 1 to MOST_DIMS dimensions, of a type in NUMBER_TYPES (INT_TYPES if `integers`).
+    """A nonempty numpy array of 1 to MOST_DIMS dimensions, of a type in NUMBER_TYPES (INT_TYPES if `of_ints`).
 
     Python handles subclasses of `numpy.ndarray`. The array's memory stays valid after the Py_buffer is released,
     because nothing interrupts a compiled function.
@@ -35,11 +35,11 @@ class Array:
     is_batched = 0  # whether the last dimension is the batch
 
     @plain
-    def __init__(self, here: Here, x: Item, integers: bool = False):
+    def __init__(self, here: Here, x: Item, of_ints: bool = False):
         need(x.type == here.shared.array)
         address, buffer = x.address, Buffer(on_stack(len(words.BUFFER)))
         self.count = (
-            fill_buffer(address, buffer, INT_TYPES) if integers else extern("dynet_read_array", address, buffer.address)
+            fill_buffer(address, buffer, INT_TYPES) if of_ints else extern("dynet_read_array", address, buffer.address)
         )
         need(self.count > 0)
         self.buffer, self.begin, self.ndim, self.item_size = buffer, buffer.begin, ndim_of(buffer), buffer.item_size
@@ -87,12 +87,12 @@ def fill_buffer(address, buffer: Buffer, types: dict):
 
 
 @c_function("dynet_read_array")
-def read_array(shared: Shared, array_address, buffer_address):
+def read_array(shared_words: Shared, array_address, buffer_address):
     return fill_buffer(array_address, Buffer(buffer_address), NUMBER_TYPES)
 
 
 @c_function("dynet_copy_array")
-def copy_array(shared: Shared, buffer_address, count, target_address):
+def copy_array(shared_words: Shared, buffer_address, count, target_address):
     buffer, target = Buffer(buffer_address), Words(target_address, "float32")
     shape, strides = Words(buffer.shape), Words(buffer.strides)
     rows, stride, item_size = shape[0], strides[0], buffer.item_size
@@ -197,7 +197,7 @@ def read_indices(here: Here, x: Item, use: Callable, or_one: bool = False):
     integer_at(k, limit) returns integer k. It leaves the entry unless this integer is at least 0 and below `limit`.
     """
     if x.type == here.shared.array:
-        array = Array(here, x, integers=True)
+        array = Array(here, x, of_ints=True)
         need(array.ndim == 1)
         return use(array.count, array.integer)
     need(or_one or here.is_sequence(x))
@@ -216,30 +216,30 @@ def vector(here: Here, function: Function, x: Item):
 
 
 @recording(1, 2, key=words.ARRAY_KEY_SIZE)
-def array(here: Here, function: Function, given: Items):
+def array(here: Here, function: Function, arguments: Items):
     """Record an input node from an array, a nested list, or a list of arrays, one for each batch element.
 
     The optional second argument says whether the last dimension is the batch. For the key, see `words.ARRAY_KEY_SIZE`.
     """
-    return read_nested(here, given[0], partial(record_input, here, function, here.flag(given, 1)))
+    return read_nested(here, arguments[0], partial(record_input, here, function, here.flag(arguments, 1)))
 
 
 @plain
-def record_input(here: Here, function: Function, batched, values: Array | Stack | Numbers):
+def record_input(here: Here, function: Function, is_batched, values: Array | Stack | Numbers):
     key = on_stack(words.ARRAY_KEY_SIZE)
     for k, size in enumerate(values.sizes):
         key[k + 1] = size
-    row = find_by_shape(function, key, values.ndim, values.is_batched or batched)
+    row = find_by_shape(function, key, values.ndim, values.is_batched or is_batched)
     new = new_input_record(here, row, values.count)
     values.store(new.floats, new.inputs_start)
     return new.finish(row.result)
 
 
 @plain
-def find_by_shape(function: Function, key: Words, ndim, batched) -> Row:
+def find_by_shape(function: Function, key: Words, ndim, is_batched) -> Row:
     """Set the first word of `key`, whose next `ndim` words are a shape. Return the row for this key."""
-    key[0] = ndim + 1 + words.BATCHED if batched else ndim + 1
-    return find_words(function, key, ndim + 1, words.ARRAY_KEY_SIZE, hash_of(key, 0, ndim + 1))
+    key[0] = ndim + 1 + words.BATCH_FLAG if is_batched else ndim + 1
+    return find_row_with_hash(function, key, ndim + 1, words.ARRAY_KEY_SIZE, hash_of(key, 0, ndim + 1))
 
 
 @plain
@@ -250,14 +250,14 @@ def new_input_record(here: Here, row: Row, count) -> NewRecord:
 
 
 @recording(3, 4, 5, key=words.ARRAY_KEY_SIZE)
-def sparse(here: Here, function: Function, given: Items):
+def sparse(here: Here, function: Function, arguments: Items):
     """Record an input node from a list of indices for each dimension, a list of values, and a shape.
 
     Optional arguments: whether the last dimension is the batch, and the value of unlisted elements. Key: see `array`.
     """
-    axes, values, shape = [here.items(each) for each in given.first(3)]
+    axes, values, shape = [here.items(each) for each in arguments.first(3)]
     need(shape.size >= 1 and shape.size <= words.MOST_DIMS and axes.size == shape.size and values.size > 0)
-    batched, key, count = here.flag(given, 3), on_stack(words.ARRAY_KEY_SIZE), 1
+    batched, key, count = here.flag(arguments, 3), on_stack(words.ARRAY_KEY_SIZE), 1
     for axis in range(shape.size):
         size = here.index(shape[axis])
         need(size > 0)
@@ -266,8 +266,8 @@ def sparse(here: Here, function: Function, given: Items):
     row = find_by_shape(function, key, shape.size, batched)
     new = new_input_record(here, row, count)
     new.floats[new.inputs_start] = 0.0
-    if given.size > 4:
-        new.floats[new.inputs_start] = here.number(given[4])
+    if arguments.size > 4:
+        new.floats[new.inputs_start] = here.number(arguments[4])
     default = new.floats[new.inputs_start]  # via memory: a name assigned in two places can only be an integer
     for element in range(count):
         new.floats[new.inputs_start + element] = default
@@ -283,10 +283,10 @@ def sparse(here: Here, function: Function, given: Items):
 
 
 @recording(2, key=2)
-def one_hot(here: Here, function: Function, size: Item, given: Item):
+def one_hot(here: Here, function: Function, size: Item, indices: Item):
     """Record an input node whose columns have `size` floats: a 1, and otherwise 0s. The key is `size` and their number.
 
-    `given` has the index of the 1 in each column: a list, tuple or array, or one int.
+    `indices` has the index of the 1 in each column: a list, tuple or array, or one int.
     """
     rows = here.index(size)
     need(rows > 0)
@@ -300,4 +300,4 @@ def one_hot(here: Here, function: Function, size: Item, given: Item):
             new.floats[new.inputs_start + column * rows + integer_at(column, rows)] = 1
         return new.finish(row.result)
 
-    return read_indices(here, given, record, or_one=True)
+    return read_indices(here, indices, record, or_one=True)

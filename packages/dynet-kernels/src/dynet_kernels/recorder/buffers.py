@@ -26,16 +26,16 @@ ZERO_WHEN_RENEWED = (
 """The words of a graph that are set to 0 when it is renewed."""
 
 
-def outgrow(graph: Graph, address) -> None:
-    Words(address - HEAD_SIZE)[0] = graph.outgrown
-    graph.outgrown = address
+def outgrow(graph: Graph, buffer_address) -> None:
+    Words(buffer_address - HEAD_SIZE)[0] = graph.outgrown
+    graph.outgrown = buffer_address
 
 
 @c_function("dynet_make_room")
-def make_room(shared: Shared, graph_address, integers, floats):
-    """Give the buffers room for `integers` and `floats` items, at least doubling one that grows. Return 1 or NULL."""
+def make_room(shared_words: Shared, graph_address, integer_count, float_count):
+    """Give the buffers room for `integer_count` and `float_count` items, at least doubling it. Return 1 or NULL."""
     graph = Graph(graph_address)
-    for buffer, length, room, size, needed in ((*BUFFERS[0], integers), (*BUFFERS[1], floats)):
+    for buffer, length, room, size, needed in ((*BUFFERS[0], integer_count), (*BUFFERS[1], float_count)):
         if needed > getattr(graph, room):
             wanted, old = getattr(graph, room) + needed, getattr(graph, buffer)
             begin = call_or_fail("PyMem_RawMalloc", (wanted + 1) * size + HEAD_SIZE) + HEAD_SIZE
@@ -47,24 +47,24 @@ def make_room(shared: Shared, graph_address, integers, floats):
 
 
 @c_function()
-def take_inputs(shared: Shared, graph_address, floats_address, count):
+def take_inputs(shared_words: Shared, graph_address, floats_address, count):
     """Append `count` floats to the input buffer. Return their offset, or 0 with an error set if memory runs out."""
     graph = Graph(graph_address)
-    new = NewRecord(Here(shared, graph, graph.version), 0, count)
+    new = NewRecord(Here(shared_words, graph, graph.version), 0, count)
     extern("memcpy", graph.inputs + new.inputs_start * 4, floats_address, count * 4)
     graph.inputs_length = new.inputs_start + count
     return new.inputs_start
 
 
 @recording(1, key=0, even_watched=True, take=0, take_keyed=1 + len(words.RANDOM_KEY))
-def take(here: Here, function: Function, given: Item, room_before: int):
+def take(here: Here, function: Function, number_tuple: Item, room_before: int):
     """take(numbers) appends a tuple of numbers to the input buffer, and returns their offset.
 
     If an item is not a number or is too large, it appends nothing and leaves the call to Python. If `room_before` is
     not 0, the link and a new random key take this many floats before the numbers, and `take` returns the key's offset.
     """
-    need(given.type == here.shared.tuple)
-    numbers = here.items(given)
+    need(number_tuple.type == here.shared.tuple)
+    numbers = here.items(number_tuple)
     new = NewRecord(here, 0, room_before + numbers.size)
     for k in range(numbers.size):
         new.floats[new.inputs_start + room_before + k] = here.number(numbers[k])
@@ -75,34 +75,34 @@ def take(here: Here, function: Function, given: Item, room_before: int):
 
 
 @plain
-def put_random_key(shared: Shared, graph: Graph, start) -> None:
+def put_random_key(shared_words: Shared, graph: Graph, start) -> None:
     """Write a new random key at offset `start` of the input buffer, and before it the link to the previous key."""
     int32s = Words(graph.inputs, "int32")
     int32s[start - 1] = graph.newest_random_key
     graph.newest_random_key = start + 1
-    draw_random_key(shared, int32s, start)
+    draw_random_key(shared_words, int32s, start)
 
 
 @plain
-def draw_random_key(shared: Shared, int32s: Words, start) -> None:
-    int32s[start] = shared.seed
-    int32s[start + 1] = shared.drawn
-    shared.drawn += 1
+def draw_random_key(shared_words: Shared, int32s: Words, start) -> None:
+    int32s[start] = shared_words.seed
+    int32s[start + 1] = shared_words.drawn
+    shared_words.drawn += 1
 
 
 # Gives new values to all random keys of a graph, so that recomputing its random nodes draws anew.
 @c_function("dynet_renew_keys")
-def renew_keys(shared: Shared, graph_address):
+def renew_keys(shared_words: Shared, graph_address):
     graph = Graph(graph_address)
     int32s, key = Words(graph.inputs, "int32"), graph.newest_random_key
     while key != 0:
-        draw_random_key(shared, int32s, key - 1)
+        draw_random_key(shared_words, int32s, key - 1)
         key = int32s[key - 2]
     return 0
 
 
 @c_function()
-def overwrite(shared: Shared, graph_address, version, is_input, start, numbers_address, count):
+def overwrite(shared_words: Shared, graph_address, version, is_input, start, numbers_address, count):
     """Replace `count` input values, or integers of records, from offset `start` of their buffer. Return 1.
 
     If the graph's version is not `version`, or if the item at `start` has been computed, do nothing and return 0. The
@@ -117,14 +117,14 @@ def overwrite(shared: Shared, graph_address, version, is_input, start, numbers_a
 
 
 @plain
-def renew_graph(shared: Shared, graph: Graph) -> None:
+def renew_graph(shared_words: Shared, graph: Graph) -> None:
     """Renew a graph: remove all records and inputs, give it a new version, and free its outgrown buffers.
 
     Then give up each current buffer that is much larger than the graph needed: it becomes an outgrown buffer, and the
     next record will allocate a smaller buffer.
     """
-    version = shared.newest_version + 1
-    shared.newest_version = version
+    version = shared_words.newest_version + 1
+    shared_words.newest_version = version
     while graph.outgrown != NULL:
         begin = graph.outgrown - HEAD_SIZE
         graph.outgrown = Words(begin)[0]
@@ -137,8 +137,8 @@ def renew_graph(shared: Shared, graph: Graph) -> None:
 
 
 @c_function()
-def renew(shared: Shared, graph_address):
-    renew_graph(shared, Graph(graph_address))
+def renew(shared_words: Shared, graph_address):
+    renew_graph(shared_words, Graph(graph_address))
     return 0
 
 
@@ -151,22 +151,22 @@ def renew_quickly(here: Here, function: Function):
 
 
 @c_function()
-def cut(shared: Shared, graph_address, expected, nodes, length, inputs_length):
+def cut(shared_words: Shared, graph_address, expected_version, nodes, length, inputs_length):
     """Remove the newest records of a graph, for `cg_revert`. Return the graph's new version.
 
-    If the old version is not `expected`, do nothing and return 0. `nodes`, `length` and `inputs_length` say how many
+    If the old version is not `expected_version`, only return 0. `nodes`, `length` and `inputs_length` say how many
     nodes, integers of records and input values to keep. The kept nodes keep their values, but not their gradients.
     """
     graph = Graph(graph_address)
-    if graph.version != expected:
+    if graph.version != expected_version:
         return 0
-    version = shared.newest_version + 1
-    shared.newest_version = version
+    version = shared_words.newest_version + 1
+    shared_words.newest_version = version
     if graph.past_nodes == 0:
-        graph.fill(past_version=expected, past_nodes=nodes)
+        graph.fill(past_version=expected_version, past_nodes=nodes)
     # All versions from `past_version` to the new version must belong to this graph. If other threads have taken any
-    # since `expected`, Python has to check all older nodes.
-    graph.past_nodes = min(graph.past_nodes, nodes) if version == expected + 1 else 0
+    # since `expected_version`, Python has to check all older nodes.
+    graph.past_nodes = min(graph.past_nodes, nodes) if version == expected_version + 1 else 0
     graph.open = words.WATCHED if graph.open == words.WATCHED else version
     graph.fill(version=version, nodes=nodes, differentiated=-1, differentiated_fully=0)
     graph.fill(length=length, planned=min(graph.planned, length), done=min(graph.done, length))

@@ -15,7 +15,7 @@ from ..tvm_modules import T, tvm_ffi
 NULL = 0
 # What these functions return after an error. All others return NULL.
 ERROR_RESULTS = {"PyLong_AsSsize_t": -1, "PyNumber_AsSsize_t": -1, "PyFloat_AsDouble": -1.0, "PyObject_GetBuffer": -1}
-_error: list[BaseException] = []  # the pending error, if the code runs as Python
+_pending_error: list[BaseException] = []  # the pending error, if the code runs as Python
 
 
 def extern(name: str, *arguments, returns: str = "int64") -> Any:
@@ -23,33 +23,33 @@ def extern(name: str, *arguments, returns: str = "int64") -> Any:
     if is_emitting():
         result = T.call_extern(returns, name, *map(int64, arguments))
         return let(T.Cast("int64", result) if returns == "int32" else result)
-    function = _function(name, returns, len(arguments))
+    function = _ctypes_function(name, returns, len(arguments))
     try:
         return function(*arguments)
     except Exception as error:
-        _error[:] = [error]
+        _pending_error[:] = [error]
         return ERROR_RESULTS.get(name, NULL)
 
 
 @functools.cache
-def _function(name: str, returns: str, count: int) -> Callable:
+def _ctypes_function(name: str, returns: str, argument_count: int) -> Callable:
     if name in REPLACEMENTS:
         return REPLACEMENTS[name]
-    kinds = [ctypes.c_double if name == "PyFloat_FromDouble" else ctypes.c_int64] * count
+    kinds = [ctypes.c_double if name == "PyFloat_FromDouble" else ctypes.c_int64] * argument_count
     return ctypes.PYFUNCTYPE(CTYPES[returns], *kinds)((name, ctypes.pythonapi))
 
 
-def _call_tvm(function: int, arguments: int, count: int, result: int) -> int:
+def _call_tvm(function: int, arguments: int, argument_count: int, result: int) -> int:
     handles = map(ctypes.c_void_p, (function, arguments))
-    return tvm_ffi.LIB.TVMFFIFunctionCall(*handles, ctypes.c_int32(count), ctypes.c_void_p(result))
+    return tvm_ffi.LIB.TVMFFIFunctionCall(*handles, ctypes.c_int32(argument_count), ctypes.c_void_p(result))
 
 
 REPLACEMENTS: dict[str, Callable] = {
     "TVMFFIFunctionCall": _call_tvm,
     "PyEval_SaveThread": lambda: NULL,  # nothing to do, because ctypes takes care of the GIL
     "PyEval_RestoreThread": lambda state: NULL,
-    "PyErr_Occurred": lambda: len(_error),
-    "PyErr_Clear": _error.clear,
+    "PyErr_Occurred": lambda: len(_pending_error),
+    "PyErr_Clear": _pending_error.clear,
 }
 """What to call for a C function when the code runs as Python. `c_function` adds the recorder's own functions."""
 
@@ -66,7 +66,7 @@ def fail(*owned) -> None:
     for reference in owned:
         extern("Py_DecRef", reference)
     if not is_emitting():
-        raise _error.pop()
+        raise _pending_error.pop()
     leave(NULL)
 
 

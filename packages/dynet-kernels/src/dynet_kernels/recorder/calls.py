@@ -32,12 +32,12 @@ def recording(*counts: int, key: int = 1, even_watched: bool = False, **kinds: A
 
         def function_for(*last):
             @entry
-            def run(shared: Shared, function_address, arguments, count, keywords):
+            def run(shared_words: Shared, function_address, arguments, count, keywords):
                 function = Function(function_address)
                 total = count_arguments(function, count & COUNT_MASK, keywords)
                 need(is_one_of(total, counts) if counts else total >= 0)
                 items = Items(arguments, total)
-                here = graph_here(shared, even_watched)
+                here = graph_here(shared_words, even_watched)
                 return path(here, function, *(items.first(counts[0]) if len(counts) == 1 else [items]), *last)
 
             return CFunction(run, "dynet_slowly", key)
@@ -49,27 +49,27 @@ def recording(*counts: int, key: int = 1, even_watched: bool = False, **kinds: A
 
 
 @plain
-def count_arguments(function: Function, count, keywords):
+def count_arguments(function: Function, positional_count, keywords):
     """Return the number of positional and keyword arguments, or -1 if the keywords are not in order."""
     if keywords == NULL:
-        return count
-    return extern("dynet_count_in_order", function.address, count, keywords)
+        return positional_count
+    return extern("dynet_count_in_order", function.address, positional_count, keywords)
 
 
 @c_function("dynet_count_in_order")
-def count_in_order(shared: Shared, function_address, count, keywords):
+def count_in_order(shared_words: Shared, function_address, positional_count, keywords):
     """Return the number of all arguments, or -1 if the keywords are not in order. `keywords` is a tuple's address."""
     names, parameters = items_of_tuple(keywords), items_of_tuple(Function(function_address).parameters)
-    if parameters.size < count + names.size:
+    if parameters.size < positional_count + names.size:
         return -1
     for k in range(names.size):
-        if names[k].address != parameters[count + k].address:
+        if names[k].address != parameters[positional_count + k].address:
             return -1
-    return count + names.size
+    return positional_count + names.size
 
 
 @c_function("dynet_slowly")
-def slowly(shared: Shared, function_address, arguments, count, keywords):
+def call_slow_function(shared_words: Shared, function_address, arguments, count, keywords):
     """Call the recording function's slow function. Pass keyword arguments that are in order by position."""
     function = Function(function_address)
     total = count_arguments(function, count & COUNT_MASK, keywords)

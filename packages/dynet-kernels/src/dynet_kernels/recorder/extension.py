@@ -91,7 +91,7 @@ def _body(name: str, function: CFunction) -> Any:
 
 # The function `addresses` takes the address of a list whose first item is the address of the shared words. It stores
 # this item, and overwrites the list with the C functions' addresses. TVM passes an argument as 16 bytes: type, value.
-ADDRESSES = """\
+ADDRESSES_LLVM = """\
 @shared = internal global i64 0
 define i32 @__tvm_ffi_addresses(ptr %self, ptr %arguments, i32 %count, ptr %result) {{
   %first = getelementptr i8, ptr %arguments, i64 8
@@ -104,7 +104,7 @@ define i32 @__tvm_ffi_addresses(ptr %self, ptr %arguments, i32 %count, ptr %resu
 !llvm.module.flags = !{{!0}}
 !0 = !{{i32 4, !"tvm_target", !"{target}"}}
 """
-TRAMPOLINE = """
+TRAMPOLINE_LLVM = """
 declare i32 @body_{name}({parameters})
 define i64 @{name}({given}) {{
   %result = alloca i64
@@ -117,26 +117,26 @@ define i64 @{name}({given}) {{
 }}
 """
 # Stores an argument for the fallback. Without `volatile`, LLVM would hold it in a register that must first be saved.
-STORE = "  %{0}_at = alloca i64\n  store volatile i64 %{0}, ptr %{0}_at\n"
-OTHERWISE = """\
+STORE_LLVM = "  %{0}_at = alloca i64\n  store volatile i64 %{0}, ptr %{0}_at\n"
+FALLBACK_LLVM = """\
   %undone = icmp eq i64 %value, {NO_RESULT}
   br i1 %undone, label %otherwise, label %end
 otherwise:
 {loads}  %other = call i64 @{otherwise}({again})
   ret i64 %other
 end:"""
-LOAD = "  %{0}_again = load volatile i64, ptr %{0}_at\n"
+LOAD_LLVM = "  %{0}_again = load volatile i64, ptr %{0}_at\n"
 
 
 def _trampolines(functions: dict[str, CFunction], target) -> str:
     target_text = str(target).replace("\\", "\\5C").replace('"', "\\22")  # escaped for a string in LLVM IR
     addresses = ", ".join(f"ptr @{name}" for name in functions)
-    text = [ADDRESSES.format(count=len(functions), addresses=addresses, target=target_text)]
+    text = [ADDRESSES_LLVM.format(count=len(functions), addresses=addresses, target=target_text)]
     for name, function in functions.items():
         names, fallback = function.parameters, function.fallback
         given, again = (", ".join(f"i64 %{parameter}{end}" for parameter in names) for end in ("", "_again"))
-        stores, loads = ("".join(map(line.format, names)) if fallback else "" for line in (STORE, LOAD))
-        otherwise = OTHERWISE.format(NO_RESULT=NO_RESULT, otherwise=fallback, loads=loads, again=again)
+        stores, loads = ("".join(map(line.format, names)) if fallback else "" for line in (STORE_LLVM, LOAD_LLVM))
+        otherwise = FALLBACK_LLVM.format(NO_RESULT=NO_RESULT, otherwise=fallback, loads=loads, again=again)
         parts = {"parameters": f"i64 %shared, {given}, i64 %out", "otherwise": otherwise if fallback else ""}
-        text.append(TRAMPOLINE.format(name=name, given=given, stores=stores, **parts))
+        text.append(TRAMPOLINE_LLVM.format(name=name, given=given, stores=stores, **parts))
     return "".join(text)

@@ -25,8 +25,8 @@ class Item(Expression):
 class Here:
     """The calling thread's graph: the shared words, the words of the graph, and its version."""
 
-    def __init__(self, shared: Shared, graph: Graph, version: Any):
-        self.shared, self.graph, self.version = shared, graph, version
+    def __init__(self, shared_words: Shared, graph: Graph, version: Any):
+        self.shared, self.graph, self.version = shared_words, graph, version
 
     @plain
     def is_expression(self, x: Item):
@@ -82,11 +82,11 @@ class Here:
         return value
 
     @plain
-    def flag(self, given: Items, index: int):
+    def flag(self, arguments: Items, index: int):
         """Return 1 if argument `index` is True, 0 if it is False or missing. Leave the entry if it is anything else."""
-        if given.size <= index:
+        if arguments.size <= index:
             return 0
-        x = given[index].address
+        x = arguments[index].address
         need(x == self.shared.true or x == self.shared.false)
         return x == self.shared.true
 
@@ -136,13 +136,13 @@ class Here:
 
 
 @plain
-def graph_here(shared: Shared, even_watched: bool = False) -> Here:
+def graph_here(shared_words: Shared, even_watched: bool = False) -> Here:
     """Return this thread's graph. Unless `even_watched`, leave the entry if fast paths may not append to the graph."""
-    graph_address = extern("PyThread_tss_get", shared.thread_graph)
+    graph_address = extern("PyThread_tss_get", shared_words.thread_graph)
     need(graph_address != NULL)
     graph = Graph(graph_address)
     need(even_watched or graph.open > 0)  # WATCHED is negative
-    return Here(shared, graph, graph.version)
+    return Here(shared_words, graph, graph.version)
 
 
 @plain

@@ -17,7 +17,7 @@ from .calls import recording
 from .extension import c_function
 from .here import Here, Item, NewRecord, checked_index, graph_here
 from .structures import Function, Row, Shared, Slice
-from .tables import extended_hash, find, find_words
+from .tables import extended_hash, find, find_row_with_hash
 
 
 @recording(1)
@@ -50,20 +50,20 @@ def with_number(here: Here, function: Function, x: Item, number: Item, sign=1):
 
 
 @recording(2, index=False, lookup=True)
-def index(here: Here, function: Function, x: Item, given: Item, of_lookup=False, from_end=False):
+def index(here: Here, function: Function, x: Item, index_object: Item, of_lookup=False, from_end=False):
     """Record an op on an expression and an index, which becomes an attribute. The key is the Dim of the expression.
 
     The index must be at least 0 and below the row's `limit`; with `from_end`, a negative index counts from the end.
     With `of_lookup`, x is a lookup table.
     """
-    position, row = here.index(given), find_operand_row(here, function, of_lookup, x)
+    position, row = here.index(index_object), find_operand_row(here, function, of_lookup, x)
     if from_end and position < 0:
         position += row.limit
     return here.append(row.result, row.signature, x.at, checked_index(row.limit, position))
 
 
 @recording(2, key=2, indices=False, lookup_indices=True)
-def indices(here: Here, function: Function, x: Item, given: Item, of_lookup: bool):
+def indices(here: Here, function: Function, x: Item, indices_object: Item, of_lookup: bool):
     """Like `index`, for a list, tuple or array of indices. The key is the Dim of x and the number of indices."""
 
     def record(count, integer_at: Callable):
@@ -73,7 +73,7 @@ def indices(here: Here, function: Function, x: Item, given: Item, of_lookup: boo
             new.write(integer_at(k, row.limit), begin=k + 2)
         return new.finish(row.result)
 
-    return read_indices(here, given, record)
+    return read_indices(here, indices_object, record)
 
 
 @plain
@@ -100,12 +100,12 @@ def stretch(here: Here, function: Function, x: Item, begin: Item, end: Item, sho
 
 
 @recording(1, key=words.LIST_KEY_SIZE)
-def many(here: Here, function: Function, given: Item):
+def many(here: Here, function: Function, operand_list: Item):
     """Record an op on a list of expressions.
 
     The key is their number and Dims. For more than MOST_KEYED, it is minus their number, and the Dim, the same for all.
     """
-    xs, key = here.items(given), on_stack(words.LIST_KEY_SIZE)
+    xs, key = here.items(operand_list), on_stack(words.LIST_KEY_SIZE)
     need(xs.size > 0)
     is_short = xs.size <= words.MOST_KEYED
     key[0] = xs.size if is_short else -xs.size
@@ -117,7 +117,7 @@ def many(here: Here, function: Function, given: Item):
             hash_value = extended_hash(hash_value, xs[k].dim)
         else:
             need(xs[k].dim == key[1])
-    row = find_words(function, key, xs.size + 1 if is_short else 2, words.LIST_KEY_SIZE, hash_value)
+    row = find_row_with_hash(function, key, xs.size + 1 if is_short else 2, words.LIST_KEY_SIZE, hash_value)
     variadic = row.limit  # 1 if the number of operands precedes them in the record, else 0
     new = NewRecord(here, xs.size + variadic + 1)
     new.write(row.signature, xs.size)
@@ -126,13 +126,13 @@ def many(here: Here, function: Function, given: Item):
     return new.finish(row.result)
 
 
-def operator(name: str) -> None:
+def make_operator(name: str) -> None:
     """Make the C functions of an operator in `words.OPERATORS`: its fast path, and the call of its Python function."""
 
     @c_function(name, fallback=f"dynet_{name}_slowly")
-    def path(shared: Shared, a_address, b_address):
-        a, b, here = Item(a_address), Item(b_address), graph_here(shared)
-        pair, right, left = [Function(getattr(shared, f"{name}_{what}")) for what in ("pair", "right", "left")]
+    def fast_path(shared_words: Shared, a_address, b_address):
+        a, b, here = Item(a_address), Item(b_address), graph_here(shared_words)
+        pair, right, left = [Function(getattr(shared_words, f"{name}_{what}")) for what in ("pair", "right", "left")]
         if not here.is_expression(a):
             return with_number(here, left, b, a)
         if here.is_expression(b):
@@ -140,35 +140,35 @@ def operator(name: str) -> None:
         return with_number(here, right, a, b, -1 if name == "subtract" else 1)  # x - c is recorded as x + (-c)
 
     @c_function(f"dynet_{name}_slowly")
-    def slowly(shared: Shared, a_address, b_address):
-        return call_python(getattr(shared, f"{name}_slow"), a_address, b_address)
+    def call_slow_function(shared_words: Shared, a_address, b_address):
+        return call_python(getattr(shared_words, f"{name}_slow"), a_address, b_address)
 
 
 for name in words.OPERATORS:
-    operator(name)
+    make_operator(name)
 
 
 @c_function(fallback="dynet_negative_slowly")
-def negative(shared: Shared, x_address):
-    return one(graph_here(shared), Function(shared.negative), Item(x_address))
+def negative(shared_words: Shared, x_address):
+    return one(graph_here(shared_words), Function(shared_words.negative), Item(x_address))
 
 
 @c_function("dynet_negative_slowly")
-def negative_slowly(shared: Shared, x_address):
-    return call_python(Function(shared.negative).slow, x_address)
+def negative_slowly(shared_words: Shared, x_address):
+    return call_python(Function(shared_words.negative).slow, x_address)
 
 
 @c_function(fallback="dynet_subscript_slowly")
-def subscript(shared: Shared, x_address, key_address):
+def subscript(shared_words: Shared, x_address, key_address):
     """The operator `x[key]` of `Expression` for an int, as in x[2], and for a slice of two ints, as in x[1:3]."""
-    here, x, key = graph_here(shared), Item(x_address), Item(key_address)
-    if key.type == shared.int:
-        return index(here, Function(shared.item), x, key, False, True)  # no lookup table; -1 is the last item
+    here, x, key = graph_here(shared_words), Item(x_address), Item(key_address)
+    if key.type == shared_words.int:
+        return index(here, Function(shared_words.item), x, key, False, True)  # no lookup table; -1 is the last item
     bounds = Slice(key_address)
-    need(key.type == shared.slice and bounds.step == shared.none)
-    return stretch(here, Function(shared.stretch), x, Item(bounds.first), Item(bounds.stop), True)  # `shorter_only`
+    need(key.type == shared_words.slice and bounds.step == shared_words.none)
+    return stretch(here, Function(shared_words.stretch), x, Item(bounds.first), Item(bounds.stop), True)  # shorter_only
 
 
 @c_function("dynet_subscript_slowly")
-def subscript_slowly(shared: Shared, x_address, key_address):
-    return call_python(shared.subscript, x_address, key_address)
+def subscript_slowly(shared_words: Shared, x_address, key_address):
+    return call_python(shared_words.subscript, x_address, key_address)

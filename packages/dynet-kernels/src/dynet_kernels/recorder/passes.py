@@ -19,10 +19,10 @@ from .structures import Function, Graph, List, Shared
 from .tables import find
 
 # A forward pass keeps the GIL if its new records have at most SMALL_RECORDS integers, its values and inputs take at
-# most SMALL_VALUES floats of memory, and no instruction has much work (`SMALL_WORK` in `planner.py`). Releasing the GIL
-# and taking it again would make computing the value of one node a seventh slower.
+# most SMALL_VALUES floats of memory, and no instruction has much work (`MOST_WORK_WITH_GIL` in `planner.py`). Releasing
+# the GIL and taking it again would make computing the value of one node a seventh slower.
 SMALL_RECORDS, SMALL_VALUES = 64, 256
-MOST_SEARCHED = 1 << 12  # `input_offset` reads at most this many records; beyond them, Python searches
+MOST_RECORDS_SEARCHED = 1 << 12  # `input_offset` reads at most this many records; beyond them, Python searches
 
 
 @plain
@@ -31,11 +31,11 @@ def is_prepared(here: Here):
 
 
 @plain
-def call_planner(graph: Graph, function: str, keeps_gil, *integers):
+def call_planner(graph: Graph, function_name: str, keeps_gil, *integers):
     """Call a function of the planner, without holding the GIL unless `keeps_gil`. Return whether the pass succeeded.
 
     Args:
-        function: "forward", "backward" or "run", the word of `graph` with the function's handle.
+        function_name: "forward", "backward" or "run", the word of `graph` with the function's handle.
         integers: the arguments of the function after the address of the planner's context.
     """
     for k, integer in enumerate((graph.context, *integers)):
@@ -44,21 +44,21 @@ def call_planner(graph: Graph, function: str, keeps_gil, *integers):
     result[0], result[1] = 0, 0
     state = NULL if keeps_gil else extern("PyEval_SaveThread")
     count = 1 + len(integers)
-    failed = extern("TVMFFIFunctionCall", getattr(graph, function), first, count, result.address, returns="int32")
+    failed = extern("TVMFFIFunctionCall", getattr(graph, function_name), first, count, result.address, returns="int32")
     if state != NULL:
         extern("PyEval_RestoreThread", state)
     return failed == 0 and Context(graph.context).status == layout.READY
 
 
 @c_function("dynet_compute")
-def compute(shared: Shared, graph_address):
+def compute(shared_words: Shared, graph_address):
     """Compute the values of all new nodes. Return 1 if this succeeds, or 0 if Python has to compute them."""
     graph = Graph(graph_address)
-    here, context = Here(shared, graph, graph.version), Context(graph.context)
-    if graph.prepared < shared.generation and graph.prepared >= shared.settled and graph.done == 0:
+    here, context = Here(shared_words, graph, graph.version), Context(graph.context)
+    if graph.prepared < shared_words.generation and graph.prepared >= shared_words.settled and graph.done == 0:
         # Since the graph was prepared, parameters were only frozen or unfrozen. Plans depend on this, so discard them.
         context.fill(kept_end=-1, backward_plan=-1)
-        graph.prepared = shared.generation
+        graph.prepared = shared_words.generation
     if not is_prepared(here):
         return 0
     length, inputs_length = graph.length, graph.inputs_length
@@ -122,17 +122,17 @@ def into_array(here: Here, function: Function, x: Item, array: Item, dtype: str)
 
 
 @recording(1, 2, value=2, list=0)
-def into_list(here: Here, function: Function, given: Items, least: int):
-    """Return a value as a list of floats, or as one float if it has fewer elements than `least`."""
-    x, again, size = given[0], here.flag(given, 1), size_of(here, function, given[0])
-    if size < least:
-        need(ensure_computed(here, again))
+def into_list(here: Here, function: Function, arguments: Items, least_list_size: int):
+    """Return a value as a list of floats, or as one float if it has fewer elements than `least_list_size`."""
+    x, recompute, size = arguments[0], here.flag(arguments, 1), size_of(here, function, arguments[0])
+    if size < least_list_size:
+        need(ensure_computed(here, recompute))
         return extern("PyFloat_FromDouble", value_of(here.graph, x)[0])
     # Make the list before the pass: making it may run the garbage collector, and so Python code that calls `renew_cg`.
     made_list = call_or_fail("PyList_New", size)
     # Hide the list, whose items are still NULL, from other threads: during the pass, `gc.get_objects` could find it.
     extern("PyObject_GC_UnTrack", made_list)
-    if here.graph.open != here.version or not ensure_computed(here, again):
+    if here.graph.open != here.version or not ensure_computed(here, recompute):
         extern("Py_DecRef", made_list)
         return
     numbers, items = value_of(here.graph, x), Words(List(made_list).items)
@@ -157,9 +157,9 @@ def size_of(here: Here, function: Function, x: Item):
 
 
 @plain
-def ensure_computed(here: Here, again):
-    """Compute all nodes that have no value yet, or all nodes if `again` is 1. Return whether all have values now."""
-    if again:
+def ensure_computed(here: Here, recompute):
+    """Compute all nodes that have no value, or all nodes if `recompute` is 1. Return whether all have values now."""
+    if recompute:
         need(can_forget(here))
         forget_values(here.graph)
     if is_prepared(here) and here.graph.length == here.graph.done:
@@ -168,31 +168,31 @@ def ensure_computed(here: Here, again):
 
 
 @plain
-def size_after_computing(here: Here, function: Function, x: Item, again):
+def size_after_computing(here: Here, function: Function, x: Item, recompute):
     size = size_of(here, function, x)
-    need(ensure_computed(here, again))
+    need(ensure_computed(here, recompute))
     return size
 
 
 @recording(1, 2, nothing=False, address=True)
-def compute_node(here: Here, function: Function, given: Items, returns_address: bool):
+def compute_node(here: Here, function: Function, arguments: Items, returns_address: bool):
     """Compute a node. Return None, or if `returns_address`, the address of its value, which counts floats."""
-    size_after_computing(here, function, given[0], here.flag(given, 1))
+    size_after_computing(here, function, arguments[0], here.flag(arguments, 1))
     if returns_address:
-        return extern("PyLong_FromSsize_t", value_address(here.graph, given[0]))
+        return extern("PyLong_FromSsize_t", value_address(here.graph, arguments[0]))
     return new_reference(here.shared.none)
 
 
 @recording(1, 2)
-def differentiate(here: Here, function: Function, given: Items):
+def differentiate(here: Here, function: Function, arguments: Items):
     """Run the backward pass from a node with one element.
 
     Python runs the pass if parameters have changed since the graph was computed. The optional second argument says
     whether to compute the gradients of all nodes, even if they do not depend on a trained parameter.
     """
-    graph, full = here.graph, here.flag(given, 1)
-    size_after_computing(here, function, given[0], 0)
-    node = given[0].at
+    graph, full = here.graph, here.flag(arguments, 1)
+    size_after_computing(here, function, arguments[0], 0)
+    node = arguments[0].at
     need(graph.begun == graph.changes)
     here.shared.passes += 1
     need(call_planner(graph, "backward", 0, node, 1, full))
@@ -201,7 +201,7 @@ def differentiate(here: Here, function: Function, given: Items):
 
 
 @recording(2)
-def set(here: Here, function: Function, x: Item, given: Item):
+def set(here: Here, function: Function, x: Item, new_values: Item):
     """set(x, values) sets the values of the input node x. `values` is a number, a list of numbers or an array.
 
     The path runs only if the graph has been planned completely or not at all. The key is the Dim of `x`. The row has
@@ -221,7 +221,7 @@ def set(here: Here, function: Function, x: Item, given: Item):
             forget_values(graph)
         return new_reference(here.shared.none)
 
-    return read_flat(here, given, overwrite_inputs)
+    return read_flat(here, new_values, overwrite_inputs)
 
 
 @plain
@@ -242,7 +242,7 @@ def input_offset(here: Here, input_node, signature):
     if graph.searched_version == here.version and graph.searched_node <= input_node:
         position, node_number = graph.searched_offset, graph.searched_node
     plan = Plan(graph.context, records=records)
-    while node_number < input_node and record_count < MOST_SEARCHED:
+    while node_number < input_node and record_count < MOST_RECORDS_SEARCHED:
         record = plan.record(position)
         node_number += record.part_count
         position = record.end

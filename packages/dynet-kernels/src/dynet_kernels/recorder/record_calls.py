@@ -19,10 +19,10 @@ def integer_of(here: Here, x: Item):
 
 
 @recording(5, key=0, even_watched=True)
-def commit(here: Here, function: Function, dim: Item, nodes: Item, head: Item, operands: Item, version: Item):
-    """commit(dim, nodes, head, operands, version) appends a record to this thread's graph.
+def commit(here: Here, function: Function, dim: Item, node_count: Item, head: Item, operands: Item, version: Item):
+    """commit(dim, node_count, head, operands, version) appends a record to this thread's graph.
 
-    The record adds `nodes` nodes to the graph. It consists of the items of the tuple `head`, which begins with the
+    The record adds `node_count` nodes to the graph. It consists of the items of the tuple `head`, which begins with the
     signature, and of the list or tuple `operands`. An expression is written as its operand number. `commit` returns the
     expression of the last node, which has the shape `dim`. It returns None if the graph's version is not `version`, or
     if an item is neither an int nor an expression valid in the graph.
@@ -30,9 +30,9 @@ def commit(here: Here, function: Function, dim: Item, nodes: Item, head: Item, o
     The graph's `open` may be WATCHED: only Python code calls `commit`, and so it sees each new node.
     """
     shared = here.shared
-    need(nodes.type == shared.int and version.type == shared.int and head.type == shared.tuple)
+    need(node_count.type == shared.int and version.type == shared.int and head.type == shared.tuple)
     need(here.index(version) == here.version)
-    count, head_items, operand_items = here.index(nodes), here.items(head), here.items(operands)
+    count, head_items, operand_items = here.index(node_count), here.items(head), here.items(operands)
     need(count >= 0)
     new, position = NewRecord(here, head_items.size + operand_items.size), 0
     for items in (head_items, operand_items):

@@ -71,23 +71,23 @@ def search(table: Words, mask, width, key: Words, begin, size, hash_value) -> An
 @plain
 def find(function: Function, *key) -> Row:
     """Return the row with this key in a recording function's table. If there is none, leave the entry."""
-    given = on_stack(len(key))
+    key_words = on_stack(len(key))
     for k, word in enumerate(key):
-        given[k] = word
-    return find_words(function, given, len(key), len(key), hash_of(given, 0, len(key)))
+        key_words[k] = word
+    return find_row_with_hash(function, key_words, len(key), len(key), hash_of(key_words, 0, len(key)))
 
 
 @plain
-def find_words(function: Function, key: Words, used, size: int, hash_value) -> Row:
-    """Like `find`, for a key of `size` words with this hash: the first `used` are in `key`, the rest are 0."""
+def find_row_with_hash(function: Function, key: Words, used_size, size: int, hash_value) -> Row:
+    """Like `find`, for a key of `size` words with this hash: the first `used_size` are in `key`, the rest are 0."""
     table = Words(function.table)
-    begin = search(table, function.mask, size + len(words.ROW), key, 0, used, hash_value)
+    begin = search(table, function.mask, size + len(words.ROW), key, 0, used_size, hash_value)
     need(table[begin] != 0)
     return Row(table, begin + size)
 
 
 @c_function()
-def enter(shared: Shared, function_address, row_address):
+def enter(shared_words: Shared, function_address, row_address):
     """Add a row to a recording function's table, or replace the row with the same key. Return 1.
 
     If the table would be more than half full, double it first. If memory runs out, return NULL with an error set.

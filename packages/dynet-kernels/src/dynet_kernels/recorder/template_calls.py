@@ -24,9 +24,9 @@ from .tables import are_equal, find, hash_of
 INT, CONSTANT, SIZE = 1, 2, 3
 # A float takes two words: this word, then its bits. No constant has this word, 4 + CONSTANT: no object is at address 4.
 FLOAT = 6
-# For n consecutive expressions with the same Dim, the word after the Dim is (n - 1) * REPEATED + FLOAT. No constant has
+# For n consecutive expressions with the same Dim, the word after the Dim is (n - 1) * REPEAT + FLOAT. No constant has
 # this word, because the addresses of objects are multiples of 8.
-REPEATED = 8
+REPEAT = 8
 INT_LIMIT = 1 << 60  # a call with an int of at least this magnitude has no key: a word has only 62 bits for an int
 
 
@@ -38,19 +38,19 @@ class Key:
     list or tuple, to its first item.
     """
 
-    def __init__(self, here: Here, given: Items):
+    def __init__(self, here: Here, arguments: Items):
         self.here, self.words, self.items = here, on_stack(1 + words.MOST_KEY_WORDS), on_stack(words.MOST_KEY_WORDS)
         self.words[1] = 1
-        self.add_arguments(given)
+        self.add_arguments(arguments)
         self.size = self.words[1]
         self.words[0] = hash_of(self.words, 1, self.size) * 2 + 1  # odd, so never 0, which marks a free row
 
     @plain
-    def add_arguments(self, given: Items) -> None:
-        need(given.size <= words.MOST_KEY_WORDS)
-        for k in range(given.size):
-            items = self.here.one_or_all(given[k])
-            if self.here.is_sequence(given[k]):
+    def add_arguments(self, arguments: Items) -> None:
+        need(arguments.size <= words.MOST_KEY_WORDS)
+        for k in range(arguments.size):
+            items = self.here.one_or_all(arguments[k])
+            if self.here.is_sequence(arguments[k]):
                 self.add(items.size * 4 + SIZE)
             self.items[k] = items.begin
             self.add_items(items)
@@ -72,7 +72,7 @@ class Key:
                 if repeated == 0:
                     self.add(FLOAT)
                 repeated = 1
-                self.words[self.words[1]] += REPEATED  # the key's newest word
+                self.words[self.words[1]] += REPEAT  # the key's newest word
             else:
                 repeated = 0
                 last = dim_address
@@ -105,8 +105,8 @@ class Key:
 
 
 @recording()
-def template(here: Here, function: Function, given: Items):
-    key = Key(here, given)
+def template(here: Here, function: Function, arguments: Items):
+    key = Key(here, arguments)
     row = find(function, key.words[0])
     header = Template(row.signature)
     need(are_equal(header.words, len(words.TEMPLATE), key.words, 1, key.size))  # another key may have the same hash
@@ -117,10 +117,10 @@ def template(here: Here, function: Function, given: Items):
     if header.nodes == 0:  # the op returns one of its arguments
         return new_reference(key.operand(content[1]).address)
 
-    def operand(code):
+    def operand_number(code):
         return key.operand(code).at
 
-    return append(here, header, content, operand, row.result)
+    return append(here, header, content, operand_number, row.result)
 
 
 @recording(4, key=0)
@@ -136,17 +136,17 @@ def replay(here: Here, function: Function, dim: Item, template: Item, operands: 
     items = here.items(operands)
     start = call_or_fail("PyBytes_AsString", template.address)
 
-    def operand(index):
+    def operand_number(index):
         return integer_of(here, items[index])
 
-    return append(here, Template(start), Words(start + 8 * len(words.TEMPLATE)), operand, dim.address)
+    return append(here, Template(start), Words(start + 8 * len(words.TEMPLATE)), operand_number, dim.address)
 
 
 @plain
-def append(here: Here, header: Template, content: Words, operand: Callable, dim_address):
+def append(here: Here, header: Template, content: Words, operand_number: Callable, dim_address):
     """Append the records of a template. `header` is its first words, and `content` is what follows its key.
 
-    operand(k) returns the operand number to write for a pair (OPERAND, k). The last node's Dim is at `dim_address`.
+    operand_number(k) returns the number to write for a pair (OPERAND, k). The last node's Dim is at `dim_address`.
     """
     length, inputs, graph = header.length, header.inputs, here.graph
     new, offsets = NewRecord(here, length, inputs), on_stack(4)
@@ -154,7 +154,7 @@ def append(here: Here, header: Template, content: Words, operand: Callable, dim_
         offsets[k] = value
     for k in range(length):
         kind, integer = content[2 * k], content[2 * k + 1]
-        new.write(operand(integer) if kind == words.OPERAND else integer + offsets[kind], begin=k)
+        new.write(operand_number(integer) if kind == words.OPERAND else integer + offsets[kind], begin=k)
     int32s = Words(graph.inputs, "int32")
     for k in range(inputs):
         int32s[new.inputs_start + k] = content[2 * length + k]
@@ -165,10 +165,10 @@ def append(here: Here, header: Template, content: Words, operand: Callable, dim_
 
 
 @recording(key=0)
-def key(here: Here, function: Function, given: Items):
+def key(here: Here, function: Function, arguments: Items):
     """key(*arguments) returns the key of a call of any op with these arguments, as bytes, or None if it has none.
 
     The first 8 bytes are the hash by which tables find the key.
     """
-    call_key = Key(here, given)
+    call_key = Key(here, arguments)
     return extern("PyBytes_FromStringAndSize", call_key.words.address, (call_key.size + 1) * 8)

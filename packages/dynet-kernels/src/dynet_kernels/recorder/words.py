@@ -57,8 +57,8 @@ GRAPH = Structure(
     "past_version", "past_nodes",
     "newest_random_key",  # the offset of the newest random key in the input buffer plus 1, or 0 if there is none
     # The number of the node from which the last backward pass started (-1: there was none), and what it computed.
-    # 1: the gradients of all nodes; 0: only of those that depend on a parameter; DIFFERENTIATED_APART in
-    # `dynet_core.graph.graph`: it was run by `differentiate_apart`. Always written together.
+    # 1: the gradients of all nodes; 0: only of those that depend on a parameter; REPEATED_MODE in
+    # `dynet_core.graph.graph`: it was run by `repeat_backward`. Always written together.
     "differentiated", "differentiated_fully",
     "changes",  # how many times the thread has changed values of parameters, by updates or otherwise
     "begun",  # the value of `changes` when the first node of the graph was computed
@@ -126,14 +126,14 @@ RANDOM_KEY = Structure("seed", "count")
 
 MOST_DIMS = 4  # arrays with more dimensions are left to Python
 # The size of the key of a call with an array or nested list. Its words are 1 plus the number of dimensions, and then
-# MOST_DIMS sizes, padded with 0. If the last dimension is the batch, BATCHED is added to the first word.
+# MOST_DIMS sizes, padded with 0. If the last dimension is the batch, BATCH_FLAG is added to the first word.
 ARRAY_KEY_SIZE = MOST_DIMS + 1
-BATCHED = 8
+BATCH_FLAG = 8
 
 
 def array_key(shape: tuple[int, ...], batched: bool = False) -> tuple[int, ...]:
     """Return the key of a call with an array or list of a shape, or with a number, whose shape is ()."""
-    return (1 + len(shape) + BATCHED * batched, *shape, *[0] * (MOST_DIMS - len(shape)))
+    return (1 + len(shape) + BATCH_FLAG * batched, *shape, *[0] * (MOST_DIMS - len(shape)))
 
 
 # The key of a call with a list of at most this many operands has the Dim of each operand. The operands of a longer list

@@ -87,7 +87,7 @@ def find_gpu(options: argparse.Namespace) -> Gpu | None:
         return None
     try:
         card = Gpu(options.gpu)
-        compiler.name()
+        compiler.compiler_name()
         return card
     except CudaError as problem:
         if options.families:
@@ -97,11 +97,11 @@ def find_gpu(options: argparse.Namespace) -> Gpu | None:
         return None
 
 
-def record_for(family: str, timer: Timer, for_kind: bool = False) -> tuning_records.TuningRecord:
+def record_for(family: str, timer: Timer, for_all_of_kind: bool = False) -> tuning_records.TuningRecord:
     """Return a record of a family for the timer's device, with the parameters now in use, and without speedups."""
-    _, current = tuning_records.found(timer.target)[family]
+    _, current = tuning_records.records_in_use(timer.target)[family]
     kind = tuning_records.kind_of(timer.target)
-    cpu = "" if for_kind else getattr(timer.target, "identity", "")
+    cpu = "" if for_all_of_kind else getattr(timer.target, "identity", "")
     device = timer.gpu.name if isinstance(timer, GpuTimer) else f"one core of a {_cpu_model()}"
     measured = f"{device}; least times, by turns with the default parameters"
     versions = {name: importlib.metadata.version(name) for name in TVM_PACKAGES}
@@ -130,11 +130,11 @@ def main(argv: list[str] | None = None) -> None:
             seconds = (end - time.monotonic()) * search.study.share / shares
             shares -= search.study.share
             values, is_complete = search.run(seconds, progress)
-            record = replace(base_records[family], parameters=values, figure=search.figures(values))
+            record = replace(base_records[family], parameters=values, figure=search.speedups(values))
             if path:  # write after each family, so that an interrupted run keeps its results
                 old_records = tuning_records.read(path) if path.exists() else []
                 tuning_records.write(path, tuning_records.merged(old_records, [record]))
-            counts = f"{search.tried} tried" + (f", {search.refused} refused" if search.refused else "")
+            counts = f"{search.try_count} tried" + (f", {search.refused_count} refused" if search.refused_count else "")
             progress.write_line(f"{family}: {values} ({counts}{'' if is_complete else ', time ran out'})")
             progress.write_line("  " + ", ".join(f"{label}: {figure}" for label, figure in record.figure.items()))
     finally:

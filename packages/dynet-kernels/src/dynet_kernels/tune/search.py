@@ -1,7 +1,7 @@
 """Searches for the fastest tuning parameters of a family: changes one axis at a time, and keeps faster values.
 
 An *axis* is a tuning parameter, or several that are changed together. The values to try on an axis are given, or
-returned by a function of `best`, the best parameters so far, and `registers`, the number of vector registers.
+returned by a function of `best`, the best parameters so far, and `register_count`, the number of vector registers.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Axis:
     values: Iterable[Any] | Callable[[Any, int], Iterable[Any]]
     affects: Callable[[Workload], bool] = lambda workload: True
 
-    def variants(self, best: tuning.Parameters, registers: int) -> Iterator[tuning.Parameters]:
+    def variants(self, best: tuning.Parameters, register_count: int) -> Iterator[tuning.Parameters]:
         """Yield the parameters to try, which differ from `best` along this axis. Skip invalid parameters."""
-        for value in dict.fromkeys(self.values(best, registers) if callable(self.values) else self.values):
+        for value in dict.fromkeys(self.values(best, register_count) if callable(self.values) else self.values):
             changes = {self.changed: value} if isinstance(self.changed, str) else dict(zip(self.changed, value))
             try:
                 variant = replace(best, **changes)
@@ -50,21 +50,21 @@ def _register_tiles(widths: range) -> Callable[[Any, int], list[tuning.Tile]]:
 
     A tile needs columns * vectors registers for sums, and `vectors` more for rows. `widths` are the columns to try.
     """
-    return lambda best, registers: [
+    return lambda best, register_count: [
         (width, vectors)
         for width in widths
         for vectors in range(1, 9)
-        if registers * 5 // 8 <= width * vectors + vectors <= registers
+        if register_count * 5 // 8 <= width * vectors + vectors <= register_count
     ]
 
 
-def _gradient_tiles(best: Any, registers: int) -> list[tuning.Tile]:
+def _gradient_tiles(best: Any, register_count: int) -> list[tuning.Tile]:
     """Return tiles, (columns of the gradient, columns of the matrix), that use at least half of the registers."""
     return [
         (width, columns)
         for width in range(2, 7)
         for columns in (2, 3, 4, 5, 6, 8)
-        if registers // 2 <= (width + 1) * columns + 1 <= registers + 1
+        if register_count // 2 <= (width + 1) * columns + 1 <= register_count + 1
     ]
 
 
@@ -83,21 +83,21 @@ def _mid_tiles(divisor: int, *choices: tuple[int, ...]) -> Callable[[Any, int], 
         choices: lists of widths of the new tiles. A width that is not less than that of the first tile is left out.
     """
 
-    def tiles(best: Any, registers: int) -> list[Tiles]:
+    def tiles(best: Any, register_count: int) -> list[Tiles]:
         first, *_, last = best.tiles
-        narrower = [[width for width in widths if width < first[0]] for widths in choices]
-        return [(first, *((w, min(8, registers * 3 // divisor // w)) for w in widths), last) for widths in narrower]
+        allowed = [[width for width in widths if width < first[0]] for widths in choices]
+        return [(first, *((w, min(8, register_count * 3 // divisor // w)) for w in widths), last) for widths in allowed]
 
     return tiles
 
 
-def _last_tiles(best: Any, registers: int) -> list[Tiles]:
+def _last_tiles(best: Any, register_count: int) -> list[Tiles]:
     return [(*best.tiles[:-1], (1, vectors)) for vectors in (4, 6, 8, 12, 16)]
 
 
-def _few_column_tiles(best: Any, registers: int) -> list[tuning.Tile]:
+def _few_column_tiles(best: Any, register_count: int) -> list[tuning.Tile]:
     tiles = [(1, 4), (1, 8), (1, 16), (2, 4), (2, 8), (4, 4)]
-    return [tile for tile in tiles if tile[0] * tile[1] < registers]
+    return [tile for tile in tiles if tile[0] * tile[1] < register_count]
 
 
 def _has_columns(least: int, most: int = 1 << 62) -> Callable[[Workload], bool]:
@@ -176,14 +176,14 @@ class Search:
     def __init__(self, family: str, timer: Timer, start: tuning.Parameters, study: Study | None = None):
         self.family, self.timer, self.start = family, timer, start
         self.study = study or STUDIES[family]
-        self.tried = self.refused = 0
+        self.try_count = self.refused_count = 0
 
     def _compiled(self, values: tuning.Parameters) -> Candidate:
         return self.timer.compiled(self.study.kernels, self.family, values)
 
     def candidate_count(self) -> int:
         """Return the approximate number of candidates that `run` will try if it has enough time."""
-        return sum(len(list(axis.variants(self.start, self.timer.registers))) for axis in AXES[self.family])
+        return sum(len(list(axis.variants(self.start, self.timer.register_count))) for axis in AXES[self.family])
 
     def run(self, seconds: float, report: Callable[[str], None] = lambda text: None) -> tuple[tuning.Parameters, bool]:
         """Search for at most `seconds`. Return the best parameters, and whether all candidates were tried.
@@ -198,7 +198,7 @@ class Search:
             raise WrongResult(f"{self.family}: kernels compute something wrong for {', '.join(wrong_labels)}")
         for axis in AXES[self.family]:
             affected_workloads = [workload for workload in workloads if axis.affects(workload)]
-            for variant in axis.variants(values, self.timer.registers):
+            for variant in axis.variants(values, self.timer.register_count):
                 if time.monotonic() > end:
                     return values, False
                 if faster := self._better_candidate(best, variant, workloads, affected_workloads):
@@ -207,27 +207,27 @@ class Search:
         return values, True
 
     def _better_candidate(
-        self, best: Candidate, variant: tuning.Parameters, workloads: list, affected: list
+        self, best: Candidate, variant: tuning.Parameters, workloads: list, affected_workloads: list
     ) -> Candidate | None:
         """Compile and time a variant. Return its candidate if it is correct and faster than the best one, else None."""
-        self.tried += 1
+        self.try_count += 1
         try:
             candidate = self._compiled(variant)
             is_right = all(candidate.is_right(workload) for workload in workloads)
         except CudaError:  # the compiler or driver refuses the kernels, for example for having too many threads
             is_right = False
         if not is_right:
-            self.refused += 1
+            self.refused_count += 1
             return None
-        mean, _ = timing.ratio(candidate, best, affected)
+        mean, _ = timing.time_ratio(candidate, best, affected_workloads)
         if mean >= MEAN_RATIO:
             return None
-        mean, _ = timing.ratio(candidate, best, affected, 21)  # confirm the gain with a longer measurement
-        _, largest = timing.ratio(candidate, best, workloads, 15)  # check that no workload becomes much slower
+        mean, _ = timing.time_ratio(candidate, best, affected_workloads, 21)  # confirm the gain by a longer measurement
+        _, largest = timing.time_ratio(candidate, best, workloads, 15)  # check that no workload becomes much slower
         return candidate if mean < MEAN_RATIO and largest <= LARGEST_RATIO else None
 
-    def figures(self, values: tuning.Parameters) -> dict[str, float]:
+    def speedups(self, values: tuning.Parameters) -> dict[str, float]:
         """Return a dict label of a workload -> speedup of `values` over the default parameters."""
-        pair = [self._compiled(values), self._compiled(self.timer.default(self.family))]
+        pair = [self._compiled(values), self._compiled(self.timer.default_parameters(self.family))]
         *_, least_seconds = timing.least_times(pair, self.study.workloads(), 15)
         return {label: round(default / tuned, 2) for label, (tuned, default) in least_seconds.items()}

@@ -26,13 +26,13 @@ class Study:
     workloads: Callable[[], list[Workload]]
 
 
-def _matrices(rows: int, inner: int, columns: int, matrices: int = 1):
-    """Return random column-major arrays W, x and y for products y = W x. W has `matrices` matrices.
+def _matrices(rows: int, matrix_columns: int, columns: int, matrix_count: int = 1):
+    """Return random column-major arrays W, x and y for products y = W x. W has `matrix_count` matrices.
 
     Workloads that compute gradients use the three arrays as W, dx and dy, or as dW, x and dy.
     """
     rng = np.random.default_rng(1)
-    shapes = (matrices, inner, rows), (columns, inner), (columns, rows)
+    shapes = (matrix_count, matrix_columns, rows), (columns, matrix_columns), (columns, rows)
     return [rng.uniform(-1, 1, shape).astype(np.float32) for shape in shapes]
 
 
@@ -49,25 +49,25 @@ FEW = (1024, 256, 1), (1024, 256, 4), (128, 64, 2)
 SMALL_MATRICES = (16, 16, 512, 32)
 
 
-def product(rows: int, inner: int, columns: int, matrices: int = 1) -> Workload:
-    w, x, y = _matrices(rows, inner, columns, matrices)
-    label, group, shared = f"{rows}x{inner}x{columns}", 0, (0,)
-    if matrices == 1:
+def product(rows: int, matrix_columns: int, columns: int, matrix_count: int = 1) -> Workload:
+    w, x, y = _matrices(rows, matrix_columns, columns, matrix_count)
+    label, group, shared = f"{rows}x{matrix_columns}x{columns}", 0, (0,)
+    if matrix_count == 1:
         result = np.float64(x) @ w[0]
     else:
-        label, group, shared = f"{label}, {matrices} matrices", columns // matrices, ()
+        label, group, shared = f"{label}, {matrix_count} matrices", columns // matrix_count, ()
         w = np.repeat(w, group, axis=0)
         result = np.einsum("ckr,ck->cr", w, x, dtype=np.float64)
-    parameters = rows, inner, rows, 0, 1, 2, -1, group
+    parameters = rows, matrix_columns, rows, 0, 1, 2, -1, group
     return Workload(label, "product", [w.reshape(len(w), -1), x, y], parameters, {2: result}, shared)
 
 
-def _gradient(kernel: str, target: int, sizes: tuple[int, ...], computed: Callable[..., np.ndarray]) -> Workload:
-    """Return a workload of a kernel that adds computed(W, x, y) to one of W, x and y, number `target` (0 to 2)."""
+def _gradient(kernel: str, target: int, sizes: tuple[int, ...], gradient: Callable[..., np.ndarray]) -> Workload:
+    """Return a workload of a kernel that adds gradient(W, x, y) to one of W, x and y, number `target` (0 to 2)."""
     rows, inner, columns = sizes
     (w,), x, y = _matrices(rows, inner, columns)
     arrays = [w.reshape(1, -1), x, y]
-    expected = {target: arrays[target] + computed(w, np.float64(x), np.float64(y)).reshape(arrays[target].shape)}
+    expected = {target: arrays[target] + gradient(w, np.float64(x), np.float64(y)).reshape(arrays[target].shape)}
     return Workload(f"{rows}x{inner}x{columns}", kernel, arrays, (rows, inner, rows, 0, 1, 2, 0), expected, (0,))
 
 

@@ -33,8 +33,8 @@ class Workload:
         arrays: for each address list, an array of shape (columns, floats). Row c has the floats for column c.
         parameters: the integer parameters of the instruction, which the kernel reads.
         expected: number of an address list -> numpy's result, for each array that the kernel writes.
-        shared: the numbers of the address lists that have the address of row 0 for all columns.
-        doubles: the numbers of the address lists whose arrays hold float64s, each in the space of two floats.
+        constant_lists: the numbers of the address lists that have the address of row 0 for all columns.
+        float64_lists: the numbers of the address lists whose arrays hold float64s, each in the space of two floats.
     """
 
     def __init__(
@@ -44,15 +44,15 @@ class Workload:
         arrays: Sequence[np.ndarray],
         parameters: Sequence[int],
         expected: dict[int, np.ndarray],
-        shared: Iterable[int] = (),
-        doubles: Iterable[int] = (),
+        constant_lists: Iterable[int] = (),
+        float64_lists: Iterable[int] = (),
     ):
         self.label, self.kernel, self.expected = label, kernel, expected
-        self.doubles = frozenset(doubles)
-        self.initial = [np.ascontiguousarray(array, np.float32) for array in arrays]
-        self.arrays = [_on_cache_line(array) for array in self.initial]
+        self.float64_lists = frozenset(float64_lists)
+        self.initial_arrays = [np.ascontiguousarray(array, np.float32) for array in arrays]
+        self.arrays = [_on_cache_line(array) for array in self.initial_arrays]
         self.columns = max(len(array) for array in self.arrays)
-        self.shared = frozenset(shared)
+        self.constant_lists = frozenset(constant_lists)
         self.index = self.address_lists([array.ctypes.data for array in self.arrays])
         self.table = np.array(parameters, np.int64)
 
@@ -60,27 +60,27 @@ class Workload:
         """Return all address lists, in floats, given the addresses of the arrays in bytes."""
         index = []
         for k, (address, array) in enumerate(zip(addresses, self.arrays, strict=True)):
-            stride = 0 if k in self.shared else array.strides[0] // 4
+            stride = 0 if k in self.constant_lists else array.strides[0] // 4
             index += [address // 4 + stride * column for column in range(self.columns)]
         return np.array(index, np.int64)
 
     def has_expected_results(self, arrays: Sequence[np.ndarray]) -> bool:
         """Return whether the arrays that the kernel writes hold numpy's results, and all other arrays are unchanged."""
-        for k, (array, start) in enumerate(zip(arrays, self.initial, strict=True)):
+        for k, (array, start) in enumerate(zip(arrays, self.initial_arrays, strict=True)):
             if k not in self.expected:
                 if not np.array_equal(array, start):
                     return False
                 continue
             expected = self.expected[k]
-            result = array.view(np.float64) if k in self.doubles else array
+            result = array.view(np.float64) if k in self.float64_lists else array
             if not np.allclose(result, expected, rtol=TOLERANCE, atol=TOLERANCE * np.abs(expected).max()):
                 return False
         return True
 
-    def tape(self, opcode: int, rows: int) -> np.ndarray:
+    def tape(self, opcode: int, row_count: int) -> np.ndarray:
         row = np.zeros(len(INSTRUCTION), np.int64)
         row[INSTRUCTION.opcode], row[INSTRUCTION.count] = opcode, self.columns
-        return np.tile(row, rows)
+        return np.tile(row, row_count)
 
 
 def _on_cache_line(array: np.ndarray) -> np.ndarray:
@@ -103,10 +103,10 @@ class Candidate:
         self.parameters, self.run = parameters, run
         self.opcodes = {name: index for index, name in enumerate(kernels)}
 
-    def measure(self, workload: Workload, rows: int = 1) -> float:
-        """Run a workload `rows` times. Return the seconds that it took: CPU time, or time on the GPU's clock."""
-        tape = workload.tape(self.opcodes[workload.kernel], rows)
-        context = Context(tape=tape.ctypes.data, tape_count=rows, table=workload.table.ctypes.data)
+    def measure(self, workload: Workload, row_count: int = 1) -> float:
+        """Run a workload `row_count` times. Return the seconds that it took: CPU time, or time on the GPU's clock."""
+        tape = workload.tape(self.opcodes[workload.kernel], row_count)
+        context = Context(tape=tape.ctypes.data, tape_count=row_count, table=workload.table.ctypes.data)
         context.index = workload.index.ctypes.data
         address = ctypes.addressof(context)
         began = time.thread_time_ns()
@@ -114,7 +114,7 @@ class Candidate:
         return (time.thread_time_ns() - began) / 1e9
 
     def reset(self, workload: Workload) -> None:
-        for array, start in zip(workload.arrays, workload.initial, strict=True):
+        for array, start in zip(workload.arrays, workload.initial_arrays, strict=True):
             array[...] = start
 
     def arrays(self, workload: Workload) -> Sequence[np.ndarray]:
@@ -134,9 +134,9 @@ class GpuCandidate(Candidate):
         super().__init__(parameters, kernels, launch)
         self._timer, self._device = timer, Launch(handles)
 
-    def measure(self, workload: Workload, rows: int = 1) -> float:
-        timer, tape = self._timer, workload.tape(self.opcodes[workload.kernel], rows)
-        context = Context(tape=tape.ctypes.data, tape_count=rows, table=workload.table.ctypes.data)
+    def measure(self, workload: Workload, row_count: int = 1) -> float:
+        timer, tape = self._timer, workload.tape(self.opcodes[workload.kernel], row_count)
+        context = Context(tape=tape.ctypes.data, tape_count=row_count, table=workload.table.ctypes.data)
         _, self._device.index = timer.gpu_addresses(workload)
         timer.stopwatch.start()
         self.run(ctypes.addressof(context), ctypes.addressof(self._device))
@@ -146,11 +146,11 @@ class GpuCandidate(Candidate):
 
     def reset(self, workload: Workload) -> None:
         addresses, _ = self._timer.gpu_addresses(workload)
-        for address, array in zip(addresses, workload.initial, strict=True):
+        for address, array in zip(addresses, workload.initial_arrays, strict=True):
             self._timer.gpu.upload(address, array)
 
     def arrays(self, workload: Workload) -> Sequence[np.ndarray]:
-        copies = [np.empty_like(array) for array in workload.initial]
+        copies = [np.empty_like(array) for array in workload.initial_arrays]
         addresses, _ = self._timer.gpu_addresses(workload)
         for address, array in zip(addresses, copies, strict=True):
             self._timer.gpu.download(address, array)
@@ -161,10 +161,10 @@ class Timer:
     """A device on which candidates are timed."""
 
     target: Any  # the CPU, or the compute capability of the GPU, such as "sm_90"
-    registers: int  # the number of vector registers of a CPU core; 0 for a GPU
+    register_count: int  # the number of vector registers of a CPU core; 0 for a GPU
 
-    def default(self, family: str) -> Parameters:
-        return tuning_records.defaults(self.target)[family]
+    def default_parameters(self, family: str) -> Parameters:
+        return tuning_records.default_parameters(self.target)[family]
 
     def compiled(self, kernels: dict[str, Kernel], family: str = "", values: Parameters | None = None) -> Candidate:
         """Compile kernels in this process, without the cache, with `values` as the tuning parameters of `family`."""
@@ -174,7 +174,7 @@ class Timer:
 class CpuTimer(Timer):
     def __init__(self, target: CpuTarget, parameters: tuning.Cpu):
         self.target, self.parameters = target, parameters
-        self.registers = tuning_records.KINDS[tuning_records.kind_of(target)][1]
+        self.register_count = tuning_records.KINDS[tuning_records.kind_of(target)][1]
 
     def compiled(self, kernels: dict[str, Kernel], family: str = "", values: Parameters | None = None) -> Candidate:
         parameters = replace(self.parameters, **({family: values} if values else {}))
@@ -184,21 +184,21 @@ class CpuTimer(Timer):
 
 
 class GpuTimer(Timer):
-    registers = 0
+    register_count = 0
 
     def __init__(self, gpu: driver.Gpu):
         self.gpu, self.stopwatch, self.target = gpu, driver.Stopwatch(gpu), gpu.arch
-        self._copies: dict[str, tuple[list[int], int]] = {}
+        self._gpu_addresses_by_label: dict[str, tuple[list[int], int]] = {}
 
     def gpu_addresses(self, workload: Workload) -> tuple[list[int], int]:
         """Return the GPU addresses of a workload's arrays and address lists, which are never freed."""
-        if workload.label not in self._copies:
-            arrays = [self.gpu.allocate(array.nbytes) for array in workload.initial]
+        if workload.label not in self._gpu_addresses_by_label:
+            arrays = [self.gpu.allocate(array.nbytes) for array in workload.initial_arrays]
             lists = workload.address_lists(arrays)
             index = self.gpu.allocate(lists.nbytes)
             self.gpu.upload(index, lists)
-            self._copies[workload.label] = arrays, index
-        return self._copies[workload.label]
+            self._gpu_addresses_by_label[workload.label] = arrays, index
+        return self._gpu_addresses_by_label[workload.label]
 
     def compiled(self, kernels: dict[str, Kernel], family: str = "", values: Parameters | None = None) -> Candidate:
         values = values or tuning_records.for_cuda(self.gpu.arch)
@@ -208,11 +208,11 @@ class GpuTimer(Timer):
             source, module = codegen.device_source(by_slot), codegen.launch_module(by_slot, LAUNCH_SHARD)
         gpu_module = self.gpu.load(compiler.compile(source, self.target))
         launch = modules.compile_cpu(module, host_cpu().tvm_target())[LAUNCH_SHARD]
-        handles = [gpu_module.function(function_name(name)) for name in kernels]
+        handles = [gpu_module.handle_of(function_name(name)) for name in kernels]
         return GpuCandidate(values, kernels, self, launch, handles)
 
 
-def rows_for(candidate: Candidate, workload: Workload, seconds: float = MEASUREMENT_SECONDS) -> int:
+def row_count_for(candidate: Candidate, workload: Workload, seconds: float = MEASUREMENT_SECONDS) -> int:
     """Return how many rows of a tape, each of which runs the workload, take about `seconds`; at most 65536."""
     rows = 1
     candidate.reset(workload)
@@ -228,7 +228,7 @@ def least_times(
 
     The candidates take turns, so that other programs on the machine slow down all candidates alike.
     """
-    rows = {workload.label: rows_for(candidates[-1], workload) for workload in workloads}
+    rows = {workload.label: row_count_for(candidates[-1], workload) for workload in workloads}
     least = {workload.label: [math.inf] * len(candidates) for workload in workloads}
     for turn in range(rounds):
         for workload in workloads:
@@ -238,7 +238,7 @@ def least_times(
         yield least
 
 
-def ratio(
+def time_ratio(
     candidate: Candidate, best: Candidate, workloads: Sequence[Workload], rounds: int = 7, stop_above: float = 1.05
 ) -> tuple[float, float]:
     """Compare a candidate's least time for each workload with that of the best candidate so far.

@@ -93,18 +93,18 @@ def _is_scaling(a: Dim, b: Dim) -> bool:
     return 1 in (a.size, b.size) and not is_product
 
 
-_cmult_signature, _copying_cmult, _ = BINARY_OPERATORS["*"]
+_cmult_signature, _cmult_with_copies, _ = BINARY_OPERATORS["*"]
 
 
 def _multiply_signature(a: Dim, b: Dim) -> Signature:
     return _cmult_signature(a, b) if _is_scaling(a, b) else matmul_signature(a, b)
 
 
-def _copying_multiply(a: Expression, b: Expression) -> Expression | None:
-    return _copying_cmult(a, b) if _is_scaling(a.type, b.type) else None
+def _multiply_with_copies(a: Expression, b: Expression) -> Expression | None:
+    return _cmult_with_copies(a, b) if _is_scaling(a.type, b.type) else None
 
 
-_multiply = two_operands("*", _multiply_signature, _copying_multiply, _times_number)
+_multiply = two_operands("*", _multiply_signature, _multiply_with_copies, _times_number)
 
 
 _add, _subtract, _divide = (two_operands(sign, *BINARY_OPERATORS[sign]) for sign in "+-/")

@@ -125,11 +125,11 @@ def is_column(array: np.ndarray) -> bool:
     return array.ndim > 1 and array.shape[0] == array.size
 
 
-def one_number(name: str, value, what: str = "expected") -> np.ndarray:
-    """Convert a value to a float32 array of one number. `what` begins the error if there are more."""
+def one_number_array(name: str, value, error_start: str = "expected") -> np.ndarray:
+    """Convert a value to a float32 array of one number. `error_start` begins the error if there are more."""
     array = real_array(name, value)
     if array.size != 1:
-        raise ShapeError(f"{name}: {what} one number, got {array.size}")
+        raise ShapeError(f"{name}: {error_start} one number, got {array.size}")
     return array
 
 
@@ -138,7 +138,7 @@ def check_not_empty(name: str, array: np.ndarray) -> None:
         raise ArgumentError(f"{name}: no values")
 
 
-def filled(name: str, shape: tuple[int, ...], value: float = 0.0) -> np.ndarray:
+def filled_array(name: str, shape: tuple[int, ...], value: float = 0.0) -> np.ndarray:
     """Return a column-major array filled with `value`; raise OutOfMemoryError if it does not fit."""
     try:
         return np.full(shape, value, np.float32, order="F")
@@ -147,17 +147,17 @@ def filled(name: str, shape: tuple[int, ...], value: float = 0.0) -> np.ndarray:
 
 
 def input_op(
-    reference: Callable, given: str | list[dict], kind: str = "", repeats: bool = False
+    reference: Callable, test_calls: str | list[dict], kind: str = "", repeats: bool = False
 ) -> Callable[[Function], Function]:
     """Return a decorator that makes an op without operands, which makes an expression from numbers.
 
     Args:
         reference: returns the expected values from the op's arguments, the batch last.
-        given: the op's arguments in each call to test, as a string for `samples` or as dicts.
-        kind: as in `dynet_core.op.recorded`.
+        test_calls: the op's arguments in each call to test, as a string for `samples` or as dicts.
+        kind: selects compiled code, such as "vector"; see `dynet_core.op.recorded`.
         repeats: calls often have the same arguments, which makes caching worthwhile (see `dynet_core.op.register`).
     """
-    calls = samples(given) if isinstance(given, str) else [Sample([], arguments) for arguments in given]
+    calls = samples(test_calls) if isinstance(test_calls, str) else [Sample([], arguments) for arguments in test_calls]
     fields: dict[str, Any] = {"reference": reference, "whole_batch": True, "differentiable": False, "samples": calls}
     return recorded(kind, repeats=repeats, **fields)
 
@@ -187,7 +187,7 @@ def zeros(dim: Dims, batch_size: Index = 1) -> Expression:
     >>> zeros((2,)).value()
     [0.0, 0.0]
     """
-    return _constant("zeros", dim, 0.0, batch_size)
+    return _add_constant("zeros", dim, 0.0, batch_size)
 
 
 @_filled_op(_TEST_CALLS, 1.0)
@@ -197,7 +197,7 @@ def ones(dim: Dims, batch_size: Index = 1) -> Expression:
     >>> ones((2,)).value()
     [1.0, 1.0]
     """
-    return _constant("ones", dim, 1.0, batch_size)
+    return _add_constant("ones", dim, 1.0, batch_size)
 
 
 @_filled_op("dim=1 val=2.5; dim=(17,) val=-3; dim=(5,3) val=0 batch_size=2; dim=[2,1,4] val=0.5 batch_size=3")
@@ -207,7 +207,7 @@ def constant(dim: Dims, val: Number, batch_size: Index = 1) -> Expression:
     >>> constant((2,), 3).value()
     [3.0, 3.0]
     """
-    return _constant("constant", dim, val, batch_size)
+    return _add_constant("constant", dim, val, batch_size)
 
 
 add_rules("constant", "yc", {"y": lambda c: c}, numbers=("c",))
@@ -218,10 +218,10 @@ def _constant_signature(name: str, dim: Dim) -> Signature:
     return computed("constant", dim, (dim.total,), [View(SELF), *number_views(1)], name=name)
 
 
-def _constant(name: str, dim: Dims, val: Numbers, batch_size: Index) -> Expression:
+def _add_constant(name: str, dim: Dims, val: Numbers, batch_size: Index) -> Expression:
     """Add a tensor whose elements are all `val`. Only this number is an input value; a kernel fills the tensor."""
     whole = Dim.of(checked_dims(name, dim), checked_batch(name, batch_size))
-    value = one_number(name, val)
+    value = one_number_array(name, val)
     graph = pinned()
     return graph.append(_constant_signature(name, whole), [graph.take_array(value)])
 
@@ -256,7 +256,7 @@ def scalarInput(s: Number, device: str = "") -> Expression:
     >>> scalarInput(2.5).value()
     2.5
     """
-    return add_input("scalarInput", one_number("scalarInput", s), _NUMBER_DIM, device)
+    return add_input("scalarInput", one_number_array("scalarInput", s), _NUMBER_DIM, device)
 
 
 _NUMBER_DIM = Dim.of((1,))
@@ -276,7 +276,7 @@ def vecInput(dim: Index, device: str = "") -> Expression:
     [3.0, 4.0]
     """
     sizes = checked_dims("vecInput", (checked_index("vecInput", dim),))
-    return add_input("vecInput", filled("vecInput", sizes), Dim.of(sizes), device)
+    return add_input("vecInput", filled_array("vecInput", sizes), Dim.of(sizes), device)
 
 
 @input_op(lambda d1, d2: np.zeros((d1, d2, 1)), "d1=1 d2=1; d1=1 d2=7; d1=5 d2=1; d1=33 d2=3", repeats=True)
@@ -290,7 +290,7 @@ def matInput(d1: Index, d2: Index) -> Expression:
            [2., 4.]])
     """
     sizes = checked_dims("matInput", (d1, d2))
-    return add_input("matInput", filled("matInput", sizes), Dim.of(sizes))
+    return add_input("matInput", filled_array("matInput", sizes), Dim.of(sizes))
 
 
 @input_op(
@@ -371,14 +371,14 @@ def inputTensor(arr: Numbers, batched: bool = False, device: str = "", reusable_
     return _add_array(inputTensor, array, batched, device)
 
 
-def _add_array(record, array: np.ndarray, batched: bool, device: str) -> Expression:
-    """Add an input, whose last axis may be the batch. Similar later calls of the op `record` take the fast path."""
-    name, shape = record.__name__, array.shape or (1,)
+def _add_array(op_function, array: np.ndarray, batched: bool, device: str) -> Expression:
+    """Add an input, whose last axis may be the batch. Similar later calls of `op_function` take the fast path."""
+    name, shape = op_function.__name__, array.shape or (1,)
     batched = checked_flag(name, "batched", batched)
     dims, batch = (shape[:-1] or (1,), shape[-1]) if batched else (shape, 1)
     dim = Dim.of(checked_dims(name, dims), batch)
     if 0 < array.ndim <= MOST_DIMS:  # compiled code reads only arrays of 1 to MOST_DIMS dimensions
-        remember(record, array_key(shape, batched), input_signature(dim))
+        remember(op_function, array_key(shape, batched), input_signature(dim))
     return add_input(name, array, dim, device)
 
 
@@ -399,7 +399,7 @@ def one_hot(d: Index, idx: Index | Indices, device: str = "") -> Expression:
     """
     (size,) = checked_dims("one_hot", (checked_index("one_hot", d),))
     indices = checked_indices("one_hot", idx if np.iterable(idx) else [idx], size, f"a vector of {size}")
-    array, dim = filled("one_hot", (size, len(indices))), Dim.of((size,), len(indices))
+    array, dim = filled_array("one_hot", (size, len(indices))), Dim.of((size,), len(indices))
     array[indices, range(len(indices))] = 1
     remember(one_hot, array.shape, input_signature(dim))
     return add_input("one_hot", array, dim, device)
@@ -446,7 +446,7 @@ def sparse_inputTensor(
     """
     name = "sparse_inputTensor"
     sizes, given_values = checked_dims(name, shape), flat_floats(name, values)
-    default = one_number(name, defval, "defval must be").item()
+    default = one_number_array(name, defval, "defval must be").item()
     try:
         axes = list(idxs)
     except TypeError:
@@ -459,10 +459,10 @@ def sparse_inputTensor(
         checked_indices(name, axis, size, f"dimension {k} of {sizes}")
         for k, (axis, size) in enumerate(zip(axes, sizes))
     ]
-    return _add_array(sparse_inputTensor, scattered(name, indices, sizes, given_values, default), batched, device)
+    return _add_array(sparse_inputTensor, scatter(name, indices, sizes, given_values, default), batched, device)
 
 
-def scattered(
+def scatter(
     name: str, indices: Sequence[list[int]], sizes: tuple[int, ...], values: np.ndarray, default: float
 ) -> np.ndarray:
     """Return an array of `default`, but with `values` at `indices`, which has a list of indices for each axis."""
@@ -470,7 +470,7 @@ def scattered(
         if len(axis) != values.size:
             counts = f"{counted(values.size, 'value')}, but {len(axis)} of the indices for dimension {k}"
             raise ShapeError(f"{name}: {counts}: each dimension needs one for each value")
-    array = filled(name, sizes, default)
+    array = filled_array(name, sizes, default)
     array[tuple(indices)] = values
     return array
 
@@ -578,7 +578,7 @@ def inputSparseTensor(
     whole = Dim.of(checked_dims(name, dim), checked_batch(name, batch_size))
     default = checked_number(name, defval)
     indices = checked_indices(name, idxs, whole.total, f"a tensor of {whole.dims} x {whole.batch}")
-    return add_input(name, scattered(name, [indices], (whole.total,), flat_floats(name, v), default), whole, device)
+    return add_input(name, scatter(name, [indices], (whole.total,), flat_floats(name, v), default), whole, device)
 
 
 ComputationGraph.inputMatrixLiteral = inputMatrixLiteral  # type: ignore[attr-defined]

@@ -50,7 +50,7 @@ def huber_distance(x: Expression, y: Expression, c: Number = 1.345) -> Expressio
     return f.sum(f.where(distance <= c, 0.5 * distance * distance, c * (distance - 0.5 * c)))
 
 
-def _at_least_smallest(x):
+def _without_zeros(x):
     """Return x, but `SMALLEST_NORMAL` where x is 0, so that the logarithm is finite."""
     return f.where(f.equal(x, 0), SMALLEST_NORMAL, x)
 
@@ -66,7 +66,7 @@ def _logarithms(x):
     also divide this error by `rest`. That takes longer, and in [0, 1] changes less than the last digit.
     """
     rest = 1 - x
-    return f.log(_at_least_smallest(x)), f.log(_at_least_smallest(rest)) + ((1 - rest) - x)
+    return f.log(_without_zeros(x)), f.log(_without_zeros(rest)) + ((1 - rest) - x)
 
 
 def _gradient_of_target(x, dz):
@@ -170,7 +170,7 @@ def poisson_loss(x: Expression, y: Numbers) -> Expression:
 
 
 _HINGE_VIEWS = ("y", "x", "picked", "m")
-_HINGE_FACTS = {"numbers": ("y", "picked"), "constants": ("m",)}
+_HINGE_RULE_ARGUMENTS = {"numbers": ("y", "picked"), "constants": ("m",)}
 
 
 def _hinge_loss(x, picked, m):
@@ -184,8 +184,8 @@ def _hinge_gradients(x, picked, m, dy):
     return {"dx": f.where(is_too_high, dy, 0), "dpicked": -dy * f.sum(f.where(is_too_high, 1, 0))}
 
 
-KERNELS.add("hinge", Rule(_HINGE_VIEWS, _hinge_loss, **_HINGE_FACTS))
-KERNELS.add("hinge.dx", Rule(_HINGE_VIEWS, _hinge_gradients, **_HINGE_FACTS))
+KERNELS.add("hinge", Rule(_HINGE_VIEWS, _hinge_loss, **_HINGE_RULE_ARGUMENTS))
+KERNELS.add("hinge.dx", Rule(_HINGE_VIEWS, _hinge_gradients, **_HINGE_RULE_ARGUMENTS))
 
 
 @functools.cache
@@ -205,7 +205,7 @@ def _record_hinge(name: str, x: Expression, result: Dim, size: int, choices: Seq
     return node(name, _hinge_signature(result, size, is_shared, len(choices)), (x,), choices, (finite(name, "m", m),))
 
 
-def _hinge_of_vectors(name: str, x: Expression, vs: Iterable[Index], m: Number, one_per_vector: bool) -> Expression:
+def _record_hinge_losses(name: str, x: Expression, vs: Iterable[Index], m: Number, one_per_vector: bool) -> Expression:
     """Record the loss of each vector of scores. `vs` has one choice for all or, if `one_per_vector`, one per vector."""
     dim = shape_of(name, x)
     if dim.columns != 1:
@@ -237,7 +237,7 @@ def hinge(x: Expression, v: Index | Indices, m: Number = 1.0) -> Expression:
     3.5
     """
     has_list = nesting(v) == 1
-    return _hinge_of_vectors("hinge", x, v if has_list else [v], m, has_list)  # type: ignore[arg-type,list-item]
+    return _record_hinge_losses("hinge", x, v if has_list else [v], m, has_list)  # type: ignore[arg-type,list-item]
 
 
 @recorded(
@@ -255,7 +255,7 @@ def hinge_batch(x: Expression, vs: Iterable[Index], m: Number = 1.0) -> Expressi
     >>> hinge_batch(inputTensor([[1, 2], [3, 0]], batched=True), [0, 1]).npvalue()
     array([[3., 3.]])
     """
-    return _hinge_of_vectors("hinge_batch", x, vs, m, True)
+    return _record_hinge_losses("hinge_batch", x, vs, m, True)
 
 
 def _hinge_dim_reference(x, v, d=0, m=1.0):

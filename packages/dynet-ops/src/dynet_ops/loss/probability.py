@@ -5,7 +5,7 @@ from __future__ import annotations
 from dynet_kernels.families.simplex import Simplex
 from dynet_kernels.formula import LARGEST_FLOAT
 
-from ..axes import add_across, before_along_after, column_signature
+from ..axes import add_strided_kernels, before_along_after, column_signature
 from ..declare import *
 from ..input.inputs import inputTensor
 
@@ -18,7 +18,7 @@ def _softmax_reference(x, d=0):
 @columnwise(
     # The gradient is stated, because formulas with a maximum cannot be derived. The maximum does not affect the result.
     gradients={"x": lambda y, dy: (dy - f.sum(y * dy)) * y},
-    called="softmax",
+    name_in_errors="softmax",
     reference=_softmax_reference,
 )
 def column_softmax(x: Expression) -> Expression:
@@ -27,7 +27,7 @@ def column_softmax(x: Expression) -> Expression:
     return e * (1 / f.sum(e))
 
 
-add_across("column_softmax")
+add_strided_kernels("column_softmax")
 
 
 @recorded(reference=_softmax_reference, samples="7*2; 3x4*2 d=1; 2x3x4 d=1; 17x1 d=1")
@@ -59,7 +59,7 @@ def _log_softmax_gradient(y, dy):
 
 @columnwise(
     gradients={"x": _log_softmax_gradient},
-    called="log_softmax",
+    name_in_errors="log_softmax",
     reference=lambda x: np.log(_softmax_reference(x)),
 )
 def column_log_softmax(x: Expression) -> Expression:
@@ -99,28 +99,28 @@ def log_softmax(x: Expression, restrict: Iterable[Index] | None = None) -> Expre
     return column_log_softmax(masked(x, inputTensor(mask)))
 
 
-_LIKELIHOOD_NUMBERS = ("y", "picked", "peak", "total")
-_LIKELIHOOD_VIEWS = ("y", "x", *_LIKELIHOOD_NUMBERS[1:])
+_LIKELIHOOD_NUMBER_VIEWS = ("y", "picked", "peak", "total")
+_LIKELIHOOD_VIEWS = ("y", "x", *_LIKELIHOOD_NUMBER_VIEWS[1:])
 
 
 def _negative_log_likelihood(x, picked):
-    """Return the loss and the two terms that its gradient needs, since rounding may have removed them from the loss."""
+    """Return the loss of the score `picked` and two terms for its gradient, which rounding may remove from the loss."""
     peak = f.max(x)
     log_of_sum = f.log(f.sum(f.exp(x - peak)))
     return {"y": peak - picked + log_of_sum, "peak": peak, "total": log_of_sum}
 
 
-KERNELS.add("pickneglogsoftmax", Rule(_LIKELIHOOD_VIEWS, _negative_log_likelihood, numbers=_LIKELIHOOD_NUMBERS))
+KERNELS.add("pickneglogsoftmax", Rule(_LIKELIHOOD_VIEWS, _negative_log_likelihood, numbers=_LIKELIHOOD_NUMBER_VIEWS))
 add_rules(
     "pickneglogsoftmax",
     _LIKELIHOOD_VIEWS,
     {"dx": lambda x, peak, total, dy: dy * f.exp(x - peak - total), "dpicked": lambda dy: -dy},
-    numbers=_LIKELIHOOD_NUMBERS,
+    numbers=_LIKELIHOOD_NUMBER_VIEWS,
 )
 
 
 @functools.cache
-def _likelihood_signature(dim: Dim, has_own_indices: bool) -> Signature:
+def _likelihood_signature(dim: Dim, has_index_per_vector: bool) -> Signature:
     if dim.columns != 1:
         raise ShapeError(f"pickneglogsoftmax: expected a vector of scores, got {dim!r}")
     size, batch = dim.size, dim.batch
@@ -132,7 +132,7 @@ def _likelihood_signature(dim: Dim, has_own_indices: bool) -> Signature:
         views=[
             View(SELF, stride=1),
             View(0, stride=size),
-            View(0, stride=size, index=0, index_step=int(has_own_indices), scale=1),
+            View(0, stride=size, index=0, index_step=int(has_index_per_vector), scale=1),
             View(SELF, offset=batch, stride=1),
             View(SELF, offset=2 * batch, stride=1),
         ],
@@ -240,7 +240,7 @@ def sparsemax(x: Expression) -> Expression:
 KERNELS.add("constrained_softmax", Simplex("constrained_softmax"))
 
 
-def _free_mean(z, y, dz):
+def _mean_gradient_below_bounds(z, y, dz):
     """Return the mean of dz, weighted by z, over a column's elements that are below their bounds; 0 if none is."""
     mass, dot = f.sum(f.where(f.equal(z, y), 0, z)), f.sum(f.where(f.equal(z, y), 0, z * dz))
     return f.where(mass > 0, dot / mass, 0)
@@ -250,8 +250,8 @@ add_rules(
     "constrained_softmax",
     "zxy",
     {
-        "dx": lambda z, y, dz: f.where(f.equal(z, y), 0, z * (dz - _free_mean(z, y, dz))),
-        "dy": lambda z, y, dz: f.where(f.equal(z, y), dz - _free_mean(z, y, dz), 0),
+        "dx": lambda z, y, dz: f.where(f.equal(z, y), 0, z * (dz - _mean_gradient_below_bounds(z, y, dz))),
+        "dy": lambda z, y, dz: f.where(f.equal(z, y), dz - _mean_gradient_below_bounds(z, y, dz), 0),
     },
 )
 

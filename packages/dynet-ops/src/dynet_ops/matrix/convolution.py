@@ -16,7 +16,7 @@ from ..declare import *
 from .products import NO_SUMMAND, gradient_of, product_steps, value_of
 
 
-def _positions_and_padding(size: int, window: int, stride: int, is_valid: bool) -> tuple[int, int]:
+def _position_count_and_padding(size: int, window: int, stride: int, is_valid: bool) -> tuple[int, int]:
     """Return how many positions a window has along one dimension, and how much padding precedes the image."""
     if is_valid:
         return -(-(size - window + 1) // stride), 0
@@ -32,8 +32,8 @@ def window_geometry(
     height, width, channels = (*dim.dims, 1, 1)[:3]
     if is_valid and (window[0] > height or window[1] > width):
         raise ShapeError(f"{name}: a window of {window} does not fit into x, which is {dim!r}, unless is_valid=False")
-    rows, padding_above = _positions_and_padding(height, window[0], stride[0], is_valid)
-    columns, padding_left = _positions_and_padding(width, window[1], stride[1], is_valid)
+    rows, padding_above = _position_count_and_padding(height, window[0], stride[0], is_valid)
+    columns, padding_left = _position_count_and_padding(width, window[1], stride[1], is_valid)
     return (height, width, channels, *window, *stride, padding_above, padding_left, rows, columns)
 
 
@@ -50,7 +50,7 @@ def windows_of(x, window, stride, is_valid, value):
     x = x.reshape(*x.shape, *[1] * (3 - x.ndim))
     pad_widths = []
     for size, extent, step in zip(x.shape, window, stride):  # of rows, then of columns
-        position_count, padding = _positions_and_padding(size, extent, step, is_valid)
+        position_count, padding = _position_count_and_padding(size, extent, step, is_valid)
         padded_size = (position_count - 1) * step + extent
         pad_widths.append((padding, max(padded_size - padding - size, 0)))
     image = np.pad(x, [*pad_widths, (0, 0)], constant_values=value)
@@ -88,7 +88,7 @@ def _windows_signature(dim: Dim, geometry: tuple[int, ...]) -> Signature:
 
 
 @functools.cache
-def _conv2d_signature(name: str, positions: tuple[int, int], windows: Dim, *dims: Dim) -> Signature:
+def _conv2d_signature(name: str, position_counts: tuple[int, int], windows: Dim, *dims: Dim) -> Signature:
     """Return the signature of windows times filters, plus a bias, if any. A column is one channel of a result image."""
     batch = common_batch(name, (windows, *dims))
     rows, inner = windows.dims
@@ -100,7 +100,7 @@ def _conv2d_signature(name: str, positions: tuple[int, int], windows: Dim, *dims
         bias_steps.append(Step("conv2d.bias", (rows,)))
         backward.append(Step("conv2d.db", (rows,), gradient_of=2))
     return Signature(
-        Dim.of((*positions, filter_count), batch),
+        Dim.of((*position_counts, filter_count), batch),
         name=name,
         columns=filter_count * batch,
         views=[View(SELF, stride=rows), *column_views((filter_count, batch), strides)],
@@ -109,7 +109,7 @@ def _conv2d_signature(name: str, positions: tuple[int, int], windows: Dim, *dims
     )
 
 
-def _convolution(
+def _record_convolution(
     name: str, x: Expression, f: Expression, bias: list[Expression], stride: tuple[int, int], is_valid
 ) -> Expression:
     graph = graph_of(name, (x, f, *bias))
@@ -158,7 +158,7 @@ def conv2d(x: Expression, f: Expression, stride: Indices, is_valid: bool = True)
     array([[ 8., 12.],
            [20., 24.]])
     """
-    return _convolution("conv2d", x, f, [], checked_pair("conv2d", "stride", stride), is_valid)
+    return _record_convolution("conv2d", x, f, [], checked_pair("conv2d", "stride", stride), is_valid)
 
 
 @recorded(
@@ -177,7 +177,7 @@ def conv2d_bias(x: Expression, f: Expression, b: Expression, stride: Indices, is
     array([[108., 107.],
            [113., 108.]])
     """
-    return _convolution("conv2d_bias", x, f, [b], checked_pair("conv2d_bias", "stride", stride), is_valid)
+    return _record_convolution("conv2d_bias", x, f, [b], checked_pair("conv2d_bias", "stride", stride), is_valid)
 
 
 # -------------------------------------------------------------------------------------- one-dimensional convolution
@@ -259,11 +259,7 @@ def _maxpooling_signature(dim: Dim, geometry: tuple[int, ...]) -> Signature:
         result,
         size=2 * result.total,
         columns=dim.batch,
-        views=[
-            View(SELF, stride=result.size),
-            View(0, stride=dim.size),
-            View(SELF, result.total, stride=result.size),
-        ],
+        views=[View(SELF, stride=result.size), View(0, stride=dim.size), View(SELF, result.total, stride=result.size)],
         forward=[Step("largest_in_window", (0, 2, 4, *geometry))],  # roles: 0 the result, 2 x, 4 the indices
         backward=[Step("scatter", (result.size, 3, 1, 4), gradient_of=0)],  # adds dy (role 1) to dx (role 3)
     )
@@ -315,9 +311,9 @@ def _circular_signature(name: str, sign: int, *dims: Dim) -> Signature:
         raise ShapeError(f"{name}: expected two vectors of one length: operands are {described(dims)}")
     batch, size = common_batch(name, dims), u.size
 
-    def copy_twice(target: int, source: int, operand: int = -1) -> Step:
+    def copy_twice(target_role: int, source_role: int, operand: int = -1) -> Step:
         loops = [(size, 1, 1), (2, size, 0), (1, 1, 1), (1, 1, 1)]  # `copy` has four loops; two run only once
-        return Step("copy", copy_parameters(target, source, loops), gradient_of=operand)
+        return Step("copy", copy_parameters(target_role, source_role, loops), gradient_of=operand)
 
     def toeplitz(y: int, a: int, b: int, direction: int, operand: int = -1) -> Step:
         return Step("toeplitz", (y, a, b, size, 0 if direction > 0 else size, direction), gradient_of=operand)

@@ -6,7 +6,7 @@ from dynet_core.op import OPS
 from dynet_kernels.families.linalg import Invert
 
 from ..declare import *
-from .products import as_matrix, gradient_of, value_of
+from .products import gradient_of, rows_and_columns, value_of
 
 SCRATCH_PER_ROW = 3  # how many floats of scratch memory the kernel `invert` needs for each row of a matrix
 
@@ -17,7 +17,7 @@ KERNELS.add(
 )
 
 
-def _log_of_product(pivots):
+def _log_determinant(pivots):
     """Return the log of the determinant, which is the product of the pivots: NaN if it is negative, -inf if it is 0."""
     log_magnitude, negatives = f.sum(f.log(f.absolute(pivots))), f.sum(f.where(pivots < 0, 1, 0))
     counted_negatives = f.where(f.equal(log_magnitude, float("-inf")), 0, negatives)
@@ -28,7 +28,7 @@ def _log_of_product(pivots):
 add_rules(
     "logdet",
     ("y", "x", "inverse", "pivots"),
-    {"y": _log_of_product, "dx": lambda dy, inverse: dy * inverse},
+    {"y": _log_determinant, "dx": lambda dy, inverse: dy * inverse},
     numbers=("y",),
 )
 
@@ -41,7 +41,7 @@ def _square_size(name: str, dim: Dim) -> int:
     return dim.rows
 
 
-def invertible(arrays: np.ndarray) -> np.ndarray:
+def make_invertible(arrays: np.ndarray) -> np.ndarray:
     """Turn random arrays into well-conditioned matrices of positive determinants, whose inversion requires pivoting."""
     size = len(arrays)
     matrices = arrays.reshape(size, size, -1) + 1.5 * np.sqrt(size) * np.eye(size)[..., None]  # far from singular
@@ -88,7 +88,7 @@ _SQUARE_SAMPLES = "1x1; 2x2*3; 5x5; 17x17*2; 16x16"
     reference=lambda x: np.linalg.inv(x.reshape(len(x), len(x))).reshape(x.shape),
     samples=_SQUARE_SAMPLES,
     domain=(-1.0, 1.0),
-    prepare=invertible,
+    prepare=make_invertible,
 )
 def inverse(x: Expression) -> Expression:
     """The inverse of a square matrix, computed by Gaussian elimination with partial pivoting.
@@ -134,7 +134,7 @@ def _logdet_signature(dim: Dim) -> Signature:
     reference=lambda x: np.atleast_1d(np.log(np.linalg.det(x.reshape(len(x), len(x))))),
     samples=_SQUARE_SAMPLES,
     domain=(-1.0, 1.0),
-    prepare=invertible,
+    prepare=make_invertible,
 )
 def logdet(x: Expression) -> Expression:
     """The natural logarithm of the determinant of a square matrix.
@@ -162,7 +162,7 @@ def trace_of_product(x: Expression, y: Expression) -> Expression:
     graph_of("trace_of_product", (x, y))
     dims = [x.type.plain, y.type.plain]
     for dim in dims:
-        as_matrix("trace_of_product", dim)
+        rows_and_columns("trace_of_product", dim)
     matched("trace_of_product", dims)
     return OPS["dot_product"].record(x, y)
 

@@ -22,15 +22,15 @@ def gradient_of(view: int) -> int:
     return 2 * view + 1
 
 
-def is_shared(matrix: Dim) -> bool:
-    """Return whether `matrix` is the Dim of a parameter. (Each parameter has its own Dim.)
+def is_parameter(dim: Dim) -> bool:
+    """Return whether `dim` is the Dim of a parameter. (Each parameter has its own Dim.)
 
     All nodes that multiply by a parameter share one matrix. Its gradient is computed at the end of the backward pass.
     """
-    return matrix.plain is not matrix
+    return dim.plain is not dim
 
 
-def as_matrix(name: str, dim: Dim) -> tuple[int, int]:
+def rows_and_columns(name: str, dim: Dim) -> tuple[int, int]:
     """Return rows and columns, without trailing dimensions of size 1; raise ShapeError if there are more dimensions."""
     if not is_matrix(dim):
         raise ShapeError(f"{name}: expected a matrix or vector, got {dim!r}")
@@ -42,34 +42,34 @@ def product_steps(
     w: int,
     x: int,
     y: int,
-    start: int,
-    operands: tuple[int, int],
-    width: int = 1,
+    summand_role: int,
+    operand_indices: tuple[int, int],
+    x_columns: int = 1,
     batch: int = 1,
-    shape: tuple[int, int] | None = None,
+    w_shape: tuple[int, int] | None = None,
     first_rows: int | None = None,
 ):
-    """Return (forward step, backward steps, deferred steps) for y = start + W x.
+    """Return (forward step, backward steps, deferred steps) for y = summand + W x, with `first_rows` rows of W.
 
     A deferred step runs once at the end of the backward pass, for all nodes. It computes the gradient of a parameter W.
 
     Args:
         matrix: the Dim of W.
         w, x, y: the numbers of the views of W, x and y.
-        start: the role of the summand; NO_SUMMAND for y = W x.
-        operands: the indices of W and x among the operands. The backward steps add to their gradients.
-        width: how many adjacent columns of x share one W if W has a batch. If it has none, `batch` times as many share
+        summand_role: the role of the summand; NO_SUMMAND for y = W x.
+        operand_indices: those of W and x among the operands. The backward steps add to their gradients.
+        x_columns: how many adjacent columns of x share one W if W has a batch. If not, `batch` times as many share
             it; if W is a parameter, all columns do.
-        shape: the (rows, columns) of a tensor W that is multiplied as if it were a matrix.
+        w_shape: the (rows, columns) of a tensor W that is multiplied as if it were a matrix.
         first_rows: how many rows of W to use; by default all.
     """
-    matrix_rows, inner = shape or (matrix.rows, matrix.columns)
+    matrix_rows, inner = w_shape or (matrix.rows, matrix.columns)
     sizes = first_rows or matrix_rows, inner, matrix_rows
-    sharing = ALL_COLUMNS if is_shared(matrix) else width if matrix.batch > 1 else width * batch
-    forward = Step("product", (*sizes, value_of(w), value_of(x), value_of(y), start, sharing))
-    x_gradient = Step("product.dx", (*sizes, value_of(w), gradient_of(x), gradient_of(y), sharing), operands[1])
-    w_gradient = Step("product.dW", (*sizes, gradient_of(w), value_of(x), gradient_of(y), sharing), operands[0])
-    return (forward, [x_gradient], [w_gradient]) if is_shared(matrix) else (forward, [x_gradient, w_gradient], [])
+    sharing = ALL_COLUMNS if is_parameter(matrix) else x_columns if matrix.batch > 1 else x_columns * batch
+    forward = Step("product", (*sizes, value_of(w), value_of(x), value_of(y), summand_role, sharing))
+    x_gradient = Step("product.dx", (*sizes, value_of(w), gradient_of(x), gradient_of(y), sharing), operand_indices[1])
+    w_gradient = Step("product.dW", (*sizes, gradient_of(w), value_of(x), gradient_of(y), sharing), operand_indices[0])
+    return (forward, [x_gradient], [w_gradient]) if is_parameter(matrix) else (forward, [x_gradient, w_gradient], [])
 
 
 def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signature:
@@ -80,7 +80,7 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
     pairs = [(k, k + 1) for k in range(first_pair, len(dims), 2)]
     shapes = []
     for w, x in pairs:
-        (rows, inner), (height, width) = as_matrix(name, dims[w]), as_matrix(name, dims[x])
+        (rows, inner), (height, width) = rows_and_columns(name, dims[w]), rows_and_columns(name, dims[x])
         if inner != height:
             hint = f"; operands are {described(dims)}" if len(dims) > 2 else ""
             if dims[w].dims == dims[x].dims:
@@ -105,7 +105,7 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
         backward += backward_steps
         deferred += deferred_steps
     weight_dims = [dims[w] for w, _ in pairs] + [dims[0]] * has_bias
-    all_shared = all(map(is_shared, weight_dims))
+    all_shared = all(map(is_parameter, weight_dims))
     if has_bias:
         bias = dims[0]
         if bias.rows != rows or bias.columns not in (1, width) or not is_matrix(bias):
@@ -198,10 +198,10 @@ def _contraction_signature(name: str, *dims: Dim) -> Signature:
     result = Dim.of(result_dims, batch)
     rows = result.size
     start = value_of(3) if bias else NO_SUMMAND  # the views are: 0 the result, 1 x, 2 y, 3 the bias
-    forward, backward, deferred = product_steps(x, 1, 2, 0, start, (0, 1), batch=batch, shape=(rows, inner))
+    forward, backward, deferred = product_steps(x, 1, 2, 0, start, (0, 1), batch=batch, w_shape=(rows, inner))
     if bias:
         step = copy_step("accumulate", gradient_of(3), gradient_of(0), rows, gradient_of=2)
-        (deferred if is_shared(x) and is_shared(bias[0]) else backward).append(step)
+        (deferred if is_parameter(x) and is_parameter(bias[0]) else backward).append(step)
     return Signature(
         result,
         columns=batch,
@@ -212,7 +212,7 @@ def _contraction_signature(name: str, *dims: Dim) -> Signature:
     )
 
 
-_CONTRACTIONS = {
+_CONTRACTION_FUNCTIONS = {
     name: many_operands(name, functools.partial(_contraction_signature, name))
     for name in ("contract3d_1d", "contract3d_1d_bias", "contract3d_1d_1d", "contract3d_1d_1d_bias")
 }
@@ -234,7 +234,7 @@ def contract3d_1d(x: Expression, y: Expression) -> Expression:
     >>> contract3d_1d(inputTensor([[[1, 2], [3, 4]]]), inputVector([1, 10])).npvalue()
     array([[21., 43.]])
     """
-    return _CONTRACTIONS["contract3d_1d"]((x, y))
+    return _CONTRACTION_FUNCTIONS["contract3d_1d"]((x, y))
 
 
 @recorded(
@@ -250,7 +250,7 @@ def contract3d_1d_bias(x: Expression, y: Expression, b: Expression) -> Expressio
     >>> contract3d_1d_bias(inputTensor([[[1, 2], [3, 4]]]), inputVector([1, 10]), b).npvalue()
     array([[121., 243.]])
     """
-    return _CONTRACTIONS["contract3d_1d_bias"]((x, y, b))
+    return _CONTRACTION_FUNCTIONS["contract3d_1d_bias"]((x, y, b))
 
 
 @recorded(
@@ -297,7 +297,7 @@ def _contract_twice(name: str, x: Expression, y: Expression, z: Expression, bias
     if any(b.dims != tensor_dims[:1] for b in dims[3:]):
         raise ShapeError(f"{name}: the bias {dims[3]!r} does not fit the result, which is {tensor_dims[:1]}")
     common_batch(name, dims)
-    matrix = _CONTRACTIONS[name]((x, y))
+    matrix = _CONTRACTION_FUNCTIONS[name]((x, y))
     if bias:
         return affine_transform([*bias, matrix, z])
     return matmul(matrix, z if len(z.type.dims) == 1 else reshape(z, tensor_dims[1:2]))

@@ -12,8 +12,8 @@ from dynet_kernels.formula import logistic, tanh
 from dynet_kernels.layout import BEFORE, BEFORE_OPERAND, EACH_OPERAND, FIRST, NO_VIEW
 
 from ..declare import *
-from ..matrix.products import gradient_of, is_shared, product_steps, value_of
-from .equations import Cell, CellProduct, Equations, forward_and_backward, symbols
+from ..matrix.products import gradient_of, is_parameter, product_steps, value_of
+from .equations import Cell, CellProduct, Equations, forward_and_backward_formulas, symbols
 
 StateSource = int | tuple[tuple[int, int], ...]
 """Where a record finds the previous state.
@@ -22,37 +22,37 @@ StateSource = int | tuple[tuple[int, int], ...]
 - A tuple of pairs (batch size, offset in floats): in one operand for each value of the state, at the pair's offset.
 - The empty tuple: nowhere, because a sequence starts.
 """
-GRADIENT_OF = {SELF: ANY_OPERAND, FIRST: ANY_OPERAND, BEFORE: BEFORE_OPERAND, EACH: EACH_OPERAND}
+GRADIENT_OF_BY_SOURCE = {SELF: ANY_OPERAND, FIRST: ANY_OPERAND, BEFORE: BEFORE_OPERAND, EACH: EACH_OPERAND}
 """A view's `source` -> `gradient_of` of steps that add to its gradient. If `source` is an operand, both are equal."""
 
 
 def operand_of(view: View) -> int:
     """Return the field `gradient_of` of a step that adds to a view's gradient."""
-    return GRADIENT_OF.get(view.source, view.source)
+    return GRADIENT_OF_BY_SOURCE.get(view.source, view.source)
 
 
 def part_signature(
     name: str,
-    hidden: int,
+    h_size: int,
     batch: int,
     views: dict[str, View],
     weights: dict[str, Dim],
-    steps: Sequence[str | CellProduct],
-    each: bool = False,
+    computations: Sequence[str | CellProduct],
+    is_for_each: bool = False,
     **facts,
 ) -> Signature:
-    """Return the signature of the part of a record that does the computations `steps` of a cell.
+    """Return the signature of the part of a record that does the `computations` of a cell.
 
     Args:
-        hidden: the number of elements of h, and of every other value of the state.
-        views: name -> view that `steps` read or write. The views of rules come first, in the order of their `views`.
-        weights: name of a view -> shape of the matrix, for each product in `steps`.
-        each: whether the kernels run once for each of a variable number of operands, such as the children in a tree.
+        h_size: the number of elements of h, and of every other value of the state.
+        views: name -> view that `computations` read or write. Those of rules come first, in the order of their `views`.
+        weights: name of a view -> shape of the matrix, for each product in `computations`.
+        is_for_each: whether the kernels run once for each of a variable number of operands, such as a tree's children.
     """
     indices = {name: index for index, name in enumerate(views)}
 
     forward, backward, deferred = [], [], []
-    for step in steps:
+    for step in computations:
         if isinstance(step, CellProduct):
             matrix, start = weights[step.weight], value_of(indices[step.start or step.y])
             w, x, y = indices[step.weight], indices[step.x], indices[step.y]
@@ -62,14 +62,14 @@ def part_signature(
             backward = back + backward
             deferred += later
         else:
-            forward.append(Step(step, (hidden,)))
+            forward.append(Step(step, (h_size,)))
             if step + ".backward" in KERNELS:
-                backward = [Step(step + ".backward", (hidden,), ANY_OPERAND), *backward]
+                backward = [Step(step + ".backward", (h_size,), ANY_OPERAND), *backward]
     return Signature(
-        Dim.of((hidden,), batch),
+        Dim.of((h_size,), batch),
         name=name,
         variadic=True,
-        each=each,
+        each=is_for_each,
         columns=batch,
         views=list(views.values()),
         forward=forward,
@@ -112,7 +112,7 @@ def projection_part(batch: int, x: View | None, *dims: Dim, first_rows: int | No
             forward.append(step)
             backward += backward_steps
             deferred += deferred_steps
-        (deferred if is_shared(bias) else backward).append(to_bias)
+        (deferred if is_parameter(bias) else backward).append(to_bias)
         offset += rows
     if x is not None:
         views.append(x)
@@ -130,7 +130,7 @@ def projection_part(batch: int, x: View | None, *dims: Dim, first_rows: int | No
         forward=forward,
         backward=backward,
         deferred=deferred,
-        determined_by=x_index if x is not None and batch == 1 and all(map(is_shared, dims)) else NO_VIEW,
+        determined_by=x_index if x is not None and batch == 1 and all(map(is_parameter, dims)) else NO_VIEW,
     )
 
 
@@ -140,95 +140,95 @@ def input_view(x: Dim, batch: int, source: int) -> View:
 
 
 @functools.cache
-def step_part(cell: Cell, hidden: int, batch: int, previous: StateSource | None, *weights: Dim) -> Signature:
+def step_part(cell: Cell, h_size: int, batch: int, state_source: StateSource | None, *weights: Dim) -> Signature:
     """Return the signature of the part of a record that is one time step.
 
     The record's operands are pairs (b, W), the recurrent parameters (of the shapes `weights`), the previous state and
-    the inputs. If `previous` is None, the previous state is in the part before this one.
+    the inputs. If `state_source` is None, the previous state is in the part before this one.
     """
-    steps = cell.first_computations if previous == () else cell.later_computations
+    steps = cell.first_computations if state_source == () else cell.later_computations
     dims, stored = dict(zip(cell.weights, weights)), cell.state + cell.scratch
-    views = {name: View(SELF, k * hidden * batch, hidden) for k, name in enumerate(stored)}
-    width = len(cell.gates) * hidden
+    views = {name: View(SELF, k * h_size * batch, h_size) for k, name in enumerate(stored)}
+    width = len(cell.gates) * h_size
     for k, name in enumerate(cell.gates):
-        views[name] = View(FIRST, k * hidden, width, scale=width * batch)
+        views[name] = View(FIRST, k * h_size, width, scale=width * batch)
     first_weight = len(cell.pairs)
     first_state = first_weight + len(weights)
-    for k, name in enumerate(cell.previous if previous != () else ()):
-        if previous is None:
-            views[name] = View(BEFORE, k * hidden * batch, hidden)
-        elif isinstance(previous, int):
-            views[name] = View(first_state, k * hidden * previous, hidden if previous > 1 else 0)
+    for k, name in enumerate(cell.previous_names if state_source != () else ()):
+        if state_source is None:
+            views[name] = View(BEFORE, k * h_size * batch, h_size)
+        elif isinstance(state_source, int):
+            views[name] = View(first_state, k * h_size * state_source, h_size if state_source > 1 else 0)
         else:
-            size, offset = previous[k]
-            views[name] = View(first_state + k, offset, hidden if size > 1 else 0)
+            size, offset = state_source[k]
+            views[name] = View(first_state + k, offset, h_size if size > 1 else 0)
     for operand, (name, dim) in enumerate(dims.items(), first_weight):
         if any(isinstance(step, CellProduct) and step.weight == name for step in steps):
             views[name] = weight_view(operand, dim, batch)
     return part_signature(
         cell.name,
-        hidden,
+        h_size,
         batch,
         views,
         dims,
         steps,
-        size=len(stored) * hidden * batch,
-        waits=(first_weight, first_state + state_operand_count(previous)),  # is computed after its matrices and state
+        size=len(stored) * h_size * batch,
+        waits=(first_weight, first_state + state_operand_count(state_source)),  # after its matrices and state
     )
 
 
-def state_operand_count(previous: StateSource | None) -> int:
-    """Return how many operands hold the previous state; 0 if `previous` is None, for a state in another part."""
-    return 1 if isinstance(previous, int) else len(previous or ())
+def state_operand_count(state_source: StateSource | None) -> int:
+    """Return how many operands hold the previous state; 0 if `state_source` is None, for a state in another part."""
+    return 1 if isinstance(state_source, int) else len(state_source or ())
 
 
 @functools.cache
-def sequence_signature(cell: Cell, hidden: int, batch: int, previous: StateSource, x: Dim, *dims: Dim) -> Signature:
+def sequence_signature(cell: Cell, h_size: int, batch: int, previous: StateSource, x: Dim, *dims: Dim) -> Signature:
     """Return the signature of a record that applies a cell to one or more inputs of the shape `x`.
 
     The record's operands are pairs (b, W), recurrent weights (all of the shapes `dims`), the old state and the inputs.
     """
     pair_dims, weight_dims = dims[: len(cell.pairs)], dims[len(cell.pairs) :]
     return Signature(
-        Dim.of((hidden,), batch),
+        Dim.of((h_size,), batch),
         name=cell.name,
         operands=len(dims) + state_operand_count(previous),
         variadic=True,
         parts=[
             projection_part(batch, input_view(x, batch, EACH), *pair_dims),
-            step_part(cell, hidden, batch, previous, *weight_dims),
-            step_part(cell, hidden, batch, None, *weight_dims),
+            step_part(cell, h_size, batch, previous, *weight_dims),
+            step_part(cell, h_size, batch, None, *weight_dims),
         ],
         repeats=True,
     )
 
 
 def record_step(
-    name: str, cell: Cell, x: Expression, previous: Sequence[Expression], parameters: Sequence[Expression]
+    name: str, cell: Cell, x: Expression, previous_state: Sequence[Expression], parameters: Sequence[Expression]
 ) -> Expression:
     """Add one time step to the graph, and return the first value of the new state.
 
     `parameters` are in the order of `Cell.pairs`, then `Cell.weights`. Raise ShapeError if shapes do not fit.
     """
-    operands = (x, *previous, *parameters)
+    operands = (x, *previous_state, *parameters)
     graph = graph_of(name, operands)
     dims = [operand.type for operand in operands]
-    batch, hidden = common_batch(name, dims), previous[0].type.rows
+    batch, h_size = common_batch(name, dims), previous_state[0].type.rows
     pairs, weights = parameters[: len(cell.pairs)], parameters[len(cell.pairs) :]
     rows = [bias.type.rows for bias in pairs[::2]]
     fits = (
-        hidden > 0
-        and all(dim.columns == 1 for dim in dims[: 1 + len(previous)])
-        and all(state.type.rows == hidden for state in previous)
-        and sum(rows) == hidden * len(cell.gates)
+        h_size > 0
+        and all(dim.columns == 1 for dim in dims[: 1 + len(previous_state)])
+        and all(state.type.rows == h_size for state in previous_state)
+        and sum(rows) == h_size * len(cell.gates)
         and [(w.type.rows, w.type.columns) for w in pairs[1::2]] == [(size, x.type.rows) for size in rows]
-        and all(w.type.columns in (1, hidden) and w.type.rows % hidden == 0 for w in weights)
+        and all(w.type.columns in (1, h_size) and w.type.rows % h_size == 0 for w in weights)
     )
     if not fits:
         raise ShapeError(f"{name}: shapes do not fit: operands are {described(dims)}")
-    batches = tuple((state.type.batch, 0) for state in previous)
-    signature = sequence_signature(cell, hidden, batch, batches, x.type.plain, *[weight.type for weight in parameters])
-    operands = [operand.at for operand in (*parameters, *previous, x)]
+    batches = tuple((state.type.batch, 0) for state in previous_state)
+    signature = sequence_signature(cell, h_size, batch, batches, x.type.plain, *[weight.type for weight in parameters])
+    operands = [operand.at for operand in (*parameters, *previous_state, x)]
     return graph.add(signature.dim, 2, (signature.at, len(operands)), operands)  # 2 nodes: projection and step
 
 
@@ -245,12 +245,12 @@ def _rule(name: str, inputs: Sequence[str], equations: Callable[..., Equations],
     further arguments of `Rule` for the forward kernel.
     """
     values = equations(*symbols(*inputs))
-    forward, backward = forward_and_backward(values, gates, totals="hc")
+    forward, backward = forward_and_backward_formulas(values, gates, totaled_values="hc")
     if "fx" in inputs:
         backward["dfx"] = backward["df"]  # f is fx plus a product, so fx has the same gradient as f
     kernel, views = f"tree_lstm.{name}", (*values, *inputs)
     KERNELS.add(kernel, Rule(views, forward, **facts))
-    KERNELS.add(kernel + ".backward", Rule(views, backward, sets=("dh", "dc")))
+    KERNELS.add(kernel + ".backward", Rule(views, backward, overwriting=("dh", "dc")))
     return kernel
 
 
@@ -259,16 +259,16 @@ def _state(o, c):
 
 
 @functools.cache
-def _node_kernel(children: int) -> str:
+def _add_node_kernel(child_count: int) -> str:
     """Add a kernel that computes a state from i, o, g and each child's f and c, and return the kernel's name."""
 
     def equations(i, o, g, *of_children):
         kept_cs = [logistic(f) * c for f, c in zip(of_children[::2], of_children[1::2])]
         return _state(o, sum(kept_cs, logistic(i) * tanh(g)))
 
-    f = [f"f{k}" for k in range(children)]
+    f = [f"f{k}" for k in range(child_count)]
     inputs = [name for k, gate in enumerate(f) for name in (gate, f"c{k}")]
-    return _rule(f"node{children}", (*"iog", *inputs), equations, (*"iog", *f))
+    return _rule(f"node{child_count}", (*"iog", *inputs), equations, (*"iog", *f))
 
 
 def _summands(f, c, h, fx):
@@ -280,18 +280,18 @@ KERNELS.add("tree_lstm.clear_sums", Rule(("c_kept", "h_sum", *CHILD_VIEWS), lamb
 child_kernel = _rule("summed_child", CHILD_VIEWS, _summands, "f", accumulate=("c_kept", "h_sum"))
 sum_kernel = _rule("summing", (*"iog", "c_kept"), lambda i, o, g, kept: _state(o, logistic(i) * tanh(g) + kept), "iog")
 for _count in range(3):  # for 0, 1 and 2 children, add the kernel at import, so that it can be compiled in advance
-    _node_kernel(_count)
+    _add_node_kernel(_count)
 
 
-def _state_views(hidden: int, batch: int, rows: int) -> dict[str, View]:
+def _state_views(h_size: int, batch: int, rows: int) -> dict[str, View]:
     """Return the views of h and c in the part's own memory, and of i, o and g among the projection's `rows` rows."""
-    views = {name: View(SELF, k * hidden * batch, hidden) for k, name in enumerate("hc")}
-    return views | {name: View(FIRST, k * hidden, rows) for k, name in enumerate("iog")}
+    views = {name: View(SELF, k * h_size * batch, h_size) for k, name in enumerate("hc")}
+    return views | {name: View(FIRST, k * h_size, rows) for k, name in enumerate("iog")}
 
 
 @functools.cache
 def nary_signature(
-    hidden: int, batch: int, x: Dim | None, children: tuple[int, ...], b: Dim, W: Dim, *U: Dim
+    h_size: int, batch: int, x: Dim | None, children: tuple[int, ...], b: Dim, W: Dim, *U: Dim
 ) -> Signature:
     """Return the signature of a node of an N-ary TreeLSTM, or of a leaf of a child-sum TreeLSTM.
 
@@ -299,26 +299,26 @@ def nary_signature(
     the matrices of the children that are present.
     """
     present = [(k, size) for k, size in enumerate(children) if size]
-    count, rows = len(U), (4 + max(present, default=(-1,))[0]) * hidden  # rows of i, o, g, and f of children 0 to k
+    count, rows = len(U), (4 + max(present, default=(-1,))[0]) * h_size  # rows of i, o, g, and f of children 0 to k
     first_child = U_INDEX + count
-    views, products = _state_views(hidden, batch, rows), {"z": View(FIRST, 0, rows)}
+    views, products = _state_views(h_size, batch, rows), {"z": View(FIRST, 0, rows)}
     for n, (k, size) in enumerate(present):
-        stride = hidden if size > 1 else 0
-        views |= {f"f{n}": View(FIRST, (3 + k) * hidden, rows), f"c{n}": View(first_child + n, hidden * size, stride)}
+        stride = h_size if size > 1 else 0
+        views |= {f"f{n}": View(FIRST, (3 + k) * h_size, rows), f"c{n}": View(first_child + n, h_size * size, stride)}
         products |= {f"U{n}": View(U_INDEX + n), f"h{n}": View(first_child + n, 0, stride)}
     part = part_signature(
-        "tree_lstm", hidden, batch, views | products, {f"U{n}": dim for n, dim in enumerate(U)},
-        [*[CellProduct(f"U{n}", f"h{n}", "z", first_rows=rows) for n in range(count)], _node_kernel(count)],
-        size=2 * hidden * batch, waits=(U_INDEX, first_child + count),
+        "tree_lstm", h_size, batch, views | products, {f"U{n}": dim for n, dim in enumerate(U)},
+        [*[CellProduct(f"U{n}", f"h{n}", "z", first_rows=rows) for n in range(count)], _add_node_kernel(count)],
+        size=2 * h_size * batch, waits=(U_INDEX, first_child + count),
     )  # fmt: skip
-    return _tree_record(first_child + count, batch, rows, x, b, W, part)
+    return _tree_signature(first_child + count, batch, rows, x, b, W, part)
 
 
-def _tree_record(operands: int, batch: int, rows: int, x: Dim | None, b: Dim, W: Dim, *parts: Signature) -> Signature:
-    """Return the signature of a record of `operands` operands: `rows` rows of the projection, then `parts`."""
+def _tree_signature(arity: int, batch: int, rows: int, x: Dim | None, b: Dim, W: Dim, *parts: Signature) -> Signature:
+    """Return the signature of a record of `arity` operands: `rows` rows of the projection, then `parts`."""
     view = None if x is None else input_view(x, batch, U_INDEX - 1)
     parts = projection_part(batch, view, b, W, first_rows=rows), *parts
-    return Signature(parts[-1].dim, name="tree_lstm", operands=operands, variadic=True, parts=parts)
+    return Signature(parts[-1].dim, name="tree_lstm", operands=arity, variadic=True, parts=parts)
 
 
 @functools.cache
@@ -327,29 +327,29 @@ def child_sum_signature(batch: int, x: Dim | None, child_batch: int, b: Dim, W: 
 
     U multiplies the sum of the children's h, for i, o and g. Uf multiplies each child's h, for that child's f.
     """
-    hidden = Uf.rows
-    stride, state_size = hidden if child_batch > 1 else 0, 2 * hidden * batch
+    h_size = Uf.rows
+    stride, state_size = h_size if child_batch > 1 else 0, 2 * h_size * batch
     views = {
-        "c_kept": View(SELF, hidden * batch, hidden, period=batch),
-        "h_sum": View(SELF, 0, hidden, period=batch),
-        "f": View(SELF, state_size, hidden),
-        "c_child": View(EACH, hidden * child_batch, stride, period=batch),
+        "c_kept": View(SELF, h_size * batch, h_size, period=batch),
+        "h_sum": View(SELF, 0, h_size, period=batch),
+        "f": View(SELF, state_size, h_size),
+        "c_child": View(EACH, h_size * child_batch, stride, period=batch),
         "h_child": View(EACH, 0, stride, period=batch),
-        "fx": View(FIRST, 3 * hidden, 4 * hidden, period=batch),
+        "fx": View(FIRST, 3 * h_size, 4 * h_size, period=batch),
         "Uf": View(U_INDEX + 1),
     }
     summing_part = part_signature(
-        "tree_lstm", hidden, batch, views, {"Uf": Uf},
+        "tree_lstm", h_size, batch, views, {"Uf": Uf},
         ["tree_lstm.clear_sums", CellProduct("Uf", "h_child", "f", start="fx"), child_kernel],
-        each=True, size=state_size, size_each=hidden * batch, waits=(U_INDEX + 1, U_INDEX + 2), waits_each=True,
+        is_for_each=True, size=state_size, size_each=h_size * batch, waits=(U_INDEX + 1, U_INDEX + 2), waits_each=True,
     )  # fmt: skip
-    views = _state_views(hidden, batch, 4 * hidden) | {
-        "c_kept": View(BEFORE, hidden * batch, hidden),
-        "h_sum": View(BEFORE, 0, hidden),
+    views = _state_views(h_size, batch, 4 * h_size) | {
+        "c_kept": View(BEFORE, h_size * batch, h_size),
+        "h_sum": View(BEFORE, 0, h_size),
         "U": View(U_INDEX),
     }
     last_part = part_signature(
-        "tree_lstm", hidden, batch, views, {"U": U}, [CellProduct("U", "h_sum", "i"), sum_kernel],
+        "tree_lstm", h_size, batch, views, {"U": U}, [CellProduct("U", "h_sum", "i"), sum_kernel],
         size=state_size, waits=(U_INDEX, U_INDEX + 1),
     )  # fmt: skip
-    return _tree_record(U_INDEX + 2, batch, 4 * hidden, x, b, W, summing_part, last_part)
+    return _tree_signature(U_INDEX + 2, batch, 4 * h_size, x, b, W, summing_part, last_part)

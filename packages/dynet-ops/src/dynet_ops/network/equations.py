@@ -46,10 +46,10 @@ class WeightShape:
     gate_count: int
     multiplied: str
 
-    def dims(self, input_size: int, hidden: int) -> tuple[int, ...]:
-        """Return the dimensions for an input of `input_size` elements and an h of `hidden`."""
-        rows = self.gate_count * hidden
-        return (rows,) if not self.multiplied else (rows, hidden if self.multiplied == "h" else input_size)
+    def dims(self, input_size: int, h_size: int) -> tuple[int, ...]:
+        """Return the dimensions for an input of `input_size` elements and an h of `h_size`."""
+        rows = self.gate_count * h_size
+        return (rows,) if not self.multiplied else (rows, h_size if self.multiplied == "h" else input_size)
 
 
 @dataclass(eq=False)
@@ -83,7 +83,7 @@ class Cell:
     reference: Callable[..., Any] | None = None
 
     @property
-    def previous(self) -> tuple[str, ...]:
+    def previous_names(self) -> tuple[str, ...]:
         """The names of the previous state's values in formulas, such as "h_prev"."""
         return tuple(name + PREVIOUS for name in self.state)
 
@@ -97,23 +97,23 @@ def symbols(*names: str) -> list[Symbol]:
     return [Symbol("input", name) for name in names]
 
 
-def forward_and_backward(
-    equations: Mapping[str, Symbol], gates: Iterable[str] = (), totals: Collection[str] = ()
+def forward_and_backward_formulas(
+    equations: Mapping[str, Symbol], gates: Iterable[str] = (), totaled_values: Collection[str] = ()
 ) -> tuple[dict[str, Formula], dict[str, Formula]]:
     """Return the formulas of a forward and of a backward kernel, as dicts by the names of the results.
 
     The forward kernel computes the equations' values and the activations of `gates`, under the gates' names. The
-    backward kernel computes the gradient of each input x as "dx". `totals` are as for `StoredValues.backward`.
+    backward kernel computes the gradient of each input x as "dx". It stores the total gradient of `totaled_values`.
     """
     stored = StoredValues(equations, gates)
-    names = {name for name, _ in stored.order}
-    return stored.forward(names), stored.backward(names, totals=totals)
+    names = {name for name, _ in stored.ordered_formulas}
+    return stored.forward_formulas(names), stored.backward_formulas(names, totaled_values=totaled_values)
 
 
 class StoredValues:
     """The values that forward kernels store: the equations' values, and activations, which have their gates' names.
 
-    `order` lists (name, formula), each formula after those that it contains. Only the memory of `gates` is overwritten.
+    `ordered_formulas`: (name, formula), each after those that it contains. Only the memory of `gates` is overwritten.
     """
 
     def __init__(self, equations: Mapping[str, Symbol], gates: Iterable[str]):
@@ -126,10 +126,10 @@ class StoredValues:
         read_names = {symbol.arguments[0] for symbol in all_symbols if symbol.function == "input"}
         candidates = {gate: self._activation(gate, all_symbols) for gate in gates if gate in read_names}
         self.activations = {gate: symbol for gate, symbol in candidates.items() if symbol.function != "input"}
-        stored_formulas = self.activations | self.equations
-        self.name_of = {id(symbol): name for name, symbol in stored_formulas.items() if symbol.function != "constant"}
+        formulas = self.activations | self.equations
+        self.name_by_id = {id(symbol): name for name, symbol in formulas.items() if symbol.function != "constant"}
         order = {key: index for index, key in enumerate(symbols_by_id)}
-        self.order = sorted(stored_formulas.items(), key=lambda pair: order.get(id(pair[1]), -1))
+        self.ordered_formulas = sorted(formulas.items(), key=lambda pair: order.get(id(pair[1]), -1))
 
     def _activation(self, gate: str, all_symbols: list[Symbol]) -> Symbol:
         """Return the largest formula, such as logistic(gate), whose value can be stored in the gate's memory.
@@ -144,10 +144,10 @@ class StoredValues:
             if len(uses) != 1 or inputs_of(uses[0]) != (gate,) or id(uses[0]) in roots:
                 return activation
             formula = uses[0]
-            if gate not in inputs_of(self._slope(gate, formula)):
+            if gate not in inputs_of(self._gate_gradient(gate, formula)):
                 activation = formula
 
-    def _slope(self, gate: str, activation: Symbol) -> Symbol:
+    def _gate_gradient(self, gate: str, activation: Symbol) -> Symbol:
         """Return a formula for the gradient of a gate, derived from the formula of its activation.
 
         Its input "value" is the value of the activation, and "d" + `gate` is the activation's gradient. If it also has
@@ -157,37 +157,37 @@ class StoredValues:
         ((_, slope),) = chain.gradients(activation, self._input("d" + gate), self._input("value"))
         return slope
 
-    def forward(self, names: Collection[str]) -> dict[str, Formula]:
+    def forward_formulas(self, names: Collection[str]) -> dict[str, Formula]:
         """Return the formulas of a kernel that computes `names` and reads all other stored values from memory."""
-        inner = {id(symbol) for name, symbol in self.order if name in names}
-        symbols = {name: self._reading(symbol, inner) for name, symbol in self.order if name in names}
+        inner = {id(symbol) for name, symbol in self.ordered_formulas if name in names}
+        symbols = {name: self._from_stored(symbol, inner) for name, symbol in self.ordered_formulas if name in names}
         return {name: Formula(inputs_of(symbol), symbol) for name, symbol in symbols.items()}
 
-    def backward(
-        self, names: Collection[str], shared: Collection[str] = (), totals: Collection[str] = ()
+    def backward_formulas(
+        self, names: Collection[str], shared_gates: Collection[str] = (), totaled_values: Collection[str] = ()
     ) -> dict[str, Formula]:
         """Return the formulas of one backward kernel, by the names of the gradients ("dx" for x).
 
         Args:
             names: what the corresponding forward kernel computes.
-            shared: gates in `names` whose activations later forward kernels also read. Their backward kernels run
+            shared_gates: gates in `names` whose activations later forward kernels also read. Their backward kernels run
                 first and add terms to "d" + gate, which the formulas here read.
-            totals: values whose total gradient must be stored in "d" + value. Before this kernel runs, that memory
+            totaled_values: values whose total gradient is stored in "d" + value. Before this kernel runs, that memory
                 lacks the terms of the other values in `names` that read the value.
         """
-        terms = {name: [self._input("d" + name)] for name in names if name in self.equations or name in shared}
+        terms = {name: [self._input("d" + name)] for name in names if name in self.equations or name in shared_gates}
         gradient_terms: dict[str, list[Symbol]] = {}
-        for name, symbol in reversed(self.order):
+        for name, symbol in reversed(self.ordered_formulas):
             if name not in names:
                 continue
             gradient = self.simplifier.sum(terms[name])
-            if name in totals and len(terms[name]) > 1:
+            if name in totaled_values and len(terms[name]) > 1:
                 gradient_terms["d" + name] = [gradient]
             if name in self.activations:
                 values = {"value": self._input(name), "d" + name: gradient}
-                gradient_terms["d" + name] = [self.simplifier(substituted(self._slope(name, symbol), values))]
+                gradient_terms["d" + name] = [self.simplifier(substitute(self._gate_gradient(name, symbol), values))]
                 continue
-            tree = self._reading(symbol, {id(symbol)})
+            tree = self._from_stored(symbol, {id(symbol)})
             chain = ChainRule(self.simplifier, {*inputs_of(tree)}, by_result=True)
             for leaf, term in chain.gradients(tree, gradient, self._input(name)):
                 (read_name,) = leaf.arguments
@@ -198,21 +198,21 @@ class StoredValues:
         symbols = {name: self.simplifier.sum(summands) for name, summands in gradient_terms.items()}
         return {name: Formula(inputs_of(symbol), symbol) for name, symbol in symbols.items()}
 
-    def reads(self, names: Iterable[str]) -> set[str]:
+    def names_read_by(self, names: Iterable[str]) -> set[str]:
         """Return everything that the equations of `names` read: inputs, gates and stored values."""
         symbols = [self.equations[name] for name in names]
-        return {read_name for symbol in symbols for read_name in inputs_of(self._reading(symbol, {id(symbol)}))}
+        return {read_name for symbol in symbols for read_name in inputs_of(self._from_stored(symbol, {id(symbol)}))}
 
     def _input(self, name: str) -> Symbol:
         return self.simplifier(Symbol("input", name))
 
-    def _reading(self, symbol: Symbol, inner: Collection[int]) -> Symbol:
-        """Return the formula with its stored subformulas replaced by inputs, except those whose `id` is in `inner`."""
-        stored = {key: self._input(name) for key, name in self.name_of.items() if key not in inner}
+    def _from_stored(self, symbol: Symbol, kept_ids: Collection[int]) -> Symbol:
+        """Return the formula with its stored subformulas replaced by inputs, except those with `id` in `kept_ids`."""
+        stored = {key: self._input(name) for key, name in self.name_by_id.items() if key not in kept_ids}
         return self.simplifier(replaced(symbol, stored))
 
 
-def substituted(symbol: Symbol, values: Mapping[str, Symbol]) -> Symbol:
+def substitute(symbol: Symbol, values: Mapping[str, Symbol]) -> Symbol:
     """Return the formula with inputs named in `values` replaced."""
     inputs = {key: leaf.arguments[0] for key, leaf in subexpressions(symbol).items() if leaf.function == "input"}
     return replaced(symbol, {key: values[name] for key, name in inputs.items() if name in values})
@@ -222,16 +222,16 @@ def without_zero_terms(symbol: Symbol, zeros: Iterable[str]) -> Symbol | None:
     """Return `symbol` without the terms that are 0 if the inputs `zeros` are 0; None if all terms are 0."""
     results: dict[int, Symbol | None] = {}
     for key, subformula in in_postorder(symbol).items():
-        results[key] = _without_zero_terms(subformula, zeros, results)
+        results[key] = _drop_zero_terms(subformula, zeros, results)
     return results[id(symbol)]
 
 
-def _without_zero_terms(symbol: Symbol, zeros: Iterable[str], results: Mapping[int, Symbol | None]) -> Symbol | None:
+def _drop_zero_terms(symbol: Symbol, zeros: Iterable[str], results_by_id: Mapping[int, Symbol | None]) -> Symbol | None:
     if symbol.function == "constant":
         return symbol if symbol.arguments[0] else None
     if symbol.function == "input":
         return None if symbol.arguments[0] in zeros else symbol
-    arguments = [results[id(argument)] for argument in symbol.arguments]
+    arguments = [results_by_id[id(argument)] for argument in symbol.arguments]
     match symbol.function, arguments:
         case ("multiply", [None, _] | [_, None]) | ("divide", [None, _]) | ("negative", [None]):
             return None
@@ -295,14 +295,14 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
         tuple(state),
         tuple(gates.values()),
         tuple(weight for weight in weights if shapes[weight].multiplied == "h"),
-        scratch=schedule.scratch,
+        scratch=schedule.scratch_names,
         pairs=tuple(parameter for summed in sums for parameter in (summed.bias, summed.x_weights[0])),
         parameters={weight: shapes[weight] for weight in weights},
         numbers=numbers,
     )
-    cell.later_computations = schedule.computations(cell)
-    cell.first_computations = schedule.computations(cell, first=True)
-    cell.carries_last_value = any(state[-1] + PREVIOUS in inputs_of(symbol) for symbol in schedule.defined.values())
+    cell.later_computations = schedule.add_computations(cell)
+    cell.first_computations = schedule.add_computations(cell, is_first_step=True)
+    cell.carries_last_value = any(state[-1] + PREVIOUS in inputs_of(symbol) for symbol in schedule.formulas.values())
     return cell
 
 
@@ -410,30 +410,30 @@ class _Schedule:
     def __init__(self, name: str, equations: dict[str, Symbol], sums: list[AffineSum], gates: dict[str, str]):
         self.name, self.sums, self.gates = name, sums, gates
         names = {gate: Symbol("input", name_in_kernels) for gate, name_in_kernels in gates.items()}
-        self.equations = {value: substituted(symbol, names) for value, symbol in equations.items()}
-        self.operands = {id(x): substituted(x, names) for summed in sums for _, x in summed.products}
-        computed = {key_of(x): x for x in self.operands.values() if x.function != "input"}
+        self.equations = {value: substitute(symbol, names) for value, symbol in equations.items()}
+        self.operands_by_id = {id(x): substitute(x, names) for summed in sums for _, x in summed.products}
+        computed = {key_of(x): x for x in self.operands_by_id.values() if x.function != "input"}
         states = {key_of(symbol): value for value, symbol in self.equations.items()}
         scratch_keys = [key for key in computed if key not in states]
-        self.scratch = tuple(f"s{index}" for index in range(len(scratch_keys)))
+        self.scratch_names = tuple(f"s{index}" for index in range(len(scratch_keys)))
         # Maps the `key_of` of a formula to the name under which its value is stored.
-        self.stored = states | dict(zip(scratch_keys, self.scratch))
-        self.defined = self.equations | {self.stored[key]: computed[key] for key in scratch_keys}
+        self.name_by_key = states | dict(zip(scratch_keys, self.scratch_names))
+        self.formulas = self.equations | {self.name_by_key[key]: computed[key] for key in scratch_keys}
 
-    def computations(self, cell: Cell, first: bool = False) -> list[str | CellProduct]:
+    def add_computations(self, cell: Cell, is_first_step: bool = False) -> list[str | CellProduct]:
         """Add the rules of a time step to the table of kernels; return its computations in order.
 
         In the first step of a sequence, the previous state is 0, and products and terms that are 0 are left out.
         """
-        zeros = tuple(value + PREVIOUS for value in cell.state) if first else ()
-        reduced_formulas = {name: without_zero_terms(x, zeros) for name, x in self.defined.items()}
+        zeros = tuple(value + PREVIOUS for value in cell.state) if is_first_step else ()
+        reduced_formulas = {name: without_zero_terms(x, zeros) for name, x in self.formulas.items()}
         reduced_formulas |= {value: as_symbol(0.0) for value in cell.state if reduced_formulas[value] is None}
         defined = {name: x for name, x in reduced_formulas.items() if x is not None}
         products = [
             (index, CellProduct(weight, self._name_of(x), self.gates[summed.gates[0].arguments[0]]))
             for index, summed in enumerate(self.sums)
             for weight, operand in summed.products
-            if without_zero_terms(x := self.operands[id(operand)], zeros) is not None
+            if without_zero_terms(x := self.operands_by_id[id(operand)], zeros) is not None
         ]
         stored = StoredValues(defined, cell.gates)
         read_names = {name for symbol in defined.values() for name in inputs_of(symbol)}
@@ -456,25 +456,25 @@ class _Schedule:
             if not new_values:
                 raise TypeError(f"{self.name}: the products need each other's results")
             later_values = defined.keys() - computed_values - new_values
-            read = stored.reads(new_values)
-            gates = (read & stored.activations.keys()) - stored.reads(computed_values)
-            shared = read & stored.reads(later_values) & {*cell.gates}
+            read = stored.names_read_by(new_values)
+            gates = (read & stored.activations.keys()) - stored.names_read_by(computed_values)
+            shared = read & stored.names_read_by(later_values) & {*cell.gates}
             computed_values |= new_values
-            forward = stored.forward(new_values | gates)
-            backward = stored.backward(new_values | gates, gates & shared, totals=cell.state)
+            forward = stored.forward_formulas(new_values | gates)
+            backward = stored.backward_formulas(new_values | gates, gates & shared, totaled_values=cell.state)
             backward |= {"d" + gate: Formula((), as_symbol(0.0)) for gate in unread if not later_values}
             # `sets` names the gradients that the rule overwrites; the rule adds to all others. Later rules also read
             # the `shared` gates. Their backward rules run first and write these gates' gradients. The formula for the
             # gradient of an activation includes what was written, so it overwrites; so does a new value's total.
             sets = tuple("d" + gate for gate in cell.gates if gate not in shared or gate in gates)
             sets += tuple("d" + value for value in cell.state if value in new_values)
-            computations.append(self._rule(cell, new_values, forward, backward, sets, first))
+            computations.append(self._rule(cell, new_values, forward, backward, sets, is_first_step))
         return computations
 
     def _name_of(self, x: Symbol) -> str:
-        return x.arguments[0] if x.function == "input" else self.stored[key_of(x)]
+        return x.arguments[0] if x.function == "input" else self.name_by_key[key_of(x)]
 
-    def _rule(self, cell: Cell, defines: Collection[str], forward, backward, sets: tuple[str, ...], first: bool) -> str:
+    def _rule(self, cell: Cell, values: Collection[str], forward, backward, sets: tuple[str, ...], first: bool) -> str:
         """Add a forward kernel and its ".backward" to the table of kernels; return the forward kernel's name.
 
         The backward kernel overwrites the gradients `sets` and adds to all others. The first step of a sequence reuses
@@ -482,9 +482,9 @@ class _Schedule:
         """
         views = (*cell.state, *cell.scratch, *cell.gates)
         if any(name.endswith(PREVIOUS) for formula in forward.values() for name in formula.names):
-            views += cell.previous
-        rules = {"": Rule(views, forward), ".backward": Rule(views, backward, sets=sets)}
-        kernel = f"{self.name}.{'_'.join(name for name in views if name in defines)}"
+            views += cell.previous_names
+        rules = {"": Rule(views, forward), ".backward": Rule(views, backward, overwriting=sets)}
+        kernel = f"{self.name}.{'_'.join(name for name in views if name in values)}"
         if first and kernel in KERNELS and all(KERNELS[kernel + end].key == rule.key for end, rule in rules.items()):
             return kernel
         return KERNELS.add_defined(kernel + ".first" * first, rules)

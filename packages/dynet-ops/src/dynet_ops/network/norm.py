@@ -8,7 +8,7 @@ from ..input.inputs import ones, zeros
 from ..reduce.dims import squared_differences
 
 
-def _normalized(x):
+def _normalize(x):
     """Return formulas: x normalized; a number that is 0 if x is constant; 1 / standard deviation; the element count.
 
     Elements count as equal if the squares of their differences underflow to 0. One reciprocal saves slow divisions.
@@ -21,30 +21,28 @@ def _normalized(x):
 
 
 def _unless_constant(variation, value):
-    """Return 0 where `variation`, the second result of `_normalized`, is 0, else `value`, which may be NaN there."""
+    """Return 0 where `variation`, the second result of `_normalize`, is 0, else `value`, which may be NaN there."""
     return f.where(f.equal(variation, 0), 0, value)
 
 
 def _layer_norm_value(x, g, b):
-    normal, variation, _, _ = _normalized(x)
+    normal, variation, _, _ = _normalize(x)
     return _unless_constant(variation, g * normal) + b
 
 
 def _layer_norm_dx(x, g, dy):
-    normal, variation, scale, count = _normalized(x)
+    normal, variation, scale, count = _normalize(x)
     gradient_sum, dot = f.sum(dy * g), f.sum(dy * g * normal)
     return _unless_constant(variation, (dy * g - gradient_sum / count - normal * (dot / count)) * scale)
 
 
 def _layer_norm_dg(x, dy):
-    normal, variation, _, _ = _normalized(x)
+    normal, variation, _, _ = _normalize(x)
     return _unless_constant(variation, dy * normal)
 
 
 add_rules(
-    "layer_norm",
-    "yxgb",
-    {"y": _layer_norm_value, "dx": _layer_norm_dx, "dg": _layer_norm_dg, "db": lambda dy: dy},
+    "layer_norm", "yxgb", {"y": _layer_norm_value, "dx": _layer_norm_dx, "dg": _layer_norm_dg, "db": lambda dy: dy}
 )
 
 
@@ -53,7 +51,7 @@ def _layer_norm_signature(*dims: Dim) -> Signature:
     return computed("layer_norm", result, (result.size,), by_batch_elements(result, dims), result.batch)
 
 
-_layer_norm = many_operands("layer_norm", by_plain_dims(_layer_norm_signature))
+_record_layer_norm = many_operands("layer_norm", by_plain_dims(_layer_norm_signature))
 
 
 @recorded(
@@ -75,12 +73,12 @@ def layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:
     [-1.0, 11.0]
     """
     try:
-        return _layer_norm((x, g, b))
+        return _record_layer_norm((x, g, b))
     except ShapeError:
         if 0 in (x.type.total, g.type.total, b.type.total):
             raise  # the error says which operand has size 0, and broadcasting cannot help
         broadcast("layer_norm", [x.type, g.type, b.type])  # only to check the shapes, with errors that name layer_norm
-        normal = _layer_norm((x, ones(x.type.dims), zeros(x.type.dims)))
+        normal = _record_layer_norm((x, ones(x.type.dims), zeros(x.type.dims)))
         return add(cmult(g, normal), b)
 
 

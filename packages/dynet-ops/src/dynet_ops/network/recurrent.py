@@ -112,13 +112,13 @@ def gru_step(x, h, Wzx, Wzh, bz, Wrx, Wrh, br, Whx, Whh, bh):
     return h + z * (g - h)
 
 
-def _coupled_reference(x, h, c, Wix, Wih, Wic, bi, Wox, Woh, Woc, bo, Wcx, Wch, bc):
+def _coupled_lstm_reference(x, h, c, Wix, Wih, Wic, bi, Wox, Woh, Woc, bo, Wcx, Wch, bc):
     i = sigmoid(bi + Wix @ x + Wih @ h + Wic @ c)
     c = (1 - i) * c + i * np.tanh(bc + Wcx @ x + Wch @ h)
     return sigmoid(bo + Wox @ x + Woh @ h + Woc @ c) * np.tanh(c), c
 
 
-@cell(("h", "c"), reference=_coupled_reference)
+@cell(("h", "c"), reference=_coupled_lstm_reference)
 def coupled_lstm_step(x, h, c, Wix, Wih, Wic, bi, Wox, Woh, Woc, bo, Wcx, Wch, bc):
     """A step of an LSTM whose forget gate is 1 - i, and whose gates also read c (peepholes); the result is the new h.
 
@@ -135,12 +135,12 @@ def coupled_lstm_step(x, h, c, Wix, Wih, Wic, bi, Wox, Woh, Woc, bo, Wcx, Wch, b
     return o * tanh(c), c
 
 
-def _fast_reference(x, h, c, Wix, Wih, bi, Wox, Woh, bo, Wcx, Wch, bc):
+def _fast_lstm_reference(x, h, c, Wix, Wih, bi, Wox, Woh, bo, Wcx, Wch, bc):
     no_peepholes = np.zeros_like(Wih)
-    return _coupled_reference(x, h, c, Wix, Wih, no_peepholes, bi, Wox, Woh, no_peepholes, bo, Wcx, Wch, bc)
+    return _coupled_lstm_reference(x, h, c, Wix, Wih, no_peepholes, bi, Wox, Woh, no_peepholes, bo, Wcx, Wch, bc)
 
 
-@cell(("h", "c"), reference=_fast_reference)
+@cell(("h", "c"), reference=_fast_lstm_reference)
 def fast_lstm_step(x, h, c, Wix, Wih, bi, Wox, Woh, bo, Wcx, Wch, bc):
     """A step of an LSTM whose forget gate is 1 - i: `coupled_lstm_step` without the peepholes Wic c and Woc c'."""
     i = logistic(bi + Wix @ x + Wih @ h)

@@ -13,7 +13,7 @@ from ..elementwise.arithmetic import cmult
 from ..matrix.products import affine_transform
 from ..random.draws import noise
 from ..shape.joining import concatenate
-from .equations import Equations, forward_and_backward, symbols
+from .equations import Equations, forward_and_backward_formulas, symbols
 from .recurrent import CELLS, sigmoid
 
 FORGET_BIAS = CELLS["lstm_step"].numbers["forget_bias"]
@@ -29,7 +29,7 @@ def _signature_of_sections(
     sections that are read, in order, and returns the formulas of the result's `sections`, by name.
     """
     read = [section for names in operands.values() for section in names if section]
-    forward, backward = forward_and_backward(equations(*symbols(*read)))
+    forward, backward = forward_and_backward_formulas(equations(*symbols(*read)))
     KERNELS.add(name, Rule((*sections, *read), forward))
     for operand, names in operands.items():
         KERNELS.add(f"{name}.d{operand}", Rule((*sections, *read), {f"d{p}": backward[f"d{p}"] for p in names if p}))

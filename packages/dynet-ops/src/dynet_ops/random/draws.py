@@ -31,7 +31,7 @@ def random_node(name: str, formula: Callable) -> Callable[..., Expression]:
     return record
 
 
-def _random_tensor(name: str, formula: Callable) -> Callable[..., Expression]:
+def _tensor_function(name: str, formula: Callable) -> Callable[..., Expression]:
     """Return a function that adds a random tensor to the graph, given a shape, a batch size and plain numbers."""
     record = random_node(name, formula)
     return lambda dims, batch_size, *numbers: record(
@@ -39,9 +39,9 @@ def _random_tensor(name: str, formula: Callable) -> Callable[..., Expression]:
     )
 
 
-_normal = _random_tensor("random_normal", lambda seed, count, a, b: a + b * f.normal(seed, count, f.position))
-_uniform = _random_tensor("random_uniform", lambda seed, count, a, b: a + b * f.uniform(seed, count, f.position))
-_bernoulli = _random_tensor(
+_normal = _tensor_function("random_normal", lambda seed, count, a, b: a + b * f.normal(seed, count, f.position))
+_uniform = _tensor_function("random_uniform", lambda seed, count, a, b: a + b * f.uniform(seed, count, f.position))
+_bernoulli = _tensor_function(
     "random_bernoulli", lambda seed, count, a, b: f.where(f.uniform(seed, count, f.position) < a, b, 0)
 )
 _noise = random_node("noise", lambda x, seed, count, stddev: x + stddev * f.normal(seed, count, f.position))
@@ -52,7 +52,7 @@ def _exponential(uniform):
     return -f.log(f.where(uniform > 0, uniform, 2.0**-25))
 
 
-_gumbel = _random_tensor(
+_gumbel = _tensor_function(
     "random_gumbel", lambda seed, count, a, b: a - b * f.log(_exponential(f.uniform(seed, count, f.position)))
 )
 
@@ -64,19 +64,19 @@ def _not_negative(name: str, argument: str, value: Number) -> float:
     return number
 
 
-def checked_probability(name: str, p: Number, allowed: str = "[0, 1)") -> float:
-    """Return p as a float; raise an error unless it is in `allowed`."""
+def checked_probability(name: str, p: Number, interval: str = "[0, 1)") -> float:
+    """Return p as a float; raise an error unless it is in `interval`."""
     number = p if isinstance(p, float) else finite(name, "p", p)
-    if not 0 <= number <= 1 or (number == 1 and allowed != "[0, 1]"):
-        raise ArgumentError(f"{name}: p must be in {allowed}, got {number}")
+    if not 0 <= number <= 1 or (number == 1 and interval != "[0, 1]"):
+        raise ArgumentError(f"{name}: p must be in {interval}, got {number}")
     return number
 
 
-def _random_op(value: Callable, *sample_arguments: str) -> Callable[[Function], Function]:
-    """Return a decorator that makes a random op. Tests with `sample_arguments` expect `value` of them everywhere."""
+def _random_op(expected_value: Callable, *sample_arguments: str) -> Callable[[Function], Function]:
+    """Return a decorator that makes a random op. Tests expect `expected_value` of `sample_arguments` everywhere."""
     shapes = "dim=(1,)", "dim=(17,)", "dim=(5,3) batch_size=2", "dim=(2,1,4) batch_size=3"
     return recorded(
-        reference=lambda dim, batch_size=1, **numbers: np.full((*dim, batch_size), value(**numbers)),
+        reference=lambda dim, batch_size=1, **numbers: np.full((*dim, batch_size), expected_value(**numbers)),
         whole_batch=True,
         random=True,
         differentiable=False,
@@ -144,9 +144,7 @@ def random_gumbel(dim: Dims, mu: Number = 0.0, beta: Number = 1.0, batch_size: I
 
 
 @recorded(
-    reference=lambda x, stddev: x,
-    random=True,
-    samples="5 stddev=0.0; 17*4 stddev=0.0; 1*2 stddev=0.0; 3x4 stddev=0.0",
+    reference=lambda x, stddev: x, random=True, samples="5 stddev=0.0; 17*4 stddev=0.0; 1*2 stddev=0.0; 3x4 stddev=0.0"
 )
 def noise(x: Expression, stddev: Number) -> Expression:
     """x plus independent, normally distributed numbers with mean 0 and standard deviation `stddev`.
@@ -171,14 +169,14 @@ _dropout = _dropout_function("dropout", f.position)
 _block_dropout = _dropout_function("block_dropout", f.origin)
 
 
-_DROPOUT_FACTS: dict[str, Any] = {
+_DROPOUT_OP_FIELDS: dict[str, Any] = {
     "reference": lambda x, p: x,
     "random": True,
     "samples": "5 p=0.0; 17*4 p=0.0; 1*2 p=0.0; 3x4*3 p=0.0",
 }
 
 
-@recorded(**_DROPOUT_FACTS)
+@recorded(**_DROPOUT_OP_FIELDS)
 def dropout(x: Expression, p: Number) -> Expression:
     """Set each element to zero with probability p, independently; scale the others by 1 / (1 - p). 0 <= p < 1.
 
@@ -193,7 +191,7 @@ def dropout(x: Expression, p: Number) -> Expression:
     return _dropout([x], p, 1 / (1 - p))
 
 
-@recorded(**_DROPOUT_FACTS)
+@recorded(**_DROPOUT_OP_FIELDS)
 def block_dropout(x: Expression, p: Number) -> Expression:
     """Set all of x, with its whole batch, to zero with probability p; otherwise scale it by 1 / (1 - p).
 
@@ -224,7 +222,7 @@ def dropout_dim(x: Expression, d: Index, p: Number) -> Expression:
     return _apply_mask("dropout_dim", x, (*dim.dims[:d], 1, *dim.dims[d + 1 :]), dim.batch, p)
 
 
-@recorded(**_DROPOUT_FACTS)
+@recorded(**_DROPOUT_OP_FIELDS)
 def dropout_batch(x: Expression, p: Number) -> Expression:
     """Set each whole batch element to zero with probability p; scale the others by 1 / (1 - p).
 

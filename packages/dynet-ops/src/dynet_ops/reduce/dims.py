@@ -62,7 +62,7 @@ def l2_norm(x: Expression) -> Expression:
     return f.sqrt(f.sum(x * x))
 
 
-def mean_factor(n: float, count: float, *others: float) -> tuple[float]:
+def mean_factor(n: float, element_count: float, *others: float) -> tuple[float]:
     """Return (1 / n,), the `constants` that `Along` needs for a mean. A mean does not use the other arguments."""
     return (1 / n,)
 
@@ -215,8 +215,8 @@ def _along_for_order(name: str, order: Index) -> tuple[Along, int]:
     return _moment_along_by_order.get(r, _moment_along), r
 
 
-def _with_orders(samples: Sequence[Sample], first: int) -> list[Sample]:  # r is from `first` to `first` + 4
-    return [Sample(sample.shapes, {**sample.attributes, "r": first + k % 5}) for k, sample in enumerate(samples)]
+def _with_orders(samples: Sequence[Sample], first_r: int) -> list[Sample]:  # r is from `first_r` to `first_r` + 4
+    return [Sample(sample.shapes, {**sample.attributes, "r": first_r + k % 5}) for k, sample in enumerate(samples)]
 
 
 @_moment_along.op(DIMENSIONS, [*_with_orders(DIMENSIONS.samples, 1), *_with_orders(SAMPLES_WITH_N, 2)])
@@ -281,13 +281,13 @@ def std(x: Expression, share: Number):
     return f.where(f.equal(squared_differences(x) * share, 0), 0, root)  # NaN if there are no elements, as `share` is
 
 
-def _zero_count(x, absent):
+def _zero_count(x, n_minus_size):
     """Return how many of the n elements that are not padding are 0. All other zeros in x are padding."""
-    return f.maximum(f.sum(f.where(f.equal(x, 0), 1, 0)) + absent, 0)
+    return f.maximum(f.sum(f.where(f.equal(x, 0), 1, 0)) + n_minus_size, 0)
 
 
 def _padded_gradient(x, y, dy, share, absent):
-    """Return the gradient dx. If `_zero_count` is 0, all zeros in x are padding, so their dx is 0."""
+    """Return dx; `absent` is n minus the size of x. If `_zero_count` is 0, all zeros are padding, so their dx is 0."""
     is_padding = f.equal(f.absolute(x) + _zero_count(x, absent), 0)
     return f.where(f.equal(y, 0), 0, f.where(is_padding, 0, dy * share / y * (x - f.sum(x) * share)))
 

@@ -122,11 +122,7 @@ def _sum_cols_signature(dim: Dim) -> Signature:
     return copy_of(Dim.of((rows,), dim.batch), [(rows, 1, 1), (dim.columns, 0, rows), (dim.batch, rows, dim.size)])
 
 
-@by_dims(
-    _sum_cols_signature,
-    reference=lambda x: x.reshape(len(x), -1).sum(1),
-    samples="3x5; 17x2*3; 4; 1x6*2",
-)
+@by_dims(_sum_cols_signature, reference=lambda x: x.reshape(len(x), -1).sum(1), samples="3x5; 17x2*3; 4; 1x6*2")
 def sum_cols(x: Expression) -> Expression:
     """The sum of the columns of a matrix, y_i = sum over j of x_ij.
 
@@ -248,20 +244,20 @@ def cumsum(x: Expression, d: Index = 0) -> Expression:
 MOST_LOGSUMEXP_OPERANDS = 4  # of one node; for more operands, `logsumexp` adds several nodes
 
 
-def _add_logsumexp_kernels(count: int) -> None:  # the kernels of a node with `count` operands
-    names = tuple("abcd"[:count])
+def _add_logsumexp_kernels(operand_count: int) -> None:  # the kernels of a node with `operand_count` operands
+    names = tuple("abcd"[:operand_count])
     xs = [Symbol("input", name) for name in names]
     largest = functools.reduce(f.maximum, xs)
     # The largest term is 1 even if x is infinite, where infinity - infinity would give NaN.
     terms = [f.where(f.equal(x, largest), 1, f.exp(x - largest)) for x in xs]
     sum_of_terms = sum(terms[1:], terms[0])
     value, gradient_over_sum = largest + f.log(sum_of_terms), Symbol("input", "dz") / sum_of_terms
-    if count == 2:  # log1p keeps a small second term, which would be lost in a sum with 1
+    if operand_count == 2:  # log1p keeps a small second term, which would be lost in a sum with 1
         a, b = xs
         value = f.where(f.equal(a, b), a + float(np.log(2)), largest + f.log1p(f.exp(-f.absolute(a - b))))
     gradients = {"d" + name: Formula((*names, "dz"), gradient_over_sum * term) for name, term in zip(names, terms)}
-    KERNELS.add(f"logsumexp.{count}", Rule(("z", *names), {"z": Formula(names, value)}))
-    KERNELS.add(f"logsumexp.{count}.backward", Rule(("z", *names), gradients))
+    KERNELS.add(f"logsumexp.{operand_count}", Rule(("z", *names), {"z": Formula(names, value)}))
+    KERNELS.add(f"logsumexp.{operand_count}.backward", Rule(("z", *names), gradients))
 
 
 for _count in range(2, MOST_LOGSUMEXP_OPERANDS + 1):
@@ -269,13 +265,13 @@ for _count in range(2, MOST_LOGSUMEXP_OPERANDS + 1):
 
 
 @functools.cache
-def _logsumexp_signature(dim: Dim, count: int) -> Signature:
+def _logsumexp_signature(dim: Dim, operand_count: int) -> Signature:
     return Signature(
         dim,
         name="logsumexp",
-        views=[View(SELF), *map(View, range(count))],
-        forward=[Step(f"logsumexp.{count}", (dim.total,))],
-        backward=[Step(f"logsumexp.{count}.backward", (dim.total,), gradient_of=ANY_OPERAND)],
+        views=[View(SELF), *map(View, range(operand_count))],
+        forward=[Step(f"logsumexp.{operand_count}", (dim.total,))],
+        backward=[Step(f"logsumexp.{operand_count}.backward", (dim.total,), gradient_of=ANY_OPERAND)],
     )
 
 

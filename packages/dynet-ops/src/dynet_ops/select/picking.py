@@ -16,7 +16,7 @@ from dynet_core.recorder import ANY_GRAPH, share_objects
 from dynet_kernels.families.selection import LargestInOrder, Scatter
 
 from ..axes import without_axes
-from ..copying import MAX_LOOPS, before_and_after, joined
+from ..copying import MAX_LOOPS, merge_loops, sizes_before_and_after
 from ..declare import *
 from ..shape.layout import transpose
 
@@ -27,7 +27,7 @@ def _pick_signature(dim: Dim, d: int, length: int) -> Signature:
 
     If `length` is 0, each node picks one element, and its result does not have dimension d.
     """
-    before, after = before_and_after(dim, d)
+    before, after = sizes_before_and_after(dim, d)
     kept_dims = (length,) if length else ()
     result = Dim.of(dim.dims[:d] + kept_dims + dim.dims[d + 1 :] or (1,), dim.batch)
     if after == 1 and dim.batch == 1:
@@ -116,8 +116,8 @@ def _pick_range(name: str, x: Expression, v: Index, u: Index, d: Index) -> Expre
 
 
 @functools.cache
-def _pick_batch_elems_signature(dim: Dim, count: int) -> Signature:
-    return copies_by_index(Dim.of(dim.dims, count), count, dim.size, [(dim.size, 1, 1)], scale=dim.size)
+def _pick_batch_elems_signature(dim: Dim, index_count: int) -> Signature:
+    return copies_by_index(Dim.of(dim.dims, index_count), index_count, dim.size, [(dim.size, 1, 1)], scale=dim.size)
 
 
 @recorded(
@@ -159,7 +159,7 @@ def pick_batch_elem(x: Expression, v: Index) -> Expression:
 @functools.cache
 def _pick_batch_signature(dim: Dim, d: int) -> Signature:
     """Return the signature of nodes that pick one element along dimension d in each batch element."""
-    before, after = before_and_after(dim, d)
+    before, after = sizes_before_and_after(dim, d)
     result = without_axes(dim, [d])
     loops = [(before, 1, 1), (after, before, before * dim.dims[d])]
     signature = copies_by_index(result, dim.batch, result.size, loops, scale=before, stride=dim.size)
@@ -186,12 +186,12 @@ def pick_batch(e: Expression, indices: Iterable[Index], dim: Index = 0) -> Expre
     return _pick_batch("pick_batch", e, indices, dim)
 
 
-def _pick_batch(name: str, e: Expression, indices: Iterable[Index], dim: Index) -> Expression:
-    shape, dim = shape_along(name, e, dim)
-    indices = checked_indices(name, indices, shape.dims[dim], f"dimension {dim} of x {shape!r}")
+def _pick_batch(name: str, e: Expression, indices: Iterable[Index], d: Index) -> Expression:
+    shape, d = shape_along(name, e, d)
+    indices = checked_indices(name, indices, shape.dims[d], f"dimension {d} of x {shape!r}")
     e = for_each_index(name, e, len(indices))
-    signature = _pick_batch_signature(e.type.plain, dim)
-    if dim == 0:
+    signature = _pick_batch_signature(e.type.plain, d)
+    if d == 0:
         remember(pick_batch, (e.type, len(indices)), signature, shape.dims[0])
     return node(name, signature, (e,), indices)
 
@@ -297,11 +297,11 @@ def _strided_signature(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]
     result = Dim.of(counts[:-1], counts[-1])
     source_strides = [stride * step for stride, step in zip(strides_of(dim, dim), steps)]
     loops = list(zip(counts, strides_of(result, result), source_strides))
-    return None if len(joined(loops)) > MAX_LOOPS else copy_of(result, loops, index_scale=1)
+    return None if len(merge_loops(loops)) > MAX_LOOPS else copy_of(result, loops, index_scale=1)
 
 
-def _checked_per_axis(name: str, what: str, values, dim: Dim, default: Sequence[int], smallest: int) -> list[int]:
-    """Check a user's list of numbers >= `smallest`. Return it, with numbers of `default` for axes that it lacks."""
+def _checked_per_axis(name: str, what: str, values, dim: Dim, defaults: Sequence[int], smallest: int) -> list[int]:
+    """Check a user's list of numbers >= `smallest`. Return it, with numbers of `defaults` for axes that it lacks."""
     sizes, values = sizes_and_batch(dim), as_list(values)
     if not is_list(values):
         raise ArgumentTypeError(f"{name}: {what} must be a list of ints, not {values!r:.60}")
@@ -314,7 +314,7 @@ def _checked_per_axis(name: str, what: str, values, dim: Dim, default: Sequence[
         numbers.append(whole(name, "an index", number))
     if numbers and min(numbers) < smallest:
         raise ArgumentError(f"{name}: {what} must be at least {smallest}, got {numbers}")
-    return [*numbers, *default[len(numbers) :]]
+    return [*numbers, *defaults[len(numbers) :]]
 
 
 def _strided_reference(x, strides, range_from=(), range_to=()):
@@ -397,8 +397,7 @@ def _kmax_reference(x, k, d=1):
 
 
 @recorded(
-    reference=_kmax_reference,
-    samples="1x1 k=1; 5*2 k=3 d=0; 3x7 k=2; 17x5*3 k=4 d=1; 67x3*2 k=33 d=0; 2x3x9*2 k=5 d=2",
+    reference=_kmax_reference, samples="1x1 k=1; 5*2 k=3 d=0; 3x7 k=2; 17x5*3 k=4 d=1; 67x3*2 k=33 d=0; 2x3x9*2 k=5 d=2"
 )
 def kmax_pooling(x: Expression, k: Index, d: Index = 1) -> Expression:
     """The k largest elements along dimension d, in their original order. Among equal elements, the first are taken.

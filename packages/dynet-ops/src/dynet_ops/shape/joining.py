@@ -11,19 +11,19 @@ from ..declare import *
 MOST_SEPARATE_STEPS = 16
 
 
-def _runs_signature(result: Dim, dims: Sequence[Dim], run_sizes: Sequence[int], after: int, batch: int) -> Signature:
+def _runs_signature(result: Dim, dims: Sequence[Dim], run_sizes: Sequence[int], repeats: int, batch: int) -> Signature:
     """Return the signature of a node that takes a run of adjacent floats from each operand in turn, again and again.
 
-    `run_sizes` has the number of floats in each operand's run. For each of `batch` elements, `after` runs of each
+    `run_sizes` has the number of floats in each operand's run. For each of `batch` elements, `repeats` runs of each
     operand are copied. An operand without a batch is repeated.
     """
     total, starts = sum(run_sizes), itertools.accumulate(run_sizes, initial=0)
     if len(dims) > MOST_SEPARATE_STEPS and len({*dims}) == 1:
-        loops = [(run_sizes[0], 1, 1), (after * batch, total, run_sizes[0])]
+        loops = [(run_sizes[0], 1, 1), (repeats * batch, total, run_sizes[0])]
         return copies(result, [(View(SELF, stride=run_sizes[0]), View(EACH, period=1), loops)], variadic=True)
     transfers = []
     for index, (dim, run, start) in enumerate(zip(dims, run_sizes, starts)):
-        loops = [(run, 1, 1), (after, total, run), (batch, total * after, run * after if dim.batch > 1 else 0)]
+        loops = [(run, 1, 1), (repeats, total, run), (batch, total * repeats, run * repeats if dim.batch > 1 else 0)]
         transfers.append((View(SELF, offset=start), View(index), loops))
     return copies(result, transfers)
 
@@ -42,28 +42,28 @@ def concatenate_signature(d: int, name: str, *dims: Dim) -> Signature:
     return _runs_signature(result, dims, [before * size for size in sizes], after, batch)
 
 
-def _long_list(shape: str, count: int = MOST_SEPARATE_STEPS + 1) -> str:
-    return f"[{' '.join([shape] * count)}]"
+def _long_list(shape_text: str, operand_count: int = MOST_SEPARATE_STEPS + 1) -> str:
+    return f"[{' '.join([shape_text] * operand_count)}]"
 
 
-def _joiner(name: str, signature_of: Callable) -> Callable:
+def _join_op(name: str, signature_of: Callable) -> Callable:
     return many_operands(name, by_plain_dims(signature_of))
 
 
-_concatenate = [_joiner("concatenate", functools.partial(concatenate_signature, d, "concatenate")) for d in range(7)]
+_ops_by_d = [_join_op("concatenate", functools.partial(concatenate_signature, d, "concatenate")) for d in range(7)]
 
 
-def _concatenate_slowly(slow: Callable, xs: Sequence[Expression], *optional_d: int) -> Expression:
+def _concatenate_slowly(slow_function: Callable, xs: Sequence[Expression], *optional_d: int) -> Expression:
     if not optional_d:
-        return slow(xs)
+        return slow_function(xs)
     if isinstance(optional_d[0], Expression):
         raise ArgumentTypeError("concatenate: d must be an int; the expressions are one list, concatenate([...])")
     d = checked_index("concatenate", *optional_d)
     if d == 0:
         return concatenate(xs)  # without `d`, the call runs compiled code, which is faster than the code below
-    if not 0 <= d < len(_concatenate):
+    if not 0 <= d < len(_ops_by_d):
         raise OutOfRangeError(f"concatenate: there is no dimension {d}")
-    return _concatenate[d](xs)
+    return _ops_by_d[d](xs)
 
 
 def _concatenate_reference(arrays, d):
@@ -71,7 +71,7 @@ def _concatenate_reference(arrays, d):
 
 
 @op(
-    _concatenate[0],
+    _ops_by_d[0],
     around=_concatenate_slowly,
     reference=lambda *xs, d=0: _concatenate_reference(xs, d),
     samples="[3 5]; [3*2 1 17*2]; [2x3 4x3*2]; [2x3*2 2x1] d=1; [2]; [3*2 3*2]; [2x5 2x5 2x5] d=1; "
@@ -92,7 +92,7 @@ def concatenate(xs: Iterable[Expression], d: Index = 0) -> Expression:
 
 
 @op(
-    _joiner("concatenate_cols", functools.partial(concatenate_signature, 1, "concatenate_cols")),
+    _join_op("concatenate_cols", functools.partial(concatenate_signature, 1, "concatenate_cols")),
     reference=lambda *xs: _concatenate_reference(xs, 1),
     samples=f"[3 3 3]; [3*2 3x4]; [1]; [17x2*3 17x1*3]; [3 3x1x1*2 3x2x1]; {_long_list('3')}; {_long_list('3x2*2')}",
 )
@@ -115,7 +115,7 @@ def _to_batch_signature(*dims: Dim) -> Signature:
 
 
 @op(
-    _joiner("concatenate_to_batch", _to_batch_signature),
+    _join_op("concatenate_to_batch", _to_batch_signature),
     reference=lambda *xs: np.concatenate(xs, axis=-1),
     whole_batch=True,
     samples=f"[3 3]; [3x2*2 3x2 3x2*3]; [1]; [17*2 17*2]; {_long_list('3x2*2')}",

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dynet_core.dim import MAX_DIMS
-from dynet_core.signature import apart
+from dynet_core.signature import alias_apart
 
-from ..copying import MAX_LOOPS, joined
+from ..copying import MAX_LOOPS, merge_loops
 from ..declare import *
 
-_alias = functools.cache(alias)
+_alias_signature = functools.cache(alias)
 
 
 @recorded(
-    reference=lambda x, d: x.reshape(d, order="F"),
-    samples="6 d=(2,3); 2x3*2 d=(3,2); 1x5 d=(5,); 4x3x2*3 d=(2,12)",
+    reference=lambda x, d: x.reshape(d, order="F"), samples="6 d=(2,3); 2x3*2 d=(3,2); 1x5 d=(5,); 4x3x2*3 d=(2,12)"
 )
 def reshape(x: Expression, d: Dims, batch_size: Index = 1) -> Expression:
     """The elements of x in a different shape, in the same column-by-column order. Nothing is copied.
@@ -35,10 +34,10 @@ def reshape(x: Expression, d: Dims, batch_size: Index = 1) -> Expression:
         if new.batch != 1 or new.size != old.size:
             raise ShapeError(f"reshape: x is {old!r}, which has {old.total} elements; {new!r} has {new.total}")
         new = Dim.of(new.dims, old.batch)
-    return node("reshape", _alias(new), (x,))
+    return node("reshape", _alias_signature(new), (x,))
 
 
-def _transposed(dim: Dim, permutation: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
+def _dim_and_loops(dim: Dim, permutation: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
     """Return the shape of a transpose, whose dimension i is the operand's permutation[i], and the loops of the copy."""
     sizes = of_rank(dim.dims, len(permutation))
     strides = strides_of(dim, Dim.of(sizes))
@@ -53,18 +52,18 @@ def _copy_permutations(dim: Dim, permutation: tuple[int, ...]) -> list[tuple[int
 
     One copy is enough unless it needs more than `MAX_LOOPS` loops. Else each but the last puts one dimension in place.
     """
-    if len(joined(_transposed(dim, permutation)[1])) <= MAX_LOOPS:
+    if len(merge_loops(_dim_and_loops(dim, permutation)[1])) <= MAX_LOOPS:
         return [permutation]
     position = next(position for position, k in enumerate(permutation) if position != k)
     remaining = [k for k in range(position, len(permutation)) if k != permutation[position]]
     first_permutation = (*range(position), permutation[position], *remaining)
     other_permutation = tuple(first_permutation.index(k) for k in permutation)
-    return [first_permutation, *_copy_permutations(_transposed(dim, first_permutation)[0], other_permutation)]
+    return [first_permutation, *_copy_permutations(_dim_and_loops(dim, first_permutation)[0], other_permutation)]
 
 
 @functools.cache
 def _transpose_signature(dim: Dim, permutation: tuple[int, ...]) -> Signature:
-    result, loops = _transposed(dim, permutation)
+    result, loops = _dim_and_loops(dim, permutation)
     if all(extent == 1 or target == source for extent, target, source in loops):
         return alias(result)  # no element moves
     return copy_of(result, loops)
@@ -96,7 +95,7 @@ def transpose(x: Expression, dims: Indices = (1, 0)) -> Expression:
     return x
 
 
-@by_dims(apart, reference=lambda x: x, differentiable=False, samples="3; 17x2*3; 1; 5*2")
+@by_dims(alias_apart, reference=lambda x: x, differentiable=False, samples="3; 17x2*3; 1; 5*2")
 def nobackprop(x: Expression) -> Expression:
     """The value of x, unchanged. The result passes no gradient on to x.
 
@@ -107,8 +106,8 @@ def nobackprop(x: Expression) -> Expression:
 
 
 @functools.cache
-def _scaling_signature(dim: Dim) -> Signature:
-    return apart(dim, [Step("times_number.dx", (dim.total,), gradient_of=0)], constants=1)
+def _gradient_scaling_signature(dim: Dim) -> Signature:
+    return alias_apart(dim, [Step("times_number.dx", (dim.total,), gradient_of=0)], constants=1)
 
 
 @recorded(
@@ -126,11 +125,11 @@ def scale_gradient(x: Expression, lambd: Number = 1.0) -> Expression:
     """
     graph = graph_of("scale_gradient", (x,))
     factor = finite("scale_gradient", "lambd", lambd)
-    return graph.append(_scaling_signature(x.type.plain), [x.at, graph.take((factor,))])
+    return graph.append(_gradient_scaling_signature(x.type.plain), [x.at, graph.take((factor,))])
 
 
 @by_dims(
-    lambda dim: apart(dim, [Step("negative.dx", (dim.total,), gradient_of=0)]),
+    lambda dim: alias_apart(dim, [Step("negative.dx", (dim.total,), gradient_of=0)]),
     reference=lambda x: x,
     differentiated_as=lambda x: -x,
     samples="1; 17; 5x3*2; 33*3",

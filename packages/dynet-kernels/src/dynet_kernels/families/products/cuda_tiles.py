@@ -8,9 +8,9 @@ warp (g < 8, t < 4) has the elements (g, 2 t), (g, 2 t + 1), (g + 8, 2 t) and (g
 from __future__ import annotations
 
 from ... import tir, tuning, vmath
-from ...tir import divided, int64, let, serial, settled
+from ...tir import int64, let, quotient_and_remainder, serial, settled
 from ...tvm_modules import T
-from ..threads import WARP, barrier, block_of_products, share_of
+from ..threads import WARP_SIZE, barrier, block_of_products, share_of
 from . import precision
 
 
@@ -46,13 +46,13 @@ def tiled_product(instruction, group, extents, left, right, write):
         write(first, i, j, total.value)
 
 
-def store_if(condition, shared, indices, value):
-    """Emit code that stores value() at `indices` of the buffer `shared` if the condition is true, or else 0."""
+def store_if(condition, shared_buffer, indices, emit_value):
+    """Emit code that stores emit_value() at `indices` of `shared_buffer` if the condition is true, or else 0."""
 
     def store(number):
-        T.buffer_store(shared, number, indices)
+        T.buffer_store(shared_buffer, number, indices)
 
-    tir.choose(condition, lambda: store(value()), lambda: store(tir.float32(0.0)))
+    tir.choose(condition, lambda: store(emit_value()), lambda: store(tir.float32(0.0)))
 
 
 ROWS, COLUMNS, INNER, WARPS = 64, 32, 16, 4  # WARPS warps compute ROWS x COLUMNS results, from INNER terms at a time
@@ -79,13 +79,13 @@ __device__ __forceinline__ int multiply_tf32(float* d, float a0, float a1, float
 """
 
 
-def tensor_core_product(instruction, group, extents, left, right, write):
-    """Emit a product on tensor cores. The arguments are those of `tiled_product`."""
-    block = block_of_products(instruction, group, extents, ROWS, COLUMNS)
+def tensor_core_product(instruction, columns_per_matrix, ijk_extents, left, right, write):
+    """Emit `tiled_product` on tensor cores: write(first, i, j, the sum of left(first, i, k) * right(first, k, j))."""
+    block = block_of_products(instruction, columns_per_matrix, ijk_extents, ROWS, COLUMNS)
     (rows, columns, inner), first, first_row, first_column = block
-    thread = instruction.thread("threadIdx.x", WARPS * WARP)
-    warp, lane = divided(thread, WARP)
-    g, t = divided(lane, 4)
+    thread = instruction.thread("threadIdx.x", WARPS * WARP_SIZE)
+    warp, lane = quotient_and_remainder(thread, WARP_SIZE)
+    g, t = quotient_and_remainder(lane, 4)
     # `top`: the first row of this thread's results in the block; `left_column`: the first column of the warp's results.
     top = settled(T.floormod(warp, 2) * (16 * DOWN) + g)
     left_column = settled(T.floordiv(warp, 2) * (8 * ACROSS))
@@ -95,12 +95,12 @@ def tensor_core_product(instruction, group, extents, left, right, write):
     for index in range(4 * DOWN * ACROSS):
         T.buffer_store(sums, tir.float32(0.0), [int64(index)])
 
-    def fill(shared, width, start, end, first_k, value):
+    def fill(shared_buffer, width, start, end, first_k, value):
         """Copy INNER x `width` elements value(k, i) of a factor, from (first_k, start). Outside the factor, store 0."""
-        with share_of(thread, WARPS * WARP, INNER * width) as element:
+        with share_of(thread, WARPS * WARP_SIZE, INNER * width) as element:
             k, i = settled(T.floordiv(element, width)), settled(T.floormod(element, width))
             is_inside = T.And(start + i < end, first_k + k < inner)
-            store_if(is_inside, shared, [k, i], lambda: value(let(first_k + k), let(start + i)))
+            store_if(is_inside, shared_buffer, [k, i], lambda: value(let(first_k + k), let(start + i)))
 
     with serial(T.floordiv(inner + (INNER - 1), INNER)) as step:
         first_k = settled(step * INNER)

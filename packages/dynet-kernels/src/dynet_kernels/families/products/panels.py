@@ -38,15 +38,15 @@ def each_row_tile(first, end, lanes, vectors, emit, taller=False):
     whole_vectors = let(quotient(rows, lanes))
     sizes, start = halved_sizes(vectors), 0
 
-    def full_vectors(start, size):
+    def emit_full_vectors(start, size):
         emit(let(first + start * lanes), size, None)
 
     if taller and vectors > 1:
         rest = remainder(whole_vectors, vectors)
         start = settled(whole_vectors - T.Select(T.And(rest == 1, whole_vectors > 1), int64(vectors + 1), rest))
-        each_tile(0, start, [vectors], full_vectors)
+        each_tile(0, start, [vectors], emit_full_vectors)
         sizes = [vectors + 1, *sizes[1:]]
-    each_tile(start, whole_vectors, sizes, full_vectors)
+    each_tile(start, whole_vectors, sizes, emit_full_vectors)
     if lanes == 1:
         return
     rest = let(rows - whole_vectors * lanes)
@@ -69,10 +69,10 @@ def each_joined_row_tile(first, end, lanes, vectors, emit):
         last_size = settled(T.Select(rest > 0, T.Select(one_left, split_size, left_over), int64(0)))
     begin = settled(whole_vectors + T.Select(rest > 0, int64(1), int64(0)) - last_size)
 
-    def full_vectors(start, size):
+    def emit_full_vectors(start, size):
         emit(let(first + start * lanes), size, None)
 
-    each_tile(0, begin, halved_sizes(vectors), full_vectors)
+    each_tile(0, begin, halved_sizes(vectors), emit_full_vectors)
     if lanes > 1:
         for size in range(1, vectors + 1):
             with tir.when(last_size == size):
@@ -136,22 +136,22 @@ class Panel:
                 for k, row in enumerate(rows):
                     store(self.buffer, let((first + k) * self.width + v * lanes), row)
 
-    def vector(self, row, v):
+    def load_vector(self, row, v):
         """Load vector v of a row of the panel. Lanes outside the mask of `fill` are undefined."""
         return load(self.buffer, let(row * self.width + v * self.lanes), self.lanes)
 
 
-def blocks(count, size, emit):
+def split(count, size, emit):
     """Divide [0, count) into blocks of `size` (the last may be shorter), with emit(first, length)."""
     with serial(quotient(count + size - 1, size)) as block:
         first = let(block * size)
         emit(first, let(T.min(size, count - first)))
 
 
-def even_blocks(count, size, emit):
-    """Like `blocks`, with as many blocks, but of nearly equal lengths."""
+def split_evenly(count, size, emit):
+    """Like `split`, with as many blocks, but of nearly equal lengths."""
     block_count = let(quotient(count + size - 1, size))
-    blocks(count, settled(quotient(count + block_count - 1, T.max(block_count, 1))), emit)
+    split(count, settled(quotient(count + block_count - 1, T.max(block_count, 1))), emit)
 
 
 COLUMNS_AT_ONCE = 512  # an instruction's columns that are worked on together, so that their floats stay in the L2 cache
@@ -159,13 +159,13 @@ COLUMNS_AT_ONCE = 512  # an instruction's columns that are worked on together, s
 
 def by_blocks(emit, w, first, end):
     """Divide columns into blocks of COLUMNS_AT_ONCE, or fewer, with emit(w, start, stop). `w` is the address of W."""
-    blocks(end - first, COLUMNS_AT_ONCE, lambda start, n: emit(w, settled(first + start), settled(first + start + n)))
+    split(end - first, COLUMNS_AT_ONCE, lambda start, n: emit(w, settled(first + start), settled(first + start + n)))
 
 
-def each_matrix(instruction, group, emit):
+def each_matrix(instruction, group_size, emit):
     """Emit a loop over the matrices of an instruction, with emit(first, end) for the columns that share a matrix."""
     # The divisor must not be 0, although a thread may have no columns.
-    columns_per_matrix = let(T.Select(group == 0, T.max(instruction.count, 1), group))
+    columns_per_matrix = let(T.Select(group_size == 0, T.max(instruction.count, 1), group_size))
     with serial(quotient(instruction.count, columns_per_matrix)) as index:
         first = let(index * columns_per_matrix)
         emit(first, let(first + columns_per_matrix))
@@ -174,32 +174,32 @@ def each_matrix(instruction, group, emit):
 class TileSums:
     """Emits target[j] = start[j] + M source[j] for rows [first_row, end_row), where M is a matrix or its transpose.
 
-    If a method's `start_role` is -1, start[j] is 0. If `shared`, several columns may have the same target, and
+    If a method's `start_role` is -1, start[j] is 0. If `shares_target`, several columns may have the same target, and
     `start_role` must be -1 or `target_role`.
     """
 
-    def __init__(self, instruction, lanes, source_role, target_role, first_row, end_row, shared=False):
+    def __init__(self, instruction, lanes, source_role, target_role, first_row, end_row, shares_target=False):
         self.instruction, self.memory, self.lanes = instruction, instruction.memory, lanes
         self.first_row, self.end_row = first_row, end_row
-        self.source_role, self.target_role, self.shared = source_role, target_role, shared
+        self.source_role, self.target_role, self.shares_target = source_role, target_role, shares_target
 
     def _starts(self, role, columns, offset):  # the address of element `offset` of each column
         return [let(self.instruction.address(role, column) + offset) for column in columns]
 
-    def compute_tile(self, vector_of, columns, row, vectors, mask, first, length, start_role, prefetch=None):
+    def compute_tile(self, load_vector, columns, row, vectors, mask, first, length, start_role, prefetch=None):
         """Add up `length` terms, starting at column `first` of M, for `vectors` vectors of rows starting at `row`."""
-        # vector_of(k, v) loads vector v of column first + k of M. In turn k of the loop over terms, prefetch(k) fetches
+        # load_vector(k, v) is vector v of column first + k of M. In turn k of the loop over terms, prefetch(k) fetches
         # one cache line. So prefetches are spread over time: a core can wait for only a few lines at a time.
         memory, lanes = self.memory, self.lanes
         sources, targets = self._starts(self.source_role, columns, first), self._starts(self.target_role, columns, row)
-        if self.shared:  # the targets are read after all terms have been added up, so prefetch them now
+        if self.shares_target:  # the targets are read after all terms have been added up, so prefetch them now
             for v in range(vectors):
                 for address in targets:
                     tir.prefetch_line(memory, address + v * lanes)
         zero = tir.broadcast(0.0, lanes)
         masks = masks_of(vectors, mask)
         sums = [[tir.Accumulator(lanes, zero) for _ in masks] for _ in columns]
-        if not self.shared:
+        if not self.shares_target:
             with tir.when(start_role >= 0):
                 for column, totals in zip(columns, sums):
                     start = let(self.instruction.address(start_role, column) + row)
@@ -208,18 +208,18 @@ class TileSums:
         with serial(length) as k:
             if prefetch:
                 prefetch(k)
-            matrix = [vector_of(k, v) for v in range(vectors)]
+            matrix = [load_vector(k, v) for v in range(vectors)]
             for source, totals in zip(sources, sums):
                 add_products(totals, matrix, let(tir.broadcast(memory[source + k], lanes)))
         for target, totals in zip(targets, sums):
             for v, total in enumerate(totals):
                 address, value = target + v * lanes, total.value
-                if self.shared:  # read the target only now, because an earlier column may have the same target
+                if self.shares_target:  # read the target only now, because an earlier column may have the same target
                     adds = tir.broadcast(start_role >= 0, lanes)
                     value = value + T.Select(adds, load(memory, address, lanes, masks[v]), zero)
                 store(memory, address, value, masks[v])
 
-    def by_panels(self, fill, prefetcher, tile, height, depth, first, end, start_role, row_first):
+    def by_panels(self, fill, prefetcher, tile, height, matrix_width, first, end, start_role, row_major):
         """Compute the target for the columns [first, end) of the instruction from panels of M.
 
         Args:
@@ -228,8 +228,8 @@ class TileSums:
             prefetcher: prefetcher(row, vectors, k, v) returns a function that prefetches vector v of the next panel,
                 one cache line per call. This function's argument runs from 0 to `length` - 1.
             tile: (columns, vectors of rows) of the largest tile.
-            height: a panel has at most this many of the `depth` columns of M.
-            row_first: if true, panels with the same rows of M follow each other, so that these rows of the targets stay
+            height: a panel has at most this many of the `matrix_width` columns of M.
+            row_major: if true, panels with the same rows of M follow each other, so that these rows of the targets stay
                 in the cache. If false, panels with the same columns of M do, so that the sources stay in the cache.
         """
         width, tile_vectors = tile
@@ -239,7 +239,7 @@ class TileSums:
             fill(panel, row, vectors, mask, k, length)
             sums_role = let(T.Select(k == 0, start_role, self.target_role))
 
-            def some_columns(start, count):
+            def add_to_columns(start, count):
                 columns = [let(start + j) for j in range(count)]
                 # While computing the first rows, prefetch the source of the next columns, which all rows need.
                 with tir.when(row == self.first_row):
@@ -247,20 +247,20 @@ class TileSums:
                         column = let(T.min(start + count + j, end - 1))
                         tir.prefetch(self.memory, let(self.instruction.address(self.source_role, column) + k), length)
 
-                def add(prefetch=None):
-                    self.compute_tile(panel.vector, columns, row, vectors, mask, k, length, sums_role, prefetch)
+                def add_tile(prefetch=None):
+                    self.compute_tile(panel.load_vector, columns, row, vectors, mask, k, length, sums_role, prefetch)
 
                 if count == width:
                     v = let(quotient(start - first, width))  # tile v of columns prefetches vector v of the next panel
-                    tir.choose(v < vectors, lambda: add(prefetcher(row, vectors, k, v)), add)
+                    tir.choose(v < vectors, lambda: add_tile(prefetcher(row, vectors, k, v)), add_tile)
                 else:
-                    add()
+                    add_tile()
 
-            each_tile(first, end, halved_sizes(width), some_columns)
+            each_tile(first, end, halved_sizes(width), add_to_columns)
 
         each_rows = functools.partial(each_joined_row_tile, self.first_row, self.end_row, self.lanes, tile_vectors)
-        each_columns = functools.partial(blocks, depth, height)
-        if row_first:
+        each_columns = functools.partial(split, matrix_width, height)
+        if row_major:
             each_rows(lambda *rows: each_columns(lambda *columns: add_panel(*rows, *columns)))
         else:
             each_columns(lambda *columns: each_rows(lambda *rows: add_panel(*rows, *columns)))

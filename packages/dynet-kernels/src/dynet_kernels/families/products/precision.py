@@ -18,6 +18,6 @@ def tf32() -> bool:
     return _tf32.get()
 
 
-def using_tf32(wanted: bool) -> AbstractContextManager[None]:
-    """Within a `with` block, emit kernels for matrix products that use TF32 if `wanted`, or float32 if not."""
-    return holding(_tf32, wanted)
+def using_tf32(enabled: bool) -> AbstractContextManager[None]:
+    """Within a `with` block, emit kernels for matrix products that use TF32 if `enabled`, or float32 if not."""
+    return holding(_tf32, enabled)

@@ -16,7 +16,7 @@ from ...layout import BY_ROWS, CACHE_LINE, EITHER
 from ...tir import int64, let, load, quotient, remainder, serial, settled, store, vector_loop
 from ...tvm_modules import T
 from .cuda_tiles import tiled_product
-from .panels import Panel, TileSums, add_products, blocks, by_blocks, each_matrix, each_row_tile, each_tile, even_blocks
+from .panels import Panel, TileSums, add_products, by_blocks, each_matrix, each_row_tile, each_tile, split, split_evenly
 
 L1_FLOATS = 12_000  # a matrix of fewer floats than this stays in the L1 cache together with the x[j] and y[j] in use
 CONFLICT_STRIDE = 64  # if columns of W are a multiple of this many floats apart, they share a few sets of the L1 cache
@@ -29,7 +29,7 @@ def product_effects(
 ) -> Effects:
     """Return the effects of a product or its gradient.
 
-    `matrix` and `columns` are the roles of what is read; `target` is (role, floats per column) of the result.
+    `matrix` and `columns` are the roles that are read; `target` is (role, floats per column). See `Effects.covers`.
     """
     # If all columns share one matrix (`group` is 0), only the first address of the matrix's list is read.
     rows, inner, *_, group = parameters
@@ -71,13 +71,13 @@ class Product(Kernel):
                 next_rows = let(w + k * apart + row + (vectors + v) * lanes)
                 return lambda column: tir.prefetch_line(memory, next_rows + column * apart)
 
-            sums.by_panels(fill, prefetcher, sizes.tiles[0], sizes.panel, inner, first, end, start_role, row_first=True)
+            sums.by_panels(fill, prefetcher, sizes.tiles[0], sizes.panel, inner, first, end, start_role, row_major=True)
 
         def without_panels(w, first, end):
             """Emit y[j] for j in [first, end), reading W where it is stored."""
 
-            def tile(start, width, row, vectors, mask):
-                def vector_of(k, v):
+            def emit_tile(start, width, row, vectors, mask):
+                def load_vector(k, v):
                     address = let(w + k * apart + row + v * lanes)
                     if width >= MIN_PREFETCH_WIDTH:
                         tir.prefetch_line(memory, address + vectors * lanes)  # for the next tile of rows
@@ -85,7 +85,7 @@ class Product(Kernel):
 
                 # If the tile has more columns than are left, compute the last column several times.
                 columns = [start] + [settled(T.min(start + j, end - 1)) for j in range(1, width)]
-                sums.compute_tile(vector_of, columns, row, vectors, mask, 0, inner, start_role)
+                sums.compute_tile(load_vector, columns, row, vectors, mask, 0, inner, start_role)
 
             # With fewer columns than rows, use each tile of rows for all columns, so that W is read only once.
             # Otherwise, use all rows for one tile of columns after another, so that x is read only once. Columns that
@@ -96,20 +96,20 @@ class Product(Kernel):
             count = let(end - first - narrow_count)
             columns_at_once = let(T.Select(count < rows, T.max(count, 1), int64(widest)))
 
-            def some_columns(start, length):
-                def some_rows(row, vectors, mask):
+            def emit_columns(start, length):
+                def emit_rows(row, vectors, mask):
                     with serial(quotient(length + (widest - 1), widest)) as turn:
-                        tile(let(first + start + turn * widest), widest, row, vectors, mask)
+                        emit_tile(let(first + start + turn * widest), widest, row, vectors, mask)
 
-                each_row_tile(first_row, end_row, lanes, vectors_for_width[widest], some_rows)
+                each_row_tile(first_row, end_row, lanes, vectors_for_width[widest], emit_rows)
 
-            blocks(count, columns_at_once, some_columns)
+            split(count, columns_at_once, emit_columns)
             for width, next_narrower in zip(narrower, [*narrower[1:], 0]):
                 with tir.when(T.And(narrow_count > next_narrower, narrow_count <= width)):
-                    emit = functools.partial(tile, let(first + count), width)
+                    emit = functools.partial(emit_tile, let(first + count), width)
                     each_row_tile(first_row, end_row, lanes, vectors_for_width[width], emit)
 
-        def one_matrix(first, end):
+        def emit_matrix(first, end):
             w = instruction.shared_address(w_role, first)
             # `tuning.ProductTuning` explains `many`, `far`, `large` and `crowded`.
             columns, size = end - first, rows * inner
@@ -125,7 +125,7 @@ class Product(Kernel):
             pays = T.And(inner > 0, T.Or(T.Or(far, large), T.Or(straddles, crowded)))
             tir.choose(pays, lambda: by_blocks(with_panels, w, first, end), lambda: without_panels(w, first, end))
 
-        each_matrix(instruction, group, one_matrix)
+        each_matrix(instruction, group, emit_matrix)
 
     def on_gpu(self, instruction):
         rows, inner, apart, w_role, x_role, y_role, start_role, group = instruction.parameters
@@ -152,7 +152,7 @@ class Product(Kernel):
 # With the next three constants, `ColumnGradient.on_cpu` estimates which of its two ways to compute dx is faster.
 LANE_SUM_COST = 6  # adding up the n lanes of a vector takes as long as adding the terms of this many times n rows of W
 CACHED_FLOATS = 1 << 17  # a matrix of up to this many floats stays in the cache, so reading it several times is fast
-COUNTED_ROWS = 96  # of a larger W, at most this many rows are counted. This favors panels, which read W less often
+MAX_COUNTED_ROWS = 96  # of a larger W, at most this many rows are counted. This favors panels, which read W less often
 
 
 @dataclass(frozen=True)
@@ -178,13 +178,13 @@ class ColumnGradient(Kernel):
             zero = tir.broadcast(0.0, lanes)
             sums = [[tir.Accumulator(lanes, zero) for _ in range(width)] for _ in columns]
 
-            def step(row, mask=None):
+            def add_vector(row, mask=None):
                 address = let(w + first_row + k * apart + row)
                 matrix = [load(memory, address + c * apart, lanes, mask) for c in range(width)]
                 for start, totals in zip(dy, sums):
                     add_products(totals, matrix, load(memory, start + row, lanes, mask))
 
-            vector_loop(height, lanes, step)
+            vector_loop(height, lanes, add_vector)
             adds = T.Or(instruction.fresh == 0, first_row > 0)  # in a fresh instruction, the first rows overwrite dx[j]
             for start, totals in zip(dx, sums):
                 address = let(start + k)
@@ -201,17 +201,17 @@ class ColumnGradient(Kernel):
             """Emit dx[j] for j in [first, end), reading W where it is stored."""
             # A vector holds elements of one column of W, for one element of dx[j]: add up its lanes at the end.
 
-            def some_rows(first_row, height):
-                def some_columns(start, n):
+            def emit_rows(first_row, height):
+                def emit_columns(start, n):
                     columns = [let(start + j) for j in range(n)]
                     widths = dict.fromkeys((width_for[n], 1))
                     each_tile(begin, stop, widths, lambda k, width: add_tile(w, columns, k, width, first_row, height))
 
-                each_tile(first, end, width_for, some_columns)
+                each_tile(first, end, width_for, emit_columns)
 
             rows_in_cache = quotient(sizes.block, T.max(inner, 1))  # this many rows of W stay in the cache
             height = let(quotient(T.max(rows_in_cache, 256), lanes))  # of a block of rows, in vectors
-            blocks(rows, let(height * lanes), some_rows)  # at least 256 rows: adding up a block's lanes takes time
+            split(rows, let(height * lanes), emit_rows)  # at least 256 rows: adding up a block's lanes takes time
 
         def with_panels(w, first, end):
             """Emit dx[j] for j in [first, end) from panels, which are transposed copies of sections of W."""
@@ -219,11 +219,11 @@ class ColumnGradient(Kernel):
             # `fill`, `row` and `k` are those of the transpose: the transpose's row i is W's column i, and vice versa.
 
             def fill(panel, row, vectors, mask, k, length):
-                def column(n):  # unused lanes, beyond the last column of W, read that column again
+                def column_address(n):  # unused lanes, beyond the last column of W, read that column again
                     index = row + n
                     return w + (T.min(index, inner - 1) if mask is not None else index) * apart + k
 
-                panel.fill_transposed(memory, length, column, vectors)
+                panel.fill_transposed(memory, length, column_address, vectors)
 
             def prefetcher(row, vectors, k, v):
                 # After the last elements of dx[j], the next panel is for the first ones again, with later rows of W.
@@ -233,30 +233,30 @@ class ColumnGradient(Kernel):
                 address = let(w + next_row * apart + T.Select(beyond, k + sizes.panel, k))
                 lines = sizes.panel // CACHE_LINE  # cache lines per column of W in a panel
 
-                def prefetch(index):
-                    column, offset = quotient(index, lines), remainder(index, lines)
+                def prefetch(line):
+                    column, offset = quotient(line, lines), remainder(line, lines)
                     tir.prefetch_line(memory, address + column * apart + offset * CACHE_LINE)
 
                 return prefetch
 
-            sums = TileSums(instruction, lanes, dy_role, dx_role, begin, stop, shared=True)
+            sums = TileSums(instruction, lanes, dy_role, dx_role, begin, stop, shares_target=True)
             start_role = let(T.Select(instruction.fresh == 0, dx_role, int64(-1)))
-            sums.by_panels(fill, prefetcher, sizes.tile, sizes.panel, rows, first, end, start_role, row_first=False)
+            sums.by_panels(fill, prefetcher, sizes.tile, sizes.panel, rows, first, end, start_role, row_major=False)
 
-        def one_matrix(first, end):
+        def emit_matrix(first, end):
             w = instruction.shared_address(w_role, first)
             # Estimate which way is faster. Without panels, lanes must be added up, and W is read once for every few
             # columns j. With panels, W is transposed first, and lanes beyond `inner` are wasted. `sizes.many` counts
             # columns per 100 rows of W. `columns` includes other threads' columns: threads must choose the same way.
             columns, vectors = let(end - first + instruction.others), quotient(inner + (lanes - 1), lanes)
             padded_inner = let(T.max(vectors * lanes, lanes + lanes // 2))
-            counted_rows = let(T.Select(rows * inner > CACHED_FLOATS, T.min(rows, COUNTED_ROWS), rows))
+            counted_rows = let(T.Select(rows * inner > CACHED_FLOATS, T.min(rows, MAX_COUNTED_ROWS), rows))
             lane_sum_cost = LANE_SUM_COST * lanes
             without_panels_cost = 100 * columns * inner * (counted_rows + lane_sum_cost)
             pays = without_panels_cost > (100 * columns + lane_sum_cost * sizes.many) * padded_inner * counted_rows
             tir.choose(pays, lambda: by_blocks(with_panels, w, first, end), lambda: without_panels(w, first, end))
 
-        each_matrix(instruction, group, one_matrix)
+        each_matrix(instruction, group, emit_matrix)
 
     def on_gpu(self, instruction):
         rows, inner, apart, w_role, dx_role, dy_role, group = instruction.parameters
@@ -278,10 +278,10 @@ BLOCK_FLOATS = 150_000  # about this many floats of dW are worked on together, s
 LARGE_MATRIX_FLOATS = 1 << 18  # if dW has more floats than this, it does not fit into the L2 cache
 
 
-def thread_range(shared, size, own_range):
-    """Return a thread's rows or columns: `own_range` if threads share them (`shared`), or else all `size` of them."""
+def thread_range(is_shared, size, own_range):
+    """Return a thread's rows or columns: `own_range` if threads share them (`is_shared`), else all `size` of them."""
     begin, end = own_range
-    return settled(T.Select(shared, begin, int64(0))), settled(T.Select(shared, end, size))
+    return settled(T.Select(is_shared, begin, int64(0))), settled(T.Select(is_shared, end, size))
 
 
 @dataclass(frozen=True)
@@ -305,10 +305,10 @@ class MatrixGradient(Kernel):
         first_column, end_column = thread_range(T.Not(by_rows), inner, instruction.own_rows(inner, CACHE_LINE))
         sizes = tuning.cpu(lanes).matrix_gradient
 
-        def one_matrix(first, end):
-            by_blocks(one_column_block, instruction.address(dw_role, first), first, end)
+        def emit_matrix(first, end):
+            by_blocks(emit_column_block, instruction.address(dw_role, first), first, end)
 
-        def one_column_block(dw, first, end):
+        def emit_column_block(dw, first, end):
             tir.choose(end - first <= sizes.few, lambda: add_few(dw, first, end), lambda: add_many(dw, first, end))
 
         def add_tile(dw, k, width, row, vectors, mask, start, length, panel, x_at=None, spread=False, prefetches=None):
@@ -327,9 +327,9 @@ class MatrixGradient(Kernel):
                 for c in range(width)
             ]
 
-            def step(n):
+            def add_column(n):
                 buffer, x = x_at(n) if x_at else (memory, let(instruction.address(x_role, start + n) + k))
-                dy = [panel.vector(n, v) for v in range(vectors)]
+                dy = [panel.load_vector(n, v) for v in range(vectors)]
                 for c, totals in enumerate(sums):
                     add_products(totals, dy, let(tir.broadcast(buffer[x + c], lanes)))
 
@@ -337,15 +337,15 @@ class MatrixGradient(Kernel):
                 lines, next_rows = width * vectors, let(address(0, vectors))
                 done = let(T.min(length, lines))
 
-                def next_line(line):
+                def prefetch_line(line):
                     column, vector = remainder(line, width), quotient(line, width)
                     tir.prefetch_line(memory, next_rows + column * apart + vector * lanes)
 
                 with serial(done, lines) as n:  # if there are fewer columns j than lines, prefetch the rest at once
-                    next_line(n)
+                    prefetch_line(n)
                 with serial(done) as n:
-                    next_line(n)
-                    step(n)
+                    prefetch_line(n)
+                    add_column(n)
             else:
                 done = 0
                 with tir.when(rows * inner > LARGE_MATRIX_FLOATS):
@@ -356,9 +356,9 @@ class MatrixGradient(Kernel):
                 before, done = done, let(T.min(done + count, length))
                 with serial(before, done) as n:
                     prefetch(n - before)
-                    step(n)
+                    add_column(n)
             with serial(done, length) as n:
-                step(n)
+                add_column(n)
             for c, totals in enumerate(sums):
                 for v, total in enumerate(totals):
                     store(memory, address(c, v), total.value, mask)
@@ -368,15 +368,15 @@ class MatrixGradient(Kernel):
             width, tile_vectors = sizes.few_tile
             panel = Panel(lanes, tile_vectors, sizes.few)
 
-            def some_rows(row, vectors, mask):
+            def emit_rows(row, vectors, mask):
                 panel.fill(memory, end - first, lambda j: instruction.address(dy_role, first + j) + row, vectors, mask)
 
-                def tile(k, width):
+                def emit_tile(k, width):
                     add_tile(dw, k, width, row, vectors, mask, first, end - first, panel)
 
-                each_tile(first_column, end_column, dict.fromkeys((width, (width + 1) // 2, 1)), tile)
+                each_tile(first_column, end_column, dict.fromkeys((width, (width + 1) // 2, 1)), emit_tile)
 
-            each_row_tile(first_row, end_row, lanes, tile_vectors, some_rows)
+            each_row_tile(first_row, end_row, lanes, tile_vectors, emit_rows)
 
         def add_many(dw, first, end):
             """Add the terms of many columns j: a panel holds some of the dy[j] at a time."""
@@ -389,13 +389,13 @@ class MatrixGradient(Kernel):
             panel = Panel(lanes, tile_vectors + taller, sizes.panel)  # if `taller`, one more vector fits in registers
             x_panel = Panel(lanes, (tuning.X_FLOATS_AT_ONCE + CACHE_LINE) // lanes, sizes.panel)
 
-            def some_columns(top, height, start, length):
+            def emit_columns(top, height, start, length):
                 """Add to `height` rows of dW, starting at `top`, for `length` columns j, starting at `start`."""
-                emit = functools.partial(some_elements, top, height, start, length)
-                blocks(end_column - first_column, tuning.X_FLOATS_AT_ONCE, emit)
+                emit = functools.partial(emit_elements, top, height, start, length)
+                split(end_column - first_column, tuning.X_FLOATS_AT_ONCE, emit)
 
-            def some_elements(top, height, start, length, offset, size):
-                """Like `some_columns`, but only for `size` columns of dW, `offset` after the thread's first column."""
+            def emit_elements(top, height, start, length, offset, size):
+                """Like `emit_columns`, but only for `size` columns of dW, `offset` after the thread's first column."""
                 # While computing each tile of dW, prefetch one cache line of each of a few of the next x[j] or dy[j]: a
                 # core can wait for only a few lines at a time.
                 first_k = let(first_column + offset)
@@ -425,14 +425,14 @@ class MatrixGradient(Kernel):
 
                     return settled(T.Select(needed, count, int64(0))), prefetch
 
-                def some_rows(row, vectors, mask):
+                def emit_rows(row, vectors, mask):
                     panel.fill(memory, length, lambda j: instruction.address(dy_role, start + j) + row, vectors, mask)
                     tiles_before = let(quotient(row - top, tile_vectors * lanes) * tiles_per_row)
                     # A tile of fewer rows gets more columns of dW, so that it has the same number of independent sums.
                     widest = max(min(width * tile_vectors // vectors, MAX_TILE_COLUMNS), 1)
                     widths = sorted({widest, max(widest // 2, 1), min(widest, 2), 1}, reverse=True)
 
-                    def tile(k, width):
+                    def emit_tile(k, width):
                         def x_at(n):
                             return x_panel.buffer, let(n * x_panel.width + (k - first_k))
 
@@ -443,20 +443,20 @@ class MatrixGradient(Kernel):
                         else:
                             emit()
 
-                    each_tile(first_k, let(first_k + size), widths, tile)
+                    each_tile(first_k, let(first_k + size), widths, emit_tile)
 
-                each_row_tile(top, let(top + height), lanes, tile_vectors, some_rows, taller)
+                each_row_tile(top, let(top + height), lanes, tile_vectors, emit_rows, taller)
 
-            def one_block(offset, height):
-                emit = functools.partial(some_columns, let(first_row + offset), height)
-                even_blocks(end - first, int64(sizes.panel), lambda start, length: emit(let(first + start), length))
+            def emit_row_block(offset, height):
+                emit = functools.partial(emit_columns, let(first_row + offset), height)
+                split_evenly(end - first, int64(sizes.panel), lambda start, length: emit(let(first + start), length))
 
             tile_rows = tile_vectors * lanes
             tiles_together = quotient(BLOCK_FLOATS, T.max(inner, 1) * tile_rows)
             rows_together = settled(T.max(tiles_together, 1) * tile_rows)
-            blocks(end_row - first_row, rows_together, one_block)
+            split(end_row - first_row, rows_together, emit_row_block)
 
-        each_matrix(instruction, group, one_matrix)
+        each_matrix(instruction, group, emit_matrix)
 
     def on_gpu(self, instruction):
         rows, inner, apart, dw_role, x_role, dy_role, group = instruction.parameters

@@ -106,16 +106,16 @@ StepTable = dict[StateShapes, dict[Dim, tuple[Any, ...]]]
 class Steps:
     """How the steps of a sequence are recorded, with certain dropout rates and masks.
 
-    Python records the first steps. Once two steps have led to the same template, compiled code records all later steps
-    with these shapes from it (see `dynet_core.graph.templates`).
+    Python records the first steps. Once two steps with the same shapes of state and input have led to the same
+    template, compiled code records all later steps with these shapes from it (see `dynet_core.graph.templates`).
 
     `dropout` is () without dropout. If there are `masks`, it is (their batch size, whether inputs have masks, whether h
     has, and for some cells whether c has). If each step draws new masks, it is the rates.
 
     `table[shapes of the state][Dim of the input]` is (output's Dim, template, offset, distances, shapes of the next
-    state). The template's operands are the nodes of the state, the input, and `masks`, layer by layer. The last layer's
-    new state is the node number output - offset. `distances` are the differences from this to the numbers of the lower
-    layers' new states, top layer first. While Python records: (count of observed steps, template of the last or None).
+    state). The template's operands are the nodes of the state, the input, and `masks`. The last layer's new state is
+    node number n = output - offset; the new states of the lower layers, top layer first, are n - each of `distances`.
+    While Python still records, the entry is (count of observed steps, newest template or None).
     """
 
     dropout: tuple[float, ...]
@@ -408,7 +408,7 @@ class RNNState(Hinted):
 
 
 class StackedRNNState:
-    """The states of stacked recurrent networks. The first reads the inputs, each other the outputs of the one before.
+    """The states of stacked networks. The first reads the inputs; the others read the outputs of the one below.
 
     Args:
         states: a state for each network, first network first.

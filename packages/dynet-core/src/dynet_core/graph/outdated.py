@@ -53,7 +53,7 @@ class ParameterGroup:
 
 
 class OutdatedValues:
-    """Finds outdated values of a graph. `thread_id` is the id of the graph's thread; 0 after the thread has ended."""
+    """Finds a graph's outdated values. `thread_id`, which trainers check: the graph's thread; 0 after it has ended."""
 
     __slots__ = ("_at_change", "_decoded", "_groups", "_operands", "_parameters", "_records", "_results", "thread_id")
 

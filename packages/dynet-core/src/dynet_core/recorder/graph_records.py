@@ -65,7 +65,7 @@ class GraphRecords:
         self._words["open"] = WATCHED
 
     def ends(self) -> tuple[int, int, int]:
-        """Return how many integers of records, nodes and input values there are, read in one step."""
+        """Return the counts of record integers, of nodes and of input values, all read in one step."""
         return tuple(self._view[ENDS].tolist())
 
     def is_at(self, version: int, length: int) -> bool:

@@ -84,5 +84,5 @@ THREAD_GRAPH_KEY = pythonapi.PyThread_tss_alloc()
 if not THREAD_GRAPH_KEY or pythonapi.PyThread_tss_create(THREAD_GRAPH_KEY):
     raise ImportError("dynet: there is no key left under which a thread could keep its graph")
 SHARED["thread_graph"] = THREAD_GRAPH_KEY
-# Keeps a Dim alive until the process ends, because expressions store only the address. The cache adds each Dim once.
+# Keeps a Dim alive until the process ends, because expressions store only the address. Cached: runs once per Dim.
 immortal_dim = functools.cache(immortal)

@@ -1,4 +1,4 @@
-"""Lets plain functions call C functions of CPython. If run as Python, they keep an error pending, as C does."""
+"""Lets plain functions call CPython's C functions. When run as Python, `extern` keeps an error pending, as C does."""
 
 from __future__ import annotations
 

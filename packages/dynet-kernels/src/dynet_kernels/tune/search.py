@@ -59,7 +59,7 @@ def _register_tiles(widths: range) -> Callable[[Any, int], list[tuning.Tile]]:
 
 
 def _gradient_tiles(best: Any, register_count: int) -> list[tuning.Tile]:
-    """Return tiles, (columns of the gradient, columns of the matrix), that use at least half of the registers."""
+    """Return tiles for `column_gradient`, (columns of dy, columns of W), that use at least half of the registers."""
     return [
         (width, columns)
         for width in range(2, 7)

@@ -300,8 +300,8 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
         parameters={weight: shapes[weight] for weight in weights},
         numbers=numbers,
     )
-    cell.later_computations = schedule.add_computations(cell)
-    cell.first_computations = schedule.add_computations(cell, is_first_step=True)
+    cell.later_computations = schedule.add_step_rules(cell)
+    cell.first_computations = schedule.add_step_rules(cell, is_first_step=True)
     cell.carries_last_value = any(state[-1] + PREVIOUS in inputs_of(symbol) for symbol in schedule.formulas.values())
     return cell
 
@@ -420,7 +420,7 @@ class _Schedule:
         self.name_by_key = states | dict(zip(scratch_keys, self.scratch_names))
         self.formulas = self.equations | {self.name_by_key[key]: computed[key] for key in scratch_keys}
 
-    def add_computations(self, cell: Cell, is_first_step: bool = False) -> list[str | CellProduct]:
+    def add_step_rules(self, cell: Cell, is_first_step: bool = False) -> list[str | CellProduct]:
         """Add the rules of a time step to the table of kernels; return its computations in order.
 
         In the first step of a sequence, the previous state is 0, and products and terms that are 0 are left out.

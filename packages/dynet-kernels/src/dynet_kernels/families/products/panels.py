@@ -158,7 +158,7 @@ COLUMNS_AT_ONCE = 512  # an instruction's columns that are worked on together, s
 
 
 def by_blocks(emit, w, first, end):
-    """Divide columns into blocks of COLUMNS_AT_ONCE, or fewer, with emit(w, start, stop). `w` is the address of W."""
+    """Divide columns into blocks of up to COLUMNS_AT_ONCE, with emit(w, start, stop). `w` is W's or dW's address."""
     split(end - first, COLUMNS_AT_ONCE, lambda start, n: emit(w, settled(first + start), settled(first + start + n)))
 
 

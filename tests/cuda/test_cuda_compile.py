@@ -85,7 +85,7 @@ def test_products_for_tensor_cores_compile(name, tmp_path):
         Source(shard, "sm_90", name, tf32=True).build(tmp_path / "source.cu")
         source = (tmp_path / "source.cu").read_text()
         assert "multiply_tf32(" in source[source.index(f"{function_name(kernel)}(") :]
-        assert getattr(compiler, f"_{name}")(source, "sm_90")[:4] == b"\x7fELF"
+        assert getattr(compiler, f"_compile_with_{name}")(source, "sm_90")[:4] == b"\x7fELF"
 
 
 @pytest.mark.parametrize("name", ["nvcc", "nvrtc"])
@@ -93,4 +93,4 @@ def test_what_does_not_compile_is_an_error(name):
     if not (compiler.find_nvcc() if name == "nvcc" else compiler.find_nvrtc()):
         pytest.skip(f"there is no {name} on this machine")
     with pytest.raises(CudaError, match=f"(?s){name} could not compile the kernels:.*nonsense"):
-        getattr(compiler, f"_{name}")("nonsense;", "sm_90")
+        getattr(compiler, f"_compile_with_{name}")("nonsense;", "sm_90")

@@ -70,6 +70,6 @@ def load_one(path: Path, is_lookup: bool, name: str, dims: tuple[int, ...] | Non
 
 
 def load_matching(path: Path, key: str, model_entries: ExpectedEntries) -> list[StoredTensor]:
-    """Read the parameters of the collection `key` in a file ("": all), as `Reader.matching` matches and orders them."""
+    """Read the parameters of the collection `key` ("": all) in a file, as `matching_entries` returns them."""
     with open_reader(path, caller="populate") as reader:
         return [reader.read(entry) for entry in reader.matching_entries(key, model_entries)]

@@ -94,7 +94,7 @@ def products_of(loss) -> Counter[Sizes]:
     for instruction in [*instructions, *planned.tape]:
         if kind := products.get(instruction[at.INSTRUCTION.opcode]):
             first = instruction[at.INSTRUCTION.parameters]
-            rows, inner = TABLE[first : first + 2]
+            rows, inner = TABLE.integers[first : first + 2]
             found[kind, int(rows), int(inner), int(instruction[at.INSTRUCTION.count])] += 1
     return found
 

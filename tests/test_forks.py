@@ -87,7 +87,6 @@ FORK_WHILE_LOCKED = """
 from dynet_core import dim
 from dynet_core.compute import device, parameter_rows
 from dynet_core.random import random_stream
-from dynet_kernels import encode
 from dynet_kernels.cache import store
 
 def hold():
@@ -111,7 +110,7 @@ print("done")
 """
 
 
-LOCKS = ["device._machines_lock", "dim._dims_lock", "encode._lock", "parameter_rows.PARAMETER_ROWS.lock"]
+LOCKS = ["device._machines_lock", "dim._dims_lock", "parameter_rows.PARAMETER_ROWS.lock"]
 LOCKS += ["random_stream._current_stream._lock", "store._linking_lock"]
 
 

@@ -58,7 +58,8 @@ class Table:
     """The table of signatures. Each is identified by its offset."""
 
     def __init__(self):
-        self.integers = [0] * at.TABLE_HEAD
+        self.integers = [0] * at.SEED_FILL
+        self.marks_end = 0
         self.views: dict[int, int] = {}  # for each step except repeated ones, by the offset of its parameters
 
     def add(
@@ -82,7 +83,8 @@ class Table:
             steps_at += len(at.STEP) * len(steps)
         steps = [*forward, *backward, *deferred, *repeated]
         after = here + steps_at
-        head["parts"] = after
+        head["parts"], head["mark"] = after, self.marks_end
+        self.marks_end += len(at.MARK)
         self.integers += at.SIGNATURE.filled(**(head | fields))
         for one in views:
             self.integers += one
@@ -214,7 +216,7 @@ class Planned:
         """Plan the records starting at integer `begin`; return the status."""
         if not begin:
             self["arena_top"] = self.arena
-        # The planner marks signatures in the table, so this graph keeps its own copy.
+        # The planner writes to the first integers of the table, so this graph keeps its own copy.
         table, known = self.table.integers, getattr(self, "_table", np.zeros(0, np.int64))
         self._table = np.concatenate([known, np.array(table[len(known) :], np.int64)])
         self["table"] = self._table.ctypes.data

@@ -25,8 +25,8 @@ def step_of(view: View, size: int, columns: int, own: View = OWN) -> dict[str, i
     step = copy_step("accumulate", 3, 1, size, gradient_of=at.EACH_OPERAND if each else 0)
     described = Description(total=1, columns=columns, each=each, views=[own, view], backward=[step])
     start = encode.append_to_table(described)
-    step_at = start + encode.TABLE[start + at.SIGNATURE.backward_begin]
-    return dict(zip(at.STEP, encode.TABLE[step_at:]))
+    step_at = start + encode.TABLE.integers[start + at.SIGNATURE.backward_begin]
+    return dict(zip(at.STEP, encode.TABLE.integers[step_at:]))
 
 
 def covered(view: View, size: int, columns: int) -> int:

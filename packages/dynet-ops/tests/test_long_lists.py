@@ -23,12 +23,12 @@ LENGTHS = [MOST_SEPARATE_STEPS + 1, MOST_SEPARATE_STEPS + 1, MOST_SEPARATE_STEPS
 
 def growth(op, batch, lengths):
     """How much TABLE grows when lists of these lengths are recorded and computed."""
-    before = len(TABLE)
+    before = TABLE.end()
     for length in lengths:
         renew_cg()
         operands = [dy.zeros((5, 7), batch) for _ in range(4)]
         op([operands[k % 4] for k in range(length)]).forward()
-    return len(TABLE) - before
+    return TABLE.end() - before
 
 
 @joins

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from dynet_kernels.locks import new_lock
+from dynet_kernels.sizes import trace_of
 
 from .annotations import Dims, Index
 from .checks import whole
@@ -62,7 +63,12 @@ class Dim:
         Raises:
             ShapeError: there are more than MAX_DIMS dimensions, or more than MAX_TOTAL numbers.
         """
-        dim = cls._cache.get((dims, batch))
+        try:
+            dim = cls._cache.get((dims, batch))
+        except TypeError:
+            if trace := trace_of((*dims, batch)):
+                return trace.shape((*dims, batch), lambda: cls(dims, batch))
+            raise
         if dim is None:
             if len(dims) > MAX_DIMS:
                 raise ShapeError(f"{len(dims)} dimensions were asked for, at most {MAX_DIMS} are possible: {dims}")

@@ -14,6 +14,7 @@ from . import recorder
 from .errors import ArgumentError
 from .graph.templates import with_templates
 from .signature import Signature
+from .signature.by_sizes import enter
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Shape = tuple[tuple[int, ...], int]  # (dimensions, batch size)
@@ -134,4 +135,4 @@ def recorded(kind: str = "", **facts: Any) -> Callable[[Function], Function]:
 
 def remember(op: Callable, key: Sequence, signature: Signature, limit: int = 0) -> None:
     """Let compiled code record later calls of `op` with this key. `limit`: a bound or size that such code needs."""
-    op.enter(key, signature.at, signature.dim, limit)  # type: ignore[attr-defined]
+    enter(op, key, signature, limit)

@@ -387,9 +387,9 @@ def _target(step: Step) -> str:
 
 def _steps(signature: Signature, direction: str) -> Iterator[tuple[Step, int]]:
     """Yield the steps of a signature for a pass, each with the index in TABLE of its parameters."""
-    begin = signature.at + TABLE[signature.at + layout.SIGNATURE[f"{direction}_begin"]]
+    begin = signature.at + TABLE.integers[signature.at + layout.SIGNATURE[f"{direction}_begin"]]
     for index, step in enumerate(getattr(signature, direction) if signature.dim.total else ()):
-        yield step, TABLE[begin + index * len(layout.STEP) + layout.STEP.parameters]
+        yield step, TABLE.integers[begin + index * len(layout.STEP) + layout.STEP.parameters]
 
 
 def _group_lines(groups: Sequence[PlannedGroup], addresses: IntArray, start_address: int) -> list[str]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import array
+import contextlib
+import io
 from collections.abc import Sequence
 from dataclasses import fields
+
+import numpy as np
 
 from . import layout
 from .description import Description, Step
 from .kernels import Effects
-from .locks import new_lock
+from .sizes import trace_of
 from .table import KERNELS
 
-TABLE: list[int] = [0] * layout.TABLE_HEAD  # TABLE_HEAD integers for the planner itself, then all descriptions
+MOST_INTEGERS = 1 << 27
 # The fields of a description that SIGNATURE has under the same names, and which are stored unchanged.
 COMMON_FIELDS = {field.name for field in fields(Description)}.intersection(layout.SIGNATURE) - {"parts"}
 # A kernel's `shared` -> the step's: (value if columns of one node may overlap, value if only those of two nodes may).
@@ -20,26 +24,65 @@ SHARED_IF_OVERLAPPING = {
     layout.BY_COLUMNS: (layout.ALONE, layout.IF_DISTINCT),
     layout.EITHER: (layout.BY_ROWS, layout.EITHER_IF_DISTINCT),
 }
-_lock = new_lock()
+
+
+class Table:
+    """The integers of all descriptions, for the planners of all threads. Memory is taken when it is first written."""
+
+    def __init__(self):
+        count = MOST_INTEGERS
+        while True:
+            try:
+                self._memory = np.zeros(count, np.int64)
+                break
+            except MemoryError:
+                count //= 2
+        self.address = self._memory.ctypes.data
+        self.integers = memoryview(self._memory.data).cast("B").cast("q")
+        self._end, self._marks_end = io.BytesIO(), io.BytesIO()
+        self.unused: dict[tuple[int, int], list[tuple[int, int]]] = {}  # arguments of `claim` -> what it may return
+
+    def claim(self, length: int, count: int = 1) -> tuple[int, int]:
+        """Return the index of the first of `length` unused integers, and the first of the marks of `count` rows."""
+        if unused := self.unused.get((length, count)):
+            with contextlib.suppress(IndexError):  # another thread or a signal handler has taken the last
+                return unused.pop()
+        # A seek is one call in C, so neither another thread nor a signal handler can come between.
+        end, marks_end = self._end.seek(length, 1), self._marks_end.seek(count * len(layout.MARK), 1)
+        if end > len(self.integers):
+            raise MemoryError(f"there are more than {len(self.integers)} integers of descriptions")
+        return end - length, marks_end - count * len(layout.MARK)
+
+    def end(self) -> int:
+        return self._end.tell()
+
+    def marks_end(self) -> int:
+        return self._marks_end.tell()
+
+
+TABLE = Table()
 
 
 def append_to_table(description: Description) -> int:
-    """Append a description to TABLE and return the index of its first integer.
+    """Add a description to TABLE and return the index of its first integer.
 
-    If a size or stride does not fit into 64 bits, raise an OverflowError and append nothing.
+    If a size or stride does not fit into 64 bits, raise an OverflowError and add nothing.
     """
-    # A signal handler or a finalizer may append to TABLE after its length was read. Then the description begins later
-    # than its indices assume, so append another copy. The first copy stays unused.
-    with _lock:
-        while True:
-            begin = len(TABLE)
-            row = array.array("q", _encoded(description, begin))
-            TABLE.extend(row)
-            if len(TABLE) == begin + len(row):
-                return begin
+    row, indices = _encoded(description)
+    trace = trace_of(row)
+    if trace is None:
+        array.array("q", row)  # raises the error
+    begin, mark = trace.claim(description, row) if trace else TABLE.claim(len(row))
+    row[layout.SIGNATURE.mark] = mark
+    for k in indices:
+        row[k] += begin
+    if trace is None:
+        TABLE.integers[begin : begin + len(row)] = array.array("q", row)
+    return begin
 
 
-def _encoded(description: Description, begin: int) -> list[int]:
+def _encoded(description: Description) -> tuple[list[int], list[int]]:
+    """Return the integers of a description at the beginning of TABLE, and where among them are indices in TABLE."""
     steps_by_direction = {
         direction: [(step, _effects(step)) for step in (getattr(description, direction) if description.total else ())]
         for direction in layout.DIRECTIONS
@@ -52,11 +95,11 @@ def _encoded(description: Description, begin: int) -> list[int]:
     steps: list[int] = []
     parameters: list[int] = []
     first, end = description.waits or (0, layout.TO_THE_END)  # without `waits`, `end` - `first` is TO_THE_END
-    head = dict.fromkeys(layout.SIGNATURE, 0) | {name: int(getattr(description, name)) for name in COMMON_FIELDS}
+    head = dict.fromkeys(layout.SIGNATURE, 0) | {name: getattr(description, name) for name in COMMON_FIELDS}
     head |= {
         "waits_from": first,
         "waits_count": end - first,
-        "parts": begin + parts_offset if parts else parts_offset,
+        "parts": parts_offset,
         "part_count": len(parts),
         "last_part_repeats": int(description.repeats),
         "view_count": len(description.views),
@@ -73,14 +116,16 @@ def _encoded(description: Description, begin: int) -> list[int]:
             steps += layout.STEP.filled(
                 opcode=KERNELS.opcode(step.kernel),
                 gradient_of=step.gradient_of,
-                parameters=begin + parts_offset + len(parts) + len(parameters),
+                parameters=parts_offset + len(parts) + len(parameters),
                 covers=covers,
                 shared=_how_shared(description, step, effects, is_deferred=direction == "deferred"),
                 work=effects.work,
                 copies=int(covers != 0 and _copies_gradient(description, effects, backward)),
             )
             parameters += step.parameters
-    return layout.SIGNATURE.filled(**head) + views + steps + parts + parameters
+    indices = [layout.SIGNATURE.parts] if parts else []
+    indices += range(steps_offset + layout.STEP.parameters, steps_offset + len(steps), len(layout.STEP))
+    return layout.SIGNATURE.filled(**head) + views + steps + parts + parameters, indices
 
 
 def _effects(step: Step) -> Effects:

@@ -77,6 +77,7 @@ BUFFERS = (
     # Written by Python. `table` has the signatures, or in a trainer's context its UPDATE rows. `parameters` has a
     # PARAMETER row for each parameter.
     "table", "parameters",
+    "marks",  # a MARK structure for each signature
     "new_records",  # the graph's records as Python writes them, with offsets of input values in the input buffer
     "records",  # the planner's copy of the records, with addresses of input values instead of offsets
     "kept_records",  # the `new_records` of the kept plan (see PLANNING), to compare with the next graph's records
@@ -120,6 +121,9 @@ PLANNING = (
     # `arena_top`, `tape_count` and so on after planning.
     "kept_end", "kept_inputs", "kept_start", "kept_arena_top", "kept_tape_count", "kept_index_top",
     "kept_shared_work", "kept_most_work", "kept_node_count", "kept_one_numbering",
+    # Where `table` has room for (start, size, number), the parameters of the FILL instruction that sets the gradient of
+    # the loss to 1.
+    "seed_fill",
     "plan",  # how many forward plans there were; the forward pass's address lists change only together with this
     "node_count",  # the number of nodes in the graph
     "deepest",  # how many different depths nodes can have: all depths are less than this
@@ -206,7 +210,7 @@ MOST_LISTS, ALL_LISTS = 62, -1
 DIRECTIONS = ("forward", "backward", "deferred", "repeated")
 # The first integers of a signature; views follow. EACH operands add `size_each` to `size`, `columns_each` to `columns`.
 SIGNATURE = Structure(
-    "numbering", "number",  # the signature's number, valid while the context's `numbering` is the same as here
+    "mark",  # where its MARK is in `marks`
     "kind",  # COMPUTED or another of the values below
     # The number of floats of a node; and how many of these, the last, are for its own steps only and have no gradient.
     "size", "size_each", "hidden",
@@ -230,8 +234,12 @@ SIGNATURE = Structure(
     "keeps_gradient",
     # The number of the view that alone determines a column (see `Description.determined_by`), or NO_VIEW.
     "determined_by",
-    # Written by the planner about a backward pass's address lists without repeated columns: where they begin in
-    # `index`, how many columns and nodes they are for, and the value of `searches` when they were written.
+)  # fmt: skip
+# What the planner notes about a signature.
+MARK = Structure(
+    "numbering", "number",
+    # The address lists without repeated columns of a backward pass: where they begin in `index`, how many columns and
+    # nodes they are for, and the value of `searches` when they were written.
     "once_base", "once_columns", "once_nodes", "once_search",
 )  # fmt: skip
 NO_VIEW = -1
@@ -311,9 +319,7 @@ THREAD_ROW, THREAD_INSTRUCTION = 32, 16
 # CPU code sets `failure` to the CUDA driver's error, or 0.
 LAUNCH = Structure("functions", "arguments", "pointers", "index", "failure")
 
-# The first TABLE_HEAD integers of `table` are reserved for parameters of instructions that the planner adds itself. At
-# SEED_FILL are the start, size and number for the FILL instruction that sets the gradient of the loss to 1.
-SEED_FILL, TABLE_HEAD = 0, 8
+SEED_FILL = 3  # how many integers of `table` begin at `seed_fill`: the start, size and number that FILL gets
 FILL, CLEAR = 0, 1  # opcodes that only the planner uses: table.py adds their kernels, `fill`, `fill.stretches`, first
 
 CACHE_LINE = 16  # floats in a cache line; the memory of every node starts at a cache line

@@ -7,7 +7,6 @@ reduce are not adjacent and an op such as `std_dim` cannot reduce one after the 
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -24,6 +23,7 @@ from dynet_core.graph.expression import Expression
 from dynet_core.graph.record import graph_of, node
 from dynet_core.op import Function, Sample, register, samples
 from dynet_core.signature import Signature, View, computed, number_views
+from dynet_core.signature.by_sizes import by_sizes
 from dynet_kernels.families.rules import InterleavedRule, Rule
 from dynet_kernels.layout import SELF
 from dynet_kernels.table import KERNELS
@@ -48,7 +48,7 @@ def add_strided_kernels(name: str) -> None:
         KERNELS.add(f"{name}.across{gradient}", InterleavedRule(rule))
 
 
-@functools.cache
+@by_sizes
 def column_signature(
     kernel: str, result: Dim, size_before: int, size: int, size_after: int, number_count: int = 0, op: str = ""
 ) -> Signature:
@@ -82,7 +82,7 @@ def _axis_runs(dim: Dim, axes: Sequence[int]) -> AxisRuns:
     return runs if any(reduced for _, reduced in runs) else [*runs, (1, True)]
 
 
-@functools.cache
+@by_sizes
 def _swap_signature(before: int, kept: int, size: int, after: int) -> Signature:
     """Return the signature of a transpose from the sizes (before, kept, size, after) to (before, size, kept, after)."""
     loops = [

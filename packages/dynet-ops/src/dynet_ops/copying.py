@@ -14,6 +14,7 @@ from dynet_core.errors import ShapeError
 from dynet_core.graph.expression import Expression
 from dynet_core.graph.record import node
 from dynet_core.signature import Signature, Step, View
+from dynet_core.signature.by_sizes import by_sizes
 from dynet_kernels.families.rules import Rule
 from dynet_kernels.layout import EACH, EACH_OPERAND, NO_INDEX, SELF
 from dynet_kernels.table import KERNELS
@@ -110,7 +111,7 @@ def repeat_loops(dim: Dim, whole: Dim) -> list[Loop]:
     return list(zip(sizes_and_batch(whole), strides_of(whole, whole), strides_of(dim, whole)))
 
 
-@functools.cache
+@by_sizes
 def _repeat_signature(dim: Dim, result: Dim) -> Signature:
     return copy_of(result, repeat_loops(dim, result))
 

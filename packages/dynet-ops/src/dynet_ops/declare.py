@@ -35,6 +35,7 @@ from dynet_core.messages.hints import also_called
 from dynet_core.op import Function, Sample, recorded, register, remember, samples
 from dynet_core.recorder import describe, function
 from dynet_core.signature import Signature, Step, View, alias, computed, copy_step, number_views
+from dynet_core.signature.by_sizes import by_plain_dims, by_sizes
 from dynet_kernels import formula as f
 from dynet_kernels.families.rules import Rule
 from dynet_kernels.formula import Formula, Symbol
@@ -42,7 +43,7 @@ from dynet_kernels.layout import ANY_OPERAND, EACH, SELF
 from dynet_kernels.table import KERNELS
 
 from .copying import *
-from .kinds import ONE, TWO, add_rules, by_dims, by_plain_dims, columnwise, derive_rules, elementwise, op
+from .kinds import ONE, TWO, add_rules, by_dims, columnwise, derive_rules, elementwise, op
 from .layouts import *
 from .operands import *
 
@@ -50,7 +51,7 @@ __all__ = [
     "ANY_OPERAND", "Any", "ArgumentError", "ArgumentTypeError", "Callable", "Dim", "Dims", "EACH", "Expression",
     "Formula", "Function", "Index", "Indices", "Iterable", "KERNELS", "Loop", "Number", "Numbers", "ONE",
     "OutOfRangeError", "PinnedGraph", "Rule", "SELF", "Sample", "Sequence", "ShapeError", "Signature", "Step",
-    "Symbol", "TWO", "View", "add_rules", "alias", "also_called", "as_first", "as_last", "batch_stride",
+    "Symbol", "TWO", "View", "add_rules", "alias", "by_sizes", "also_called", "as_first", "as_last", "batch_stride",
     "broadcast", "broadcasting", "by_batch_elements", "by_dims", "by_plain_dims", "checked_batch", "checked_count",
     "checked_dims", "checked_flag", "checked_index", "checked_indices", "checked_pair", "checked_size", "collapsed",
     "column_views", "columnwise", "common_batch", "computed", "copies", "copies_by_index", "copy_of",

@@ -22,6 +22,7 @@ from dynet_core.messages.hints import written_as
 from dynet_core.op import OPS, Function, Op, Sample, check_name_is_free, register, remember, samples
 from dynet_core.recorder.keywords import with_keywords
 from dynet_core.signature import Signature, View, computed, number_views
+from dynet_core.signature.by_sizes import by_plain_dims, by_sizes
 from dynet_kernels import formula as f
 from dynet_kernels.derivative import gradients as derived
 from dynet_kernels.families.rules import Rule
@@ -177,7 +178,7 @@ def with_number(name: str, operator: str, formula: Callable, rank: Rank = longes
     gradients = all_gradients(name, (operand,), parsed, {}, number_name)
     kernels = KERNELS.add_defined(name, rules_of(names, parsed, gradients, numbers=(number_name,)))
 
-    @functools.cache
+    @by_sizes
     def signature_of(dim):
         whole = Dim.of(of_rank(dim.dims, rank((dim,))), dim.batch)
         return computed(kernels, whole, (dim.total,), [View(SELF), View(0), *number_views(1)])
@@ -185,7 +186,7 @@ def with_number(name: str, operator: str, formula: Callable, rank: Rank = longes
     def record_in_python(x: Expression, c) -> Expression:
         graph = graph_of(operator, (x,))
         number = number_of(operator, c)
-        signature = signature_of(x.type.plain)
+        signature = signature_of.row((x.type.plain,))
         remember(record, (x.type,), signature)
         return graph.append(signature, (x.at, graph.take((number,))))
 
@@ -203,12 +204,6 @@ ONE = samples("1; 7; 16x3; 5x2*3; 130*2")  # operands in tests of ops of one ope
 TWO = samples("1 1; 19 19; 7*3 7; 5x2 5x2*4; 33*2 33*2; 6 6x1x1*2")  # the same for ops of two operands
 SAMPLE_NUMBERS = [0.75, 0.5, 2.0, -1.5, 1.25]  # values of plain numbers in samples
 BROADCAST_SAMPLES = samples("5x3*2 5; 5 5x3*2; 5x3*2 1; 1*3 17; 1x4*2 3x1; 2x3x4 2x1x4*2; 2x1x4 1x3x1*2")
-
-
-def by_plain_dims(signature_of: Callable[..., Signature]) -> Callable[..., Signature]:
-    """Return `signature_of` with a cache. Its keys are `plain` Dims: one for all equal shapes, also of parameters."""
-    cached = functools.cache(signature_of)
-    return lambda *dims: cached(*[dim.plain for dim in dims])
 
 
 def op(record: Callable[..., Any], around: Callable | None = None, **facts: Any) -> Callable[[Function], Function]:
@@ -393,6 +388,8 @@ def _python_record(
 def _full_copies(name: str, xs: Sequence[Expression], rank: Rank, scalars: bool = False) -> Sequence[Expression]:
     """Return the operands, copied to the full shape if no kernel broadcasts them (see `scalars` in `elementwise`)."""
     dims = [x.type.plain for x in xs]
+    if all(dim is dims[0] for dim in dims):
+        return xs
     layout = column_layout(name, dims)
     if layout and (scalars or layout[0] is None):  # layout[0] is the operand with one number per column, if any
         return xs

@@ -19,6 +19,7 @@ from dynet_core.messages.wording import counted, printable
 from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.parameter.collection import contents_text
 from dynet_core.signature import Signature, alias
+from dynet_core.signature.by_sizes import by_sizes
 from dynet_ops.layouts import of_rank
 from dynet_ops.operands import checked_size
 from dynet_ops.random.draws import checked_probability
@@ -44,7 +45,7 @@ def check_vector(x_name: str, x: Dim, reader_name: str, size: int) -> None:
         raise ShapeError(f"{x_name} is {x!r}, {reader_name} takes {(size,)}{reshape_hint}{list_hint}")
 
 
-@functools.cache
+@by_sizes
 def state_value_signature(dim: Dim, index: int) -> Signature:
     """Return the signature of an alias of value `index` of a state: 0 is h, 1 is c. `dim` is the Dim of each value.
 

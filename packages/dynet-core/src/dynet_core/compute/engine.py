@@ -31,7 +31,7 @@ RECORD_BUFFERS = (
 # The other buffers -> how many items they have at first: buffers that grow with a pass's plan, and the rest.
 PASS_BUFFERS = {"forward_index": 1 << 12, "forward_tape": 1 << 10, "backward_index": 1 << 12, "backward_tape": 1 << 10}
 OTHER_BUFFERS = {
-    "table": 1 << 12, "threads": layout.MOST_THREADS, "ahead": len(CONTEXT), "predecessors": MOST_NUMBERED,
+    "threads": layout.MOST_THREADS, "marks": 0, "ahead": len(CONTEXT), "predecessors": MOST_NUMBERED,
     "stages": MOST_NUMBERED, "stage_begins": MOST_NUMBERED + 1,
 }  # fmt: skip
 ITEM_WIDTHS = {
@@ -67,8 +67,8 @@ class Engine:
         self.slots[CONTEXT.address_type], self.slots[CONTEXT.address] = layout.INT_TYPE_CODE, self.context_address
         self.slots[CONTEXT.code] = library.code_address()
         self.slots[CONTEXT.sharing] = sharing.address()
+        self.slots[CONTEXT.table], self.slots[CONTEXT.seed_fill] = TABLE.address, TABLE.claim(layout.SEED_FILL, 0)[0]
         self.buffers: dict[str, IntArray] = {}
-        self.table_written: int = 0  # how many integers of TABLE have been copied to the buffer "table"
         self.parameters_version: int = 0  # `PARAMETER_ROWS.version` when `parameter_rows` was set
         self.unfreeze_count: int = 0  # `PARAMETER_ROWS.unfreeze_count` when the graph was last planned from its start
         self.chunks: list[Block] = []
@@ -217,20 +217,17 @@ class Engine:
         self.slots[CONTEXT.gradient_end] = self.gradients.address + floats
 
     def refresh(self, begin: int, length: int) -> None:
-        """Make the engine ready to plan: load new kernels, copy new signatures and parameters, enlarge buffers.
+        """Make the engine ready to plan: load new kernels, take new parameters, enlarge buffers.
 
         The graph's records take `length` integers. Planning will start at integer `begin`.
         """
-        table_length, shard_count = len(TABLE), len(KERNELS.used_shards)
+        shard_count, marks_end = len(KERNELS.used_shards), TABLE.marks_end()
         if self.shard_count != shard_count:
             self.machine = machine_in_use()
             self.shard_count = shard_count  # not set if `machine_in_use` fails, so that the next call tries again
         with self.replacing_buffers():
-            if self.table_written != table_length:
-                if table_length > len(self.buffers["table"]):
-                    self._grow_buffer("table", 2 * table_length)
-                self.buffers["table"][self.table_written : table_length] = TABLE[self.table_written : table_length]
-                self.table_written = table_length
+            if marks_end > len(self.buffers["marks"]):
+                self._grow_buffer("marks", 1 << marks_end.bit_length())
             if self.parameters_version != PARAMETER_ROWS.version:
                 self.parameters_version = PARAMETER_ROWS.version
                 if not begin:
@@ -281,7 +278,12 @@ class Engine:
         """
         records, generation_before = self.records, generation()
         end, _, inputs_end = records.ends()
-        if end >= self.room or self.table_written != len(TABLE) or self.parameters_version != PARAMETER_ROWS.version:
+        is_ready = end < self.room and self.parameters_version == PARAMETER_ROWS.version
+        if (
+            not is_ready
+            or self.shard_count != len(KERNELS.used_shards)
+            or len(self.buffers["marks"]) < TABLE.marks_end()
+        ):
             self.refresh(begin, end)
         self.slots[NEW_RECORDS] = records.address
         if not begin:

@@ -61,6 +61,12 @@ class ParameterRows:
             next_generation()
             return index
 
+    def note_change(self) -> None:
+        """Let all engines discard their plans before the next pass."""
+        with self.lock:
+            self.version += 1
+            next_generation()
+
     def _row(self, index: int) -> npt.NDArray[np.int64]:
         return self.buffer[index * ROW_WIDTH : (index + 1) * ROW_WIDTH]
 

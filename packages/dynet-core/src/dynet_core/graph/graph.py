@@ -395,7 +395,7 @@ class EndOfThread:
         self.end()
 
 
-_graphs: list[weakref.ref[Graph]] = []  # the graphs of all threads
+GRAPHS: list[weakref.ref[Graph]] = []  # the graphs of all threads
 
 
 def refuse(x: Any) -> NoReturn:
@@ -405,7 +405,7 @@ def refuse(x: Any) -> NoReturn:
     graph = current()
     if graph.watch is not None and x.version in graph.watch.past_versions:
         raise StaleExpressionError(reverted_message(x.version))
-    graphs = [reference() for reference in tuple(_graphs)]
+    graphs = [reference() for reference in tuple(GRAPHS)]
     is_in_other = any(other is not None and other is not graph and other.holds(x) for other in graphs)
     raise StaleExpressionError(OTHER_THREAD if is_in_other else gone_message(x.version))
 
@@ -444,7 +444,7 @@ def current() -> Graph:
         return thread.graph
     except AttributeError:
         graph = Graph._graph_class()
-        _graphs[:] = [reference for reference in _graphs if reference() is not None] + [weakref.ref(graph)]
+        GRAPHS[:] = [reference for reference in GRAPHS if reference() is not None] + [weakref.ref(graph)]
         thread.end = EndOfThread(graph)
         graph.records.adopt(graph)
         thread.graph = graph

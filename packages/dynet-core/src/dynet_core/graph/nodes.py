@@ -13,9 +13,6 @@ from ..signature import SIGNATURES, Signature
 
 LOOKUPS: set[Signature] = set()
 """The signatures of lookups, which `parameter.lookup` adds. A lookup's attributes are the row numbers."""
-PICKS: dict[Signature, tuple[int, bool]] = {}
-"""Signature of a pick -> the number of elements to pick from, and whether each batch element has its own index.
-`dynet_ops` adds them. A pick's attributes are the indices."""
 KIND_NAMES = {ALIAS: "part", APART: "part", INPUT: "input"}  # the `op_name` of a record whose signature has no name
 
 
@@ -93,7 +90,7 @@ class SettableNodes:
             for record in decoded(graph_records, valid.searched_integers, length, valid.searched_nodes):
                 if record.signature.kind == INPUT:
                     extended.input_starts[record.node_numbers[0]] = record.attributes[0]
-                elif record.signature in LOOKUPS or record.signature in PICKS:
+                elif record.signature in LOOKUPS or record.signature.choices:
                     extended.selections[record.node_numbers[0]] = record
         except (KeyError, IndexError):  # the records are gone: a signal handler called `renew_cg`
             if graph_records.version == version:

@@ -22,8 +22,10 @@ from ..errors import ArgumentError, ArgumentTypeError, ShapeError, StaleExpressi
 from ..messages.wording import shown
 from ..recorder import ANY_GRAPH, NO_NODE, commit, commit_with_inputs, take, take_keyed
 from ..signature import SIGNATURES, Signature
+from ..signature.by_sizes import Row, by_sizes, enter
 from .expression import Expression, Unfinished
 from .graph import OTHER_THREAD, Graph, current, gone_message, no_node_message, refuse, reverted_message
+from .unused import forget_unused
 
 PARAMETER_TYPES: list[type] = []
 """The classes of parameters, which can be operands. The package `parameter` adds them."""
@@ -39,7 +41,8 @@ def graph_of(name: str, operands: Sequence[Expression]) -> PinnedGraph:
     """
     graph = current()
     pinned_graph = PinnedGraph(graph)
-    for operand in operands:
+    version = pinned_graph.version
+    for operand in [x for x in operands if type(x) is not Expression or x.version != version]:
         operand_type = type(operand)
         if operand_type is not Expression and not issubclass(operand_type, (Unfinished, *PARAMETER_TYPES)):
             raise ArgumentTypeError(
@@ -93,7 +96,10 @@ def remedy(value: Any, name: str = "") -> str:
 
 def _with_name(name: str, signature: Signature) -> Signature:
     """Set a signature's name to the name of its op, unless it already has a name."""
-    signature.name = signature.name or name
+    if type(signature) is Row:
+        signature.op_names[:] = signature.op_names[:1] or [name]
+    else:
+        signature.name = signature.name or name
     return signature
 
 
@@ -128,7 +134,8 @@ def op_function(
     first, with the operands; it records the op, or returns None if `signature_of` should be used. `with_number` is
     called if the second of two operands is not an expression, as in `x + 1`.
     """
-    known_signatures: dict[tuple[Dim, ...], Signature] = {}
+    rows_by_sizes = signature_of if isinstance(signature_of, by_sizes) else by_sizes(signature_of)
+    rows_by_sizes.op_names.append(name)
 
     def record_slowly(*arguments: Any) -> Expression:
         if with_number and not isinstance(arguments[1], Expression):
@@ -136,17 +143,21 @@ def op_function(
         operands = listed(name, *arguments) if kind == "many" else arguments
         graph = graph_of(name, operands)
         key = tuple([x.type for x in operands])
-        signature = known_signatures.get(key)
-        if signature is None:
+        is_known = key in rows
+        if not is_known:
             if special and (result := special(operands) if kind == "many" else special(*operands)) is not None:
                 return result
-            signature = _with_name(name, signature_of(*key))
-            recording_function.enter(key, signature.at, signature.dim, int(signature.variadic))
-            known_signatures[key] = signature
+            forget_unused()
+        signature = rows_by_sizes.row(key)
+        if not is_known:
+            enter(recording_function, key, signature, int(signature.variadic))
+            if recorder.HAS_TEMPLATES:
+                return recording_function(*arguments)
         nodes = [x.at for x in operands]
         return graph.append(signature, [len(nodes), *nodes] if signature.variadic else nodes)
 
     recording_function = recorder.function(kind, record_slowly)
+    rows = recorder.rows_of(recording_function)
     return recording_function
 
 
@@ -199,7 +210,9 @@ class PinnedGraph:
 
     def append(self, signature: Signature, integers: Sequence[int]) -> Expression:
         """Append a record (checked operands as ints, then attributes) and return an expression for its last node."""
-        return self.add(signature.dim, signature.node_count(integers), (signature.at,), integers)
+        forget_unused()
+        node_count = 1 if type(signature) is Row and signature.has_one_node else signature.node_count(integers)
+        return self.add(signature.dim, node_count, (signature.at,), integers)
 
     def add(self, dim: Dim, node_count: int, head: tuple[int, ...], integers: Sequence[int]) -> Expression:
         """Append a record: `head`, which begins with the signature, then `integers`. Return its last node."""

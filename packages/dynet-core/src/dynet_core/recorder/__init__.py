@@ -36,16 +36,16 @@ from . import cpython
 from .named_words import draw_key, generation, next_generation, note_pass, pass_count, random_state, set_random_state
 
 if TYPE_CHECKING:
-    from .functions import describe, function, set_operator, with_templates
+    from .functions import describe, forget_rows, function, rows_of, set_operator, with_templates
     from .records import Records, add_list, call_key, commit, commit_with_inputs, node_at, replay, take, take_keyed
     from .shared import share_objects
     from .types import expression_type, make_parameter
 
 __all__ = [
     "ANY_GRAPH", "DESCRIPTION", "FUNCTION_TYPE", "HAS_TEMPLATES", "NO_NODE", "Records", "add_list", "call_key",
-    "commit", "commit_with_inputs", "describe", "draw_key", "expression_type", "function", "generation",
+    "commit", "commit_with_inputs", "describe", "draw_key", "expression_type", "forget_rows", "function", "generation",
     "make_parameter", "next_generation", "node_at", "note_pass", "pass_count", "random_state", "replay",
-    "set_operator", "set_random_state", "share_objects", "take", "take_keyed", "with_templates",
+    "rows_of", "set_operator", "set_random_state", "share_objects", "take", "take_keyed", "with_templates",
 ]  # fmt: skip
 WANTED_RECORDER = os.environ.get("DYNET_RECORDER", "")
 

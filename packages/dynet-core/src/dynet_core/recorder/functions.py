@@ -11,6 +11,7 @@ import functools
 import inspect
 import struct
 import sys
+from array import array
 from collections.abc import Callable, Sequence
 from ctypes import c_int64, py_object
 from typing import Any, TypeVar
@@ -23,7 +24,7 @@ from .keywords import Observer, with_keywords
 from .shared import ADDRESSES, KEY_SIZES, SHARED, immortal, immortal_dim, native_function, pythonapi, share_objects
 from .types import FunctionType
 
-_compiled_enter = native_function("enter", 2)
+_compiled_enter, _clear_table = native_function("enter", 2), native_function("clear_table", 1)
 Documented = TypeVar("Documented", bound=Callable[..., Any])  # for type checkers, the type of what `describe` returns
 
 # Address of a recording function -> the function from which it takes its name, docstring and parameters.
@@ -61,6 +62,23 @@ def function(kind: str, slow: Callable) -> Any:
     return new_function
 
 
+def rows_of(recording_function: Any) -> dict:
+    """Return the rows of a recording function: key -> (signature, result, limit)."""
+    return _entered_rows[id(recording_function)]
+
+
+def forget_rows(signatures: set[int]) -> None:
+    """Remove the rows of these signatures, indices in TABLE, from the tables of all recording functions."""
+    for address, rows in _entered_rows.copy().items():  # copies, as other threads may add rows
+        kept_rows = [(key, row) for key, row in rows.copy().items() if row[0] not in signatures]
+        if len(kept_rows) < len(rows):
+            recording_function = ctypes.cast(address, py_object).value
+            rows.clear()
+            _clear_table(address)
+            for key, row in kept_rows:
+                enter_row(recording_function, key, *row)
+
+
 def enter_row(self, key: Sequence, signature: int, result_dim, limit: int = 0) -> None:
     """The method `enter` of recording functions: add a row to the table.
 
@@ -71,19 +89,17 @@ def enter_row(self, key: Sequence, signature: int, result_dim, limit: int = 0) -
     rows, row_facts = _entered_rows[id(self)], (signature, result_dim, limit)
     if rows.get(key) == row_facts:
         return
-    integers = [x if type(x) is int else id(immortal_dim(x)) for x in key]
-    key_size = _function_word(self, "key_size").value
-    if key_size == LIST_KEY_SIZE:
-        if len(key) <= MOST_KEYED:
-            integers = [len(key), *integers]
-        elif len(set(integers)) == 1:
-            integers = [-len(key), integers[0]]
-        else:
-            return
-        integers += [0] * (key_size - len(integers))
-    row = (c_int64 * (key_size + len(ROW)))(*integers, signature, id(immortal_dim(result_dim)), limit)
-    _compiled_enter(id(self), ctypes.addressof(row))
     rows[key] = row_facts
+    key_size = _function_word(self, "key_size").value
+    is_long_list = key_size == LIST_KEY_SIZE and len(key) > MOST_KEYED
+    if is_long_list and len(set(key)) > 1:
+        return
+    integers = [x if type(x) is int else id(immortal_dim(x)) for x in (key[:1] if is_long_list else key)]
+    if key_size == LIST_KEY_SIZE:
+        integers.insert(0, -len(key) if is_long_list else len(key))
+        integers += [0] * (key_size - len(integers))
+    row = array("q", (*integers, signature, id(immortal_dim(result_dim)), limit))
+    _compiled_enter(id(self), row.buffer_info()[0])
 
 
 def describe(

@@ -40,6 +40,7 @@ def expression_type(operations: type) -> type:
 
 _expression_class: Any = None
 _special_objects: dict[str, Any] = {}
+_tables: list[dict] = []  # the rows of all recording functions, as `enter` got them
 _OPERATOR_METHODS = {"negative": "__neg__", "subscript": "__getitem__"}  # name of a special object -> name as a method
 
 
@@ -132,8 +133,22 @@ def function(kind: str, slow: Any) -> Any:
     """Return a copy of `slow`, whatever the `kind`. A wrapper would make the user's tracebacks longer."""
     record: Any = FunctionType(slow.__code__, slow.__globals__, slow.__name__, slow.__defaults__, slow.__closure__)
     record.__kwdefaults__ = slow.__kwdefaults__
-    record.enter = _do_nothing
+    record.rows = rows = {}
+    _tables.append(rows)
+    record.enter = lambda key, *row: rows.setdefault(key, row)
     return functools.update_wrapper(record, slow)
+
+
+def rows_of(record: Any) -> dict:
+    """Return what `enter` has been called with; see `functions.rows_of`."""
+    return record.rows
+
+
+def forget_rows(signatures: set[int]) -> None:
+    """Remove the rows of these signatures; see `functions.forget_rows`."""
+    for rows in _tables.copy():
+        for key in [key for key, row in rows.copy().items() if row[0] in signatures]:
+            rows.pop(key, None)
 
 
 def describe(recording_function: Any, documented: Callable, around: Callable | None = None) -> Any:

@@ -259,8 +259,8 @@ def plan_backward(context_address, loss, loss_size, is_full) -> None:
         plan.context.take(plan.context, KEPT_FIELDS, of="backward_{}")  # the results of the kept plan
         plan.context.status = layout.READY
         # In this engine's own copy of the table, set where the FILL instruction writes, and how many floats.
-        plan.table[layout.SEED_FILL] = plan.node(loss).gradient
-        plan.table[layout.SEED_FILL + 1] = loss_size  # it was 0 if the plan was made ahead
+        plan.table[plan.context.seed_fill] = plan.node(loss).gradient
+        plan.table[plan.context.seed_fill + 1] = loss_size  # it was 0 if the plan was made ahead
     else:
         plan_anew(gradients, loss_size)
     if plan.context.status == layout.READY and loss_size != 0:
@@ -347,7 +347,7 @@ def find_planned(gradients: Gradients) -> None:
                 if gradients.may_have_steps(node):
                     add_needed_room(context, node)
                     # A node's `depth` is counted within its stage.
-                    add_planned(plan, node, node.signature.number, node.depth + plan.stage_begins[node.stage])
+                    add_planned(plan, node, plan.number_of(node), node.depth + plan.stage_begins[node.stage])
 
 
 @plain
@@ -429,7 +429,7 @@ def add_all_steps(gradients: Gradients, loss_size) -> None:
     context.gradient_top = start
     gradients.allocate(plan.node(gradients.loss))
     gradients.clear_from(start)
-    tape.add_fill(plan, layout.SEED_FILL, start, loss_size, 1)
+    tape.add_fill(plan, context.seed_fill, start, loss_size, 1)
     for group in tape.each_group_backwards(plan, plan.by_depth, count, Node.runs_with):
         begin = context.gradient_top
         for _, node in group.each_node():
@@ -455,7 +455,8 @@ def add_deferred_steps(group: Group, is_full, searches_before) -> None:
     """Write the deferred steps of a group. `searches_before` is the context's `searches` before this pass."""
     signature = group.signature
     if sums_are_listed(group, searches_before):
-        base, columns = signature.once_base, signature.once_columns
+        mark = group.plan.mark(signature)
+        base, columns = mark.once_base, mark.once_columns
     else:
         written = tape.write_lists(group, signature.deferred, with_gradients=True)
         base, columns = written.base, written.columns

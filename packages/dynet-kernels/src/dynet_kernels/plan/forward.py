@@ -27,12 +27,12 @@ def start_numbering(plan: Plan) -> None:
 @plain
 def number_signature(plan: Plan, signature: Signature) -> None:
     """Give a signature the next number, unless it already has one since the last call of `start_numbering`."""
-    context = plan.context
-    if signature.numbering == context.numbering:
+    context, mark = plan.context, plan.mark(signature)
+    if mark.numbering == context.numbering:
         return
     index = context.numbered
-    signature.numbering = context.numbering
-    signature.number = index
+    mark.numbering = context.numbering
+    mark.number = index
     context.numbered = index + 1
     if index < layout.MOST_NUMBERED:
         for word in range(layout.SIGNATURE_WORDS):
@@ -53,15 +53,14 @@ def add_dependencies(plan: Plan, node: Node, earliest, visit: Callable = lambda 
 
     Ignore operands with numbers below `earliest`: parameters and computed nodes. Call visit(operand) for each operand.
     """
-    signature = node.signature
-    number_signature(plan, signature)
-    index = signature.number
+    number_signature(plan, node.signature)
+    index = plan.number_of(node)
     if node.is_later_part:
-        add_dependency(plan, node.part_before.signature.number, index)
+        add_dependency(plan, plan.number_of(node.part_before), index)
     for operand in node.record.awaited_operands():
         visit(operand)
         if operand >= earliest:
-            add_dependency(plan, plan.node(operand).signature.number, index)
+            add_dependency(plan, plan.number_of(plan.node(operand)), index)
 
 
 @plain
@@ -103,7 +102,7 @@ def find_depths(plan: Plan, first, end, has_instructions: Callable) -> None:
     plan.context.planned_count = 0
     for index in range(first, end):
         node = plan.node(index)
-        signature = node.signature.number
+        signature = plan.number_of(node)
         stage = plan.stages[signature] if has_stages else 0
         depth = 0
 

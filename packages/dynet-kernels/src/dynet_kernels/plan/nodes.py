@@ -27,6 +27,9 @@ class Update(PlannerStruct): ...  # a row of a trainer's table
 class Both(PlannerStruct): ...  # the arguments of `norm_and_update`, a trainer's two passes
 
 
+class Mark(PlannerStruct): ...
+
+
 class View(PlannerStruct): ...  # where each column of an operand starts
 
 
@@ -114,6 +117,13 @@ class Plan:
 
     def signature(self, start) -> Signature:
         return Signature(self.table, start)
+
+    def mark(self, signature: Signature) -> Mark:
+        return Mark(self.marks, signature.mark)
+
+    def number_of(self, node: Node):
+        """Return the number of a node's signature."""
+        return self.mark(node.signature).number
 
     @plain
     def record(self, position) -> Record:

@@ -177,7 +177,8 @@ def sum_equal_gradients(group: Group, lists: GroupLists, is_full) -> GroupLists:
 
     If no column is left out, return `lists`. Deferred steps may use the returned lists too; see `sums_are_listed`.
     """
-    signature, context, index = group.signature, group.plan.context, group.plan.index
+    plan, signature = group.plan, group.signature
+    context, index = plan.context, plan.index
     has_wanted_step, base = 0, lists.base
     if signature.determined_by != layout.NO_VIEW:
         for k in range(signature.backward.count):
@@ -199,13 +200,15 @@ def sum_equal_gradients(group: Group, lists: GroupLists, is_full) -> GroupLists:
             index[add_base + k] = sums + equal.first_column_number(column) * width
             index[add_base + other_count + k] = equal.address(0, 1, column)
         base = equal.write_first_columns(with_gradients=True, sums=sums, width=width).base
-        signature.fill(once_base=base, once_columns=count, once_nodes=group.count, once_search=context.searches)
+        plan.mark(signature).fill(
+            once_base=base, once_columns=count, once_nodes=group.count, once_search=context.searches
+        )
     return GroupLists(base, equal.count)
 
 
 @plain
 def sums_are_listed(group: Group, searches_before):
     """Whether `sum_equal_gradients` wrote lists for exactly this group since `searches` was `searches_before`."""
-    signature = group.signature
-    listed = signature.once_search > searches_before and signature.once_nodes == group.count
+    signature, mark = group.signature, group.plan.mark(group.signature)
+    listed = mark.once_search > searches_before and mark.once_nodes == group.count
     return signature.determined_by != layout.NO_VIEW and listed

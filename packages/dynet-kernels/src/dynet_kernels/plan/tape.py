@@ -295,7 +295,7 @@ def choose_sharing(plan: Plan, how_shared, count, is_distinct):
     return layout.BY_COLUMNS if by_columns and count >= LEAST_THREAD_COLUMNS * plan.limits.threads else layout.BY_ROWS
 
 
-def add_fill(plan: Plan, parameters: int, start, size, value) -> None:
+def add_fill(plan: Plan, parameters, start, size, value) -> None:
     """Append an instruction that sets `size` floats at `start` to `value`, with parameters at `table[parameters]`."""
     for k, integer in enumerate((start, size, value)):
         plan.table[parameters + k] = integer  # reserved (`layout.TABLE_HEAD`) in this engine's own copy of the table

@@ -1,7 +1,7 @@
 """Hash tables of recording functions, with a row for each kind of call that the fast path can handle.
 
 A row consists of a key of a few words and the words of `words.ROW`. The first word of a key is not 0; a row with 0
-there is free. Rows are never removed. Collisions are resolved by linear probing.
+there is free. Collisions are resolved by linear probing.
 """
 
 from __future__ import annotations
@@ -102,6 +102,17 @@ def enter(shared_words: Shared, function_address, row_address):
         extern("PyMem_RawFree", function.table)
         function.fill(table=table, mask=2 * rows - 1)
     function.used += put_row(Words(function.table), function.mask, function.key_size, Words(row_address), 0)
+    return 1
+
+
+@c_function()
+def clear_table(shared_words: Shared, function_address):
+    """Remove all rows from a recording function's table. Return 1."""
+    function = Function(function_address)
+    table = Words(function.table)
+    for k in range((function.mask + 1) * (function.key_size + len(words.ROW))):
+        table[k] = 0
+    function.used = 0
     return 1
 
 

@@ -79,7 +79,7 @@ def set_values(x: Expression, values) -> None:
 Expression.set = describe(function("set", set_values), set_values)  # type: ignore[assignment]
 
 
-@functools.cache
+@by_sizes
 def input_signature(dim: Dim) -> Signature:
     return Signature(dim, attributes=1, constants=1, kind=INPUT)
 
@@ -89,7 +89,7 @@ def add_input(name: str, array: np.ndarray, dim: Dim, device: str = "") -> Expre
     if array.size != dim.total:
         raise ShapeError(f"{name}: {array.size} values for a tensor of {dim!r}")
     graph = pinned()
-    return graph.append(input_signature(dim), (graph.take_array(array),))
+    return graph.append(input_signature.row((dim,)), (graph.take_array(array),))
 
 
 def flat_floats(name: str, values) -> np.ndarray:
@@ -213,7 +213,7 @@ def constant(dim: Dims, val: Number, batch_size: Index = 1) -> Expression:
 add_rules("constant", "yc", {"y": lambda c: c}, numbers=("c",))
 
 
-@functools.cache
+@by_sizes
 def _constant_signature(name: str, dim: Dim) -> Signature:
     return computed("constant", dim, (dim.total,), [View(SELF), *number_views(1)], name=name)
 
@@ -223,7 +223,7 @@ def _add_constant(name: str, dim: Dims, val: Numbers, batch_size: Index) -> Expr
     whole = Dim.of(checked_dims(name, dim), checked_batch(name, batch_size))
     value = one_number_array(name, val)
     graph = pinned()
-    return graph.append(_constant_signature(name, whole), [graph.take_array(value)])
+    return graph.append(_constant_signature.row((name, whole)), [graph.take_array(value)])
 
 
 zeroes = zeros
@@ -243,7 +243,7 @@ def inputVector(v: Iterable[Number], device: str = "") -> Expression:
     array = flat_floats("inputVector", v)
     dim = Dim.of((array.size,))
     if array.size:
-        remember(inputVector, array_key(array.shape), input_signature(dim))
+        remember(inputVector, array_key(array.shape), input_signature.row((dim,)))
     return add_input("inputVector", array, dim, device)
 
 
@@ -378,7 +378,7 @@ def _add_array(op_function, array: np.ndarray, batched: bool, device: str) -> Ex
     dims, batch = (shape[:-1] or (1,), shape[-1]) if batched else (shape, 1)
     dim = Dim.of(checked_dims(name, dims), batch)
     if 0 < array.ndim <= MOST_DIMS:  # compiled code reads only arrays of 1 to MOST_DIMS dimensions
-        remember(op_function, array_key(shape, batched), input_signature(dim))
+        remember(op_function, array_key(shape, batched), input_signature.row((dim,)))
     return add_input(name, array, dim, device)
 
 
@@ -401,7 +401,7 @@ def one_hot(d: Index, idx: Index | Indices, device: str = "") -> Expression:
     indices = checked_indices("one_hot", idx if np.iterable(idx) else [idx], size, f"a vector of {size}")
     array, dim = filled_array("one_hot", (size, len(indices))), Dim.of((size,), len(indices))
     array[indices, range(len(indices))] = 1
-    remember(one_hot, array.shape, input_signature(dim))
+    remember(one_hot, array.shape, input_signature.row((dim,)))
     return add_input("one_hot", array, dim, device)
 
 

@@ -122,7 +122,7 @@ _poisson_formula = Formula.of(lambda x, count, log_factorial: f.exp(x) - count *
 derive_rules("poisson_loss", _poisson_formula, "x", ("count", "log_factorial"))
 
 
-@functools.cache
+@by_sizes
 def _poisson_signature(dim: Dim, length: int) -> Signature:
     """Return the signature of Poisson losses for `length` counts, either one for all batch elements or one for each."""
     size = dim.batch if length == 1 else 1
@@ -188,7 +188,7 @@ KERNELS.add("hinge", Rule(_HINGE_VIEWS, _hinge_loss, **_HINGE_RULE_ARGUMENTS))
 KERNELS.add("hinge.dx", Rule(_HINGE_VIEWS, _hinge_gradients, **_HINGE_RULE_ARGUMENTS))
 
 
-@functools.cache
+@by_sizes
 def _hinge_signature(result: Dim, size: int, is_shared: bool, choice_count: int) -> Signature:
     """Return the signature of nodes that compute a hinge loss for each column of `size` scores.
 

@@ -119,7 +119,7 @@ add_rules(
 )
 
 
-@functools.cache
+@by_sizes
 def _likelihood_signature(dim: Dim, has_index_per_vector: bool) -> Signature:
     if dim.columns != 1:
         raise ShapeError(f"pickneglogsoftmax: expected a vector of scores, got {dim!r}")

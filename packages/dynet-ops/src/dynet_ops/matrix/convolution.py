@@ -67,7 +67,7 @@ KERNELS.add("conv2d.db", Rule(_BIAS_VIEWS, {"db": lambda dy: f.sum(dy)}, numbers
 # ---------------------------------------------------------------------------------------------------- convolution
 
 
-@functools.cache
+@by_sizes
 def _windows_signature(dim: Dim, geometry: tuple[int, ...]) -> Signature:
     """Return the signature of a node that copies each window of an image into a row of a matrix.
 
@@ -87,7 +87,7 @@ def _windows_signature(dim: Dim, geometry: tuple[int, ...]) -> Signature:
     )
 
 
-@functools.cache
+@by_sizes
 def _conv2d_signature(name: str, position_counts: tuple[int, int], windows: Dim, *dims: Dim) -> Signature:
     """Return the signature of windows times filters, plus a bias, if any. A column is one channel of a result image."""
     batch = common_batch(name, (windows, *dims))
@@ -251,7 +251,7 @@ def filter1d_narrow(x: Expression, y: Expression) -> Expression:
 KERNELS.add("largest_in_window", LargestInWindow())
 
 
-@functools.cache
+@by_sizes
 def _maxpooling_signature(dim: Dim, geometry: tuple[int, ...]) -> Signature:
     """Return the signature of a max pooling. In memory, indices into x for the backward pass follow the value."""
     result = Dim.of((*geometry[-2:], *dim.dims[2:]), dim.batch)

@@ -84,7 +84,7 @@ def weight_view(operand: int, dim: Dim, batch: int) -> View:
     return View(operand, stride=dim.size, period=batch) if dim.batch > 1 else View(operand)
 
 
-@functools.cache
+@by_sizes
 def projection_part(batch: int, x: View | None, *dims: Dim, first_rows: int | None = None) -> Signature:
     """Return the signature of the projection, whose first operands are b, W, b, W, ... of the shapes `dims`.
 
@@ -139,7 +139,7 @@ def input_view(x: Dim, batch: int, source: int) -> View:
     return View(source, stride=batch_stride(x), period=batch if source == EACH or x.batch > 1 else 0)
 
 
-@functools.cache
+@by_sizes
 def step_part(cell: Cell, h_size: int, batch: int, state_source: StateSource | None, *weights: Dim) -> Signature:
     """Return the signature of the part of a record that is one time step.
 
@@ -182,7 +182,7 @@ def state_operand_count(state_source: StateSource | None) -> int:
     return 1 if isinstance(state_source, int) else len(state_source or ())
 
 
-@functools.cache
+@by_sizes
 def sequence_signature(cell: Cell, h_size: int, batch: int, previous: StateSource, x: Dim, *dims: Dim) -> Signature:
     """Return the signature of a record that applies a cell to one or more inputs of the shape `x`.
 
@@ -289,7 +289,7 @@ def _state_views(h_size: int, batch: int, rows: int) -> dict[str, View]:
     return views | {name: View(FIRST, k * h_size, rows) for k, name in enumerate("iog")}
 
 
-@functools.cache
+@by_sizes
 def nary_signature(
     h_size: int, batch: int, x: Dim | None, children: tuple[int, ...], b: Dim, W: Dim, *U: Dim
 ) -> Signature:
@@ -321,7 +321,7 @@ def _tree_signature(arity: int, batch: int, rows: int, x: Dim | None, b: Dim, W:
     return Signature(parts[-1].dim, name="tree_lstm", operands=arity, variadic=True, parts=parts)
 
 
-@functools.cache
+@by_sizes
 def child_sum_signature(batch: int, x: Dim | None, child_batch: int, b: Dim, W: Dim, U: Dim, Uf: Dim) -> Signature:
     """Return the signature of a node of a child-sum TreeLSTM that has children. `x` is None without an input.
 

@@ -18,7 +18,7 @@ def random_node(name: str, formula: Callable) -> Callable[..., Expression]:
     numbers = parsed.names[operand_count:]
     derive_rules(name, parsed, "x", numbers)
 
-    @functools.cache
+    @by_sizes
     def signature_of(dim: Dim) -> Signature:
         views = [View(SELF), *map(View, range(operand_count)), *number_views(len(numbers))]
         return computed(name, dim, (dim.total,), views, name=name)

@@ -19,7 +19,6 @@ KERNELS.add("scaled_sum", Sum(scaled=True))
 add_rules("scaled_sum", "yxn", {"dx": lambda dy, n: dy * n}, constants=("n",))
 
 
-@functools.cache
 def _same_shape_sum_signature(dim: Dim, is_scaled: bool) -> Signature:
     """Return the signature of sums of operands of one shape, which are multiplied by a plain number if `is_scaled`."""
     kernel = "scaled_sum" if is_scaled else "sum"
@@ -62,12 +61,14 @@ _broadcast_sum, _broadcast_sum_for_average = _broadcast_sum_function("esum"), _b
 
 
 def _have_same_shape(xs: Sequence[Expression]) -> bool:
-    return all(x.type.plain is xs[0].type.plain for x in xs)
+    first = xs[0].type.plain
+    return all([x.type.plain is first for x in xs])
 
 
+_scaled_sum_signature = functools.partial(by_sizes(_same_shape_sum_signature), is_scaled=True)
 _record_esum = many_operands(
     "esum",
-    lambda *dims: _same_shape_sum_signature(dims[0].plain, False),
+    by_sizes(_same_shape_sum_signature, convert=lambda dims: (dims[0].plain, False)),
     lambda xs: None if _have_same_shape(xs) else _broadcast_sum(xs),
 )
 
@@ -98,7 +99,7 @@ def average(xs: Iterable[Expression]) -> Expression:
     graph, scale = graph_of("average", xs), 1.0 / len(xs)
     if not _have_same_shape(xs):
         return _broadcast_sum_for_average(xs) * scale
-    signature = _same_shape_sum_signature(xs[0].type.plain, True)
+    signature = _scaled_sum_signature(xs[0].type.plain)
     return graph.append(signature, [len(xs), *[x.at for x in xs], graph.take((scale,))])
 
 
@@ -149,7 +150,7 @@ def _neighbor_sums(name: str, result: Dim, loops: Sequence[Loop], count: int, di
     )
 
 
-@functools.cache
+@by_sizes
 def _ngram_signature(dim: Dim, width: int) -> Signature:
     rows, columns = dim.rows, dim.columns - width + 1
     outer = (dim.batch, rows * columns, dim.size)
@@ -179,7 +180,7 @@ def kmh_ngram(x: Expression, v: Index) -> Expression:
     return node("kmh_ngram", _ngram_signature(dim, width), (x,))
 
 
-@functools.cache
+@by_sizes
 def _fold_signature(dim: Dim, nrows: int) -> Signature:
     result = Dim.of((dim.rows // nrows, *(dim.dims[1:] or (1,))), dim.batch)
     return _neighbor_sums("fold_rows", result, [(result.total, 1, nrows)], nrows, 1)
@@ -209,7 +210,7 @@ KERNELS.add("cumsum", Scan(backward=False))
 KERNELS.add("cumsum.dx", Scan(backward=True))
 
 
-@functools.cache
+@by_sizes
 def _cumsum_signature(dim: Dim, d: int) -> Signature:
     before, size, after = before_along_after(dim, d)
     return Signature(
@@ -264,7 +265,7 @@ for _count in range(2, MOST_LOGSUMEXP_OPERANDS + 1):
     _add_logsumexp_kernels(_count)
 
 
-@functools.cache
+@by_sizes
 def _logsumexp_signature(dim: Dim, operand_count: int) -> Signature:
     return Signature(
         dim,

@@ -10,7 +10,6 @@ import itertools
 from dynet_core.checks import as_list
 from dynet_core.errors import StaleExpressionError
 from dynet_core.graph import graph_of_node
-from dynet_core.graph.nodes import PICKS
 from dynet_core.messages.hints import method_with_hints
 from dynet_core.recorder import ANY_GRAPH, share_objects
 from dynet_kernels.families.selection import LargestInOrder, Scatter
@@ -21,7 +20,7 @@ from ..declare import *
 from ..shape.layout import transpose
 
 
-@functools.cache
+@by_sizes
 def _pick_signature(dim: Dim, d: int, length: int) -> Signature:
     """Return the signature of nodes that pick `length` adjacent elements along dimension d.
 
@@ -37,7 +36,7 @@ def _pick_signature(dim: Dim, d: int, length: int) -> Signature:
         loops = [(run_size, 1, 1), (after, run_size, run_stride), (dim.batch, run_size * after, dim.size)]
         signature = copy_of(result, loops, index_scale=before)
     if not length:
-        PICKS[signature] = dim.dims[d], False  # for `set_index`: how many elements there are; a node has one index
+        signature.choices = dim.dims[d], False
     return signature
 
 
@@ -115,7 +114,7 @@ def _pick_range(name: str, x: Expression, v: Index, u: Index, d: Index) -> Expre
     return node(name, signature, (x,), (v,))
 
 
-@functools.cache
+@by_sizes
 def _pick_batch_elems_signature(dim: Dim, index_count: int) -> Signature:
     return copies_by_index(Dim.of(dim.dims, index_count), index_count, dim.size, [(dim.size, 1, 1)], scale=dim.size)
 
@@ -139,7 +138,7 @@ def pick_batch_elems(x: Expression, vs: Iterable[Index]) -> Expression:
     return node("pick_batch_elems", signature, (x,), indices)
 
 
-@functools.cache
+@by_sizes
 def _pick_batch_elem_signature(dim: Dim) -> Signature:
     return alias(Dim.of(dim.dims), scale=dim.size)
 
@@ -156,14 +155,14 @@ def pick_batch_elem(x: Expression, v: Index) -> Expression:
     return node("pick_batch_elem", _pick_batch_elem_signature(dim), (x,), (index,))
 
 
-@functools.cache
+@by_sizes
 def _pick_batch_signature(dim: Dim, d: int) -> Signature:
     """Return the signature of nodes that pick one element along dimension d in each batch element."""
     before, after = sizes_before_and_after(dim, d)
     result = without_axes(dim, [d])
     loops = [(before, 1, 1), (after, before, before * dim.dims[d])]
     signature = copies_by_index(result, dim.batch, result.size, loops, scale=before, stride=dim.size)
-    PICKS[signature] = dim.dims[d], True  # for `set_index`: how many elements there are; a node has a list of indices
+    signature.choices = dim.dims[d], True
     return signature
 
 
@@ -221,9 +220,9 @@ def set_index(x: Expression, index: Index | Iterable[Index]) -> None:
         graph, node_graph, pick_record = pinned(), graph_of_node(x), None
         if x.version != ANY_GRAPH:
             pick_record = node_graph.settable_up_to(x.at).selections.get(x.at)
-        if pick_record is None or pick_record.signature not in PICKS:
+        if pick_record is None or pick_record.signature.choices is None:
             raise ArgumentError(f"set_index: expected what pick, pick_batch or x[i] returns, got {x!r}")
-        size, takes_list = PICKS[pick_record.signature]
+        size, takes_list = pick_record.signature.choices
         indices = checked_indices("set_index", index if takes_list else [index], size, "what is picked from")
         if len(indices) != len(pick_record.attributes):
             raise ShapeError(f"set_index: {len(indices)} indices for a batch of {len(pick_record.attributes)}")
@@ -239,7 +238,7 @@ KERNELS.add("largest_in_order", LargestInOrder())
 KERNELS.add("scatter", Scatter())
 
 
-@functools.cache
+@by_sizes
 def _select_signature(dim: Dim, d: int, count: int) -> Signature:
     """Return the signature of nodes that select `count` rows (d = 0) or columns (d = 1), whose indices they store."""
     result = Dim.of((*dim.dims[:d], count, *dim.dims[d + 1 :]), dim.batch)
@@ -377,7 +376,7 @@ def select_ranges(graph: PinnedGraph, x: Expression, ranges: Sequence[tuple[int,
     return graph.append(signature, [x.at, offset])
 
 
-@functools.cache
+@by_sizes
 def _kmax_signature(dim: Dim, k: int) -> Signature:
     """Return the signature of a node of the k largest elements, followed in memory by their indices."""
     columns = dim.columns * dim.batch

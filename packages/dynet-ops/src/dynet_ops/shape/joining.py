@@ -18,14 +18,22 @@ def _runs_signature(result: Dim, dims: Sequence[Dim], run_sizes: Sequence[int], 
     operand are copied. An operand without a batch is repeated.
     """
     total, starts = sum(run_sizes), itertools.accumulate(run_sizes, initial=0)
-    if len(dims) > MOST_SEPARATE_STEPS and len({*dims}) == 1:
-        loops = [(run_sizes[0], 1, 1), (repeats * batch, total, run_sizes[0])]
-        return copies(result, [(View(SELF, stride=run_sizes[0]), View(EACH, period=1), loops)], variadic=True)
     transfers = []
     for index, (dim, run, start) in enumerate(zip(dims, run_sizes, starts)):
         loops = [(run, 1, 1), (repeats, total, run), (batch, total * repeats, run * repeats if dim.batch > 1 else 0)]
         transfers.append((View(SELF, offset=start), View(index), loops))
     return copies(result, transfers)
+
+
+@by_sizes
+def _long_signature(result: Dim, run_size: int, run_count: int, count: int) -> Signature:
+    """Return the signature of a node that joins `count` operands of one shape, each of `run_count` runs of floats."""
+    loops = [(run_size, 1, 1), (run_count, count * run_size, run_size)]
+    return copies(result, [(View(SELF, stride=run_size), View(EACH, period=1), loops)], variadic=True)
+
+
+def _is_long(dims: Sequence[Dim]) -> bool:
+    return len(dims) > MOST_SEPARATE_STEPS and len({*dims}) == 1
 
 
 def concatenate_signature(d: int, name: str, *dims: Dim) -> Signature:
@@ -39,6 +47,8 @@ def concatenate_signature(d: int, name: str, *dims: Dim) -> Signature:
     sizes = [padded[dim][d] for dim in dims]
     before, after = math.prod(first_sizes[:d]), math.prod(first_sizes[d + 1 :])
     result = Dim.of((*first_sizes[:d], sum(sizes), *first_sizes[d + 1 :]), batch)
+    if _is_long(dims):
+        return _long_signature(result, before * sizes[0], after * batch, len(dims))
     return _runs_signature(result, dims, [before * size for size in sizes], after, batch)
 
 
@@ -110,8 +120,10 @@ def _to_batch_signature(*dims: Dim) -> Signature:
     first_dim = dims[0]
     if any(dim.dims != first_dim.dims for dim in dims):
         raise ShapeError(f"concatenate_to_batch: dimensions differ: operands are {described(dims)}")
-    run_sizes = [dim.total for dim in dims]
-    return _runs_signature(Dim.of(first_dim.dims, sum(dim.batch for dim in dims)), dims, run_sizes, 1, 1)
+    result = Dim.of(first_dim.dims, sum(dim.batch for dim in dims))
+    if _is_long(dims):
+        return _long_signature(result, first_dim.total, 1, len(dims))
+    return _runs_signature(result, dims, [dim.total for dim in dims], 1, 1)
 
 
 @op(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dynet_core.dim import MAX_DIMS
 from dynet_core.signature import alias_apart
+from dynet_core.signature.by_sizes import by_sizes
 
 from ..copying import MAX_LOOPS, merge_loops
 from ..declare import *
 
-_alias_signature = functools.cache(alias)
+_alias_signature = by_sizes(alias)
 
 
 @recorded(
@@ -61,7 +62,7 @@ def _copy_permutations(dim: Dim, permutation: tuple[int, ...]) -> list[tuple[int
     return [first_permutation, *_copy_permutations(_dim_and_loops(dim, first_permutation)[0], other_permutation)]
 
 
-@functools.cache
+@by_sizes
 def _transpose_signature(dim: Dim, permutation: tuple[int, ...]) -> Signature:
     result, loops = _dim_and_loops(dim, permutation)
     if all(extent == 1 or target == source for extent, target, source in loops):
@@ -105,7 +106,7 @@ def nobackprop(x: Expression) -> Expression:
     ...
 
 
-@functools.cache
+@by_sizes
 def _gradient_scaling_signature(dim: Dim) -> Signature:
     return alias_apart(dim, [Step("times_number.dx", (dim.total,), gradient_of=0)], constants=1)
 

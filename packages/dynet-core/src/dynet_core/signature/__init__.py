@@ -11,24 +11,38 @@ from dynet_kernels.encode import append_to_table
 from dynet_kernels.layout import ALIAS, APART, NO_INDEX, NOWHERE, SELF
 from dynet_kernels.table import KERNELS
 
-from .dim import Dim
-from .errors import ArgumentError, ShapeError
-from .recorder import next_generation
+from ..dim import Dim
+from ..errors import ArgumentError, ShapeError
+from ..recorder import next_generation
 
-SIGNATURES: dict[int, Signature] = {}  # index in TABLE -> signature
+
+class Signatures(dict[int, "Signature"]):
+    """Index in TABLE -> signature. Those of patterns are made when they are first asked for; see `by_sizes`."""
+
+    def __missing__(self, at: int) -> Signature:
+        pattern, *variables = ORIGINS[at]
+        pattern.add_signatures(*variables)
+        return self[at]
+
+
+ORIGINS: dict[int, tuple] = {}
+SIGNATURES = Signatures()
 
 
 @dataclass(eq=False, slots=True)
 class Signature(Description):
     """A `Description` that the constructor also writes to TABLE, at index `at`.
 
-    `name` is the name of the op, for messages. For `has_gradient_of_whole`, see `alias`.
+    `name` is the name of the op, for messages. For `has_gradient_of_whole`, see `alias`. `choices`, only
+    for a pick, whose attributes are indices: how many elements it picks from, and whether each batch element has an
+    index.
     """
 
     dim: Dim
     _: KW_ONLY
     name: str = ""
     has_gradient_of_whole: bool = False
+    choices: tuple[int, bool] | None = None
 
     def __post_init__(self) -> None:
         self.total = self.dim.total
@@ -37,8 +51,9 @@ class Signature(Description):
             self.at = append_to_table(self)
         except OverflowError:
             raise ShapeError(f"{self.name or 'op'}: sizes or strides are too large for {self.dim!r}") from None
-        SIGNATURES[self.at] = self
-        next_generation()
+        if type(self.at) is int:
+            SIGNATURES[self.at] = self
+            next_generation()
 
     @property
     def kernel(self) -> str:

@@ -26,6 +26,7 @@ class Signatures(dict[int, "Signature"]):
 
 
 ORIGINS: dict[int, tuple] = {}
+"""Index of a signature in TABLE -> the pattern that makes it, and the arguments of `add_signatures`."""
 SIGNATURES = Signatures()
 
 
@@ -33,9 +34,8 @@ SIGNATURES = Signatures()
 class Signature(Description):
     """A `Description` that the constructor also writes to TABLE, at index `at`.
 
-    `name` is the name of the op, for messages. For `has_gradient_of_whole`, see `alias`. `choices`, only
-    for a pick, whose attributes are indices: how many elements it picks from, and whether each batch element has an
-    index.
+    `name` is the name of the op, for messages. For `has_gradient_of_whole`, see `alias`. `choices`, only for a pick,
+    whose attributes are indices: how many elements it picks from, and whether each batch element has an index.
     """
 
     dim: Dim

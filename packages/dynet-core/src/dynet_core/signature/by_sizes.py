@@ -1,4 +1,4 @@
-"""Signatures that differ only in sizes: the code that makes them runs for one of them (see `dynet_kernels.sizes`).
+"""Signatures that differ only in sizes: the code that makes them runs for the first two (see `dynet_kernels.sizes`).
 
 A *pattern* is what they have in common: formulas of the sizes for their integers in TABLE and for their fields.
 """

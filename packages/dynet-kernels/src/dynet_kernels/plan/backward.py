@@ -258,7 +258,7 @@ def plan_backward(context_address, loss, loss_size, is_full) -> None:
     if can_reuse_plan(gradients):
         plan.context.take(plan.context, KEPT_FIELDS, of="backward_{}")  # the results of the kept plan
         plan.context.status = layout.READY
-        # In this engine's own copy of the table, set where the FILL instruction writes, and how many floats.
+        # In this engine's integers (`seed_fill`), set where the FILL instruction writes, and how many floats.
         plan.table[plan.context.seed_fill] = plan.node(loss).gradient
         plan.table[plan.context.seed_fill + 1] = loss_size  # it was 0 if the plan was made ahead
     else:

@@ -298,7 +298,7 @@ def choose_sharing(plan: Plan, how_shared, count, is_distinct):
 def add_fill(plan: Plan, parameters, start, size, value) -> None:
     """Append an instruction that sets `size` floats at `start` to `value`, with parameters at `table[parameters]`."""
     for k, integer in enumerate((start, size, value)):
-        plan.table[parameters + k] = integer  # reserved (`layout.TABLE_HEAD`) in this engine's own copy of the table
+        plan.table[parameters + k] = integer  # reserved for this engine (`seed_fill`)
     add_instruction(plan, layout.FILL, 0, 1, parameters)
 
 

@@ -193,11 +193,13 @@ def taken(address: int):
 @contextmanager
 def uncollected():
     """Disable garbage collection: a finalizer, such as a parameter's, may change words of the graph."""
+    enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.enable()
+        if enabled:
+            gc.enable()
 
 
 def both(name: str, *numbers, is_object=True) -> Outcome:
@@ -231,7 +233,7 @@ def same(record, *arguments, **named) -> Any:
     """Call a recording function in both ways, where Python functions decline, and compare. Return the result."""
     assert type(record) is FUNCTION_TYPE
     outcomes = []
-    with declining(record):
+    with declining(record), uncollected():
         for flag in (0, OFFSET):
             numbers, held = vectorcall(record, arguments, named, flag)
             begin = State()

@@ -265,11 +265,11 @@ def programs(session):
 
 @nox.session
 def bench(session):
-    """Compare the speed with the original DyNet, torch, JAX and MLX; with --quick, only with the original DyNet."""
+    """Compare the speed with the original DyNet and other libraries; with --quick, only with the original DyNet."""
     install(session, "bench")
     peers = {"DYNET_REFERENCE_PYTHON": "reference"}
     if "--quick" not in session.posargs:
-        peers |= {"TORCH_PYTHON": "torch", "JAX_PYTHON": "jax", "MLX_PYTHON": "mlx"}
+        peers |= {"TORCH_PYTHON": "torch", "PYG_PYTHON": "pyg", "JAX_PYTHON": "jax", "MLX_PYTHON": "mlx"}
     for variable, name in peers.items():
         session.env[variable] = os.environ.get(variable) or python_with(session, name)
     session.run("python", "benchmarks/run.py", *session.posargs)

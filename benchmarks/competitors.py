@@ -30,6 +30,7 @@ TASKS = (
     "lattice",
     "lattice_child_sum_builder",
     "graphnet",
+    "functions",
     "parser",
     "biaffine",
     "rnnlm",
@@ -49,6 +50,7 @@ LITTLE_MEMORY = "4"
 PYTHONS = {
     "dynet": "DYNET_REFERENCE_PYTHON",
     "torch": "TORCH_PYTHON",
+    "pyg": "PYG_PYTHON",
     "jax": "JAX_PYTHON",
     "mlx": "MLX_PYTHON",
 }
@@ -106,7 +108,7 @@ def find_competitors(kinds: Iterable[str] = tuple(PYTHONS)) -> list[Competitor]:
             found.append(Competitor("DyNet", command, kind, memory))
             found.append(Competitor("DyNet autobatch", command, kind, [*memory, "--dynet-autobatch", "1"]))
         else:
-            found.append(Competitor({"jax": "JAX", "mlx": "MLX"}.get(kind, kind), command, kind))
+            found.append(Competitor({"pyg": "PyG", "jax": "JAX", "mlx": "MLX"}.get(kind, kind), command, kind))
     return [*found, OURS]
 
 

@@ -8,8 +8,11 @@ from pathlib import Path
 
 from competitors import Result
 
-COLOURS = {"DyNet": "#5b8db8", "DyNet autobatch": "#1f4e79", "torch": "#e07b39", "JAX": "#6a9f58", "MLX": "#b8860b"}
-MARKS = {"DyNet": "o", "DyNet autobatch": "s", "torch": "^", "JAX": "D", "MLX": "v"}
+COLOURS = {
+    "DyNet": "#5b8db8", "DyNet autobatch": "#1f4e79", "torch": "#e07b39", "PyG": "#a04a1a", "JAX": "#6a9f58",
+    "MLX": "#b8860b",
+}  # fmt: skip
+MARKS = {"DyNet": "o", "DyNet autobatch": "s", "torch": "^", "PyG": "<", "JAX": "D", "MLX": "v"}
 BAR = "#d9d2e9"
 
 

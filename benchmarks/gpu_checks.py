@@ -149,7 +149,7 @@ def train_with(name: str) -> list[np.ndarray]:
 
 
 TASKS = {
-    "tagger": {}, "tagger_char": {}, "crf": {}, "treelstm": {"size": 128}, "treelstm_nary_builder": {},
+    "tagger": {}, "tagger_char": {}, "crf": {}, "treelstm": {"size": 128}, "treelstm_nary_builder": {"size": 128},
     "treelstm_lstm_builder": {}, "lattice": {}, "lattice_child_sum_builder": {},
     "graphnet": {}, "parser": {"read": True}, "biaffine": {}, "rnnlm": {}, "seq2seq": {}, "transformer": {},
     "small": {}, "xor": {},

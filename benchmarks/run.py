@@ -1,10 +1,10 @@
-"""Times every task under real DyNet, torch, JAX, MLX and this project, one core, CPU time, and prints one table.
+"""Times every task under real DyNet, torch, PyG, JAX, MLX and this project, one core, CPU time, and prints one table.
 
     DYNET_REFERENCE_PYTHON=/path/to/python-with-dyNET38 python benchmarks/run.py --tasks tagger xor --rounds 3
 
-TORCH_PYTHON, JAX_PYTHON and MLX_PYTHON name interpreters with these libraries. Each competitor is a separate process
-that lives for all rounds of a row. Rounds are interleaved (A B C A B C), so that changes in the machine's speed affect
-all equally. Each figure is the median over the rounds. Compile time of JAX and MLX is excluded.
+TORCH_PYTHON, PYG_PYTHON, JAX_PYTHON and MLX_PYTHON name interpreters with these libraries. Each competitor is a
+separate process that lives for all rounds of a row. Rounds are interleaved (A B C A B C), so that changes in the
+machine's speed affect all equally. Each figure is the median over the rounds. Compile time of JAX and MLX is excluded.
 """
 
 from __future__ import annotations
@@ -91,7 +91,13 @@ def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--tasks", nargs="+", choices=TASKS, default=TASKS, metavar="TASK", help=", ".join(TASKS))
-    add("--peers", nargs="*", choices=list(PYTHONS), metavar="PEER", help="of dynet, torch, jax, mlx (default: all)")
+    add(
+        "--peers",
+        nargs="*",
+        choices=list(PYTHONS),
+        metavar="PEER",
+        help="of dynet, torch, pyg, jax, mlx (default: all)",
+    )
     add("--rounds", type=int, default=3, help="rounds to take the median of (default: 3)")
     add(
         "--seconds",

@@ -26,10 +26,11 @@ MODULES = {
     "dynet": "tasks",
     "nothing": "tasks",
     "torch": "peers.torch_tasks",
+    "pyg": "peers.pyg_tasks",
     "jax": "peers.jax_tasks",
     "mlx": "peers.mlx_tasks",
 }
-LIBRARIES = {"mlx": "mlx.core"}  # importing `mlx` alone would load nothing
+LIBRARIES = {"pyg": "torch_geometric", "mlx": "mlx.core"}  # importing `mlx` alone would load nothing
 
 
 def main() -> None:

@@ -22,6 +22,22 @@ def vector(size=4, batch=1):
     return dy.reshape(dy.inputVector(np.arange(1.0, size * batch + 1)), (size,), batch)
 
 
+def pair():
+    return [vector(), vector()]
+
+
+def joined(x, states):
+    return dy.tanh(dy.esum([x, *states]))
+
+
+def received(messages, h):
+    return h if messages is None else messages + h
+
+
+def dy_tanh(x):
+    return dy.tanh(x)
+
+
 def matrix(rows=4, columns=4):
     return dy.inputTensor(np.arange(1.0, rows * columns + 1).reshape(rows, columns) % 5)
 
@@ -316,6 +332,13 @@ BUILDERS = [
     Call("Variational.set_dropout_masks", "batch_size", 1, masks),
     Call("TreeState.add_inputs", "heads", [1, -1], lambda n: tree().add_inputs([vector(), vector()], n)[0].output()),
     Call("TreeState.transduce", "heads", [1, -1], lambda n: tree().transduce([vector(), vector()], n)),
+    Call("TreeState.add_inputs", "children", [1], lambda n: tree().add_inputs(pair(), children=[n, []])[0].output()),
+    Call("TreeState.transduce", "children", [1], lambda n: tree().transduce(pair(), children=[n, []])),
+    Call("transduce", "heads", [1, -1], lambda n: dy.transduce(joined, pair(), n)),
+    Call("transduce", "children", [1], lambda n: dy.transduce(joined, pair(), children=[n, []])),
+    Call("pass_messages", "edges", [0, 1], lambda n: dy.pass_messages(pair(), [n], dy.tanh, received)),
+    Call("pass_messages", "rounds", 2, lambda n: dy.pass_messages(pair(), [(0, 1)], dy.tanh, received, rounds=n)),
+    Call("function", "kinds", 2, lambda n: dy.function(dy_tanh, kinds=n)(vector())),
     Call("StandardSoftmaxBuilder.__init__", "rep_dim", 1, lambda n: made(lambda n, m: softmax_layer(m, n, 2), n)),
     Call("StandardSoftmaxBuilder.__init__", "num_classes", 1, lambda n: made(lambda n, m: softmax_layer(m, 2, n), n)),
     Call("ClassFactoredSoftmaxBuilder.__init__", "rep_dim", 1, lambda n: made(factored_layer, n)),

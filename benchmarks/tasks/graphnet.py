@@ -36,12 +36,14 @@ def edges_of(length, rng):
     return edges
 
 
-def make(dy, minibatch, seed):
+def make(dy, minibatch, seed, functions=False):
     dy.reset_random_seed(seed)
     parameters = dy.ParameterCollection()
     words = parameters.add_lookup_parameters((VOCABULARY, SIZE))
     kinds = [(parameters.add_parameters((SIZE, SIZE)), parameters.add_parameters(SIZE)) for _ in range(KINDS)]
     update = Update(dy, parameters)
+    if functions:
+        update = dy.function(update.__call__)
     classes = parameters.add_parameters((CLASSES, SIZE))
     batches = examples(minibatch, seed)
 

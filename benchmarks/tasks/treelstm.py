@@ -9,18 +9,20 @@ ROWS = [("treelstm 128", (1, 10, 64), {"size": 128}), ("treelstm 256", (1, 10, 6
 CLASSES = 5
 
 
-def examples(minibatch, seed):
+def examples(minibatch, seed, form=lambda tree: tree):
     rng = random.Random(seed)
-    pool = [labelled(binary_tree(sentence, rng), rng) for sentence in sentences(rng)]
+    pool = [form(labelled(binary_tree(sentence, rng), rng)) for sentence in sentences(rng)]
     return minibatches(pool, minibatch, rng)
 
 
-def make(dy, minibatch, seed, size):
+def make(dy, minibatch, seed, size, functions=False):
     dy.reset_random_seed(seed)
     parameters = dy.ParameterCollection()
     words = parameters.add_lookup_parameters((VOCABULARY, size))
     leaf = Leaf(dy, parameters, size)
     join = Join(dy, parameters, size)
+    if functions:
+        leaf, join = dy.function(leaf.__call__), dy.function(join.__call__)
     classes = parameters.add_parameters((CLASSES, size))
     batches = examples(minibatch, seed)
 

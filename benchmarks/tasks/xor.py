@@ -14,7 +14,7 @@ def examples(minibatch, seed):
     return minibatches(table * 64, minibatch, random.Random(seed))
 
 
-def make(dy, minibatch, seed):
+def make(dy, minibatch, seed, functions=False):
     dy.reset_random_seed(seed)
     parameters = dy.ParameterCollection()
     W = parameters.add_parameters((HIDDEN, 2))
@@ -23,12 +23,15 @@ def make(dy, minibatch, seed):
     c = parameters.add_parameters(1)
     batches = examples(minibatch, seed)
 
+    def loss_of_one(inputs, answer):
+        hidden = dy.tanh(dy.affine_transform([b, W, dy.inputVector(inputs)]))
+        guess = dy.logistic(dy.affine_transform([c, V, hidden]))
+        return dy.squared_distance(guess, dy.scalarInput(answer))
+
+    if functions:
+        loss_of_one = dy.function(loss_of_one)
+
     def loss_of(batch):
-        losses = []
-        for inputs, answer in batch:
-            hidden = dy.tanh(dy.affine_transform([b, W, dy.inputVector(inputs)]))
-            guess = dy.logistic(dy.affine_transform([c, V, hidden]))
-            losses.append(dy.squared_distance(guess, dy.scalarInput(answer)))
-        return dy.esum(losses)
+        return dy.esum([loss_of_one(inputs, answer) for inputs, answer in batch])
 
     return training_steps(dy, parameters, batches, loss_of)

@@ -13,12 +13,12 @@ import pytest
 import dynet as dy
 from competitors import PYTHONS, TASKS, rows_of
 from peers import initial
-from worker import has_task, made
+from worker import LIBRARIES, has_task, made
 
 BENCHMARKS = Path(__file__).resolve().parents[1]
 CASES = [
     (kind, row)
-    for kind in ("torch", "jax", "mlx")
+    for kind in ("torch", "pyg", "jax", "mlx")
     for row in rows_of(TASKS)
     if has_task(kind, row.task) and row.task != "small"
 ]
@@ -33,7 +33,7 @@ print(json.dumps([steps.infer(), steps.train(), steps.train()] if steps else Non
 def interpreter(kind: str) -> str:
     """Return an interpreter that has this library; skip the test if there is none."""
     python = os.environ.get(PYTHONS[kind])
-    if not python and importlib.util.find_spec(kind):
+    if not python and importlib.util.find_spec(LIBRARIES.get(kind, kind).partition(".")[0]):
         python = sys.executable
     if not python:
         pytest.skip(f"no {kind} here, and {PYTHONS[kind]} names no interpreter that has it")

@@ -177,3 +177,38 @@ def test_only_graphs_with_a_kernel_that_cannot_be_compiled_fail(weight, monkeypa
     assert y.value() == [6.0, 9.0, 14.0]
     dy.sum_elems(y).backward()
     assert graph(weight, X).value() == expected
+
+
+def test_new_sizes_functions_and_structures(weight):
+    """Calls that are repeated, and signatures from patterns, give the same values as on the CPU."""
+    table = dy.ParameterCollection().lookup_parameters_from_numpy(np.arange(12).reshape(4, 3) / 10)
+
+    @dy.function
+    def cell(x, states):
+        h = dy.tanh(weight * dy.esum([x, *[h for h, _ in states]]) * 0.1)
+        return h, dy.dot_product(h, x)
+
+    @dy.function
+    def loss(h, label, factor):
+        return dy.pickneglogsoftmax(h, label) * factor
+
+    def values(count):
+        dy.renew_cg()
+        xs = [table[k % 4] for k in range(count)]
+        states = dy.transduce(cell, xs, heads=[(k - 1) // 2 for k in range(count)])
+        losses = [loss(h, k % 3, k + 0.5) for k, (h, _) in enumerate(states)]
+        wide = dy.concatenate_cols([h for h, _ in states])
+        total = dy.esum([*losses, dy.sum_elems(dy.tanh(dy.cmult(wide, wide)))])
+        total.backward()
+        gradient = weight.grad_as_array()
+        weight.scale_gradient(0)
+        return total.value(), gradient
+
+    found = [values(count) for count in range(1, 12)]
+    with device.using(None):
+        weight = dy.ParameterCollection().parameters_from_numpy(np.arange(9).reshape(3, 3))
+        table = dy.ParameterCollection().lookup_parameters_from_numpy(np.arange(12).reshape(4, 3) / 10)
+        for count, (value, gradient) in zip(range(1, 12), found):
+            expected, expected_gradient = values(count)
+            assert value == pytest.approx(expected, rel=1e-5)
+            np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-4, atol=1e-6)

@@ -12,7 +12,7 @@ import tempfile
 import warnings
 
 from calls_of_ops import calls
-from names_of_models import Halves, networks, parameters, softmaxes, trainers, trees
+from names_of_models import Halves, functions_and_structures, networks, parameters, softmaxes, trainers, trees
 from names_of_ops import (
     convolutions,
     elementwise,
@@ -136,6 +136,7 @@ def main() -> None:
     calls()
     m = dy.ParameterCollection()
     print(lstm_by_hand().npvalue(), values_of(x), softmaxes().value(), networks(m).value(), trees(m).value())
+    functions_and_structures()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         parameters(folder)
         trainers(m, folder)

@@ -214,3 +214,33 @@ def trainers(m: dy.ParameterCollection, folder: str) -> None:
     parallel.compare()
     parallel.save(f"{folder}/checkpoint", {"epoch": 1})
     print(parallel.rank, parallel.size, parallel.populate(f"{folder}/checkpoint")["epoch"], parallel.total(1))
+
+
+@dy.function
+def layer(x: dy.Expression, scale: float) -> dy.Expression:
+    return dy.tanh(x) * scale
+
+
+@dy.function(kinds=2)
+def joined(x: dy.Expression, states: list[dy.Expression]) -> dy.Expression:
+    return dy.esum([x, *states])
+
+
+def received(messages: dy.Expression | None, h: dy.Expression) -> dy.Expression:
+    return h if messages is None else messages + h
+
+
+def refused(x: dy.Expression) -> dy.Expression:
+    return x if x.npvalue().max() < 1 else dy.tanh(x)
+
+
+def functions_and_structures() -> None:
+    xs = [layer(dy.inputVector([k, 1]), 0.5) for k in range(3)]
+    states: list[dy.Expression] = dy.transduce(joined, xs, heads=[1, -1, 1])
+    lists = dy.transduce(joined, xs, children=[[], [0, 2], []])
+    passed = dy.pass_messages(states, [(0, 1), (1, 2)], dy.tanh, received, rounds=2, aggregate=dy.average)
+    print(len(passed), len(lists))
+    try:
+        dy.function(refused)(xs[0])
+    except dy.FunctionError as error:
+        print(error)

@@ -13,13 +13,34 @@ from tasks.graphnet import CLASSES, KINDS, ROUNDS, SIZE, examples
 from .training import Lookup, training_steps, weight
 
 
+class Network:
+    """The parameters, the update of nodes, and the loss."""
+
+    def __init__(self, initial):
+        self.words = Lookup(initial.lookup(VOCABULARY, SIZE))
+        self.kinds = [(weight(initial.parameter(SIZE, SIZE)), weight(initial.parameter(SIZE))) for _ in range(KINDS)]
+        gates = [(initial.parameter(SIZE, SIZE), initial.parameter(SIZE, SIZE), initial.parameter(SIZE)) for _ in "zru"]
+        W, U, b = (np.concatenate(parts) for parts in zip(*gates))
+        self.W, self.b = weight(W), weight(b)
+        self.U, self.candidate_U = weight(U[: 2 * SIZE]), weight(U[2 * SIZE :])
+        self.classes = weight(initial.parameter(CLASSES, SIZE))
+        self.parameters = [*sum(self.kinds, ()), self.W, self.U, self.candidate_U, self.b, self.classes]
+
+    def update(self, messages, h):
+        of_gates, of_candidate = F.linear(messages, self.W, self.b).split([2 * SIZE, SIZE], 1)
+        z, r = torch.sigmoid(of_gates + F.linear(h, self.U)).chunk(2, 1)
+        return torch.lerp(h, torch.tanh(of_candidate + F.linear(r * h, self.candidate_U)), z)
+
+    def messages(self, sent, counts):
+        """Return the messages along edges from the states of their sources, which are sorted by the edge's kind."""
+        return torch.cat([F.linear(part, A, b) for part, (A, b) in zip(sent.split(counts), self.kinds) if len(part)])
+
+    def loss(self, h, labels):
+        return F.cross_entropy(F.linear(h, self.classes), labels, reduction="sum")
+
+
 def make(initial, minibatch, seed):
-    words = Lookup(initial.lookup(VOCABULARY, SIZE))
-    kinds = [(weight(initial.parameter(SIZE, SIZE)), weight(initial.parameter(SIZE))) for _ in range(KINDS)]
-    gates = [(initial.parameter(SIZE, SIZE), initial.parameter(SIZE, SIZE), initial.parameter(SIZE)) for _ in "zru"]
-    W, U, b = (np.concatenate(parts) for parts in zip(*gates))
-    W, b, candidate_U, U = weight(W), weight(b), weight(U[2 * SIZE :]), weight(U[: 2 * SIZE])
-    classes = weight(initial.parameter(CLASSES, SIZE))
+    network = Network(initial)
 
     def edges_of(batch):
         """Return the sources and targets of all edges by their kind, and how many edges of each kind there are."""
@@ -29,20 +50,13 @@ def make(initial, minibatch, seed):
         counts = np.bincount(kind, minlength=KINDS).tolist()
         return torch.from_numpy(sources.copy()), torch.from_numpy(targets.copy()), counts
 
-    def update(messages, h):
-        of_gates, of_candidate = F.linear(messages, W, b).split([2 * SIZE, SIZE], 1)
-        z, r = torch.sigmoid(of_gates + F.linear(h, U)).chunk(2, 1)
-        return torch.lerp(h, torch.tanh(of_candidate + F.linear(r * h, candidate_U)), z)
-
     def loss_of(batch):
         sources, targets, counts = edges_of(batch)
+        words = network.words
         h = words(words.use(np.concatenate([sentence for sentence, _, _ in batch])))
         for _ in range(ROUNDS):
-            sent = h.index_select(0, sources).split(counts)
-            messages = torch.cat([F.linear(part, A, b) for part, (A, b) in zip(sent, kinds) if len(part)])
-            h = update(torch.zeros_like(h).index_add(0, targets, messages), h)
-        labels = torch.from_numpy(np.concatenate([labels for _, labels, _ in batch]))
-        return F.cross_entropy(F.linear(h, classes), labels, reduction="sum")
+            messages = network.messages(h.index_select(0, sources), counts)
+            h = network.update(torch.zeros_like(h).index_add(0, targets, messages), h)
+        return network.loss(h, torch.from_numpy(np.concatenate([labels for _, labels, _ in batch])))
 
-    parameters = [*sum(kinds, ()), W, U, candidate_U, b, classes]
-    return training_steps(parameters, [words], examples(minibatch, seed), loss_of)
+    return training_steps(network.parameters, [network.words], examples(minibatch, seed), loss_of)

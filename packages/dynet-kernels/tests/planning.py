@@ -26,7 +26,7 @@ def gradient_of(view: int) -> int:
 
 
 def view(source: int, **fields: int) -> list[int]:
-    defaults = dict.fromkeys(at.VIEW, 0) | {"index": at.NO_INDEX, "source": source}
+    defaults = dict.fromkeys(at.VIEW, 0) | {"index": at.NO_INDEX, "source": source, "lists": 0x3333}
     return at.VIEW.filled(**(defaults | fields))
 
 
@@ -78,7 +78,7 @@ class Table:
         head |= {"size": SIZE, "columns": 1, "operands": 1, "passes": 1, "waits_count": at.TO_THE_END}
         head |= {"view_count": len(views), "part_count": len(parts), "keeps_gradient": 1, "determined_by": at.NO_VIEW}
         for direction, steps in zip(at.DIRECTIONS, (forward, backward, deferred, repeated)):
-            bounds = {"begin": steps_at, "count": len(steps), "lists": at.ALL_LISTS, "first_lists": 0}
+            bounds = {"begin": steps_at, "count": len(steps)}
             head |= {f"{direction}_{name}": bounds[name] for name in at.STEPS}
             steps_at += len(at.STEP) * len(steps)
         steps = [*forward, *backward, *deferred, *repeated]

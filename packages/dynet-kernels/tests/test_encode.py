@@ -100,4 +100,4 @@ def test_a_long_view_costs_no_more_than_a_short_one():
 
 
 def test_a_view_is_written_in_the_order_of_the_layout():
-    assert View._fields == (*at.VIEW,)
+    assert (*View._fields, "lists") == (*at.VIEW,)

@@ -378,3 +378,46 @@ def test_random_graphs(planner, known, seed):
         for node in operands:
             if everything and graph.has(node, at.HAS_GRADIENT):
                 assert graph.gradient(node) == [gradients[node]] * SIZE
+
+
+def test_hidden_values_of_a_group_of_cells_are_together(planner):
+    """y = u, where u = 2 x is hidden: first come the results of all cells, then all u, then the gradients of all u."""
+    table = Table()
+    inner = view(at.HIDDEN, stride=LINE, index_step=LINE)
+    x_of, u_of, y_of = 2, 1, 0
+    cell = table.add(
+        [view(at.SELF), inner, view(0)],
+        forward=[
+            copy(value_of(u_of), value_of(x_of)),
+            add(value_of(u_of), value_of(x_of)),
+            copy(value_of(y_of), value_of(u_of)),
+        ],
+        backward=[
+            add(gradient_of(u_of), gradient_of(y_of), gradient_of=at.OWN_FIRST),
+            add(gradient_of(u_of), gradient_of(y_of), gradient_of=at.OWN),
+            add(gradient_of(x_of), gradient_of(u_of), gradient_of=0, covers=SIZE),
+        ],
+        size=3 * LINE,
+        hidden=2 * LINE,
+        attributes=len(at.HIDDEN_PLACE),
+        is_cell=1,
+    )
+    graph = Planned(table, planner)
+    start, total = table.same(), table.sum()
+    graph = Planned(table, planner)
+    xs = [graph.record(start, trained(graph, row)) for row in range(2)]
+    one, other = (graph.record(cell, x, 0, 0, 0) for x in xs)
+    loss = graph.record(total, one, other)
+    graph.forward(run=True)
+    first = graph.node(one, "value")
+    assert graph.node(other, "value") == first + LINE
+    row = next(
+        row for row in graph.tape(views=3) if row.count == 2 and row.lists[value_of(u_of)][0] == first + 2 * LINE
+    )
+    assert row.lists[value_of(u_of)] == [first + 2 * LINE, first + 3 * LINE]
+    graph.backward(loss, run=True)
+    fresh = [
+        row.fresh for row in graph.tape("backward", views=3) if row.lists[gradient_of(u_of)][:1] == [first + 4 * LINE]
+    ]
+    assert fresh[:3] == [1, 0, 1]
+    assert graph.parameter_gradient(0) == graph.parameter_gradient(1) == [2] * SIZE

@@ -315,10 +315,8 @@ def test_only_lists_that_steps_read_are_written(planner):
     table = Table()
     parameter = Step(value_of(0), value_of(1), SIZE, COPY)
     signature = table.add(
-        [view(at.SELF), view(0)],
+        [view(at.SELF, lists=1), view(0, lists=4)],  # all values of view 0, the first value of view 1
         forward=[parameter],
-        forward_lists=1 << value_of(0),
-        forward_first_lists=1 << value_of(1),
     )
     graph = Planned(table, planner)
     operand = graph.parameter(0, np.arange(SIZE, dtype=np.float32))

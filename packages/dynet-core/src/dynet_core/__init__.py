@@ -33,6 +33,7 @@ from .errors import (
     DynetError,
     DynetWarning,
     FileFormatError,
+    FunctionError,
     GradientError,
     MissingFileError,
     NotFiniteError,
@@ -45,6 +46,7 @@ from .errors import (
     TooLargeError,
 )
 from .graph.expression import Expression
+from .graph.functions import function
 from .initializer import (
     ConstInitializer,
     FromFileInitializer,
@@ -79,12 +81,12 @@ with suppress(ImportError):
 __all__ = [
     "ArgumentError", "ArgumentTypeError", "ComputationGraph", "ConstInitializer", "DeviceError", "DeviceInfo",
     "DynetError", "DynetParams", "DynetWarning", "Expression", "FileFormatError", "FloatValue", "FloatVectorValue",
-    "FromFileInitializer", "GlorotInitializer", "GradientError", "IdentityInitializer", "InitializerError",
-    "LookupParameters", "MissingFileError", "Model", "NormalInitializer", "NotFiniteError", "NumpyInitializer",
-    "OutOfMemoryError", "OutOfRangeError", "ParallelError", "ParameterCollection", "ParameterNameError", "Parameters",
-    "PyInitializer", "SaxeInitializer", "ShapeError", "StaleExpressionError", "Tensor", "TooLargeError",
-    "UniformInitializer", "UnsignedValue", "UnsignedVectorValue", "available_devices", "cg", "cg_checkpoint",
-    "cg_revert", "cg_version", "dump_cg", "forward", "get_device_info", "graph", "init", "init_from_params", "load",
-    "load_generator", "npvalues", "print_graphviz", "print_text_graphviz", "profile", "renew_cg", "reset_random_seed",
-    "save", "show_plan", "values",
+    "FromFileInitializer", "FunctionError", "GlorotInitializer", "GradientError", "IdentityInitializer",
+    "InitializerError", "LookupParameters", "MissingFileError", "Model", "NormalInitializer", "NotFiniteError",
+    "NumpyInitializer", "OutOfMemoryError", "OutOfRangeError", "ParallelError", "ParameterCollection",
+    "ParameterNameError", "Parameters", "PyInitializer", "SaxeInitializer", "ShapeError", "StaleExpressionError",
+    "Tensor", "TooLargeError", "UniformInitializer", "UnsignedValue", "UnsignedVectorValue", "available_devices", "cg",
+    "cg_checkpoint", "cg_revert", "cg_version", "dump_cg", "forward", "function", "get_device_info", "graph", "init",
+    "init_from_params", "load", "load_generator", "npvalues", "print_graphviz", "print_text_graphviz", "profile",
+    "renew_cg", "reset_random_seed", "save", "show_plan", "values",
 ]  # fmt: skip

@@ -61,7 +61,7 @@ def checked_list(caller: str, items: Any, content: str = "") -> list[Any]:
     return list(iterator)  # outside the `try`, because the user's generator may itself raise a TypeError
 
 
-def whole(name: str, what: str, value) -> int:
+def whole(name: str, what: str, value, keeps_arguments: bool = False) -> int:
     """Convert a user's whole number to an int.
 
     Every function of the library accepts the same kinds of whole numbers: ints; floats without a fraction, because
@@ -72,13 +72,16 @@ def whole(name: str, what: str, value) -> int:
         name: the public function that the user called, for error messages.
         what: what the number is, for error messages, such as "an index".
         value: the user's argument.
+        keeps_arguments: return an argument of a function that is being recorded as it is; see `graph/numbers.py`.
 
     Raises:
         ArgumentTypeError: `value` is none of these.
         ArgumentError: the number has a fraction, or is infinite or NaN.
         OutOfRangeError: the magnitude is HUGE_INT or more. Such numbers are never valid, and too long for messages.
     """
-    if value.__class__ is int and abs(value) < HUGE_INT:
+    kind = value.__class__
+    is_argument = keeps_arguments and kind is not type(value) and issubclass(kind, (int, np.integer))
+    if (type(value) is int or is_argument) and abs(value) < HUGE_INT:
         return value
     try:
         number = operator.index(value)
@@ -99,8 +102,11 @@ def whole(name: str, what: str, value) -> int:
 
 
 def checked_index(name: str, index) -> int:
-    """Return an index that a user gave the function `name` as an int, or raise an error as `whole` does."""
-    return whole(name, "an index", index)
+    """Return an index that a user gave the function `name` as an int, or raise an error as `whole` does.
+
+    An argument of a function that is being recorded is returned as it is.
+    """
+    return whole(name, "an index", index, keeps_arguments=True)
 
 
 def _are_valid_indices(values, size: int) -> bool:

@@ -43,6 +43,10 @@ class StaleExpressionError(DynetError, RuntimeError, ValueError):
     """An expression cannot be used: `renew_cg` or `cg_revert` has removed its node, or another thread recorded it."""
 
 
+class FunctionError(DynetError, RuntimeError):
+    """The decorator `function` cannot be used: the function does more than record nodes, or reads what may change."""
+
+
 class GradientError(DynetError, RuntimeError):
     """A gradient does not exist, for example because `backward` was not called, or it is infinite or NaN."""
 

@@ -218,6 +218,7 @@ def _dump_line(title: str, array: np.ndarray | None, nan_check_only: bool) -> st
 IntArray = npt.NDArray[np.int64]
 MOST_GROUPS = 200  # at most this many groups of each pass are printed
 OPERAND_NAMES: dict[int, str] = dict.fromkeys((layout.ANY_OPERAND, layout.EACH_OPERAND), "its operands")
+OPERAND_NAMES |= dict.fromkeys((layout.OWN, layout.OWN_FIRST), "a value inside")
 OPERAND_NAMES[layout.BEFORE_OPERAND] = "the part before"  # value of `Step.gradient_of` -> words for `show_plan`
 
 

@@ -24,7 +24,8 @@ class View(NamedTuple):
     - EACH: the address of EACH operand number c // period, which has `period` columns (`outer`, `index` are not used);
     - NOWHERE: 0;
     - BEFORE: the address of the record's previous part;
-    - FIRST: the address of the record's first part, plus `scale` for each part between it and the node itself.
+    - FIRST: the address of the record's first part, plus `scale` for each part between it and the node itself;
+    - HIDDEN: a place in the hidden floats of a cell; see `layout.HIDDEN_PLACE`. The cell has one column.
     """
 
     source: int
@@ -68,12 +69,14 @@ class Step(NamedTuple):
 
     `parameters` are integers for the kernel: sizes, and roles, which say where it reads and writes. Role 2 * k is the
     value of view k, and role 2 * k + 1 is the gradient of view k. `gradient_of` is the number of the operand to
-    whose gradient the step adds, or a negative constant of `layout`, such as NO_OPERAND.
+    whose gradient the step adds, or a negative constant of `layout`, such as NO_OPERAND. The kernel's view 0 is number
+    `first_view` of the description.
     """
 
     kernel: str
     parameters: tuple[int, ...]
     gradient_of: int = layout.NO_OPERAND
+    first_view: int = 0
 
 
 def copy_step(kernel: str, target: int, source: int, size: int, gradient_of: int = layout.NO_OPERAND) -> Step:
@@ -107,6 +110,7 @@ class Description:
             in this view are equal, and are computed once. The results of backward steps must be proportional to the
             column's gradient, there must be one column per node or EACH operand, and view 0 must be the node's columns.
         passes: whether the node's operands can get gradients from the node.
+        is_cell: whether views are HIDDEN. Then the last attributes are a HIDDEN_PLACE, which the planner fills in.
         alias_scale, alias_offset: an ALIAS starts alias_offset + alias_scale * (its first attribute) floats after its
             operand.
         parts: if not empty, a record consists of nodes with these descriptions, which must already be in the table.
@@ -142,6 +146,7 @@ class Description:
     backward: Sequence[Step] = ()
     deferred: Sequence[Step] = ()
     determined_by: int = layout.NO_VIEW
+    is_cell: bool = False
     at: int = -1
     columns_each: int = field(init=False, default=0)
 

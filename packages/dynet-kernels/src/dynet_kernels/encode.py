@@ -89,7 +89,13 @@ def _encoded(description: Description) -> tuple[list[int], list[int]]:
     }
     backward = steps_by_direction["backward"] + steps_by_direction["deferred"]
     own_gradients = {2 * k + 1 for k, view in enumerate(description.views) if view.source == layout.SELF}
-    views, parts = [integer for view in description.views for integer in view], [part.at for part in description.parts]
+    # The deferred steps may read the lists that were written for the backward steps (see `plan/repeats.py`).
+    shares_lists = description.determined_by != layout.NO_VIEW
+    steps_with_lists = steps_by_direction | ({"backward": backward} if shares_lists else {})
+    sets = [_lists_of_views(description, [effects for _, effects in steps]) for steps in steps_with_lists.values()]
+    lists = [sum([bits << 4 * k for k, bits in enumerate(bits_of_view)]) for bits_of_view in zip(*sets)]
+    views = [integer for view, bits in zip(description.views, lists) for integer in (*view, bits)]
+    parts = [part.at for part in description.parts]
     steps_offset = len(layout.SIGNATURE) + len(views)
     parts_offset = steps_offset + len(layout.STEP) * sum(map(len, steps_by_direction.values()))
     steps: list[int] = []
@@ -103,14 +109,11 @@ def _encoded(description: Description) -> tuple[list[int], list[int]]:
         "part_count": len(parts),
         "last_part_repeats": int(description.repeats),
         "view_count": len(description.views),
+        "is_cell": int(description.is_cell),
         "keeps_gradient": int(own_gradients.isdisjoint(role for _, effects in backward for role, _ in effects.writes)),
     }
     for direction, direction_steps in steps_by_direction.items():
-        # The deferred steps may read the lists that were written for the backward steps (see `plan/repeats.py`).
-        shares_lists = direction == "backward" and description.determined_by != layout.NO_VIEW
-        lists = _list_bits([effects for _, effects in (backward if shares_lists else direction_steps)])
-        integers = zip(layout.STEPS, (steps_offset + len(steps), len(direction_steps), *lists), strict=True)
-        head |= {f"{direction}_{name}": integer for name, integer in integers}
+        head |= {f"{direction}_begin": steps_offset + len(steps), f"{direction}_count": len(direction_steps)}
         for step, effects in direction_steps:
             covers = _covered_floats(description, step, effects)
             steps += layout.STEP.filled(
@@ -121,6 +124,7 @@ def _encoded(description: Description) -> tuple[list[int], list[int]]:
                 shared=_how_shared(description, step, effects, is_deferred=direction == "deferred"),
                 work=effects.work,
                 copies=int(covers != 0 and _copies_gradient(description, effects, backward)),
+                first_view=step.first_view,
             )
             parameters += step.parameters
     indices = [layout.SIGNATURE.parts] if parts else []
@@ -132,22 +136,22 @@ def _effects(step: Step) -> Effects:
     kernel = KERNELS[step.kernel]
     if len(step.parameters) != len(kernel.parameters):
         raise ValueError(f"{step.kernel} takes {kernel.parameters}, got {step.parameters}")
-    return kernel.effects(step.parameters)
+    effects = kernel.effects(step.parameters)
+    return effects.moved(2 * step.first_view) if step.first_view else effects
 
 
-def _list_bits(effects_of_steps: Sequence[Effects]) -> tuple[int, int]:
-    """Return two bit sets of roles: those whose lists are used, and those of which only the first address is used."""
-    # Return (ALL_LISTS, 0) if a kernel does not say what it reads, or if a role is too large for the bit sets.
-    list_roles: set[int] = set()
-    first_roles: set[int] = set()
+def _lists_of_views(description: Description, effects_of_steps: Sequence[Effects]) -> list[int]:
+    """Return for each view which of its lists the steps of one direction use; see `lists` of `layout.VIEW`."""
+    whole: set[int] = set()
+    firsts: set[int] = set()
     for effects in effects_of_steps:
-        if effects.reads is None:
-            return layout.ALL_LISTS, 0
-        first_roles.update(effects.firsts)
-        list_roles.update(effects.reads, {role for role, _ in effects.writes}.difference(effects.firsts))
-    if max(list_roles | first_roles, default=0) >= layout.MOST_LISTS:
-        return layout.ALL_LISTS, 0
-    return sum(1 << role for role in list_roles), sum(1 << role for role in first_roles - list_roles)
+        if effects.reads is None:  # the kernel does not say what it reads
+            whole.update(range(2 * len(description.views)))
+        else:
+            firsts.update(effects.firsts)
+            whole.update(effects.reads, {role for role, _ in effects.writes}.difference(effects.firsts))
+    uses = [(role in whole) + 4 * (role in firsts - whole) for role in range(2 * len(description.views))]
+    return [values + 2 * gradients for values, gradients in zip(uses[::2], uses[1::2])]
 
 
 def _covered_floats(description: Description, step: Step, effects: Effects) -> int:
@@ -200,6 +204,8 @@ def _how_shared(description: Description, step: Step, effects: Effects, is_defer
     without_columns, if_distinct = SHARED_IF_OVERLAPPING.get(shared, (shared, shared))
     for role, size in effects.writes:
         view = description.views[role // 2]
+        if view.source == layout.HIDDEN:
+            continue
         if view.source == layout.NOWHERE or view.index_step or view.span(size, description.column_count(view)) is None:
             return without_columns
         if view.source == layout.SELF or (view.source in (layout.BEFORE, layout.FIRST) and not is_deferred):

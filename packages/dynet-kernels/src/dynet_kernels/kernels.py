@@ -41,6 +41,13 @@ class Effects(NamedTuple):
     covers: bool = False
     copied: int | None = None
 
+    def moved(self, by: int) -> Effects:
+        """Return the same effects, with larger numbers of roles."""
+        reads = None if self.reads is None else tuple([role + by for role in self.reads])
+        writes, firsts = [(role + by, size) for role, size in self.writes], [role + by for role in self.firsts]
+        copied = None if self.copied is None else self.copied + by
+        return self._replace(reads=reads, writes=tuple(writes), firsts=tuple(firsts), copied=copied)
+
 
 class Kernel:
     """The base class of all kernels. A subclass has `on_cpu` and `on_gpu`, and `effects` if steps use it.

@@ -199,11 +199,8 @@ MOST_NUMBERED = 256  # if a plan numbers more signatures than this, all nodes ha
 SIGNATURE_WORDS = MOST_NUMBERED // 64  # how many words of `predecessors` each signature has: a bit for each signature
 
 # The steps of a signature in one direction. `begin` is their offset from the start of the signature, `count` their
-# number. `lists` and `first_lists` are sets of address lists, as bits: the lists that the steps read, and the lists of
-# which they only read the first entry. Bit 2 * k is the values of view k, bit 2 * k + 1 its gradients. `lists` is
-# ALL_LISTS, all bits, if a kernel does not say which lists it reads, or reads lists from number MOST_LISTS on.
-STEPS = Structure("begin", "count", "lists", "first_lists")
-MOST_LISTS, ALL_LISTS = 62, -1
+# number.
+STEPS = Structure("begin", "count")
 # Deferred steps run at the end of the backward pass, once for all nodes of a signature. The planner uses the two
 # *repeated* steps if it computes equal columns only once: the first copies a column, the second adds a column to
 # another. A signature whose `determined_by` is NO_VIEW has no repeated steps.
@@ -232,6 +229,8 @@ SIGNATURE = Structure(
     *(f"{direction}_{name}" for direction in DIRECTIONS for name in STEPS),
     # 1 if no backward step of a node changes the node's own gradient, so that it may share another gradient's memory.
     "keeps_gradient",
+    # 1 for a cell: the last attributes are a HIDDEN_PLACE.
+    "is_cell",
     # The number of the view that alone determines a column (see `Description.determined_by`), or NO_VIEW.
     "determined_by",
 )  # fmt: skip
@@ -252,13 +251,18 @@ TO_THE_END = -1  # a value of `waits_count`: the node waits for operand number `
 # A view. The address of column c is base + offset + (c % period) * stride + (c // period) * outer + scale * attribute,
 # or base + offset + c * stride + scale * attribute if period is 0. The base depends on `source`. The attribute is the
 # record's attribute number index + c * index_step; if index is NO_INDEX, no attribute is added.
-VIEW = Structure("source", "offset", "stride", "period", "outer", "index", "index_step", "scale")
+# `lists` has four bits for each of DIRECTIONS, the lowest for the first. They say which of the view's lists the steps
+# read: values, gradients; values of the first column only, gradients of the first column only.
+VIEW = Structure("source", "offset", "stride", "period", "outer", "index", "index_step", "scale", "lists")
 # `source` is the number of an operand, whose address is the base, or one of these values, with another base. SELF: the
 # node's own address. NOWHERE: 0. EACH: the address of operand number c // period among the operands that share this
 # view. BEFORE: the address of the previous part. FIRST: the address of the record's first part, plus `scale` floats for
-# each part between the first part and this part.
-SELF, NOWHERE, EACH, BEFORE, FIRST = -1, -2, -3, -4, -5
+# each part between the first part and this part. HIDDEN: a place in the hidden floats of a cell; see HIDDEN_PLACE.
+SELF, NOWHERE, EACH, BEFORE, FIRST, HIDDEN = -1, -2, -3, -4, -5, -6
 NO_INDEX = -1
+# The hidden floats of a group of cells are together: first one value of all `count` nodes, then the next. For node
+# `number`, a view's base is begin + outer * count + stride * number; for gradients, with outer + index_step.
+HIDDEN_PLACE = Structure("begin", "count", "number")
 
 STEP = Structure(
     "opcode",
@@ -270,6 +274,7 @@ STEP = Structure(
     "shared",  # how threads may share the step: BY_COLUMNS or another of the values below
     "work",  # an estimate of the picoseconds that one thread takes for a column; 0 if threads cannot share the step
     "copies",  # 1 if the step adds the node's gradient, unchanged, to the operand's gradient
+    "first_view",  # the number of the view that is view 0 for the kernel
 )  # fmt: skip
 # Values of `shared`. ALONE: one thread runs the step. BY_COLUMNS: each thread works on some of the columns. BY_ROWS:
 # each thread computes some rows of the result. IF_DISTINCT: by columns if no two nodes of the group add to the same
@@ -278,8 +283,9 @@ STEP = Structure(
 ALONE, BY_COLUMNS, BY_ROWS, IF_DISTINCT, EITHER, EITHER_IF_DISTINCT = range(6)
 # Values of `gradient_of` that are not the number of an operand say when the step runs. NO_OPERAND: always. ANY_OPERAND:
 # if the node, and so some operand, needs a gradient. EACH_OPERAND: if one of the operands that share EACH needs a
-# gradient. BEFORE_OPERAND: if the previous part needs a gradient.
-NO_OPERAND, ANY_OPERAND, EACH_OPERAND, BEFORE_OPERAND = -1, -2, -3, -4
+# gradient. BEFORE_OPERAND: if the previous part needs a gradient. OWN: always; it adds to a gradient in the node's own
+# memory. OWN_FIRST: always; it is the first step to do so, and must overwrite.
+NO_OPERAND, ANY_OPERAND, EACH_OPERAND, BEFORE_OPERAND, OWN, OWN_FIRST = -1, -2, -3, -4, -5, -6
 
 INSTRUCTION = Structure(
     "opcode",

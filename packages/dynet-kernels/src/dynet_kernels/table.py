@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from .families.fill import Clear, Fill
 from .families.products import ColumnGradient, MatrixGradient, Product
+from .families.rules import Rule
 from .families.strides import Strides
 from .kernels import Kernels
 
 KERNELS = Kernels()
-# These come first, so that their opcodes are `layout.FILL` and `layout.CLEAR`. (dynet_ops adds a kernel named `clear`.)
+# These come first, so that their opcodes are `layout.FILL` and `layout.CLEAR`.
 KERNELS.use(KERNELS.add("fill", Fill()))
 KERNELS.add("fill.stretches", Clear())
+KERNELS.add("clear", Rule(("y",), {"y": lambda: 0.0}))
 KERNELS.add("copy", Strides(accumulate=False))
 KERNELS.add("accumulate", Strides(accumulate=True))
 for _name, _kernel in {"product": Product(), "product.dx": ColumnGradient(), "product.dW": MatrixGradient()}.items():

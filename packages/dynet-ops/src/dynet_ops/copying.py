@@ -15,13 +15,10 @@ from dynet_core.graph.expression import Expression
 from dynet_core.graph.record import node
 from dynet_core.signature import Signature, Step, View
 from dynet_core.signature.by_sizes import by_sizes
-from dynet_kernels.families.rules import Rule
 from dynet_kernels.layout import EACH, EACH_OPERAND, NO_INDEX, SELF
-from dynet_kernels.table import KERNELS
 
 from .layouts import Loop, merge_loops, of_rank, sizes_and_batch, strides_of
 
-KERNELS.add("clear", Rule(("y",), {"y": lambda: 0.0}))
 MAX_LOOPS = 4  # how many nested loops the copy kernel has
 
 

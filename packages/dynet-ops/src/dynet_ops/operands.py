@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from dynet_core.checks import HUGE_INT, TOO_LARGE_REASON, as_list, unpacked, who
 from dynet_core.dim import MAX_TOTAL, Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError, TooLargeError
 from dynet_core.graph.expression import Expression
+from dynet_core.graph.numbers import Number as FunctionNumber
 from dynet_core.graph.record import graph_of, remedy
 from dynet_core.messages.refusals import MAX_NESTING
 from dynet_core.messages.wording import shown
@@ -96,13 +98,13 @@ def finite(name: str, argument: str, value, above: float | None = None) -> float
     return number
 
 
-def _as_float(name: str, value) -> float | None:
+def _as_float(name: str, value) -> Any:
     if value.__class__ is np.ndarray:
         value = unpacked(value)
     if value.__class__ is not int and not isinstance(value, (Real, np.floating, np.integer, np.bool_)):
         return None
     try:
-        return float(value)
+        return value if type(value) is FunctionNumber else float(value)
     except OverflowError:
         raise TooLargeError(f"{name}: {TOO_LARGE_REASON}") from None
 

@@ -34,6 +34,7 @@ from .dropout import Variational, Vertical
 from .registry import Reference, register
 from .sequences import LoadedParameters, RNNState, StackedRNNState, _RNNBuilder
 from .softmax import ClassFactoredSoftmaxBuilder, SoftmaxBuilder, StandardSoftmaxBuilder
+from .structures import pass_messages, transduce
 from .tree import ChildSumTreeLSTMBuilder, NaryTreeLSTMBuilder, TreeState
 
 
@@ -628,5 +629,5 @@ __all__ = [
     "BiRNNBuilder", "ChildSumTreeLSTMBuilder", "ClassFactoredSoftmaxBuilder", "CompactVanillaLSTMBuilder",
     "CoupledLSTMBuilder", "FastLSTMBuilder", "GRUBuilder", "LSTMBuilder", "NaryTreeLSTMBuilder", "RNNState",
     "SimpleRNNBuilder", "SoftmaxBuilder", "SparseLSTMBuilder", "StackedRNNState", "StandardSoftmaxBuilder",
-    "TreeState", "VanillaLSTMBuilder", "_RNNBuilder",
+    "TreeState", "VanillaLSTMBuilder", "_RNNBuilder", "pass_messages", "transduce",
 ]  # fmt: skip

@@ -5,10 +5,11 @@ Each layer adds one record for a tree node. The record's last node holds h, the 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from dynet_core.annotations import Index
-from dynet_core.checks import whole
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.graph import current
@@ -23,6 +24,7 @@ from dynet_ops.random.draws import dropout
 from dynet_ops.select.picking import select_cols
 
 from .base import LayersBuilder, Run, check_vector, state_value_signature
+from .structures import edges_of, states_of
 
 
 @with_templates
@@ -125,41 +127,44 @@ class TreeState:
             if not child._h:
                 raise ArgumentError(f"add_input: child {index} is the initial state, which is not a node")
 
-    def add_inputs(self, xs: Iterable[Expression | None], heads: Iterable[Index]) -> list[TreeState]:
+    def add_inputs(
+        self,
+        xs: Iterable[Expression | None],
+        heads: Iterable[Index] | None = None,
+        *,
+        children: Iterable[Iterable[Index]] | None = None,
+    ) -> list[TreeState]:
         """Return the states of all nodes of one or several trees.
 
         Args:
             xs: the input of each node, as in `add_input`.
             heads: for each node, the index of its parent in `xs`; -1 for a root. Children are in the order of `xs`.
+            children: instead of `heads`, a list of the indices of its children for each node.
 
         Raises:
-            ArgumentError: a head is out of range, a node is its own ancestor, or xs and heads differ in length.
+            ArgumentError: an index is out of range, a node is its own ancestor, or the lists differ in length.
         """
         xs = list(xs)
-        count, parents = len(xs), [whole("add_inputs", "a head, the number of a node or -1,", head) for head in heads]
-        if len(parents) != count:
-            raise ArgumentError(f"add_inputs: {count} inputs, but {len(parents)} heads")
-        children: list[list[int]] = [[] for _ in range(count + 1)]  # the last list, at -1, is for the roots
-        for node, head in enumerate(parents):
-            if not -1 <= head < count:
-                raise ArgumentError(
-                    f"add_inputs: head {head} of node {node} is out of range: nodes are 0 to {count - 1}"
-                )
-            children[head].append(node)
-        ordered_nodes = children.pop()  # the roots, followed after the loop by all other nodes, parents before children
-        for node in ordered_nodes:  # the list grows during the loop, which also visits each node's children
-            ordered_nodes += children[node]
-        if len(ordered_nodes) < count:
-            lost_node = min({*range(count)} - {*ordered_nodes})
-            raise ArgumentError(f"add_inputs: node {lost_node} belongs to no tree: its heads lead in a circle")
-        states: list[TreeState] = [self] * count
-        for node in reversed(ordered_nodes):
-            states[node] = self.add_input(xs[node], [states[child] for child in children[node]])
-        return states
+        return states_of("add_inputs", self.add_input, xs, *edges_of("add_inputs", len(xs), heads, children))
 
-    def transduce(self, xs: Iterable[Expression | None], heads: Iterable[Index]) -> list[Expression]:
-        """Return h of the last layer for each node of one or several trees. The arguments are as in `add_inputs`."""
-        return [state._output for state in self.add_inputs(xs, heads)]
+    def transduce(
+        self,
+        xs: Iterable[Expression | None],
+        heads: Iterable[Index] | None = None,
+        *,
+        children: Iterable[Iterable[Index]] | None = None,
+    ) -> list[Expression]:
+        """Return h of the last layer for each node of one or several trees. The arguments are as in `add_inputs`.
+
+        This is faster than `add_inputs`.
+        """
+        run = self._run
+        outputs: list[Any] = list(xs)
+        edges, (rate,) = edges_of("transduce", len(outputs), heads, children), run.builder._rates
+        self._check_children(())
+        for weights in run.expressions:
+            outputs = states_of("transduce", _record_node, outputs, *edges, weights, rate)
+        return [*map(dropout, outputs, itertools.repeat(rate))] if rate else outputs
 
     def output(self) -> Expression:
         """Return h of the last layer, after dropout; None for the initial state."""

@@ -21,7 +21,7 @@ from ..compute import device
 from ..compute.engine import Engine
 from ..compute.memory import allocate_block, floats_at
 from ..compute.parameter_rows import PARAMETER_ROWS
-from ..errors import ArgumentTypeError, DynetWarning, GradientError, NotFiniteError, StaleExpressionError
+from ..errors import ArgumentTypeError, DynetWarning, FunctionError, GradientError, NotFiniteError, StaleExpressionError
 from ..messages.wording import coroutine_note, counted
 from ..recorder import ANY_GRAPH, NO_NODE, Records
 from ..signature import SIGNATURES, Signature
@@ -179,7 +179,16 @@ class Graph:
     checkpoints or options of `renew_cg`.
     """
 
-    __slots__ = ("__weakref__", "final_version", "engine", "records", "settable_nodes", "outdated", "watch")
+    __slots__ = (
+        "__weakref__",
+        "final_version",
+        "engine",
+        "records",
+        "settable_nodes",
+        "outdated",
+        "watch",
+        "recording",
+    )
 
     _graph_class: ClassVar[type[Graph]]
     """The class that `current` instantiates: `api.ComputationGraph`, which adds public methods. `api` sets this."""
@@ -187,6 +196,7 @@ class Graph:
     def __init__(self) -> None:
         self.final_version: int | None = None  # the graph's version when its thread ended; None until then
         self.watch: Watch | None = None  # the checkpoints and options; None if there are none
+        self.recording: Any = None  # the `numbers.Recording` of the function that is being recorded, if any
         self.records: recorder.Records = recorder.Records()
         self.settable_nodes: SettableNodes = SettableNodes(NO_NODE)
         self.engine: Engine = Engine(self.records)
@@ -435,7 +445,19 @@ def graph_of_node(x: Any) -> Graph:
     graph = current()
     if not graph.holds(x):
         refuse(x)
+    if graph.recording:
+        refuse_in_function("read or change values")
     return graph
+
+
+def refuse_in_function(what: str) -> None:
+    """Raise an error if this thread is recording a decorated function."""
+    graph = getattr(thread, "graph", None)
+    if graph and (recording := graph.recording):
+        raise FunctionError(
+            f"{recording.name}: a function with the decorator `function` cannot {what}: record nodes only, or leave "
+            "out the decorator"
+        )
 
 
 def current() -> Graph:

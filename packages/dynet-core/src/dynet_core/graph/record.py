@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from dynet_kernels import formula
+from dynet_kernels.recorder.words import IN_INPUTS, IN_RECORD
 
 from .. import recorder
 from ..annotations import Floats, Number
@@ -25,6 +26,7 @@ from ..signature import SIGNATURES, Signature
 from ..signature.by_sizes import Row, by_sizes, enter
 from .expression import Expression, Unfinished
 from .graph import OTHER_THREAD, Graph, current, gone_message, no_node_message, refuse, reverted_message
+from .numbers import value_of
 from .unused import forget_unused
 
 PARAMETER_TYPES: list[type] = []
@@ -186,12 +188,13 @@ class PinnedGraph:
     pass would then begin after these values, so this class appends them again.
     """
 
-    __slots__ = ("_taken_inputs", "graph", "version")
+    __slots__ = ("_taken_inputs", "_taken_numbers", "graph", "version")
 
     def __init__(self, graph: Graph):
         self.graph, self.version = graph, graph.records.version
         # The input values of the next record: (their offset, the function that appended them, its argument).
         self._taken_inputs: tuple[int, Callable[[Any], int], Any] | None = None
+        self._taken_numbers: Sequence = ()  # these values again, among them arguments of a function that is recorded
 
     @classmethod
     def as_of(cls, graph: Graph, version: int, nodes: Sequence[int] = ()) -> PinnedGraph:
@@ -216,6 +219,10 @@ class PinnedGraph:
 
     def add(self, dim: Dim, node_count: int, head: tuple[int, ...], integers: Sequence[int]) -> Expression:
         """Append a record: `head`, which begins with the signature, then `integers`. Return its last node."""
+        if recording := self.graph.recording:
+            integers = recording.values(IN_RECORD, self.graph.records.length + len(head), integers)
+            if self._taken_inputs:
+                recording.values(IN_INPUTS, self._taken_inputs[0], self._taken_numbers)
         if self._taken_inputs is None:
             node = commit(dim, node_count, head, integers, self.version)
         else:
@@ -269,10 +276,12 @@ class PinnedGraph:
 
         For each record, at most one of `take`, `take_array` and `take_keyed` is called, just before `append` or `add`.
         """
-        return self._take_with(take, tuple(values))
+        self._taken_numbers = values
+        return self._take_with(take, tuple(map(value_of, values)) if self.graph.recording else tuple(values))
 
-    def take_array(self, values: Floats) -> int:
-        """Like `take`, for a float32 array, which is appended column-major."""
+    def take_array(self, values: Floats, numbers: Any = ()) -> int:
+        """Like `take`, for a float32 array, which is appended column-major. It was made of `numbers`, if given."""
+        self._taken_numbers = numbers if isinstance(numbers, (list, tuple)) else (numbers,)
         return self._take_with(self.graph.records.take, values)
 
     def take_keyed(self, numbers: Sequence[Number]) -> int:

@@ -54,7 +54,7 @@ class _Observer:
         if not 0 < call_count < MOST_CALLS or self._template_words > MOST_WORDS:
             return None
         graph = current()
-        return functools.partial(self._note_result, key, graph, _graph_state(graph), arguments)
+        return functools.partial(self._note_result, key, graph, graph_state_of(graph), arguments)
 
     def _forget_single_calls(self) -> None:
         """Make room for new keys: forget half of the keys that had one call, for example if an argument is always new.
@@ -84,7 +84,7 @@ class _Observer:
 _EQUAL_PAIRS_INDEX = TEMPLATE["equal_pairs"]  # index, in a template, of the count of pairs of equal operands
 
 
-def _graph_state(graph: Graph) -> tuple:
+def graph_state_of(graph: Graph) -> tuple:
     """Return the state that no op with a template may change, and the three counts of `Records.ends`."""
     engine, records = graph.engine, graph.records
     unchanged = records.version, records.computed, len(engine.whole_lookups), graph.watch, recorder.pass_count()
@@ -99,23 +99,32 @@ def _call_template(graph: Graph, graph_state: tuple, arguments: Sequence, result
     """
     operands: dict[int, int] = {}
     equal: list[int] = []
-    for word, x in _expressions(arguments):
+    for word, x in expressions_in(arguments):
         if operands.setdefault(x.at, word) != word:
             equal += [operands[x.at], word]
-    if graph_state == _graph_state(graph):
-        if not any(x is result for _, x in _expressions(arguments)):  # false if the op returns an argument: `emax([x])`
+    if graph_state == graph_state_of(graph):
+        if not any(
+            x is result for _, x in expressions_in(arguments)
+        ):  # false if the op returns an argument: `emax([x])`
             return None
         return [1, 0, 0, 0, len(equal) // 2, OPERAND, operands[result.at], *equal]  # no nodes: an operand is the result
-    return _template_since(graph, graph_state, result, operands, equal)
+    return _template_to(result, graph, graph_state, operands, equal)
 
 
-def _template_since(
+def _template_to(result: Any, graph: Graph, *arguments: Any, **keywords: Any) -> list[int] | None:
+    """Return what `template_since` returns, but None if `result` is not the last node."""
+    (_, (begin, _, _)), (end, nodes, _) = arguments[0], graph.records.ends()
+    is_last = type(result) is Expression and result.at == nodes - 1 and begin < end
+    return template_since(graph, *arguments, **keywords) if is_last else None
+
+
+def template_since(
     graph: Graph,
     graph_state: tuple,
-    result: Any,
     operands: Mapping[int, int],
     equal_operands: Sequence[int] = (),
     is_fixed: Callable[[int], bool] = lambda node: False,
+    most_inputs: int = MOST_INPUTS,
 ) -> list[int] | None:
     """Return a template of what has been recorded since `graph_state`, or None; see `_call_template`.
 
@@ -123,10 +132,11 @@ def _template_since(
     `words.OPERAND`). `equal_operands`: pairs of such numbers, for operands that must be the same node.
     `is_fixed(operand)`: whether an operand that is not in `operands` stays the same in later calls.
     """
-    (old_state, (begin, first_node, first_input)), (new_state, (end, nodes, inputs)) = graph_state, _graph_state(graph)
-    if new_state != old_state or end == begin or inputs - first_input > MOST_INPUTS:
-        return None
-    if type(result) is not Expression or result.at != nodes - 1:
+    (old_state, (begin, first_node, first_input)), (new_state, (end, nodes, inputs)) = (
+        graph_state,
+        graph_state_of(graph),
+    )
+    if new_state != old_state or inputs - first_input > most_inputs:
         return None
     content: list[int] = []
     try:
@@ -172,7 +182,7 @@ class Observation:
 
     def __init__(self):
         self._graph = current()
-        self._state = _graph_state(self._graph)
+        self._state = graph_state_of(self._graph)
 
     def template(self, operands: Sequence[int], last: Expression, fixed_nodes: Container[int]) -> bytes | None:
         """Return the template of the new records, whose last node is `last`; None if it could not replace the code.
@@ -183,11 +193,15 @@ class Observation:
         indices = {operand: index for index, operand in enumerate(operands)}
         if len(indices) < len(operands):
             return None
-        words = _template_since(self._graph, self._state, last, indices, is_fixed=lambda x: x < 0 or x in fixed_nodes)
+
+        def is_fixed(operand: int) -> bool:
+            return operand < 0 or operand in fixed_nodes
+
+        words = _template_to(last, self._graph, self._state, indices, is_fixed=is_fixed)
         return None if words is None else array("q", words).tobytes()
 
 
-def _expressions(arguments: Sequence) -> Iterator[tuple[int, Expression]]:
+def expressions_in(arguments: Sequence) -> Iterator[tuple[int, Expression]]:
     """Yield (number as in `words.OPERAND`, expression) for the expressions among arguments and items of lists."""
     for position, x in enumerate(arguments):
         for index, item in enumerate(x if isinstance(x, (list, tuple)) else [x]):

@@ -20,7 +20,7 @@ from ..errors import ArgumentError, ArgumentTypeError, GradientError, ParameterN
 from ..files import model_files
 from ..files.tensors import Entry, StoredTensor
 from ..graph.expression import Expression
-from ..graph.graph import thread
+from ..graph.graph import refuse_in_function, thread
 from ..messages.wording import printable
 from ..recorder import make_parameter, note_pass
 from .storage import Storage, added_by_last_pass
@@ -107,6 +107,7 @@ class Trained(Expression):
             raise AttributeError(f"{problem}; {self._change_hint}") from None
 
     def _set_up(self, name: str, storage: Storage, collection: Collection | None) -> None:
+        refuse_in_function("create parameters")
         self._name, self._storage = name, storage
         self.collection: Collection | None = collection
         self._updated, self._never_trained = True, False
@@ -138,6 +139,7 @@ class Trained(Expression):
         return self._constant
 
     def _flat_value(self) -> Floats:
+        refuse_in_function("read or change values")
         return self._storage.values.array
 
     def _address(self) -> int:
@@ -166,7 +168,7 @@ class Trained(Expression):
 
     def _view(self) -> Floats:
         """Return the values in the shape that users see: a view of the parameter's memory, or a copy if on a GPU."""
-        return self._shaped(self._storage.values.array)
+        return self._shaped(self._flat_value())
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         """Return the values for numpy, so that `numpy.array([p, q])` is an array of numbers and records nothing."""
@@ -236,6 +238,7 @@ class Trained(Expression):
 
         A parameter that is frozen when saved is also frozen after loading.
         """
+        refuse_in_function("freeze parameters")
         self._updated = checked_flag("set_updated", "b", b)
         self._storage.set_trained(self._updated)
 

@@ -118,7 +118,7 @@ class LookupParameters(Trained):
         """Return row `index` as an expression, without copying the row. With update=False, it gets no gradient."""
         if not self._checked_update("lookup", update):
             return _constant_row(self._fixed(), index)
-        return self._add_row(self, whole("lookup", "an index", index), ROW_FUNCTIONS)
+        return self._add_row(self, whole("lookup", "an index", index, True), ROW_FUNCTIONS)
 
     _lookup_in_python = lookup  # at the end of this file, `lookup` itself is replaced with a compiled function
 
@@ -127,7 +127,7 @@ class LookupParameters(Trained):
         graph = pinned()
         if not 0 <= index < self.rows:
             raise out_of_range("lookup", index, self.rows, self._name, "row")
-        signature = _row_signature(self.type)
+        signature = _row_signature(operand.type)
         for recording_function in functions:
             recording_function.enter((operand.type,), signature.at, signature.dim, self.rows)
         return graph.append(signature, (self._operand if operand is self else operand.at, index))
@@ -147,7 +147,7 @@ class LookupParameters(Trained):
 
     def _add_rows(self, operand: Expression, indices: list[int], functions: Iterable[Any]) -> Expression:
         """Like `_add_row`, for several rows. The `functions` then know `operand` with this number of indices only."""
-        signature = _batch_signature(self.type, len(indices))
+        signature = _batch_signature(operand.type, len(indices))
         for recording_function in functions:
             recording_function.enter((operand.type, len(indices)), signature.at, signature.dim, self.rows)
         return pinned().append(signature, [self._operand if operand is self else operand.at, *indices])
@@ -238,7 +238,7 @@ functions to these lists. When one of the functions is first called with a table
 
 def _constant_row_slowly(table: Constant, index: Index) -> Expression:
     parameters: Any = table._source
-    return parameters._add_row(table, whole("lookup", "an index", index), [_constant_row])
+    return parameters._add_row(table, whole("lookup", "an index", index, True), [_constant_row])
 
 
 def _constant_batch_slowly(table: Constant, i: Iterable[Index]) -> Expression:

@@ -15,6 +15,8 @@ store a graph in the words that `graph_records` reads. Both define:
 - `function(kind, slow)`: return a recording function. `describe` gives it the name and parameters of a Python function.
 - `with_templates(op, make_observer)`: return a function that uses a template if it has one for the call.
   `call_key` returns the key of a call. `replay` appends the records of a template that the caller has kept.
+- `call_function(slow, documented)`: return a recording function that repeats calls of a user's function, as
+  `set_pinned`, `enter_call`, `clear_rows`, `keep_with` and `pinned_key` say; see `graph/functions.py`.
 - `set_operator(name, pair, right, left)`: set an operator of `Expression`.
 - `share_objects(**objects)`: tell the recorder about objects that it must know, such as the classes of parameters.
 - `make_parameter(x, at, dim)`: make the expression `x` stand for a parameter.
@@ -36,16 +38,40 @@ from . import cpython
 from .named_words import draw_key, generation, next_generation, note_pass, pass_count, random_state, set_random_state
 
 if TYPE_CHECKING:
-    from .functions import describe, forget_rows, function, rows_of, set_operator, with_templates
-    from .records import Records, add_list, call_key, commit, commit_with_inputs, node_at, replay, take, take_keyed
+    from .functions import (
+        call_function,
+        clear_rows,
+        describe,
+        enter_call,
+        forget_rows,
+        function,
+        keep_with,
+        rows_of,
+        set_operator,
+        set_pinned,
+        with_templates,
+    )
+    from .records import (
+        Records,
+        add_list,
+        call_key,
+        commit,
+        commit_with_inputs,
+        node_at,
+        pinned_key,
+        replay,
+        take,
+        take_keyed,
+    )
     from .shared import share_objects
     from .types import expression_type, make_parameter
 
 __all__ = [
-    "ANY_GRAPH", "DESCRIPTION", "FUNCTION_TYPE", "HAS_TEMPLATES", "NO_NODE", "Records", "add_list", "call_key",
-    "commit", "commit_with_inputs", "describe", "draw_key", "expression_type", "forget_rows", "function", "generation",
-    "make_parameter", "next_generation", "node_at", "note_pass", "pass_count", "random_state", "replay",
-    "rows_of", "set_operator", "set_random_state", "share_objects", "take", "take_keyed", "with_templates",
+    "ANY_GRAPH", "DESCRIPTION", "FUNCTION_TYPE", "HAS_TEMPLATES", "NO_NODE", "Records", "add_list", "call_function",
+    "call_key", "clear_rows", "commit", "commit_with_inputs", "describe", "draw_key", "enter_call", "expression_type",
+    "forget_rows", "function", "generation", "keep_with", "make_parameter", "next_generation", "node_at", "note_pass",
+    "pass_count", "pinned_key", "random_state", "replay", "rows_of", "set_operator", "set_pinned", "set_random_state",
+    "share_objects", "take", "take_keyed", "with_templates",
 ]  # fmt: skip
 WANTED_RECORDER = os.environ.get("DYNET_RECORDER", "")
 

@@ -11,6 +11,7 @@ import functools
 import inspect
 import struct
 import sys
+import weakref
 from array import array
 from collections.abc import Callable, Sequence
 from ctypes import c_int64, py_object
@@ -29,6 +30,7 @@ Documented = TypeVar("Documented", bound=Callable[..., Any])  # for type checker
 
 # Address of a recording function -> the function from which it takes its name, docstring and parameters.
 _documented_functions: dict[int, Callable] = {}
+_kept_objects: dict[int, list] = {}  # address of a function from `call_function` -> what lives as long as it
 _entered_rows: dict[int, dict] = {}  # address of a recording function -> rows: key -> (signature, result_dim, limit)
 
 
@@ -41,25 +43,74 @@ def _set_words(recording_function: Any, **values: int) -> None:
         _function_word(recording_function, name).value = value
 
 
-def _document(recording_function: Any, documented_function: Callable) -> None:
-    _documented_functions[id(recording_function)] = immortal(documented_function)
-    name, qualname = immortal((documented_function.__name__, documented_function.__qualname__))
+def _document(recording_function: Any, documented_function: Callable, keep: Callable[[Any], Any] = immortal) -> None:
+    _documented_functions[id(recording_function)] = keep(documented_function)
+    name, qualname = keep((documented_function.__name__, documented_function.__qualname__))
     _set_words(recording_function, name=id(name), qualname=id(qualname), parameters=id(()))
 
 
 def function(kind: str, slow: Callable) -> Any:
     """Return a new recording function. `kind` names its compiled code, such as "two"; `slow` does all other calls."""
-    new_function = immortal(pythonapi.PyType_GenericAlloc(FunctionType, 0))
+    return _new_function(kind, slow, slow, immortal)
+
+
+def call_function(slow: Callable, documented: Callable) -> Any:
+    """Return a new recording function that repeats calls, with the name, docstring and parameters of `documented`.
+
+    Unlike others, it can be deleted. The caller keeps `slow` alive as long as it.
+    """
+    kept: list[Any] = []
+
+    def keep(x: Any) -> Any:
+        kept.append(x)
+        return x
+
+    new_function = _new_function("call", slow, documented, keep)
+    kinds = inspect.signature(documented).parameters.items()
+    names = keep(tuple([sys.intern(name) for name, one in kinds if one.kind is one.POSITIONAL_OR_KEYWORD]))
+    _set_words(new_function, parameters=id(names))
+    _kept_objects[id(new_function)] = kept
+    for facts in (_entered_rows, _documented_functions, _kept_objects):
+        # Called when the function is deleted. No bytecode runs then, which a signal handler could interrupt.
+        keep(weakref.ref(new_function, functools.partial(facts.pop, id(new_function))))
+    return new_function
+
+
+def keep_with(recording_function: Any, x: Any) -> None:
+    """Keep an object alive as long as a function from `call_function`."""
+    _kept_objects[id(recording_function)].append(x)
+
+
+def _new_function(kind: str, slow: Callable, documented: Callable, keep: Callable[[Any], Any]) -> Any:
+    new_function = pythonapi.PyType_GenericAlloc(FunctionType, 0)
+    if keep is immortal:
+        immortal(new_function)
     key_size = KEY_SIZES[kind]
     table = pythonapi.PyMem_RawCalloc(NEW_TABLE_ROWS, 8 * (key_size + len(ROW)))
     if not table:
         raise MemoryError
     _entered_rows[id(new_function)] = {}
     _set_words(
-        new_function, slow=id(slow), table=table, mask=NEW_TABLE_ROWS - 1, key_size=key_size, vectorcall=ADDRESSES[kind]
-    )
-    _document(new_function, slow)
+        new_function, slow=id(slow), table=table, mask=NEW_TABLE_ROWS - 1, key_size=key_size,
+        vectorcall=ADDRESSES[kind], pinned=-1,
+    )  # fmt: skip
+    _document(new_function, documented, keep)
     return new_function
+
+
+def set_pinned(recording_function: Any, pins: int) -> None:
+    """Set the word `pinned` of a recording function; see `words.FUNCTION`."""
+    _set_words(recording_function, pinned=pins)
+
+
+def enter_call(recording_function: Any, key: bytes, call: int) -> None:
+    """Let a recording function repeat calls with this key. `call` is the address of the words of a CALL."""
+    enter_row(recording_function, struct.unpack_from("=q", key), call, None)
+
+
+def clear_rows(recording_function: Any) -> None:
+    _entered_rows[id(recording_function)].clear()
+    _clear_table(id(recording_function))
 
 
 def rows_of(recording_function: Any) -> dict:

@@ -64,6 +64,10 @@ class GraphRecords:
         """Let Python functions record all nodes until `renew`, so that Python can compute each node immediately."""
         self._words["open"] = WATCHED
 
+    def unwatch_records(self) -> None:
+        """Undo `watch_records`, which was called while the graph had no `Watch`."""
+        self._words["open"] = self.version
+
     def ends(self) -> tuple[int, int, int]:
         """Return the counts of record integers, of nodes and of input values, all read in one step."""
         return tuple(self._view[ENDS].tolist())

@@ -60,7 +60,7 @@ def _do_nothing(*arguments) -> None:
     """Do nothing. Only the compiled recorder has templates and tables."""
 
 
-call_key = replay = _do_nothing
+call_function = keep_with = call_key = pinned_key = replay = set_pinned = enter_call = clear_rows = _do_nothing
 
 
 def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: int, start: int = sys.maxsize) -> Any:

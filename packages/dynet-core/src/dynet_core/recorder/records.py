@@ -46,7 +46,9 @@ def _make_take_function(kind: str) -> Any:
     return recording_function
 
 
-commit, add_list, replay, call_key = (function(kind, _return_none) for kind in ("commit", "sequence", "replay", "key"))
+commit, add_list, replay, call_key, pinned_key = (
+    function(kind, _return_none) for kind in ("commit", "sequence", "replay", "key", "pinned_key")
+)
 take, take_keyed = _make_take_function("take"), _make_take_function("take_keyed")
 node_at = function("handle", _refuse_node)
 

@@ -16,7 +16,7 @@ _make_parameter = native_function("become", 4)
 
 # Function -> number of the slot for it. The functions are the compiled recorder's or the C API's. CPython's stable
 # ABI defines the numbers of slots, member types and type flags below, so they are the same in all versions.
-FUNCTION_SLOTS = {"PyVectorcall_Call": 50, "bind": 54}  # tp_call, tp_descr_get
+FUNCTION_SLOTS = {"PyVectorcall_Call": 50, "free_function": 52, "bind": 54}  # tp_call, tp_dealloc, tp_descr_get
 EXPRESSION_SLOTS = {
     "free": 52, "new": 65, "PyObject_Free": 74,  # tp_dealloc, tp_new, tp_free
     # tp_traverse: otherwise the type would inherit its base class's, and the garbage collector would track expressions.

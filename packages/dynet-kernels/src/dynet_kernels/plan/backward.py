@@ -92,7 +92,9 @@ def place_targets(gradients: Gradients, group: Group) -> tuple:
     steps = group.signature.backward
     for k in range(steps.count):
         step = steps[k]
-        if tape.has_to_run(group, step, gradients.is_full):
+        if step.gradient_of == layout.OWN_FIRST:
+            fresh |= 1 << k
+        elif step.gradient_of != layout.OWN and tape.has_to_run(group, step, gradients.is_full):
             targets = Targets(gradients, group, step)
             bit = 1 << k
             if targets.share_addresses():

@@ -326,10 +326,20 @@ def lists_are_too_long(context: Context):
 def place_values(plan: Plan, start) -> None:
     """Assign memory to the values of nodes, starting at address `start`, in the order in which they are computed."""
     top = start
-    for k in range(plan.context.planned_count):
-        node = plan.node(plan.by_depth[k])
-        node.value = top
-        top += node.room
+    for group in each_group(plan, plan.by_depth, plan.context.planned_count, Node.runs_with):
+        signature = group.signature
+        if signature.is_cell:
+            hidden = layout.aligned(signature.hidden)
+            room = layout.aligned(signature.size) - hidden
+            begin = top + group.count * room
+            for k, node in group.each_node():
+                node.value = top + k * room
+                node.hidden_place.fill(begin=begin, count=group.count, number=k)
+            top = begin + group.count * hidden
+        else:
+            for _, node in group.each_node():
+                node.value = top
+                top += node.room
 
 
 @plain

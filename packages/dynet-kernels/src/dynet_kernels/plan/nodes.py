@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from .. import layout
@@ -12,7 +13,7 @@ class PlannerStruct(Struct):
     """A structure in memory. The constant of `layout` named like the class, in upper case, names its integers."""
 
     def __init_subclass__(cls):
-        cls.layout = getattr(layout, cls.__name__.upper())
+        cls.layout = getattr(layout, re.sub("(?<=[a-z])(?=[A-Z])", "_", cls.__name__).upper())
 
 
 class Context(PlannerStruct): ...  # what Python, planner and machine share: addresses and counts
@@ -31,6 +32,9 @@ class Mark(PlannerStruct): ...
 
 
 class View(PlannerStruct): ...  # where each column of an operand starts
+
+
+class HiddenPlace(PlannerStruct): ...  # the last attributes of a cell
 
 
 class Step(PlannerStruct): ...  # a kernel and its parameters, for a value or a gradient
@@ -53,7 +57,7 @@ class Steps(PlannerStruct):
 
     def __init__(self, signature: Signature, direction: str):
         super().__init__(signature.words, signature.start + layout.SIGNATURE[f"{direction}_begin"])
-        self.signature = signature
+        self.signature, self.direction = signature, direction
 
     def __getitem__(self, index) -> Step:
         return Rows(Step, self.words, self.signature.start + self.begin)[index]
@@ -285,6 +289,19 @@ class Node(PlannerStruct):
         if scale == 0:
             return signature.alias_offset
         return signature.alias_offset + self.plan.records[record.start + 1] * scale
+
+    @property
+    def hidden_place(self) -> HiddenPlace:
+        """Where the hidden floats of a cell are: the last of its attributes."""
+        signature = self.signature
+        end = self.operands + signature.operands + signature.attributes
+        return HiddenPlace(self.plan.records, end - len(layout.HIDDEN_PLACE))
+
+    @plain
+    def hidden_address(self, view: View, field: str):
+        place = self.hidden_place
+        distance = view.outer + view.index_step if field == "gradient" else view.outer
+        return place.begin + distance * place.count + view.stride * place.number
 
     @property
     def needs_gradient(self):

@@ -116,15 +116,14 @@ def write_lists(group: Group, steps: Steps, with_gradients: bool = False) -> Gro
     signature, context = group.signature, group.plan.context
     base, columns, count = context.index_top, count_columns(group), signature.view_count
     one_column = signature.columns == 1 and signature.columns_each == 0
-    read, read_first = steps.lists, steps.first_lists
     for k in range(count):
-        # Lists from number MOST_LISTS on have no bits of their own: if a step reads one, all bits of `read` are set.
-        bits = min(2 * k, layout.MOST_LISTS - 2)
-        view_read, view_read_first = (read >> bits) & 3, (read_first >> bits) & 3
+        view = signature.views[k]
+        used = view.lists >> (4 * layout.DIRECTIONS.index(steps.direction))
+        view_read, view_read_first = used & 3, (used >> 2) & 3
         values = base + 2 * k * columns
         gradients = values + columns
         sides = [("value", 1, values), ("gradient", 2, gradients)] if with_gradients else [("value", 1, values)]
-        view_lists = ViewLists(group, signature.views[k], sides)
+        view_lists = ViewLists(group, view, sides)
         if one_column and view_lists.is_direct:
             view_lists.write_direct(view_read, view_read_first)
         elif view_read | view_read_first:
@@ -178,6 +177,9 @@ class ViewLists:
             elif self.source == layout.SELF:
                 for k in range(count):
                     self.index[start + k] = self.offset + getattr(self.group[k], field)
+            elif self.source == layout.HIDDEN:
+                for k in range(count):
+                    self.index[start + k] = self.offset + self.group[k].hidden_address(self.view, field)
             else:
                 for k in range(count):
                     self.index[start + k] = self._start_of_part(self.group[k], field)
@@ -229,6 +231,8 @@ class ViewLists:
             return self.offset + self.plan.address(node.record.operand(self.source), field)
         if self.source == layout.SELF:
             return self.offset + getattr(node, field)
+        if self.source == layout.HIDDEN:
+            return self.offset + node.hidden_address(self.view, field)
         return self.offset if self.source == layout.NOWHERE else self._start_of_part(node, field)
 
     @plain
@@ -321,7 +325,7 @@ def add_steps(group: Group, steps: Steps, lists: GroupLists, is_full=0, fresh=0,
     for k in range(steps.count):
         step = steps[k]
         if not (left_out >> k) & 1 and has_to_run(group, step, is_full):
-            basic = step.opcode, base, columns, step.parameters
+            basic = step.opcode, base + 2 * step.first_view * columns, columns, step.parameters
             add_instruction(group.plan, *basic, (fresh >> k) & 1, step.shared, columns * step.work, (distinct >> k) & 1)
 
 
@@ -332,7 +336,8 @@ def has_to_run(group: Group, step: Step, is_full):
     If `is_full` is 1, all nodes and all trained parameters need gradients.
     """
     gradient_of = step.gradient_of
-    return gradient_of == layout.NO_OPERAND or _gradient_is_needed(group, gradient_of, is_full)
+    is_always_needed = gradient_of == layout.NO_OPERAND or gradient_of <= layout.OWN
+    return is_always_needed or _gradient_is_needed(group, gradient_of, is_full)
 
 
 @plain

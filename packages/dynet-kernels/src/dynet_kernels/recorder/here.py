@@ -202,10 +202,14 @@ class NewRecord:
     @plain
     def finish(self, dim_address, nodes=1):
         """Add the record, which has `nodes` nodes, to the graph. Return the expression of the last node."""
-        graph = self.here.graph
         node = self.here.new_expression(nodes - 1, dim_address)
+        self.finish_counts(nodes)
+        return node
+
+    @plain
+    def finish_counts(self, nodes) -> None:
+        graph = self.here.graph
         graph.length = self.start + self.length
         graph.nodes += nodes
         if self.inputs:
             graph.inputs_length = self.inputs_start + self.inputs
-        return node

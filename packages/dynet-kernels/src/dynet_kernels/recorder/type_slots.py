@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import words
 from .c_api import NULL, call_or_fail, call_python, extern, need, new_reference
 from .extension import c_function
-from .structures import Expression, Shared
+from .structures import Expression, Function, Shared
 
 HAS_GC = 1 << 14  # the flag of types whose objects the garbage collector tracks (Py_TPFLAGS_HAVE_GC)
 
@@ -29,6 +29,14 @@ def free_slowly(shared_words: Shared, x_address):
         extern("PyObject_Free", x_address)
     extern("Py_DecRef", kind)
     return 0
+
+
+@c_function()
+def free_function(shared_words: Shared, function_address):
+    """tp_dealloc of recording functions. Only those of users' functions are ever freed."""
+    extern("PyObject_ClearWeakRefs", function_address)
+    extern("PyMem_RawFree", Function(function_address).table)
+    return extern("dynet_free_slowly", function_address)
 
 
 @c_function()

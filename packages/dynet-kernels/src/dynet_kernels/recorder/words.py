@@ -27,10 +27,12 @@ WATCHED = -2  # `open` of a graph to which no fast path may append, because Pyth
 # code. `slow` is the Python function for calls that compiled code cannot handle. `table` is the address of a hash table
 # with a row for each kind of call that compiled code can handle. It has `mask` + 1 rows, of which `used` are taken. A
 # row consists of the call's key, of `key_size` words, and the words of ROW. `parameters` is a tuple of the names of the
-# function's parameters. `weakrefs` is a word in which CPython keeps the weak references.
+# function's parameters. `weakrefs` is a word in which CPython keeps the weak references. `pinned` is a bit set: if
+# bit k is set, and item k of a call is a number, its value is part of the key. It is -1 except for users' functions.
 FUNCTION = Structure(
-    *OBJECT, "vectorcall", "slow", "table", "mask", "used", "key_size", "parameters", "name", "qualname", "weakrefs"
-)
+    *OBJECT, "vectorcall", "slow", "table", "mask", "used", "key_size", "parameters", "name", "qualname", "weakrefs",
+    "pinned",
+)  # fmt: skip
 # A row of the table. `signature` is the first integer of the record to append, or the address of a TEMPLATE. `result`
 # is the address of the Dim of the expression to return. What `limit` is depends on the function: a bound, a size.
 ROW = Structure("signature", "result", "limit")
@@ -114,11 +116,29 @@ SHARED = Structure(
 TEMPLATE = Structure("length", "nodes", "inputs", "random_keys", "equal_pairs")
 # The kinds of integers to append, with the meaning of the pair's number k. LITERAL: the integer is k. OPERAND: the
 # operand number of an expression among the call's arguments, where k is the number of the argument times
-# 2 ** ITEM_BITS, plus the number of the item if the argument is a list. NODE: the number of the template's node k.
-# INPUT: the offset of the template's input value k. All count from 0.
+# 2 ** ITEM_BITS, plus the number of the item if the argument is a list. (For a function of the user's, k is the number
+# of the node among the items of the call, times 2 ** ITEM_BITS; see `template_calls.Key`.) NODE: the number of the
+# template's node k. INPUT: the offset of the template's input value k. All count from 0.
 LITERAL, OPERAND, NODE, INPUT = range(4)
 ITEM_BITS = 32
-MOST_KEY_WORDS = 64  # the most words that the key of a template may have
+# What compiled code needs to repeat a call of a function (see `dynet_core.graph.functions`): the addresses of its
+# template, and of `lists`, which has as many GUARDs, PATCHes and RESULTs as the next words say. `single` is 1 if the
+# call returns the only result itself, not a tuple.
+CALL = Structure("template", "lists", "guards", "patches", "results", "single")
+# A guard: what the function read in `owner`, which must still be the object at address `expected`. ATTRIBUTE,
+# DICT_ITEM: the attribute, or the item of a dict, with the name at address `name`. WORD: word number `name` of the
+# owner itself. LIST_ITEM: item number `name` of a list.
+GUARD = Structure("kind", "owner", "name", "expected")
+ATTRIBUTE, DICT_ITEM, WORD, LIST_ITEM = range(4)
+# A number among the arguments, numbered like operands by `item`. IN_RECORD: this int plus `change` replaces integer
+# number `place` of the template. IN_INPUTS: times `change`, which is 1 or -1, it replaces input value `place`. CHECKED:
+# it replaces nothing. An int must be from `least` to `most`, as must a CHECKED one.
+PATCH = Structure("role", "item", "place", "change", "least", "most")
+CHECKED, IN_RECORD, IN_INPUTS = range(3)
+# A result: LITERAL, the object at address `value`; OPERAND, the argument with this number; NODE, a new node, of the Dim
+# at address `dim`.
+RESULT = Structure("kind", "value", "dim")
+MOST_KEY_WORDS = 256  # the most words that the key of a template may have
 
 # A node's random key, from which its random numbers are derived: two int32s in the input buffer, in place of floats.
 # The int32 before them is the offset of the graph's previous random key plus 1, or 0 if there is none.

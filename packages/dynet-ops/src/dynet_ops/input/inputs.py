@@ -13,6 +13,7 @@ from dynet_core.checks import checked_number, is_masked
 from dynet_core.compute.device import check_device
 from dynet_core.errors import OutOfMemoryError, StaleExpressionError
 from dynet_core.graph import Graph, graph_of_node
+from dynet_core.graph.numbers import without_numbers
 from dynet_core.messages.wording import counted
 from dynet_core.parameter import LookupParameters
 from dynet_core.parameter import const_parameter as const_parameter
@@ -84,12 +85,12 @@ def input_signature(dim: Dim) -> Signature:
     return Signature(dim, attributes=1, constants=1, kind=INPUT)
 
 
-def add_input(name: str, array: np.ndarray, dim: Dim, device: str = "") -> Expression:
+def add_input(name: str, array: np.ndarray, dim: Dim, device: str = "", numbers: Any = ()) -> Expression:
     check_device(name, device)
     if array.size != dim.total:
         raise ShapeError(f"{name}: {array.size} values for a tensor of {dim!r}")
     graph = pinned()
-    return graph.append(input_signature.row((dim,)), (graph.take_array(array),))
+    return graph.append(input_signature.row((dim,)), (graph.take_array(array, numbers),))
 
 
 def flat_floats(name: str, values) -> np.ndarray:
@@ -240,11 +241,11 @@ def inputVector(v: Iterable[Number], device: str = "") -> Expression:
     >>> inputVector([1, 2, 3]).value()
     [1.0, 2.0, 3.0]
     """
-    array = flat_floats("inputVector", v)
+    array = flat_floats("inputVector", without_numbers(v))
     dim = Dim.of((array.size,))
     if array.size:
         remember(inputVector, array_key(array.shape), input_signature.row((dim,)))
-    return add_input("inputVector", array, dim, device)
+    return add_input("inputVector", array, dim, device, v)
 
 
 @input_op(lambda s: np.full((1, 1), s), [{"s": s} for s in (2.5, -3, np.float32(0.5), [1.5])], "vector")
@@ -256,7 +257,8 @@ def scalarInput(s: Number, device: str = "") -> Expression:
     >>> scalarInput(2.5).value()
     2.5
     """
-    return add_input("scalarInput", one_number_array("scalarInput", s), _NUMBER_DIM, device)
+    array = one_number_array("scalarInput", without_numbers(s))
+    return add_input("scalarInput", array, _NUMBER_DIM, device, s)
 
 
 _NUMBER_DIM = Dim.of((1,))
@@ -275,7 +277,7 @@ def vecInput(dim: Index, device: str = "") -> Expression:
     >>> x.value()
     [3.0, 4.0]
     """
-    sizes = checked_dims("vecInput", (checked_index("vecInput", dim),))
+    sizes = checked_dims("vecInput", (whole("vecInput", "an index", dim),))
     return add_input("vecInput", filled_array("vecInput", sizes), Dim.of(sizes), device)
 
 
@@ -397,7 +399,7 @@ def one_hot(d: Index, idx: Index | Indices, device: str = "") -> Expression:
     >>> one_hot(3, [0, 2]).dim()
     ((3,), 2)
     """
-    (size,) = checked_dims("one_hot", (checked_index("one_hot", d),))
+    (size,) = checked_dims("one_hot", (whole("one_hot", "an index", d),))
     indices = checked_indices("one_hot", idx if np.iterable(idx) else [idx], size, f"a vector of {size}")
     array, dim = filled_array("one_hot", (size, len(indices))), Dim.of((size,), len(indices))
     array[indices, range(len(indices))] = 1

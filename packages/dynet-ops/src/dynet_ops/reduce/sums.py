@@ -236,7 +236,7 @@ def cumsum(x: Expression, d: Index = 0) -> Expression:
     [1.0, 3.0, 6.0]
     """
     dim = shape_of("cumsum", x)
-    d = checked_index("cumsum", d)
+    d = whole("cumsum", "an index", d)
     if d == len(dim.dims):
         return x
     return node("cumsum", _cumsum_signature(*shape_along("cumsum", x, d)), (x,))

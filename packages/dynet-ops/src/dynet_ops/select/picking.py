@@ -482,7 +482,7 @@ def _index_of(x: Expression, d: int, index) -> int:
     if not -size <= index < size:
         graph_of("x[...]", (x,))  # if x is a parameter of size 0, this raises an error that says so
         raise OutOfRangeError(f"x[...]: index {index} is out of range for dimension {d} of x, which is {x.type!r}")
-    return index % size
+    return index + size if index < 0 else index
 
 
 def _range_of(x: Expression, d: int, subscript: slice) -> tuple[int, int, int]:

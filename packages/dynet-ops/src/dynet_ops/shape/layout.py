@@ -87,7 +87,7 @@ def transpose(x: Expression, dims: Indices = (1, 0)) -> Expression:
     dim = shape_of("transpose", x)
     if not is_list(dims):
         raise ArgumentTypeError(f"transpose: dims must be a tuple of ints, not {dims!r:.60}")
-    permutation = tuple(checked_index("transpose", d) for d in dims)
+    permutation = tuple(whole("transpose", "an index", d) for d in dims)
     rank = len(permutation)
     if sorted(permutation) != list(range(rank)) or not 1 <= rank <= MAX_DIMS or len(of_rank(dim.dims, rank)) > rank:
         raise ArgumentError(f"transpose: dims {permutation} is not an order of the dimensions of x, which is {dim!r}")

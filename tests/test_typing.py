@@ -24,7 +24,7 @@ TO_DO = "Use it as programs do, in a file of tests/typing: " + ", ".join(
 INTERNAL = {
     "ComputationGraph": {
         "address", "check_thread", "final_version", "engine", "forget_values", "gradients", "holds",
-        "settable_up_to", "settable_nodes", "invalidate", "node_count", "outdated", "recording", "records",
+        "settable_up_to", "settable_nodes", "invalidate", "node_count", "outdated", "records",
         "replace_input", "input_start", "values", "watch", "watch_or_new",
     },
     "AdamTrainer": {"rule"},

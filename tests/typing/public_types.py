@@ -15,12 +15,16 @@ from dynet_core.messages.hints import Hint
 
 OF_SHAPES = "what it is depends on the shape, which types do not tell"
 OF_FILES = "a file holds objects of any kind, as one of pickle does"
+OF_USERS = "the user's function decides"
 EXCEPTIONS = {
     "Expression.value": OF_SHAPES,
     "values": OF_SHAPES,
     "load": OF_FILES,
     "load_generator": OF_FILES,
     "ParameterCollection.load": OF_FILES,
+    "function": OF_USERS,
+    "transduce": OF_USERS,
+    "pass_messages": OF_USERS,
 }
 """What gives Any, or a list of it, and why."""
 UNSEEN = {"_RNNBuilder"}  # pyright considers it private, because of its name

@@ -583,7 +583,7 @@ def test_an_exception_leaves_the_function_usable(W):
                 f(x, n)
         else:
             np.testing.assert_allclose(f(x, n).npvalue(), (W * x).npvalue() * n, rtol=1e-6)
-    assert current().recording is None
+    assert current()._recording is None
 
 
 def test_interrupts_leave_the_function_usable(W):

@@ -238,7 +238,7 @@ class Recorded:
     def _call(self, *arguments: Any, **named: Any) -> Any:
         graph, items = current(), list[Any]()
         # While a function is recorded, those that it calls run undecorated.
-        is_possible = graph.recording is None and graph.watch is None
+        is_possible = graph._recording is None and graph.watch is None
         content = self._flattened((arguments, named), items) if is_possible else None
         if content is None or not all([graph.holds(x) for x in items if isinstance(x, Expression)]):
             return self._f(*arguments, **named)
@@ -306,11 +306,11 @@ class Recorded:
         state, changes = graph_state_of(graph), _library_state(graph)
         _, (first_integer, first_node, first_input) = state
         try:
-            graph.recording = recording
+            graph._recording = recording
             graph.records.watch_records()
             result = self._f(*arguments, **named)
         finally:
-            graph.recording = None
+            graph._recording = None
             graph.records.unwatch_records()
         operands: dict[int, int] = {}
         equal: list[int] = []

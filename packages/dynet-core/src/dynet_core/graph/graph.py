@@ -187,7 +187,7 @@ class Graph:
         "settable_nodes",
         "outdated",
         "watch",
-        "recording",
+        "_recording",
     )
 
     _graph_class: ClassVar[type[Graph]]
@@ -196,7 +196,7 @@ class Graph:
     def __init__(self) -> None:
         self.final_version: int | None = None  # the graph's version when its thread ended; None until then
         self.watch: Watch | None = None  # the checkpoints and options; None if there are none
-        self.recording: Any = None  # the `numbers.Recording` of the function that is being recorded, if any
+        self._recording: Any = None  # the `numbers.Recording` of the function that is being recorded, if any
         self.records: recorder.Records = recorder.Records()
         self.settable_nodes: SettableNodes = SettableNodes(NO_NODE)
         self.engine: Engine = Engine(self.records)
@@ -445,7 +445,7 @@ def graph_of_node(x: Any) -> Graph:
     graph = current()
     if not graph.holds(x):
         refuse(x)
-    if graph.recording:
+    if graph._recording:
         refuse_in_function("read or change values")
     return graph
 
@@ -453,7 +453,7 @@ def graph_of_node(x: Any) -> Graph:
 def refuse_in_function(what: str) -> None:
     """Raise an error if this thread is recording a decorated function."""
     graph = getattr(thread, "graph", None)
-    if graph and (recording := graph.recording):
+    if graph and (recording := graph._recording):
         raise FunctionError(
             f"{recording.name}: a function with the decorator `function` cannot {what}: record nodes only, or leave "
             "out the decorator"

@@ -219,7 +219,7 @@ class PinnedGraph:
 
     def add(self, dim: Dim, node_count: int, head: tuple[int, ...], integers: Sequence[int]) -> Expression:
         """Append a record: `head`, which begins with the signature, then `integers`. Return its last node."""
-        if recording := self.graph.recording:
+        if recording := self.graph._recording:
             integers = recording.values(IN_RECORD, self.graph.records.length + len(head), integers)
             if self._taken_inputs:
                 recording.values(IN_INPUTS, self._taken_inputs[0], self._taken_numbers)
@@ -277,7 +277,7 @@ class PinnedGraph:
         For each record, at most one of `take`, `take_array` and `take_keyed` is called, just before `append` or `add`.
         """
         self._taken_numbers = values
-        return self._take_with(take, tuple(map(value_of, values)) if self.graph.recording else tuple(values))
+        return self._take_with(take, tuple(map(value_of, values)) if self.graph._recording else tuple(values))
 
     def take_array(self, values: Floats, numbers: Any = ()) -> int:
         """Like `take`, for a float32 array, which is appended column-major. It was made of `numbers`, if given."""

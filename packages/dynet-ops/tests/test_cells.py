@@ -8,10 +8,12 @@ import pytest
 
 import dynet_core as dynet
 import dynet_ops as dy
+from dynet_core import recorder
 from dynet_core.graph import cells
 from dynet_core.graph.graph import current
 from dynet_core.graph.nodes import decoded
 
+pytestmark = pytest.mark.skipif(not recorder.HAS_TEMPLATES, reason="the Python recorder runs functions undecorated")
 SIZE = 5
 
 

@@ -1,243 +1,233 @@
-"""The records of a decorated function become one record, a cell, that computes the same."""
-
-import itertools
-import threading
+"""Recurrent cells stated as equations: values and gradients equal the reference, whatever parts the equations share."""
 
 import numpy as np
 import pytest
 
-import dynet_core as dynet
 import dynet_ops as dy
-from dynet_core import recorder
-from dynet_core.graph import cells
-from dynet_core.graph.graph import current
-from dynet_core.graph.nodes import decoded
-
-pytestmark = pytest.mark.skipif(not recorder.HAS_TEMPLATES, reason="the Python recorder runs functions undecorated")
-SIZE = 5
-
-
-class Model:
-    def __init__(self):
-        dynet.reset_random_seed(3)
-        self.parameters = dynet.ParameterCollection()
-        self.W, self.U = self.parameters.add_parameters((SIZE, SIZE)), self.parameters.add_parameters((SIZE, SIZE))
-        self.b, self.table = self.parameters.add_parameters(SIZE), self.parameters.add_lookup_parameters((4, SIZE))
-        self.gates = [self.parameters.add_parameters(shape) for shape in ((4 * SIZE, SIZE), (4 * SIZE, SIZE), 4 * SIZE)]
-
-    def gated(self, x, y):
-        z = dy.logistic(dy.affine_transform([self.b, self.W, x, self.U, y]))
-        return y + dy.cmult(z, dy.tanh(x) - y)
-
-    def lstm(self, x, y):
-        W, U, b = self.gates
-        gates = dy.affine_transform([b, W, x, U, y])
-        i, f, o, g = (dy.pick_range(gates, k * SIZE, (k + 1) * SIZE) for k in range(4))
-        c = dy.cmult(dy.logistic(f), y) + dy.cmult(dy.logistic(i), dy.tanh(g))
-        return dy.cmult(dy.logistic(o), dy.tanh(c)), c
-
-    def dead_code(self, x, y):
-        kept = dy.cmult(x, dy.tanh(y))
-        _ = self.W * dy.cmult(kept, y) + dy.tanh(kept)
-        return dy.square(kept)
-
-    def no_gradient(self, x, y):
-        z = dy.affine_transform([self.b, self.W, dy.tanh(x), self.U, y])
-        return dy.cmult(dy.argmax(z, gradient_mode="zero_gradient"), y), dy.tanh(y) * 2
+from dynet_core import renew_cg
+from dynet_core.errors import ArgumentError, ArgumentTypeError
+from dynet_core.op import OPS
+from dynet_kernels import formula as f
+from dynet_kernels.formula import logistic, tanh
+from dynet_ops.network.equations import cell_of_equations, split
+from dynet_ops.network.recurrent import CELLS, cell
+from dynet_ops.testing import check_op
 
 
-# name -> (the function, how many cells each call has)
-BODIES = {
-    "gated": (Model.gated, 1),
-    "sections of a value": (Model.lstm, 2),
-    "records that no result needs": (Model.dead_code, 1),
-    "a step without gradients": (Model.no_gradient, 0),
-    "numbers": (lambda self, x, y: (1 - dy.logistic(x)) * 0.5 + dy.cmult(x, y) / 3, 1),
-    "random": (lambda self, x, y: dy.dropout(dy.tanh(x), 0.5) + dy.noise(y, 0.1), 1),
-    "softmax": (lambda self, x, y: dy.cmult(dy.softmax(x + y), dy.log_softmax(dy.tanh(x))), 1),
-    "element": (lambda self, x, y: dy.tanh(dy.cmult(x, y))[2] * 3.0, 1),
-    "loss": (
-        lambda self, x, y: dy.pickneglogsoftmax(dy.affine_transform([self.b, self.W, dy.tanh(x), self.U, y]), 1),
-        1,
-    ),
-    "norms": (lambda self, x, y: dy.layer_norm(x + y, self.b, self.b) + dy.squared_norm(dy.tanh(x)), 1),
-    "reshaped": (lambda self, x, y: dy.reshape(dy.cmult(dy.tanh(x), y), (1, SIZE)), 1),
-    "matrices": (lambda self, x, y: dy.tanh(x) * dy.transpose(dy.tanh(y)), 0),
-    "several results": (lambda self, x, y: [(z := dy.tanh(x + y)), z * 2, dy.tanh(z), z[1], x], 3),
-    "records before": (lambda self, x, y: dy.tanh(self.table[1] + dy.cmult(dy.concatenate([x[:2], y[2:]]), y)), 1),
-    "sums of lists before": (lambda self, x, y: dy.tanh(dy.esum([x, y, x])) * 2, 1),
-    "the same matrix twice": (lambda self, x, y: dy.tanh(self.W * dy.tanh(x)) + self.W * dy.tanh(y), 0),
-    "sums of lists": (lambda self, x, y: dy.tanh(dy.esum([dy.tanh(x), y, x])), 0),
-    "one record": (lambda self, x, y: dy.cmult(x, y), 0),
-    "no record": (lambda self, x, y: x, 0),
-}
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
 
 
-def cell_count():
-    records = current().records
-    return sum(record.op_name == "cell" for record in decoded(records, 0, records.ends()[0]))
+def minimal_gated(x, h, Wf, Uf, bf, Wh, Uh, bh):
+    """Its gate is needed before the second product, and again after it."""
+    k = logistic(bf + Wf @ x + Uf @ h)
+    g = tanh(bh + Wh @ x + Uh @ (k * h))
+    return h + k * (g - h)
 
 
-def computed(model, function, full=False):
-    """Return the results of five calls, some on results of others, and all gradients; and the number of cells."""
-    dynet.renew_cg()
-    dynet.reset_random_seed(5)
-    vectors = [dy.inputVector(np.linspace(-1, 1, SIZE) * k + 0.1) for k in (0.5, 1, -1)] + [model.table[2]]
+def minimal_gated_reference(x, h, Wf, Uf, bf, Wh, Uh, bh):
+    k = sigmoid(bf + Wf @ x + Uf @ h)
+    return h + k * (np.tanh(bh + Wh @ x + Uh @ (k * h)) - h)
+
+
+def raw_gate(x, h, W, U, b, V, R, d):
+    """The first gate has no activation, and is read by both rules."""
+    a = b + W @ x + U @ h
+    return tanh(d + V @ x + R @ (a * h)) * a + a * a
+
+
+def raw_gate_reference(x, h, W, U, b, V, R, d):
+    a = b + W @ x + U @ h
+    return np.tanh(d + V @ x + R @ (a * h)) * a + a * a
+
+
+def two_uses(x, h, W, U, b):
+    """Two activations of one gate."""
+    a = b + W @ x + U @ h
+    return tanh(a) * logistic(a) + h
+
+
+def two_uses_reference(x, h, W, U, b):
+    a = b + W @ x + U @ h
+    return np.tanh(a) * sigmoid(a) + h
+
+
+def complement(x, h, W, U, b):
+    """Only 1 - logistic(a) is used."""
+    i, g = split(b + W @ x + U @ h, 2)
+    return (1 - logistic(i)) * tanh(g) + 0.5 * h
+
+
+def complement_reference(x, h, W, U, b):
+    i, g = np.split(b + W @ x + U @ h, 2)
+    return (1 - sigmoid(i)) * np.tanh(g) + 0.5 * h
+
+
+def two_products(x, h, W, U, b, V, P, d, R, Q, e):
+    """Two rules before the last one; a product takes the result of one of them. All three read one gate."""
+    r = logistic(b + W @ x + U @ h)
+    s = tanh(d + V @ x + P @ (r * h))
+    return tanh(e + R @ x + Q @ (s * r)) + s + 0.5 * r
+
+
+def two_products_reference(x, h, W, U, b, V, P, d, R, Q, e):
+    r = sigmoid(b + W @ x + U @ h)
+    s = np.tanh(d + V @ x + P @ (r * h))
+    return np.tanh(e + R @ x + Q @ (s * r)) + s + 0.5 * r
+
+
+def without_products(x, h, W, b):
+    return h + tanh(b + W @ x)
+
+
+def without_products_reference(x, h, W, b):
+    return h + np.tanh(b + W @ x)
+
+
+def of_a_constant(x, h, W, U, V, b):
+    """In the first step, the operand of the last product is known: it is 1."""
+    return tanh(b + W @ x + U @ tanh(h) + V @ f.exp(h))
+
+
+def of_a_constant_reference(x, h, W, U, V, b):
+    return np.tanh(b + W @ x + U @ np.tanh(h) + V @ np.exp(h))
+
+
+def constant_at_first(x, h, W, b):
+    return tanh(b + W @ x) * h + 0.5
+
+
+def constant_at_first_reference(x, h, W, b):
+    return np.tanh(b + W @ x) * h + 0.5
+
+
+def delayed(x, h, c, W, U, b):
+    """In the first step, the new h is 0."""
+    return c, tanh(b + W @ x + U @ h)
+
+
+def delayed_reference(x, h, c, W, U, b):
+    return c, np.tanh(b + W @ x + U @ h)
+
+
+EQUATIONS = {
+    function.__name__: (function, globals()[function.__name__ + "_reference"])
+    for function in (
+        minimal_gated, raw_gate, two_uses, complement, two_products, without_products, of_a_constant,
+        constant_at_first, delayed,
+    )
+}  # fmt: skip
+
+
+def state_of(function):
+    return ("h", "c") if function is delayed else ("h",)
+
+
+@pytest.mark.parametrize("name", EQUATIONS)
+def test_values_and_gradients(name):
+    function, reference = EQUATIONS[name]
+    try:
+        check_op(cell(state_of(function), reference=reference)(function))
+    finally:
+        del OPS[name], CELLS[name]
+
+
+@pytest.mark.parametrize("name", [*EQUATIONS, "lstm_step", "coupled_lstm_step", "fast_lstm_step", "gru_step"])
+def test_the_first_step_is_that_of_a_state_of_zeros(name):
+    """In sequences there is no state before the first step, so terms that depend on it are left out."""
+    from dynet_core.graph import current
+    from dynet_core.graph.record import graph_of
+    from dynet_ops.network.cells import sequence_signature
+
+    function, _ = EQUATIONS.get(name, (None, None))
+    found = CELLS[name] if function is None else cell_of_equations(f"first.{name}", function, state_of(function))
+    random, n, m = np.random.default_rng(1), 3, 4
+    arrays = {p: random.uniform(-1, 1, weight.dims(n, m)) for p, weight in found.parameters.items()}
     results = []
-    for x, y in itertools.chain(zip(vectors, vectors[1:]), [(vectors[0], vectors[3]), (vectors[3], vectors[1])]):
-        found = function(model, x, y)
-        results += found if isinstance(found, (tuple, list)) else [found]
-    if results[0].dim() == ((SIZE,), 1):
-        more = function(model, results[0], results[-1] if results[-1].dim() == ((SIZE,), 1) else x)
-        results += more if isinstance(more, (tuple, list)) else [more]
-    loss = dy.esum([dy.sum_elems(dy.cmult(x, x)) for x in results])
-    loss.value()
-    loss.backward(full)
-    found = [x.npvalue() for x in results]
-    if full:
-        found += [x.gradient() for x in [*vectors[:3], *results]]
-    for p in (*model.parameters.parameters_list(), *model.parameters.lookup_parameters_list()):
-        found.append(p.grad_as_array())
-        p.scale_gradient(0)
-    return found, cell_count()
+    for first in (True, False):
+        renew_cg()
+        dy.sum_elems(dy.esum([dy.inputVector([5.0] * 64) for _ in range(50)])).value()  # leaves nonzero memory
+        renew_cg()
+        x, zeros = dy.inputVector([0.5, -1.0, 2.0]), [dy.zeros(m) for _ in found.state]
+        given = {p: dy.inputTensor(array) for p, array in arrays.items()}
+        operands = [given[p] for p in (*found.pairs, *found.weights)]
+        previous = () if first else tuple((1, 0) for _ in found.state)
+        signature = sequence_signature(found, m, 1, previous, x.type, *[e.type for e in operands])
+        places = [e.at for e in (*operands, *(() if first else zeros), x)]
+        h = graph_of("step", [x]).add(signature.dim, 2, (signature.at, len(places)), places)
+        value = h.npvalue()
+        dy.sum_elems(dy.cmult(h, dy.inputVector([1.0, 2.0, -1.0, 0.5]))).backward(full=True)
+        results.append([value, x.gradient(), *[given[p].gradient() for p in found.pairs]])
+    assert current().records.length
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
-@pytest.fixture(params=["sets", "adds"])
-def can_set(request, monkeypatch):
-    """Whether steps can overwrite gradients, or must clear them first, as on a GPU."""
-    if request.param == "adds":
-        monkeypatch.setattr(cells, "gpu_in_use", lambda: "a GPU")
+WRONG = [
+    (lambda x, h, W, U, b: tanh(W @ x + U @ h), r"one bias, one product of x.*; got W @ \.\.\. \+ U @ \.\.\.$"),
+    (lambda x, h, W, U, b: tanh(b + U @ h), r"one bias, one product of x.*; got b \+ U @ \.\.\.$"),
+    (lambda x, h, W, U, b: tanh(b + W @ x + b), "one bias|added to one sum"),
+    (lambda x, h, W, U, b: (tanh(b + W @ x), h), "2 values are returned"),
+    (lambda x, y, W, U, b: tanh(b + W @ x), "the parameters must be the input, the state h"),
+    (lambda x, h, W, U, b: tanh(b + -W @ x), "^W is a parameter: .* as in -"),
+    (lambda x, h, W, U, b: tanh(b + 2 * W @ x), "^W is a parameter: .* as in -"),
+    (lambda x, h, W, U, b: tanh(W @ x - b), "^b is a parameter: .* as in -"),
+    (lambda x, h, W, U, b: tanh(b + W @ x) * U, "^U is a parameter: .* as in -"),
+    (lambda x, h, W, U, b: f.sum(tanh(b + W @ x + U @ h)), "f.sum is over a column"),
+    (lambda x, h, W, U, b, Q: tanh(b + W @ x + U @ h), "no equation uses Q"),
+    (
+        lambda x, h, W, U, b=3: tanh(b + W @ x + U @ h),
+        "^wrong: b=3: only numbers have defaults, and they are keyword-only",
+    ),
+    (lambda x, h, W, U, b: tanh(b + W @ x + h @ U), "^U is a parameter: .* as in -"),
+    (lambda x, h, W, U, b: tanh(b + x @ W), "^x is the input: .* only in products W @ x, the matrix first$"),
+    (lambda x, h, W, U, b: tanh(b + W @ x) + x, "^x is the input: .* only in products W @ x, the matrix first$"),
+    (lambda x, h, W, U, b: tanh(x), "^x is the input: .* only in products W @ x, the matrix first$"),
+    (lambda x, h, W, U, b: b + W @ (2 * -x), "^x is the input: .* only in products W @ x, the matrix first$"),
+    (lambda x, h, W, b: tanh(b + W @ x + W @ h), "^wrong: W stands for parameters of two shapes"),
+    (lambda x, h, U, b: tanh(b + b @ x + U @ h), "^wrong: b stands for parameters of two shapes"),
+    (lambda x, h, W, b: tanh(b + W @ x + b @ h), "^wrong: b stands for parameters of two shapes"),
+    (
+        lambda x, h, W, U, b, c: sum(split(b + W @ x + U @ h, 2)) + tanh(c + W @ x),
+        "^wrong: W stands for parameters of two shapes",
+    ),
+]
 
 
-@pytest.mark.parametrize("full", [False, True], ids=["parameters", "full"])
-@pytest.mark.parametrize("name", BODIES)
-def test_a_cell_computes_what_its_records_would(name, full, can_set):
-    body, cells_per_call = BODIES[name]
-    model, function = Model(), dynet.function(body)
-    expected, _ = computed(model, body, full)
-    computed(model, function, full)  # records the kinds of calls
-    for _ in range(2):
-        found, count = computed(model, function, full)
-        calls = 6 if expected[0].shape == (SIZE,) else 5
-        assert count == calls * cells_per_call
-        for a, b in zip(expected, found, strict=True):
-            np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-6)
+@pytest.mark.parametrize(("equations", "message"), WRONG)
+def test_equations_of_another_form_are_refused(equations, message):
+    with pytest.raises((TypeError, ArgumentError), match=message):
+        cell_of_equations("wrong", equations, ("h",))
 
 
-def test_frozen_parameters_of_a_cell_get_no_gradient():
-    model, function = Model(), dynet.function(Model.gated)
-    computed(model, function)
-    model.W.set_updated(False)
-    expected, found = computed(model, Model.gated)[0], computed(model, function)[0]
-    for a, b in zip(expected, found, strict=True):
-        np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-6)
+def of_own(factor):
+    @cell(("h",), reference=lambda x, h, W, U, b: factor * np.tanh(b + W @ x + U @ h))
+    def run_again(x, h, W, U, b):
+        return factor * tanh(b + W @ x + U @ h)
+
+    renew_cg()
+    one, zero = dy.inputVector([0.5]), dy.zeros((1, 1))
+    return run_again(one, one, zero, zero, one).value()
 
 
-def test_a_cell_is_computed_in_several_passes_and_again_after_a_revert():
-    model, function = Model(), dynet.function(Model.lstm)
-    x, y = dy.inputVector([0.1] * SIZE), dy.inputVector([0.2] * SIZE)
-    expected = [r.npvalue() for r in model.lstm(*model.lstm(x, y))]
-    function(model, x, y)
-    dynet.renew_cg()
-    x, y = dy.inputVector([0.1] * SIZE), dy.inputVector([0.2] * SIZE)
-    h, c = function(model, x, y)
-    h.value()
-    for _ in range(2):
-        dynet.cg_checkpoint()
-        results = function(model, h, c)
-        np.testing.assert_allclose([r.npvalue() for r in results], expected, rtol=1e-6)
-        dy.sum_elems(results[0]).backward()
-        dynet.cg_revert()
-    assert cell_count() == 2
+def test_a_cell_that_is_run_again_is_defined_anew():
+    try:
+        for factor in (1.0, 2.0, 1.0):
+            assert of_own(factor) == pytest.approx(factor * np.tanh(0.5))
+    finally:
+        OPS.pop("run_again", None)
+        CELLS.pop("run_again", None)
 
 
-def test_the_gradients_of_hidden_values_are_not_those_of_the_pass_before():
-    """Memory of values is reused without being cleared."""
-    model, function = Model(), dynet.function(Model.dead_code)
-    expected = computed(model, Model.dead_code)[0]
-    for scale in (1e30, 1.0):
-        dynet.renew_cg()
-        vectors = [dy.inputVector([scale] * SIZE) for _ in range(40)]
-        dy.esum([dy.sum_elems(x * scale) for x in vectors]).backward()
-        for a, b in zip(expected, computed(model, function)[0], strict=True):
-            np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-6)
+@pytest.mark.parametrize("reference", [None, 3])
+def test_a_cell_needs_a_reference(reference):
+    with pytest.raises(ArgumentTypeError, match="^<lambda>: reference must be a function of numpy vectors, not"):
+        cell(("h",), reference=reference)(lambda x, h, W, U, b: tanh(b + W @ x + U @ h))
+    assert "<lambda>" not in CELLS
 
 
-def test_threads_compute_the_same_cells():
-    model, function, found = Model(), dynet.function(Model.lstm), []
-
-    def run():
-        dynet.renew_cg()
-        h = c = dy.inputVector([0.1] * SIZE)
-        for _ in range(9):
-            h, c = function(model, h, c)
-        found.append(h.npvalue())
-
-    for _ in range(3):
-        threads = [threading.Thread(target=run) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    np.testing.assert_allclose(found, [found[0]] * 6, rtol=1e-6)
-
-
-def test_the_plan_shows_a_cell(capsys):
-    model, function = Model(), dynet.function(Model.gated)
-    computed(model, function)
-    computed(model, function)
-    dynet.show_plan()
-    plan = capsys.readouterr().out
-    assert "cell  " in plan and "sets the gradient of a value inside" in plan
-
-
-def gradients_of(function, parameters, index, full):
-    """Return all gradients if the loss is one of a function's results. Some values have infinite derivatives."""
-    p, table = parameters
-    dynet.renew_cg()
-    x = dy.inputVector([0.1, 0.2, 0.3])
-    results = function(p, x, table[1], table[2])
-    dy.sum_elems(results[index]).backward(full)
-    found = [node.gradient() for node in (x, *results)] + [p.grad_as_array(), table.grad_as_array()]
-    found.append(touched_rows(table))
-    for one in parameters:
-        one._storage.set_gradient(None)
-    return found
-
-
-def touched_rows(table):
-    """Return which rows a trainer would update."""
-    storage = table._storage
-    return [bool(flag) for flag in storage.touched_list[1 + table.rows : 1 + 2 * table.rows]]
-
-
-def several_results(p, x, row, other):
-    h, s = p * 2.0, dy.tanh(x) + row
-    return dy.tanh(h), dy.sqrt(h), dy.square(s) + other, s, h[1], dy.reshape(h + s, (1, 3))
-
-
-def gradient_is_stopped(p, x, row, other):
-    return dy.cmult(dy.argmax(row * 2.0, gradient_mode="zero_gradient"), dy.tanh(other)), dy.tanh(dy.square(p))
-
-
-def alias_used_inside(p, x, row, other):
-    h = dy.reshape(dy.tanh(p + x), (1, 3))
-    return dy.square(h), h
-
-
-@pytest.mark.parametrize("full", [False, True], ids=["parameters", "full"])
-@pytest.mark.parametrize(
-    ("body", "index"),
-    [(several_results, k) for k in range(6)]
-    + [(body, k) for body in (alias_used_inside, gradient_is_stopped) for k in range(2)],
-)
-def test_what_a_loss_does_not_use_gets_no_gradient(body, index, full, can_set):
-    """Not even 0: the product of 0 and an infinite derivative would be NaN, and trainers change rows that are used."""
-    function, collection = dynet.function(body), dynet.ParameterCollection()
-    parameters = collection.parameters_from_numpy(np.array([0.0, 1, 2])), collection.add_lookup_parameters((3, 3))
-    for _ in range(3):
-        expected = gradients_of(body, parameters, index, full)
-        found = gradients_of(function, parameters, index, full)
-        for a, b in zip(expected, found, strict=True):
-            np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-6)
-    assert (cell_count() > 0) == (body is several_results)
+def test_a_cell_has_a_state():
+    with pytest.raises(
+        TypeError, match=r"^wrong: the parameters must be the input, the state \(one name or more\), and"
+    ):
+        cell_of_equations("wrong", lambda x, b, W: tanh(b + W @ x), ())

@@ -9,7 +9,7 @@ import pytest
 import dynet_core as dynet
 import dynet_ops as dy
 from dynet_core import recorder
-from dynet_core.graph import cells
+from dynet_core.graph import function_cells
 from dynet_core.graph.graph import current
 from dynet_core.graph.nodes import decoded
 
@@ -106,7 +106,7 @@ def computed(model, function, full=False):
 def can_set(request, monkeypatch):
     """Whether steps can overwrite gradients, or must clear them first, as on a GPU."""
     if request.param == "adds":
-        monkeypatch.setattr(cells, "gpu_in_use", lambda: "a GPU")
+        monkeypatch.setattr(function_cells, "gpu_in_use", lambda: "a GPU")
 
 
 @pytest.mark.parametrize("full", [False, True], ids=["parameters", "full"])

@@ -37,8 +37,8 @@ from .. import recorder
 from ..checks import whole
 from ..compute.parameter_rows import PARAMETER_ROWS
 from ..errors import ArgumentTypeError, DynetWarning, FunctionError
-from .cells import with_cells
 from .expression import Expression
+from .function_cells import with_cells
 from .graph import Graph, current
 from .numbers import Number, Recording, pinned, value_of
 from .reads import Guard, Reads, is_atom
@@ -135,8 +135,8 @@ class Structure:
 class Kind:
     """How the calls of one kind are repeated.
 
-    `template` is what `template_since` returns, and `patches` has the words of PATCHes. `results` are the items of what
-    the calls return: (kind, value, Dim) as in `words.RESULT`, but with an object for LITERAL.
+    `template` is what `template_since` returns, with cells if possible. `patches` has the words of PATCHes. `results`
+    are the items of what the calls return: (kind, value, Dim) as in `words.RESULT`, but with an object for LITERAL.
     """
 
     template: list[int]

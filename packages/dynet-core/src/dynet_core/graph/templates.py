@@ -99,13 +99,11 @@ def _call_template(graph: Graph, graph_state: tuple, arguments: Sequence, result
     """
     operands: dict[int, int] = {}
     equal: list[int] = []
-    for word, x in expressions_in(arguments):
+    for word, x in _expressions(arguments):
         if operands.setdefault(x.at, word) != word:
             equal += [operands[x.at], word]
     if graph_state == graph_state_of(graph):
-        if not any(
-            x is result for _, x in expressions_in(arguments)
-        ):  # false if the op returns an argument: `emax([x])`
+        if not any(x is result for _, x in _expressions(arguments)):  # false if the op returns an argument: `emax([x])`
             return None
         return [1, 0, 0, 0, len(equal) // 2, OPERAND, operands[result.at], *equal]  # no nodes: an operand is the result
     return _template_to(result, graph, graph_state, operands, equal)
@@ -132,10 +130,8 @@ def template_since(
     `words.OPERAND`). `equal_operands`: pairs of such numbers, for operands that must be the same node.
     `is_fixed(operand)`: whether an operand that is not in `operands` stays the same in later calls.
     """
-    (old_state, (begin, first_node, first_input)), (new_state, (end, nodes, inputs)) = (
-        graph_state,
-        graph_state_of(graph),
-    )
+    old_state, (begin, first_node, first_input) = graph_state
+    new_state, (end, nodes, inputs) = graph_state_of(graph)
     if new_state != old_state or inputs - first_input > most_inputs:
         return None
     content: list[int] = []
@@ -201,7 +197,7 @@ class Observation:
         return None if words is None else array("q", words).tobytes()
 
 
-def expressions_in(arguments: Sequence) -> Iterator[tuple[int, Expression]]:
+def _expressions(arguments: Sequence) -> Iterator[tuple[int, Expression]]:
     """Yield (number as in `words.OPERAND`, expression) for the expressions among arguments and items of lists."""
     for position, x in enumerate(arguments):
         for index, item in enumerate(x if isinstance(x, (list, tuple)) else [x]):

@@ -118,7 +118,7 @@ class LookupParameters(Trained):
         """Return row `index` as an expression, without copying the row. With update=False, it gets no gradient."""
         if not self._checked_update("lookup", update):
             return _constant_row(self._fixed(), index)
-        return self._add_row(self, whole("lookup", "an index", index, True), ROW_FUNCTIONS)
+        return self._add_row(self, whole("lookup", "an index", index, keeps_arguments=True), ROW_FUNCTIONS)
 
     _lookup_in_python = lookup  # at the end of this file, `lookup` itself is replaced with a compiled function
 
@@ -238,7 +238,7 @@ functions to these lists. When one of the functions is first called with a table
 
 def _constant_row_slowly(table: Constant, index: Index) -> Expression:
     parameters: Any = table._source
-    return parameters._add_row(table, whole("lookup", "an index", index, True), [_constant_row])
+    return parameters._add_row(table, whole("lookup", "an index", index, keeps_arguments=True), [_constant_row])
 
 
 def _constant_batch_slowly(table: Constant, i: Iterable[Index]) -> Expression:

@@ -68,7 +68,7 @@ def _concatenate_slowly(slow_function: Callable, xs: Sequence[Expression], *opti
         return slow_function(xs)
     if isinstance(optional_d[0], Expression):
         raise ArgumentTypeError("concatenate: d must be an int; the expressions are one list, concatenate([...])")
-    (d,) = [whole("concatenate", "an index", d) for d in optional_d]
+    d = whole("concatenate", "an index", optional_d[0])
     if d == 0:
         return concatenate(xs)  # without `d`, the call runs compiled code, which is faster than the code below
     if not 0 <= d < len(_ops_by_d):

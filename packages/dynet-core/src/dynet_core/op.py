@@ -109,7 +109,8 @@ def register(function: Function, *, repeats: bool = True, **facts: Any) -> Funct
     """Add an op to OPS under the name of `function`, and return the function that users call.
 
     Args:
-        repeats: whether templates record repeated calls, without calling `function`; see `graph/templates.py`.
+        repeats: whether templates record repeated calls, without calling `function`; see `graph/templates.py`. What it
+            records must then depend on nothing but its arguments.
         facts: the fields of `Op` other than `name` and `record`. `samples` may be a string.
     """
     name = function.__name__

@@ -30,7 +30,7 @@ from dynet_ops.network.equations import Cell
 
 from .base import Latest, LayersBuilder, Run, check_vector, state_value_signature
 
-MOST_OBSERVED_STEPS = 8  # if this many steps with the same shapes repeated no template, later ones are not observed
+MOST_OBSERVED_STEPS = 8  # if this many steps with the same shapes led to no template, later ones are not observed
 RecordHead = tuple[int, int, int, tuple[int, ...]]
 """How a layer's records begin: (layer's index, signature, count of operands without inputs, parameters as operands)."""
 
@@ -106,8 +106,8 @@ StepTable = dict[StateShapes, dict[Dim, tuple[Any, ...]]]
 class Steps:
     """How the steps of a sequence are recorded, with certain dropout rates and masks.
 
-    Python records the first steps. Once two steps with the same shapes of state and input have led to the same
-    template, compiled code records all later steps with these shapes from it (see `dynet_core.graph.templates`).
+    Python records the first step with certain shapes of state and input, which leads to a template. Compiled code
+    records all later steps with these shapes from it (see `dynet_core.graph.templates`).
 
     `dropout` is () without dropout. If there are `masks`, it is (their batch size, whether inputs have masks, whether h
     has, and for some cells whether c has). If each step draws new masks, it is the rates.
@@ -115,7 +115,7 @@ class Steps:
     `table[shapes of the state][Dim of the input]` is (output's Dim, template, offset, distances, shapes of the next
     state). The template's operands are the nodes of the state, the input, and `masks`. The last layer's new state is
     node number n = output - offset; the new states of the lower layers, top layer first, are n - each of `distances`.
-    While Python still records, the entry is (count of observed steps, newest template or None).
+    If no step has led to a template, the entry is (number of steps that could have).
     """
 
     dropout: tuple[float, ...]
@@ -294,19 +294,18 @@ class RNNState(Hinted):
         return self._record_step(x)
 
     def _record_step(self, x: Expression) -> RNNState:
-        """Record a step in Python. If the last such step led to the same template, add that to `Steps.table`."""
+        """Record a step in Python, and add its template to `Steps.table`."""
         run = self._run
         steps: Any = run.steps
         by_dim = steps.table.setdefault(self._shapes, {})
-        entry = by_dim.get(x.type, (0, None))
-        observed = Observation() if HAS_TEMPLATES and len(entry) == 2 and entry[0] < MOST_OBSERVED_STEPS else None
+        entry = by_dim.get(x.type, (0,))
+        observed = Observation() if HAS_TEMPLATES and len(entry) == 1 and entry[0] < MOST_OBSERVED_STEPS else None
         new_state = run.builder._advance(self, x)
         if observed:
-            (step_count, last_template), output = entry, new_state._output
-            operands = *self._nodes, x.at, *[mask.at for mask in steps.masks]
+            output, operands = new_state._output, (*self._nodes, x.at, *[mask.at for mask in steps.masks])
             template = observed.template(operands, output, [weight.at for weight in run.computed_weights])
-            by_dim[x.type] = step_count + 1, template or last_template
-            if template and template == last_template and new_state._shapes.dims:
+            by_dim[x.type] = (entry[0] + 1,)
+            if template and new_state._shapes.dims:
                 *distances, last_node = new_state._nodes
                 distances = tuple(last_node - node for node in reversed(distances))
                 by_dim[x.type] = output.type, template, output.at - last_node, distances, new_state._shapes

@@ -16,7 +16,7 @@ from dynet_kernels.table import KERNELS
 
 from ..compute.device import gpu_in_use
 from ..dim import Dim
-from ..signature import SIGNATURES, Signature, Step, View, alias
+from ..signature import SIGNATURES, Signature, Step, View, alias, bounds, node_count
 from .nodes import LOOKUPS
 
 MOST_STEPS = 60  # of the backward pass of a cell: the planner has sets of them as bits
@@ -83,7 +83,7 @@ class _Cells:
         """Add a record of the template, and return where it ends."""
         integers = [number for _, number in self._pairs[position : position + 2]]
         signature = SIGNATURES[integers[0]]
-        first, attributes, end = [position + number for number in signature.bounds(integers)]
+        first, attributes, end = [position + number for number in bounds(integers)]
         old_operands = self._pairs[first:attributes]
         operands: list[Any] = [self._nodes[k] if kind == NODE else (kind, k) for kind, k in old_operands]
         needs_cell, is_alias = any([type(x) is Place for x in operands]), signature.kind == layout.ALIAS
@@ -93,7 +93,7 @@ class _Cells:
         elif not needs_cell and (not fits or is_alias or signature.determined_by != layout.NO_VIEW):
             record = [*self._pairs[position:first], *operands, *self._pairs[attributes:end]]
             self.content += enumerate(record, position)
-            for _ in range(signature.node_count(integers[1:])):
+            for _ in range(node_count(signature.at, integers[1:])):
                 self._nodes.append((NODE, self.node_count))
                 self.node_count += 1
         elif is_alias:

@@ -9,7 +9,7 @@ from dynet_kernels.layout import ALIAS, APART, INPUT
 
 from ..dim import Dim
 from ..recorder import Records
-from ..signature import SIGNATURES, Signature
+from ..signature import SIGNATURES, Signature, bounds, node_count
 
 LOOKUPS: set[Signature] = set()
 """The signatures of lookups, which `parameter.lookup` adds. A lookup's attributes are the row numbers."""
@@ -20,14 +20,19 @@ KIND_NAMES = {ALIAS: "part", APART: "part", INPUT: "input"}  # the `op_name` of 
 class DecodedRecord:
     """A decoded record. Most records have one node; that of a recurrent network has many.
 
-    Operands: node numbers, or -1 minus a parameter's row. `attributes_start`: first attribute's index in all records.
+    `at`: the signature, an index in TABLE. Operands: node numbers, or -1 minus a parameter's row. `attributes_start`:
+    first attribute's index in all records.
     """
 
     node_numbers: range
-    signature: Signature
+    at: int
     operands: tuple[int, ...]
     attributes: tuple[int, ...]
     attributes_start: int
+
+    @property
+    def signature(self) -> Signature:
+        return SIGNATURES[self.at]
 
     @property
     def visible_nodes(self) -> range:
@@ -48,11 +53,10 @@ def decoded(graph_records: Records, begin: int = 0, end: int | None = None, node
     """Decode the records in the integers from `begin` to `end` - 1. Their first node is number `node`."""
     records, position = graph_records.integers(begin, end), 0
     while position < len(records):
-        signature = SIGNATURES[records[position]]
-        count = signature.node_count(records, position + 1)
-        first_operand, first_attribute, record_end = signature.bounds(records, position)
+        at, (first_operand, first_attribute, record_end) = records[position], bounds(records, position)
+        count = node_count(at, records[position + 1 : first_operand])
         operands, attributes = tuple(records[first_operand:first_attribute]), tuple(records[first_attribute:record_end])
-        yield DecodedRecord(range(node, node + count), signature, operands, attributes, begin + first_attribute)
+        yield DecodedRecord(range(node, node + count), at, operands, attributes, begin + first_attribute)
         position, node = record_end, node + count
 
 

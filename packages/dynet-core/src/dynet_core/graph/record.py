@@ -22,7 +22,7 @@ from ..dim import Dim
 from ..errors import ArgumentError, ArgumentTypeError, ShapeError, StaleExpressionError
 from ..messages.wording import shown
 from ..recorder import ANY_GRAPH, NO_NODE, commit, commit_with_inputs, take, take_keyed
-from ..signature import SIGNATURES, Signature
+from ..signature import Signature, bounds, node_count, stored
 from ..signature.by_sizes import Row, by_sizes, enter
 from .expression import Expression, Unfinished
 from .graph import OTHER_THREAD, Graph, current, gone_message, no_node_message, refuse, reverted_message
@@ -214,8 +214,7 @@ class PinnedGraph:
     def append(self, signature: Signature, integers: Sequence[int]) -> Expression:
         """Append a record (checked operands as ints, then attributes) and return an expression for its last node."""
         forget_unused()
-        node_count = 1 if type(signature) is Row and signature.has_one_node else signature.node_count(integers)
-        return self.add(signature.dim, node_count, (signature.at,), integers)
+        return self.add(signature.dim, node_count(signature.at, integers), (signature.at,), integers)
 
     def add(self, dim: Dim, node_count: int, head: tuple[int, ...], integers: Sequence[int]) -> Expression:
         """Append a record: `head`, which begins with the signature, then `integers`. Return its last node."""
@@ -243,9 +242,8 @@ class PinnedGraph:
                 self._taken_inputs = None
                 return node
             record, shift = [*head, *integers], self._take_with(take_again, values) - start
-            signature = SIGNATURES[head[0]]
-            _, attributes_begin, _ = signature.bounds(record)
-            for position in range(attributes_begin, attributes_begin + signature.constants):
+            _, attributes_begin, _ = bounds(record)
+            for position in range(attributes_begin, attributes_begin + stored(head[0], "constants")):
                 record[position] += shift
             integers = record[len(head) :]
 

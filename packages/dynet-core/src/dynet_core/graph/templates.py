@@ -1,27 +1,29 @@
 """Templates: the records of an op written in Python, stored so that compiled code can append them again.
 
-A call's *key* is the Dims of its operands and its other arguments (numbers, flags, lists). The first call with a key is
-not observed. If two successive later calls append the same records and do nothing else, these records become a
-template. In later calls, compiled code appends them, and the Python function does not run. If two operands of a call
-are the same node, its records do not show which of these operands they use. The template is then used only for calls in
-which these operands are equal, until calls with different operands lead to a template for all calls.
+A call's *key* is the Dims of its operands and its other arguments (numbers, flags, lists). What an op records must
+depend on nothing else. The second call with a key leads to a template: in later calls, compiled code appends its
+records, and the Python function does not run. If two operands of a call are the same node, its records do not show
+which of these operands they use. The template is then used only for calls in which these operands are equal, until a
+call with different operands leads to a template for all calls.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from array import array
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any
 
-from dynet_kernels.recorder.words import INPUT, ITEM_BITS, LITERAL, NODE, OPERAND, RANDOM_KEY, TEMPLATE
+from dynet_kernels.recorder.words import INPUT, ITEM_BITS, LITERAL, NODE, OPERAND, RANDOM_KEY
 
 from .. import recorder
+from ..signature import KEPT, stored
 from .expression import Expression
 from .graph import Graph, current
 from .nodes import decoded
 
-MOST_KEYS = 1 << 12  # calls are counted for at most this many keys of an op at a time
+MOST_KEYS = 1 << 12  # calls are counted for the newest keys of an op, at most this many
 MOST_INPUTS = 64  # a template has at most this many input values
 MOST_WORDS = 1 << 20  # once an op's templates have this many words in total, no more are made for it
 MOST_CALLS = 8  # if this many calls with a key have not led to a template, later ones are not observed
@@ -36,52 +38,28 @@ class _Observer:
     """Observes an op's calls that run in Python, and makes templates. `enter` hands a template to compiled code."""
 
     def __init__(self, enter: Callable):
-        self._enter, self._template_words, self._is_full = enter, 0, False  # if full, calls with new keys are ignored
-        self._calls_by_key: dict[bytes, tuple[int, list[int] | None]] = {}  # key -> (calls, newest template or None)
+        self._enter, self._template_words, self._calls_by_key = enter, 0, dict[bytes, int]()
 
     def __call__(self, arguments: Sequence) -> Callable[[Any], None] | None:
         """Called before the op. Return the function to call with the op's result; None to not observe this call."""
         key = recorder.call_key(*arguments)
-        if key is None:
+        if key is None or self._template_words > MOST_WORDS:
             return None
-        if key not in self._calls_by_key and len(self._calls_by_key) >= MOST_KEYS:
-            self._forget_single_calls()
-            if self._is_full:
-                return None
-        call_count, previous = self._calls_by_key.get(key, (0, None))
-        if call_count < MOST_CALLS:
-            self._calls_by_key[key] = call_count + 1, previous
-        if not 0 < call_count < MOST_CALLS or self._template_words > MOST_WORDS:
+        call_count = self._calls_by_key.pop(key, 0)
+        self._calls_by_key[key] = call_count + 1
+        if len(self._calls_by_key) > MOST_KEYS:
+            with contextlib.suppress(RuntimeError, StopIteration, KeyError):  # other threads may change it
+                del self._calls_by_key[next(iter(self._calls_by_key))]
+        if not 0 < call_count < MOST_CALLS:
             return None
         graph = current()
         return functools.partial(self._note_result, key, graph, graph_state_of(graph), arguments)
 
-    def _forget_single_calls(self) -> None:
-        """Make room for new keys: forget half of the keys that had one call, for example if an argument is always new.
-
-        The older half of these keys is kept, because a program may cycle through many keys. If few can be forgotten,
-        stop observing new keys, because frequent searches would be slow.
-        """
-        if not self._is_full:
-            single_keys = [key for key, (calls, _) in self._calls_by_key.items() if calls == 1]
-            forgotten = single_keys[len(single_keys) // 2 :]
-            for key in forgotten:
-                self._calls_by_key.pop(key, None)
-            self._is_full = len(forgotten) <= MOST_KEYS // 8
-
     def _note_result(self, key: bytes, graph: Graph, graph_state: tuple, arguments: Sequence, result: Any) -> None:
-        """Make a template if the op has recorded the same as in the previous observed call with this key."""
-        call_count, previous = self._calls_by_key[key]
         template = _call_template(graph, graph_state, arguments, result)
-        if template is not None and previous == template:
+        if template is not None:
             self._enter(key, template, result.type)
             self._template_words += len(template)
-            if not template[_EQUAL_PAIRS_INDEX]:  # the template serves all calls with this key: observe no more
-                call_count = MOST_CALLS
-        self._calls_by_key[key] = call_count, None if call_count == MOST_CALLS else template or previous
-
-
-_EQUAL_PAIRS_INDEX = TEMPLATE["equal_pairs"]  # index, in a template, of the count of pairs of equal operands
 
 
 def graph_state_of(graph: Graph) -> tuple:
@@ -140,9 +118,9 @@ def template_since(
     except (KeyError, IndexError):  # the records are gone: a signal handler called `renew_cg`
         return None
     for record in recorded:
-        signature = record.signature
-        content += LITERAL, signature.at
-        if signature.variadic:
+        KEPT.add(record.at)
+        content += LITERAL, record.at
+        if stored(record.at, "variadic"):
             content += LITERAL, len(record.operands)
         for operand in record.operands:
             if operand >= first_node:
@@ -153,11 +131,12 @@ def template_since(
                 content += LITERAL, operand
             else:
                 return None
-        for position in record.attributes[: signature.constants]:
+        constants = stored(record.at, "constants")
+        for position in record.attributes[:constants]:
             if position < first_input:
                 return None
             content += INPUT, position - first_input
-        for attribute in record.attributes[signature.constants :]:
+        for attribute in record.attributes[constants:]:
             content += LITERAL, attribute
     bits = array("i", graph.records.floats(first_input, inputs - first_input).tobytes())
     key_offsets = [start - first_input for start in reversed(graph.records.random_key_offsets(first_input))]

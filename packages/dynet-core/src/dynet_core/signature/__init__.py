@@ -7,8 +7,8 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from dynet_kernels.description import Description, Step, View, copy_step
-from dynet_kernels.encode import append_to_table
-from dynet_kernels.layout import ALIAS, APART, NO_INDEX, NOWHERE, SELF
+from dynet_kernels.encode import TABLE, append_to_table
+from dynet_kernels.layout import ALIAS, APART, NO_INDEX, NOWHERE, SELF, SIGNATURE
 from dynet_kernels.table import KERNELS
 
 from ..dim import Dim
@@ -28,6 +28,8 @@ class Signatures(dict[int, "Signature"]):
 ORIGINS: dict[int, tuple] = {}
 """Index of a signature in TABLE -> the pattern that makes it, and the arguments of `add_signatures`."""
 SIGNATURES = Signatures()
+KEPT: set[int] = set()
+"""Indices in TABLE of signatures to which others than graphs refer, such as templates. They are never forgotten."""
 
 
 @dataclass(eq=False, slots=True)
@@ -60,18 +62,27 @@ class Signature(Description):
         """The kernel that computes the node's value; "" if there is none, for example for an input."""
         return self.forward[-1].kernel if self.forward else ""
 
-    def node_count(self, integers: Sequence[int], start: int = 0) -> int:
-        """Return how many nodes a record adds; its integers after the signature start at `integers[start]`."""
-        if not self.repeats:
-            return len(self.parts) or 1
-        # One node for the whole list, and one for each EACH operand. `integers[start]` counts all operands.
-        return 1 + integers[start] - self.operands
 
-    def bounds(self, records: Sequence[int], start: int = 0) -> tuple[int, int, int]:
-        """Return where the operands and attributes of the record at index `start` begin, and where the record ends."""
-        operands_begin = start + 1 + self.variadic  # a variadic record first stores its number of operands
-        attributes_begin = operands_begin + (records[start + 1] if self.variadic else self.operands)
-        return operands_begin, attributes_begin, attributes_begin + self.attributes
+def stored(at: int, name: str) -> int:
+    """Return an integer of the signature at this index in TABLE, without making a `Signature`; see `layout`."""
+    return TABLE.integers[at + SIGNATURE[name]]
+
+
+def node_count(at: int, integers: Sequence[int]) -> int:
+    """Return how many nodes a record with this signature adds. `integers`: those after the signature."""
+    if not stored(at, "last_part_repeats"):
+        return stored(at, "part_count") or 1
+    # One node for the whole list, and one for each EACH operand. The first integer counts all operands.
+    return 1 + integers[0] - stored(at, "operands")
+
+
+def bounds(records: Sequence[int], start: int = 0) -> tuple[int, int, int]:
+    """Return where the operands and attributes of the record at index `start` begin, and where the record ends."""
+    at = records[start]
+    is_variadic = stored(at, "variadic")  # such a record first stores its number of operands
+    operands_begin = start + 1 + is_variadic
+    attributes_begin = operands_begin + (records[start + 1] if is_variadic else stored(at, "operands"))
+    return operands_begin, attributes_begin, attributes_begin + stored(at, "attributes")
 
 
 def computed(

@@ -17,7 +17,7 @@ from dynet_kernels.sizes import Size, Trace, trace_of
 from ..dim import Dim
 from ..errors import DynetError
 from ..recorder import forget_rows, next_generation
-from . import ORIGINS, SIGNATURES, Signature
+from . import KEPT, ORIGINS, SIGNATURES, Signature
 
 MOST_SIZES = 96  # arguments of more sizes have no pattern: its formulas could be too long for Python
 MOST_PATTERNS = 8  # of the signatures that one function makes for one kind of arguments
@@ -30,11 +30,10 @@ KEYWORDS = object()  # begins the arguments of a call with keyword arguments
 class Row:
     """A signature in TABLE. Its `Signature` object is only made when other attributes than these are read."""
 
-    __slots__ = ("at", "dim", "has_one_node", "is_forgotten", "is_kept", "op_names", "variadic")
+    __slots__ = ("at", "dim", "is_forgotten", "op_names", "variadic")
 
-    def __init__(self, at: int, dim: Dim, variadic: bool, has_one_node: bool, op_names: list[str]):
-        self.at, self.dim, self.variadic, self.has_one_node, self.op_names = at, dim, variadic, has_one_node, op_names
-        self.is_kept: bool = False  # whether others may have stored `at`, so that it must not be forgotten
+    def __init__(self, at: int, dim: Dim, variadic: bool, op_names: list[str]):
+        self.at, self.dim, self.variadic, self.op_names = at, dim, variadic, op_names
         self.is_forgotten: bool = False
 
     def __getattr__(self, name: str) -> Any:
@@ -53,7 +52,7 @@ class Pattern:
         self._add_row = trace.row_function((made[-1].at, made[-1].dim.dims, made[-1].dim.batch))
         self._fields = [trace.function([getattr(one, name) for name in FIELDS]) for one in made]
         self._rows = trace.function([(one.at, one.dim.dims, one.dim.batch) for one in made])
-        self._facts = made[-1].variadic, not made[-1].parts, op_names
+        self._facts = made[-1].variadic, op_names
         self.claimed = trace.length, len(made)
 
     def row(self, sizes: Sequence[int]) -> Row | None:
@@ -103,7 +102,7 @@ class by_sizes:  # noqa: N801  # a decorator, like functools.cache
         try:
             row = self.row(arguments)
             if type(row) is Row:
-                row.is_kept = True
+                KEPT.add(row.at)
                 if row.is_forgotten:  # by another thread, just now
                     return self(*arguments)
             return row
@@ -186,22 +185,26 @@ def enter(function: Any, key: Sequence, signature: Any, limit: int = 0) -> None:
 
 
 def forget_recent() -> set[int]:
-    """Forget all RECENT signatures of which no `Signature` has been made, and return their indices in TABLE."""
+    """Forget all RECENT signatures that need not be kept, and return their indices in TABLE."""
     forgotten = set()
     while RECENT:
         function, arguments, row = RECENT.pop()
-        if not row.is_kept and row.at not in SIGNATURES and function._known_rows.pop(arguments, None):
+        if not _is_kept(row.at) and function._known_rows.pop(arguments, None):
             row.is_forgotten = True
-            if not row.is_kept:  # set by another thread, just now
+            if not _is_kept(row.at):  # by another thread, just now
                 forgotten.add(row.at)
     forget_rows(forgotten)
     return forgotten
 
 
+def _is_kept(at: int) -> bool:
+    return at in KEPT or at in SIGNATURES
+
+
 def reuse(forgotten: set[int]) -> None:
     """Let TABLE reuse the integers of forgotten signatures that no graph and no plan contains any more."""
     for at in forgotten:
-        if at not in SIGNATURES:
+        if not _is_kept(at):
             pattern, begin, mark, *_ = ORIGINS.pop(at)
             TABLE.unused.setdefault(pattern.claimed, []).append((begin, mark))
 

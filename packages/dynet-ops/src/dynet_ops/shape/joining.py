@@ -8,7 +8,7 @@ from ..declare import *
 
 # If more operands than this all have one shape, they share a view and a step, which keeps the signature small.
 # Otherwise each operand has its own step, and the planner leaves out the steps of operands that need no gradient.
-MOST_SEPARATE_STEPS = 16
+MOST_SEPARATE_STEPS = 4
 
 
 def _runs_signature(result: Dim, dims: Sequence[Dim], run_sizes: Sequence[int], repeats: int, batch: int) -> Signature:
@@ -40,8 +40,8 @@ def concatenate_signature(d: int, name: str, *dims: Dim) -> Signature:
     """Return the signature of a concatenation. Raise ShapeError if operands differ in another dimension."""
     rank = max(d + 1, as_first(dims))
     padded = {dim: of_rank(dim.dims, rank) for dim in set(dims)}
-    first_sizes = padded[dims[0]]
-    if len({sizes[:d] + sizes[d + 1 :] for sizes in padded.values()}) > 1:
+    first_sizes, others = padded[dims[0]], [sizes[:d] + sizes[d + 1 :] for sizes in padded.values()]
+    if any([sizes != others[0] for sizes in others]):
         raise ShapeError(f"{name}: dimensions other than {d} differ: operands are {described(dims)}")
     batch = common_batch(name, dims)
     sizes = [padded[dim][d] for dim in dims]

@@ -151,12 +151,9 @@ class Kind:
         mine, others = ([x for _, x, _ in kind.results if type(x) is int] for kind in (self, other))
         return (self.template, self.patches, mine) == (other.template, other.patches, others)
 
-    def is_of(self, items: Sequence[Any]) -> bool:
-        """Return whether a call with these items, whose key is that of this kind, is of this kind."""
-        pairs = self.template[len(self.template) - 2 * self.template[TEMPLATE.equal_pairs] :]
-        equal, nodes = [items[code >> ITEM_BITS].at for code in pairs], [x.at for x in items if type(x) is Expression]
-        is_alike = equal[::2] == equal[1::2] and len(nodes) - len({*nodes}) == len(pairs) // 2
-        return is_alike and all([guard.holds() for guard in self.guards])
+    def is_of_now(self) -> bool:
+        """Return whether a call with the key of this kind is of this kind now."""
+        return all([guard.holds() for guard in self.guards])
 
     def misfits(self, items: Sequence[Any]) -> set[int]:
         """Return the numbers of the items that are not in the range in which they were when this was recorded."""
@@ -255,7 +252,7 @@ class Recorded:
 
     def _call_flat(self, structure: Structure, *items: Any) -> tuple[Any, ...]:
         key = recorder.pinned_key(self._pins, structure, *items)
-        kind = next((kind for kind in self._kinds.get(key, ()) if kind.is_of(items)), None)
+        kind = next((kind for kind in self._kinds.get(key, ()) if kind.is_of_now()), None)
         misfits = kind.misfits(items) if kind else ()
         if kind and not misfits and not CHECKS_ALL:
             kind.guards = [guard.now() for guard in kind.guards]  # an equal number may be another object now
@@ -312,12 +309,8 @@ class Recorded:
         finally:
             graph._recording = None
             graph.records.unwatch_records()
-        operands: dict[int, int] = {}
-        equal: list[int] = []
-        for k, x in enumerate(items):
-            if type(x) is Expression and operands.setdefault(x.at, k << ITEM_BITS) != k << ITEM_BITS:
-                equal += operands[x.at], k << ITEM_BITS
-        template = template_since(graph, state, operands, equal, lambda node: node < 0, MOST_INPUTS)
+        operands = {x.at: k << ITEM_BITS for k, x in enumerate(items) if type(x) is Expression}
+        template = template_since(graph, state, operands, (), lambda node: node < 0, MOST_INPUTS)
         if template is None:
             self._refuse(
                 "uses an expression that is not an argument, or does more than record nodes: it renews or reverts the "

@@ -5,7 +5,8 @@ flag or None, and the length and items of each list or tuple. Consecutive expres
 two words, however many there are. A call with other arguments has no key.
 
 A function of the user's, decorated with `dy.function`, has other keys: numbers count only with their types, unless the
-function's `pinned` says that it has asked for their values; and any other object counts with its address.
+function's `pinned` says that it has asked for their values; any other object counts with its address; and the key says
+which nodes are equal.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class Key:
         self.words, self.items = on_stack(1 + words.MOST_KEY_WORDS), on_stack(words.MOST_KEY_WORDS)
         self.words[1], self.count[0] = 1, 0
         self.add_arguments(arguments)
+        self.add_repeated_nodes()
         self.size = self.words[1]
         self.words[0] = hash_of(self.words, 1, self.size) * 2 + 1  # odd, so never 0, which marks a free row
 
@@ -145,9 +147,9 @@ class Key:
         return content
 
     @plain
-    def repeated_nodes(self):
-        """Return how many of the nodes among the items of a call of a user's function equal an earlier one."""
-        count, previous, is_ascending, repeated = self.count[0], -1, 1, 0
+    def add_repeated_nodes(self) -> None:
+        """Add a word for each node among the items of a call of a user's function that equals an earlier one."""
+        count, previous, is_ascending = self.count[0], -1, 1  # an op's items are not counted
         for k in range(count):
             x = self.operand(k << words.ITEM_BITS)
             if x.type == self.here.shared.expression:
@@ -156,14 +158,13 @@ class Key:
                 previous = x.at
         if is_ascending == 0:
             for k in range(count):
-                later, is_repeated = self.operand(k << words.ITEM_BITS), 0
+                later = self.operand(k << words.ITEM_BITS)
                 for j in range(k):
                     earlier = self.operand(j << words.ITEM_BITS)
                     are_nodes = earlier.type == later.type and later.type == self.here.shared.expression
                     if are_nodes and earlier.at == later.at:
-                        is_repeated = 1
-                repeated += is_repeated
-        return repeated
+                        self.add(SIZE - ((k << words.ITEM_BITS) + j) * 4)  # negative, unlike the word of a list
+                        break
 
     @plain
     def operand(self, code) -> Item:
@@ -197,7 +198,6 @@ def call(here: Here, function: Function, arguments: Items):
     kind = Call(find(function, key.words[0]).signature)
     header = Template(kind.template)
     content, lists = key.content_of(header), Words(kind.lists)
-    need(key.repeated_nodes() == header.equal_pairs)  # so that all others are different nodes
     need(hold(Rows(Guard, lists), kind.guards))
     need(here.graph.open == here.version)
     patches_begin = kind.guards * len(words.GUARD)

@@ -1,6 +1,8 @@
 """Signatures that are made from a pattern of others are those that the op's own function makes."""
 
 import dataclasses
+import random
+import sys
 import threading
 
 import numpy as np
@@ -191,3 +193,33 @@ def test_an_error_of_new_sizes_is_the_users():
         with pytest.raises(ShapeError, match=r"cmult: .*6001, 2.*") as raised:
             dy.cmult(x, dy.zeros((size + 2, 3)))
         assert "by_sizes" not in str(raised.value)
+
+
+def test_threads_that_forget_at_the_same_time(forgetful):
+    """A thread does not enter rows again that another one has just forgotten."""
+    problems, interval = [], sys.getswitchinterval()
+
+    def record_sizes(seed):
+        rng = random.Random(seed)
+        try:
+            for _ in range(150):
+                renew_cg()
+                sums = []
+                for size in [rng.randint(6000, 30000) for _ in range(10)]:
+                    x = dy.zeros(size) + 0.5
+                    sums.append((dy.sum_elems(dy.concatenate([x, x])), size))
+                for found, size in sums:
+                    assert found.value() == pytest.approx(size, rel=1e-4)
+        except Exception as problem:
+            problems.append(problem)
+
+    threads = [threading.Thread(target=record_sizes, args=(seed,)) for seed in range(4)]
+    sys.setswitchinterval(1e-5)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not problems

@@ -23,7 +23,7 @@ from op_checks import python_calls
 
 import dynet as dy
 from dynet_core import recorder
-from dynet_core.graph import current, functions
+from dynet_core.graph import current, functions, numbers
 
 pytestmark = pytest.mark.skipif(not recorder.HAS_TEMPLATES, reason="the Python recorder runs functions undecorated")
 SIZE = 3
@@ -975,3 +975,45 @@ def test_short_lived_objects_do_not_switch_a_function_off(recwarn):
 def test_what_cannot_be_decorated(wrong):
     with pytest.raises(dy.ArgumentTypeError, match="function: expected a function made by `def` or `lambda`"):
         dy.function(wrong)
+
+
+def test_another_thread_may_run_backward_passes():
+    """They are not taken for something that the function does."""
+    is_done = threading.Event()
+
+    def differentiate():
+        while not is_done.is_set():
+            dy.renew_cg()
+            dy.sum_elems(dy.tanh(dy.inputVector([1.0, 2.0]))).backward()
+
+    f = dy.function(lambda x, y: dy.tanh(x) + dy.cmult(y, y), kinds=1000)
+    thread = threading.Thread(target=differentiate)
+    thread.start()
+    try:
+        for size in range(1, 400):
+            dy.renew_cg()
+            x = dy.zeros(size)
+            assert f(x, x).dim() == ((size,), 1)
+    finally:
+        is_done.set()
+        thread.join()
+
+
+def test_a_signal_handler_records_while_a_function_is_recorded(monkeypatch):
+    """Where a number goes is not known for certain then, so the next call records the function again."""
+    values = numbers.Recording.values
+    is_first = True
+
+    def disturbed(self, role, begin, given):
+        nonlocal is_first
+        if is_first and any(type(x) is numbers.Number for x in given):
+            is_first = False
+            dy.inputVector([7.0, 8.0])
+        return values(self, role, begin, given)
+
+    monkeypatch.setattr(numbers.Recording, "values", disturbed)
+    f = dy.function(lambda x, k: dy.pick(x, k) * 2)
+    for k in range(6):
+        dy.renew_cg()
+        x = dy.inputVector([float(n) for n in range(31)])
+        assert f(x, k).value() == 2 * k

@@ -31,6 +31,14 @@ def growth(op, batch, lengths):
     return TABLE.end() - before
 
 
+@pytest.mark.parametrize("op", [dy.esum, dy.concatenate, dy.concatenate_cols, dy.concatenate_to_batch, dy.average])
+def test_a_generator_of_operands_of_a_new_shape(op):
+    shape = (3, 911 + len(op.__name__))  # of no other test
+    for _ in range(3):
+        found = op(dy.zeros(shape) for _ in range(2)).dim()
+        assert found == op([dy.zeros(shape), dy.zeros(shape)]).dim()
+
+
 @joins
 @batches
 def test_a_new_length_takes_little_memory(name, batch):

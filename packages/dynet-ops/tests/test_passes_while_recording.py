@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 import dynet_ops as dy
-from dynet_core import renew_cg, reset_random_seed
+from dynet_core import ParameterCollection, recorder, renew_cg, reset_random_seed
+from dynet_core.compute.engine import Engine
+from dynet_core.graph import current, templates
 
 FILES = "record.py", "python_recorder.py", "python_records.py", "records.py"
 sizes = itertools.count(7001)  # the compiled recorder records nodes of a new size in Python
@@ -33,13 +35,13 @@ def graph():
     renew_cg()
 
 
-def lines_of(act, handle, line):
-    """Call `act`, and `handle` at its n-th line in FILES. Return the result, and whether `act` has that many lines."""
+def lines_of(act, handle, line, files=FILES):
+    """Call `act`, and `handle` at its n-th line in `files`. Return the result, and if there are that many lines."""
     left, before = line, sys.gettrace()
 
     def trace(frame, event, _):
         nonlocal left
-        if not frame.f_code.co_filename.endswith(FILES):
+        if not frame.f_code.co_filename.endswith(files):
             return None
         if event == "line":
             left -= 1
@@ -92,3 +94,73 @@ def test_an_input_that_a_pass_was_in_front_of_can_be_set(graph):
         assert z.value() == number * y.dim()[0][0]
         x.set([number, number])
         assert x.value() == [number, number]
+
+
+@pytest.mark.parametrize("reads", [False, True], ids=["records", "records and computes"])
+def test_nodes_are_recorded_during_a_pass(graph, reads):
+    """The memory of the records and of the inputs may move, and other buffers may be replaced."""
+    W = ParameterCollection().parameters_from_numpy(np.array([[2.0, 1.0]]))
+    line, is_inside = 0, True
+    while is_inside:
+        line += 1
+        renew_cg()
+        x, found = dy.inputVector([1.0, 3.0]), []
+        loss = dy.squared_norm(dy.tanh(W * x))
+
+        def handle(found=found):
+            """Record more than there was before, at another address."""
+            ys = [dy.inputVector([float(k)] * 1000) for k in range(100)]
+            found.append((dy.esum(ys), 4950.0))
+            if reads:
+                assert found[0][0].npvalue()[7] == 4950
+
+        def act(loss=loss):
+            current().records.unprepare()  # compiled code leaves the pass to Python
+            value = loss.value()
+            current().records.unprepare()
+            loss.backward()
+            return value, W.grad_as_array().tolist()
+
+        (value, gradient), is_inside = lines_of(act, handle, line, ("engine.py", "graph.py"))
+        assert value == pytest.approx(np.tanh(5) ** 2)
+        slope = 2 * np.tanh(5) * (1 - np.tanh(5) ** 2)
+        assert np.allclose(gradient, [[slope, 3 * slope]], rtol=1e-3)
+        W.scale_gradient(0)
+        for y, expected in found:
+            assert y.npvalue()[3] == expected
+    assert line > 20
+
+
+def test_a_pass_is_not_run_with_old_addresses(graph, monkeypatch):
+    """After new nodes, those of the records and inputs may be old: the pass begins anew."""
+    run, found, statuses = Engine._run, [], []
+
+    def disturbed(self, version, direction, *arguments):
+        if len(found) == 3:
+            return run(self, version, direction, *arguments)
+        found.append(dy.inputVector([len(found) + 1.0]))
+        if len(found) == 3:
+            found[-1].value()
+        statuses.append(run(self, version, direction, *arguments))
+        return statuses[-1]
+
+    monkeypatch.setattr(Engine, "_run", disturbed)
+    current().records.unprepare()
+    assert (dy.inputVector([1.0, 2.0]) * 3).value() == [3, 6]
+    assert statuses == [None] * 3
+    assert [x.value() for x in found] == [1, 2, 3]
+
+
+@pytest.mark.skipif(not recorder.HAS_TEMPLATES, reason="the recorder in Python has no templates")
+def test_nodes_recorded_after_an_op_are_not_part_of_its_template(graph, monkeypatch):
+    make = templates.template_between
+
+    def disturbed(*arguments, **keywords):
+        dy.inputVector([7.0] * 50)
+        return make(*arguments, **keywords)
+
+    monkeypatch.setattr(templates, "template_between", disturbed)
+    size = next(sizes)
+    for _ in range(5):
+        x = dy.inputVector(np.arange(float(size)))
+        assert dy.average([x, x]).npvalue().tolist() == [*range(size)]

@@ -18,6 +18,7 @@ from dynet_kernels.table import KERNELS
 
 from ..errors import OutOfMemoryError, StaleExpressionError
 from ..recorder import Records, generation, note_pass
+from ..recorder.graph_records import DONE, INPUTS_LENGTH, LENGTH, VERSION
 from .device import machine_in_use
 from .memory import Block, allocate_block
 from .parameter_rows import PARAMETER_ROWS
@@ -58,6 +59,7 @@ class Engine:
         _engines[:] = [reference for reference in _engines if reference() is not None] + [weakref.ref(self)]
         # True while buffers are being replaced, and afterwards if an interrupt left them half replaced
         self.changing: bool = False
+        self.is_replaced: bool = False  # whether the graph has a new engine
         self.change_count: int = 0  # how often `replacing_buffers` has been called
         self.machine: Any = None  # the compiled code, loaded when first needed
         self.shard_count: int = 0  # how many shards had kernels in use when `machine` was loaded
@@ -93,6 +95,7 @@ class Engine:
 
     def successor(self) -> Engine:
         """Return a new engine, with new buffers, that replaces this engine for the same graph."""
+        self.is_replaced = True
         successor = Engine(self.records)
         successor.kept_memory, successor.whole_lookups, successor.must_tidy = self.kept_memory, self.whole_lookups, True
         return successor
@@ -269,12 +272,11 @@ class Engine:
                 else:
                     self._add_chunk(floats)
 
-    def forward(self, version: int, begin: int, inputs_begin: int) -> tuple[int, int]:
+    def forward(self, version: int, begin: int, inputs_begin: int) -> tuple[int, int] | None:
         """Plan and run the new records, which start at integer `begin`; their inputs start at `inputs_begin`.
 
-        Return `begin` and `inputs_begin` for the next call. A signal handler or a finalizer may call `renew_cg` at any
-        line here, which removes the records. So `_run` compares the version on the line that calls compiled code, and
-        raises StaleExpressionError if the version has changed.
+        Return `begin` and `inputs_begin` for the next call; None if the caller must begin anew. A signal handler or a
+        finalizer may record or compute nodes at any line here, or remove them by `renew_cg`. See `_run`.
         """
         records, generation_before = self.records, generation()
         end, _, inputs_end = records.ends()
@@ -290,6 +292,8 @@ class Engine:
             self._set_arena_top(version, 0, self.values_begin)
         change_count = self.change_count
         status = self._run(version, "forward", begin, end, records.inputs_address, inputs_begin, inputs_end)
+        if status is None:
+            return None
         if status != READY:
             self._prepare_to_repeat("forward", status)
             return self.forward(version, begin, inputs_begin)
@@ -300,14 +304,25 @@ class Engine:
             self._mark_prepared(generation_before, change_count)
         return end, inputs_end
 
-    def _run(self, version: int, direction: str, *arguments: int) -> int:
-        """Plan and run a pass by compiled code if the graph still has this version. Return the status of the pass."""
-        run, records = getattr(self.machine, direction, None), self.records
-        # One line, so that no signal handler can renew the graph between the comparison and the call.
-        statuses = records.version == version and [run(self.context_address, *arguments)]  # type: ignore[misc]
-        if not statuses:
+    def _run(self, version: int, direction: str, *arguments: int) -> int | None:
+        """Plan and run a pass by compiled code. Return the status of the pass.
+
+        If the graph has another version now, raise StaleExpressionError. Return None if the graph has another engine,
+        or if a forward pass would not be of the records that have not been computed: their addresses may be old.
+        """
+        run, words = getattr(self.machine, direction, None), self.records.words()
+        begin, end, *_, inputs_end = arguments
+        is_backward = direction == "backward"
+        # No other call, because Python runs signal handlers after calls: so nothing changes after the comparisons.
+        statuses = (
+            words[VERSION] == version
+            and not self.is_replaced
+            and (is_backward or (words[DONE], words[LENGTH], words[INPUTS_LENGTH]) == (begin, end, inputs_end))
+            and [run(self.context_address, *arguments)]  # type: ignore[misc]
+        )
+        if not statuses and self.records.version != version:
             raise StaleExpressionError(RENEWED_IN_PASS_REASON)
-        return statuses[0]
+        return statuses[0] if statuses else None
 
     def _mark_prepared(self, generation: int, change_count: int) -> None:
         """Tell compiled code that it may run later passes in these buffers without calling Python.
@@ -325,8 +340,8 @@ class Engine:
         """Differentiate node `loss`, a single number, and add to the gradients of parameters.
 
         With `full`, also compute the gradients of nodes that depend on no parameter. Return False if a parameter
-        has been unfrozen since the graph was planned: the plan has no room for its gradient, and the caller must
-        compute the graph again and retry.
+        has been unfrozen since the graph was planned, so that the plan has no room for its gradient, or if the graph
+        has another engine: the caller must compute the graph again and retry.
         """
         if self.unfreeze_count != PARAMETER_ROWS.unfreeze_count:
             return False
@@ -338,6 +353,8 @@ class Engine:
                 touched[-1] = 1  # all rows get a gradient
         if (status := self._run(version, "backward", loss, 1, int(full))) == READY:  # 1: the size of the loss
             return True
+        if status is None:
+            return False
         self._prepare_to_repeat("backward", status)
         return self.backward(version, loss, full)
 

@@ -42,7 +42,7 @@ from .function_cells import with_cells
 from .graph import Graph, current
 from .numbers import Number, Recording, pinned, value_of
 from .reads import Guard, Reads, is_atom
-from .templates import graph_state_of, template_since
+from .templates import graph_state_of, template_between
 
 F = TypeVar("F", bound=Callable[..., Any])
 MOST_INPUTS = 1 << 16  # a function may record at most this many input values
@@ -135,7 +135,7 @@ class Structure:
 class Kind:
     """How the calls of one kind are repeated.
 
-    `template` is what `template_since` returns, with cells if possible. `patches` has the words of PATCHes. `results`
+    `template` is what `template_between` returns, with cells if possible. `patches` has the words of PATCHes. `results`
     are the items of what the calls return: (kind, value, Dim) as in `words.RESULT`, but with an object for LITERAL.
     """
 
@@ -265,6 +265,8 @@ class Recorded:
             arguments, named = structure.rebuilt(items)
             return None, self._f(*arguments, **named)
         new, result, asked = self._recorded(structure, items)
+        if new is None:
+            return None, result
         if kind and not misfits:
             if CHECKS_ALL and not new.same_as(kind):
                 raise FunctionError(f"{self._title}: a call has recorded other nodes than the first call of its kind")
@@ -292,8 +294,11 @@ class Recorded:
             stacklevel=level,
         )
 
-    def _recorded(self, structure: Structure, items: Sequence[Any]) -> tuple[Kind, Any, set[int]]:
-        """Run the function. Return the kind, the result, and the numbers of the items whose values it asked for."""
+    def _recorded(self, structure: Structure, items: Sequence[Any]) -> tuple[Kind | None, Any, set[int]]:
+        """Run the function. Return the kind, the result, and the numbers of the items whose values it asked for.
+
+        The kind is None if a signal handler has recorded nodes meanwhile.
+        """
         graph, recording = current(), Recording(self._title)
         reads = Reads(self._f, structure.objects())
         given = [x if isinstance(x, Expression) else Number(recording, k, x) for k, x in enumerate(items)]
@@ -310,7 +315,8 @@ class Recorded:
             graph._recording = None
             graph.records.unwatch_records()
         operands = {x.at: k << ITEM_BITS for k, x in enumerate(items) if type(x) is Expression}
-        template = template_since(graph, state, operands, (), lambda node: node < 0, MOST_INPUTS)
+        new_state = graph_state_of(graph)
+        template = template_between(graph, state, new_state, operands, (), lambda node: node < 0, MOST_INPUTS)
         if template is None:
             self._refuse(
                 "uses an expression that is not an argument, or does more than record nodes: it renews or reverts the "
@@ -342,8 +348,11 @@ class Recorded:
             if role != CHECKED:  # the template has 0 where a number of the call will be
                 is_input = role == IN_INPUTS
                 template[len(TEMPLATE) + (2 * template[TEMPLATE.length] + place if is_input else 2 * place + 1)] = 0
+        result = result_structure.rebuilt(map(value_of, result_items))
+        if recording.is_disturbed:
+            return None, result, set()
         kind = Kind(*with_cells(template, patches, results), result_structure, reads.guards, structure)
-        return kind, result_structure.rebuilt(map(value_of, result_items)), recording.pinned
+        return kind, result, recording.pinned
 
     def _flattened(self, x: Any, items: list[Any], is_result: bool = False) -> Any:
         """Append the items in x to `items`. Return the content of its `Structure`."""

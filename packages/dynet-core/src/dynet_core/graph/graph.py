@@ -258,10 +258,12 @@ class Graph:
     def _compute_new(self) -> None:
         """Compute the nodes that have not been computed yet. The caller has checked the thread."""
         records, version = self.records, self.records.version
-        if self.engine.changing:  # an interrupt while buffers were being replaced has made them unusable
-            self._replace_engine()
-        self.outdated.note_forward()
-        ends = self.engine.forward(version, *records.computed)
+        ends = None
+        while ends is None:
+            if self.engine.changing:  # an interrupt while buffers were being replaced has made them unusable
+                self._replace_engine()
+            self.outdated.note_forward()
+            ends = self.engine.forward(version, *records.computed)
         records.note_computed(version, ends)
         if (watch := self.watch) is not None and watch.check and records.version == version:
             watch.check_values(records, self.values)
@@ -324,10 +326,9 @@ class Graph:
             )
             self.forget_values()
             self._compute_new()
-        if not self.engine.backward(version, index, for_all_nodes):
+        while not self.engine.backward(version, index, for_all_nodes):
             self.forget_values()
             self._compute_new()
-            self.engine.backward(version, index, for_all_nodes)
         records.note_differentiated(version, index, for_all_nodes)
 
     def gradients(self, index: int, count: int) -> Floats:

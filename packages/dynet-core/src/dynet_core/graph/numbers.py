@@ -22,13 +22,15 @@ class Recording:
 
     `pinned` has the items whose values the function has asked for, `patches` where the others have gone: (role,
     position in the graph's records or input values, number). `ranges` has the range that an int must be in: the
-    function has asked whether it is.
+    function has asked whether it is. `is_disturbed`: whether a signal handler has recorded nodes, so that a position
+    may be wrong.
     """
 
     def __init__(self, name: str):
         self.name, self.pinned = name, set[int]()
         self.patches: list[tuple[int, int, Number]] = []
         self.ranges: dict[int, tuple[int, int]] = {}
+        self.is_disturbed: bool = False
 
     def values(self, role: int, begin: int, numbers: Sequence) -> list:
         """Return the values of numbers that will be at position `begin` and after it. Note which are items."""

@@ -154,7 +154,7 @@ def op_function(
         if not is_known:
             enter(recording_function, key, signature, int(signature.variadic))
             if recorder.HAS_TEMPLATES:
-                return recording_function(*arguments)
+                return recording_function(operands) if kind == "many" else recording_function(*operands)
         nodes = [x.at for x in operands]
         return graph.append(signature, [len(nodes), *nodes] if signature.variadic else nodes)
 
@@ -219,7 +219,8 @@ class PinnedGraph:
     def add(self, dim: Dim, node_count: int, head: tuple[int, ...], integers: Sequence[int]) -> Expression:
         """Append a record: `head`, which begins with the signature, then `integers`. Return its last node."""
         if recording := self.graph._recording:
-            integers = recording.values(IN_RECORD, self.graph.records.length + len(head), integers)
+            length, nodes, _ = self.graph.records.ends()
+            integers = recording.values(IN_RECORD, length + len(head), integers)
             if self._taken_inputs:
                 recording.values(IN_INPUTS, self._taken_inputs[0], self._taken_numbers)
         if self._taken_inputs is None:
@@ -229,6 +230,8 @@ class PinnedGraph:
         if node is None:
             raise StaleExpressionError(f"while an operation was recorded, its graph has become stale: {self._cause()}")
         graph = self.graph
+        if recording and node.at != nodes + node_count - 1:
+            recording.is_disturbed = True
         if graph.watch is not None and graph.watch.immediate:
             graph._compute_new()
         return node

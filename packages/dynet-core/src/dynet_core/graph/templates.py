@@ -64,9 +64,9 @@ class _Observer:
 
 def graph_state_of(graph: Graph) -> tuple:
     """Return the state that no op with a template may change, and the three counts of `Records.ends`."""
-    engine, records = graph.engine, graph.records
-    unchanged = records.version, records.computed, len(engine.whole_lookups), graph.watch, recorder.pass_count()
-    return unchanged, records.ends()
+    records = graph.records
+    whole_lookups = len(graph.engine.whole_lookups)
+    return (records.version, records.computed, records.differentiated, whole_lookups, graph.watch), records.ends()
 
 
 def _call_template(graph: Graph, graph_state: tuple, arguments: Sequence, result: Any) -> list[int] | None:
@@ -80,36 +80,40 @@ def _call_template(graph: Graph, graph_state: tuple, arguments: Sequence, result
     for word, x in _expressions(arguments):
         if operands.setdefault(x.at, word) != word:
             equal += [operands[x.at], word]
-    if graph_state == graph_state_of(graph):
+    new_state = graph_state_of(graph)
+    if graph_state == new_state:
         if not any(x is result for _, x in _expressions(arguments)):  # false if the op returns an argument: `emax([x])`
             return None
         return [1, 0, 0, 0, len(equal) // 2, OPERAND, operands[result.at], *equal]  # no nodes: an operand is the result
-    return _template_to(result, graph, graph_state, operands, equal)
+    return _template_to(result, graph, graph_state, new_state, operands, equal)
 
 
 def _template_to(result: Any, graph: Graph, *arguments: Any, **keywords: Any) -> list[int] | None:
-    """Return what `template_since` returns, but None if `result` is not the last node."""
-    (_, (begin, _, _)), (end, nodes, _) = arguments[0], graph.records.ends()
+    """Return what `template_between` returns, but None if `result` is not the last node."""
+    (_, (begin, _, _)), (_, (end, nodes, _)) = arguments[:2]
     is_last = type(result) is Expression and result.at == nodes - 1 and begin < end
-    return template_since(graph, *arguments, **keywords) if is_last else None
+    return template_between(graph, *arguments, **keywords) if is_last else None
 
 
-def template_since(
+def template_between(
     graph: Graph,
     graph_state: tuple,
+    new_graph_state: tuple,
     operands: Mapping[int, int],
     equal_operands: Sequence[int] = (),
     is_fixed: Callable[[int], bool] = lambda node: False,
     most_inputs: int = MOST_INPUTS,
 ) -> list[int] | None:
-    """Return a template of what has been recorded since `graph_state`, or None; see `_call_template`.
+    """Return a template of what was recorded between two states, or None; see `_call_template`.
+
+    A signal handler may have recorded more since then.
 
     `operands` maps the nodes and parameters that later calls may replace to their numbers among the arguments (see
     `words.OPERAND`). `equal_operands`: pairs of such numbers, for operands that must be the same node.
     `is_fixed(operand)`: whether an operand that is not in `operands` stays the same in later calls.
     """
     old_state, (begin, first_node, first_input) = graph_state
-    new_state, (end, nodes, inputs) = graph_state_of(graph)
+    new_state, (end, nodes, inputs) = new_graph_state
     if new_state != old_state or inputs - first_input > most_inputs:
         return None
     content: list[int] = []
@@ -139,7 +143,8 @@ def template_since(
         for attribute in record.attributes[constants:]:
             content += LITERAL, attribute
     bits = array("i", graph.records.floats(first_input, inputs - first_input).tobytes())
-    key_offsets = [start - first_input for start in reversed(graph.records.random_key_offsets(first_input))]
+    key_starts = reversed(graph.records.random_key_offsets(first_input))
+    key_offsets = [start - first_input for start in key_starts if start < inputs]
     # Random keys, which are among the input values, and the links before them differ in each call. So they are 0 in the
     # template, and compiled code writes them in each call.
     for key in key_offsets:
@@ -172,7 +177,8 @@ class Observation:
         def is_fixed(operand: int) -> bool:
             return operand < 0 or operand in fixed_nodes
 
-        words = _template_to(last, self._graph, self._state, indices, is_fixed=is_fixed)
+        new_state = graph_state_of(self._graph)
+        words = _template_to(last, self._graph, self._state, new_state, indices, is_fixed=is_fixed)
         return None if words is None else array("q", words).tobytes()
 
 

@@ -121,13 +121,15 @@ def rows_of(recording_function: Any) -> dict:
 def forget_rows(signatures: set[int]) -> None:
     """Remove the rows of these signatures, indices in TABLE, from the tables of all recording functions."""
     for address, rows in _entered_rows.copy().items():  # copies, as other threads may add rows
-        kept_rows = [(key, row) for key, row in rows.copy().items() if row[0] not in signatures]
-        if len(kept_rows) < len(rows):
-            recording_function = ctypes.cast(address, py_object).value
-            rows.clear()
-            _clear_table(address)
-            for key, row in kept_rows:
-                enter_row(recording_function, key, *row)
+        if forgotten := [key for key, row in rows.copy().items() if row[0] in signatures]:
+            for key in forgotten:
+                rows.pop(key, None)
+            recording_function, kept = ctypes.cast(address, py_object).value, None
+            while kept is None or not kept.keys() <= rows.keys():  # another thread has forgotten rows meanwhile
+                _clear_table(address)
+                kept = rows.copy()
+                for key, row in kept.items():
+                    _enter_compiled(recording_function, key, *row)
 
 
 def enter_row(self, key: Sequence, signature: int, result_dim, limit: int = 0) -> None:
@@ -138,9 +140,12 @@ def enter_row(self, key: Sequence, signature: int, result_dim, limit: int = 0) -
     `limit` depends on the kind of function: for lookups, it is how many rows the lookup parameter has.
     """
     rows, row_facts = _entered_rows[id(self)], (signature, result_dim, limit)
-    if rows.get(key) == row_facts:
-        return
-    rows[key] = row_facts
+    if rows.get(key) != row_facts:
+        rows[key] = row_facts  # first, so that `forget_rows` misses no row of the table
+        _enter_compiled(self, key, *row_facts)
+
+
+def _enter_compiled(self, key: Sequence, signature: int, result_dim, limit: int) -> None:
     key_size = _function_word(self, "key_size").value
     is_long_list = key_size == LIST_KEY_SIZE and len(key) > MOST_KEYED
     if is_long_list and len(set(key)) > 1:

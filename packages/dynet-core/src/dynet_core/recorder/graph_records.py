@@ -14,7 +14,9 @@ from dynet_kernels.recorder.words import GRAPH, WATCHED
 
 from .named_words import NamedWords, word_slice
 
-VERSION, DONE, INPUTS_DONE = GRAPH.version, GRAPH.done, GRAPH.inputs_done  # indices of words
+# Indices of words.
+VERSION, DONE, INPUTS_DONE = GRAPH.version, GRAPH.done, GRAPH.inputs_done
+LENGTH, INPUTS_LENGTH = GRAPH.length, GRAPH.inputs_length
 CHANGES, PREPARED = GRAPH.changes, GRAPH.prepared
 ENDS, COMPUTED = word_slice(GRAPH, "length", "inputs_length"), word_slice(GRAPH, "done", "inputs_done")  # slices
 DIFFERENTIATED = word_slice(GRAPH, "differentiated", "differentiated_fully")  # a slice: loss and mode
@@ -67,6 +69,10 @@ class GraphRecords:
     def unwatch_records(self) -> None:
         """Undo `watch_records`, which was called while the graph had no `Watch`."""
         self._words["open"] = self.version
+
+    def words(self) -> memoryview:
+        """Return the words of the graph; see `dynet_kernels.recorder.words.GRAPH`."""
+        return self._view
 
     def ends(self) -> tuple[int, int, int]:
         """Return the counts of record integers, of nodes and of input values, all read in one step."""

@@ -12,8 +12,8 @@ def test_a_signal_handler_computes_before_the_status_of_a_pass_is_read(monkeypat
     """The handler's pass overwrites the status in the shared context."""
     run, found, size = Engine._run, [], 700
 
-    def run_and_handle(self, *arguments):
-        found.append(run(self, *arguments))
+    def run_and_handle(self, *arguments, **keywords):
+        found.append(run(self, *arguments, **keywords))
         self.slots[at.CONTEXT.status] = at.READY
         return found[-1]
 

@@ -291,7 +291,8 @@ class Engine:
         if not begin:
             self._set_arena_top(version, 0, self.values_begin)
         change_count = self.change_count
-        status = self._run(version, "forward", begin, end, records.inputs_address, inputs_begin, inputs_end)
+        ends = begin, end, inputs_end
+        status = self._run(version, "forward", begin, end, records.inputs_address, inputs_begin, inputs_end, ends=ends)
         if status is None:
             return None
         if status != READY:
@@ -304,20 +305,19 @@ class Engine:
             self._mark_prepared(generation_before, change_count)
         return end, inputs_end
 
-    def _run(self, version: int, direction: str, *arguments: int) -> int | None:
+    def _run(self, version: int, direction: str, *arguments: int, ends: tuple | None = None) -> int | None:
         """Plan and run a pass by compiled code. Return the status of the pass.
 
         If the graph has another version now, raise StaleExpressionError. Return None if the graph has another engine,
-        or if a forward pass would not be of the records that have not been computed: their addresses may be old.
+        or if `ends`, given for a forward pass, are not where the computed records, all records and the input values end
+        now: the addresses among the arguments may be old.
         """
         run, words = getattr(self.machine, direction, None), self.records.words()
-        begin, end, *_, inputs_end = arguments
-        is_backward = direction == "backward"
         # No other call, because Python runs signal handlers after calls: so nothing changes after the comparisons.
         statuses = (
             words[VERSION] == version
             and not self.is_replaced
-            and (is_backward or (words[DONE], words[LENGTH], words[INPUTS_LENGTH]) == (begin, end, inputs_end))
+            and (ends is None or (words[DONE], words[LENGTH], words[INPUTS_LENGTH]) == ends)
             and [run(self.context_address, *arguments)]  # type: ignore[misc]
         )
         if not statuses and self.records.version != version:

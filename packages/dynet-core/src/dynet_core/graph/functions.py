@@ -151,7 +151,7 @@ class Kind:
         mine, others = ([x for _, x, _ in kind.results if type(x) is int] for kind in (self, other))
         return (self.template, self.patches, mine) == (other.template, other.patches, others)
 
-    def is_of_now(self) -> bool:
+    def guards_hold(self) -> bool:
         """Return whether a call with the key of this kind is of this kind now."""
         return all([guard.holds() for guard in self.guards])
 
@@ -252,7 +252,7 @@ class Recorded:
 
     def _call_flat(self, structure: Structure, *items: Any) -> tuple[Any, ...]:
         key = recorder.pinned_key(self._pins, structure, *items)
-        kind = next((kind for kind in self._kinds.get(key, ()) if kind.is_of_now()), None)
+        kind = next((kind for kind in self._kinds.get(key, ()) if kind.guards_hold()), None)
         misfits = kind.misfits(items) if kind else ()
         if kind and not misfits and not CHECKS_ALL:
             kind.guards = [guard.now() for guard in kind.guards]  # an equal number may be another object now
@@ -316,7 +316,9 @@ class Recorded:
             graph.records.unwatch_records()
         operands = {x.at: k << ITEM_BITS for k, x in enumerate(items) if type(x) is Expression}
         new_state = graph_state_of(graph)
-        template = template_between(graph, state, new_state, operands, (), lambda node: node < 0, MOST_INPUTS)
+        template = template_between(
+            graph, state, new_state, operands, is_fixed=lambda node: node < 0, most_inputs=MOST_INPUTS
+        )
         if template is None:
             self._refuse(
                 "uses an expression that is not an argument, or does more than record nodes: it renews or reverts the "

@@ -605,8 +605,8 @@ def test_interrupts_leave_the_function_usable(W):
     is_armed = False
 
     def stop(_, frame):
-        # An error in a callback of the garbage collector, such as one of the test library's, would be lost.
-        while frame and frame.f_code.co_name != "gc_callback":
+        # Python loses an error that is raised in a finalizer or in a callback of the garbage collector.
+        while frame and frame.f_code.co_name not in ("__del__", "gc_callback"):
             frame = frame.f_back
         if is_armed and not frame:
             raise Stop

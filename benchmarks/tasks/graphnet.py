@@ -7,6 +7,8 @@ edge through the matrix of the edge's kind, and a GRU updates each node from the
 
 import random
 
+import numpy as np
+
 from synthetic import VOCABULARY, minibatches, projective_heads, sentences
 from training import training_steps
 
@@ -15,11 +17,11 @@ SIZE, CLASSES, LABELS, ROUNDS = 128, 9, 3, 3
 KINDS = 2 * LABELS
 
 
-def examples(minibatch, seed):
+def examples(minibatch, seed, edges_as=list):
     """Return minibatches of graphs: words, their classes, and edges (source, kind, target) between positions."""
     rng = random.Random(seed)
     pool = [
-        (sentence, [rng.randrange(CLASSES) for _ in sentence], edges_of(len(sentence), rng))
+        (sentence, [rng.randrange(CLASSES) for _ in sentence], edges_as(edges_of(len(sentence), rng)))
         for sentence in sentences(rng)
     ]
     return minibatches(pool, minibatch, rng)
@@ -36,7 +38,10 @@ def edges_of(length, rng):
     return edges
 
 
-def make(dy, minibatch, seed, functions=False):
+def make(dy, minibatch, seed, functions=False, joined=False):
+    """With `joined`, `pass_messages` gets the graphs of a minibatch as one graph."""
+    if joined and not functions:
+        return None
     dy.reset_random_seed(seed)
     parameters = dy.ParameterCollection()
     words = parameters.add_lookup_parameters((VOCABULARY, SIZE))
@@ -61,6 +66,18 @@ def make(dy, minibatch, seed, functions=False):
     def loss_of(batch):
         return dy.esum([loss for graph in batch for loss in losses_of(*graph)])
 
+    def loss_of_joined(batch):
+        starts = np.cumsum([0, *(len(sentence) for sentence, _, _ in batch)])
+        edges = np.concatenate([edges + (start, start, 0) for (_, _, edges), start in zip(batch, starts)])
+        nodes = [words[word] for sentence, _, _ in batch for word in sentence]
+        states = dy.pass_messages(nodes, edges, message, update, rounds=ROUNDS)
+        return dy.esum([*map(loss, states, [label for _, labels, _ in batch for label in labels])])
+
+    if joined:
+        message = dy.function(lambda h, kind: dy.affine_transform([kinds[kind][1], kinds[kind][0], h]))
+        loss = dy.function(lambda h, label: dy.pickneglogsoftmax(classes * h, label))
+        batches = examples(minibatch, seed, lambda edges: np.array(edges)[:, [0, 2, 1]])  # the kind last
+        return training_steps(dy, parameters, batches, loss_of_joined)
     return training_steps(dy, parameters, batches, loss_of)
 
 

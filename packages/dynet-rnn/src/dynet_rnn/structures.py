@@ -168,15 +168,19 @@ def pass_messages(
     >>> [h.dim() for h in dy.pass_messages(nodes, edges, message, update, rounds=2)]
     [((2,), 1), ((2,), 1), ((2,), 1)]
     """
-    states, rows = list(states), [*map(list, edges)]
-    if any([not 2 <= len(row) <= 3 or len(row) != len(rows[0]) for row in rows]):
+    states = list(states)
+    try:
+        columns = [*(edges.T if isinstance(edges, np.ndarray) else zip(*edges, strict=True))]
+    except ValueError:
+        columns = [()]
+    if len(columns) not in (0, 2, 3):
         raise ArgumentError(
             "pass_messages: an edge is two numbers of nodes, or these and a kind, the same for all edges"
         )
     name, count = "pass_messages", len(states)
     sources, targets, *kinds = [
         _numbers(name, what, column, 0 if k < 2 else -(1 << 62), count if k < 2 else 1 << 62, what)
-        for k, (what, column) in enumerate(zip(("a source", "a target", "a kind"), zip(*rows)))
+        for k, (what, column) in enumerate(zip(("a source", "a target", "a kind"), columns))
     ] or [np.zeros(0, np.int64)] * 2
     order = np.argsort(targets, kind="stable")
     receivers, first = np.unique(targets[order], return_index=True)

@@ -46,6 +46,7 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_
 ONE_THREAD["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 REFERENCE_MEMORY = "4096"
 LITTLE_MEMORY = "4"
+BFLOAT16 = "--dynet-bf16"  # torch's tasks know this flag too
 """Megabytes for real DyNet, which cannot grow its memory while it batches."""
 PYTHONS = {
     "dynet": "DYNET_REFERENCE_PYTHON",
@@ -110,6 +111,16 @@ def find_competitors(kinds: Iterable[str] = tuple(PYTHONS)) -> list[Competitor]:
         else:
             found.append(Competitor({"pyg": "PyG", "jax": "JAX", "mlx": "MLX"}.get(kind, kind), command, kind))
     return [*found, OURS]
+
+
+def with_bfloat16(competitors: Iterable[Competitor]) -> list[Competitor]:
+    """Return the competitors, each that can round factors to bfloat16 followed by itself with the flag for this."""
+    found = []
+    for one in competitors:
+        found.append(one)
+        if one is OURS or one.kind == "torch":
+            found.append(replace(one, name="here, bf16" if one is OURS else "torch, bf16", flags=[BFLOAT16]))
+    return found
 
 
 def with_little_memory(competitors: Iterable[Competitor]) -> list[Competitor]:
@@ -234,9 +245,10 @@ class Result:
     losses: list[float]  # from competitors that draw the same initial values
 
     def ratio(self, theirs: str = "") -> float | None:
-        """Return this project's speed over the best speed of the others whose names start with `theirs`."""
+        """Return the last speed, this project's, over the best of the peers whose names start with `theirs`."""
         *others, ours = self.speeds.items()
-        best = max((speed for name, speed in others if speed and name.startswith(theirs)), default=None)
+        peers = [speed for name, speed in others if speed and name.startswith(theirs) and name != OURS.name]
+        best = max(peers, default=None)
         return ours[1] / best if ours[1] and best else None
 
     def agrees(self) -> bool:

@@ -18,6 +18,7 @@ import guard
 import memory
 import phases
 from competitors import (
+    BFLOAT16,
     PYTHONS,
     SAME_LOSS,
     TASKS,
@@ -30,12 +31,15 @@ from competitors import (
     measure,
     report_failures,
     rows_of,
+    with_bfloat16,
 )
 
 
 def main() -> None:
     options = read_options()
     competitors = find_competitors(options.peers)
+    if options.bf16:
+        competitors = with_bfloat16(competitors)
     rows = rows_of(options.tasks)
     if options.memory:
         memory.print_table(rows, competitors)
@@ -66,7 +70,7 @@ def timed(row: Row, competitors: list[Competitor], rounds: int, seconds: float, 
     losses = [
         worker.loss
         for competitor, worker in zip(competitors, workers)
-        if competitor.kind == "dynet" and worker.loss is not None
+        if competitor.kind == "dynet" and BFLOAT16 not in competitor.flags and worker.loss is not None
     ]
     speeds = {competitor.name: worker.speed() for competitor, worker in zip(competitors, workers)}
     return Result(row, speeds, losses)
@@ -105,6 +109,7 @@ def read_options() -> argparse.Namespace:
         help="CPU time of one turn (default: 1, quick: 0.2); not of rnnlm, seq2seq, beam_search",
     )
     add("--inference", action="store_true", help="build and run forwards only, and read the loss")
+    add("--bf16", action="store_true", help="also with factors in bfloat16: torch by autocast, and this project")
     add("--draw", metavar="FILE.svg", type=Path, help="draw the table too")
     add("--record", action="store_true", help="keep the ratios to DyNet, for --quick")
     add("--quick", action="store_true", help="short turns against DyNet alone; fail where a ratio fell by 15 %%")

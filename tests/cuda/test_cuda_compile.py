@@ -12,6 +12,7 @@ import dynet  # noqa: F401  # fills the table of kernels
 from dynet_kernels.cuda import codegen, compiler
 from dynet_kernels.cuda.driver import CudaError
 from dynet_kernels.cuda.machine import MOST_PARAMETERS, Source
+from dynet_kernels.families.products import cuda_tiles
 from dynet_kernels.kernels import function_name
 from dynet_kernels.table import KERNELS
 
@@ -77,14 +78,16 @@ def test_nvrtc_compiles_every_kernel_without_header_files(sources, counts):
 
 
 @pytest.mark.parametrize("name", ["nvcc", "nvrtc"])
-def test_products_for_tensor_cores_compile(name, tmp_path):
+@pytest.mark.parametrize("factors", cuda_tiles.FORMATS)
+def test_products_for_tensor_cores_compile(factors, name, tmp_path):
     if not (compiler.find_nvcc() if name == "nvcc" else compiler.find_nvrtc()):
         pytest.skip(f"there is no {name} on this machine")
     for kernel in ("product", "product.dx", "product.dW"):
         shard = {0: (kernel, KERNELS[kernel])}
-        Source(shard, "sm_90", name, tf32=True).build(tmp_path / "source.cu")
+        Source(shard, "sm_90", name, factors=factors).build(tmp_path / "source.cu")
         source = (tmp_path / "source.cu").read_text()
-        assert "multiply_tf32(" in source[source.index(f"{function_name(kernel)}(") :]
+        multiply, _ = cuda_tiles.FORMATS[factors]
+        assert f"{multiply}(" in source[source.index(f"{function_name(kernel)}(") :]
         assert getattr(compiler, f"_compile_with_{name}")(source, "sm_90")[:4] == b"\x7fELF"
 
 

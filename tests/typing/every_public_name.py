@@ -67,6 +67,8 @@ def settings() -> None:
     params.set_requested_gpus(0)
     params.set_gpu_mask([])
     params.set_tf32(False)
+    params.set_bf16("emulate")
+    params.set_bf16(False)
     params.set_shared_parameters(False)
     params.set_weight_decay(0.0)
     params.set_autobatch(True)
@@ -81,7 +83,15 @@ def settings() -> None:
         "requested_gpus": 0,
     })  # fmt: skip
     print(params.mem, params.random_seed, params.threads, params.requested_gpus, params.gpu_ids, params.devices)
-    print(params.gpu, params.tf32, params.viz, params.shared_parameters, params.weight_decay, params.autobatch)
+    print(
+        params.gpu,
+        params.tf32,
+        params.bf16,
+        params.viz,
+        params.shared_parameters,
+        params.weight_decay,
+        params.autobatch,
+    )
     print(params.profiling, params.lstm_builder, len(params.allow))
     params.init()
     dy.init_from_params(params)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -14,6 +15,7 @@ from peers.padding import Padded
 from training import CLIP, Steps
 
 torch.set_num_threads(1)
+AUTOCAST = torch.autocast("cpu", torch.bfloat16, enabled="--dynet-bf16" in sys.argv)
 RATE, BETA_1, BETA_2, EPSILON = 0.001, 0.9, 0.999, 1e-8
 
 
@@ -114,7 +116,8 @@ def training_steps(
         nonlocal updates
         updates += 1
         trainer.zero_grad()
-        loss = loss_of(next(batches))
+        with AUTOCAST:
+            loss = loss_of(next(batches))
         loss.backward()
         if clip:
             nn.utils.clip_grad_norm_([*parameters, *(lookup.rows for lookup in lookups)], CLIP, foreach=True)
@@ -124,6 +127,7 @@ def training_steps(
 
     @torch.inference_mode()
     def infer() -> float:
-        return loss_of(next(batches)).item()
+        with AUTOCAST:
+            return loss_of(next(batches)).item()
 
     return Steps(train, infer)

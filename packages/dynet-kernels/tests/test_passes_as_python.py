@@ -106,7 +106,7 @@ def random_graph(planner, seed):
     graph.touched = np.zeros(2 + 2 * ROWS, np.int64)
     rows = graph.parameter(0, np.ones(SIZE * ROWS, np.float32), needs_gradient=seed % 3 > 0)
     graph.parameters[0, at.PARAMETER.touched] = graph.touched.ctypes.data
-    graph.parameters[0, at.PARAMETER.width :] = SIZE, ROWS
+    graph.parameters[0, at.PARAMETER.width : at.PARAMETER.copy] = SIZE, ROWS
     known = [graph.parameter(1, np.ones(SIZE, np.float32)), graph.parameter(2, np.ones(SIZE, np.float32), False)]
     known += [graph.input(kinds.x, *dice.random(SIZE)) for _ in range(2)]
     some = lambda count: [int(known[k]) for k in dice.integers(len(known), size=count)]  # noqa: E731

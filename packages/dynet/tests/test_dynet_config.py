@@ -47,7 +47,7 @@ def test_a_setting_that_dynet_knows_decides_alone(name):
     assert found == [seed, decay, int("threads" in DECIDES[name]), False]
 
 
-OURS = ["threads=1", "tf32=True", "lstm_builder='vanilla'", "allow=['a.B']", "threads=1, tf32=False"]
+OURS = ["threads=1", "tf32=False", "bf16='emulate'", "lstm_builder='vanilla'", "allow=['a.B']", "threads=1, tf32=False"]
 
 
 @pytest.mark.few(each=5)

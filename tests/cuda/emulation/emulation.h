@@ -104,12 +104,21 @@ UNSEEN inline float float_of(uint64_t bits) {
   return x;
 }
 
+// To the nearest number of seven bits of mantissa, to the even one from the middle.
+inline float rounded_to_bfloat16(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, 4);
+  if ((bits & 0x7f800000) != 0x7f800000) bits = (bits + 0x7fff + (bits >> 16 & 1)) & ~0xffffu;
+  memcpy(&x, &bits, 4);
+  return x;
+}
+
 // mma.m16n8k8: d += a b. Thread 4 g + t offers a(g, t), a(g + 8, t), a(g, t + 4), a(g + 8, t + 4), b(t, g), b(t + 4, g).
-UNSEEN inline int multiply_tf32(float* d, float a0, float a1, float a2, float a3, float b0, float b1) {
+// With bfloat16, the thread offers terms 2 t and 2 t + 1 in place of t and t + 4.
+UNSEEN inline int multiply_rounded(float* d, const float* given, bool is_tf32) {
   Offer own{};
-  float given[6] = {a0, a1, a2, a3, b0, b1};
   for (int k = 0; k < 6; k++) {
-    float x = rounded_to_tf32(given[k]);
+    float x = is_tf32 ? rounded_to_tf32(given[k]) : rounded_to_bfloat16(given[k]);
     memcpy(&own.numbers[k], &x, 4);
   }
   unsigned lane;
@@ -117,10 +126,19 @@ UNSEEN inline int multiply_tf32(float* d, float a0, float a1, float a2, float a3
   for (int place = 0; place < 4; place++)
     for (unsigned k = 0; k < 8; k++) {
       unsigned column = lane % 4 * 2 + place % 2;
-      const Offer &left = offers[lane / 4 * 4 + k % 4], &right = offers[column * 4 + k % 4];
-      d[place] += float_of(left.numbers[place / 2 + k / 4 * 2]) * float_of(right.numbers[4 + k / 4]);
+      unsigned t = is_tf32 ? k % 4 : k / 2, which = is_tf32 ? k / 4 : k % 2;
+      const Offer &left = offers[lane / 4 * 4 + t], &right = offers[column * 4 + t];
+      d[place] += float_of(left.numbers[place / 2 + which * 2]) * float_of(right.numbers[4 + which]);
     }
   return 0;
+}
+UNSEEN inline int multiply_tf32(float* d, float a0, float a1, float a2, float a3, float b0, float b1) {
+  float given[6] = {a0, a1, a2, a3, b0, b1};
+  return multiply_rounded(d, given, true);
+}
+UNSEEN inline int multiply_bfloat16(float* d, float a0, float a1, float a2, float a3, float b0, float b1) {
+  float given[6] = {a0, a1, a2, a3, b0, b1};
+  return multiply_rounded(d, given, false);
 }
 
 template <class A, class B>

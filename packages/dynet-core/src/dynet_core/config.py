@@ -11,7 +11,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from dynet_kernels.layout import MOST_THREADS
 from dynet_kernels.machine import sharing
@@ -61,6 +61,7 @@ FLAGS: dict[str, tuple[str, Callable[[str], Any] | None, str]] = {
     "devices": ("devices", str, "devices separated by commas, such as CPU or GPU:0"),
     "gpu": ("gpu", None, ""),
     "tf32": ("tf32", None, ""),
+    "bf16": ("bf16", None, ""),
     "viz": ("viz", None, ""),
     "shared-parameters": ("shared_parameters", None, ""),
 }
@@ -88,6 +89,7 @@ class DynetParams(Closed):
     requested_gpus: int = 0
     gpu: bool = False
     tf32: bool = False
+    bf16: bool | str = False
     viz: bool = False
     shared_parameters: bool = False
     gpu_ids: str = ""
@@ -127,6 +129,11 @@ class DynetParams(Closed):
                 warnings.warn(f"there is no --dynet-{flag}; did you mean --dynet-{nearest}?", stacklevel=3)
                 continue
             attribute, parse, expected = FLAGS[flag]
+            if flag == "bf16" and has_value:
+                if value != "emulate":
+                    raise ArgumentError(f"--dynet-bf16 takes no value, or 'emulate', got {value!r}")
+                self.bf16 = value
+                continue
             if parse is None:
                 setattr(self, attribute, True)
                 continue
@@ -141,17 +148,17 @@ class DynetParams(Closed):
         """Apply the settings to this process: choose the device, the number of threads and the random seed.
 
         Raises:
-            ArgumentError: a setting is malformed, several GPUs are requested, or a GPU is requested together with
-                shared parameters or after parameters have been made.
-            DeviceError: the requested GPU cannot be used; the message names what is missing.
+            ArgumentError: a setting is malformed, several GPUs are requested, a GPU is requested together with
+                shared parameters or after parameters have been made, or both TF32 and bfloat16 are requested.
+            DeviceError: the requested GPU cannot be used, or the device has no instructions for TF32 or bfloat16; the
+                message names what is missing.
         """
         gpu = self._requested_gpu()
         if gpu is not None:
             if self.shared_parameters:
                 raise ArgumentError("processes share parameters on the CPU only, and a GPU was asked for")
             device.choose(gpu)
-            if self.tf32:
-                device.allow_tf32()
+        device.round_factors(self.tf32, self.bf16)
         if self.threads:  # 0 keeps the default: one thread for each core of this process, but at most 8
             sharing.use(self.threads)
         # 0 keeps the random seed drawn at import. Seeds that are negative or too large become 2**32 - 1.
@@ -228,6 +235,15 @@ class DynetParams(Closed):
     def set_tf32(self, tf32: bool) -> None:
         """Set whether matrix products on a GPU may use tensor cores, which round the inputs to TF32 (19 bits)."""
         self.tf32 = bool(tf32)
+
+    def set_bf16(self, bf16: bool | Literal["emulate"]) -> None:
+        """Set whether matrix products round their factors to bfloat16 (8 bits of precision). Sums stay float32.
+
+        True uses instructions of the CPU or the GPU; "emulate" computes the same on any CPU, but slowly.
+        """
+        if bf16 not in (True, False, "emulate"):
+            raise ArgumentError(f"set_bf16: expected True, False or 'emulate', got {bf16!r:.40}")
+        self.bf16 = "emulate" if bf16 == "emulate" else bool(bf16)
 
     def set_shared_parameters(self, shared_parameters: bool) -> None:
         """Set whether new parameters are in memory shared with processes forked later, to train one model together."""

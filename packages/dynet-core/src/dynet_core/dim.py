@@ -24,7 +24,7 @@ _dims_lock = new_lock()
 RETIRED_DIMS: deque[Dim] = deque()
 """Dims of deleted parameters that no graph uses any more, for reuse by `for_parameter`. Finalizers append them without
 `_dims_lock`, because their thread may hold it already."""
-_reusable_dims: dict[Dim, list[tuple[int, Dim]]] = {}  # shared Dim -> heap of (creation index, Dim)
+_reusable_dims: dict[tuple[Dim, int], list[tuple[int, Dim]]] = {}  # shared Dim, copy -> heap of (creation index, Dim)
 _creation_indices: dict[Dim, int] = {}  # Dim made by `for_parameter` -> how many were made earlier
 
 
@@ -41,20 +41,22 @@ class Dim:
         dims: the sizes of the dimensions.
         batch: the batch size.
         plain: for the Dim of a parameter, the Dim that `Dim.of` returns for the same sizes; otherwise the Dim itself.
+        copy: for a parameter with a rounded copy, how many floats the copy is after the value; otherwise 0.
         size: the number of elements in one batch element.
         total: the number of elements in the whole batch.
     """
 
-    __slots__ = ("batch", "dims", "plain", "size", "total")
+    __slots__ = ("batch", "copy", "dims", "plain", "size", "total")
 
     _cache: dict[tuple[tuple[int, ...], int], Dim] = {}
 
-    def __init__(self, dims: tuple[int, ...], batch: int = 1, plain: Dim | None = None):
+    def __init__(self, dims: tuple[int, ...], batch: int = 1, plain: Dim | None = None, copy: int = 0):
         self.dims: tuple[int, ...] = dims
         self.batch: int = batch
         self.size: int = math.prod(dims)
         self.total: int = self.size * batch
-        self.plain: Dim = plain or self  # the Dim that `Dim.of` returns for the same sizes
+        self.plain: Dim = plain or self
+        self.copy: int = copy
 
     @classmethod
     def of(cls, dims: tuple[int, ...], batch: int = 1) -> Dim:
@@ -77,8 +79,8 @@ class Dim:
             dim = cls._cache.setdefault((dims, batch), cls(dims, batch))
         return dim
 
-    def for_parameter(self) -> Dim:
-        """Return a Dim with the sizes of this one that no other parameter uses.
+    def for_parameter(self, copy: int = 0) -> Dim:
+        """Return a Dim with the sizes of this one that no other parameter uses. For `copy`, see the class.
 
         The Dims of deleted parameters are reused, the oldest first. So a model that is deleted and made again gets its
         old Dims, for which the library has cached signatures and more.
@@ -86,10 +88,10 @@ class Dim:
         with _dims_lock:
             while RETIRED_DIMS:
                 dim = RETIRED_DIMS.popleft()
-                heapq.heappush(_reusable_dims.setdefault(dim.plain, []), (_creation_indices[dim], dim))
-            if free_dims := _reusable_dims.get(self.plain):
+                heapq.heappush(_reusable_dims.setdefault((dim.plain, dim.copy), []), (_creation_indices[dim], dim))
+            if free_dims := _reusable_dims.get((self.plain, copy)):
                 return heapq.heappop(free_dims)[1]
-            dim = Dim(self.dims, self.batch, plain=self.plain)
+            dim = Dim(self.dims, self.batch, self.plain, copy)
             _creation_indices[dim] = len(_creation_indices)
             return dim
 

@@ -58,11 +58,13 @@ class Kernel:
         parameters: the names of the parameters of an instruction.
         shared: how CPU threads can share an instruction, as a constant of `layout`; see `tir.kernel`.
         may_set: whether a CPU overwrites the target of an instruction that is `fresh`.
+        has_factors: whether its code depends on `families.products.precision`.
     """
 
     parameters: tuple[str, ...] = ()
     shared: int = layout.BY_COLUMNS
     may_set: bool = False
+    has_factors: bool = False
 
     @property
     def key(self) -> str:

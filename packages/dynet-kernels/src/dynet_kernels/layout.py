@@ -168,7 +168,9 @@ READY, TOO_SMALL, NOT_BELOW, NO_CODE, NO_HELPERS, LARGE = range(6)
 # table has `rows` rows of `width` floats. A row is *touched* if gradients were added to it since the last update.
 # `touched` is the address of a list, or 0 for other parameters. The list has how many rows are touched, the numbers of
 # these rows in the next `rows` integers, then for each row 1 if it is touched, and last 1 if all rows count as touched.
-PARAMETER = Structure("value", "gradient", "needs_gradient", "touched", "width", "rows")
+# A matrix may have a copy, rounded for products, `copy` floats after its value; 0: it has none. The cache line before
+# the copy begins with 0, or with another number if the copy must not be used.
+PARAMETER = Structure("value", "gradient", "needs_gradient", "touched", "width", "rows", "copy")
 
 # A row of a trainer's table. `parameter` is the parameter's row in `parameters`, `chosen` is 1 if the next update
 # should change the parameter, and `floats` is its size. For the kernel, the planner sets `column`, the number of floats
@@ -326,7 +328,8 @@ THREAD_ROW, THREAD_INSTRUCTION = 32, 16
 LAUNCH = Structure("functions", "arguments", "pointers", "index", "failure")
 
 SEED_FILL = 3  # how many integers of `table` begin at `seed_fill`: the start, size and number that FILL gets
-FILL, CLEAR = 0, 1  # opcodes that only the planner uses: table.py adds their kernels, `fill`, `fill.stretches`, first
+# Opcodes that only the planner uses: table.py adds their kernels, `fill`, `fill.stretches` and `round`, first.
+FILL, CLEAR, ROUND = 0, 1, 16
 
 CACHE_LINE = 16  # floats in a cache line; the memory of every node starts at a cache line
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from .families.fill import Clear, Fill
 from .families.products import ColumnGradient, MatrixGradient, Product
+from .families.products.rounding import Round
 from .families.rules import Rule
 from .families.strides import Strides
 from .kernels import Kernels
 
 KERNELS = Kernels()
-# These come first, so that their opcodes are `layout.FILL` and `layout.CLEAR`.
+# These come first, so that their opcodes are `layout.FILL`, `layout.CLEAR` and `layout.ROUND`.
 KERNELS.use(KERNELS.add("fill", Fill()))
 KERNELS.add("fill.stretches", Clear())
+KERNELS.add("round", Round())
 KERNELS.add("clear", Rule(("y",), {"y": lambda: 0.0}))
 KERNELS.add("copy", Strides(accumulate=False))
 KERNELS.add("accumulate", Strides(accumulate=True))

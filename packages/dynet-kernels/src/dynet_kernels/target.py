@@ -13,6 +13,7 @@ import platform
 from dataclasses import dataclass
 from typing import Any
 
+from .families.products import precision
 from .tvm_modules import tvm
 
 # The general kinds, best first: name in DYNET_CPU -> (LLVM's name, the number of float32s in a vector register, the
@@ -113,6 +114,23 @@ def host_general_targets() -> list[CpuTarget]:
 # NAME -> the target for which `python -m dynet_kernels.build --for NAME` compiles.
 BUILD_TARGETS = {name: general_target(kind, "x86_64-linux") for kind, (name, *_) in _KINDS.items()}
 BUILD_TARGETS["aarch64"] = general_target("generic", "aarch64-linux")
+
+
+@functools.cache
+def bfloat16_of_host() -> tuple[str | None, str]:
+    """Return how this CPU multiplies bfloat16s, a value of `families.products.precision`, or None and the reason."""
+    _, _, features = read_cpu()
+    if host_cpu().kind != NATIVE:
+        return None, f"DYNET_CPU is {host_cpu().kind!r}: code for a general kind of CPU has no instructions for it"
+    if host_cpu().lanes == 16 and "avx512_bf16" in features:
+        return precision.AMX if "amx_bf16" in features and _may_use_tiles() else precision.AVX512, ""
+    return None, "this CPU has no instructions for it, AVX512-BF16"
+
+
+def _may_use_tiles() -> bool:
+    """Ask Linux for the use of AMX's tiles in this process."""
+    request_permission, tile_data, system_call = 0x1023, 18, 158
+    return ctypes.CDLL(None).syscall(system_call, request_permission, tile_data) == 0
 
 
 @functools.cache

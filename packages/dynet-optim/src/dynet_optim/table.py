@@ -101,10 +101,12 @@ class ParameterTable:
         return self
 
     def _fill(self) -> None:
-        self.machine = machine_in_use(*self.opcodes)
         self.row_buffer = PARAMETER_ROWS.buffer  # this reference keeps alive what compiled code reads
         self.all_parameters = self.collection._all_parameters()
         self.count = len(self.all_parameters)
+        if any(parameter._storage.values.copy_offset for parameter in self.all_parameters):
+            self.opcodes = NORM, CLEAR.opcode, self.rule.opcode, KERNELS.use(layout.ROUND)
+        self.machine = machine_in_use(*self.opcodes)
         identities = [parameter._storage.identity for parameter in self.all_parameters]
         if self.identities != identities:
             self.identities = identities
@@ -122,7 +124,7 @@ class ParameterTable:
             norm=NORM, opcode=self.rule.opcode, count=self.count, states=self.state_count, dense=self.dense,
             numbers=len(self.rule.number_names), numbers_address=self.numbers.address, totals=self.sum_block.address,
         )  # fmt: skip
-        self.tape = zero_words((self.count, len(layout.INSTRUCTION)))
+        self.tape = zero_words((2 * self.count, len(layout.INSTRUCTION)))  # an update, and the rounding of a copy
         self._set_words(parameters=self.row_buffer.ctypes.data, table=self.rows.ctypes.data, tape=self.tape.ctypes.data)
 
     def state_blocks_in_order(self) -> list[list[Block]]:

@@ -24,6 +24,7 @@ from dynet_kernels.layout import FILL
 from dynet_kernels.machine import library, sharing
 from dynet_kernels.machine.parts import Planner, Shard, key_of
 from dynet_kernels.table import KERNELS
+from dynet_kernels.target import bfloat16_of_host
 
 REQUIREMENTS = ("numpy", "apache-tvm", "apache-tvm-ffi", "apache-tvm-ffi-orcjit")
 
@@ -95,6 +96,11 @@ def gpus() -> str:
     return ", ".join(f"{gpu.name} ({gpu.arch})" for gpu in all_gpus)
 
 
+def bfloat16() -> str:
+    found, reason = bfloat16_of_host()
+    return found or f"none: {reason}"
+
+
 def gpu_compiler() -> str:
     try:
         return compiler.compiler_name()
@@ -121,6 +127,7 @@ LINES: dict[str, Callable[[], str]] = {
     "system": platform.platform,
     "CPU": cpu,
     "compile target": compile_target,
+    "bfloat16": bfloat16,
     "recorder": recorder,
     "kernel cache": kernel_cache,
     "shipped code": shipped_kernels,

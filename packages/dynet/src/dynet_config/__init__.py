@@ -13,6 +13,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from types import EllipsisType
+from typing import Literal
 
 from dynet_core import config as _config
 from dynet_core.files.names import Allow
@@ -40,14 +41,15 @@ def set(
     gpu: bool | None = None,
     threads: int | None = None,
     tf32: bool | None = None,
+    bf16: bool | Literal["emulate"] | None = None,
     lstm_builder: str | None = None,
     allow: Allow | None = None,
     own_classes: bool | EllipsisType = ...,
 ) -> None:  # noqa: A001
     """Change the settings that are given. The others stay as they are.
 
-    The original DyNet does not have `threads`, `tf32`, `lstm_builder`, `allow` and `own_classes`. A program that sets
-    only these can still be given `--dynet-...` flags on the command line.
+    The original DyNet does not have `threads`, `tf32`, `bf16`, `lstm_builder`, `allow` and `own_classes`. A program
+    that sets only these can still be given `--dynet-...` flags on the command line.
 
     Args:
         mem, autobatch: accepted and ignored: memory grows with the graph, and batching is always on.
@@ -61,6 +63,8 @@ def set(
         threads: the number of threads for large graphs on the CPU; by default one for each core this process may use.
         tf32: whether matrix products on a GPU may round their factors to TF32: faster, with a relative error of about
             0.001.
+        bf16: whether matrix products round their factors to bfloat16: faster, with a relative error of about 0.004.
+            "emulate" computes the same values on any CPU, but slowly.
         lstm_builder: "coupled" if `LSTMBuilder` means `CoupledLSTMBuilder`, "vanilla" if it means `VanillaLSTMBuilder`.
             The environment variable DYNET_LSTM_BUILDER can also set this.
         allow: the names of classes, such as "module.Class", whose objects may be loaded from files, in addition to

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from dynet_kernels import target
+from dynet_kernels.families.products import precision
 from dynet_kernels.locks import new_lock
 from dynet_kernels.machine import library
 from dynet_kernels.table import KERNELS
@@ -17,10 +20,10 @@ if TYPE_CHECKING:
     from dynet_kernels.cuda.machine import Machine
 
 _machines_lock = new_lock()
-_machines: dict[tuple[int, bool] | None, library.Library | Machine] = {}  # key: (GPU number, TF32 allowed) or None: CPU
+_machines: dict[tuple[int, str] | None, library.Library | Machine] = {}  # key: (GPU number, precision) or None: CPU
 _gpus: dict[int, Gpu] = {}  # the GPUs opened so far, by number
 _gpu: Gpu | None = None  # the GPU in use; None: the CPU
-_tf32 = False  # whether matrix products on the GPU may round their factors to TF32
+_factors = precision.FLOAT32  # how products round their factors
 CHANGE_BLOCKERS: list[Callable[[], str]] = []
 """Functions that can forbid a change of the device. Each returns "" or a reason, such as "parameters had been made",
 for the error that `choose` raises."""
@@ -65,15 +68,15 @@ def machine_of(gpu: Gpu | None, *needed_opcodes: int) -> library.Library | Machi
     Kernels that cannot be compiled are left out; raise CompileError if `needed_opcodes` has the opcode of one.
     """
     with _machines_lock:
-        key = None if gpu is None else (gpu.number, _tf32)
+        key = None if gpu is None else (gpu.number, _factors)
         if key in _machines:
             _machines[key].load_used()
         elif gpu is None:
-            _machines[key] = library.Library(KERNELS)
+            _machines[key] = library.Library(KERNELS, _factors if _gpu is None else precision.FLOAT32)
         else:
             from dynet_kernels.cuda.machine import Machine
 
-            _machines[key] = Machine(KERNELS, gpu, _tf32)
+            _machines[key] = Machine(KERNELS, gpu, _factors)
         for opcode in needed_opcodes:
             _machines[key].require(opcode)
         return _machines[key]
@@ -107,35 +110,78 @@ def choose(index: int) -> None:
     _notify_listeners()
 
 
-def allow_tf32(allowed: bool = True) -> None:
-    """Set whether matrix products on the GPU may round their inputs to TF32, a faster 19-bit float format.
+def round_factors(tf32: bool = False, bf16: bool | str = False) -> None:
+    """Set how matrix products round their factors: to TF32 (on a GPU only), to bfloat16, or not at all.
 
-    Raise DeviceError if the GPU in use is too old for TF32.
+    `bf16` is True for the instructions of the device, or "emulate" for rounding and float32 on the CPU.
+
+    Raises:
+        ArgumentError: both are given, or "emulate" for a GPU.
+        DeviceError: the device in use has no instructions for the format.
     """
-    global _tf32
-    if allowed and _gpu is not None:
-        from dynet_kernels.families.products.precision import MIN_ARCH
+    global _factors
+    if tf32 and bf16:
+        raise ArgumentError("factors are rounded to TF32 or to bfloat16, and both were asked for")
+    if _gpu is not None:
+        factors = _factors_on_gpu(tf32, bf16)
+    else:
+        if tf32:
+            warnings.warn("TF32 was asked for, but it is for GPUs, and the CPU is in use", RuntimeWarning, stacklevel=3)
+        factors = precision.EMULATED if bf16 == "emulate" else _bfloat16_of_cpu() if bf16 else precision.FLOAT32
+    with _machines_lock:
+        previous, _factors = _factors, factors
+        if _gpu is None and None in _machines:
+            _machines[None].use(factors)  # type: ignore[union-attr]
+    if factors != previous:
+        _notify_listeners()
 
-        if int(_gpu.arch.removeprefix("sm_")) < MIN_ARCH:
-            raise DeviceError(f"TF32 was asked for, but {name()} is {_gpu.arch}, and TF32 needs sm_{MIN_ARCH} or later")
-    _tf32 = allowed
-    _notify_listeners()
+
+def copies_factors() -> bool:
+    """Return whether parameters that products read have rounded copies."""
+    return _gpu is None and _factors in (precision.AMX, precision.AVX512)
+
+
+def _factors_on_gpu(tf32: bool, bf16: bool | str) -> str:
+    if not tf32 and not bf16:
+        return precision.FLOAT32
+    if bf16 == "emulate":
+        raise ArgumentError("bf16='emulate' is for the CPU; on a GPU use bf16=True")
+    name_of_format, arch = "TF32" if tf32 else "bfloat16", _gpu.arch  # type: ignore[union-attr]
+    if int(arch.removeprefix("sm_")) < precision.MIN_ARCH:
+        raise DeviceError(
+            f"{name_of_format} was asked for, but {name()} is {arch}, and {name_of_format} needs "
+            f"sm_{precision.MIN_ARCH} or later"
+        )
+    return precision.TF32 if tf32 else precision.TENSOR_CORES
+
+
+def _bfloat16_of_cpu() -> str:
+    found, reason = target.bfloat16_of_host()
+    if found is None:
+        raise DeviceError(
+            f"bfloat16 was asked for, but {reason}; bf16='emulate' or --dynet-bf16=emulate computes the same values "
+            "slowly, with float32"
+        )
+    return found
 
 
 @contextmanager
-def using(index: int | None, tf32: bool = False) -> Iterator[None]:
+def using(index: int | None, tf32: bool = False, bf16: bool | str = False) -> Iterator[None]:
     """Change the device in a `with` block, for tests and measurements. A new graph begins at each end of the block.
 
     `index` is a GPU's index, or None for the CPU. Parameters made outside the block must not be used inside.
     """
-    global _gpu, _tf32
-    previous = _gpu, _tf32
+    global _gpu, _factors
+    previous = _gpu, _factors
     _gpu = None if index is None else _open(index)
     try:
-        allow_tf32(tf32)
+        round_factors(tf32, bf16)
+        _notify_listeners()
         yield
     finally:
-        _gpu, _tf32 = previous
+        _gpu, _factors = previous
+        if _gpu is None and None in _machines:
+            _machines[None].use(_factors)  # type: ignore[union-attr]
         _notify_listeners()
 
 

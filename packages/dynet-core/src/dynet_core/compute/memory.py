@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from dynet_kernels.layout import CACHE_LINE
+from dynet_kernels.layout import CACHE_LINE, aligned
 
 from ..annotations import Floats, Numbers
 from ..errors import OutOfMemoryError
@@ -23,23 +23,33 @@ if TYPE_CHECKING:
     from dynet_kernels.cuda.driver import Gpu
 
 
+CURRENT, OUTDATED, SHARED = 0, 1, 2  # states of a rounded copy; only one that is CURRENT is used
+ROUNDED_AT_ONCE = 1 << 16  # floats
+
+
 class HostBlock:
     """A block of float32 values in host memory, aligned to a cache line.
 
     With `zero` or `shared`, the values are initially 0. With `shared`, processes forked later share the block.
+    With `has_copy`, a rounded copy of the values follows, `copy_offset` floats after them; see `layout.PARAMETER`.
     """
 
-    __slots__ = ("_host_view", "_allocation", "address", "array", "floats")
+    __slots__ = ("_allocation", "_copy", "_host_view", "_copy_state", "address", "array", "copy_offset", "floats")
 
-    def __init__(self, floats: int, zero: bool = False, shared: bool = False):
+    def __init__(self, floats: int, zero: bool = False, shared: bool = False, has_copy: bool = False):
         self.floats: int = floats
-        size = floats + 2 * CACHE_LINE  # one cache line to align the start, one unused at the end
+        self.copy_offset: int = aligned(floats) + CACHE_LINE if has_copy else 0
+        size = floats + self.copy_offset + 2 * CACHE_LINE  # one cache line to align the start, one unused at the end
         if shared:
             self._allocation = np.frombuffer(mmap.mmap(-1, 4 * size), np.float32)
         else:
             self._allocation = (np.zeros if zero else np.empty)(size, np.float32)
         skip = (-self._allocation.ctypes.data // 4) % CACHE_LINE  # floats before the first whole cache line
         self.array: Floats = self._allocation[skip : skip + floats]
+        end = skip + self.copy_offset
+        self._copy: Floats = self._allocation[end : end + floats]
+        self._copy_state: Floats = self._allocation[end - CACHE_LINE : end] if has_copy else self._copy[:0]
+        self._copy_state[:] = OUTDATED
         self.address: int = self.array.ctypes.data // 4
         self._host_view = memoryview(self.array)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
 
@@ -53,10 +63,27 @@ class HostBlock:
 
     def write(self, values: Numbers) -> None:
         """Set all values of the block to the values of an array, or to one number."""
-        self.array[:] = values
+        with self.edit() as array:
+            array[:] = values
 
     def write_section(self, start: int, values: Floats) -> None:
-        self.array[start : start + values.size] = values
+        with self.edit() as array:
+            array[start : start + values.size] = values
+
+    def share(self) -> None:
+        """Stop the use of the copy, because others may now change the values."""
+        self._copy_state[:] = SHARED
+
+    def _round_copy(self) -> None:
+        """Round the values to bfloat16 into the copy, as `families.products.rounding` does, and allow its use."""
+        for start in range(0, self.floats, ROUNDED_AT_ONCE):
+            values, copy = (array[start : start + ROUNDED_AT_ONCE] for array in (self.array, self._copy))
+            bits = values.view(np.uint32)
+            copy.view(np.uint32)[:] = bits + 0x7FFF + (bits >> 16 & 1) & 0xFFFF0000
+            np.copyto(copy, values, where=np.isnan(values))
+            np.copyto(copy, np.copysign(0, values), where=np.abs(values) < np.finfo(np.float32).tiny)
+        if self._copy_state[0] == OUTDATED:
+            self._copy_state[:] = CURRENT
 
     def packer(self) -> Callable[..., None]:
         """Return a function that stores its arguments, one for each float of the block."""
@@ -65,13 +92,25 @@ class HostBlock:
     @contextmanager
     def edit(self) -> Iterator[Floats]:
         """Return a context manager whose `with` block gets the values as an array, and may change it in place."""
-        yield self.array
+        if not self.copy_offset:
+            yield self.array
+            return
+        if self._copy_state[0] == CURRENT:
+            self._copy_state[:] = OUTDATED  # if an interrupt ends this function, it stays so
+        try:
+            yield self.array
+        finally:
+            self._round_copy()
 
 
 class GpuBlock:
     """A block of float32 values in GPU memory, which Python can only copy, not access at `address`."""
 
     __slots__ = ("address", "floats", "gpu")
+    copy_offset = 0
+
+    def share(self) -> None:
+        """Do nothing: blocks on a GPU have no copies."""
 
     def __init__(self, gpu: Gpu, floats: int, zero: bool = False):
         self.gpu: Gpu = gpu
@@ -121,11 +160,11 @@ class GpuBlock:
 Block = HostBlock | GpuBlock
 
 
-def allocate_block(floats: int, zero: bool = False, shared: bool = False) -> Block:
-    """Allocate a block on the device in use. See `HostBlock` for the arguments; `shared` has no effect on a GPU."""
+def allocate_block(floats: int, zero: bool = False, shared: bool = False, has_copy: bool = False) -> Block:
+    """Allocate a block on the device in use. See `HostBlock` for the arguments, of which a GPU ignores the last two."""
     gpu = device.gpu_in_use()
     try:
-        return HostBlock(floats, zero, shared) if gpu is None else GpuBlock(gpu, floats, zero)
+        return HostBlock(floats, zero, shared, has_copy) if gpu is None else GpuBlock(gpu, floats, zero)
     except MemoryError as problem:
         detail = "" if gpu is None else f": {problem}"  # the error of a GPU driver says how much memory is left
         raise OutOfMemoryError(f"there is not enough memory for {floats} more numbers{detail}") from None

@@ -46,6 +46,7 @@ class ParameterRows:
         The fields `value` and `gradient` are addresses; `needs_gradient` says whether backward passes compute the
         gradient. For a lookup parameter, `rows` is the number of its rows, `width` the number of floats in each, and
         `touched` the address of the list of rows that have a gradient. Without gradients, `width` and `touched` are 0.
+        `copy` is how many floats after the value a rounded copy is, or 0.
         """
         next_generation()  # before and after the change, because a graph may be prepared during the change
         with self.lock:
@@ -108,8 +109,8 @@ class ParameterIdentity:
         self.rows.append(PARAMETER_ROWS.add(**arguments))
         return self.rows[-1]
 
-    def add_dim(self, dim: Dim) -> Dim:
-        self.dims.append(dim.for_parameter())
+    def add_dim(self, dim: Dim, copy: int = 0) -> Dim:
+        self.dims.append(dim.for_parameter(copy))
         return self.dims[-1]
 
 

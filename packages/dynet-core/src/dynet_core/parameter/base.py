@@ -134,7 +134,11 @@ class Trained(Expression):
         if self._constant is None:
             constant = Constant()
             constant._source = self
-            make_parameter(constant, -1 - self._storage.fixed_row(), self._storage.identity.add_dim(self.type.plain))
+            make_parameter(
+                constant,
+                -1 - self._storage.fixed_row(),
+                self._storage.identity.add_dim(self.type.plain, self.type.copy),
+            )
             self._constant = constant
         return self._constant
 
@@ -172,10 +176,13 @@ class Trained(Expression):
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         """Return the values for numpy, so that `numpy.array([p, q])` is an array of numbers and records nothing."""
+        if copy is not True:
+            self._storage.values.share()
         return np.array(self._view(), dtype, order="K", copy=copy)
 
     def __dlpack__(self, **options: Any) -> Any:
         block, view = self._storage.values, self._view()
+        block.share()
         if isinstance(block, HostBlock):
             return view.__dlpack__(**options)
         return make_capsule(block, view.shape, tuple(stride // view.itemsize for stride in view.strides))
@@ -320,8 +327,9 @@ class Parameters(Trained):
 
     def __init__(self, name: str, dims: tuple[int, ...], values: object = None, collection: Collection | None = None):
         dims, values = checked_values("Parameters", dims, values)
-        self._set_up(name, Storage(name, values), collection)
-        make_parameter(self, -1 - self._storage.row, self._storage.identity.add_dim(Dim.of(dims)))
+        storage = Storage(name, values, is_factor=len(dims) > 1)
+        self._set_up(name, storage, collection)
+        make_parameter(self, -1 - storage.row, storage.identity.add_dim(Dim.of(dims), storage.values.copy_offset))
 
     @property
     def shape(self) -> Shape:

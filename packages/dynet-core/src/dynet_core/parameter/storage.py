@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import config
 from ..annotations import Floats, Numbers
+from ..compute import device
 from ..compute.engine import keep_for_graphs
 from ..compute.memory import Block, allocate_block
 from ..compute.parameter_rows import PARAMETER_ROWS, ParameterIdentity, RetiredIdentity
@@ -29,13 +30,15 @@ class Storage:
         name: the parameter's full name, for messages.
         values: the initial values, as a flat array.
         row_count: for a lookup parameter, the number of its rows; otherwise 0.
+        is_factor: whether products probably read the values. If they round them, the values get a rounded copy.
     """
 
-    def __init__(self, name: str, values: Floats, row_count: int = 0):
+    def __init__(self, name: str, values: Floats, row_count: int = 0, is_factor: bool = False):
         self.name = name
         count = values.size
         row_count = row_count if count else 0
-        self.values = allocate_block(count, shared=config.PARAMS.shared_parameters)
+        has_copy = is_factor and device.copies_factors()
+        self.values = allocate_block(count, shared=config.PARAMS.shared_parameters, has_copy=has_copy)
         self.gradient = allocate_block(count, zero=True)
         self.values.write(values)
         self.row_count = row_count
@@ -51,6 +54,7 @@ class Storage:
             touched=0 if self.touched_list is None else self.touched_list.ctypes.data,
             width=count // row_count if row_count else 0,
             rows=row_count,
+            copy=self.values.copy_offset,
         )
         self._fixed_row: int | None = None
         self._sink_block: Block | None = None

@@ -65,7 +65,7 @@ class _ShardFile:
     kernels: dict[int, tuple[str, Kernel]]
     arch: str
     compiler: str
-    tf32: bool = False
+    factors: str = precision.FLOAT32
 
     @property
     def name(self) -> str:
@@ -74,12 +74,12 @@ class _ShardFile:
     @property
     def key(self) -> str:
         kind, tuned = type(self).__name__, tuning_records.for_cuda(self.arch)
-        return f"{kind} {self.compiler} {self.arch}\n{tuned!r}, tf32={self.tf32}\n{library.Shard(self.kernels).key}"
+        return f"{kind} {self.compiler} {self.arch}\n{tuned!r}, {self.factors}\n{library.Shard(self.kernels).key}"
 
     def build(self, path: Path) -> None:
         from . import codegen
 
-        with tuning.using(tuning_records.for_cuda(self.arch)), precision.using_tf32(self.tf32):
+        with tuning.using(tuning_records.for_cuda(self.arch)), precision.using(self.factors):
             self._write(path, codegen, codegen.functions_by_slot(self.kernels))
 
     def _write(self, path: Path, codegen: Any, kernels_by_slot: list) -> None:
@@ -126,9 +126,9 @@ class Machine(library.Shards):
     norm_and_update = None  # None, because the host has to read the norm of the gradients before the update
     is_watched = False  # True while a profile has replaced functions of this object
 
-    def __init__(self, kernels: Kernels, gpu: driver.Gpu, tf32: bool = False):
+    def __init__(self, kernels: Kernels, gpu: driver.Gpu, factors: str = precision.FLOAT32):
         super().__init__(kernels)
-        self.gpu, self.tf32 = gpu, tf32
+        self.gpu, self.factors = gpu, factors
         self._loaded_flags = (ctypes.c_int64 * layout.MOST_SHARDS)()  # for the planner: 1 for each shard that is loaded
         self._launcher_by_shard: dict[int, object] = {}
         self._lock = threading.Lock()
@@ -148,7 +148,7 @@ class Machine(library.Shards):
             if not indices:
                 return
             shards = [self._kernels.shard(index) for index in indices]
-            options = self.gpu.arch, compiler.compiler_name(), self.tf32
+            options = self.gpu.arch, compiler.compiler_name(), self.factors
             sources = [Source(shard, *options) for shard in shards]
             cubins = library.load_modules(sources, self.gpu.load, compile_cubin, "GPU", fallible_classes=(Source,))  # type: ignore[arg-type]
             launchers = library.load_modules(

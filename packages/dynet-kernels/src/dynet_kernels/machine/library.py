@@ -17,10 +17,11 @@ from typing import Any
 from .. import layout, tuning_records
 from ..building import Builders
 from ..cache import shipped_code, store
+from ..families.products import precision
 from ..kernels import RUN_SHARD, SHARD_SIZE, Kernels
 from ..target import NATIVE, CpuTarget, host_cpu, host_general_targets
 from . import sharing
-from .parts import Part, Planner, Shard, key_of, key_of_code
+from .parts import Part, Planner, Shard, has_factors, key_of, key_of_code
 
 # The planner's functions that plan and run a pass. Each has a counterpart that only plans, such as `plan_forward`.
 PASS_NAMES = ("forward", "backward", "gradient_norm", "update")
@@ -82,10 +83,25 @@ class Library(Shards):
 
     is_watched = False  # True while a profile, which times passes, has replaced the functions above
 
-    def __init__(self, kernels: Kernels):
+    def __init__(self, kernels: Kernels, factors: str = precision.FLOAT32):
         super().__init__(kernels)
         self._has_planner = False
+        self.factors = factors
+        self._other_handles: dict[tuple[int, str], int] = {}  # of shards for other factors: (shard, factors) -> handle
         self.load_used()
+
+    def use(self, factors: str) -> None:
+        """Set how products round their factors (see `families.products.precision`)."""
+        if factors == self.factors:
+            return
+        for index in sorted(self._loaded | self._failed.keys()):
+            if has_factors(self._kernels.shard(index)):
+                self._other_handles[index, self.factors] = _shard_handles[index]
+                _shard_handles[index] = self._other_handles.get((index, factors), 0)
+                self._failed.pop(index, None)
+                if not _shard_handles[index]:
+                    self._loaded.discard(index)
+        self.factors = factors
 
     def synchronize(self) -> None:
         """Do nothing: on a CPU, all work is done when a function returns. The method for a GPU waits for its work."""
@@ -97,7 +113,7 @@ class Library(Shards):
         """
         indices = self._close_unloaded()
         planners = [] if self._has_planner else [Planner()]
-        shards = [Shard(self._kernels.shard(index)) for index in indices]
+        shards = [Shard(self._kernels.shard(index), factors=self.factors) for index in indices]
         # The planner takes the longest to compile, so it comes first.
         results = load_modules([*planners, *shards], fallible_classes=(Shard,))
         for index, module in zip(indices, results[len(planners) :]):

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from .. import tuning, tuning_records
 from ..cache import shipped_code, sources
+from ..families.products import precision
 from ..kernels import Kernel
 from ..target import CpuTarget, host_cpu
 from ..tvm_modules import tvm_ffi
@@ -69,19 +70,27 @@ class EmittedCode:
         modules.compile_cpu(self.module, self.target.tvm_target()).write_to_file(str(path))
 
 
+def has_factors(kernels: dict[int, tuple[str, Kernel]]) -> bool:
+    """Return whether the code of a shard depends on how factors of products are rounded."""
+    return any(kernel.has_factors for _, kernel in kernels.values())
+
+
 @dataclass(frozen=True)
 class Shard:
     """Kernels that are compiled together. `kernels` has (name, kernel) for each slot, the kernel's index in the shard.
 
     `parameters` are the tile sizes and other tuning parameters with which the code is emitted, by default those that
-    tuning records (`tuning_records.py`) have for the CPU.
+    tuning records (`tuning_records.py`) have for the CPU. `factors` is a value of `families.products.precision`.
     """
 
     kernels: dict[int, tuple[str, Kernel]]
     target: CpuTarget = field(default_factory=host_cpu)
     parameters: tuning.Cpu = None  # type: ignore[assignment]  # `__post_init__` replaces None
+    factors: str = precision.FLOAT32
 
     def __post_init__(self):
+        if not has_factors(self.kernels):
+            object.__setattr__(self, "factors", precision.FLOAT32)
         if self.parameters is None:
             object.__setattr__(self, "parameters", tuning_records.for_cpu(self.target))
 
@@ -93,15 +102,15 @@ class Shard:
     def key(self) -> str:
         """Text with the tuning parameters and the kernels; see `Part.key`."""
         kernels = [f"{slot} {name}: {kernel.key}" for slot, (name, kernel) in self.kernels.items()]
-        return "\n".join([repr(self.parameters), *kernels])
+        return "\n".join([repr(self.parameters), *kernels, self.factors])
 
     def for_target(self, target: CpuTarget) -> Shard:
-        return Shard(self.kernels, target)
+        return Shard(self.kernels, target, factors=self.factors)
 
     def emit(self) -> EmittedCode:
         from . import modules
 
-        with tuning.using(self.parameters):
+        with tuning.using(self.parameters), precision.using(self.factors):
             return EmittedCode(modules.shard_module(self.kernels, self.target.lanes), self.target)
 
 

@@ -57,8 +57,15 @@ def plan_update(context_address, opcode, parameter_count, state_count, number_co
                     for k in range(number_count):
                         updated.write_list(2 + state_count + k, numbers_address + k, 0)
                     updated.add_instruction(opcode, view_count, (2 + state_count) * UPDATE_WORK_PER_FLOAT)
-                if updated.parameter.touched:
-                    updated.forget_touched()
+                    if updated.parameter.copy:
+                        updated.write_list(0, updated.parameter.value, 0)
+                        updated.write_list(1, updated.parameter.value + updated.parameter.copy, 0)
+                        updated.add_instruction(layout.ROUND, 2, 2 * UPDATE_WORK_PER_FLOAT)
+    if plan.context.status == layout.READY:
+        for row in range(parameter_count):
+            used = UpdatedParameter(plan, row, state_count, is_dense)
+            if used.parameter.touched and used.parameter.needs_gradient and used.update_row.chosen:
+                used.forget_touched()
 
 
 @plain
@@ -66,7 +73,10 @@ def check_room(plan: Plan, rows, state_count, is_dense, view_count) -> None:
     """Set `status` to TOO_SMALL if `index` has no room for the lists of the first `rows` parameters, two per view."""
     needed = 0
     for row in range(rows):
-        needed += 2 * view_count * UpdatedParameter(plan, row, state_count, is_dense).columns
+        updated = UpdatedParameter(plan, row, state_count, is_dense)
+        needed += 2 * view_count * updated.columns
+        if updated.parameter.copy:
+            needed += 4  # the lists of the instruction that rounds the copy
     if needed > plan.context.index_end:
         plan.context.fill(status=layout.TOO_SMALL, needed_index=needed)
 

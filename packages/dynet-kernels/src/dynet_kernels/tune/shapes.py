@@ -58,7 +58,7 @@ def product(rows: int, matrix_columns: int, columns: int, matrix_count: int = 1)
         label, group, shared = f"{label}, {matrix_count} matrices", columns // matrix_count, ()
         w = np.repeat(w, group, axis=0)
         result = np.einsum("ckr,ck->cr", w, x, dtype=np.float64)
-    parameters = rows, matrix_columns, rows, 0, 1, 2, -1, group
+    parameters = rows, matrix_columns, rows, 0, 1, 2, -1, group, 0
     return Workload(label, "product", [w.reshape(len(w), -1), x, y], parameters, {2: result}, shared)
 
 
@@ -68,7 +68,7 @@ def _gradient(kernel: str, target: int, sizes: tuple[int, ...], gradient: Callab
     (w,), x, y = _matrices(rows, inner, columns)
     arrays = [w.reshape(1, -1), x, y]
     expected = {target: arrays[target] + gradient(w, np.float64(x), np.float64(y)).reshape(arrays[target].shape)}
-    return Workload(f"{rows}x{inner}x{columns}", kernel, arrays, (rows, inner, rows, 0, 1, 2, 0), expected, (0,))
+    return Workload(f"{rows}x{inner}x{columns}", kernel, arrays, (rows, inner, rows, 0, 1, 2, 0, 0), expected, (0,))
 
 
 def column_gradient(*sizes: int) -> Workload:

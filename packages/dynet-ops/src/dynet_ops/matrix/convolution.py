@@ -207,12 +207,12 @@ def _filter1d_signature(x: Dim, y: Dim) -> Signature:
         views=[View(SELF, stride=filters), *operands, View(SELF, result.total, stride=inner)],
         forward=[
             Step("clear", (filters,)),  # because the next kernel, a product with the transposed y, adds to z
-            Step("product.dx", (inner, filters, inner, value_of(y_view), value_of(z), value_of(x_view), sharing)),
+            Step("product.dx", (inner, filters, inner, value_of(y_view), value_of(z), value_of(x_view), sharing, 0)),
         ],
         backward=[  # windows overlap in x: compute each window's gradient in scratch memory, then add it to dx
             Step(
                 "product",
-                (inner, filters, inner, value_of(y_view), gradient_of(z), gradient_of(scratch), NO_SUMMAND, sharing),
+                (inner, filters, inner, value_of(y_view), gradient_of(z), gradient_of(scratch), NO_SUMMAND, sharing, 0),
                 gradient_of=0,
             ),
             copy_step("accumulate", gradient_of(x_view), gradient_of(scratch), inner, gradient_of=0),

@@ -73,7 +73,7 @@ def _inverse_signature(dim: Dim) -> Signature:
             Step("invert", (n, value_of(y), value_of(3), n)),  # view 3 is the scratch memory
         ],
         backward=[  # dx -= (y' dy) y', where y' is y transposed. Three steps: dt += y' dy, dt = -dt, dx += dt y'
-            Step("product.dx", (n, n, n, value_of(y), gradient_of(t), gradient_of(y), n), gradient_of=0),
+            Step("product.dx", (n, n, n, value_of(y), gradient_of(t), gradient_of(y), n, 0), gradient_of=0),
             Step("inverse.negate", (n,), gradient_of=0),
             Step("product.dW", (n, n, n, gradient_of(x), value_of(y), gradient_of(t), n), gradient_of=0),
         ],

@@ -66,8 +66,9 @@ def product_steps(
     matrix_rows, inner = w_shape or (matrix.rows, matrix.columns)
     sizes = first_rows or matrix_rows, inner, matrix_rows
     sharing = ALL_COLUMNS if is_parameter(matrix) else x_columns if matrix.batch > 1 else x_columns * batch
-    forward = Step("product", (*sizes, value_of(w), value_of(x), value_of(y), summand_role, sharing))
-    x_gradient = Step("product.dx", (*sizes, value_of(w), gradient_of(x), gradient_of(y), sharing), operand_indices[1])
+    forward = Step("product", (*sizes, value_of(w), value_of(x), value_of(y), summand_role, sharing, matrix.copy))
+    to_x = *sizes, value_of(w), gradient_of(x), gradient_of(y), sharing, matrix.copy
+    x_gradient = Step("product.dx", to_x, operand_indices[1])
     w_gradient = Step("product.dW", (*sizes, gradient_of(w), value_of(x), gradient_of(y), sharing), operand_indices[0])
     return (forward, [x_gradient], [w_gradient]) if is_parameter(matrix) else (forward, [x_gradient, w_gradient], [])
 

@@ -1,7 +1,7 @@
 """The CUDA kernels of matrix products and their gradients: each block of threads computes a tile of the result.
 
-With factors rounded to TF32 (10 bits of mantissa), a product runs on tensor cores. A block of four warps computes
-64 x 32 results. Each warp computes 32 x 16 of them, as four products of 16 x 8. In each product, thread 4 g + t of the
+With factors rounded to TF32 or bfloat16, a product runs on tensor cores. A block of four warps computes 64 x 32
+results. Each warp computes 32 x 16 of them, as four products of 16 x 8. In each product, thread 4 g + t of the
 warp (g < 8, t < 4) has the elements (g, 2 t), (g, 2 t + 1), (g + 8, 2 t) and (g + 8, 2 t + 1).
 """
 
@@ -20,7 +20,7 @@ def tiled_product(instruction, group, extents, left, right, write):
     `group` is the number of adjacent columns that share a matrix (0: all), and `first` is the first of these columns.
     If n columns share it, extents(n) returns the extents of i, j and k. write(first, i, j, total) stores sum (i, j).
     """
-    if precision.tf32():
+    if precision.factors() in FORMATS:
         tensor_core_product(instruction, group, extents, left, right, write)
         return
     # A block computes a square of results, one per thread. It first copies squares of both factors to shared memory,
@@ -58,7 +58,12 @@ def store_if(condition, shared_buffer, indices, emit_value):
 ROWS, COLUMNS, INNER, WARPS = 64, 32, 16, 4  # WARPS warps compute ROWS x COLUMNS results, from INNER terms at a time
 DOWN, ACROSS = 2, 2  # a warp computes DOWN x ACROSS products of 16 x 8
 PADDING = 8  # floats of padding after each row in shared memory, to avoid bank conflicts
-# The 32 threads of a warp call multiply_tf32 together. This adds the product of a (16 x 8) and b (8 x 8) to d (16 x 8);
+# For each precision: the function that multiplies, and the two terms of which thread t has the factors.
+FORMATS = {
+    precision.TF32: ("multiply_tf32", lambda t: (t, t + 4)),
+    precision.TENSOR_CORES: ("multiply_bfloat16", lambda t: (t * 2, t * 2 + 1)),
+}
+# The 32 threads of a warp call this function together. It adds the product of a (16 x 8) and b (8 x 8) to d (16 x 8);
 # each thread passes its share of the elements of a, b and d.
 SOURCE = """\
 #ifdef __CUDACC__
@@ -75,6 +80,17 @@ __device__ __forceinline__ int multiply_tf32(float* d, float a0, float a1, float
                  "r"(to_tf32(b1)));
   return 0;
 }
+__device__ __forceinline__ unsigned to_bfloat16(float low, float high) {
+  unsigned y;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(y) : "f"(high), "f"(low));
+  return y;
+}
+__device__ __forceinline__ int multiply_bfloat16(float* d, float a0, float a1, float a2, float a3, float b0, float b1) {
+  asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};"
+               : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+               : "r"(to_bfloat16(a0, a2)), "r"(to_bfloat16(a1, a3)), "r"(to_bfloat16(b0, b1)));
+  return 0;
+}
 #endif
 """
 
@@ -83,6 +99,7 @@ def tensor_core_product(instruction, columns_per_matrix, ijk_extents, left, righ
     """Emit `tiled_product` on tensor cores: write(first, i, j, the sum of left(first, i, k) * right(first, k, j))."""
     block = block_of_products(instruction, columns_per_matrix, ijk_extents, ROWS, COLUMNS)
     (rows, columns, inner), first, first_row, first_column = block
+    multiply, terms_of = FORMATS[precision.factors()]
     thread = instruction.thread("threadIdx.x", WARPS * WARP_SIZE)
     warp, lane = quotient_and_remainder(thread, WARP_SIZE)
     g, t = quotient_and_remainder(lane, 4)
@@ -110,16 +127,16 @@ def tensor_core_product(instruction, columns_per_matrix, ijk_extents, left, righ
         for k in range(0, INNER, 8):
             for down in range(DOWN):
                 row = top + 16 * down
-                a_elements = [let(a[t + (k + more_k), row + more_rows]) for more_k in (0, 4) for more_rows in (0, 8)]
+                a_elements = [let(a[term + k, row + more_rows]) for term in terms_of(t) for more_rows in (0, 8)]
                 for across in range(ACROSS):
                     column = left_column + 8 * across + g
-                    b_elements = [let(b[t + (k + more_k), column]) for more_k in (0, 4)]
+                    b_elements = [let(b[term + k, column]) for term in terms_of(t)]
                     result = T.address_of(sums[int64(4 * (ACROSS * down + across))])
-                    T.evaluate(T.call_extern("int32", "multiply_tf32", result, *a_elements, *b_elements))
+                    T.evaluate(T.call_extern("int32", multiply, result, *a_elements, *b_elements))
         barrier()
     for down in range(DOWN):
         for across in range(ACROSS):
-            for element in range(4):  # of the sums that `multiply_tf32` leaves with each thread
+            for element in range(4):  # of the sums that `multiply` leaves with each thread
                 i = settled(first_row + top + (16 * down + 8 * (element // 2)))
                 j = settled(first_column + left_column + (8 * across + element % 2) + t * 2)
                 with tir.when(T.And(i < rows, j < columns)):

@@ -11,6 +11,7 @@ import functools
 from ... import tir, vmath
 from ...tir import int64, let, load, quotient, remainder, serial, settled, store
 from ...tvm_modules import T
+from .rounding import rounded
 
 
 def each_tile(first, end, sizes, emit):
@@ -102,7 +103,7 @@ class Panel:
             address = let(source(row))
             for v, vector_mask in enumerate(masks_of(vectors, mask)):
                 value = load(memory, let(address + v * self.lanes), self.lanes, vector_mask)
-                store(self.buffer, let(row * self.width + v * self.lanes), value)
+                store(self.buffer, let(row * self.width + v * self.lanes), rounded(value))
 
     def fill_rows(self, memory, count, source, length):
         """Copy `length` floats from address source(n) to each row n < `count`."""
@@ -116,12 +117,12 @@ class Panel:
             def copy(v, vectors):
                 for k in range(vectors):
                     offset = let((v + k) * lanes)
-                    store(self.buffer, target + offset, load(memory, address + offset, lanes))
+                    store(self.buffer, target + offset, rounded(load(memory, address + offset, lanes)))
 
             each_tile(0, let(quotient(whole_size, lanes)), [4, 1], copy)
             if lanes > 1:
                 with tir.when(rest > 0):
-                    store(self.buffer, target + whole_size, load(memory, address + whole_size, lanes, mask))
+                    store(self.buffer, target + whole_size, rounded(load(memory, address + whole_size, lanes, mask)))
 
     def fill_transposed(self, memory, count, source, vectors):
         """Fill the panel with a transpose: element k of row n < `count` is at address source(k) + n."""
@@ -132,7 +133,7 @@ class Panel:
                 first = let(block * lanes)
                 mask = tir.first_lanes(T.min(lanes, count - first), lanes) if lanes > 1 else None
                 columns = [let(source(let(v * lanes + k)) + first) for k in range(lanes)]
-                rows = vmath.transposed([load(memory, column, lanes, mask) for column in columns])
+                rows = vmath.transposed([rounded(load(memory, column, lanes, mask)) for column in columns])
                 for k, row in enumerate(rows):
                     store(self.buffer, let((first + k) * self.width + v * lanes), row)
 
@@ -210,7 +211,7 @@ class TileSums:
                 prefetch(k)
             matrix = [load_vector(k, v) for v in range(vectors)]
             for source, totals in zip(sources, sums):
-                add_products(totals, matrix, let(tir.broadcast(memory[source + k], lanes)))
+                add_products(totals, matrix, rounded(let(tir.broadcast(memory[source + k], lanes))))
         for target, totals in zip(targets, sums):
             for v, total in enumerate(totals):
                 address, value = target + v * lanes, total.value

@@ -1,6 +1,7 @@
-"""Whether matrix products on a GPU round their factors to TF32 (10 bits of mantissa). Does not import TVM.
+"""How matrix products round their factors. Does not import TVM.
 
-TF32 is for tensor cores. It is no tuning parameter, because rounding changes results by about a thousandth.
+Rounding is no tuning parameter, because it changes results: by about a thousandth with TF32 (10 bits of mantissa), a
+few thousandths with bfloat16 (7 bits). Sums are float32.
 """
 
 from __future__ import annotations
@@ -10,14 +11,17 @@ from contextvars import ContextVar
 
 from ...tuning import holding
 
-MIN_ARCH = 80  # GPUs with `arch` `sm_80` or higher have TF32
-_tf32: ContextVar[bool] = ContextVar("tf32", default=False)
+FLOAT32, TF32 = "float32", "TF32"  # TF32 is for the tensor cores of GPUs
+# bfloat16 by the instructions of AMX or AVX512-BF16, by tensor cores, or rounded and multiplied as float32.
+AMX, AVX512, TENSOR_CORES, EMULATED = "bfloat16 by AMX", "bfloat16 by AVX512", "bfloat16", "bfloat16, emulated"
+MIN_ARCH = 80  # GPUs with `arch` `sm_80` or higher have TF32 and bfloat16
+_factors: ContextVar[str] = ContextVar("factors", default=FLOAT32)
 
 
-def tf32() -> bool:
-    return _tf32.get()
+def factors() -> str:
+    return _factors.get()
 
 
-def using_tf32(enabled: bool) -> AbstractContextManager[None]:
-    """Within a `with` block, emit kernels for matrix products that use TF32 if `enabled`, or float32 if not."""
-    return holding(_tf32, enabled)
+def using(factors: str) -> AbstractContextManager[None]:
+    """Within a `with` block, emit kernels for matrix products that round their factors to this precision."""
+    return holding(_factors, factors)

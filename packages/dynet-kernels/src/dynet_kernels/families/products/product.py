@@ -15,8 +15,10 @@ from ...kernels import FLOP, L2_FLOATS, Effects, Kernel
 from ...layout import BY_ROWS, CACHE_LINE, EITHER
 from ...tir import int64, let, load, quotient, remainder, serial, settled, store, vector_loop
 from ...tvm_modules import T
+from . import pairs, rounding
 from .cuda_tiles import tiled_product
 from .panels import Panel, TileSums, add_products, by_blocks, each_matrix, each_row_tile, each_tile, split, split_evenly
+from .rounding import rounded
 
 L1_FLOATS = 12_000  # a matrix of fewer floats than this stays in the L1 cache together with the x[j] and y[j] in use
 CONFLICT_STRIDE = 64  # if columns of W are a multiple of this many floats apart, they share a few sets of the L1 cache
@@ -25,36 +27,70 @@ MIN_PREFETCH_WIDTH = 6  # tiles of at least this many columns x[j] prefetch W: t
 
 
 def product_effects(
-    parameters: tuple[int, ...], matrix: int, columns: tuple[int, ...], target: tuple[int, int], covers: bool = False
+    size: int, group: int, matrix: int, columns: tuple[int, ...], target: tuple[int, int], covers: bool = False
 ) -> Effects:
-    """Return the effects of a product or its gradient.
+    """Return the effects of a product with a matrix of `size` floats, or of its gradient.
 
     `matrix` and `columns` are the roles that are read; `target` is (role, floats per column). See `Effects.covers`.
     """
     # If all columns share one matrix (`group` is 0), only the first address of the matrix's list is read.
-    rows, inner, *_, group = parameters
     reads, firsts = ((*columns, matrix), ()) if group else (columns, (matrix,))
-    size = rows * inner
     shared = BY_ROWS if group or size > L2_FLOATS or target[0] == matrix else EITHER
     return Effects((target,), 2 * size * FLOP, shared, reads, firsts, covers)
 
 
+def load_or_zero(memory, address, mask, condition):
+    """Load a vector if the condition is true; otherwise return zeros."""
+    lanes = mask.ty.dtype.lanes
+    loads = T.And(mask, T.Broadcast(condition, lanes))
+    return let(T.Select(loads, load(memory, let(address), lanes, loads), tir.broadcast(0.0, lanes)))
+
+
+MANY, MANY_WITH_COPY = 3, 10  # products of at least this many columns are worth packing; with a copy of W, or without
+
+
+def choose_way(instruction, w, first, end, size, copy, with_pairs, panels_pay, with_panels, without_panels):
+    """Emit a product of columns [first, end) in several ways, of which the kernel chooses one.
+
+    W, at address `w`, has `size` floats. For `copy`, see `layout.PARAMETER`. The last argument of `without_panels`
+    rounds elements of W. The number of threads must not matter for the choice.
+    """
+
+    def without_pairs():
+        tir.choose(
+            copy > 0,
+            lambda: without_panels(factor, first, end, lambda value: value),
+            lambda: without_panels(factor, first, end, rounded),
+        )
+
+    if rounding.has_instructions():
+        is_usable = instruction.memory[w + T.max(copy - CACHE_LINE, 0)] == tir.float32(0.0)
+        copy = settled(T.Select(is_usable, copy, int64(0)))
+        factor = let(w + copy)
+        many = T.Select(copy > 0, int64(MANY_WITH_COPY), int64(MANY))
+        pays = T.And(end - first + instruction.others >= many, size >= pairs.LEAST_SIZE)
+        tir.choose(pays, lambda: with_pairs(factor, first, end), without_pairs)
+    else:
+        by_panels = functools.partial(by_blocks, with_panels, w, first, end)
+        tir.choose(panels_pay, by_panels, lambda: without_panels(w, first, end, rounded))
+
+
 @dataclass(frozen=True)
 class Product(Kernel):
-    """y[j] = start[j] + W x[j]. If the parameter `start` is -1, start[j] is 0.
+    """y[j] = start[j] + W x[j]. If the parameter `start` is -1, start[j] is 0. For `copy`, see `choose_way`.
 
     No y[j] overlaps another y[j], W or x. start[j] may be y[j] itself.
     """
 
-    parameters = ("rows", "inner", "apart", "matrix", "x", "y", "start", "group")
-    shared = EITHER
+    parameters = ("rows", "inner", "apart", "matrix", "x", "y", "start", "group", "copy")
+    shared, has_factors = EITHER, True
 
     def effects(self, parameters):
-        rows, _, _, matrix, x, y, start, _ = parameters
-        return product_effects(parameters, matrix, (x, start) if start >= 0 else (x,), (y, rows))
+        rows, inner, _, matrix, x, y, start, group, _ = parameters
+        return product_effects(rows * inner, group, matrix, (x, start) if start >= 0 else (x,), (y, rows))
 
     def on_cpu(self, instruction, lanes):
-        rows, inner, apart, w_role, x_role, y_role, start_role, group = instruction.parameters
+        rows, inner, apart, w_role, x_role, y_role, start_role, group, copy = instruction.parameters
         memory = instruction.memory
         sizes = tuning.cpu(lanes).product
         vectors_for_width = dict(sizes.tiles)
@@ -73,7 +109,19 @@ class Product(Kernel):
 
             sums.by_panels(fill, prefetcher, sizes.tiles[0], sizes.panel, inner, first, end, start_role, row_major=True)
 
-        def without_panels(w, first, end):
+        def with_pairs(w, first, end):
+            """Emit y[j] for j in [first, end) by instructions for bfloat16."""
+
+            def write(j, row, value, mask, before):
+                role = let(T.Select(before > 0, y_role, start_role))
+                start = load_or_zero(memory, instruction.address(T.max(role, 0), j) + row, mask, role >= 0)
+                store(memory, let(instruction.address(y_role, j) + row), value + start, mask)
+
+            x = pairs.Factor(memory, lambda j, k: instruction.address(x_role, j) + k)
+            matrix = pairs.Factor(memory, lambda row, k: w + k * apart + row)
+            pairs.add_up(inner, (first, end), (first_row, end_row), x, matrix, write, True, False)
+
+        def without_panels(w, first, end, round_matrix):
             """Emit y[j] for j in [first, end), reading W where it is stored."""
 
             def emit_tile(start, width, row, vectors, mask):
@@ -81,7 +129,7 @@ class Product(Kernel):
                     address = let(w + k * apart + row + v * lanes)
                     if width >= MIN_PREFETCH_WIDTH:
                         tir.prefetch_line(memory, address + vectors * lanes)  # for the next tile of rows
-                    return load(memory, address, lanes, mask)
+                    return round_matrix(load(memory, address, lanes, mask))
 
                 # If the tile has more columns than are left, compute the last column several times.
                 columns = [start] + [settled(T.min(start + j, end - 1)) for j in range(1, width)]
@@ -123,12 +171,12 @@ class Product(Kernel):
             worth_copying = T.And(columns >= MIN_CONFLICT_COLUMNS, columns * rows >= sizes.crowded)
             crowded = T.And(remainder(apart, CONFLICT_STRIDE) == 0, worth_copying)
             pays = T.And(inner > 0, T.Or(T.Or(far, large), T.Or(straddles, crowded)))
-            tir.choose(pays, lambda: by_blocks(with_panels, w, first, end), lambda: without_panels(w, first, end))
+            choose_way(instruction, w, first, end, size, copy, with_pairs, pays, with_panels, without_panels)
 
-        each_matrix(instruction, group, emit_matrix)
+        pairs.with_instructions(lambda: each_matrix(instruction, group, emit_matrix))
 
     def on_gpu(self, instruction):
-        rows, inner, apart, w_role, x_role, y_role, start_role, group = instruction.parameters
+        rows, inner, apart, w_role, x_role, y_role, start_role, group, _ = instruction.parameters
         memory = instruction.memory
 
         def write(i, j, total):
@@ -159,19 +207,19 @@ MAX_COUNTED_ROWS = 96  # of a larger W, at most this many rows are counted. This
 class ColumnGradient(Kernel):
     """dx[j] += W' dy[j]. Several j may share dx[j], unless the instruction is fresh; dx overlaps neither W nor dy."""
 
-    parameters = ("rows", "inner", "apart", "matrix", "dx", "dy", "group")
-    shared, may_set = EITHER, True
+    parameters = ("rows", "inner", "apart", "matrix", "dx", "dy", "group", "copy")
+    shared, may_set, has_factors = EITHER, True, True
 
     def effects(self, parameters):
-        _, inner, _, matrix, dx, dy, _ = parameters
-        return product_effects(parameters, matrix, (dy,), (dx, inner), covers=True)
+        rows, inner, _, matrix, dx, dy, group, _ = parameters
+        return product_effects(rows * inner, group, matrix, (dy,), (dx, inner), covers=True)
 
     def on_cpu(self, instruction, lanes):
-        rows, inner, apart, w_role, dx_role, dy_role, group = instruction.parameters
+        rows, inner, apart, w_role, dx_role, dy_role, group, copy = instruction.parameters
         memory = instruction.memory
         begin, stop = instruction.own_rows(inner, lanes)
 
-        def add_tile(w, columns, k, width, first_row, height):
+        def add_tile(w, columns, k, width, first_row, height, round_matrix):
             """Add the terms of `height` rows of W, from `first_row`, to `width` elements of each dx[j], from k."""
             dy = [let(instruction.address(dy_role, j) + first_row) for j in columns]
             dx = [instruction.address(dx_role, j) for j in columns]
@@ -180,9 +228,9 @@ class ColumnGradient(Kernel):
 
             def add_vector(row, mask=None):
                 address = let(w + first_row + k * apart + row)
-                matrix = [load(memory, address + c * apart, lanes, mask) for c in range(width)]
+                matrix = [round_matrix(load(memory, address + c * apart, lanes, mask)) for c in range(width)]
                 for start, totals in zip(dy, sums):
-                    add_products(totals, matrix, load(memory, start + row, lanes, mask))
+                    add_products(totals, matrix, rounded(load(memory, start + row, lanes, mask)))
 
             vector_loop(height, lanes, add_vector)
             adds = T.Or(instruction.fresh == 0, first_row > 0)  # in a fresh instruction, the first rows overwrite dx[j]
@@ -197,7 +245,7 @@ class ColumnGradient(Kernel):
         sizes = tuning.cpu(lanes).column_gradient
         width_for = dict(sizes.tiles)
 
-        def without_panels(w, first, end):
+        def without_panels(w, first, end, round_matrix):
             """Emit dx[j] for j in [first, end), reading W where it is stored."""
             # A vector holds elements of one column of W, for one element of dx[j]: add up its lanes at the end.
 
@@ -205,7 +253,8 @@ class ColumnGradient(Kernel):
                 def emit_columns(start, n):
                     columns = [let(start + j) for j in range(n)]
                     widths = dict.fromkeys((width_for[n], 1))
-                    each_tile(begin, stop, widths, lambda k, width: add_tile(w, columns, k, width, first_row, height))
+                    emit = lambda k, width: add_tile(w, columns, k, width, first_row, height, round_matrix)  # noqa: E731
+                    each_tile(begin, stop, widths, emit)
 
                 each_tile(first, end, width_for, emit_columns)
 
@@ -243,6 +292,18 @@ class ColumnGradient(Kernel):
             start_role = let(T.Select(instruction.fresh == 0, dx_role, int64(-1)))
             sums.by_panels(fill, prefetcher, sizes.tile, sizes.panel, rows, first, end, start_role, row_major=False)
 
+        def with_pairs(w, first, end):
+            """Emit dx[j] for j in [first, end) by instructions for bfloat16."""
+
+            def write(j, k, value, mask, before):
+                address = let(instruction.address(dx_role, j) + k)
+                start = load_or_zero(memory, address, mask, T.Or(before > 0, instruction.fresh == 0))
+                store(memory, address, value + start, mask)
+
+            dy = pairs.Factor(memory, lambda j, row: instruction.address(dy_role, j) + row)
+            transpose = pairs.Factor(memory, lambda k, row: w + k * apart + row)
+            pairs.add_up(rows, (first, end), (begin, stop), dy, transpose, write, True, True)
+
         def emit_matrix(first, end):
             w = instruction.shared_address(w_role, first)
             # Estimate which way is faster. Without panels, lanes must be added up, and W is read once for every few
@@ -254,12 +315,12 @@ class ColumnGradient(Kernel):
             lane_sum_cost = LANE_SUM_COST * lanes
             without_panels_cost = 100 * columns * inner * (counted_rows + lane_sum_cost)
             pays = without_panels_cost > (100 * columns + lane_sum_cost * sizes.many) * padded_inner * counted_rows
-            tir.choose(pays, lambda: by_blocks(with_panels, w, first, end), lambda: without_panels(w, first, end))
+            choose_way(instruction, w, first, end, rows * inner, copy, with_pairs, pays, with_panels, without_panels)
 
-        each_matrix(instruction, group, emit_matrix)
+        pairs.with_instructions(lambda: each_matrix(instruction, group, emit_matrix))
 
     def on_gpu(self, instruction):
-        rows, inner, apart, w_role, dx_role, dy_role, group = instruction.parameters
+        rows, inner, apart, w_role, dx_role, dy_role, group, _ = instruction.parameters
         memory = instruction.memory
         tiled_product(
             instruction,
@@ -273,6 +334,7 @@ class ColumnGradient(Kernel):
         )
 
 
+MANY_TERMS = 12  # gradients of at least this many columns are worth packing
 MAX_TILE_COLUMNS = 16  # a tile of dW has at most this many columns of dW, even if it has few rows
 BLOCK_FLOATS = 150_000  # about this many floats of dW are worked on together, so that they stay in the L2 cache
 LARGE_MATRIX_FLOATS = 1 << 18  # if dW has more floats than this, it does not fit into the L2 cache
@@ -289,11 +351,11 @@ class MatrixGradient(Kernel):
     """dW += sum of dy[j] x[j]' over the columns j that share dW. dW must not overlap x, dy or another dW."""
 
     parameters = ("rows", "inner", "apart", "dmatrix", "x", "dy", "group")
-    shared = BY_ROWS
+    shared, has_factors = BY_ROWS, True
 
     def effects(self, parameters):
-        rows, inner, _, matrix, x, dy, _ = parameters
-        return product_effects(parameters, matrix, (x, dy), (matrix, rows * inner))
+        rows, inner, _, matrix, x, dy, group = parameters
+        return product_effects(rows * inner, group, matrix, (x, dy), (matrix, rows * inner))
 
     def on_cpu(self, instruction, lanes):
         rows, inner, apart, dw_role, x_role, dy_role, group = instruction.parameters
@@ -306,7 +368,25 @@ class MatrixGradient(Kernel):
         sizes = tuning.cpu(lanes).matrix_gradient
 
         def emit_matrix(first, end):
-            by_blocks(emit_column_block, instruction.address(dw_role, first), first, end)
+            arguments = let(instruction.address(dw_role, first)), first, end
+            if rounding.has_instructions():
+                pays = T.And(end - first >= MANY_TERMS, rows * inner >= pairs.LEAST_SIZE)
+                emit_few = functools.partial(by_blocks, emit_column_block, *arguments)
+                tir.choose(pays, lambda: with_pairs(*arguments), emit_few)
+            else:
+                by_blocks(emit_column_block, *arguments)
+
+        def with_pairs(dw, first, end):
+            """Add dy[j] x[j]' for j in [first, end) by instructions for bfloat16."""
+
+            def write(k, row, value, mask, _):
+                address = let(dw + k * apart + row)
+                store(memory, address, value + load(memory, address, lanes, mask), mask)
+
+            x = pairs.Factor(memory, lambda k, j: instruction.address(x_role, first + j) + k)
+            dy = pairs.Factor(memory, lambda row, j: instruction.address(dy_role, first + j) + row)
+            targets = first_column, end_column
+            pairs.add_up(let(end - first), targets, (first_row, end_row), x, dy, write, False, False)
 
         def emit_column_block(dw, first, end):
             tir.choose(end - first <= sizes.few, lambda: add_few(dw, first, end), lambda: add_many(dw, first, end))
@@ -331,7 +411,8 @@ class MatrixGradient(Kernel):
                 buffer, x = x_at(n) if x_at else (memory, let(instruction.address(x_role, start + n) + k))
                 dy = [panel.load_vector(n, v) for v in range(vectors)]
                 for c, totals in enumerate(sums):
-                    add_products(totals, dy, let(tir.broadcast(buffer[x + c], lanes)))
+                    factor = let(tir.broadcast(buffer[x + c], lanes))
+                    add_products(totals, dy, factor if x_at else rounded(factor))
 
             if spread:
                 lines, next_rows = width * vectors, let(address(0, vectors))
@@ -456,7 +537,7 @@ class MatrixGradient(Kernel):
             rows_together = settled(T.max(tiles_together, 1) * tile_rows)
             split(end_row - first_row, rows_together, emit_row_block)
 
-        each_matrix(instruction, group, emit_matrix)
+        pairs.with_instructions(lambda: each_matrix(instruction, group, emit_matrix))
 
     def on_gpu(self, instruction):
         rows, inner, apart, dw_role, x_role, dy_role, group = instruction.parameters

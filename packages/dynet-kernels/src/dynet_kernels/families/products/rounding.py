@@ -1,0 +1,102 @@
+"""Rounds numbers to bfloat16: to nearest, ties to even; subnormal numbers become 0, and NaN stays NaN."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ... import tir, vmath
+from ...kernels import Kernel
+from ...layout import BY_ROWS
+from ...tir import let, load, store, vector_loop
+from ...tvm_modules import T, tirx
+from ..threads import thread_each_element
+from . import precision
+
+# LLVM's code of functions that are inlined into kernels: TVM 0.27 has no vectors of bfloat16. A *pair* is two bfloat16s
+# in 32 bits, the first in the lower half.
+INTERLEAVED = ", ".join(f"i32 {k}, i32 {k + 16}" for k in range(16))
+SOURCE = f"""\
+target triple = "x86_64-unknown-linux-gnu"
+declare <16 x bfloat> @llvm.x86.avx512bf16.cvtneps2bf16.512(<16 x float>)
+declare <32 x bfloat> @llvm.x86.avx512bf16.cvtne2ps2bf16.512(<16 x float>, <16 x float>)
+define linkonce_odr <16 x float> @dynet_rounded(<16 x float> %x) alwaysinline {{
+  %r = call <16 x bfloat> @llvm.x86.avx512bf16.cvtneps2bf16.512(<16 x float> %x)
+  %s = bitcast <16 x bfloat> %r to <16 x i16>
+  %t = zext <16 x i16> %s to <16 x i32>
+  %u = shl <16 x i32> %t, splat (i32 16)
+  %v = bitcast <16 x i32> %u to <16 x float>
+  ret <16 x float> %v
+}}
+define linkonce_odr <16 x i32> @dynet_adjacent_pairs(<16 x float> %low, <16 x float> %high) alwaysinline {{
+  %r = call <32 x bfloat> @llvm.x86.avx512bf16.cvtne2ps2bf16.512(<16 x float> %high, <16 x float> %low)
+  %s = bitcast <32 x bfloat> %r to <16 x i32>
+  ret <16 x i32> %s
+}}
+define linkonce_odr <16 x i32> @dynet_pairs_across(<16 x float> %first, <16 x float> %second) alwaysinline {{
+  %r = call <32 x bfloat> @llvm.x86.avx512bf16.cvtne2ps2bf16.512(<16 x float> %second, <16 x float> %first)
+  %s = shufflevector <32 x bfloat> %r, <32 x bfloat> %r, <32 x i32> <{INTERLEAVED}>
+  %t = bitcast <32 x bfloat> %s to <16 x i32>
+  ret <16 x i32> %t
+}}
+"""
+
+
+def has_instructions() -> bool:
+    return precision.factors() in (precision.AMX, precision.AVX512)
+
+
+def with_functions(emit, more: str = ""):
+    """Call emit(), which may emit calls of the functions in SOURCE, and of those in `more`."""
+    if not has_instructions():
+        emit()
+        return
+    with T.attr(tirx.const(0, "int32"), "pragma_import_llvm", SOURCE + more):
+        emit()
+
+
+def rounded(value):
+    """Round a float32, or a vector of them, if products on the CPU round their factors; otherwise return it."""
+    if has_instructions() and vmath.lanes_of(value) == 16:
+        return let(T.call_extern("float32x16", "dynet_rounded", value))
+    return nearest(value) if has_instructions() or precision.factors() == precision.EMULATED else value
+
+
+def nearest(value):
+    """Round a float32, or a vector of them, by integer operations."""
+    lanes = vmath.lanes_of(value)
+
+    def number(value):
+        return tir.broadcast(tirx.const(value, "int32"), lanes)
+
+    value = let(value)
+    bits = let(T.reinterpret(tir.vector_type("int32", lanes), value))
+    result = let((bits + number(0x7FFF) + ((bits >> number(16)) & number(1))) & number(-0x10000))
+    is_subnormal = let(bits & number(0x7F800000)) == number(0)
+    result = T.Select(is_subnormal, bits & number(-0x80000000), result)
+    return let(T.Select(value == value, T.reinterpret(tir.vector_type("float32", lanes), result), value))
+
+
+@dataclass(frozen=True)
+class Round(Kernel):
+    """Sets y to x, rounded as a factor. List 0 has the addresses of x, list 2 those of y."""
+
+    parameters = ("size",)
+    shared, has_factors = BY_ROWS, True
+
+    def on_cpu(self, instruction, lanes):
+        (size,) = instruction.parameters
+        x, y = instruction.addresses(0, 0, 2)
+        first, end = instruction.own_rows(size, lanes)
+
+        def emit(offset, mask):
+            value = load(instruction.memory, let(x + first + offset), lanes, mask)
+            value = rounded(value) if has_instructions() else nearest(value)
+            store(instruction.memory, let(y + first + offset), value, mask)
+
+        with_functions(lambda: vector_loop(let(end - first), lanes, emit))
+
+    def on_gpu(self, instruction):
+        (size,) = instruction.parameters
+        with thread_each_element(instruction, size) as (column, offset):
+            x, y = instruction.addresses(column, 0, 2)
+            store(instruction.memory, let(y + offset), nearest(load(instruction.memory, let(x + offset))))

@@ -95,8 +95,9 @@ def test_kernels_are_told_what_to_share():
     """A kernel without this information would do all the work in every thread."""
     for name, kernel in KERNELS.items():
         told = {parameter.name for parameter in kernel.cpu_code(16).params} & set(at.SHARES)
-        *most, _ = range(max(len(kernel.parameters), 1))
-        effects = kernel.effects((*most, 0))  # for products, the last one means that all columns share a matrix
+        # For products, a group of 0 means that all columns share a matrix.
+        parameters = [0 if parameter == "group" else k for k, parameter in enumerate(kernel.parameters)]
+        effects = kernel.effects(tuple(parameters))
         assert told == TOLD[effects.shared], name
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ... import tir, vmath
-from ...kernels import Kernel
+from ...kernels import NUMBER, Effects, Kernel
 from ...layout import BY_ROWS
 from ...tir import let, load, store, vector_loop
 from ...tvm_modules import T, tirx
@@ -82,6 +82,10 @@ class Round(Kernel):
 
     parameters = ("size",)
     shared, has_factors = BY_ROWS, True
+
+    def effects(self, parameters):
+        (size,) = parameters
+        return Effects(((2, size),), NUMBER * size, self.shared)
 
     def on_cpu(self, instruction, lanes):
         (size,) = instruction.parameters

@@ -172,7 +172,7 @@ def pass_messages(
     try:
         columns = [*(edges.T if isinstance(edges, np.ndarray) else zip(*edges, strict=True))]
     except ValueError:
-        columns = [()]
+        columns = [()]  # of edges of different lengths: refused below
     if len(columns) not in (0, 2, 3):
         raise ArgumentError(
             "pass_messages: an edge is two numbers of nodes, or these and a kind, the same for all edges"

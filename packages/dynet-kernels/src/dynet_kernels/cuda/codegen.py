@@ -64,11 +64,8 @@ def device_source(kernels_by_slot) -> str:
     target = tvm.target.Target(cuda, host=llvm)
     with target, tvm.transform.PassContext(opt_level=3, config=modules.PASS_CONFIG, disabled_pass=modules.NEEDLESS):
         source = tvm.compile(modules.module_of(functions), target=target).mod.imports[0].inspect_source()
-    return (
-        PRELUDE
-        + (cuda_tiles.SOURCE if precision.factors() in cuda_tiles.FORMATS else "")
-        + source[source.index('extern "C" __global__') :]
-    )
+    tensor_cores = cuda_tiles.SOURCE if precision.factors() in cuda_tiles.FORMATS else ""
+    return PRELUDE + tensor_cores + source[source.index('extern "C" __global__') :]
 
 
 def extents(function) -> dict[str, object]:

@@ -61,7 +61,7 @@ def plan_update(context_address, opcode, parameter_count, state_count, number_co
                         updated.write_list(0, updated.parameter.value, 0)
                         updated.write_list(1, updated.parameter.value + updated.parameter.copy, 0)
                         updated.add_instruction(layout.ROUND, 2, 2 * UPDATE_WORK_PER_FLOAT)
-    if plan.context.status == layout.READY:
+    if plan.context.status == layout.READY:  # otherwise the update will be planned again
         for row in range(parameter_count):
             used = UpdatedParameter(plan, row, state_count, is_dense)
             if used.parameter.touched and used.parameter.needs_gradient and used.update_row.chosen:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from ... import tir, vmath
 from ...tir import int64, let, load, quotient, serial, settled, store
-from ...tvm_modules import T
+from ...tvm_modules import T, tirx
 from . import precision, rounding
 from .panels import split
 
@@ -84,10 +84,20 @@ def tile_source(down: int, across: int) -> str:
 
 def with_instructions(emit):
     """Call emit(), which may emit calls of the functions above and of those in `rounding`."""
+    if not rounding.has_instructions():
+        emit()
+        return
     source = DOT_SOURCE
     if precision.factors() == precision.AMX:
         source = TILES_SOURCE + "".join(tile_source(down, across) for down in (1, 2) for across in (1, 2))
-    rounding.with_functions(emit, source)
+    with T.attr(tirx.const(0, "int32"), "pragma_import_llvm", rounding.SOURCE + source):
+        emit()
+
+
+def load_or_zero(memory, address, mask=None):
+    """Load a vector. Lanes outside the mask become 0; None: no lanes are."""
+    value = load(memory, address, LANES, mask)
+    return value if mask is None else let(T.Select(mask, value, tir.broadcast(0.0, LANES)))
 
 
 def some_lanes(count):
@@ -101,17 +111,12 @@ class Factor:
     def __init__(self, memory, address_of):
         self.memory, self.address_of = memory, address_of
 
-    def _load(self, address, mask):
-        """Load a vector. Lanes outside the mask become 0; None: no lanes are."""
-        value = load(self.memory, address, LANES, mask)
-        return value if mask is None else let(T.Select(mask, value, tir.broadcast(0.0, LANES)))
-
     def _adjacent(self, i, term, count=None):
         """Return the pairs of target or row i from an even term on, of which `count` terms exist (None: all)."""
         halves = []
         for k in (0, LANES):
             mask = None if count is None else some_lanes(count - k)
-            halves.append(self._load(let(self.address_of(i, term + k)), mask))
+            halves.append(load_or_zero(self.memory, let(self.address_of(i, term + k)), mask))
         return let(T.call_extern("int32x16", "dynet_adjacent_pairs", *halves))
 
     def _across(self, i, term, mask, end=None):
@@ -122,7 +127,7 @@ class Factor:
             if end is not None:
                 used = T.And(mask, T.Broadcast(number < end, LANES))
                 number = settled(T.min(number, end - 1))
-            vectors.append(self._load(let(self.address_of(i, number)), used))
+            vectors.append(load_or_zero(self.memory, let(self.address_of(i, number)), used))
         return let(T.call_extern("int32x16", "dynet_pairs_across", *vectors))
 
     def pack_left(self, left, first, count, begin, end, adjacent):

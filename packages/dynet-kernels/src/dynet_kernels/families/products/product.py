@@ -39,14 +39,8 @@ def product_effects(
     return Effects((target,), 2 * size * FLOP, shared, reads, firsts, covers)
 
 
-def load_or_zero(memory, address, mask, condition):
-    """Load a vector if the condition is true; otherwise return zeros."""
-    lanes = mask.ty.dtype.lanes
-    loads = T.And(mask, T.Broadcast(condition, lanes))
-    return let(T.Select(loads, load(memory, let(address), lanes, loads), tir.broadcast(0.0, lanes)))
-
-
-MANY, MANY_WITH_COPY = 3, 10  # products of at least this many columns are worth packing; with a copy of W, or without
+# Products of at least this many columns are worth packing. With a copy of W, others need not round W.
+MANY, MANY_WITH_COPY = 3, 10
 
 
 def choose_way(instruction, w, first, end, size, copy, with_pairs, panels_pay, with_panels, without_panels):
@@ -56,6 +50,15 @@ def choose_way(instruction, w, first, end, size, copy, with_pairs, panels_pay, w
     rounds elements of W. The number of threads must not matter for the choice.
     """
 
+    if not rounding.has_instructions():
+        by_panels = functools.partial(by_blocks, with_panels, w, first, end)
+        tir.choose(panels_pay, by_panels, lambda: without_panels(w, first, end, rounded))
+        return
+    is_usable = instruction.memory[w + T.max(copy - CACHE_LINE, 0)] == tir.float32(0.0)
+    copy = settled(T.Select(is_usable, copy, int64(0)))
+    factor = let(w + copy)
+    many = T.Select(copy > 0, int64(MANY_WITH_COPY), int64(MANY))
+
     def without_pairs():
         tir.choose(
             copy > 0,
@@ -63,16 +66,8 @@ def choose_way(instruction, w, first, end, size, copy, with_pairs, panels_pay, w
             lambda: without_panels(factor, first, end, rounded),
         )
 
-    if rounding.has_instructions():
-        is_usable = instruction.memory[w + T.max(copy - CACHE_LINE, 0)] == tir.float32(0.0)
-        copy = settled(T.Select(is_usable, copy, int64(0)))
-        factor = let(w + copy)
-        many = T.Select(copy > 0, int64(MANY_WITH_COPY), int64(MANY))
-        pays = T.And(end - first + instruction.others >= many, size >= pairs.LEAST_SIZE)
-        tir.choose(pays, lambda: with_pairs(factor, first, end), without_pairs)
-    else:
-        by_panels = functools.partial(by_blocks, with_panels, w, first, end)
-        tir.choose(panels_pay, by_panels, lambda: without_panels(w, first, end, rounded))
+    pays = T.And(end - first + instruction.others >= many, size >= pairs.LEAST_SIZE)
+    tir.choose(pays, lambda: with_pairs(factor, first, end), without_pairs)
 
 
 @dataclass(frozen=True)
@@ -114,7 +109,8 @@ class Product(Kernel):
 
             def write(j, row, value, mask, before):
                 role = let(T.Select(before > 0, y_role, start_role))
-                start = load_or_zero(memory, instruction.address(T.max(role, 0), j) + row, mask, role >= 0)
+                loads = T.And(mask, T.Broadcast(role >= 0, lanes))
+                start = pairs.load_or_zero(memory, let(instruction.address(T.max(role, 0), j) + row), loads)
                 store(memory, let(instruction.address(y_role, j) + row), value + start, mask)
 
             x = pairs.Factor(memory, lambda j, k: instruction.address(x_role, j) + k)
@@ -297,7 +293,8 @@ class ColumnGradient(Kernel):
 
             def write(j, k, value, mask, before):
                 address = let(instruction.address(dx_role, j) + k)
-                start = load_or_zero(memory, address, mask, T.Or(before > 0, instruction.fresh == 0))
+                adds = T.Broadcast(T.Or(before > 0, instruction.fresh == 0), lanes)
+                start = pairs.load_or_zero(memory, address, T.And(mask, adds))
                 store(memory, address, value + start, mask)
 
             dy = pairs.Factor(memory, lambda j, row: instruction.address(dy_role, j) + row)

@@ -45,15 +45,6 @@ def has_instructions() -> bool:
     return precision.factors() in (precision.AMX, precision.AVX512)
 
 
-def with_functions(emit, more: str = ""):
-    """Call emit(), which may emit calls of the functions in SOURCE, and of those in `more`."""
-    if not has_instructions():
-        emit()
-        return
-    with T.attr(tirx.const(0, "int32"), "pragma_import_llvm", SOURCE + more):
-        emit()
-
-
 def rounded(value):
     """Round a float32, or a vector of them, if products on the CPU round their factors; otherwise return it."""
     if has_instructions() and vmath.lanes_of(value) == 16:
@@ -78,10 +69,10 @@ def nearest(value):
 
 @dataclass(frozen=True)
 class Round(Kernel):
-    """Sets y to x, rounded as a factor. List 0 has the addresses of x, list 2 those of y."""
+    """Sets y to x, rounded to bfloat16. List 0 has the addresses of x, list 2 those of y."""
 
     parameters = ("size",)
-    shared, has_factors = BY_ROWS, True
+    shared = BY_ROWS
 
     def effects(self, parameters):
         (size,) = parameters
@@ -94,10 +85,9 @@ class Round(Kernel):
 
         def emit(offset, mask):
             value = load(instruction.memory, let(x + first + offset), lanes, mask)
-            value = rounded(value) if has_instructions() else nearest(value)
-            store(instruction.memory, let(y + first + offset), value, mask)
+            store(instruction.memory, let(y + first + offset), nearest(value), mask)
 
-        with_functions(lambda: vector_loop(let(end - first), lanes, emit))
+        vector_loop(let(end - first), lanes, emit)
 
     def on_gpu(self, instruction):
         (size,) = instruction.parameters

@@ -46,8 +46,9 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_
 ONE_THREAD["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 REFERENCE_MEMORY = "4096"
 LITTLE_MEMORY = "4"
-BFLOAT16 = "--dynet-bf16"  # torch's tasks know this flag too
 """Megabytes for real DyNet, which cannot grow its memory while it batches."""
+BFLOAT16 = "--dynet-bf16"
+"""The flag for factors in bfloat16, which torch's tasks know too."""
 PYTHONS = {
     "dynet": "DYNET_REFERENCE_PYTHON",
     "torch": "TORCH_PYTHON",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import drawing
-from competitors import Result, Row
+from competitors import OURS, Competitor, Result, Row, with_bfloat16
 
 RESULTS = [
     Result(Row("tagger", "tagger", 1), {"DyNet": 1000.0, "torch": 500.0, "JAX": None, "this project": 3000.0}, []),
@@ -33,3 +33,11 @@ def test_without_matplotlib_the_error_says_so(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(SystemExit, match="pip install matplotlib"):
         drawing.draw(RESULTS, tmp_path / "table.svg", "")
+
+
+def test_this_project_in_bfloat16_is_compared_with_peers_only():
+    competitors = with_bfloat16([Competitor("torch", ["python"], "torch"), Competitor("JAX", ["python"], "jax"), OURS])
+    names = [competitor.name for competitor in competitors]
+    assert names == ["torch", "torch, bf16", "JAX", "this project", "here, bf16"]
+    assert [competitor.flags for competitor in competitors] == [[], ["--dynet-bf16"], [], [], ["--dynet-bf16"]]
+    assert Result(RESULTS[0].row, dict(zip(names, [1.0, 2.0, 1.0, 9.0, 6.0])), []).ratio() == 3.0

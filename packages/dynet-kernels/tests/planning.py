@@ -90,7 +90,8 @@ class Table:
             self.integers += one
         after += len(parts)
         for step in steps:
-            row = dict.fromkeys(at.STEP, 0) | {"opcode": step.opcode, "gradient_of": at.NO_OPERAND, "parameters": after}
+            row = dict.fromkeys(at.STEP, 0) | dict.fromkeys(("gradient_of", "matrix"), at.NO_OPERAND)
+            row |= {"opcode": step.opcode, "parameters": after}
             self.integers += at.STEP.filled(**(row | dict(step.fields)))
             self.views[after] = len(views) if step not in repeated else 1
             after += len(step.parameters)

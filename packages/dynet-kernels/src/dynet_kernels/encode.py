@@ -125,6 +125,7 @@ def _encoded(description: Description) -> tuple[list[int], list[int]]:
                 work=effects.work,
                 copies=int(covers != 0 and _copies_gradient(description, effects, backward)),
                 first_view=step.first_view,
+                matrix=_parameter_of_product(description, step, effects),
             )
             parameters += step.parameters
     indices = [layout.SIGNATURE.parts] if parts else []
@@ -138,6 +139,13 @@ def _effects(step: Step) -> Effects:
         raise ValueError(f"{step.kernel} takes {kernel.parameters}, got {step.parameters}")
     effects = kernel.effects(step.parameters)
     return effects.moved(2 * step.first_view) if step.first_view else effects
+
+
+def _parameter_of_product(description: Description, step: Step, effects: Effects) -> int:
+    if step.kernel != "product" or not effects.firsts:  # without `firsts`, columns have different matrices
+        return layout.NO_OPERAND
+    view = description.views[effects.firsts[0] // 2]
+    return view.source if view.source >= 0 and view.offset == 0 else layout.NO_OPERAND
 
 
 def _lists_of_views(description: Description, effects_of_steps: Sequence[Effects]) -> list[int]:

@@ -169,8 +169,9 @@ READY, TOO_SMALL, NOT_BELOW, NO_CODE, NO_HELPERS, LARGE = range(6)
 # `touched` is the address of a list, or 0 for other parameters. The list has how many rows are touched, the numbers of
 # these rows in the next `rows` integers, then for each row 1 if it is touched, and last 1 if all rows count as touched.
 # A matrix may have a copy, rounded for products, `copy` floats after its value; 0: it has none. The cache line before
-# the copy begins with 0, or with another number if the copy must not be used.
-PARAMETER = Structure("value", "gradient", "needs_gradient", "touched", "width", "rows", "copy")
+# the copy begins with 0, or with another number if the copy must not be used. `product` is the opcode of products with
+# the matrix; 0: that of STEP.
+PARAMETER = Structure("value", "gradient", "needs_gradient", "touched", "width", "rows", "copy", "product")
 
 # A row of a trainer's table. `parameter` is the parameter's row in `parameters`, `chosen` is 1 if the next update
 # should change the parameter, and `floats` is its size. For the kernel, the planner sets `column`, the number of floats
@@ -277,6 +278,7 @@ STEP = Structure(
     "work",  # an estimate of the picoseconds that one thread takes for a column; 0 if threads cannot share the step
     "copies",  # 1 if the step adds the node's gradient, unchanged, to the operand's gradient
     "first_view",  # the number of the view that is view 0 for the kernel
+    "matrix",  # for a product with a parameter, the number of this operand; otherwise NO_OPERAND
 )  # fmt: skip
 # Values of `shared`. ALONE: one thread runs the step. BY_COLUMNS: each thread works on some of the columns. BY_ROWS:
 # each thread computes some rows of the result. IF_DISTINCT: by columns if no two nodes of the group add to the same

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .families.fill import Clear, Fill
-from .families.products import ColumnGradient, MatrixGradient, Product
+from .families.products import ColumnGradient, MatrixGradient, Product, QuantizedProduct
 from .families.products.rounding import Round
 from .families.rules import Rule
 from .families.strides import Strides
@@ -19,3 +19,4 @@ KERNELS.add("copy", Strides(accumulate=False))
 KERNELS.add("accumulate", Strides(accumulate=True))
 for _name, _kernel in {"product": Product(), "product.dx": ColumnGradient(), "product.dW": MatrixGradient()}.items():
     KERNELS.add_alone(_name, _kernel)  # matrix products take the longest to compile
+KERNELS.add_alone("int8_product", QuantizedProduct())

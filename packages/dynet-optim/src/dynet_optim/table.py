@@ -46,6 +46,7 @@ class ParameterTable:
     """
 
     def __init__(self, collection: ParameterCollection, rule: TrainerRule):
+        collection._refuse_training("Trainer")
         self.collection, self.rule, self.state_count = collection, rule, len(rule.state_names)
         self.opcodes = NORM, CLEAR.opcode, rule.opcode
         for opcode in self.opcodes:
@@ -101,6 +102,7 @@ class ParameterTable:
         return self
 
     def _fill(self) -> None:
+        self.collection._refuse_training("update")
         self.row_buffer = PARAMETER_ROWS.buffer  # this reference keeps alive what compiled code reads
         self.all_parameters = self.collection._all_parameters()
         self.count = len(self.all_parameters)

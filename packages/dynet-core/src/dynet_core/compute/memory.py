@@ -32,20 +32,25 @@ class HostBlock:
 
     With `zero` or `shared`, the values are initially 0. With `shared`, processes forked later share the block.
     With `has_copy`, a rounded copy of the values follows, `copy_offset` floats after them; see `layout.PARAMETER`.
+    With `room`, the block has so many floats in all, which `write_all` replaces.
     """
 
-    __slots__ = ("_allocation", "_copy", "_host_view", "_copy_state", "address", "array", "copy_offset", "floats")
+    __slots__ = (
+        "_all", "_allocation", "_copy", "_copy_state", "_host_view", "address", "array", "copy_offset", "floats",
+    )  # fmt: skip
 
-    def __init__(self, floats: int, zero: bool = False, shared: bool = False, has_copy: bool = False):
+    def __init__(self, floats: int, zero: bool = False, shared: bool = False, has_copy: bool = False, room: int = 0):
         self.floats: int = floats
         self.copy_offset: int = aligned(floats) + CACHE_LINE if has_copy else 0
-        size = floats + self.copy_offset + 2 * CACHE_LINE  # one cache line to align the start, one unused at the end
+        # One cache line to align the start, one unused at the end
+        size = max(floats, room) + self.copy_offset + 2 * CACHE_LINE
         if shared:
             self._allocation = np.frombuffer(mmap.mmap(-1, 4 * size), np.float32)
         else:
             self._allocation = (np.zeros if zero else np.empty)(size, np.float32)
         skip = (-self._allocation.ctypes.data // 4) % CACHE_LINE  # floats before the first whole cache line
         self.array: Floats = self._allocation[skip : skip + floats]
+        self._all: Floats = self._allocation[skip : skip + room]
         end = skip + self.copy_offset
         self._copy: Floats = self._allocation[end : end + floats]
         self._copy_state: Floats = self._allocation[end - CACHE_LINE : end] if has_copy else self._copy[:0]
@@ -69,6 +74,10 @@ class HostBlock:
     def write_section(self, start: int, values: Floats) -> None:
         with self.edit() as array:
             array[start : start + values.size] = values
+
+    def write_all(self, values: Floats) -> None:
+        """Replace the values and what follows them. No signal handler runs in between."""
+        self._all[:] = values
 
     def share(self) -> None:
         """Stop the use of the copy, because others may now change the values."""
@@ -141,6 +150,10 @@ class GpuBlock:
     def write_section(self, start: int, values: Floats) -> None:
         self.gpu.upload(4 * (self.address + start), np.ascontiguousarray(values))
 
+    def write_all(self, values: Floats) -> None:
+        """Replace the values. What follows them on the host is not needed on a GPU."""
+        self.write(values[: self.floats])
+
     def packer(self) -> Callable[..., None]:
         pack = struct.Struct(f"={self.floats}f").pack
         return lambda *numbers: self.write(np.frombuffer(pack(*numbers), np.float32))
@@ -160,11 +173,13 @@ class GpuBlock:
 Block = HostBlock | GpuBlock
 
 
-def allocate_block(floats: int, zero: bool = False, shared: bool = False, has_copy: bool = False) -> Block:
-    """Allocate a block on the device in use. See `HostBlock` for the arguments, of which a GPU ignores the last two."""
+def allocate_block(
+    floats: int, zero: bool = False, shared: bool = False, has_copy: bool = False, room: int = 0
+) -> Block:
+    """Allocate a block on the device in use. A GPU ignores all arguments of `HostBlock` but the first two."""
     gpu = device.gpu_in_use()
     try:
-        return HostBlock(floats, zero, shared, has_copy) if gpu is None else GpuBlock(gpu, floats, zero)
+        return HostBlock(floats, zero, shared, has_copy, room) if gpu is None else GpuBlock(gpu, floats, zero)
     except MemoryError as problem:
         detail = "" if gpu is None else f": {problem}"  # the error of a GPU driver says how much memory is left
         raise OutOfMemoryError(f"there is not enough memory for {floats} more numbers{detail}") from None

@@ -83,6 +83,15 @@ class ParameterRows:
             self.unfreeze_count += needs_gradient
             next_generation(only_freezes=True)
 
+    def replace_value(self, index: int, address: int, product: int) -> None:
+        """Set the address of a parameter's value, and the opcode of products with it. It has no copy from then on."""
+        with self.lock:
+            next_generation()
+            row = self._row(index)
+            row[PARAMETER.value], row[PARAMETER.copy], row[PARAMETER.product] = address, 0, product
+            self.version += 1
+            next_generation()
+
     def needs_gradient(self, index: int) -> bool:
         return bool(self._row(index)[NEEDS_GRADIENT])
 

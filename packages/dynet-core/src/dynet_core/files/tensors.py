@@ -20,7 +20,8 @@ class StoredTensor:
     """A parameter as stored in a file.
 
     For a lookup parameter, `lookup` is true and the last of `dims` is the number of rows. `values` and `gradient` are
-    flat arrays, column by column; `gradient` is None if it is zero or not stored.
+    flat arrays, column by column; `gradient` is None if it is zero or not stored. If `is_quantized`, the values are
+    products of int8s and a scale for each row.
     """
 
     lookup: bool
@@ -29,6 +30,7 @@ class StoredTensor:
     values: np.ndarray
     gradient: np.ndarray | None
     frozen: bool = False
+    is_quantized: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Entry:
     has_gradient: bool = False
     position: int = 0
     frozen: bool = False
+    is_quantized: bool = False
 
     @property
     def count(self) -> int:

@@ -36,6 +36,11 @@ LONGEST_HEAD = 1 << 16  # the first line of an entry has at most this many bytes
 
 def write(file: BinaryIO, tensors: Iterable[StoredTensor]) -> None:
     for tensor in tensors:
+        if tensor.is_quantized:
+            raise ArgumentError(
+                f"save: {tensor.name} is quantized to int8, which the text format cannot store: use a file name that "
+                'ends with .safetensors; builders: collection.save("model.safetensors", components=[...])'
+            )
         lookup = b"Lookup" * tensor.lookup
         dims = ",".join(map(str, tensor.dims)).encode()
         lines = [line for line in (tensor.values, tensor.gradient) if line is not None]

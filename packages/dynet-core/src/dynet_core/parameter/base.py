@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ..annotations import Array, Floats, Number, Numbers, Path
 from ..checks import checked_flag, checked_number, fitted, real_array
-from ..compute.memory import HostBlock
+from ..compute.memory import Block, HostBlock
 from ..compute.tensor import CUDA, make_capsule
 from ..dim import Dim, checked_dims
 from ..errors import ArgumentError, ArgumentTypeError, GradientError, ParameterNameError, ShapeError
@@ -33,6 +33,7 @@ class Collection(Protocol):
     def lookup_parameters_list(self) -> Sequence[object]: ...
     def _add_from_file(self, tensor: StoredTensor) -> Any: ...
     def _undo_on_error(self, value_limit: int | None = None) -> AbstractContextManager[None]: ...
+    def _quantizing_new(self, int8: bool) -> AbstractContextManager[None]: ...
     def _parameters_of_root(self) -> Sequence[Any]: ...
 
 
@@ -123,7 +124,7 @@ class Trained(Expression):
         raise NotImplementedError
 
     def __repr__(self) -> str:
-        frozen = ", frozen" * (not self._updated)
+        frozen = ", int8" if self._storage.scale_count else ", frozen" * (not self._updated)
         return f"{'Lookup' * self._is_lookup}Parameter {printable(self._name)} {self.shape}{frozen}"
 
     def expr(self, update: bool = True) -> Expression:
@@ -246,8 +247,29 @@ class Trained(Expression):
         A parameter that is frozen when saved is also frozen after loading.
         """
         refuse_in_function("freeze parameters")
-        self._updated = checked_flag("set_updated", "b", b)
+        if checked_flag("set_updated", "b", b):
+            self._refuse_training("set_updated")
+        self._updated = b
         self._storage.set_trained(self._updated)
+
+    def _refuse_training(self, caller: str) -> None:
+        """Raise ArgumentError if the parameter is quantized."""
+        if self._storage.scale_count:
+            raise ArgumentError(
+                f"{caller}: {self._name} is quantized to int8, which is for inference only: train the model before "
+                "`quantize`, or load it from a file that was saved before"
+            )
+
+    def _can_be_quantized(self) -> bool:
+        has_rows = (self._is_lookup or len(self.shape) == 2) and self.type.total > self.shape[0]
+        return has_rows and not self._never_trained and not self._storage.scale_count
+
+    def _quantized(self) -> Block:
+        return self._storage.quantized(self.shape[0])
+
+    def _use_quantized(self, block: Block) -> None:
+        self.set_updated(False)
+        self._storage.use_quantized(block, self.shape[0])
 
     def _freeze_for_good(self) -> None:
         """Freeze this parameter, for example a mask. `ParameterCollection.set_updated` will not unfreeze it."""
@@ -288,7 +310,8 @@ class Trained(Expression):
         """Return what a file stores for this parameter, by default under its own name."""
         storage = self._storage
         gradient, frozen = storage.gradient_or_none(), not (self._updated or self._never_trained)
-        return StoredTensor(self._is_lookup, name or self._name, self.type.dims, storage.values.array, gradient, frozen)
+        tensor = self._is_lookup, name or self._name, self.type.dims, storage.values.array, gradient
+        return StoredTensor(*tensor, frozen and not storage.scale_count, storage.scale_count > 0)
 
     def _expected_entry(self) -> Entry:
         return Entry(self._is_lookup, self._name, self.type.dims)
@@ -299,21 +322,26 @@ class Trained(Expression):
         self._storage.set_gradient(tensor.gradient)
         if tensor.frozen:
             self.set_updated(False)
+        if tensor.is_quantized and not self._storage.scale_count:
+            self._use_quantized(self._quantized())
 
     def __reduce__(self) -> tuple[Any, ...]:
         tensor = self._tensor()
         is_updated = None if self._never_trained else self._updated  # None: frozen for good
-        state = (self._name, tensor.dims, tensor.values, tensor.gradient, is_updated, self.collection)
+        content = tensor.dims, tensor.values, tensor.gradient
+        state = (self._name, *content, is_updated, self.collection, tensor.is_quantized)
         return copyreg.__newobj__, (type(self),), state  # type: ignore[attr-defined]
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        name, dims, values, gradient, is_updated, collection = state
+        name, dims, values, gradient, is_updated, collection, *is_quantized = state  # without it in older pickles
         self.__init__(name, dims, values, collection)  # type: ignore
         self._storage.set_gradient(gradient)
         if is_updated is None:
             self._freeze_for_good()
         elif not is_updated:
             self.set_updated(False)
+        if any(is_quantized):
+            self._use_quantized(self._quantized())
 
 
 class Parameters(Trained):

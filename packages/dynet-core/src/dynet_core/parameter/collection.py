@@ -20,6 +20,7 @@ from ..errors import ArgumentError, ArgumentTypeError, FileFormatError, OutOfMem
 from ..files import model_files
 from ..files.names import Allow
 from ..files.tensors import StoredTensor
+from ..graph.graph import refuse_in_function
 from ..initializer import NumpyInitializer, PyInitializer, initial_array, initializer_from
 from ..messages.hints import HINTS, Closed, UnsetAttribute, with_hints
 from ..messages.wording import counted, printable
@@ -352,9 +353,53 @@ class ParameterCollection(Closed):
         (False, True)
         """
         is_updated = checked_flag("set_updated", "b", b)
+        if is_updated:
+            self._refuse_training("set_updated")
         for parameter in self._all_parameters():
             if not parameter._never_trained:
                 parameter.set_updated(is_updated)
+
+    def _refuse_training(self, caller: str) -> None:
+        """Raise ArgumentError if a parameter is quantized."""
+        for parameter in self._all_parameters():
+            parameter._refuse_training(caller)
+
+    def quantize(self, keep: Iterable[Any] = ()) -> None:
+        """Round matrices and the rows of lookup parameters to int8s, for inference that is faster and in smaller files.
+
+        A value is scale * n, for an integer n from -127 to 127. Each row of a matrix and of a lookup parameter has its
+        own scale, a 127th of the row's largest magnitude. `as_array()` and `value()` return these products. A product
+        of a matrix W and a column x also rounds x so, with a scale of its own: W x = scales * scale * (N n), where N n
+        is exact. Other operations read the values as float32s. Vectors and tensors of other dimensions do not change.
+
+        Quantized parameters are frozen. Only safetensors files keep int8s. See the guide "int8".
+
+        Args:
+            keep: parameters, collections or builders whose values stay as they are, such as the last layer.
+
+        Raises:
+            ArgumentError: a value is not finite, or `keep` has something that is not in the collection. Nothing has
+                changed.
+
+        >>> m = ParameterCollection()
+        >>> W = m.parameters_from_numpy([[1.0, 0.5], [0.25, -127.0]])
+        >>> m.quantize()
+        >>> W.as_array().round(3)
+        array([[   1.   ,    0.504],
+               [   0.   , -127.   ]])
+        """
+        refuse_in_function("quantize parameters")
+        own, kept = {id(p) for p in self._all_parameters()}, set()
+        items: Any = [keep] if isinstance(keep, Trained | ParameterCollection) else keep
+        for item in items:
+            collection = item.param_collection() if hasattr(item, "param_collection") else item
+            parameters = [*map(id, collection._all_parameters() if hasattr(collection, "_all_parameters") else [item])]
+            if not own.issuperset(parameters):
+                raise ArgumentError(f"quantize: {item!r:.80}, which is to be kept, is not in {self!r}")
+            kept.update(parameters)
+        chosen = [p for p in self._all_parameters() if id(p) not in kept and p._can_be_quantized()]
+        for parameter, block in [(p, p._quantized()) for p in chosen]:
+            parameter._use_quantized(block)
 
     # Saving to files, and loading
 
@@ -410,15 +455,17 @@ class ParameterCollection(Closed):
     populate_from_textfile = populate
     load_all = populate
 
-    def load(self, fname: Path, *, allow: Allow = ()) -> list[Any]:
+    def load(self, fname: Path, *, allow: Allow = (), int8: bool = False) -> list[Any]:
         """Load the `components` that `save` wrote to a file, add their parameters to this collection, and return them.
 
         If the file was saved without `components`, load all its parameters and lookup parameters.
 
         Args:
             allow: your own classes whose objects the file may contain, as in `dy.load`.
+            int8: whether to `quantize` what is loaded.
         """
-        return object_files.load_components(fname, self, allow)
+        with self._undo_on_error(), self._quantizing_new(int8):
+            return object_files.load_components(fname, self, allow)
 
     @staticmethod
     def from_file(fname: Path) -> ParameterCollection:
@@ -456,10 +503,16 @@ class ParameterCollection(Closed):
         self._unique_name(self._names, "")  # as in DyNet, loading uses up the next of the names `_0`, `_1`, ...
         kind = LookupParameters if tensor.lookup else Parameters
         parameter = kind(tensor.name, tensor.dims, tensor.values, self)
-        parameter._storage.set_gradient(tensor.gradient)
-        if tensor.frozen:
-            parameter.set_updated(False)
+        parameter._take_stored(tensor)
         return self._add(parameter)
+
+    @contextmanager
+    def _quantizing_new(self, int8: bool) -> Iterator[None]:
+        """Return a context manager for a `with` block that adds parameters. If `int8`, quantize these at the end."""
+        earlier = self._all_parameters() if checked_flag("load", "int8", int8) else []
+        yield
+        if int8:
+            self.quantize(keep=earlier)
 
     @contextmanager
     def _undo_on_error(self, value_limit: int | None = None) -> Iterator[None]:

@@ -63,7 +63,7 @@ def save(basename: Path, objects: Iterable[Any]) -> None:
     _save_pair(base + ".data", base + ".meta", objects, stacklevel=4)
 
 
-def load(basename: Path, params: Collection, *, allow: Allow = ()) -> list[Any]:
+def load(basename: Path, params: Collection, *, allow: Allow = (), int8: bool = False) -> list[Any]:
     """Load objects saved by `save` or by the original DyNet, and add their parameters to a collection.
 
     Loading imports nothing. Without `allow`, the only method that it calls is `from_spec`, of the library's builders
@@ -91,6 +91,7 @@ def load(basename: Path, params: Collection, *, allow: Allow = ()) -> list[Any]:
     Args:
         basename: as for `save`.
         params: the collection to which all parameters are added.
+        int8: whether to `quantize` what is loaded, for faster inference; see `ParameterCollection.quantize`.
         allow: a list of classes, or of names such as "module.Class"; or a dict from the names that files use to
             classes, such as {"__main__.Vocabulary": Vocabulary}.
 
@@ -108,7 +109,8 @@ def load(basename: Path, params: Collection, *, allow: Allow = ()) -> list[Any]:
         (parser,) = dy.load("model", dy.Model(), allow=[Vocabulary])
     """
     base = _checked_basename(basename, params)
-    return _load_pair(base + ".data", base + ".meta", params, _permitted_classes(allow))
+    with params._undo_on_error(), params._quantizing_new(int8):
+        return _load_pair(base + ".data", base + ".meta", params, _permitted_classes(allow))
 
 
 def load_generator(basename: Path, params: Collection, *, allow: Allow = ()) -> Iterator[Any]:

@@ -8,13 +8,16 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from dynet_kernels.families.products.quantized import packed, to_int8
+from dynet_kernels.table import KERNELS
+
 from .. import config
 from ..annotations import Floats, Numbers
 from ..compute import device
 from ..compute.engine import keep_for_graphs
-from ..compute.memory import Block, allocate_block
+from ..compute.memory import Block, HostBlock, allocate_block
 from ..compute.parameter_rows import PARAMETER_ROWS, ParameterIdentity, RetiredIdentity
-from ..errors import GradientError
+from ..errors import ArgumentError, GradientError
 from ..graph.graph import REPEATED_MODE, Graph, repeat_backward, thread
 from ..recorder import pass_count
 
@@ -25,6 +28,9 @@ class Storage:
     A lookup parameter is a table of `row_count` rows. Its `touched_list` lists rows with a gradient: their number;
     their indices, with room for all rows; for each row, 1 if it is listed, or 0; and 1 if a graph used the whole table,
     so that any row may have a gradient, or 0. A parameter of size 0 has no `touched_list` and no gradient.
+
+    If the values are quantized, `scale_count` is how many scales they have; see `families/products/quantized.py` of
+    dynet-kernels.
 
     Args:
         name: the parameter's full name, for messages.
@@ -41,7 +47,7 @@ class Storage:
         self.values = allocate_block(count, shared=config.PARAMS.shared_parameters, has_copy=has_copy)
         self.gradient = allocate_block(count, zero=True)
         self.values.write(values)
-        self.row_count = row_count
+        self.row_count, self.scale_count, self._product = row_count, 0, 0
         self.touched_list = np.zeros(2 + 2 * row_count, np.int64) if row_count else None
         self.identity = ParameterIdentity()
         self.identities = (self.identity,)  # for `OutdatedValues.note_change`, which needs the same tuple each time
@@ -58,6 +64,7 @@ class Storage:
         )
         self._fixed_row: int | None = None
         self._sink_block: Block | None = None
+        self._earlier_values: Block | None = None
         self._whole_table_row: int | None = None
 
     def _sink_address(self) -> int:
@@ -75,6 +82,7 @@ class Storage:
                 needs_gradient=False,
                 name=self.name,
                 rows=self.row_count,
+                product=self._product,
             )
         return self._fixed_row
 
@@ -106,20 +114,62 @@ class Storage:
         if graph := getattr(thread, "graph", None):
             graph.outdated.note_change(self.identities)
 
-    def set_values(self, values: Numbers) -> None:
+    def quantized(self, scale_count: int) -> Block:
+        """Return the values in a new block, rounded to products of int8s and scales."""
+        content = self._rounded(self.values.array, scale_count)
+        shared = config.PARAMS.shared_parameters
+        block = allocate_block(self.values.floats, shared=shared, room=content.size)
+        block.write_all(content)
+        if isinstance(block, HostBlock):
+            block.array.flags.writeable = False  # a write would not change the int8s
+        return block
+
+    def use_quantized(self, block: Block, scale_count: int) -> None:
+        """Use the result of `quantized`."""
         self._note_change()
-        self.values.write(values)
+        self._product = 0 if self.row_count else KERNELS.opcode("int8_product")
+        self._earlier_values = self.values  # keeps the block alive, even if a signal handler raises before the end
+        self.values = block
+        for row in self.identity.rows:
+            PARAMETER_ROWS.replace_value(row, block.address, self._product)
+        self.scale_count = scale_count
+        keep_for_graphs([self._earlier_values])
+        self._earlier_values = None
+
+    def _rounded(self, values: Floats, scale_count: int) -> Floats:
+        if not np.isfinite(values).all():
+            raise ArgumentError(f"{self.name} is to be quantized, and has values that are not finite")
+        order = "C" if self.row_count else "F"
+        scales, numbers = to_int8(values.reshape((scale_count, -1), order=order))
+        return (numbers * scales[:, None]).ravel() if self.row_count else packed(scales, numbers)
+
+    def set_values(self, values: Numbers) -> None:
+        if self.scale_count:
+            with self.edit_values() as stored:
+                stored[:] = values
+        else:
+            self._note_change()
+            self.values.write(values)
 
     def set_values_at(self, start: int, values: Floats) -> None:
-        self._note_change()
-        self.values.write_section(start, values)
+        if self.scale_count:
+            with self.edit_values() as stored:
+                stored[start : start + values.size] = values
+        else:
+            self._note_change()
+            self.values.write_section(start, values)
 
     @contextmanager
     def edit_values(self) -> Iterator[Floats]:
         """Return a context manager for a `with` block that changes the values, a flat array, in place."""
         self._note_change()
-        with self.values.edit() as values:
-            yield values
+        if not self.scale_count:
+            with self.values.edit() as values:
+                yield values
+            return
+        values = self.values.array.copy()
+        yield values
+        self.values.write_all(self._rounded(values, self.scale_count))
 
     def gradient_or_none(self) -> Floats | None:
         """Return the gradient as a flat array, or None if it is zero everywhere."""
@@ -142,7 +192,10 @@ class Storage:
         # Attributes are missing if memory ran out in __init__. The `RetiredIdentity` object, whose finalizer frees the
         # rows and Dims for reuse, is made only now. If it were an attribute, and this object in a reference cycle, the
         # garbage collector would finalize both together, while graphs still use the rows and Dims.
-        memory = [getattr(self, name, None) for name in ("values", "gradient", "touched_list", "_sink_block")]
+        memory = [
+            getattr(self, name, None)
+            for name in ("values", "gradient", "touched_list", "_sink_block", "_earlier_values")
+        ]
         identity = getattr(self, "identity", None)
         keep_for_graphs(memory if identity is None else [*memory, RetiredIdentity(identity.rows, identity.dims)])
 

@@ -110,7 +110,7 @@ class Shard:
     def emit(self) -> EmittedCode:
         from . import modules
 
-        with tuning.using(self.parameters), precision.using(self.factors):
+        with tuning.using(self.parameters), precision.using(self.factors), self.target.tvm_target():
             return EmittedCode(modules.shard_module(self.kernels, self.target.lanes), self.target)
 
 

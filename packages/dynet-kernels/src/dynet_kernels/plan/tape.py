@@ -325,8 +325,17 @@ def add_steps(group: Group, steps: Steps, lists: GroupLists, is_full=0, fresh=0,
     for k in range(steps.count):
         step = steps[k]
         if not (left_out >> k) & 1 and has_to_run(group, step, is_full):
-            basic = step.opcode, base + 2 * step.first_view * columns, columns, step.parameters
+            basic = opcode_of(group, step), base + 2 * step.first_view * columns, columns, step.parameters
             add_instruction(group.plan, *basic, (fresh >> k) & 1, step.shared, columns * step.work, (distinct >> k) & 1)
+
+
+@plain
+def opcode_of(group: Group, step: Step):
+    opcode = step.opcode
+    if step.matrix >= 0:
+        chosen = group.plan.parameter(-1 - group[0].record.operand(step.matrix)).product
+        opcode = chosen if chosen else opcode
+    return opcode
 
 
 @plain

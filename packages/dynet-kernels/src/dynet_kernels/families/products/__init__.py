@@ -3,6 +3,7 @@
     Product           y[j] = start[j] + W x[j]
     ColumnGradient    dx[j] += W' dy[j]
     MatrixGradient    dW += sum over j of dy[j] x[j]'
+    QuantizedProduct  like Product, for a W of int8s
 
 x[j] has `inner` floats, y[j] has `rows`; j is the number of a column of an instruction, and ' means the transpose. W is
 column-major with a stride of `apart` floats between columns: `rows`, or more if W is the first rows of a larger matrix.
@@ -13,5 +14,6 @@ contiguous memory. `tuning.py` has the sizes of both.
 """
 
 from .product import ColumnGradient, MatrixGradient, Product
+from .quantized import QuantizedProduct
 
-__all__ = ["ColumnGradient", "MatrixGradient", "Product"]
+__all__ = ["ColumnGradient", "MatrixGradient", "Product", "QuantizedProduct"]

@@ -201,6 +201,7 @@ ROWS = {
     "more than one GPU in a process": "dynet-core/test_config: what_cannot_be_a_gpu_is_refused",
     "`--dynet-tf32`, `dynet_config.set(tf32=True)`": "tests/cuda/test_cuda_rounding: the_command_line_asks_for_it",
     "`--dynet-bf16`, `dynet_config.set(bf16=True)`": "tests/test_bfloat16: products_and_gradients",
+    "`collection.quantize()`, `dy.load(..., int8=True)`": "tests/test_int8: products",
     "`--dynet-threads`, `dynet_config.set(threads=4)`, DYNET_NUM_THREADS": (
         "tests/test_threads: the_environment_and_the_command_line_have_their_say"
     ),

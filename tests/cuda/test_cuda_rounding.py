@@ -103,3 +103,24 @@ def test_the_command_line_asks_for_it(monkeypatch):
         params.read(arguments)
         params.init()
     assert asked == [(True, False), 0, (False, False), 0, (True, False), (False, True)]
+
+
+@pytest.mark.parametrize("rows, inner, columns", SHAPES[1:])
+def test_quantized_matrices_give_the_same_as_on_the_cpu(emulated, rows, inner, columns):
+    rng = np.random.default_rng(rows)
+    w, x, b = (rng.normal(size=size).astype("f") for size in ((rows, inner), (inner, columns), (rows,)))
+
+    def values(gpu):
+        with device.using(gpu):
+            model = dy.ParameterCollection()
+            W, bias, table = *map(model.parameters_from_numpy, (w, b)), model.lookup_parameters_from_numpy(w)
+            model.quantize()
+            dy.renew_cg()
+            y = dy.affine_transform([bias, W, dy.inputTensor(x)]).npvalue()
+            single = (W * dy.inputTensor(x[:, 0])).npvalue()
+            W.set_value(2 * w)
+            dy.renew_cg()
+            return y, single, (W * dy.inputTensor(x)).npvalue(), W.as_array(), table[1].npvalue()
+
+    for on_gpu, on_cpu in zip(values(0), values(None)):
+        np.testing.assert_allclose(on_gpu, on_cpu, rtol=1e-5, atol=1e-5 * np.abs(on_cpu).max())

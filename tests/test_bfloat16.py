@@ -376,3 +376,14 @@ def test_values_after_a_change_of_precision():
         with device.using(None, bf16=bf16):
             assert (W * dy.inputTensor([1.0])).value() == expected
     assert (W * dy.inputTensor([1.0])).value() == x
+
+
+def test_the_plan_and_the_profile_say_how_products_round(bf16, capsys):
+    dy.renew_cg()
+    y = dy.sum_elems(dy.Model().parameters_from_numpy(np.ones((4, 6))) * dy.inputTensor(np.ones(6)))
+    dy.show_plan(y)
+    with dy.profile() as profile:
+        y.backward()
+    for text in (capsys.readouterr().out, str(profile)):
+        assert "product, bfloat16" in text and "product.dW, bfloat16" in text
+        assert "sum" in text and "sum, bfloat16" not in text

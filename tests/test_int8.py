@@ -15,6 +15,7 @@ import pytest
 
 import dynet as dy
 from dynet_core import errors
+from dynet_core.compute import device
 from dynet_kernels import target
 from dynet_kernels.machine import sharing
 
@@ -462,3 +463,42 @@ def test_memory_is_given_back():
         make()
         gc.collect()
     assert pages() - before < 3000  # 12 MB; one model takes 4.5
+
+
+def test_the_plan_and_the_profile_name_int8(capsys):
+    model, (W, V) = model_of(np.ones((4, 6)), np.ones((3, 4)))
+    model.quantize(keep=V)
+    dy.renew_cg()
+    y = dy.sum_elems(V * dy.tanh(W * dy.inputTensor(np.ones(6))))
+    dy.show_plan(y)
+    plan = capsys.readouterr().out
+    assert "int8_product: 1 column" in plan and "    product: 1 column" in plan and "sum_elems" in plan
+    with dy.profile() as profile:
+        y.value()
+    assert "int8_product" in str(profile)
+
+
+@pytest.mark.parametrize("zero_row", [False, True])
+@pytest.mark.parametrize("made_before", [False, True])
+@pytest.mark.parametrize("bf16", [True, "emulate"])
+def test_with_bfloat16(bf16, made_before, zero_row):
+    if bf16 is True and target.bfloat16_of_host()[0] is None:
+        pytest.skip(target.bfloat16_of_host()[1])
+    rng = np.random.default_rng(0)
+    w, xs = rng.normal(size=(64, 80)).astype("f"), rng.normal(size=(40, 80)).astype("f")
+    w[0] *= not zero_row
+    if made_before:
+        model, (W,) = model_of(w)
+    with device.using(None, bf16=bf16):
+        if not made_before:
+            model, (W,) = model_of(w)
+        for _ in range(2):
+            dy.renew_cg()
+            inputs = [dy.inputTensor(x) for x in xs]
+            ys = [W * x for x in inputs]
+            dy.esum([dy.sum_elems(y) for y in ys]).backward(full=True)
+            if not model.parameters_list()[0].is_updated():
+                found = np.stack([y.npvalue() for y in ys], 1)
+                np.testing.assert_allclose(found, product(w, xs.T), rtol=1e-5, atol=1e-4)
+                np.testing.assert_allclose(inputs[3].gradient(), W.as_array().sum(0), atol=0.2)
+            model.quantize()

@@ -20,6 +20,7 @@ from dynet_kernels.table import KERNELS
 
 from . import recorder
 from .checks import checked_flag
+from .compute.device import kernel_title
 from .compute.engine import PlanningEngine
 from .compute.parameter_rows import PARAMETER_ROWS
 from .dim import Dim
@@ -246,6 +247,8 @@ class ShownPlan:
 
     def __init__(self, graph: Graph):
         self.engine = PlanningEngine(graph.records)
+        opcodes = {name: opcode for opcode, name, _ in KERNELS.with_opcodes()}
+        self.replacements = {opcodes["product"]: [opcodes["int8_product"]]}  # see `layout.PARAMETER`
         self.plan_pass("forward")
 
     def plan_pass(self, direction: str, loss: int | None = None) -> None:
@@ -272,7 +275,7 @@ class ShownPlan:
     def take(self, opcode: int, parameters_index: int | None = None) -> IntArray | None:
         """Pop and return the next instruction if it has this opcode and, unless None, this index of its parameters."""
         instruction = self.tape[-1] if self.tape else None
-        if instruction is None or instruction[INSTRUCTION.opcode] != opcode:
+        if instruction is None or instruction[INSTRUCTION.opcode] not in (opcode, *self.replacements.get(opcode, ())):
             return None
         return self.tape.pop() if parameters_index in (None, instruction[INSTRUCTION.parameters]) else None
 
@@ -281,7 +284,9 @@ class ShownPlan:
         for step, parameters_index in _steps(group.signature, direction):
             instruction = self.take(KERNELS.opcode(step.kernel), parameters_index)
             if instruction is not None:
-                group.lines.append(f"{step.kernel}: {_columns_text(instruction)}{purpose.format(target=_target(step))}")
+                is_replaced = instruction[INSTRUCTION.opcode] != KERNELS.opcode(step.kernel)
+                title = "int8_product" if is_replaced else kernel_title(step.kernel)
+                group.lines.append(f"{title}: {_columns_text(instruction)}{purpose.format(target=_target(step))}")
 
 
 def plan_text(loss: Expression | None = None) -> str:
@@ -360,7 +365,7 @@ def _gradient_line(plan: ShownPlan, group: PlannedGroup, step: Step, parameters_
     instruction, target = plan.take(KERNELS.opcode(step.kernel), parameters_index), _target(step)
     if instruction is not None:
         verb = "sets" if instruction[INSTRUCTION.fresh] else "adds to"
-        return f"{step.kernel}: {_columns_text(instruction)}, {verb} {target}"
+        return f"{kernel_title(step.kernel)}: {_columns_text(instruction)}, {verb} {target}"
     if _shares_gradient_memory(plan, group, step):
         return f"{step.kernel}: nothing to do: {target} is in the same memory"
     return f"{step.kernel}: not needed: {target} is not wanted"

@@ -141,6 +141,11 @@ def copies_factors() -> bool:
     return _gpu is None and _factors in (precision.AMX, precision.AVX512)
 
 
+def kernel_title(name: str) -> str:
+    """Return the name of a kernel and, if it rounds factors of products, how."""
+    return f"{name}, {_factors}" if _factors != precision.FLOAT32 and KERNELS[name].has_factors else name
+
+
 def _factors_on_gpu(tf32: bool, bf16: bool | str) -> str:
     if not tf32 and not bf16:
         return precision.FLOAT32

@@ -20,7 +20,7 @@ from dynet_kernels.table import KERNELS
 
 from ..errors import ArgumentError
 from ..recorder import next_generation
-from .device import machine_in_use
+from .device import kernel_title, machine_in_use
 from .memory import integers_at
 
 MOST_EVENTS = 200_000  # a trace has at most this many events
@@ -128,7 +128,7 @@ class Profile:
     def _name_of(self, opcode: int) -> str:
         if opcode not in self._kernel_names:
             self._kernel_names = {opcode: name for opcode, name, _ in KERNELS.with_opcodes()}
-        return self._kernel_names[opcode]
+        return kernel_title(self._kernel_names[opcode])
 
     def _add_time(self, name: str, kind: str, start: float, seconds: float, columns: int = 0) -> None:
         lines = self.kernels if kind == "kernel" else self.phases

@@ -3,8 +3,8 @@
     y[j] = start[j] + scale[j] * scales[i] * sum over k of numbers[i, k] * round(x[j][k] / scale[j])
 
 A scale is a 127th of the largest magnitude of its row or column. Sums are exact. A matrix of a parameter keeps its
-values, numbers[i, k] * scales[i], as float32s; the numbers are packed behind them, from the next cache line on: the
-scales of all rows, then for each TERMS columns of the matrix: the sums of all rows, then the numbers of PANEL rows
+values, numbers[i, k] * scales[i], as float32s; the numbers are packed behind them, after a cache line: the scales
+of all rows, then for each TERMS columns of the matrix: the sums of all rows, then the numbers of PANEL rows
 after another, of which a *word* holds four adjacent ones of a row. Words of adjacent rows are adjacent. Rows are filled
 up to a multiple of PANEL with zeros, columns to a multiple of TERMS_AT_ONCE. CPUs multiply unsigned by signed bytes, so
 128 is added to each number of a column, and 128 times the sum of a row is subtracted at the end.
@@ -50,7 +50,9 @@ def packed(scales: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     rows, terms = (-(-size // unit) * unit for size, unit in zip(numbers.shape, (PANEL, TERMS_AT_ONCE)))
     filled = np.zeros((rows, terms), "i1")
     filled[: len(numbers), : numbers.shape[1]] = numbers
-    parts = [np.pad(values, (0, aligned(values.size) - values.size)), np.pad(scales, (0, rows - len(scales)))]
+    # The line after the values says that there is no copy rounded to bfloat16; see `layout.PARAMETER`.
+    no_copy = np.pad(np.ones(CACHE_LINE, "f4"), (aligned(values.size) - values.size, 0))
+    parts = [values, no_copy, np.pad(scales, (0, rows - len(scales)))]
     for begin in range(0, terms, TERMS):
         part = np.ascontiguousarray(filled[:, begin : begin + TERMS])
         words = part.view("<i4").reshape(rows // PANEL, PANEL, -1).transpose(0, 2, 1)
@@ -73,7 +75,7 @@ class QuantizedProduct(Kernel):
         memory, dot = instruction.memory, dot_of_target(lanes)
         first_row, end_row = instruction.own_rows(rows, PANEL)
         padded = let(quotient(apart + (PANEL - 1), PANEL) * PANEL)
-        size = let(quotient(apart * inner + (CACHE_LINE - 1), CACHE_LINE) * CACHE_LINE)
+        size = let(quotient(apart * inner + (2 * CACHE_LINE - 1), CACHE_LINE) * CACHE_LINE)
         scales = let(instruction.shared_address(w_role, 0) + size)
         numbers, words = tir.on_stack(TERMS, "int32"), tir.on_stack(COLUMNS * WORDS, "int32")
         column_scales, inverses = (tir.on_stack(COLUMNS, "float32") for _ in range(2))

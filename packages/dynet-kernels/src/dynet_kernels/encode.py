@@ -125,7 +125,7 @@ def _encoded(description: Description) -> tuple[list[int], list[int]]:
                 work=effects.work,
                 copies=int(covers != 0 and _copies_gradient(description, effects, backward)),
                 first_view=step.first_view,
-                matrix=_parameter_of_product(description, step, effects),
+                matrix=_matrix_of_product(description, step, effects),
             )
             parameters += step.parameters
     indices = [layout.SIGNATURE.parts] if parts else []
@@ -141,7 +141,7 @@ def _effects(step: Step) -> Effects:
     return effects.moved(2 * step.first_view) if step.first_view else effects
 
 
-def _parameter_of_product(description: Description, step: Step, effects: Effects) -> int:
+def _matrix_of_product(description: Description, step: Step, effects: Effects) -> int:
     if step.kernel != "product" or not effects.firsts:  # without `firsts`, columns have different matrices
         return layout.NO_OPERAND
     view = description.views[effects.firsts[0] // 2]

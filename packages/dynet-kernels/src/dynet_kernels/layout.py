@@ -278,7 +278,7 @@ STEP = Structure(
     "work",  # an estimate of the picoseconds that one thread takes for a column; 0 if threads cannot share the step
     "copies",  # 1 if the step adds the node's gradient, unchanged, to the operand's gradient
     "first_view",  # the number of the view that is view 0 for the kernel
-    "matrix",  # for a product with a parameter, the number of this operand; otherwise NO_OPERAND
+    "matrix",  # for a product with one matrix, the number of this operand; otherwise NO_OPERAND
 )  # fmt: skip
 # Values of `shared`. ALONE: one thread runs the step. BY_COLUMNS: each thread works on some of the columns. BY_ROWS:
 # each thread computes some rows of the result. IF_DISTINCT: by columns if no two nodes of the group add to the same

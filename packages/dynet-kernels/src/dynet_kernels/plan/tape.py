@@ -331,10 +331,13 @@ def add_steps(group: Group, steps: Steps, lists: GroupLists, is_full=0, fresh=0,
 
 @plain
 def opcode_of(group: Group, step: Step):
+    """Return the opcode of a step, which the parameter may choose that is the matrix of a product."""
     opcode = step.opcode
     if step.matrix >= 0:
-        chosen = group.plan.parameter(-1 - group[0].record.operand(step.matrix)).product
-        opcode = chosen if chosen else opcode
+        operand = group[0].record.operand(step.matrix)
+        if operand < 0:
+            chosen = group.plan.parameter(-1 - operand).product
+            opcode = chosen if chosen else opcode
     return opcode
 
 

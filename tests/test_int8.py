@@ -357,6 +357,8 @@ def test_damaged_files(tmp_path):
         lambda h: h["/_0:scales"].update(dtype="I32"),
         lambda h: h["/_0"].update(dtype="U8"),
         lambda h: h["/_0"].update(shape=[9, 4]),
+        lambda h: h["/_0"].update(shape=[4, 3, 3]),
+        lambda h: h["/_0"].update(shape=[36]),
     ):
         damaged = copy.deepcopy(header)
         change(damaged)
@@ -364,6 +366,22 @@ def test_damaged_files(tmp_path):
         path.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + size :])
         with pytest.raises(errors.FileFormatError):
             dy.ParameterCollection.from_file(str(path))
+    scales = header["/_0:scales"]["data_offsets"][0] + 8 + size
+    for bits in (b"\xff\xff\xff\x7f", b"\xff\xff\x7f\x7f"):  # NaN, the largest number
+        path.write_bytes(content[:scales] + bits + content[scales + 4 :])
+        with pytest.raises(errors.FileFormatError, match="a scale is too large, or not a number"):
+            dy.ParameterCollection.from_file(str(path))
+
+
+def test_a_file_that_is_not_finite_changes_nothing(tmp_path):
+    path = str(tmp_path / "a.safetensors")
+    model_of(np.full((2, 3), 7), np.full((2, 3), np.nan))[0].save(path)
+    model, (V, W) = model_of(np.ones((2, 3)), np.ones((2, 3)))
+    model.quantize()
+    before = V.as_array()
+    with pytest.raises(errors.FileFormatError, match="not all finite"):
+        model.populate(path)
+    np.testing.assert_array_equal(V.as_array(), before)
 
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])

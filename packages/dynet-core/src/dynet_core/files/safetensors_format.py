@@ -141,7 +141,8 @@ class SafetensorsReader(Reader):
         is_possible = 1 + is_lookup <= len(shape) <= MAX_DIMS and nonzero_product(shape) <= MAX_TOTAL
         if is_quantized:
             scales = self.file.get_slice(name + SCALES)
-            is_possible &= (scales.get_dtype(), scales.get_shape()) == ("F32", [*shape[:1]])
+            is_possible &= (is_lookup or len(shape) == 2) and scales.get_dtype() == "F32"
+            is_possible &= scales.get_shape() == [*shape[:1]]
         if tensor.get_dtype() != ("I8" if is_quantized else "F32") or not is_possible:
             raise FileFormatError(f"{self.path}: {name} is {tensor.get_dtype()} {shape}, which no parameter can be")
         dims = (*shape[1:], shape[0]) if is_lookup else shape
@@ -152,7 +153,12 @@ class SafetensorsReader(Reader):
             array = self.file.get_tensor(entry.name)
             if entry.is_quantized:
                 scales = self.file.get_tensor(entry.name + SCALES)
-                array = array * scales.reshape(-1, *[1] * (array.ndim - 1))
+                with np.errstate(over="ignore", invalid="ignore"):
+                    array = array * scales.reshape(-1, *[1] * (array.ndim - 1))
+                if not np.isfinite(array).all():
+                    raise FileFormatError(
+                        f"{self.path}: {entry.name} is damaged: a scale is too large, or not a number"
+                    )
         except self.error_class as error:
             raise FileFormatError(f"{self.path}: {entry.name} is damaged: {error}") from None
         values = (np.moveaxis(array, 0, -1) if entry.lookup else array).ravel(order="F")

@@ -444,11 +444,15 @@ class ParameterCollection(Closed):
             key: the name of this collection in the file; by default all parameters of the file are read.
 
         Raises:
-            FileFormatError: the file is damaged, or its parameters do not match this collection. Nothing has changed.
+            FileFormatError: the file is damaged, or its parameters do not match this collection, or it has an infinity
+                or NaN for a quantized one. Nothing has changed.
         """
         targets = self._all_parameters()
         expected = [target._expected_entry() for target in targets]
         tensors = model_files.load_matching(fname, key, expected)
+        for target, tensor in zip(targets, tensors):
+            if target._storage.scale_count and not np.isfinite(tensor.values).all():
+                raise FileFormatError(f"populate: {target!r} cannot take the file's values, which are not all finite")
         for target, tensor in zip(targets, tensors):
             target._take_stored(tensor)
 

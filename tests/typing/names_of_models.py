@@ -45,6 +45,7 @@ def parameters(folder: str) -> None:
     m.parameters_from_numpy(np.eye(2))
     m.lookup_parameters_from_numpy([[1, 2], [3, 4]])
     m.set_weight_decay(0.1)
+    m.quantize(keep=[m])
     m.set_weight_decay_lambda(m.get_weight_decay())
     print(m.name(), m.parameter_count(), len(m.parameters_list()), len(m.lookup_parameters_list()))
 

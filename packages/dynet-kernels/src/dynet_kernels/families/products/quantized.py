@@ -120,6 +120,7 @@ class QuantizedProduct(Kernel):
             """Add the terms from `begin` on to PANEL rows of `width` columns, from number `j` on."""
             panel, chains = let(sums + padded + row * groups), max(CHAINS // width, 1)
             role = let(T.Select(begin > 0, y_role, start_role))
+            list_of_starts = let(T.max(role, 0))
             for v in range(0, PANEL, VECTORS * lanes):
                 offsets = [v, v + lanes]
                 totals = [
@@ -136,7 +137,7 @@ class QuantizedProduct(Kernel):
                             for vector, of_vector in zip(matrix, of_column):
                                 of_vector[chain].value = dot(of_vector[chain].value, vector, factors)
                 for c, of_column in enumerate(totals):
-                    y, start = (let(instruction.address(r, first + j + c) + row) for r in (y_role, T.max(role, 0)))
+                    y, start = (let(instruction.address(r, first + j + c) + row) for r in (y_role, list_of_starts))
                     scale = let(T.Broadcast(let(column_scales[let(j + c)]), lanes))
                     for offset, of_vector in zip(offsets, of_column):
                         of_row = let(row + offset)
@@ -172,7 +173,7 @@ class QuantizedProduct(Kernel):
                 total.value = vmath.fma(memory[w + row + k * apart], number, total.value)
             before = tir.Accumulator(1, 0.0)
             with tir.when(start_role >= 0):
-                before.value = memory[let(instruction.address(T.max(start_role, 0), column) + row)]
+                before.value = memory[let(instruction.address(start_role, column) + row)]
             store(memory, let(y + row), vmath.fma(let(total.value), scale, before.value))
 
 

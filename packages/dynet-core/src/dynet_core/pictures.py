@@ -248,7 +248,7 @@ class ShownPlan:
     def __init__(self, graph: Graph):
         self.engine = PlanningEngine(graph.records)
         opcodes = {name: opcode for opcode, name, _ in KERNELS.with_opcodes()}
-        self.replacements = {opcodes["product"]: [opcodes["int8_product"]]}  # see `layout.PARAMETER`
+        self.replacements = {opcodes["product"]: opcodes["int8_product"]}  # see `layout.PARAMETER`
         self.plan_pass("forward")
 
     def plan_pass(self, direction: str, loss: int | None = None) -> None:
@@ -275,7 +275,7 @@ class ShownPlan:
     def take(self, opcode: int, parameters_index: int | None = None) -> IntArray | None:
         """Pop and return the next instruction if it has this opcode and, unless None, this index of its parameters."""
         instruction = self.tape[-1] if self.tape else None
-        if instruction is None or instruction[INSTRUCTION.opcode] not in (opcode, *self.replacements.get(opcode, ())):
+        if instruction is None or instruction[INSTRUCTION.opcode] not in (opcode, self.replacements.get(opcode)):
             return None
         return self.tape.pop() if parameters_index in (None, instruction[INSTRUCTION.parameters]) else None
 

@@ -91,9 +91,9 @@ def load(basename: Path, params: Collection, *, allow: Allow = (), int8: bool = 
     Args:
         basename: as for `save`.
         params: the collection to which all parameters are added.
-        int8: whether to `quantize` what is loaded, for faster inference; see `ParameterCollection.quantize`.
         allow: a list of classes, or of names such as "module.Class"; or a dict from the names that files use to
             classes, such as {"__main__.Vocabulary": Vocabulary}.
+        int8: whether to `quantize` what is loaded, for faster inference; see `ParameterCollection.quantize`.
 
     Returns:
         The objects, in the order in which they were saved.

@@ -94,10 +94,10 @@ def with_instructions(emit):
         emit()
 
 
-def load_or_zero(memory, address, mask=None):
+def load_or_zero(memory, address, mask=None, lanes=LANES):
     """Load a vector. Lanes outside the mask become 0; None: no lanes are."""
-    value = load(memory, address, LANES, mask)
-    return value if mask is None else let(T.Select(mask, value, tir.broadcast(0.0, LANES)))
+    value = load(memory, address, lanes, mask)
+    return value if mask is None else let(T.Select(mask, value, tir.broadcast(0.0, lanes)))
 
 
 def some_lanes(count):

@@ -22,6 +22,7 @@ from ...layout import CACHE_LINE, EITHER, aligned
 from ...tir import let, load, quotient, serial, store
 from ...tvm_modules import T, tirx, tvm
 from ..threads import thread_each_element
+from .pairs import load_or_zero
 from .panels import each_tile, split
 from .product import Product
 
@@ -86,7 +87,7 @@ class QuantizedProduct(Kernel):
                 largest = tir.Accumulator(lanes, 0.0)
 
                 def compare(offset, mask):
-                    value = load_or_zero(memory, let(x + offset), lanes, mask)  # noqa: B023
+                    value = load_or_zero(memory, let(x + offset), mask, lanes)  # noqa: B023
                     largest.value = vmath.maximum(largest.value, vmath.absolute(value))  # noqa: B023
 
                 tir.vector_loop(inner, lanes, compare)
@@ -101,7 +102,7 @@ class QuantizedProduct(Kernel):
 
                     def round_vector(offset, _):
                         mask = tir.first_lanes(T.max(T.min(length - offset, lanes), 0), lanes)
-                        value = load_or_zero(memory, let(x + offset), lanes, mask)  # noqa: B023
+                        value = load_or_zero(memory, let(x + offset), mask, lanes)  # noqa: B023
                         number = T.nearbyint(value * T.Broadcast(let(inverses[j]), lanes))  # noqa: B023
                         store(numbers, offset, vmath.cast("int32", number) + integers(MOST + 1, lanes))
 
@@ -146,7 +147,7 @@ class QuantizedProduct(Kernel):
                         factor = let(scale * load(memory, let(scales + of_row), lanes))
                         mask = tir.first_lanes(T.max(T.min(end_row - of_row, lanes), 0), lanes)
                         used = T.And(mask, T.Broadcast(role >= 0, lanes))
-                        before = load_or_zero(memory, let(start + offset), lanes, used)
+                        before = load_or_zero(memory, let(start + offset), used, lanes)
                         store(
                             memory,
                             let(y + offset),
@@ -191,11 +192,6 @@ def integer(value):
 
 def integers(value, lanes):
     return T.Broadcast(integer(value), lanes)
-
-
-def load_or_zero(memory, address, lanes, mask):
-    value = load(memory, address, lanes, mask)
-    return value if mask is None else let(T.Select(mask, value, tir.broadcast(0.0, lanes)))
 
 
 class Dot:

@@ -135,10 +135,10 @@ def first_lanes(count, lanes):
     return numbers < T.Broadcast(T.Cast("int32", count), lanes)
 
 
-def load(buffer, start, lanes=1, mask=None):
+def load(buffer, start, lanes=1, mask=None, dtype="float32"):
     if mask is not None:
-        return let(T.masked_load(f"float32x{lanes}", buffer, T.Ramp(start, int64(1), lanes), mask))
-    return let(buffer.vload((start,), vector_type("float32", lanes)))
+        return let(T.masked_load(f"{dtype}x{lanes}", buffer, T.Ramp(start, int64(1), lanes), mask))
+    return let(buffer.vload((start,), vector_type(dtype, lanes)))
 
 
 def store(buffer, start, value, mask=None):

@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 
 CURRENT, OUTDATED, SHARED = 0, 1, 2  # states of a rounded copy; only one that is CURRENT is used
 ROUNDED_AT_ONCE = 1 << 16  # floats
+QUIET_NAN, SIGN = 0x400000, 0x80000000  # bits of a float32; the first makes the upper half of a NaN a NaN
 
 
 class HostBlock:
     """A block of float32 values in host memory, aligned to a cache line.
 
     With `zero` or `shared`, the values are initially 0. With `shared`, processes forked later share the block.
-    With `has_copy`, a rounded copy of the values follows, `copy_offset` floats after them; see `layout.PARAMETER`.
+    With `has_copy`, a copy in bfloat16s is `copy_offset` floats after the values; see `layout.PARAMETER`.
     With `room`, the block has so many floats in all, which `write_all` replaces.
     """
 
@@ -42,8 +43,9 @@ class HostBlock:
     def __init__(self, floats: int, zero: bool = False, shared: bool = False, has_copy: bool = False, room: int = 0):
         self.floats: int = floats
         self.copy_offset: int = aligned(floats) + CACHE_LINE if has_copy else 0
+        copied = (floats + 1) // 2 if has_copy else 0  # floats that the copy takes
         # One cache line to align the start, one unused at the end
-        size = max(floats, room) + self.copy_offset + 2 * CACHE_LINE
+        size = max(floats, room, self.copy_offset + copied) + 2 * CACHE_LINE
         if shared:
             self._allocation = np.frombuffer(mmap.mmap(-1, 4 * size), np.float32)
         else:
@@ -52,8 +54,8 @@ class HostBlock:
         self.array: Floats = self._allocation[skip : skip + floats]
         self._all: Floats = self._allocation[skip : skip + room]
         end = skip + self.copy_offset
-        self._copy: Floats = self._allocation[end : end + floats]
-        self._copy_state: Floats = self._allocation[end - CACHE_LINE : end] if has_copy else self._copy[:0]
+        self._copy = self._allocation[end : end + copied].view(np.uint16)
+        self._copy_state: Floats = self._allocation[end - CACHE_LINE : end] if has_copy else self._allocation[:0]
         self._copy_state[:] = OUTDATED
         self.address: int = self.array.ctypes.data // 4
         self._host_view = memoryview(self.array)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
@@ -86,11 +88,12 @@ class HostBlock:
     def _round_copy(self) -> None:
         """Round the values to bfloat16 into the copy, as `families.products.rounding` does, and allow its use."""
         for start in range(0, self.floats, ROUNDED_AT_ONCE):
-            values, copy = (array[start : start + ROUNDED_AT_ONCE] for array in (self.array, self._copy))
+            values = self.array[start : start + ROUNDED_AT_ONCE]
             bits = values.view(np.uint32)
-            copy.view(np.uint32)[:] = bits + 0x7FFF + (bits >> 16 & 1) & 0xFFFF0000
-            np.copyto(copy, values, where=np.isnan(values))
-            np.copyto(copy, np.copysign(0, values), where=np.abs(values) < np.finfo(np.float32).tiny)
+            rounded = bits + 0x7FFF + (bits >> 16 & 1)
+            np.copyto(rounded, bits | QUIET_NAN, where=np.isnan(values))
+            np.copyto(rounded, bits & SIGN, where=np.abs(values) < np.finfo(np.float32).tiny)
+            self._copy[start : start + values.size] = rounded >> 16
         if self._copy_state[0] == OUTDATED:
             self._copy_state[:] = CURRENT
 

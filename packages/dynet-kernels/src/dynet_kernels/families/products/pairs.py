@@ -94,15 +94,15 @@ def with_instructions(emit):
         emit()
 
 
-def load_or_zero(memory, address, mask=None, lanes=LANES):
+def load_or_zero(memory, address, mask=None, lanes=LANES, dtype="float32"):
     """Load a vector. Lanes outside the mask become 0; None: no lanes are."""
-    value = load(memory, address, lanes, mask)
-    return value if mask is None else let(T.Select(mask, value, tir.broadcast(0.0, lanes)))
+    value = load(memory, address, lanes, mask, dtype)
+    return value if mask is None else let(T.Select(mask, value, T.Broadcast(tirx.const(0, dtype), lanes)))
 
 
-def some_lanes(count):
+def some_lanes(count, lanes=LANES):
     """Return a mask of the first `count` lanes of a vector: none if it is negative, or all if it is large."""
-    return tir.first_lanes(settled(T.max(T.min(int64(count), LANES), 0)), LANES)
+    return tir.first_lanes(settled(T.max(T.min(int64(count), lanes), 0)), lanes)
 
 
 class Factor:
@@ -127,8 +127,14 @@ class Factor:
             if end is not None:
                 used = T.And(mask, T.Broadcast(number < end, LANES))
                 number = settled(T.min(number, end - 1))
-            vectors.append(load_or_zero(self.memory, let(self.address_of(i, number)), used))
-        return let(T.call_extern("int32x16", "dynet_pairs_across", *vectors))
+            vectors.append(self._load(let(self.address_of(i, number)), used))
+        return self._joined(*vectors)
+
+    def _load(self, address, mask):
+        return load_or_zero(self.memory, address, mask)
+
+    def _joined(self, first, second):
+        return let(T.call_extern("int32x16", "dynet_pairs_across", first, second))
 
     def pack_left(self, left, first, count, begin, end, adjacent):
         """Pack terms [begin, end) of targets from `first` on."""
@@ -168,6 +174,27 @@ class Factor:
             rows = [settled(first + T.min(v + k, count - 1)) for k in range(LANES)]
             for k, column in enumerate(transposed([self._adjacent(row, term, let(end - term)) for row in rows])):
                 put(right, (block * LANES + k) * ROWS + v, column)
+
+
+class ShortFactor(Factor):
+    """A factor whose `memory` has bfloat16s."""
+
+    def _adjacent(self, i, term, count=None):
+        mask = None if count is None else some_lanes(count, 2 * LANES)
+        shorts = load_or_zero(self.memory, let(self.address_of(i, term)), mask, 2 * LANES, "uint16")
+        return let(T.reinterpret("int32x16", shorts))
+
+    def _load(self, address, mask):
+        return let(vmath.cast("int32", load_or_zero(self.memory, address, mask, LANES, "uint16")))
+
+    def _joined(self, first, second):
+        return let(first | (second << T.Broadcast(tirx.const(LANES, "int32"), LANES)))
+
+
+def factor_of(matrix, offset_of):
+    """Return the Factor of a `rounding.FloatMatrix`. offset_of(i, n) is the offset of term n of target or row i."""
+    kind = ShortFactor if isinstance(matrix, rounding.ShortMatrix) else Factor
+    return kind(matrix.buffer, lambda i, n: matrix.start + offset_of(i, n))
 
 
 def each_block(begin, end, emit):

@@ -18,7 +18,7 @@ from ...tvm_modules import T
 from . import pairs, rounding
 from .cuda_tiles import tiled_product
 from .panels import Panel, TileSums, add_products, by_blocks, each_matrix, each_row_tile, each_tile, split, split_evenly
-from .rounding import rounded
+from .rounding import FloatMatrix, ShortMatrix, rounded
 
 L1_FLOATS = 12_000  # a matrix of fewer floats than this stays in the L1 cache together with the x[j] and y[j] in use
 CONFLICT_STRIDE = 64  # if columns of W are a multiple of this many floats apart, they share a few sets of the L1 cache
@@ -46,28 +46,25 @@ MANY, MANY_WITH_COPY = 3, 10
 def choose_way(instruction, w, first, end, size, copy, with_pairs, panels_pay, with_panels, without_panels):
     """Emit a product of columns [first, end) in several ways, of which the kernel chooses one.
 
-    W, at address `w`, has `size` floats. For `copy`, see `layout.PARAMETER`. The last argument of `without_panels`
-    rounds elements of W. The number of threads must not matter for the choice.
+    W, at address `w`, has `size` floats. For `copy`, see `layout.PARAMETER`. The number of threads must not matter for
+    the choice. `with_pairs` and `without_panels` get a `rounding.FloatMatrix` or `ShortMatrix`.
     """
-
+    floats = FloatMatrix(instruction.memory, w)
     if not rounding.has_instructions():
         by_panels = functools.partial(by_blocks, with_panels, w, first, end)
-        tir.choose(panels_pay, by_panels, lambda: without_panels(w, first, end, rounded))
+        tir.choose(panels_pay, by_panels, lambda: without_panels(floats, first, end))
         return
+
+    def with_matrix(matrix, many):
+        pays = T.And(end - first + instruction.others >= many, size >= pairs.LEAST_SIZE)
+        tir.choose(pays, lambda: with_pairs(matrix, first, end), lambda: without_panels(matrix, first, end))
+
     is_usable = instruction.memory[w + T.max(copy - CACHE_LINE, 0)] == tir.float32(0.0)
-    copy = settled(T.Select(is_usable, copy, int64(0)))
-    factor = let(w + copy)
-    many = T.Select(copy > 0, int64(MANY_WITH_COPY), int64(MANY))
-
-    def without_pairs():
-        tir.choose(
-            copy > 0,
-            lambda: without_panels(factor, first, end, lambda value: value),
-            lambda: without_panels(factor, first, end, rounded),
-        )
-
-    pays = T.And(end - first + instruction.others >= many, size >= pairs.LEAST_SIZE)
-    tir.choose(pays, lambda: with_pairs(factor, first, end), without_pairs)
+    tir.choose(
+        T.And(copy > 0, is_usable),
+        lambda: with_matrix(ShortMatrix(let(w + copy)), MANY_WITH_COPY),
+        lambda: with_matrix(floats, MANY),
+    )
 
 
 @dataclass(frozen=True)
@@ -114,18 +111,18 @@ class Product(Kernel):
                 store(memory, let(instruction.address(y_role, j) + row), value + start, mask)
 
             x = pairs.Factor(memory, lambda j, k: instruction.address(x_role, j) + k)
-            matrix = pairs.Factor(memory, lambda row, k: w + k * apart + row)
+            matrix = pairs.factor_of(w, lambda row, k: k * apart + row)
             pairs.add_up(inner, (first, end), (first_row, end_row), x, matrix, write, True, False)
 
-        def without_panels(w, first, end, round_matrix):
+        def without_panels(w, first, end):
             """Emit y[j] for j in [first, end), reading W where it is stored."""
 
             def emit_tile(start, width, row, vectors, mask):
                 def load_vector(k, v):
-                    address = let(w + k * apart + row + v * lanes)
+                    offset = let(k * apart + row + v * lanes)
                     if width >= MIN_PREFETCH_WIDTH:
-                        tir.prefetch_line(memory, address + vectors * lanes)  # for the next tile of rows
-                    return round_matrix(load(memory, address, lanes, mask))
+                        w.prefetch(offset + vectors * lanes)  # for the next tile of rows
+                    return w.load(offset, lanes, mask)
 
                 # If the tile has more columns than are left, compute the last column several times.
                 columns = [start] + [settled(T.min(start + j, end - 1)) for j in range(1, width)]
@@ -215,7 +212,7 @@ class ColumnGradient(Kernel):
         memory = instruction.memory
         begin, stop = instruction.own_rows(inner, lanes)
 
-        def add_tile(w, columns, k, width, first_row, height, round_matrix):
+        def add_tile(w, columns, k, width, first_row, height):
             """Add the terms of `height` rows of W, from `first_row`, to `width` elements of each dx[j], from k."""
             dy = [let(instruction.address(dy_role, j) + first_row) for j in columns]
             dx = [instruction.address(dx_role, j) for j in columns]
@@ -223,8 +220,8 @@ class ColumnGradient(Kernel):
             sums = [[tir.Accumulator(lanes, zero) for _ in range(width)] for _ in columns]
 
             def add_vector(row, mask=None):
-                address = let(w + first_row + k * apart + row)
-                matrix = [round_matrix(load(memory, address + c * apart, lanes, mask)) for c in range(width)]
+                offset = let(first_row + k * apart + row)
+                matrix = [w.load(offset + c * apart, lanes, mask) for c in range(width)]
                 for start, totals in zip(dy, sums):
                     add_products(totals, matrix, rounded(load(memory, start + row, lanes, mask)))
 
@@ -241,7 +238,7 @@ class ColumnGradient(Kernel):
         sizes = tuning.cpu(lanes).column_gradient
         width_for = dict(sizes.tiles)
 
-        def without_panels(w, first, end, round_matrix):
+        def without_panels(w, first, end):
             """Emit dx[j] for j in [first, end), reading W where it is stored."""
             # A vector holds elements of one column of W, for one element of dx[j]: add up its lanes at the end.
 
@@ -249,7 +246,7 @@ class ColumnGradient(Kernel):
                 def emit_columns(start, n):
                     columns = [let(start + j) for j in range(n)]
                     widths = dict.fromkeys((width_for[n], 1))
-                    emit = lambda k, width: add_tile(w, columns, k, width, first_row, height, round_matrix)  # noqa: E731
+                    emit = lambda k, width: add_tile(w, columns, k, width, first_row, height)  # noqa: E731
                     each_tile(begin, stop, widths, emit)
 
                 each_tile(first, end, width_for, emit_columns)
@@ -298,7 +295,7 @@ class ColumnGradient(Kernel):
                 store(memory, address, value + start, mask)
 
             dy = pairs.Factor(memory, lambda j, row: instruction.address(dy_role, j) + row)
-            transpose = pairs.Factor(memory, lambda k, row: w + k * apart + row)
+            transpose = pairs.factor_of(w, lambda k, row: k * apart + row)
             pairs.add_up(rows, (first, end), (begin, stop), dy, transpose, write, True, True)
 
         def emit_matrix(first, end):

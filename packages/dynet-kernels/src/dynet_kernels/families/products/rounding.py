@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ... import tir, vmath
 from ...kernels import NUMBER, Effects, Kernel
-from ...layout import BY_ROWS
+from ...layout import BY_ROWS, CACHE_LINE
 from ...tir import let, load, store, vector_loop
 from ...tvm_modules import T, tirx
 from ..threads import thread_each_element
@@ -40,6 +40,8 @@ define linkonce_odr <16 x i32> @dynet_pairs_across(<16 x float> %first, <16 x fl
 }}
 """
 
+QUIET_NAN = 0x400000  # a bit of a float32 that makes its first 16 bits a NaN
+
 
 def has_instructions() -> bool:
     return precision.factors() in (precision.AMX, precision.AVX512)
@@ -64,28 +66,63 @@ def nearest(value):
     result = let((bits + number(0x7FFF) + ((bits >> number(16)) & number(1))) & number(-0x10000))
     is_subnormal = let(bits & number(0x7F800000)) == number(0)
     result = T.Select(is_subnormal, bits & number(-0x80000000), result)
-    return let(T.Select(value == value, T.reinterpret(tir.vector_type("float32", lanes), result), value))
+    result = T.Select(value == value, result, bits | number(QUIET_NAN))
+    return let(T.reinterpret(tir.vector_type("float32", lanes), result))
+
+
+class FloatMatrix:
+    """A factor whose elements are float32s, from an address on; they are rounded as they are loaded."""
+
+    def __init__(self, memory, address):
+        self.buffer, self.start = memory, address
+
+    def load(self, offset, lanes, mask=None):
+        return rounded(load(self.buffer, let(self.start + offset), lanes, mask))
+
+    def prefetch(self, offset):
+        tir.prefetch_line(self.buffer, self.start + offset)
+
+
+class ShortMatrix(FloatMatrix):
+    """A factor in a copy of bfloat16s, from an address on, which counts float32s."""
+
+    def __init__(self, address):
+        super().__init__(tir.buffer_at(let(4 * address), "uint16"), 0)
+
+    def load(self, offset, lanes, mask=None):
+        return vmath.from_bits(let(self.bits(offset, lanes, mask) << tir.broadcast(tirx.const(16, "int32"), lanes)))
+
+    def bits(self, offset, lanes, mask=None):
+        """Return the bits of a vector of bfloat16s as int32s. Lanes outside the mask are 0."""
+        return let(vmath.cast("int32", load(self.buffer, let(self.start + offset), lanes, mask, "uint16")))
+
+
+def shorts(value):
+    """Round float32s, and return them as bfloat16s in uint16s."""
+    lanes = vmath.lanes_of(value)
+    return vmath.cast("uint16", vmath.bits_of(nearest(value)) >> tir.broadcast(tirx.const(16, "int32"), lanes))
 
 
 @dataclass(frozen=True)
 class Round(Kernel):
-    """Sets y to x, rounded to bfloat16. List 0 has the addresses of x, list 2 those of y."""
+    """Sets y to x, rounded to bfloat16s of two bytes. List 0 has the addresses of x, list 2 those of y."""
 
     parameters = ("size",)
     shared = BY_ROWS
 
     def effects(self, parameters):
         (size,) = parameters
-        return Effects(((2, size),), NUMBER * size, self.shared)
+        return Effects(((2, (size + 1) // 2),), NUMBER * size, self.shared)
 
     def on_cpu(self, instruction, lanes):
         (size,) = instruction.parameters
         x, y = instruction.addresses(0, 0, 2)
-        first, end = instruction.own_rows(size, lanes)
+        copy = tir.buffer_at(let(4 * y), "uint16")
+        first, end = instruction.own_rows(size, 2 * CACHE_LINE)
 
         def emit(offset, mask):
-            value = load(instruction.memory, let(x + first + offset), lanes, mask)
-            store(instruction.memory, let(y + first + offset), nearest(value), mask)
+            start = let(first + offset)
+            store(copy, start, shorts(load(instruction.memory, let(x + start), lanes, mask)), mask)
 
         vector_loop(let(end - first), lanes, emit)
 
@@ -93,4 +130,4 @@ class Round(Kernel):
         (size,) = instruction.parameters
         with thread_each_element(instruction, size) as (column, offset):
             x, y = instruction.addresses(column, 0, 2)
-            store(instruction.memory, let(y + offset), nearest(load(instruction.memory, let(x + offset))))
+            store(tir.buffer_at(let(4 * y), "uint16"), offset, shorts(load(instruction.memory, let(x + offset))))

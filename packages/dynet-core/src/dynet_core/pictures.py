@@ -16,7 +16,7 @@ import numpy.typing as npt
 from dynet_kernels import layout
 from dynet_kernels.encode import TABLE
 from dynet_kernels.layout import CONTEXT, INSTRUCTION, NODE
-from dynet_kernels.table import KERNELS
+from dynet_kernels.table import IF_QUANTIZED, KERNELS
 
 from . import recorder
 from .checks import checked_flag
@@ -247,8 +247,7 @@ class ShownPlan:
 
     def __init__(self, graph: Graph):
         self.engine = PlanningEngine(graph.records)
-        opcodes = {name: opcode for opcode, name, _ in KERNELS.with_opcodes()}
-        self.replacements = {opcodes["product"]: opcodes["int8_product"]}  # see `layout.PARAMETER`
+        self.kernel_names = {opcode: name for opcode, name, _ in KERNELS.with_opcodes()}
         self.plan_pass("forward")
 
     def plan_pass(self, direction: str, loss: int | None = None) -> None:
@@ -272,20 +271,22 @@ class ShownPlan:
         for (signature, _), members in itertools.groupby(ordered_nodes.tolist(), key):
             yield PlannedGroup(SIGNATURES[signature], list(members))
 
-    def take(self, opcode: int, parameters_index: int | None = None) -> IntArray | None:
-        """Pop and return the next instruction if it has this opcode and, unless None, this index of its parameters."""
+    def take(self, kernel: str, parameters_index: int | None = None) -> IntArray | None:
+        """Pop and return the next instruction if it has this kernel and, unless None, this index of its parameters."""
         instruction = self.tape[-1] if self.tape else None
-        if instruction is None or instruction[INSTRUCTION.opcode] not in (opcode, self.replacements.get(opcode)):
+        if instruction is None or self.name_of(instruction) not in (kernel, IF_QUANTIZED.get(kernel)):
             return None
         return self.tape.pop() if parameters_index in (None, instruction[INSTRUCTION.parameters]) else None
+
+    def name_of(self, instruction: IntArray) -> str:
+        return self.kernel_names[int(instruction[INSTRUCTION.opcode])]
 
     def add_lines(self, group: PlannedGroup, direction: str, purpose: str = "") -> None:
         """Add a line for each instruction of a group's steps. `{target}` in `purpose` is what the step adds to."""
         for step, parameters_index in _steps(group.signature, direction):
-            instruction = self.take(KERNELS.opcode(step.kernel), parameters_index)
+            instruction = self.take(step.kernel, parameters_index)
             if instruction is not None:
-                is_replaced = instruction[INSTRUCTION.opcode] != KERNELS.opcode(step.kernel)
-                title = "int8_product" if is_replaced else kernel_title(step.kernel)
+                title = kernel_title(self.name_of(instruction))
                 group.lines.append(f"{title}: {_columns_text(instruction)}{purpose.format(target=_target(step))}")
 
 
@@ -352,9 +353,9 @@ def _backward_lines(plan: ShownPlan) -> list[str]:
 
 def _initialization_line(plan: ShownPlan) -> str | None:
     """Take the next instruction and describe it, if it sets the loss's gradient to 1 or clears gradients."""
-    if plan.take(layout.FILL) is not None:
+    if plan.take("fill") is not None:
         return "set the gradient of the loss to 1"
-    instruction = plan.take(layout.CLEAR)
+    instruction = plan.take("fill.stretches")
     if instruction is None:
         return None
     begin, size = plan.engine.buffers["backward_index"][instruction[INSTRUCTION.base] :][:2].tolist()
@@ -362,7 +363,7 @@ def _initialization_line(plan: ShownPlan) -> str | None:
 
 
 def _gradient_line(plan: ShownPlan, group: PlannedGroup, step: Step, parameters_index: int) -> str:
-    instruction, target = plan.take(KERNELS.opcode(step.kernel), parameters_index), _target(step)
+    instruction, target = plan.take(step.kernel, parameters_index), _target(step)
     if instruction is not None:
         verb = "sets" if instruction[INSTRUCTION.fresh] else "adds to"
         return f"{kernel_title(step.kernel)}: {_columns_text(instruction)}, {verb} {target}"

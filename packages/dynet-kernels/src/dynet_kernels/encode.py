@@ -14,7 +14,7 @@ from . import layout
 from .description import Description, Step
 from .kernels import Effects
 from .sizes import trace_of
-from .table import KERNELS
+from .table import IF_QUANTIZED, KERNELS
 
 MOST_INTEGERS = 1 << 27
 # The fields of a description that SIGNATURE has under the same names, and which are stored unchanged.
@@ -142,7 +142,7 @@ def _effects(step: Step) -> Effects:
 
 
 def _matrix_of_product(description: Description, step: Step, effects: Effects) -> int:
-    if step.kernel != "product" or not effects.firsts:  # without `firsts`, columns have different matrices
+    if step.kernel not in IF_QUANTIZED or not effects.firsts:  # without `firsts`, columns have different matrices
         return layout.NO_OPERAND
     view = description.views[effects.firsts[0] // 2]
     return view.source if view.source >= 0 and view.offset == 0 else layout.NO_OPERAND

@@ -168,9 +168,9 @@ READY, TOO_SMALL, NOT_BELOW, NO_CODE, NO_HELPERS, LARGE = range(6)
 # table has `rows` rows of `width` floats. A row is *touched* if gradients were added to it since the last update.
 # `touched` is the address of a list, or 0 for other parameters. The list has how many rows are touched, the numbers of
 # these rows in the next `rows` integers, then for each row 1 if it is touched, and last 1 if all rows count as touched.
-# A matrix may have a copy in bfloat16s, for products, `copy` floats after its value; 0: it has none. The cache line before
-# the copy begins with 0, or with another number if the copy must not be used. `product` is the opcode of products with
-# the matrix; 0: that of STEP.
+# A matrix may have a copy in bfloat16s, for products, `copy` floats after its value; 0: it has none. The cache line
+# before the copy begins with 0, or with another number if the copy must not be used. `product` is the opcode of
+# products with the matrix; 0: that of STEP.
 PARAMETER = Structure("value", "gradient", "needs_gradient", "touched", "width", "rows", "copy", "product")
 
 # A row of a trainer's table. `parameter` is the parameter's row in `parameters`, `chosen` is 1 if the next update

@@ -20,3 +20,6 @@ KERNELS.add("accumulate", Strides(accumulate=True))
 for _name, _kernel in {"product": Product(), "product.dx": ColumnGradient(), "product.dW": MatrixGradient()}.items():
     KERNELS.add_alone(_name, _kernel)  # matrix products take the longest to compile
 KERNELS.add_alone("int8_product", QuantizedProduct())
+
+IF_QUANTIZED = {"product": "int8_product"}
+"""Kernel -> the kernel that runs instead if the matrix is a quantized parameter. Both have the same parameters."""

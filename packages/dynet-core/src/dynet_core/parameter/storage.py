@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from dynet_kernels.families.products.quantized import packed, to_int8
-from dynet_kernels.table import KERNELS
+from dynet_kernels.table import IF_QUANTIZED, KERNELS
 
 from .. import config
 from ..annotations import Floats, Numbers
@@ -127,7 +127,7 @@ class Storage:
     def use_quantized(self, block: Block, scale_count: int) -> None:
         """Use the result of `quantized`."""
         self._note_change()
-        self._product = 0 if self.row_count else KERNELS.opcode("int8_product")
+        self._product = 0 if self.row_count else KERNELS.opcode(IF_QUANTIZED["product"])
         self._earlier_values = self.values  # keeps the block alive, even if a signal handler raises before the end
         self.values = block
         for row in self.identity.rows:

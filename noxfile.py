@@ -34,7 +34,7 @@ RECORDING = (
     "tests/test_graph_modes.py",
 )  # the tests of how operations are recorded in graphs; compiled code does this with the internals of CPython's objects
 # The kinds of CPU for which a wheel of each architecture brings code.
-COMPILED = {"x86_64": ("x86-64-v3", "x86-64-v4"), "aarch64": ("aarch64",)}
+COMPILED = {"x86_64": ("x86-64-v3", "x86-64-v4", "x86-64-v4-bf16"), "aarch64": ("aarch64",)}
 # A test process for each core, four at most, by pytest-xdist. One that has run out of tests takes some of another's.
 # One that dies is not replaced: the run ends.
 WORKERS = ("--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal", "--max-worker-restart=0")

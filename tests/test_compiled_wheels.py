@@ -11,13 +11,21 @@ from pathlib import Path
 import pytest
 
 from dynet_kernels.cache.seal import sealed
+from dynet_kernels.target import bfloat16_of_host
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ROOT / "packages"
 GIVEN = os.environ.get("DYNET_COMPILED_WHEELS")
 MACHINES = {"x86_64": 62, "aarch64": 183}  # machine numbers in the ELF header of an object file
-KINDS = {"x86_64": 2, "aarch64": 1}
+KINDS = {"x86_64": 3, "aarch64": 1}
 LARGEST = 60 << 20  # maximum size of a wheel, in bytes
+PRODUCT = """import dynet as dy
+model = dy.ParameterCollection()
+W = model.add_parameters((64, 64), dy.ConstInitializer(0.5))
+"""
+VALUE = """loss = dy.sum_elems(W * dy.inputTensor([[1.0] * 64] * 64))
+assert loss.value() == 64 * 64 * 32
+"""
 
 pytestmark = [
     pytest.mark.slow,
@@ -95,9 +103,12 @@ def programs():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     yield "tanh", "import dynet as dy\nassert abs(dy.tanh(dy.scalarInput(1.0)).value() - 0.76159) < 1e-4\n"
     yield "README", "\n".join(re.findall(r"```python\n(.*?)```", readme, re.DOTALL))
+    yield "int8", PRODUCT + "model.quantize()\n" + VALUE
+    if bfloat16_of_host()[0]:
+        yield "bfloat16", "import dynet_config\ndynet_config.set(bf16=True)\n" + PRODUCT + VALUE + "loss.backward()\n"
 
 
-@pytest.mark.parametrize(("name", "program"), list(programs()), ids=["tanh", "README"])
+@pytest.mark.parametrize(("name", "program"), [pytest.param(*case, id=case[0]) for case in programs()])
 def test_programs_compile_nothing(name, program, installed, tmp_path):
     end = "\nimport sys; assert 'tvm' not in sys.modules"
     run(

@@ -94,7 +94,7 @@ def test_numbers_that_are_not_finite():
     np.testing.assert_allclose(W.as_array(), [[largest, -largest, 0], [0, 0, 0]], rtol=1e-4)
 
 
-KINDS = [kind for kind in ("avx512", "avx2") if kind in [t.kind for t in target.host_general_targets()]]
+KINDS = [kind for kind in ("avx512_bf16", "avx512", "avx2") if kind in [t.kind for t in target.host_general_targets()]]
 PRINTED = """
 import numpy as np, dynet as dy
 rng = np.random.default_rng(0)

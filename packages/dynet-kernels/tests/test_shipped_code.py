@@ -14,6 +14,7 @@ from cached import run
 from dynet_kernels import build, target, tuning_records
 from dynet_kernels.cache import seal, shipped_code, store
 from dynet_kernels.families.fill import Fill
+from dynet_kernels.families.products import precision
 from dynet_kernels.kernels import RUN_SHARD
 from dynet_kernels.machine import library
 from dynet_kernels.machine.parts import Shard, key_of
@@ -134,6 +135,7 @@ def test_code_for_a_general_kind_is_found_in_the_cache_too(tmp_path):
 @pytest.mark.parametrize(
     ("machine", "features", "kinds"),
     [
+        ("x86_64-linux", target._KINDS[target.BF16][2], ["avx512_bf16", "avx512", "avx2", "generic"]),
         ("x86_64-linux", target._KINDS["avx512"][2], ["avx512", "avx2", "generic"]),
         ("x86_64-linux", target._KINDS["avx2"][2], ["avx2", "generic"]),
         ("x86_64-linux", target._KINDS["avx2"][2] - {"fma"}, ["generic"]),
@@ -154,6 +156,12 @@ def test_every_kernel_is_built():
     names = [name for part in parts if isinstance(part, Shard) for name, _ in part.kernels.values()]
     assert sorted(names) == sorted(name for name, _ in KERNELS.items())
     assert len(parts) == len(KERNELS.shard_indices()) + 2  # plus the planner and the recorder
+    more = build.parts_for(target.BUILD_TARGETS["x86-64-v4-bf16"])[len(parts) :]
+    assert [(part.name, part.factors) for part in more] == [  # type: ignore[union-attr]
+        (name, factors)
+        for factors in (precision.AMX, precision.AVX512)
+        for name in ("product", "product.dx", "product.dW")
+    ]
 
 
 @pytest.mark.few(each=2)

@@ -14,7 +14,7 @@ from dynet_kernels import target
 from dynet_kernels.target import CpuTarget, host_cpu, read_cpu, target_for
 
 AVX2 = target._KINDS["avx2"][2]
-AVX512 = target._KINDS["avx512"][2]
+AVX512, BF16 = target._KINDS["avx512"][2], target._KINDS[target.BF16][2]
 on_x86 = pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="needs an x86-64 CPU")
 
 CPUINFO = """\
@@ -69,11 +69,11 @@ def test_lanes_follow_from_the_features(machine, features, lanes):
     assert (cpu.machine, cpu.lanes, cpu.kind) == (machine, lanes, "native")
 
 
-@pytest.mark.parametrize(("kind", "lanes"), [("avx512", 16), ("avx2", 8), ("generic", 4)])
+@pytest.mark.parametrize(("kind", "lanes"), [("avx512_bf16", 16), ("avx512", 16), ("avx2", 8), ("generic", 4)])
 def test_a_kind_can_be_asked_for(kind, lanes):
-    cpu = target_for(kind, "x86_64-linux", "model", AVX512)
+    cpu = target_for(kind, "x86_64-linux", "model", BF16)
     assert cpu == CpuTarget("x86_64-linux", f"x86_64-linux {kind}", lanes, kind)
-    assert cpu == target_for(kind, "x86_64-linux", "another model", AVX512 | {"more"})
+    assert cpu == target_for(kind, "x86_64-linux", "another model", BF16 | {"more"})
 
 
 def test_a_kind_this_cpu_cannot_run_is_refused():
@@ -81,11 +81,13 @@ def test_a_kind_this_cpu_cannot_run_is_refused():
         target_for("avx512", "x86_64-linux", "model", AVX2)
     with pytest.raises(ValueError, match=r"'avx2', but this CPU \(aarch64-linux\) lacks"):
         target_for("avx2", "aarch64-linux", "model", frozenset({"asimd"}))
+    with pytest.raises(ValueError, match="'avx512_bf16', but .* lacks avx512_vnni"):
+        target_for("avx512_bf16", "x86_64-linux", "model", BF16 - {"avx512_vnni"})
     assert target_for("generic", "aarch64-linux", "model", frozenset({"asimd"})).lanes == 4
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(ValueError, match="DYNET_CPU is 'sse': use one of native, avx512, avx2, generic"):
+    with pytest.raises(ValueError, match="DYNET_CPU is 'sse': use one of native, avx512_bf16, avx512, avx2, generic"):
         target_for("sse", "x86_64-linux", "model", AVX2)
 
 
@@ -186,13 +188,13 @@ def test_the_native_target_is_what_llvm_calls_this_cpu(monkeypatch):
 
 
 @on_x86
-@pytest.mark.parametrize("kind", ["avx512", "avx2", "generic"])
+@pytest.mark.parametrize("kind", ["avx512_bf16", "avx512", "avx2", "generic"])
 def test_a_chosen_kind_uses_its_registers_and_no_wider_ones(kind):
-    registers = {"avx512": "zmm", "avx2": "ymm", "generic": "xmm"}
-    cpu = target_for(kind, "x86_64-linux", "model", AVX512)
+    registers = {"avx512_bf16": "zmm", "avx512": "zmm", "avx2": "ymm", "generic": "xmm"}
+    cpu = target_for(kind, "x86_64-linux", "model", BF16)
     assembly = assembly_of_doubling(cpu)
-    assert registers.pop(kind) in assembly
-    if kind != "avx512":
+    assert registers[kind] in assembly
+    if not kind.startswith("avx512"):
         assert "zmm" not in assembly
     if kind == "generic":
         assert "ymm" not in assembly

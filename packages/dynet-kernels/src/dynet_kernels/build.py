@@ -21,7 +21,7 @@ from .machine import library
 from .machine.parts import Part, Planner, Shard, key_of, key_of_code
 from .recorder.compiled import Recorder
 from .table import KERNELS
-from .target import BUILD_TARGETS, CpuTarget, host_cpu
+from .target import BUILD_TARGETS, CpuTarget, host_cpu, precisions_of
 
 # These packages add their kernels to the table of all kernels (`table.py`) when they are imported.
 PACKAGES = ("dynet_ops", "dynet_rnn", "dynet_optim")
@@ -71,8 +71,9 @@ def import_packages() -> None:
 
 def parts_for(target: CpuTarget) -> list[Part]:
     """Return all parts that programs on the CPU `target` may need: the planner, the recorder, and every shard."""
-    shards = [Shard(KERNELS.shard(index), target) for index in KERNELS.shard_indices()]
-    return [Planner(target), Recorder(target), *shards]
+    kernels = [KERNELS.shard(index) for index in KERNELS.shard_indices()]
+    shards = [Shard(shard, target, factors=way) for way in precisions_of(target) for shard in kernels]
+    return [Planner(target), Recorder(target), *{shard.key: shard for shard in shards}.values()]
 
 
 def build(target: CpuTarget, into: Path | None) -> dict[str, str]:

@@ -17,14 +17,18 @@ from .families.products import precision
 from .tvm_modules import tvm
 
 # The general kinds, best first: name in DYNET_CPU -> (LLVM's name, the number of float32s in a vector register, the
-# features that a CPU of this kind must have).
+# features that a CPU of this kind must have). LLVM has no name for the first, but for EXTRA_ATTRIBUTES.
 _AVX2_FEATURES = frozenset("abm avx avx2 bmi1 bmi2 f16c fma movbe".split())
 _AVX512_FEATURES = _AVX2_FEATURES | frozenset("avx512bw avx512cd avx512dq avx512f avx512vl".split())
+BF16 = "avx512_bf16"
 _KINDS = {
+    BF16: ("x86-64-v4-bf16", 16, _AVX512_FEATURES | {"avx512_bf16", "avx512_vnni"}),
     "avx512": ("x86-64-v4", 16, _AVX512_FEATURES),
     "avx2": ("x86-64-v3", 8, _AVX2_FEATURES),
     "generic": ("x86-64", 4, frozenset()),
 }
+# LLVM uses AMX only where code asks for it, which is not run on a CPU without AMX.
+EXTRA_ATTRIBUTES = ["+avx512bf16", "+avx512vnni", "+amx-tile", "+amx-bf16"]
 
 NATIVE = "native"  # the kind of a target that is exactly this CPU
 
@@ -57,11 +61,14 @@ class CpuTarget:
         # For another machine, which then runs Linux (see BUILD_TARGETS), give LLVM's name of architecture and system.
         options = {} if self.machine == read_cpu()[0] else {"mtriple": self.machine.replace("-", "-unknown-") + "-gnu"}
 
+        if self.kind == BF16:
+            options["mattr"] = EXTRA_ATTRIBUTES
+
         def llvm_target(mcpu: str) -> Any:
             return tvm.target.Target({"kind": "llvm", "mcpu": mcpu, "cl-opt": [NO_INLINING], **options})
 
         codegen = tvm.target.codegen
-        baseline = next(mcpu for mcpu, lanes, _ in _KINDS.values() if lanes == self.lanes)
+        *_, baseline = [mcpu for mcpu, lanes, _ in _KINDS.values() if lanes == self.lanes]
         if not self.machine.startswith("x86_64"):
             return llvm_target("generic" if self.kind == "generic" else codegen.llvm_get_system_cpu())
         if self.kind != NATIVE:
@@ -116,12 +123,20 @@ BUILD_TARGETS = {name: general_target(kind, "x86_64-linux") for kind, (name, *_)
 BUILD_TARGETS["aarch64"] = general_target("generic", "aarch64-linux")
 
 
+def precisions_of(target: CpuTarget) -> list[str]:
+    """Return how products on a CPU may round their factors, without "emulated"."""
+    if target.kind == BF16:
+        return [precision.FLOAT32, precision.AMX, precision.AVX512]
+    of_host = bfloat16_of_host()[0] if target == host_cpu() else None
+    return [precision.FLOAT32, of_host] if of_host else [precision.FLOAT32]
+
+
 @functools.cache
 def bfloat16_of_host() -> tuple[str | None, str]:
     """Return how this CPU multiplies bfloat16s, a value of `families.products.precision`, or None and the reason."""
     _, _, features = read_cpu()
-    if host_cpu().kind != NATIVE:
-        return None, f"DYNET_CPU is {host_cpu().kind!r}: code for a general kind of CPU has no instructions for it"
+    if host_cpu().kind not in (NATIVE, BF16):
+        return None, f"DYNET_CPU is {host_cpu().kind!r}: code for this kind of CPU has no instructions for it"
     if host_cpu().lanes == 16 and "avx512_bf16" in features:
         return precision.AMX if "amx_bf16" in features and _may_use_tiles() else precision.AVX512, ""
     return None, "this CPU has no instructions for it, AVX512-BF16"

@@ -99,6 +99,130 @@ def test_each_kind_of_product(bf16, seed):
     assert_near(found.reshape(expected.shape), expected, 200)
 
 
+class Ours:
+    """Computes a random program by this library, with one parameter for each array of `weights`."""
+
+    def __init__(self, weights):
+        dy.renew_cg()
+        model = dy.ParameterCollection()
+        self.weights = [model.parameters_from_numpy(w) for w in weights]
+        self.input, self.tanh, self.add, self.multiply = dy.inputTensor, dy.tanh, dy.Expression.__add__, dy.cmult
+        self.product, self.outer = (lambda w, x: w * x), (lambda x, y: x * dy.transpose(y))
+
+    def gradients(self, values, factors):
+        dy.esum([dy.dot_product(y, dy.inputTensor(d)) for y, d in zip(values, factors)]).backward()
+        return [w.grad_as_array() for w in self.weights]
+
+
+class Variable:
+    """An array of float32s that numpy computes, with what adds to the gradients of the arrays that it depends on."""
+
+    def __init__(self, value, spread=lambda d: None):
+        self.value, self.spread = np.asarray(value, "f"), spread
+        self.gradient = np.zeros(self.value.shape)
+
+    def npvalue(self):
+        return self.value
+
+
+class Reference:
+    """Computes a random program by numpy, with products whose factors are rounded."""
+
+    def __init__(self, weights):
+        self.tape = []
+        self.weights = [self.input(w) for w in weights]
+
+    def _add(self, value, spread=lambda d: None):
+        self.tape.append(Variable(value, spread))
+        return self.tape[-1]
+
+    def input(self, value):
+        return self._add(value)
+
+    def tanh(self, x):
+        y = np.tanh(x.value)
+
+        def spread(d):
+            x.gradient += d * (1 - y * y)
+
+        return self._add(y, spread)
+
+    def add(self, x, y):
+        def spread(d):
+            x.gradient += d
+            y.gradient += d
+
+        return self._add(x.value + y.value, spread)
+
+    def multiply(self, x, y):
+        def spread(d):
+            x.gradient += d * y.value
+            y.gradient += d * x.value
+
+        return self._add(x.value * y.value, spread)
+
+    def product(self, w, x):
+        a, b = rounded(w.value), rounded(x.value)
+
+        def spread(d):
+            w.gradient += (rounded(d).reshape(len(a), -1) @ b.reshape(a.shape[1], -1).T).reshape(a.shape)
+            x.gradient += a.T @ rounded(d)
+
+        return self._add(a @ b, spread)
+
+    def outer(self, x, y):
+        a, b = rounded(x.value), rounded(y.value)
+
+        def spread(d):
+            x.gradient += rounded(d) @ b
+            y.gradient += rounded(d).T @ a
+
+        return self._add(np.outer(a, b), spread)
+
+    def gradients(self, values, factors):
+        for y, d in zip(values, factors):
+            y.gradient += d
+        for variable in reversed(self.tape):
+            variable.spread(variable.gradient.astype("f"))
+        return [w.gradient for w in self.weights]
+
+
+def run_program(way, seed):
+    """Run a random program, for some examples, by one of the classes above. Return values and gradients."""
+    dice, rng = random.Random(seed), np.random.default_rng(seed)
+    size = dice.choice([1, 3, 16, 17, 24, 33, 40])
+    weights = [rng.normal(size=(size, size)).astype("f") / np.float32(size**0.5) for _ in range(3)]
+    steps = [(dice.randrange(6), *(dice.randrange(100) for _ in range(3))) for _ in range(dice.randrange(3, 12))]
+    compute, outputs = way(weights), []
+    for _ in range(dice.choice([1, 2, 5, 12])):
+        nodes = [compute.input(rng.normal(size=size).astype("f")) for _ in range(2)]
+        for kind, i, j, k in steps:
+            x, y, w = nodes[i % len(nodes)], nodes[j % len(nodes)], compute.weights[k % 3]
+            if kind < 3:
+                nodes.append(compute.tanh(compute.product(w, x)))
+            elif kind == 3:
+                nodes.append(compute.tanh(compute.product(compute.outer(x, y), nodes[k % len(nodes)])))
+            else:
+                nodes.append(compute.tanh((compute.add, compute.multiply)[kind - 4](x, y)))
+        outputs.append(nodes[-1])
+    factors = rng.normal(size=(len(outputs), size)).astype("f")
+    values = [y.npvalue() for y in outputs]
+    return [np.stack(values), *compute.gradients(outputs, factors)]
+
+
+@pytest.mark.few(each=5)
+@pytest.mark.parametrize("first", range(0, 1000, 100))
+def test_random_graphs(bf16, first):
+    errors = []
+    for seed in range(first, first + 100):
+        found, expected = run_program(Ours, seed), run_program(Reference, seed)
+        scales = [np.abs(e).max() + 1e-6 for e in expected]
+        errors.append(max(np.abs(f - e).max() / scale for f, e, scale in zip(found, expected, scales)))
+    # Values of tanh that differ in the last bit may round to neighbours, which are 2 ** -8 apart. This is rare.
+    assert max(errors) < 0.02
+    assert np.quantile(errors, 0.9) < 1e-6
+
+
 def test_only_products_are_rounded(bf16):
     x = np.float32(1 + 2.0**-12)
     dy.renew_cg()

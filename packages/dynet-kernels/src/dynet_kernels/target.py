@@ -59,7 +59,9 @@ class CpuTarget:
 
     def tvm_target(self) -> Any:
         # For another machine, which then runs Linux (see BUILD_TARGETS), give LLVM's name of architecture and system.
-        options = {} if self.machine == read_cpu()[0] else {"mtriple": self.machine.replace("-", "-unknown-") + "-gnu"}
+        options: dict[str, Any] = {}
+        if self.machine != read_cpu()[0]:
+            options["mtriple"] = self.machine.replace("-", "-unknown-") + "-gnu"
 
         if self.kind == BF16:
             options["mattr"] = EXTRA_ATTRIBUTES

@@ -464,7 +464,7 @@ def test_a_program_asks_for_it():
 def test_general_code_is_refused():
     done = run("", "--dynet-bf16", DYNET_CPU="generic")
     assert "DYNET_CPU is 'generic': code for this kind of CPU has no instructions for it" in done.stderr
-    assert "bf16='emulate' or --dynet-bf16=emulate computes the same values slowly, with float32" in done.stderr
+    assert "bf16='emulate' or --dynet-bf16=emulate rounds the same way and multiplies in float32, slowly" in done.stderr
 
 
 def test_a_cpu_without_instructions_is_refused(monkeypatch):

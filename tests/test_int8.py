@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import pytest
 import dynet as dy
 from dynet_core import errors, recorder
 from dynet_core.compute import device
+from dynet_core.parameter.storage import Storage
 from dynet_kernels import target
 from dynet_kernels.machine import sharing
 
@@ -232,7 +234,7 @@ def test_keep():
     builder, rest = dy.GRUBuilder(1, 3, 4, model), model.add_subcollection("rest")
     E = rest.add_lookup_parameters((3, 4))
     other = dy.ParameterCollection().add_parameters((2, 2))
-    for wrong in ([other], [dy.ParameterCollection(), other], ["W"], [3], "W"):
+    for wrong in ([other], [dy.ParameterCollection(), other], other):
         with pytest.raises(errors.ArgumentError, match="quantize: .* is not in"):
             model.quantize(keep=wrong)
     assert not any("int8" in repr(p) for p in model.parameters_list())
@@ -242,11 +244,34 @@ def test_keep():
     assert "int8" in repr(V) and "int8" in repr(E)
 
 
-def test_training_is_refused():
+@pytest.mark.parametrize("keep", [None, 5, "/_0", dy.ParameterCollection, [3.0], [dy.tanh], dy.scalarInput(1)])
+def test_what_cannot_be_kept(keep):
+    model, (W,) = model_of(np.ones((2, 3)))
+    with pytest.raises(errors.ArgumentError, match="what is to be kept is a parameter, a collection or a builder, got"):
+        model.quantize(keep=keep)
+    with pytest.raises(errors.ArgumentError, match="which is to be kept, is not in"):
+        model.quantize(keep=model_of(np.ones((2, 3)))[1])
+    model.quantize(keep=dy.parameter(W, update=False))
+    assert "int8" not in repr(W)
+
+
+def test_a_builder_can_be_kept():
+    model = dy.ParameterCollection()
+    builder, W = dy.VanillaLSTMBuilder(1, 4, 4, model), model.add_parameters((3, 3))
+    model.quantize(keep=builder)
+    assert "int8" in repr(W) and "int8" not in repr(builder.get_parameters())
+
+
+@pytest.mark.parametrize("has_updated", [False, True])
+def test_training_is_refused(has_updated):
     model, (W, b) = model_of(np.ones((3, 4)), np.ones(3))
     trainer = dy.AdamTrainer(model)
-    dy.renew_cg()
-    dy.sum_elems(W * dy.inputTensor(np.ones(4)) + b).backward()
+    for _ in range(1 + has_updated):
+        dy.renew_cg()
+        dy.sum_elems(W * dy.inputTensor(np.ones(4)) + b).backward()
+        if has_updated:
+            trainer.update()
+    before = b.as_array()
     model.quantize()
     for refused in (
         trainer.update, lambda: dy.SimpleSGDTrainer(model), lambda: W.set_updated(True),
@@ -254,7 +279,7 @@ def test_training_is_refused():
     ):  # fmt: skip
         with pytest.raises(errors.ArgumentError, match="/_0 is quantized to int8, which is for inference only"):
             refused()
-    np.testing.assert_array_equal(b.as_array(), 1)
+    np.testing.assert_array_equal(b.as_array(), before)
     W.set_updated(False)
     model.set_updated(False)
 
@@ -360,6 +385,7 @@ def test_damaged_files(tmp_path):
         lambda h: h["/_0"].update(shape=[9, 4]),
         lambda h: h["/_0"].update(shape=[4, 3, 3]),
         lambda h: h["/_0"].update(shape=[36]),
+        lambda h: h["/_0"].update(shape=[0, 5], data_offsets=[0, 0]),
     ):
         damaged = copy.deepcopy(header)
         change(damaged)
@@ -372,6 +398,20 @@ def test_damaged_files(tmp_path):
         path.write_bytes(content[:scales] + bits + content[scales + 4 :])
         with pytest.raises(errors.FileFormatError, match="a scale is too large, or not a number"):
             dy.ParameterCollection.from_file(str(path))
+
+
+def test_damaged_scales_are_named(tmp_path):
+    from safetensors.numpy import load_file, safe_open, save_file
+
+    model, _ = model_of(np.random.default_rng(0).normal(size=(4, 9)))
+    model.quantize()
+    path = str(tmp_path / "a.safetensors")
+    model.save(path)
+    with safe_open(path, "np") as file:
+        metadata = file.metadata()
+    save_file(load_file(path) | {"/_0:scales": np.ones(3, "f")}, path, metadata)
+    with pytest.raises(errors.FileFormatError, match=r"the scales of /_0 are \('F32', \[3\]\), expected .* \[4\]\)"):
+        dy.ParameterCollection.from_file(path)
 
 
 def test_a_file_that_is_not_finite_changes_nothing(tmp_path):
@@ -421,6 +461,33 @@ def test_random_graphs(first):
                 x = np.tanh(z).astype("f")
             # A factor may be rounded to a neighbouring number if it differs in its last bit.
             np.testing.assert_allclose(y, x, atol=0.02 * max(np.abs(x).max(), 1e-3))
+
+
+@pytest.mark.parametrize("line", range(1, 20))
+def test_an_interrupt_leaves_no_half_of_a_change(line):
+    """Raise at a line of the function that switches a parameter to its int8s."""
+    w = np.random.default_rng(0).normal(size=(8, 16)).astype("f")
+    model, (W,) = model_of(w)
+    code, x = Storage.use_quantized.__code__, np.ones(16)
+
+    def trace(frame, event, _):
+        if frame.f_code is code and event == "line" and frame.f_lineno == code.co_firstlineno + line:
+            sys.settrace(None)
+            raise KeyboardInterrupt
+        return trace if frame.f_code is code else None
+
+    with suppress(KeyboardInterrupt):
+        sys.settrace(trace)
+        model.quantize()
+    sys.settrace(None)
+    assert "int8" in repr(W) and not W.is_updated()
+    dy.renew_cg()
+    y, z = W * dy.inputTensor(x), W.expr(False) * dy.inputTensor(x)
+    np.testing.assert_array_equal(y.npvalue(), z.npvalue())
+    np.testing.assert_allclose(y.npvalue(), product(w, x[:, None].astype("f"))[:, 0], rtol=1e-6)
+    W.set_value(np.ones((8, 16)))
+    dy.renew_cg()
+    assert (W * dy.inputTensor(x)).npvalue()[0] == pytest.approx(16)
 
 
 INTERRUPTED = """

@@ -38,6 +38,18 @@ def test_an_error_while_writing_leaves_the_old_file(tmp_path):
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_an_interrupt_after_renaming_is_raised_as_it_is(tmp_path, monkeypatch):
+    def replace(*paths):
+        rename(*paths)
+        raise KeyboardInterrupt
+
+    rename = os.replace
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "file") as file:
+        file.write(b"new")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"new"]
+
+
 def test_a_full_disk_leaves_the_old_file(tmp_path):
     """A limit on file size simulates the full disk."""
     code = """

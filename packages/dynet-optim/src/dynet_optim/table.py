@@ -53,7 +53,7 @@ class ParameterTable:
             KERNELS.use(opcode)
         self.numbers = allocate_block(len(rule.number_names))
         self._pack_numbers = self.numbers.packer()
-        self.add_count = -1  # PARAMETER_ROWS.added_row_count when `_fill` filled this table; -1 if it must be filled
+        self.add_count = -1  # PARAMETER_ROWS.value_count when `_fill` filled this table; -1 if it must be filled
         self.outdated: Any = None  # the `OutdatedValues` of the thread's graph at the last `prepared`
         self.parameter_group: ParameterGroup | None = None
         self.identities: list[ParameterIdentity] = []  # of all parameters; `OutdatedValues` knows this list by its `id`
@@ -83,8 +83,8 @@ class ParameterTable:
         self._set_words(index=self.address_lists.ctypes.data, index_end=word_count)
 
     def prepared(self) -> ParameterTable:
-        """Prepare this table for the calling thread, fill it again if parameters were added, and return it."""
-        outdated, add_count = current().outdated, PARAMETER_ROWS.added_row_count
+        """Return this table, prepared for this thread, and filled again if parameters were added or quantized."""
+        outdated, add_count = current().outdated, PARAMETER_ROWS.value_count
         if self.outdated is outdated and self.add_count == add_count:
             return self
         if self.add_count != add_count:

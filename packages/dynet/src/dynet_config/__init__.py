@@ -64,7 +64,7 @@ def set(
         tf32: whether matrix products on a GPU may round their factors to TF32: faster, with a relative error of about
             0.001.
         bf16: whether matrix products round their factors to bfloat16: faster, with a relative error of about 0.004.
-            "emulate" computes the same values on any CPU, but slowly.
+            "emulate" rounds the same way on any CPU, but slowly.
         lstm_builder: "coupled" if `LSTMBuilder` means `CoupledLSTMBuilder`, "vanilla" if it means `VanillaLSTMBuilder`.
             The environment variable DYNET_LSTM_BUILDER can also set this.
         allow: the names of classes, such as "module.Class", whose objects may be loaded from files, in addition to

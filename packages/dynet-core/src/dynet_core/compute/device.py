@@ -164,8 +164,8 @@ def _bfloat16_of_cpu() -> str:
     found, reason = target.bfloat16_of_host()
     if found is None:
         raise DeviceError(
-            f"bfloat16 was asked for, but {reason}; bf16='emulate' or --dynet-bf16=emulate computes the same values "
-            "slowly, with float32"
+            f"bfloat16 was asked for, but {reason}; bf16='emulate' or --dynet-bf16=emulate rounds the same way and "
+            "multiplies in float32, slowly"
         )
     return found
 

@@ -77,9 +77,9 @@ class HostBlock:
         with self.edit() as array:
             array[start : start + values.size] = values
 
-    def write_all(self, values: Floats) -> None:
-        """Replace the values and what follows them. No signal handler runs in between."""
-        self._all[:] = values
+    def write_all(self, values: Floats, start: int = 0) -> None:
+        """Replace values, and what follows them, from index `start` on. No signal handler runs in between."""
+        self._all[start : start + values.size] = values
 
     def share(self) -> None:
         """Stop the use of the copy, because others may now change the values."""
@@ -153,9 +153,9 @@ class GpuBlock:
     def write_section(self, start: int, values: Floats) -> None:
         self.gpu.upload(4 * (self.address + start), np.ascontiguousarray(values))
 
-    def write_all(self, values: Floats) -> None:
-        """Replace the values. What follows them on the host is not needed on a GPU."""
-        self.write(values[: self.floats])
+    def write_all(self, values: Floats, start: int = 0) -> None:
+        """Replace values. What follows them on the host is not needed on a GPU."""
+        self.write_section(start, values[: self.floats - start])
 
     def packer(self) -> Callable[..., None]:
         pack = struct.Struct(f"={self.floats}f").pack

@@ -23,7 +23,7 @@ class ParameterRows:
     """The table of parameters, which all threads share. PARAMETER in `dynet_kernels.layout` names the fields of a row.
 
     A parameter may have more than one row, such as a row for uses without a gradient. The operand
-    for row p is -1 - p. `version` grows with each change of the table, `added_row_count` with each new row.
+    for row p is -1 - p. `version` grows with each change of the table, `value_count` with each new address of a value.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class ParameterRows:
         self.largest_size = 0  # the size of the largest parameter so far
         self.buffer = np.zeros(64 * ROW_WIDTH, np.int64)  # room for 64 rows at first; `add` doubles it when it is full
         self.lock = new_lock()
-        self.version = self.added_row_count = 0
+        self.version = self.value_count = 0
         # How often parameters have been unfrozen. A graph planned before has no room for the gradients of these
         # parameters, so all values are computed again before the backward pass if this number has changed.
         self.unfreeze_count = 0
@@ -58,7 +58,7 @@ class ParameterRows:
                 self.buffer = np.concatenate([self.buffer, np.zeros_like(self.buffer)])
             self._row(index)[:] = PARAMETER.filled(**dict.fromkeys(PARAMETER, 0) | fields)
             self.version += 1
-            self.added_row_count += 1
+            self.value_count += 1
             next_generation()
             return index
 
@@ -90,6 +90,7 @@ class ParameterRows:
             row = self._row(index)
             row[PARAMETER.value], row[PARAMETER.copy], row[PARAMETER.product] = address, 0, product
             self.version += 1
+            self.value_count += 1
             next_generation()
 
     def needs_gradient(self, index: int) -> bool:

@@ -45,7 +45,8 @@ def replacing(
         os.replace(temporary, target)
     except BaseException as error:
         if not is_direct:
-            os.unlink(temporary)
+            with suppress(FileNotFoundError):  # an interrupt may come after the file has been renamed
+                os.unlink(temporary)
         if isinstance(error, OSError) and error.errno and error.filename in (None, temporary, target):
             raise type(error)(error.errno, error.strerror, shown_path) from None
         raise

@@ -8,6 +8,7 @@ and one of scales, named like the parameter with SCALES behind. Gradients are no
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
@@ -140,9 +141,11 @@ class SafetensorsReader(Reader):
         shape = tuple(tensor.get_shape())
         is_possible = 1 + is_lookup <= len(shape) <= MAX_DIMS and nonzero_product(shape) <= MAX_TOTAL
         if is_quantized:
+            is_possible &= (is_lookup or len(shape) == 2) and math.prod(shape) > shape[0]
             scales = self.file.get_slice(name + SCALES)
-            is_possible &= (is_lookup or len(shape) == 2) and scales.get_dtype() == "F32"
-            is_possible &= scales.get_shape() == [*shape[:1]]
+            given, wanted = (scales.get_dtype(), scales.get_shape()), ("F32", [*shape[:1]])
+            if is_possible and given != wanted:
+                raise FileFormatError(f"{self.path}: the scales of {name} are {given}, expected {wanted}")
         if tensor.get_dtype() != ("I8" if is_quantized else "F32") or not is_possible:
             raise FileFormatError(f"{self.path}: {name} is {tensor.get_dtype()} {shape}, which no parameter can be")
         dims = (*shape[1:], shape[0]) if is_lookup else shape

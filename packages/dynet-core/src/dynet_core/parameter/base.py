@@ -268,8 +268,15 @@ class Trained(Expression):
         return self._storage.quantized(self.shape[0])
 
     def _use_quantized(self, block: Block) -> None:
-        self.set_updated(False)
-        self._storage.use_quantized(block, self.shape[0])
+        def use() -> None:
+            self.set_updated(False)
+            self._storage.use_quantized(block, self.shape[0])
+
+        try:
+            use()
+        except BaseException:
+            use()  # a signal handler raised: half of a change would be worse than all of it
+            raise
 
     def _freeze_for_good(self) -> None:
         """Freeze this parameter, for example a mask. `ParameterCollection.set_updated` will not unfreeze it."""

@@ -20,12 +20,13 @@ from ..errors import ArgumentError, ArgumentTypeError, FileFormatError, OutOfMem
 from ..files import model_files
 from ..files.names import Allow
 from ..files.tensors import StoredTensor
+from ..graph.expression import Expression
 from ..graph.graph import refuse_in_function
 from ..initializer import NumpyInitializer, PyInitializer, initial_array, initializer_from
 from ..messages.hints import HINTS, Closed, UnsetAttribute, with_hints
 from ..messages.wording import counted, printable
 from . import object_files
-from .base import Parameters, Trained, checked_name
+from .base import Constant, Parameters, Trained, checked_name
 from .lookup import LookupParameters
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -35,6 +36,17 @@ def _is_integer(value: object) -> bool:
     if isinstance(value, np.ndarray) and not value.ndim:
         value = value[()]
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _parameters_of(item: Any) -> Sequence[Trained]:
+    """Return what is to be kept, as the argument `keep` of `quantize` has it."""
+    if isinstance(item, Trained | Constant):
+        return [item if isinstance(item, Trained) else item._source]
+    if not isinstance(item, type) and hasattr(item, "param_collection"):
+        item = item.param_collection()
+    if isinstance(item, ParameterCollection):
+        return item._all_parameters()
+    raise ArgumentError(f"quantize: what is to be kept is a parameter, a collection or a builder, got {item!r:.80}")
 
 
 def one_dim_argument(method: Method) -> Method:
@@ -389,15 +401,15 @@ class ParameterCollection(Closed):
                [   0.   , -127.   ]])
         """
         refuse_in_function("quantize parameters")
-        own, kept = {id(p) for p in self._all_parameters()}, set()
-        items: Any = [keep] if isinstance(keep, Trained | ParameterCollection) else keep
+        own, kept = {p._storage for p in self._all_parameters()}, set()
+        is_list = isinstance(keep, Iterable) and not isinstance(keep, Expression | ParameterCollection)
+        items: Any = keep if is_list else [keep]
         for item in items:
-            collection = item.param_collection() if hasattr(item, "param_collection") else item
-            parameters = [*map(id, collection._all_parameters() if hasattr(collection, "_all_parameters") else [item])]
-            if not own.issuperset(parameters):
+            storages = {p._storage for p in _parameters_of(item)}
+            if not own.issuperset(storages):
                 raise ArgumentError(f"quantize: {item!r:.80}, which is to be kept, is not in {self!r}")
-            kept.update(parameters)
-        chosen = [p for p in self._all_parameters() if id(p) not in kept and p._can_be_quantized()]
+            kept |= storages
+        chosen = [p for p in self._all_parameters() if p._storage not in kept and p._can_be_quantized()]
         for parameter, block in [(p, p._quantized()) for p in chosen]:
             parameter._use_quantized(block)
 

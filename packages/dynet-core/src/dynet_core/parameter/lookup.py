@@ -206,7 +206,7 @@ class LookupParameters(Trained):
         values, size = real_array("init_row", row), self._row_dim.size
         if values.shape != (size,):
             values = fitted("init_row", values, self._row_dim.dims).ravel(order="F")
-        self._storage.set_values_at(index * size, values)
+        self._storage.set_row(index, values)
 
     def init_from_array(self, arr: Numbers) -> None:
         """Replace all rows with the rows of an array of shape (rows, *dims).

@@ -125,10 +125,11 @@ class Storage:
         return block
 
     def use_quantized(self, block: Block, scale_count: int) -> None:
-        """Use the result of `quantized`."""
+        """Use the result of `quantized`. If a signal handler raises in between, a second call completes the first."""
         self._note_change()
         self._product = 0 if self.row_count else KERNELS.opcode(IF_QUANTIZED["product"])
-        self._earlier_values = self.values  # keeps the block alive, even if a signal handler raises before the end
+        if self.values is not block:
+            self._earlier_values = self.values  # which graphs may still read
         self.values = block
         for row in self.identity.rows:
             PARAMETER_ROWS.replace_value(row, block.address, self._product)
@@ -151,13 +152,13 @@ class Storage:
             self._note_change()
             self.values.write(values)
 
-    def set_values_at(self, start: int, values: Floats) -> None:
+    def set_row(self, index: int, values: Floats) -> None:
+        """Set a row of a lookup table."""
+        self._note_change()
         if self.scale_count:
-            with self.edit_values() as stored:
-                stored[start : start + values.size] = values
+            self.values.write_all(self._rounded(values, 1), index * values.size)
         else:
-            self._note_change()
-            self.values.write_section(start, values)
+            self.values.write_section(index * values.size, values)
 
     @contextmanager
     def edit_values(self) -> Iterator[Floats]:

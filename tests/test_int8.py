@@ -240,6 +240,7 @@ def test_keep():
     assert not any("int8" in repr(p) for p in model.parameters_list())
     model.quantize(keep=[V, builder, rest])
     assert [("int8" in repr(p)) for p in (W, V, E, *builder.get_parameters()[0])] == [True, *[False] * 11]
+    assert str(model).count(" int8 ") == 1
     model.quantize(keep=W)
     assert "int8" in repr(V) and "int8" in repr(E)
 

@@ -121,7 +121,7 @@ def _table_rows(parameters: Sequence[Trained]) -> list[tuple[str, ...]]:
     """Return a table of parameters as a list of rows: titles, a row for each parameter, totals."""
     rows = []
     for p in parameters:
-        trained = "yes" if p.is_updated() else "frozen"
+        trained = "yes" if p.is_updated() else "int8" if p._storage.scale_count else "frozen"
         rows.append(_cells(printable(p.name()), [p], trained, "lookup" * p._is_lookup, repr(p.shape())))
     if len(parameters) > MOST_ROWS:
         middle = slice(MOST_ROWS // 2, -MOST_ROWS // 2)

@@ -178,9 +178,9 @@ class CpuTimer(Timer):
 
     def compiled(self, kernels: dict[str, Kernel], family: str = "", values: Parameters | None = None) -> Candidate:
         parameters = replace(self.parameters, **({family: values} if values else {}))
-        with tuning.using(parameters):
+        with tuning.using(parameters), self.target.tvm_target() as target:
             module = modules.shard_module(dict(enumerate(kernels.items())), self.target.lanes)
-        return Candidate(values, kernels, modules.compile_cpu(module, self.target.tvm_target())[RUN_SHARD])
+        return Candidate(values, kernels, modules.compile_cpu(module, target)[RUN_SHARD])
 
 
 class GpuTimer(Timer):

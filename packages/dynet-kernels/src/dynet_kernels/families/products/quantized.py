@@ -123,7 +123,7 @@ class QuantizedProduct(Kernel):
             role = let(T.Select(begin > 0, y_role, start_role))
             list_of_starts = let(T.max(role, 0))
             for v in range(0, PANEL, VECTORS * lanes):
-                offsets = [v, v + lanes]
+                offsets = [v + k * lanes for k in range(VECTORS)]
                 totals = [
                     [[tir.Accumulator(lanes, integers(0, lanes), "int32") for _ in range(chains)] for _ in offsets]
                     for _ in range(width)

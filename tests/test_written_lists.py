@@ -61,13 +61,18 @@ def written(code: str) -> set[int]:
         named = [known[name] for name in NAME.findall(expression)]
         return {int(number) for number in re.findall(r"\blist(\d+)", expression)}.union(*named)
 
+    views: dict[str, set[int]] = {}  # a buffer of uint16s -> the lists that its address depends on
     for line in map(str.strip, code.splitlines()):
+        if match := re.match(r"(\w+) = T\.decl_buffer\(.*, \"uint16\", data=(\w+)\)", line):
+            views[match[1]] = known[match[2]]
+        if match := re.match(r"T\.masked_store\((\w+), |(\w+)\[.*\] = ", line):
+            found |= views.get(match[1] or match[2], set())
         for store in stores:
             if match := store.search(line):
                 found |= sources(match[1])
         if f"{memory}[" in line:
             continue  # values loaded from float memory are not addresses
-        if match := re.match(r"(\w+): T\.let\[T\.int64\] = (.*)", line):
+        if match := re.match(r"(\w+): T\.let\[T\.(?:int64|handle\(.*\))\] = (.*)", line):
             known[match[1]] = sources(match[2])
         elif match := re.match(r"(\w+)\[T\.int64\(0\)\] = (.*)", line):  # a mutable variable
             known[match[1]] |= sources(match[2])

@@ -106,6 +106,14 @@ def untuned(session):
     run_tests(session, DYNET_RECORDS="off")
 
 
+@nox.session
+def emulated(session):
+    """Run all tests with products that round their factors to bfloat16, emulated on any CPU. See tests/emulated.py."""
+    prepare(session)
+    chosen = session.posargs or (*WORKERS, "--ignore=tests/parity", "-m", "not cuda and not mpi and not thorough")
+    session.run("python", "-m", "pytest", "-p", "tests.emulated", *chosen)
+
+
 @nox.session(python=False)
 def landing(session):
     """Run all sessions that must pass before a change lands: side by side, except the last, which needs all cores."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import dynet_ops as dy
 from dynet_core import renew_cg
 from dynet_core.op import OPS, Sample
+from dynet_ops import testing
 from dynet_ops.testing import (
     Computed,
     Input,
@@ -124,7 +125,7 @@ def loss_of(node):
 
 
 def assert_close(actual, expected, tolerance):
-    assert magnitude(actual - expected) <= tolerance * max(1.0, magnitude(expected))
+    assert magnitude(actual - expected) <= max(tolerance, testing.ROUNDING) * max(1.0, magnitude(expected))
 
 
 @settings(deadline=None, max_examples=150)

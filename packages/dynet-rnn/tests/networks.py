@@ -7,6 +7,7 @@ from rnn_reference import run
 
 import dynet_ops as dy
 from dynet_core import ParameterCollection, renew_cg
+from dynet_ops import testing
 from dynet_rnn.registry import BUILDERS
 
 INPUT, HIDDEN = 2, 3
@@ -64,7 +65,7 @@ def assert_close(actual, expected, tolerance=2e-6):
     __tracebackhide__ = True
     assert actual.shape == expected.shape
     error = np.abs(actual - expected).max()
-    assert error <= tolerance * max(1.0, np.abs(expected).max()), f"off by {error}"
+    assert error <= max(tolerance, testing.ROUNDING) * max(1.0, np.abs(expected).max()), f"off by {error}"
 
 
 def assert_state(state, expected):
@@ -122,4 +123,6 @@ def assert_gradients(actual, expected):
     __tracebackhide__ = True
     for number, (one, other) in enumerate(zip(actual, expected, strict=True)):
         error = np.abs(one.reshape(other.shape) - other).max()
-        assert error <= 1e-4 * max(1e-1, np.abs(other).max()), f"gradient {number} is off by {error}"
+        size = np.abs(other).max()
+        allowed = max(1e-4 * max(1e-1, size), testing.ROUNDING * max(1.0, size))
+        assert error <= allowed, f"gradient {number} is off by {error}"

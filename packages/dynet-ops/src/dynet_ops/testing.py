@@ -20,6 +20,7 @@ GRADIENT_TOLERANCE = 1e-4
 # GRADIENT_TOLERANCE is relative to the gradient's largest element, or to SMALLEST_GRADIENT if that is larger: a small
 # gradient is often a sum of larger terms that cancel, while their rounding errors remain.
 SMALLEST_GRADIENT = 1e-2
+ROUNDING = 0.0  # the relative error that is allowed because products round their factors
 DIFFERENCE_STEP = 1e-5  # by which each element of an operand is increased and decreased, for central differences
 Arrays = Sequence[np.ndarray]
 
@@ -122,7 +123,7 @@ def check_value(op: Op, sample: Sample, operand_class: type = Input) -> None:
     shape = expected.shape[:-1], expected.shape[-1]
     assert result.dim() == shape, f"its shape is {result.dim()}, the reference's {shape}"
     error = magnitude(value_of(result) - expected)
-    allowed = op.tolerance * magnitude(expected, reference_of_magnitudes(op, sample, arrays))
+    allowed = max(op.tolerance, ROUNDING) * magnitude(expected, reference_of_magnitudes(op, sample, arrays))
     assert error <= allowed, f"value is off by {error}"
 
 
@@ -168,7 +169,9 @@ def _gradient_of(op: Op, sample: Sample, arrays: Arrays, weights: np.ndarray, in
 
 def assert_gradient(actual: np.ndarray, expected: np.ndarray) -> None:
     error = magnitude(actual - expected)
-    assert error <= GRADIENT_TOLERANCE * max(SMALLEST_GRADIENT, magnitude(expected)), f"gradient is off by {error}"
+    size = magnitude(expected)
+    allowed = max(GRADIENT_TOLERANCE * max(SMALLEST_GRADIENT, size), ROUNDING * max(1.0, size))
+    assert error <= allowed, f"gradient is off by {error} of {size}"
 
 
 def mixtures(items: Sequence, count: int) -> list[list]:

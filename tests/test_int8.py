@@ -17,8 +17,12 @@ import pytest
 import dynet as dy
 from dynet_core import errors, recorder
 from dynet_core.compute import device
+from dynet_core.dim import Dim
+from dynet_core.graph.record import node
 from dynet_core.parameter.storage import Storage
+from dynet_core.signature import Signature, Step, View
 from dynet_kernels import target
+from dynet_kernels.layout import SELF
 from dynet_kernels.machine import sharing
 
 
@@ -189,6 +193,17 @@ def test_operations_other_than_products_read_rounded_floats():
     y = dy.sum_elems(W * x)
     y.backward(full=True)
     np.testing.assert_allclose(x.gradient(), values.sum(0), rtol=1e-5)
+
+
+def test_an_op_of_users_whose_matrix_is_a_node():
+    """Only a parameter chooses the kernel of a product, although all columns share this matrix, too."""
+    model, (W, x) = model_of(np.eye(3), np.ones(3))
+    model.quantize()
+    product_step = Step("product", (3, 3, 3, 2, 4, 0, -1, 0, 0))
+    signature = Signature(Dim.of((3,)), views=[View(SELF), View(0), View(1)], forward=[product_step])
+    dy.renew_cg()
+    for matrix, factor in ((dy.tanh(W), np.tanh(1)), (W, 1)):
+        np.testing.assert_allclose(node("*", signature, [matrix, x]).npvalue(), np.full(3, factor), rtol=1e-5)
 
 
 def test_changes_are_rounded_too():

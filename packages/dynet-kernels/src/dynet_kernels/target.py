@@ -70,6 +70,7 @@ class CpuTarget:
             return tvm.target.Target({"kind": "llvm", "mcpu": mcpu, "cl-opt": [NO_INLINING], **options})
 
         codegen = tvm.target.codegen
+        # The last of these kinds requires the fewest features.
         *_, baseline = [mcpu for mcpu, lanes, _ in _KINDS.values() if lanes == self.lanes]
         if not self.machine.startswith("x86_64"):
             return llvm_target("generic" if self.kind == "generic" else codegen.llvm_get_system_cpu())

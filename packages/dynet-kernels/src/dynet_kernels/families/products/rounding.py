@@ -90,11 +90,8 @@ class ShortMatrix(FloatMatrix):
         super().__init__(tir.buffer_at(let(4 * address), "uint16"), 0)
 
     def load(self, offset, lanes, mask=None):
-        return vmath.from_bits(let(self.bits(offset, lanes, mask) << tir.broadcast(tirx.const(16, "int32"), lanes)))
-
-    def bits(self, offset, lanes, mask=None):
-        """Return the bits of a vector of bfloat16s as int32s. Lanes outside the mask are 0."""
-        return let(vmath.cast("int32", load(self.buffer, let(self.start + offset), lanes, mask, "uint16")))
+        bits = vmath.cast("int32", load(self.buffer, let(offset), lanes, mask, "uint16"))
+        return vmath.from_bits(let(bits << tir.broadcast(tirx.const(16, "int32"), lanes)))
 
 
 def shorts(value):

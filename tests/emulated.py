@@ -1,4 +1,7 @@
-"""A pytest plugin for `nox -s emulated`: products round their factors to bfloat16, and comparisons allow for that."""
+"""A pytest plugin for `nox -s emulated`: products round their factors to bfloat16, and comparisons allow for that.
+
+Programs that tests start in processes of their own compute in float32.
+"""
 
 import numpy as np
 import pytest

@@ -73,6 +73,7 @@ def parts_for(target: CpuTarget) -> list[Part]:
     """Return all parts that programs on the CPU `target` may need: the planner, the recorder, and every shard."""
     kernels = [KERNELS.shard(index) for index in KERNELS.shard_indices()]
     shards = [Shard(shard, target, factors=way) for way in precisions_of(target) for shard in kernels]
+    # Shards without products have the same key for each precision.
     return [Planner(target), Recorder(target), *{shard.key: shard for shard in shards}.values()]
 
 

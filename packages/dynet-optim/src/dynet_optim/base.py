@@ -170,7 +170,7 @@ class Trainer(Closed):
                 gradients have been set to zero, so that training can continue with the next example.
         """
         table = self._table
-        if table.add_count != PARAMETER_ROWS.value_count or table.outdated.thread_id != get_ident():
+        if table.value_count != PARAMETER_ROWS.value_count or table.outdated.thread_id != get_ident():
             table.prepared()  # parameters were added, or another thread has used the table
         squared = table.run_if_below(self._threshold, self._read_numbers(self, ONE), self._dense) if s is ONE else None
         if squared is None:  # the quick way was not possible, and nothing has been updated yet

@@ -53,7 +53,7 @@ class ParameterTable:
             KERNELS.use(opcode)
         self.numbers = allocate_block(len(rule.number_names))
         self._pack_numbers = self.numbers.packer()
-        self.add_count = -1  # PARAMETER_ROWS.value_count when `_fill` filled this table; -1 if it must be filled
+        self.value_count = -1  # PARAMETER_ROWS.value_count when `_fill` filled this table; -1 if it must be filled
         self.outdated: Any = None  # the `OutdatedValues` of the thread's graph at the last `prepared`
         self.parameter_group: ParameterGroup | None = None
         self.identities: list[ParameterIdentity] = []  # of all parameters; `OutdatedValues` knows this list by its `id`
@@ -84,11 +84,11 @@ class ParameterTable:
 
     def prepared(self) -> ParameterTable:
         """Return this table, prepared for this thread, and filled again if parameters were added or quantized."""
-        outdated, add_count = current().outdated, PARAMETER_ROWS.value_count
-        if self.outdated is outdated and self.add_count == add_count:
+        outdated, value_count = current().outdated, PARAMETER_ROWS.value_count
+        if self.outdated is outdated and self.value_count == value_count:
             return self
-        if self.add_count != add_count:
-            self.add_count = -1
+        if self.value_count != value_count:
+            self.value_count = -1
             self._fill()
         # Through `changed` and `changes`, compiled updates tell this thread's graph that parameters have changed.
         # `sharing` is for helpers, which do a share of the work; only the main thread has any.
@@ -98,7 +98,7 @@ class ParameterTable:
         self.parameter_group = new_group  # this reference keeps the memory alive
         if old_group and old_group is not new_group:  # compiled code no longer writes to the old group
             old_group.trainer_table = None
-        self.outdated, self.add_count = outdated, add_count  # set last: after an error, the next call starts over
+        self.outdated, self.value_count = outdated, value_count  # set last: after an error, the next call starts over
         return self
 
     def _fill(self) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from dynet_kernels.families.products.rounding import QUIET_NAN
 from dynet_kernels.layout import CACHE_LINE, aligned
 
 from ..annotations import Floats, Numbers
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 CURRENT, OUTDATED, SHARED = 0, 1, 2  # states of a rounded copy; only one that is CURRENT is used
 ROUNDED_AT_ONCE = 1 << 16  # floats
-QUIET_NAN, SIGN = 0x400000, 0x80000000  # bits of a float32; the first makes the upper half of a NaN a NaN
+SIGN = 0x80000000  # of a float32
 
 
 class HostBlock:

@@ -46,8 +46,9 @@ MANY, MANY_WITH_COPY = 3, 10
 def choose_way(instruction, w, first, end, size, copy, with_pairs, panels_pay, with_panels, without_panels):
     """Emit a product of columns [first, end) in several ways, of which the kernel chooses one.
 
-    W, at address `w`, has `size` floats. For `copy`, see `layout.PARAMETER`. The number of threads must not matter for
-    the choice. `with_pairs` and `without_panels` get a `rounding.FloatMatrix` or `ShortMatrix`.
+    W, at address `w`, has `size` floats. If it has a `copy` (see `layout.PARAMETER`), W is a whole parameter: offsets
+    count floats in one and bfloat16s in the other. The number of threads must not matter for the choice. `with_pairs`
+    and `without_panels` get a `rounding.FloatMatrix` or `ShortMatrix`.
     """
     floats = FloatMatrix(instruction.memory, w)
     if not rounding.has_instructions():

@@ -12,18 +12,26 @@ import pytest
 import dynet as dy
 from dynet_core.compute import device
 from dynet_kernels import target
+from dynet_kernels.families.products import precision
 from dynet_kernels.machine import sharing
 from dynet_kernels.target import bfloat16_of_host
 from dynet_optim import parallel
 
-HAS_INSTRUCTIONS = bfloat16_of_host()[0] is not None
-WAYS = [pytest.param(True, marks=pytest.mark.skipif(not HAS_INSTRUCTIONS, reason=bfloat16_of_host()[1])), "emulate"]
+FOUND, REASON = bfloat16_of_host()
+HAS_INSTRUCTIONS = FOUND is not None
+WAYS = [
+    pytest.param(True, marks=pytest.mark.skipif(not HAS_INSTRUCTIONS, reason=REASON), id="instructions"),
+    pytest.param("vectors", marks=pytest.mark.skipif(FOUND != precision.AMX, reason="without AMX, all is by vectors")),
+    "emulate",
+]
 SMALLEST, LARGEST = 2.0**-126, float(np.finfo(np.float32).max)  # the smallest normal number
 
 
-@pytest.fixture(params=WAYS, ids=["instructions", "emulated"])
-def bf16(request):
-    with device.using(None, bf16=request.param):
+@pytest.fixture(params=WAYS)
+def bf16(request, monkeypatch):
+    if request.param == "vectors":  # by VDPBF16PS, although this CPU has AMX
+        monkeypatch.setattr(target, "bfloat16_of_host", lambda: (precision.AVX512, ""))
+    with device.using(None, bf16=request.param == "emulate" and "emulate" or True):
         yield request.param
 
 
@@ -42,24 +50,28 @@ def assert_near(found, expected, terms):
 
 SIZES = [
     (1, 1, 1), (2, 3, 2), (16, 16, 4), (16, 16, 5), (17, 31, 16), (33, 64, 33), (128, 128, 1), (128, 127, 7),
-    (65, 257, 48), (50, 300, 130), (7, 520, 9), (300, 9, 70), (1, 400, 64), (400, 1, 64), (40, 30, 600),
+    (65, 257, 48), (65, 257, 3), (130, 300, 2), (97, 259, 15), (50, 300, 130), (7, 520, 9), (300, 9, 70), (1, 400, 64),
+    (400, 1, 64), (40, 30, 600),
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("is_parameter", [False, True])
 @pytest.mark.parametrize("rows, inner, columns", SIZES)
-def test_products_and_gradients(bf16, rows, inner, columns):
+def test_products_and_gradients(bf16, rows, inner, columns, is_parameter):
     rng = np.random.default_rng(rows)
     w, x, d = (rng.normal(size=shape).astype("f") for shape in ((rows, inner), (inner, columns), (rows, columns)))
     start = rng.normal(size=rows).astype("f")
     dy.renew_cg()
-    W, b = dy.inputTensor(w), dy.inputTensor(start)
+    parameter = dy.ParameterCollection().parameters_from_numpy(w)  # has a copy
+    W, b = parameter if is_parameter else dy.inputTensor(w), dy.inputTensor(start)
     xs = [dy.inputTensor(column) for column in x.T]  # one node for each column, batched automatically
     ys = [dy.affine_transform([b, W, column]) for column in xs]
     loss = dy.esum([dy.dot_product(y, dy.inputTensor(weights)) for y, weights in zip(ys, d.T)])
     loss.backward(full=True)
     a, c, e = rounded(w), rounded(x), rounded(d)
     assert_near(np.stack([y.npvalue() for y in ys], 1), a @ c + start[:, None], inner)
-    assert_near(W.gradient().reshape(w.shape), e @ c.T, columns)
+    gradient = parameter.grad_as_array() if is_parameter else W.gradient().reshape(w.shape)
+    assert_near(gradient, e @ c.T, columns)
     assert_near(np.stack([column.gradient() for column in xs], 1), a.T @ e, rows)
 
 
@@ -233,19 +245,40 @@ def test_only_products_are_rounded(bf16):
     assert (dy.inputTensor([[1.0]]) * dy.inputTensor([[x]])).value() == 1
 
 
+UNUSUAL = [  # a factor, and how it is rounded
+    (np.nan, np.nan), (np.inf, np.inf), (-np.inf, -np.inf), (LARGEST, np.inf), (-LARGEST, -np.inf),
+    (1e-39, 0), (SMALLEST, SMALLEST), (1 + 2**-8, 1), (1 + 3 * 2**-8, 1 + 2**-6), (0.0, 0.0),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize("columns", [1, 4, 64])
 def test_numbers_that_are_not_usual(bf16, columns):
     w = np.ones((16, 16), "f")
-    for value, expected in [
-        (np.nan, np.nan), (np.inf, np.inf), (-np.inf, -np.inf), (LARGEST, np.inf), (-LARGEST, -np.inf),
-        (1e-39, 0), (SMALLEST, SMALLEST), (1 + 2**-8, 1), (1 + 3 * 2**-8, 1 + 2**-6), (0.0, 0.0),
-    ]:  # fmt: skip
+    for value, expected in UNUSUAL:
         x = np.zeros((16, columns), "f")
         x[3, -1] = value
         dy.renew_cg()
         y = (dy.inputTensor(w) * dy.inputTensor(x)).npvalue().reshape(16, columns)
         np.testing.assert_array_equal(y[:, -1], np.full(16, expected, "f"))
         assert not y[:, :-1].any()
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3, 64])
+@pytest.mark.parametrize("rows, inner", [(17, 15), (40, 33), (64, 257)])
+def test_unusual_numbers_of_a_parameter(bf16, rows, inner, columns):
+    """The last number of W changes nothing but the last number of each y and dx."""
+    W = dy.ParameterCollection().add_parameters((rows, inner))
+    for value, expected in UNUSUAL:
+        w = np.zeros((rows, inner), "f")
+        w[-1, -1] = value
+        W.set_value(w)
+        dy.renew_cg()
+        xs = [dy.inputTensor(np.ones(inner)) for _ in range(columns)]
+        ys = [W * x for x in xs]
+        dy.esum([dy.sum_elems(y) for y in ys]).backward(full=True)
+        for found in (*(y.npvalue() for y in ys), *(x.gradient() for x in xs)):
+            assert not found[:-1].any()
+            np.testing.assert_array_equal(found[-1], np.float32(expected))
 
 
 def test_a_value_does_not_depend_on_other_columns(bf16):

@@ -89,7 +89,7 @@ def with_instructions(emit):
         return
     source = DOT_SOURCE
     if precision.factors() == precision.AMX:
-        source = TILES_SOURCE + "".join(tile_source(down, across) for down in (1, 2) for across in (1, 2))
+        source += TILES_SOURCE + "".join(tile_source(down, across) for down in (1, 2) for across in (1, 2))
     with T.attr(tirx.const(0, "int32"), "pragma_import_llvm", rounding.SOURCE + source):
         emit()
 
@@ -189,12 +189,6 @@ class ShortFactor(Factor):
 
     def _joined(self, first, second):
         return let(first | (second << T.Broadcast(tirx.const(LANES, "int32"), LANES)))
-
-
-def factor_of(matrix, offset_of):
-    """Return the Factor of a `rounding.FloatMatrix`. offset_of(i, n) is the offset of term n of target or row i."""
-    kind = ShortFactor if isinstance(matrix, rounding.ShortMatrix) else Factor
-    return kind(matrix.buffer, lambda i, n: matrix.start + offset_of(i, n))
 
 
 def each_block(begin, end, emit):

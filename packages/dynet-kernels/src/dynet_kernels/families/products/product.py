@@ -15,10 +15,10 @@ from ...kernels import FLOP, L2_FLOATS, Effects, Kernel
 from ...layout import BY_ROWS, CACHE_LINE, EITHER
 from ...tir import int64, let, load, quotient, remainder, serial, settled, store, vector_loop
 from ...tvm_modules import T
-from . import pairs, rounding
+from . import copies, pairs, precision, rounding
 from .cuda_tiles import tiled_product
 from .panels import Panel, TileSums, add_products, by_blocks, each_matrix, each_row_tile, each_tile, split, split_evenly
-from .rounding import FloatMatrix, ShortMatrix, rounded
+from .rounding import rounded
 
 L1_FLOATS = 12_000  # a matrix of fewer floats than this stays in the L1 cache together with the x[j] and y[j] in use
 CONFLICT_STRIDE = 64  # if columns of W are a multiple of this many floats apart, they share a few sets of the L1 cache
@@ -39,32 +39,38 @@ def product_effects(
     return Effects((target,), 2 * size * FLOP, shared, reads, firsts, covers)
 
 
-# Products of at least this many columns are worth packing. With a copy of W, others need not round W.
-MANY, MANY_WITH_COPY = 3, 10
+# Products of at least this many columns are worth packing: of floats, and of a copy of bfloat16s.
+MANY, MANY_WITH_COPY = 3, {precision.AMX: 4, precision.AVX512: 16}
 
 
-def choose_way(instruction, w, first, end, size, copy, with_pairs, panels_pay, with_panels, without_panels):
+def choose_way(
+    instruction, w, first, end, size, copy, offset_of, with_pairs, with_copy, panels_pay, with_panels, without_panels
+):
     """Emit a product of columns [first, end) in several ways, of which the kernel chooses one.
 
     W, at address `w`, has `size` floats. If it has a `copy` (see `layout.PARAMETER`), W is a whole parameter: offsets
     count floats in one and bfloat16s in the other. The number of threads must not matter for the choice. `with_pairs`
-    and `without_panels` get a `rounding.FloatMatrix` or `ShortMatrix`.
+    gets W as a `pairs.Factor`, in which offset_of(i, n) is the offset of term n of target i, and `with_copy` a buffer.
     """
-    floats = FloatMatrix(instruction.memory, w)
     if not rounding.has_instructions():
         by_panels = functools.partial(by_blocks, with_panels, w, first, end)
-        tir.choose(panels_pay, by_panels, lambda: without_panels(floats, first, end))
+        tir.choose(panels_pay, by_panels, lambda: without_panels(w, first, end))
         return
 
-    def with_matrix(matrix, many):
-        pays = T.And(end - first + instruction.others >= many, size >= pairs.LEAST_SIZE)
-        tir.choose(pays, lambda: with_pairs(matrix, first, end), lambda: without_panels(matrix, first, end))
+    def choose(least, factor, emit_few):
+        pays = T.And(end - first + instruction.others >= least, size >= pairs.LEAST_SIZE)
+        tir.choose(pays, lambda: with_pairs(factor, first, end), emit_few)
 
+    def choose_for_copy():
+        least, shorts = MANY_WITH_COPY[precision.factors()], tir.buffer_at(let(4 * (w + copy)), "uint16")
+        choose(least, pairs.ShortFactor(shorts, offset_of), lambda: with_copy(shorts, first, end))
+
+    floats = pairs.Factor(instruction.memory, lambda i, n: w + offset_of(i, n))
     is_usable = instruction.memory[w + T.max(copy - CACHE_LINE, 0)] == tir.float32(0.0)
     tir.choose(
         T.And(copy > 0, is_usable),
-        lambda: with_matrix(ShortMatrix(let(w + copy)), MANY_WITH_COPY),
-        lambda: with_matrix(floats, MANY),
+        choose_for_copy,
+        lambda: choose(MANY, floats, lambda: without_panels(w, first, end)),
     )
 
 
@@ -102,18 +108,21 @@ class Product(Kernel):
 
             sums.by_panels(fill, prefetcher, sizes.tiles[0], sizes.panel, inner, first, end, start_role, row_major=True)
 
-        def with_pairs(w, first, end):
+        x = pairs.Factor(memory, lambda j, k: instruction.address(x_role, j) + k)
+
+        def write(j, row, value, mask, before):
+            role = let(T.Select(before > 0, y_role, start_role))
+            loads = T.And(mask, T.Broadcast(role >= 0, lanes))
+            start = pairs.load_or_zero(memory, let(instruction.address(T.max(role, 0), j) + row), loads)
+            store(memory, let(instruction.address(y_role, j) + row), value + start, mask)
+
+        def with_pairs(matrix, first, end):
             """Emit y[j] for j in [first, end) by instructions for bfloat16."""
-
-            def write(j, row, value, mask, before):
-                role = let(T.Select(before > 0, y_role, start_role))
-                loads = T.And(mask, T.Broadcast(role >= 0, lanes))
-                start = pairs.load_or_zero(memory, let(instruction.address(T.max(role, 0), j) + row), loads)
-                store(memory, let(instruction.address(y_role, j) + row), value + start, mask)
-
-            x = pairs.Factor(memory, lambda j, k: instruction.address(x_role, j) + k)
-            matrix = pairs.factor_of(w, lambda row, k: k * apart + row)
             pairs.add_up(inner, (first, end), (first_row, end_row), x, matrix, write, True, False)
+
+        def with_copy(shorts, first, end):
+            """Emit y[j] for a few j in [first, end) from a copy of W."""
+            copies.multiply_few(shorts, apart, inner, (first, end), (first_row, end_row), x, write)
 
         def without_panels(w, first, end):
             """Emit y[j] for j in [first, end), reading W where it is stored."""
@@ -122,8 +131,8 @@ class Product(Kernel):
                 def load_vector(k, v):
                     offset = let(k * apart + row + v * lanes)
                     if width >= MIN_PREFETCH_WIDTH:
-                        w.prefetch(offset + vectors * lanes)  # for the next tile of rows
-                    return w.load(offset, lanes, mask)
+                        tir.prefetch_line(memory, w + offset + vectors * lanes)  # for the next tile of rows
+                    return rounded(load(memory, let(w + offset), lanes, mask))
 
                 # If the tile has more columns than are left, compute the last column several times.
                 columns = [start] + [settled(T.min(start + j, end - 1)) for j in range(1, width)]
@@ -165,7 +174,8 @@ class Product(Kernel):
             worth_copying = T.And(columns >= MIN_CONFLICT_COLUMNS, columns * rows >= sizes.crowded)
             crowded = T.And(remainder(apart, CONFLICT_STRIDE) == 0, worth_copying)
             pays = T.And(inner > 0, T.Or(T.Or(far, large), T.Or(straddles, crowded)))
-            choose_way(instruction, w, first, end, size, copy, with_pairs, pays, with_panels, without_panels)
+            ways = with_pairs, with_copy, pays, with_panels, without_panels
+            choose_way(instruction, w, first, end, size, copy, lambda row, k: k * apart + row, *ways)
 
         pairs.with_instructions(lambda: each_matrix(instruction, group, emit_matrix))
 
@@ -213,6 +223,14 @@ class ColumnGradient(Kernel):
         memory = instruction.memory
         begin, stop = instruction.own_rows(inner, lanes)
 
+        def store_sums(address, totals, adds):
+            """Add up the lanes of each total, and set or add these sums to elements of dx[j]."""
+            for c, total in vmath.horizontal_sums([let(total.value) for total in totals]).items():
+                lane_count = vmath.lanes_of(total)
+                so_far = load(memory, address + c, lane_count)
+                so_far = let(T.Select(tir.broadcast(adds, lane_count), so_far, tir.broadcast(0.0, lane_count)))
+                store(memory, address + c, so_far + total)
+
         def add_tile(w, columns, k, width, first_row, height):
             """Add the terms of `height` rows of W, from `first_row`, to `width` elements of each dx[j], from k."""
             dy = [let(instruction.address(dy_role, j) + first_row) for j in columns]
@@ -221,20 +239,15 @@ class ColumnGradient(Kernel):
             sums = [[tir.Accumulator(lanes, zero) for _ in range(width)] for _ in columns]
 
             def add_vector(row, mask=None):
-                offset = let(first_row + k * apart + row)
-                matrix = [w.load(offset + c * apart, lanes, mask) for c in range(width)]
+                offset = let(w + first_row + k * apart + row)
+                matrix = [rounded(load(memory, let(offset + c * apart), lanes, mask)) for c in range(width)]
                 for start, totals in zip(dy, sums):
                     add_products(totals, matrix, rounded(load(memory, start + row, lanes, mask)))
 
             vector_loop(height, lanes, add_vector)
             adds = T.Or(instruction.fresh == 0, first_row > 0)  # in a fresh instruction, the first rows overwrite dx[j]
             for start, totals in zip(dx, sums):
-                address = let(start + k)
-                for c, total in vmath.horizontal_sums([let(total.value) for total in totals]).items():
-                    lane_count = vmath.lanes_of(total)
-                    so_far = load(memory, address + c, lane_count)
-                    so_far = let(T.Select(tir.broadcast(adds, lane_count), so_far, tir.broadcast(0.0, lane_count)))
-                    store(memory, address + c, so_far + total)
+                store_sums(let(start + k), totals, adds)
 
         sizes = tuning.cpu(lanes).column_gradient
         width_for = dict(sizes.tiles)
@@ -286,7 +299,9 @@ class ColumnGradient(Kernel):
             start_role = let(T.Select(instruction.fresh == 0, dx_role, int64(-1)))
             sums.by_panels(fill, prefetcher, sizes.tile, sizes.panel, rows, first, end, start_role, row_major=False)
 
-        def with_pairs(w, first, end):
+        dy = pairs.Factor(memory, lambda j, row: instruction.address(dy_role, j) + row)
+
+        def with_pairs(transpose, first, end):
             """Emit dx[j] for j in [first, end) by instructions for bfloat16."""
 
             def write(j, k, value, mask, before):
@@ -295,9 +310,16 @@ class ColumnGradient(Kernel):
                 start = pairs.load_or_zero(memory, address, T.And(mask, adds))
                 store(memory, address, value + start, mask)
 
-            dy = pairs.Factor(memory, lambda j, row: instruction.address(dy_role, j) + row)
-            transpose = pairs.factor_of(w, lambda k, row: k * apart + row)
             pairs.add_up(rows, (first, end), (begin, stop), dy, transpose, write, True, True)
+
+        def with_copy(shorts, first, end):
+            """Emit dx[j] for a few j in [first, end) from a copy of W."""
+
+            def write(j, k, totals, before):
+                adds = T.Or(instruction.fresh == 0, before > 0)
+                store_sums(let(instruction.address(dx_role, j) + k), totals, adds)
+
+            copies.multiply_few_transposed(shorts, apart, rows, (first, end), (begin, stop), dy, write)
 
         def emit_matrix(first, end):
             w = instruction.shared_address(w_role, first)
@@ -310,7 +332,8 @@ class ColumnGradient(Kernel):
             lane_sum_cost = LANE_SUM_COST * lanes
             without_panels_cost = 100 * columns * inner * (counted_rows + lane_sum_cost)
             pays = without_panels_cost > (100 * columns + lane_sum_cost * sizes.many) * padded_inner * counted_rows
-            choose_way(instruction, w, first, end, rows * inner, copy, with_pairs, pays, with_panels, without_panels)
+            ways = with_pairs, with_copy, pays, with_panels, without_panels
+            choose_way(instruction, w, first, end, rows * inner, copy, lambda k, row: k * apart + row, *ways)
 
         pairs.with_instructions(lambda: each_matrix(instruction, group, emit_matrix))
 

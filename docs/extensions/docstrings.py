@@ -20,7 +20,7 @@ def code(span: str) -> str:
         return span
     text = span.strip("`")
     found = NAME.fullmatch(text)
-    if found and found[1] in dynet.__all__ and not found[3]:
+    if found and found[1] in dynet._PUBLIC and not found[3]:
         return f":py:obj:`{text} <dynet.{found[1]}{found[2]}>`"
     return f"``{text}``"
 

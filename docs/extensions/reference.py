@@ -68,7 +68,7 @@ def directive(name: str) -> str:
         said = facts(OPS[name]) if name in OPS else ""
         return block(f".. autofunction:: dynet.{name}" + (f"\n\n   {said}" if said else ""))
     lines = [f".. autoclass:: dynet.{name}", "   :members:"]
-    bases = [base.__name__ for base in subject.__mro__[1:] if base.__name__ in dynet.__all__]
+    bases = [base.__name__ for base in subject.__mro__[1:] if base.__name__ in dynet._PUBLIC]
     if issubclass(subject, BaseException) or subject.__base__.__name__ in bases:
         lines.append("   :show-inheritance:")
     if not issubclass(subject, BaseException):
@@ -109,7 +109,7 @@ def on_end(app: Sphinx, error: Exception | None) -> None:
 
     if error is None and app.builder.format == "html":
         found = app.env.domains.python_domain.objects
-        missing = [name for name in dynet.__all__ if f"dynet.{name}" not in found and name != "dynet_config"]
+        missing = [name for name in dynet._PUBLIC if f"dynet.{name}" not in found and name != "dynet_config"]
         if missing:
             raise ExtensionError(f"the reference does not have {', '.join(missing)}")
 

@@ -54,7 +54,7 @@ def test_a_name_of_another_library(name, use):
 
 def test_names_of_other_libraries_are_not_public():
     names = {*TABLE["ops"], *TABLE["dy"]}
-    assert not names & {*dir(dy)} and not names & {*dy.__all__}
+    assert not names & {*dir(dy)} and not names & {*dy._PUBLIC}
     assert not [name for name in ("__wrapped__", "__file__", "__len__") if hasattr(dy.relu, name)]
 
 
@@ -77,7 +77,7 @@ def test_a_misspelt_name(name, use):
     """If all packages are installed, Python suggests a name; otherwise the message does."""
     with pytest.raises(AttributeError, match=f"^module 'dynet' has no attribute '{name}'$"):
         getattr(dy, name)
-    assert _other_names.message(name, dy.__all__, "3") == f"module 'dynet' has no attribute {name!r}: use {use}"
+    assert _other_names.message(name, dy._PUBLIC, "3") == f"module 'dynet' has no attribute {name!r}: use {use}"
     done = subprocess.run([sys.executable, "-c", f"import dynet as dy; dy.{name}"], capture_output=True, text=True)
     if name != "tahn":  # Python considers "tan" closer
         assert f"Did you mean: '{use.removeprefix('dy.')}'?" in done.stderr
@@ -96,23 +96,23 @@ def test_a_name_like_no_other(name):
 
 @pytest.mark.parametrize("name", [*TABLE["ops"], *TABLE["dy"]])
 def test_the_table_names_what_is_there_for_what_is_not(name):
-    assert name not in dy.__all__
+    assert name not in dy._PUBLIC
     assert not (name in TABLE["ops"] and name in TABLE["dy"])
     names = TABLE["ops"].get(name, "").split()
     use = TABLE["dy"].get(name) or " or ".join(", ".join(f"dy.{each}" for each in names).rsplit(", ", 1))
-    assert [each for each in names if each not in dy.__all__] == []
-    assert [each for each in re.findall(r"\bdy\.(\w+)", use) if each not in dy.__all__] == []
+    assert [each for each in names if each not in dy._PUBLIC] == []
+    assert [each for each in re.findall(r"\bdy\.(\w+)", use) if each not in dy._PUBLIC] == []
     with pytest.raises(AttributeError) as caught:
         getattr(dy, name)()
     assert str(caught.value) == f"module 'dynet' has no attribute {name!r}: use {use}"
-    assert _other_names.message(name, dy.__all__, "3") == str(caught.value)
+    assert _other_names.message(name, dy._PUBLIC, "3") == str(caught.value)
 
 
 def test_dir_has_the_public_names_and_no_modules_of_ours():
     modules = {"_dynet", "_installation", "_other_names", "dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim"}
-    assert {*dy.__all__} <= {*dir(dy)}
+    assert {*dy._PUBLIC} <= {*dir(dy)}
     assert {*dir(dy)} & modules == set()
-    assert [name for name in dir(dy) if name not in dy.__all__ and not name.startswith("__")] == []
+    assert [name for name in dir(dy) if name not in dy._PUBLIC and not name.startswith("__")] == []
 
 
 def test_dir_of_a_graph_has_the_names_of_the_manual_and_of_2_1():

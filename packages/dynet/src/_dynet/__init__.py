@@ -31,6 +31,7 @@ if TYPE_CHECKING or "dynet_optim" in _PACKAGES:
 if TYPE_CHECKING:
     from dynet_rnn import _RNNBuilder as _RNNBuilder
 else:
+    _modules = [_import_module(_package) for _package in ("dynet_core", *_PACKAGES)]
+    EXTRA_NAMES = [name for module in _modules for name in getattr(module, "EXTRA_NAMES", ())]
     __all__ = ["np", "os", "pickle", "sys"]
-    for _package in ("dynet_core", *_PACKAGES):
-        __all__ += _import_module(_package).__all__
+    __all__ += [name for module in _modules for name in module.__all__ if name not in EXTRA_NAMES]

@@ -42,13 +42,17 @@ else:
 
     HAVE_CUDA = dynet_core.compute.device.has_driver()
 
+    # Words such as `function` are names in many programs, so `from dynet import *` leaves them out.
+    globals().update({name: getattr(_dynet, name) for name in _dynet.EXTRA_NAMES})
+    _PUBLIC = [*__all__, *_dynet.EXTRA_NAMES]
+
     if _installation.is_complete():  # using `dy.relu`, a name of other libraries, then raises an error with a hint
-        globals().update({name: obj for name, obj in _other_names.stand_ins(__all__).items() if name not in globals()})
+        globals().update({name: obj for name, obj in _other_names.stand_ins(_PUBLIC).items() if name not in globals()})
     else:
 
         def __getattr__(name: str):  # only in incomplete installations, as it slows down all names
-            raise AttributeError(_other_names.message(name, __all__, __version__))
+            raise AttributeError(_other_names.message(name, _PUBLIC, __version__))
 
     def __dir__() -> list[str]:
         """Return the public names and names such as `__version__`, but not imported submodules."""
-        return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
+        return sorted({*_PUBLIC, *(name for name in globals() if name.startswith("__"))})

@@ -104,7 +104,7 @@ LAYERS = {
 OTHERS = (*LAYERS, "_RNNBuilder", "BiRNNBuilder", "LSTMBuilder", "SoftmaxBuilder")  # base classes, and an alias
 NETWORKS = {
     name: functools.partial(getattr(dy, name), 2, INPUT, HIDDEN)
-    for name in dy.__all__
+    for name in dir(dy)
     if name.endswith("Builder") and name not in OTHERS
 }
 NETWORKS["BiRNNBuilder"] = lambda model: dy.BiRNNBuilder(2, INPUT, HIDDEN, model, dy.VanillaLSTMBuilder)
@@ -130,7 +130,7 @@ def train_builder(name: str) -> list[float]:
     return losses
 
 
-TRAINERS = [name for name in dy.__all__ if name.endswith("Trainer") and name != "Trainer"]
+TRAINERS = [name for name in dir(dy) if name.endswith("Trainer") and name != "Trainer"]
 
 
 def train_with(name: str) -> list[np.ndarray]:

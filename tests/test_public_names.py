@@ -24,8 +24,8 @@ def test_all_names_exist_once(package):
 @pytest.mark.parametrize("package", RE_EXPORTED)
 def test_dynet_re_exports_the_same_objects(package):
     module = importlib.import_module(package)
-    for names in (module.__all__, getattr(module, "EXTRA_NAMES", [])):
-        assert set(names) <= {*dynet.__all__, *_dynet.EXTRA_NAMES} & {*module.__all__}
+    for names in (module.__all__, getattr(module, "_EXTRA_NAMES", [])):
+        assert set(names) <= {*dynet.__all__, *_dynet._EXTRA_NAMES} & {*module.__all__}
         assert [name for name in names if getattr(dynet, name) is not getattr(module, name)] == []
 
 
@@ -35,16 +35,16 @@ BESIDES = {"HAVE_CUDA", "dynet_config", "np", "os", "pickle", "sys"}  # expected
 def test_dynet_adds_the_names_that_programs_expect_besides():
     siblings = [importlib.import_module(package) for package in RE_EXPORTED]
     names = {name for module in siblings for name in module.__all__}
-    assert set(dynet.__all__) == BESIDES | names - {*_dynet.EXTRA_NAMES}
+    assert set(dynet.__all__) == BESIDES | names - {*_dynet._EXTRA_NAMES}
 
 
 @pytest.mark.parametrize("module", ["dynet", "_dynet", "_gdynet"])
 def test_plain_words_that_dynet_lacks_are_no_part_of_a_star_import(module):
-    assert {"function", "transduce", "pass_messages"} <= {*_dynet.EXTRA_NAMES}
-    assert {*_dynet.EXTRA_NAMES} <= {*dir(importlib.import_module(module))}
+    assert {"function", "transduce", "pass_messages"} <= {*_dynet._EXTRA_NAMES}
+    assert {*_dynet._EXTRA_NAMES} <= {*dir(importlib.import_module(module))}
     names = {}
     exec(f"from {module} import *", names)
-    assert "tanh" in names and not names.keys() & {*_dynet.EXTRA_NAMES}
+    assert "tanh" in names and not names.keys() & {*_dynet._EXTRA_NAMES}
 
 
 def test_a_name_that_programs_may_have_themselves_is_no_part_of_a_star_import():

@@ -73,7 +73,7 @@ also_named(__name__, {
     "random.noise": "seeds",
 })  # fmt: skip
 
-EXTRA_NAMES = ["function"]  # public names that DyNet 2.1 lacks: `dy.x`, but no part of `from dynet import *`
+_EXTRA_NAMES = ["function"]  # public names that DyNet 2.1 lacks: `dy.x`, but no part of `from dynet import *`
 
 # Load the linker of compiled code now, so that the first computation does not wait for it. If this fails, the first
 # computation raises the error again.

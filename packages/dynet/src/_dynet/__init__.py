@@ -32,6 +32,6 @@ if TYPE_CHECKING:
     from dynet_rnn import _RNNBuilder as _RNNBuilder
 else:
     _modules = [_import_module(_package) for _package in ("dynet_core", *_PACKAGES)]
-    EXTRA_NAMES = [name for module in _modules for name in getattr(module, "EXTRA_NAMES", ())]
+    _EXTRA_NAMES = [name for module in _modules for name in getattr(module, "_EXTRA_NAMES", ())]
     __all__ = ["np", "os", "pickle", "sys"]
-    __all__ += [name for module in _modules for name in module.__all__ if name not in EXTRA_NAMES]
+    __all__ += [name for module in _modules for name in module.__all__ if name not in _EXTRA_NAMES]

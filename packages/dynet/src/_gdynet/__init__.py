@@ -14,4 +14,4 @@ if TYPE_CHECKING:
     from _dynet import _RNNBuilder as _RNNBuilder
 else:
     __all__ = [*_dynet.__all__]
-    globals().update({name: getattr(_dynet, name) for name in _dynet.EXTRA_NAMES})
+    globals().update({name: getattr(_dynet, name) for name in _dynet._EXTRA_NAMES})

@@ -43,8 +43,8 @@ else:
     HAVE_CUDA = dynet_core.compute.device.has_driver()
 
     # Words such as `function` are names in many programs, so `from dynet import *` leaves them out.
-    globals().update({name: getattr(_dynet, name) for name in _dynet.EXTRA_NAMES})
-    _PUBLIC = [*__all__, *_dynet.EXTRA_NAMES]
+    globals().update({name: getattr(_dynet, name) for name in _dynet._EXTRA_NAMES})
+    _PUBLIC = [*__all__, *_dynet._EXTRA_NAMES]
 
     if _installation.is_complete():  # using `dy.relu`, a name of other libraries, then raises an error with a hint
         globals().update({name: obj for name, obj in _other_names.stand_ins(_PUBLIC).items() if name not in globals()})

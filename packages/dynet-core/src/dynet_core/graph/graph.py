@@ -234,7 +234,10 @@ class Graph:
         return watch is not None and x.at < watch.past_versions.count_remaining(version)
 
     def _had_version(self, version: int) -> bool:
-        """Return whether the graph has this version, or had it before a `cg_revert`. Its nodes may still exist."""
+        """Return whether the graph has this version, or had it before a `cg_revert`, and its nodes may still exist.
+
+        Those of a thread that has ended do not, although a program may keep expressions, and thus the graph.
+        """
         if self.final_version is not None:
             return False
         watch = self.watch

@@ -17,10 +17,14 @@ from dynet_rnn import _RNNBuilder
 from dynet_rnn.registry import BUILDERS
 
 PARTS = {
+    "clipped",
+    "column_cross_entropy",
+    "column_layer_norm",
     "column_log_softmax",
     "column_logsumexp",
     "column_max",
     "column_min",
+    "column_rms_norm",
     "column_softmax",
     "larger",
     "masked",

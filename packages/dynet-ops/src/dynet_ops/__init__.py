@@ -10,6 +10,10 @@ from . import as_methods as _as_methods
 from ._names import *
 from ._names import __all__ as __all__
 
+EXTRA_NAMES = [  # public names that DyNet 2.1 lacks, as in dynet_core
+    "binary_log_loss_of_logits", "clip_by_value", "cross_entropy", "layer_norm_dim", "rms_norm", "where",
+]  # fmt: skip
+
 _as_methods.install()
 _also_named(__name__, {  # a module's path -> its earlier paths, which pickles and programs may use
     "elementwise.arithmetic": "elementwise.extremes elementwise.powers",

@@ -17,7 +17,7 @@ atanh <- arctanh
 add <- cwise_add
 cmult <- cwise_multiply mul multiply
 cdiv <- cwise_quotient div divide true_divide
-bmin bmax <- hardtanh clamp clip
+clip_by_value <- hardtanh clamp clip
 log_sigmoid <- logsigmoid
 bmax <- maximum
 bmin <- minimum
@@ -54,14 +54,16 @@ pickrange <- narrow
 transpose <- permute swapaxes t
 concatenate_cols concatenate_to_batch <- stack
 pick select_cols <- take
-pickneglogsoftmax <- CrossEntropyLoss NLLLoss cross_entropy nll_loss pick_neg_log_softmax softmax_cross_entropy
+pickneglogsoftmax cross_entropy <- CrossEntropyLoss NLLLoss nll_loss pick_neg_log_softmax softmax_cross_entropy
 pickneglogsoftmax <- sparse_softmax_cross_entropy_with_logits
 hinge <- hinge_loss
 pairwise_rank_loss <- margin_ranking_loss
 poisson_loss <- poisson_nll_loss
 nobackprop <- detach no_grad stop_gradient
 flip_gradient <- gradient_reversal
-layer_norm <- layernorm LayerNorm
+layer_norm_dim layer_norm <- layernorm LayerNorm
+rms_norm <- RMSNorm rmsnorm
+binary_log_loss_of_logits <- binary_cross_entropy_with_logits BCEWithLogitsLoss
 filter1d_narrow <- conv1d
 maxpooling2d kmax_pooling <- max_pool max_pool2d
 inputTensor inputVector <- array tensor as_tensor asarray convert_to_tensor from_numpy
@@ -136,7 +138,7 @@ dy.ones(*x.dim()) <- ones_like
 x * dy.transpose(y) <- outer
 dy.exp(dy.sum_elems(dy.log(x))) if x > 0 <- prod
 1 / x <- reciprocal
-dy.bmin(dy.rectify(x), dy.constant(1, 6)) <- relu6
+dy.clip_by_value(x, 0, 6) <- relu6
 x - dy.cmult(y, dy.floor(x / y)), or x - y * dy.floor(x / y) for a number y <- remainder
 x ** -0.5 <- rsqrt
 model.save(path) <- save_model
@@ -146,7 +148,6 @@ dy.softmax(-x) <- softmin
 dy.concatenate([x] * n) <- tile
 e.tensor_value().topk(...) <- topk
 list(x) <- unbind unstack
-dy.cmult(mask, x) + dy.cmult(1 - mask, y); mask is 0 or 1, x and y are finite <- where
 dy.zeros(*x.dim()) <- zeros_like
 dy.square(dy.std_elems(x)) or dy.square(dy.std_dim(x)) <- var
 dy.trace_of_product(x, dy.inputTensor(numpy.eye(n))) <- trace
@@ -157,7 +158,7 @@ dy.binary_log_loss(x, y) / n for the mean of n elements <- bce_loss binary_cross
 dy.huber_distance(x, y, 1) / n for the mean of n elements <- huber_loss smooth_l1_loss
 dy.layer_norm for each example, or dy.mean_batches and dy.std_batches <- batchnorm BatchNorm1d
 [Refusals]
-dy.cmult(mask, e) + value * (1 - mask); mask is 0 where the finite value goes, else 1 <- masked_fill
+dy.where(mask, e, dy.constant(1, value)); mask is 0 where the value goes <- masked_fill
 e.npvalue().argmax(), or dy.argmax(e, gradient_mode) for a one-hot vector <- argmax
 e.npvalue(), on the host <- as_array cpu data numpy to
 e.npvalue().astype(...) <- astype int long

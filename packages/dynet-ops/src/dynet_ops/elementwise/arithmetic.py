@@ -196,6 +196,50 @@ def larger(x: Expression, y: Expression) -> Expression:
     return f.maximum(y, x)  # if both are equal, `f.maximum` gives the gradient to its second argument
 
 
+@elementwise(reference=lambda mask, x, y: np.where(mask != 0, x, y))
+def where(mask: Expression, x: Expression, y: Expression) -> Expression:
+    """x where the mask is not 0, y where it is 0, element by element; dimensions of size 1 are broadcast.
+
+    What is not chosen has no influence, even if it is infinite or NaN: neither its value nor its gradient reaches the
+    other operand. It gets the gradient 0. The mask gets no gradient. NaN in the mask chooses x.
+
+    >>> where(inputVector([1, 0, 1]), inputVector([1, 2, 3]), inputVector([np.nan, 20, np.inf])).value()
+    [1.0, 20.0, 3.0]
+    """
+    return f.where(f.equal(mask, 0), y, x)
+
+
+@elementwise(reference=lambda x, least, most: np.clip(x, least, most))
+def clipped(x: Expression, least: Number, most: Number) -> Expression:
+    """x within two limits. On a limit, x gets the gradient."""
+    return f.minimum(most, f.maximum(least, x))  # type: ignore[return-value]  # in this order, x gets the gradient
+
+
+@recorded(
+    reference=lambda x, least, most: np.clip(x, least, most),
+    samples="3 least=-0.5 most=0.5; 5x3*2 least=-10.0 most=0.1; 17*3 least=0.25 most=0.25; 2x3x4 least=-1.0 most=1.5",
+)
+def clip_by_value(x: Expression, least: Number, most: Number) -> Expression:
+    """x limited to a range, y_i = min(max(x_i, least), most).
+
+    Elements outside the range get no gradient, those on a limit do. NaN stays NaN.
+
+    Args:
+        x: any expression.
+        least, most: the limits, plain numbers.
+
+    Raises:
+        ArgumentError: `least` is more than `most`, or one is infinite or NaN.
+
+    >>> clip_by_value(inputVector([-3, 0.5, 9]), -1, 1).value()
+    [-1.0, 0.5, 1.0]
+    """
+    least, most = finite("clip_by_value", "least", least), finite("clip_by_value", "most", most)
+    if least > most:
+        raise ArgumentError(f"clip_by_value: least is {least:g}, more than most, {most:g}: no number is in this range")
+    return clipped(x, least, most)
+
+
 def checked_operands(name: str, xs: Iterable[Expression], rank: Rank = longest) -> tuple[Sequence[Expression], Dim]:
     """Return the operands of an op that takes a list, and the shape to which they are broadcast, or raise an error."""
     operands = listed(name, xs)
@@ -225,4 +269,6 @@ def emax(xs: Iterable[Expression]) -> Expression:
     return xs[0]
 
 
-__all__ = ["add", "bmax", "bmin", "cdiv", "cmult", "colwise_add", "emax", "pow", "subtract"]
+__all__ = [
+    "add", "bmax", "bmin", "cdiv", "clip_by_value", "cmult", "colwise_add", "emax", "pow", "subtract", "where",
+]  # fmt: skip

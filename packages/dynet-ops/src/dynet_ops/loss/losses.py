@@ -106,6 +106,29 @@ def binary_log_loss(x: Expression, y: Expression) -> Expression:
     return f.sum(f.where(f.equal(y, 1), 0, (y - 1) * log_of_rest) - f.where(f.equal(y, 0), 0, y * log_x))
 
 
+@columnwise(
+    whole=True,
+    gradients={"x": lambda x, y, dz: (f.logistic(x) - y) * dz},
+    reference=lambda x, y: np.atleast_1d((np.logaddexp(0, x) - x * y).sum()),
+)
+def binary_log_loss_of_logits(x: Expression, y: Expression) -> Expression:
+    """The log loss of binary decisions from scores, z = sum over i of (log(1 + exp(x_i)) - x_i y_i).
+
+    It equals `binary_log_loss(logistic(x), y)`, but is exact for large scores, and its gradient never vanishes.
+
+    Args:
+        x: scores (logits), the arguments of `logistic`.
+        y: the true values (0 or 1) or probabilities, of the same dimensions as x.
+
+    Raises:
+        ShapeError: the dimensions differ.
+
+    >>> binary_log_loss_of_logits(inputVector([0, 100]), inputVector([1, 0])).value()
+    100.69314575195312
+    """
+    return f.sum(f.maximum(x, 0) + f.log1p(f.exp(-f.absolute(x))) - x * y)
+
+
 @elementwise(reference=lambda x, y, m=1.0: np.maximum(m - x + y, 0))
 def pairwise_rank_loss(x: Expression, y: Expression, m: Number = 1.0) -> Expression:
     """The ranking loss of pairs of scores, z_i = max(0, m - x_i + y_i); dimensions of size 1 are broadcast.
@@ -312,6 +335,6 @@ def hinge_dim(x: Expression, v: Indices | Sequence[Indices], d: Index = 0, m: Nu
 
 
 __all__ = [
-    "binary_log_loss", "hinge", "hinge_batch", "hinge_dim", "huber_distance", "l1_distance", "pairwise_rank_loss",
-    "poisson_loss",
+    "binary_log_loss", "binary_log_loss_of_logits", "hinge", "hinge_batch", "hinge_dim", "huber_distance",
+    "l1_distance", "pairwise_rank_loss", "poisson_loss",
 ]  # fmt: skip

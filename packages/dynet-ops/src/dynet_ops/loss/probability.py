@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dynet_core.checks import FRACTION, checked_number
 from dynet_kernels.families.simplex import Simplex
 from dynet_kernels.formula import LARGEST_FLOAT
 
 from ..axes import add_strided_kernels, before_along_after, column_signature
 from ..declare import *
 from ..input.inputs import inputTensor
+from ..reduce.dims import dot_product, squared_norm
+from ..shape.layout import nobackprop, reshape
 
 
 def _softmax_reference(x, d=0):
@@ -155,14 +158,28 @@ def pickneglogsoftmax(x: Expression, v: Index) -> Expression:
     Args:
         x: scores, a vector, with any batch size.
         v: the index of the right choice, the same in all batch elements, or a list as in `pickneglogsoftmax_batch`.
+            If x is a matrix (scores, n), a list with an index for each column.
 
     Raises:
         OutOfRangeError: v is not an index of x.
 
+    Returns:
+        One number for each batch element; for a matrix, a vector with the loss of each column.
+
     >>> pickneglogsoftmax(inputVector([0, 0]), 1).value()
     0.6931471824645996
+    >>> pickneglogsoftmax(inputTensor([[0, 1], [0, 0]]), [1, 0]).npvalue().round(4)
+    array([0.6931, 0.3133])
     """
     dim = shape_of("pickneglogsoftmax", x)
+    if dim.columns > 1 and dim.batch == 1 and nesting(v) == 1:
+        rows, columns = dim.rows, dim.columns
+        indices = checked_indices("pickneglogsoftmax", v, rows, dim)  # type: ignore[arg-type]
+        if len(indices) != columns:
+            raise ShapeError(
+                f"pickneglogsoftmax: {len(indices)} indices, but x is {dim!r}, which has {columns} columns"
+            )
+        return reshape(_record_losses("pickneglogsoftmax", reshape(x, (rows,), columns), indices), dim.dims[1:])
     signature = _likelihood_signature(dim, False)
     remember(pickneglogsoftmax, (x.type,), signature, dim.size)
     if nesting(v) == 1:
@@ -197,6 +214,65 @@ def _record_losses(name: str, x: Expression, vs: Iterable[Index]) -> Expression:
     signature = _likelihood_signature(x.type.plain, True)
     remember(pickneglogsoftmax_batch, (x.type, len(indices)), signature, dim.size)
     return node(name, signature, (x,), indices)
+
+
+def _column_probabilities(x):
+    e = f.exp(x - f.max(x))
+    return e / f.sum(e)
+
+
+def _smoothed(y, smoothing):
+    return y * (1 - smoothing) + f.sum(y) * smoothing / f.sum(1.0)
+
+
+def _cross_entropy_reference(x, y, smoothing=0.0):
+    targets = (1 - smoothing) * y + smoothing * y.mean(0)
+    return np.atleast_1d(-(targets * np.log(_softmax_reference(x))).sum(0))
+
+
+@columnwise(
+    gradients={
+        "x": lambda x, y, smoothing, dz: (_column_probabilities(x) * f.sum(y) - _smoothed(y, smoothing)) * dz,
+        "y": lambda x, smoothing, dz: -_smoothed(x - f.max(x) - f.log(f.sum(f.exp(x - f.max(x)))), smoothing) * dz,
+    },
+    name_in_errors="cross_entropy",
+    domain=(0.05, 0.95),
+    reference=_cross_entropy_reference,
+)
+def column_cross_entropy(x: Expression, y: Expression, smoothing: Number) -> Expression:
+    """The cross entropy of each column."""
+    peak = f.max(x)
+    return f.sum(y) * f.log(f.sum(f.exp(x - peak))) - f.sum(_smoothed(y, smoothing) * (x - peak))
+
+
+@recorded(
+    reference=_cross_entropy_reference,
+    domain=(0.05, 0.95),
+    samples="5 5; 7*3 7 smoothing=0.1; 17x4 17x4; 3x2x5*2 3x2x5*2 smoothing=0.5; 1 1; 130*2 130*2 smoothing=0.01",
+)
+def cross_entropy(x: Expression, y: Expression, smoothing: Number = 0.0) -> Expression:
+    """The cross entropy of target probabilities and scores, z = -sum over i of y_i log softmax(x)_i, for each column.
+
+    Label smoothing replaces a column of n targets by (1 - smoothing) y_i + smoothing / n (sum over j of y_j).
+    `pickneglogsoftmax` is faster if each target is one choice.
+
+    Args:
+        x: scores; each column is one decision.
+        y: the targets, of the same dimensions: probabilities that add up to 1 in each column.
+        smoothing: the share of the targets that is spread evenly, in [0, 1).
+
+    Raises:
+        ShapeError: the dimensions differ.
+        ArgumentError: the smoothing is out of its range.
+
+    Source: Szegedy and others, "Rethinking the Inception architecture for computer vision", 2016.
+
+    >>> cross_entropy(inputVector([0, 0]), inputVector([0.5, 0.5])).value()
+    0.6931471824645996
+    >>> cross_entropy(inputVector([2, 0]), one_hot(2, 0), smoothing=0.1).npvalue().round(4)
+    array([0.2269])
+    """
+    return column_cross_entropy(x, y, checked_number("cross_entropy: smoothing", smoothing, FRACTION))
 
 
 KERNELS.add("sparsemax", Simplex("sparsemax"))
@@ -235,6 +311,44 @@ def sparsemax(x: Expression) -> Expression:
     [0.0, 0.25, 0.75]
     """
     ...
+
+
+def _sparsemax_loss_reference(x, v):
+    target, p = np.zeros_like(x), _sparsemax_reference(x)
+    target[v] = 1 / len(v)
+    return np.atleast_1d(((p - target) * x).sum() - (p * p).sum() / 2 + 1 / len(v) / 2)
+
+
+@recorded(reference=_sparsemax_loss_reference, samples="5 v=[3]; 7*3 v=[0,6]; 19*2 v=[18,3,2]; 1 v=[0]")
+def sparsemax_loss(x: Expression, v: Iterable[Index]) -> Expression:
+    """The loss of `sparsemax`, whose gradient is sparsemax(x) - q; q is the even distribution over the right choices.
+
+    z = (p - q) x - (|p|^2 - |q|^2) / 2, where p = sparsemax(x). It is 0 if the right choices lead by enough.
+
+    Args:
+        x: scores, a vector, with any batch size.
+        v: the indices of the right choices, one or more, without repetition.
+
+    Raises:
+        ShapeError: x is no vector.
+        ArgumentError: v is empty, or an index is repeated.
+        OutOfRangeError: an index is out of range.
+
+    Source: Martins and Astudillo, "From softmax to sparsemax", 2016.
+
+    >>> sparsemax_loss(inputVector([0, 0.5, 1]), [2]).value()
+    0.0625
+    """
+    dim = shape_of("sparsemax_loss", x)
+    if dim.columns != 1:
+        raise ShapeError(f"sparsemax_loss: expected a vector of scores, got {dim!r}")
+    indices = checked_indices("sparsemax_loss", v, dim.rows, dim)
+    if not indices or len(set(indices)) != len(indices):
+        raise ArgumentError(f"sparsemax_loss: v needs one or more different indices, not {indices}")
+    target = np.zeros(dim.dims, np.float32)
+    target[indices] = 1 / len(indices)
+    p = nobackprop(sparsemax(x))  # p is the best for x, so its change does not change the loss
+    return dot_product(p - inputTensor(target), x) - squared_norm(p) * 0.5 + 0.5 / len(indices)
 
 
 KERNELS.add("constrained_softmax", Simplex("constrained_softmax"))
@@ -303,4 +417,7 @@ def constrained_softmax(x: Expression, y: Expression) -> Expression:
     ...
 
 
-__all__ = ["constrained_softmax", "log_softmax", "pickneglogsoftmax", "pickneglogsoftmax_batch", "softmax", "sparsemax"]
+__all__ = [
+    "constrained_softmax", "cross_entropy", "log_softmax", "pickneglogsoftmax", "pickneglogsoftmax_batch", "softmax",
+    "sparsemax", "sparsemax_loss",
+]  # fmt: skip

@@ -126,22 +126,69 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
     )
 
 
+def _outer(dim: Dim) -> Dim:
+    """Return the dimensions after the first two, and the batch."""
+    return Dim.of(dim.dims[2:] or (1,), dim.batch)
+
+
+def _first_two(dim: Dim) -> tuple[int, ...]:
+    return of_rank(dim.dims, 2)[:2]
+
+
 def matmul_signature(a: Dim, b: Dim) -> Signature:
-    return affine_signature("*", (a, b), has_bias=False)
+    """Return the signature of a b. Kernels see a tensor of matrices as a batch of matrices."""
+    if is_matrix(a) and is_matrix(b):
+        return affine_signature("*", (a, b), has_bias=False)
+    outer, as_batches = broadcast("*", (_outer(a), _outer(b))), [Dim.of(_first_two(d), _outer(d).total) for d in (a, b)]
+    signature = affine_signature("*", as_batches, has_bias=False)
+    signature.dim = Dim.of((a.rows, as_batches[1].columns, *outer.dims), outer.batch)
+    return signature
+
+
+def _matmul_of_copies(a: Expression, b: Expression) -> Expression | None:
+    """Multiply tensors whose matrices are repeated, unless one of them has a single matrix; kernels repeat that."""
+    outer = _outer(a.type), _outer(b.type)
+    if outer[0] is outer[1] or 1 in (outer[0].total, outer[1].total):
+        return None
+    whole = broadcast("*", outer)
+    return matmul(*[repeat(x, Dim.of((*_first_two(x.type), *whole.dims), whole.batch)) for x in (a, b)])
+
+
+def _matmul_reference(a, b):
+    if max(a.ndim, b.ndim) < 3:
+        return a @ b
+    rank = max(a.ndim, b.ndim)
+    a, b = with_rank(a, rank), with_rank(b, rank)
+    return np.moveaxis(np.moveaxis(a, (0, 1), (-2, -1)) @ np.moveaxis(b, (0, 1), (-2, -1)), (-2, -1), (0, 1))
 
 
 @op(
-    two_operands("*", matmul_signature),
-    reference=lambda W, x: W @ x,
-    samples="1x1 1; 3x5 5*3; 17x16 16x4*2; 33x9*2 9x13; 5x7*3 7*3; 100x21 21x9; 5x5 5x5; 17x17*3 17x17*3; 3x5 5x1*2",
+    two_operands("*", matmul_signature, _matmul_of_copies),
+    reference=_matmul_reference,
+    samples="1x1 1; 3x5 5*3; 17x16 16x4*2; 33x9*2 9x13; 5x7*3 7*3; 100x21 21x9; 5x5 5x5; 17x17*3 17x17*3; 3x5 5x1*2; "
+    "3x5x2 5x4x2; 17x6x4*3 6x5x4*3; 3x5 5x2x3*2; 3x5x2x3 5x2*2; 4x3x2*2 3x1x2; 3x2x1x2 2x5x3x2; 3x5x2 5",
 )
 def matmul(a: Expression, b: Expression) -> Expression:
-    """The product of a matrix and a vector or matrix, y = a b. For these operands, it is the same as `a * b`.
+    """The product of matrices, y = a b. For a matrix and a vector or matrix, it is the same as `a * b`.
 
-    a has the dimensions (m, n), and b has (n,) or (n, k).
+    Tensors with more dimensions are tensors of matrices, for example one for each head of attention: each matrix of a
+    is multiplied by the matrix of b at the same place. Further dimensions and the batch
+    are broadcast.
+
+    Args:
+        a: a matrix (m, n), or a tensor (m, n, ...).
+        b: a vector (n,), a matrix (n, k), or a tensor (n, k, ...).
+
+    Returns:
+        The dimensions (m,), (m, k) or (m, k, ...).
+
+    Raises:
+        ShapeError: the shapes do not fit.
 
     >>> (inputTensor([[1, 2], [3, 4]]) * inputVector([1, 1])).value()
     [3.0, 7.0]
+    >>> matmul(ones((2, 3, 8)), ones((3, 5, 8))).dim()
+    ((2, 5, 8), 1)
     """
     ...
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from ..axes import add_strided_kernels, before_along_after, column_signature
 from ..declare import *
 from ..elementwise.arithmetic import add, cmult
 from ..input.inputs import ones, zeros
 from ..reduce.dims import squared_differences
+from ..shape.layout import reshape
 
 
 def _normalize(x):
@@ -20,7 +22,7 @@ def _normalize(x):
     return centered * scale, f.minimum(squares, squared_differences(x)), scale, count
 
 
-def _unless_constant(variation, value):
+def _unless_constant(variation, value) -> Any:
     """Return 0 where `variation`, the second result of `_normalize`, is 0, else `value`, which may be NaN there."""
     return f.where(f.equal(variation, 0), 0, value)
 
@@ -82,6 +84,118 @@ def layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:
         return add(cmult(g, normal), b)
 
 
+@columnwise(
+    gradients={"x": lambda x, dy: _layer_norm_dx(x, 1, dy)},
+    name_in_errors="layer_norm_dim",
+    reference=lambda x: (x - x.mean(0)) / x.std(0),
+)
+def column_layer_norm(x: Expression) -> Expression:
+    """Normalize each column to mean 0 and standard deviation 1; 0 if it is constant."""
+    normal, variation, _, _ = _normalize(x)
+    return _unless_constant(variation, normal)
+
+
+def _inverse_root(x):
+    """Return 1 / sqrt(mean of squares), 0 if that mean is 0 or underflows."""
+    mean = f.sum(x * x) / f.sum(1.0)
+    return f.where(f.equal(mean, 0), 0, 1 / f.sqrt(mean))
+
+
+def _rms_norm_dx(x, dy):
+    scale = _inverse_root(x)
+    return (dy - x * (f.sum(x * dy) / f.sum(1.0) * (scale * scale))) * scale
+
+
+@columnwise(gradients={"x": _rms_norm_dx}, name_in_errors="rms_norm", reference=lambda x: x / np.sqrt((x * x).mean(0)))
+def column_rms_norm(x: Expression) -> Expression:
+    """Divide each column by the root of its mean square."""
+    return x * _inverse_root(x)
+
+
+add_strided_kernels("column_layer_norm")
+add_strided_kernels("column_rms_norm")
+
+
+def _normalized_along(name: str, column: str, x: Expression, scale_and_shift: Sequence[Expression], d) -> Expression:
+    """Normalize x along dimension d by a kernel, then scale and shift it by vectors of that dimension's size."""
+    graph_of(name, (x, *scale_and_shift))
+    dim, d = shape_along(name, x, d)
+    size = dim.dims[d]
+    for vector in scale_and_shift:
+        if of_rank(vector.type.dims, 1) != of_rank((size,), 1):
+            raise ShapeError(
+                f"{name}: dimension {d} of x {dim!r} has the size {size}, so a vector ({size},) is needed, "
+                f"not {vector.type!r}"
+            )
+    common_batch(name, [dim, *[vector.type for vector in scale_and_shift]])
+    normal = node(name, column_signature(column, dim, *before_along_after(dim, d)), (x,))
+    along = [reshape(v, (1,) * d + (size,), v.type.batch) if d else v for v in scale_and_shift]
+    scaled = cmult(along[0], normal)
+    return add(scaled, along[1]) if along[1:] else scaled
+
+
+def _along(normalize: Callable) -> Callable:
+    def reference(x, g, b=0.0, d=0):
+        vectors = [np.reshape(v, [-1 if k == d else 1 for k in range(x.ndim)]) for v in (g, np.asarray(b))]
+        return vectors[0] * normalize(x, d) + vectors[1]
+
+    return reference
+
+
+@recorded(
+    reference=_along(lambda x, d: (x - x.mean(d, keepdims=True)) / x.std(d, keepdims=True)),
+    samples="7 7 7; 17x3*2 17 17; 5x9 9*2 9 d=1; 3x4x2*3 4 4*3 d=1; 3x2x5 5 5 d=2; 3x33*2 3x1 3",
+)
+def layer_norm_dim(x: Expression, g: Expression, b: Expression, d: Index = 0) -> Expression:
+    """Normalize x along one dimension to mean 0 and standard deviation 1, then scale it by g and shift it by b.
+
+    y = g (x - mean(x)) / sqrt(mean((x - mean(x))^2)) + b, where means are over dimension d. With d = 0, each column of
+    a matrix is normalized, such as a word of a sentence; `layer_norm` normalizes the whole matrix, as in DyNet. Where
+    all elements along d are equal, y is b, and x and g get no gradient.
+
+    Args:
+        x: an expression of any shape.
+        g, b: vectors of the size of dimension d, the scale and the shift.
+        d: the dimension.
+
+    Raises:
+        ShapeError: g or b has another size.
+
+    Source: Ba, Kiros and Hinton, "Layer normalization", 2016.
+
+    >>> x = inputTensor([[1, 5], [3, 9]])
+    >>> layer_norm_dim(x, inputVector([1, 1]), inputVector([0, 10])).npvalue()
+    array([[-1., -1.],
+           [11., 11.]])
+    """
+    return _normalized_along("layer_norm_dim", "column_layer_norm", x, (g, b), d)
+
+
+@recorded(
+    reference=_along(lambda x, d: x / np.sqrt((x * x).mean(d, keepdims=True))),
+    samples="7 7; 17x3*2 17; 5x9 9*2 d=1; 3x4x2*3 4 d=1; 3x2x5 5 d=2",
+)
+def rms_norm(x: Expression, g: Expression, d: Index = 0) -> Expression:
+    """Divide x by its root mean square along one dimension, then scale it by g: y = g x / sqrt(mean(x^2)).
+
+    Where the mean square is 0, y is 0, and x and g get no gradient.
+
+    Args:
+        x: an expression of any shape.
+        g: a vector of the size of dimension d, the scale.
+        d: the dimension; 0 for each column.
+
+    Raises:
+        ShapeError: g has another size.
+
+    Source: Zhang and Sennrich, "Root mean square layer normalization", 2019.
+
+    >>> rms_norm(inputVector([1, 7]), inputVector([1, 10])).npvalue().round(4)
+    array([ 0.2, 14. ])
+    """
+    return _normalized_along("rms_norm", "column_rms_norm", x, (g,), d)
+
+
 derive_rules("weight_norm", Formula.of(lambda w, g: w * (g / f.sqrt(f.sum(w * w)))), "wg", ("g",))
 
 
@@ -111,4 +225,4 @@ def weight_norm(w: Expression, g: Expression) -> Expression:
     ...
 
 
-__all__ = ["layer_norm", "weight_norm"]
+__all__ = ["layer_norm", "layer_norm_dim", "rms_norm", "weight_norm"]

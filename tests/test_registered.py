@@ -19,7 +19,6 @@ from dynet_rnn.registry import BUILDERS
 PARTS = {
     "clipped",
     "column_cross_entropy",
-    "column_layer_norm",
     "column_log_softmax",
     "column_logsumexp",
     "column_max",

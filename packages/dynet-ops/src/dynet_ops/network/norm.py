@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from ..axes import add_strided_kernels, before_along_after, column_signature
 from ..declare import *
 from ..elementwise.arithmetic import add, cmult
 from ..input.inputs import ones, zeros
 from ..reduce.dims import squared_differences
-from ..shape.layout import reshape
+from ..shape.layout import reshape, transpose
 
 
 def _normalize(x):
@@ -84,54 +83,46 @@ def layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:
         return add(cmult(g, normal), b)
 
 
-@columnwise(
-    gradients={"x": lambda x, dy: _layer_norm_dx(x, 1, dy)},
-    name_in_errors="layer_norm_dim",
-    reference=lambda x: (x - x.mean(0)) / x.std(0),
-)
-def column_layer_norm(x: Expression) -> Expression:
-    """Normalize each column to mean 0 and standard deviation 1; 0 if it is constant."""
-    normal, variation, _, _ = _normalize(x)
-    return _unless_constant(variation, normal)
-
-
 def _inverse_root(x):
     """Return 1 / sqrt(mean of squares), 0 if that mean is 0 or underflows."""
     mean = f.sum(x * x) / f.sum(1.0)
     return f.where(f.equal(mean, 0), 0, 1 / f.sqrt(mean))
 
 
-def _rms_norm_dx(x, dy):
+def _rms_norm_dx(x, g, dy):
     scale = _inverse_root(x)
-    return (dy - x * (f.sum(x * dy) / f.sum(1.0) * (scale * scale))) * scale
+    return (dy * g - x * (f.sum(x * dy * g) / f.sum(1.0) * (scale * scale))) * scale
 
 
-@columnwise(gradients={"x": _rms_norm_dx}, name_in_errors="rms_norm", reference=lambda x: x / np.sqrt((x * x).mean(0)))
-def column_rms_norm(x: Expression) -> Expression:
-    """Divide each column by the root of its mean square."""
-    return x * _inverse_root(x)
+@columnwise(
+    gradients={"x": _rms_norm_dx, "g": lambda x, dy: dy * x * _inverse_root(x)},
+    name_in_errors="rms_norm",
+    reference=lambda x, g: g * x / np.sqrt((x * x).mean(0)),
+)
+def column_rms_norm(x: Expression, g: Expression) -> Expression:
+    """Divide each column by the root of its mean square, and scale it."""
+    return g * (x * _inverse_root(x))
 
 
-add_strided_kernels("column_layer_norm")
-add_strided_kernels("column_rms_norm")
-
-
-def _normalized_along(name: str, column: str, x: Expression, scale_and_shift: Sequence[Expression], d) -> Expression:
-    """Normalize x along dimension d by a kernel, then scale and shift it by vectors of that dimension's size."""
-    graph_of(name, (x, *scale_and_shift))
+def _normalized_along(name: str, normalize: Callable, x: Expression, vectors: Sequence[Expression], d) -> Expression:
+    """Apply `normalize`, which takes a batch of vectors, to x along dimension d. `vectors` are its other operands."""
+    graph_of(name, (x, *vectors))
     dim, d = shape_along(name, x, d)
     size = dim.dims[d]
-    for vector in scale_and_shift:
-        if of_rank(vector.type.dims, 1) != of_rank((size,), 1):
-            raise ShapeError(
-                f"{name}: dimension {d} of x {dim!r} has the size {size}, so a vector ({size},) is needed, "
-                f"not {vector.type!r}"
-            )
-    common_batch(name, [dim, *[vector.type for vector in scale_and_shift]])
-    normal = node(name, column_signature(column, dim, *before_along_after(dim, d)), (x,))
-    along = [reshape(v, (1,) * d + (size,), v.type.batch) if d else v for v in scale_and_shift]
-    scaled = cmult(along[0], normal)
-    return add(scaled, along[1]) if along[1:] else scaled
+    for v in vectors:
+        if of_rank(v.type.dims, 1) != (size,):
+            needed = f"has the size {size}, so a vector ({size},) is needed, not {v.type!r}"
+            raise ShapeError(f"{name}: dimension {d} of x {dim!r} {needed}")
+    batch = common_batch(name, [dim, *[v.type for v in vectors]])
+    if d:
+        order = [d, *[k for k in range(len(dim.dims)) if k != d]]
+        y = _normalized_along(name, normalize, transpose(x, order), vectors, 0)
+        return transpose(y, [order.index(k) for k in range(len(dim.dims))])
+    whole = Dim.of(dim.dims, batch)
+    x = x if dim.batch == batch else repeat(x, whole)
+    columns = [x, *[v if v.type.batch == 1 else repeat(v, whole) for v in vectors]]
+    y = normalize(*[reshape(v, (size,), v.type.columns * v.type.batch) for v in columns])
+    return reshape(y, dim.dims, batch)
 
 
 def _along(normalize: Callable) -> Callable:
@@ -168,7 +159,7 @@ def layer_norm_dim(x: Expression, g: Expression, b: Expression, d: Index = 0) ->
     array([[-1., -1.],
            [11., 11.]])
     """
-    return _normalized_along("layer_norm_dim", "column_layer_norm", x, (g, b), d)
+    return _normalized_along("layer_norm_dim", layer_norm, x, (g, b), d)
 
 
 @recorded(
@@ -193,7 +184,7 @@ def rms_norm(x: Expression, g: Expression, d: Index = 0) -> Expression:
     >>> rms_norm(inputVector([1, 7]), inputVector([1, 10])).npvalue().round(4)
     array([ 0.2, 14. ])
     """
-    return _normalized_along("rms_norm", "column_rms_norm", x, (g,), d)
+    return _normalized_along("rms_norm", column_rms_norm, x, (g,), d)
 
 
 derive_rules("weight_norm", Formula.of(lambda w, g: w * (g / f.sqrt(f.sum(w * w)))), "wg", ("g",))

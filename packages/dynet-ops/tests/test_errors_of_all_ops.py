@@ -24,6 +24,8 @@ STEPS_OF = {  # errors may name the op that does the work
     "trace_of_product": ["dot_product"],
     "column_softmax": ["softmax"],
     "column_log_softmax": ["log_softmax"],
+    "column_cross_entropy": ["cross_entropy"],
+    "column_rms_norm": ["rms_norm"],
     "max_dim": ["column_max", "transpose"],
     "min_dim": ["column_min", "transpose"],
 }

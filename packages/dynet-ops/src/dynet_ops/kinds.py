@@ -370,9 +370,10 @@ def _python_record(
     signature_of: Callable,
     above: Mapping[str, float],
     copy_operands: Callable = lambda xs: xs,
+    name_in_errors: str = "",
 ) -> Callable[..., Expression]:
     """Return a Python function that records an op. `copy_operands` may copy operands; numbers must exceed `above`."""
-    name, parameters = function.__name__, inspect.signature(function).parameters
+    name, parameters = name_in_errors or function.__name__, inspect.signature(function).parameters
     count = len(parameters) - len(numbers)
 
     def record(*arguments: Any) -> Expression:
@@ -486,7 +487,7 @@ def columnwise(
 
         @by_plain_dims
         def signature_of(*dims: Dim) -> Signature:
-            shape = matched(name, dims)
+            shape = matched(name_in_errors or name, dims)
             batch, column_count = shape.batch, 1 if whole else shape.columns
             size = shape.size if whole else shape.rows
             dim = Dim.of((1,) if whole else shape.dims[1:] or (1,), batch) if result_is_number else shape
@@ -495,7 +496,7 @@ def columnwise(
             return computed(kernels, dim, (size,), views, column_count * batch)
 
         if numbers or len(operands) > 2:
-            record: Any = _python_record(function, numbers, signature_of, above)
+            record: Any = _python_record(function, numbers, signature_of, above, name_in_errors=name_in_errors)
         else:
             make = (one_operand, two_operands)[len(operands) - 1]
             record = recorder.describe(make(name_in_errors or name, signature_of), function)

@@ -234,6 +234,7 @@ def clip_by_value(x: Expression, least: Number, most: Number) -> Expression:
     >>> clip_by_value(inputVector([-3, 0.5, 9]), -1, 1).value()
     [-1.0, 0.5, 1.0]
     """
+    graph_of("clip_by_value", (x,))
     least, most = finite("clip_by_value", "least", least), finite("clip_by_value", "most", most)
     if least > most:
         raise ArgumentError(f"clip_by_value: least is {least:g}, more than most, {most:g}: no number is in this range")

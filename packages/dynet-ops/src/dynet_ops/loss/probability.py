@@ -272,6 +272,7 @@ def cross_entropy(x: Expression, y: Expression, smoothing: Number = 0.0) -> Expr
     >>> cross_entropy(inputVector([2, 0]), one_hot(2, 0), smoothing=0.1).npvalue().round(4)
     array([0.2269])
     """
+    graph_of("cross_entropy", (x, y))
     return column_cross_entropy(x, y, checked_number("cross_entropy: smoothing", smoothing, FRACTION))
 
 

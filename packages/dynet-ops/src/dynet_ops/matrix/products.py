@@ -135,11 +135,22 @@ def _first_two(dim: Dim) -> tuple[int, ...]:
     return of_rank(dim.dims, 2)[:2]
 
 
+def _outer_of_product(a: Dim, b: Dim) -> Dim:
+    """Return the further dimensions and the batch of a product of tensors, or raise an error if they do not fit."""
+    inner, height = _first_two(a)[1], _first_two(b)[0]
+    if inner != height:
+        raise ShapeError(f"*: {a!r} times {b!r}: inner dimensions differ, {inner} != {height}")
+    try:
+        return broadcast("*", (_outer(a), _outer(b)))
+    except ShapeError:
+        raise ShapeError(f"*: {a!r} times {b!r}: the dimensions after the first two, or the batches, differ") from None
+
+
 def matmul_signature(a: Dim, b: Dim) -> Signature:
     """Return the signature of a b. Kernels see a tensor of matrices as a batch of matrices."""
     if is_matrix(a) and is_matrix(b):
         return affine_signature("*", (a, b), has_bias=False)
-    outer, as_batches = broadcast("*", (_outer(a), _outer(b))), [Dim.of(_first_two(d), _outer(d).total) for d in (a, b)]
+    outer, as_batches = _outer_of_product(a, b), [Dim.of(_first_two(d), _outer(d).total) for d in (a, b)]
     signature = affine_signature("*", as_batches, has_bias=False)
     signature.dim = Dim.of((a.rows, as_batches[1].columns, *outer.dims), outer.batch)
     return signature
@@ -148,9 +159,10 @@ def matmul_signature(a: Dim, b: Dim) -> Signature:
 def _matmul_of_copies(a: Expression, b: Expression) -> Expression | None:
     """Multiply tensors whose matrices are repeated, unless one of them has a single matrix; kernels repeat that."""
     outer = _outer(a.type), _outer(b.type)
-    if outer[0] is outer[1] or 1 in (outer[0].total, outer[1].total):
+    is_repeated = outer[0] is outer[1] or 1 in (outer[0].total, outer[1].total)
+    if is_repeated or (is_matrix(a.type) and is_matrix(b.type)):
         return None
-    whole = broadcast("*", outer)
+    whole = _outer_of_product(a.type, b.type)
     return matmul(*[repeat(x, Dim.of((*_first_two(x.type), *whole.dims), whole.batch)) for x in (a, b)])
 
 

@@ -7,7 +7,7 @@ import dynet as dy
 
 KINDS = (
     dy.SimpleSGDTrainer, dy.CyclicalSGDTrainer, dy.MomentumSGDTrainer, dy.AdagradTrainer, dy.AdadeltaTrainer,
-    dy.RMSPropTrainer, dy.AdamTrainer, dy.AmsgradTrainer,
+    dy.RMSPropTrainer, dy.AdamTrainer, dy.AdamWTrainer, dy.AmsgradTrainer,
 )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from dynet_core.op import OPS
 SHAPES = [(14, 0), (0, 100), (0, 0), (3, 0, 2), (0,)]
 TRAINERS = [
     dy.SimpleSGDTrainer, dy.MomentumSGDTrainer, dy.AdagradTrainer, dy.AdadeltaTrainer, dy.RMSPropTrainer,
-    dy.AdamTrainer, dy.AmsgradTrainer, dy.CyclicalSGDTrainer,
+    dy.AdamTrainer, dy.AdamWTrainer, dy.AmsgradTrainer, dy.CyclicalSGDTrainer,
 ]  # fmt: skip
 INITIALIZERS = [
     None, "glorot", "he", "identity", "normal", "saxe", "uniform", 0.5, dy.ConstInitializer(1), dy.GlorotInitializer(),

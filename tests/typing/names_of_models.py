@@ -185,6 +185,7 @@ def trainers(m: dy.ParameterCollection, folder: str) -> None:
         dy.AdadeltaTrainer(m, rho=0.9),
         dy.RMSPropTrainer(m),
         dy.AdamTrainer(m, alpha=0.001, beta_1=0.8),
+        dy.AdamWTrainer(m, learning_rate=0.001, weight_decay=0.1, no_decay=[p, rows], decay_vectors=False),
         dy.AmsgradTrainer(m, np.float64(0.01)),
     ]
     total = 0.0

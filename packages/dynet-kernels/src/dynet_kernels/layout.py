@@ -173,9 +173,10 @@ READY, TOO_SMALL, NOT_BELOW, NO_CODE, NO_HELPERS, LARGE = range(6)
 # products with the matrix; 0: that of STEP.
 PARAMETER = Structure("value", "gradient", "needs_gradient", "touched", "width", "rows", "copy", "product")
 
-# A row of a trainer's table. `parameter` is the parameter's row in `parameters`, `chosen` is 1 if the next update
-# should change the parameter, and `floats` is its size. For the kernel, the planner sets `column`, the number of floats
-# in a column. Then follow the addresses of the tensors that the trainer keeps for this parameter, such as the momentum.
+# A row of a trainer's table. `parameter` is the parameter's row in `parameters`. `chosen` is 0 if the next update
+# should not change the parameter, otherwise the number, from 1, of the parameter's group. `floats` is its size. For the
+# kernel, the planner sets `column`, the number of floats in a column. Then follow the addresses of the tensors that the
+# trainer keeps for this parameter, such as the momentum.
 UPDATE = Structure("parameter", "chosen", "floats", "column")
 
 # The arguments of `norm_and_update`, which runs two passes of a trainer. `totals` is the address, which counts

@@ -7,6 +7,8 @@ from dynet_optim.trainers import __all__ as __all__
 
 from . import trainers as _trainers
 
+EXTRA_NAMES = ["AdamWTrainer"]  # public names that DyNet 2.1 lacks, as in dynet_core
+
 # Earlier names of the modules, for old pickles and programs.
 _also_named(__name__, {"base": "state", "parallel": "parallel.data_parallel", "trainers": "adam adaptive sgd"})
 globals().update(dict.fromkeys(("adam", "adaptive", "sgd"), _trainers))

@@ -125,10 +125,13 @@ class Trainer(Closed):
             raise ArgumentTypeError(f"{self.whoami()}: its class needs `rule`, made by @update of dynet_optim.rule")
         self._counts.passes = 0
         self._backward_elsewhere = False  # whether any rank has run `backward` since the last update
-        self._table = ParameterTable(self._collection, self.rule)
+        self._table = self._new_table()
         self._decay_table: ParameterTable | None = None  # the table for weight decay; None until it is needed
         numbers = type(self)._numbers
         self._read_numbers = self.rule.read_numbers if numbers is Trainer._numbers else numbers  # saves a call
+
+    def _new_table(self) -> ParameterTable:
+        return ParameterTable(self._collection, self.rule)
 
     def _checked(self, name: str, value: object, range: Range) -> float:
         return checked_number(f"{self.whoami()}: {name}", value, range)
@@ -307,7 +310,7 @@ class Trainer(Closed):
         if learning_rate is not None:
             self.learning_rate = learning_rate
         self._epoch, self._rate0 = 0.0, self._rate
-        self._table = ParameterTable(self._collection, self.rule)
+        self._table = self._new_table()
 
     def get_clip_threshold(self) -> float:
         """Return the clipping threshold: the norm above which gradients are scaled down; 0 if they never are."""

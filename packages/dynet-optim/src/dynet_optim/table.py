@@ -11,7 +11,7 @@ import functools
 import math
 import struct
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,15 +43,25 @@ class ParameterTable:
 
     `rows` has a row of integers, such as addresses, for each parameter. Python and compiled code exchange addresses,
     sizes and results in `context` (see `layout.CONTEXT`).
+
+    Parameters may be in several groups, each with its own values of the rule's numbers: `group_of` returns the index of
+    a parameter's group, which is less than `group_count`. `run` takes the numbers of all groups in order.
     """
 
-    def __init__(self, collection: ParameterCollection, rule: TrainerRule):
+    def __init__(
+        self,
+        collection: ParameterCollection,
+        rule: TrainerRule,
+        group_of: Callable[[Any], int] = lambda parameter: 0,
+        group_count: int = 1,
+    ):
         collection._refuse_training("Trainer")
         self.collection, self.rule, self.state_count = collection, rule, len(rule.state_names)
         self.opcodes = NORM, CLEAR.opcode, rule.opcode
         for opcode in self.opcodes:
             KERNELS.use(opcode)
-        self.numbers = allocate_block(len(rule.number_names))
+        self.numbers = allocate_block(group_count * len(rule.number_names))
+        self.group_of = group_of
         self._pack_numbers = self.numbers.packer()
         self.value_count = -1  # PARAMETER_ROWS.value_count when `_fill` filled this table; -1 if it must be filled
         self.outdated: Any = None  # the `OutdatedValues` of the thread's graph at the last `prepared`
@@ -120,6 +130,7 @@ class ParameterTable:
                 self.state_blocks[storage] = [allocate_block(floats, zero=True) for _ in range(self.state_count)]
             row[layout.UPDATE.parameter], row[layout.UPDATE.floats] = storage.row, floats
             row[len(layout.UPDATE) :] = [state.address for state in self.state_blocks[storage]]
+        self.marks = np.array([1 + self.group_of(parameter) for parameter in self.all_parameters], np.int64)
         self.choose(ALL)
         self.dense = 0  # the value of `is_dense` that is now in `both_arguments`
         self.both_arguments[:] = layout.BOTH.filled(
@@ -134,9 +145,9 @@ class ParameterTable:
 
     def choose(self, selection: Selection) -> None:
         """Let updates change only the trained parameters among `selection`, which are indices in `all_parameters`."""
-        marks = self.rows[:, layout.UPDATE.chosen]
-        marks[:] = 0
-        marks[selection] = 1
+        chosen = self.rows[:, layout.UPDATE.chosen]
+        chosen[:] = 0
+        chosen[selection] = self.marks[selection]
 
     def squared_norm(self, is_dense: int) -> float:
         sums, address = self.sum_and_limit, self.sum_block.address

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
 from dynet_core.annotations import Number
-from dynet_core.checks import FRACTION, NOT_NEGATIVE, POSITIVE, float32
+from dynet_core.checks import FRACTION, NOT_NEGATIVE, POSITIVE, checked_flag, checked_list, float32
 from dynet_core.errors import ArgumentError
 from dynet_core.parameter import ParameterCollection
+from dynet_core.parameter.base import Trained
 from dynet_kernels.formula import maximum, over_root, sqrt
 
 from .base import Trainer
 from .parallel import DataParallel
 from .registry import register
 from .rule import update
+from .table import ParameterTable
 
 
 def _sgd_reference(p, g, states, rate, t, **settings):
@@ -488,8 +491,101 @@ class AmsgradTrainer(AdamTrainer):
     rule = amsgrad
 
 
+@update
+def adamw(p, g, m, v, rate, scale, beta_1, beta_2, eps, decay):
+    m, v = moving_averages(g * scale, m, v, beta_1, beta_2)
+    return {"m": m, "v": v, "p": p - (over_root(m, v, eps) * rate + p * decay)}
+
+
+def _adamw_reference(p, g, states, rate, t, beta_1=0.9, beta_2=0.999, eps=1e-8, weight_decay=0.01):
+    (m, v), a, b = states, float32(beta_1), float32(beta_2)
+    m[:] = a * m + (1 - a) * g
+    v[:] = b * v + (1 - b) * g**2
+    p *= 1 - rate * weight_decay
+    p -= rate * (m / (1 - a**t)) / (np.sqrt(v / (1 - b**t)) + eps)
+
+
+@register(_adamw_reference, {"alpha": 0.1, "beta_2": 0.75, "eps": 1e-2, "weight_decay": 0.5}, {"weight_decay": 0})
+class AdamWTrainer(AdamTrainer):
+    r"""AdamW: Adam with a weight decay that does not depend on the gradients, as in PyTorch.
+
+    .. math::
+
+        m &\leftarrow \beta_1 m + (1 - \beta_1) g \qquad v \leftarrow \beta_2 v + (1 - \beta_2) g^2 \\
+        \theta &\leftarrow (1 - \eta \lambda)\,\theta -
+        \eta \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}
+
+    where g is the gradient, :math:`\theta` the parameter, and t the number of the update, which starts at 1. Unlike in
+    `AdamTrainer`, the correction of v does not scale :math:`\epsilon`.
+
+    With sparse updates (the default), rows of lookup parameters that were not used since the last update do not decay;
+    after `set_sparse_updates(False)`, all rows do. A decay set by `set_weight_decay` of the collection comes on top.
+
+    Args:
+        m, alpha, learning_rate, beta_1, beta_2, eps, edecay: as in `AdamTrainer`.
+        weight_decay: the decay :math:`\lambda`, 0 or more.
+        no_decay: a list of parameters and lookup parameters of the collection that do not decay.
+        decay_vectors: whether parameters of one dimension, such as biases, decay. Lookup parameters always have two.
+
+    Raises:
+        ArgumentError: a number is out of its range, `no_decay` has a parameter that is not in the collection, or both
+            names of the rate are given.
+
+    Source: I. Loshchilov, F. Hutter, Decoupled Weight Decay Regularization, 2019.
+
+    >>> import dynet as dy
+    >>> m = dy.ParameterCollection()
+    >>> W, b = m.add_parameters((1, 2), init=1.0), m.add_parameters(1, init=1.0)
+    >>> trainer = dy.AdamWTrainer(m, learning_rate=0.1, weight_decay=0.5, decay_vectors=False)
+    >>> dy.sum_elems(W + b).backward()
+    >>> trainer.update()
+    >>> W.as_array().round(4), b.as_array().round(4)
+    (array([[0.85, 0.85]]), array([0.9]))
+    """
+
+    rule = adamw
+
+    def __init__(
+        self,
+        m: ParameterCollection,
+        alpha: Number | None = None,
+        beta_1: Number = 0.9,
+        beta_2: Number = 0.999,
+        eps: Number = 1e-8,
+        edecay: Number = 0.0,
+        *,
+        learning_rate: Number | None = None,
+        weight_decay: Number = 0.01,
+        no_decay: Iterable[Trained] = (),
+        decay_vectors: bool = True,
+    ):
+        self._weight_decay = self._checked("weight_decay", weight_decay, NOT_NEGATIVE)
+        self._decay_vectors = checked_flag(self.whoami(), "decay_vectors", decay_vectors)
+        self._no_decay = checked_list(f"{self.whoami()}: no_decay", no_decay, "parameters")
+        super().__init__(m, alpha, beta_1, beta_2, eps, edecay, learning_rate=learning_rate)
+        own = {p._storage for p in m._all_parameters()}
+        for p in self._no_decay:
+            if getattr(p, "_storage", None) not in own:
+                raise ArgumentError(f"{self.whoami()}: no_decay: {p!r:.80} is not a parameter of {m!r}")
+
+    def _new_table(self) -> ParameterTable:
+        exempt = {getattr(p, "_storage", None) for p in self._no_decay}
+        are_vectors_exempt = not self._decay_vectors
+
+        def group_of(p: Trained) -> int:
+            return p._storage in exempt or (are_vectors_exempt and not p._is_lookup and len(p.type.dims) < 2)
+
+        return ParameterTable(self._collection, self.rule, group_of, group_count=2)
+
+    def _numbers(self, scale: float) -> tuple[float, ...]:
+        # The rate has the root of v's correction as a factor. If eps has it too, the correction applies to v alone.
+        rate, *others, eps = super()._numbers(scale)
+        numbers = rate, *others, eps * math.sqrt(1 - self._beta_2 ** (self._counts.updates + 1))
+        return *numbers, self._rate * self._weight_decay, *numbers, 0.0
+
+
 # The public names of this package.
 __all__ = [
-    "AdadeltaTrainer", "AdagradTrainer", "AdamTrainer", "AmsgradTrainer", "CyclicalSGDTrainer", "DataParallel",
-    "MomentumSGDTrainer", "RMSPropTrainer", "SimpleSGDTrainer", "Trainer",
+    "AdadeltaTrainer", "AdagradTrainer", "AdamTrainer", "AdamWTrainer", "AmsgradTrainer", "CyclicalSGDTrainer",
+    "DataParallel", "MomentumSGDTrainer", "RMSPropTrainer", "SimpleSGDTrainer", "Trainer",
 ]  # fmt: skip

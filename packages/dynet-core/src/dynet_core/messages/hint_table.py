@@ -79,9 +79,8 @@ sparse_inputTensor <- sparse_input
 inputVector <- vector
 [dy]
 dy.AmsgradTrainer <- AMSGrad
-dy.{}Trainer <- Adadelta Adagrad Adam RMSProp
+dy.{}Trainer <- Adadelta Adagrad Adam AdamW RMSProp
 dy.AdamTrainer <- AdamOptimizer
-dy.AdamTrainer and model.set_weight_decay(learning rate * weight decay) <- AdamW AdamWTrainer
 dy.CyclicalSGDTrainer <- CyclicLR
 dy.MomentumSGDTrainer <- MomentumOptimizer
 dy.RMSPropTrainer <- RMSprop
@@ -313,7 +312,7 @@ var, the square of it <- std stddev sigma
 scale, for the range -scale to scale <- low high left right a b
 [Trainer()]
 beta_1 and beta_2 <- betas
-set_weight_decay(learning rate * decay) of the collection <- weight_decay
+dy.AdamWTrainer, or set_weight_decay(learning rate * decay) of the collection <- weight_decay
 trainer.set_clip_threshold(threshold) <- clip clipnorm clip_threshold max_norm
 edecay, or trainer.learning_rate <- lr_decay decay_rate
 [SimpleSGDTrainer()]

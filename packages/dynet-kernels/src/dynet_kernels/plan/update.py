@@ -39,7 +39,8 @@ def plan_update(context_address, opcode, parameter_count, state_count, number_co
     """Plan the pass that runs an update rule on all parameters that are not frozen and are `chosen` (`layout.UPDATE`).
 
     Each instruction has a view of the values, of the gradient, of each of `state_count` tensors that the trainer keeps,
-    and of each of `number_count` floats at `numbers_address` that the rule reads. Kernels read each view's first list.
+    and of each of `number_count` floats that the rule reads. `numbers_address` has these floats for each group of
+    parameters; `chosen` is the number of the parameter's group, from 1. Kernels read each view's first list.
     """
     plan = Plan(context_address)
     view_count = 2 + state_count + number_count
@@ -54,8 +55,9 @@ def plan_update(context_address, opcode, parameter_count, state_count, number_co
                     updated.write_list(1, updated.parameter.gradient, updated.width)
                     for k in range(state_count):
                         updated.write_list(2 + k, updated.state_address(k), updated.width)
+                    numbers = numbers_address + (updated.update_row.chosen - 1) * number_count
                     for k in range(number_count):
-                        updated.write_list(2 + state_count + k, numbers_address + k, 0)
+                        updated.write_list(2 + state_count + k, numbers + k, 0)
                     updated.add_instruction(opcode, view_count, (2 + state_count) * UPDATE_WORK_PER_FLOAT)
                     if updated.parameter.copy:
                         updated.write_list(0, updated.parameter.value, 0)

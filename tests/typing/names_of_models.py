@@ -188,6 +188,13 @@ def trainers(m: dy.ParameterCollection, folder: str) -> None:
         dy.AdamWTrainer(m, learning_rate=0.001, weight_decay=0.1, no_decay=[p, rows], decay_vectors=False),
         dy.AmsgradTrainer(m, np.float64(0.01)),
     ]
+    plateau = dy.PlateauSchedule(0.5, patience=3, lower_is_better=False, min_change=0.01)
+    found[0].set_schedule(dy.WarmUpSchedule(10, then=dy.CosineSchedule(90, lowest=0.1)))
+    found[0].set_schedule(dy.WarmUpSchedule(steps=10, then=plateau))
+    found[0].set_schedule(dy.ExponentialSchedule(0.5, steps=100))
+    found[0].set_schedule(lambda n: 0.5 ** (n // 10))
+    found[0].set_schedule(None)
+    print(plateau.report(0.5))
     total = 0.0
     for trainer in found:
         dy.renew_cg()

@@ -36,7 +36,7 @@ TRAINERS = [trainer.kind for trainer in registry.TRAINERS.values()]
 def test_all_names():
     classes = {value for value in vars(dynet_optim).values() if inspect.isclass(value)}
     assert {value.__name__ for value in classes} == set(dynet_optim.__all__)
-    assert all(issubclass(value, Trainer) for value in classes - {dynet_optim.DataParallel})
+    assert all(issubclass(value, Trainer) for value in classes if value.__name__.endswith("Trainer"))
 
 
 @pytest.mark.parametrize("module", [module.name for module in pkgutil.iter_modules(dynet_optim.__path__)])

@@ -6,9 +6,9 @@ from trainer_models import Model, without_gradients
 
 import dynet_optim
 from dynet_core import ArgumentError, ArgumentTypeError, GradientError, ParameterCollection, config
-from dynet_optim import SimpleSGDTrainer
+from dynet_optim import SimpleSGDTrainer, registry
 
-TRAINERS = [name for name in dynet_optim.__all__ if name not in ("Trainer", "DataParallel")]
+TRAINERS = list(registry.TRAINERS)
 DECAY = 0.1
 
 

@@ -7,7 +7,8 @@ from dynet_optim.trainers import __all__ as __all__
 
 from . import trainers as _trainers
 
-EXTRA_NAMES = ["AdamWTrainer"]  # public names that DyNet 2.1 lacks, as in dynet_core
+# Public names that DyNet 2.1 lacks, as in dynet_core.
+EXTRA_NAMES = ["AdamWTrainer", "CosineSchedule", "ExponentialSchedule", "PlateauSchedule", "WarmUpSchedule"]
 
 # Earlier names of the modules, for old pickles and programs.
 _also_named(__name__, {"base": "state", "parallel": "parallel.data_parallel", "trainers": "adam adaptive sgd"})

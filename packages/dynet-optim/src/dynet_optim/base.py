@@ -43,6 +43,7 @@ from dynet_core.random import noise
 from dynet_core.recorder import pass_count
 
 from .rule import SHRINK, TrainerRule
+from .schedules import Schedule, are_scores, checked_schedule, plateau_of
 from .table import ALL, ParameterTable, Selection
 
 NOT_PICKLED = ("_backward_elsewhere", "_read_numbers", "_decay_table", "_table")  # pickle omits what `_set_up` sets
@@ -93,7 +94,7 @@ class Trainer(Closed):
     With a weight decay, every update ends by multiplying all parameters by 1 - decay. That changes all rows of lookup
     parameters, even unused rows, so it is slow if there are many.
 
-    After n epochs, the learning rate is (initial rate) / (1 + edecay * n).
+    After n epochs, the learning rate is (initial rate) / (1 + edecay * n). `set_schedule` multiplies it by a factor.
     """
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -104,6 +105,7 @@ class Trainer(Closed):
                 raise TypeError(f"{cls.__name__}: its number {name!r} would hide Trainer._{name}; rename it")
 
     rule: TrainerRule
+    _schedule: Schedule | None = None  # a class attribute for pickles of earlier versions
     if not TYPE_CHECKING:
         _collection = _rate = _rate0 = _threshold = _table = UnsetAttribute()  # an error if read before `__init__`
 
@@ -145,7 +147,7 @@ class Trainer(Closed):
 
     def __repr__(self) -> str:
         contents = contents_text(self._collection._all_parameters())
-        rate, updates = f"learning rate {self._rate:g}", counted(self._updates, "update")
+        rate, updates = f"learning rate {self.learning_rate:g}", counted(self._updates, "update")
         return f"<{self.whoami()} of {self._collection.name()}: {contents}; {rate}, {updates}>"
 
     def whoami(self) -> str:
@@ -172,6 +174,8 @@ class Trainer(Closed):
             GradientError: a gradient is infinite or NaN. The parameters and the trainer have not changed, but all
                 gradients have been set to zero, so that training can continue with the next example.
         """
+        if self._schedule is not None:
+            self._follow_schedule()
         table = self._table
         if table.value_count != PARAMETER_ROWS.value_count or table.outdated.thread_id != get_ident():
             table.prepared()  # parameters were added, or another thread has used the table
@@ -192,6 +196,7 @@ class Trainer(Closed):
             updated_lookups: the lookup parameters to update, as indices in its `lookup_parameters_list()`.
             s: a factor by which the gradients are multiplied.
         """
+        self._follow_schedule()
         table, first_lookup = self._table.prepared(), len(self._collection.parameters_list())
         selection = [
             *_checked_indices("update_subset: updated_params", updated_params, 0, first_lookup),
@@ -272,11 +277,17 @@ class Trainer(Closed):
 
     @property
     def learning_rate(self) -> float:
-        """The current learning rate. If a program sets it, `update_epoch` continues from the new value."""
+        """The current learning rate. If a program sets it, `update_epoch` continues from the new value.
+
+        A trainer with a schedule refuses to have it set.
+        """
+        self._follow_schedule()
         return self._rate
 
     @learning_rate.setter
     def learning_rate(self, value: Number) -> None:
+        if self._schedule is not None:
+            raise ArgumentError(f"{self.whoami()}: a schedule sets learning_rate; set_schedule(None) removes it")
         self._rate = self._checked("learning_rate", value, NOT_NEGATIVE)
         self._rate0 = self._rate * self._decay()
 
@@ -288,28 +299,70 @@ class Trainer(Closed):
     def _decay(self) -> float:
         return 1 + self._edecay * self._epoch
 
+    def set_schedule(self, schedule: Schedule | None) -> None:
+        """Let the learning rate follow a schedule, for example `WarmUpSchedule(100, then=CosineSchedule(900))`.
+
+        In each update, the rate is (initial rate) * schedule(n) / (1 + edecay * epochs), where n is the number of
+        earlier updates. `save` stores n and the state of a `PlateauSchedule`, but not the schedule itself: set it
+        again before `populate`.
+
+        Args:
+            schedule: a schedule, or any function that returns a factor of at least 0; None for a rate without one.
+
+        Raises:
+            ArgumentError: the schedule returns something else for the next update, or this trainer has a schedule of
+                its own. Nothing has changed. `update` raises the same error before it changes anything.
+
+        >>> import dynet as dy
+        >>> m = dy.ParameterCollection()
+        >>> w = m.add_parameters(1, init=1.0)
+        >>> trainer = dy.SimpleSGDTrainer(m, learning_rate=0.5)
+        >>> trainer.set_schedule(lambda n: 0.5 ** (n // 2))
+        >>> for _ in range(3):
+        ...     print(trainer.learning_rate)
+        ...     dy.sum_elems(w).backward()
+        ...     trainer.update()
+        0.5
+        0.5
+        0.25
+        """
+        if type(self)._scheduled_rate is not Trainer._scheduled_rate:
+            raise ArgumentError(f"{self.whoami()}.set_schedule: this trainer has a schedule of its own")
+        factor = self._schedule_factor(checked_schedule(f"{self.whoami()}.set_schedule", schedule))
+        self._schedule, self._rate = schedule, self._rate0 * factor / self._decay()
+
+    def _schedule_factor(self, schedule: Schedule | None) -> float:
+        if schedule is None:
+            return ONE
+        name = f"{self.whoami()}: the schedule's factor after {counted(self._updates, 'update')}"
+        return checked_number(name, schedule(self._updates), NOT_NEGATIVE)
+
     def _scheduled_rate(self) -> float:
-        return self._rate0
+        return self._rate0 * self._schedule_factor(self._schedule)
+
+    def _follow_schedule(self) -> None:
+        if self._schedule is not None:
+            self._rate = self._scheduled_rate() / self._decay()
 
     def update_epoch(self, r: Number = 1.0) -> None:
         """Count `r` more epochs. The learning rate becomes (initial rate) / (1 + edecay * n) after n epochs in all."""
         epoch = self._epoch + checked_number("update_epoch: r", r)
         if not 1 + self._edecay * epoch > 0:
             raise ArgumentError(f"update_epoch: r is {r}, which leads back to epoch {epoch}")
-        self._epoch = epoch
-        self._rate = self._scheduled_rate() / self._decay()
+        self._rate, self._epoch = self._scheduled_rate() / (1 + self._edecay * epoch), epoch
 
     def restart(self, learning_rate: Number | None = None) -> None:
         """Forget earlier gradients, and count epochs from 0 again.
 
-        As in DyNet, the number of updates, which Adam's bias correction depends on, is not reset.
+        As in DyNet, the number of updates, which schedules and Adam's bias correction depend on, is not reset.
 
         Args:
             learning_rate: the new learning rate; None keeps the current one.
         """
         if learning_rate is not None:
             self.learning_rate = learning_rate
-        self._epoch, self._rate0 = 0.0, self._rate
+        self._rate0 = self._rate if self._schedule is None else self._rate0 / self._decay()
+        self._epoch = 0.0
         self._table = self._new_table()
 
     def get_clip_threshold(self) -> float:
@@ -336,7 +389,7 @@ class Trainer(Closed):
     def status(self) -> None:
         """Write the learning rate to stderr, and the numbers of updates and of clipped updates since the last call."""
         counts = self._counts
-        message = f"[lr={self._rate:g} clips={counts.recent_clips} updates={counts.recent_updates}] "
+        message = f"[lr={self.learning_rate:g} clips={counts.recent_clips} updates={counts.recent_updates}] "
         with suppress(Exception):  # the program may have closed or replaced the stream
             print(message, end="", file=sys.stderr, flush=True)
         counts.recent_clips = counts.recent_updates = 0
@@ -367,8 +420,8 @@ class Trainer(Closed):
         """Save the state of training to a file that `populate` reads. The parameters are not in the file.
 
         The state is the trainer's memory of earlier gradients, the learning rate, the epoch, the number of updates, the
-        clipping threshold, whether updates are sparse, and the state of dropout's random generator. Save the parameters
-        with the collection's own `save`.
+        clipping threshold, whether updates are sparse, the state of a `PlateauSchedule`, and the state of dropout's
+        random generator. Save the parameters with the collection's own `save`.
 
         Args:
             fname: the file to write or replace. The format is safetensors if the name ends in `.safetensors`, else
@@ -397,8 +450,8 @@ class Trainer(Closed):
     def populate(self, fname: Path) -> None:
         """Load the state of training that `save` wrote. Training then continues as if it had not been interrupted.
 
-        The trainer must be of the same class and have the same settings, and its collection the same parameters. Load
-        the values of the parameters with the collection's own `populate`.
+        The trainer must be of the same class and have the same settings and schedule, and its collection the same
+        parameters. Load the values of the parameters with the collection's own `populate`.
 
         Raises:
             FileFormatError: the file is damaged or belongs to a different trainer; nothing has changed.
@@ -413,12 +466,21 @@ class Trainer(Closed):
         for name, value in values.items():
             setattr(self, name, value)
 
+    def _schedule_numbers(self) -> list[float]:
+        """Return what `save` stores of the schedule: nothing without one, else 1 and the state of a plateau."""
+        return [] if self._schedule is None else [ONE, *getattr(plateau_of(self._schedule), "_state", ())]
+
+    def _set_scores(self, numbers: Sequence[float]) -> None:
+        if plateau := plateau_of(self._schedule):
+            plateau._state = [*numbers]
+
     def _tensors(self) -> list[StoredTensor]:
         """Return what `save` stores: a tensor of the trainer's and the random generator's numbers, then all states."""
         seed, drawn, forks = noise.state()  # the seed's 32 bits are stored as two numbers
         own_numbers = [*self._saved_numbers().values(), seed >> 16, seed & 0xFFFF, drawn, forks]
         states = _tensors_and_blocks(self._table.prepared())
-        return [tensor_of_numbers(f"/{type(self).__name__}", own_numbers), *(tensor for tensor, _ in states)]
+        schedule = [tensor_of_numbers("/schedule", numbers) for numbers in [self._schedule_numbers()] if numbers]
+        return [tensor_of_numbers(f"/{type(self).__name__}", own_numbers), *schedule, *(tensor for tensor, _ in states)]
 
     def _load(self, stored_tensors: Sequence[StoredTensor], fname: Path) -> None:
         name, table = type(self).__name__, self._table.prepared()
@@ -427,23 +489,31 @@ class Trainer(Closed):
         own_numbers = tensors.pop(f"/{name}", None)
         if own_numbers is None:
             raise FileFormatError(f"{fname} holds no state of {name}: it has {few(tensors)}")
+        schedule = tensors.pop("/schedule", tensor_of_numbers("", []))
+        if schedule.dims != (3 * len(self._schedule_numbers()),):
+            hint = "call set_schedule before populate if the saved trainer had a schedule, and after it otherwise"
+            raise FileFormatError(f"{fname} is not the state of this {name}: the schedules differ; {hint}")
         dims_in_file = {name: (tensor.lookup, tensor.dims) for name, tensor in tensors.items()}
         if dims_in_file != {state.name: (state.lookup, state.dims) for state, _ in states}:
             problems = differences(_parameters_of(tensors.values()), _parameters_of(state for state, _ in states))
             first_problem = f": {problems[0]}" if problems else " in their order"
             raise FileFormatError(f"{fname} is not the state of this {name}: its parameters differ{first_problem}")
-        is_valid = own_numbers.dims == (3 * (len(SAVED_NUMBERS) + 4),) and np.isfinite(own_numbers.values).all()
+        is_valid = own_numbers.dims == (3 * (len(SAVED_NUMBERS) + 4),)
+        is_valid = is_valid and np.isfinite([*own_numbers.values, *schedule.values]).all()
+        scores = stored_numbers(schedule.values)[1:] if is_valid else []
         rate, rate0, epoch, threshold, *integers = stored_numbers(own_numbers.values) if is_valid else 4 * [math.nan]
         if not (
             all(number >= 0 for number in (rate, rate0, threshold, *integers))
             and all(map(math.isfinite, (rate, rate0, epoch)))
             and all(number < 2**53 and number.is_integer() for number in integers)  # exact in a float64
+            and are_scores(scores)
         ):
             raise FileFormatError(f"{fname}: {own_numbers.name} is damaged")
         for state, block in states:
             block.write(tensors[state.name].values)
         dense, updates, high, low, drawn, forks = map(int, integers)
         noise.set_state(high << 16 | low, drawn, forks)
+        self._set_scores(scores)
         self._set_saved_numbers(dict(zip(SAVED_NUMBERS, (rate, rate0, epoch, threshold, dense, updates))))
 
 

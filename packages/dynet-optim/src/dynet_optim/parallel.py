@@ -183,6 +183,7 @@ class DataParallel:
         if not 0 <= example_count < EXAMPLES_LIMIT:
             raise ArgumentError(f"DataParallel.update: examples is {examples}; it must be a number of examples")
         trainer = self.trainer
+        trainer._follow_schedule()
         # Check now, because the trainer checks after the exchange, when sums have replaced this rank's gradients.
         if not all(math.isfinite(float32(number)) for number in trainer._numbers(factor)):
             raise ArgumentError(
@@ -343,6 +344,7 @@ class DataParallel:
         states = self.trainer._table.prepared().state_blocks_in_order()
         broadcast(self._comm, [*(p._storage.values for p in self._all_parameters()), *itertools.chain(*states)])
         self.trainer._set_saved_numbers(self._comm.bcast(self.trainer._saved_numbers()))
+        self.trainer._set_scores(self._comm.bcast(self.trainer._schedule_numbers())[1:])
         self._note_synced_parameters()
 
 

@@ -18,6 +18,7 @@ from .base import Trainer
 from .parallel import DataParallel
 from .registry import register
 from .rule import update
+from .schedules import CosineSchedule, ExponentialSchedule, PlateauSchedule, WarmUpSchedule
 from .table import ParameterTable
 
 
@@ -586,6 +587,7 @@ class AdamWTrainer(AdamTrainer):
 
 # The public names of this package.
 __all__ = [
-    "AdadeltaTrainer", "AdagradTrainer", "AdamTrainer", "AdamWTrainer", "AmsgradTrainer", "CyclicalSGDTrainer",
-    "DataParallel", "MomentumSGDTrainer", "RMSPropTrainer", "SimpleSGDTrainer", "Trainer",
+    "AdadeltaTrainer", "AdagradTrainer", "AdamTrainer", "AdamWTrainer", "AmsgradTrainer", "CosineSchedule",
+    "CyclicalSGDTrainer", "DataParallel", "ExponentialSchedule", "MomentumSGDTrainer", "PlateauSchedule",
+    "RMSPropTrainer", "SimpleSGDTrainer", "Trainer", "WarmUpSchedule",
 ]  # fmt: skip

@@ -84,7 +84,12 @@ dy.AdamTrainer <- AdamOptimizer
 dy.CyclicalSGDTrainer <- CyclicLR
 dy.MomentumSGDTrainer <- MomentumOptimizer
 dy.RMSPropTrainer <- RMSprop
-trainer.learning_rate = rate, or edecay and trainer.update_epoch() <- StepLR
+trainer.set_schedule(lambda n: gamma ** (n // steps)), or trainer.learning_rate = rate <- StepLR
+trainer.set_schedule(function of the number of updates) <- LambdaLR lr_scheduler
+trainer.set_schedule(dy.CosineSchedule(steps)) <- CosineAnnealingLR
+trainer.set_schedule(dy.ExponentialSchedule(gamma, steps)) <- ExponentialLR
+trainer.set_schedule(dy.WarmUpSchedule(steps)) <- LinearLR
+trainer.set_schedule(plateau), where plateau is a dy.PlateauSchedule <- ReduceLROnPlateau
 dy.SimpleSGDTrainer or dy.MomentumSGDTrainer <- SGD GradientDescentOptimizer
 trainer.set_clip_threshold(...) <- clip_grad_norm clip_grad_norm_
 dy.AdamTrainer or another dy.Trainer <- Optimizer optim optimizers

@@ -376,6 +376,7 @@ BUILDERS = [
     Call("CosineSchedule.__init__", "steps", 2, lambda n: dy.CosineSchedule(n)(1)),
     Call("ExponentialSchedule.__init__", "steps", 2, lambda n: dy.ExponentialSchedule(0.5, n)(1)),
     Call("PlateauSchedule.__init__", "patience", 2, lambda n: dy.PlateauSchedule(0.5, n)._patience),
+    Call("EarlyStopping.__init__", "patience", 2, lambda n: dy.EarlyStopping(dy.Model(), n)._patience),
     Call("DataParallel.__init__", "compare_every", 2, lambda n: parallel(compare_every=n)._compare_every),
     Call("DataParallel.update", "examples", 2, updated_in_parallel),
     Call("DataParallel.save", "position", 2, lambda n: position(n)),

@@ -195,6 +195,17 @@ def trainers(m: dy.ParameterCollection, folder: str) -> None:
     found[0].set_schedule(lambda n: 0.5 ** (n // 10))
     found[0].set_schedule(None)
     print(plateau.report(0.5))
+    averages = dy.AveragedParameters(m, decay=0.99)
+    averages.update()
+    with averages.applied():
+        average: float = p.as_array()[0]
+    stopping = dy.EarlyStopping(m, 3, lower_is_better=False, min_change=0.01)
+    print(stopping.report(average), stopping.should_stop)
+    stopping.restore()
+    averages.save(f"{folder}/averages")
+    averages.populate(f"{folder}/averages")
+    stopping.save(f"{folder}/best")
+    stopping.populate(f"{folder}/best")
     total = 0.0
     for trainer in found:
         dy.renew_cg()

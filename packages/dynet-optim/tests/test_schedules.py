@@ -188,7 +188,7 @@ def test_a_schedule_that_is_not_set_again_is_noticed(saved, loading, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "place, number", [(3, np.nan), (3, -np.inf), (6, -1.0), (6, 0.5), (9, -1.0), (9, np.inf), (9, np.nan)]
+    "place, number", [(0, np.nan), (0, -np.inf), (3, -1.0), (3, 0.5), (6, -1.0), (6, np.inf), (6, np.nan)]
 )
 def test_a_damaged_schedule_changes_nothing(place, number, tmp_path):
     trainer, step = sgd()

@@ -220,7 +220,7 @@ def test_a_damaged_state_changes_nothing(place, number, tmp_path):
 
 def states_of(training):
     """The tensors of a trainer's file that hold its states."""
-    return [tensor for tensor, _ in base._tensors_and_blocks(training.trainer._table.prepared())]
+    return [tensor for tensor, _ in base.tensors_and_blocks(training.trainer._table.prepared())]
 
 
 def own_tensor(training):

@@ -178,6 +178,7 @@ PARAMETER = Structure("value", "gradient", "needs_gradient", "touched", "width",
 # kernel, the planner sets `column`, the number of floats in a column. Then follow the addresses of the tensors that the
 # trainer keeps for this parameter, such as the momentum.
 UPDATE = Structure("parameter", "chosen", "floats", "column")
+EVERYTHING = 2  # in place of `is_dense`: all rows of all parameters, also of frozen ones
 
 # The arguments of `norm_and_update`, which runs two passes of a trainer. `totals` is the address, which counts
 # float32s, of two float64s: the sum of squared gradients, which `norm_and_update` writes, and its limit. `norm` and

@@ -8,7 +8,10 @@ from dynet_optim.trainers import __all__ as __all__
 from . import trainers as _trainers
 
 # Public names that DyNet 2.1 lacks, as in dynet_core.
-EXTRA_NAMES = ["AdamWTrainer", "CosineSchedule", "ExponentialSchedule", "PlateauSchedule", "WarmUpSchedule"]
+EXTRA_NAMES = [
+    "AdamWTrainer", "AveragedParameters", "CosineSchedule", "EarlyStopping", "ExponentialSchedule", "PlateauSchedule",
+    "WarmUpSchedule",
+]  # fmt: skip
 
 # Earlier names of the modules, for old pickles and programs.
 _also_named(__name__, {"base": "state", "parallel": "parallel.data_parallel", "trainers": "adam adaptive sgd"})

@@ -14,6 +14,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
@@ -467,49 +468,40 @@ class Trainer(Closed):
             setattr(self, name, value)
 
     def _schedule_numbers(self) -> list[float]:
-        """Return what `save` stores of the schedule: nothing without one, else 1 and the state of a plateau."""
-        return [] if self._schedule is None else [ONE, *getattr(plateau_of(self._schedule), "_state", ())]
+        """Return what `save` stores of the schedule: nothing without one, else a 0 or the state of a plateau."""
+        return [] if self._schedule is None else getattr(plateau_of(self._schedule), "_state", [0.0])
 
-    def _set_scores(self, numbers: Sequence[float]) -> None:
+    def _set_scores(self, numbers: list[float]) -> None:
         if plateau := plateau_of(self._schedule):
-            plateau._state = [*numbers]
+            plateau._state = numbers
 
     def _tensors(self) -> list[StoredTensor]:
         """Return what `save` stores: a tensor of the trainer's and the random generator's numbers, then all states."""
         seed, drawn, forks = noise.state()  # the seed's 32 bits are stored as two numbers
         own_numbers = [*self._saved_numbers().values(), seed >> 16, seed & 0xFFFF, drawn, forks]
-        states = _tensors_and_blocks(self._table.prepared())
+        states = tensors_and_blocks(self._table.prepared())
         schedule = [tensor_of_numbers("/schedule", numbers) for numbers in [self._schedule_numbers()] if numbers]
         return [tensor_of_numbers(f"/{type(self).__name__}", own_numbers), *schedule, *(tensor for tensor, _ in states)]
 
     def _load(self, stored_tensors: Sequence[StoredTensor], fname: Path) -> None:
         name, table = type(self).__name__, self._table.prepared()
-        states = _tensors_and_blocks(table)
-        tensors = {_current_name(tensor.name, table.rule.state_names): tensor for tensor in stored_tensors}
-        own_numbers = tensors.pop(f"/{name}", None)
-        if own_numbers is None:
-            raise FileFormatError(f"{fname} holds no state of {name}: it has {few(tensors)}")
-        schedule = tensors.pop("/schedule", tensor_of_numbers("", []))
-        if schedule.dims != (3 * len(self._schedule_numbers()),):
+        tensors = checked_tensors(stored_tensors, fname, name, table)
+        own_numbers, schedule = tensors[f"/{name}"], tensors.get("/schedule", tensor_of_numbers("", []))
+        count = len(self._schedule_numbers())
+        if schedule.dims != (3 * count,):
             hint = "call set_schedule before populate if the saved trainer had a schedule, and after it otherwise"
             raise FileFormatError(f"{fname} is not the state of this {name}: the schedules differ; {hint}")
-        dims_in_file = {name: (tensor.lookup, tensor.dims) for name, tensor in tensors.items()}
-        if dims_in_file != {state.name: (state.lookup, state.dims) for state, _ in states}:
-            problems = differences(_parameters_of(tensors.values()), _parameters_of(state for state, _ in states))
-            first_problem = f": {problems[0]}" if problems else " in their order"
-            raise FileFormatError(f"{fname} is not the state of this {name}: its parameters differ{first_problem}")
-        is_valid = own_numbers.dims == (3 * (len(SAVED_NUMBERS) + 4),)
-        is_valid = is_valid and np.isfinite([*own_numbers.values, *schedule.values]).all()
-        scores = stored_numbers(schedule.values)[1:] if is_valid else []
+        scores = stored_scores(schedule, count)
+        is_valid = own_numbers.dims == (3 * (len(SAVED_NUMBERS) + 4),) and np.isfinite(own_numbers.values).all()
         rate, rate0, epoch, threshold, *integers = stored_numbers(own_numbers.values) if is_valid else 4 * [math.nan]
         if not (
             all(number >= 0 for number in (rate, rate0, threshold, *integers))
             and all(map(math.isfinite, (rate, rate0, epoch)))
             and all(number < 2**53 and number.is_integer() for number in integers)  # exact in a float64
-            and are_scores(scores)
+            and scores is not None
         ):
             raise FileFormatError(f"{fname}: {own_numbers.name} is damaged")
-        for state, block in states:
+        for state, block in tensors_and_blocks(table):
             block.write(tensors[state.name].values)
         dense, updates, high, low, drawn, forks = map(int, integers)
         noise.set_state(high << 16 | low, drawn, forks)
@@ -517,7 +509,7 @@ class Trainer(Closed):
         self._set_saved_numbers(dict(zip(SAVED_NUMBERS, (rate, rate0, epoch, threshold, dense, updates))))
 
 
-def _tensors_and_blocks(table: ParameterTable) -> list[tuple[StoredTensor, Block]]:
+def tensors_and_blocks(table: ParameterTable) -> list[tuple[StoredTensor, Block]]:
     """Return a pair for each state: a tensor to store in a file, and the state's memory."""
     return [
         # The names contain an index, because two parameters may have the same name.
@@ -525,6 +517,29 @@ def _tensors_and_blocks(table: ParameterTable) -> list[tuple[StoredTensor, Block
         for index, p in enumerate(table.all_parameters)
         for state, block in zip(table.rule.state_names, table.state_blocks[p._storage])
     ]
+
+
+def checked_tensors(
+    stored_tensors: Sequence[StoredTensor], fname: Path, name: str, table: ParameterTable
+) -> dict[str, StoredTensor]:
+    """Return the tensors of a file by name, or raise FileFormatError if they are not those of a `name` with `table`."""
+    tensors = {_current_name(tensor.name, table.rule.state_names): tensor for tensor in stored_tensors}
+    if f"/{name}" not in tensors:
+        raise FileFormatError(f"{fname} holds no state of {name}: it has {few(tensors)}")
+    in_file = [replace(t, name=n) for n, t in tensors.items() if n not in (f"/{name}", "/schedule")]
+    states = [state for state, _ in tensors_and_blocks(table)]
+    if {t.name: (t.lookup, t.dims) for t in in_file} != {t.name: (t.lookup, t.dims) for t in states}:
+        problems = differences(_parameters_of(in_file), _parameters_of(states))
+        first_problem = f": {problems[0]}" if problems else " in their order"
+        raise FileFormatError(f"{fname} is not the state of this {name}: its parameters differ{first_problem}")
+    return tensors
+
+
+def stored_scores(tensor: StoredTensor, count: int) -> list[float] | None:
+    """Return the `count` numbers of a tensor if they may be a `_state` of `Scores`, otherwise None."""
+    is_valid = tensor.dims == (3 * count,) and np.isfinite(tensor.values).all()
+    numbers = stored_numbers(tensor.values) if is_valid else [math.nan]
+    return numbers if are_scores(numbers) else None
 
 
 def _current_name(name: str, state_names: Sequence[str]) -> str:

@@ -344,7 +344,7 @@ class DataParallel:
         states = self.trainer._table.prepared().state_blocks_in_order()
         broadcast(self._comm, [*(p._storage.values for p in self._all_parameters()), *itertools.chain(*states)])
         self.trainer._set_saved_numbers(self._comm.bcast(self.trainer._saved_numbers()))
-        self.trainer._set_scores(self._comm.bcast(self.trainer._schedule_numbers())[1:])
+        self.trainer._set_scores(self._comm.bcast(self.trainer._schedule_numbers()))
         self._note_synced_parameters()
 
 

@@ -18,8 +18,9 @@ NORM = KERNELS.add("gradient_norm", GradientNorm())  # the opcode of the kernel 
 class TrainerRule:
     """An update rule and its compiled kernel, named `update.` plus the name of the rule.
 
-    States start at zero. `read_numbers(trainer, scale)` returns the numbers that `number_names` lists: the value
-    of `eps` is `trainer._eps`, and `rate` includes the gradients' factor `scale`, unless `scale` is one of them.
+    States start at zero, or, with `starts_as_values`, as the parameter's values. `read_numbers(trainer, scale)` returns
+    the numbers that `number_names` lists: the value of `eps` is `trainer._eps`, and `rate` includes the gradients'
+    factor `scale`, unless `scale` is one of them.
     """
 
     opcode: int
@@ -27,8 +28,9 @@ class TrainerRule:
     number_names: tuple[str, ...]
     read_numbers: Callable[..., tuple[float, ...]]
 
-    def __init__(self, name: str, kernel: Any):
+    def __init__(self, name: str, kernel: Any, starts_as_values: bool = False):
         self.opcode = KERNELS.add(KERNELS.add_defined(f"update.{name}", {"": kernel}, alone=True), kernel)
+        self.starts_as_values = starts_as_values
         self.state_names = tuple(name for name in kernel.views[2:] if name in kernel.outputs)  # views 0, 1: p, g
         self.number_names = kernel.views[2 + len(self.state_names) :]
         rate = "trainer._rate" if "scale" in self.number_names else "trainer._rate * scale"

@@ -141,7 +141,9 @@ class Scores:
 
 def are_scores(numbers: list[float]) -> bool:
     """Return whether numbers from a file may be a `_state` of `Scores`, or none."""
-    return numbers[:1] != [-math.inf] and all(0 <= count < 2**53 and count.is_integer() for count in numbers[1:])
+    return all(best > -math.inf for best in numbers[:1]) and all(
+        0 <= count < 2**53 and count.is_integer() for count in numbers[1:]
+    )
 
 
 class PlateauSchedule(Scores):

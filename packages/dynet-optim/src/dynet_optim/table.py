@@ -2,6 +2,7 @@
 
 One compiled call computes the norm of all gradients, another one updates. If nothing is clipped, one call does both.
 `is_dense` is 1 if calls read or change all rows of lookup parameters, and 0 if only those used since the last update.
+`layout.EVERYTHING` stands for all rows of all parameters, also of frozen ones; the used rows then stay noted.
 Parameters are in the order of `ParameterCollection._all_parameters`: lookup parameters last.
 """
 
@@ -128,6 +129,8 @@ class ParameterTable:
             floats = storage.values.floats
             if storage not in self.state_blocks:
                 self.state_blocks[storage] = [allocate_block(floats, zero=True) for _ in range(self.state_count)]
+                for state in self.state_blocks[storage] if self.rule.starts_as_values else ():
+                    state.write(storage.values.array)
             row[layout.UPDATE.parameter], row[layout.UPDATE.floats] = storage.row, floats
             row[len(layout.UPDATE) :] = [state.address for state in self.state_blocks[storage]]
         self.marks = np.array([1 + self.group_of(parameter) for parameter in self.all_parameters], np.int64)
@@ -168,19 +171,20 @@ class ParameterTable:
     def run(self, numbers: Sequence[float], is_dense: int) -> None:
         """Apply the rule to the chosen parameters. Raise OverflowError or struct.error if a number is not a float32."""
         self._pack_numbers(*numbers)
-        self._run(self.rule, is_dense)
+        self.run_other(self.rule, is_dense)
 
     def clear(self, is_dense: int) -> None:
-        self._run(CLEAR, is_dense)
+        self.run_other(CLEAR, is_dense)
 
-    def _run(self, rule: TrainerRule, is_dense: int) -> None:
+    def run_other(self, rule: TrainerRule, is_dense: int) -> None:
+        """Apply a rule that has the same states, with the numbers of the last `run`."""
         numbers, address = len(rule.number_names), self.numbers.address
         if not self._is_done(
             self.machine.update(
                 self.context_address, rule.opcode, self.count, self.state_count, numbers, address, is_dense
             )
         ):
-            self._run(rule, is_dense)
+            self.run_other(rule, is_dense)
 
     def run_if_below(self, clip_threshold: float, numbers: Sequence[float], is_dense: int) -> float | None:
         """If nothing must be clipped, apply the rule and return the sum of the squared gradients, in one compiled call.

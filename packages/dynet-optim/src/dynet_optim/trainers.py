@@ -15,6 +15,7 @@ from dynet_core.parameter.base import Trained
 from dynet_kernels.formula import maximum, over_root, sqrt
 
 from .base import Trainer
+from .kept import AveragedParameters, EarlyStopping
 from .parallel import DataParallel
 from .registry import register
 from .rule import update
@@ -587,7 +588,7 @@ class AdamWTrainer(AdamTrainer):
 
 # The public names of this package.
 __all__ = [
-    "AdadeltaTrainer", "AdagradTrainer", "AdamTrainer", "AdamWTrainer", "AmsgradTrainer", "CosineSchedule",
-    "CyclicalSGDTrainer", "DataParallel", "ExponentialSchedule", "MomentumSGDTrainer", "PlateauSchedule",
-    "RMSPropTrainer", "SimpleSGDTrainer", "Trainer", "WarmUpSchedule",
+    "AdadeltaTrainer", "AdagradTrainer", "AdamTrainer", "AdamWTrainer", "AmsgradTrainer", "AveragedParameters",
+    "CosineSchedule", "CyclicalSGDTrainer", "DataParallel", "EarlyStopping", "ExponentialSchedule",
+    "MomentumSGDTrainer", "PlateauSchedule", "RMSPropTrainer", "SimpleSGDTrainer", "Trainer", "WarmUpSchedule",
 ]  # fmt: skip

@@ -86,6 +86,7 @@ dy.MomentumSGDTrainer <- MomentumOptimizer
 dy.RMSPropTrainer <- RMSprop
 trainer.set_schedule(lambda n: gamma ** (n // steps)), or trainer.learning_rate = rate <- StepLR
 trainer.set_schedule(function of the number of updates) <- LambdaLR lr_scheduler
+dy.AveragedParameters <- AveragedModel ExponentialMovingAverage
 trainer.set_schedule(dy.CosineSchedule(steps)) <- CosineAnnealingLR
 trainer.set_schedule(dy.ExponentialSchedule(gamma, steps)) <- ExponentialLR
 trainer.set_schedule(dy.WarmUpSchedule(steps)) <- LinearLR

@@ -41,6 +41,8 @@ def plan_update(context_address, opcode, parameter_count, state_count, number_co
     Each instruction has a view of the values, of the gradient, of each of `state_count` tensors that the trainer keeps,
     and of each of `number_count` floats that the rule reads. `numbers_address` has these floats for each group of
     parameters; `chosen` is the number of the parameter's group, from 1. Kernels read each view's first list.
+
+    If `is_dense` is EVERYTHING, frozen parameters change too, and the touched rows stay so, for the trainer's update.
     """
     plan = Plan(context_address)
     view_count = 2 + state_count + number_count
@@ -49,7 +51,7 @@ def plan_update(context_address, opcode, parameter_count, state_count, number_co
     if plan.context.status == layout.READY:
         for row in range(parameter_count):
             updated = UpdatedParameter(plan, row, state_count, is_dense)
-            if updated.parameter.needs_gradient and updated.update_row.chosen:
+            if (updated.parameter.needs_gradient or is_dense == layout.EVERYTHING) and updated.update_row.chosen:
                 if updated.columns:
                     updated.write_list(0, updated.parameter.value, updated.width)
                     updated.write_list(1, updated.parameter.gradient, updated.width)
@@ -63,7 +65,8 @@ def plan_update(context_address, opcode, parameter_count, state_count, number_co
                         updated.write_list(0, updated.parameter.value, 0)
                         updated.write_list(1, updated.parameter.value + updated.parameter.copy, 0)
                         updated.add_instruction(layout.ROUND, 2, 2 * UPDATE_WORK_PER_FLOAT)
-    if plan.context.status == layout.READY:  # otherwise the update will be planned again
+    # If the status is not READY, the update will be planned again.
+    if plan.context.status == layout.READY and is_dense != layout.EVERYTHING:
         for row in range(parameter_count):
             used = UpdatedParameter(plan, row, state_count, is_dense)
             if used.parameter.touched and used.parameter.needs_gradient and used.update_row.chosen:

@@ -34,6 +34,34 @@ def trained():
     return model, weight, table, trainer
 
 
+def averaged():
+    """Parameters after two updates that one of them exempts from decay, their averages, and the best parameters."""
+    model = dy.ParameterCollection()
+    weight, table = model.parameters_from_numpy(VALUES), model.lookup_parameters_from_numpy(VALUES.T)
+    trainer = dy.AdamWTrainer(model, 0.1, weight_decay=0.5, no_decay=[table])
+    averages, stopping = dy.AveragedParameters(model, 0.5), dy.EarlyStopping(model, 2)
+    for score in (1, 2):
+        dy.renew_cg()
+        dy.squared_norm(weight * dy.inputVector([1, 2, 3]) + table[1]).backward()
+        trainer.update()
+        averages.update()
+        stopping.report(score)
+    found = [weight.as_array(), table.as_array()]
+    with averages.applied():
+        found += [weight.as_array(), table.as_array()]
+    assert np.array_equal(weight.as_array(), found[0])
+    stopping.restore()
+    return [*found, weight.as_array(), table.as_array()]
+
+
+def test_groups_averages_and_the_best_parameters_are_those_of_the_cpu():
+    found = averaged()
+    with device.using(None):
+        expected = averaged()
+    for value, wanted in zip(found, expected, strict=True):
+        np.testing.assert_allclose(value, wanted, rtol=1e-5, atol=1e-6)
+
+
 def test_the_device_has_a_name():
     assert device.name() == "GPU:0"
 

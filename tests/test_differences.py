@@ -55,6 +55,7 @@ ROWS = {
         "dynet-ops/test_dropout: a_forked_child_draws_otherwise_than_its_parent_and_siblings"
     ),
     "Glorot's range": "dynet-core/test_initializer: glorot_range_and_moments",
+    "`model.arrays()`, `model.set_arrays(arrays)`": "dynet-core/test_arrays_by_name: a_round_trip",
     "layer normalization of a builder in `dy.save`": "dynet-rnn/test_saving_norms: normalizations_come_back",
     "`SaxeInitializer`": "dynet-core/test_initializer: saxe_is_orthonormal",
     "`initial_state()` several times in one graph": "dynet-rnn/test_dropout: sequences_have_masks_of_their_own",

@@ -49,6 +49,7 @@ def parameters(folder: str) -> None:
     m.set_weight_decay_lambda(m.get_weight_decay())
     print(m.name(), m.parameter_count(), len(m.parameters_list()), len(m.lookup_parameters_list()))
 
+    m.set_arrays(m.arrays())
     W.set_value(np.ones((2, 3)))
     W.load_array([[1, 2, 3], [4, 5, 6]])
     W.scale(0.5)

@@ -6,14 +6,14 @@ import ctypes
 import math
 import operator
 import os
-from collections.abc import Callable, Iterator, MappingView
+from collections.abc import Callable, Iterator, Mapping, MappingView
 from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 
 from .errors import ArgumentError, ArgumentTypeError, DynetError, OutOfRangeError, ShapeError, TooLargeError
 from .messages.refusals import COMMON_NUMPY_TYPES, MAX_NESTING, Refusals
-from .messages.wording import HUGE_INT, counted, shown
+from .messages.wording import HUGE_INT, counted, few, printable, shown
 
 MASKED_REASON = "some of the numbers are masked; the method filled() of their array gives them values"
 UNMASKED_TYPES = {bool, float, int, *COMMON_NUMPY_TYPES}  # values of these types are never masked
@@ -271,3 +271,25 @@ def fitted(caller: str, array: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
     if array.shape != dims:
         raise ShapeError(f"{caller}: the array is {array.shape}, the parameter is {dims}")
     return array
+
+
+def checked_arrays(caller: str, arrays: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+    """Return the arrays of a user's dict as float32 copies. It must have exactly the names and shapes of `shapes`.
+
+    Raises:
+        ArgumentTypeError: `arrays` is not a dict or another mapping.
+        ArgumentError: names are missing or unknown, or an array has something other than numbers of float32.
+        ShapeError: an array has a different shape.
+    """
+    if not isinstance(arrays, Mapping):
+        got = f"{type(arrays).__name__} {shown(arrays)}"
+        raise ArgumentTypeError(f"{caller}: expected a dict of names and arrays, got {got}")
+    missing, unknown = [name for name in shapes if name not in arrays], [name for name in arrays if name not in shapes]
+    if missing or unknown:
+        raise ArgumentError(f"{caller}: missing: {few(map(repr, missing))}; unknown: {few(map(shown, unknown))}")
+    checked = {}
+    for name, shape in shapes.items():
+        label = f"{caller}: {printable(name)}"
+        array = real_array(label, arrays[name], uneven=ArgumentError, strict=ArgumentError)
+        checked[name] = fitted(label, array, shape)
+    return checked

@@ -205,11 +205,15 @@ p.zero() <- zero_
 [LookupParameters]
 E[i] for a row, dy.lookup_batch(E, indices) for several <- __call__
 [ParameterCollection]
-model.parameters_list() and model.lookup_parameters_list() <- parameters params weights get_weights __getitem__
+model.parameters_list() and model.lookup_parameters_list() <- parameters params weights __getitem__
+model.arrays() <- get_weights
+model.set_arrays(arrays) <- set_weights
 model.parameters_list() and model.lookup_parameters_list() <- trainable_variables variables trainable_weights
 p.name() for p in model.parameters_list() + model.lookup_parameters_list() <- named_parameters
-model.save(path) <- state_dict save_weights
-model.populate(path) <- load_state_dict load_weights
+model.arrays(), or model.save(path) for a file <- state_dict
+model.set_arrays(arrays), or model.populate(path) for a file <- load_state_dict
+model.save(path) <- save_weights
+model.populate(path) <- load_weights
 set_dropout of networks, and dy.dropout where you train <- train training
 model.set_weight_decay(decay) <- weight_decay l2
 disable_dropout of networks, and no dy.dropout <- eval

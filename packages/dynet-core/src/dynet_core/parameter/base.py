@@ -385,6 +385,16 @@ class Parameters(Trained):
         return flat.reshape(self.type.shape, order="F")
 
 
+def set_all(caller: str, arrays: Sequence[tuple[Trained, np.ndarray]]) -> None:
+    """Replace the values of parameters by arrays of their shapes: of all, or of none if one cannot take its array."""
+    for parameter, array in arrays:
+        if parameter._storage.scale_count and not np.isfinite(array).all():
+            raise ArgumentError(f"{caller}: {parameter!r} cannot take values that are not all finite")
+    for parameter, array in arrays:
+        stored = np.moveaxis(array, 0, -1) if parameter._is_lookup else array
+        parameter._storage.set_values(stored.ravel(order="F"))
+
+
 def checked_name(kind: str, name: str) -> str:
     """Check and return the user's name for a `kind`. It has no `/` or `_`, which full names like `/encoder/_0` use."""
     if not isinstance(name, str) or "/" in name or "_" in name:

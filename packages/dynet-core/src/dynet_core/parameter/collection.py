@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import config
 from ..annotations import Dims, Floats, Number, Numbers, Path
-from ..checks import FRACTION, checked_flag, checked_number
+from ..checks import FRACTION, checked_arrays, checked_flag, checked_number
 from ..compute.device import check_device
 from ..dim import checked_dims
 from ..errors import ArgumentError, ArgumentTypeError, FileFormatError, OutOfMemoryError
@@ -26,7 +26,7 @@ from ..initializer import NumpyInitializer, PyInitializer, initial_array, initia
 from ..messages.hints import HINTS, Closed, UnsetAttribute, with_hints
 from ..messages.wording import counted, printable
 from . import object_files
-from .base import Constant, Parameters, Trained, checked_name
+from .base import Constant, Parameters, Trained, checked_name, set_all
 from .lookup import LookupParameters
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -412,6 +412,54 @@ class ParameterCollection(Closed):
         chosen = [p for p in self._all_parameters() if p._storage not in kept and p._can_be_quantized()]
         for parameter, block in [(p, p._quantized()) for p in chosen]:
             parameter._use_quantized(block)
+
+    def arrays(self) -> dict[str, Floats]:
+        """Return copies of all values as float32 arrays, by name: `{"_0": array, "encoder/_0": array, ...}`.
+
+        A name is the parameter's full name without the name of this collection. The arrays have the parameters' shapes:
+        for a lookup parameter, the rows come first. `numpy.savez(path, **model.arrays())` writes them to a file.
+
+        Raises:
+            ArgumentError: two parameters have the same name, as after loading one twice.
+
+        >>> m = ParameterCollection()
+        >>> W, b = m.add_parameters((2, 3), init=1.0, name="W"), m.add_parameters(2, init=0.0)
+        >>> {name: array.shape for name, array in m.arrays().items()}
+        {'W': (2, 3), '_0': (2,)}
+        """
+        return {name: p.as_array(dtype=np.float32) for name, p in self._by_name("arrays").items()}
+
+    def set_arrays(self, arrays: Mapping[str, Numbers]) -> None:
+        """Replace all values with those of arrays, named as `arrays` names them. Gradients and frozenness stay.
+
+        Infinities and NaN are taken, as by `set_value`, but not for quantized parameters.
+
+        Args:
+            arrays: a dict or another mapping, such as what `numpy.load` returns for an `.npz` file. It must have an
+                array of the right shape for each parameter, and nothing else.
+
+        Raises:
+            ArgumentTypeError: `arrays` is not a mapping.
+            ArgumentError: a name is missing or unknown, or an array has something other than numbers of float32.
+            ShapeError: an array has a different shape than its parameter. After any error, nothing has changed.
+
+        >>> m = ParameterCollection()
+        >>> W, b = m.add_parameters(2, name="W"), m.add_parameters(1, name="b")
+        >>> m.set_arrays({"W": [1, 2], "b": [3]})
+        >>> W.value(), b.value()
+        ([1.0, 2.0], 3.0)
+        """
+        parameters = self._by_name("set_arrays")
+        checked = checked_arrays("set_arrays", arrays, {name: p.shape for name, p in parameters.items()})
+        set_all("set_arrays", [(p, checked[name]) for name, p in parameters.items()])
+
+    def _by_name(self, caller: str) -> dict[str, Trained]:
+        refuse_in_function("read or change values")
+        parameters: dict[str, Trained] = {}
+        for p in self._all_parameters():
+            if parameters.setdefault(p._name.removeprefix(self._name), p) is not p:
+                raise ArgumentError(f"{caller}: two parameters are named {printable(p._name)}")
+        return parameters
 
     # Saving to files, and loading
 

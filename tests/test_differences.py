@@ -56,6 +56,9 @@ ROWS = {
     ),
     "Glorot's range": "dynet-core/test_initializer: glorot_range_and_moments",
     "`model.arrays()`, `model.set_arrays(arrays)`": "dynet-core/test_arrays_by_name: a_round_trip",
+    "`set_torch_weights`, `torch_weights`": (
+        "dynet-rnn/test_torch_modules: a_network_computes_what_the_module_of_torch_does"
+    ),
     "layer normalization of a builder in `dy.save`": "dynet-rnn/test_saving_norms: normalizations_come_back",
     "`SaxeInitializer`": "dynet-core/test_initializer: saxe_is_orthonormal",
     "`initial_state()` several times in one graph": "dynet-rnn/test_dropout: sequences_have_masks_of_their_own",

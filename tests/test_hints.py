@@ -60,7 +60,7 @@ USES = [
     ("two ways", "train", "b.set_dropout(rate)"),
     ("two ways", "eval", "b.disable_dropout()"),
     ("two ways", "parameters", "b.param_collection().parameters_list()"),
-    ("two ways", "state_dict", "b.param_collection().save(path)"),
+    ("two ways", "state_dict", "b.param_collection().arrays(), or dy.torch_weights(b) for torch"),
     ("two ways", "set_dropouts", f"b.set_dropout(rate), or set_dropouts(d, d_r) {EACH}"),
     ("two ways", "get_parameters", f"get_parameters() {EACH}, or b.param_collection().parameters_list()"),
     ("tree", "transduce", "b.initial_state().transduce(xs, heads)"),

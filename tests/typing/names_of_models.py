@@ -152,6 +152,9 @@ def networks(m: dy.ParameterCollection) -> dy.Expression:
     print(both.whoami(), both.spec, both.param_collection() is both.model, len(both.builder_layers))
     total += dy.sum_elems(dy.BiRNNBuilder.from_spec((1, 3, 4, dy.GRUBuilder, None), m).transduce(xs)[0])
 
+    dy.set_torch_weights(both, dy.torch_weights(both, "encoder"), "encoder")
+    W, b = m.add_parameters((2, 3)), m.add_parameters(2)
+    dy.set_torch_weights((W, b), dy.torch_weights([W, b]))
     stacked = dy.StackedRNNState([gru.initial_state()])
     following = stacked.add_input(xs[0])
     total += dy.sum_elems(following.output() + following.h()[0][0] + following.s()[0][0])

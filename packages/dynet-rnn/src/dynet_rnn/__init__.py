@@ -7,7 +7,12 @@ from dynet_rnn.builders import __all__ as __all__
 
 from . import base as _base
 
-_EXTRA_NAMES = ["pass_messages", "transduce"]  # public names that DyNet 2.1 lacks, as in dynet_core
+_EXTRA_NAMES = [
+    "pass_messages",
+    "set_torch_weights",
+    "torch_weights",
+    "transduce",
+]  # public names that DyNet 2.1 lacks, as in dynet_core
 
 _also_named(
     __name__, {"builders": "bi coupled_lstm gru lstm lstm_builder simple", "sequences": "recording stacked state"}

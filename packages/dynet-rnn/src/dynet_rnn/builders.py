@@ -35,6 +35,7 @@ from .registry import Reference, register
 from .sequences import LoadedParameters, RNNState, StackedRNNState, _RNNBuilder
 from .softmax import ClassFactoredSoftmaxBuilder, SoftmaxBuilder, StandardSoftmaxBuilder
 from .structures import pass_messages, transduce
+from .torch_modules import set_torch_weights, torch_weights
 from .tree import ChildSumTreeLSTMBuilder, NaryTreeLSTMBuilder, TreeState
 
 
@@ -629,5 +630,6 @@ __all__ = [
     "BiRNNBuilder", "ChildSumTreeLSTMBuilder", "ClassFactoredSoftmaxBuilder", "CompactVanillaLSTMBuilder",
     "CoupledLSTMBuilder", "FastLSTMBuilder", "GRUBuilder", "LSTMBuilder", "NaryTreeLSTMBuilder", "RNNState",
     "SimpleRNNBuilder", "SoftmaxBuilder", "SparseLSTMBuilder", "StackedRNNState", "StandardSoftmaxBuilder",
-    "TreeState", "VanillaLSTMBuilder", "_RNNBuilder", "pass_messages", "transduce",
+    "TreeState", "VanillaLSTMBuilder", "_RNNBuilder", "pass_messages", "set_torch_weights", "torch_weights",
+    "transduce",
 ]  # fmt: skip

@@ -229,8 +229,10 @@ p.as_array() of a parameter <- cpu
 functions of expressions; a collection only has parameters <- forward predict
 a loop: loss.backward(), then trainer.update() <- fit compile
 [LayersBuilder BiRNNBuilder]
-b.param_collection().save(path) <- state_dict save
-b.param_collection().populate(path) <- load_state_dict load populate
+b.param_collection().arrays(), or dy.torch_weights(b) for torch <- state_dict
+b.param_collection().set_arrays(arrays), or dy.set_torch_weights(b, arrays) <- load_state_dict
+b.param_collection().save(path) <- save
+b.param_collection().populate(path) <- load populate
 b.set_dropout(rate) <- train dropout
 b.disable_dropout() <- eval
 b.spec <- hidden_size hidden_dim input_size input_dim num_layers layers

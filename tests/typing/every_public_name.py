@@ -12,7 +12,7 @@ import tempfile
 import warnings
 
 from calls_of_ops import calls
-from names_of_models import Halves, functions_and_structures, networks, parameters, softmaxes, trainers, trees
+from names_of_models import Halves, functions_and_structures, networks, parameters, softmaxes, trainers, trees, words
 from names_of_ops import (
     convolutions,
     elementwise,
@@ -149,6 +149,7 @@ def main() -> None:
     functions_and_structures()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         parameters(folder)
+        words(folder)
         trainers(m, folder)
     graphs()
     print(mutable_values(), errors(), builder_of(dy.GRUBuilder).whoami())

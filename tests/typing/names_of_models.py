@@ -163,6 +163,17 @@ def networks(m: dy.ParameterCollection) -> dy.Expression:
     return total
 
 
+def words(folder: str) -> None:
+    """Vocabularies."""
+    vocabulary = dy.Vocabulary(["the", "cat"], unknown="<unk>", padding="<pad>")
+    vocabulary.save(f"{folder}/words")
+    counted = dy.Vocabulary.from_sentences([["a", "b"], ["b"]], min_count=2, max_size=10)
+    loaded: dy.Vocabulary = dy.Vocabulary.load(f"{folder}/words", unknown="<unk>")
+    again = dy.Vocabulary.from_spec(vocabulary.spec)
+    print(vocabulary["cat"], vocabulary.indices(["dog"]), vocabulary.word(0), vocabulary.words([1, 2]), "a" in counted)
+    print(len(loaded), list(again), vocabulary.unknown, vocabulary.padding)
+
+
 def trees(m: dy.ParameterCollection) -> dy.Expression:
     """Networks over trees."""
     summing, binary = dy.ChildSumTreeLSTMBuilder(1, 3, 2, m), dy.NaryTreeLSTMBuilder(1, 3, 2, m, children=2)

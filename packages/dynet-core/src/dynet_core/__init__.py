@@ -45,6 +45,7 @@ from .errors import (
     StaleExpressionError,
     TooLargeError,
 )
+from .files.vocabulary import Vocabulary
 from .graph.expression import Expression
 from .graph.functions import function
 from .initializer import (
@@ -73,7 +74,8 @@ also_named(__name__, {
     "random.noise": "seeds",
 })  # fmt: skip
 
-_EXTRA_NAMES = ["function"]  # public names that DyNet 2.1 lacks: `dy.x`, but no part of `from dynet import *`
+# Public names that DyNet 2.1 lacks: `dy.x`, but no part of `from dynet import *`.
+_EXTRA_NAMES = ["Vocabulary", "function"]
 
 # Load the linker of compiled code now, so that the first computation does not wait for it. If this fails, the first
 # computation raises the error again.
@@ -87,8 +89,8 @@ __all__ = [
     "InitializerError", "LookupParameters", "MissingFileError", "Model", "NormalInitializer", "NotFiniteError",
     "NumpyInitializer", "OutOfMemoryError", "OutOfRangeError", "ParallelError", "ParameterCollection",
     "ParameterNameError", "Parameters", "PyInitializer", "SaxeInitializer", "ShapeError", "StaleExpressionError",
-    "Tensor", "TooLargeError", "UniformInitializer", "UnsignedValue", "UnsignedVectorValue", "available_devices", "cg",
-    "cg_checkpoint", "cg_revert", "cg_version", "dump_cg", "forward", "function", "get_device_info", "graph", "init",
-    "init_from_params", "load", "load_generator", "npvalues", "print_graphviz", "print_text_graphviz", "profile",
-    "renew_cg", "reset_random_seed", "save", "show_plan", "values",
+    "Tensor", "TooLargeError", "UniformInitializer", "UnsignedValue", "UnsignedVectorValue", "Vocabulary",
+    "available_devices", "cg", "cg_checkpoint", "cg_revert", "cg_version", "dump_cg", "forward", "function",
+    "get_device_info", "graph", "init", "init_from_params", "load", "load_generator", "npvalues", "print_graphviz",
+    "print_text_graphviz", "profile", "renew_cg", "reset_random_seed", "save", "show_plan", "values",
 ]  # fmt: skip

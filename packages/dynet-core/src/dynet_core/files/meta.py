@@ -22,6 +22,7 @@ from ..errors import ArgumentTypeError, FileFormatError
 from .instances import add_items, set_items
 from .limits import MOST_LEVELS, Limits, is_a
 from .names import Names, Refused, Substitute, explanation, is_builder, is_listable, library_object, name_of
+from .vocabulary import Vocabulary
 
 
 class PickleReader:
@@ -241,7 +242,9 @@ class _Pickler(_PythonPickler):
 
     def save_reduce(self, func: Any, *arguments: Any, obj: Any = None, **options: Any) -> None:
         """Write an object as a call of a function. Store the object's class in `made_classes[function's name]`."""
-        if any(base.__module__.partition(".")[0] in PACKAGES for base in type(obj).__mro__):
+        if type(obj) is not Vocabulary and any(
+            base.__module__.partition(".")[0] in PACKAGES for base in type(obj).__mro__
+        ):
             raise ArgumentTypeError(f"a {type(obj).__name__} is the library's own, and cannot stand in a spec")
         if is_listable(func):
             self.made_classes[name_of(func)] = type(obj)

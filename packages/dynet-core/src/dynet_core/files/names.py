@@ -15,6 +15,7 @@ import types
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from ..recorder import FUNCTION_TYPE
 from . import instances
 from .instances import MAKERS
 from .limits import Limits, is_a, type_attr
+from .vocabulary import Vocabulary
 
 OPS_MODULE = "dynet_ops"  # this library's module that defines operations
 SEARCHED_MODULES = ("dynet", "_dynet", "dynet_rnn", "dynet_optim", "dynet_core", OPS_MODULE)  # for `library_object`
@@ -232,6 +234,10 @@ class Names:
             if substitute.complete:
                 self._incomplete_by_id[id(instance)] = instance, substitute.complete
             return instance
+        if callee is Vocabulary:
+            words, *special = instances.checked(arguments, (list,), (str, NoneType), (str, NoneType))
+            self.limits.count_copies(len(words))
+            return Vocabulary([*instances.checked(tuple(words), *[(str,)] * len(words))], *special)
         if is_a(callee, type):
             return self._make_instance(callee, arguments)
         if not is_listable(callee):

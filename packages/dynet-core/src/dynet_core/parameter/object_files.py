@@ -26,21 +26,22 @@ from ..files import meta, model_files
 from ..files.names import Allow, allowed_by_name
 from ..files.replacing import checked_mode, replacing
 from ..files.tensors import Entry, ExpectedEntries, Reader, StoredTensor
+from ..files.vocabulary import Vocabulary
 from ..messages.wording import counted
 from .base import Collection
 
 
 def save(basename: Path, objects: Iterable[Any]) -> None:
-    """Save parameters, lookup parameters, builders and other objects to `basename.data` and `basename.meta`.
+    """Save parameters, builders, vocabularies and other objects to `basename.data` and `basename.meta`.
 
     An object that is not a parameter has a spec, from which its class recreates it. A spec may contain anything that
-    can be pickled, including objects of your own classes, such as a vocabulary. A warning names what `load` will
+    can be pickled, including a `Vocabulary` and objects of your own classes. A warning names what `load` will
     refuse: classes and functions that are not listed in its argument `allow`, and objects that cannot be loaded,
     because their classes have their own pickle methods (see `load`).
 
     Args:
         basename: the path of the two files, without the extensions.
-        objects: parameters, builders and objects of your own classes. Each of your classes needs a method
+        objects: parameters, builders, vocabularies and objects of your own classes. Each of your classes needs a method
             `param_collection()`, a property `spec`, and a static method `from_spec(spec, model)` that recreates the
             object. There is a warning if `from_spec` is missing.
 
@@ -207,9 +208,11 @@ def _record_and_tensors(item: Any) -> tuple[meta.SavedObject, list[StoredTensor]
     if hasattr(item, "_tensor"):
         tensor = item._tensor()
         return meta.SavedObject("LookupParameters" if tensor.lookup else "Parameters", tensor.name), [tensor]
+    if isinstance(item, Vocabulary):
+        return meta.SavedObject(type(item), "", item.spec), []
     for name in ("param_collection", "spec"):  # a user's property counts as present even if it raises AttributeError
         if not hasattr(item, name) and inspect.getattr_static(item, name, None) is None:
-            expected = "a parameter, a builder or an object with param_collection and spec"
+            expected = "a parameter, a builder, a vocabulary or an object with param_collection and spec"
             raise ArgumentTypeError(f"save: expected {expected}, got {type(item).__name__}")
     collection = _collection_of(item)
     outside = [parameter._tensor() for parameter in getattr(item, "_outside_parameters", ())]
@@ -301,6 +304,8 @@ def _load_object(record: meta.SavedObject, entries: _Entries, params: Collection
     with params._undo_on_error(entries.value_count(record.name) * 5 // 2):
         try:
             loaded = record.kind.from_spec(record.spec, params)  # type: ignore[attr-defined]
+            if isinstance(loaded, Vocabulary):
+                return loaded
             if not hasattr(loaded, "param_collection"):
                 raise ArgumentTypeError(f"it returned {loaded!r:.60}, which has no param_collection")
             collection = _collection_of(loaded)

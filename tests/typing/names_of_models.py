@@ -171,6 +171,10 @@ def words(folder: str) -> None:
     loaded: dy.Vocabulary = dy.Vocabulary.load(f"{folder}/words", unknown="<unk>")
     again = dy.Vocabulary.from_spec(vocabulary.spec)
     print(vocabulary["cat"], vocabulary.indices(["dog"]), vocabulary.word(0), vocabulary.words([1, 2]), "a" in counted)
+    with open(f"{folder}/vectors", "w") as file:
+        file.write("the 1 2\ncat 3 4\n")
+    found, array = dy.read_vectors(f"{folder}/vectors", vocabulary, binary=False)
+    print(found.words([0]), array.shape)
     print(len(loaded), list(again), vocabulary.unknown, vocabulary.padding)
 
 

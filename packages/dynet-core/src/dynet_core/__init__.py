@@ -45,6 +45,7 @@ from .errors import (
     StaleExpressionError,
     TooLargeError,
 )
+from .files.vectors import read_vectors
 from .files.vocabulary import Vocabulary
 from .graph.expression import Expression
 from .graph.functions import function
@@ -75,7 +76,7 @@ also_named(__name__, {
 })  # fmt: skip
 
 # Public names that DyNet 2.1 lacks: `dy.x`, but no part of `from dynet import *`.
-_EXTRA_NAMES = ["Vocabulary", "function"]
+_EXTRA_NAMES = ["Vocabulary", "function", "read_vectors"]
 
 # Load the linker of compiled code now, so that the first computation does not wait for it. If this fails, the first
 # computation raises the error again.
@@ -92,5 +93,5 @@ __all__ = [
     "Tensor", "TooLargeError", "UniformInitializer", "UnsignedValue", "UnsignedVectorValue", "Vocabulary",
     "available_devices", "cg", "cg_checkpoint", "cg_revert", "cg_version", "dump_cg", "forward", "function",
     "get_device_info", "graph", "init", "init_from_params", "load", "load_generator", "npvalues", "print_graphviz",
-    "print_text_graphviz", "profile", "renew_cg", "reset_random_seed", "save", "show_plan", "values",
+    "print_text_graphviz", "profile", "read_vectors", "renew_cg", "reset_random_seed", "save", "show_plan", "values",
 ]  # fmt: skip

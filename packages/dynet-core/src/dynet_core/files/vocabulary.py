@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any, BinaryIO, Self
+from io import BufferedReader
+from typing import Any, Self
 
 from ..annotations import Index, Path
 from ..checks import checked_indices, checked_list, checked_path, whole
@@ -163,8 +164,8 @@ class Vocabulary:
         """
         words: dict[str, int] = {}
         with open_file("Vocabulary.load", path) as file:
-            for line in file:
-                add_word(words, line.rstrip(b"\r\n"), "line", file.name)
+            for number, line in enumerate(file, 1):
+                add_word(words, line.rstrip(b"\r\n"), "line", number, file.name)
         return cls(words, unknown, padding)
 
 
@@ -176,7 +177,7 @@ def _as_strings(caller: str, words: Any) -> list[str]:
     return [*map(str.__str__, given)]
 
 
-def open_file(caller: str, path: Path) -> BinaryIO:
+def open_file(caller: str, path: Path) -> BufferedReader:
     """Open a file for reading, or raise MissingFileError. Its `name` is the path as a string."""
     try:
         return open(checked_path(caller, path), "rb")
@@ -184,13 +185,13 @@ def open_file(caller: str, path: Path) -> BinaryIO:
         raise MissingFileError(error.errno, error.strerror, error.filename) from None
 
 
-def add_word(words: dict[str, int], content: bytes, what: str, path: str) -> None:
-    """Add a word to those of a file, word -> its number. `what` is what has a number there, such as "line"."""
-    number, problem = len(words) + 1, "there is no word"
+def add_word(words: dict[str, int], content: bytes, what: str, number: int, path: str) -> str:
+    """Add a word in a file to `words`: word -> `number`, of the `what` in which it is. Return it as a string."""
     try:
-        if content and words.setdefault(word := content.decode(), number) == number:
-            return
-        if content:
+        word, problem = content.decode(), "there is no word"
+        if word and words.setdefault(word, number) == number:
+            return word
+        if word:
             problem = f"the word {printable(word)!r} is in {what} {words[word]} already"
     except UnicodeDecodeError:
         problem = f"{content[:40]!r} is not UTF-8"

@@ -105,6 +105,7 @@ dy.ChildSumTreeLSTMBuilder or dy.NaryTreeLSTMBuilder <- TreeLSTM
 dy.affine_transform([b, W, x]), with W and b from model.add_parameters <- Dense Linear
 E = model.add_lookup_parameters((rows, dim)), then E[i] <- Embedding LookupParameter
 dy.ParameterCollection <- Module ParameterList
+dy.read_vectors(path) <- GloVe KeyedVectors load_word2vec_format
 dy.Vocabulary <- Vocab StringLookup build_vocab_from_iterator
 model.add_parameters(dims) <- Parameter Variable
 dy.GlorotInitializer <- glorot_uniform xavier_uniform_

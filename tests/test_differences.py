@@ -57,6 +57,7 @@ ROWS = {
     "Glorot's range": "dynet-core/test_initializer: glorot_range_and_moments",
     "`model.arrays()`, `model.set_arrays(arrays)`": "dynet-core/test_arrays_by_name: a_round_trip",
     "`Vocabulary`": "dynet-core/test_vocabulary: a_model_is_saved_with_its_vocabulary",
+    "`batches_by_length`": "dynet-core/test_batches: examples_of_similar_length_are_together",
     "`read_vectors`": "dynet-core/test_vectors: a_file_is_read",
     "`set_torch_weights`, `torch_weights`": (
         "dynet-rnn/test_torch_modules: a_network_computes_what_the_module_of_torch_does"

@@ -281,6 +281,8 @@ PARAMETERS = [
     Call("LookupParameters.batch", "i", [1, 0], lambda n: table().batch(n)),
     Call("Vocabulary.from_sentences", "min_count", 2, lambda n: list(dy.Vocabulary.from_sentences(["a", "b", "b"], n))),
     Call("Vocabulary.from_sentences", "max_size", 1, lambda n: list(dy.Vocabulary.from_sentences([["a", "b"]], 1, n))),
+    Call("batches_by_length", "size", 1, lambda n: dy.batches_by_length(["a", "bb"], n)),
+    Call("batches_by_length", "max_total", 1, lambda n: dy.batches_by_length(["a", "bb"], 2, max_total=n)),
     Call("Vocabulary.word", "index", 1, lambda n: dy.Vocabulary(["a", "b"]).word(n)),
     Call("Vocabulary.words", "indices", [1, 0], lambda n: dy.Vocabulary(["a", "b"]).words(n)),
     Call("LookupParameters.row_as_array", "row", 1, lambda n: table().row_as_array(n)),

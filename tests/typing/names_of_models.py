@@ -175,6 +175,8 @@ def words(folder: str) -> None:
         file.write("the 1 2\ncat 3 4\n")
     found, array = dy.read_vectors(f"{folder}/vectors", vocabulary, binary=False)
     print(found.words([0]), array.shape)
+    batches: list[list[str]] = dy.batches_by_length(["a", "bb"], 2, length=len, max_total=10, shuffle=True)
+    print(batches, dy.batches_by_length([("a", 1)], 2, lambda pair: len(pair[0]), generator=np.random.default_rng(1)))
     print(len(loaded), list(again), vocabulary.unknown, vocabulary.padding)
 
 

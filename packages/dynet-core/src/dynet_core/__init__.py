@@ -22,6 +22,7 @@ from .api import (
     renew_cg,
     values,
 )
+from .batches import batches_by_length
 from .compute.device import DeviceInfo, available_devices, get_device_info
 from .compute.profiling import profile
 from .compute.tensor import Tensor
@@ -76,7 +77,7 @@ also_named(__name__, {
 })  # fmt: skip
 
 # Public names that DyNet 2.1 lacks: `dy.x`, but no part of `from dynet import *`.
-_EXTRA_NAMES = ["Vocabulary", "function", "read_vectors"]
+_EXTRA_NAMES = ["Vocabulary", "batches_by_length", "function", "read_vectors"]
 
 # Load the linker of compiled code now, so that the first computation does not wait for it. If this fails, the first
 # computation raises the error again.
@@ -91,7 +92,8 @@ __all__ = [
     "NumpyInitializer", "OutOfMemoryError", "OutOfRangeError", "ParallelError", "ParameterCollection",
     "ParameterNameError", "Parameters", "PyInitializer", "SaxeInitializer", "ShapeError", "StaleExpressionError",
     "Tensor", "TooLargeError", "UniformInitializer", "UnsignedValue", "UnsignedVectorValue", "Vocabulary",
-    "available_devices", "cg", "cg_checkpoint", "cg_revert", "cg_version", "dump_cg", "forward", "function",
-    "get_device_info", "graph", "init", "init_from_params", "load", "load_generator", "npvalues", "print_graphviz",
-    "print_text_graphviz", "profile", "read_vectors", "renew_cg", "reset_random_seed", "save", "show_plan", "values",
+    "available_devices", "batches_by_length", "cg", "cg_checkpoint", "cg_revert", "cg_version", "dump_cg", "forward",
+    "function", "get_device_info", "graph", "init", "init_from_params", "load", "load_generator", "npvalues",
+    "print_graphviz", "print_text_graphviz", "profile", "read_vectors", "renew_cg", "reset_random_seed", "save",
+    "show_plan", "values",
 ]  # fmt: skip

@@ -96,7 +96,7 @@ trainer.set_clip_threshold(...) <- clip_grad_norm clip_grad_norm_
 dy.AdamTrainer or another dy.Trainer <- Optimizer optim optimizers
 dy.BiRNNBuilder <- BiLSTM Bidirectional
 dy.logsumexp of the scores before each word, minus the right tags' score <- CRF
-random.shuffle(examples), then slices of them: batching is automatic <- DataLoader
+dy.batches_by_length(examples, size); each list goes into one graph <- DataLoader BucketIterator
 dy.dropout(x, p), or network.set_dropout(p) <- Dropout
 dy.GRUBuilder <- GRU GRUCell
 dy.VanillaLSTMBuilder <- LSTM LSTMCell

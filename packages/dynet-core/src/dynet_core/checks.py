@@ -211,9 +211,11 @@ def float32(number: float) -> float:
 
 
 def real_array(
-    name: str, values: object, *, uneven: type[DynetError] = ArgumentTypeError, strict: type[DynetError] | None = None
+    name: str, values: Any, *, uneven: type[DynetError] = ArgumentTypeError, strict: type[DynetError] | None = None
 ) -> np.ndarray:
     """Convert an argument (a number, nested lists, an array or an iterator of numbers) to a new float32 array.
+
+    An array may be of another library: one with `__array__`, or with `__dlpack__` on the CPU.
 
     Errors name the function `name`. Their types: `uneven` is raised if rows differ in length or lists are nested too
     deeply, `strict` if values are masked, not real numbers or too large for float32. If `strict` is None, masked values
@@ -223,7 +225,8 @@ def real_array(
     if is_masked(values):
         raise error_type(f"{name}: {MASKED_REASON}")
     try:
-        array = np.asarray(values)
+        is_exported = hasattr(type(values), "__dlpack__") and not hasattr(values, "__array__")
+        array = np.from_dlpack(values) if is_exported else np.asarray(values)
     except DynetError:
         raise  # an expression in the list raised this error, and its message says what is wrong
     except ValueError as problem:
@@ -235,6 +238,8 @@ def real_array(
         raise error_type(f"{name}: {_not_real_message(values)} ({problem})") from None
     except TypeError:
         raise error_type(f"{name}: {_not_real_message(values)}") from None
+    except (RuntimeError, BufferError) as problem:  # such as a tensor of torch that is on a GPU or requires a gradient
+        raise error_type(f"{name}: {_not_real_message(values)} ({problem})") from None
     # numpy stores ints with more than 64 bits, Fractions and similar numbers in an array of objects. Convert it.
     if array.dtype == object and all(map(_is_real, array.flat)):
         try:

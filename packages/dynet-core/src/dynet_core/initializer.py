@@ -435,7 +435,7 @@ def initializer_from(
     init = "glorot" if init is None else init
     if isinstance(init, PyInitializer):
         return init
-    if isinstance(init, np.ndarray | list | tuple):
+    if isinstance(init, np.ndarray | list | tuple) or hasattr(type(init), "__dlpack__"):
         return NumpyInitializer(initial_array(init, "init"))
     if isinstance(init, str):
         return _by_name(init, tuple(dim), lookup, scale, mean, std)

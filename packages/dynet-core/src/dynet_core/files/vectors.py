@@ -67,10 +67,10 @@ def read_vectors(
                 if vocabulary is None or word in vocabulary:
                     kept.append(word)
                     numbers += row.tobytes()
+            if count is not None and (len(seen) != count or source.read(2).strip()):
+                raise FileFormatError(f"{file.name}: the first line says {count} words, there are {len(seen)} or more")
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise FileFormatError(f"{file.name}: it is not complete or damaged: {error}") from None
-        if count is not None and (len(seen) != count or source.read(2).strip()):
-            raise FileFormatError(f"{file.name}: the first line says {count} words, but there are {len(seen)} or more")
     return Vocabulary(kept), np.frombuffer(numbers, np.float32).reshape(-1, size)
 
 
@@ -80,7 +80,8 @@ def _opened(path: str, file: Any, binary: bool | None) -> tuple[str, int | None,
     size = len(first.split()) - 1
     if header := re.fullmatch(rb"([0-9]{1,18}) ([0-9]{1,18})\s*", first):
         count, size = map(int, header.groups())
-        start = file.peek(1).partition(b" ")[2][: 2 * size - 1]  # in a text, this is within the first vector
+        start = file.read(2 * min(size, LARGEST_SIZE) + 1000).partition(b" ")[2][: 2 * size - 1]  # if text, of numbers
+        file.seek(len(first))
         binary = re.fullmatch(rb"[\t-\r -~]*", start) is None if binary is None else binary
     if not 1 <= size <= LARGEST_SIZE or binary and count is None:
         raise FileFormatError(f"{path}, line 1: expected two sizes, or a word and its vector, found {first[:40]!r}")

@@ -12,8 +12,9 @@ from dynet_optim.registry import TRAINERS
 from dynet_rnn.registry import BUILDERS
 
 OTHERS = (  # builders that are not in the table because they have no cell
-    dynet_rnn.BiRNNBuilder, dynet_rnn.ChildSumTreeLSTMBuilder, dynet_rnn.ClassFactoredSoftmaxBuilder,
-    dynet_rnn.LSTMBuilder, dynet_rnn.NaryTreeLSTMBuilder, dynet_rnn.StandardSoftmaxBuilder,
+    dynet_rnn.BiRNNBuilder, dynet_rnn.CRFBuilder, dynet_rnn.ChildSumTreeLSTMBuilder,
+    dynet_rnn.ClassFactoredSoftmaxBuilder, dynet_rnn.LSTMBuilder, dynet_rnn.NaryTreeLSTMBuilder,
+    dynet_rnn.StandardSoftmaxBuilder,
 )  # fmt: skip
 KINDS = {one.kind for one in (*BUILDERS.values(), *TRAINERS.values())} | {*OTHERS}
 

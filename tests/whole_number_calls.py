@@ -151,6 +151,11 @@ def factored_layer(rep_dim=4, m=None, numbers=(0, 1, 2)):
         return dy.ClassFactoredSoftmaxBuilder(rep_dim, file.name, dict(zip("abc", numbers)), m or dy.Model())
 
 
+def random_field():
+    dy.reset_random_seed(1)
+    return dy.CRFBuilder(4, dy.Model())
+
+
 def tree():
     dy.reset_random_seed(1)
     return dy.ChildSumTreeLSTMBuilder(1, 4, 2, dy.Model()).initial_state()
@@ -376,6 +381,8 @@ BUILDERS = [
         )
         for method in ("subclass_logits", "subclass_log_distribution")
     ],
+    Call("CRFBuilder.__init__", "num_tags", 2, lambda n: made(lambda n, m: dy.CRFBuilder(n, m), n)),
+    Call("CRFBuilder.neg_log_likelihood", "tags", [1], lambda n: random_field().neg_log_likelihood(vector(), n)),
     Call("Trainer.update_subset", "updated_params", [1], lambda n: updated(n, [])),
     Call("Trainer.update_subset", "updated_lookups", [1, 0], lambda n: updated([], n)),
     Call("WarmUpSchedule.__init__", "steps", 2, lambda n: dy.WarmUpSchedule(n)(0)),

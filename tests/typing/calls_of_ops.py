@@ -49,6 +49,7 @@ def calls() -> None:
     dy.conv2d_bias(x(5, 3, 1, 2), x(3, 2, 1, 2, 1), x(2, 1), stride=[2, 1], is_valid=False)
     dy.cos(x(1, 1))
     dy.cosh(x(1, 1))
+    dy.crf_step(x(1, 1), x(1, 1, 1), x(1, 1))
     dy.cross_entropy(x(7, 3), x(7, 1), smoothing=0.1)
     dy.cube(x(1, 1))
     dy.cumsum(x(3, 4, 2), d=1)

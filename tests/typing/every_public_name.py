@@ -12,7 +12,17 @@ import tempfile
 import warnings
 
 from calls_of_ops import calls
-from names_of_models import Halves, functions_and_structures, networks, parameters, softmaxes, trainers, trees, words
+from names_of_models import (
+    Halves,
+    functions_and_structures,
+    networks,
+    parameters,
+    random_fields,
+    softmaxes,
+    trainers,
+    trees,
+    words,
+)
 from names_of_ops import (
     convolutions,
     elementwise,
@@ -145,7 +155,8 @@ def main() -> None:
     dy.forward(found)
     calls()
     m = dy.ParameterCollection()
-    print(lstm_by_hand().npvalue(), values_of(x), softmaxes().value(), networks(m).value(), trees(m).value())
+    print(lstm_by_hand().npvalue(), values_of(x), softmaxes().value(), random_fields(m).value())
+    print(networks(m).value(), trees(m).value())
     functions_and_structures()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         parameters(folder)

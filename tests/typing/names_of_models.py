@@ -112,6 +112,17 @@ def softmaxes() -> dy.Expression:
     return loss + again.neg_log_softmax(x, 1)
 
 
+def random_fields(m: dy.ParameterCollection) -> dy.Expression:
+    """Sequences of tags."""
+    field = dy.CRFBuilder(3, m, dy.bio_constraints(["O", "B-x", "I-x"]))
+    again = dy.CRFBuilder.from_spec(field.spec, m)
+    scores = dy.ones((3, 2))
+    tags, best = field.viterbi(scores)
+    print(field.whoami(), field.param_collection().name(), tags, best + 1.0)
+    loss = field.neg_log_likelihood(scores, tags) + again.neg_log_likelihood([dy.ones(3)], [0], update=False)
+    return loss + field.log_partition(scores) + dy.sum_elems(field.marginals(scores))
+
+
 def networks(m: dy.ParameterCollection) -> dy.Expression:
     """Recurrent networks."""
     lstm, sparse = dy.VanillaLSTMBuilder(1, 3, 2, m, forget_bias=0.5), dy.SparseLSTMBuilder(1, 3, 2, m)

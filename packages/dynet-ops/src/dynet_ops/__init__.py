@@ -10,8 +10,8 @@ from . import as_methods as _as_methods
 from ._names import *
 from ._names import __all__ as __all__
 
-EXTRA_NAMES = [  # public names that DyNet 2.1 lacks, as in dynet_core
-    "binary_log_loss_of_logits", "clip_by_value", "cross_entropy", "layer_norm_dim", "rms_norm", "where",
+_EXTRA_NAMES = [  # public names that DyNet 2.1 lacks, as in dynet_core
+    "binary_log_loss_of_logits", "clip_by_value", "crf_step", "cross_entropy", "layer_norm_dim", "rms_norm", "where",
 ]  # fmt: skip
 
 _as_methods.install()

@@ -16,7 +16,7 @@ __all__ = [
     "binary_log_loss", "binary_log_loss_of_logits", "block_dropout", "bmax", "bmin", "cdiv", "ceil", "circ_conv",
     "circ_corr", "clip_by_value", "cmult", "colwise_add", "concatenate", "concatenate_cols", "concatenate_to_batch",
     "const_parameter", "constant", "constrained_softmax", "contract3d_1d", "contract3d_1d_1d",
-    "contract3d_1d_1d_bias", "contract3d_1d_bias", "conv2d", "conv2d_bias", "cos", "cosh", "cross_entropy", "cube",
+    "contract3d_1d_1d_bias", "contract3d_1d_bias", "conv2d", "conv2d_bias", "cos", "cosh", "crf_step", "cross_entropy", "cube",
     "cumsum", "dot_product", "dropout", "dropout_batch", "dropout_dim", "elu", "emax", "erf", "esum", "exp",
     "filter1d_narrow", "flip_gradient", "floor", "fold_rows", "hinge", "hinge_batch", "hinge_dim", "huber_distance",
     "inputMatrix", "inputTensor", "inputTensorTranspose", "inputVector", "inverse", "kmax_pooling", "kmh_ngram",

@@ -1,4 +1,4 @@
-"""DyNet's builders of recurrent networks, of networks over trees, and of softmax layers."""
+"""DyNet's builders of recurrent networks, of networks over trees, of softmax layers, and of random fields."""
 
 from dynet_core.messages.hints import add_argument_hints as _add_argument_hints
 from dynet_core.moved import also_named as _also_named
@@ -8,6 +8,8 @@ from dynet_rnn.builders import __all__ as __all__
 from . import base as _base
 
 _EXTRA_NAMES = [
+    "CRFBuilder",
+    "bio_constraints",
     "pass_messages",
     "set_torch_weights",
     "torch_weights",

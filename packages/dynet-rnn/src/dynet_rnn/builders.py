@@ -30,6 +30,7 @@ from dynet_ops.select.picking import pickrange
 from dynet_ops.shape.joining import concatenate
 
 from .base import ParameterOwner, repr_of_builder
+from .crf import CRFBuilder, bio_constraints
 from .dropout import Variational, Vertical
 from .registry import Reference, register
 from .sequences import LoadedParameters, RNNState, StackedRNNState, _RNNBuilder
@@ -627,9 +628,9 @@ def _checked_pair(pair: Any) -> tuple[Any, Any]:
 
 # The public names of this package.
 __all__ = [
-    "BiRNNBuilder", "ChildSumTreeLSTMBuilder", "ClassFactoredSoftmaxBuilder", "CompactVanillaLSTMBuilder",
+    "BiRNNBuilder", "CRFBuilder", "ChildSumTreeLSTMBuilder", "ClassFactoredSoftmaxBuilder", "CompactVanillaLSTMBuilder",
     "CoupledLSTMBuilder", "FastLSTMBuilder", "GRUBuilder", "LSTMBuilder", "NaryTreeLSTMBuilder", "RNNState",
     "SimpleRNNBuilder", "SoftmaxBuilder", "SparseLSTMBuilder", "StackedRNNState", "StandardSoftmaxBuilder",
-    "TreeState", "VanillaLSTMBuilder", "_RNNBuilder", "pass_messages", "set_torch_weights", "torch_weights",
-    "transduce",
+    "TreeState", "VanillaLSTMBuilder", "_RNNBuilder", "bio_constraints", "pass_messages", "set_torch_weights",
+    "torch_weights", "transduce",
 ]  # fmt: skip

@@ -95,7 +95,7 @@ dy.SimpleSGDTrainer or dy.MomentumSGDTrainer <- SGD GradientDescentOptimizer
 trainer.set_clip_threshold(...) <- clip_grad_norm clip_grad_norm_
 dy.AdamTrainer or another dy.Trainer <- Optimizer optim optimizers
 dy.BiRNNBuilder <- BiLSTM Bidirectional
-dy.logsumexp of the scores before each word, minus the right tags' score <- CRF
+dy.CRFBuilder(num_tags, model) <- CRF ConditionalRandomField LinearCRF
 dy.batches_by_length(examples, size); each list goes into one graph <- DataLoader BucketIterator
 dy.dropout(x, p), or network.set_dropout(p) <- Dropout
 dy.GRUBuilder <- GRU GRUCell

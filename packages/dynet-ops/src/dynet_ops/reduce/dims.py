@@ -145,19 +145,19 @@ def squared_differences(x):
     return f.sum((x - f.first(x)) * (x - f.first(x)))
 
 
-def _finite_or_zero(x):
+def finite_or_zero(x):
     """Return x, but 0 where it is infinite or NaN, because infinity - infinity would be NaN."""
     return f.where(f.absolute(x) < float("inf"), x, 0)
 
 
 @columnwise(
     # The gradient is stated, because the gradient of a formula with `f.max` cannot be derived.
-    gradients={"x": lambda x, y, dy: dy * f.exp(x - _finite_or_zero(y))},
+    gradients={"x": lambda x, y, dy: dy * f.exp(x - finite_or_zero(y))},
     reference=lambda x: np.atleast_1d(x.max(0) + np.log(np.exp(x - x.max(0)).sum(0))),
 )
 def column_logsumexp(x: Expression) -> Expression:
     """The logsumexp of each column, y = log sum over i of exp(x_i)."""
-    peak = _finite_or_zero(f.max(x))
+    peak = finite_or_zero(f.max(x))
     return peak + f.log(f.sum(f.exp(x - peak)))
 
 

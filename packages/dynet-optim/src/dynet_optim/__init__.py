@@ -8,7 +8,7 @@ from dynet_optim.trainers import __all__ as __all__
 from . import trainers as _trainers
 
 # Public names that DyNet 2.1 lacks, as in dynet_core.
-EXTRA_NAMES = [
+_EXTRA_NAMES = [
     "AdamWTrainer", "AveragedParameters", "CosineSchedule", "EarlyStopping", "ExponentialSchedule", "PlateauSchedule",
     "WarmUpSchedule",
 ]  # fmt: skip

@@ -387,13 +387,7 @@ def test_what_is_said_of_devices_batches_and_stacks():
             call()
 
 
-def test_what_is_said_of_where_and_weight_decay_is_right():
-    dy.renew_cg()
-    x, y, mask = [dy.inputVector(values) for values in ([1, 2, 3], [4, 5, 6], [1, 0, 1])]
-    with pytest.raises(AttributeError) as caught:
-        dy.where(mask, x, y)
-    use = re.search(": use (.*); mask is 0 or 1, x and y are finite$", str(caught.value))[1]
-    assert eval(use, {"dy": dy, "x": x, "y": y, "mask": mask}).value() == [1, 5, 3]
+def test_what_is_said_of_weight_decay_is_right():
     with pytest.raises(AttributeError, match="use dy.AdamWTrainer$"):
         dy.AdamW(MODEL)
     for kind, argument, decay in ((dy.AdamTrainer, {}, 0.1 * 0.5), (dy.AdamWTrainer, {"weight_decay": 0.5}, 0)):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import dynet as dy
-from dynet_core import ArgumentError, ArgumentTypeError, FileFormatError, MissingFileError, OutOfRangeError, Vocabulary
+from dynet_core import ArgumentError, ArgumentTypeError, FileFormatError, OutOfRangeError, Vocabulary
 
 
 def same(x, y):
@@ -116,57 +116,6 @@ def test_what_is_refused(call, kind, message):
 
 
 WORDS = ["the", "two words", "tab\t", " space ", "\u2028line", "\x00", "\ufeffbom", "\U0001f600", "\x85"]
-
-
-def test_a_text_file(tmp_path):
-    v = Vocabulary(WORDS, unknown="<unk>", padding="<pad>")
-    v.save(tmp_path / "words")
-    assert (tmp_path / "words").read_bytes() == "".join(f"{word}\n" for word in v).encode()
-    same(Vocabulary.load(tmp_path / "words", unknown="<unk>", padding="<pad>"), v)
-    same(Vocabulary.load(str(tmp_path / "words")), Vocabulary(list(v)))
-
-
-def test_files_of_other_programs(tmp_path):
-    (tmp_path / "words").write_bytes(b"one\r\ntwo")
-    same(Vocabulary.load(tmp_path / "words"), Vocabulary(["one", "two"]))
-    (tmp_path / "words").write_bytes(b"")
-    same(Vocabulary.load(tmp_path / "words", "u"), Vocabulary([], "u"))
-
-
-@pytest.mark.parametrize(
-    "content, message",
-    {
-        b"a\n\nb\n": "words, line 2: there is no word",
-        b"a\nb\nc\xff\n": r"words, line 3: b'c\\xff' is not UTF-8",
-        b"a\nb\na\n": "words, line 3: the word 'a' is in line 1 already",
-        b"a\n\xc3": "words, line 2: b'\\\\xc3' is not UTF-8",
-    }.items(),
-    ids=repr,
-)
-def test_damaged_files(content, message, tmp_path):
-    (tmp_path / "words").write_bytes(content)
-    with pytest.raises(FileFormatError, match=message):
-        Vocabulary.load(tmp_path / "words")
-
-
-@pytest.mark.parametrize("word", ["", "a\nb", "a\r", "\ud800"], ids=repr)
-def test_words_that_are_no_lines(word, tmp_path):
-    (tmp_path / "words").write_text("old")
-    with pytest.raises(ArgumentError, match="cannot be a line of a file; dy.save takes every word"):
-        Vocabulary(["a", word]).save(tmp_path / "words")
-    assert (tmp_path / "words").read_text() == "old"
-
-
-def test_files_that_are_not_there(tmp_path):
-    with pytest.raises(MissingFileError, match="nothing"):
-        Vocabulary.load(tmp_path / "nothing")
-    with pytest.raises(FileNotFoundError):
-        Vocabulary(["a"]).save(tmp_path / "nothing" / "words")
-    for call in (lambda: ANY.load(3), lambda: ANY().save(None)):
-        with pytest.raises(ArgumentTypeError, match="a file is named by its path"):
-            call()
-
-
 ANY_WORDS = [*WORDS, "", "\n", "a\r\nb", "\ud800"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from io import BufferedReader
 from typing import BinaryIO
 
 from ..checks import checked_path
@@ -53,6 +54,14 @@ def open_reader(path: Path, final_path: Path | None = None, caller: str = "load"
         raise MissingFileError(error.errno, error.strerror, error.filename) from None
     except FileFormatError as error:
         raise FileFormatError(str(error)) from None  # a new error, because its traceback is shorter
+
+
+def open_file(caller: str, path: Path) -> BufferedReader:
+    """Open a file for reading, or raise MissingFileError. Its `name` is the path as a string."""
+    try:
+        return open(checked_path(caller, path), "rb")
+    except FileNotFoundError as error:
+        raise MissingFileError(error.errno, error.strerror, error.filename) from None
 
 
 def load_all(path: Path) -> list[StoredTensor]:

@@ -14,8 +14,9 @@ import numpy as np
 
 from ..annotations import Floats, Path
 from ..errors import ArgumentTypeError, FileFormatError
-from ..messages.wording import shown
-from .vocabulary import Vocabulary, add_word, open_file
+from ..messages.wording import printable, shown
+from .model_files import open_file
+from .vocabulary import Vocabulary
 
 LARGEST_SIZE = 1 << 18  # numbers in a vector
 LONGEST_LINE = 32 * LARGEST_SIZE  # bytes
@@ -63,7 +64,7 @@ def read_vectors(
         try:
             what, count, size, rows = _opened(file.name, source, binary)
             for number, content, row in _with_progress(rows, count):
-                word = add_word(seen, content, what, number, file.name)
+                word = _add_word(seen, content, what, number, file.name)
                 if vocabulary is None or word in vocabulary:
                     kept.append(word)
                     numbers += row.tobytes()
@@ -123,6 +124,19 @@ def _checked(row: np.ndarray) -> np.ndarray:
     if not np.isfinite(row).all():
         raise ValueError
     return row
+
+
+def _add_word(words: dict[str, int], content: bytes, what: str, number: int, path: str) -> str:
+    """Add a word in a file to `words`: word -> `number`, of the `what` in which it is. Return it as a string."""
+    try:
+        word, problem = content.decode(), "there is no word"
+        if word and words.setdefault(word, number) == number:
+            return word
+        if word:
+            problem = f"the word {printable(word)!r} is in {what} {words[word]} already"
+    except UnicodeDecodeError:
+        problem = f"{content[:40]!r} is not UTF-8"
+    raise FileFormatError(f"{path}, {what} {number}: {problem}")
 
 
 def _with_progress(rows: Iterator[Row], count: int | None) -> Iterable[Any]:

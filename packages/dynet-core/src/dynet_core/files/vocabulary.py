@@ -1,18 +1,15 @@
-"""`Vocabulary`: words and their numbers, saved among the objects of `dy.save` or as a text file."""
+"""`Vocabulary`: words and their numbers, saved among the objects of `dy.save`."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from io import BufferedReader
 from typing import Any, Self
 
-from ..annotations import Index, Path
-from ..checks import checked_indices, checked_list, checked_path, whole
-from ..errors import ArgumentError, ArgumentTypeError, FileFormatError, MissingFileError
+from ..annotations import Index
+from ..checks import checked_indices, checked_list, whole
+from ..errors import ArgumentError, ArgumentTypeError
 from ..messages.wording import counted, printable, shown
-from .replacing import replacing
 
 
 class Vocabulary:
@@ -134,40 +131,6 @@ class Vocabulary:
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self.spec
 
-    def save(self, path: Path) -> None:
-        """Write the words to a text file in UTF-8, one in each line. It does not say which are `unknown` and `padding`.
-
-        Raises:
-            ArgumentError: a word is empty, or has a line break or half of a surrogate pair. An existing file is
-                unchanged.
-            OSError: the file cannot be written. An existing file is unchanged.
-        """
-        path = checked_path("save", path)
-        for word in self._words:
-            if not re.fullmatch(r"[^\r\n\ud800-\udfff]+", word):
-                raise ArgumentError(f"save: {printable(word)!r} cannot be a line of a file; dy.save takes every word")
-        with replacing(path) as file:
-            file.writelines(word.encode() + b"\n" for word in self._words)
-
-    @classmethod
-    def load(cls, path: Path, unknown: str | None = None, padding: str | None = None) -> Self:
-        """Read the words from a text file in UTF-8, one in each line. `unknown` and `padding` are as for `Vocabulary`.
-
-        Raises:
-            FileFormatError: a line is empty, not UTF-8, or the same as one before.
-
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     dy.Vocabulary(["the", "cat"]).save(folder + "/words.txt")
-        ...     print(*dy.Vocabulary.load(folder + "/words.txt", unknown="<unk>"))
-        <unk> the cat
-        """
-        words: dict[str, int] = {}
-        with open_file("Vocabulary.load", path) as file:
-            for number, line in enumerate(file, 1):
-                add_word(words, line.rstrip(b"\r\n"), "line", number, file.name)
-        return cls(words, unknown, padding)
-
 
 def _as_strings(caller: str, words: Any) -> list[str]:
     """Return a list of words as strings of the class `str` itself: those of a derived class may run code in dicts."""
@@ -175,24 +138,3 @@ def _as_strings(caller: str, words: Any) -> list[str]:
     if not all(isinstance(word, str) for word in given):
         raise ArgumentTypeError(f"{caller}: expected a list of strings, the words, got {shown(words)}")
     return [*map(str.__str__, given)]
-
-
-def open_file(caller: str, path: Path) -> BufferedReader:
-    """Open a file for reading, or raise MissingFileError. Its `name` is the path as a string."""
-    try:
-        return open(checked_path(caller, path), "rb")
-    except FileNotFoundError as error:
-        raise MissingFileError(error.errno, error.strerror, error.filename) from None
-
-
-def add_word(words: dict[str, int], content: bytes, what: str, number: int, path: str) -> str:
-    """Add a word in a file to `words`: word -> `number`, of the `what` in which it is. Return it as a string."""
-    try:
-        word, problem = content.decode(), "there is no word"
-        if word and words.setdefault(word, number) == number:
-            return word
-        if word:
-            problem = f"the word {printable(word)!r} is in {what} {words[word]} already"
-    except UnicodeDecodeError:
-        problem = f"{content[:40]!r} is not UTF-8"
-    raise FileFormatError(f"{path}, {what} {number}: {problem}")

@@ -21,7 +21,7 @@ from typing import Any
 from .. import config
 from ..annotations import Path
 from ..checks import checked_path
-from ..errors import ArgumentTypeError, FileFormatError, MissingFileError
+from ..errors import ArgumentTypeError, FileFormatError
 from ..files import meta, model_files
 from ..files.names import Allow, allowed_by_name
 from ..files.replacing import checked_mode, replacing
@@ -232,11 +232,8 @@ def _load_pair(data_path: str, meta_path: str, params: Collection, allowed_class
 
 
 def _load_objects(data_path: str, meta_path: str, params: Collection, allowed_classes: dict[str, Any]) -> Iterator[Any]:
-    try:
-        with open(meta_path, "rb") as file:
-            content = file.read()
-    except FileNotFoundError as error:
-        raise MissingFileError(error.errno, error.strerror, error.filename) from None
+    with model_files.open_file("load", meta_path) as file:
+        content = file.read()
     records = meta.read_records(content, meta_path, allowed_classes, config.PARAMS.own_classes)
     with model_files.open_reader(_data_path_for(data_path, content), final_path=data_path) as reader:
         if reader.entries and not records:

@@ -54,6 +54,7 @@ def calls() -> None:
     dy.cube(x(1, 1))
     dy.cumsum(x(3, 4, 2), d=1)
     dy.dot_product(x(1, 1), x(1, 1))
+    dy.dot_product_attention(x(5, 3, 1), x(5, 3, 1), x(2, 3, 1), causal=True)
     dy.dropout(x(5, 1), p=0.0)
     dy.dropout_batch(x(5, 1), p=0.0)
     dy.dropout_dim(x(5, 1), d=0, p=0.0)

@@ -56,6 +56,7 @@ concatenate_cols concatenate_to_batch <- stack
 pick select_cols <- take
 pickneglogsoftmax cross_entropy <- CrossEntropyLoss NLLLoss nll_loss pick_neg_log_softmax softmax_cross_entropy
 pickneglogsoftmax <- sparse_softmax_cross_entropy_with_logits
+dot_product_attention <- scaled_dot_product_attention
 hinge <- hinge_loss
 pairwise_rank_loss <- margin_ranking_loss
 poisson_loss <- poisson_nll_loss

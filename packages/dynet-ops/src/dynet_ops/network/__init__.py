@@ -1,6 +1,7 @@
-"""Parts of neural networks: recurrent and tree-structured cells, LSTM gates, and normalization."""
+"""Parts of neural networks: recurrent and tree-structured cells, LSTM gates, normalization, and attention."""
 
 from . import recurrent as _recurrent
+from .attention import *
 from .crf import *
 from .norm import *
 from .vanilla_lstm import *

@@ -49,7 +49,7 @@ def test_a_changed_mask_is_read_anew(causal):
         (lambda q, k, v: dy.dot_product_attention(k, q, q, causal=True), ShapeError, "4 queries needs at least"),
         (lambda q, k, v: dy.dot_product_attention(q, k, v, MASK.T), ShapeError, r"must be \(4, 3\), for 4 keys"),
         (lambda q, k, v: dy.dot_product_attention(q, k, v, MASK * 2), ArgumentTypeError, "table of True and False"),
-        (lambda q, k, v: dy.dot_product_attention(q, k, v, causal=2), ArgumentTypeError, "causal must be True or"),
+        (lambda q, k, v: dy.dot_product_attention(q, k, v, causal=2), ArgumentTypeError, "causal must be True or"),  # type: ignore[arg-type]
     ],
 )
 def test_refused_calls(call, error, match):

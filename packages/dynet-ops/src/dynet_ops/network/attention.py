@@ -14,7 +14,9 @@ def _reference(q, k, v, causal=False):
     q, k, v = (np.moveaxis(with_rank(x, 3), 2, 0) for x in (q, k, v))
     scores = np.swapaxes(k, 1, 2) @ q / np.sqrt(k.shape[1])
     if causal:
-        scores = np.where(np.tri(*scores.shape[:0:-1], scores.shape[1] - scores.shape[2]).T > 0, scores, -np.inf)
+        scores = np.where(
+            np.tri(scores.shape[2], scores.shape[1], scores.shape[1] - scores.shape[2]).T > 0, scores, -np.inf
+        )
     weights = np.exp(scores - scores.max(1, keepdims=True))
     return np.moveaxis(v @ (weights / weights.sum(1, keepdims=True)), 0, 2)
 

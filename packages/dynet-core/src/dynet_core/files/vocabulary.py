@@ -75,8 +75,15 @@ class Vocabulary:
             raise ArgumentError(f"{caller}: max_size must be at least {len(special)}, got {max_size}")
         return cls(frequent[:room], unknown, padding)
 
-    unknown = property(lambda self: self._unknown, doc="The word that stands for unknown words, or None.")
-    padding = property(lambda self: self._padding, doc="The word for filling up shorter lists, or None.")
+    @property
+    def unknown(self) -> str | None:
+        """The word that stands for unknown words, or None."""
+        return self._unknown
+
+    @property
+    def padding(self) -> str | None:
+        """The word for filling up shorter lists, or None."""
+        return self._padding
 
     def __getitem__(self, word: str) -> int:
         try:

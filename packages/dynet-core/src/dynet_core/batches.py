@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
-from .annotations import Index
+from .annotations import Index, Number
 from .checks import NOT_NEGATIVE, checked_flag, checked_list, checked_number, whole
 from .errors import ArgumentError, ArgumentTypeError
 from .messages.wording import shown
@@ -19,7 +19,7 @@ Example = TypeVar("Example")
 def batches_by_length(
     examples: Iterable[Example],
     size: Index,
-    length: Callable[[Example], Any] = len,  # type: ignore[assignment]
+    length: Callable[[Example], Number] = len,  # type: ignore[assignment]
     max_total: Index | None = None,
     shuffle: bool = True,
     generator: np.random.Generator | None = None,

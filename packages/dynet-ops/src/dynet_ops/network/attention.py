@@ -70,7 +70,7 @@ def dot_product_attention(
         if n > m:
             raise ShapeError(f"{name}: causal attention of {n} queries needs at least as many keys, not {m}")
         allowed &= np.tri(n, m, m - n, dtype=bool).T
-    scores = matmul(transpose(k, (1, 0, *range(2, len(k.type.dims)))), q * (1 / math.sqrt(d)))
+    scores = matmul(transpose(k, (1, 0, *range(2, len(k.type.dims)))), q * (1 / math.sqrt(max(d, 1))))
     if allowed.all():
         return matmul(v, softmax(scores))
     weights = softmax(masked(scores, inputTensor(np.where(allowed, 0, -1e30))))

@@ -97,9 +97,21 @@ def _classes_of_words(model: dy.ParameterCollection) -> dy.ClassFactoredSoftmaxB
         return dy.ClassFactoredSoftmaxBuilder(HIDDEN, str(clusters), {"a": 0, "b": 1, "c": 2}, model)
 
 
+def softmax_loss(layer: dy.SoftmaxBuilder, xs: list[dy.Expression]) -> dy.Expression:
+    """The loss of a softmax layer after dropout."""
+    return dy.esum([layer.neg_log_softmax(dy.dropout(x, 0.2), k % CLASSES) for k, x in enumerate(xs)])
+
+
+def crf_loss(field: dy.CRFBuilder, xs: list[dy.Expression]) -> dy.Expression:
+    """The loss of a random field whose emissions are the network's outputs, and its probability of tag 0."""
+    loss = field.neg_log_likelihood(xs, [k % HIDDEN for k in range(len(xs))])
+    return loss - dy.sum_elems(dy.log(field.marginals(xs)[0]))
+
+
 LAYERS = {
-    "StandardSoftmaxBuilder": lambda model: dy.StandardSoftmaxBuilder(HIDDEN, CLASSES, model),
-    "ClassFactoredSoftmaxBuilder": _classes_of_words,
+    "StandardSoftmaxBuilder": (lambda model: dy.StandardSoftmaxBuilder(HIDDEN, CLASSES, model), softmax_loss),
+    "ClassFactoredSoftmaxBuilder": (_classes_of_words, softmax_loss),
+    "CRFBuilder": (lambda model: dy.CRFBuilder(HIDDEN, model), crf_loss),
 }
 OTHERS = (*LAYERS, "_RNNBuilder", "BiRNNBuilder", "LSTMBuilder", "SoftmaxBuilder")  # base classes, and an alias
 NETWORKS = {
@@ -113,17 +125,18 @@ BUILDERS = [*NETWORKS, *LAYERS]
 
 
 def train_builder(name: str) -> list[float]:
-    """Return the losses of a few training steps of a network and a softmax, with dropout and a lookup table."""
+    """Return the losses of a few training steps of a network and a layer that has a loss, and of a lookup table."""
     model = dy.ParameterCollection()
     table = model.add_lookup_parameters((7, INPUT))
     network = NETWORKS[name if name in NETWORKS else "VanillaLSTMBuilder"](model)
-    softmax = LAYERS[name if name in LAYERS else "StandardSoftmaxBuilder"](model)
+    make_layer, loss_of = LAYERS[name if name in LAYERS else "StandardSoftmaxBuilder"]
+    layer = make_layer(model)
     trainer = dy.SimpleSGDTrainer(model)
     losses = []
     for step in range(STEPS):
         dy.renew_cg()
         hidden = outputs(network, [table[(word + step) % 7] for word in (3, 1, 4, 1, 5)])
-        loss = dy.esum([softmax.neg_log_softmax(dy.dropout(y, 0.2), k % CLASSES) for k, y in enumerate(hidden)])
+        loss = loss_of(layer, hidden)
         losses.append(loss.value())
         loss.backward()
         trainer.update()

@@ -2,6 +2,8 @@
 
 import original_names as recorded
 
+from dynet_optim import _EXTRA_NAMES
+
 
 def test_recorded_names_are_the_original_s(run):
     found = run("reference", "names.py")
@@ -15,6 +17,6 @@ def test_recorded_names_are_the_original_s(run):
 
 def test_every_keyword_of_a_trainer_is_taken_here(both):
     results = both("trainer_keywords.py")
-    assert results.ours.keys() == results.reference.keys()
+    assert results.ours.keys() - {*_EXTRA_NAMES} == results.reference.keys()
     for trainer, keywords in results.reference.items():
         assert {*keywords} <= {*results.ours[trainer]}, trainer

@@ -60,6 +60,11 @@ def _log_softmax_gradient(y, dy):
     return _unless_left_out(y, dy - f.exp(y) * f.sum(_unless_left_out(y, dy)))
 
 
+def _log_probabilities(x):
+    peak = f.max(x)
+    return x - peak - f.log(f.sum(f.exp(x - peak)))
+
+
 @columnwise(
     gradients={"x": _log_softmax_gradient},
     name_in_errors="log_softmax",
@@ -67,8 +72,7 @@ def _log_softmax_gradient(y, dy):
 )
 def column_log_softmax(x: Expression) -> Expression:
     """Return the logarithm of the softmax of each column."""
-    peak = f.max(x)
-    return x - peak - f.log(f.sum(f.exp(x - peak)))
+    return _log_probabilities(x)
 
 
 @elementwise(reference=lambda x, mask: np.where(mask < 0, mask, x))
@@ -216,11 +220,6 @@ def _record_losses(name: str, x: Expression, vs: Iterable[Index]) -> Expression:
     return node(name, signature, (x,), indices)
 
 
-def _column_probabilities(x):
-    e = f.exp(x - f.max(x))
-    return e / f.sum(e)
-
-
 def _smoothed(y, smoothing):
     return y * (1 - smoothing) + f.sum(y) * smoothing / f.sum(1.0)
 
@@ -232,8 +231,8 @@ def _cross_entropy_reference(x, y, smoothing=0.0):
 
 @columnwise(
     gradients={
-        "x": lambda x, y, smoothing, dz: (_column_probabilities(x) * f.sum(y) - _smoothed(y, smoothing)) * dz,
-        "y": lambda x, smoothing, dz: -_smoothed(x - f.max(x) - f.log(f.sum(f.exp(x - f.max(x)))), smoothing) * dz,
+        "x": lambda x, y, smoothing, dz: (f.exp(_log_probabilities(x)) * f.sum(y) - _smoothed(y, smoothing)) * dz,
+        "y": lambda x, smoothing, dz: -_smoothed(_log_probabilities(x), smoothing) * dz,
     },
     name_in_errors="cross_entropy",
     domain=(0.05, 0.95),

@@ -108,10 +108,40 @@ def crf_loss(field: dy.CRFBuilder, xs: list[dy.Expression]) -> dy.Expression:
     return loss - dy.sum_elems(dy.log(field.marginals(xs)[0]))
 
 
+def encoder_loss(layer: dy.TransformerEncoderLayerBuilder, xs: list[dy.Expression]) -> dy.Expression:
+    """The loss of an encoder's layer with dropout."""
+    layer.set_dropout(0.2)
+    return dy.squared_norm(layer.encode(xs, np.tri(len(xs)))[1])
+
+
+def decoder_loss(layer: dy.TransformerDecoderLayerBuilder, xs: list[dy.Expression]) -> dy.Expression:
+    """The loss of a decoder's layer that reads two words, then the others."""
+    first, cache = layer.decode(xs[:2], xs)
+    return dy.squared_norm(dy.concatenate_cols([first, layer.decode(xs[2:], xs, cache)[0]])[1])
+
+
+def positions_loss(positions: dy.LearnedPositionsBuilder, xs: list[dy.Expression]) -> dy.Expression:
+    """The loss of vectors and their positions."""
+    return dy.squared_norm(positions.vectors(len(xs)) + dy.sinusoidal_positions(HIDDEN, len(xs)) - xs[0])
+
+
 LAYERS = {
     "StandardSoftmaxBuilder": (lambda model: dy.StandardSoftmaxBuilder(HIDDEN, CLASSES, model), softmax_loss),
     "ClassFactoredSoftmaxBuilder": (_classes_of_words, softmax_loss),
     "CRFBuilder": (lambda model: dy.CRFBuilder(HIDDEN, model), crf_loss),
+    "MultiHeadAttentionBuilder": (
+        lambda model: dy.MultiHeadAttentionBuilder(HIDDEN, 2, model),
+        lambda attention, xs: dy.squared_norm(attention.attend(xs, causal=True)[1]),
+    ),
+    "TransformerEncoderLayerBuilder": (
+        lambda model: dy.TransformerEncoderLayerBuilder(HIDDEN, 2, INPUT, model),
+        encoder_loss,
+    ),
+    "TransformerDecoderLayerBuilder": (
+        lambda model: dy.TransformerDecoderLayerBuilder(HIDDEN, 2, INPUT, model, pre_norm=True),
+        decoder_loss,
+    ),
+    "LearnedPositionsBuilder": (lambda model: dy.LearnedPositionsBuilder(HIDDEN, 9, model), positions_loss),
 }
 OTHERS = (*LAYERS, "_RNNBuilder", "BiRNNBuilder", "LSTMBuilder", "SoftmaxBuilder")  # base classes, and an alias
 NETWORKS = {

@@ -11,12 +11,9 @@ import dynet_rnn
 from dynet_optim.registry import TRAINERS
 from dynet_rnn.registry import BUILDERS
 
-OTHERS = (  # builders that are not in the table because they have no cell
-    dynet_rnn.BiRNNBuilder, dynet_rnn.CRFBuilder, dynet_rnn.ChildSumTreeLSTMBuilder,
-    dynet_rnn.ClassFactoredSoftmaxBuilder, dynet_rnn.LSTMBuilder, dynet_rnn.NaryTreeLSTMBuilder,
-    dynet_rnn.StandardSoftmaxBuilder,
-)  # fmt: skip
-KINDS = {one.kind for one in (*BUILDERS.values(), *TRAINERS.values())} | {*OTHERS}
+BASES = {"SoftmaxBuilder", "_RNNBuilder"}
+OTHERS = {getattr(dynet_rnn, name) for name in dynet_rnn.__all__ if name.endswith("Builder") and name not in BASES}
+KINDS = {one.kind for one in (*BUILDERS.values(), *TRAINERS.values())} | OTHERS
 
 
 def described(documentation):

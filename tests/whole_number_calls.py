@@ -156,6 +156,24 @@ def random_field():
     return dy.CRFBuilder(4, dy.Model())
 
 
+LAYERS = {
+    "MultiHeadAttentionBuilder": {"dim": 2, "heads": 1},
+    "TransformerEncoderLayerBuilder": {"dim": 2, "heads": 1, "inner_dim": 2},
+    "TransformerDecoderLayerBuilder": {"dim": 2, "heads": 1, "inner_dim": 2},
+    "LearnedPositionsBuilder": {"dim": 2, "longest": 2},
+}
+
+
+def layer_of(name, sizes, k, n):
+    values = [*sizes.values()]
+    return made(lambda n, m: getattr(dy, name)(*values[:k], n, *values[k + 1 :], m), n)
+
+
+def positions():
+    dy.reset_random_seed(1)
+    return dy.LearnedPositionsBuilder(4, 9, dy.Model())
+
+
 def tree():
     dy.reset_random_seed(1)
     return dy.ChildSumTreeLSTMBuilder(1, 4, 2, dy.Model()).initial_state()
@@ -243,6 +261,10 @@ INPUTS = [
     Call("inputTensorTranspose", "dim", [1, 2], lambda n: dy.inputTensorTranspose([1, 2], n)),
     Call("inputTensorTranspose", "batch_size", 1, lambda n: dy.inputTensorTranspose([1, 2], None, n)),
     Call("one_hot", "d", 1, lambda n: dy.one_hot(n, 0)),
+    Call("dot_product_attention", "heads", 2, lambda n: dy.dot_product_attention(*[dy.ones((2, 1))] * 3, heads=n)),
+    Call("sinusoidal_positions", "dim", 2, lambda n: dy.sinusoidal_positions(n, 1)),
+    Call("sinusoidal_positions", "n", 2, lambda n: dy.sinusoidal_positions(1, n)),
+    Call("sinusoidal_positions", "start", 2, lambda n: dy.sinusoidal_positions(1, 1, n)),
     Call("one_hot", "idx", 1, lambda n: dy.one_hot(3, n)),
     Call("one_hot", "idx", [1, 0], lambda n: dy.one_hot(3, n)),
     Call("sparse_inputTensor", "idxs", [1, 0], lambda n: dy.sparse_inputTensor(([0, 1], n), [5, 6], (2, 2))),
@@ -383,6 +405,13 @@ BUILDERS = [
     ],
     Call("CRFBuilder.__init__", "num_tags", 2, lambda n: made(lambda n, m: dy.CRFBuilder(n, m), n)),
     Call("CRFBuilder.neg_log_likelihood", "tags", [1], lambda n: random_field().neg_log_likelihood(vector(), n)),
+    *[
+        Call(f"{name}.__init__", what, value, lambda n, name=name, k=k, sizes=sizes: layer_of(name, sizes, k, n))
+        for name, sizes in LAYERS.items()
+        for k, (what, value) in enumerate(sizes.items())
+    ],
+    Call("LearnedPositionsBuilder.vectors", "n", 2, lambda n: positions().vectors(n)),
+    Call("LearnedPositionsBuilder.vectors", "start", 2, lambda n: positions().vectors(2, n)),
     Call("Trainer.update_subset", "updated_params", [1], lambda n: updated(n, [])),
     Call("Trainer.update_subset", "updated_lookups", [1, 0], lambda n: updated([], n)),
     Call("WarmUpSchedule.__init__", "steps", 2, lambda n: dy.WarmUpSchedule(n)(0)),

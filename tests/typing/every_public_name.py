@@ -20,6 +20,7 @@ from names_of_models import (
     random_fields,
     softmaxes,
     trainers,
+    transformers,
     trees,
     words,
 )
@@ -156,7 +157,7 @@ def main() -> None:
     calls()
     m = dy.ParameterCollection()
     print(lstm_by_hand().npvalue(), values_of(x), softmaxes().value(), random_fields(m).value())
-    print(networks(m).value(), trees(m).value())
+    print(networks(m).value(), trees(m).value(), transformers(m).value())
     functions_and_structures()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         parameters(folder)

@@ -123,6 +123,24 @@ def random_fields(m: dy.ParameterCollection) -> dy.Expression:
     return loss + field.log_partition(scores) + dy.sum_elems(field.marginals(scores))
 
 
+def transformers(m: dy.ParameterCollection) -> dy.Expression:
+    """Attention, transformers and positions."""
+    attention = dy.MultiHeadAttentionBuilder(4, 2, m, bias=False)
+    encoder = dy.TransformerEncoderLayerBuilder(4, 2, 8, m, pre_norm=True)
+    decoder = dy.TransformerDecoderLayerBuilder(4, 2, 8, m)
+    positions = dy.LearnedPositionsBuilder(4, 9, m)
+    x = dy.ones((4, 3)) + positions.vectors(3, start=1) + dy.sinusoidal_positions(4, 3, start=2)
+    keys, values = attention.remember(x)
+    for layer in (attention, encoder, decoder):
+        layer.set_dropout(0.1)
+        layer.disable_dropout()
+        print(layer.whoami(), layer.spec, layer.param_collection().name())
+    encoded = encoder.encode(attention.attend(x, (keys, values), causal=True), mask=[[True] * 3] * 3)
+    y, cache = decoder.decode([dy.ones(4)], decoder.remember(encoded))
+    again = dy.TransformerDecoderLayerBuilder.from_spec(decoder.spec, m).decode(y, encoded, cache, update=False)[0]
+    return dy.sum_elems(again) + dy.sum_elems(dy.additive_attention(x, keys, values, dy.ones(4)))
+
+
 def networks(m: dy.ParameterCollection) -> dy.Expression:
     """Recurrent networks."""
     lstm, sparse = dy.VanillaLSTMBuilder(1, 3, 2, m, forget_bias=0.5), dy.SparseLSTMBuilder(1, 3, 2, m)

@@ -199,14 +199,14 @@ def test_bio_constraints():
 
 E = emissions(3)
 ERRORS = [
-    (lambda m: m.neg_log_likelihood([], []), ArgumentError, "neg_log_likelihood: the sentence has no words"),
-    (lambda m: m.viterbi([]), ArgumentError, "viterbi: the sentence has no words"),
+    (lambda m: m.neg_log_likelihood([], []), ArgumentError, "neg_log_likelihood: the sequence is empty"),
+    (lambda m: m.viterbi([]), ArgumentError, "viterbi: the sequence is empty"),
     (lambda m: m.viterbi(3), ArgumentTypeError, "viterbi: expected a list of expressions, got int 3"),
-    (lambda m: m.viterbi([dy.zeros(4), dy.zeros(3)]), ShapeError, "viterbi: emission 1 is (3,), CRFBuilder takes (4,)"),
+    (lambda m: m.viterbi([dy.zeros(4), dy.zeros(3)]), ShapeError, "viterbi: vector 1 is (3,), CRFBuilder takes (4,)"),
     (
         lambda m: m.marginals(dy.zeros((3, 4))),
         ShapeError,
-        "marginals: the emissions are (3, 4), and must be (4, n) for a sentence of n words",
+        "marginals: (3, 4) is not (4, n), which CRFBuilder takes for a sequence of n vectors",
     ),
     (lambda m: m.log_partition(dy.zeros((4, 3), batch_size=2)), ShapeError, "call it for each sentence"),
     (

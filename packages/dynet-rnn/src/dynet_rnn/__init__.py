@@ -1,4 +1,4 @@
-"""DyNet's builders of recurrent networks, of networks over trees, of softmax layers, and of random fields."""
+"""Builders of recurrent networks, networks over trees, softmax layers, transformers, and random fields."""
 
 from dynet_core.messages.hints import add_argument_hints as _add_argument_hints
 from dynet_core.moved import also_named as _also_named
@@ -9,6 +9,10 @@ from . import base as _base
 
 _EXTRA_NAMES = [
     "CRFBuilder",
+    "LearnedPositionsBuilder",
+    "MultiHeadAttentionBuilder",
+    "TransformerDecoderLayerBuilder",
+    "TransformerEncoderLayerBuilder",
     "bio_constraints",
     "pass_messages",
     "set_torch_weights",

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from dynet_core.annotations import Index, Number
+from dynet_core.checks import checked_list
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from dynet_core.graph import Graph, current
 from dynet_core.graph.expression import Expression
+from dynet_core.graph.record import graph_of
 from dynet_core.initializer import ConstInitializer
 from dynet_core.messages.hints import Closed, Hinted, method_with_hints
 from dynet_core.messages.wording import counted, printable
@@ -21,8 +23,10 @@ from dynet_core.parameter.collection import contents_text
 from dynet_core.signature import Signature, alias
 from dynet_core.signature.by_sizes import by_sizes
 from dynet_ops.layouts import of_rank
+from dynet_ops.matrix.products import affine_transform
 from dynet_ops.operands import checked_size
 from dynet_ops.random.draws import checked_probability
+from dynet_ops.shape.joining import concatenate_cols
 
 
 def repr_of_builder(name: str, spec: Sequence, model: ParameterCollection, rates: Iterable[float] = ()) -> str:
@@ -43,6 +47,30 @@ def check_vector(x_name: str, x: Dim, reader_name: str, size: int) -> None:
         reshape_hint = f"; reshape it to {(size,)} x {x.columns}" if x.rows == size and x.batch == 1 else ""
         list_hint = "; transduce and add_inputs take a list: [x]" * (x.total == 1 and reader_name == "the network")
         raise ShapeError(f"{x_name} is {x!r}, {reader_name} takes {(size,)}{reshape_hint}{list_hint}")
+
+
+def as_columns(name: str, x: Expression | Iterable[Expression], reader_name: str, size: int) -> Expression:
+    """Return x as a matrix with a column for each vector of a sequence. x is a matrix, or a list of vectors."""
+    if not isinstance(x, Expression):
+        vectors = checked_list(name, x, "expressions")
+        graph_of(name, vectors)
+        for k, vector in enumerate(vectors):
+            check_vector(f"{name}: vector {k}", vector.type, reader_name, size)
+        if not vectors:
+            raise ArgumentError(f"{name}: the sequence is empty")
+        x = concatenate_cols(vectors)
+    graph_of(name, (x,))
+    if x.type.dims[0] != size or len(x.type.dims) > 2:
+        raise ShapeError(
+            f"{name}: {x.type!r} is not ({size}, n), which {reader_name} takes for a sequence of n vectors"
+        )
+    return x
+
+
+def affine(parameters: Sequence[Parameters], x: Expression, is_trained: bool) -> Expression:
+    """Return W x + b for the parameters W and b, or W x for W alone."""
+    weights, *bias = parameters if is_trained else [p.expr(False) for p in parameters]
+    return affine_transform([*bias, weights, x]) if bias else weights * x
 
 
 @by_sizes
@@ -100,13 +128,51 @@ class ParameterOwner(Hinted):
         return [self._model.add_parameters(dim, init=ConstInitializer(0.0) if len(dim) == 1 else None) for dim in dims]
 
 
+class WithDropout(ParameterOwner):
+    """Base of objects with dropout rates."""
+
+    _rates: tuple[float, ...] = ()  # the subclass decides what each applies to
+
+    @method_with_hints()
+    def set_dropout(self, f: Number) -> None:
+        """Set all dropout rates of the network to `f`, the probability of dropping a value, in [0, 1)."""
+        self._set_dropout_rates((checked_probability("set_dropout", f),) * len(self._rates))
+
+    def disable_dropout(self) -> None:
+        """Turn dropout off, by setting all dropout rates to 0."""
+        self._set_dropout_rates((0.0,) * len(self._rates))
+
+    def _set_dropout_rates(self, rates: tuple[float, ...]) -> None:
+        self._rates = rates
+
+
+class LayerBuilder(ParameterOwner, Closed):
+    """Base of layers whose `spec` has the arguments of `__init__`, except for the collection after the first few."""
+
+    _size_count: int  # how many arguments are before the collection
+    spec: tuple[object, ...] = ()
+
+    @classmethod
+    def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> Self:
+        """Make a new layer from the `spec` of another one. `model` gets its parameters; values are not copied."""
+        make: Any = cls
+        return make(*spec[: cls._size_count], model, *spec[cls._size_count : 9])  # as in `LayersBuilder.from_spec`
+
+    def __repr__(self) -> str:
+        contents = contents_text(self._model.parameters_list())
+        return f"<{self.whoami()} {self._model.name()}: {self._described()}; {contents}>"
+
+    def _described(self) -> str:
+        raise NotImplementedError
+
+
 class Latest:
     """Attributes of a builder that its copies do not get. `run` is the `Run` of the last `initial_state` call."""
 
     run: Any = None
 
 
-class LayersBuilder(ParameterOwner, Closed):
+class LayersBuilder(WithDropout, Closed):
     """Base of the builders of networks with layers. Each layer reads the outputs of the layer before it.
 
     A subclass defines `_add_layer`, and sets `_collection`, the name of the collection that will hold its parameters.
@@ -114,7 +180,6 @@ class LayersBuilder(ParameterOwner, Closed):
 
     _collection: str
     _listed_count: int | None = None  # how many parameters of a layer `get_parameters` lists; None means all
-    _rates: tuple[float, ...] = ()  # the dropout rates; the subclass decides what each applies to
     _spec: tuple[Any, ...] = ()
     _latest: Any = functools.cached_property(lambda self: Latest())
     _run = property(lambda self: self._latest.run)
@@ -162,18 +227,6 @@ class LayersBuilder(ParameterOwner, Closed):
 
     def __repr__(self) -> str:
         return repr_of_builder(self.whoami(), self._spec, self._model, self._rates)
-
-    @method_with_hints()
-    def set_dropout(self, f: Number) -> None:
-        """Set all dropout rates of the network to `f`, the probability of dropping a value, in [0, 1)."""
-        self._set_dropout_rates((checked_probability("set_dropout", f),) * len(self._rates))
-
-    def disable_dropout(self) -> None:
-        """Turn dropout off, by setting all dropout rates to 0."""
-        self._set_dropout_rates((0.0,) * len(self._rates))
-
-    def _set_dropout_rates(self, rates: tuple[float, ...]) -> None:
-        self._rates = rates
 
     def get_parameters(self) -> list[list[Parameters]]:
         """Return the parameters in one list per layer, first layer first."""

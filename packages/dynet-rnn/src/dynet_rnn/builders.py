@@ -29,6 +29,12 @@ from dynet_ops.random.draws import noise
 from dynet_ops.select.picking import pickrange
 from dynet_ops.shape.joining import concatenate
 
+from .attention import (
+    LearnedPositionsBuilder,
+    MultiHeadAttentionBuilder,
+    TransformerDecoderLayerBuilder,
+    TransformerEncoderLayerBuilder,
+)
 from .base import ParameterOwner, repr_of_builder
 from .crf import CRFBuilder, bio_constraints
 from .dropout import Variational, Vertical
@@ -629,8 +635,9 @@ def _checked_pair(pair: Any) -> tuple[Any, Any]:
 # The public names of this package.
 __all__ = [
     "BiRNNBuilder", "CRFBuilder", "ChildSumTreeLSTMBuilder", "ClassFactoredSoftmaxBuilder", "CompactVanillaLSTMBuilder",
-    "CoupledLSTMBuilder", "FastLSTMBuilder", "GRUBuilder", "LSTMBuilder", "NaryTreeLSTMBuilder", "RNNState",
-    "SimpleRNNBuilder", "SoftmaxBuilder", "SparseLSTMBuilder", "StackedRNNState", "StandardSoftmaxBuilder",
-    "TreeState", "VanillaLSTMBuilder", "_RNNBuilder", "bio_constraints", "pass_messages", "set_torch_weights",
-    "torch_weights", "transduce",
+    "CoupledLSTMBuilder", "FastLSTMBuilder", "GRUBuilder", "LSTMBuilder", "LearnedPositionsBuilder",
+    "MultiHeadAttentionBuilder", "NaryTreeLSTMBuilder", "RNNState", "SimpleRNNBuilder", "SoftmaxBuilder",
+    "SparseLSTMBuilder", "StackedRNNState", "StandardSoftmaxBuilder", "TransformerDecoderLayerBuilder",
+    "TransformerEncoderLayerBuilder", "TreeState", "VanillaLSTMBuilder", "_RNNBuilder", "bio_constraints",
+    "pass_messages", "set_torch_weights", "torch_weights", "transduce",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,9 @@ from dynet_core.annotations import Index
 from dynet_core.checks import checked_indices, checked_list
 from dynet_core.errors import ArgumentError, ArgumentTypeError, NotFiniteError, ShapeError
 from dynet_core.graph.expression import Expression
-from dynet_core.graph.record import graph_of
-from dynet_core.messages.hints import Closed
 from dynet_core.parameter import ParameterCollection
-from dynet_core.parameter.collection import contents_text
 from dynet_ops.elementwise.arithmetic import colwise_add
 from dynet_ops.input.inputs import zeros
-from dynet_ops.layouts import of_rank
 from dynet_ops.loss.probability import softmax
 from dynet_ops.network.crf import crf_step
 from dynet_ops.operands import checked_size
@@ -27,10 +23,10 @@ from dynet_ops.select.picking import pick, select_rows
 from dynet_ops.shape.joining import concatenate_cols
 from dynet_ops.shape.layout import reshape, transpose
 
-from .base import ParameterOwner, check_vector
+from .base import LayerBuilder, as_columns
 
 
-class CRFBuilder(ParameterOwner, Closed):
+class CRFBuilder(LayerBuilder):
     """A linear-chain conditional random field: p(tags | words) is proportional to exp(score of the tags).
 
     The score of a sequence is the sum of its tags' emissions, of the transitions from each tag to the next, and of the
@@ -60,12 +56,12 @@ class CRFBuilder(ParameterOwner, Closed):
     [0, 1, 1]
     """
 
-    spec: tuple[object, ...] = ()
+    _size_count: int = 1
 
     def __init__(self, num_tags: Index, pc: ParameterCollection, constraints: Any = None):
         self._count = count = checked_size(self.whoami(), "num_tags", num_tags)
         self._allowed = None if constraints is None else _checked_constraints(self.whoami(), constraints, count)
-        self.spec = (count, None if self._allowed is None else self._allowed.tolist())
+        self.spec: tuple[object, ...] = (count, None if self._allowed is None else self._allowed.tolist())
         with self._in_new_collection("crf-builder", pc, "pc"):
             self._parameters = self._add((count, count), (count,), (count,))
         if self._allowed is not None:
@@ -74,15 +70,8 @@ class CRFBuilder(ParameterOwner, Closed):
             self._barriers = [ParameterCollection().add_parameters(part.shape, init=part) for part in parts]
             self._reachable = [self._allowed[count, :count]]  # for each number of words, which tags the last may have
 
-    @classmethod
-    def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> CRFBuilder:
-        """Make a new field from the `spec` of another one. `model` gets its parameters; values are not copied."""
-        count, constraints = spec
-        return cls(count, model, constraints)
-
-    def __repr__(self) -> str:
-        contents = contents_text(self._model.parameters_list())
-        return f"<{self.whoami()} {self._model.name()}: {self._count} tags; {contents}>"
+    def _described(self) -> str:
+        return f"{self._count} tags"
 
     def neg_log_likelihood(
         self, emissions: Expression | Iterable[Expression], tags: Iterable[Index], update: bool = True
@@ -166,22 +155,10 @@ class CRFBuilder(ParameterOwner, Closed):
     def _checked(self, name: str, emissions: Any) -> tuple[Expression, list[Expression]]:
         """Return a sentence's emissions as a matrix, and its columns. Raise an error if no sequence is possible."""
         count = self._count
-        if not isinstance(emissions, Expression):
-            vectors = checked_list(name, emissions, "expressions")
-            graph_of(name, vectors)
-            for k, e in enumerate(vectors):
-                check_vector(f"{name}: emission {k}", e.type, self.whoami(), count)
-            if not vectors:
-                raise ArgumentError(f"{name}: the sentence has no words")
-            emissions = concatenate_cols(vectors)
-        graph_of(name, (emissions,))
-        rows, *columns = of_rank(emissions.type.dims, 2)
-        if rows != count or len(columns) != 1 or emissions.type.batch > 1:
-            raise ShapeError(
-                f"{name}: the emissions are {emissions.type!r}, and must be ({count}, n) for a sentence of n words"
-                + "; call it for each sentence" * (emissions.type.batch > 1)
-            )
-        length = columns[0]
+        emissions = as_columns(name, emissions, self.whoami(), count)
+        if emissions.type.batch > 1:
+            raise ShapeError(f"{name}: the emissions are {emissions.type!r}, call it for each sentence")
+        length = emissions.type.columns
         if self._allowed is not None:
             while len(self._reachable) < length:
                 self._reachable.append(self._reachable[-1] @ self._allowed[:count, :count])

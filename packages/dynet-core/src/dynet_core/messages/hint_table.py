@@ -56,7 +56,9 @@ concatenate_cols concatenate_to_batch <- stack
 pick select_cols <- take
 pickneglogsoftmax cross_entropy <- CrossEntropyLoss NLLLoss nll_loss pick_neg_log_softmax softmax_cross_entropy
 pickneglogsoftmax <- sparse_softmax_cross_entropy_with_logits
-dot_product_attention <- scaled_dot_product_attention
+dot_product_attention <- scaled_dot_product_attention Attention
+additive_attention <- AdditiveAttention BahdanauAttention
+sinusoidal_positions <- PositionalEncoding
 hinge <- hinge_loss
 pairwise_rank_loss <- margin_ranking_loss
 poisson_loss <- poisson_nll_loss
@@ -96,6 +98,9 @@ dy.SimpleSGDTrainer or dy.MomentumSGDTrainer <- SGD GradientDescentOptimizer
 trainer.set_clip_threshold(...) <- clip_grad_norm clip_grad_norm_
 dy.AdamTrainer or another dy.Trainer <- Optimizer optim optimizers
 dy.BiRNNBuilder <- BiLSTM Bidirectional
+dy.MultiHeadAttentionBuilder(dim, heads, model) <- MultiheadAttention MultiHeadAttention
+dy.TransformerEncoderLayerBuilder(dim, heads, inner_dim, model) <- TransformerEncoder TransformerEncoderLayer
+dy.TransformerDecoderLayerBuilder(dim, heads, inner_dim, model) <- TransformerDecoder TransformerDecoderLayer
 dy.CRFBuilder(num_tags, model) <- CRF ConditionalRandomField LinearCRF
 dy.batches_by_length(examples, size); each list goes into one graph <- DataLoader BucketIterator
 dy.dropout(x, p), or network.set_dropout(p) <- Dropout

@@ -210,10 +210,13 @@ def float32(number: float) -> float:
     return ctypes.c_float(number).value
 
 
+Error = type[DynetError]
+
+
 def real_array(
-    name: str, values: Any, *, uneven: type[DynetError] = ArgumentTypeError, strict: type[DynetError] | None = None
+    name: str, values: Any, *, uneven: Error = ArgumentTypeError, strict: Error | None = None, dtype: type = np.float32
 ) -> np.ndarray:
-    """Convert an argument (a number, nested lists, an array or an iterator of numbers) to a new float32 array.
+    """Convert an argument (a number, nested lists, an array or an iterator of numbers) to a new array of `dtype`.
 
     An array may be of another library: one with `__array__`, or with `__dlpack__` on the CPU.
 
@@ -233,7 +236,7 @@ def real_array(
         if isinstance(values, (list, tuple)):
             numbers = [*map(unpacked, values)]
             if not all(map(operator.is_, numbers, values)):  # some numbers were in arrays of size 1
-                return real_array(name, numbers, uneven=uneven, strict=strict)
+                return real_array(name, numbers, uneven=uneven, strict=strict, dtype=dtype)
             raise uneven(f"{name}: {NESTED_REASON if 'exceed' in str(problem) else UNEVEN_REASON}") from None
         raise error_type(f"{name}: {_not_real_message(values)} ({problem})") from None
     except TypeError:
@@ -250,10 +253,10 @@ def real_array(
             pass  # this array is refused below
     if array.dtype.kind not in "fiub":  # numpy's codes for floats, ints, unsigned ints and bools
         raise error_type(f"{name}: {_not_real_message(values)}")
-    if array.dtype == np.float32:
+    if array.dtype == dtype:
         return array.copy(order="K")
     with np.errstate(over="ignore"):
-        rounded = array.astype(np.float32)
+        rounded = array.astype(dtype)
     if strict and np.any(np.isinf(rounded) & np.isfinite(array)):
         raise strict(f"{name}: array holds values that float32 cannot hold")
     return rounded

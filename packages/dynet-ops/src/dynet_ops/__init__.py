@@ -11,8 +11,8 @@ from ._names import *
 from ._names import __all__ as __all__
 
 _EXTRA_NAMES = [  # public names that DyNet 2.1 lacks, as in dynet_core
-    "additive_attention", "binary_log_loss_of_logits", "clip_by_value", "crf_step", "cross_entropy",
-    "dot_product_attention", "layer_norm_dim", "rms_norm", "sinusoidal_positions", "where",
+    "additive_attention", "binary_log_loss_of_logits", "chu_liu_edmonds", "clip_by_value", "crf_step", "cross_entropy",
+    "dot_product_attention", "eisner", "layer_norm_dim", "rms_norm", "sinusoidal_positions", "where",
 ]  # fmt: skip
 
 _as_methods.install()

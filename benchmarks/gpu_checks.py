@@ -125,9 +125,16 @@ def positions_loss(positions: dy.LearnedPositionsBuilder, xs: list[dy.Expression
     return dy.squared_norm(positions.vectors(len(xs)) + dy.sinusoidal_positions(HIDDEN, len(xs)) - xs[0])
 
 
+def biaffine_loss(layer: dy.BiaffineBuilder, xs: list[dy.Expression]) -> dy.Expression:
+    """The loss of the second of two labels for each pair of the network's outputs."""
+    x = dy.concatenate_cols(xs)
+    return dy.sum_elems(dy.log_sigmoid(layer.scores(x, x)[1]))
+
+
 LAYERS = {
     "StandardSoftmaxBuilder": (lambda model: dy.StandardSoftmaxBuilder(HIDDEN, CLASSES, model), softmax_loss),
     "ClassFactoredSoftmaxBuilder": (_classes_of_words, softmax_loss),
+    "BiaffineBuilder": (lambda model: dy.BiaffineBuilder(HIDDEN, HIDDEN, model, 2), biaffine_loss),
     "CRFBuilder": (lambda model: dy.CRFBuilder(HIDDEN, model), crf_loss),
     "MultiHeadAttentionBuilder": (
         lambda model: dy.MultiHeadAttentionBuilder(HIDDEN, 2, model),

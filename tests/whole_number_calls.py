@@ -151,6 +151,10 @@ def factored_layer(rep_dim=4, m=None, numbers=(0, 1, 2)):
         return dy.ClassFactoredSoftmaxBuilder(rep_dim, file.name, dict(zip("abc", numbers)), m or dy.Model())
 
 
+def biaffine(m, x_dim, y_dim, labels):
+    return dy.BiaffineBuilder(x_dim, y_dim, m, labels)
+
+
 def random_field():
     dy.reset_random_seed(1)
     return dy.CRFBuilder(4, dy.Model())
@@ -402,6 +406,16 @@ BUILDERS = [
             lambda n, method=method: getattr(factored_layer(), method)(vector(), n),
         )
         for method in ("subclass_logits", "subclass_log_distribution")
+    ],
+    *[
+        Call(
+            "BiaffineBuilder.__init__", argument, 2, lambda n, sizes=sizes: made(lambda n, m: biaffine(m, *sizes(n)), n)
+        )
+        for argument, sizes in (
+            ("x_dim", lambda n: (n, 3, 1)),
+            ("y_dim", lambda n: (3, n, 1)),
+            ("labels", lambda n: (3, 3, n)),
+        )
     ],
     Call("CRFBuilder.__init__", "num_tags", 2, lambda n: made(lambda n, m: dy.CRFBuilder(n, m), n)),
     Call("CRFBuilder.neg_log_likelihood", "tags", [1], lambda n: random_field().neg_log_likelihood(vector(), n)),

@@ -16,6 +16,7 @@ from names_of_models import (
     Halves,
     functions_and_structures,
     networks,
+    pairs_of_words,
     parameters,
     random_fields,
     softmaxes,
@@ -157,7 +158,7 @@ def main() -> None:
     calls()
     m = dy.ParameterCollection()
     print(lstm_by_hand().npvalue(), values_of(x), softmaxes().value(), random_fields(m).value())
-    print(networks(m).value(), trees(m).value(), transformers(m).value())
+    print(networks(m).value(), trees(m).value(), transformers(m).value(), pairs_of_words(m).value())
     functions_and_structures()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         parameters(folder)

@@ -141,6 +141,16 @@ def transformers(m: dy.ParameterCollection) -> dy.Expression:
     return dy.sum_elems(again) + dy.sum_elems(dy.additive_attention(x, keys, values, dy.ones(4)))
 
 
+def pairs_of_words(m: dy.ParameterCollection) -> dy.Expression:
+    """Scores of pairs, and trees."""
+    biaffine = dy.BiaffineBuilder(2, 3, m, labels=1, bias_x=False, bias_y=True)
+    again = dy.BiaffineBuilder.from_spec(biaffine.spec, m)
+    scores = biaffine.scores(dy.ones((2, 4)), dy.ones((3, 3))) + again.scores(dy.ones((2, 4)), dy.ones(3), update=False)
+    heads: list[int] = dy.chu_liu_edmonds(scores) + dy.eisner(scores.npvalue(), single_root=False)
+    print(biaffine.whoami(), biaffine.param_collection().name(), heads, dy.eisner([[1, 2], [3, 4], [5, 6]]))
+    return dy.sum_elems(scores)
+
+
 def networks(m: dy.ParameterCollection) -> dy.Expression:
     """Recurrent networks."""
     lstm, sparse = dy.VanillaLSTMBuilder(1, 3, 2, m, forget_bias=0.5), dy.SparseLSTMBuilder(1, 3, 2, m)

@@ -112,8 +112,8 @@ def test_both_find_a_projective_tree_that_is_far_better(n):
 
 
 def test_cycles_in_cycles():
-    """Each word's best head is a neighbor, so every contraction makes another cycle; only word 1 has an arc from ROOT."""
-    n = 1200
+    """Each contraction makes another cycle of two, up to all words; only word 1 has an arc from ROOT."""
+    n = 400
     scores = np.full((n + 1, n), -INF)
     for word in range(1, n + 1):
         for head in {word - 1, word + 1} & {*range(1, n + 1)}:

@@ -1,4 +1,4 @@
-"""Builders of recurrent networks, networks over trees, softmax layers, transformers, and random fields."""
+"""Builders of networks over sequences and trees, of transformers, of softmax and biaffine layers, and of CRFs."""
 
 from dynet_core.messages.hints import add_argument_hints as _add_argument_hints
 from dynet_core.moved import also_named as _also_named
@@ -7,18 +7,12 @@ from dynet_rnn.builders import __all__ as __all__
 
 from . import base as _base
 
-_EXTRA_NAMES = [
-    "CRFBuilder",
-    "LearnedPositionsBuilder",
-    "MultiHeadAttentionBuilder",
-    "TransformerDecoderLayerBuilder",
-    "TransformerEncoderLayerBuilder",
-    "bio_constraints",
-    "pass_messages",
-    "set_torch_weights",
-    "torch_weights",
+_EXTRA_NAMES = [  # public names that DyNet 2.1 lacks, as in dynet_core
+    "BiaffineBuilder", "CRFBuilder", "LearnedPositionsBuilder",
+    "MultiHeadAttentionBuilder", "TransformerDecoderLayerBuilder", "TransformerEncoderLayerBuilder", "bio_constraints",
+    "pass_messages", "set_torch_weights", "torch_weights",
     "transduce",
-]  # public names that DyNet 2.1 lacks, as in dynet_core
+]  # fmt: skip
 
 _also_named(
     __name__, {"builders": "bi coupled_lstm gru lstm lstm_builder simple", "sequences": "recording stacked state"}

@@ -36,6 +36,7 @@ from .attention import (
     TransformerEncoderLayerBuilder,
 )
 from .base import ParameterOwner, repr_of_builder
+from .biaffine import BiaffineBuilder
 from .crf import CRFBuilder, bio_constraints
 from .dropout import Variational, Vertical
 from .registry import Reference, register
@@ -634,10 +635,10 @@ def _checked_pair(pair: Any) -> tuple[Any, Any]:
 
 # The public names of this package.
 __all__ = [
-    "BiRNNBuilder", "CRFBuilder", "ChildSumTreeLSTMBuilder", "ClassFactoredSoftmaxBuilder", "CompactVanillaLSTMBuilder",
-    "CoupledLSTMBuilder", "FastLSTMBuilder", "GRUBuilder", "LSTMBuilder", "LearnedPositionsBuilder",
-    "MultiHeadAttentionBuilder", "NaryTreeLSTMBuilder", "RNNState", "SimpleRNNBuilder", "SoftmaxBuilder",
-    "SparseLSTMBuilder", "StackedRNNState", "StandardSoftmaxBuilder", "TransformerDecoderLayerBuilder",
-    "TransformerEncoderLayerBuilder", "TreeState", "VanillaLSTMBuilder", "_RNNBuilder", "bio_constraints",
-    "pass_messages", "set_torch_weights", "torch_weights", "transduce",
+    "BiRNNBuilder", "BiaffineBuilder", "CRFBuilder", "ChildSumTreeLSTMBuilder", "ClassFactoredSoftmaxBuilder",
+    "CompactVanillaLSTMBuilder", "CoupledLSTMBuilder", "FastLSTMBuilder", "GRUBuilder", "LSTMBuilder",
+    "LearnedPositionsBuilder", "MultiHeadAttentionBuilder", "NaryTreeLSTMBuilder", "RNNState", "SimpleRNNBuilder",
+    "SoftmaxBuilder", "SparseLSTMBuilder", "StackedRNNState", "StandardSoftmaxBuilder",
+    "TransformerDecoderLayerBuilder", "TransformerEncoderLayerBuilder", "TreeState", "VanillaLSTMBuilder",
+    "_RNNBuilder", "bio_constraints", "pass_messages", "set_torch_weights", "torch_weights", "transduce",
 ]  # fmt: skip

@@ -59,6 +59,7 @@ pickneglogsoftmax <- sparse_softmax_cross_entropy_with_logits
 dot_product_attention <- scaled_dot_product_attention Attention
 additive_attention <- AdditiveAttention BahdanauAttention
 sinusoidal_positions <- PositionalEncoding
+chu_liu_edmonds eisner <- chuliu_edmonds chu_liu mst decode_mst maximum_spanning_arborescence
 hinge <- hinge_loss
 pairwise_rank_loss <- margin_ranking_loss
 poisson_loss <- poisson_nll_loss
@@ -101,6 +102,7 @@ dy.BiRNNBuilder <- BiLSTM Bidirectional
 dy.MultiHeadAttentionBuilder(dim, heads, model) <- MultiheadAttention MultiHeadAttention
 dy.TransformerEncoderLayerBuilder(dim, heads, inner_dim, model) <- TransformerEncoder TransformerEncoderLayer
 dy.TransformerDecoderLayerBuilder(dim, heads, inner_dim, model) <- TransformerDecoder TransformerDecoderLayer
+dy.BiaffineBuilder(x_dim, y_dim, model) <- Biaffine BiaffineAttention Bilinear bilinear
 dy.CRFBuilder(num_tags, model) <- CRF ConditionalRandomField LinearCRF
 dy.batches_by_length(examples, size); each list goes into one graph <- DataLoader BucketIterator
 dy.dropout(x, p), or network.set_dropout(p) <- Dropout

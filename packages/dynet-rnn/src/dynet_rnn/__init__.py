@@ -8,10 +8,9 @@ from dynet_rnn.builders import __all__ as __all__
 from . import base as _base
 
 _EXTRA_NAMES = [  # public names that DyNet 2.1 lacks, as in dynet_core
-    "BiaffineBuilder", "CRFBuilder", "LearnedPositionsBuilder",
+    "AdaptiveSoftmaxBuilder", "BiaffineBuilder", "CRFBuilder", "HierarchicalSoftmaxBuilder", "LearnedPositionsBuilder",
     "MultiHeadAttentionBuilder", "TransformerDecoderLayerBuilder", "TransformerEncoderLayerBuilder", "bio_constraints",
-    "pass_messages", "set_torch_weights", "torch_weights",
-    "transduce",
+    "pass_messages", "set_torch_weights", "torch_weights", "transduce",
 ]  # fmt: skip
 
 _also_named(

@@ -41,7 +41,13 @@ from .crf import CRFBuilder, bio_constraints
 from .dropout import Variational, Vertical
 from .registry import Reference, register
 from .sequences import LoadedParameters, RNNState, StackedRNNState, _RNNBuilder
-from .softmax import ClassFactoredSoftmaxBuilder, SoftmaxBuilder, StandardSoftmaxBuilder
+from .softmax import (
+    AdaptiveSoftmaxBuilder,
+    ClassFactoredSoftmaxBuilder,
+    HierarchicalSoftmaxBuilder,
+    SoftmaxBuilder,
+    StandardSoftmaxBuilder,
+)
 from .structures import pass_messages, transduce
 from .torch_modules import set_torch_weights, torch_weights
 from .tree import ChildSumTreeLSTMBuilder, NaryTreeLSTMBuilder, TreeState
@@ -635,10 +641,11 @@ def _checked_pair(pair: Any) -> tuple[Any, Any]:
 
 # The public names of this package.
 __all__ = [
-    "BiRNNBuilder", "BiaffineBuilder", "CRFBuilder", "ChildSumTreeLSTMBuilder", "ClassFactoredSoftmaxBuilder",
-    "CompactVanillaLSTMBuilder", "CoupledLSTMBuilder", "FastLSTMBuilder", "GRUBuilder", "LSTMBuilder",
-    "LearnedPositionsBuilder", "MultiHeadAttentionBuilder", "NaryTreeLSTMBuilder", "RNNState", "SimpleRNNBuilder",
-    "SoftmaxBuilder", "SparseLSTMBuilder", "StackedRNNState", "StandardSoftmaxBuilder",
-    "TransformerDecoderLayerBuilder", "TransformerEncoderLayerBuilder", "TreeState", "VanillaLSTMBuilder",
-    "_RNNBuilder", "bio_constraints", "pass_messages", "set_torch_weights", "torch_weights", "transduce",
+    "AdaptiveSoftmaxBuilder", "BiRNNBuilder", "BiaffineBuilder", "CRFBuilder", "ChildSumTreeLSTMBuilder",
+    "ClassFactoredSoftmaxBuilder", "CompactVanillaLSTMBuilder", "CoupledLSTMBuilder", "FastLSTMBuilder", "GRUBuilder",
+    "HierarchicalSoftmaxBuilder", "LSTMBuilder", "LearnedPositionsBuilder", "MultiHeadAttentionBuilder",
+    "NaryTreeLSTMBuilder", "RNNState", "SimpleRNNBuilder", "SoftmaxBuilder", "SparseLSTMBuilder", "StackedRNNState",
+    "StandardSoftmaxBuilder", "TransformerDecoderLayerBuilder", "TransformerEncoderLayerBuilder", "TreeState",
+    "VanillaLSTMBuilder", "_RNNBuilder", "bio_constraints", "pass_messages", "set_torch_weights", "torch_weights",
+    "transduce",
 ]  # fmt: skip

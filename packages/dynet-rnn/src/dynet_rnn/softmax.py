@@ -4,30 +4,38 @@ from __future__ import annotations
 
 import os
 import random
-import re
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from functools import cached_property
+from itertools import pairwise, zip_longest
+from typing import Any, Self
 
 import numpy as np
 
-from dynet_core.annotations import Index
-from dynet_core.checks import checked_flag, checked_list, whole
-from dynet_core.errors import ArgumentError, ArgumentTypeError, NotFiniteError, ShapeError
+from dynet_core.annotations import Index, Number
+from dynet_core.checks import Range, checked_flag, checked_list, checked_number, whole
+from dynet_core.errors import ArgumentError, NotFiniteError, ShapeError
 from dynet_core.graph.expression import Expression
 from dynet_core.graph.record import graph_of
+from dynet_core.initializer import ConstInitializer
 from dynet_core.messages.hints import Closed
 from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.parameter.collection import contents_text
 from dynet_core.random import noise
-from dynet_ops.input.inputs import constant
+from dynet_ops.elementwise.functions import log_sigmoid
+from dynet_ops.input.inputs import constant, inputVector
+from dynet_ops.loss.losses import binary_log_loss_of_logits
 from dynet_ops.loss.probability import log_softmax, pickneglogsoftmax, pickneglogsoftmax_batch, softmax
 from dynet_ops.matrix.products import affine_transform
 from dynet_ops.operands import checked_size
+from dynet_ops.reduce.sums import esum
 from dynet_ops.select.picking import pick_batch_elem, pickrange, select_rows
 from dynet_ops.shape.joining import concatenate, concatenate_to_batch
+from dynet_ops.shape.layout import reshape
 
 from .base import ParameterOwner, check_vector
+from .word_clusters import check_clusters, checked_word_numbers, read_clusters
 
 
 class SoftmaxBuilder(ParameterOwner, Closed, ABC):
@@ -46,7 +54,7 @@ class SoftmaxBuilder(ParameterOwner, Closed, ABC):
         """Make a new layer from the `spec` of another layer. `model` gets its parameters; values are not copied."""
 
     def __repr__(self) -> str:
-        contents = contents_text(self._model.parameters_list())
+        contents = contents_text(self._model._all_parameters())
         return f"<{self.whoami()} {self._model.name()}: {self.spec[0]} to {self._count} classes; {contents}>"
 
     def neg_log_softmax(self, x: Expression, c: Index, update: bool = True) -> Expression:
@@ -180,6 +188,7 @@ class StandardSoftmaxBuilder(SoftmaxBuilder):
         return _logits(self._parameters, x, is_trained)
 
 
+AT_LEAST_1: Range = "a finite number, 1 or more", lambda x: x >= 1
 _LOG_OF_ZERO = -1e4  # finite, because in a cross entropy, 0 * -inf would be NaN
 
 
@@ -217,6 +226,10 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
     ((3,), 1)
     """
 
+    _collection = "class-factored-softmax-builder"
+    _has_paths = False
+    _rest: dict[int, str] = {}  # maps the number of each word without a cluster to the word
+
     def __init__(
         self,
         rep_dim: Index,
@@ -225,36 +238,37 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         pc: ParameterCollection,
         bias: bool = True,
     ):
-        numbers = checked_word_numbers(word_dict)
-        clusters, unclustered = read_clusters(cluster_file, numbers)
-        self._build(rep_dim, clusters, len(numbers), pc, checked_flag(self.whoami(), "bias", bias), unclustered)
+        numbers = checked_word_numbers(self.whoami(), word_dict)
+        clusters, unclustered = read_clusters(self.whoami(), cluster_file, numbers)
+        self._build(rep_dim, clusters.values(), len(numbers), pc, bias, unclustered, [*clusters])
 
     @classmethod
-    def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> ClassFactoredSoftmaxBuilder:
+    def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> Self:
         """Make a new layer from another layer's `spec`, which has the clusters. `model` gets its parameters."""
-        (size, clusters, count, bias), unclustered = spec[:4], spec[4:]  # no `*`: a file may have a huge `range`
-        check_clusters(clusters, count, unclustered)
+        size, clusters, count, bias = spec[:4]  # no `*`: a file may have a huge `range`
+        end = 4 + (len(clusters) if cls._has_paths and isinstance(clusters, (list, tuple)) else 0)
+        check_clusters(cls.__name__, clusters, count, spec[end:])
         layer = cls.__new__(cls)
-        layer._build(size, clusters, count, model, bias, unclustered)
+        layer._build(size, clusters, count, model, bias, spec[end:], spec[4:end])
         return layer
 
     def _build(
-        self, rep_dim, clusters: Iterable[Sequence[int]], word_count: int, pc, bias: bool, unclustered: Sequence[str]
+        self, rep_dim, clusters: Iterable[Sequence[int]], word_count: int, pc, bias: bool, unclustered, paths=()
     ) -> None:
         self._clusters = [list(words) for words in clusters]  # the numbers of each cluster's words
-        self._size = checked_size(self.whoami(), "rep_dim", rep_dim)
+        self._size, self._count = checked_size(self.whoami(), "rep_dim", rep_dim), word_count
+        bias = checked_flag(self.whoami(), "bias", bias)
         self.spec: tuple[object, ...] = (self._size, self._clusters, word_count, bias, *unclustered)
-        self._count = word_count
-        with self._in_new_collection("class-factored-softmax-builder", pc, "pc"):
-            self._of_clusters = self._add_weights(len(self._clusters), bias)  # the parameters for p(cluster)
+        with self._in_new_collection(self._collection, pc, "pc"):
+            self._add_cluster_weights(bias, paths)
             self._of_words = [self._add_weights(len(words), bias) if len(words) > 1 else [] for words in self._clusters]
         # `_place` maps each word's number to its cluster and its index in the cluster's list.
         self._place = {word: (k, n) for k, words in enumerate(self._clusters) for n, word in enumerate(words)}
-        index_of = {word: index for index, word in enumerate(self._place)}
-        # `_order` maps each word's number to its index in a vector with the words of each cluster in turn, and then one
-        # element for all words without a cluster. `_rest` maps the number of each of the latter to the word.
-        self._order = [index_of.get(word, len(index_of)) for word in range(word_count)]
-        self._rest = dict(zip([word for word in range(word_count) if word not in index_of], unclustered, strict=True))
+        rest = [word for word in range(word_count) if word not in self._place]
+        self._rest = dict(zip(rest, unclustered, strict=True))
+
+    def _add_cluster_weights(self, bias: bool, paths: Sequence[str]) -> None:
+        self._of_clusters = self._add_weights(len(self._clusters), bias)  # the parameters for p(cluster)
 
     def _checked_class(self, method: str, c: Index) -> int:
         word = super()._checked_class(method, c)
@@ -265,45 +279,64 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
             )
         return word
 
+    def _place_of(self, c: int) -> tuple[int, int]:
+        return self._place[c]
+
+    def _cluster_logits(self, x: Expression, is_trained: bool) -> Expression:
+        return _logits(self._of_clusters, x, is_trained)
+
+    def _cluster_loss(self, x: Expression, cluster: int, is_trained: bool) -> Expression:
+        return pickneglogsoftmax(self._cluster_logits(x, is_trained), cluster)
+
+    def _word_logits(self, cluster: int, x: Expression, is_trained: bool) -> Expression:
+        return _logits(self._of_words[cluster], x, is_trained)
+
+    def _word_loss(self, x: Expression, place: tuple[int, int], is_trained: bool) -> Expression:
+        return pickneglogsoftmax(self._word_logits(place[0], x, is_trained), place[1])
+
     def _loss(self, x: Expression, c: int, is_trained: bool) -> Expression:
-        cluster, index = self._place[c]
-        loss, weights = pickneglogsoftmax(_logits(self._of_clusters, x, is_trained), cluster), self._of_words[cluster]
-        return loss + pickneglogsoftmax(_logits(weights, x, is_trained), index) if weights else loss
+        place = self._place_of(c)
+        loss = self._cluster_loss(x, place[0], is_trained)
+        return loss + self._word_loss(x, place, is_trained) if self._of_words[place[0]] else loss
 
     def _losses(self, x: Expression, c: list[int], is_trained: bool) -> Expression:
-        places = [self._place[word] for word in c]
-        cluster_losses = pickneglogsoftmax_batch(_logits(self._of_clusters, x, is_trained), [k for k, _ in places])
-        word_losses = [
-            pickneglogsoftmax(_logits(self._of_words[cluster], pick_batch_elem(x, element), is_trained), index)
-            for element, (cluster, index) in enumerate(places)
-        ]
-        return cluster_losses + concatenate_to_batch(word_losses)
+        places = [self._place_of(word) for word in c]
+        losses = pickneglogsoftmax_batch(self._cluster_logits(x, is_trained), [k for k, _ in places])
+        xs = [pick_batch_elem(x, element) for element in range(len(c))]
+        return losses + concatenate_to_batch([self._word_loss(x, at, is_trained) for x, at in zip(xs, places)])
 
     def _sample(self, x: Expression) -> int:
-        cluster = _draw_class(_logits(self._of_clusters, x, False))
-        parameters = self._of_words[cluster]
-        return self._clusters[cluster][_draw_class(_logits(parameters, x, False)) if parameters else 0]
+        cluster = _draw_class(self._cluster_logits(x, False))
+        return self._clusters[cluster][_draw_class(self._word_logits(cluster, x, False))]
+
+    @cached_property
+    def _rows(self) -> list[int]:
+        """The row of each word in `_log_distribution`, where words alone in a cluster have the cluster's row."""
+        members = [word for words, parameters in zip(self._clusters, self._of_words) if parameters for word in words]
+        rows = {word: k for k, words in enumerate(self._clusters) for word in words[:1]}
+        rows |= {word: k for k, word in enumerate(members, len(self._clusters))}
+        return [rows.get(word, len(self._clusters) + len(members)) for word in range(self._count)]
 
     def _log_distribution(self, x: Expression, is_trained: bool) -> Expression:
-        cluster_log_ps = log_softmax(_logits(self._of_clusters, x, is_trained))
-        log_ps = []
+        log_ps = [log_softmax(self._cluster_logits(x, is_trained))]
         for k, parameters in enumerate(self._of_words):
-            log_p = pickrange(cluster_log_ps, k, k + 1)
-            log_ps.append(log_softmax(_logits(parameters, x, is_trained)) + log_p if parameters else log_p)
+            if parameters:
+                log_p = pickrange(log_ps[0], k, k + 1)
+                log_ps.append(log_softmax(self._word_logits(k, x, is_trained)) + log_p)
         if self._rest:
             log_ps.append(constant((1,), _LOG_OF_ZERO, x.type.batch))
-        return select_rows(concatenate(log_ps), self._order)
+        return select_rows(concatenate(log_ps), self._rows)
 
     def _full_logits(self, x: Expression, is_trained: bool) -> Expression:
         return self._log_distribution(x, is_trained)  # log p can serve as logits, because softmax(log p) is p
 
     def class_logits(self, x: Expression, update: bool = True) -> Expression:
         """Return a vector whose softmax is the vector of p(cluster | x). Arguments: as in `full_log_distribution`."""
-        return _logits(self._of_clusters, self._checked_input("class_logits", x), update)
+        return self._cluster_logits(self._checked_input("class_logits", x), update)
 
     def class_log_distribution(self, x: Expression, update: bool = True) -> Expression:
         """Return the vector of log p(cluster | x) for all clusters. Arguments: as in `full_log_distribution`."""
-        return log_softmax(_logits(self._of_clusters, self._checked_input("class_log_distribution", x), update))
+        return log_softmax(self._cluster_logits(self._checked_input("class_log_distribution", x), update))
 
     def subclass_logits(self, x: Expression, classid: Index, update: bool = True) -> Expression:
         """Return a vector whose softmax is the vector of p(word | x, cluster) for the words of one cluster.
@@ -321,65 +354,174 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
 
     def _subclass_logits(self, method: str, x: Expression, classid: Index, is_trained: bool) -> Expression:
         cluster = _checked_index(method, classid, len(self._clusters))
-        return _logits(self._of_words[cluster], self._checked_input(method, x), is_trained)
+        return self._word_logits(cluster, self._checked_input(method, x), is_trained)
 
 
-# Checks of the words and clusters of a `ClassFactoredSoftmaxBuilder`, and the reader of the cluster file.
+class HierarchicalSoftmaxBuilder(ClassFactoredSoftmaxBuilder):
+    """A softmax layer over words in a tree: p(word) is the product of p(child | node) along the path to the word.
 
-BUILDER = "ClassFactoredSoftmaxBuilder"
+    A node with two children has a weight vector w and a bias b: p(first child) is the logistic function of w . x + b.
+    A node with more children has a softmax over them, and one with a single child has no parameters. The words with
+    the same path are a cluster, at the end of the path. They have a softmax of their own, as in the base class.
 
+    The loss of a word depends only on the nodes of its path and on its cluster. The vectors of all nodes with two
+    children are rows of a lookup table, so trainers update only those that were used.
 
-def checked_word_numbers(word_dict: Mapping[str, int]) -> dict[str, int]:
-    """Check that `word_dict` maps words to the numbers 0, 1, 2, ... without gaps. Return it as a dict of ints."""
-    if not isinstance(word_dict, Mapping) or not word_dict:
-        raise ArgumentTypeError(f"{BUILDER}: word_dict must map words to their numbers, got {word_dict!r:.60}")
-    for word in word_dict:
-        if not isinstance(word, str):
-            raise ArgumentTypeError(f"{BUILDER}: a word of word_dict must be a str, got {word!r:.60}")
-    numbers = {str(word): whole(BUILDER, f"the number of word {word!r}", index) for word, index in word_dict.items()}
-    if sorted(numbers.values()) != list(range(len(numbers))):
-        raise ArgumentError(f"{BUILDER}: the numbers of the {len(numbers)} words are not 0 to {len(numbers) - 1}")
-    return numbers
+    The methods for clusters, such as `class_logits`, are those of the base class; there, too, a word may be in no
+    cluster. The softmax of two words with the same path has two rows, where DyNet's C++ has one. There, symbols are
+    separated by spaces, and a tab follows the path; a path may not be the beginning of another one, as it may here.
 
+    Args:
+        rep_dim: the size of the vector x.
+        cluster_file: a text file with a line `path word` for each word that has a path, separated by spaces or tabs.
+            Each character of the path is a step, as in the bit strings of Brown clusters. The rest of a line, such as a
+            frequency, is ignored.
+        word_dict: maps each word to its number. The numbers are 0, 1, 2, ... without gaps.
+        pc: the collection that gets the parameters: the vectors and biases of nodes with two children, weights and bias
+            of each node with more, then those for the words of each path with several.
+        bias: whether there are biases.
 
-def check_clusters(clusters: Sequence[Sequence[int]], word_count: int, unclustered: Sequence[str]) -> None:
-    """Check that the clusters have distinct words below `word_count`, and `unclustered` an entry for each other word.
+    Raises:
+        ArgumentError: the file has no words, a repeated word, or a word that `word_dict` lacks; the numbers have gaps;
+            or the loss of a word without a path is requested.
+        OSError: the file cannot be read.
 
-    Time and memory grow only with the lists in the spec, because a forged file may have any `word_count`.
+    Source: Morin and Bengio, "Hierarchical probabilistic neural network language model", 2005.
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w+", suffix=".txt") as file:
+    ...     _ = file.write("00 cat\\n01 dog\\n1 one\\n")
+    ...     _ = file.seek(0)
+    ...     layer = dy.HierarchicalSoftmaxBuilder(2, file.name, {"cat": 0, "dog": 1, "one": 2}, dy.Model())
+    >>> x = dy.inputVector([1, 2])
+    >>> abs(layer.neg_log_softmax(x, 1).value() + layer.full_log_distribution(x).value()[1]) < 1e-6
+    True
     """
-    are_lists = isinstance(clusters, (list, tuple)) and all(isinstance(words, (list, tuple)) for words in clusters)
-    if not are_lists or len({*map(id, clusters)}) < len(clusters):
-        raise ArgumentError(f"{BUILDER}: the clusters of a spec are different lists of numbers")
-    words = [word for cluster in clusters for word in cluster]
-    fits = len(words) + len(unclustered) == word_count and all(0 <= word < word_count for word in words)
-    if not fits or len({*words}) < len(words):
-        contents = f"{len(words)} numbers of words, and {len(unclustered)} words are in none"
-        raise ArgumentError(f"{BUILDER}: the spec has {word_count!r:.40} words, but its clusters hold {contents}")
+
+    _collection = "hierarchical-softmax-builder"
+
+    _has_paths = True
+
+    def _add_cluster_weights(self, bias: bool, paths: Sequence[str]) -> None:
+        if not all(isinstance(path, str) for path in paths) or not len({*paths}) == len(paths) == len(self._clusters):
+            raise ArgumentError(f"{self.whoami()}: a spec needs a different path for each cluster, got {paths!r:.80}")
+        self.spec = (*self.spec[:4], *paths, *self.spec[4:])
+        nodes: list[dict[str, int]] = [{}]  # of each node, symbol -> number of the child
+        steps: list[list[tuple[int, str]]] = []  # of each path: a node, and the symbol that leads on; "" ends it
+        for path in paths:
+            node = 0
+            steps.append([])
+            for symbol in (*path, ""):
+                steps[-1].append((node, symbol))
+                node = nodes[node].setdefault(symbol, len(nodes))
+                nodes += [{}] * (node == len(nodes))
+        binary = [[(n, symbol) for symbol in node] for n, node in enumerate(nodes) if len(node) == 2]
+        wide = [[(n, symbol) for symbol in node] for n, node in enumerate(nodes) if len(node) > 2]
+        sizes = ((self._size, None), (1, ConstInitializer(0.0)))[: (1 + bias) * bool(binary)]
+        self._tables = [self._model.add_lookup_parameters((len(binary), n), init=init) for n, init in sizes]
+        self._wide = [self._add_weights(len(children), bias) for children in wide]
+        self._wide_steps = [(k, index) for k, children in enumerate(wide) for index in range(len(children))]
+        order = [pair[k] for k in (0, 1) for pair in binary] + [step for children in wide for step in children]
+        row_of = {step: row for row, step in enumerate(order, 1)}
+        self._paths = [[row_of[step] for step in path if step in row_of] for path in steps]
+
+    def _scores(self, x: Expression, rows: list[int], is_trained: bool) -> Expression:
+        """Return a vector of w . x + b for these rows of the lookup tables."""
+        tables = zip(self._tables, (self._size, 1))
+        weights, *bias = [reshape(table.batch(rows, is_trained), (size, len(rows))) for table, size in tables]
+        return reshape(esum([reshape(x, (1, self._size)) * weights, *bias]), (len(rows),))
+
+    def _cluster_loss(self, x: Expression, cluster: int, is_trained: bool) -> Expression:
+        count = len(self._tables and self._tables[0])
+        wide = [self._wide_steps[row - 1 - 2 * count] for row in self._paths[cluster] if row > 2 * count]
+        losses = [pickneglogsoftmax(_logits(self._wide[k], x, is_trained), index) for k, index in wide]
+        if binary := [row - 1 for row in self._paths[cluster] if row <= 2 * count]:
+            scores = self._scores(x, [row % count for row in binary], is_trained)
+            losses.append(binary_log_loss_of_logits(scores, inputVector([row < count for row in binary])))
+        return esum(losses or [constant((1,), 0.0, x.type.batch)])
+
+    def _losses(self, x: Expression, c: list[int], is_trained: bool) -> Expression:
+        return concatenate_to_batch([self._loss(pick_batch_elem(x, k), word, is_trained) for k, word in enumerate(c)])
+
+    def _cluster_logits(self, x: Expression, is_trained: bool) -> Expression:
+        """Return log p of each cluster: a sum of log p of its path's steps. Step 0, whose log p is 0, pads paths."""
+        log_ps = [constant((1,), 0.0, x.type.batch)]
+        for table in self._tables[:1]:
+            scores = self._scores(x, [*range(len(table))], is_trained)
+            log_ps += [log_sigmoid(scores), log_sigmoid(-scores)]
+        steps = concatenate([*log_ps, *[log_softmax(_logits(each, x, is_trained)) for each in self._wide]])
+        return esum([select_rows(steps, rows) for rows in zip_longest(*self._paths, fillvalue=0)] or [steps])
 
 
-def read_clusters(path: str | os.PathLike[str], word_dict: Mapping[str, int]) -> tuple[list[list[int]], list[str]]:
-    """Read a file of lines `cluster word`. Return each cluster's list of word numbers, and a list of words without one.
+class AdaptiveSoftmaxBuilder(ClassFactoredSoftmaxBuilder):
+    r"""A softmax layer for classes in the order of their frequency: rare classes are in clusters with smaller weights.
 
-    Clusters are in the order of their first lines. Only spaces and tabs separate fields, so a word may contain a
-    no-break space.
+    The first `cutoffs[0]` classes, which are the most frequent ones, and the clusters share a softmax, the head.
+    Cluster i has the classes from `cutoffs[i]` to before `cutoffs[i + 1]`; the last one ends with the last class.
+
+    .. math:: p(c) = \mathrm{softmax}(H x + b)_i\, \mathrm{softmax}(W_i P_i x)_{c - cutoffs[i]}
+
+    for a class c of cluster i, where :math:`P_i` projects x to rep_dim / div_value^(i + 1) numbers, rounded down. The
+    loss of a class depends only on the head and on its cluster. With the same weights, the result is that of PyTorch's
+    `AdaptiveLogSoftmaxWithLoss`.
+
+    Args:
+        rep_dim: the size of the vector x.
+        cutoffs: a list of increasing numbers of classes, from 1 to num_classes - 1.
+        num_classes: the number of classes.
+        pc: the collection that gets the parameters: weights (cutoffs[0] + clusters, rep_dim) and bias of the head, then
+            P and W of each cluster.
+        div_value: by how much the size of the projection shrinks with each cluster, 1 or more.
+        bias: whether the head has the bias b.
+
+    Raises:
+        ArgumentError: the cutoffs do not increase or are out of range, or a projection would have size 0.
+
+    Source: Grave and others, "Efficient softmax approximation for GPUs", 2017.
+
+    >>> layer = dy.AdaptiveSoftmaxBuilder(4, [2, 5], 9, dy.Model(), div_value=2)
+    >>> [p.shape() for p in layer.param_collection().parameters_list()]
+    [(4, 4), (2, 4), (3, 2), (1, 4), (4, 1)]
     """
-    path = os.fspath(path)  # raises TypeError for the number of an open file, which `open` would accept
-    clusters: dict[str, list[int]] = {}
-    seen: set[str] = set()
-    with open(path, encoding="utf-8", newline="\n") as file:
-        for number, line in enumerate(file, 1):
-            fields = re.findall(r"[^ \t]+", line.rstrip("\r\n"))
-            if not fields:
-                continue
-            if len(fields) < 2:
-                raise ArgumentError(f"{BUILDER}: {path}, line {number}: expected `cluster word`, got {fields[0]!r:.60}")
-            cluster, word, *_ = fields
-            if word not in word_dict:
-                raise ArgumentError(f"{BUILDER}: {path}, line {number}: word_dict has no word {word!r}")
-            if word in seen:
-                raise ArgumentError(f"{BUILDER}: {path}, line {number}: word {word!r} occurs twice")
-            seen.add(word)
-            clusters.setdefault(cluster, []).append(word_dict[word])
-    if not clusters:
-        raise ArgumentError(f"{BUILDER}: {path} has no line `cluster word`")
-    return list(clusters.values()), [word for word in sorted(word_dict, key=word_dict.__getitem__) if word not in seen]
+
+    def __init__(
+        self,
+        rep_dim: Index,
+        cutoffs: Iterable[Index],
+        num_classes: Index,
+        pc: ParameterCollection,
+        div_value: Number = 4.0,
+        bias: bool = False,
+    ):
+        name = self.whoami()
+        self._size, self._count = checked_size(name, "rep_dim", rep_dim), checked_size(name, "num_classes", num_classes)
+        divisor, bias = checked_number(f"{name}: div_value", div_value, AT_LEAST_1), checked_flag(name, "bias", bias)
+        cutoffs = [checked_size(name, "a cutoff", end) for end in checked_list(name, cutoffs, "cutoffs")]
+        ends = [*cutoffs, self._count]
+        if any(begin >= end for begin, end in pairwise(ends)):
+            raise ArgumentError(f"{name}: cutoffs and num_classes must increase, got {cutoffs!r:.80}, {self._count}")
+        self.spec: tuple[object, ...] = (self._size, cutoffs, self._count, divisor, bias)
+        with self._in_new_collection("adaptive-softmax-builder", pc, "pc"):
+            self._of_clusters = self._add_weights(ends[0] + len(cutoffs), bias)
+            self._bounds = [*range(ends[0] + 1), *ends[1:]]
+            self._clusters = [range(begin, end) for begin, end in pairwise(self._bounds)]
+            self._of_words = [[] for _ in range(ends[0])]
+            for k, words in enumerate(self._clusters[ends[0] :], 1):
+                size = checked_size(name, f"rep_dim / div_value^{k}", int(self._size // divisor**k))
+                self._of_words.append(self._add((size, self._size), (len(words), size)))
+
+    @classmethod
+    def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> Self:
+        """Make a new layer from the `spec` of another layer. `model` gets its parameters; values are not copied."""
+        size, cutoffs, count, div_value, bias = spec[:5]  # no `*`: a file may have a huge `range`
+        if not isinstance(cutoffs, (list, tuple)):
+            raise ArgumentError(f"{cls.__name__}: the cutoffs of a spec are a list, not {cutoffs!r:.40}")
+        return cls(size, cutoffs, count, model, div_value, bias)
+
+    def _place_of(self, c: int) -> tuple[int, int]:
+        cluster = bisect_right(self._bounds, c) - 1
+        return cluster, c - self._bounds[cluster]
+
+    def _word_logits(self, cluster: int, x: Expression, is_trained: bool) -> Expression:
+        projection, weights = self._of_words[cluster][:1], self._of_words[cluster][1:]
+        return _logits(weights, _logits(projection, x, is_trained), is_trained)

@@ -90,11 +90,11 @@ def outputs(builder, words: list[dy.Expression]) -> list[dy.Expression]:
     return builder.initial_state().transduce(words, HEADS)
 
 
-def _classes_of_words(model: dy.ParameterCollection) -> dy.ClassFactoredSoftmaxBuilder:
+def _classes_of_words(kind: type[dy.ClassFactoredSoftmaxBuilder], model: dy.ParameterCollection) -> dy.SoftmaxBuilder:
     with tempfile.TemporaryDirectory() as directory:
         clusters = Path(directory) / "clusters"
-        clusters.write_text("x a\nx b\ny c\n")
-        return dy.ClassFactoredSoftmaxBuilder(HIDDEN, str(clusters), {"a": 0, "b": 1, "c": 2}, model)
+        clusters.write_text("xx a\nxx b\nxy c\n")
+        return kind(HIDDEN, str(clusters), {"a": 0, "b": 1, "c": 2}, model)
 
 
 def softmax_loss(layer: dy.SoftmaxBuilder, xs: list[dy.Expression]) -> dy.Expression:
@@ -133,8 +133,10 @@ def biaffine_loss(layer: dy.BiaffineBuilder, xs: list[dy.Expression]) -> dy.Expr
 
 LAYERS = {
     "StandardSoftmaxBuilder": (lambda model: dy.StandardSoftmaxBuilder(HIDDEN, CLASSES, model), softmax_loss),
-    "ClassFactoredSoftmaxBuilder": (_classes_of_words, softmax_loss),
     "BiaffineBuilder": (lambda model: dy.BiaffineBuilder(HIDDEN, HIDDEN, model, 2), biaffine_loss),
+    "ClassFactoredSoftmaxBuilder": (functools.partial(_classes_of_words, dy.ClassFactoredSoftmaxBuilder), softmax_loss),
+    "HierarchicalSoftmaxBuilder": (functools.partial(_classes_of_words, dy.HierarchicalSoftmaxBuilder), softmax_loss),
+    "AdaptiveSoftmaxBuilder": (lambda model: dy.AdaptiveSoftmaxBuilder(HIDDEN, [1], CLASSES, model), softmax_loss),
     "CRFBuilder": (lambda model: dy.CRFBuilder(HIDDEN, model), crf_loss),
     "MultiHeadAttentionBuilder": (
         lambda model: dy.MultiHeadAttentionBuilder(HIDDEN, 2, model),

@@ -407,7 +407,9 @@ def test_what_is_said_of_weight_decay_is_right():
      ("float32", "nothing: all numbers are float32$"), ("BatchNorm1d", "dy.layer_norm"), ("oneHot", "dy.one_hot$"),
      ("autograd", r"loss.backward\(\), then p.gradient\(\)"),
      ("DataLoader", "dy.batches_by_length"), ("Dropout", r"dy.dropout\(x, p\)"), ("CRF", "dy.CRFBuilder"),
-     ("Bilinear", "dy.BiaffineBuilder"), ("decode_mst", "dy.chu_liu_edmonds or dy.eisner")],
+     ("Bilinear", "dy.BiaffineBuilder"), ("decode_mst", "dy.chu_liu_edmonds or dy.eisner"),
+     ("AdaptiveLogSoftmaxWithLoss", "dy.AdaptiveSoftmaxBuilder"),
+     ("HierarchicalSoftmax", "dy.HierarchicalSoftmaxBuilder")],
 )  # fmt: skip
 def test_names_of_other_libraries(name, said):
     with pytest.raises(AttributeError, match=f"no attribute '{name}': use .*{said}"):

@@ -143,12 +143,17 @@ def softmax_layer(m=None, rep_dim=4, classes=3):
     return dy.StandardSoftmaxBuilder(rep_dim, classes, m or dy.Model())
 
 
-def factored_layer(rep_dim=4, m=None, numbers=(0, 1, 2)):
+def factored_layer(rep_dim=4, m=None, numbers=(0, 1, 2), kind=dy.ClassFactoredSoftmaxBuilder):
     dy.reset_random_seed(1)
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write("x a\ny b\nx c\n")
         file.flush()
-        return dy.ClassFactoredSoftmaxBuilder(rep_dim, file.name, dict(zip("abc", numbers)), m or dy.Model())
+        return kind(rep_dim, file.name, dict(zip("abc", numbers)), m or dy.Model())
+
+
+def adaptive_layer(m=None, rep_dim=4, cutoffs=(2,), classes=4):
+    dy.reset_random_seed(1)
+    return dy.AdaptiveSoftmaxBuilder(rep_dim, cutoffs, classes, m or dy.Model(), 1.0)
 
 
 def biaffine(m, x_dim, y_dim, labels):
@@ -381,13 +386,19 @@ BUILDERS = [
     Call("function", "kinds", 2, lambda n: dy.function(dy_tanh, kinds=n)(vector())),
     Call("StandardSoftmaxBuilder.__init__", "rep_dim", 1, lambda n: made(lambda n, m: softmax_layer(m, n, 2), n)),
     Call("StandardSoftmaxBuilder.__init__", "num_classes", 1, lambda n: made(lambda n, m: softmax_layer(m, 2, n), n)),
-    Call("ClassFactoredSoftmaxBuilder.__init__", "rep_dim", 1, lambda n: made(factored_layer, n)),
-    Call(
-        "ClassFactoredSoftmaxBuilder.__init__",
-        "word_dict",
-        [1, 0, 2],
-        lambda n: made(lambda n, m: factored_layer(4, m, n), n),
-    ),
+    *[
+        Call(
+            f"{kind.__name__}.__init__",
+            argument,
+            value,
+            lambda n, kind=kind, make=make: made(lambda n, m: make(n, m, kind), n),
+        )
+        for kind in (dy.ClassFactoredSoftmaxBuilder, dy.HierarchicalSoftmaxBuilder)
+        for argument, value, make in (
+            ("rep_dim", 1, lambda n, m, kind: factored_layer(n, m, kind=kind)),
+            ("word_dict", [1, 0, 2], lambda n, m, kind: factored_layer(4, m, n, kind)),
+        )
+    ],
     *[
         Call(
             f"SoftmaxBuilder.{method}",
@@ -395,7 +406,7 @@ BUILDERS = [
             value,
             lambda n, method=method, layer=layer: getattr(layer(), method)(vector(), n),
         )
-        for layer in (softmax_layer, factored_layer)
+        for layer in (softmax_layer, factored_layer, adaptive_layer)
         for method, argument, value in (("neg_log_softmax", "c", 1), ("neg_log_softmax_batch", "c", [1]))
     ],
     *[
@@ -417,6 +428,14 @@ BUILDERS = [
             ("labels", lambda n: (3, 3, n)),
         )
     ],
+    Call("AdaptiveSoftmaxBuilder.__init__", "rep_dim", 1, lambda n: made(lambda n, m: adaptive_layer(m, n), n)),
+    Call("AdaptiveSoftmaxBuilder.__init__", "cutoffs", [1], lambda n: made(lambda n, m: adaptive_layer(m, 4, n), n)),
+    Call(
+        "AdaptiveSoftmaxBuilder.__init__",
+        "num_classes",
+        2,
+        lambda n: made(lambda n, m: adaptive_layer(m, 4, [1], n), n),
+    ),
     Call("CRFBuilder.__init__", "num_tags", 2, lambda n: made(lambda n, m: dy.CRFBuilder(n, m), n)),
     Call("CRFBuilder.neg_log_likelihood", "tags", [1], lambda n: random_field().neg_log_likelihood(vector(), n)),
     *[

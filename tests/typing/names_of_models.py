@@ -99,8 +99,12 @@ def softmaxes() -> dy.Expression:
         file.write("animal cat\nanimal dog\nnumber one\n")
         file.flush()
         factored = dy.ClassFactoredSoftmaxBuilder(3, file.name, {"cat": 0, "dog": 1, "one": 2}, dy.Model())
+        tree = dy.HierarchicalSoftmaxBuilder(3, file.name, {"cat": 0, "dog": 1, "one": 2}, dy.Model(), bias=False)
     standard = dy.StandardSoftmaxBuilder(3, 3, dy.Model())
-    builders: list[dy.SoftmaxBuilder] = [standard, factored]
+    adaptive = dy.AdaptiveSoftmaxBuilder(3, [1], 3, dy.Model(), div_value=1.5, bias=True)
+    again_adaptive = dy.AdaptiveSoftmaxBuilder.from_spec(adaptive.spec, dy.Model())
+    again_tree = dy.HierarchicalSoftmaxBuilder.from_spec(tree.spec, dy.Model())
+    builders: list[dy.SoftmaxBuilder] = [standard, factored, adaptive, tree, again_adaptive, again_tree]
     x, loss = dy.ones(3), dy.scalarInput(0)
     for builder in builders:
         loss += builder.neg_log_softmax(x, 0, update=False) + builder.neg_log_softmax_batch(x, [1])

@@ -103,6 +103,8 @@ dy.MultiHeadAttentionBuilder(dim, heads, model) <- MultiheadAttention MultiHeadA
 dy.TransformerEncoderLayerBuilder(dim, heads, inner_dim, model) <- TransformerEncoder TransformerEncoderLayer
 dy.TransformerDecoderLayerBuilder(dim, heads, inner_dim, model) <- TransformerDecoder TransformerDecoderLayer
 dy.BiaffineBuilder(x_dim, y_dim, model) <- Biaffine BiaffineAttention Bilinear bilinear
+dy.AdaptiveSoftmaxBuilder(rep_dim, cutoffs, num_classes, model) <- AdaptiveLogSoftmaxWithLoss AdaptiveSoftmax
+dy.HierarchicalSoftmaxBuilder(rep_dim, cluster_file, word_dict, model) <- HierarchicalSoftmax HSMBuilder
 dy.CRFBuilder(num_tags, model) <- CRF ConditionalRandomField LinearCRF
 dy.batches_by_length(examples, size); each list goes into one graph <- DataLoader BucketIterator
 dy.dropout(x, p), or network.set_dropout(p) <- Dropout

@@ -405,7 +405,7 @@ class HierarchicalSoftmaxBuilder(ClassFactoredSoftmaxBuilder):
     def _add_cluster_weights(self, bias: bool, paths: Sequence[str]) -> None:
         if not all(isinstance(path, str) for path in paths) or not len({*paths}) == len(paths) == len(self._clusters):
             raise ArgumentError(f"{self.whoami()}: a spec needs a different path for each cluster, got {paths!r:.80}")
-        self.spec = (*self.spec[:4], *paths, *self.spec[4:])
+        self.spec: tuple[object, ...] = (*self.spec[:4], *paths, *self.spec[4:])
         nodes: list[dict[str, int]] = [{}]  # of each node, symbol -> number of the child
         steps: list[list[tuple[int, str]]] = []  # of each path: a node, and the symbol that leads on; "" ends it
         for path in paths:

@@ -37,6 +37,7 @@ TASKS = (
     "seq2seq",
     "beam_search",
     "transformer",
+    "transformer_builder",
 )
 READS = ("parser, scores read", "beam_search")
 """Rows that read values while they build a graph, so building cannot be timed separately."""

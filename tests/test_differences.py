@@ -57,6 +57,20 @@ ROWS = {
     "Glorot's range": "dynet-core/test_initializer: glorot_range_and_moments",
     "`model.arrays()`, `model.set_arrays(arrays)`": "dynet-core/test_arrays_by_name: a_round_trip",
     "`Vocabulary`": "dynet-core/test_vocabulary: a_model_is_saved_with_its_vocabulary",
+    "`AdamWTrainer`, `set_schedule` and schedules": "dynet-optim/test_adamw: parameters_that_do_not_decay",
+    "`AveragedParameters`, `EarlyStopping`": "dynet-optim/test_kept: averages_follow_their_formula",
+    "`matmul` and `*` of tensors": "dynet-ops/test_table: value",
+    "`where`, `clip_by_value`, `layer_norm_dim`, `rms_norm`, `cross_entropy`, `binary_log_loss_of_logits`": (
+        "dynet-ops/test_parts_of_networks: what_is_not_chosen_has_no_influence"
+    ),
+    "`dot_product_attention`, `additive_attention`, `sinusoidal_positions`": "dynet-ops/test_attention: masks",
+    "`MultiHeadAttentionBuilder`, layers of transformers, `LearnedPositionsBuilder`": (
+        "dynet-rnn/test_attention: decoder_layer"
+    ),
+    "`CRFBuilder`, `bio_constraints`, `crf_step`": "dynet-rnn/test_crf: values",
+    "`BiaffineBuilder`, `chu_liu_edmonds`, `eisner`": "dynet-rnn/test_biaffine: values",
+    "`HierarchicalSoftmaxBuilder`": "dynet-rnn/test_softmax: losses_use_only_the_rows_of_their_paths",
+    "`AdaptiveSoftmaxBuilder`": "dynet-rnn/test_softmax: a_layer_without_cutoffs_is_a_softmax",
     "`batches_by_length`": "dynet-core/test_batches: examples_of_similar_length_are_together",
     "`read_vectors`": "dynet-core/test_vectors: a_file_is_read",
     "`set_torch_weights`, `torch_weights`": (

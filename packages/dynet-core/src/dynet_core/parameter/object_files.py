@@ -104,10 +104,10 @@ def load(basename: Path, params: Collection, *, allow: Allow = (), int8: bool = 
             allowed; the message names the class. Nothing has been added to `params`.
         OSError: a file cannot be read.
 
-    For a parser whose spec contains a vocabulary, of a class defined by another package::
+    For a parser whose spec contains a `Lexicon`, of a class defined by another package::
 
         dy.save("model", [parser])
-        (parser,) = dy.load("model", dy.Model(), allow=[Vocabulary])
+        (parser,) = dy.load("model", dy.Model(), allow=[Lexicon])
     """
     base = _checked_basename(basename, params)
     with params._undo_on_error(), params._quantizing_new(int8):

@@ -17,8 +17,10 @@ FUNCTIONS = (
     "AdamTrainer",
     "BiRNNBuilder",
     "ChildSumTreeLSTMBuilder",
+    "LearnedPositionsBuilder",
     "NaryTreeLSTMBuilder",
     "ParameterCollection",
+    "TransformerEncoderLayerBuilder",
     "VanillaLSTMBuilder",
     "affine_transform",
     "cmult",
@@ -54,6 +56,7 @@ METHODS = (
     "add_lookup_parameters",
     "add_parameters",
     "backward",
+    "encode",
     "h",
     "initial_state",
     "npvalue",
@@ -62,6 +65,7 @@ METHODS = (
     "set_clip_threshold",
     "update",
     "value",
+    "vectors",
 )
 OPERATORS = {"nb_add": 7, "nb_multiply": 29, "nb_subtract": 36, "mp_subscript": 5}
 """Slot numbers, from CPython's typeslots.h."""

@@ -52,6 +52,25 @@ def test_masks(mask, heads, batch):
         assert np.isfinite(gradient).all() and (gradient.any((0, 2)) == keys).all()
 
 
+@pytest.mark.parametrize("heads", [1, 2, None])
+@pytest.mark.parametrize("number", [1e33, -1e33, np.inf, np.nan])
+def test_keys_that_are_masked_have_no_influence(number, heads):
+    mask = MASK | [0, 1, 0]
+    arrays, operands = inputs()
+    y = attention(heads, operands, mask & [[1], [1], [1], [0]])
+    dy.squared_norm(y).backward(full=True)
+    gradients = [x.gradient() for x in operands]
+    keys = arrays[1].copy()
+    keys[:, 3] = number
+    others = [operands[0], dy.inputTensor(keys[..., 0]), operands[2]]
+    z = attention(heads, others, mask & [[1], [1], [1], [0]])
+    np.testing.assert_array_equal(z.npvalue(), y.npvalue())
+    if np.isfinite(number):
+        dy.squared_norm(z).backward(full=True)
+        for x, gradient in zip(others, gradients):
+            np.testing.assert_array_equal(x.gradient(), gradient)
+
+
 @pytest.mark.parametrize("heads", [1, 2])
 @pytest.mark.parametrize("masks", [{}, {"mask": MASK | [0, 1, 0]}, {"causal": True}])
 def test_dropout_drops_weights(masks, heads):

@@ -21,12 +21,13 @@ from ..shape.layout import reshape
 def _signature(q: Dim, k: Dim, v: Dim, heads: int, is_masked: bool, drops: bool) -> Signature:
     """Return the signature of attention by dot products, whose columns are the queries of each head in turn.
 
-    The value is followed in memory by the scores, the weights and, with dropout, the weights after it. As one node,
-    the heads are read where they are, in the rows of q, k and v, and nothing is copied.
+    The value is followed in memory by the scores, the weights, with dropout the weights after it, and with a mask the
+    scores before it. As one node, the heads are read where they are, in the rows of q, k and v, and nothing is copied.
     """
     (size, n), (height, m), columns = of_rank(q.dims, 2), (v.rows, k.columns), q.columns * heads
     d, e, floats = size // heads, height // heads, k.columns * columns
-    scratch = [View(SELF, height * n + place * floats, stride=m) for place in range(2 + drops)]
+    count = 2 + drops + is_masked
+    scratch = [View(SELF, height * n + place * floats, stride=m) for place in range(count)]
     noise = [View(3, stride=m)] * drops
     mask = [View(3 + drops, stride=m, period=n)] * is_masked
     views = [
@@ -34,21 +35,23 @@ def _signature(q: Dim, k: Dim, v: Dim, heads: int, is_masked: bool, drops: bool)
         View(0, stride=size, period=n, outer=d),
         View(1, period=n, outer=d),
         View(2, period=n, outer=e),
-        *scratch[2:], *noise, scratch[1], scratch[0], *mask,
+        *scratch[2:2 + drops], *noise, scratch[1], scratch[0], *scratch[2 + drops:], *mask,
     ]  # fmt: skip
     y, queries, keys, values, used = range(5)
     weights = used + 2 * drops
     scores = weights + 1
-    copy = copy_step("copy", value_of(scores), value_of(scores + 1), m)
+    products = scores + is_masked
+    masking = [("masked", (m,)), ("masked.dx", (m,))] if is_masked else []
     dropped = [("cmult", (m,)), ("cmult.dy", (m,))] if drops else []
     return Signature(
         Dim.of((height, n)),
-        size=height * n + (2 + drops) * floats,
+        size=height * n + count * floats,
         columns=columns,
         views=views,
         forward=[
-            copy if is_masked else Step("clear", (m,), first_view=scores),
-            Step("product.dx", (d, m, size, value_of(keys), value_of(scores), value_of(queries), n, 0)),
+            Step("clear", (m,), first_view=products),
+            Step("product.dx", (d, m, size, value_of(keys), value_of(products), value_of(queries), n, 0)),
+            *[Step(*step, first_view=scores) for step in masking[:1]],
             Step("column_softmax", (m,), first_view=weights),
             *[Step(*step, first_view=used) for step in dropped[:1]],
             Step("product", (e, m, height, value_of(values), value_of(used), value_of(y), NO_SUMMAND, n, 0)),
@@ -58,19 +61,26 @@ def _signature(q: Dim, k: Dim, v: Dim, heads: int, is_masked: bool, drops: bool)
             Step("product.dW", (e, m, height, gradient_of(values), value_of(used), gradient_of(y), n), 2),
             *[Step(*step, OWN, used) for step in dropped[1:]],
             Step("column_softmax.dx", (m,), OWN, weights),
+            *[Step(*step, OWN, scores) for step in masking[1:]],
             Step(
                 "product",
-                (d, m, size, value_of(keys), gradient_of(scores), *[gradient_of(queries)] * 2, n, 0),
+                (d, m, size, value_of(keys), gradient_of(products), *[gradient_of(queries)] * 2, n, 0),
                 gradient_of=0,
             ),
-            Step("product.dW", (d, m, size, gradient_of(keys), gradient_of(scores), value_of(queries), n), 1),
+            Step("product.dW", (d, m, size, gradient_of(keys), gradient_of(products), value_of(queries), n), 1),
         ],
     )
 
 
-@functools.lru_cache(1000)
+@functools.lru_cache
+def _triangle(size: int) -> np.ndarray:
+    """Return a table (size, size) of which keys a query may attend to: the key with its number, and earlier ones."""
+    return np.tri(size, dtype=bool).T
+
+
 def _causal(m: int, n: int) -> np.ndarray:
-    return np.tri(n, m, m - n, dtype=bool).T
+    """Return the table for m keys and the last n queries, a part of one of the few sizes in the cache."""
+    return _triangle(1 << m.bit_length())[:m, m - n : m]
 
 
 def _allowed(name: str, mask: Any, m: int, n: int, causal: bool = False) -> np.ndarray | None:
@@ -220,7 +230,7 @@ def additive_attention(q: Expression, k: Expression, v: Expression, w: Expressio
     return _columns_without_keys(matmul(reshape(v, (v.type.rows, m)), softmax(scores)), allowed)
 
 
-@functools.lru_cache(1000)
+@functools.lru_cache(64)
 def _sinusoids(dim: int, n: int, start: int) -> np.ndarray:
     rows = np.arange(dim)[:, None]
     angles = np.arange(start, start + n) / 10000.0 ** (rows // 2 * 2 / max(dim, 1))

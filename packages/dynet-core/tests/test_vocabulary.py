@@ -105,6 +105,7 @@ REFUSED = {
     "small": (
         lambda: ANY.from_sentences([["a"]], 1, 1, "u", "p"), ArgumentError, "max_size must be at least 2, got 1"
     ),
+    "special lists": (lambda: ANY.from_sentences([], unknown=[1]), ArgumentTypeError, r"strings.*got \[\[1\]\]"),
     "negative size": (lambda: ANY.from_sentences([["a"]], 1, -1), ArgumentError, "must be at least 0, got -1"),
 }  # fmt: skip
 

@@ -71,6 +71,11 @@ def test_keys_that_are_masked_have_no_influence(number, heads):
             np.testing.assert_array_equal(x.gradient(), gradient)
 
 
+def test_allowed_keys_win_against_masked_ones_however_small_their_scores():
+    q, k, v = dy.inputTensor([[1.0]]), dy.inputTensor([[-1e33, -1e33, 0]]), dy.inputTensor([[1, 2, 9]])
+    assert dy.dot_product_attention(q, k, v, [[1], [1], [0]]).npvalue().ravel() == 1.5
+
+
 @pytest.mark.parametrize("heads", [1, 2])
 @pytest.mark.parametrize("masks", [{}, {"mask": MASK | [0, 1, 0]}, {"causal": True}])
 def test_dropout_drops_weights(masks, heads):
@@ -140,9 +145,25 @@ def test_refused_calls(call, error, match):
         (lambda: dy.sinusoidal_positions(4, 2, -1), ArgumentError, "start must be at least 0, got -1"),
         (lambda: dy.sinusoidal_positions(-4, 2), ArgumentError, r"must be at least 1, got \(-4, 2\)"),
         (lambda: dy.sinusoidal_positions(4, 2, -1), ArgumentError, "start must be at least 0, got -1"),
+        (lambda: dy.sinusoidal_positions(4, 2, 10**30), ArgumentError, "start must be at most"),
         (lambda: dy.sinusoidal_positions(4, 2.5), ArgumentError, "n must be a whole number, not 2.5"),  # type: ignore[arg-type]
     ],
 )
 def test_refused_positions(call, error, match):
     with pytest.raises(error, match=f"^sinusoidal_positions: .*{match}"):
         call()
+
+
+@pytest.mark.parametrize("n", [1, 2, 600])
+@pytest.mark.parametrize("m", [600, 1025])
+def test_causal_attention_to_many_keys(m, n):
+    k, v = dy.inputTensor(np.zeros((1, m))), dy.inputTensor(np.arange(m)[None])
+    y = dy.dot_product_attention(dy.zeros((1, n)), k, v, causal=True).npvalue().ravel()
+    np.testing.assert_allclose(y, np.arange(m - n, m) / 2, rtol=1e-5)
+
+
+def test_memory_of_a_query_with_many_keys():
+    """Its table would have 200,000^2 numbers if it were square."""
+    k = dy.inputTensor(np.zeros((1, 200_000)))
+    for n in (1, 2):
+        assert not dy.dot_product_attention(dy.zeros((1, n)), k, k, causal=True).npvalue().any()

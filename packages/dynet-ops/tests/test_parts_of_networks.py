@@ -168,3 +168,21 @@ def test_tensors_that_do_not_fit(shapes):
     W = Model().add_parameters(shapes[0])
     with pytest.raises(ShapeError, match=r"^\*: "):
         dy.matmul(W, dy.inputTensor(np.ones(shapes[1])))
+
+
+@pytest.mark.parametrize("size", [1e-20, 1e-10, 1, 1e10, 1e18])
+def test_rms_norm_of_small_and_large_numbers(size):
+    """The squares of the smallest are denormal numbers, of few digits."""
+    x, g = dy.inputTensor([[size], [3 * size]]), dy.inputVector([1, 2])
+    y = dy.rms_norm(x, g)
+    np.testing.assert_allclose(y.npvalue().ravel(), np.array([1, 6]) / 5**0.5, rtol=2e-4)
+    dy.pick(y, 0).backward(full=True)
+    np.testing.assert_allclose(x.gradient().ravel() * size, np.array([0.9, -0.3]) / 5**0.5, rtol=1e-3)
+
+
+def test_cross_entropy_of_scores_that_are_ruled_out():
+    x, y = dy.inputVector([0, -np.inf, 0]), dy.inputVector([1, 0, 0])
+    loss = dy.cross_entropy(x, y)
+    loss.backward(full=True)
+    np.testing.assert_allclose(loss.value(), np.log(2), rtol=1e-6)
+    assert x.gradient().tolist() == [-0.5, 0, 0.5]

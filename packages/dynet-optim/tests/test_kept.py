@@ -1,5 +1,8 @@
 """Averages of parameters, the best parameters, and runs that are interrupted."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from trainer_models import Model
@@ -13,6 +16,7 @@ from dynet_optim import (
     PlateauSchedule,
     SimpleSGDTrainer,
     WarmUpSchedule,
+    kept,
 )
 from dynet_optim.base import model_files, tensors_and_blocks
 
@@ -286,3 +290,89 @@ def test_a_schedule_of_two_is_the_same_after_a_stop(tmp_path):
             trainer.update()
         trainers.append(model.values())
     assert equal(*trainers)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("call", [0, 1])
+def test_an_interrupt_in_applied_leaves_the_parameters(monkeypatch, call, when):
+    """At the start of the block or at its end, before or after the compiled call that changes the parameters."""
+    model, calls, put = Model(), [], kept._put
+    averages = AveragedParameters(model.collection, 0.5)
+    averages.update()
+    for values in model.parameters:
+        values.set_value(np.full(values.shape(), 3.0))
+    before = model.values()
+
+    def interrupted(table):
+        calls.append(table)
+        if len(calls) - 1 != call:
+            return put(table)
+        if when == "after":
+            put(table)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(kept, "_put", interrupted)
+    with pytest.raises(KeyboardInterrupt), averages.applied():
+        assert not equal(model.values(), before)
+    averages.update()  # brings back what the interrupt has left
+    assert equal(model.values(), before)
+    with averages.applied():
+        assert not equal(model.values(), before)
+    assert equal(model.values(), before)
+
+
+def test_training_after_an_interrupted_end_of_applied_is_kept(monkeypatch):
+    model, put = Model(), kept._put
+    averages = AveragedParameters(model.collection, 0.5)
+    averages.update()
+    monkeypatch.setattr(kept, "_put", lambda table: put(table) if table is averages._table else interrupt())
+    with pytest.raises(KeyboardInterrupt), averages.applied():
+        pass
+    monkeypatch.undo()
+    model.parameters[0].set_value(np.full(model.parameters[0].shape(), 7.0))
+    averages.update()
+    assert (model.values()[0] == 7).all()
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def test_parameters_quantized_in_applied():
+    model = Model()
+    averages = AveragedParameters(model.collection)
+    averages.update()
+    with pytest.raises(ArgumentError, match="quantized"), averages.applied():
+        model.collection.quantize()
+    with pytest.raises(ArgumentError, match="quantized"):
+        averages.update()
+
+
+def test_a_report_that_fails_or_is_interrupted_changes_nothing(monkeypatch):
+    model = Model()
+    stopping = EarlyStopping(model.collection, 2)
+    stopping.report(2.0)
+    best = model.values()
+    model.parameters[0].set_value(np.full(model.parameters[0].shape(), 7.0))
+    with monkeypatch.context() as patch:
+        patch.setattr(type(stopping._table), "run_other", lambda *arguments: interrupt())
+        with pytest.raises(KeyboardInterrupt):
+            stopping.report(1.0)
+        with pytest.raises(KeyboardInterrupt):
+            stopping.restore()
+    stopping.restore()
+    assert equal(model.values(), best)
+    assert stopping.report(1.5)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps])
+@pytest.mark.parametrize("make", [AveragedParameters, lambda m: EarlyStopping(m, 2)])
+def test_copies_are_refused(make, copied):
+    with pytest.raises(ArgumentTypeError, match="use save"):
+        copied(make(Model().collection))
+
+
+@pytest.mark.parametrize("make", [AveragedParameters, lambda m: EarlyStopping(m, 2), lambda m: PlateauSchedule()])
+def test_attributes_that_do_not_exist(make):
+    with pytest.raises(AttributeError, match="patience"):
+        make(Model().collection).patience = 3

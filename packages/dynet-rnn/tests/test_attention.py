@@ -288,3 +288,14 @@ def test_a_refused_builder_adds_nothing():
         with pytest.raises(ArgumentError):
             rnn.TransformerDecoderLayerBuilder(*arguments, model)
     assert not model.parameters_list() and rnn.LearnedPositionsBuilder(2, 3, model)._parameters
+
+
+def test_a_tuple_of_two_vectors_is_a_sequence():
+    attention = rnn.MultiHeadAttentionBuilder(4, 2, ParameterCollection())
+    x, a, b = [dy.inputVector([1, k, 2, 3]) for k in range(3)]
+    sequence = attention.attend(x, [a, b]).npvalue()
+    np.testing.assert_array_equal(attention.attend(x, (a, b)).npvalue(), sequence)
+    keys = attention.remember(b, attention.remember(a))
+    np.testing.assert_allclose(attention.attend(x, keys).npvalue(), sequence, rtol=1e-5, atol=1e-6)
+    one = attention.attend(x, attention.remember(a)).npvalue()
+    np.testing.assert_allclose(one, attention.attend(x, [a]).npvalue(), rtol=1e-5, atol=1e-6)

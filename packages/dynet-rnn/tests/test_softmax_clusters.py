@@ -5,7 +5,7 @@ import pytest
 
 import dynet_ops as dy
 import dynet_rnn as rnn
-from dynet_core import ArgumentError, ParameterCollection, load, renew_cg, reset_random_seed, save
+from dynet_core import ArgumentError, ParameterCollection, Vocabulary, load, renew_cg, reset_random_seed, save
 from dynet_core.graph import current
 
 WORDS = {"<s>": 0, "a": 1, "b": 2, "<pad>": 3, "c": 4}
@@ -128,3 +128,14 @@ def test_pickles_of_earlier_versions_have_the_attributes_that_are_read(tmp_path)
     (tmp_path / "clusters").write_text("0 a\n0 b\n1 c\n")
     builder = rnn.ClassFactoredSoftmaxBuilder(2, tmp_path / "clusters", {"a": 0, "b": 1, "c": 2}, ParameterCollection())
     assert "_place" in vars(builder)
+
+
+def test_a_file_that_is_not_text(tmp_path):
+    (tmp_path / "clusters").write_bytes(b"x a\nx \xff\n")
+    with pytest.raises(ArgumentError, match="clusters, line 2: 'utf-8' codec"):
+        rnn.ClassFactoredSoftmaxBuilder(2, tmp_path / "clusters", WORDS, ParameterCollection())
+
+
+def test_a_vocabulary_as_word_dict(tmp_path):
+    layer = made_from(tmp_path, "x a\nx b\ny c\n", Vocabulary(["a", "b", "c"]))
+    assert layer.full_log_distribution(dy.inputVector(X)).dim() == ((3,), 1)

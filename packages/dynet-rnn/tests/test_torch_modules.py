@@ -286,3 +286,11 @@ def test_a_name_that_no_module_has():
     with pytest.raises(ArgumentError, match="^set_torch_weights: out: missing: 'bias'; unknown: nothing"):
         m = ParameterCollection()
         dy.set_torch_weights((m.add_parameters((2, 3)), m.add_parameters(2)), {"out.weight": np.ones((2, 3))}, "out")
+
+
+def test_pairs_that_are_no_linear_layer():
+    m = ParameterCollection()
+    W, b = m.add_parameters((2, 3)), m.add_parameters(2)
+    for pair in ((b, W), (W, W), (W, m.add_parameters(3))):
+        with pytest.raises(ArgumentError, match=r"torch_weights: expected a matrix \(out, in\) and a vector \(out\)"):
+            dy.torch_weights(pair)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
 
 from dynet_core.annotations import Index, Number
 from dynet_core.checks import FRACTION, checked_number, float32
-from dynet_core.errors import ArgumentError, ArgumentTypeError, FileFormatError
+from dynet_core.errors import ArgumentError, ArgumentTypeError, DynetError, FileFormatError
 from dynet_core.files import model_files
+from dynet_core.messages.hints import Closed
 from dynet_core.parameter import ParameterCollection
 from dynet_kernels.families.rules import UpdateRule
 from dynet_kernels.layout import EVERYTHING
@@ -19,17 +23,17 @@ from .rule import TrainerRule
 from .schedules import Scores
 from .table import ALL, ParameterTable
 
-AVERAGE, KEEP, SWAP = [
+AVERAGE, KEEP, PUT = [
     TrainerRule(name, UpdateRule(("p", "g", "kept", *numbers), formulas, numbers=numbers), starts_as_values=True)
     for name, numbers, formulas in (
         ("average", ("decay",), {"kept": lambda p, kept, decay: p + (kept - p) * decay}),
         ("keep", (), {"kept": lambda p: p}),
-        ("swap", (), {"p": lambda kept: kept, "kept": lambda p: p}),
+        ("put", (), {"p": lambda kept: kept}),
     )
 ]
 
 
-class KeptParameters:
+class KeptParameters(Closed):
     """The base of classes that keep a copy of all parameters of a collection, frozen or not."""
 
     _state: list[float]
@@ -38,18 +42,16 @@ class KeptParameters:
         if not isinstance(m, ParameterCollection):
             raise ArgumentTypeError(f"{type(self).__name__}: expected a ParameterCollection, got {type(m).__name__}")
         self._table = ParameterTable(m, AVERAGE)
-        self._are_swapped = False
-        for rule in (KEEP, SWAP):
+        for rule in (KEEP, PUT):
             KERNELS.use(rule.opcode)
 
-    def _prepared(self, action: str) -> ParameterTable:
-        if self._are_swapped:
-            raise ArgumentError(f"{type(self).__name__}.{action}: first leave the block of `with ...applied()`")
-        return self._table.prepared()
+    def __reduce__(self) -> Any:
+        raise ArgumentTypeError(
+            f"{type(self).__name__} cannot be copied or pickled: use save, and populate of a new one"
+        )
 
-    def _swap(self) -> None:
-        self._table.prepared().run_other(SWAP, EVERYTHING)
-        self._table.note_change(ALL)
+    def _prepared(self, action: str) -> ParameterTable:
+        return self._table.prepared()
 
     def save(self, fname: Path) -> None:
         """Write the copies and all that belongs to them to a file. The parameters themselves are not in it.
@@ -110,6 +112,27 @@ class AveragedParameters(KeptParameters):
         super().__init__(m)
         self._decay = float32(checked_number("AveragedParameters: decay", decay, FRACTION))
         self._state = [0.0, 0.0]  # the second is the number of updates
+        # In the block of `applied`, the table that keeps the parameters, and whether the block has ended.
+        self._trained: ParameterTable | None = None
+        self._has_ended = False
+
+    def _prepared(self, action: str) -> ParameterTable:
+        if self._trained and not self._has_ended:
+            raise ArgumentError(f"AveragedParameters.{action}: first leave the block of `with ...applied()`")
+        table = super()._prepared(action)
+        if self._trained and _are_put(table):
+            self._bring_back()  # an interrupt has prevented this at the end of the block
+        self._trained = None
+        return table
+
+    def _bring_back(self) -> None:
+        if self._trained:
+            try:
+                _put(self._trained)
+            except DynetError:  # such as for parameters that have been quantized
+                self._trained = None
+                raise
+            self._trained = None
 
     def update(self) -> None:
         """Move the averages towards the parameters, after an update of the trainer."""
@@ -126,16 +149,29 @@ class AveragedParameters(KeptParameters):
         Raises:
             ArgumentError: there was no update yet, or this is such a block.
         """
-        self._prepared("applied")
+        table = self._prepared("applied")
         if not self._state[1]:
             raise ArgumentError("AveragedParameters.applied: there are no averages before the first update()")
-        self._swap()
-        self._are_swapped = True
+        trained = ParameterTable(table.collection, KEEP).prepared()  # its copies start as the parameters
         try:
+            self._has_ended = False
+            self._trained = trained
+            _put(table)
             yield
         finally:
-            self._swap()
-            self._are_swapped = False
+            self._has_ended = True
+            self._bring_back()
+
+
+def _are_put(table: ParameterTable) -> bool:
+    pairs = zip(table.all_parameters, table.state_blocks_in_order())
+    return all(np.array_equal(p._storage.values.array, kept.array) for p, (kept,) in pairs)
+
+
+def _put(table: ParameterTable) -> None:
+    """Set all parameters to the copies in a table. After an interrupt, this may be done again."""
+    table.prepared().run_other(PUT, EVERYTHING)
+    table.note_change(ALL)
 
 
 class EarlyStopping(Scores, KeptParameters):
@@ -183,9 +219,11 @@ class EarlyStopping(Scores, KeptParameters):
         Raises:
             ArgumentError: the score is infinite or NaN. Nothing has changed.
         """
-        table, is_best = self._prepared("report"), super().report(score)
+        table, state = self._prepared("report"), self._after(score)
+        is_best = state[1] == 0
         if is_best:
             table.run_other(KEEP, EVERYTHING)
+        self._state = state
         return is_best
 
     @property
@@ -201,5 +239,4 @@ class EarlyStopping(Scores, KeptParameters):
         """
         if self._state[0] == float("inf"):
             raise ArgumentError("EarlyStopping.restore: there are no best parameters before the first report(score)")
-        self._swap()
-        self._table.run_other(KEEP, EVERYTHING)
+        _put(self._table)

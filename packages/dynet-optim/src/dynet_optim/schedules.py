@@ -12,6 +12,7 @@ from typing import Any
 from dynet_core.annotations import Index, Number
 from dynet_core.checks import NOT_NEGATIVE, UNIT_INTERVAL, Range, checked_flag, checked_number, whole
 from dynet_core.errors import ArgumentError, ArgumentTypeError
+from dynet_core.messages.hints import Closed
 
 Schedule = Callable[[int], Number]
 FACTOR: Range = "more than 0 and at most 1", lambda x: 0 < x <= 1
@@ -112,7 +113,7 @@ class ExponentialSchedule:
         return self._factor ** (step / self._steps)
 
 
-class Scores:
+class Scores(Closed):
     """The best of the scores that a program reports, and what has followed.
 
     `_state` has what files store: the best score, which lower scores exceed (so an accuracy is negated); the number of
@@ -132,11 +133,14 @@ class Scores:
         Raises:
             ArgumentError: the score is infinite or NaN. Nothing has changed.
         """
+        self._state = self._after(score)
+        return self._state[1] == 0
+
+    def _after(self, score: Number) -> list[float]:
+        """Return what `_state` will be after this score."""
         score = self._sign * checked_number(f"{type(self).__name__}.report: score", score)
         best, since_best, falls = self._state
-        is_best = score < best - self._min_change
-        self._state = [score, 0.0, falls] if is_best else [best, since_best + 1, falls]
-        return is_best
+        return [score, 0.0, falls] if score < best - self._min_change else [best, since_best + 1, falls]
 
 
 def are_scores(numbers: list[float]) -> bool:

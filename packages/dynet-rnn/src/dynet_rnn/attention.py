@@ -17,6 +17,7 @@ from dynet_ops.operands import checked_count, checked_size
 from dynet_ops.random.draws import dropout
 from dynet_ops.select.picking import pickrange
 from dynet_ops.shape.joining import concatenate
+from dynet_ops.shape.layout import reshape
 
 from .base import LayerBuilder, WithDropout, affine, as_columns
 
@@ -86,7 +87,8 @@ class MultiHeadAttentionBuilder(WithDropout, LayerBuilder):
         """
         old = () if memory is None else self._checked_memory("remember", memory)
         new = self._keys_and_values(as_columns("remember", x, self.whoami(), self._size), update)
-        return (concatenate([old[0], new[0]], 1), concatenate([old[1], new[1]], 1)) if old else new
+        keys, values = [x if len(x.type.dims) == 2 else reshape(x, (self._size, 1)) for x in new]
+        return (concatenate([old[0], keys], 1), concatenate([old[1], values], 1)) if old else (keys, values)
 
     def attend(
         self,
@@ -105,7 +107,7 @@ class MultiHeadAttentionBuilder(WithDropout, LayerBuilder):
             update: False treats the parameters as constants: they get no gradient.
         """
         x = as_columns("attend", x, self.whoami(), self._size)
-        if isinstance(memory, tuple):
+        if isinstance(memory, tuple) and all(isinstance(x, Expression) and len(x.type.dims) == 2 for x in memory):
             memory = self._checked_memory("attend", memory)
         elif memory is not None:
             memory = self._keys_and_values(as_columns("attend: memory", memory, self.whoami(), self._size), update)

@@ -123,6 +123,8 @@ def _parts(caller: str, source: Any) -> list[_Part]:
         raise ArgumentTypeError(f"{caller}: expected {expected}, got {type(source).__name__} {shown(source)}")
     for parameter in [part.parameter for part in parts if len(part.parameter.shape) > 2]:
         raise ArgumentError(f"{caller}: {parameter!r} has more than two dimensions, which torch orders differently")
+    if len(layer) == 2 and (len(layer[0].shape) != 2 or layer[1].shape != layer[0].shape[:1]):
+        raise ArgumentError(f"{caller}: expected a matrix (out, in) and a vector (out), got {shown(source, 200)}")
     return parts
 
 

@@ -8,10 +8,16 @@ from collections.abc import Mapping, Sequence
 
 from dynet_core.checks import whole
 from dynet_core.errors import ArgumentError, ArgumentTypeError
+from dynet_core.files.vocabulary import Vocabulary
 
 
 def checked_word_numbers(name: str, word_dict: Mapping[str, int]) -> dict[str, int]:
-    """Check that `word_dict` maps words to the numbers 0, 1, 2, ... without gaps. Return it as a dict of ints."""
+    """Check that `word_dict` maps words to the numbers 0, 1, 2, ... without gaps. Return it as a dict of ints.
+
+    It may be a `Vocabulary`.
+    """
+    if isinstance(word_dict, Vocabulary):
+        return {word: number for number, word in enumerate(word_dict)}
     if not isinstance(word_dict, Mapping) or not word_dict:
         raise ArgumentTypeError(f"{name}: word_dict must map words to their numbers, got {word_dict!r:.60}")
     for word in word_dict:
@@ -49,8 +55,12 @@ def read_clusters(
     path = os.fspath(path)  # raises TypeError for the number of an open file, which `open` would accept
     clusters: dict[str, list[int]] = {}
     seen: set[str] = set()
-    with open(path, encoding="utf-8", newline="\n") as file:
-        for number, line in enumerate(file, 1):
+    with open(path, "rb") as file:
+        for number, data in enumerate(file, 1):
+            try:
+                line = data.decode()
+            except UnicodeDecodeError as error:
+                raise ArgumentError(f"{name}: {path}, line {number}: {error}") from None
             fields = re.findall(r"[^ \t]+", line.rstrip("\r\n"))
             if not fields:
                 continue

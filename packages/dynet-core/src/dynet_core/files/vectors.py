@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..annotations import Floats, Path
+from ..checks import checked_flag
 from ..errors import ArgumentTypeError, FileFormatError
 from ..messages.wording import printable, shown
 from .model_files import open_file
@@ -56,6 +57,7 @@ def read_vectors(
     """
     if not isinstance(vocabulary, Vocabulary | None):
         raise ArgumentTypeError(f"read_vectors: vocabulary must be a Vocabulary, not {shown(vocabulary)}")
+    binary = binary if binary is None else checked_flag("read_vectors", "binary", binary)
     seen: dict[str, int] = {}
     kept, numbers = [], bytearray()
     with open_file("read_vectors", path) as file:

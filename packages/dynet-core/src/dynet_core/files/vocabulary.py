@@ -68,7 +68,7 @@ class Vocabulary:
             raise ArgumentTypeError(f"{caller}: expected a list of lists of words, got {shown(sentences)}")
         for sentence in sentences:
             counts.update(_as_strings(caller, [sentence] if isinstance(sentence, str) else sentence))
-        least, special = whole(caller, "min_count", min_count), {unknown, padding} - {None}
+        least, special = whole(caller, "min_count", min_count), {*cls((), unknown, padding)}
         frequent = [word for word, count in counts.most_common() if count >= least and word not in special]
         room = len(frequent) if max_size is None else whole(caller, "max_size", max_size) - len(special)
         if room < 0:

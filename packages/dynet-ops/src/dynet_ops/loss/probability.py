@@ -224,6 +224,11 @@ def _smoothed(y, smoothing):
     return y * (1 - smoothing) + f.sum(y) * smoothing / f.sum(1.0)
 
 
+def _times(target, x):
+    """Return the product, 0 where the target is 0 even if x is -inf."""
+    return f.where(f.equal(target, 0), 0, target * x)
+
+
 def _cross_entropy_reference(x, y, smoothing=0.0):
     targets = (1 - smoothing) * y + smoothing * y.mean(0)
     return np.atleast_1d(-(targets * np.log(_softmax_reference(x))).sum(0))
@@ -241,7 +246,7 @@ def _cross_entropy_reference(x, y, smoothing=0.0):
 def column_cross_entropy(x: Expression, y: Expression, smoothing: Number) -> Expression:
     """The cross entropy of each column."""
     peak = f.max(x)
-    return f.sum(y) * f.log(f.sum(f.exp(x - peak))) - f.sum(_smoothed(y, smoothing) * (x - peak))
+    return f.sum(y) * f.log(f.sum(f.exp(x - peak))) - f.sum(_times(_smoothed(y, smoothing), x - peak))
 
 
 @recorded(

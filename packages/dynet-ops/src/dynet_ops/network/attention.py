@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dynet_kernels.formula import LARGEST_FLOAT
 from dynet_kernels.layout import OWN
 
 from ..declare import *
@@ -72,15 +73,17 @@ def _signature(q: Dim, k: Dim, v: Dim, heads: int, is_masked: bool, drops: bool)
     )
 
 
-@functools.lru_cache
-def _triangle(size: int) -> np.ndarray:
-    """Return a table (size, size) of which keys a query may attend to: the key with its number, and earlier ones."""
-    return np.tri(size, dtype=bool).T
+SIDE = 512  # of the largest table of `_triangle`, in which smaller ones are found
+
+
+@functools.lru_cache(1)
+def _triangle() -> np.ndarray:
+    return np.tri(SIDE, dtype=bool).T
 
 
 def _causal(m: int, n: int) -> np.ndarray:
-    """Return the table for m keys and the last n queries, a part of one of the few sizes in the cache."""
-    return _triangle(1 << m.bit_length())[:m, m - n : m]
+    """Return a table (m, n) of which keys the last n of m queries may attend to: to their own, and to earlier ones."""
+    return _triangle()[:m, m - n : m] if m <= SIDE else np.tri(n, m, m - n, dtype=bool).T
 
 
 def _allowed(name: str, mask: Any, m: int, n: int, causal: bool = False) -> np.ndarray | None:
@@ -96,7 +99,8 @@ def _allowed(name: str, mask: Any, m: int, n: int, causal: bool = False) -> np.n
     if checked_flag(name, "causal", causal):
         if n > m:
             raise ShapeError(f"{name}: causal attention of {n} queries needs at least as many keys, not {m}")
-        allowed = _causal(m, n) if allowed is None else allowed & _causal(m, n)
+        if n > 1:
+            allowed = _causal(m, n) if allowed is None else allowed & _causal(m, n)
     return None if allowed is None or allowed.all() else allowed
 
 
@@ -174,7 +178,7 @@ def dot_product_attention(
         raise ShapeError(f"{name}: {heads} heads do not divide {d} rows of q and k and {e} rows of v")
     allowed = _allowed(name, mask, m, n, causal)
     batch = common_batch(name, [q.type, k.type, v.type])
-    barrier = [] if allowed is None else [inputTensor(np.where(allowed, 0, -1e30))]
+    barrier = [] if allowed is None else [inputTensor(np.where(allowed, 0, -LARGEST_FLOAT))]
     q = q * (1 / math.sqrt(max(d // heads, 1)))
     results = []
     for element in range(batch):  # a matrix of each head and batch element would have to be copied
@@ -226,7 +230,7 @@ def additive_attention(q: Expression, k: Expression, v: Expression, w: Expressio
     hidden = reshape(tanh(reshape(k, (d, m)) + reshape(q, (d, 1, n))), (d, m * n))
     scores = reshape(matmul(reshape(w, (1, d)), hidden), (m, n))
     if allowed is not None:
-        scores = masked(scores, inputTensor(np.where(allowed, 0, -1e30)))
+        scores = masked(scores, inputTensor(np.where(allowed, 0, -LARGEST_FLOAT)))
     return _columns_without_keys(matmul(reshape(v, (v.type.rows, m)), softmax(scores)), allowed)
 
 
@@ -262,7 +266,7 @@ def sinusoidal_positions(dim: Index, n: Index, start: Index = 0) -> Expression:
     """
     name = "sinusoidal_positions"
     size, count = checked_dims(name, (whole(name, "dim", dim), whole(name, "n", n)))
-    return inputTensor(_sinusoids(size, count, checked_count(name, "start", start)))
+    return inputTensor(_sinusoids(size, count, checked_count(name, "start", start, most=2**53)))
 
 
 __all__ = ["additive_attention", "dot_product_attention", "sinusoidal_positions"]

@@ -25,7 +25,7 @@ def chu_liu_edmonds(scores: Numbers | Expression, single_root: bool = True) -> l
         ArgumentError: there is no tree without forbidden arcs.
 
     Source: Chu and Liu, "On the shortest arborescence of a directed graph", 1965; Edmonds, "Optimum branchings", 1967.
-    It takes O(n^2) steps, as in Tarjan, "Finding optimum branchings", 1977.
+    It takes at most O(n^3) steps.
 
     >>> chu_liu_edmonds([[1, 5, 1], [0, 1, 1], [2, 0, 5], [5, 1, 0]])
     [3, 0, 2]

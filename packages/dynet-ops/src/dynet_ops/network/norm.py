@@ -91,7 +91,8 @@ def _inverse_root(x):
 
 def _rms_norm_dx(x, g, dy):
     scale = _inverse_root(x)
-    return (dy * g - x * (f.sum(x * dy * g) / f.sum(1.0) * (scale * scale))) * scale
+    normal = x * scale
+    return (dy * g - normal * (f.sum(normal * dy * g) / f.sum(1.0))) * scale
 
 
 @columnwise(
